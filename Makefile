@@ -1,0 +1,3 @@
+.PHONY: help
+help:
+	@echo "make setup | demo | test | lint | bench"

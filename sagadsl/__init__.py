@@ -1,0 +1,1 @@
+"""Sagas for Temporal, written as YAML."""
