@@ -1,0 +1,272 @@
+"""What a host tells the engine, and what the engine asks of a host. Replay-critical.
+
+Facts are things that have happened: they cannot be argued with, and every fact is legal
+in every state. Commands begin something and return at once; how it ends is a fact again.
+Instants are seconds since 1970 (UTC), as the host's own clock gives them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+
+class Outcome(Enum):
+    """How a call ended, judged by what it may have done to the world. RULES R5."""
+
+    NOT_STARTED = "not_started"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Verb(Enum):
+    """What an operator can ask for. RULES R22."""
+
+    RETRY_STEP = "retry_step"
+    SKIP_STEP = "skip_step"
+    ABORT = "abort"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class Status(Enum):
+    """How a saga stands: DESIGN.md §4. The first three are open, the others final."""
+
+    RUNNING = "running"
+    COMPENSATING = "compensating"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    COMPENSATED = "compensated"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An error as it is reported, matched and shown.
+
+    Attributes:
+        type: What ``on_error``, ``already_undone`` and retry policies match; ``timeout`` for a timeout.
+        message: One sentence; bounded by whoever made it.
+        step: Path of the step it belongs to; empty for the saga's own (its timeout, a bad definition).
+        causes: What lies behind it, nearest first, as (type, message).
+    """
+
+    type: str
+    message: str
+    step: str = ""
+    causes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The run starts: the first fact, once."""
+
+    at: float
+    saga_id: str
+    run_id: str
+    input: Any
+
+
+@dataclass(frozen=True, slots=True)
+class BeganUndo:
+    """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. RULES R46, R47."""
+
+    at: float
+    saga_id: str
+    run_id: str
+    journal: Any
+    failure: Error
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The run goes on after continue-as-new, with the state that the old run carried over."""
+
+    at: float
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A call has ended, by itself or because it was asked to.
+
+    Attributes:
+        cancelled: It ended because it was cancelled.
+        attempts: Attempts made, if the host knows.
+        journal: For a child saga that completed: the snapshot with which it can undo itself.
+    """
+
+    at: float
+    call_id: str
+    outcome: Outcome
+    output: Any = None
+    error: Error | None = None
+    cancelled: bool = False
+    attempts: int | None = None
+    journal: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    at: float
+    timer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """A declared signal with a payload that its schema has accepted."""
+
+    at: float
+    name: str
+    payload: Any
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody asked the saga to stop. Later requests change nothing. RULES R28."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAsked:
+    """An operator's verb; ``allowed`` has accepted it.
+
+    Attributes:
+        path: For ``RETRY_STEP`` and ``SKIP_STEP``: what needs attention; empty when only one thing does.
+    """
+
+    at: float
+    verb: Verb
+    path: str = ""
+    by: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainRequested:
+    """Start nothing new; ask for continue-as-new as soon as nothing is in flight. RULES R50."""
+
+    at: float
+
+
+Fact = (
+    Began
+    | BeganUndo
+    | Resumed
+    | Settled
+    | TimerFired
+    | SignalReceived
+    | CancelRequested
+    | OperatorAsked
+    | DrainRequested
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """A retry policy with every expression computed; ``maximum_attempts`` ``None`` is without limit."""
+
+    maximum_attempts: int | None
+    initial_interval: timedelta
+    backoff_coefficient: float
+    maximum_interval: timedelta
+    non_retryable_error_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartActivity:
+    """Begin an activity.
+
+    Attributes:
+        call_id: Its id on the host: the step's path, ``.compensation`` or ``.compensation[i]`` for an undo,
+            ``.probe`` for a pivot's probe, and ``#2``, ``#3`` … for repetitions that an operator asked for.
+        arguments: None or one JSON value.
+        task_queue: ``None`` is the saga's own.
+        summary: One line for people.
+    """
+
+    call_id: str
+    activity: str
+    arguments: tuple[Any, ...]
+    task_queue: str | None
+    start_to_close: timedelta | None
+    schedule_to_close: timedelta | None
+    schedule_to_start: timedelta | None
+    heartbeat: timedelta | None
+    retry: RetryPlan
+    local: bool
+    priority: int | None
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartChild:
+    """Begin a child saga.
+
+    Attributes:
+        workflow_id: Derived from the parent's id and the path, so that it is the same at every attempt.
+        wants_journal: The child shall return its snapshot with its output, since it may have to undo itself.
+        journal: Set when the child shall do nothing but undo what this snapshot says was done.
+        failure: With ``journal``: why.
+    """
+
+    call_id: str
+    saga: str
+    workflow_id: str
+    input: Any
+    task_queue: str | None
+    summary: str
+    wants_journal: bool = False
+    journal: Any = None
+    failure: Error | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask a running call to stop; it settles like any other. Asking twice changes nothing."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Set a timer to an absolute instant; one that has passed fires at once."""
+
+    timer_id: str
+    due: float
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTimer:
+    """Forget a timer; it does not fire any more."""
+
+    timer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueAsNew:
+    """Nothing is in flight: start over with a snapshot of the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The saga is over: the last command.
+
+    Attributes:
+        status: One of the four final ones.
+        output: The result of a completed saga.
+        failure: The first error otherwise. RULES R23.
+    """
+
+    status: Status
+    output: Any = None
+    failure: Error | None = None
+
+
+Command = StartActivity | StartChild | Cancel | StartTimer | CancelTimer | ContinueAsNew | Close

@@ -1,0 +1,31 @@
+"""The loop that joins the rules to a host. Everything worth testing is elsewhere."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Close, Command, ContinueAsNew, Fact
+from sagadsl.engine.journal import State
+from sagadsl.language.model import Saga
+
+
+class Host(Protocol):
+    """What a saga needs from the world. Implemented by Temporal and by virtual time."""
+
+    def perform(self, command: Command) -> None:
+        """Begin *command* and return at once; its end arrives as a fact. Never raises."""
+
+    async def next_fact(self) -> Fact:
+        """Wait until something happens, and say what. Never raises for a failing step."""
+
+
+async def run(saga: Saga, host: Host, state: State, first: Fact) -> Close | ContinueAsNew:
+    """Drive *saga* to its end, changing *state* in place; *first* is how the run begins."""
+    fact = first
+    while True:
+        for command in decide(saga, state, fact):
+            if isinstance(command, Close | ContinueAsNew):
+                return command
+            host.perform(command)
+        fact = await host.next_fact()
