@@ -1,0 +1,395 @@
+"""Schema-valid data -> ``Saga``. Every default of the language is applied here and nowhere else.
+
+Replay-critical: a run builds its model again at every replay, so the same data has to give
+the same model for ever. Pure, total over schema-valid data; knows no files, no YAML text
+and no findings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from sagadsl.language import durations
+from sagadsl.language.expressions import compile_condition, compile_value
+from sagadsl.language.model import (
+    ActivityCall,
+    Arm,
+    Body,
+    Compensation,
+    CompensationAction,
+    Duration,
+    Fail,
+    FailedIf,
+    ForEach,
+    Group,
+    Handler,
+    On,
+    OnFailure,
+    Order,
+    Parallel,
+    Place,
+    Repeat,
+    Retry,
+    Route,
+    Saga,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    Then,
+    Timeouts,
+    Value,
+    WaitFor,
+)
+
+Data = Mapping[str, Any]
+
+_FORWARD = Retry()
+_UNDO = Retry(maximum_attempts=10)
+_CONTINUE = (Handler(),)
+_NOTHING: Data = {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What a call takes when it says nothing itself."""
+
+    timeouts: Timeouts
+    retry: Retry
+    task_queue: Value | None
+    undo_timeouts: Data
+    undo_retry: Retry
+
+
+def build(data: Data) -> Saga:
+    """Return the model of a definition that satisfies the schema."""
+    defaults = _defaults(data.get("defaults", _NOTHING))
+    undo = data.get("compensation", _NOTHING)
+    steps = _steps(data["steps"], ("steps",), defaults)
+    on_failure = _steps(data.get("on_failure", ()), ("on_failure",), defaults)
+    places: dict[str, Place] = {}
+    _place(steps, (), (), places)
+    _place(on_failure, ("on_failure",), (False,), places)
+    return Saga(
+        name=data["name"],
+        version=data.get("version", ""),
+        steps=steps,
+        description=data.get("description", ""),
+        task_queue=data.get("task_queue"),
+        labels=data.get("labels", _NOTHING),
+        input_schema=data.get("input"),
+        timeout=_said(data, "timeout", None),
+        order=Order(undo.get("order", "reverse")),
+        compensation_failure=OnFailure(undo.get("on_failure", "pause")),
+        on_failure=on_failure,
+        output=_value(data, "output"),
+        digest=digest(data),
+        places=places,
+        signals=_signals(places),
+    )
+
+
+def digest(data: Data) -> str:
+    """Return the SHA-256 of the definition's canonical JSON, in hexadecimal."""
+    canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def bare_type(name: str) -> str:
+    """Return the class name of a qualified one: ``acme.errors.CardDeclined`` is recorded as ``CardDeclined``. R04.
+
+    A dotted name that does not end like a class is an error code (``payment.declined``) and stays.
+    """
+    last = name.rpartition(".")[2]
+    return last if last[:1].isupper() else name
+
+
+def _defaults(data: Data) -> _Defaults:
+    undo = data.get("compensation", _NOTHING)
+    return _Defaults(
+        timeouts=_timeouts(data.get("timeouts", _NOTHING), Timeouts(start_to_close=None)),
+        retry=_retry(data.get("retry"), _FORWARD),
+        task_queue=_value(data, "task_queue"),
+        undo_timeouts=undo.get("timeouts", _NOTHING),
+        undo_retry=_retry(undo.get("retry"), _UNDO),
+    )
+
+
+def _steps(items: Sequence[Data], route: Route, defaults: _Defaults) -> tuple[Step, ...]:
+    return tuple(_step(item, (*route, index), defaults) for index, item in enumerate(items))
+
+
+def _step(data: Data, route: Route, defaults: _Defaults) -> Step:
+    body = _body(data, route, defaults)
+    undo = data.get("compensation")
+    probe = data.get("probe")
+    return Step(
+        id=data["id"],
+        body=body,
+        description=data.get("description", ""),
+        condition=_condition(data, "if"),
+        on_error=_handlers(data.get("on_error", "compensate"), route, defaults),
+        compensation=None if undo is None or undo == "none" else _compensation(undo, body, defaults),
+        nothing_to_undo=undo == "none",
+        pivot=data.get("pivot", False),
+        probe=None if probe is None else _activity(probe, defaults),
+        failed_if=tuple(_failed_if(rule) for rule in _listed(data.get("failed_if", ()))),
+        needs=tuple(data.get("needs", ())),
+        route=route,
+    )
+
+
+def _body(data: Data, route: Route, defaults: _Defaults) -> Body:
+    """Dispatch on the one key that names the kind; ``steps`` last, since other kinds have it too."""
+    if "activity" in data:
+        return _activity(data, defaults)
+    if "saga" in data:
+        return SagaCall(data["saga"], _value(data, "input"), _value(data, "task_queue"))
+    if "parallel" in data:
+        return _parallel(data, route, defaults)
+    if "for_each" in data:
+        return _for_each(data, route, defaults)
+    if "switch" in data:
+        return Switch(tuple(_arm(arm, (*route, "switch", i), defaults) for i, arm in enumerate(data["switch"])))
+    if "repeat" in data:
+        return _repeat(data, route, defaults)
+    if "sleep" in data:
+        return Sleep(duration=_duration(data["sleep"]))
+    if "sleep_until" in data:
+        return Sleep(until=_value(data, "sleep_until"))
+    if "wait_for" in data:
+        wait = data["wait_for"]
+        return WaitFor(wait["signal"], _said(wait, "timeout", None), wait.get("payload"))
+    if "set" in data:
+        return Set(compile_value(data["set"]))
+    if "fail" in data:
+        return Fail(bare_type(data["fail"]["type"]), compile_value(data["fail"].get("message", "")))
+    return Group(_steps(data["steps"], (*route, "steps"), defaults))
+
+
+def _activity(data: Data, defaults: _Defaults) -> ActivityCall:
+    queue = _value(data, "task_queue")
+    return ActivityCall(
+        activity=data["activity"],
+        input=_value(data, "input"),
+        task_queue=defaults.task_queue if queue is None else queue,
+        timeouts=_bounded(_timeouts(data.get("timeouts", _NOTHING), defaults.timeouts)),
+        retry=_retry(data.get("retry"), defaults.retry),
+        local=data.get("local", False),
+        priority=data.get("priority"),
+    )
+
+
+def _parallel(data: Data, route: Route, defaults: _Defaults) -> Parallel:
+    return Parallel(
+        steps=_steps(data["parallel"], (*route, "parallel"), defaults),
+        max_concurrency=_count(data.get("max_concurrency")),
+        cancel_on_failure=data.get("on_branch_failure", "cancel") == "cancel",
+        complete_when=_condition(data, "complete_when"),
+        keep_remaining=data.get("remaining", "compensate") == "keep",
+    )
+
+
+def _for_each(data: Data, route: Route, defaults: _Defaults) -> ForEach:
+    loop = data["for_each"]
+    return ForEach(
+        items=compile_value(loop["items"], bare=True),
+        variable=loop.get("as", "item"),
+        steps=_steps(data["steps"], (*route, "steps"), defaults),
+        max_concurrency=_count(loop.get("max_concurrency", 1)),
+        cancel_on_failure=data.get("on_branch_failure", "cancel") == "cancel",
+        complete_when=_condition(data, "complete_when"),
+        keep_remaining=data.get("remaining", "compensate") == "keep",
+    )
+
+
+def _repeat(data: Data, route: Route, defaults: _Defaults) -> Repeat:
+    loop = data["repeat"]
+    return Repeat(
+        until=compile_condition(loop["until"]),
+        steps=_steps(data["steps"], (*route, "steps"), defaults),
+        every=_said(loop, "every", None),
+        maximum_attempts=_count(loop.get("maximum_attempts")),
+    )
+
+
+def _arm(data: Data, route: Route, defaults: _Defaults) -> Arm:
+    if "else" in data:
+        return Arm(None, _steps(data["else"], (*route, "else"), defaults))
+    return Arm(compile_condition(data["if"]), _steps(data["steps"], (*route, "steps"), defaults))
+
+
+def _handlers(data: Any, route: Route, defaults: _Defaults) -> tuple[Handler, ...]:
+    if data == "compensate":
+        return ()
+    if data == "continue":
+        return _CONTINUE
+    return tuple(
+        Handler(
+            types=_types(item.get("types", ())),
+            condition=_condition(item, "if"),
+            output=_value(item, "output"),
+            steps=_steps(item.get("steps", ()), (*route, "on_error", index, "steps"), defaults),
+            then=Then(item.get("then", "continue")),
+        )
+        for index, item in enumerate(data)
+    )
+
+
+def _compensation(data: Any, forward: Body, defaults: _Defaults) -> Compensation:
+    if data == "auto":
+        return Compensation(auto=True)
+    actions = _listed(data)
+    on = next((action["on"] for action in actions if "on" in action), "auto")
+    return Compensation(tuple(_undo(action, forward, defaults) for action in actions), On(on))
+
+
+def _undo(data: Data, forward: Body, defaults: _Defaults) -> CompensationAction:
+    """What an undo leaves open it takes from its step: its queue, and its time for one attempt.
+
+    Its retries it never takes from there: undoing has to be more patient than doing (R19).
+    """
+    queue = _value(data, "task_queue")
+    already_undone = _types(data.get("already_undone", ()))
+    if "saga" in data:
+        if queue is None and isinstance(forward, SagaCall):
+            queue = forward.task_queue
+        return CompensationAction(SagaCall(data["saga"], _value(data, "input"), queue), already_undone)
+    attempt: Duration | None = defaults.timeouts.start_to_close
+    inherited = defaults.task_queue
+    if isinstance(forward, ActivityCall):
+        attempt, inherited = forward.timeouts.start_to_close, forward.task_queue
+    timeouts = _timeouts(defaults.undo_timeouts, Timeouts(start_to_close=attempt))
+    call = ActivityCall(
+        activity=data["activity"],
+        input=_value(data, "input"),
+        task_queue=inherited if queue is None else queue,
+        timeouts=_bounded(_timeouts(data.get("timeouts", _NOTHING), timeouts)),
+        retry=_retry(data.get("retry"), defaults.undo_retry),
+    )
+    return CompensationAction(call, already_undone)
+
+
+def _failed_if(data: Data) -> FailedIf:
+    return FailedIf(
+        condition=compile_condition(data["if"]),
+        type=bare_type(data.get("type", "StepFailed")),
+        message=_value(data, "message"),
+    )
+
+
+def _retry(data: Any, base: Retry) -> Retry:
+    """Merge a retry policy over *base*, field by field."""
+    if data is None:
+        return base
+    if data == "none":
+        return replace(base, maximum_attempts=1, explicit=True)
+    said = "maximum_attempts" in data
+    initial = _duration(data["initial_interval"]) if "initial_interval" in data else base.initial_interval
+    if "maximum_interval" in data:
+        maximum = _duration(data["maximum_interval"])
+    else:
+        maximum = base.maximum_interval
+        if isinstance(initial, timedelta) and isinstance(maximum, timedelta):
+            maximum = max(initial, maximum)  # Temporal refuses a maximum below the first pause; nobody asked for it
+    types = data.get("non_retryable_error_types")
+    return Retry(
+        maximum_attempts=_count(data["maximum_attempts"]) if said else base.maximum_attempts,
+        initial_interval=initial,
+        backoff_coefficient=float(data.get("backoff_coefficient", base.backoff_coefficient)),
+        maximum_interval=maximum,
+        non_retryable_error_types=base.non_retryable_error_types if types is None else _types(types),
+        explicit=said or base.explicit,
+    )
+
+
+def _timeouts(data: Data, base: Timeouts) -> Timeouts:
+    """Merge timeouts over *base*, field by field."""
+    if not data:
+        return base
+    return Timeouts(
+        start_to_close=_said(data, "start_to_close", base.start_to_close),
+        schedule_to_close=_said(data, "schedule_to_close", base.schedule_to_close),
+        schedule_to_start=_said(data, "schedule_to_start", base.schedule_to_start),
+        heartbeat=_said(data, "heartbeat", base.heartbeat),
+    )
+
+
+def _said(data: Data, key: str, base: Duration | None) -> Duration | None:
+    return _duration(data[key]) if key in data else base
+
+
+def _bounded(timeouts: Timeouts) -> Timeouts:
+    """Give an attempt a minute when nothing bounds it: Temporal refuses a call without any bound. R36, R07."""
+    if timeouts.start_to_close is None and timeouts.schedule_to_close is None:
+        return replace(timeouts, start_to_close=timedelta(minutes=1))
+    return timeouts
+
+
+def _duration(data: str) -> Duration:
+    return compile_value(data) if "{{" in data else durations.parse(data)
+
+
+def _count(data: Any) -> int | None:
+    return None if data is None or data == "unlimited" else int(data)
+
+
+def _value(data: Data, key: str) -> Value | None:
+    """Return the compiled value of *key*; a null that was written is a value, a missing key is none."""
+    return compile_value(data[key]) if key in data else None
+
+
+def _condition(data: Data, key: str) -> Value | None:
+    return compile_condition(data[key]) if key in data else None
+
+
+def _types(names: Sequence[str]) -> tuple[str, ...]:
+    """Return error types as they may have been recorded: by class name, and as written. R04.
+
+    Python records the class's bare name, Java the qualified one, and the server compares whole names.
+    """
+    return tuple(dict.fromkeys(form for name in names for form in (bare_type(name), name)))
+
+
+def _listed(data: Any) -> Sequence[Data]:
+    """One mapping, or a list of them."""
+    return (data,) if isinstance(data, Mapping) else data
+
+
+def _place(steps: Sequence[Step], blocks: tuple[str, ...], loops: tuple[bool, ...], places: dict[str, Place]) -> None:
+    """Note every step and what is around it; of a doubled id the first (the checks report the second)."""
+    for step in steps:
+        places.setdefault(step.id, Place(step, blocks, loops))
+        loop = isinstance(step.body, (ForEach, Repeat))
+        for inner in _inner(step.body):
+            _place(inner, (*blocks, step.id), (*loops, loop), places)
+        for handler in step.on_error:
+            _place(handler.steps, (*blocks, f"{step.id}.on_error"), (*loops, False), places)
+
+
+def _inner(body: Body) -> Iterator[tuple[Step, ...]]:
+    match body:
+        case Group(steps=steps) | Parallel(steps=steps) | ForEach(steps=steps) | Repeat(steps=steps):
+            yield steps
+        case Switch(arms=arms):
+            for arm in arms:
+                yield arm.steps
+        case _:
+            return
+
+
+def _signals(places: Mapping[str, Place]) -> dict[str, Mapping[str, Any] | None]:
+    """Names that are waited for; of several schemas for one name the first counts."""
+    signals: dict[str, Mapping[str, Any] | None] = {}
+    for place in places.values():
+        if isinstance(place.step.body, WaitFor):
+            wait = place.step.body
+            if signals.get(wait.signal) is None:
+                signals[wait.signal] = wait.payload
+    return signals
