@@ -1,0 +1,42 @@
+"""What the checks may know about activities that are not in the file: their signatures.
+
+Values only. Who finds and imports the activities is none of this module's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What is declared about one activity.
+
+    Attributes:
+        name: The name that a definition uses.
+        package: Who provides it, e.g. ``acme-pay 1.2.0``.
+        description: Its docstring.
+        input_schema: JSON Schema of the input; ``None`` takes anything.
+        output_schema: JSON Schema of the output; ``None`` may be anything.
+        errors: Error types that it declares; empty when it declares none.
+        compensated_by: Name of the activity that undoes it.
+        single_argument: The input is one value of the activity's own type; otherwise it is an
+            object whose keys are the function's parameters.
+        timeouts: Timeouts that the author advises, by Temporal's names, as written.
+        examples: Inputs that the author gives as examples.
+        idempotent: The author says that repeating it with the same key does no harm; ``None`` when nothing is said.
+    """
+
+    name: str
+    package: str
+    description: str = ""
+    input_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
+    errors: tuple[str, ...] = ()
+    compensated_by: str | None = None
+    single_argument: bool = True
+    timeouts: Mapping[str, str] = field(default_factory=dict)
+    examples: tuple[Any, ...] = ()
+    idempotent: bool | None = None
