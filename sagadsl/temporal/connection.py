@@ -1,0 +1,105 @@
+"""Connecting to Temporal, and saying why when that fails. Knows nothing about sagas."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.errors import SagadslError
+from sagadsl.temporal import probe
+from sagadsl.temporal.settings import Settings
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+class NotConnected(SagadslError):
+    """No usable answer from the server.
+
+    Attributes:
+        headline: What failed, with the address.
+        details: One line each: the settings with their origin, then what was tried.
+        remedy: What to do.
+    """
+
+    code = "SD901"
+    exit_code = 3
+
+    def __init__(self, headline: str, details: tuple[str, ...] = (), remedy: str = "") -> None:
+        super().__init__(headline, details, remedy)
+        self.headline, self.details, self.remedy = headline, details, remedy
+
+    def __str__(self) -> str:
+        return "\n".join((self.headline, *(f"   {line}" for line in self.details)))
+
+    @property
+    def help(self) -> str:
+        return self.remedy
+
+
+async def connect(settings: Settings, **options: Any) -> Client:
+    """Connect, or raise ``NotConnected`` with a page that says why. *options* go to ``Client.connect``."""
+    arguments = {"namespace": settings.namespace.value, **settings.secrets, **options}
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            return await Client.connect(settings.address.value, **arguments)
+    except TimeoutError:
+        reason = f"no answer within {CONNECT_TIMEOUT_SECONDS:.0f} seconds"
+    except (RuntimeError, ValueError) as error:  # all that the SDK raises here, whatever happened
+        reason = str(error)
+    found = await asyncio.to_thread(probe.look, settings.address.value, settings.secrets["tls"])
+    raise _not_connected(settings, reason, found)
+
+
+@contextmanager
+def guard(settings: Settings) -> Iterator[None]:
+    """Turn a refusal that is about the connection into ``NotConnected``; let others through."""
+    try:
+        yield
+    except RPCError as error:
+        headline, remedy = _refusal(error, settings)
+        if not headline:
+            raise
+        raise NotConnected(headline, settings.lines(), remedy) from error
+
+
+def _refusal(error: RPCError, settings: Settings) -> tuple[str, str]:
+    address, namespace = settings.address.value, settings.namespace.value
+    match error.status:
+        case RPCStatusCode.UNAUTHENTICATED:
+            return f"Temporal at {address} does not know these credentials", "check the API key or the certificate"
+        case RPCStatusCode.PERMISSION_DENIED:
+            return (
+                f"Temporal at {address} refuses access to namespace `{namespace}`",
+                "check the namespace and what the API key may do",
+            )
+        case RPCStatusCode.NOT_FOUND if error.message.startswith("Namespace "):
+            return (
+                f"Temporal at {address} has no namespace `{namespace}`",
+                f"create it with `temporal operator namespace create --namespace {namespace}`, or choose with `-n`",
+            )
+        case RPCStatusCode.UNAVAILABLE | RPCStatusCode.DEADLINE_EXCEEDED:
+            return f"the connection to Temporal at {address} was lost: {error.message}", "try again"
+        case _:
+            return "", ""
+
+
+def _not_connected(settings: Settings, reason: str, found: probe.Found) -> NotConnected:
+    address = settings.address.value
+    if "Unauthenticated" in reason or "PermissionDenied" in reason:
+        return NotConnected(
+            f"Temporal at {address} does not know these credentials",
+            settings.lines(),
+            "check the API key or the certificate",
+        )
+    remedy = found.remedy
+    if not remedy and not found.listening:
+        remedy = "start one with `temporal server start-dev`; `sagadsl run` without an address brings its own"
+    details = (*settings.lines(), " ".join(found.checks) if found.checks else reason)
+    if found.listening and not found.remedy:
+        details = (*details, f"the SDK says: {reason[:300]}")
+    return NotConnected(f"cannot reach Temporal at {address}", details, remedy)

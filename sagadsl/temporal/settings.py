@@ -1,0 +1,315 @@
+"""Which Temporal server, with what credentials, and where each value came from.
+
+Flags, environment and ``temporal.toml`` mean here what they mean to the ``temporal``
+command: flag before variable before profile before default. Connects to nothing.
+The SDK's own reader of the environment has four traps, and each is closed here:
+it takes a missing file for an empty one, it switches TLS *on* for a ``TEMPORAL_TLS``
+that it cannot read, its errors are bare, and it drops what it does not know.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS
+from temporalio.service import TLSConfig
+
+from sagadsl.errors import SagadslError
+
+DEFAULT = "(built-in default)"
+
+_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
+_FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
+
+
+class SettingsUnusable(SagadslError):
+    """A connection setting that cannot be right, whatever the server says."""
+
+    code = "SD902"
+    exit_code = 3
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message, self.remedy = message, remedy
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def help(self) -> str:
+        return self.remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line says about the server; ``None`` and empty are silence."""
+
+    address: str | None = None
+    namespace: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    tls: bool | None = None
+    tls_cert_path: str | None = None
+    tls_key_path: str | None = None
+    tls_ca_path: str | None = None
+    tls_server_name: str | None = None
+    tls_disable_host_verification: bool = False
+    grpc_meta: tuple[str, ...] = ()
+    profile: str | None = None
+    config_file: str | None = None
+    disable_config_file: bool = False
+    disable_config_env: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One value that may be shown, and the flag, variable or file that it comes from."""
+
+    value: str
+    origin: str
+
+    @property
+    def is_default(self) -> bool:
+        return self.origin == DEFAULT
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything needed to connect. What is secret is in ``secrets``, which is never shown.
+
+    Attributes:
+        tls: ``on`` or ``off``.
+        api_key: ``set`` or ``none``: never the key.
+        warnings: What was found and not used, one sentence each.
+        secrets: Keyword arguments of ``Client.connect`` besides address and namespace.
+    """
+
+    address: Setting
+    namespace: Setting
+    tls: Setting
+    api_key: Setting
+    profile: Setting
+    warnings: tuple[str, ...] = ()
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def names_a_server(self) -> bool:
+        """Somebody said where to connect: a flag, a variable or a profile."""
+        shown = (self.address, self.namespace, self.tls, self.api_key, self.profile)
+        return not all(setting.is_default for setting in shown)
+
+    def lines(self) -> tuple[str, ...]:
+        """Return the table that every failure to connect shows."""
+        rows = [("address", self.address), ("namespace", self.namespace), ("tls", self.tls)]
+        if not self.api_key.is_default:
+            rows.append(("api key", self.api_key))
+        if not self.profile.is_default:
+            rows.append(("profile", self.profile))
+        width = max(len(setting.value) for _, setting in rows)
+        return tuple(
+            f"{name:<10} {setting.value:<{width}}  {setting.origin if setting.is_default else 'from ' + setting.origin}"
+            for name, setting in rows
+        )
+
+
+def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
+    """Join flags, *environ* and file. Raises ``SettingsUnusable``."""
+    env = {} if flags.disable_config_env else environ
+    switched = _switch("TEMPORAL_TLS", env)
+    file, file_origin = _config_file(flags, env)
+    profile_name = flags.profile or env.get("TEMPORAL_PROFILE") or None
+    stored = _load(profile_name, file, {})
+    # the SDK switches TLS on for every TEMPORAL_TLS that it cannot read, so it does not get to see it
+    merged = _load(profile_name, file, {name: value for name, value in env.items() if name != "TEMPORAL_TLS"})
+    origins = _Origins(flags, env, file_origin, profile_name or "default", stored)
+    tls = _tls(flags, merged.tls, switched)
+    api_key = flags.api_key or merged.api_key or None
+    address = Setting(flags.address or merged.address or "localhost:7233", origins.of("address"))
+    _check_address(address)
+    if tls is None:  # the `temporal` command, too, switches TLS on for an API key
+        tls = api_key is not None
+        tls_origin = origins.of("api_key") if tls else DEFAULT
+    else:
+        tls_origin = origins.of_tls()
+    metadata = {**merged.grpc_meta, **dict(_pair(text) for text in flags.grpc_meta)}
+    return Settings(
+        address=address,
+        namespace=Setting(flags.namespace or merged.namespace or "default", origins.of("namespace")),
+        tls=Setting("on" if tls else "off", tls_origin),
+        api_key=Setting("set" if api_key else "none", origins.of("api_key") if api_key else DEFAULT),
+        profile=Setting(profile_name or "default", origins.of_profile()),
+        warnings=_warnings(env, file, profile_name or "default"),
+        secrets={"tls": tls, "api_key": api_key, "rpc_metadata": metadata},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Origins:
+    flags: Flags
+    env: Mapping[str, str]
+    file: str
+    profile_name: str
+    stored: ClientConfigProfile
+
+    def of(self, name: str) -> str:
+        variable = f"TEMPORAL_{name.upper()}"
+        if getattr(self.flags, name):
+            return f"--{name.replace('_', '-')}"
+        if self.env.get(variable):
+            return variable
+        if getattr(self.stored, name):
+            return self._profile_text()
+        return DEFAULT
+
+    def of_tls(self) -> str:
+        for name in ("tls", "tls_server_name", "tls_ca_path", "tls_cert_path", "tls_key_path"):
+            if getattr(self.flags, name) not in {None, ""}:
+                switched_off = name == "tls" and self.flags.tls is False
+                return "--no-tls" if switched_off else f"--{name.replace('_', '-')}"
+        for variable in sorted(self.env):
+            if variable.startswith("TEMPORAL_TLS") and self.env[variable]:
+                return variable
+        return self._profile_text() if self.stored.tls else DEFAULT
+
+    def of_profile(self) -> str:
+        if self.flags.profile:
+            return "--profile"
+        return "TEMPORAL_PROFILE" if self.env.get("TEMPORAL_PROFILE") else DEFAULT
+
+    def _profile_text(self) -> str:
+        return f"profile `{self.profile_name}` of {self.file}"
+
+
+def default_config_file(environ: Mapping[str, str]) -> Path:
+    """Return where ``temporal`` keeps its profiles on this platform."""
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        base = Path(environ.get("APPDATA", str(Path.home() / "AppData" / "Roaming")))
+    else:
+        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "temporalio" / "temporal.toml"
+
+
+def _config_file(flags: Flags, env: Mapping[str, str]) -> tuple[Path | None, str]:
+    if flags.disable_config_file:
+        return None, ""
+    named = flags.config_file or env.get("TEMPORAL_CONFIG_FILE")
+    if not named:
+        path = default_config_file(os.environ)
+        return (path, str(path)) if path.is_file() else (None, "")
+    if not Path(named).is_file():  # the SDK would take it for an empty file
+        origin = "--config-file" if flags.config_file else "TEMPORAL_CONFIG_FILE"
+        raise SettingsUnusable(f"there is no file `{named}` ({origin})", "correct the path, or leave it out")
+    return Path(named), named
+
+
+def _load(profile: str | None, file: Path | None, env: Mapping[str, str]) -> ClientConfigProfile:
+    try:
+        return ClientConfigProfile.load(
+            profile, config_source=file, disable_file=file is None, override_env_vars=env, disable_env=not env
+        )
+    except Exception as error:  # noqa: BLE001 - the SDK's bridge raises a class that it does not export
+        text = str(error).strip()
+        if "not found" in text and profile:
+            where = f"in {file}" if file else "because there is no configuration file"
+            names = ", ".join(f"`{name}`" for name in _profiles(file)) or "none"
+            raise SettingsUnusable(f"there is no profile `{profile}` {where}", f"profiles there are: {names}") from None
+        raise SettingsUnusable(f"{file or 'the environment'} cannot be used: {text}") from None
+
+
+def _profiles(file: Path | None) -> list[str]:
+    return sorted(_toml(file).get("profile", {}))
+
+
+def _toml(file: Path | None) -> dict[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8")) if file else {}
+
+
+def _switch(variable: str, env: Mapping[str, str]) -> bool | None:
+    """Read a variable that says yes or no; ``None`` when it says nothing."""
+    text = env.get(variable, "").strip()
+    if not text:
+        return None
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise SettingsUnusable(f"`{variable}` is `{text}`, which is neither yes nor no", "write `true` or `false`")
+
+
+def _tls(flags: Flags, stored: ClientConfigTLS | None, switched: bool | None) -> TLSConfig | bool | None:
+    """Return the TLS settings; ``None`` when nobody said anything. *switched* is what ``TEMPORAL_TLS`` says."""
+    if flags.tls_disable_host_verification:
+        raise SettingsUnusable(
+            "`--tls-disable-host-verification` is unsupported: Temporal's Python SDK always verifies the server",
+            "say with `--tls-server-name` which name the certificate carries, and with `--tls-ca-path` who signed it",
+        )
+    wanted = flags.tls if flags.tls is not None else switched
+    detailed = any((flags.tls_cert_path, flags.tls_key_path, flags.tls_ca_path, flags.tls_server_name))
+    if wanted is None and not detailed and stored is not None and stored.disabled:
+        wanted = False
+    if wanted is False or (stored is None and not detailed):
+        return wanted
+    stored = stored or ClientConfigTLS()
+    cert = _read("--tls-cert-path", flags.tls_cert_path, stored.client_cert)
+    key = _read("--tls-key-path", flags.tls_key_path, stored.client_private_key)
+    if (cert is None) != (key is None):
+        raise SettingsUnusable(
+            "a client certificate and its key go together, and only one of them is set",
+            "give both `--tls-cert-path` and `--tls-key-path`",
+        )
+    return TLSConfig(
+        domain=flags.tls_server_name or stored.server_name,
+        server_root_ca_cert=_read("--tls-ca-path", flags.tls_ca_path, stored.server_root_ca_cert),
+        client_cert=cert,
+        client_private_key=key,
+    )
+
+
+def _read(flag: str, path: str | None, stored: Path | str | bytes | None) -> bytes | None:
+    """Return the certificate or key that *flag* names, else the one that the configuration holds or names."""
+    source = Path(path) if path else stored
+    if source is None or isinstance(source, bytes):
+        return source
+    if isinstance(source, str):
+        return source.encode()
+    try:
+        return source.read_bytes()
+    except OSError as error:
+        named = flag if path else "the TEMPORAL_TLS_* variables or the profile"
+        raise SettingsUnusable(f"`{source}` cannot be read: {error.strerror} ({named})") from None
+
+
+def _check_address(address: Setting) -> None:
+    host, colon, port = address.value.rpartition(":")
+    if "://" in address.value:
+        remedy = f"write `{address.value.split('://', 1)[1].rstrip('/')}`"
+    elif not colon or not port.isdigit():
+        remedy = f"write `{address.value.rstrip(':')}:7233`, if it is the usual port"
+    elif not host or any(character.isspace() or character == "/" for character in host):
+        remedy = "for example `localhost:7233`"
+    else:
+        return
+    raise SettingsUnusable(f"`{address.value}` is not an address: host and port are needed ({address.origin})", remedy)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise SettingsUnusable(f"`--grpc-meta {text}` has no key and value", "write `--grpc-meta KEY=VALUE`")
+    return key.strip().lower(), value
+
+
+def _warnings(env: Mapping[str, str], file: Path | None, profile: str) -> tuple[str, ...]:
+    """Say what was found and is not used: silence would look like it had worked."""
+    stored = _toml(file).get("profile", {}).get(profile, {})
+    warnings = []
+    if _switch("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", env) or stored.get("tls", {}).get("disable_host_verification"):
+        warnings.append("disabling the verification of the server's name is not supported by the SDK and is ignored")
+    if env.get("TEMPORAL_CODEC_ENDPOINT") or stored.get("codec"):
+        warnings.append("a codec endpoint is configured; sagadsl does not use it, so that encoded values stay encoded")
+    return tuple(warnings)
