@@ -1,0 +1,79 @@
+"""The table of codes. A code never changes its meaning; its words may. Knows nothing of how a problem is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sagadsl.diagnostics import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One kind of problem; ``docs/diagnostics/<code>.md`` explains it.
+
+    Attributes:
+        code: ``SD`` and three digits.
+        title: What is wrong, in a few words.
+        severity: What its findings are unless they say otherwise.
+    """
+
+    code: str
+    title: str
+    severity: Severity = Severity.ERROR
+
+
+_YAML = (
+    Code("SD001", "tab where YAML wants spaces"),
+    Code("SD002", "not YAML"),
+    Code("SD003", "key given twice"),
+    Code("SD004", "key is not text"),
+    Code("SD005", "YAML tag"),
+    Code("SD006", "several documents in one file"),
+    Code("SD007", "aliases that never end, or grow too large"),
+    Code("SD008", "`{{ }}` without quotes"),
+    Code("SD009", "not UTF-8 text"),
+    Code("SD010", "file too large"),
+    Code("SD011", "nested too deeply"),
+    Code("SD012", "no definition in the file"),
+    Code("SD013", "number that JSON cannot carry"),
+    Code("SD014", "merge key without a mapping"),
+    Code("SD015", "unknown alias"),
+)
+
+_SCHEMA = (
+    Code("SD101", "language version missing or unknown"),
+    Code("SD102", "required key missing"),
+    Code("SD103", "value of the wrong type"),
+    Code("SD104", "unknown key"),
+    Code("SD105", "step without a kind"),
+    Code("SD106", "step with several kinds"),
+    Code("SD107", "value that is not allowed"),
+    Code("SD108", "version that is not text"),
+    Code("SD109", "not a JSON Schema"),
+    Code("SD110", "reference to another file or site"),
+)
+
+_EXPRESSIONS = (Code("SD303", "hyphen in a step id"),)
+
+_DURATIONS_AND_RETRIES = (
+    Code("SD501", "not a duration"),
+    Code("SD502", "duration without a unit"),
+    Code("SD503", "years or months as a duration"),
+    Code("SD504", "number of attempts that cannot be"),
+    Code("SD505", "longest pause shorter than the first"),
+    Code("SD506", "pauses that shrink"),
+    Code("SD507", "duration of zero"),
+)
+
+CODES: Mapping[str, Code] = {
+    code.code: code
+    for family in (
+        _YAML,
+        _SCHEMA,
+        _EXPRESSIONS,
+        _DURATIONS_AND_RETRIES,
+    )
+    for code in family
+}
+"""Every code, in the order of the families."""

@@ -1,0 +1,419 @@
+"""YAML text -> plain JSON-like data that remembers where every value was written.
+
+Scalars follow the core schema of YAML 1.2, resolved here; whatever JSON cannot carry
+is refused here too. Never raises for bad input, and is bounded in time, memory and
+depth for hostile input. Knows nothing of sagas.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import yaml
+
+from sagadsl.diagnostics import Finding, Route
+from sagadsl.language import syntax
+from sagadsl.language.syntax import MAX_DEPTH, Refused
+
+MAX_BYTES = 1024 * 1024
+MAX_EXPANDED = 100_000
+"""Values that aliases may add to a file; ten levels of ten aliases would add ten thousand million (Y10)."""
+
+_MAX_REPAIRS = 50
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is thirteen times faster
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
+
+
+class Span(NamedTuple):
+    """Half-open range in the source. Lines and columns count from 1, in code points."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file.
+
+    Attributes:
+        name: What the reader calls the file, usually its path.
+        text: The source, without a byte-order mark.
+        data: Dicts with text keys, lists, text, numbers, booleans, ``None``. Anything but a
+            dict means that there is nothing to check further, and findings say why.
+        spans: Where each value stands, by route. A place that has no route of its own (a
+            syntax error, the first of two equal keys) has one that no value can have.
+        keys: Where the *key* of each mapping entry stands: an unknown key is underlined
+            at the key, a bad value at the value.
+    """
+
+    name: str
+    text: str
+    data: Any = None
+    spans: Mapping[Route, Span] = field(default_factory=dict)
+    keys: Mapping[Route, Span] = field(default_factory=dict)
+
+    def source(self, route: Route) -> str:
+        """Return the value at *route* exactly as written, quotes included; empty when unknown."""
+        span = self.spans.get(route)
+        if span is None:
+            return ""
+        lines = list(syntax.lines(self.text)[span.line - 1 : span.end_line])
+        if not lines:
+            return ""
+        lines[-1] = lines[-1][: span.end_column - 1 if span.end_line > span.line or len(lines) == 1 else None]
+        lines[0] = lines[0][span.column - 1 :]
+        return "\n".join(lines)
+
+    def nearest(self, route: Route) -> Route:
+        """Return *route*, or its nearest ancestor that stands in the file."""
+        while route and route not in self.spans:
+            route = route[:-1]
+        return route
+
+
+def parse(data: bytes | str, name: str = "<text>") -> tuple[Document, tuple[Finding, ...]]:
+    """Parse one YAML document. Never raises for bad input: that is what findings are for."""
+    size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        message = f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read"
+        return _give_up(name, "", [Refused("SD010", message, help="split the saga, or move data out of it")])
+    try:
+        text = syntax.decode(data) if isinstance(data, bytes) else data
+    except Refused as refused:
+        return _give_up(name, str(data, "utf-8", "replace"), [refused])  # type: ignore[arg-type]  # only bytes get here
+    return _Reader(name, text.removeprefix("\ufeff")).read()
+
+
+def is_place(route: Route) -> bool:
+    """Whether *route* is a mere place in the text, not the way to a value."""
+    return bool(route) and isinstance(route[-1], int) and route[-1] < 0
+
+
+def _give_up(name: str, text: str, problems: list[Refused]) -> tuple[Document, tuple[Finding, ...]]:
+    spans: dict[Route, Span] = {(): Span(1, 1, 1, 1)}
+    findings = []
+    for number, problem in enumerate(problems, 1):
+        spans[(-number,)] = _span_of(text, problem.start, problem.end)
+        findings.append(problem.finding((-number,)))
+    return Document(name, text, None, spans), tuple(findings)
+
+
+def _span_of(text: str, start: int, end: int) -> Span:
+    lines = syntax.lines(text[:start])
+    line, column = len(lines), len(lines[-1]) + 1
+    more = syntax.lines(text[start : max(end, start)])
+    return Span(line, column, line + len(more) - 1, (column if len(more) == 1 else 1) + len(more[-1]))
+
+
+@dataclass(slots=True)
+class _Node:
+    """One value as written. Aliases share it, so it knows no route.
+
+    Attributes:
+        value: Text, a list of nodes, or a tuple of pairs of nodes for a mapping.
+        start: PyYAML's mark of its first character; ``end`` the one after its last.
+        size: Number of values in it, with those that aliases add.
+        height: Levels below it.
+        plain: Text without quotes, so that it may be a number.
+        problem: Why it cannot be taken.
+    """
+
+    value: Any
+    start: Any
+    end: Any
+    size: int = 1
+    height: int = 0
+    plain: bool = False
+    problem: Refused | None = None
+
+
+class _Reader:
+    """Reads one text: events -> nodes -> data with side tables."""
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name, self.text = name, text
+        self.spans: dict[Route, Span] = {}
+        self.keys: dict[Route, Span] = {}
+        self.findings: list[Finding] = []
+        self.repaired: list[tuple[int, int]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self.anchors: dict[str, _Node | None] = {}
+        self.added = 0
+
+    def read(self) -> tuple[Document, tuple[Finding, ...]]:
+        """Go on after an unquoted ``{{ }}`` as if it had been quoted, so that one file shows all of them."""
+        masked, problems = self.text, list[Refused]()
+        while True:
+            self._forget()
+            try:
+                root = self._document(masked)
+            except Refused as refused:
+                problems.append(refused)
+                if refused.code != "SD008" or len(self.repaired) >= _MAX_REPAIRS or refused.start >= refused.end:
+                    return _give_up(self.name, self.text, problems)
+                self.repaired.append((refused.start, refused.end))
+                masked = syntax.mask(masked, refused.start, refused.end)
+            else:
+                break
+        data = self._data(root, ())
+        if not isinstance(data, dict) and not self.findings:
+            self.findings.append(syntax.not_a_definition(data))
+        return Document(self.name, self.text, data, self.spans, self.keys), self._once()
+
+    def _once(self) -> tuple[Finding, ...]:
+        """Keep one of the findings about a value that several aliases name."""
+        seen: dict[tuple[str, Span], Finding] = {}
+        for finding in self.findings:
+            where = (self.keys if finding.at_key else self.spans)[finding.route]
+            seen.setdefault((finding.code, where), finding)
+        return tuple(seen.values())
+
+    # events -> nodes
+
+    def _document(self, text: str) -> _Node:
+        if refused := syntax.unprintable(text):
+            raise refused
+        events = yaml.parse(text, Loader=_LOADER)
+        try:
+            next(events)  # the start of the stream
+            first = next(events)
+            if isinstance(first, yaml.StreamEndEvent):
+                return _Node(None, first.start_mark, first.end_mark)
+            root = self._node(next(events), events, 0, text)
+            next(events)  # the end of the document
+            second: Any = next(events)
+            if not isinstance(second, yaml.StreamEndEvent):
+                start = second.start_mark.index
+                raise Refused(
+                    "SD006",
+                    "a second document starts here: one definition per file",
+                    start,
+                    start + 3,
+                    help="move it to a file of its own",
+                )
+        except yaml.YAMLError as error:
+            raise syntax.explain(error, text) from None
+        return root
+
+    def _node(self, event: Any, events: Iterator[Any], depth: int, text: str) -> _Node:
+        start, end = event.start_mark, event.end_mark
+        if depth > MAX_DEPTH:
+            raise syntax.too_deep(start.index)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None  # until it is complete: an alias to it would be a circle
+        if isinstance(event, yaml.ScalarEvent):
+            node = _Node(event.value, start, end, plain=event.implicit[0])
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(event, events, depth, text)
+        else:
+            node = self._mapping(event, events, depth, text)
+        if event.tag is not None:
+            node.problem = syntax.tagged(event)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _sequence(self, event: Any, events: Iterator[Any], depth: int, text: str) -> _Node:
+        node = _Node([], event.start_mark, event.end_mark)
+        while not isinstance(child := next(events), yaml.SequenceEndEvent):
+            item = self._node(child, events, depth + 1, text)
+            node.value.append(item)
+            node.size += item.size
+            node.height = max(node.height, item.height + 1)
+        # libyaml ends a block where the next one begins, blank lines and comments in between.
+        node.end = child.end_mark if event.flow_style or not node.value else node.value[-1].end
+        return node
+
+    def _mapping(self, event: Any, events: Iterator[Any], depth: int, text: str) -> _Node:
+        index = event.start_mark.index
+        if event.flow_style and text.startswith("{{", index):
+            raise syntax.unquoted(text, index)
+        node = _Node((), event.start_mark, event.end_mark)
+        entries: list[tuple[_Node, _Node]] = []
+        while not isinstance(child := next(events), yaml.MappingEndEvent):
+            key = self._node(child, events, depth + 1, text)
+            value = self._node(next(events), events, depth + 1, text)
+            entries.append((key, value))
+            node.size += key.size + value.size
+            node.height = max(node.height, key.height + 1, value.height + 1)
+        node.value = tuple(entries)
+        node.end = child.end_mark if event.flow_style or not entries else entries[-1][1].end
+        return node
+
+    def _alias(self, event: Any, depth: int) -> _Node:
+        start, end = event.start_mark.index, event.end_mark.index
+        name = event.anchor
+        if name not in self.anchors:
+            help = f'give the value an anchor `&{name}` further up, or quote the text: `"*{name}"`'
+            missing = Refused("SD015", f"alias `*{name}` has no anchor `&{name}` before it", start, end, help=help)
+            return _Node(None, event.start_mark, event.end_mark, problem=missing)
+        target = self.anchors[name]
+        if target is None:
+            circle = Refused("SD007", f"alias `*{name}` stands inside its own anchor, so it never ends", start, end)
+            return _Node(None, event.start_mark, event.end_mark, problem=circle)
+        self.added += target.size
+        if self.added > MAX_EXPANDED or depth + target.height > MAX_DEPTH:
+            grown = f"aliases make more than {MAX_EXPANDED:,} values of this file"
+            raise Refused(
+                "SD007",
+                grown if self.added > MAX_EXPANDED else f"aliases nest more than {MAX_DEPTH} deep",
+                start,
+                end,
+                help="write the value once where it is used",
+            )
+        return replace(target, start=event.start_mark, end=event.end_mark)
+
+    # nodes -> data
+
+    def _data(self, node: _Node, route: Route) -> Any:
+        self.spans[route] = self._span(node)
+        if node.problem is not None:
+            self.findings.append(node.problem.finding(self._place(node, route)))
+        if isinstance(node.value, tuple):
+            return self._entries(node, route)
+        if isinstance(node.value, list):
+            return [self._data(item, (*route, index)) for index, item in enumerate(node.value)]
+        if node.plain:
+            return self._scalar(node, route)
+        return node.value
+
+    def _place(self, node: _Node, route: Route) -> Route:
+        """A tag stands before its value; everything else is said of the value."""
+        tag = _PROPERTIES.match(self.text, node.start.index)
+        if tag is None or node.problem is None or node.problem.code != "SD005":
+            return route
+        line, column = node.start.line + 1, node.start.column + 1
+        self.spans[(*route, -1)] = Span(line, column, line, column + len(tag[0].rstrip()))
+        return (*route, -1)
+
+    def _entries(self, node: _Node, route: Route) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        merged: list[_Node] = []
+        for number, (key_node, value_node) in enumerate(node.value, 1):
+            key = self._key(key_node, route, number)
+            if key is None:
+                continue
+            here = (*route, key)
+            if here in self.keys and (key in data or key == "<<"):
+                self._twice(key, here, number)
+            self.keys[here] = self._span(key_node)
+            if key == "<<" and key_node.plain:
+                self.spans[here] = self._span(value_node)
+                merged += self._merged(value_node, here)
+            else:
+                data[key] = self._data(value_node, here)
+        for source in merged:
+            self._merge(source, data, route)
+        return data
+
+    def _twice(self, key: str, here: Route, number: int) -> None:
+        first = self.keys[here]
+        place = (*here, -number)
+        self.spans[place] = first
+        self.findings.append(
+            Finding(
+                "SD003",
+                f"key `{key}` is already given on line {first.line}",
+                here,
+                help="keep one of the two",
+                at_key=True,
+                related=((place, "first given here"),),
+            )
+        )
+
+    def _key(self, node: _Node, route: Route, number: int) -> str | None:
+        problem = node.problem or self._repair(node)
+        if problem is None and isinstance(node.value, str):
+            key = self._resolve(node) if node.plain else node.value
+            if isinstance(key, str):
+                return key
+        place = (*route, -number)
+        self.spans[place] = self._span(node)
+        self.findings.append(problem.finding(place) if problem else syntax.not_text(node.value, place))
+        return None
+
+    def _merged(self, node: _Node, here: Route) -> list[_Node]:
+        """Return the mappings that a merge key names, the strongest first (Y23)."""
+        sources = node.value if isinstance(node.value, list) else [node]
+        if node.problem or not all(isinstance(source.value, tuple) for source in sources):
+            problem = node.problem or Refused(
+                "SD014", "`<<` takes a mapping or a list of mappings", help="name one by its alias: `<<: *shared`"
+            )
+            self.findings.append(problem.finding(here))
+            return []
+        return list(sources)
+
+    def _merge(self, source: _Node, data: dict[str, Any], route: Route) -> None:
+        """Add what *data* lacks: an explicit key wins, then the earlier mapping of the list."""
+        for key_node, value_node in source.value:
+            key = key_node.value if isinstance(key_node.value, str) else None
+            if key is None or (key_node.plain and not isinstance(self._resolve(key_node), str)):
+                continue  # refused where it was written
+            if key == "<<" and key_node.plain:
+                for inner in self._merged(value_node, (*route, key)):
+                    self._merge(inner, data, route)
+            elif key not in data:
+                self.keys[(*route, key)] = self._span(key_node)
+                data[key] = self._data(value_node, (*route, key))
+
+    def _scalar(self, node: _Node, route: Route) -> Any:
+        if refused := self._repair(node):
+            self.findings.append(refused.finding(route))
+            return self.text[node.start.index : node.end.index]
+        value = self._resolve(node)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.findings.append(
+                Finding(
+                    "SD013",
+                    f"`{node.value}` is a number that JSON cannot carry",
+                    route,
+                    help=f'quote it if it is text: `"{node.value}"`',
+                )
+            )
+        return value
+
+    def _repair(self, node: _Node) -> Refused | None:
+        for start, _ in self.repaired:
+            if node.start.index <= start < node.end.index:
+                return syntax.unquoted(self.text, node.start.index, node.end.index)
+        return None
+
+    def _resolve(self, node: _Node) -> Any:
+        """YAML 1.2 core, without octal and hexadecimal: `0o17` and `0755` are text by the same rule (Y03)."""
+        text: str = node.value
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INT.fullmatch(text):
+            return int(text) if len(text) < 1000 else math.inf
+        if _FLOAT.fullmatch(text):
+            return float(text)
+        if _NOT_JSON.fullmatch(text):
+            return math.nan if "nan" in text.lower() else math.inf
+        return text
+
+    def _span(self, node: _Node) -> Span:
+        start, end = node.start, node.end
+        skipped = (
+            _PROPERTIES.match(self.text, start.index) if self.text[start.index : start.index + 1] in "&!" else None
+        )
+        if skipped and skipped.end() < end.index and "\n" not in skipped[0]:
+            return Span(start.line + 1, start.column + 1 + len(skipped[0]), end.line + 1, end.column + 1)
+        return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)

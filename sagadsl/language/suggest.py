@@ -1,0 +1,59 @@
+"""Did you mean …? The nearest name of a list. Knows nothing of what the names stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+_NEAR = 0.7
+"""Below this likeness a suggestion misleads more often than it helps."""
+
+
+def closest(word: str, names: Iterable[str]) -> str | None:
+    """Return the one of *names* that *word* was probably meant to be, or ``None``.
+
+    Case, ``-`` and camelCase do not count. Of two equally near names the first in
+    alphabetical order wins, so that the answer does not depend on the order given.
+    """
+    wanted = _plain(word)
+    best, likeness = None, 0.0
+    for name in sorted(set(names)):
+        if name == word:
+            continue
+        now = _likeness(wanted, _plain(name))
+        if now > likeness:
+            best, likeness = name, now
+    return best if likeness >= _NEAR else None
+
+
+def _plain(name: str) -> str:
+    """``maxAttempts`` and ``max-attempts`` are ``max_attempts`` in other dress."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").casefold()
+
+
+def _likeness(wanted: str, name: str) -> float:
+    if wanted == name:
+        return 1.0
+    if _last(wanted) == _last(name) and ("." in wanted) != ("." in name):
+        return 0.95  # `refund` for `payments.refund`: difflib finds them far apart
+    if len(wanted) > 1 and sorted(wanted) == sorted(name):
+        return 0.9  # letters swapped: too little is left of a short word for difflib
+    ratio = SequenceMatcher(None, wanted, name, autojunk=False).ratio()
+    if len(wanted) > 3 and (name.startswith(wanted) or (wanted.startswith(name) and len(name) > 3)):
+        ratio = max(ratio, 0.75)
+    if _abbreviates(wanted, name):
+        ratio = max(ratio, 0.8)
+    return ratio
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _abbreviates(wanted: str, name: str) -> bool:
+    """``max_attempts`` for ``maximum_attempts``: each word begins like its counterpart."""
+    ours, theirs = wanted.split("_"), name.split("_")
+    return len(ours) == len(theirs) > 1 and all(
+        len(short) > 1 and long.startswith(short) for short, long in zip(ours, theirs, strict=True)
+    )
