@@ -1,0 +1,473 @@
+"""Activities: found without importing them, imported one at a time, never last-wins.
+
+Knows nothing of Temporal and of definitions. What somebody else's package does wrong is a
+value here (a :class:`Problem`): it matters only to who uses that activity, or lists them all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, EntryPoint, distributions
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+from sagadsl.authoring import MARK, Spec
+from sagadsl.errors import SagadslError
+from sagadsl.language.checks.known import Signature
+from sagadsl.settings import Settings, read_settings
+from sagadsl.spelling import closest, listed
+
+GROUP = "sagadsl.activities"
+_OURS = "sagadsl"
+_PLAIN_MARK = "__temporal_activity_definition"  # of `@temporalio.activity.defn`; read here without importing it
+
+
+class PluginBroken(SagadslError):
+    """An activity, or a module of activities, cannot be imported or used (P01)."""
+
+    code: ClassVar[str] = "SD910"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, package: str, reason: BaseException) -> None:
+        super().__init__(name, package, reason)
+        self.name, self.package, self.reason = name, package, reason
+
+    def __str__(self) -> str:
+        if isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra):
+            cause = str(self.reason)
+        else:
+            cause = f"{type(self.reason).__name__}: {self.reason}"
+        return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
+
+    @property
+    def help(self) -> str:
+        if isinstance(self.reason, PluginNeedsExtra):
+            return f"run `{self.reason.command}`"
+        return "repair or uninstall the package; `sagadsl plugins` lists what works"
+
+
+class PluginNeedsExtra(ImportError):
+    """Raised by a module whose optional dependency is missing; *command* installs it."""
+
+    def __init__(self, what: str, command: str) -> None:
+        super().__init__(what, command)
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} is not installed; run `{self.command}`"
+
+
+class PluginConflict(SagadslError):
+    """Several packages offer one name; none of them wins (P02, T13)."""
+
+    code: ClassVar[str] = "SD911"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, owners: tuple[str, ...]) -> None:
+        super().__init__(name, owners)
+        self.name, self.owners = name, owners
+
+    def __str__(self) -> str:
+        return f"activity `{self.name}` is offered by {' and by '.join(self.owners)}"
+
+    @property
+    def help(self) -> str:
+        return (
+            'leave one out, e.g. `deny = ["<package>"]` under `[tool.sagadsl.plugins]` in pyproject.toml, '
+            "or give one of them another name"
+        )
+
+
+class PluginUnknown(SagadslError):
+    """No installed package and no local module offers this name."""
+
+    code: ClassVar[str] = "SD912"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, known: tuple[str, ...], meant: str | None = None, note: str = "") -> None:
+        super().__init__(name, known, meant, note)
+        self.name, self.known, self.meant, self.note = name, known, meant, note
+
+    def __str__(self) -> str:
+        return f"no activity named `{self.name}` is installed" + (f"; {self.note}" if self.note else "")
+
+    @property
+    def help(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
+
+
+Problem = PluginBroken | PluginConflict | PluginUnknown
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One line of somebody's package metadata. Nothing has been imported yet.
+
+    Attributes:
+        name: The entry point's name: the name of an activity, or the prefix of a class's or module's.
+        package: Distribution and version, for people.
+        distribution: The distribution's normalised name.
+        value: What it points at, e.g. ``acme_pay:charge``.
+    """
+
+    name: str
+    package: str
+    distribution: str
+    value: str
+    entry_point: EntryPoint = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One activity, imported.
+
+    Attributes:
+        name: The name that definitions use.
+        package: Who provides it.
+        function: What to call: a function, or a method of its object.
+        spec: What its decorator was told.
+        plain: It was written for Temporal as it is (``@temporalio.activity.defn``).
+    """
+
+    name: str
+    package: str
+    function: Callable[..., Any]
+    spec: Spec
+    plain: bool
+
+
+def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer, ...]:
+    """List every offer, sorted, so that two machines agree. Costs no import of theirs.
+
+    A distribution that is visible twice counts once, as Python itself sees it (P03), and
+    one whose metadata cannot be read offers nothing.
+    """
+    offers: list[Offer] = []
+    seen: set[str] = set()
+    for distribution in distributions() if installed is None else installed:
+        try:
+            points = [each for each in distribution.entry_points if each.group == GROUP]
+            if not points:
+                continue
+            name, version = distribution.name, distribution.version
+        except Exception:  # noqa: BLE001 # somebody else's metadata, which can be broken in any way
+            continue
+        if _normal(name) in seen:
+            continue
+        seen.add(_normal(name))
+        offers.extend(
+            {Offer(each.name, f"{name} {version}", _normal(name), each.value, each) for each in points},
+        )
+    return tuple(sorted(offers, key=lambda offer: (offer.name, offer.distribution, offer.value)))
+
+
+class Catalogue:
+    """The activities of this machine, by name. Imports only what is asked for.
+
+    What could be imported is kept, so that an object with state exists once a process;
+    a failure is never kept (P05).
+    """
+
+    def __init__(
+        self, offers: Iterable[Offer] = (), modules: Iterable[str] = (), hidden: Iterable[Offer] = (), folder: str = ""
+    ) -> None:
+        self.offers = tuple(offers)
+        self.modules = tuple(dict.fromkeys(modules))
+        self._hidden = tuple(hidden)
+        self._folder = folder
+        self._objects: dict[str, Any] = {}
+        self._members: dict[str, dict[str, Callable[..., Any]]] = {}
+        self._broken: dict[str, PluginBroken] = {}
+
+    @classmethod
+    def discover(
+        cls,
+        modules: Iterable[str] = (),
+        *,
+        folder: Path | None = None,
+        installed: Iterable[Distribution] | None = None,
+    ) -> Catalogue:
+        """Look around: installed packages, and local *modules* beside those of the folder's settings.
+
+        Args:
+            folder: Where settings and local modules are; the current folder if left out.
+            installed: For tests; every distribution on the path if left out.
+        """
+        home = Path.cwd() if folder is None else folder
+        settings = read_settings(home)
+        offers: list[Offer] = []
+        hidden: list[Offer] = []
+        for offer in find_offers(installed):
+            (offers if _permitted(offer.distribution, settings) else hidden).append(offer)
+        return cls(offers, (*settings.modules, *modules), hidden, str(home))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every usable name that is known without importing more, sorted."""
+        groups = {offer.name for offer in self.offers if _key(offer) in self._members}
+        names = {offer.name for offer in self.offers} - groups
+        return tuple(sorted(names | {name for name, _, _ in self._loaded_members()}))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Conflicts and breakages met so far; after :meth:`load_all`, all there are."""
+        owners: dict[str, set[str]] = {}
+        for offer in self.offers:
+            if _key(offer) not in self._members:
+                owners.setdefault(offer.name, set()).add(_owner(offer))
+        for name, owner, _ in self._loaded_members():
+            owners.setdefault(name, set()).add(owner)
+        candidates = sorted(name for name, who in owners.items() if len(who) > 1)
+        conflicts = [found for name in candidates if isinstance(found := self.load(name), PluginConflict)]
+        return (*conflicts, *(self._broken[key] for key in sorted(self._broken)))
+
+    def load(self, name: str) -> Plugin | Problem:
+        """Import the activity *name*, and nothing else of its group."""
+        exact = [offer for offer in self.offers if offer.name == name]
+        if len(exact) > 1:
+            return PluginConflict(name, tuple(_owner(offer) for offer in exact))
+        found: dict[int, Plugin] = {}
+        broken: list[PluginBroken] = []
+        for offer in exact:
+            target = self._import(offer)
+            if isinstance(target, PluginBroken):
+                broken.append(target)
+            elif _key(offer) not in self._members:
+                found[_identity(target)] = _plugin(name, offer.package, target)
+        for owner, members in self._groups_of(name, broken):
+            if name in members and _identity(members[name]) not in found:
+                found[_identity(members[name])] = _plugin(name, owner, members[name])
+        if len(found) > 1:
+            return PluginConflict(name, tuple(f"{each.package} ({_where(each.function)})" for each in found.values()))
+        if found:
+            return next(iter(found.values()))
+        return broken[0] if broken else self._unknown(name)
+
+    def load_all(self) -> tuple[Plugin, ...]:
+        """Import everything; what does not work is in :attr:`problems`."""
+        for offer in self.offers:
+            self._import(offer)
+        for module in self.modules:
+            self._import_module(module)
+        loaded = (self.load(name) for name in self.names)
+        return tuple(each for each in loaded if isinstance(each, Plugin))
+
+    def signature(self, name: str) -> Signature | Problem:
+        """Return the types of the activity *name*."""
+        plugin = self.load(name)
+        if not isinstance(plugin, Plugin):
+            return plugin
+        try:
+            return signature_of(plugin)
+        except Exception as error:  # noqa: BLE001 # somebody else's types: their hooks run here
+            return PluginBroken(name, plugin.package, error)
+
+    def _import(self, offer: Offer) -> Any:
+        """Return the object that *offer* points at, or a :class:`PluginBroken`."""
+        key = _key(offer)
+        if key in self._objects:
+            return self._objects[key]
+        try:
+            importlib.invalidate_caches()  # P05: what was installed a moment ago counts
+            target = offer.entry_point.load()
+            if isinstance(target, type):
+                target = target()
+            if not _is_activity(target):
+                members = _members_of(target, f"{offer.name}.")
+                if members:
+                    self._members[key] = members
+                elif isinstance(target, ModuleType) or not callable(target):
+                    raise TypeError(f"`{offer.value}` holds no function with @activity")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 # somebody else's module: anything can happen at import
+            self._broken[key] = PluginBroken(offer.name, offer.package, error)
+            return self._broken[key]
+        self._broken.pop(key, None)
+        self._objects[key] = target
+        return target
+
+    def _import_module(self, module: str) -> dict[str, Callable[..., Any]] | PluginBroken:
+        key = f"module {module}"
+        if key in self._members:
+            return self._members[key]
+        if self._folder and self._folder not in sys.path:
+            sys.path.insert(0, self._folder)
+        try:
+            importlib.invalidate_caches()
+            members = _members_of(importlib.import_module(module), "")
+            if not members:
+                raise TypeError(f"`{module}` holds no function with @activity")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 # the user's module: anything can happen at import
+            self._broken[key] = PluginBroken(module, key, error)
+            return self._broken[key]
+        self._broken.pop(key, None)
+        self._members[key] = members
+        return members
+
+    def _groups_of(
+        self, name: str, broken: list[PluginBroken]
+    ) -> Iterator[tuple[str, Mapping[str, Callable[..., Any]]]]:
+        """Yield what may hold *name* as a member: classes and modules named like its prefix, and local modules."""
+        for offer in self.offers:
+            if not name.startswith(f"{offer.name}."):
+                continue
+            target = self._import(offer)
+            if isinstance(target, PluginBroken):
+                broken.append(target)
+            elif _key(offer) in self._members:
+                yield offer.package, self._members[_key(offer)]
+        for module in self.modules:
+            members = self._import_module(module)
+            if isinstance(members, PluginBroken):
+                broken.append(members)
+            else:
+                yield f"module {module}", members
+
+    def _loaded_members(self) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+        for key in sorted(self._members):
+            for name, function in self._members[key].items():
+                yield name, key, function
+
+    def _unknown(self, name: str) -> PluginUnknown:
+        """Say what was meant. Imports the rest, since a function's own name may be the one that was used (P07)."""
+        hidden = next((offer for offer in self._hidden if offer.name == name), None)
+        if hidden is not None:
+            note = f"{hidden.package} offers it, but the settings leave that package out"
+            return PluginUnknown(name, self.names, None, note)
+        plugins = self.load_all()
+        last = name.rpartition(".")[2]
+        own = {own: each.name for each in plugins for own in _own_names(each)}
+        members = [each.name for each in plugins if each.name.startswith(f"{name}.")]
+        meant = own.get(name) or own.get(last) or (members[0] if members else closest(name, self.names))
+        return PluginUnknown(name, self.names, meant)
+
+
+def signature_of(plugin: Plugin) -> Signature:
+    """Return what is declared about a loaded activity. Raises ``TypeError`` for types that JSON cannot carry."""
+    from sagadsl.signatures import Reader, Takes, form, output_schema  # noqa: PLC0415 # only who asks for types pays
+
+    shape = form(plugin.function, plain=plugin.plain)
+    return Signature(
+        name=plugin.name,
+        package=plugin.package,
+        description=inspect.getdoc(plugin.function) or "",
+        input_schema=Reader(shape).schema,
+        output_schema=output_schema(shape),
+        errors=plugin.spec.errors,
+        compensated_by=plugin.spec.compensated_by,
+        single_argument=shape.takes is Takes.WHOLE,
+        timeouts=plugin.spec.timeouts,
+        examples=plugin.spec.examples,
+        idempotent=plugin.spec.idempotent,
+    )
+
+
+def _plugin(name: str, package: str, function: Callable[..., Any]) -> Plugin:
+    spec = getattr(function, MARK, None)
+    return Plugin(name, package, function, spec or Spec(), spec is None and _plain_definition(function) is not None)
+
+
+def _is_activity(target: Any) -> bool:
+    """Whether *target* carries a decorator's mark; a proxy that answers to every name does not."""
+    return isinstance(getattr(target, MARK, None), Spec) or _plain_definition(target) is not None
+
+
+def _plain_definition(target: Any) -> Any:
+    definition = getattr(target, _PLAIN_MARK, None)
+    return definition if type(definition).__module__ == "temporalio.activity" else None
+
+
+def _own_name(function: Callable[..., Any]) -> str:
+    """Return the name that the author gave the activity where no entry point does."""
+    spec = getattr(function, MARK, None)
+    if spec is not None and spec.name is not None:
+        return str(spec.name)
+    plain = getattr(_plain_definition(function), "name", None)
+    return str(plain or getattr(function, "__name__", type(function).__name__))
+
+
+def _own_names(plugin: Plugin) -> set[str]:
+    return {_own_name(plugin.function), getattr(plugin.function, "__name__", "")} - {""}
+
+
+def _members_of(target: Any, prefix: str) -> dict[str, Callable[..., Any]]:
+    """Return the activities of a module or an object, by name. Raises ``ValueError`` when two have one name (T13)."""
+    members: dict[str, Callable[..., Any]] = {}
+    functions = _of_module(target) if isinstance(target, ModuleType) else _of_object(target)
+    for function in functions:
+        name = prefix + _own_name(function)
+        if name in members:
+            raise ValueError(f"`{_where(members[name])}` and `{_where(function)}` are both named `{name}`")
+        members[name] = function
+    return members
+
+
+def _of_object(target: Any) -> list[Callable[..., Any]]:
+    marked = (name for name, value in inspect.getmembers_static(type(target)) if _is_activity(_unwrapped(value)))
+    return [getattr(target, name) for name in marked]
+
+
+def _of_module(module: ModuleType) -> list[Callable[..., Any]]:
+    """Return marked functions, methods of objects, and methods of classes that need no argument to be made."""
+    public = set(getattr(module, "__all__", ()))
+    functions: list[Callable[..., Any]] = []
+    objects: list[Any] = []
+    classes: list[type] = []
+    for name, value in sorted(vars(module).items()):
+        if isinstance(value, type):
+            if _belongs(value, module) and any(_is_activity(_unwrapped(each)) for each in vars(value).values()):
+                classes.append(value)
+        elif _is_activity(value):
+            if (name in public or _belongs(value, module)) and value not in functions:
+                functions.append(value)
+        elif not isinstance(value, ModuleType) and _belongs(type(value), module) and value not in objects:
+            objects.append(value)
+    made = {type(each) for each in objects}
+    objects += [each() for each in classes if each not in made]
+    return functions + [method for each in objects for method in _of_object(each)]
+
+
+def _unwrapped(value: Any) -> Any:
+    return value.__func__ if isinstance(value, staticmethod | classmethod) else value
+
+
+def _belongs(value: Any, module: ModuleType) -> bool:
+    """Whether *value* was defined in *module* or below it, rather than imported from elsewhere."""
+    home = str(getattr(value, "__module__", ""))
+    return home == module.__name__ or home.startswith(f"{module.__name__}.")
+
+
+def _identity(function: Any) -> int:
+    """Return what tells two functions apart, also when a method has been bound twice."""
+    return hash((id(getattr(function, "__func__", function)), id(getattr(function, "__self__", None))))
+
+
+def _where(function: Any) -> str:
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
+
+
+def _owner(offer: Offer) -> str:
+    return f"{offer.package} ({offer.value})"
+
+
+def _key(offer: Offer) -> str:
+    return f"{offer.name} = {offer.value} of {offer.package}"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _permitted(distribution: str, settings: Settings) -> bool:
+    if distribution in {_normal(each) for each in settings.deny}:
+        return False
+    return settings.allow is None or distribution in {_OURS, *(_normal(each) for each in settings.allow)}

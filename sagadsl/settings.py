@@ -1,0 +1,76 @@
+"""The project's own settings: ``sagadsl.toml``, or ``[tool.sagadsl]`` of ``pyproject.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sagadsl.errors import SagadslError
+
+
+class SettingsWrong(SagadslError):
+    """The project's settings cannot be read."""
+
+    code: ClassVar[str] = "SD913"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(file, reason)
+        self.file, self.reason = file, reason
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the project says about plugins.
+
+    Attributes:
+        modules: Local modules with activities, without packaging.
+        allow: Distributions whose plugins may load; ``None`` allows all. Ours are always allowed.
+        deny: Distributions whose plugins are left out.
+    """
+
+    modules: tuple[str, ...] = ()
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+
+
+def read_settings(folder: Path) -> Settings:
+    """Return the settings of *folder*: ``sagadsl.toml``, else ``[tool.sagadsl]`` of ``pyproject.toml``.
+
+    Raises :class:`SettingsWrong`.
+    """
+    for name, keys in (("sagadsl.toml", ()), ("pyproject.toml", ("tool", "sagadsl"))):
+        try:
+            table: Any = tomllib.loads((folder / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsWrong(name, str(error)) from None
+        for key in keys:
+            table = table.get(key, {}) if isinstance(table, dict) else {}
+        if table:
+            return _settings(table, name)
+    return Settings()
+
+
+def _settings(table: Any, file: str) -> Settings:
+    plugins = table.get("plugins", {}) if isinstance(table, dict) else None
+    if not isinstance(plugins, dict):
+        raise SettingsWrong(file, "`plugins` of sagadsl is a table with `allow` and `deny`")
+    for key in plugins:
+        if key not in ("allow", "deny"):
+            raise SettingsWrong(file, f"unknown key `{key}` in `plugins`; it has `allow` and `deny`")
+    modules = _names(table.get("modules", []), "modules", file)
+    allow = None if "allow" not in plugins else _names(plugins["allow"], "plugins.allow", file)
+    return Settings(modules, allow, _names(plugins.get("deny", []), "plugins.deny", file))
+
+
+def _names(value: Any, key: str, file: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise SettingsWrong(file, f"`{key}` is a list of names, found `{value}`")
+    return tuple(value)
