@@ -1,0 +1,112 @@
+"""The list of commands, each imported only when it runs.
+
+``sagadsl --help`` costs as much as click; ``sagadsl validate`` must not pay for
+Temporal's SDK. So a command is named here by its module, with the one line that the
+list shows; a test keeps that line equal to the command's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+from sagadsl.cli.options import common
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: where it is, and its one line."""
+
+    target: str
+    summary: str
+
+
+SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+    "Write": {
+        "validate": Entry("validate:validate", "Find the mistakes in definitions before anything runs."),
+        "explain": Entry("explain:explain", "Explain a code such as SD104."),
+        "schema": Entry("schema:schema", "Print the JSON Schema of definitions, for editors."),
+        "plugins": Entry("plugins:plugins", "Show which activities are installed."),
+    },
+    "Run": {
+        "run": Entry("run:run", "Start a saga and show its steps until it ends."),
+        "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),
+    },
+    "Operate": {
+        "status": Entry("operate:status", "Show how a saga stands, step by step."),
+        "result": Entry("operate:result", "Wait for the end of a saga and print its output."),
+        "signal": Entry("operate:signal", "Send a signal to a saga that waits for it."),
+        "cancel": Entry("operate:cancel", "Stop a saga and undo what it has done."),
+        "terminate": Entry("operate:terminate", "Kill a saga at once; nothing is undone."),
+        "retry": Entry("operate:retry", "Try what has failed in a paused saga once more."),
+        "skip": Entry("operate:skip", "Leave out what has failed in a paused saga, and go on."),
+        "abort": Entry("operate:abort", "Give up a paused saga."),
+        "pause": Entry("operate:pause", "Start no further step of a saga."),
+        "resume": Entry("operate:resume", "Let a paused saga go on."),
+    },
+    "Set up": {
+        "completion": Entry("completion:completion", "Print the completion script of a shell."),
+    },
+}
+
+COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for; click knows no other way than a subclass."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].target.partition(":")
+        command = getattr(importlib.import_module(f"sagadsl.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, COMMANDS))
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version  # costs more than all the rest of --help
+
+        click.echo(f"sagadsl {version('sagadsl')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "SAGADSL",
+        "max_content_width": 100,
+    },
+    epilog="Every option can also be set by a variable: SAGADSL_VALIDATE_FORMAT=json is `validate --format json`.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+@common
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Write sagas for Temporal as YAML, check them, run them.
+
+    \b
+    Examples:
+      sagadsl validate definitions/
+      sagadsl run transfer.saga.yaml --input @transfer.json
+      sagadsl status transfer-42
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,104 @@
+"""The way in and the way out: every command starts and ends here.
+
+Turns whatever a command raises into one readable block and an exit code. It also
+carries the reason for ``os._exit``: with Temporal's SDK loaded, a Python process that
+ends in the ordinary way dies of SIGABRT or SIGSEGV about one time in five, and the exit
+code is lost (sdk-python#300).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+from click.shell_completion import shell_complete
+
+from sagadsl.cli.commands import cli
+from sagadsl.cli.screen import Session, show_error, show_failure
+from sagadsl.errors import SagadslError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+INTERNAL = 70
+USAGE = 2
+
+_COMPLETE = "_SAGADSL_COMPLETE"
+
+
+def main() -> NoReturn:
+    """Run the command line of this process and end the process."""
+    leave(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    instruction = os.environ.get(_COMPLETE)
+    if instruction:
+        return shell_complete(cli, {}, "sagadsl", _COMPLETE, instruction)
+    here = Session(debug=os.environ.get("SAGADSL_DEBUG", "0") not in {"", "0", "false"})
+    try:
+        with cli.make_context("sagadsl", list(arguments), obj=here) as context:
+            returned = cli.invoke(context)
+            sys.stdout.flush()  # a closed pipe has to show up here, not at exit
+            return returned if isinstance(returned, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        _show_usage(here, error)
+        return error.exit_code
+    except click.ClickException as error:
+        show_error(here, "", error.format_message())
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except SagadslError as error:
+        if here.debug:
+            traceback.print_exc()
+        show_failure(here, error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is, it is our mistake
+        _show_internal(here, error)
+        return INTERNAL
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with *code*, and with nothing but *code*."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError):  # ValueError: somebody closed it
+            code = BROKEN_PIPE if code == 0 else code
+            # the interpreter flushes once more at exit: give it something that takes it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    logging.shutdown()
+    if "temporalio" in sys.modules:  # sdk-python#300
+        os._exit(code)
+    sys.exit(code)
+
+
+def _show_usage(here: Session, error: click.UsageError) -> None:
+    if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        print(error.ctx.get_usage(), file=sys.stderr)
+        print(f"Try `{error.ctx.command_path} --help`.", file=sys.stderr)
+    show_error(here, "", error.format_message())
+
+
+def _show_internal(here: Session, error: Exception) -> None:
+    from importlib.metadata import version
+
+    if here.debug:
+        traceback.print_exc()
+    show_error(
+        here,
+        "SD900",
+        f"internal error in sagadsl {version('sagadsl')}: {type(error).__name__}: {error}",
+        "this is a mistake of sagadsl, not yours: please report it, with what the same command prints under `--debug`",
+    )

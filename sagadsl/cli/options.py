@@ -1,0 +1,175 @@
+"""Options that several commands share, so that one word means one thing everywhere."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from sagadsl.cli.screen import Session
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.settings import Flags
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def common(command: Callable[P, R]) -> Callable[P, R]:
+    """Add what every command takes: ``--color``, ``-q``, ``-v``, ``--debug``."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
+
+
+def output(*choices: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add ``-o/--output`` with these *choices*, the first being the default, and ``--json``."""
+
+    def add(command: Callable[P, R]) -> Callable[P, R]:
+        # eager, so that a later mistake on the same line is already reported in this format
+        command = click.option(
+            "--json", is_flag=True, is_eager=True, expose_value=False, callback=_set_json, help="Same as `-o json`."
+        )(command)
+        return click.option(
+            "-o",
+            "--output",
+            type=click.Choice(choices),
+            default=choices[0],
+            show_default=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_set_output,
+            help="Form of the result on stdout.",
+        )(command)
+
+    return add
+
+
+def modules(command: Callable[P, R]) -> Callable[P, R]:
+    """Add ``-m/--module``, for activities that are not installed as a plugin."""
+    return click.option(
+        "-m",
+        "--module",
+        "modules",
+        multiple=True,
+        metavar="MODULE",
+        help="Also take the activities of this Python module; may be repeated.",
+    )(command)
+
+
+def connection(command: Callable[..., R]) -> Callable[..., R]:
+    """Add the connection flags of the ``temporal`` command; the function receives them as ``flags``."""
+
+    @functools.wraps(command)
+    def gathered(*args: Any, **kwargs: Any) -> R:
+        names = [name for name, *_ in _CONNECTION] + ["grpc_meta"]
+        values = {name: kwargs.pop(name) for name in names}
+        return command(*args, flags=_flags(values), **kwargs)
+
+    wrapped: Callable[..., R] = gathered
+    wrapped = click.option(
+        "--grpc-meta", multiple=True, metavar="KEY=VALUE", help="Header of every request; may be repeated."
+    )(wrapped)
+    for name, declaration, attributes in reversed(_CONNECTION):
+        wrapped = click.option(*declaration, name, **attributes)(wrapped)
+    return wrapped
+
+
+def _flags(values: dict[str, Any]) -> Flags:
+    from sagadsl.temporal.settings import Flags
+
+    return Flags(**values)
+
+
+_CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
+    ("address", ("--address",), {"metavar": "HOST:PORT", "help": "Temporal server.  [env: TEMPORAL_ADDRESS]"}),
+    ("namespace", ("-n", "--namespace"), {"metavar": "NAME", "help": "Namespace.  [env: TEMPORAL_NAMESPACE]"}),
+    ("api_key", ("--api-key",), {"metavar": "KEY", "help": "API key.  [env: TEMPORAL_API_KEY]"}),
+    ("tls", ("--tls/--no-tls",), {"default": None, "help": "Encrypt.  [env: TEMPORAL_TLS]"}),
+    (
+        "tls_cert_path",
+        ("--tls-cert-path",),
+        {"metavar": "FILE", "help": "Client certificate.  [env: TEMPORAL_TLS_CLIENT_CERT_PATH]"},
+    ),
+    (
+        "tls_key_path",
+        ("--tls-key-path",),
+        {"metavar": "FILE", "help": "Its key.  [env: TEMPORAL_TLS_CLIENT_KEY_PATH]"},
+    ),
+    (
+        "tls_ca_path",
+        ("--tls-ca-path",),
+        {"metavar": "FILE", "help": "Authority of the server.  [env: TEMPORAL_TLS_SERVER_CA_CERT_PATH]"},
+    ),
+    (
+        "tls_server_name",
+        ("--tls-server-name",),
+        {"metavar": "NAME", "help": "Name in its certificate.  [env: TEMPORAL_TLS_SERVER_NAME]"},
+    ),
+    ("tls_disable_host_verification", ("--tls-disable-host-verification",), {"is_flag": True, "hidden": True}),
+    ("profile", ("--profile",), {"metavar": "NAME", "help": "Profile of the file.  [env: TEMPORAL_PROFILE]"}),
+    ("config_file", ("--config-file",), {"metavar": "FILE", "help": "temporal.toml.  [env: TEMPORAL_CONFIG_FILE]"}),
+    ("disable_config_file", ("--disable-config-file",), {"is_flag": True, "help": "Read no temporal.toml."}),
+    ("disable_config_env", ("--disable-config-env",), {"is_flag": True, "help": "Read no TEMPORAL_* variable."}),
+)
+
+
+def _here(ctx: click.Context) -> Session:
+    assert isinstance(ctx.obj, Session)
+    return ctx.obj
+
+
+def _set_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
+    if ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
+        _here(ctx).output = value
+
+
+def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        _here(ctx).output = "json"
+
+
+def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        _here(ctx).color = value
+        ctx.color = None if value == "auto" else value == "always"
+
+
+def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        _here(ctx).debug = True
+
+
+def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    if value:
+        here = _here(ctx)
+        here.verbosity = -1 if param.name == "quiet" else value
+        levels = {-1: logging.ERROR, 1: logging.INFO}
+        logging.getLogger("sagadsl").setLevel(levels.get(here.verbosity, logging.DEBUG))
+
+
+_COMMON = (
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        expose_value=False,
+        callback=_set_color,
+        is_eager=True,
+        help="Colour; auto looks at the terminal and at NO_COLOR.",
+    ),
+    click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Only results and errors."
+    ),
+    click.option("-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity, help="More; -vv for all."),
+    click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_debug,
+        is_eager=True,
+        help="Show tracebacks.  [env: SAGADSL_DEBUG]",
+    ),
+)

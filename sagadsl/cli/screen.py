@@ -1,0 +1,110 @@
+"""What all commands share when they write: streams, colour, and how a failure reads.
+
+Results go to stdout, everything else to stderr. With JSON asked for, stdout carries
+exactly one document, also when the command fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import click
+
+from sagadsl.errors import SagadslError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(slots=True)
+class Session:
+    """What one call of the command line has been told, besides its own options.
+
+    Attributes:
+        output: ``text``, ``json``, or another of the command's formats.
+        wrote_result: stdout already carries the result.
+        color: ``auto``, ``always`` or ``never``.
+    """
+
+    output: str = "text"
+    wrote_result: bool = False
+    debug: bool = False
+    color: str = "auto"
+    verbosity: int = 0
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.verbosity < 0
+
+
+def session() -> Session:
+    """Return the session of the running command."""
+    found = click.get_current_context().obj
+    assert isinstance(found, Session)
+    return found
+
+
+def wants_color(stream: TextIO, choice: str) -> bool:
+    """Decide about colour on *stream*. https://no-color.org, https://force-color.org."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR") or os.environ.get("CLICOLOR_FORCE", "0") != "0":
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def styled(text: str, stream: TextIO, choice: str, **style: Any) -> str:
+    """Return *text* in colour where *stream* shows it."""
+    return click.style(text, **style) if wants_color(stream, choice) else text
+
+
+def note(text: str) -> None:
+    """Write one line about what is going on to stderr, unless ``--quiet``."""
+    if not session().is_quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def warn(text: str) -> None:
+    """Write a warning to stderr; ``--quiet`` does not hide it."""
+    label = styled("warning", sys.stderr, session().color, fg="yellow", bold=True)
+    print(f"{label}: {text}", file=sys.stderr, flush=True)
+
+
+def result(document: Any, text: str = "") -> None:
+    """Write the command's result to stdout: *document* as JSON, or *text* for people."""
+    here = session()
+    here.wrote_result = True
+    match here.output:
+        case "json":
+            if isinstance(document, dict):
+                document = {"schema_version": SCHEMA_VERSION, **document}
+            print(json.dumps(document, ensure_ascii=False, indent=2))
+        case "jsonl":
+            print(json.dumps(document, ensure_ascii=False))
+        case "none":
+            pass
+        case _:
+            print(text)
+
+
+def show_error(here: Session, code: str, message: str, remedy: str = "", extra: dict[str, Any] | None = None) -> None:
+    """Write one failure as a block to stderr, and as a document to stdout when JSON was asked for."""
+    label = styled(f"error[{code}]" if code else "error", sys.stderr, here.color, fg="red", bold=True)
+    lines = [f"{label}: {message}"]
+    lines += [f"   = help: {line}" for line in remedy.splitlines()]
+    print("\n".join(lines), file=sys.stderr, flush=True)
+    if here.output in {"json", "jsonl"} and not here.wrote_result:
+        here.wrote_result = True
+        error = {"code": code, "message": message, "help": remedy, **(extra or {})}
+        document = {"schema_version": SCHEMA_VERSION, "error": error}
+        print(json.dumps(document, ensure_ascii=False, indent=2 if here.output == "json" else None))
+
+
+def show_failure(here: Session, error: SagadslError) -> None:
+    """Write what was raised on purpose."""
+    show_error(here, error.code, str(error), error.help)
