@@ -210,16 +210,20 @@ def _config_file(flags: Flags, env: Mapping[str, str]) -> tuple[Path | None, str
 
 
 def _load(profile: str | None, file: Path | None, env: Mapping[str, str]) -> ClientConfigProfile:
-    try:
-        return ClientConfigProfile.load(
-            profile, config_source=file, disable_file=file is None, override_env_vars=env, disable_env=not env
+    if profile and file is None:  # the SDK would take it for an empty one
+        raise SettingsUnusable(
+            f"there is no profile `{profile}`, because there is no configuration file",
+            f"`temporal config set --profile {profile} …` writes one",
         )
+    try:
+        return ClientConfigProfile.load(profile, config_source=file, disable_file=file is None, override_env_vars=env)
     except Exception as error:  # noqa: BLE001 - the SDK's bridge raises a class that it does not export
         text = str(error).strip()
         if "not found" in text and profile:
-            where = f"in {file}" if file else "because there is no configuration file"
             names = ", ".join(f"`{name}`" for name in _profiles(file)) or "none"
-            raise SettingsUnusable(f"there is no profile `{profile}` {where}", f"profiles there are: {names}") from None
+            raise SettingsUnusable(
+                f"there is no profile `{profile}` in {file}", f"profiles there are: {names}"
+            ) from None
         raise SettingsUnusable(f"{file or 'the environment'} cannot be used: {text}") from None
 
 

@@ -1,0 +1,204 @@
+"""Where a server's address comes from, and what is refused before anything connects."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagadsl.temporal.settings import DEFAULT, Flags, Setting, SettingsUnusable, default_config_file, resolve
+
+PROFILES = """
+[profile.default]
+address = "file.example:7233"
+namespace = "of-file"
+
+[profile.cloud]
+address = "cloud.example:7233"
+api_key = "very-secret"
+grpc_meta = {team = "payments"}
+
+[profile.plain]
+api_key = "very-secret"
+[profile.plain.tls]
+disabled = true
+
+[profile.decoded]
+[profile.decoded.codec]
+endpoint = "http://localhost:8081"
+[profile.decoded.tls]
+disable_host_verification = true
+"""
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> str:
+    """A file of profiles, as the `temporal config` command writes it."""
+    path = tmp_path / "temporal.toml"
+    path.write_text(PROFILES, encoding="utf-8")
+    return str(path)
+
+
+def test_without_a_word_the_server_is_the_local_one() -> None:
+    settings = resolve(Flags(disable_config_file=True), {})
+    assert settings.address == Setting("localhost:7233", DEFAULT)
+    assert settings.namespace == Setting("default", DEFAULT)
+    assert settings.tls == Setting("off", DEFAULT)
+    assert not settings.names_a_server
+
+
+def test_a_flag_comes_before_a_variable_before_a_profile_before_the_default(profiles: str) -> None:
+    """ECOSYSTEM.md §1.2: the precedence of the `temporal` command."""
+    env = {"TEMPORAL_ADDRESS": "env.example:7233", "TEMPORAL_CONFIG_FILE": profiles}
+    by_flag = resolve(Flags(address="flag.example:1"), env)
+    by_variable = resolve(Flags(), env)
+    by_profile = resolve(Flags(disable_config_env=True, config_file=profiles), env)
+    by_default = resolve(Flags(disable_config_env=True, disable_config_file=True), env)
+    assert by_flag.address == Setting("flag.example:1", "--address")
+    assert by_variable.address == Setting("env.example:7233", "TEMPORAL_ADDRESS")
+    assert by_variable.namespace == Setting("of-file", f"profile `default` of {profiles}")
+    assert by_profile.address == Setting("file.example:7233", f"profile `default` of {profiles}")
+    assert by_default.address == Setting("localhost:7233", DEFAULT)
+
+
+@pytest.mark.parametrize(
+    ("flags", "env"),
+    [(Flags(profile="cloud"), {}), (Flags(), {"TEMPORAL_PROFILE": "cloud"})],
+    ids=["flag", "variable"],
+)
+def test_an_api_key_switches_tls_on_and_is_never_shown(profiles: str, flags: Flags, env: dict[str, str]) -> None:
+    settings = resolve(flags, {"TEMPORAL_CONFIG_FILE": profiles, **env})
+    assert settings.tls == Setting("on", f"profile `cloud` of {profiles}")
+    assert settings.api_key == Setting("set", f"profile `cloud` of {profiles}")
+    assert settings.secrets["api_key"] == "very-secret"
+    assert settings.secrets["rpc_metadata"] == {"team": "payments"}
+    assert "very-secret" not in repr(settings)
+    assert "very-secret" not in "\n".join(settings.lines())
+    assert "very-secret" not in repr(Flags(api_key="very-secret"))
+
+
+def test_tls_that_is_switched_off_stays_off_with_an_api_key(profiles: str) -> None:
+    assert resolve(Flags(config_file=profiles, profile="plain"), {}).tls.value == "off"
+    by_flag = resolve(Flags(disable_config_file=True, api_key="k", tls=False), {})
+    assert by_flag.tls == Setting("off", "--no-tls")
+
+
+def test_a_header_on_the_command_line_replaces_that_of_the_profile(profiles: str) -> None:
+    flags = Flags(config_file=profiles, profile="cloud", grpc_meta=("Team=ops", "trace=1=2"))
+    assert resolve(flags, {}).secrets["rpc_metadata"] == {"team": "ops", "trace": "1=2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "switched"), [("true", "on"), ("1", "on"), ("yes", "on"), ("false", "off"), ("no", "off"), (" ", "off")]
+)
+def test_temporal_tls_is_read_as_people_write_it(text: str, switched: str) -> None:
+    assert resolve(Flags(disable_config_file=True), {"TEMPORAL_TLS": text}).tls.value == switched
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "message", "remedy"),
+    [
+        (
+            Flags(config_file="/no/such.toml"),
+            {},
+            "there is no file `/no/such.toml` (--config-file)",
+            "correct the path, or leave it out",
+        ),
+        (
+            Flags(),
+            {"TEMPORAL_CONFIG_FILE": "/no/such.toml"},
+            "there is no file `/no/such.toml` (TEMPORAL_CONFIG_FILE)",
+            "correct the path, or leave it out",
+        ),
+        (
+            Flags(disable_config_file=True),
+            {"TEMPORAL_TLS": "banana"},
+            "`TEMPORAL_TLS` is `banana`, which is neither yes nor no",
+            "write `true` or `false`",
+        ),
+        (
+            Flags(disable_config_file=True, tls_ca_path="/no/ca.pem"),
+            {},
+            "`/no/ca.pem` cannot be read: No such file or directory (--tls-ca-path)",
+            "",
+        ),
+        (
+            Flags(disable_config_file=True),
+            {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": "/no/ca.pem"},
+            "`/no/ca.pem` cannot be read: No such file or directory (the TEMPORAL_TLS_* variables or the profile)",
+            "",
+        ),
+        (
+            Flags(disable_config_file=True),
+            {"TEMPORAL_TLS_CLIENT_CERT_DATA": "PEM"},
+            "a client certificate and its key go together, and only one of them is set",
+            "give both `--tls-cert-path` and `--tls-key-path`",
+        ),
+        (
+            Flags(disable_config_file=True, tls_disable_host_verification=True),
+            {},
+            "`--tls-disable-host-verification` is unsupported: Temporal's Python SDK always verifies the server",
+            "say with `--tls-server-name` which name the certificate carries, and with `--tls-ca-path` who signed it",
+        ),
+        (
+            Flags(disable_config_file=True, address="https://temporal.example:7233/"),
+            {},
+            "`https://temporal.example:7233/` is not an address: host and port are needed (--address)",
+            "write `temporal.example:7233`",
+        ),
+        (
+            Flags(disable_config_file=True),
+            {"TEMPORAL_ADDRESS": "localhost"},
+            "`localhost` is not an address: host and port are needed (TEMPORAL_ADDRESS)",
+            "write `localhost:7233`, if it is the usual port",
+        ),
+        (
+            Flags(disable_config_file=True, grpc_meta=("team",)),
+            {},
+            "`--grpc-meta team` has no key and value",
+            "write `--grpc-meta KEY=VALUE`",
+        ),
+        (
+            Flags(disable_config_file=True, profile="cloud"),
+            {},
+            "there is no profile `cloud`, because there is no configuration file",
+            "`temporal config set --profile cloud …` writes one",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_refused_with_its_origin(
+    flags: Flags, env: dict[str, str], message: str, remedy: str
+) -> None:
+    """ECOSYSTEM.md §1.2: the traps of the SDK's own reader."""
+    with pytest.raises(SettingsUnusable) as refused:
+        resolve(flags, env)
+    assert (str(refused.value), refused.value.help) == (message, remedy)
+
+
+def test_a_profile_that_is_not_there_names_those_that_are(profiles: str) -> None:
+    with pytest.raises(SettingsUnusable) as refused:
+        resolve(Flags(profile="clod", config_file=profiles), {})
+    assert str(refused.value) == f"there is no profile `clod` in {profiles}"
+    assert refused.value.help == "profiles there are: `cloud`, `decoded`, `default`, `plain`"
+
+
+def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[profile.default", encoding="utf-8")
+    with pytest.raises(SettingsUnusable, match=r"broken\.toml cannot be used: .*line 1, column 17"):
+        resolve(Flags(config_file=str(broken)), {})
+
+
+def test_what_is_configured_and_not_used_is_said(profiles: str) -> None:
+    settings = resolve(Flags(profile="decoded", config_file=profiles), {"TEMPORAL_CODEC_ENDPOINT": "http://x"})
+    assert settings.warnings == (
+        "disabling the verification of the server's name is not supported by the SDK and is ignored",
+        "a codec endpoint is configured; sagadsl does not use it, so that encoded values stay encoded",
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each platform keeps its files elsewhere")
+def test_profiles_are_where_the_temporal_command_keeps_them(tmp_path: Path) -> None:
+    expected = tmp_path / "temporalio" / "temporal.toml"
+    assert default_config_file({"XDG_CONFIG_HOME": str(tmp_path)}) == expected
