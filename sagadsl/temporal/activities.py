@@ -1,0 +1,117 @@
+"""Plugins -> the functions that a Temporal worker takes: one JSON value in, JSON out, under the plugin's name.
+
+The types are the plugin's; that input fits them is checked here, before the function runs.
+Which errors mean what to a saga is the interceptor's business.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from temporalio import activity
+
+from sagadsl.authoring import Context
+from sagadsl.engine.keys import forward_key, is_compensation, key_of_activity_id, step_of_activity_id
+from sagadsl.plugins import Catalogue, Plugin, PluginBroken
+from sagadsl.signatures import Reader, form, to_json_data
+
+_log = logging.getLogger(__name__)
+
+
+def worker_activities(catalogue: Catalogue, names: Iterable[str] | None = None) -> list[Callable[..., Any]]:
+    """Return the activities for a worker, sorted by name.
+
+    Args:
+        names: Only these; each must be usable. ``None`` takes all that are installed: a broken
+            package is then logged and left out (P01), but a local module that was asked for must work.
+
+    Raises:
+        PluginBroken, PluginUnknown: An activity that was asked for cannot be used.
+        PluginConflict: Two packages offer one name (P02).
+    """
+    if names is not None:
+        return [worker_activity(_usable(catalogue, name)) for name in sorted(set(names))]
+    plugins = catalogue.load_all()
+    local = {f"module {module}" for module in catalogue.modules}
+    for problem in catalogue.problems:
+        if not isinstance(problem, PluginBroken) or problem.package in local:
+            raise problem
+        _log.warning("%s", problem)
+    made = []
+    for plugin in plugins:
+        try:
+            made.append(worker_activity(plugin))
+        except PluginBroken as broken:
+            if plugin.package in local:
+                raise
+            _log.warning("%s", broken)
+    return made
+
+
+def worker_activity(plugin: Plugin) -> Callable[..., Any]:
+    """Return *plugin* as a function that ``temporalio.worker.Worker`` takes. Raises :class:`PluginBroken`."""
+    function = plugin.function
+    try:
+        shape = form(function, plain=plugin.plain)
+        reader = Reader(shape)
+    except Exception as error:  # somebody else's types: their hooks run here
+        raise PluginBroken(plugin.name, plugin.package, error) from error
+
+    # Positional and without types, so that the SDK hands over what was sent: nothing, one value,
+    # or, from a hand-written workflow, a plain activity's arguments in order.
+    async def run(*sent: Any) -> Any:
+        arguments = reader.read(sent, _context(), drop_unknown=_undoes())
+        return to_json_data(await function(*arguments.positional, **arguments.keyword))
+
+    def run_in_thread(*sent: Any) -> Any:
+        arguments = reader.read(sent, _context(), drop_unknown=_undoes())
+        return to_json_data(function(*arguments.positional, **arguments.keyword))
+
+    chosen: Callable[..., Any] = run if _is_async(function) else run_in_thread
+    chosen.__name__ = getattr(function, "__name__", plugin.name)
+    chosen.__qualname__ = getattr(function, "__qualname__", plugin.name)
+    chosen.__doc__ = function.__doc__
+    return activity.defn(name=plugin.name, no_thread_cancel_exception=_shielded(function))(chosen)
+
+
+def _shielded(function: Callable[..., Any]) -> bool:
+    """Whether a plain Temporal activity wants no exception in its thread when it is cancelled."""
+    definition = getattr(function, "__temporal_activity_definition", None)
+    return bool(getattr(definition, "no_thread_cancel_exception", False))
+
+
+def _usable(catalogue: Catalogue, name: str) -> Plugin:
+    plugin = catalogue.load(name)
+    if not isinstance(plugin, Plugin):
+        raise plugin
+    return plugin
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _undoes() -> bool:
+    return is_compensation(activity.info().activity_id)
+
+
+def _context() -> Context:
+    info = activity.info()
+    saga_id = info.workflow_id or ""
+    step = step_of_activity_id(info.activity_id)
+    return Context(
+        idempotency_key=key_of_activity_id(saga_id, info.activity_id),
+        attempt=info.attempt,
+        saga_id=saga_id,
+        step=step,
+        activity=info.activity_type,
+        step_idempotency_key=forward_key(saga_id, step),
+        is_compensation=is_compensation(info.activity_id),
+        heartbeat_details=tuple(info.heartbeat_details),
+        logger=activity.logger,
+        send_heartbeat=activity.heartbeat,
+        is_cancelled=activity.is_cancelled,
+    )

@@ -1,0 +1,212 @@
+"""Carries out of the worker what Temporal alone does not show: did every earlier attempt end in a no?
+
+A saga undoes a step whose outcome nobody knows, and leaves one alone that said no (R3, R5).
+Temporal shows the workflow only the last attempt's error. So each attempt that ends in a
+reported error leaves a marker in its heartbeat details, which the server hands to the next
+attempt, and every error carries ``{"sagadsl": {"attempt": n, "clean": bool}}`` as its last
+detail. Knows nothing of definitions and plugins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import replace
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+)
+
+from sagadsl.authoring import Failure, InvalidOutput, Permanent
+
+MARKER = "sagadsl"
+MAX_RESULT_BYTES = 2_000_000
+"""The server takes 2 MiB a payload; the rest is room for a codec. R52."""
+MAX_MESSAGE_BYTES = 8 * 1024
+MAX_DETAILS_BYTES = 64 * 1024
+
+
+def interceptors() -> list[Interceptor]:
+    """Return what a worker that hosts activities of sagas needs."""
+    return [OutcomeInterceptor()]
+
+
+def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
+    """Return (attempt, clean) as the last of an error's *details* says, or ``None`` for a worker that is not ours."""
+    match list(details)[-1:]:
+        case [{"sagadsl": {"attempt": int(attempt), "clean": bool(clean)}}]:
+            return attempt, clean
+    return None
+
+
+class OutcomeInterceptor(Interceptor):
+    """Put it on every worker that runs activities of sagas."""
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        return _Inbound(next)
+
+
+class _Outbound(ActivityOutboundInterceptor):
+    """Hides our marker from the activity, and remembers what it last said."""
+
+    def __init__(self, next: ActivityOutboundInterceptor) -> None:
+        super().__init__(next)
+        # `info` is the same at every call, so that it is looked at once.
+        self.raw = next.info()
+        self.details: Sequence[Any] = without_marker(self.raw.heartbeat_details)
+        self._info = _replaced(self.raw, self.details)
+
+    def info(self) -> activity.Info:
+        return self._info
+
+    def heartbeat(self, *details: Any) -> None:
+        # Without a marker: an attempt that dies after this one has not ended in a reported error.
+        self.details = details
+        super().heartbeat(*details)
+
+    def mark(self, attempt: int) -> None:
+        """Leave word for the next attempt, beside what the activity said itself."""
+        self.next.heartbeat(*self.details, marker(attempt, clean=True))
+
+
+class _Inbound(ActivityInboundInterceptor):
+    _outbound: _Outbound
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._outbound = _Outbound(outbound)
+        super().init(self._outbound)
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        info = self._outbound.raw
+        clean = clean_before(info)
+        try:
+            result = await super().execute_activity(input)
+            check_result(result)
+            return result
+        except (CancelledError, BrokenExecutor):  # a cancelled thread (the one of asyncio is no Exception); a dead pool
+            raise
+        except Exception as error:  # noqa: BLE001 # the author's code may raise anything
+            reported, effect_unknown = application_error(error)
+            cause, context, hidden = error.__cause__, error.__context__, error.__suppress_context__
+            reported.__traceback__ = error.__traceback__
+        # An error after a cancel has reached the activity does not say how far it had got.
+        clean = clean and not effect_unknown and not activity.is_cancelled()
+        if clean and _tried_again(info, reported):
+            self._outbound.mark(info.attempt)
+        failure = with_details(reported, info.attempt, clean)
+        failure.__cause__, failure.__context__, failure.__suppress_context__ = cause, context, hidden
+        raise failure
+
+
+def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
+    """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*."""
+    return {MARKER: {"attempt": attempt, "clean": clean}}
+
+
+def without_marker(details: Sequence[Any]) -> Sequence[Any]:
+    """Return *details* as the activity itself gave them."""
+    return details if outcome_of(details) is None else details[:-1]
+
+
+def clean_before(info: activity.Info) -> bool:
+    """Whether every attempt before this one is known to have ended in a reported error.
+
+    A local activity is never sure: a worker that dies takes its attempts with it, and the
+    next worker counts from 1 again. Nor is an attempt 1 that was not scheduled first: an
+    operator has reset the activity, and the attempts before are forgotten.
+    """
+    if info.is_local:
+        return False
+    if info.attempt == 1:
+        return info.current_attempt_scheduled_time <= info.scheduled_time
+    return outcome_of(info.heartbeat_details) == (info.attempt - 1, True)
+
+
+def check_result(result: Any) -> None:
+    """Refuse a result that the server would refuse: it would have the activity repeated (R52, M)."""
+    try:
+        payloads = activity.payload_converter().to_payloads([result])
+    except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
+        raise InvalidOutput(f"the result of `{activity.info().activity_type}` cannot become JSON: {error}") from None
+    size = sum(payload.ByteSize() for payload in payloads)
+    if size > MAX_RESULT_BYTES:
+        raise InvalidOutput(
+            f"the result of `{activity.info().activity_type}` has {size} bytes, at most {MAX_RESULT_BYTES} fit; "
+            "return a reference to where the data is",
+            {"size": size, "limit": MAX_RESULT_BYTES},
+            type="PayloadTooLarge",
+        )
+
+
+def application_error(error: Exception) -> tuple[ApplicationError, bool]:
+    """Return *error* as Temporal records it, and whether its effect may have happened all the same."""
+    match error:
+        case ApplicationError():
+            return error, False
+        case Failure():
+            # A business no is nothing that an operator's log should warn of.
+            quiet = ApplicationErrorCategory.BENIGN if isinstance(error, Permanent) else None
+            return ApplicationError(
+                error.message,
+                *error.details,
+                type=error.type,
+                non_retryable=not error.retryable,
+                next_retry_delay=error.retry_after,
+                category=quiet or ApplicationErrorCategory.UNSPECIFIED,
+            ), error.effect_unknown
+    return ApplicationError(str(error), type=type(error).__name__), False  # R55: the bare name
+
+
+def with_details(error: ApplicationError, attempt: int, clean: bool) -> ApplicationError:
+    """Return *error*, bounded, with what the workflow has to know as its last detail."""
+    made = ApplicationError(
+        shortened(error.message),
+        *_bounded(error.details),
+        marker(attempt, clean=clean),
+        type=error.type,
+        non_retryable=error.non_retryable,
+        next_retry_delay=error.next_retry_delay,
+        category=error.category,
+    )
+    return made.with_traceback(error.__traceback__)
+
+
+def shortened(text: str) -> str:
+    """Return *text* in at most ``MAX_MESSAGE_BYTES`` bytes of UTF-8, and always as text that UTF-8 can carry."""
+    data = text.encode(errors="backslashreplace")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return data.decode()
+    return data[: MAX_MESSAGE_BYTES - 4].decode(errors="ignore") + "…"
+
+
+def _bounded(details: Sequence[Any]) -> Sequence[Any]:
+    if not details:
+        return details
+    try:
+        size = sum(each.ByteSize() for each in activity.payload_converter().to_payloads(details))
+    except Exception:  # noqa: BLE001 # converters, the user's too, say no in their own ways
+        return ["details left out: they cannot become JSON"]
+    return details if size <= MAX_DETAILS_BYTES else [f"details left out: {size} bytes"]
+
+
+def _tried_again(info: activity.Info, error: ApplicationError) -> bool:
+    """Whether there can be a next attempt, so that the marker is worth a call to the server."""
+    if info.is_local or error.non_retryable:
+        return False
+    policy = info.retry_policy
+    if policy is None:
+        return True
+    last = policy.maximum_attempts and info.attempt >= policy.maximum_attempts
+    return not last and error.type not in (policy.non_retryable_error_types or ())
+
+
+def _replaced(info: activity.Info, details: Sequence[Any]) -> activity.Info:
+    if details is info.heartbeat_details:
+        return info
+    return replace(info, heartbeat_details=details)

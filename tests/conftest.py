@@ -1,0 +1,67 @@
+"""What every test may use: one real Temporal server for the whole session, started when the first test asks for it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the session's Temporal server listens. Use ids of your own: all tests share it."""
+
+    address: str
+    namespace: str = "default"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A dev server, in memory, with the search attributes that sagas may set."""
+    binary = Path(sys.executable).with_name("temporal")
+    if not binary.exists():
+        pytest.skip("the `temporal` binary is not installed beside this Python")
+    port = _free_port()
+    log = tmp_path_factory.mktemp("temporal") / "server.log"
+    attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaPhase", "SagaStep")]
+    command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
+    command += ["--log-level", "error", *(word for each in attributes for word in ("--search-attribute", each))]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        try:
+            _wait_until_serving(binary, f"127.0.0.1:{port}", process, log)
+            yield Server(f"127.0.0.1:{port}")
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def temporal_address(server: Server) -> str:
+    return server.address
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_serving(binary: Path, address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    health = [str(binary), "operator", "cluster", "health", "--address", address]
+    deadline = time.monotonic() + 30
+    while subprocess.run(health, capture_output=True, check=False).returncode != 0:
+        if process.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"the Temporal server did not start:\n{log.read_text(errors='replace')}")
+        time.sleep(0.1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    # sdk-python#300: threads of the SDK can crash the interpreter when it ends right away.
+    if "temporalio" in sys.modules:
+        time.sleep(0.3)
