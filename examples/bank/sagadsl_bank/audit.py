@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Row
 
 from sagadsl_bank.database import ACCOUNTS, MOVEMENTS, POSTINGS, snapshot
-from sagadsl_bank.ledger import Kind, Leg, Standing, State
+from sagadsl_bank.ledger import Kind, Leg, Standing, State, reference
 
 _SIGN = {Kind.WITHDRAW: -1, Kind.DEPOSIT: 1, Kind.OPEN: 0, Kind.CLOSE: 0}
 _LEGS = {State.DONE: [Leg.DO], State.UNDONE: [Leg.DO, Leg.UNDO], State.REFUSED: []}
@@ -22,12 +22,14 @@ class Entry:
     """One key and what became of it.
 
     Attributes:
+        reference: Short name of the movement, for people.
         account: None in a tombstone.
         created_at: ISO text, UTC.
         undone_at: ISO text, UTC; None if it is not undone.
     """
 
     key: str
+    reference: str
     kind: str
     state: str
     account: str | None
@@ -64,7 +66,9 @@ def history(engine: Engine, account: str | None = None) -> list[Entry]:
         query = query.where(MOVEMENTS.c.account == account)
     with snapshot(engine) as db:
         return [
-            Entry(row.key, row.kind, row.state, row.account, row.amount, row.created_at, row.undone_at)
+            Entry(
+                row.key, reference(row.key), row.kind, row.state, row.account, row.amount, row.created_at, row.undone_at
+            )
             for row in db.execute(query)
         ]
 

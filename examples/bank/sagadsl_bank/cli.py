@@ -80,7 +80,9 @@ def _check(engine: Engine, asked: argparse.Namespace) -> int:
     for problem in found.problems:
         print(f"problem: {problem}")
     states = ", ".join(f"{count} {state}" for state, count in sorted(found.keys.items())) or "none"
-    verdict = f"{len(found.problems)} problems" if found.problems else "ok"
+    verdict = "ok"
+    if found.problems:
+        verdict = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
     print(f"{verdict}: total {found.total}; keys: {states}")
     return code
 
@@ -116,7 +118,7 @@ def _account(text: str) -> tuple[str, int]:
 
 
 def _clock(instant: str) -> str:
-    return instant[:23].replace("T", " ")
+    return instant[:26].replace("T", " ")
 
 
 def _print_json(data: Any, code: int = 0) -> int:

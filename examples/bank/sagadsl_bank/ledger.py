@@ -11,6 +11,7 @@ transaction takes at most one of each, so two calls never wait for each other in
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -144,6 +145,11 @@ def undo(engine: Engine, key: str, kind: Kind) -> Reversal:
                 assert_never(never)
 
 
+def reference(key: str) -> str:
+    """A short name of the movement for people to quote; it follows from the key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
 def standing(engine: Engine, account: str) -> Standing:
     """What *account* holds now."""
     with snapshot(engine) as db:
@@ -174,7 +180,9 @@ def _claim(db: Connection, key: str, kind: Kind, state: State, *, account: str |
 def _insert_once(db: Connection, table: sa.Table, row: dict[str, Any]) -> bool:
     """False if there is a row with this primary key already."""
     insert = postgresql.insert(table) if db.dialect.name == "postgresql" else sqlite.insert(table)
-    return db.execute(insert.values(row).on_conflict_do_nothing()).rowcount == 1
+    # RETURNING, since SQLAlchemy promises a row count for UPDATE and DELETE only
+    written = insert.values(row).on_conflict_do_nothing().returning(sa.literal(1))
+    return db.execute(written).first() is not None
 
 
 def _first_answer(movement: Row[Any], kind: Kind, account: str, amount: int) -> Receipt:
@@ -273,4 +281,4 @@ def _positive(amount: int) -> int:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")
