@@ -1,0 +1,353 @@
+"""Frames: in which order steps begin, when a block is over, and what cancels what. Replay-critical."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, assert_never
+
+from sagadsl.engine import calls, steps, undo
+from sagadsl.engine.facts import Cancel, Error
+from sagadsl.engine.journal import Closing, Frame, FrameKind, Progress, Record
+from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.engine.scope import scope
+from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.model import ForEach, Group, Parallel, Repeat, Saga, Step, Switch
+
+ROOT, ON_FAILURE = "", "on_failure"
+
+
+def body_of(run: Run, frame: Frame) -> tuple[Step, ...]:
+    """Return the steps that a frame runs."""
+    if not frame.owner and frame.parent is None:
+        return run.saga.on_failure if frame.body == ON_FAILURE else run.saga.steps
+    step = run.step(run.state.records[frame.owner])
+    part, _, index = frame.body.partition(":")
+    if part == "handler":
+        return step.on_error[int(index)].steps
+    body = step.body
+    if isinstance(body, Switch):
+        return body.arms[int(index)].steps
+    assert isinstance(body, Group | Parallel | ForEach | Repeat)
+    return body.steps
+
+
+def advance(run: Run, frame: Frame) -> None:
+    """Let a frame do what it can do now: begin steps, or be over."""
+    if frame.closing is not None:
+        if not frame.open and frame.path not in run.state.unwinds:
+            finish(run, frame)
+        return
+    match frame.kind:
+        case FrameKind.SEQUENCE:
+            _advance_sequence(run, frame)
+        case FrameKind.PARALLEL | FrameKind.LOOP:
+            _advance_branches(run, frame)
+        case FrameKind.REPEAT:
+            _advance_repeat(run, frame)
+        case _:
+            assert_never(frame.kind)
+
+
+def _advance_sequence(run: Run, frame: Frame) -> None:
+    if frame.open:
+        return
+    body = body_of(run, frame)
+    if frame.cursor >= len(body):
+        finish(run, frame)
+    elif run.may_start(f"advance:{frame.path}"):
+        frame.cursor += 1
+        steps.start(run, frame, body[frame.cursor - 1])
+
+
+def _advance_branches(run: Run, frame: Frame) -> None:
+    record = run.state.records[frame.owner]
+    block = run.step(record).body
+    assert isinstance(block, Parallel | ForEach)
+    if block.complete_when is not None and (frame.ended or frame.failed) and _complete(run, frame, record, block):
+        return
+    if frame.failure is None:  # after a failure, `wait` lets the running ones end and begins none
+        limit = block.max_concurrency
+        while limit is None or len(frame.open) < limit:
+            begin = _next_branch(frame, block)
+            if begin is None:
+                break
+            if not run.may_start(f"advance:{frame.path}"):
+                return
+            _start_branch(run, frame, block, begin)
+    if not frame.open:
+        if frame.failure is not None:
+            frame.closing = Closing.FAILED
+        finish(run, frame)
+
+
+def _next_branch(frame: Frame, block: Parallel | ForEach) -> int | None:
+    """Return the number of the next branch that may begin: in order, but for those that need others."""
+    if isinstance(block, ForEach):
+        assert frame.items is not None
+        return frame.cursor if frame.cursor < len(frame.items) else None
+    for index in range(frame.cursor, len(block.steps)):
+        step = block.steps[index]
+        if step.id in frame.begun:
+            if index == frame.cursor:
+                frame.cursor += 1
+        elif all(need in frame.done for need in step.needs):
+            return index
+    return None
+
+
+def _start_branch(run: Run, frame: Frame, block: Parallel | ForEach, index: int) -> None:
+    if isinstance(block, Parallel):
+        frame.begun[block.steps[index].id] = True
+        steps.start(run, frame, block.steps[index])
+        return
+    assert frame.items is not None
+    frame.cursor = index + 1
+    owner = run.state.records[frame.owner]
+    round_ = _round(frame, owner, index)
+    round_.variables = {block.variable: frame.items[index], "item_index": index}
+    run.open(round_)
+
+
+def _round(frame: Frame, owner: Record, index: int) -> Frame:
+    path = f"{frame.path}[{index}]"
+    frame.open[path] = True
+    return Frame(
+        path, FrameKind.SEQUENCE, frame.owner, "steps", parent=frame.path, loops={**frame.loops, owner.step: index}
+    )
+
+
+def _complete(run: Run, frame: Frame, record: Record, block: Parallel | ForEach) -> bool:
+    """End a block early when its ``complete_when`` holds; a condition that cannot be computed fails it."""
+    assert block.complete_when is not None
+    total = len(block.steps) if isinstance(block, Parallel) else len(frame.items or ())
+    names = steps.names_of(run, record) | {
+        "completed": len(frame.ended),
+        "failed": frame.failed,
+        "total": total,
+        "outputs": [frame.outputs[key] for key in frame.ended],
+    }
+    try:
+        if not block.complete_when.render(names):
+            return False
+    except ExpressionError as mistake:
+        frame.failure = error_of(mistake, record.path)
+        close(run, frame, Closing.FAILED)
+        return True
+    close(run, frame, Closing.EARLY)
+    return True
+
+
+def _advance_repeat(run: Run, frame: Frame) -> None:
+    if frame.open or frame.path in run.state.timers:
+        return
+    if run.may_start(f"advance:{frame.path}"):
+        round_ = _round(frame, run.state.records[frame.owner], frame.cursor)
+        round_.variables = {"item_index": frame.cursor}
+        frame.cursor += 1
+        run.open(round_)
+
+
+def ended(run: Run, record: Record) -> None:
+    """Take in that a step of a frame is over."""
+    frame = run.state.frames.get(record.frame)
+    if frame is None:
+        return
+    frame.open.pop(record.path, None)
+    well = record.handled or record.progress in (Progress.COMPLETED, Progress.SKIPPED)
+    if well and frame.kind is FrameKind.PARALLEL and frame.closing is None:
+        frame.done[record.step] = True
+        if record.has_output:
+            frame.ended.append(record.step)
+            frame.outputs[record.step] = record.output
+    elif not well and record.progress is Progress.FAILED:
+        _child_failed(run, frame, record.error)
+    run.todo.append(("advance", frame.path))
+
+
+def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
+    frame.failed += 1
+    if frame.closing is not None:
+        return
+    if frame.kind is FrameKind.SEQUENCE or frame.kind is FrameKind.REPEAT:
+        frame.failure = error
+        close(run, frame, Closing.FAILED)
+        return
+    block = run.step(run.state.records[frame.owner]).body
+    assert isinstance(block, Parallel | ForEach)
+    if frame.failure is None:
+        frame.failure = error
+    elif error is not None:
+        run.state.others.append(error)  # R39: the first in history order is the failure
+    if block.cancel_on_failure or run.state.stopped:
+        close(run, frame, Closing.FAILED)
+
+
+def close(run: Run, frame: Frame, why: Closing) -> None:
+    """Begin nothing more in a frame, ask all that runs in it to stop, and wait for that. RULES R12, R38."""
+    if frame.closing is None or (why is Closing.CANCELLED and not frame.undone):
+        if frame.failure is not None and why is Closing.CANCELLED:
+            run.state.others.append(frame.failure)
+        frame.closing = why
+    run.drop_timer(frame.path)
+    for child in list(frame.open):
+        cancel(run, child)
+    run.todo.append(("advance", frame.path))
+
+
+def cancel(run: Run, path: str) -> None:
+    """Ask the step or the round at *path* to stop."""
+    state = run.state
+    record = state.records.get(path)
+    if record is None:
+        close(run, state.frames[path], Closing.CANCELLED)
+        return
+    if record.ended:
+        return
+    if record.progress is Progress.PAUSED:
+        state.attention.pop(path, None)
+        run.end(record, Progress.CANCELLED)
+        return
+    handler = state.frames.get(f"{path}.on_error")
+    if handler is not None:
+        close(run, handler, Closing.CANCELLED)
+    elif path in state.frames:
+        close(run, state.frames[path], Closing.CANCELLED)
+    elif steps.call_id(record) in state.calls:
+        record.cancel_asked = True
+        run.commands.append(Cancel(steps.call_id(record)))
+    elif f"{path}.probe" not in state.calls:
+        steps.stop_waiting(run, record)
+        run.end(record, Progress.CANCELLED)
+
+
+def finish(run: Run, frame: Frame) -> None:
+    """Close a frame for good, and tell whoever waits for it."""
+    if frame.parent is not None:
+        _round_over(run, frame)
+    elif frame.body.startswith("handler"):
+        _handler_over(run, frame)
+    elif not frame.owner:
+        run.todo.append(("over", frame.path))
+    else:
+        _block_over(run, frame)
+
+
+def _block_over(run: Run, frame: Frame) -> None:
+    record = run.state.records[frame.owner]
+    if frame.closing is Closing.EARLY and _undo_losers(run, frame, record):
+        return
+    output = outputs(run, frame) if frame.closing in (None, Closing.EARLY) else None
+    del run.state.frames[frame.path]
+    match frame.closing:
+        case None | Closing.EARLY:
+            steps.succeed(run, record, output)
+        case Closing.FAILED:
+            assert frame.failure is not None
+            steps.fail(run, record, frame.failure)
+        case _:
+            run.end(record, Progress.CANCELLED)
+
+
+def _handler_over(run: Run, frame: Frame) -> None:
+    record = run.state.records[frame.owner]
+    del run.state.frames[frame.path]
+    if frame.closing is None:
+        steps.handled(run, record, int(frame.body.partition(":")[2]))
+    elif frame.closing is Closing.FAILED:
+        if frame.failure is not None:
+            run.state.others.append(frame.failure)
+        run.end(record, Progress.FAILED)
+    else:
+        run.end(record, Progress.CANCELLED)
+
+
+def _round_over(run: Run, round_: Frame) -> None:
+    state = run.state
+    assert round_.parent is not None
+    frame = state.frames[round_.parent]
+    frame.open.pop(round_.path, None)
+    owner = state.records[frame.owner]
+    if round_.closing is None and frame.kind is FrameKind.REPEAT and frame.closing is None:
+        _repeat_again(run, frame, round_, owner)
+    elif round_.closing is None and frame.closing is None:
+        index = str(round_.loops[owner.step])
+        frame.ended.append(index)
+        frame.outputs[index] = outputs(run, round_)
+    elif round_.closing is Closing.FAILED:
+        _child_failed(run, frame, round_.failure)
+    state.frames.pop(round_.path, None)
+    run.todo.append(("advance", frame.path))
+
+
+def _repeat_again(run: Run, frame: Frame, round_: Frame, owner: Record) -> None:
+    body = run.step(owner).body
+    assert isinstance(body, Repeat)
+    try:
+        names = scope(run.saga, run.state, round_)
+        if body.until.render(names):
+            frame.outputs = outputs(run, round_)
+            frame.closing = Closing.EARLY
+        elif body.maximum_attempts is not None and frame.cursor >= body.maximum_attempts:
+            raise Mistake("RepeatExhausted", f"`until` did not hold in {frame.cursor} rounds")
+        elif body.every is not None:
+            pause = calls.duration(body.every, names, "every")
+            assert pause is not None
+            run.set_timer(frame.path, run.state.now + pause.total_seconds(), f"next round of {owner.path}")
+    except (ExpressionError, Mistake) as mistake:
+        frame.failure = error_of(mistake, owner.path)
+        frame.closing = Closing.FAILED
+
+
+def outputs(run: Run, frame: Frame) -> Any:
+    """Return what a block gives: outputs by step id, or for ``for_each`` a list in item order."""
+    if frame.kind is FrameKind.REPEAT:
+        return frame.outputs
+    if frame.kind is FrameKind.LOOP:
+        return [frame.outputs[key] for key in sorted(frame.ended, key=int)]
+    if frame.kind is FrameKind.PARALLEL:
+        return {step.id: frame.outputs[step.id] for step in body_of(run, frame) if step.id in frame.outputs}
+    prefix = f"{frame.path}/" if frame.path else ""
+    found = ((step.id, run.state.records.get(prefix + step.id)) for step in body_of(run, frame))
+    return {name: record.output for name, record in found if record is not None and record.has_output}
+
+
+def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
+    """Begin to undo what the losers of ``complete_when`` have done; false when nothing is to undo. RULES R40."""
+    block = run.step(record).body
+    if frame.undone or not isinstance(block, Parallel | ForEach) or block.keep_remaining:
+        return False
+    losers = []
+    for path in reversed(run.state.undoable):
+        if run.state.records[path].began < record.began:
+            break
+        branch = _branch_of(frame, path)
+        if branch is not None and branch not in frame.ended:
+            losers.append(path)
+    losers.reverse()
+    frame.undone = True
+    return undo.begin(run, frame.path, losers)
+
+
+def _branch_of(frame: Frame, path: str) -> str | None:
+    """Return the branch (its id, or the item's index) that the step at *path* stands in."""
+    if not path.startswith(frame.path):
+        return None
+    rest = path[len(frame.path) :]
+    if frame.kind is FrameKind.LOOP:
+        return rest[1 : rest.index("]")] if rest.startswith("[") else None
+    return re.split(r"[/.\[]", rest[1:], maxsplit=1)[0] if rest.startswith("/") else None
+
+
+def losers_undone(run: Run, frame: Frame, failed: bool) -> None:
+    """Go on after the losers of a block have been undone; what could not be undone fails the block."""
+    if failed and frame.closing is Closing.EARLY:
+        frame.closing = Closing.FAILED
+        frame.failure = Error("CompensationFailed", f"what `{frame.path}` left behind could not be undone", frame.path)
+    run.todo.append(("advance", frame.path))
+
+
+def saga_output(run: Run, saga: Saga, frame: Frame) -> Any:
+    """Return the result of a completed saga: its ``output``, or outputs by step id."""
+    if saga.output is None:
+        return outputs(run, frame)
+    return saga.output.render(scope(saga, run.state, frame))

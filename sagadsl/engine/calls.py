@@ -1,0 +1,128 @@
+"""Rendering: from what the author wrote about a call to the command that begins it. Replay-critical."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild
+from sagadsl.engine.journal import Record, Undo
+from sagadsl.engine.keys import forward_key, undo_key
+from sagadsl.engine.run import Mistake, Run, past
+from sagadsl.engine.scope import failure_view, scope
+from sagadsl.language.durations import parse
+from sagadsl.language.model import ActivityCall, CompensationAction, Duration, Retry, SagaCall, Value
+
+Names = Mapping[str, Any]
+_LATE = (("step", "output"), ("step", "outcome"), ("step", "error"))
+
+
+def activity(
+    call: ActivityCall, call_id: str, arguments: tuple[Any, ...], names: Names, *, summary: str, patient: bool
+) -> StartActivity:
+    """Return the command for an activity; *patient* retries without limit what leaves it open (R44)."""
+    times = call.timeouts
+    return StartActivity(
+        call_id=call_id,
+        activity=call.activity,
+        arguments=arguments,
+        task_queue=_text(call.task_queue, names, "task_queue"),
+        start_to_close=duration(times.start_to_close, names, "start_to_close"),
+        schedule_to_close=duration(times.schedule_to_close, names, "schedule_to_close"),
+        schedule_to_start=duration(times.schedule_to_start, names, "schedule_to_start"),
+        heartbeat=duration(times.heartbeat, names, "heartbeat"),
+        retry=retry_plan(call.retry, names, patient=patient),
+        local=call.local,
+        priority=call.priority,
+        summary=summary,
+    )
+
+
+def child(
+    run: Run, call: SagaCall, call_id: str, input_: Any, names: Names, *, summary: str, journal: bool
+) -> StartChild:
+    """Return the command for a child saga; its workflow id is the parent's id and the call's."""
+    return StartChild(
+        call_id=call_id,
+        saga=call.saga,
+        workflow_id=f"{run.state.saga_id}/{call_id}",
+        input={} if input_ is None else input_,
+        task_queue=_text(call.task_queue, names, "task_queue"),
+        summary=summary,
+        wants_journal=journal,
+    )
+
+
+def duration(value: Duration | None, names: Names, what: str) -> timedelta | None:
+    """Return a length of time; one that an expression gives is checked here, before it is used (R13)."""
+    if value is None or isinstance(value, timedelta):
+        return value
+    text = value.render(names)
+    if not isinstance(text, str):
+        raise Mistake("ExpressionError", f"`{what}` must be a duration such as `30s`, found `{text!r}`")
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise Mistake("ExpressionError", f"`{what}` is not a duration: {error}") from error
+
+
+def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
+    initial = cast(timedelta, duration(retry.initial_interval, names, "initial_interval"))
+    maximum = cast(timedelta, duration(retry.maximum_interval, names, "maximum_interval"))
+    return RetryPlan(
+        maximum_attempts=None if patient and not retry.explicit else retry.maximum_attempts,
+        initial_interval=initial,
+        backoff_coefficient=retry.backoff_coefficient,
+        maximum_interval=max(initial, maximum),  # Temporal refuses a maximum below the initial interval
+        non_retryable_error_types=retry.non_retryable_error_types,
+    )
+
+
+def render_early(action: CompensationAction, names: Names) -> dict[str, Any]:
+    """Render what an undo's input can be given before its step runs. RULES R15."""
+    value = action.call.input
+    if value is None or not value.reads:
+        return {}
+    if value.items is None:
+        return {} if _is_late(value) else {"": value.render(names)}
+    return {key: part.render(names) for key, part in value.items.items() if part.reads and not _is_late(part)}
+
+
+def render_late(value: Value, early: Mapping[str, Any], names: Names) -> Any:
+    """Render the rest of an undo's input, now that its step has ended."""
+    if value.items is None:
+        return early[""] if "" in early else value.render(names)
+    if not value.reads:
+        return value.render(names)
+    return {key: early[key] if key in early else part.render(names) for key, part in value.items.items()}
+
+
+def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[str, Any]:
+    """Return what a compensation's expressions see: its step as it ended, others as they were then (R14)."""
+    names = scope(run.saga, run.state, past(undo), as_of=record.ended or None)
+    error = record.error
+    names["step"] = {
+        "input": record.input,
+        "output": record.output,
+        "outcome": record.outcome.value,
+        "idempotency_key": forward_key(run.state.saga_id, record.path),
+        "error": None if error is None else {"type": error.type, "message": error.message},
+    }
+    if run.state.failure is not None:
+        names["failure"] = failure_view(run.state.failure)
+    names["idempotency_key"] = undo_key(run.state.saga_id, record.path, index)
+    return names
+
+
+def _is_late(value: Value) -> bool:
+    return any(chain[0] == "failure" or chain == ("step",) or chain[:2] in _LATE for chain in value.reads)
+
+
+def _text(value: Value | None, names: Names, what: str) -> str | None:
+    if value is None:
+        return None
+    text = value.render(names)
+    if not isinstance(text, str) or not text:
+        raise Mistake("ExpressionError", f"`{what}` must be a text, found `{text!r}`")
+    return text

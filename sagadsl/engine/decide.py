@@ -1,0 +1,278 @@
+"""Given the definition and the state, what does a fact lead to?
+
+Rule 1: every rule about sagas lives in this package. Hosts perform, they never judge.
+Rule 2: nothing here waits, reads a clock, or can tell which host it serves; time comes with the facts.
+Rule 3: the answer depends on ``(saga, state, fact)`` alone, and so does the state afterwards.
+Rule 4: every fact is legal in every state; one that means nothing there changes nothing.
+
+Forward, a saga is a tree of frames (``blocks``); a fact addresses a leaf, settles it
+(``steps``) and bubbles up, so it costs the depth of the tree. What stops a saga (an error
+at the root, a cancel, its timeout) closes the root frame; when all that runs has settled
+(R12), the compensation pass begins (``undo``), then ``on_failure``, then it is over.
+
+Replay-critical, like all modules of this package: a change must replay the recorded
+histories, or branch on ``state.rules``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from sagadsl.engine import blocks, operator, steps, undo
+from sagadsl.engine.calls import duration
+from sagadsl.engine.facts import (
+    Began,
+    BeganUndo,
+    CancelRequested,
+    Close,
+    Command,
+    ContinueAsNew,
+    DrainRequested,
+    Error,
+    Fact,
+    OperatorAsked,
+    Resumed,
+    Settled,
+    SignalReceived,
+    StartTimer,
+    Status,
+    TimerFired,
+)
+from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, State
+from sagadsl.engine.run import TIMEOUT_TIMER, Mistake, Run, error_of
+from sagadsl.engine.scope import scope
+from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.model import Repeat, Saga
+
+
+def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
+    """Take *fact* into *state* and return what the host shall do now, in order.
+
+    An empty list means: wait for the next fact. ``Close`` or ``ContinueAsNew``, if given, is the last.
+    """
+    if state.phase is Phase.CLOSED:
+        return []
+    run = Run(saga, state)
+    state.now = fact.at
+    _take(run, fact)
+    if state.pending_stop is not None and not state.pivot_at:
+        _stop(run, state.pending_stop)
+    _work(run)
+    if state.status is not None:
+        state.phase = Phase.CLOSED
+        run.commands.append(Close(state.status, state.output, state.failure))
+    elif state.draining and not state.calls:
+        run.commands.append(ContinueAsNew())
+    return run.commands
+
+
+def _take(run: Run, fact: Fact) -> None:
+    match fact:
+        case Began():
+            _begin(run, fact)
+        case BeganUndo():
+            _begin_undo(run, fact)
+        case Resumed(run_id=run_id):
+            run.state.run_id, run.state.draining = run_id, False
+            for timer_id, due in run.state.timers.items():
+                run.commands.append(StartTimer(timer_id, due, timer_id))
+            run.release()
+        case Settled():
+            _settled(run, fact)
+        case TimerFired(timer_id=timer_id):
+            _timer_fired(run, timer_id)
+        case SignalReceived():
+            _signal(run, fact)
+        case CancelRequested():
+            _stop_forward(run, Error(steps.CANCELLED, "the saga was cancelled"))
+        case OperatorAsked():
+            operator.asked(run, fact)
+        case DrainRequested():
+            run.state.draining = True
+        case _:
+            assert_never(fact)
+
+
+def _begin(run: Run, fact: Began) -> None:
+    state = run.state
+    state.saga_id, state.run_id, state.input, state.started_at = fact.saga_id, fact.run_id, fact.input, fact.at
+    root = Frame(blocks.ROOT, FrameKind.SEQUENCE, "", "steps")
+    run.open(root)
+    if run.saga.timeout is None:
+        return
+    try:
+        limit = duration(run.saga.timeout, scope(run.saga, state, root), "timeout")
+    except (ExpressionError, Mistake) as mistake:
+        _stop(run, error_of(mistake, ""))
+        return
+    assert limit is not None
+    run.set_timer(TIMEOUT_TIMER, fact.at + limit.total_seconds(), f"timeout of {run.saga.name}")
+
+
+def _begin_undo(run: Run, fact: BeganUndo) -> None:
+    """Become the saga that has completed, and undo it. RULES R46, R47."""
+    done = State.restore(fact.journal)
+    for name in ("rules", "saga_id", "started_at", "input", "clock", "records", "undoable"):
+        setattr(run.state, name, getattr(done, name))
+    run.state.run_id, run.state.undo_only = fact.run_id, True
+    run.state.failure = fact.failure
+    _compensate(run)
+
+
+def _settled(run: Run, fact: Settled) -> None:
+    path = run.state.calls.pop(fact.call_id, None)
+    if path is None:
+        return
+    record = run.state.records[path]
+    suffix = fact.call_id[len(path) :]
+    if fact.error is not None and not fact.error.step:
+        fact = replace(fact, error=replace(fact.error, step=fact.call_id.partition("#")[0]))
+    if suffix.startswith(".compensation"):
+        undo.settled(run, record, fact)
+    elif suffix == ".probe":
+        steps.probed(run, record, fact)
+    else:
+        steps.settled(run, record, fact)
+
+
+def _timer_fired(run: Run, timer_id: str) -> None:
+    state = run.state
+    if state.timers.pop(timer_id, None) is None:
+        return
+    if timer_id == TIMEOUT_TIMER:
+        _stop_forward(run, Error("SagaTimeout", "the saga did not end within its timeout"))
+        return
+    record = state.records[timer_id]
+    body = run.step(record).body
+    if isinstance(body, Repeat):
+        run.todo.append(("advance", timer_id))
+        return
+    steps.stop_waiting(run, record)
+    signal = getattr(body, "signal", None)
+    if signal is None:
+        steps.succeed(run, record, None)
+    else:
+        steps.fail(run, record, Error("SignalTimeout", f"signal `{signal}` did not come in time", record.path))
+
+
+def _signal(run: Run, fact: SignalReceived) -> None:
+    queue = run.state.waiting.get(fact.name)
+    if not queue:
+        run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before its wait
+        return
+    record = run.state.records[queue[0]]
+    steps.stop_waiting(run, record)
+    steps.succeed(run, record, fact.payload)
+
+
+def _stop_forward(run: Run, why: Error) -> None:
+    """A cancel or the timeout: stop what runs, unless it comes too late. RULES R9, R25, R27, R30, R35."""
+    state = run.state
+    if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
+        state.others.append(why)
+        state.timed_out = state.timed_out or why.type == "SagaTimeout"
+        return
+    if state.paused:  # a saga that is to stop has no use for the pause
+        state.paused = False
+        run.release()
+    if not state.pivot_at:
+        _stop(run, why)
+        return
+    state.pending_stop = why  # until it is known whether the pivot happened
+    record = state.records[state.pivot_at]
+    if steps.call_id(record) in state.calls:
+        blocks.cancel(run, record.path)
+
+
+def _stop(run: Run, why: Error) -> None:
+    state = run.state
+    state.pending_stop = None
+    state.failure = why
+    state.cancelled = why.type == steps.CANCELLED
+    state.timed_out = why.type == "SagaTimeout"
+    state.phase = Phase.SETTLING
+    blocks.close(run, state.frames[blocks.ROOT], Closing.CANCELLED)
+
+
+def _work(run: Run) -> None:
+    """Look at every place that a fact has touched, until nothing more follows from it."""
+    state, todo = run.state, run.todo
+    while todo:
+        kind, key = todo.popleft()
+        match kind:
+            case "ended":
+                blocks.ended(run, state.records[key])
+            case "advance":
+                if key in state.frames:
+                    blocks.advance(run, state.frames[key])
+            case "unwind":
+                if key in state.unwinds:
+                    undo.advance(run, state.unwinds[key])
+            case "action":
+                if run.may_start(f"action:{key}"):
+                    undo.start_action(run, state.records[key])
+            case "over":
+                frame = state.frames.pop(key, None)
+                if frame is not None:
+                    _frame_over(run, frame)
+            case _:
+                _undone(run, key, failed=kind == "not undone")
+
+
+def _frame_over(run: Run, frame: Frame) -> None:
+    """The forward part is over, or ``on_failure`` is."""
+    state = run.state
+    if frame.body == blocks.ON_FAILURE:
+        if frame.failure is not None:
+            state.others.append(frame.failure)
+        _close(run)
+        return
+    run.drop_timer(TIMEOUT_TIMER)
+    if frame.closing is None:
+        try:
+            state.output = blocks.saga_output(run, run.saga, frame)
+            state.status = Status.COMPLETED
+            return
+        except ExpressionError as mistake:
+            frame.failure = error_of(mistake, "output")
+    if state.failure is None:
+        state.failure = frame.failure
+    _compensate(run)
+
+
+def _compensate(run: Run) -> None:
+    state = run.state
+    state.phase = Phase.COMPENSATING
+    if state.stopped or state.aborted or state.pivot_passed or not undo.begin(run, "", list(state.undoable)):
+        _finish(run)
+
+
+def _undone(run: Run, key: str, *, failed: bool) -> None:
+    if key == "":
+        _finish(run)
+    else:
+        blocks.losers_undone(run, run.state.frames[key], failed)
+
+
+def _finish(run: Run) -> None:
+    """After the compensations: alarms and clean-up, then the end."""
+    if run.saga.on_failure and not run.state.undo_only:
+        run.state.phase = Phase.FINISHING
+        run.open(Frame(blocks.ON_FAILURE, FrameKind.SEQUENCE, "", blocks.ON_FAILURE))
+    else:
+        _close(run)
+
+
+def _close(run: Run) -> None:
+    state = run.state
+    if state.undo_failed or state.stopped or state.aborted or state.pivot_passed:
+        state.status = Status.FAILED
+    elif state.cancelled:
+        state.status = Status.CANCELLED
+    else:
+        state.status = Status.COMPENSATED
+    if state.undo_only:
+        state.failure = None if state.status is Status.COMPENSATED else Error(
+            "CompensationFailed", "the completed saga could not be undone as a whole"
+        )  # fmt: skip

@@ -1,0 +1,373 @@
+"""The state of one run: what has happened so far, seen by step path. Replay-critical.
+
+State is the fold of facts and the only truth: the status query, the report, the live
+display, continue-as-new and a child's undo read it and nothing else. It is changed in
+place, by the engine alone, so that a fact costs the depth of the tree and not the
+length of the saga; ``snapshot`` and ``restore`` give an independent copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from sagadsl.engine.facts import Error, Outcome, Status, Verb
+
+RULES = 1
+"""Version of the rules, fixed in history when a run starts; a changed rule branches on it."""
+
+
+class Progress(Enum):
+    """How a step stands; also what ``steps.<id>.status`` shows."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+class UndoProgress(Enum):
+    """How the compensation of a step stands."""
+
+    REGISTERED = "registered"
+    RUNNING = "running"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    NOT_ATTEMPTED = "not_attempted"
+    NOT_DUE = "not_due"
+
+
+class Phase(Enum):
+    """What the saga is doing."""
+
+    FORWARD = "forward"
+    SETTLING = "settling"
+    COMPENSATING = "compensating"
+    FINISHING = "finishing"
+    CLOSED = "closed"
+
+
+class FrameKind(Enum):
+    """How a frame runs its steps."""
+
+    SEQUENCE = "sequence"
+    PARALLEL = "parallel"
+    LOOP = "loop"
+    REPEAT = "repeat"
+
+
+class Closing(Enum):
+    """Why a frame starts nothing more and waits for what still runs."""
+
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EARLY = "early"
+
+
+@dataclass(slots=True)
+class Undo:
+    """The compensation of one step instance; exists before the step is scheduled (R4).
+
+    Attributes:
+        early: Per action, what could be rendered before the step ran: the whole input as
+            ``{"": input}``, or single keys of it (R15).
+        action: Index of the action that is running or comes next.
+        attempts: Of the last action, as the host told.
+        repeats: How often an operator had the action repeated.
+        errors: Of actions that failed for good, by index.
+        skipped: An operator gave an action up.
+        loops: The rounds of the loops around its step, and ``variables`` their names (R7).
+    """
+
+    progress: UndoProgress = UndoProgress.REGISTERED
+    early: list[dict[str, Any]] = field(default_factory=list)
+    action: int = 0
+    attempts: int | None = None
+    repeats: int = 0
+    errors: dict[int, Error] = field(default_factory=dict)
+    skipped: bool = False
+    loops: dict[str, int] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """One instance of a step: a leaf or a block.
+
+    Attributes:
+        path: E.g. ``book/flight`` or ``lines[3]/reserve``.
+        step: Id in the definition.
+        frame: Path of the frame that started it.
+        began: Number of the moment it began, in the order of all beginnings and ends of the run.
+        ended: The same for its end; 0 while it runs.
+        outcome: For activities and child sagas: what it may have done to the world.
+        has_output: ``output`` counts, even when null.
+        handled: It failed, and an ``on_error`` handler lets the saga go on.
+        cancel_asked: The host has been asked to stop it.
+        repeats: How often an operator had it repeated.
+        journal: Of a child saga that may have to undo itself.
+    """
+
+    path: str
+    step: str
+    frame: str
+    began: int
+    started_at: float
+    progress: Progress = Progress.RUNNING
+    ended: int = 0
+    ended_at: float | None = None
+    outcome: Outcome = Outcome.NOT_STARTED
+    input: Any = None
+    output: Any = None
+    has_output: bool = False
+    handled: bool = False
+    error: Error | None = None
+    attempts: int | None = None
+    cancel_asked: bool = False
+    repeats: int = 0
+    journal: Any = None
+    undo: Undo | None = None
+
+
+@dataclass(slots=True)
+class Frame:
+    """A block that is open: the root, a group, an arm, a branch set, a loop, one of its rounds, a handler.
+
+    Attributes:
+        path: Prefix of its children's paths; empty for the root.
+        kind: How it runs its steps.
+        owner: Path of the record whose body (or handler) it is; empty for the root.
+        parent: Path of the loop frame around a round; ``None`` otherwise.
+        body: Where its steps stand in the model: ``""``, ``on_failure``, ``steps``, ``arm:1``, ``handler:0``.
+        cursor: Next step to start, or next item, or number of the round.
+        open: Paths of the children that run, in the order they began.
+        failure: The error that ends it, and ``failed`` the children that failed.
+        items: Of a loop: its list.
+        ended: Branches (by id) or items (by index) that ended well, in that order; ``outputs`` what they gave.
+        begun: Branches that have begun, by id.
+        undone: What the losers of ``complete_when`` did is being undone, or has been.
+        done: Branches that ended well or were skipped: what ``needs`` asks for.
+        loops: The number of the round, for every loop around.
+        variables: Names that the frame adds for expressions.
+    """
+
+    path: str
+    kind: FrameKind
+    owner: str
+    body: str
+    parent: str | None = None
+    cursor: int = 0
+    open: dict[str, bool] = field(default_factory=dict)
+    closing: Closing | None = None
+    failure: Error | None = None
+    items: list[Any] | None = None
+    ended: list[str] = field(default_factory=list)
+    failed: int = 0
+    begun: dict[str, bool] = field(default_factory=dict)
+    done: dict[str, bool] = field(default_factory=dict)
+    undone: bool = False
+    outputs: dict[str, Any] = field(default_factory=dict)
+    loops: dict[str, int] = field(default_factory=dict)
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Unwind:
+    """A compensation pass: over the whole saga (key ``""``), or over the losers of one block.
+
+    Attributes:
+        pending: Paths still to undo, the next one last: by the beginning of their steps, or for
+            compensations in parallel by their end; ``order`` has all by beginning then.
+        running: Paths being undone, or waiting for an operator.
+        stopped: Nothing more is started (policy ``stop``, or an operator's abort).
+        failed: Something could not be undone.
+    """
+
+    key: str
+    pending: list[str]
+    order: list[str] = field(default_factory=list)
+    running: dict[str, bool] = field(default_factory=dict)
+    stopped: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What an operator did: R22."""
+
+    at: float
+    verb: Verb
+    path: str
+    by: str
+    why: str
+
+
+@dataclass(slots=True)
+class State:
+    """Everything known so far about one run.
+
+    Attributes:
+        clock: Number of the last beginning or end.
+        undoable: Paths of the records with a compensation, in the order of their beginning.
+        failure: The first error; what came later is in ``others`` (R9, R39).
+        cancelled: A cancel request is what began the undoing.
+        pending_stop: A cancel or the saga's timeout that waits until the pivot in flight has settled;
+            ``pivot_at`` is its path.
+        timed_out: The saga's own timeout passed (after the pivot: an alarm only, R35).
+        pivot_passed: Nothing is compensated any more (R43).
+        stopped: A handler said ``then: stop``. ``aborted``: an operator gave the rest up.
+        undo_only: The run exists only to undo a completed one. ``undo_failed``: something stays not undone.
+        attention: What waits for an operator, by path, and why.
+        signals: Payloads that no step has taken yet, by signal name (R59).
+        waiting: Paths of steps that wait, by signal name.
+        calls: Calls in flight: call id to the path of record.
+        timers: Timers set: id to the instant.
+        held: Frames and passes (``undo:`` before the key) that stopped because of a pause or a drain.
+    """
+
+    rules: int = RULES
+    saga_id: str = ""
+    run_id: str = ""
+    started_at: float = 0.0
+    now: float = 0.0
+    input: Any = None
+    phase: Phase = Phase.FORWARD
+    clock: int = 0
+    records: dict[str, Record] = field(default_factory=dict)
+    frames: dict[str, Frame] = field(default_factory=dict)
+    unwinds: dict[str, Unwind] = field(default_factory=dict)
+    undoable: dict[str, bool] = field(default_factory=dict)
+    failure: Error | None = None
+    others: list[Error] = field(default_factory=list)
+    cancelled: bool = False
+    pending_stop: Error | None = None
+    pivot_at: str = ""
+    timed_out: bool = False
+    pivot_passed: bool = False
+    stopped: bool = False
+    aborted: bool = False
+    paused: bool = False
+    draining: bool = False
+    undo_only: bool = False
+    undo_failed: bool = False
+    attention: dict[str, Error] = field(default_factory=dict)
+    signals: dict[str, list[Any]] = field(default_factory=dict)
+    waiting: dict[str, list[str]] = field(default_factory=dict)
+    calls: dict[str, str] = field(default_factory=dict)
+    timers: dict[str, float] = field(default_factory=dict)
+    held: dict[str, bool] = field(default_factory=dict)
+    actions: list[Action] = field(default_factory=list)
+    status: Status | None = None
+    output: Any = None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as compact JSON data: fields that hold their default are left out."""
+        return _pack(self, shallow=_BY_HAND) | {
+            name: [_pack(part) for part in getattr(self, name).values()] for name in _BY_HAND if getattr(self, name)
+        }
+
+    @classmethod
+    def restore(cls, data: Mapping[str, Any]) -> State:
+        """Return the state that ``snapshot`` gave *data* of."""
+        state = cls(**{name: _unpack(name, value) for name, value in data.items() if name not in _BY_HAND})
+        for packed in data.get("records", ()):
+            record = Record(**{name: _unpack(name, value) for name, value in packed.items()})
+            state.records[record.path] = record
+        for packed in data.get("frames", ()):
+            frame = Frame(**{name: _unpack(name, value) for name, value in packed.items()})
+            state.frames[frame.path] = frame
+        for packed in data.get("unwinds", ()):
+            unwind = Unwind(**packed)
+            state.unwinds[unwind.key] = unwind
+        return state
+
+
+_BY_HAND = ("records", "frames", "unwinds")
+
+
+def _pack(thing: Any, shallow: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {name: _plain(name, value) for name, value in _set_fields(thing) if name not in shallow}
+
+
+def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
+    for spec in fields(thing):
+        value = getattr(thing, spec.name)
+        if spec.default is not MISSING:
+            if value is spec.default or (value == spec.default and type(value) is type(spec.default)):
+                continue
+        elif spec.default_factory is not MISSING and not value:
+            continue
+        yield spec.name, value
+
+
+_FREE = frozenset({"input", "output", "journal", "items", "outputs", "variables", "signals", "early"})
+"""Fields that hold the user's JSON: they travel as they are."""
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name in _FREE:
+        return value
+    match value:
+        case Enum():
+            return value.value
+        case Error(type_, message, step, causes):
+            return [type_, message, step, [list(cause) for cause in causes]]
+        case Undo():
+            return _pack(value)
+        case Action(at, verb, path, by, why):
+            return [at, verb.value, path, by, why]
+        case dict():
+            return {str(key): _plain(name, item) for key, item in value.items()}
+        case list():
+            return [_plain(name, item) for item in value]
+        case _:
+            return value
+
+
+def _error(data: Any) -> Error:
+    type_, message, step, causes = data
+    return Error(type_, message, step, tuple((cause[0], cause[1]) for cause in causes))
+
+
+def _unpack(name: str, value: Any) -> Any:
+    match name:
+        case "progress":
+            return Progress(value)
+        case "outcome":
+            return Outcome(value)
+        case "phase":
+            return Phase(value)
+        case "kind":
+            return FrameKind(value)
+        case "closing":
+            return Closing(value)
+        case "status":
+            return Status(value)
+        case "failure" | "error" | "pending_stop":
+            return _error(value)
+        case "others":
+            return [_error(item) for item in value]
+        case "attention":
+            return {key: _error(item) for key, item in value.items()}
+        case "actions":
+            return [Action(at, Verb(verb), path, by, why) for at, verb, path, by, why in value]
+        case "undo":
+            return _undo(value)
+        case _:
+            return value
+
+
+def _undo(value: Mapping[str, Any]) -> Undo:
+    plain = {key: item for key, item in value.items() if key not in ("progress", "errors")}
+    undo = Undo(**plain, errors={int(key): _error(item) for key, item in value.get("errors", {}).items()})
+    if "progress" in value:
+        undo.progress = UndoProgress(value["progress"])
+    return undo

@@ -1,0 +1,116 @@
+"""What an operator may do to a run, and what it leads to. RULES R22. Replay-critical."""
+
+from __future__ import annotations
+
+from sagadsl.engine import blocks, steps, undo
+from sagadsl.engine.facts import OperatorAsked, Outcome, Verb
+from sagadsl.engine.journal import Action, Closing, Phase, Progress, Record, State
+from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.language.expressions import ExpressionError
+
+
+def refusal(state: State, verb: Verb, path: str = "") -> str | None:
+    """Return why *verb* is not possible now, in one sentence; ``None`` when it is."""
+    if state.phase is Phase.CLOSED:
+        return "the saga is over"
+    match verb:
+        case Verb.PAUSE:
+            return "the saga is already paused" if state.paused else None
+        case Verb.RESUME:
+            return None if state.paused else _not_paused(state)
+        case Verb.RETRY_STEP | Verb.SKIP_STEP:
+            return _unclear(state, path)
+        case Verb.ABORT:
+            return None if state.attention else "nothing waits for an operator; to stop a running saga, cancel it"
+
+
+def _not_paused(state: State) -> str:
+    if state.attention:
+        return f"the saga waits for a decision about {_listed(state)}: retry or skip it, or abort"
+    return "the saga is not paused"
+
+
+def _unclear(state: State, path: str) -> str | None:
+    if not state.attention:
+        return "nothing waits for an operator"
+    if path:
+        return None if path in state.attention else f"`{path}` does not wait for an operator; {_listed(state)} does"
+    return None if len(state.attention) == 1 else f"say which one of {_listed(state)}"
+
+
+def _listed(state: State) -> str:
+    return ", ".join(f"`{path}`" for path in state.attention)
+
+
+def asked(run: Run, fact: OperatorAsked) -> None:
+    """Do what an operator asked; what is not possible (any more) changes nothing."""
+    state = run.state
+    if refusal(state, fact.verb, fact.path) is not None:
+        return
+    path = fact.path or (next(iter(state.attention)) if len(state.attention) == 1 else "")
+    state.actions.append(Action(fact.at, fact.verb, path, fact.by, fact.why))
+    match fact.verb:
+        case Verb.PAUSE:
+            state.paused = True
+        case Verb.RESUME:
+            state.paused = False
+            run.release()
+        case Verb.RETRY_STEP:
+            _retry(run, path)
+        case Verb.SKIP_STEP:
+            _skip(run, path)
+        case Verb.ABORT:
+            for each in list(state.attention):
+                _abort(run, each)
+
+
+def _retry(run: Run, path: str) -> None:
+    record, is_undo = _find(run, path)
+    del run.state.attention[path]
+    if is_undo:
+        assert record.undo is not None
+        record.undo.repeats += 1
+        undo.start_action(run, record)
+        return
+    record.repeats += 1
+    record.progress, record.error = Progress.RUNNING, None
+    try:
+        steps.begin(run, run.step(record), record)
+    except (ExpressionError, Mistake) as mistake:
+        steps.fail(run, record, error_of(mistake, path))
+
+
+def _skip(run: Run, path: str) -> None:
+    record, is_undo = _find(run, path)
+    error = run.state.attention.pop(path)
+    if is_undo:
+        undo.give_up(run, record, error, rest=False)
+    elif run.step(record).pivot and record.outcome is Outcome.UNKNOWN:
+        record.outcome = Outcome.SUCCEEDED  # the operator says that it happened
+        steps.pass_pivot(run)
+        steps.succeed(run, record, None)
+    else:
+        record.handled = record.has_output = True
+        run.end(record, Progress.FAILED)
+
+
+def _abort(run: Run, path: str) -> None:
+    record, is_undo = _find(run, path)
+    error = run.state.attention.pop(path)
+    if is_undo:
+        undo.give_up(run, record, error, rest=True)
+    elif run.step(record).pivot and record.outcome is Outcome.UNKNOWN:
+        record.outcome = Outcome.FAILED  # the operator says that it did not happen: the saga is undone
+        steps.fail(run, record, error)
+    else:
+        run.state.aborted = True
+        run.state.failure = run.state.failure or error
+        run.end(record, Progress.FAILED)
+        blocks.close(run, run.state.frames[blocks.ROOT], Closing.CANCELLED)
+
+
+def _find(run: Run, path: str) -> tuple[Record, bool]:
+    """Return the record that *path* belongs to, and whether its compensation is meant."""
+    if path in run.state.records:
+        return run.state.records[path], False
+    return run.state.records[path.rpartition(".compensation")[0]], True

@@ -1,0 +1,254 @@
+"""What people and programs see of a run: the status, the final report, a page of Markdown.
+
+Projections of the state and of nothing else; they decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sagadsl.engine.facts import Error, Status
+from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
+from sagadsl.engine.scope import iso
+from sagadsl.language.model import (
+    ActivityCall,
+    Body,
+    Fail,
+    ForEach,
+    Group,
+    Parallel,
+    Repeat,
+    Saga,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    WaitFor,
+)
+
+KINDS: dict[type[Any], str] = {
+    ActivityCall: "activity",
+    SagaCall: "saga",
+    Group: "steps",
+    Parallel: "parallel",
+    ForEach: "for_each",
+    Switch: "switch",
+    Repeat: "repeat",
+    Sleep: "sleep",
+    WaitFor: "wait_for",
+    Set: "set",
+    Fail: "fail",
+}
+"""The key that names each kind of step in a definition."""
+
+_SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
+
+
+def current(state: State) -> Status:
+    """Return how the saga stands, in the words of DESIGN.md §4."""
+    if state.status is not None:
+        return state.status
+    if state.paused or state.attention:
+        return Status.PAUSED
+    return Status.RUNNING if state.phase is Phase.FORWARD else Status.COMPENSATING
+
+
+def status(saga: Saga, state: State) -> dict[str, Any]:
+    """Return the whole state of a run as JSON data: the answer to the ``status`` query."""
+    return {
+        "schema_version": 1,
+        "id": state.saga_id,
+        "run_id": state.run_id,
+        "name": saga.name,
+        "version": saga.version,
+        "digest": saga.digest,
+        "status": current(state).value,
+        "started_at": iso(state.started_at),
+        "changed_at": iso(state.now),
+        "paused": state.paused,
+        "pivot_passed": state.pivot_passed,
+        "timed_out": state.timed_out,
+        "failure": _error(state.failure),
+        "other_errors": [_error(error) for error in state.others],
+        "attention": [{"path": path} | _error_data(error) for path, error in state.attention.items()],
+        "waiting_for": {signal: list(paths) for signal, paths in state.waiting.items()},
+        "steps": [_step(line) for line in walk(saga, state)],
+        "actions": [
+            {"at": iso(action.at), "verb": action.verb.value, "path": action.path, "by": action.by, "why": action.why}
+            for action in state.actions
+        ],
+    }
+
+
+def report(saga: Saga, state: State) -> dict[str, Any]:
+    """Return what a closed saga leaves: what failed, what was undone, and what was not (R20)."""
+    undone, not_undone, not_attempted = [], [], []
+    for path in reversed(state.undoable):  # as they are undone: newest first
+        record = state.records[path]
+        undo = record.undo
+        assert undo is not None
+        match undo.progress:
+            case UndoProgress.DONE:
+                undone.append(path)
+            case UndoProgress.FAILED | UndoProgress.SKIPPED:
+                for index, error in undo.errors.items():
+                    not_undone.append({"path": path, "action": index, "skipped": undo.skipped} | _error_data(error))
+            case UndoProgress.NOT_ATTEMPTED | UndoProgress.REGISTERED:
+                not_attempted.append(path)
+            case _:
+                pass
+    return {
+        "schema_version": 1,
+        "status": current(state).value,
+        "saga": saga.name,
+        "version": saga.version,
+        "id": state.saga_id,
+        "failed_step": state.failure.step if state.failure else "",
+        "failure": _error(state.failure),
+        "other_errors": [_error(error) for error in state.others],
+        "undone": undone,
+        "not_undone": not_undone,
+        "not_attempted": [] if state.status is Status.COMPLETED else not_attempted,
+        "why_not": _why_not(state),
+    }
+
+
+def summary(saga: Saga, state: State) -> str:
+    """Return the end of a saga that failed in one sentence, for the message of its failure."""
+    error = state.failure
+    what = "it was cancelled" if error is None else f"{error.type}: {error.message}"
+    where = f"step `{error.step}` failed: " if error is not None and error.step else ""
+    facts = report(saga, state)
+    parts = [f"{len(facts['undone'])} undone"]
+    if facts["not_undone"]:
+        parts.append(f"{len({line['path'] for line in facts['not_undone']})} not undone")
+    if facts["not_attempted"]:
+        parts.append(f"{len(facts['not_attempted'])} not attempted")
+    return f"{where}{what} ({', '.join(parts)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step of the tree as it stands: ``record`` is ``None`` for one that has not begun."""
+
+    path: str
+    step: Step
+    depth: int
+    progress: str
+    record: Record | None
+
+
+def walk(saga: Saga, state: State) -> Iterator[Line]:
+    """Yield every step in the order of the definition, rounds of loops and handlers that ran included."""
+    rest = "pending" if state.phase is Phase.FORWARD else "not_started"
+    yield from _walk(state, saga.steps, "", 0, rest)
+    if state.phase in (Phase.FINISHING, Phase.CLOSED):
+        ran = tuple(step for step in saga.on_failure if f"on_failure/{step.id}" in state.records)
+        yield from _walk(state, ran, "on_failure/", 0, rest)
+
+
+def _walk(state: State, steps: tuple[Step, ...], prefix: str, depth: int, rest: str) -> Iterator[Line]:
+    for step in steps:
+        path = prefix + step.id
+        record = state.records.get(path)
+        progress = rest if record is None else record.progress.value
+        yield Line(path, step, depth, progress, record)
+        inner = "skipped" if progress in ("skipped", "completed") else rest
+        yield from _inside(state, step.body, path, depth + 1, inner)
+        for handler in step.on_error:
+            ran = tuple(each for each in handler.steps if f"{path}.on_error/{each.id}" in state.records)
+            yield from _walk(state, ran, f"{path}.on_error/", depth + 1, rest)
+
+
+def _inside(state: State, body: Body, path: str, depth: int, rest: str) -> Iterator[Line]:
+    match body:
+        case Group(steps) | Parallel(steps):
+            yield from _walk(state, steps, f"{path}/", depth, rest)
+        case Switch(arms):
+            for arm in arms:
+                yield from _walk(state, arm.steps, f"{path}/", depth, rest)
+        case ForEach(steps=steps) | Repeat(steps=steps):
+            index = 0
+            while f"{path}[{index}]/{steps[0].id}" in state.records:
+                yield from _walk(state, steps, f"{path}[{index}]/", depth, rest)
+                index += 1
+        case _:
+            pass
+
+
+def markdown(saga: Saga, state: State) -> str:
+    """Return the saga as a short page of Markdown, for the details pane of Temporal's Web UI."""
+    head = f"**{current(state).value}**"
+    if state.failure is not None:
+        at = f" at `{state.failure.step}`" if state.failure.step else ""
+        head += f": {_cell(state.failure.type)}{at}: {_cell(state.failure.message)}"
+    rows = [head, ""]
+    for path, error in state.attention.items():
+        rows.append(f"- `{path}` waits for an operator: {_cell(error.type)}: {_cell(error.message)}")
+    rows += ["", "| step | state | attempts | undo |", "|---|---|---|---|"]
+    for line in walk(saga, state):
+        attempts = "" if line.record is None or line.record.attempts is None else str(line.record.attempts)
+        undo = "" if line.record is None or line.record.undo is None else line.record.undo.progress.value
+        rows.append(f"| `{line.path}` | {line.progress} | {attempts} | {'' if undo == 'registered' else undo} |")
+    return "\n".join(rows)
+
+
+def _step(line: Line) -> dict[str, Any]:
+    body, record = line.step.body, line.record
+    data: dict[str, Any] = {"path": line.path, "step": line.step.id, "kind": KINDS[type(body)], "depth": line.depth}
+    if isinstance(body, ActivityCall):
+        data["activity"] = body.activity
+    elif isinstance(body, SagaCall):
+        data["saga"] = body.saga
+    data["status"] = line.progress
+    if record is None:
+        return data
+    data |= {
+        "attempts": record.attempts,
+        "started_at": iso(record.started_at),
+        "ended_at": None if record.ended_at is None else iso(record.ended_at),
+        "error": _error(record.error),
+    }
+    if record.progress is not Progress.SKIPPED and isinstance(body, ActivityCall | SagaCall):
+        data["outcome"] = record.outcome.value
+    if record.undo is not None and record.undo.progress not in _SHOWN_UNDO:
+        undo = record.undo
+        data["compensation"] = {
+            "status": undo.progress.value,
+            "attempts": undo.attempts,
+            "started_at": None if undo.started_at is None else iso(undo.started_at),
+            "ended_at": None if undo.ended_at is None else iso(undo.ended_at),
+            "errors": [{"action": index} | _error_data(error) for index, error in undo.errors.items()],
+        }
+    return data
+
+
+def _why_not(state: State) -> str:
+    """Return why nothing was undone although something could have been; empty when that is not so."""
+    if state.status is Status.COMPLETED:
+        return ""
+    if state.pivot_passed:
+        return "the pivot had passed"
+    if state.stopped:
+        return "an error handler said `then: stop`"
+    return "an operator aborted the saga" if state.aborted else ""
+
+
+def _error(error: Error | None) -> dict[str, Any] | None:
+    return None if error is None else _error_data(error)
+
+
+def _error_data(error: Error) -> dict[str, Any]:
+    data: dict[str, Any] = {"type": error.type, "message": error.message, "step": error.step}
+    if error.causes:
+        data["causes"] = [{"type": type_, "message": message} for type_, message in error.causes]
+    return data
+
+
+def _cell(text: str) -> str:
+    """Return text that can do no harm in a table: one line, no markup of its own, not long."""
+    flat = " ".join(text.split())[:200]
+    return "".join(f"\\{char}" if char in "|`*_<>[]\\" else char for char in flat)

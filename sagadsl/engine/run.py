@@ -1,0 +1,100 @@
+"""The working set of one transition: the state, the commands it gives, what is left to look at."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
+from sagadsl.engine.journal import Frame, FrameKind, Phase, Progress, Record, State, Undo
+from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.model import Saga, Step
+
+TIMEOUT_TIMER = "@timeout"
+"""Id of the timer of the saga's own timeout; no step path can look like it."""
+
+
+class Mistake(Exception):
+    """Something that the definition asks for and that cannot be done; becomes the step's error."""
+
+    def __init__(self, type_: str, message: str) -> None:
+        super().__init__(type_, message)
+        self.type, self.message = type_, message
+
+
+class Run:
+    """A saga, its state, the commands so far, and a queue of places to look at.
+
+    The queue takes the place of recursion: ten thousand steps that end at once cost no stack.
+    Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)``.
+    """
+
+    __slots__ = ("commands", "saga", "state", "todo")
+
+    def __init__(self, saga: Saga, state: State) -> None:
+        self.saga = saga
+        self.state = state
+        self.commands: list[Command] = []
+        self.todo: deque[tuple[str, str]] = deque()
+
+    def tick(self) -> int:
+        """Return the number of this moment in the order of all beginnings and ends."""
+        self.state.clock += 1
+        return self.state.clock
+
+    def step(self, record: Record) -> Step:
+        return self.saga.places[record.step].step
+
+    def call(self, call_id: str, path: str, command: Command) -> None:
+        """Put a call in flight."""
+        self.state.calls[call_id] = path
+        self.commands.append(command)
+
+    def set_timer(self, timer_id: str, due: float, summary: str) -> None:
+        self.state.timers[timer_id] = due
+        self.commands.append(StartTimer(timer_id, due, summary))
+
+    def drop_timer(self, timer_id: str) -> None:
+        if self.state.timers.pop(timer_id, None) is not None:
+            self.commands.append(CancelTimer(timer_id))
+
+    def open(self, frame: Frame) -> None:
+        """Open a block; its first steps start when the queue comes to it."""
+        self.state.frames[frame.path] = frame
+        self.todo.append(("advance", frame.path))
+
+    def end(self, record: Record, progress: Progress) -> None:
+        """Note that a step is over, and let its frame know."""
+        record.progress = progress
+        record.ended = self.tick()
+        record.ended_at = self.state.now
+        self.todo.append(("ended", record.path))
+
+    def may_start(self, key: str) -> bool:
+        """Say whether new work may begin; if not, *key* is looked at again when it may."""
+        if self.state.paused or self.state.draining:
+            self.state.held[key] = True
+            return False
+        return True
+
+    def release(self) -> None:
+        """Look again at all that was held."""
+        held, self.state.held = self.state.held, {}
+        for key in held:
+            kind, _, rest = key.partition(":")
+            self.todo.append((kind, rest))
+
+    @property
+    def forward(self) -> bool:
+        return self.state.phase is Phase.FORWARD
+
+
+def error_of(mistake: Mistake | ExpressionError, path: str) -> Error:
+    """Return a mistake of the definition as the error of the step at *path*. RULES R56."""
+    if isinstance(mistake, Mistake):
+        return Error(mistake.type, mistake.message, path)
+    return Error("ExpressionError", str(mistake), path)
+
+
+def past(undo: Undo) -> Frame:
+    """Return a frame that shows the loop data of a step whose own frames are long closed (R7)."""
+    return Frame("", FrameKind.SEQUENCE, "", "", loops=undo.loops, variables=undo.variables)

@@ -1,0 +1,160 @@
+"""What expressions can see at a place of a run. Replay-critical.
+
+Views are lazy: an expression pays for the names that it reads, not for the size of the saga.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sagadsl.engine.facts import Error
+from sagadsl.engine.journal import Frame, Record, State
+from sagadsl.language.model import Place, Saga
+
+
+class StepsView(Mapping[str, Any]):
+    """``steps``: the steps by id, as seen from one frame.
+
+    Args:
+        as_of: Only what had ended by then is there; ``None`` is now (R14).
+    """
+
+    __slots__ = ("_as_of", "_loops", "_saga", "_state")
+
+    def __init__(self, saga: Saga, state: State, frame: Frame, as_of: int | None = None) -> None:
+        self._saga, self._state, self._loops, self._as_of = saga, state, frame.loops, as_of
+
+    def __getitem__(self, step_id: str) -> StepView:
+        path = step_path(self._saga.places[step_id], self._loops)
+        if path is None:
+            raise KeyError(step_id)
+        record = self._state.records.get(path)
+        if record is not None and self._as_of is not None and not 0 < record.ended <= self._as_of:
+            record = None
+        return StepView(record)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._saga.places)
+
+    def __len__(self) -> int:
+        return len(self._saga.places)
+
+
+class StepView(Mapping[str, Any]):
+    """``steps.<id>``: its status, and its output once there is one."""
+
+    __slots__ = ("_record",)
+
+    def __init__(self, record: Record | None) -> None:
+        self._record = record
+
+    def __getitem__(self, name: str) -> Any:
+        record = self._record
+        if name == "output" and record is not None and record.has_output:
+            return record.output
+        if name == "status":
+            return "pending" if record is None else record.progress.value
+        if name == "error" and record is not None and record.error is not None:
+            return {"type": record.error.type, "message": record.error.message}
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield "status"
+        if self._record is not None and self._record.has_output:
+            yield "output"
+        if self._record is not None and self._record.error is not None:
+            yield "error"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def to_data(self) -> dict[str, Any]:
+        return {name: self[name] for name in self}
+
+
+def step_path(place: Place, loops: Mapping[str, int]) -> str | None:
+    """Return the path of a step as seen from inside *loops*; ``None`` when it stands in another loop."""
+    if not place.blocks:
+        return place.step.id
+    parts = []
+    for block, is_loop in zip(place.blocks, place.loops, strict=True):
+        if is_loop:
+            if block not in loops:
+                return None
+            parts.append(f"{block}[{loops[block]}]")
+        else:
+            parts.append(block)
+    parts.append(place.step.id)
+    return "/".join(parts)
+
+
+def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None) -> dict[str, Any]:
+    """Return the names that every expression in *frame* can read."""
+    names: dict[str, Any] = {
+        "input": state.input,
+        "steps": StepsView(saga, state, frame, as_of),
+        "saga": SagaView(saga, state),
+    }
+    for around in _outwards(state, frame):
+        for name, value in around.variables.items():
+            names.setdefault(name, value)
+    return names
+
+
+class SagaView(Mapping[str, Any]):
+    """``saga``: who is running. The start is text, so that it can be joined, compared and sent (J21)."""
+
+    __slots__ = ("_saga", "_state")
+    NAMES = ("id", "run_id", "name", "version", "started_at")
+
+    def __init__(self, saga: Saga, state: State) -> None:
+        self._saga, self._state = saga, state
+
+    def __getitem__(self, name: str) -> str:
+        match name:
+            case "id":
+                return self._state.saga_id
+            case "run_id":
+                return self._state.run_id
+            case "name":
+                return self._saga.name
+            case "version":
+                return self._saga.version
+            case "started_at":
+                return iso(self._state.started_at)
+            case _:
+                raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.NAMES)
+
+    def __len__(self) -> int:
+        return len(self.NAMES)
+
+    def to_data(self) -> dict[str, Any]:
+        return {name: self[name] for name in self}
+
+
+def failure_view(error: Error) -> dict[str, Any]:
+    """Return ``failure`` (or ``error``) as expressions see it."""
+    return {"type": error.type, "message": error.message, "step": error.step}
+
+
+def iso(instant: float) -> str:
+    """Return an instant as RFC 3339 text in UTC, to the millisecond."""
+    return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _outwards(state: State, frame: Frame) -> Iterator[Frame]:
+    at: Frame | None = frame
+    while at is not None:
+        yield at
+        if at.parent is not None:
+            at = state.frames.get(at.parent)
+        elif at.owner:
+            owner = state.records[at.owner]
+            at = state.frames.get(owner.frame)
+        else:
+            at = None

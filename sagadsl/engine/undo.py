@@ -1,0 +1,228 @@
+"""Compensation passes: what is undone, in which order, and what if that fails. Replay-critical.
+
+A pass goes over the whole saga (key ``""``), or over what the losers of one block have done.
+Nothing interrupts it: a cancel changes nothing here (R27), and compensations have none (R13).
+"""
+
+from __future__ import annotations
+
+from sagadsl.engine import calls, steps
+from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
+from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
+from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order
+
+_OPEN = (UndoProgress.REGISTERED, UndoProgress.RUNNING, UndoProgress.PAUSED)
+
+
+def begin(run: Run, key: str, paths: list[str]) -> bool:
+    """Begin a pass over *paths*, in the order their steps began; false when none of them is due."""
+    due = []
+    for path in paths:
+        record = run.state.records[path]
+        undo = _undo(record)
+        if undo.progress is not UndoProgress.REGISTERED:
+            continue
+        if _is_due(_compensation(run, record), record.outcome):
+            due.append(path)
+        else:
+            undo.progress = UndoProgress.NOT_DUE
+    if not due:
+        return False
+    if run.saga.order is Order.PARALLEL:
+        by_end = sorted(due, key=lambda path: run.state.records[path].ended)
+        run.state.unwinds[key] = Unwind(key, by_end, order=due)
+    else:
+        run.state.unwinds[key] = Unwind(key, due)
+    run.todo.append(("unwind", key))
+    return True
+
+
+def _is_due(compensation: Compensation, outcome: Outcome) -> bool:
+    """RULES R3: what the participant refused left nothing behind; what nobody knows may have."""
+    match compensation.on:
+        case On.COMPLETED:
+            return outcome is Outcome.SUCCEEDED
+        case On.ATTEMPTED:
+            return outcome is not Outcome.NOT_STARTED
+        case On.AUTO:
+            return outcome in (Outcome.SUCCEEDED, Outcome.UNKNOWN)
+
+
+def advance(run: Run, unwind: Unwind) -> None:
+    """Begin the next compensations, or end the pass."""
+    if unwind.stopped:
+        for path in unwind.pending:
+            _undo(run.state.records[path]).progress = UndoProgress.NOT_ATTEMPTED
+            unwind.failed = run.state.undo_failed = True
+        unwind.pending.clear()
+    while unwind.pending and _is_next(run, unwind):
+        if not run.may_start(f"unwind:{unwind.key}"):
+            return
+        path = unwind.pending.pop()
+        unwind.running[path] = True
+        record = run.state.records[path]
+        undo = _undo(record)
+        undo.progress, undo.started_at = UndoProgress.RUNNING, run.state.now
+        start_action(run, record)
+    if not unwind.pending and not unwind.running:
+        del run.state.unwinds[unwind.key]
+        run.todo.append(("undone", unwind.key) if not unwind.failed else ("not undone", unwind.key))
+
+
+def _is_next(run: Run, unwind: Unwind) -> bool:
+    """RULES R10: A waits for B if B's step began after A's had ended; ``reverse`` takes one at a time."""
+    if run.saga.order is Order.REVERSE:
+        return not unwind.running
+    records = run.state.records
+    while unwind.order and _undo(records[unwind.order[-1]]).progress not in _OPEN:
+        unwind.order.pop()
+    return records[unwind.pending[-1]].ended >= records[unwind.order[-1]].began
+
+
+def start_action(run: Run, record: Record) -> None:
+    """Begin the action of a compensation that comes next."""
+    undo, compensation = _undo(record), _compensation(run, record)
+    undo.progress = UndoProgress.RUNNING
+    try:
+        if compensation.auto:
+            command = _undo_child(run, record)
+            run.call(command.call_id, record.path, command)
+        else:
+            _start_call(run, record, undo, compensation)
+    except (ExpressionError, Mistake) as mistake:  # R15: a mistake never drops the record
+        failed(run, record, error_of(mistake, action_path(run, record)))
+
+
+def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation) -> None:
+    index = undo.action
+    call = compensation.actions[index].call
+    several = index if len(compensation.actions) > 1 else None
+    names = calls.undo_names(run, record, undo, several)
+    if call.input is None:
+        body = run.step(record).body
+        arguments = () if getattr(body, "input", None) is None else (record.input,)
+    else:
+        arguments = (calls.render_late(call.input, undo.early[index], names),)
+    call_id = _call_id(run, record)
+    summary = f"undo {record.path}"
+    if isinstance(call, ActivityCall):
+        run.call(
+            call_id,
+            record.path,
+            calls.activity(call, call_id, arguments, names, summary=summary, patient=False),
+        )
+    else:
+        input_ = arguments[0] if arguments else None
+        run.call(call_id, record.path, calls.child(run, call, call_id, input_, names, summary=summary, journal=False))
+
+
+def _undo_child(run: Run, record: Record) -> StartChild:
+    """A completed child saga undoes itself, in a new run under its own id, so that its keys stay the same. R46, R47."""
+    if record.journal is None:
+        raise Mistake("NoJournal", "the child saga did not say what it has done, so it cannot undo itself")
+    return StartChild(
+        call_id=_call_id(run, record),
+        saga=getattr(run.step(record).body, "saga", ""),
+        workflow_id=f"{run.state.saga_id}/{steps.call_id(record)}",
+        input=record.input,
+        task_queue=None,
+        summary=f"undo {record.path}",
+        journal=record.journal,
+        failure=run.state.failure,
+    )
+
+
+def settled(run: Run, record: Record, fact: Settled) -> None:
+    """Take in how a compensation's action ended."""
+    undo, compensation = _undo(record), _compensation(run, record)
+    undo.attempts = fact.attempts
+    error = fact.error or Error(steps.CANCELLED, "it was cancelled from outside the saga", action_path(run, record))
+    already = () if compensation.auto else compensation.actions[undo.action].already_undone
+    if fact.outcome is Outcome.SUCCEEDED or error.type in already:  # R24
+        next_action(run, record)
+    else:
+        failed(run, record, error)
+
+
+def failed(run: Run, record: Record, error: Error) -> None:
+    """A compensation has failed for good: pause, go on, or stop. RULES R20, R21."""
+    undo = _undo(record)
+    match run.saga.compensation_failure:
+        case OnFailure.PAUSE:
+            undo.progress = UndoProgress.PAUSED
+            run.state.attention[action_path(run, record)] = error
+        case OnFailure.CONTINUE:
+            undo.errors[undo.action] = error
+            next_action(run, record)
+        case OnFailure.STOP:
+            undo.errors[undo.action] = error
+            _unwind_of(run, record).stopped = True
+            _over(run, record)
+
+
+def next_action(run: Run, record: Record) -> None:
+    """Go to the next action of a compensation, or end it. RULES R13."""
+    undo = _undo(record)
+    undo.action += 1
+    undo.repeats = 0
+    if undo.action < len(_compensation(run, record).actions):
+        undo.progress = UndoProgress.RUNNING
+        run.todo.append(("action", record.path))
+    else:
+        _over(run, record)
+
+
+def give_up(run: Run, record: Record, error: Error, *, rest: bool) -> None:
+    """An operator skips the action that failed, or with *rest* all that is left. RULES R22."""
+    undo = _undo(record)
+    undo.errors[undo.action] = error
+    undo.skipped = True
+    if rest:
+        _unwind_of(run, record).stopped = True
+        _over(run, record)
+    else:
+        next_action(run, record)
+
+
+def action_path(run: Run, record: Record) -> str:
+    """Return the path of the action that runs: ``<step>.compensation``, with an index when there are several."""
+    base = f"{record.path}.compensation"
+    several = len(_compensation(run, record).actions) > 1
+    return f"{base}[{_undo(record).action}]" if several else base
+
+
+def _call_id(run: Run, record: Record) -> str:
+    path, repeats = action_path(run, record), _undo(record).repeats
+    return path if repeats == 0 else f"{path}#{repeats + 1}"
+
+
+def _over(run: Run, record: Record) -> None:
+    undo, unwind = _undo(record), _unwind_of(run, record)
+    if undo.skipped:
+        undo.progress = UndoProgress.SKIPPED
+    elif undo.errors:
+        undo.progress = UndoProgress.FAILED
+    else:
+        undo.progress = UndoProgress.DONE
+    undo.ended_at = run.state.now
+    if undo.progress is not UndoProgress.DONE:
+        unwind.failed = run.state.undo_failed = True
+    unwind.running.pop(record.path, None)
+    run.todo.append(("unwind", unwind.key))
+
+
+def _unwind_of(run: Run, record: Record) -> Unwind:
+    return next(unwind for unwind in run.state.unwinds.values() if record.path in unwind.running)
+
+
+def _undo(record: Record) -> Undo:
+    assert record.undo is not None
+    return record.undo
+
+
+def _compensation(run: Run, record: Record) -> Compensation:
+    compensation = run.step(record).compensation
+    assert compensation is not None
+    return compensation
