@@ -211,7 +211,8 @@ class StartChild:
     Attributes:
         workflow_id: Derived from the parent's id and the path, so that it is the same at every attempt.
         wants_journal: The child shall return its snapshot with its output, since it may have to undo itself.
-        journal: Set when the child shall do nothing but undo what this snapshot says was done.
+        journal: Set when the child shall do nothing but undo what this snapshot says was done. Its id is then
+            that of the child that completed, so that its keys are the same: the host must allow the id again.
         failure: With ``journal``: why.
     """
 
@@ -261,7 +262,8 @@ class Close:
     Attributes:
         status: One of the four final ones.
         output: The result of a completed saga.
-        failure: The first error otherwise. RULES R23.
+        failure: The first error otherwise. RULES R23. ``None`` with ``COMPENSATED`` is a run that existed only
+            to undo a completed one and has done so: for its parent that is a success.
     """
 
     status: Status
