@@ -1,3 +1,42 @@
-.PHONY: help
-help:
-	@echo "make setup | demo | test | lint | bench"
+# Everything a developer needs; the first two are all that a newcomer needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+LOCAL := -e . -e examples/bank -e examples/shop
+DEMO := build/demo
+
+.PHONY: help setup demo test lint bench lock clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup: $(VENV)/.ready  ## make the virtual environment from the lock file
+
+$(VENV)/.ready: requirements.lock pyproject.toml examples/bank/pyproject.toml examples/shop/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(LOCAL)
+	@touch $@
+
+demo: setup  ## a transfer that succeeds, then one that fails and is undone
+	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
+
+test: setup  ## all tests, on a real Temporal server
+	$(BIN)/pytest
+
+lint: setup  ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sagadsl validate definitions
+
+bench: setup  ## the figures of benchmarks/README.md, measured again
+	$(BIN)/python -m benchmarks
+
+lock:  ## pin all dependencies again
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --all-extras --group dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
