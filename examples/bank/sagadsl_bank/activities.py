@@ -1,34 +1,26 @@
-"""The bank as activities of a saga: typed inputs and outputs, each error in a saga's words. No bank rule is here.
+"""The bank as activities of a saga: names, typed inputs and outputs. Everything else is the teller's and the ledger's.
 
-What a saga has to know of an error is whether something may have happened (RULES R5). A refusal and a lost database say
-no, a commit without an answer says maybe. The key makes all of them safe to try again and to undo.
+Checking a saga file imports this module, so the database's library is imported by the first call only.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 from sagadsl import Context, Permanent, Transient, Unknown, activity
-from sqlalchemy import Engine, exc
 
-from sagadsl_bank import database, ledger
-from sagadsl_bank.errors import BankError, KeyReused, NoBank, OutcomeUnknown, UnsupportedDatabase
-from sagadsl_bank.ledger import Kind
+from sagadsl_bank.errors import LARGEST
 
 Account = Annotated[
     str, Field(pattern=r"^[^\u0000-\u001f]{1,100}$", description="Name of the account", examples=["alice"])
 ]
 # strict: money is neither `true` nor the text "5"
-Amount = Annotated[
-    int, Field(strict=True, ge=1, le=ledger.LARGEST, description="Minor units, such as cents", examples=[500])
-]
-Key = Annotated[str, Field(min_length=1, max_length=2000, description="Idempotency key of the call to undo")]
+Amount = Annotated[int, Field(strict=True, ge=1, le=LARGEST, description="Minor units, such as cents", examples=[500])]
+Key = Annotated[str, Field(min_length=1, max_length=2000)]
+
+_Kind = Literal["open_account", "close_account", "withdraw", "deposit"]
 
 _COMMON = ["KeyReused", "AlreadyUndone"]
 
@@ -47,9 +39,11 @@ class MoneyIn(BaseModel, extra="forbid"):
 
 
 class UndoIn(BaseModel, extra="forbid"):
-    """Names the call to undo: `{{ step.idempotency_key }}` in a compensation."""
+    """Names the call to undo."""
 
-    key: Key
+    key: Key | None = Field(
+        default=None, description="Idempotency key of the call to undo; left out in a compensation: that of its step"
+    )
 
 
 class MovementOut(BaseModel):
@@ -81,16 +75,16 @@ class BalanceOut(BaseModel):
 class StepWithErrorIn(BaseModel, extra="forbid"):
     """How to fail."""
 
-    fail: bool = Field(True, description="false: do not fail at all")
+    fail: bool = Field(default=True, description="false: do not fail at all")
     failing_attempts: int | None = Field(
-        None, ge=1, description="Fail so many attempts, then succeed; null: fail every attempt"
+        default=None, ge=1, description="Fail so many attempts, then succeed; null: fail every attempt"
     )
     kind: Literal["transient", "permanent", "unknown"] = Field(
-        "transient", description="Whether another attempt makes sense, and whether something may have happened"
+        default="transient", description="Whether another attempt makes sense, and whether something may have happened"
     )
-    type: str = Field("StepWithError", min_length=1, description="Error type that the saga sees")
-    message: str = Field("failed on request", min_length=1)
-    seconds: float = Field(0, ge=0, le=3600, description="How long to run first, with heartbeats")
+    type: str = Field(default="StepWithError", min_length=1, description="Error type that the saga sees")
+    message: str = Field(default="failed on request", min_length=1)
+    seconds: float = Field(default=0, ge=0, le=3600, description="How long to run first, with heartbeats")
 
 
 class StepWithErrorOut(BaseModel):
@@ -102,7 +96,7 @@ class StepWithErrorOut(BaseModel):
 @activity(compensated_by="bank.undo_open_account", errors=["AccountExists", *_COMMON], idempotent=True)
 def open_account(inp: AccountIn, ctx: Context) -> MovementOut:
     """Open an account, or open a closed one again. It starts empty."""
-    return _move(lambda bank: ledger.open_account(bank, ctx.idempotency_key, inp.account))
+    return _move(ctx, "open_account", inp.account)
 
 
 @activity(
@@ -112,7 +106,7 @@ def open_account(inp: AccountIn, ctx: Context) -> MovementOut:
 )
 def close_account(inp: AccountIn, ctx: Context) -> MovementOut:
     """Close an empty account."""
-    return _move(lambda bank: ledger.close_account(bank, ctx.idempotency_key, inp.account))
+    return _move(ctx, "close_account", inp.account)
 
 
 @activity(
@@ -123,7 +117,7 @@ def close_account(inp: AccountIn, ctx: Context) -> MovementOut:
 )
 def withdraw(inp: MoneyIn, ctx: Context) -> MovementOut:
     """Take money out of an account."""
-    return _move(lambda bank: ledger.withdraw(bank, ctx.idempotency_key, inp.account, inp.amount))
+    return _move(ctx, "withdraw", inp.account, inp.amount)
 
 
 @activity(
@@ -134,41 +128,42 @@ def withdraw(inp: MoneyIn, ctx: Context) -> MovementOut:
 )
 def deposit(inp: MoneyIn, ctx: Context) -> MovementOut:
     """Put money into an account."""
-    return _move(lambda bank: ledger.deposit(bank, ctx.idempotency_key, inp.account, inp.amount))
+    return _move(ctx, "deposit", inp.account, inp.amount)
 
 
 @activity(errors=["AccountNotEmpty", "KeyReused"], idempotent=True)
-def undo_open_account(inp: UndoIn) -> UndoOut:
+def undo_open_account(inp: UndoIn, ctx: Context) -> UndoOut:
     """Close the account that the call with this key opened. It must be empty."""
-    return _undo(inp, Kind.OPEN)
+    return _undo(inp, ctx, "open_account")
 
 
 @activity(errors=["KeyReused"], idempotent=True)
-def undo_close_account(inp: UndoIn) -> UndoOut:
+def undo_close_account(inp: UndoIn, ctx: Context) -> UndoOut:
     """Open the account again that the call with this key closed."""
-    return _undo(inp, Kind.CLOSE)
+    return _undo(inp, ctx, "close_account")
 
 
 @activity(errors=["BalanceTooLarge", "KeyReused"], idempotent=True)
-def undo_withdraw(inp: UndoIn) -> UndoOut:
+def undo_withdraw(inp: UndoIn, ctx: Context) -> UndoOut:
     """Put back what the call with this key took out, or make sure it never happens. A closed account is no obstacle."""
-    return _undo(inp, Kind.WITHDRAW)
+    return _undo(inp, ctx, "withdraw")
 
 
 @activity(errors=["InsufficientFunds", "KeyReused"], idempotent=True)
-def undo_deposit(inp: UndoIn) -> UndoOut:
+def undo_deposit(inp: UndoIn, ctx: Context) -> UndoOut:
     """Take back what the call with this key put in, or make sure it never happens.
 
     If the money is gone it says `InsufficientFunds`: nobody can decide that but a person, and the saga pauses for one.
     """
-    return _undo(inp, Kind.DEPOSIT)
+    return _undo(inp, ctx, "deposit")
 
 
 @activity(errors=["UnknownAccount"], idempotent=True)
 def balance(inp: AccountIn) -> BalanceOut:
     """What an account holds now. Changes nothing."""
-    with _in_words_of_a_saga():
-        found = ledger.standing(_bank(), inp.account)
+    from sagadsl_bank import teller  # noqa: PLC0415 # see the top
+
+    found = teller.standing(inp.account)
     return BalanceOut(account=found.account, balance=found.balance, open=found.is_open)
 
 
@@ -185,50 +180,19 @@ def step_with_error(inp: StepWithErrorIn, ctx: Context) -> StepWithErrorOut:
     return StepWithErrorOut(attempt=ctx.attempt)
 
 
-def _move(call: Callable[[Engine], ledger.Receipt]) -> MovementOut:
-    with _in_words_of_a_saga():
-        receipt = call(_bank())
+def _move(ctx: Context, kind: _Kind, account: str, amount: int = 0) -> MovementOut:
+    from sagadsl_bank import ledger, teller  # noqa: PLC0415 # see the top
+
+    receipt = teller.move(ctx.idempotency_key, ledger.Kind(kind), account, amount)
     name = ledger.reference(receipt.key)
     return MovementOut(reference=name, account=receipt.account, balance=receipt.balance, key=receipt.key)
 
 
-def _undo(inp: UndoIn, kind: Kind) -> UndoOut:
-    with _in_words_of_a_saga():
-        reversal = ledger.undo(_bank(), inp.key, kind)
-    return UndoOut(key=reversal.key, undone=reversal.undone, account=reversal.account, balance=reversal.balance)
+def _undo(inp: UndoIn, ctx: Context, kind: _Kind) -> UndoOut:
+    from sagadsl_bank import ledger, teller  # noqa: PLC0415 # see the top
 
-
-class _SomethingElseHappened(Unknown):
-    """Under this key another movement is on record: asking again is pointless, but there may be something to undo."""
-
-    retryable = False
-
-
-@contextmanager
-def _in_words_of_a_saga() -> Iterator[None]:
-    try:
-        yield
-    except KeyReused as error:
-        raise _SomethingElseHappened(str(error), type="KeyReused") from error
-    except BankError as refusal:
-        raise Permanent(str(refusal), type=type(refusal).__name__) from refusal
-    except OutcomeUnknown as error:
-        raise Unknown(str(error), type="OutcomeUnknown") from error
-    except (NoBank, UnsupportedDatabase) as error:
-        raise Transient(str(error), type=type(error).__name__) from error
-    except (exc.DBAPIError, exc.TimeoutError) as error:
-        # Before the commit, so nothing has happened. SQLAlchemy's text quotes the statement: too much for a history.
-        reason = " ".join(str(error.orig if isinstance(error, exc.DBAPIError) else error).split())
-        raise Transient(f"the bank's database cannot be used: {reason}", type="DatabaseUnavailable") from None
-
-
-def _bank() -> Engine:
-    return _opened(database.url_from_environment(), os.getpid())
-
-
-@cache
-def _opened(url: str, _process: int) -> Engine:
-    """One engine a process: a connection that a fork shares with its parent is broken for both."""
-    engine = database.connect(url)
-    database.require(engine)
-    return engine
+    key = inp.key or (ctx.step_idempotency_key if ctx.is_compensation else None)
+    if key is None:
+        raise Permanent("`key` is missing: outside of a compensation, say what to undo", type="InvalidInput")
+    reversal = teller.undo(key, ledger.Kind(kind))
+    return UndoOut(key=key, undone=reversal.undone, account=reversal.account, balance=reversal.balance)

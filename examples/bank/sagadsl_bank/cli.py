@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Engine, exc
 
 from sagadsl_bank import audit, database, ledger
-from sagadsl_bank.errors import BankError, NoBank, OutcomeUnknown, UnsupportedDatabase
+from sagadsl_bank.errors import LARGEST, BankError, NoBank, OutcomeUnknown, UnsupportedDatabase
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (NoBank, UnsupportedDatabase, OutcomeUnknown) as error:
         return _complain(str(error), 3)
     except exc.DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        return _complain(f"the database `{database.shown(engine)}` cannot be used: {reason}", 3)
+        return _complain(f"the database `{database.shown(engine)}` cannot be used: {database.reason(error)}", 3)
 
 
 def _init(engine: Engine, asked: argparse.Namespace) -> int:
@@ -112,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _account(text: str) -> tuple[str, int]:
     name, _, amount = text.rpartition("=")
-    if not name or not amount.isascii() or not amount.isdigit() or int(amount) > ledger.LARGEST:
+    if not name or not amount.isascii() or not amount.isdigit() or int(amount) > LARGEST:
         raise argparse.ArgumentTypeError(f"`{text}` is not NAME=AMOUNT with a whole amount, such as alice=100")
     return name, int(amount)
 

@@ -69,6 +69,11 @@ def shown(engine: Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
+def reason(error: exc.DBAPIError) -> str:
+    """What the database said, in one line: what follows quotes statements and rows."""
+    return next(iter(str(error.orig).splitlines()), type(error.orig).__name__)
+
+
 def connect(url: str) -> Engine:
     """An engine for *url*; nothing is contacted yet.
 
@@ -132,7 +137,7 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         try:
             db.commit()
         except exc.DBAPIError as error:
-            raise OutcomeUnknown(str(error.orig)) from error
+            raise OutcomeUnknown(reason(error)) from error
 
 
 @contextmanager

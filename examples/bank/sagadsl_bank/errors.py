@@ -5,6 +5,9 @@ Knows nothing of databases or sagas. A refusal is final for the call that got it
 
 from __future__ import annotations
 
+LARGEST = 2**53 - 1
+"""No balance or amount may be larger: it is the largest integer that every JSON reader keeps exact."""
+
 
 class BankError(Exception):
     """A refusal: asking again the same way gets the same answer, and nothing was changed."""

@@ -23,6 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sagadsl_bank.database import ACCOUNTS, MOVEMENTS, POSTINGS, snapshot, transaction
 from sagadsl_bank.errors import (
+    LARGEST,
     AccountClosed,
     AccountExists,
     AccountNotEmpty,
@@ -32,8 +33,6 @@ from sagadsl_bank.errors import (
     KeyReused,
     UnknownAccount,
 )
-
-LARGEST = 2**53 - 1  # the largest integer that every JSON reader keeps exact
 
 
 class Kind(StrEnum):
@@ -101,22 +100,34 @@ class Standing:
 
 def open_account(engine: Engine, key: str, account: str) -> Receipt:
     """Open *account*, or open a closed one again. It starts empty: opening makes no money."""
-    return _do(engine, key, Kind.OPEN, account, 0)
+    return move(engine, key, Kind.OPEN, account)
 
 
 def close_account(engine: Engine, key: str, account: str) -> Receipt:
     """Close an empty account."""
-    return _do(engine, key, Kind.CLOSE, account, 0)
+    return move(engine, key, Kind.CLOSE, account)
 
 
 def withdraw(engine: Engine, key: str, account: str, amount: int) -> Receipt:
     """Take *amount* (minor units, at least 1) out of *account*."""
-    return _do(engine, key, Kind.WITHDRAW, account, _positive(amount))
+    return move(engine, key, Kind.WITHDRAW, account, amount)
 
 
 def deposit(engine: Engine, key: str, account: str, amount: int) -> Receipt:
     """Put *amount* (minor units, at least 1) into *account*."""
-    return _do(engine, key, Kind.DEPOSIT, account, _positive(amount))
+    return move(engine, key, Kind.DEPOSIT, account, amount)
+
+
+def move(engine: Engine, key: str, kind: Kind, account: str, amount: int = 0) -> Receipt:
+    """One movement of any *kind*; *amount* counts only where money moves."""
+    if kind in (Kind.WITHDRAW, Kind.DEPOSIT) and amount < 1:
+        raise ValueError(f"an amount is at least 1 minor unit, not `{amount}`")
+    with transaction(engine) as db:
+        if not _claim(db, key, kind, State.DONE, account=account, amount=amount):
+            return _first_answer(_movement(db, key), kind, account, amount)
+        balance = _perform(db, key, kind, account, amount)
+        db.execute(sa.update(MOVEMENTS).where(MOVEMENTS.c.key == key).values(balance=balance))
+    return Receipt(key, account, balance)
 
 
 def undo(engine: Engine, key: str, kind: Kind) -> Reversal:
@@ -157,15 +168,6 @@ def standing(engine: Engine, account: str) -> Standing:
     if row is None:
         raise UnknownAccount(account)
     return Standing(row.name, row.balance, row.is_open)
-
-
-def _do(engine: Engine, key: str, kind: Kind, account: str, amount: int) -> Receipt:
-    with transaction(engine) as db:
-        if not _claim(db, key, kind, State.DONE, account=account, amount=amount):
-            return _first_answer(_movement(db, key), kind, account, amount)
-        balance = _perform(db, key, kind, account, amount)
-        db.execute(sa.update(MOVEMENTS).where(MOVEMENTS.c.key == key).values(balance=balance))
-    return Receipt(key, account, balance)
 
 
 def _claim(db: Connection, key: str, kind: Kind, state: State, *, account: str | None = None, amount: int = 0) -> bool:
@@ -272,12 +274,6 @@ def _movement(db: Connection, key: str, *, lock: bool = False) -> Row[Any]:
 
 def _locked(db: Connection, account: str) -> Row[Any] | None:
     return db.execute(sa.select(ACCOUNTS).where(ACCOUNTS.c.name == account).with_for_update()).one_or_none()
-
-
-def _positive(amount: int) -> int:
-    if amount < 1:
-        raise ValueError(f"an amount is at least 1 minor unit, not `{amount}`")
-    return amount
 
 
 def _now() -> str:

@@ -234,7 +234,7 @@ def test_undoing_an_old_opening_leaves_a_newer_one_alone(bank: Engine) -> None:
         (lambda bank: ledger.deposit(bank, "k", "shut", 1), errors.AccountClosed),
         (lambda bank: ledger.withdraw(bank, "k", "shut", 1), errors.AccountClosed),
         (lambda bank: ledger.close_account(bank, "k", "shut"), errors.AccountClosed),
-        (lambda bank: ledger.deposit(bank, "k", "alice", ledger.LARGEST - 99), errors.BalanceTooLarge),
+        (lambda bank: ledger.deposit(bank, "k", "alice", errors.LARGEST - 99), errors.BalanceTooLarge),
     ],
 )
 def test_each_refusal_has_its_type_changes_nothing_and_survives_pickling(
