@@ -1,0 +1,215 @@
+"""The input of a saga as the command line gives it: JSON, a file, standard input, single values.
+
+A value of ``--set`` is typed by the saga's own input schema and never by its looks:
+``zip=02142`` stays text where the schema says text (L04).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sagadsl.errors import SagadslError
+
+_JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
+
+
+class InputUnusable(SagadslError):
+    """What the command line gives as input cannot be read, or does not fit."""
+
+    code = "SD920"
+    exit_code = 2
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message, self.remedy = message, remedy
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def help(self) -> str:
+        return self.remedy
+
+
+def read_input(
+    text: str | None, file: str | None, assignments: Sequence[str], schema: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the input. Raises ``InputUnusable``.
+
+    Args:
+        text: ``--input``: JSON, ``@file``, or ``-`` (also ``@-``) for standard input.
+        file: ``--input-file``.
+        assignments: ``--set``: ``key=value`` or ``key:=JSON``, applied last and in order.
+        schema: The saga's input schema.
+    """
+    if text is not None and file is not None:
+        raise InputUnusable("both `--input` and `--input-file` are given", "leave one out, or use `--set` beside it")
+    given = _read(text) if text is not None else _read_file(file) if file is not None else {}
+    if not isinstance(given, dict):
+        raise InputUnusable(
+            f"the input is {_kind(given)}; a saga takes an object", "for example `-i '{\"amount\": 5}'`"
+        )
+    for assignment in assignments:
+        _assign(given, assignment, schema)
+    return given
+
+
+def read_value(text: str, flag: str) -> Any:
+    """Return one JSON value given as ``JSON``, ``@file`` or ``-``, e.g. the payload of a signal."""
+    return _read(text, flag)
+
+
+def _read(text: str, flag: str = "--input") -> Any:
+    if text in {"-", "@-"}:
+        return _json(sys.stdin.read(), "standard input")
+    if text.startswith("@"):
+        return _read_file(text[1:])
+    return _json(text, f"`{flag}`")
+
+
+def _read_file(name: str) -> Any:
+    if name == "-":
+        return _json(sys.stdin.read(), "standard input")
+    path = Path(name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputUnusable(f"`{name}` is not UTF-8 text") from None
+    except OSError as error:
+        raise InputUnusable(f"`{name}` cannot be read: {(error.strerror or str(error)).lower()}") from None
+    if path.suffix in {".yaml", ".yml"}:
+        return _yaml(text, name)
+    return _json(text, f"`{name}`")
+
+
+def _json(text: str, where: str) -> Any:
+    if not text.strip():
+        raise InputUnusable(f"{where} is empty; a JSON value is needed")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InputUnusable(
+            f"{where} is not JSON: {error.msg.lower()} ({place})", "text needs double quotes, also keys"
+        ) from None
+    except ValueError as error:
+        raise InputUnusable(f"{where} is not JSON: {error}") from None
+
+
+def _yaml(text: str, name: str) -> Any:
+    from sagadsl.language.document import parse
+
+    document, findings = parse(text, name)
+    for finding in findings:
+        where = document.keys if finding.at_key else document.spans
+        span = where.get(finding.route) or document.spans[document.nearest(finding.route)]
+        raise InputUnusable(f"`{name}` line {span.line}, column {span.column}: {finding.message}", finding.help)
+    return document.data
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"`{name}` is no JSON number")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        names = [key for key, _ in pairs]
+        double = next(key for key in names if names.count(key) > 1)
+        raise ValueError(f"key `{double}` stands twice")
+    return keys
+
+
+def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | None) -> None:
+    left, equals, text = assignment.partition("=")
+    is_json = left.endswith(":")
+    key = left.removesuffix(":")
+    if not equals or not all(key.split(".")):
+        raise InputUnusable(
+            f"`--set {assignment}` is no assignment",
+            "write `--set key=value`, or `--set key:=JSON`; `a.b=c` goes deeper",
+        )
+    target = given
+    inner: Any = schema or {}
+    *parents, last = key.split(".")
+    for name in parents:
+        inner = _property(inner, name, schema or {})
+        target = target.setdefault(name, {})
+        if not isinstance(target, dict):
+            raise InputUnusable(f"`--set {assignment}`: `{name}` is {_kind(target)}, which has no keys")
+    target[last] = _json(text, f"`--set {key}`") if is_json else _typed(key, text, _property(inner, last, schema or {}))
+
+
+def _typed(key: str, text: str, schemas: list[Mapping[str, Any]]) -> Any:
+    types = set.union(*(set(_types(each)) for each in schemas)) if schemas else set()
+    if not types or "string" in types:
+        return text
+    wanted = " or ".join(sorted(types))
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        raise InputUnusable(f"`--set {key}={text}`: the input schema wants {wanted} for `{key}`") from None
+    return value
+
+
+def _property(schema: Any, name: str, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the schemas that speak about property *name*, references followed; empty when none does."""
+    found: list[Mapping[str, Any]] = []
+    for each in schema if isinstance(schema, list) else [schema]:
+        for alternative in _alternatives(each, root):
+            keys = alternative.get("properties", {})
+            if name in keys:
+                found += list(_alternatives(keys[name], root))
+            elif isinstance(alternative.get("additionalProperties"), Mapping):
+                found += list(_alternatives(alternative["additionalProperties"], root))
+    return found
+
+
+def _alternatives(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(schema, Mapping) or depth > 20:
+        return
+    yield schema
+    reference = schema.get("$ref", "")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        target: Any = root
+        for part in reference[2:].split("/"):
+            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
+        yield from _alternatives(target, root, depth + 1)
+    for word in ("anyOf", "oneOf", "allOf"):
+        for each in schema.get(word, ()):
+            yield from _alternatives(each, root, depth + 1)
+
+
+def _types(schema: Mapping[str, Any]) -> Iterator[str]:
+    said = schema.get("type", ())
+    yield from (name for name in ([said] if isinstance(said, str) else said) if name in _JSON_TYPES)
+    values = [schema["const"]] if "const" in schema else schema.get("enum", ()) if not said else ()
+    for value in values:
+        yield _json_type(value)
+
+
+def _json_type(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def _kind(value: Any) -> str:
+    name = _json_type(value)
+    return name if name == "null" else f"an {name}" if name[0] in "aeio" else f"a {name}"

@@ -1,0 +1,62 @@
+"""What the author of activities should know before anybody installs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sagadsl.language import durations
+from sagadsl.language.checks.known import Signature
+from sagadsl.plugins import Catalogue, Plugin, PluginConflict
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found about one activity: ``errors`` keep it from working, ``warnings`` make it harder to use."""
+
+    name: str
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def examine(catalogue: Catalogue, distribution: str) -> tuple[Report, ...]:
+    """Import and check every activity of one distribution."""
+    offers = [offer for offer in catalogue.offers if offer.distribution == distribution]
+    packages = {offer.package for offer in offers}
+    plugins = [plugin for plugin in catalogue.load_all() if plugin.package in packages]
+    reports = [_examine(catalogue, plugin) for plugin in plugins]
+    reported = {report.name for report in reports}
+    for problem in catalogue.problems:
+        owners = problem.owners if isinstance(problem, PluginConflict) else (getattr(problem, "package", ""),)
+        if problem.name not in reported and any(owner.startswith(tuple(packages)) for owner in owners):
+            reports.append(Report(problem.name, (str(problem),)))
+    return tuple(sorted(reports, key=lambda report: report.name))
+
+
+def _examine(catalogue: Catalogue, plugin: Plugin) -> Report:
+    signature = catalogue.signature(plugin.name)
+    if not isinstance(signature, Signature):
+        return Report(plugin.name, (str(signature),))
+    errors: list[str] = []
+    warnings: list[str] = []
+    for name, text in signature.timeouts.items():
+        try:
+            durations.parse(text)
+        except durations.NotADuration as error:
+            errors.append(f"timeout `{name}`: {error}")
+    for index, example in enumerate(signature.examples):
+        errors += [f"example {index + 1} does not fit its own input: {text}" for text in _misfits(example, signature)]
+    if signature.compensated_by and not isinstance(catalogue.signature(signature.compensated_by), Signature):
+        errors.append(f"it is undone by `{signature.compensated_by}`, and no such activity works")
+    if not signature.description:
+        warnings.append("it has no docstring, so that nobody knows what it does")
+    if signature.input_schema is None:
+        warnings.append("its input has no types, so that nothing can be checked before it runs")
+    return Report(plugin.name, tuple(errors), tuple(warnings))
+
+
+def _misfits(example: Any, signature: Signature) -> list[str]:
+    from jsonschema import Draft202012Validator
+
+    schema = signature.input_schema if signature.input_schema is not None else True
+    return [error.message for error in Draft202012Validator(schema).iter_errors(example)]

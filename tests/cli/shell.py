@@ -1,0 +1,46 @@
+"""Running the command line as people do: a process with an exit code and two streams."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SAGADSL = (sys.executable, "-m", "sagadsl")
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one call ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return this process's environment without anything that would change a command, and with *extra*."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "SAGADSL_"))}
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"):
+        kept.pop(name, None)
+    return {**kept, "XDG_CONFIG_HOME": os.devnull, **extra}
+
+
+def sagadsl(
+    *arguments: str | Path, cwd: Path | None = None, stdin: str = "", env: Mapping[str, str] | None = None
+) -> Ran:
+    """Run one command to its end."""
+    ended = subprocess.run(
+        [*SAGADSL, *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        env=environment(**(env or {})),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(ended.returncode, ended.stdout, ended.stderr)

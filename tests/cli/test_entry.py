@@ -1,0 +1,191 @@
+"""The way in and out: help, start-up, exit codes, and how a failure reads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from sagadsl.cli import entry
+from sagadsl.cli.commands import COMMANDS, cli
+from sagadsl.errors import SagadslError
+from tests.cli.shell import SAGADSL, environment, sagadsl
+
+HEAVY = ("temporalio", "rich", "httpx2", "jinja2", "yaml", "jsonschema", "pydantic")
+
+
+def _loaded_by(*arguments: str) -> set[str]:
+    """Run a command in a fresh interpreter and return which heavy packages it imported."""
+    program = (
+        "import sys\n"
+        "from sagadsl.cli.entry import run\n"
+        f"run({list(arguments)!r})\n"
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(ended.stderr.splitlines()[-1].split())
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    """ECOSYSTEM.md §2: start-up."""
+    shown = sagadsl("--help")
+    assert shown.code == 0
+    assert shown.err == ""
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in shown.out
+        assert command.summary in shown.out
+    assert _loaded_by("--help") == set()
+
+
+def test_without_a_command_the_help_is_shown_and_that_is_no_mistake() -> None:
+    assert sagadsl() == sagadsl("--help")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_line_in_the_list_is_the_command_s_own(name: str) -> None:
+    with cli.make_context("sagadsl", ["--help"], resilient_parsing=True) as context:
+        command = cli.get_command(context, name)
+    assert command is not None
+    assert command.get_short_help_str(limit=200) == COMMANDS[name].summary
+
+
+def _every_command() -> list[tuple[str, ...]]:
+    names: list[tuple[str, ...]] = []
+    with cli.make_context("sagadsl", ["--help"], resilient_parsing=True) as context:
+        for name in COMMANDS:
+            names.append((name,))
+            command = cli.get_command(context, name)
+            if isinstance(command, click.Group):
+                names += [(name, inner) for inner in command.commands]
+    return names
+
+
+@pytest.mark.parametrize("command", _every_command(), ids=" ".join)
+def test_every_command_has_help_with_an_example(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert entry.run([*command, "-h"]) == 0
+    shown = capsys.readouterr().out
+    assert f"Usage: sagadsl {' '.join(command)}" in shown
+    assert "Example" in shown
+    assert "--debug" in shown
+
+
+def test_version_is_printed() -> None:
+    assert sagadsl("--version").out.startswith("sagadsl 0.")
+
+
+def test_a_misspelt_command_is_a_usage_error_with_a_suggestion() -> None:
+    ended = sagadsl("valdate")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err == (
+        "Usage: sagadsl [OPTIONS] [COMMAND] [ARGS]...\n"
+        "Try `sagadsl --help`.\n"
+        "error: No such command 'valdate'. Did you mean 'validate'?\n"
+    )
+
+
+def test_a_usage_error_is_one_json_document_when_json_is_asked_for() -> None:
+    """L02."""
+    ended = sagadsl("plugins", "list", "--json", "--nope")
+    assert ended.code == 2
+    assert ended.out == (
+        '{\n  "schema_version": 1,\n  "error": {\n    "code": "",\n'
+        '    "message": "No such option: --nope",\n    "help": ""\n  }\n}\n'
+    ).replace("No such option: --nope", "No such option '--nope'.")
+
+
+class _Unusable(SagadslError):
+    code = "SD999"
+    exit_code = 3
+
+    @property
+    def help(self) -> str:
+        return "use another"
+
+
+def _failing(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every command raise *error*."""
+
+    def fail(context: click.Context) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "invoke", fail)
+
+
+def test_what_is_raised_on_purpose_is_one_block_with_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _failing(_Unusable("the thing is broken"), monkeypatch)
+    assert entry.run([]) == 3
+    assert capsys.readouterr() == ("", "error[SD999]: the thing is broken\n   = help: use another\n")
+
+
+def test_our_own_mistake_asks_for_a_report_and_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _failing(KeyError("x"), monkeypatch)
+    assert entry.run([]) == 70
+    shown = capsys.readouterr().err
+    assert shown.startswith("error[SD900]: internal error in sagadsl 0.")
+    assert "KeyError: 'x'\n" in shown
+    assert "please report it" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("how", ["flag", "variable"])
+def test_a_traceback_is_shown_for_who_asks(
+    how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _failing(_Unusable("the thing is broken"), monkeypatch)
+    if how == "variable":
+        monkeypatch.setenv("SAGADSL_DEBUG", "1")
+    assert entry.run(["--debug"] if how == "flag" else []) == 3
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])
+def test_interruptions_have_the_exit_codes_that_shells_expect(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _failing(error, monkeypatch)
+    assert entry.run([]) == code
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    with subprocess.Popen(
+        [*SAGADSL, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 141
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_that_calls_us(shell: str) -> None:
+    printed = sagadsl("completion", shell)
+    assert printed.code == 0
+    assert "_SAGADSL_COMPLETE" in printed.out
+
+
+def test_completion_completes_commands() -> None:
+    asked = {"_SAGADSL_COMPLETE": "bash_complete", "COMP_WORDS": "sagadsl val", "COMP_CWORD": "1"}
+    assert sagadsl(env=asked).out == "plain,validate\n"
+
+
+def test_colour_follows_the_common_variables(tmp_path: Path) -> None:
+    """https://no-color.org."""
+    plain = sagadsl("explain", "SD9999")
+    forced = sagadsl("explain", "SD9999", env={"FORCE_COLOR": "1"})
+    refused = sagadsl("explain", "SD9999", env={"FORCE_COLOR": "1", "NO_COLOR": "1"})
+    asked = sagadsl("explain", "SD9999", "--color", "always")
+    assert "\x1b" not in plain.err
+    assert "\x1b[31m" in forced.err
+    assert refused.err == plain.err
+    assert asked.err == forced.err
