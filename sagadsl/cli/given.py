@@ -20,7 +20,7 @@ _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "arra
 class InputUnusable(SagadslError):
     """What the command line gives as input cannot be read, or does not fit."""
 
-    code = "SD920"
+    code = "SD930"
     exit_code = 2
 
     def __init__(self, message: str, remedy: str = "") -> None:

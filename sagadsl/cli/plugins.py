@@ -9,9 +9,11 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, modules, output
-from sagadsl.cli.schema_text import example_step, properties, type_text
+from sagadsl.cli.schema_text import Key, example_step, properties, type_text
 from sagadsl.language.checks.known import Signature
 from sagadsl.plugins import Catalogue, PluginConflict, PluginUnknown, Problem
+
+_CALL_WIDTH = 40
 
 
 class NoSuchPackage(click.UsageError):
@@ -142,6 +144,8 @@ def _table(working: Sequence[Signature], broken: Sequence[Problem]) -> str:
 def _call(signature: Signature) -> str:
     keys = properties(signature.input_schema)
     inside = ", ".join(f"{key.name}{'' if key.required else '?'}" for key in keys)
+    if len(signature.name) + len(inside) > _CALL_WIDTH:
+        inside = ", ".join([*(key.name for key in keys if key.required), "…"])
     return f"{signature.name}({inside})"
 
 
@@ -189,7 +193,7 @@ def _page(signature: Signature, step: str) -> str:
     }
     told = {name: text for name, text in facts.items() if text}
     lines += [""] if told else []
-    lines += [f"{name:<10}  {text}" for name, text in told.items()]
+    lines += [click.wrap_text(text, 100, f"{name:<10}  ", " " * 12) for name, text in told.items()]
     return "\n".join([*lines, "", "as a step", *(f"  {line}" for line in step.splitlines())])
 
 
@@ -197,15 +201,21 @@ def _fields(title: str, schema: Any) -> list[str]:
     keys = properties(schema)
     if not keys:
         return ["", f"{title}  {type_text(schema)}"]
-    names = max(len(key.name) for key in keys)
-    types = max(len(key.type) for key in keys)
-    rows = []
-    for key in keys:
-        need = "required" if key.required else f"default {key.default}" if key.default else "optional"
-        if title == "output":
-            need = "" if key.required else "may be left out"
-        rows.append(f"  {key.name:<{names}}  {key.type:<{types}}  {need:<9}  {key.description}".rstrip())
-    return ["", title, *rows]
+    rows = [(key.name, key.type, _need(key, title), key.description) for key in keys]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = []
+    for *cells, description in rows:
+        padded = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True) if width)
+        lines.append(f"  {padded}  {description}".rstrip())
+    return ["", title, *lines]
+
+
+def _need(key: Key, title: str) -> str:
+    if title == "output":
+        return "" if key.required else "may be left out"
+    if key.required:
+        return "required"
+    return f"default {key.default}" if key.default else "optional"
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -79,9 +79,10 @@ def _undo_input(signature: Signature, undo: Signature) -> dict[str, str]:
     returned = {key.name for key in properties(signature.output_schema)}
     values = {}
     for key in properties(undo.input_schema):
-        if not key.required:
+        is_key = key.name in {"key", "idempotency_key"}
+        if not key.required and not is_key:
             continue
-        if key.name in {"key", "idempotency_key"}:
+        if is_key:
             values[key.name] = "{{ step.idempotency_key }}"
         elif key.name in sent or key.name not in returned:
             values[key.name] = f"{{{{ step.input.{key.name} }}}}"

@@ -1,0 +1,44 @@
+"""``sagadsl schema``: what an editor needs to complete and to check definitions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.options import common
+
+
+class NotWritable(click.ClickException):
+    """The file cannot be written; click gives such errors their own exit code."""
+
+    exit_code = 2
+
+
+@click.command(short_help="Print the JSON Schema of definitions, for editors.")
+@click.option("-o", "--output-file", metavar="FILE", help="Write it to this file instead of stdout.")
+@common
+def schema(output_file: str | None) -> int:
+    """Print the JSON Schema of definitions, for editors.
+
+    \b
+    Put a line like this first into a definition:
+      # yaml-language-server: $schema=saga.schema.json
+    \b
+    Examples:
+      sagadsl schema
+      sagadsl schema -o saga.schema.json
+    """
+    from sagadsl.language import schema as language
+
+    text = language.text().rstrip("\n") + "\n"
+    if output_file is None:
+        click.echo(text, nl=False)
+        return 0
+    try:
+        Path(output_file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NotWritable(f"`{output_file}` cannot be written: {(error.strerror or str(error)).lower()}") from None
+    screen.note(f"wrote {output_file}")
+    return 0
