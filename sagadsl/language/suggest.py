@@ -27,6 +27,20 @@ def closest(word: str, names: Iterable[str]) -> str | None:
     return best if likeness >= _NEAR else None
 
 
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Return ``did you mean `x`?``, or nothing when no name is near."""
+    found = closest(word, names)
+    return "" if found is None else f"did you mean `{found}`?"
+
+
+def listed(names: Iterable[str], limit: int = 12) -> str:
+    """Return the names in backticks, sorted, cut off after *limit*; ``none`` when there are none."""
+    every = sorted(set(names))
+    shown = ", ".join(f"`{name}`" for name in every[:limit])
+    more = len(every) - limit
+    return f"{shown} and {more} more" if more > 0 else shown or "none"
+
+
 def _plain(name: str) -> str:
     """``maxAttempts`` and ``max-attempts`` are ``max_attempts`` in other dress."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").casefold()
