@@ -110,12 +110,11 @@ class Reader:
             return {"type": "object", "properties": {}, "additionalProperties": False}
         return None if self._adapter is None else _schema(self._adapter, "validation", self._form)
 
-    def read(self, sent: tuple[Any, ...], context: Context, *, drop_unknown: bool = False) -> Arguments:
+    def read(self, sent: tuple[Any, ...], context: Context) -> Arguments:
         """Return the arguments for what was *sent*: nothing, one JSON value, or (from other callers) several.
 
-        Args:
-            drop_unknown: Ignore keys that are no parameters: a compensation without an input of its
-                own receives its step's, and must not fail because that holds more than it needs.
+        Raises :class:`InvalidInput`. A function without parameters takes anything: a compensation
+        without an input of its own is sent its step's.
         """
         shape = self._form
         extra: dict[str, Any] = {} if shape.context is None else {shape.context: context}
@@ -124,11 +123,7 @@ class Reader:
         if shape.takes is Takes.WHOLE:
             value = self._validated(sent[0] if sent else {})
             return self._bound({shape.parameters[0].name: value}, extra)
-        given = self._by_name(sent)
-        if drop_unknown and isinstance(given, dict):
-            names = {each.name for each in shape.parameters}
-            given = {key: value for key, value in given.items() if key in names}
-        checked = self._validated(given)
+        checked = self._validated(self._by_name(sent))
         if self._adapter is None:
             return self._bound(checked, extra)
         values = {
@@ -244,12 +239,12 @@ def _dumped(value: Any, path: str) -> Any:
     kind = type(value)
     try:
         if isinstance(value, BaseModel):
-            return value.model_dump(mode="json", warnings=False)
+            return value.model_dump(mode="json", by_alias=True, warnings=False)
         if inspect.isgenerator(value) or inspect.iscoroutine(value) or callable(value):
             raise InvalidOutput(f"{path} is `{value!r}`, which JSON cannot carry")
         if kind.__module__ == "builtins" and kind.__name__ not in ("object",):
             raise InvalidOutput(f"{path} is of type `{kind.__name__}`, which JSON cannot carry")
-        return TypeAdapter(kind).dump_python(value, mode="json", warnings=False)
+        return TypeAdapter(kind).dump_python(value, mode="json", by_alias=True, warnings=False)
     except (PydanticSerializationError, PydanticSchemaGenerationError, PydanticUserError, UnicodeDecodeError) as error:
         reason = f": {str(error)[:_SHOWN]}" if isinstance(error, PydanticSerializationError) else ""
         raise InvalidOutput(f"{path} is of type `{kind.__name__}`, which JSON cannot carry{reason}") from None
@@ -386,7 +381,7 @@ def _sentence(problem: Any, known: list[str]) -> str:
     found = _found(problem["input"])
     expected = problem["msg"].removeprefix("Input should be ")
     if expected == problem["msg"]:  # the words of a validator of the author's own
-        return f"{what}: {expected[:1].lower()}{expected[1:]}, found `{found}`"
+        return f"{what}: {expected.removeprefix('Value error, ')}, found `{found}`"
     return f"{what}: expected {expected}, found `{found}`"
 
 

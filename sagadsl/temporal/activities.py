@@ -63,11 +63,11 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
     # Positional and without types, so that the SDK hands over what was sent: nothing, one value,
     # or, from a hand-written workflow, a plain activity's arguments in order.
     async def run(*sent: Any) -> Any:
-        arguments = reader.read(sent, _context(), drop_unknown=_undoes())
+        arguments = reader.read(sent, _context())
         return to_json_data(await function(*arguments.positional, **arguments.keyword))
 
     def run_in_thread(*sent: Any) -> Any:
-        arguments = reader.read(sent, _context(), drop_unknown=_undoes())
+        arguments = reader.read(sent, _context())
         return to_json_data(function(*arguments.positional, **arguments.keyword))
 
     chosen: Callable[..., Any] = run if _is_async(function) else run_in_thread
@@ -92,10 +92,6 @@ def _usable(catalogue: Catalogue, name: str) -> Plugin:
 
 def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
-
-
-def _undoes() -> bool:
-    return is_compensation(activity.info().activity_id)
 
 
 def _context() -> Context:
