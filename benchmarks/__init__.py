@@ -1,0 +1,1 @@
+"""What sagadsl costs, measured against the same sagas written by hand."""

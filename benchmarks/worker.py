@@ -1,0 +1,56 @@
+"""A worker of the benchmark: one variant, one process, one queue; answers ``cpu`` on stdin."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from benchmarks.handwritten import HandSandboxed, HandUnsandboxed
+from benchmarks.steps import refuse, step, undo
+
+DEFINITION = yaml.safe_load(Path(__file__).with_name("order.saga.yaml").read_text(encoding="utf-8"))
+ACTIVITIES = [step, refuse, undo]
+
+
+def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any]]:
+    """Return the workflow type and the arguments with which a variant starts."""
+    from sagadsl.temporal.arguments import Envelope, start_arguments
+
+    match variant:
+        case "saga-inline":
+            return DEFINITION["name"], start_arguments(order, Envelope(definition=DEFINITION))
+        case "saga-by-name":
+            return DEFINITION["name"], [order]
+        case _:
+            return variant, [order]
+
+
+def make(variant: str, client: Client) -> Worker:
+    if variant == "hand-sandboxed":
+        return Worker(client, task_queue=variant, workflows=[HandSandboxed], activities=ACTIVITIES)
+    if variant == "hand-unsandboxed":
+        return Worker(client, task_queue=variant, workflows=[HandUnsandboxed], activities=ACTIVITIES)
+    raise NotImplementedError
+
+
+async def serve(variant: str, address: str) -> None:
+    client = await Client.connect(address)
+    async with make(variant, client):
+        loop = asyncio.get_running_loop()
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            if line.strip() == "cpu":
+                print(time.process_time(), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(*sys.argv[1:]))
+    sys.stdout.flush()
+    os._exit(0)  # sdk-python#300: the SDK may abort a process that ends
