@@ -8,6 +8,7 @@ code is lost (sdk-python#300).
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -32,6 +33,9 @@ _COMPLETE = "_SAGADSL_COMPLETE"
 
 def main() -> NoReturn:
     """Run the command line of this process and end the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a sign that a terminal lacks must not end the command
     leave(run(sys.argv[1:]))
 
 

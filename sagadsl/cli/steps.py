@@ -1,0 +1,240 @@
+"""A saga's status as lines for people: the same words and signs in `run` and in `status` (C19).
+
+Reads the status document and what the server knows about attempts that have failed.
+Pure: writes nowhere, asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+SIGNS: Mapping[str, str] = {
+    "pending": "·",
+    "not_started": "·",
+    "running": "▶",
+    "paused": "‖",
+    "completed": "✓",
+    "failed": "✗",
+    "skipped": "-",
+    "cancelled": "⊘",
+    "compensating": "↩",
+    "compensated": "↩",
+}
+"""Of steps and of whole sagas."""
+
+COLOURS: Mapping[str, str] = {
+    "running": "cyan",
+    "compensating": "yellow",
+    "paused": "yellow",
+    "completed": "green",
+    "compensated": "yellow",
+    "failed": "red",
+    "cancelled": "magenta",
+}
+
+_UNDO_WORDS: Mapping[str, tuple[str, str]] = {
+    "running": ("↩", "undoing"),
+    "paused": ("‖", "undo needs a decision"),
+    "done": ("↩", "undone"),
+    "failed": ("✗", "not undone"),
+    "skipped": ("✗", "not undone: skipped"),
+    "not_attempted": ("✗", "not undone: not attempted"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the server knows about a call that is under way.
+
+    Attributes:
+        number: Of the attempt that runs, or comes next; counts from 1.
+        failure: Why the last one failed; empty when none has.
+        next_at: When the next one starts; ``None`` while one runs.
+    """
+
+    number: int
+    failure: str = ""
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: a step, or the undoing of a step.
+
+    Attributes:
+        key: Path of the step, with ``.compensation`` for its undoing.
+        state: A word of ``SIGNS``, for the colour.
+        what: Activity, saga or kind of block.
+        took: How long it took or has taken; ``None`` before it began.
+        wait: Until the next attempt starts.
+    """
+
+    key: str
+    sign: str
+    state: str
+    path: str
+    what: str
+    depth: int = 0
+    took: timedelta | None = None
+    note: str = ""
+    wait: timedelta | None = None
+
+
+def rows(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> list[Row]:
+    """Return the lines of a saga: its steps in the order of the definition, then what is undone, in its order.
+
+    Args:
+        status: The answer to the ``status`` query.
+        attempts: By call id, for calls that are under way.
+        now: For what has not ended.
+    """
+    forward = [_step(step, attempts, now) for step in status["steps"]]
+    undone = [
+        (step["compensation"].get("started_at") or "~", step) for step in status["steps"] if "compensation" in step
+    ]
+    undone.sort(key=lambda pair: pair[0])  # what never began has no time: it comes last
+    return forward + [_undo(step, attempts, now) for _, step in undone]
+
+
+def text(row: Row, widths: tuple[int, int]) -> str:
+    """Return *row* as plain text; *widths* are those of the path with its indent, and of ``what``."""
+    name = "  " * row.depth + row.path
+    took = "" if row.took is None else spell(row.took)
+    wait = "" if row.wait is None else f"  (in {spell(row.wait)})"
+    return f" {row.sign} {name:<{widths[0]}}  {row.what:<{widths[1]}}  {took:>6}  {row.note}{wait}".rstrip()
+
+
+def widths(lines: Sequence[Row]) -> tuple[int, int]:
+    """Return the widths that ``text`` needs for *lines*."""
+    names = max((2 * row.depth + len(row.path) for row in lines), default=0)
+    return names, max((len(row.what) for row in lines), default=0)
+
+
+def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Iterator[str]:
+    """Yield the lines of the ``status`` command."""
+    yield f"{status['name']} {status['version']}   id {status['id']}   {status['status']}"
+    yield f"started {status['started_at']}, changed {status['changed_at']}"
+    if status.get("failure"):
+        yield f"first error: {error_text(status['failure'])}"
+    yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
+    lines = rows(status, attempts, now)
+    if lines:
+        yield ""
+        fit = widths(lines)
+        yield from (text(row, fit) for row in lines)
+    advice = list(next_steps(status))
+    if advice:
+        yield ""
+        yield from advice
+    if status.get("actions"):
+        yield ""
+        yield from (_action(action) for action in status["actions"])
+
+
+def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
+    """Yield what a person can do now, with the commands; *options* (``--address …``) go at their end."""
+    saga_id, tail = status["id"], f" {options}" if options else ""
+    attention = status.get("attention", ())
+    for each in attention:
+        yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
+    if attention:
+        path = f" {attention[0]['path']}" if len(attention) > 1 else ""
+        yield f"   sagadsl retry {saga_id}{path}{tail}   once more"
+        yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
+        yield f"   sagadsl abort {saga_id}{tail}   give up"
+    elif status.get("paused"):
+        yield f"paused: sagadsl resume {saga_id}{tail}"
+    for signal in status.get("waiting_for", {}):
+        yield f"waits for signal `{signal}`: sagadsl signal {saga_id} {signal} --payload JSON{tail}"
+
+
+def error_text(error: Mapping[str, Any]) -> str:
+    """Return an error in one line: its type, its message, its step."""
+    where = f" (step {error['step']})" if error.get("step") else ""
+    return f"{error['type']}: {one_line(error['message'])}{where}"
+
+
+def one_line(message: str, limit: int = 200) -> str:
+    """Return *message* as one line of bounded length, without anything that moves a terminal's cursor."""
+    flat = " ".join("".join(char if char.isprintable() else " " for char in message).split())
+    return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def spell(length: timedelta) -> str:
+    """Return a length of time as people say it: ``0.4s``, ``12s``, ``3m05s``, ``2h10m``, ``3d04h``."""
+    seconds = max(length.total_seconds(), 0.0)
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes == 0:
+        return f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    if hours == 0:
+        return f"{minutes}m{rest:02}s"
+    days, hours = divmod(hours, 24)
+    return f"{hours}h{minutes:02}m" if days == 0 else f"{days}d{hours:02}h"
+
+
+def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Row:
+    state = step["status"]
+    what = step.get("activity") or (f"saga {step['saga']}" if "saga" in step else step["kind"])
+    note, wait = error_text({**step["error"], "step": ""}) if step.get("error") else "", None
+    tried = step.get("attempts") or 0
+    if state == "running" and step["path"] in attempts:
+        note, wait = _attempt(attempts[step["path"]], now)
+    elif tried > 1:
+        note = f"{note}  after {tried} attempts".strip()
+    name = _name(step["path"], step["depth"])
+    return Row(step["path"], SIGNS[state], state, name, what, step["depth"], _took(step, now), note, wait)
+
+
+def _name(path: str, depth: int) -> str:
+    """Return what is left of *path* below its block; a round of a loop keeps its number."""
+    if not depth:
+        return path
+    parent, _, last = path.rpartition("/")
+    return f"[{parent.rpartition('[')[2]} {last}" if parent.endswith("]") else last
+
+
+def _undo(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Row:
+    undo = step["compensation"]
+    sign, words = _UNDO_WORDS[undo["status"]]
+    note, wait = "; ".join(error_text({**error, "step": ""}) for error in undo.get("errors", ())), None
+    calls = [call for call in attempts if call.startswith(f"{step['path']}.compensation")]
+    if undo["status"] == "running" and calls:
+        note, wait = _attempt(attempts[calls[0]], now)
+    elif (undo.get("attempts") or 0) > 1:
+        note = f"{note}  after {undo['attempts']} attempts".strip()
+    state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")
+    return Row(f"{step['path']}.compensation", sign, state, step["path"], words, 0, _took(undo, now), note, wait)
+
+
+def _attempt(attempt: Attempt, now: datetime) -> tuple[str, timedelta | None]:
+    """Say which attempt it is and why the last one failed, and how long until the next one starts."""
+    if attempt.number <= 1 and not attempt.failure:
+        return "", None
+    why = f": {one_line(attempt.failure, 120)}" if attempt.failure else ""
+    wait = attempt.next_at - now if attempt.next_at is not None and attempt.next_at > now else None
+    return f"attempt {attempt.number}{why}", wait
+
+
+def _took(times: Mapping[str, Any], now: datetime) -> timedelta | None:
+    if not times.get("started_at"):
+        return None
+    end = moment(times["ended_at"]) if times.get("ended_at") else now
+    return end - moment(times["started_at"])
+
+
+def moment(iso: str) -> datetime:
+    """Read a time of the status document."""
+    return datetime.fromisoformat(iso).astimezone(UTC)
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    path = f" {action['path']}" if action.get("path") else ""
+    by = f" by {action['by']}" if action.get("by") else ""
+    why = f": {one_line(action['why'])}" if action.get("why") else ""
+    return f"{action['at']}  {action['verb']}{path}{by}{why}"

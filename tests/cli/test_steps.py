@@ -1,0 +1,161 @@
+"""A saga's status as lines for people."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sagadsl.cli.steps import SIGNS, Attempt, next_steps, one_line, page, rows, spell, text, widths
+from sagadsl.engine.facts import Status
+from sagadsl.engine.journal import Progress, UndoProgress
+
+NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
+
+
+def _at(second: float) -> str:
+    return (datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC) + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
+
+
+def _step(
+    path: str, status: str, began: float | None = None, ended: float | None = None, **more: Any
+) -> dict[str, Any]:
+    step = {"path": path, "step": path, "kind": "activity", "activity": f"acme.{path}", "depth": 0, "status": status}
+    if began is not None:
+        step |= {"attempts": 1, "started_at": _at(began), "ended_at": None if ended is None else _at(ended)}
+    return step | more
+
+
+def _status(status: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "name": "order",
+        "version": "1.0.0",
+        "id": "o-1",
+        "status": status,
+        "started_at": _at(0),
+        "changed_at": _at(9),
+        "failure": None,
+        "other_errors": [],
+        "attention": [],
+        "waiting_for": {},
+        "steps": list(steps),
+        "actions": [],
+        **more,
+    }
+
+
+def _lines(status: dict[str, Any], attempts: dict[str, Attempt] | None = None) -> list[str]:
+    lines = rows(status, attempts or {}, NOW)
+    return [text(row, widths(lines)) for row in lines]
+
+
+DECLINED = {"type": "Declined", "message": "no money", "step": "ship"}
+
+
+def test_a_failed_saga_shows_what_ran_then_what_was_undone_newest_first() -> None:
+    """C19, R1."""
+    status = _status(
+        "compensated",
+        _step("reserve", "completed", 0, 1, compensation={"status": "done", "started_at": _at(7), "ended_at": _at(8)}),
+        _step("charge", "completed", 1, 2, compensation={"status": "done", "started_at": _at(5), "ended_at": _at(6)}),
+        _step("ship", "failed", 2, 4, error=DECLINED),
+        _step("notify", "not_started"),
+        failure=DECLINED,
+    )
+    assert list(page(status, {}, NOW)) == [
+        "order 1.0.0   id o-1   compensated",
+        "started 2026-01-01T12:00:00Z, changed 2026-01-01T12:00:09Z",
+        "first error: Declined: no money (step ship)",
+        "",
+        " ✓ reserve  acme.reserve    1.0s",
+        " ✓ charge   acme.charge     1.0s",
+        " ✗ ship     acme.ship       2.0s  Declined: no money",
+        " · notify   acme.notify",
+        " ↩ charge   undone          1.0s",
+        " ↩ reserve  undone          1.0s",
+    ]
+
+
+def test_a_retry_shows_the_attempt_its_reason_and_the_pause() -> None:
+    status = _status("running", _step("charge", "running", 0))
+    attempts = {"charge": Attempt(3, "Busy: later", NOW + timedelta(seconds=4))}
+    assert _lines(status, attempts) == [" ▶ charge  acme.charge     10s  attempt 3: Busy: later  (in 4.0s)"]
+    attempts = {"charge": Attempt(3, "Busy: later", None)}
+    assert _lines(status, attempts) == [" ▶ charge  acme.charge     10s  attempt 3: Busy: later"]
+    assert _lines(status, {"charge": Attempt(1)}) == [" ▶ charge  acme.charge     10s"]
+
+
+def test_a_compensation_that_is_retried_shows_its_attempts_too() -> None:
+    status = _status(
+        "compensating", _step("charge", "completed", 0, 1, compensation={"status": "running", "started_at": _at(6)})
+    )
+    attempts = {"charge.compensation[1]": Attempt(2, "Busy")}
+    assert _lines(status, attempts)[1] == " ↩ charge  undoing        4.0s  attempt 2: Busy"
+
+
+def test_steps_inside_blocks_are_indented_and_rounds_numbered() -> None:
+    status = _status(
+        "running",
+        _step("book", "running", 0, kind="parallel", activity=""),
+        _step("book/flight", "completed", 0, 1, depth=1),
+        _step("lines", "running", 1, kind="for_each", activity=""),
+        _step("lines[0]/reserve", "completed", 1, 2, depth=1),
+        _step("lines[1]/reserve", "running", 2, depth=1),
+    )
+    assert [line[:17].rstrip() for line in _lines(status)] == [
+        " ▶ book",
+        " ✓   flight",
+        " ▶ lines",
+        " ✓   [0] reserve",
+        " ▶   [1] reserve",
+    ]
+
+
+def test_a_saga_that_waits_for_a_decision_says_what_can_be_done() -> None:
+    """R22."""
+    undo = {"path": "charge.compensation", "type": "Down", "message": "bank\nis down", "step": "charge"}
+    status = _status("paused", attention=[undo])
+    assert list(next_steps(status, "--address h:1")) == [
+        "needs a decision: charge.compensation: Down: bank is down",
+        "   sagadsl retry o-1 --address h:1   once more",
+        "   sagadsl skip o-1 --address h:1   leave it and go on",
+        "   sagadsl abort o-1 --address h:1   give up",
+    ]
+    two = _status("paused", attention=[undo, {**undo, "path": "reserve.compensation"}])
+    assert "   sagadsl retry o-1 charge.compensation   once more" in list(next_steps(two))
+    assert list(next_steps(_status("paused", paused=True))) == ["paused: sagadsl resume o-1"]
+    waiting = _status("running", waiting_for={"approval": ["approve"]})
+    assert list(next_steps(waiting)) == ["waits for signal `approval`: sagadsl signal o-1 approval --payload JSON"]
+
+
+def test_what_operators_did_is_shown_with_who_and_why() -> None:
+    action = {"at": _at(3), "verb": "skip_step", "path": "charge.compensation", "by": "ann", "why": "paid back by hand"}
+    shown = list(page(_status("failed", actions=[action]), {}, NOW))
+    assert shown[-1] == "2026-01-01T12:00:03Z  skip_step charge.compensation by ann: paid back by hand"
+
+
+@pytest.mark.parametrize("word", [each.value for each in (*Status, *Progress)] + ["pending", "not_started"])
+def test_every_word_of_the_engine_has_a_sign(word: str) -> None:
+    """C19: the same words everywhere."""
+    assert SIGNS[word]
+
+
+@pytest.mark.parametrize("progress", [each for each in UndoProgress if each.value not in {"registered", "not_due"}])
+def test_every_state_of_a_compensation_can_be_shown(progress: UndoProgress) -> None:
+    status = _status("compensating", _step("charge", "completed", 0, 1, compensation={"status": progress.value}))
+    assert len(_lines(status)) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelt"),
+    [(-1, "0.0s"), (0.44, "0.4s"), (9.94, "9.9s"), (12, "12s"), (65, "1m05s"), (7805, "2h10m"), (273600, "3d04h")],
+)
+def test_lengths_of_time_are_short(seconds: float, spelt: str) -> None:
+    assert spell(timedelta(seconds=seconds)) == spelt
+
+
+def test_a_message_cannot_move_the_cursor_or_fill_the_screen() -> None:
+    """T12's sibling: what comes from outside is data, also on a terminal."""
+    assert one_line("a\x1b[2Jb\r\nc") == "a [2Jb c"
+    assert len(one_line("x" * 5000)) == 200
