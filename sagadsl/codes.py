@@ -39,6 +39,7 @@ _YAML = (
     Code("SD013", "number that JSON cannot carry"),
     Code("SD014", "merge key without a mapping"),
     Code("SD015", "unknown alias"),
+    Code("SD016", "file that cannot be read"),
 )
 
 _SCHEMA = (
@@ -64,6 +65,32 @@ _DURATIONS_AND_RETRIES = (
     Code("SD505", "longest pause shorter than the first"),
     Code("SD506", "pauses that shrink"),
     Code("SD507", "duration of zero"),
+    Code("SD511", "all attempts together shorter than one"),
+    Code("SD512", "heartbeat slower than the attempt"),
+    Code("SD513", "retried for ever before the pivot", Severity.WARNING),
+    Code("SD514", "long attempt without a heartbeat", Severity.WARNING),
+)
+
+_COMPENSATION = (
+    Code("SD601", "second pivot on a path"),
+    Code("SD602", "step that nothing undoes", Severity.WARNING),
+    Code("SD603", "pivot after the end"),
+    Code("SD604", "step after the pivot that can give up", Severity.WARNING),
+    Code("SD605", "abort after the pivot"),
+    Code("SD606", "step beside the pivot that can fail"),
+    Code("SD607", "compensation that never runs", Severity.WARNING),
+)
+
+_FLOW_AND_LIMITS = (
+    Code("SD701", "switch without `else`", Severity.WARNING),
+    Code("SD702", "step that is never reached", Severity.WARNING),
+    Code("SD703", "wait without an end", Severity.WARNING),
+    Code("SD704", "signal with two payloads"),
+    Code("SD705", "too many calls at once"),
+    Code("SD706", "history that grows too long", Severity.WARNING),
+    Code("SD707", "handler that never matches", Severity.WARNING),
+    Code("SD708", "suppression of nothing", Severity.WARNING),
+    Code("SD709", "suppression without a known code", Severity.WARNING),
 )
 
 CODES: Mapping[str, Code] = {
@@ -73,6 +100,8 @@ CODES: Mapping[str, Code] = {
         _SCHEMA,
         _EXPRESSIONS,
         _DURATIONS_AND_RETRIES,
+        _COMPENSATION,
+        _FLOW_AND_LIMITS,
     )
     for code in family
 }

@@ -1,4 +1,4 @@
-"""What the checks may know about activities that are not in the file: their signatures.
+"""What the checks may know that is not in the file: activities by their signatures, and other sagas.
 
 Values only. Who finds and imports the activities is none of this module's business.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from sagadsl.language.model import Saga
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +42,16 @@ class Signature:
     timeouts: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Any, ...] = ()
     idempotent: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What there is beside the file.
+
+    Attributes:
+        activities: Signatures by name; ``None`` when nobody has looked, so that no name can be called unknown.
+        sagas: Models by name, of the sagas that may be called as children.
+    """
+
+    activities: Mapping[str, Signature] | None = None
+    sagas: Mapping[str, Saga] = field(default_factory=dict)

@@ -1,0 +1,244 @@
+"""SD6xx: what can be undone, with what, and until when. Knows the rules R1 to R44 as far as a file can break them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sagadsl.diagnostics import Finding, Severity
+from sagadsl.language.checks import order
+from sagadsl.language.checks.known import Known
+from sagadsl.language.model import (
+    ActivityCall,
+    Fail,
+    ForEach,
+    Parallel,
+    Repeat,
+    Saga,
+    SagaCall,
+    Step,
+    WaitFor,
+)
+
+
+def one_pivot_on_a_path(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD601: a saga has one point of no return, not two, and not one in every round of a loop. R42."""
+    pivots = order.pivots(saga)
+    for second, first in pivots.second:
+        yield Finding(
+            "SD601",
+            f"step `{second.id}` is a second pivot: `{first.id}` is the point of no return already",
+            (*second.route, "pivot"),
+            help="keep `pivot: true` on the step after which nothing may be undone, and remove the other",
+            step=second.id,
+            related=(((*first.route, "pivot"), "the first pivot"),),
+        )
+    for pivot, loop in pivots.repeated:
+        yield Finding(
+            "SD601",
+            f"step `{pivot.id}` is a pivot inside the loop `{loop.id}`, so every round would have a point of no return",
+            (*pivot.route, "pivot"),
+            help="make one step after the loop the pivot",
+            step=pivot.id,
+        )
+
+
+def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD602: a step that may change something has no compensation, although a later step can fail. C17."""
+    after = order.pivots(saga).after
+    for step, later in _with_later(saga, after):
+        call = step.body
+        silent = step.compensation is None and not step.nothing_to_undo and not step.pivot
+        if not silent or step.id in after or not later.count or not isinstance(call, ActivityCall | SagaCall):
+            continue
+        steps = "a later step" if later.count == 1 else f"{later.count} later steps"
+        yield Finding(
+            "SD602",
+            f"nothing undoes step `{step.id}`, and {steps} can fail",
+            (*step.route, "id"),
+            severity=Severity.WARNING,
+            help=_how_to_undo(call, known),
+            step=step.id,
+            related=tuple(
+                ((*each.route, "id"), f"when this step fails, `{step.id}` is not undone") for each in later.first
+            ),
+        )
+
+
+def pivots_after_the_end(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD603: in `on_failure` the saga has failed already, and there is no way back to cut off."""
+    for place in saga.places.values():
+        if place.step.pivot and place.blocks[:1] == ("on_failure",):
+            yield Finding(
+                "SD603",
+                f"step `{place.step.id}` runs after the compensations: too late for a pivot",
+                (*place.step.route, "pivot"),
+                help="remove `pivot` here",
+                step=place.step.id,
+                at_key=True,
+            )
+
+
+def steps_after_the_pivot_that_can_give_up(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD604: after the pivot nothing is undone any more, so a step that gives up pauses the saga. R44."""
+    for step, pivot, _certain in _after_pivot(saga):
+        key = _limit(step)
+        if key and not order.handled(step):
+            yield Finding(
+                "SD604",
+                f"step `{step.id}` runs after the pivot `{pivot.id}` and can give up: the saga then has to wait",
+                (*step.route, *key),
+                severity=Severity.WARNING,
+                help="leave the limit out, so that it is tried until it succeeds, or handle its error with `on_error`",
+                step=step.id,
+                related=(((*pivot.route, "pivot"), "the point of no return"),),
+            )
+
+
+def aborts_after_the_pivot(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD605: `fail` after the pivot asks for an undo that cannot be."""
+    for step, pivot, certain in _after_pivot(saga):
+        if isinstance(step.body, Fail) and not order.handled(step):
+            may = "comes" if certain else "may come"
+            yield Finding(
+                "SD605",
+                f"step `{step.id}` aborts, but it {may} after the pivot `{pivot.id}`, when nothing can be undone",
+                (*step.route, "fail"),
+                severity=Severity.ERROR if certain else Severity.WARNING,
+                help="decide before the pivot whether to abort",
+                step=step.id,
+                related=(((*pivot.route, "pivot"), "the point of no return"),),
+            )
+
+
+def steps_beside_the_pivot_that_can_fail(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD606: a failure beside the pivot may come before or after it: undo and no undo are both wrong. R42."""
+    for step, pivot in order.pivots(saga).beside:
+        if _fails_for_good(step):
+            yield Finding(
+                "SD606",
+                f"step `{step.id}` can fail while the pivot `{pivot.id}` runs beside it",
+                (*step.route, "id"),
+                help=f"run it before the pivot (`needs` on `{pivot.id}`), or let it not fail: "
+                "`on_error: continue`, or `retry: {maximum_attempts: unlimited}`",
+                step=step.id,
+                related=(((*pivot.route, "pivot"), "the pivot"),),
+            )
+
+
+def compensations_that_never_run(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD607: after the pivot, and after the compensations themselves, nothing is undone. R13, R43."""
+    never = [(step, f"runs after the pivot `{pivot.id}`") for step, pivot, certain in _after_pivot(saga) if certain]
+    for place in saga.places.values():
+        if place.blocks[:1] == ("on_failure",):
+            never.append((place.step, "runs when the compensations are over"))
+    for step, why in never:
+        if step.compensation is not None:
+            yield Finding(
+                "SD607",
+                f"the compensation of step `{step.id}` never runs: the step {why}",
+                (*step.route, "compensation"),
+                severity=Severity.WARNING,
+                help="remove it, or move the step",
+                step=step.id,
+                at_key=True,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """Steps that may fail later: how many, and the nearest few of them to show."""
+
+    count: int = 0
+    first: tuple[Step, ...] = ()
+
+    def __add__(self, other: _Later) -> _Later:
+        return _Later(self.count + other.count, (self.first + other.first)[:3])
+
+
+_After = dict[str, tuple[Step, bool]]
+_Judge = Callable[[Step], _Later]
+
+
+def _with_later(saga: Saga, after: _After) -> Iterator[tuple[Step, _Later]]:
+    """Every step of the forward part with the steps whose failure would call for its undo."""
+
+    def judge(step: Step) -> _Later:
+        found = [each for each in order.failing(step) if not (each.id in after and after[each.id][1])]
+        return _Later(len(found), tuple(found[:3]))
+
+    yield from _sequence(saga.steps, _Later(), judge)
+
+
+def _sequence(steps: Sequence[Step], later: _Later, judge: _Judge) -> Iterator[tuple[Step, _Later]]:
+    for step in reversed(steps):
+        yield step, later
+        yield from _inside(step, later, _no_failure if order.handled(step) else judge)
+        later = judge(step) + later
+
+
+def _inside(step: Step, later: _Later, judge: _Judge) -> Iterator[tuple[Step, _Later]]:
+    match step.body:
+        case Parallel(steps=branches):
+            siblings = {branch.id: branch for branch in branches}
+            risks = {branch.id: judge(branch) for branch in branches}
+            every = sum((risk.count for risk in risks.values()), 0)
+            for branch in branches:
+                done = order.needed(branch, siblings) | {branch.id}
+                count = every - sum(risks[name].count for name in done)
+                first = (each for name, risk in risks.items() if name not in done for each in risk.first)
+                beside = _Later(count, tuple(each for each, _ in zip(first, range(3), strict=False)))
+                yield from _sequence((branch,), beside + later, judge)
+        case ForEach(steps=steps) | Repeat(steps=steps):
+            again = sum((judge(each) for each in steps), _Later())
+            yield from _sequence(steps, again + later, judge)
+        case _:
+            for steps in order.sequences(step):
+                yield from _sequence(steps, later, judge)
+
+
+def _no_failure(_step: Step) -> _Later:
+    return _Later()
+
+
+def _after_pivot(saga: Saga) -> Iterator[tuple[Step, Step, bool]]:
+    for name, (pivot, certain) in order.pivots(saga).after.items():
+        yield saga.places[name].step, pivot, certain
+
+
+def _limit(step: Step) -> tuple[str, ...]:
+    """Where the step says how it can give up; empty when it does not."""
+    match step.body:
+        case ActivityCall(retry=retry) if retry.explicit and retry.maximum_attempts is not None:
+            return ("retry", "maximum_attempts")
+        case ActivityCall(timeouts=timeouts) if timeouts.schedule_to_close is not None:
+            return ("timeouts", "schedule_to_close")
+        case ActivityCall() | SagaCall() if step.failed_if:
+            return ("failed_if",)
+        case WaitFor(timeout=timeout) if timeout is not None:
+            return ("wait_for", "timeout")
+        case Repeat(maximum_attempts=rounds) if rounds is not None:
+            return ("repeat", "maximum_attempts")
+        case _:
+            return ()
+
+
+def _fails_for_good(step: Step) -> bool:
+    """Whether a step can fail although it is retried as long as it takes."""
+    match step.body:
+        case ActivityCall(retry=retry, timeouts=timeouts):
+            endless = retry.maximum_attempts is None and timeouts.schedule_to_close is None
+            return not endless or bool(step.failed_if)
+        case _:
+            return True
+
+
+def _how_to_undo(call: ActivityCall | SagaCall, known: Known) -> str:
+    silence = "or say `compensation: none` if there is nothing to undo"
+    if isinstance(call, SagaCall):
+        return f"let the child undo itself with `compensation: auto`, {silence}"
+    signature = (known.activities or {}).get(call.activity)
+    if signature is not None and signature.compensated_by:
+        declared = f"`compensation: {{activity: {signature.compensated_by}}}`"
+        return f"add {declared}, as {signature.package} declares, {silence}"
+    return f"add a `compensation`, {silence}"

@@ -1,0 +1,164 @@
+"""SD7xx, second part: what Temporal bears of one run, and the most that a definition may ask for. R51, T06.
+
+The sums are upper bounds: every arm is taken to be the longest one, every step to succeed
+and to be undone. What depends on data without a declared bound stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nlargest
+
+from sagadsl.diagnostics import Finding, Severity
+from sagadsl.language.checks import order
+from sagadsl.language.checks.known import Known
+from sagadsl.language.model import (
+    ActivityCall,
+    Fail,
+    ForEach,
+    Group,
+    Parallel,
+    Repeat,
+    Saga,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    Value,
+    WaitFor,
+)
+
+EVENTS = 51_200
+"""Events after which the server ends a run."""
+PENDING = 2_000
+"""Activities or child workflows that may be open at the same time."""
+_CALL, _CHILD, _TIMER, _SIGNAL, _MARKER = 6, 7, 5, 4, 4  # each with the workflow task that it wakes
+
+
+def more_at_once_than_temporal_bears(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD705: the 2,001st open activity fails the workflow task, again and again."""
+    for step in (*saga.steps, *saga.on_failure):
+        yield from _crowds(step, saga)
+
+
+def histories_that_grow_too_long(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD706: the worst case has more events than one run may have."""
+    events = _events(saga.steps, saga) + _events(saga.on_failure, saga)
+    if events > EVENTS:
+        largest = max(saga.steps, key=lambda step: _step_events(step, saga))
+        yield Finding(
+            "SD706",
+            f"this saga may need {events:,} history events, and one run of Temporal holds {EVENTS:,}",
+            (*largest.route, "id"),
+            severity=Severity.WARNING,
+            help="let a child saga (`saga:`) do a part of the items, or bound them with `maxItems` in `input`",
+            step=largest.id,
+            label=f"{_step_events(largest, saga):,} of them are here",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """Calls that may be open at once: at least *known*, and without bound when *data* gives the number."""
+
+    known: int
+    data: bool = False
+
+
+def _crowds(step: Step, saga: Saga) -> Iterator[Finding]:
+    """Report the innermost block in which the number grows too large."""
+    inner = tuple(each for steps in order.sequences(step) for each in steps)
+    below = [found for each in inner for found in _crowds(each, saga)]
+    yield from below
+    if below:
+        return
+    pending = _pending(step, saga)
+    key = "for_each" if isinstance(step.body, ForEach) else "parallel"
+    if pending.known > PENDING:
+        yield Finding(
+            "SD705",
+            f"step `{step.id}` may have {pending.known:,} calls open at once, and Temporal bears {PENDING:,}",
+            (*step.route, key),
+            help="bound it with `max_concurrency`, e.g. 100",
+            step=step.id,
+            at_key=True,
+        )
+    elif pending.data and isinstance(step.body, ForEach):
+        yield Finding(
+            "SD705",
+            f"step `{step.id}` runs all items at once, however many there are; Temporal bears {PENDING:,} open calls",
+            (*step.route, key, "max_concurrency"),
+            severity=Severity.WARNING,
+            help="bound it: `max_concurrency: 100`, or `maxItems` in the schema of `input`",
+            step=step.id,
+        )
+
+
+def _pending(step: Step, saga: Saga) -> _Open:
+    match step.body:
+        case ActivityCall() | SagaCall():
+            return _Open(1)
+        case Parallel(steps=branches, max_concurrency=most):
+            each = [_pending(branch, saga) for branch in branches]
+            counts = [branch.known for branch in each]
+            return _Open(sum(nlargest(most or len(counts), counts)), any(branch.data for branch in each))
+        case ForEach(items=items, steps=steps, max_concurrency=most):
+            body = _widest(steps, saga)
+            bounds = [bound for bound in (most, _length(items, saga)) if bound is not None]
+            return _Open(body.known * min(bounds, default=1), body.data or (not bounds and body.known > 0))
+        case _:
+            inner = [_widest(steps, saga) for steps in order.sequences(step)]
+            return _Open(max((one.known for one in inner), default=0), any(one.data for one in inner))
+
+
+def _widest(steps: Sequence[Step], saga: Saga) -> _Open:
+    each = [_pending(step, saga) for step in steps]
+    return _Open(max((one.known for one in each), default=0), any(one.data for one in each))
+
+
+def _events(steps: Sequence[Step], saga: Saga) -> int:
+    return sum(_step_events(step, saga) for step in steps)
+
+
+def _step_events(step: Step, saga: Saga) -> int:
+    undo = _CALL * len(step.compensation.actions) if step.compensation is not None else 0
+    handling = max((_events(handler.steps, saga) for handler in step.on_error), default=0)
+    return undo + handling + _body_events(step, saga)
+
+
+def _body_events(step: Step, saga: Saga) -> int:
+    match step.body:
+        case ActivityCall(local=local):
+            return _MARKER if local else _CALL
+        case SagaCall():
+            return _CHILD
+        case Sleep():
+            return _TIMER
+        case WaitFor(timeout=timeout):
+            return _SIGNAL if timeout is None else _SIGNAL + _TIMER
+        case ForEach(items=items, steps=steps):
+            return _events(steps, saga) * (_length(items, saga) or 1)
+        case Repeat(steps=steps, every=every, maximum_attempts=rounds):
+            return (_events(steps, saga) + (0 if every is None else _TIMER)) * (rounds or 1)
+        case Switch(arms=arms):
+            return max((_events(arm.steps, saga) for arm in arms), default=0)
+        case Group(steps=steps) | Parallel(steps=steps):
+            return _events(steps, saga)
+        case Set() | Fail():
+            return 0
+
+
+def _length(items: Value, saga: Saga) -> int | None:
+    """Return how many items there can be: those written down, or the ``maxItems`` of the input."""
+    if isinstance(items.source, list):
+        return len(items.source)
+    if len(items.reads) != 1 or items.reads[0][:1] != ("input",):
+        return None
+    schema: object = saga.input_schema
+    for key in items.reads[0][1:]:
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        schema = properties.get(key) if isinstance(properties, dict) else None
+    most = schema.get("maxItems") if isinstance(schema, dict) else None
+    return most if isinstance(most, int) else None

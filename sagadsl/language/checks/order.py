@@ -1,0 +1,175 @@
+"""What can fail, and what runs after what: the two questions that several families of checks ask.
+
+Nothing here yields findings. Judges by structure alone: a condition may hold or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sagadsl.language.model import (
+    ActivityCall,
+    Fail,
+    ForEach,
+    Group,
+    Parallel,
+    Repeat,
+    Saga,
+    SagaCall,
+    Step,
+    Switch,
+    Then,
+    WaitFor,
+)
+
+
+def sequences(step: Step) -> Iterator[tuple[Step, ...]]:
+    """The sequences directly inside a block; a parallel block has one for each branch."""
+    match step.body:
+        case Group(steps=steps) | ForEach(steps=steps) | Repeat(steps=steps):
+            yield steps
+        case Parallel(steps=steps):
+            for branch in steps:
+                yield (branch,)
+        case Switch(arms=arms):
+            for arm in arms:
+                yield arm.steps
+        case _:
+            return
+
+
+def handled(step: Step) -> bool:
+    """Whether no error of this step makes the saga compensate: a handler takes all and does not say so."""
+    for handler in step.on_error:
+        if handler.then is Then.COMPENSATE:
+            return False
+        if not handler.types and handler.condition is None:
+            return not any(failing(inner) for inner in handler.steps)
+    return False
+
+
+def failing(step: Step) -> tuple[Step, ...]:
+    """Return the steps in *step*, itself included, whose failure would make the saga compensate."""
+    if handled(step):
+        return ()
+    inner = tuple(found for steps in sequences(step) for each in steps for found in failing(each))
+    return (*inner, step) if _fails_itself(step) else inner
+
+
+def _fails_itself(step: Step) -> bool:
+    match step.body:
+        case ActivityCall() | SagaCall() | Fail():
+            return True
+        case WaitFor(timeout=timeout):
+            return timeout is not None
+        case Repeat(maximum_attempts=rounds):
+            return rounds is not None
+        case Switch(arms=arms):
+            return all(arm.condition is not None for arm in arms)
+        case _:
+            return False
+
+
+def needed(branch: Step, siblings: Mapping[str, Step]) -> frozenset[str]:
+    """Return the ids of the branches that have ended before *branch* begins, circles or not."""
+    found: set[str] = set()
+    open_ends = list(branch.needs)
+    while open_ends:
+        name = open_ends.pop()
+        if name in siblings and name not in found:
+            found.add(name)
+            open_ends += siblings[name].needs
+    return frozenset(found)
+
+
+@dataclass(slots=True)
+class Pivots:
+    """Where a saga can no longer be undone.
+
+    Attributes:
+        after: Of each step that runs after a pivot, by id: the pivot, and whether it has certainly run by then.
+        second: Pivots that run after another one, each with the earlier one.
+        repeated: Pivots in a loop, each with the loop.
+        beside: Steps that run beside a pivot, each with the pivot.
+    """
+
+    after: dict[str, tuple[Step, bool]] = field(default_factory=dict)
+    second: list[tuple[Step, Step]] = field(default_factory=list)
+    repeated: list[tuple[Step, Step]] = field(default_factory=list)
+    beside: list[tuple[Step, Step]] = field(default_factory=list)
+
+
+def pivots(saga: Saga) -> Pivots:
+    """Return what the pivots of the forward part mean for its steps. RULES R42 to R44."""
+    found = Pivots()
+    if any(place.step.pivot for place in saga.places.values()):
+        _sequence(saga.steps, None, found)
+    return found
+
+
+_Passed = tuple[Step, bool] | None
+
+
+def _sequence(steps: Sequence[Step], passed: _Passed, found: Pivots) -> _Passed:
+    for step in steps:
+        passed = _walk(step, passed, found)
+    return passed
+
+
+def _walk(step: Step, passed: _Passed, found: Pivots) -> _Passed:
+    """Note what has passed before *step*, and return what has passed after it."""
+    if passed is not None:
+        found.after.setdefault(step.id, passed)
+    for handler in step.on_error:
+        _sequence(handler.steps, passed, found)
+    if step.pivot:
+        if passed is not None:
+            found.second.append((step, passed[0]))
+        return step, _certain(step)
+    after: _Passed
+    match step.body:
+        case Parallel(steps=branches):
+            after = _branches(branches, passed, found)
+        case Switch(arms=arms):
+            ends = [_sequence(arm.steps, passed, found) for arm in arms]
+            after = next((end for end in ends if end is not None and end is not passed), passed)
+            if after is not passed and after is not None:
+                after = (after[0], False)  # only in this arm
+        case ForEach(steps=steps) | Repeat(steps=steps):
+            after = _sequence(steps, passed, found)
+            if after is not passed and after is not None:
+                found.repeated.append((after[0], step))
+        case Group(steps=steps):
+            after = _sequence(steps, passed, found)
+        case _:
+            return passed
+    if after is not passed and after is not None and not _certain(step):
+        after = (after[0], False)
+    return after
+
+
+def _branches(branches: Sequence[Step], passed: _Passed, found: Pivots) -> _Passed:
+    siblings = {branch.id: branch for branch in branches}
+    earlier = {branch.id: needed(branch, siblings) for branch in branches}
+    ends: dict[str, tuple[Step, bool]] = {}
+    for branch in sorted(branches, key=lambda branch: len(earlier[branch.id])):  # what is needed comes first
+        before = next((end for name, end in ends.items() if name in earlier[branch.id]), passed)
+        end = _walk(branch, before, found)
+        if end is not None and end is not before:
+            ends[branch.id] = end
+    after, seen = passed, dict[str, Step]()
+    for name, end in ends.items():
+        unordered = next((pivot for other, pivot in seen.items() if other not in earlier[name]), None)
+        if unordered is not None:
+            found.second.append((end[0], unordered))
+        seen[name], after = end[0], end
+        for branch in branches:
+            if branch.id != name and branch.id not in earlier[name] and name not in earlier[branch.id]:
+                found.beside += ((inner, end[0]) for inner in failing(branch))
+    return after
+
+
+def _certain(step: Step) -> bool:
+    """Whether the step has surely run to its end when the saga goes on after it."""
+    return step.condition is None and not step.on_error

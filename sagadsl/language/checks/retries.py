@@ -1,0 +1,155 @@
+"""SD5xx: retries and timeouts that cannot work together. Knows one call at a time, and the saga's own timeout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.language import durations
+from sagadsl.language.checks import order
+from sagadsl.language.checks.known import Known
+from sagadsl.language.model import ActivityCall, Duration, Retry, Saga, Step, Timeouts
+
+LONG_ATTEMPT = timedelta(minutes=10)
+"""An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. X06, R37."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One activity call of a definition and where it is written."""
+
+    call: ActivityCall
+    step: Step
+    route: Route
+    forward: bool = False
+
+
+def totals_that_end_the_first_attempt(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD511: all attempts together get less time than one of them, so that no retry can ever begin."""
+    for each in _said(saga, _timeouts):
+        attempt, total = each.call.timeouts.start_to_close, each.call.timeouts.schedule_to_close
+        if _shorter(total, attempt):
+            yield Finding(
+                "SD511",
+                f"all attempts of step `{each.step.id}` together get {_spelt(total)}, but one attempt may take "
+                f"{_spelt(attempt)}",
+                (*each.route, "timeouts", "schedule_to_close"),
+                help="make `schedule_to_close` longer than `start_to_close`, or shorten `start_to_close`",
+                step=each.step.id,
+                related=(((*each.route, "timeouts", "start_to_close"), "one attempt"),),
+            )
+
+
+def heartbeats_slower_than_the_attempt(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD512: the attempt is over before its silence could be noticed."""
+    for each in _said(saga, _timeouts):
+        timeouts = each.call.timeouts
+        attempt = timeouts.start_to_close or timeouts.schedule_to_close
+        if _shorter(attempt, timeouts.heartbeat):
+            yield Finding(
+                "SD512",
+                f"step `{each.step.id}` may be silent for {_spelt(timeouts.heartbeat)}, but an attempt may take only "
+                f"{_spelt(attempt)}",
+                (*each.route, "timeouts", "heartbeat"),
+                help="a heartbeat timeout is a fraction of `start_to_close`, e.g. `10s` of `5m`",
+                step=each.step.id,
+            )
+
+
+def attempts_without_end(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD513: nothing bounds the attempts of a step that could still be undone."""
+    if saga.timeout is not None:
+        return
+    passed = order.pivots(saga).after
+    for each in _said(saga, _retry):
+        endless = each.call.retry.maximum_attempts is None and each.call.timeouts.schedule_to_close is None
+        if endless and each.forward and each.step.id not in passed:
+            yield Finding(
+                "SD513",
+                f"step `{each.step.id}` is retried for ever when it keeps failing, so the saga never compensates",
+                (*each.route, "retry", "maximum_attempts"),
+                severity=Severity.WARNING,
+                help="bound it: `timeouts: {schedule_to_close: 1h}` here, or `timeout: 1d` for the saga",
+                step=each.step.id,
+            )
+
+
+def long_attempts_without_a_heartbeat(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD514: a long attempt without a sign of life hears of no cancel, and its worker's death goes unseen. X06."""
+    for each in _said(saga, _timeouts):
+        timeouts = each.call.timeouts
+        attempt = timeouts.start_to_close or timeouts.schedule_to_close
+        if each.forward and not each.call.local and timeouts.heartbeat is None and _shorter(LONG_ATTEMPT, attempt):
+            key = "start_to_close" if timeouts.start_to_close else "schedule_to_close"
+            yield Finding(
+                "SD514",
+                f"an attempt of step `{each.step.id}` may take {_spelt(attempt)} and has no heartbeat: a cancel or a "
+                "dead worker is noticed only after that",
+                (*each.route, "timeouts", key),
+                severity=Severity.WARNING,
+                help="let the activity heartbeat and say `timeouts: {heartbeat: 30s}`",
+                step=each.step.id,
+            )
+
+
+def pauses_that_the_defaults_make_impossible(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD505: merged with ``defaults``, the longest pause is shorter than the first one. R09."""
+    for each in _said(saga, _retry):
+        retry = each.call.retry
+        if _shorter(retry.maximum_interval, retry.initial_interval):
+            yield Finding(
+                "SD505",
+                f"with the defaults, step `{each.step.id}` pauses at most {_spelt(retry.maximum_interval)}, but first "
+                f"{_spelt(retry.initial_interval)}",
+                (*each.route, "retry", "maximum_interval"),
+                help="give `initial_interval` and `maximum_interval` together",
+                step=each.step.id,
+            )
+
+
+def _timeouts(call: ActivityCall) -> Timeouts:
+    return call.timeouts
+
+
+def _retry(call: ActivityCall) -> Retry:
+    return call.retry
+
+
+def _said(saga: Saga, part: Callable[[ActivityCall], Timeouts | Retry]) -> Iterator[_Call]:
+    """Every call once for its own *part*; a part that several calls take from ``defaults`` once, and there."""
+    calls = tuple(_calls(saga))
+    users = Counter(id(part(each.call)) for each in calls)
+    seen: set[int] = set()
+    for each in calls:
+        shared = users[id(part(each.call))] > 1
+        if not shared:
+            yield each
+        elif id(part(each.call)) not in seen:
+            seen.add(id(part(each.call)))
+            yield replace(each, route=("defaults",))
+
+
+def _calls(saga: Saga) -> Iterator[_Call]:
+    for place in saga.places.values():
+        step = place.step
+        if isinstance(step.body, ActivityCall):
+            yield _Call(step.body, step, step.route, forward=True)
+        if step.probe is not None:
+            yield _Call(step.probe, step, (*step.route, "probe"))
+        actions = step.compensation.actions if step.compensation is not None else ()
+        for index, action in enumerate(actions):
+            if isinstance(action.call, ActivityCall):
+                number = (index,) if len(actions) > 1 else ()
+                yield _Call(action.call, step, (*step.route, "compensation", *number))
+
+
+def _shorter(one: Duration | None, other: Duration | None) -> bool:
+    """Whether *one* is certainly shorter than *other*: what an expression gives nobody knows yet."""
+    return isinstance(one, timedelta) and isinstance(other, timedelta) and one < other
+
+
+def _spelt(length: Duration | None) -> str:
+    return f"`{durations.spell(length)}`" if isinstance(length, timedelta) else "?"

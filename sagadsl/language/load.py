@@ -1,0 +1,197 @@
+"""The front door: text -> document, findings, model, through every stage in order.
+
+Bad input is never an exception, and a mistake in one place never hides one in another.
+Knows nothing of plugins: what activities there are is an argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sagadsl.diagnostics import Finding, Severity
+from sagadsl.language import schema, suppressions
+from sagadsl.language.build import build
+from sagadsl.language.checks.known import Known
+from sagadsl.language.checks.registry import ALL
+from sagadsl.language.document import Document, Span, parse
+from sagadsl.language.model import Saga, SagaCall
+from sagadsl.language.remains import Remains, remains
+
+SUFFIXES = (".saga.yaml", ".saga.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What came of one file.
+
+    Attributes:
+        document: The file as read, with the places of its values.
+        findings: Everything that is wrong with it, in the order of the file.
+        saga: The model; ``None`` when any finding is an error.
+        draft: The model of what could be read, errors or not: to draw it, never to run it.
+    """
+
+    document: Document
+    findings: tuple[Finding, ...] = ()
+    saga: Saga | None = None
+    draft: Saga | None = None
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that make the definition unusable."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A file between its stages: read and built as far as it goes, but not yet judged."""
+
+    document: Document
+    findings: tuple[Finding, ...]
+    left: Remains | None
+    saga: Saga | None
+
+
+def load(data: bytes | str, *, name: str = "<text>", known: Known | None = None) -> Loaded:
+    """Load one definition. Never raises for bad input.
+
+    Args:
+        name: What reports call it, usually its path.
+        known: Activities and sagas beside it; left out, nothing is known of either.
+    """
+    return _judge(_draft(data, name), Known() if known is None else known)
+
+
+def load_many(paths: Iterable[Path | str], known: Known | None = None) -> tuple[Loaded, ...]:
+    """Load files, in the order given. Child sagas are looked for beside the file that names them.
+
+    Every file is read once, whoever needs it. One that cannot be read is a finding, SD016.
+    """
+    library = _Library()
+    base = Known() if known is None else known
+    drafts = [(Path(path), library.read(Path(path))) for path in paths]
+    return tuple(_judge(draft, _with(base, library.children(path, draft))) for path, draft in drafts)
+
+
+def beside(path: Path, data: bytes | str, known: Known | None = None) -> Known:
+    """Return *known* with the child sagas that the definition *data* names, as found in the folder of *path*."""
+    library = _Library()
+    return _with(Known() if known is None else known, library.children(path, _draft(data, str(path))))
+
+
+def _draft(data: bytes | str, name: str) -> _Draft:
+    document, syntax = parse(data, name)
+    form = schema.check(document)
+    left = remains(document, form)
+    saga = build(left.data) if left is not None else None
+    return _Draft(document, (*syntax, *form), left, saga)
+
+
+def _judge(draft: _Draft, known: Known) -> Loaded:
+    findings = [*draft.findings]
+    if draft.saga is not None and draft.left is not None:
+        findings += _meaning(draft.saga, draft.left, known)
+    document, kept = suppressions.apply(
+        draft.document,
+        findings,
+        lambda finding: _span(draft.document, finding).line,
+        complete=draft.left is not None and not draft.left.touched,
+    )
+    ordered = tuple(sorted(dict.fromkeys(kept), key=lambda finding: _position(document, finding)))
+    usable = not any(finding.severity is Severity.ERROR for finding in ordered)
+    return Loaded(document, ordered, draft.saga if usable else None, draft.saga)
+
+
+def _meaning(saga: Saga, left: Remains, known: Known) -> Iterator[Finding]:
+    """Run every check on the model, and say where its findings are in the document."""
+    for check in ALL:
+        for finding in check(saga, known):
+            here = replace(
+                finding,
+                route=left.origin(finding.route),
+                related=tuple((left.origin(route), label) for route, label in finding.related),
+            )
+            if left.trusts(here):
+                yield here
+
+
+def _span(document: Document, finding: Finding) -> Span:
+    spans = document.keys if finding.at_key and finding.route in document.keys else document.spans
+    return spans.get(finding.route) or document.spans[document.nearest(finding.route)]
+
+
+def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
+    return _span(document, finding), finding.code, finding.message
+
+
+class _Library:
+    """Definitions read so far, by path."""
+
+    def __init__(self) -> None:
+        self._drafts: dict[Path, _Draft] = {}
+        self._texts: dict[Path, Mapping[Path, bytes]] = {}
+
+    def read(self, path: Path) -> _Draft:
+        if path not in self._drafts:
+            try:
+                self._drafts[path] = _draft(path.read_bytes(), str(path))
+            except OSError as error:
+                reason = (error.strerror or str(error)).lower()
+                problem = Finding("SD016", f"`{path}` cannot be read: {reason}", ())
+                self._drafts[path] = _Draft(
+                    Document(str(path), "", None, {(): Span(1, 1, 1, 1)}), (problem,), None, None
+                )
+        return self._drafts[path]
+
+    def children(self, path: Path, draft: _Draft) -> dict[str, Saga]:
+        """Return the sagas that a definition names, and those that they name, as far as they stand beside it."""
+        found: dict[str, Saga] = {}
+        wanted = list(_named(draft.saga))
+        while wanted:
+            name = wanted.pop()
+            saga = None if name in found else self._find(name, path.parent)
+            if saga is not None:
+                found[name] = saga
+                wanted += _named(saga)
+        return found
+
+    def _find(self, name: str, folder: Path) -> Saga | None:
+        for path, text in self._folder(folder).items():
+            if name.encode() in text and (saga := self.read(path).saga) is not None and saga.name == name:
+                return saga
+        return None
+
+    def _folder(self, folder: Path) -> Mapping[Path, bytes]:
+        """The definitions of a folder as they are: most need not be parsed to know that they are another saga."""
+        if folder not in self._texts:
+            self._texts[folder] = dict(_texts(folder))
+        return self._texts[folder]
+
+
+def _texts(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    except OSError:
+        return  # no folder, no neighbours
+    for path in paths:
+        try:
+            yield path, path.read_bytes()
+        except OSError:
+            continue  # a neighbour that cannot be read is reported when somebody asks for it
+
+
+def _named(saga: Saga | None) -> Iterator[str]:
+    """Names of the sagas that *saga* calls, to do or to undo."""
+    for place in saga.places.values() if saga is not None else ():
+        step = place.step
+        if isinstance(step.body, SagaCall):
+            yield step.body.saga
+        for action in step.compensation.actions if step.compensation is not None else ():
+            if isinstance(action.call, SagaCall):
+                yield action.call.saga
+
+
+def _with(known: Known, sagas: Mapping[str, Saga]) -> Known:
+    return replace(known, sagas={**known.sagas, **sagas}) if sagas else known

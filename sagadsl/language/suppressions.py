@@ -1,0 +1,130 @@
+"""``# sagadsl: ignore[SD602] reason``: findings that the author has judged. Knows comments, not their meaning.
+
+On a line of its own a suppression is for the next line that is not a comment; otherwise for
+its own line. What cannot be read at all cannot be suppressed: YAML and schema errors stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from sagadsl.codes import CODES
+from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.language.document import Document, Span
+
+_COMMENT = re.compile(r"(?:^|(?<=\s))#\s*sagadsl\s*:(?P<words>.*)")
+_IGNORE = re.compile(r"\s*ignore\s*\[(?P<codes>[^\]]*)\]")
+_UNSUPPRESSIBLE = ("SD0", "SD1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Suppression:
+    line: int
+    codes: tuple[str, ...]
+    place: Route
+
+
+def apply(
+    document: Document, findings: Iterable[Finding], line_of: Callable[[Finding], int], *, complete: bool
+) -> tuple[Document, tuple[Finding, ...]]:
+    """Return the findings without the suppressed ones, and with those about the suppressions themselves.
+
+    Args:
+        complete: Every check has run; otherwise nobody knows whether a suppression is unused.
+    """
+    kept = tuple(findings)
+    if "sagadsl" not in document.text or "#" not in document.text:
+        return document, kept
+    spans, problems, suppressions = dict(document.spans), list[Finding](), list[_Suppression]()
+    for number, (line, span, words) in enumerate(_comments(document), 1):
+        place = (-1_000_000 - number,)  # a comment has no route of its own
+        spans[place] = span
+        read = _read(line, place, words)
+        if isinstance(read, Finding):
+            problems.append(read)
+        else:
+            suppressions.append(read)
+    if not suppressions and not problems:
+        return document, kept
+    used: set[tuple[Route, str]] = set()
+    remaining = []
+    for finding in kept:
+        matching = [
+            each
+            for each in suppressions
+            if finding.code in each.codes
+            and not finding.code.startswith(_UNSUPPRESSIBLE)
+            and line_of(finding) == each.line
+        ]
+        used.update((each.place, finding.code) for each in matching)
+        if not matching:
+            remaining.append(finding)
+    if complete:
+        problems += _unused(suppressions, used)
+    return replace(document, spans=spans), (*remaining, *problems)
+
+
+def _comments(document: Document) -> Iterator[tuple[int, Span, str]]:
+    """Yield the line that each suppression is for, where it stands, and its words."""
+    lines = document.text.splitlines()
+    for number, line in enumerate(lines, 1):
+        found = _COMMENT.search(line)
+        if found is None or _inside_text(document, number, found.start() + 1):
+            continue
+        target = number
+        if not line[: found.start()].strip():
+            while target < len(lines) and (not lines[target].strip() or lines[target].lstrip().startswith("#")):
+                target += 1
+            target += 1
+        yield target, Span(number, found.start() + 1, number, len(line) + 1), found["words"]
+
+
+def _inside_text(document: Document, line: int, column: int) -> bool:
+    """Whether a place lies within a scalar, e.g. a block of text that shows a suppression."""
+    return any(
+        span[:2] <= (line, column) < span[2:]
+        for route, span in document.spans.items()
+        if span[:2] != span[2:] and _is_scalar(document, route)
+    )
+
+
+def _is_scalar(document: Document, route: Route) -> bool:
+    value = document.data
+    for key in route:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return not isinstance(value, dict | list)
+
+
+def _read(line: int, place: Route, words: str) -> _Suppression | Finding:
+    ignored = _IGNORE.match(words)
+    codes = tuple(code.strip() for code in ignored["codes"].split(",")) if ignored else ()
+    unknown = [code for code in codes if code not in CODES]
+    if not codes or unknown:
+        what = f"there is no code `{unknown[0]}`" if unknown else "this comment names no code to ignore"
+        return Finding(
+            "SD709",
+            what,
+            place,
+            severity=Severity.WARNING,
+            help="write `# sagadsl: ignore[SD602] reason`, with a code that `sagadsl explain` knows",
+        )
+    return _Suppression(line, codes, place)
+
+
+def _unused(suppressions: Iterable[_Suppression], used: set[tuple[Route, str]]) -> Iterator[Finding]:
+    for each in suppressions:
+        for code in each.codes:
+            if (each.place, code) not in used:
+                never = code.startswith(_UNSUPPRESSIBLE)
+                yield Finding(
+                    "SD708",
+                    f"`{code}` cannot be suppressed" if never else f"there is no `{code}` here to suppress",
+                    each.place,
+                    severity=Severity.WARNING,
+                    help="remove it" if never else "remove it, or move it to the line of the finding or the one above",
+                )
