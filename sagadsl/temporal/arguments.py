@@ -1,0 +1,245 @@
+"""What travels as the start arguments of a saga: input, definition, and what an earlier run left. Replay-critical.
+
+A saga is started with ``[input]``, its definition being known to the workers by name, or with
+``[input, envelope]``, or with ``[input, envelope, carry]``. The envelope holds the definition and
+those of its child sagas, so that a run is pinned to what it was started with; it is the same JSON
+for every run of a definition, and so is decoded, checked and built once a process. The carry
+differs from run to run: what a parent wants, what continue-as-new took along.
+
+Pure: knows of Temporal only what a payload is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+
+from sagadsl.engine.facts import Error
+from sagadsl.language.build import build
+from sagadsl.language.conform import Check, checker
+from sagadsl.language.model import Saga
+from sagadsl.temporal.definitions import InvalidDefinition, checked
+
+FORMAT = 1
+"""Of the envelope; its key is ``sagadsl``."""
+
+_CACHED = 128
+_PLAIN_BYTES = 256 * 1024
+_LARGEST_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a run behaves, whatever its definition.
+
+    Attributes:
+        status_attribute: Search attribute ``SagaStatus`` is registered, so that it may be set.
+        continue_after_events: Continue as new at this length of history, instead of when the server suggests it.
+    """
+
+    status_attribute: bool = False
+    continue_after_events: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+
+
+DEFAULTS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A definition that is ready to run, with those of its children.
+
+    Attributes:
+        saga: The model.
+        definition: The data that it was built from.
+        children: The definitions of its child sagas, theirs included, by name.
+        raw: The envelope it came in, as JSON.
+        check_input: Says what is wrong with an input.
+        check_signals: The same for the payloads of the signals that it waits for, by name.
+    """
+
+    saga: Saga
+    definition: Mapping[str, Any] = field(repr=False)
+    children: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    options: Options
+    raw: bytes = field(repr=False)
+    check_input: Check = field(repr=False)
+    check_signals: Mapping[str, Check] = field(repr=False)
+
+    def memo(self) -> dict[str, Any]:
+        """Return what a run shows of its definition in listings."""
+        saga = self.saga
+        memo: dict[str, Any] = {"saga": saga.name, "version": saga.version, "digest": saga.digest}
+        return memo | ({"labels": dict(saga.labels)} if saga.labels else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What only this one run was given.
+
+    Attributes:
+        wants_journal: The parent wants ``{"output", "journal"}`` instead of the output.
+        journal: Undo what this snapshot says was done, and nothing else; ``failure`` is why.
+        state: Go on from this snapshot: continue-as-new, or a saga that is resumed.
+        refused: Signals that were not taken: name, reason, time.
+    """
+
+    wants_journal: bool = False
+    journal: Any = None
+    failure: Error | None = None
+    state: Any = None
+    refused: tuple[Mapping[str, Any], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        if self.wants_journal:
+            data["wants_journal"] = True
+        if self.journal is not None:
+            data["journal"] = packed(self.journal)
+        if self.failure is not None:
+            why = self.failure
+            data["failure"] = [why.type, why.message, why.step, [list(cause) for cause in why.causes]]
+        if self.state is not None:
+            data["state"] = packed(self.state)
+        if self.refused:
+            data["refused"] = list(self.refused)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Any) -> Carry:
+        """Raises ``InvalidDefinition`` for anything that ``to_json`` would not give."""
+        if data is None:
+            return cls()
+        try:
+            failure = data.get("failure")
+            return cls(
+                wants_journal=data.get("wants_journal") is True,
+                journal=unpacked(data.get("journal")),
+                failure=_error(*failure) if failure else None,
+                state=unpacked(data.get("state")),
+                refused=tuple(dict(each) for each in data.get("refused", ())),
+            )
+        except (AttributeError, TypeError, ValueError, IndexError, zlib.error) as error:
+            raise InvalidDefinition((f"the third argument is not one that sagadsl makes: {error}",)) from error
+
+
+def envelope(
+    definition: Mapping[str, Any], children: Mapping[str, Mapping[str, Any]], options: Options = DEFAULTS
+) -> dict[str, Any]:
+    """Return the second start argument: *definition* with those of its children."""
+    data: dict[str, Any] = {"sagadsl": FORMAT, "definition": definition}
+    if children:
+        data["children"] = children
+    if chosen := options.to_json():
+        data["options"] = chosen
+    return data
+
+
+@lru_cache(maxsize=_CACHED)
+def child_envelope(raw: bytes, name: str) -> bytes | None:
+    """Return the envelope of the child saga *name*, pinned by its parent's envelope; ``None`` if that has none."""
+    data = json.loads(raw)
+    children = data.get("children", {})
+    if name not in children:
+        return None
+    return to_bytes({**data, "definition": children[name]})
+
+
+@lru_cache(maxsize=_CACHED)
+def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
+    """Return what an envelope holds, checked and built, from a cache.
+
+    Args:
+        trusted: It was checked when the run began, perhaps by an older release that took what
+            this one refuses: it only has to be built, and whatever is raised is a bug.
+
+    Raises:
+        InvalidDefinition: With everything that is wrong.
+    """
+    data = json.loads(raw) if trusted else _parsed(raw)
+    definition, children = data["definition"], data.get("children", {})
+    saga = build(definition) if trusted else checked(definition)
+    return Package(
+        saga=saga,
+        definition=definition,
+        children=children,
+        options=Options(**data.get("options", {})),
+        raw=raw,
+        check_input=checker(saga.input_schema, "input"),
+        check_signals={name: checker(payload, name) for name, payload in saga.signals.items()},
+    )
+
+
+def _parsed(raw: bytes) -> dict[str, Any]:
+    """Return the envelope as data, when its form is right; the definitions in it are not looked at."""
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise InvalidDefinition((f"the second argument is not JSON: {error}",)) from error
+    problem = _problem(data)
+    if problem:
+        raise InvalidDefinition((problem,))
+    parsed: dict[str, Any] = data
+    return parsed
+
+
+def _problem(data: Any) -> str:
+    if not isinstance(data, dict) or "definition" not in data:
+        return 'the second argument must be an object such as `{"sagadsl": 1, "definition": {…}}`'
+    version = data.get("sagadsl")
+    if version != FORMAT or isinstance(version, bool):
+        return f"the second argument has format `{version}`, this worker knows {FORMAT}"
+    if unknown := sorted(data.keys() - {"sagadsl", "definition", "children", "options"}):
+        return f"unknown key `{unknown[0]}` beside `definition`"
+    children = data.get("children", {})
+    if not isinstance(children, dict) or not all(isinstance(child, dict) for child in children.values()):
+        return "`children` must be an object of definitions by name"
+    options = data.get("options", {})
+    if not isinstance(options, dict) or options.keys() - set(Options.__slots__):
+        return f"`options` must be an object; known are {', '.join(Options.__slots__)}"
+    after = options.get("continue_after_events")
+    if after is not None and (not isinstance(after, int) or isinstance(after, bool) or after < 1):
+        return "`continue_after_events` must be a whole number of at least 1"
+    return "" if isinstance(options.get("status_attribute", False), bool) else "`status_attribute` must be a boolean"
+
+
+def to_bytes(data: Any) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(data, separators=(",", ":")).encode()
+
+
+def to_payload(raw: bytes) -> Payload:
+    """Return JSON that is there already as a payload."""
+    return Payload(metadata={"encoding": b"json/plain"}, data=raw)
+
+
+def packed(data: Any) -> Any:
+    """Return *data*, or when it is large, the same in a tenth of the space: a payload holds 2 MB at most (R52)."""
+    plain = to_bytes(data)
+    if len(plain) <= _PLAIN_BYTES:
+        return data
+    return {"zlib": base64.b64encode(zlib.compress(plain)).decode()}
+
+
+def unpacked(data: Any) -> Any:
+    """Return what ``packed`` was given."""
+    if isinstance(data, dict) and data.keys() == {"zlib"}:
+        inflate = zlib.decompressobj()
+        plain = inflate.decompress(base64.b64decode(data["zlib"]), _LARGEST_BYTES)
+        if not inflate.eof:
+            raise ValueError(f"more than {_LARGEST_BYTES} bytes")
+        return json.loads(plain)
+    return data
+
+
+def _error(type_: str, message: str, step: str, causes: list[list[str]]) -> Error:
+    return Error(type_, message, step, tuple((cause[0], cause[1]) for cause in causes))

@@ -1,0 +1,20 @@
+"""Search attributes by which sagas are found. Set only where the server has them registered: a workflow
+that sets an unknown one is blocked for ever (measured)."""
+
+from __future__ import annotations
+
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+
+from sagadsl.language.model import Saga
+
+SAGA_NAME = SearchAttributeKey.for_keyword("SagaName")
+SAGA_VERSION = SearchAttributeKey.for_keyword("SagaVersion")
+SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
+"""Set as soon as a saga is in trouble (compensating, paused, compensated, cancelled, failed), and after that always."""
+
+
+def at_start(saga: Saga) -> TypedSearchAttributes:
+    """Return what every saga is started with."""
+    return TypedSearchAttributes(
+        [SearchAttributePair(SAGA_NAME, saga.name), SearchAttributePair(SAGA_VERSION, saga.version)]
+    )

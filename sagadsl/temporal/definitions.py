@@ -1,0 +1,74 @@
+"""A definition that comes as data, from whoever may start workflows: checked before it is trusted. Replay-critical.
+
+Pure: knows nothing of Temporal. Mistakes of a definition are values of ``InvalidDefinition``,
+never exceptions of whatever stumbled over them, since those would block a workflow for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from sagadsl.diagnostics import Finding, Severity
+from sagadsl.errors import SagadslError
+from sagadsl.language import schema
+from sagadsl.language.build import build
+from sagadsl.language.checks.known import Known
+from sagadsl.language.checks.registry import ALL
+from sagadsl.language.document import Document, Span
+from sagadsl.language.model import Saga
+
+_SHOWN = 20
+_NOWHERE = {(): Span(1, 1, 1, 1)}
+
+
+class InvalidDefinition(SagadslError):
+    """A definition that cannot run.
+
+    Attributes:
+        findings: One sentence each.
+    """
+
+    code: ClassVar[str] = "SD920"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, findings: tuple[str, ...]) -> None:
+        super().__init__(findings)
+        self.findings = findings
+
+    def __str__(self) -> str:
+        shown = "; ".join(self.findings[:_SHOWN])
+        more = len(self.findings) - _SHOWN
+        return f"the definition cannot run: {shown}" + (f"; and {more} more" if more > 0 else "")
+
+
+def checked(data: Any) -> Saga:
+    """Return the model of *data*. Raises ``InvalidDefinition`` with everything that is wrong."""
+    if not isinstance(data, dict):
+        raise InvalidDefinition((f"a definition is an object, found {type(data).__name__}",))
+    try:
+        found = [finding for finding in schema.check(Document("", "", data, _NOWHERE)) if _stops(finding)]
+        if not found:
+            saga = build(data)
+            found = [finding for finding in _semantics(saga) if _stops(finding)]
+            if not found:
+                return saga
+    except Exception as error:  # what no check has foreseen must fail the run, not its workflow task
+        raise InvalidDefinition((f"{type(error).__name__}: {error}",)) from error
+    raise InvalidDefinition(tuple(_sentence(finding) for finding in found))
+
+
+def _semantics(saga: Saga) -> Iterator[Finding]:
+    for check in ALL:
+        yield from check(saga, Known())
+
+
+def _stops(finding: Finding) -> bool:
+    return finding.severity is Severity.ERROR
+
+
+def _sentence(finding: Finding) -> str:
+    place = ""
+    for part in finding.route:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    return f"{finding.code} {place or 'definition'}: {finding.message}"

@@ -1,0 +1,428 @@
+"""The engine's hands inside a Temporal workflow: commands become activities, children and timers. Replay-critical.
+
+Knows no rule about sagas. Three traps decide its shape.
+
+- Awaiting an activity in the task that a cancel reaches loses its result when both come in
+  one activation (R29, measured). So handles are watched by callbacks; the one await of a run
+  is ``next_fact``, and it goes on only when the event loop has nothing left to do: whatever
+  has resolved is then a fact, before any command can cancel it.
+- A command that Temporal refuses fails the workflow task for ever (R52, R56). So whatever it
+  would refuse is refused here and becomes the end of that one call.
+- Only what is equal at every replay may be looked at: facts in the order of their callbacks,
+  the workflow's clock, the length of history at the last workflow task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Any, assert_never
+
+from temporalio import workflow
+from temporalio.common import Priority, RawValue, RetryPolicy, TypedSearchAttributes
+
+from sagadsl.engine.facts import (
+    Cancel,
+    CancelRequested,
+    CancelTimer,
+    Close,
+    Command,
+    ContinueAsNew,
+    DrainRequested,
+    Error,
+    Fact,
+    Outcome,
+    Settled,
+    StartActivity,
+    StartChild,
+    StartTimer,
+    TimerFired,
+)
+from sagadsl.temporal import failures
+from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+
+FOREIGN_QUEUE_BOUND = timedelta(minutes=10)
+"""How long a call waits on a queue of somebody else's when the definition sets no limit: a queue
+that nobody serves would hold the saga for ever (R54). Our own queue has a worker: the one that asks."""
+
+MAX_MESSAGE_BYTES = 3_500_000
+"""Arguments that one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
+
+_MAX_ID_BYTES = 1000
+_SYSTEM_QUEUES = "/_sys/"
+_TIMEOUTS = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat")
+"""The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStart:
+    """What a child saga is started with."""
+
+    arguments: list[Any]
+    memo: Mapping[str, Any] | None = None
+    search_attributes: TypedSearchAttributes | None = None
+
+
+class Unsendable(Exception):
+    """A command that the server would not take: error type and message."""
+
+    def __init__(self, type_: str, message: str) -> None:
+        super().__init__(type_, message)
+        self.type, self.message = type_, message
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call in flight.
+
+    Attributes:
+        turn: Of the run in which it was asked for; until the next one nothing has left the worker.
+        handle: What ends with it; ``None`` while it waits to be sent, or a child to be started.
+    """
+
+    command: StartActivity | StartChild
+    at: float
+    turn: int
+    handle: asyncio.Task[Any] | None = None
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class TemporalHost:
+    """Implements the engine's ``Host``. Made inside the workflow, one for each run.
+
+    Attributes:
+        child_start: Gives what a child saga is started with.
+        before_wait: Called when the engine has answered all that has happened.
+        drain_after: Length of history at which the run asks to be continued; ``None`` when the server suggests it.
+        cancel_seen: Somebody has asked this run to stop.
+    """
+
+    child_start: Callable[[StartChild], ChildStart] | None = None
+    before_wait: Callable[[], None] | None = None
+    drain_after: int | None = None
+    cancel_seen: bool = False
+    _drained: bool = False
+    _facts: deque[Fact] = field(default_factory=deque)
+    _calls: dict[str, _Call] = field(default_factory=dict)
+    _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _unsent: deque[_Call] = field(default_factory=deque)
+    _sent_bytes: int = 0
+    _task: int = 0
+    _turn: int = 0
+
+    def tell(self, fact: Fact) -> None:
+        """Take in a fact that a handler of the workflow has received."""
+        self._facts.append(fact)
+
+    @property
+    def has_facts(self) -> bool:
+        return bool(self._facts)
+
+    def holds(self, fact: Fact) -> bool:
+        """Whether the engine has still to answer *fact*."""
+        return any(each is fact for each in self._facts)
+
+    def close(self) -> None:
+        """Forget what came too late."""
+        self._facts.clear()
+
+    async def next_fact(self) -> Fact:
+        """Wait until something has happened, and return it. A cancel of the workflow is one fact, once (R28)."""
+        while not self._facts:
+            if self.before_wait is not None:
+                self.before_wait()
+            if self._should_drain():
+                self._drained = True
+                return DrainRequested(workflow.time())
+            self._turn += 1
+            try:
+                await workflow.wait_condition(lambda: bool(self._facts))
+            except asyncio.CancelledError:
+                await self.take_cancel()
+        return self._facts.popleft()
+
+    async def take_cancel(self) -> None:
+        """Take in that the workflow's task was cancelled."""
+        # An eviction cancels the task too, and ends it at this wait. A cancel by somebody lets go on, and
+        # finds what ended in the same activation already among the facts.
+        await workflow.wait_condition(lambda: True)
+        if not self.cancel_seen:
+            self.cancel_seen = True
+            self._facts.append(CancelRequested(workflow.time()))
+
+    def perform(self, command: Command) -> None:
+        """Begin *command*. Never raises: what cannot be sent ends as a fact."""
+        match command:
+            case StartActivity() | StartChild():
+                self._start(command)
+            case Cancel(call_id):
+                self._cancel(call_id)
+            case StartTimer():
+                self._start_timer(command)
+            case CancelTimer(timer_id):
+                if timer := self._timers.pop(timer_id, None):
+                    timer.cancel()
+            case ContinueAsNew() | Close():
+                raise AssertionError(f"{command} ends the loop and is not performed")
+            case _:
+                assert_never(command)
+
+    def _should_drain(self) -> bool:
+        if self._drained:
+            return False
+        info = workflow.info()
+        if self.drain_after is not None:
+            return info.get_current_history_length() >= self.drain_after
+        return info.is_continue_as_new_suggested()
+
+    def _start(self, command: StartActivity | StartChild) -> None:
+        call = _Call(command, workflow.time(), self._turn)
+        self._calls[command.call_id] = call
+        if self._unsent:
+            self._unsent.append(call)
+        elif not self._send(call):
+            self._unsent.append(call)
+            asyncio.create_task(self._send_rest())  # noqa: RUF006 # the workflow's loop keeps its tasks
+
+    def _send(self, call: _Call) -> bool:
+        """Send a call, or refuse it; ``False`` when it does not fit into the message of this workflow task."""
+        command = call.command
+        start = None
+        try:
+            _check_names(command)
+            if isinstance(command, StartChild):
+                start = ChildStart([command.input]) if self.child_start is None else self.child_start(command)
+                values = start.arguments
+            else:
+                values = list(command.arguments)
+            arguments, size = _encoded(values, command.call_id)
+        except Unsendable as problem:
+            del self._calls[command.call_id]
+            error = Error(problem.type, failures.bounded(problem.message), command.call_id)
+            self._facts.append(Settled(workflow.time(), command.call_id, Outcome.FAILED, error=error, attempts=0))
+            return True
+        if not self._fits(size):
+            return False
+        call.turn = self._turn
+        if isinstance(command, StartActivity):
+            call.handle = _start_activity(command, arguments)
+            call.handle.add_done_callback(partial(self._activity_ended, call))
+        elif start is not None:
+            asyncio.create_task(self._start_child(call, command, start, arguments))  # noqa: RUF006 # the same
+        return True
+
+    def _fits(self, size: int) -> bool:
+        """Whether *size* more bytes go into the message of this workflow task."""
+        task = workflow.info().get_current_history_length()  # differs from one workflow task to the next
+        if task != self._task:
+            self._task, self._sent_bytes = task, 0
+        if self._sent_bytes and self._sent_bytes + size > MAX_MESSAGE_BYTES:
+            return False
+        self._sent_bytes += size
+        return True
+
+    async def _send_rest(self) -> None:
+        """Send what did not fit, a message full at a time: a timer brings the next workflow task."""
+        while self._unsent:
+            await workflow.sleep(timedelta(milliseconds=1), summary="arguments larger than one message")
+            while self._unsent:
+                call = self._unsent[0]
+                if call.command.call_id in self._calls and not self._send(call):
+                    break
+                self._unsent.popleft()
+
+    def _cancel(self, call_id: str) -> None:
+        call = self._calls.get(call_id)
+        if call is None or call.cancelled:
+            return
+        call.cancelled = True
+        if call.handle is not None:
+            call.handle.cancel()
+        elif call in self._unsent or call.turn == self._turn:
+            del self._calls[call_id]
+            self._facts.append(failures.never_sent(call_id, workflow.time()))
+
+    def _activity_ended(self, call: _Call, handle: asyncio.Task[Any]) -> None:
+        command, at = call.command, workflow.time()
+        assert isinstance(command, StartActivity)
+        self._calls.pop(command.call_id, None)
+        if handle.cancelled():
+            if command.local and call.turn != self._turn:  # in the pause before a local activity's next attempt
+                error: BaseException = asyncio.CancelledError()
+                fact = failures.activity_failed(command, error, at, at - call.at)
+            else:
+                fact = failures.never_sent(command.call_id, at)
+        elif (raised := handle.exception()) is not None:
+            fact = failures.activity_failed(command, raised, at, at - call.at)
+        else:
+            fact = _succeeded(command.call_id, handle.result(), at)
+        self._facts.append(fact)
+
+    async def _start_child(
+        self, call: _Call, command: StartChild, start: ChildStart, arguments: list[RawValue]
+    ) -> None:
+        if command.call_id not in self._calls:  # cancelled before anything was sent
+            return
+        try:
+            handle = await workflow.start_child_workflow(
+                command.saga,
+                args=arguments,
+                id=command.workflow_id,
+                task_queue=command.task_queue,
+                result_type=RawValue,
+                cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,  # R47: it may have to undo
+                memo=start.memo,
+                search_attributes=start.search_attributes,
+                static_summary=command.summary or None,
+            )
+        except Exception as error:  # noqa: BLE001 # whatever kept it from starting is that call's end
+            del self._calls[command.call_id]
+            self._facts.append(failures.child_failed(command, error, workflow.time()))
+            return
+        call.handle = handle
+        handle.add_done_callback(partial(self._child_ended, command))
+        if call.cancelled:  # asked while it was starting
+            handle.cancel()
+
+    def _child_ended(self, command: StartChild, handle: asyncio.Task[Any]) -> None:
+        self._calls.pop(command.call_id, None)
+        at = workflow.time()
+        raised: BaseException | None = asyncio.CancelledError() if handle.cancelled() else handle.exception()
+        if raised is not None:
+            self._facts.append(failures.child_failed(command, raised, at))
+            return
+        fact = _succeeded(command.call_id, handle.result(), at)
+        if command.wants_journal and isinstance(fact.output, Mapping) and fact.output.keys() == {"output", "journal"}:
+            fact = Settled(at, fact.call_id, fact.outcome, output=fact.output["output"], journal=fact.output["journal"])
+        self._facts.append(fact)
+
+    def _start_timer(self, command: StartTimer) -> None:
+        if command.timer_id in self._timers:
+            return
+        delay = command.due - workflow.time()
+        if delay <= 0:
+            self._facts.append(TimerFired(workflow.time(), command.timer_id))
+            return
+        timer = asyncio.create_task(workflow.sleep(delay, summary=command.summary or None))
+        self._timers[command.timer_id] = timer
+        timer.add_done_callback(partial(self._timer_ended, command.timer_id))
+
+    def _timer_ended(self, timer_id: str, timer: asyncio.Task[None]) -> None:
+        if not timer.cancelled():
+            self._timers.pop(timer_id, None)
+            self._facts.append(TimerFired(workflow.time(), timer_id))
+
+
+def _start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio.Task[Any]:
+    retry = command.retry
+    policy = RetryPolicy(
+        initial_interval=retry.initial_interval,
+        backoff_coefficient=max(retry.backoff_coefficient, 1.0),
+        maximum_interval=max(retry.maximum_interval, retry.initial_interval),
+        maximum_attempts=retry.maximum_attempts or 0,  # Temporal spells "no limit" as 0
+        non_retryable_error_types=_non_retryable(retry.non_retryable_error_types),
+    )
+    if command.local:
+        return workflow.start_local_activity(
+            command.activity,
+            args=arguments,
+            result_type=RawValue,
+            schedule_to_close_timeout=command.schedule_to_close,
+            schedule_to_start_timeout=command.schedule_to_start,
+            start_to_close_timeout=command.start_to_close,
+            retry_policy=policy,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            activity_id=command.call_id,
+            summary=command.summary or None,
+        )
+    own = command.task_queue is None or command.task_queue == workflow.info().task_queue
+    unbounded = command.schedule_to_start is None and command.schedule_to_close is None
+    return workflow.start_activity(
+        command.activity,
+        args=arguments,
+        task_queue=command.task_queue,
+        result_type=RawValue,
+        schedule_to_close_timeout=command.schedule_to_close,
+        schedule_to_start_timeout=FOREIGN_QUEUE_BOUND if unbounded and not own else command.schedule_to_start,
+        start_to_close_timeout=command.start_to_close,
+        heartbeat_timeout=command.heartbeat,
+        retry_policy=policy,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,  # R12
+        activity_id=command.call_id,
+        summary=command.summary or None,
+        priority=Priority.default if command.priority is None else Priority(priority_key=command.priority),
+    )
+
+
+def _non_retryable(types: tuple[str, ...]) -> list[str] | None:
+    if not types:
+        return None
+    return [*types, *_TIMEOUTS] if failures.TIMEOUT in types else list(types)
+
+
+def _encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
+    """Return payloads for *values* and their size. T08: what is no JSON is found before anything is scheduled."""
+    converter = workflow.payload_converter()
+    payloads, size = [], 0
+    for value in values:
+        if isinstance(value, RawValue):
+            payload = value.payload
+        else:
+            try:
+                payload = converter.to_payload(value)
+            except Exception as error:  # converters, the user's too, say no in their own ways
+                raise Unsendable("ExpressionError", f"the input of `{call_id}` cannot become JSON: {error}") from error
+        size += len(payload.data)
+        payloads.append(RawValue(payload))
+    if size > MAX_PAYLOAD_BYTES:
+        raise Unsendable(
+            "PayloadTooLarge",
+            f"the input of `{call_id}` has {size:,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit; "
+            "pass a reference to where the data is",
+        )
+    return payloads, size
+
+
+def _check_names(command: StartActivity | StartChild) -> None:
+    """Refuse what the server would refuse, since it would do so for ever (R56)."""
+    name = command.activity if isinstance(command, StartActivity) else command.saga
+    workflow_id = command.workflow_id if isinstance(command, StartChild) else ""
+    for what, text in (
+        ("step path", command.call_id),
+        ("name", name),
+        ("task queue", command.task_queue or ""),
+        ("workflow id", workflow_id),
+    ):
+        size = len(text.encode("utf-8", "replace"))
+        if size > _MAX_ID_BYTES:
+            raise Unsendable("InvalidDefinition", f"the {what} `{text[:80]}…` has {size} bytes, at most 1,000 fit")
+        if not text.isascii() and text != text.encode("utf-8", "replace").decode():
+            raise Unsendable("InvalidDefinition", f"the {what} holds half a character (a lone surrogate)")
+    if (command.task_queue or "").startswith(_SYSTEM_QUEUES):
+        raise Unsendable("InvalidDefinition", f"task queue `{command.task_queue}` is reserved by Temporal")
+    if isinstance(command, StartActivity) and not (command.start_to_close or command.schedule_to_close):
+        raise Unsendable("InvalidDefinition", f"`{command.call_id}` needs a start_to_close above 0")
+
+
+def _succeeded(call_id: str, result: Any, at: float) -> Settled:
+    """Return the end of a call that returned *result*, a raw payload, or nothing."""
+    if not isinstance(result, RawValue):
+        return Settled(at, call_id, Outcome.SUCCEEDED, output=result)
+    try:
+        output = workflow.payload_converter().from_payload(result.payload)
+    except Exception as error:  # noqa: BLE001 # a worker in another language may send anything
+        return _unreadable(call_id, f"{type(error).__name__}: {error}", at)
+    if isinstance(output, bytes) or not isinstance(output, dict | list | str | int | float | bool | None):
+        return _unreadable(call_id, f"it is {type(output).__name__}", at)
+    return Settled(at, call_id, Outcome.SUCCEEDED, output=output)
+
+
+def _unreadable(call_id: str, why: str, at: float) -> Settled:
+    error = Error("InvalidOutput", failures.bounded(f"the result of `{call_id}` is not JSON: {why}"), call_id)
+    return Settled(at, call_id, Outcome.UNKNOWN, error=error)  # it ran, so its effect stands

@@ -1,0 +1,110 @@
+"""The definitions of a worker's own folder, by name, and the local activities that every worker of sagas has.
+
+A saga that is started by its name alone asks here once; the answer stands in its history, so
+that an edited file changes no run that has begun (T03).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from sagadsl.language.suggest import closest
+from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
+from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
+
+_LISTED = 50
+
+Data = Mapping[str, Any]
+
+
+class Registry:
+    """Definitions by name; an immutable answer to "which saga is that?"."""
+
+    def __init__(self, definitions: Mapping[str, Data], options: Options = DEFAULTS) -> None:
+        self._definitions = dict(sorted(definitions.items()))
+        self._options = options
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._definitions)
+
+    def envelope(self, name: str) -> dict[str, Any]:
+        """Return what a run of saga *name* is pinned to. Raises ``KeyError``."""
+        return envelope(self._definitions[name], children_of(name, self._definitions), self._options)
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """Return the local activities that the workflow asks."""
+
+        @activity.defn(name=DEFINITION_ACTIVITY)
+        async def definition(name: str) -> dict[str, Any]:
+            try:
+                return self.envelope(name)
+            except KeyError:
+                raise _not_found(name, self.names) from None
+
+        return [definition, cancel]
+
+
+@activity.defn(name=CANCEL_ACTIVITY)
+async def cancel(workflow_id: str, run_id: str) -> None:
+    """Ask a run to stop: it may close as Canceled only when somebody did."""
+    await activity.client().get_workflow_handle(workflow_id, run_id=run_id).cancel()
+
+
+def children_of(name: str, definitions: Mapping[str, Data]) -> dict[str, Data]:
+    """Return the definitions that saga *name* needs beside its own: those of its child sagas, and of theirs.
+
+    One that is not among *definitions* is left out: another worker may serve it.
+    """
+    needed: dict[str, Data] = {}
+    waiting = [name]
+    while waiting:
+        for child in dict.fromkeys(sagas_in(definitions[waiting.pop(0)])):
+            if child in definitions and child not in needed:
+                needed[child] = definitions[child]
+                waiting.append(child)
+    return needed
+
+
+def sagas_in(definition: Data) -> Iterator[str]:
+    """Yield the names of the sagas that a definition runs as children, as far as its form is right."""
+    for key in ("steps", "on_failure"):
+        yield from _in_steps(definition.get(key))
+
+
+def _in_steps(steps: Any) -> Iterator[str]:
+    for step in steps if isinstance(steps, list) else ():
+        if isinstance(step, dict):
+            yield from _in_step(step)
+
+
+def _in_step(step: Mapping[str, Any]) -> Iterator[str]:
+    undo = step.get("compensation")
+    for call in (step, *(undo if isinstance(undo, list) else [undo])):
+        if isinstance(call, dict) and isinstance(call.get("saga"), str):
+            yield call["saga"]
+    for key in ("steps", "parallel"):
+        yield from _in_steps(step.get(key))
+    for key in ("switch", "on_error"):
+        for inner in step[key] if isinstance(step.get(key), list) else ():
+            if isinstance(inner, dict):
+                yield from _in_steps(inner.get("steps") or inner.get("else"))
+
+
+def _not_found(name: str, known: tuple[str, ...]) -> ApplicationError:
+    if not known:
+        listed = "it has none"
+    else:
+        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
+        listed = f"it has {', '.join(f'`{each}`' for each in known[:_LISTED])}{more}"
+    meant = closest(name, known)
+    hint = f"; did you mean `{meant}`?" if meant else ""
+    return ApplicationError(
+        f"no saga `{name}` among this worker's definitions: {listed}{hint}",
+        type="DefinitionNotFound",
+        non_retryable=True,
+    )

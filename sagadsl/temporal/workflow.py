@@ -1,0 +1,476 @@
+"""The one workflow: it runs any definition, under the definition's name as its type. Replay-critical.
+
+Joins the engine to Temporal and holds no rule about sagas: start arguments in, verdict out,
+signals, updates and queries in between. A change here must replay every recorded history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from sagadsl.engine import interpreter, operator, projection
+from sagadsl.engine.facts import (
+    Began,
+    BeganUndo,
+    Close,
+    ContinueAsNew,
+    Error,
+    Fact,
+    OperatorAsked,
+    Resumed,
+    SignalReceived,
+    StartChild,
+    Status,
+    Verb,
+)
+from sagadsl.engine.journal import State
+from sagadsl.engine.scope import iso
+from sagadsl.temporal import attributes, failures
+from sagadsl.temporal.arguments import (
+    Carry,
+    Package,
+    child_envelope,
+    open_envelope,
+    packed,
+    to_bytes,
+    to_payload,
+)
+from sagadsl.temporal.definitions import InvalidDefinition
+from sagadsl.temporal.host import ChildStart, TemporalHost
+from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+
+DEFINITION_ACTIVITY = "sagadsl.definition"
+CANCEL_ACTIVITY = "sagadsl.cancel"
+"""Local activities that every worker of sagas has; see ``registry``."""
+
+REFUSES_INLINE = "sagadsl.refuses_inline"
+"""Name of the function by which a worker tells that it takes definitions from its own folder alone."""
+
+_REJECTED = "sagadsl.rejected"
+_REPORT_BYTES = 512 * 1024
+_REFUSED_SIGNALS = 100
+
+
+class _Rejected(Exception):
+    """The run cannot begin: error type and message."""
+
+    def __init__(self, type_: str, message: str) -> None:
+        super().__init__(type_, message)
+        self.type, self.message = type_, message
+
+
+@workflow.defn(dynamic=True, sandboxed=False)
+class SagaWorkflow:
+    """A saga, whatever its definition says."""
+
+    def __init__(self) -> None:
+        self._host = TemporalHost()
+        self._state = State()
+        self._package: Package | None = None
+        self._carry = Carry()
+        self._refused: list[dict[str, Any]] = []
+        self._early: list[tuple[str, Sequence[RawValue], float]] = []
+        self._rejection: Error | None = None
+        self._shown = Status.RUNNING
+
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> Any:
+        """Take ``[input]``, ``[input, envelope]`` or ``[input, envelope, carry]``; return the saga's output."""
+        try:
+            first = await self._begin(args)
+        except _Rejected as rejected:
+            self._rejection = Error(rejected.type, failures.bounded(rejected.message))
+            self._host.close()
+            await self._handlers_finished()
+            raise self._failed(self._rejection, rejected.message, _nothing_done(self._rejection)) from None
+        for name, payloads, at in self._early:
+            self._signal(name, payloads, at)
+        return await self._end(await self._drive(first))
+
+    async def _begin(self, args: Sequence[RawValue]) -> Fact:
+        """Take in the start arguments, and return the first fact. Raises ``_Rejected``.
+
+        What a run was accepted with stays accepted, whichever release and worker replays it: the
+        checks are made once, when the run begins, and a refusal leaves a marker in its history.
+        """
+        try:
+            return await self._accept(args)
+        except _Rejected:
+            workflow.patched(_REJECTED)
+            raise
+
+    async def _accept(self, args: Sequence[RawValue]) -> Fact:
+        if len(args) > 3:
+            raise _Rejected("InvalidInput", f"a saga takes at most 3 arguments, got {len(args)}")
+        try:
+            input_ = self._decoded(args[0]) if args else {}
+            raw = self._raw(args[1]) if len(args) > 1 else None
+            self._carry = Carry.from_json(self._decoded(args[2]) if len(args) > 2 else None)
+        except InvalidDefinition as problem:
+            raise _Rejected("InvalidDefinition", str(problem)) from problem
+        except Exception as error:  # a client in any language may send anything
+            raise _Rejected("InvalidInput", f"the arguments are not JSON: {error}") from error
+        self._refused = [dict(each) for each in self._carry.refused]
+        inline = raw is not None
+        if raw is None:
+            raw = await self._ask_registry()
+        trusted = workflow.unsafe.is_replaying() and not workflow.patched(_REJECTED)
+        if inline and not trusted and _refuses_inline():
+            raise _Rejected(
+                "InlineDefinitionRefused",
+                "this worker takes definitions from its own folder only: start the saga by its name alone",
+            )
+        self._package = self._opened(raw, trusted=trusted)
+        return self._first_fact(self._package, input_, trusted=trusted)
+
+    def _opened(self, raw: bytes, *, trusted: bool) -> Package:
+        try:
+            package = open_envelope(raw, trusted=trusted)
+        except InvalidDefinition as problem:
+            raise _Rejected("InvalidDefinition", str(problem)) from problem
+        type_ = workflow.info().workflow_type
+        if package.saga.name != type_:
+            raise _Rejected(
+                "InvalidDefinition",
+                f"the workflow type is `{type_}`, but the definition is named `{package.saga.name}`",
+            )
+        self._host.child_start = self._child_start
+        self._host.drain_after = package.options.continue_after_events
+        if package.options.status_attribute:
+            self._host.before_wait = self._show_status
+        return package
+
+    def _first_fact(self, package: Package, input_: Any, *, trusted: bool) -> Fact:
+        info, carry, at = workflow.info(), self._carry, workflow.time()
+        if carry.state is not None:
+            self._state = self._restored(carry.state)
+            return Resumed(at, info.run_id)
+        if carry.journal is not None:
+            failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
+            self._restored(carry.journal)
+            return BeganUndo(at, info.workflow_id, info.run_id, carry.journal, failure)
+        problems = () if trusted else package.check_input(input_)
+        if problems:
+            raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}")
+        return Began(at, info.workflow_id, info.run_id, input_)
+
+    def _restored(self, snapshot: Any) -> State:
+        try:
+            return State.restore(snapshot)
+        except Exception as error:  # whoever may start workflows may send anything
+            raise _Rejected("InvalidDefinition", f"the state to go on from is not one of a saga: {error!r}") from error
+
+    async def _ask_registry(self) -> bytes:
+        """Return the envelope that a worker's own folder holds for this name."""
+        try:
+            answer = await workflow.start_local_activity(
+                DEFINITION_ACTIVITY,
+                workflow.info().workflow_type,
+                result_type=RawValue,
+                start_to_close_timeout=timedelta(seconds=10),
+                retry_policy=RetryPolicy(maximum_attempts=5),
+                summary="definition",
+            )
+        except ActivityError as error:
+            cause = failures.error_of(error, "")
+            raise _Rejected(cause.type, cause.message) from error
+        raw = self._raw(answer)
+        assert raw is not None
+        return raw
+
+    async def _drive(self, first: Fact) -> Close:
+        """Run the engine to its end, or go over to a new run."""
+        assert self._package is not None
+        while True:
+            outcome = await interpreter.run(self._package.saga, self._host, self._state, first)
+            if isinstance(outcome, Close):
+                return outcome
+            assert isinstance(outcome, ContinueAsNew)
+            await self._handlers_finished()
+            if self._host.has_facts:  # a signal or a cancel that came meanwhile goes along in the state
+                first = await self._host.next_fact()
+                continue
+            carry = self._taken_along()
+            if carry is not None:
+                workflow.continue_as_new(args=[None, RawValue(to_payload(self._package.raw)), carry])
+            workflow.logger.warning("the state is too large for continue-as-new: this run goes on")
+            first = Resumed(workflow.time(), workflow.info().run_id)
+
+    def _taken_along(self) -> RawValue | None:
+        """Return what continue-as-new carries over, or ``None`` when no payload can hold it."""
+        carry = Carry(
+            wants_journal=self._carry.wants_journal, state=self._state.snapshot(), refused=tuple(self._refused)
+        )
+        raw = to_bytes(carry.to_json())
+        return RawValue(to_payload(raw)) if len(raw) <= MAX_PAYLOAD_BYTES else None
+
+    async def _end(self, close: Close) -> Any:
+        assert self._package is not None
+        if self._package.options.status_attribute:
+            self._show_status()
+        self._host.close()
+        await self._handlers_finished()
+        match close.status:
+            case Status.COMPLETED:
+                return self._result(close.output)
+            case Status.CANCELLED:
+                await self._see_cancel()
+                raise asyncio.CancelledError
+            case _ if close.failure is None:  # it existed only to undo a completed saga, and has done so
+                return None
+            case _:
+                message = projection.summary(self._package.saga, self._state)
+                raise self._failed(close.failure, message, self._report()) from _cause(close.failure)
+
+    def _result(self, output: Any) -> Any:
+        result = output
+        if self._carry.wants_journal:
+            result = {"output": output, "journal": packed(self._state.snapshot())}
+        payload = workflow.payload_converter().to_payload(result)
+        if len(payload.data) <= MAX_PAYLOAD_BYTES:
+            return RawValue(payload)
+        message = f"all steps are done, but the saga's result has {len(payload.data):,} bytes, and 2 MB fit"
+        error = Error("PayloadTooLarge", message)
+        raise self._failed(error, message, self._report() | {"failure": {"type": error.type, "message": message}})
+
+    async def _see_cancel(self) -> None:
+        """Have this run cancelled too: after continue-as-new only the run before was, and Temporal closes
+        none as Canceled that was not asked to stop (R50, measured)."""
+        if self._host.cancel_seen:
+            return
+        info = workflow.info()
+        try:
+            await workflow.execute_local_activity(
+                CANCEL_ACTIVITY,
+                args=[info.workflow_id, info.run_id],
+                start_to_close_timeout=timedelta(seconds=10),
+                retry_policy=RetryPolicy(maximum_attempts=5),
+            )
+            await workflow.wait_condition(lambda: False, timeout=timedelta(minutes=1))
+        except (asyncio.CancelledError, TimeoutError, ActivityError):
+            return
+
+    async def _handlers_finished(self) -> None:
+        while not workflow.all_handlers_finished():
+            try:
+                await workflow.wait_condition(workflow.all_handlers_finished)
+            except asyncio.CancelledError:
+                await self._host.take_cancel()
+
+    def _report(self) -> dict[str, Any]:
+        assert self._package is not None
+        report = projection.report(self._package.saga, self._state)
+        if len(to_bytes(report)) > _REPORT_BYTES:
+            for name in ("undone", "not_undone", "not_attempted", "other_errors"):
+                report[name] = report[name][:100]
+            report["shortened"] = True
+        return report
+
+    @staticmethod
+    def _failed(error: Error, message: str, report: dict[str, Any]) -> ApplicationError:
+        return ApplicationError(
+            failures.bounded(message), report, type=failures.bounded(error.type, 200), non_retryable=True
+        )
+
+    def _child_start(self, command: StartChild) -> ChildStart:
+        assert self._package is not None
+        raw = child_envelope(self._package.raw, command.saga)
+        carry = Carry(wants_journal=command.wants_journal, journal=command.journal, failure=command.failure).to_json()
+        envelope = None if raw is None else RawValue(to_payload(raw))
+        arguments = [command.input, envelope, carry] if carry else [command.input, envelope] if raw else [command.input]
+        try:
+            package = None if raw is None else open_envelope(raw, trusted=workflow.unsafe.is_replaying())
+        except InvalidDefinition:  # the child itself will say so
+            package = None
+        if package is None:
+            return ChildStart(arguments)
+        listed = workflow.info().typed_search_attributes.get(attributes.SAGA_NAME) is not None
+        found: TypedSearchAttributes | None = attributes.at_start(package.saga) if listed else None
+        return ChildStart(arguments, package.memo(), found)
+
+    def _show_status(self) -> None:
+        status = projection.current(self._state)
+        if status is self._shown or (status is Status.COMPLETED and self._shown is Status.RUNNING):
+            return
+        self._shown = status
+        workflow.upsert_search_attributes([attributes.SAGA_STATUS.value_set(status.value)])
+
+    @workflow.signal(dynamic=True, description="A signal that the saga waits for")
+    def on_signal(self, name: str, args: Sequence[RawValue]) -> None:
+        """Take in a signal; one that comes before the definition is known waits for it (R59)."""
+        if self._package is None:
+            self._early.append((name, args, workflow.time()))
+        else:
+            self._signal(name, args, workflow.time())
+
+    def _signal(self, name: str, args: Sequence[RawValue], at: float) -> None:
+        assert self._package is not None
+        check = self._package.check_signals.get(name)
+        if check is None:
+            self._refuse_signal(name, "the saga does not wait for it", at)
+            return
+        try:
+            payload = self._decoded(args[0]) if args else None
+        except Exception as error:  # noqa: BLE001 # a client in any language may send anything
+            self._refuse_signal(name, f"its payload is not JSON: {error}", at)
+            return
+        if problems := check(payload):
+            self._refuse_signal(name, "; ".join(problems), at)
+            return
+        self._host.tell(SignalReceived(at, name, payload))
+
+    def _refuse_signal(self, name: str, why: str, at: float) -> None:
+        workflow.logger.warning("signal `%s` is not taken: %s", name, why)
+        self._refused.append({"signal": name[:200], "reason": failures.bounded(why, 1000), "at": iso(at)})
+        del self._refused[:-_REFUSED_SIGNALS]
+
+    async def _operate(self, verb: Verb, request: Any) -> dict[str, Any]:
+        """Do what an operator asked, and say how the saga stands then."""
+        asked = request or {}
+        fact = OperatorAsked(
+            workflow.time(), verb, path=asked.get("path", ""), by=asked.get("by", ""), why=asked.get("why", "")
+        )
+        self._host.tell(fact)
+        await workflow.wait_condition(lambda: not self._host.holds(fact))
+        return {"status": projection.current(self._state).value}
+
+    def _allow(self, verb: Verb, request: Any) -> None:
+        """Raise why *verb* is not possible now."""
+        if self._package is None:
+            raise ApplicationError("the saga has not begun yet: try again", type="NotPossible")
+        if not isinstance(request, dict | None) or not all(
+            key in ("path", "by", "why") and isinstance(value, str) for key, value in (request or {}).items()
+        ):
+            raise ApplicationError("an operator's request is an object of `path`, `by` and `why`", type="InvalidInput")
+        why = operator.refusal(self._state, verb, (request or {}).get("path", ""))
+        if why is not None:
+            raise ApplicationError(why, type="NotPossible")
+
+    @workflow.update(description="Repeat what waits for an operator: {path?, by?, why?}")
+    async def retry_step(self, request: Any = None) -> dict[str, Any]:
+        return await self._operate(Verb.RETRY_STEP, request)
+
+    @retry_step.validator
+    def _may_retry(self, request: Any = None) -> None:
+        self._allow(Verb.RETRY_STEP, request)
+
+    @workflow.update(description="Go on without what waits for an operator: {path?, by?, why?}")
+    async def skip_step(self, request: Any = None) -> dict[str, Any]:
+        return await self._operate(Verb.SKIP_STEP, request)
+
+    @skip_step.validator
+    def _may_skip(self, request: Any = None) -> None:
+        self._allow(Verb.SKIP_STEP, request)
+
+    @workflow.update(description="Give up what waits for an operator, and end the saga: {by?, why?}")
+    async def abort(self, request: Any = None) -> dict[str, Any]:
+        return await self._operate(Verb.ABORT, request)
+
+    @abort.validator
+    def _may_abort(self, request: Any = None) -> None:
+        self._allow(Verb.ABORT, request)
+
+    @workflow.update(description="Start no further step until it is resumed: {by?, why?}")
+    async def pause(self, request: Any = None) -> dict[str, Any]:
+        return await self._operate(Verb.PAUSE, request)
+
+    @pause.validator
+    def _may_pause(self, request: Any = None) -> None:
+        self._allow(Verb.PAUSE, request)
+
+    @workflow.update(description="Go on after a pause: {by?, why?}")
+    async def resume(self, request: Any = None) -> dict[str, Any]:
+        return await self._operate(Verb.RESUME, request)
+
+    @resume.validator
+    def _may_resume(self, request: Any = None) -> None:
+        self._allow(Verb.RESUME, request)
+
+    @workflow.query(description="How the saga stands, step by step")
+    def status(self) -> dict[str, Any]:
+        """Return the whole state as JSON; in every phase, and after the end (R60)."""
+        info = workflow.info()
+        if self._package is None or self._rejection is not None:
+            failure = self._rejection
+            return {
+                "schema_version": 1,
+                "id": info.workflow_id,
+                "run_id": info.run_id,
+                "name": info.workflow_type,
+                "status": (Status.RUNNING if failure is None else Status.COMPENSATED).value,
+                "failure": None if failure is None else {"type": failure.type, "message": failure.message, "step": ""},
+                "steps": [],
+            }
+        found = projection.status(self._package.saga, self._state)
+        return found | ({"refused_signals": self._refused} if self._refused else {})
+
+    @workflow.query(description="The definition that this run is pinned to")
+    def definition(self) -> Any:
+        """Return the definition as data; ``null`` before it is known."""
+        return None if self._package is None else self._package.definition
+
+    def details(self) -> str:
+        """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""
+        if self._rejection is not None:
+            return f"**not run**: {self._rejection.message}"
+        if self._package is None:
+            return ""
+        return projection.markdown(self._package.saga, self._state)
+
+    @staticmethod
+    def _decoded(value: RawValue) -> Any:
+        return workflow.payload_converter().from_payload(value.payload)
+
+    @staticmethod
+    def _raw(value: RawValue) -> bytes | None:
+        """Return the JSON of an argument, ``None`` for null: an envelope is looked up by its bytes."""
+        payload = value.payload
+        if payload.metadata.get("encoding") == b"json/plain":
+            return None if payload.data == b"null" else payload.data
+        data = workflow.payload_converter().from_payload(payload)
+        return None if data is None else to_bytes(data)
+
+
+def _refuses_inline() -> bool:
+    """Whether this worker takes no definition from a client; one that a run passes on was taken already."""
+    info = workflow.info()
+    if info.continued_run_id is not None or info.parent is not None:
+        return False
+    asked = workflow.extern_functions().get(REFUSES_INLINE)
+    return asked is not None and bool(asked())
+
+
+def _nothing_done(error: Error) -> dict[str, Any]:
+    """Return the report of a run that did not begin: there is nothing to undo."""
+    info = workflow.info()
+    return {
+        "schema_version": 1,
+        "status": Status.COMPENSATED.value,
+        "saga": info.workflow_type,
+        "id": info.workflow_id,
+        "failed_step": "",
+        "failure": {"type": error.type, "message": error.message, "step": ""},
+        "other_errors": [],
+        "undone": [],
+        "not_undone": [],
+        "not_attempted": [],
+    }
+
+
+def _cause(error: Error) -> ApplicationError:
+    """Return *error* and what lies behind it as a chain of exceptions (R23)."""
+    behind: ApplicationError | None = None
+    for type_, message in reversed(error.causes):
+        made = ApplicationError(failures.bounded(message), type=failures.bounded(type_, 200))
+        made.__cause__ = behind
+        behind = made
+    first = ApplicationError(failures.bounded(error.message), type=failures.bounded(error.type, 200))
+    first.__cause__ = behind
+    return first
