@@ -243,7 +243,7 @@ def test_a_module_offers_its_functions_under_its_entry_points_name(install: Inst
 
 
 def test_plain_temporal_activities_are_taken_unchanged(install: Install) -> None:
-    """DESIGN 5: `@activity.defn`, by its own name in a module, by the entry point's elsewhere."""
+    """A plain `@activity.defn` function, by its own name in a module, by the entry point's elsewhere."""
     source = (
         "from temporalio import activity\n"
         "@activity.defn(name='compose')\ndef compose_greeting(name: str) -> str: return name\n"
@@ -257,7 +257,7 @@ def test_plain_temporal_activities_are_taken_unchanged(install: Install) -> None
 
 
 def test_local_modules_need_no_packaging(tmp_path: Path, install: Install) -> None:
-    """ECOSYSTEM 3.1: `modules` in the settings, and `-m`; functions by their own names."""
+    """Named by `modules` in the settings, and `-m`; functions by their own names."""
     (tmp_path / "mine.py").write_text(_activity("charge") + _GREETER)
     (tmp_path / "more.py").write_text("from mine import charge\n" + _activity("refund"))
     (tmp_path / "pyproject.toml").write_text('[tool.sagadsl]\nmodules = ["mine"]\n')
@@ -364,7 +364,7 @@ def test_types_that_json_cannot_carry_break_the_signature_not_the_tool(install: 
 
 
 def test_settings_come_from_one_file_and_mistakes_in_them_are_named(tmp_path: Path) -> None:
-    """ECOSYSTEM 1.2: `sagadsl.toml` before `pyproject.toml`."""
+    """First `sagadsl.toml`, then `pyproject.toml`."""
     assert read_settings(tmp_path) == Settings()
     (tmp_path / "pyproject.toml").write_text('[tool.sagadsl]\nmodules = ["a"]\n')
     assert read_settings(tmp_path) == Settings(modules=("a",))

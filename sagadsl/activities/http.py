@@ -152,8 +152,8 @@ def _permitted_host(url: str) -> str:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
         port = parts.port
-    except ValueError as error:
-        raise Permanent(f"`{url}` is not a url: {error}", type="InvalidInput") from None
+    except ValueError:
+        raise Permanent("the url cannot be read: check its host and port", type="InvalidInput") from None
     if parts.username is not None or parts.password is not None:
         raise Permanent(
             "the url holds credentials, which would end up in the history; send a header with `${secret:NAME}` instead",

@@ -1,0 +1,413 @@
+"""The truth about attempts is the server's, so these tests run on the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from sagadsl import Permanent, Transient, Unknown
+from sagadsl.temporal.interceptor import (
+    MAX_MESSAGE_BYTES,
+    MAX_RESULT_BYTES,
+    OutcomeInterceptor,
+    interceptors,
+    marker,
+    outcome_of,
+    shortened,
+    without_marker,
+)
+from tests.conftest import Server
+
+pytestmark = pytest.mark.temporal
+
+
+@dataclass
+class Call:
+    """How the workflow below calls its one activity."""
+
+    attempts: int = 3
+    start_to_close: float = 10
+    heartbeat: float | None = None
+    local: bool = False
+    cancel_after: float | None = None
+    first_pause: float = 0.01
+
+
+@workflow.defn(name="one-activity")
+class OneActivity:
+    @workflow.run
+    async def run(self, call: Call) -> Any:
+        retry = RetryPolicy(
+            maximum_attempts=call.attempts, initial_interval=timedelta(seconds=call.first_pause), backoff_coefficient=1
+        )
+        limit = timedelta(seconds=call.start_to_close)
+        if call.local:
+            return await workflow.execute_local_activity("work", start_to_close_timeout=limit, retry_policy=retry)
+        handle = workflow.start_activity(
+            "work",
+            activity_id="work",
+            start_to_close_timeout=limit,
+            heartbeat_timeout=None if call.heartbeat is None else timedelta(seconds=call.heartbeat),
+            retry_policy=retry,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
+        if call.cancel_after is not None:
+            await workflow.sleep(call.cancel_after)
+            handle.cancel()
+        return await handle
+
+
+@asynccontextmanager
+async def _running(server: Server, work: Callable[..., Any], call: Call) -> Any:
+    """Start the workflow with *work* as its activity; the worker stops at the end."""
+    client = await Client.connect(server.address)
+    queue = f"interceptor-{uuid.uuid4()}"
+    with ThreadPoolExecutor(2) as threads:
+        async with Worker(
+            client,
+            task_queue=queue,
+            workflows=[OneActivity],
+            activities=[activity.defn(name="work")(work)],
+            activity_executor=threads,
+            interceptors=interceptors(),
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        ):
+            yield await client.start_workflow(OneActivity.run, call, id=queue, task_queue=queue)
+
+
+def _ended(server: Server, work: Callable[..., Any], call: Call | None = None) -> Any:
+    """Return the result, or the error that the workflow sees."""
+
+    async def play() -> Any:
+        async with _running(server, work, call or Call()) as handle:
+            return await _end(handle)
+
+    return asyncio.run(play())
+
+
+async def _end(handle: WorkflowHandle[Any, Any]) -> Any:
+    try:
+        return await handle.result()
+    except WorkflowFailureError as failure:
+        # A local activity's error comes without the ActivityError around it.
+        return failure.cause.cause if isinstance(failure.cause, ActivityError) else failure.cause
+
+
+def _failing(*errors: Exception | None) -> tuple[Callable[[], Coroutine[Any, Any, str]], list[Sequence[Any]]]:
+    """Return an activity whose nth attempt raises the nth error, and the heartbeat details that each attempt saw."""
+    seen: list[Sequence[Any]] = []
+
+    async def work() -> str:
+        seen.append(activity.info().heartbeat_details)
+        error = errors[min(activity.info().attempt, len(errors)) - 1]
+        if error is None:
+            return "done"
+        raise error
+
+    return work, seen
+
+
+def test_an_error_after_reported_errors_is_a_sure_no(server: Server) -> None:
+    """R5: every attempt ended in a reported error; the marker survives without a heartbeat timeout."""
+    work, seen = _failing(ValueError("bad iban"))
+    error = _ended(server, work)
+    assert isinstance(error, ApplicationError)
+    assert (error.type, error.message, outcome_of(error.details)) == ("ValueError", "bad iban", (3, True))
+    assert seen == [[], [], []]
+
+
+def test_an_error_after_a_timeout_is_no_sure_no(server: Server) -> None:
+    """R5, M: attempt 1 was clean, attempt 2 was lost, and attempt 3 still finds the marker of attempt 1."""
+
+    async def work() -> None:
+        if activity.info().attempt == 2:
+            await asyncio.sleep(30)
+        raise ValueError("no")
+
+    error = _ended(server, work, Call(start_to_close=1))
+    assert isinstance(error, ApplicationError)
+    assert outcome_of(error.details) == (3, False)
+
+
+def test_a_missed_heartbeat_is_no_sure_no(server: Server) -> None:
+    """R5: the heartbeat of a lost attempt carries no marker."""
+
+    async def work() -> None:
+        if activity.info().attempt == 1:
+            activity.heartbeat("alive once")
+            await asyncio.sleep(30)
+        raise ValueError("no")
+
+    error = _ended(server, work, Call(attempts=2, heartbeat=0.5))
+    assert isinstance(error, ApplicationError)
+    assert outcome_of(error.details) == (2, False)
+
+
+def test_the_activity_s_own_heartbeats_reach_its_next_attempt_without_the_marker(server: Server) -> None:
+    """R5: our marker is beside the author's details, and never in their way."""
+    seen = []
+
+    async def work() -> str:
+        seen.append(list(activity.info().heartbeat_details))
+        if activity.info().attempt < 3:
+            activity.heartbeat("page", activity.info().attempt)
+        if activity.info().attempt < 4:
+            raise ValueError("again")
+        return "done"
+
+    assert _ended(server, work, Call(attempts=4)) == "done"
+    assert seen == [[], ["page", 1], ["page", 2], ["page", 2]]
+
+
+def test_a_thread_s_heartbeats_reach_its_next_attempt_too(server: Server) -> None:
+    """R5: `def` activities run in a thread, where the SDK takes another way."""
+    seen = []
+
+    def work() -> str:
+        seen.append(list(activity.info().heartbeat_details))
+        if activity.info().attempt == 2:
+            return "done"
+        activity.heartbeat("page", 1)
+        raise ValueError("again")
+
+    assert _ended(server, work) == "done"
+    assert seen == [[], ["page", 1]]
+
+
+def test_a_thread_that_failed_is_a_sure_no(server: Server) -> None:
+    """R5."""
+
+    def work() -> None:
+        raise ValueError("no")
+
+    error = _ended(server, work, Call(attempts=2))
+    assert outcome_of(error.details) == (2, True)
+
+
+def test_an_operator_s_reset_makes_earlier_attempts_unknown(server: Server) -> None:
+    """R5, R58: after a reset the server counts from 1 again, so 1 does not mean first."""
+
+    async def work() -> None:
+        raise (
+            ValueError("no")
+            if activity.info().current_attempt_scheduled_time == activity.info().scheduled_time
+            else (Permanent("no again"))
+        )
+
+    async def play() -> Any:
+        async with _running(server, work, Call(first_pause=60)) as handle:
+            client = await Client.connect(server.address)
+            from temporalio.api.common.v1 import WorkflowExecution
+            from temporalio.api.workflowservice.v1 import ResetActivityRequest
+
+            await _until_waiting_for_a_retry(handle)
+            request = ResetActivityRequest(
+                namespace=server.namespace, execution=WorkflowExecution(workflow_id=handle.id), id="work"
+            )
+            request.reset_heartbeat = True
+            try:
+                await client.workflow_service.reset_activity(request)
+            except RPCError as error:
+                pytest.skip(f"this server resets no activities: {error}")
+            return await _end(handle)
+
+    error = asyncio.run(play())
+    assert (error.message, outcome_of(error.details)) == ("no again", (1, False))
+
+
+async def _until_waiting_for_a_retry(handle: WorkflowHandle[Any, Any]) -> None:
+    while True:
+        description = await handle.describe()
+        if any(each.HasField("last_failure") for each in description.raw_description.pending_activities):
+            return
+        await asyncio.sleep(0.05)
+
+
+def test_the_authors_errors_are_recorded_as_they_mean_them(server: Server) -> None:
+    """R5, R55: type, details, retries and what is known, for each kind."""
+    work, _ = _failing(Permanent("declined", {"code": 51}, type="CardDeclined"))
+    error = _ended(server, work)
+    assert (error.type, error.non_retryable, list(error.details)) == (
+        "CardDeclined",
+        True,
+        [{"code": 51}, marker(1, clean=True)],
+    )
+    assert error.category is ApplicationErrorCategory.BENIGN
+
+    work, seen = _failing(Unknown("lost"), Transient("busy"))
+    error = _ended(server, work, Call(attempts=2))
+    assert (error.type, len(seen), outcome_of(error.details)) == ("Transient", 2, (2, False))
+
+    work, _ = _failing(Transient("busy", retry_after=timedelta(milliseconds=1)), None)
+    assert _ended(server, work, Call(first_pause=60)) == "done"
+
+
+def test_an_application_error_keeps_all_it_has(server: Server) -> None:
+    """R17: type, details, category and causes of a plain Temporal activity."""
+
+    async def work() -> None:
+        try:
+            try:
+                raise KeyError("deepest")
+            except KeyError as error:
+                raise RuntimeError("below") from error
+        except RuntimeError as error:
+            raise ApplicationError(
+                "top", {"a": 1}, 2, type="Mine", non_retryable=True, category=ApplicationErrorCategory.BENIGN
+            ) from error
+
+    error = _ended(server, work)
+    assert (error.type, error.message, error.non_retryable, error.category) == (
+        "Mine",
+        "top",
+        True,
+        ApplicationErrorCategory.BENIGN,
+    )
+    assert list(without_marker(error.details)) == [{"a": 1}, 2]
+    assert isinstance(error.cause, ApplicationError)
+    assert (error.cause.type, error.cause.message) == ("RuntimeError", "below")
+    assert isinstance(error.cause.cause, ApplicationError)
+    assert error.cause.cause.cause is None
+
+
+def test_a_plain_error_is_not_its_own_cause(server: Server) -> None:
+    """R17: the chain is the author's, with nothing of ours in it; also where Python chained by itself."""
+    work, _ = _failing(ValueError("alone"))
+    assert _ended(server, work, Call(attempts=1)).cause is None
+
+    async def chained() -> None:
+        try:
+            raise KeyError("first")
+        except KeyError:
+            raise ValueError("second")  # noqa: B904 # an implicit chain is the case
+
+    error = _ended(server, chained, Call(attempts=1))
+    assert (error.type, error.cause.type, error.cause.cause) == ("ValueError", "KeyError", None)
+
+
+def test_a_result_too_large_is_an_error_that_is_not_tried_again(server: Server) -> None:
+    """T05, R52: the server's own answer would repeat the effect. It has happened, so the step is undone."""
+    runs = []
+
+    async def work() -> str:
+        runs.append(1)
+        return "x" * 3_000_000
+
+    error = _ended(server, work)
+    assert (error.type, error.non_retryable, outcome_of(error.details), len(runs)) == (
+        "PayloadTooLarge",
+        True,
+        (1, False),
+        1,
+    )
+    assert error.message.startswith("the result of `work` has 3000")
+    assert str(MAX_RESULT_BYTES) in error.message
+
+
+def test_the_largest_permitted_result_fits_the_server(server: Server) -> None:
+    """R52: the limit is below the server's."""
+
+    async def work() -> str:
+        return "x" * (MAX_RESULT_BYTES - 100)
+
+    assert len(_ended(server, work)) == MAX_RESULT_BYTES - 100
+
+
+def test_a_result_that_cannot_be_encoded_is_not_tried_again(server: Server) -> None:
+    """T08, T09: of a plain Temporal activity, where nothing of ours has looked at the result before."""
+
+    async def work() -> Any:
+        return {"a": object()}
+
+    error = _ended(server, work)
+    assert (error.type, error.non_retryable, outcome_of(error.details)) == ("InvalidOutput", True, (1, False))
+
+
+def test_long_messages_and_details_are_bounded(server: Server) -> None:
+    """R52: an error must never be what the server refuses."""
+    work, _ = _failing(Permanent("x" * 3_000_000, "y" * 3_000_000))
+    error = _ended(server, work)
+    assert len(error.message.encode()) <= MAX_MESSAGE_BYTES
+    assert error.details[0].startswith("details left out: 30000")
+    assert outcome_of(error.details) == (1, True)
+
+
+def test_a_cancellation_passes_as_one_and_is_no_error_in_the_log(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """R5, R37: the workflow sees a cancelled activity; expected, so nothing is logged as an error."""
+    began = []
+
+    async def work() -> None:
+        began.append(1)
+        while True:
+            activity.heartbeat()
+            await asyncio.sleep(0.05)
+
+    async def play() -> str:
+        async with _running(server, work, Call(cancel_after=0.5, heartbeat=1)) as handle:
+            try:
+                return str(await handle.result())
+            except WorkflowFailureError as failure:
+                return type(failure.cause.__cause__ or failure.cause).__name__
+
+    with caplog.at_level(logging.INFO):
+        assert asyncio.run(play()) == "CancelledError"
+    assert began == [1]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_an_error_instead_of_a_cancellation_is_no_sure_no(server: Server) -> None:
+    """R5: what was interrupted does not know how far it had got, unless it says so."""
+
+    async def work() -> None:
+        try:
+            while True:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            raise RuntimeError("interrupted") from None
+
+    error = _ended(server, work, Call(attempts=1, cancel_after=0.5, heartbeat=1))
+    assert (error.type, outcome_of(error.details)) == ("RuntimeError", (1, False))
+
+
+def test_a_local_activity_never_says_a_sure_no(server: Server) -> None:
+    """R5, R53: a worker that dies forgets the attempts of its local activities."""
+    work, _ = _failing(ValueError("no"))
+    error = _ended(server, work, Call(attempts=2, local=True))
+    assert (error.type, outcome_of(error.details)) == ("ValueError", (2, False))
+
+
+def test_the_marker_of_other_workers_is_absent_and_foreign_details_are_kept() -> None:
+    """R5: a worker of another language sends none."""
+    assert outcome_of([]) is None
+    assert outcome_of([{"sagadsl": "text"}]) is None
+    assert outcome_of([marker(2, clean=True), "more"]) is None
+    assert without_marker(["a", marker(2, clean=False)]) == ["a"]
+    assert without_marker(["a"]) == ["a"]
+    assert isinstance(interceptors()[0], OutcomeInterceptor)
+
+
+def test_a_message_is_cut_between_characters() -> None:
+    """R52."""
+    assert shortened("short") == "short"
+    assert shortened("\udc80") == "\\udc80"
+    cut = shortened("ü" * MAX_MESSAGE_BYTES)
+    assert len(cut.encode()) <= MAX_MESSAGE_BYTES
+    assert cut.endswith("ü…")
