@@ -220,14 +220,14 @@ def _stranger(part: Part, key: str, value: Any, kind: str, guess: Mapping[str, s
 
 
 def _children(document: Document, step: Mapping[str, Any], route: Route) -> Iterator[Finding]:
+    """Check the steps inside, even below a misspelt key."""
     for key, value in step.items():
-        name = (
-            key if key in ("parallel", "steps", "switch", "on_error") else closest(key, ("parallel", "steps", "switch"))
-        )
+        if not isinstance(value, list):
+            continue
+        name = key if key in _properties("any_step") else meant(key, ("parallel", "steps", "switch"))
         if name in ("parallel", "steps"):
             yield from _steps(document, value, (*route, key), branches=name == "parallel")
-        elif name in ("switch", "on_error") and isinstance(value, list):
+        elif name in ("switch", "on_error"):
             for index, inner in enumerate(value):
-                if isinstance(inner, dict):
-                    for inside in ("steps", "else"):
-                        yield from _steps(document, inner.get(inside), (*route, key, index, inside))
+                for inside in ("steps", "else") if isinstance(inner, dict) else ():
+                    yield from _steps(document, inner.get(inside), (*route, key, index, inside))

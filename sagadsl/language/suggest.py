@@ -53,7 +53,8 @@ def _likeness(wanted: str, name: str) -> float:
         return 0.95  # `refund` for `payments.refund`: difflib finds them far apart
     if len(wanted) > 1 and sorted(wanted) == sorted(name):
         return 0.9  # letters swapped: too little is left of a short word for difflib
-    ratio = SequenceMatcher(None, wanted, name, autojunk=False).ratio()
+    matcher = SequenceMatcher(None, wanted, name, autojunk=False)
+    ratio = matcher.ratio() if matcher.real_quick_ratio() >= _NEAR <= matcher.quick_ratio() else 0.0
     if len(wanted) > 3 and (name.startswith(wanted) or (wanted.startswith(name) and len(name) > 3)):
         ratio = max(ratio, 0.75)
     if _abbreviates(wanted, name):
