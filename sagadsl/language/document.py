@@ -267,7 +267,13 @@ class _Reader:
             return _Node(None, event.start_mark, event.end_mark, problem=missing)
         target = self.anchors[name]
         if target is None:
-            circle = Refused("SD007", f"alias `*{name}` stands inside its own anchor, so it never ends", start, end)
+            circle = Refused(
+                "SD007",
+                f"alias `*{name}` stands inside its own anchor, so it never ends",
+                start,
+                end,
+                help="write the value out",
+            )
             return _Node(None, event.start_mark, event.end_mark, problem=circle)
         self.added += target.size
         if self.added > MAX_EXPANDED or depth + target.height > MAX_DEPTH:

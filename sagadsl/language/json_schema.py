@@ -86,7 +86,7 @@ def _keywords(schema: Mapping[str, Any], route: Route) -> Iterator[Finding]:
         yield from _patterns(word, schema.get(word), route)
     said = schema.get("$schema")
     if isinstance(said, str) and said.rstrip("#") != DIALECT:
-        yield _wrong(f"`$schema` must be `{DIALECT}`", (*route, "$schema"), "schemas here are JSON Schema 2020-12")
+        yield _wrong(f"`$schema` must be `{DIALECT}`", (*route, "$schema"))
 
 
 def _strange(word: str, schema: Mapping[str, Any], route: Route) -> Finding:
@@ -229,4 +229,4 @@ def _growth(next_to: Mapping[Route, list[Route]]) -> Iterator[Finding]:
 
 
 def _wrong(message: str, route: Route, help: str = "") -> Finding:
-    return Finding("SD109", message, route, help=help)
+    return Finding("SD109", message, route, help=help or "schemas here are JSON Schema 2020-12")

@@ -12,7 +12,7 @@ from typing import Any
 from sagadsl.diagnostics import Finding, Route
 
 MAX_DEPTH = 100
-_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what libyaml takes for the end of a line
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what libyaml takes for the end of a line
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MASK = "\ue000"
 _QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'"""
@@ -43,7 +43,7 @@ class Refused(Exception):
 @lru_cache(maxsize=8)  # asked for once a finding
 def lines(text: str) -> tuple[str, ...]:
     """Split where YAML ends a line; the text after the last break is a line too."""
-    return tuple(_BREAK.split(text))
+    return tuple(BREAK.split(text))
 
 
 def decode(raw: bytes) -> str:
@@ -104,7 +104,7 @@ def _extent(text: str, start: int) -> int:
 
 
 def _line_around(text: str, index: int) -> tuple[int, int]:
-    after = _BREAK.search(text, index)
+    after = BREAK.search(text, index)
     begin = max(text.rfind(char, 0, index) for char in "\n\r\x85\u2028\u2029") + 1
     return begin, after.start() if after else len(text)
 
@@ -145,7 +145,7 @@ def explain(error: Any, text: str) -> Refused:
     """Say what libyaml (or PyYAML's own parser) found, with what to do about it."""
     mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     if mark is None:
-        return Refused("SD002", f"YAML: {error}")
+        return Refused("SD002", f"YAML: {error}", help=_CHECK)
     index, problem = min(mark.index, len(text)), str(error.problem)
     if found := _template_before(text, index, context.index if context else index):
         return found
@@ -153,16 +153,15 @@ def explain(error: Any, text: str) -> Refused:
     indent = re.match(r"[ ]*\t", text[begin:])
     if indent or "\t" in (text[index : index + 1], problem) or "found a tab" in problem:
         tab = begin + indent.end() - 1 if indent else index
-        return Refused(
-            "SD001", "YAML: tabs cannot be used for indentation", tab, tab + 1, label="replace this tab by spaces"
-        )
+        message, label = "YAML: tabs cannot be used for indentation", "replace this tab by spaces"
+        return Refused("SD001", message, tab, tab + 1, label=label, help="indent with spaces, two per level")
     if "nesting" in problem:
         return too_deep(index)
     for part, at_context, message, help in _EXPLAINED:
         if part in problem:
             start = context.index if at_context and context else index
             return _refused(text, start, problem, message, help)
-    return Refused("SD002", f"YAML: {problem}", index, index + 1)
+    return Refused("SD002", f"YAML: {problem}", index, index + 1, help=_CHECK)
 
 
 def _refused(text: str, start: int, problem: str, message: str, help: str) -> Refused:
@@ -203,6 +202,7 @@ def _value_start(line: str, braces: int) -> int:
     return lead.end() if lead and lead.end() and not re.search(r"[\[{]", line[lead.end() : braces]) else braces
 
 
+_CHECK = "check the indentation, and quote values with special characters"
 _COLUMN = "keys of one mapping begin in the same column"
 # Part of the problem as either parser words it, whether its context is the better place, our words, what to do.
 _EXPLAINED = (

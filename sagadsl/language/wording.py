@@ -72,7 +72,7 @@ def unknown(part: Part, path: Route, key: str, allowed: Sequence[str], kind: str
     suggestion = meant(key, allowed)
     help = f"did you mean `{suggestion}`?" if suggestion else ""
     if suggestion == "timeouts":
-        help = "did you mean `timeouts`? It names them one by one: `timeouts: {start_to_close: 30s}`"
+        help = "did you mean `timeouts`? E.g. `timeouts: {start_to_close: 30s}`"
     level = "a step" if part.step is not None and not path else f"`{dotted(path)}`" if path else part.name
     return Finding(
         "SD104",
@@ -154,7 +154,9 @@ def misspelt(part: Part, path: Route, value: Any, properties: Mapping[str, Any])
     """What is wrong with the value of an unknown key, if it is plain which key it should be."""
     name = closest(str(path[-1]), properties)
     if name is not None:
-        yield from reword(part, errors_in(value, properties[name]), path, name)
+        errors = list(errors_in(value, properties[name]))
+        if not any(error.validator == "type" and not error.absolute_path for error in errors):
+            yield from reword(part, errors, path, name)
 
 
 def _extra(error: Any) -> list[str]:
@@ -200,12 +202,13 @@ def _value(part: Part, path: Route, error: Any, key: str) -> Finding:
 
 def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
     value, rule = error.instance, error.validator_value
+    help = "change the value, or leave the key out"
     match error.validator:
         case "enum" | "const":
             words = [f"`{word}`" for word in (rule if error.validator == "enum" else [rule])]
             expected = _expected(part, path, key) or " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
             suggestion = closest(value, rule) if isinstance(value, str) and isinstance(rule, list) else None
-            help = f"did you mean `{suggestion}`?" if suggestion else ""
+            help = f"did you mean `{suggestion}`?" if suggestion else f"e.g. `{key}: {rule[0]}`"
             if value == "auto" and key == "compensation":
                 help = "`auto` is for `saga` steps, whose own compensations it runs"
             return _finding(part, path, "SD107", f"be {expected}", value, help=help, fix=suggestion)
@@ -222,7 +225,7 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
             must = "be a letter, then letters, digits, `-`, `_` and `.`"
             if variable:
                 must = "be a lower case letter, then lower case letters, digits and `_`"
-            help = f"use `{slug}`" if slug else ""
+            help = f"use `{slug}`" if slug else "begin with a letter"
             return _finding(part, path, "SD107", must, value, help=help, fix=slug or None)
         case "minimum" | "maximum":
             must = f"be at {'least' if error.validator == 'minimum' else 'most'} {rule}"
@@ -236,7 +239,7 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
             must = "name each only once"
         case _:
             must = f"satisfy the schema: {error.message}"
-    return _finding(part, path, "SD107", must, value)
+    return _finding(part, path, "SD107", must, value, help=help)
 
 
 def _expected(part: Part, path: Route, key: str) -> str:
@@ -280,7 +283,8 @@ def _retype(part: Part, path: Route, value: Any, types: list[str], schema: Mappi
     if types == ["array"] and isinstance(value, str):
         return f"write `[{value}]`", f"[{value}]"
     example = next(iter(schema.get("examples", ())), None)
-    return (f"e.g. `{json.dumps(example)}`", None) if "object" in types and example is not None else ("", None)
+    shown = example if isinstance(example, str) else json.dumps(example)
+    return (f"e.g. `{shown}`" if example is not None else f"write {' or '.join(_TYPES[name] for name in types)}"), None
 
 
 def _duration(part: Part, path: Route, value: Any) -> Finding:
