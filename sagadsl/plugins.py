@@ -43,12 +43,16 @@ class PluginBroken(SagadslError):
             cause = str(self.reason)
         else:
             cause = f"{type(self.reason).__name__}: {self.reason}"
+        if self.package == f"module {self.name}":
+            return f"module `{self.name}` cannot be used: {cause}"
         return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
 
     @property
     def help(self) -> str:
         if isinstance(self.reason, PluginNeedsExtra):
             return f"run `{self.reason.command}`"
+        if self.package.startswith("module "):
+            return "repair the module, or leave it out"
         return "repair or uninstall the package; `sagadsl plugins` lists what works"
 
 

@@ -311,7 +311,7 @@ def test_a_broken_local_module_explains_why_its_names_are_missing(tmp_path: Path
     (tmp_path / "broken_one.py").write_text("import not_there")
     broken = Catalogue.discover(["broken_one"], folder=tmp_path, installed=[]).load("charge")
     assert isinstance(broken, PluginBroken)
-    assert str(broken).endswith("of module broken_one cannot be used: No module named 'not_there'")
+    assert str(broken) == "module `broken_one` cannot be used: No module named 'not_there'"
 
 
 def test_a_signature_tells_types_errors_and_the_inverse(install: Install) -> None:

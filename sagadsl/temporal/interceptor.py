@@ -9,6 +9,7 @@ detail. Knows nothing of definitions and plugins.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
@@ -23,7 +24,7 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from sagadsl.authoring import Failure, InvalidOutput, Permanent
+from sagadsl.authoring import Failure, InvalidOutput, Permanent, Unknown
 
 MARKER = "sagadsl"
 MAX_RESULT_BYTES = 2_000_000
@@ -84,24 +85,49 @@ class _Inbound(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = self._outbound.raw
-        clean = clean_before(info)
         try:
             result = await super().execute_activity(input)
             check_result(result)
             return result
-        except (CancelledError, BrokenExecutor):  # a cancelled thread (the one of asyncio is no Exception); a dead pool
+        except BrokenExecutor:  # the SDK has to end the worker
             raise
-        except Exception as error:  # noqa: BLE001 # the author's code may raise anything
-            reported, effect_unknown = application_error(error)
-            cause, context, hidden = error.__cause__, error.__context__, error.__suppress_context__
-            reported.__traceback__ = error.__traceback__
-        # An error after a cancel has reached the activity does not say how far it had got.
-        clean = clean and not effect_unknown and not activity.is_cancelled()
+        except (asyncio.CancelledError, CancelledError) as cancelled:  # the second one is raised in threads
+            interruption = _interruption()
+            if interruption is None:
+                raise
+            error: Exception = interruption.with_traceback(cancelled.__traceback__)
+        except Exception as raised:  # noqa: BLE001 # the author's code may raise anything
+            error = raised
+        reported = application_error(error)
+        # Our own errors say what they mean; any other one, after a cancel has reached the
+        # activity, does not say how far it had got.
+        in_doubt = error.effect_unknown if isinstance(error, Failure) else activity.is_cancelled()
+        clean = clean_before(info) and not in_doubt
         if clean and _tried_again(info, reported):
             self._outbound.mark(info.attempt)
-        failure = with_details(reported, info.attempt, clean)
-        failure.__cause__, failure.__context__, failure.__suppress_context__ = cause, context, hidden
+        failure = with_details(reported, info.attempt, clean).with_traceback(error.__traceback__)
+        failure.__cause__, failure.__context__ = error.__cause__, error.__context__
+        failure.__suppress_context__ = error.__suppress_context__
         raise failure
+
+
+def _interruption() -> Unknown | None:
+    """Return the error for an activity that was stopped though nobody cancelled it; ``None`` for a real cancel.
+
+    The SDK reports these by itself, but without our marker, so that they would pass for a no.
+    """
+    details = activity.cancellation_details()
+    if details is None:
+        return Unknown(
+            "the activity was interrupted, for instance by a heartbeat that cannot be sent", type="Interrupted"
+        )
+    if details.cancel_requested or details.not_found or details.timed_out:
+        return None
+    if details.paused:
+        return Unknown("an operator paused the activity while it ran", type="ActivityPause")
+    if details.reset:
+        return Unknown("an operator reset the activity while it ran", type="ActivityReset")
+    return Unknown("the worker stopped before the activity had ended", type="WorkerShutdown")
 
 
 def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
@@ -144,28 +170,31 @@ def check_result(result: Any) -> None:
         )
 
 
-def application_error(error: Exception) -> tuple[ApplicationError, bool]:
-    """Return *error* as Temporal records it, and whether its effect may have happened all the same."""
+def application_error(error: Exception) -> ApplicationError:
+    """Return *error* as Temporal records it."""
     match error:
         case ApplicationError():
-            return error, False
+            return error
         case Failure():
-            # A business no is nothing that an operator's log should warn of.
-            quiet = ApplicationErrorCategory.BENIGN if isinstance(error, Permanent) else None
             return ApplicationError(
                 error.message,
                 *error.details,
                 type=error.type,
                 non_retryable=not error.retryable,
                 next_retry_delay=error.retry_after,
-                category=quiet or ApplicationErrorCategory.UNSPECIFIED,
-            ), error.effect_unknown
-    return ApplicationError(str(error), type=type(error).__name__), False  # R55: the bare name
+                # A business no is nothing that an operator's log should warn of.
+                category=(
+                    ApplicationErrorCategory.BENIGN
+                    if isinstance(error, Permanent)
+                    else ApplicationErrorCategory.UNSPECIFIED
+                ),
+            )
+    return ApplicationError(str(error), type=type(error).__name__)  # R55: the bare name
 
 
 def with_details(error: ApplicationError, attempt: int, clean: bool) -> ApplicationError:
     """Return *error*, bounded, with what the workflow has to know as its last detail."""
-    made = ApplicationError(
+    return ApplicationError(
         shortened(error.message),
         *_bounded(error.details),
         marker(attempt, clean=clean),
@@ -174,7 +203,6 @@ def with_details(error: ApplicationError, attempt: int, clean: bool) -> Applicat
         next_retry_delay=error.next_retry_delay,
         category=error.category,
     )
-    return made.with_traceback(error.__traceback__)
 
 
 def shortened(text: str) -> str:

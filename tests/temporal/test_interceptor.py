@@ -73,21 +73,28 @@ class OneActivity:
 
 
 @asynccontextmanager
-async def _running(server: Server, work: Callable[..., Any], call: Call) -> Any:
-    """Start the workflow with *work* as its activity; the worker stops at the end."""
-    client = await Client.connect(server.address)
-    queue = f"interceptor-{uuid.uuid4()}"
+async def _working(client: Client, queue: str, work: Callable[..., Any]) -> Any:
+    """Run a worker with the activity *work*; at the end it stops without waiting for it."""
     with ThreadPoolExecutor(2) as threads:
         async with Worker(
             client,
             task_queue=queue,
             workflows=[OneActivity],
-            activities=[activity.defn(name="work")(work)],
+            activities=[work],
             activity_executor=threads,
             interceptors=interceptors(),
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
-            yield await client.start_workflow(OneActivity.run, call, id=queue, task_queue=queue)
+            yield
+
+
+@asynccontextmanager
+async def _running(server: Server, work: Callable[..., Any], call: Call) -> Any:
+    """Start the workflow with *work* as its activity."""
+    client = await Client.connect(server.address)
+    queue = f"interceptor-{uuid.uuid4()}"
+    async with _working(client, queue, activity.defn(name="work")(work)):
+        yield await client.start_workflow(OneActivity.run, call, id=queue, task_queue=queue)
 
 
 def _ended(server: Server, work: Callable[..., Any], call: Call | None = None) -> Any:
@@ -385,6 +392,55 @@ def test_an_error_instead_of_a_cancellation_is_no_sure_no(server: Server) -> Non
 
     error = _ended(server, work, Call(attempts=1, cancel_after=0.5, heartbeat=1))
     assert (error.type, outcome_of(error.details)) == ("RuntimeError", (1, False))
+
+
+def test_an_author_s_sure_no_counts_also_after_a_cancellation(server: Server) -> None:
+    """R5: `Permanent` means that nothing has happened, whenever it is said."""
+
+    async def work() -> None:
+        try:
+            while True:
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            raise Permanent("had not begun") from None
+
+    error = _ended(server, work, Call(attempts=1, cancel_after=0.5, heartbeat=1))
+    assert (error.type, outcome_of(error.details)) == ("Permanent", (1, True))
+
+
+def test_a_worker_that_stops_leaves_no_sure_no(server: Server) -> None:
+    """R5, M: the SDK alone reports a stopped worker as an error that nothing tells from the activity's own."""
+
+    async def play() -> Any:
+        began = asyncio.Event()
+
+        @activity.defn
+        async def work() -> None:
+            began.set()
+            await asyncio.sleep(30)
+
+        client = await Client.connect(server.address)
+        queue = f"interceptor-{uuid.uuid4()}"
+        async with _working(client, queue, work):
+            handle = await client.start_workflow(OneActivity.run, Call(attempts=1), id=queue, task_queue=queue)
+            await began.wait()
+        async with _working(client, queue, work):
+            return await _end(handle)
+
+    error = asyncio.run(play())
+    assert (error.type, outcome_of(error.details)) == ("WorkerShutdown", (1, False))
+
+
+def test_a_heartbeat_that_cannot_be_sent_is_no_sure_no(server: Server) -> None:
+    """R5, M: the SDK cancels the activity for it, in the middle of its work."""
+
+    async def work() -> None:
+        activity.heartbeat(object())
+        await asyncio.sleep(30)
+
+    error = _ended(server, work, Call(attempts=1))
+    assert (error.type, outcome_of(error.details)) == ("Interrupted", (1, False))
 
 
 def test_a_local_activity_never_says_a_sure_no(server: Server) -> None:
