@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 
-_REPETITION = re.compile(r"#\d+$")
+_BESIDE = re.compile(r"(?:\.probe)?(?:#\d+)?$")
+"""What an activity id has beside path and compensation: a repetition has the same key, and a probe asks about it."""
 _COMPENSATION = re.compile(r"\.compensation(?:\[(\d+)\])?$")
 
 
@@ -23,18 +24,18 @@ def undo_key(saga_id: str, path: str, index: int | None = None) -> str:
 
 
 def step_of_activity_id(activity_id: str) -> str:
-    """Return the path of the step that an activity belongs to, also when it is its compensation."""
-    return _COMPENSATION.sub("", _REPETITION.sub("", activity_id))
+    """Return the path of the step that an activity belongs to, also as its compensation or probe."""
+    return _COMPENSATION.sub("", _BESIDE.sub("", activity_id))
 
 
 def is_compensation(activity_id: str) -> bool:
     """Whether this activity undoes a step."""
-    return _COMPENSATION.search(_REPETITION.sub("", activity_id)) is not None
+    return _COMPENSATION.search(_BESIDE.sub("", activity_id)) is not None
 
 
 def key_of_activity_id(saga_id: str, activity_id: str) -> str:
     """Return the key of the call that runs under *activity_id*, a path as the engine writes it."""
-    path = _REPETITION.sub("", activity_id)
+    path = _BESIDE.sub("", activity_id)
     undo = _COMPENSATION.search(path)
     if undo is None:
         return forward_key(saga_id, path)

@@ -18,6 +18,8 @@ from sagadsl.engine.keys import (
         ("book/flight", "s-1/book/flight/do", "book/flight"),
         ("lines[3]/reserve", "s-1/lines[3]/reserve/do", "lines[3]/reserve"),
         ("withdraw#2", "s-1/withdraw/do", "withdraw"),
+        ("withdraw.probe", "s-1/withdraw/do", "withdraw"),
+        ("withdraw.probe#2", "s-1/withdraw/do", "withdraw"),
         ("withdraw.compensation", "s-1/withdraw/undo", "withdraw"),
         ("withdraw.compensation[0]", "s-1/withdraw/undo[0]", "withdraw"),
         ("lines[3]/reserve.compensation[12]#3", "s-1/lines[3]/reserve/undo[12]", "lines[3]/reserve"),
