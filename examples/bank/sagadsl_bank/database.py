@@ -181,12 +181,14 @@ def _sqlite(url: URL, name: str) -> Engine:
 
 
 def _postgresql(url: URL) -> Engine:
+    asked = url.query.get("options", "")  # those of the URL come last, so that they win
+    options = f"-c lock_timeout={LOCK_SECONDS}s {asked if isinstance(asked, str) else ' '.join(asked)}"
     return sa.create_engine(
         url,
         isolation_level="READ COMMITTED",  # whatever the server's default is: locked rows are read as they are now
         pool_pre_ping=True,  # a database that was restarted costs no failed step
         hide_parameters=True,
-        connect_args={"connect_timeout": 5, "options": f"-c lock_timeout={LOCK_SECONDS}s"},
+        connect_args={"connect_timeout": url.query.get("connect_timeout", "5"), "options": options},
     )
 
 

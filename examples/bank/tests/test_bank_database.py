@@ -135,6 +135,18 @@ def test_a_connection_lost_at_commit_is_unknown_and_the_next_call_has_a_new_one(
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_options_of_the_url_stand_beside_those_of_the_bank(url: str) -> None:
+    """A search path, say; the bank adds a bound on waiting for locks, which the URL may change."""
+    for more, lock_timeout in (("", "20s"), ("%20-clock_timeout%3D3s", "3s")):
+        engine = database.connect(url + more)
+        with engine.connect() as db:
+            found = [db.exec_driver_sql(f"SHOW {name}").scalar() for name in ("search_path", "lock_timeout")]
+        engine.dispose()
+
+        assert found == [url.rpartition("%3D")[2], lock_timeout]
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_idle_connections_that_the_server_closed_cost_no_failed_call(engine: Engine) -> None:
     """R53: a database that restarts between two steps is no reason for a failed attempt."""
     ledger.open_account(engine, "open", "alice")
