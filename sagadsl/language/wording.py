@@ -205,10 +205,11 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
     help = "change the value, or leave the key out"
     match error.validator:
         case "enum" | "const":
-            words = [f"`{word}`" for word in (rule if error.validator == "enum" else [rule])]
+            allowed = rule if error.validator == "enum" else [rule]
+            words = [f"`{word}`" for word in allowed]
             expected = _expected(part, path, key) or " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
             suggestion = closest(value, rule) if isinstance(value, str) and isinstance(rule, list) else None
-            help = f"did you mean `{suggestion}`?" if suggestion else f"e.g. `{key}: {rule[0]}`"
+            help = f"did you mean `{suggestion}`?" if suggestion else f"e.g. `{key}: {allowed[0]}`"
             if value == "auto" and key == "compensation":
                 help = "`auto` is for `saga` steps, whose own compensations it runs"
             return _finding(part, path, "SD107", f"be {expected}", value, help=help, fix=suggestion)

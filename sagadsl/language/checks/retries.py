@@ -63,16 +63,17 @@ def attempts_without_end(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD513: nothing bounds the attempts of a step that could still be undone."""
     if saga.timeout is not None:
         return
-    passed = order.pivots(saga).after
+    pivots = order.pivots(saga)
+    patient = {*pivots.after, *(step.id for step, _ in pivots.beside)}  # where giving up would be worse
     for each in _said(saga, _retry):
         endless = each.call.retry.maximum_attempts is None and each.call.timeouts.schedule_to_close is None
-        if endless and each.forward and each.step.id not in passed:
+        if endless and each.forward and each.step.id not in patient:
             yield Finding(
                 "SD513",
                 f"step `{each.step.id}` is retried for ever when it keeps failing, so the saga never compensates",
                 (*each.route, "retry", "maximum_attempts"),
                 severity=Severity.WARNING,
-                help="bound it: `timeouts: {schedule_to_close: 1h}` here, or `timeout: 1d` for the saga",
+                help="bound it: `timeouts: {start_to_close: 1m, schedule_to_close: 1h}`, or `timeout: 1d` for the saga",
                 step=each.step.id,
             )
 
@@ -90,7 +91,7 @@ def long_attempts_without_a_heartbeat(saga: Saga, known: Known) -> Iterator[Find
                 "dead worker is noticed only after that",
                 (*each.route, "timeouts", key),
                 severity=Severity.WARNING,
-                help="let the activity heartbeat and say `timeouts: {heartbeat: 30s}`",
+                help="let the activity heartbeat and say `timeouts: {heartbeat: 30s}`, or bound it: `start_to_close`",
                 step=each.step.id,
             )
 

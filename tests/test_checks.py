@@ -1,0 +1,72 @@
+"""Every chunk of tests/checks/*.saga.yaml: the findings that it expects on its lines are exactly those reported.
+
+Chunks are separated by `---`. `#! SD602 "text"` behind a line expects a finding that begins there and whose
+message holds the text. A line may expect several. To add a case, add a chunk: no Python is needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sagadsl.codes import CODES
+from sagadsl.diagnostics import Finding
+from sagadsl.language.checks.registry import ALL
+from sagadsl.language.load import Loaded, load
+
+FOLDER = Path(__file__).with_name("checks")
+EXPECTED = re.compile(r'#! (SD\d{3}) "([^"]*)"')
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for path in sorted(FOLDER.glob("*.saga.yaml")):
+        for text in re.split(r"^---\n", path.read_text("utf-8"), flags=re.M):
+            name = re.search(r"^name: (\S+)", text, re.M)
+            if name is not None:
+                yield f"{path.name.removesuffix('.saga.yaml')}/{name[1]}", text
+
+
+def _line(loaded: Loaded, finding: Finding) -> int:
+    spans = loaded.document.keys if finding.at_key else loaded.document.spans
+    span = spans.get(finding.route) or loaded.document.spans[loaded.document.nearest(finding.route)]
+    return span.line
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in _texts()])
+def test_exactly_the_expected_findings_are_reported(text: str) -> None:
+    """Line, code and words of each."""
+    loaded = load(text, name="chunk")
+    wanted = sorted(
+        (number, code, words)
+        for number, line in enumerate(text.splitlines(), 1)
+        for code, words in EXPECTED.findall(line)
+    )
+    got = sorted((_line(loaded, finding), finding.code, finding.message) for finding in loaded.findings)
+
+    assert [entry[:2] for entry in got] == [entry[:2] for entry in wanted]
+    for (_, _, message), (_, _, words) in zip(got, wanted, strict=True):
+        assert words in message
+
+
+def test_every_check_names_its_code_and_has_a_chunk_that_provokes_it() -> None:
+    """A check that no chunk provokes could say anything."""
+    provoked = {code for _, text in _texts() for code, _ in EXPECTED.findall(text)}
+    codes = {check.__name__: (check.__doc__ or "")[:5] for check in ALL}
+
+    assert {name: code for name, code in codes.items() if code not in CODES} == {}
+    assert {name: code for name, code in codes.items() if code not in provoked} == {}
+
+
+def test_findings_say_what_to_do() -> None:
+    """House: errors are the interface."""
+    silent = [
+        (name, finding.code)
+        for name, text in _texts()
+        for finding in load(text).findings
+        if not finding.help and not finding.notes
+    ]
+
+    assert silent == []
