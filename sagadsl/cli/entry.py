@@ -29,6 +29,7 @@ INTERNAL = 70
 USAGE = 2
 
 _COMPLETE = "_SAGADSL_COMPLETE"
+_JSON = frozenset({"json", "--json", "jsonl", "sarif"})
 
 
 def main() -> NoReturn:
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.UsageError as error:
-        _show_usage(here, error)
+        _show_usage(here, error, arguments)
         return error.exit_code
     except click.ClickException as error:
         show_error(here, "", error.format_message())
@@ -88,7 +89,10 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _show_usage(here: Session, error: click.UsageError) -> None:
+def _show_usage(here: Session, error: click.UsageError, arguments: Sequence[str]) -> None:
+    # click looks at no option when one of them is unknown: the words alone tell that JSON was wanted
+    if _JSON & {word for argument in arguments for word in argument.split("=")}:
+        here.output = "json"
     if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         print(error.ctx.get_usage(), file=sys.stderr)
         print(f"Try `{error.ctx.command_path} --help`.", file=sys.stderr)

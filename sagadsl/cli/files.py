@@ -1,61 +1,48 @@
-"""Which files a command means by its PATHS. Opens them, and knows nothing of what is inside."""
+"""Which files a command means by its PATHS. Reads none of them."""
 
 from __future__ import annotations
 
 import glob
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-PATTERN = "*.saga.yaml"
-SUFFIXES = (".saga.yaml", ".saga.yml")
-STDIN = "-"
+from sagadsl.language.load import SUFFIXES
+
+STDIN: Literal["-"] = "-"
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One definition as bytes; ``name`` is what reports call it, ``path`` where it is, if it is a file."""
-
-    name: str
-    data: bytes
-    path: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Missing:
     """A path that leads to no definition, and why."""
 
-    name: str
+    path: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
+        return f"`{self.path}`: {self.reason}"
 
 
-def read(paths: Sequence[str], stdin_filename: str = "") -> tuple[list[Source], list[Unreadable]]:
-    """Read everything that *paths* name, each file once, in the order given; no path is the current folder.
+def find(paths: Sequence[str]) -> list[Path | Literal["-"] | Missing]:
+    """List what *paths* name, each file once, in the order given; no path is the current folder.
 
-    Args:
-        stdin_filename: Name for what comes from ``-``, which editors know and we do not.
+    A folder stands for every definition in it and below, a pattern for what it matches,
+    ``-`` for standard input. A file that is named counts, whatever it is called.
     """
-    sources: dict[str, Source] = {}
-    problems: list[Unreadable] = []
+    found: dict[str, Path | Literal["-"] | Missing] = {}
     for text in paths or (".",):
         if text == STDIN:
-            sources[STDIN] = Source(stdin_filename or "<stdin>", sys.stdin.buffer.read())
+            found[STDIN] = STDIN
             continue
-        found = list(_expand(text))
-        if not found:
-            problems.append(Unreadable(text, _nothing(text)))
-        for path in found:
-            try:
-                sources.setdefault(str(path), Source(str(path), path.read_bytes(), path))
-            except OSError as error:
-                problems.append(Unreadable(str(path), (error.strerror or str(error)).lower()))
-    return list(sources.values()), problems
+        matches = list(_expand(text))
+        if not matches:
+            found[text] = Missing(text, _nothing(text))
+        for path in matches:
+            found.setdefault(str(path), path)
+    return list(found.values())
 
 
 def _expand(text: str) -> Iterator[Path]:
@@ -80,5 +67,5 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _nothing(text: str) -> str:
     if Path(text).is_dir():
-        return f"no {PATTERN} in this folder or below"
-    return "matches no file" if glob.has_magic(text) else "no such file or folder"
+        return f"there is no *{SUFFIXES[0]} in this folder or below"
+    return "this pattern matches no file" if glob.has_magic(text) else "there is no such file or folder"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from sagadsl.cli.screen import Session
+from sagadsl.cli.screen import session_of
 
 if TYPE_CHECKING:
     from sagadsl.temporal.settings import Flags
@@ -53,7 +53,6 @@ def modules(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "-m",
         "--module",
-        "modules",
         multiple=True,
         metavar="MODULE",
         help="Also take the activities of this Python module; may be repeated.",
@@ -117,35 +116,30 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
 )
 
 
-def _here(ctx: click.Context) -> Session:
-    assert isinstance(ctx.obj, Session)
-    return ctx.obj
-
-
 def _set_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
     if ctx.get_parameter_source("output") is not click.core.ParameterSource.DEFAULT:
-        _here(ctx).output = value
+        session_of(ctx).output = value
 
 
 def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        _here(ctx).output = "json"
+        session_of(ctx).output = "json"
 
 
 def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value:
-        _here(ctx).color = value
+        session_of(ctx).color = value
         ctx.color = None if value == "auto" else value == "always"
 
 
 def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        _here(ctx).debug = True
+        session_of(ctx).debug = True
 
 
 def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
     if value:
-        here = _here(ctx)
+        here = session_of(ctx)
         here.verbosity = -1 if param.name == "quiet" else value
         levels = {-1: logging.ERROR, 1: logging.INFO}
         logging.getLogger("sagadsl").setLevel(levels.get(here.verbosity, logging.DEBUG))

@@ -39,7 +39,7 @@ def plugins(ctx: click.Context) -> int | None:
 @modules
 @output("text", "json")
 @common
-def list_(modules: Sequence[str] = ()) -> int:
+def list_(module: Sequence[str] = ()) -> int:
     """List every activity with its input and its package, and what does not work.
 
     \b
@@ -47,7 +47,7 @@ def list_(modules: Sequence[str] = ()) -> int:
       sagadsl plugins list
       sagadsl plugins list --json | jq -r '.activities[].name'
     """
-    catalogue = Catalogue.discover(modules)
+    catalogue = Catalogue.discover(module)
     working, broken = _sorted_out(catalogue)
     screen.result(
         {
@@ -64,14 +64,14 @@ def list_(modules: Sequence[str] = ()) -> int:
 @modules
 @output("text", "json")
 @common
-def show(name: str, modules: Sequence[str]) -> int:
+def show(name: str, module: Sequence[str]) -> int:
     """Show what an activity takes, returns and raises, and a step to copy.
 
     \b
     Example:
       sagadsl plugins show bank.withdraw
     """
-    catalogue = Catalogue.discover(modules)
+    catalogue = Catalogue.discover(module)
     signature = catalogue.signature(name)
     if not isinstance(signature, Signature):
         raise signature

@@ -18,6 +18,8 @@ from sagadsl.errors import SagadslError
 
 SCHEMA_VERSION = 1
 
+_MACHINES = frozenset({"json", "jsonl", "sarif"})
+
 
 @dataclass(slots=True)
 class Session:
@@ -42,9 +44,13 @@ class Session:
 
 def session() -> Session:
     """Return the session of the running command."""
-    found = click.get_current_context().obj
-    assert isinstance(found, Session)
-    return found
+    return session_of(click.get_current_context())
+
+
+def session_of(context: click.Context) -> Session:
+    """Return the session that *context* belongs to."""
+    assert isinstance(context.obj, Session)
+    return context.obj
 
 
 def wants_color(stream: TextIO, choice: str) -> bool:
@@ -98,11 +104,11 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
     lines = [f"{label}: {message}"]
     lines += [f"   = help: {line}" for line in remedy.splitlines()]
     print("\n".join(lines), file=sys.stderr, flush=True)
-    if here.output in {"json", "jsonl"} and not here.wrote_result:
+    if here.output in _MACHINES and not here.wrote_result:
         here.wrote_result = True
         error = {"code": code, "message": message, "help": remedy, **(extra or {})}
         document = {"schema_version": SCHEMA_VERSION, "error": error}
-        print(json.dumps(document, ensure_ascii=False, indent=2 if here.output == "json" else None))
+        print(json.dumps(document, ensure_ascii=False, indent=None if here.output == "jsonl" else 2))
 
 
 def show_failure(here: Session, error: SagadslError) -> None:

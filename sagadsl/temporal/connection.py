@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -53,6 +54,12 @@ async def connect(settings: Settings, **options: Any) -> Client:
         reason = str(error)
     found = await asyncio.to_thread(probe.look, settings.address.value, settings.secrets["tls"])
     raise _not_connected(settings, reason, found)
+
+
+async def check_namespace(client: Client, settings: Settings) -> None:
+    """Raise ``NotConnected`` unless the namespace is there: connecting alone does not tell."""
+    with guard(settings):
+        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
 
 @contextmanager

@@ -175,7 +175,7 @@ async def _start(
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_end_with_parent(),
+            preexec_fn=end_with_parent(),
         )
     except OSError as error:
         raise ServerNotStarted(binary, error.strerror or str(error)) from None
@@ -256,7 +256,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _end_with_parent() -> Callable[[], None] | None:
+def end_with_parent() -> Callable[[], None] | None:
     """Return what a child has to do so that the kernel ends it with us, even when we are killed."""
     if sys.platform != "linux":
         return None

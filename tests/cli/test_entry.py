@@ -74,6 +74,21 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...], capsys
     assert "--debug" in shown
 
 
+@pytest.mark.parametrize("command", _every_command(), ids=" ".join)
+def test_the_variable_of_an_option_is_named_like_its_flag(command: tuple[str, ...]) -> None:
+    """ECOSYSTEM.md §1.2: SAGADSL_VALIDATE_FORMAT is `validate --format`; click names it by the parameter."""
+    with cli.make_context("sagadsl", ["--help"], resilient_parsing=True) as context:
+        found: click.Command | None = cli
+        for name in command:
+            assert isinstance(found, click.Group)
+            found = found.get_command(context, name)
+    assert found is not None
+    for option in found.params:
+        if isinstance(option, click.Option):
+            flags = {flag.lstrip("-").replace("-", "_") for flag in option.opts}
+            assert option.name in flags
+
+
 def test_version_is_printed() -> None:
     assert sagadsl("--version").out.startswith("sagadsl 0.")
 

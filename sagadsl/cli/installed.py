@@ -1,0 +1,38 @@
+"""What a definition may know of this machine: the installed activities, imported one by one as they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sagadsl.language.checks.known import Signature
+from sagadsl.plugins import Catalogue, PluginUnknown, Problem
+
+
+class Installed(Mapping[str, Signature]):
+    """Signatures by name. A name is imported when somebody asks for it, and nothing else is (P01).
+
+    A class, since the language takes a mapping, and this one must not be filled in advance.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._found: dict[str, Signature | Problem] = {}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What was asked for, is installed, and does not work."""
+        return tuple(found for found in self._found.values() if not isinstance(found, Signature | PluginUnknown))
+
+    def __getitem__(self, name: str) -> Signature:
+        if name not in self._found:
+            self._found[name] = self._catalogue.signature(name)
+        found = self._found[name]
+        if isinstance(found, Signature):
+            return found
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._catalogue.names)
+
+    def __len__(self) -> int:
+        return len(self._catalogue.names)

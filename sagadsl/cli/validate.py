@@ -1,0 +1,93 @@
+"""``sagadsl validate``: every mistake of every file in one run. Needs no server and loads nothing of one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from sagadsl import report
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import load_definitions
+from sagadsl.cli.options import common, modules
+from sagadsl.plugins import Catalogue
+
+_FOR_PEOPLE = frozenset({"text", "concise"})
+
+
+def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    screen.session_of(ctx).output = value
+    return value
+
+
+@click.command(short_help="Find the mistakes in definitions before anything runs.")
+@click.argument("paths", nargs=-1)
+@click.option(
+    "-f",
+    "--format",
+    type=click.Choice(list(report.FORMATS)),
+    default="text",
+    show_default=True,
+    is_eager=True,
+    callback=_format,
+    help="Form of the report on stdout.",
+)
+@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--no-plugins", is_flag=True, help="Know no activities: check everything else.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 also when something is wrong.")
+@click.option("--select", multiple=True, metavar="CODE", help="Report only codes that begin so; may be repeated.")
+@click.option("--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin so; may be repeated.")
+@click.option("--stdin-filename", metavar="NAME", default="", help="Name for what comes from `-`, for editors.")
+@modules
+@common
+def validate(
+    *,
+    paths: Sequence[str],
+    format: str,
+    strict: bool,
+    no_plugins: bool,
+    exit_zero: bool,
+    select: Sequence[str],
+    ignore: Sequence[str],
+    stdin_filename: str,
+    module: Sequence[str],
+) -> int:
+    """Find the mistakes in definitions before anything runs.
+
+    PATHS are files, folders (every *.saga.yaml in them and below), patterns, or `-` for
+    standard input; without one, the current folder.
+
+    \b
+    Exit code: 0 nothing wrong (or only warnings), 1 mistakes, 2 something cannot be read
+    or the command is wrong, 3 the environment is.
+    \b
+    Examples:
+      sagadsl validate
+      sagadsl validate definitions/ --strict
+      sagadsl validate --format sarif --exit-zero > sagadsl.sarif
+      sagadsl validate - --stdin-filename order.saga.yaml < order.saga.yaml
+    """
+    began = time.monotonic()
+    catalogue = None if no_plugins else Catalogue.discover(module)
+    definitions = load_definitions(paths, catalogue, stdin_filename=stdin_filename)
+    definitions = definitions.only(_codes(select), _codes(ignore))
+    if strict:
+        definitions = definitions.strict()
+    screen.session().wrote_result = True
+    shown = report.render(
+        format,
+        definitions.files,
+        unplaced=definitions.unplaced,
+        color=format in _FOR_PEOPLE and screen.wants_color(sys.stdout, screen.session().color),
+        elapsed_ms=round((time.monotonic() - began) * 1000),
+    )
+    if shown and not (screen.session().is_quiet and format in _FOR_PEOPLE and not definitions.findings):
+        print(shown)
+    return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
+
+
+def _codes(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the beginnings of codes that were given, one by one or with commas."""
+    return tuple(part.strip().upper() for text in texts for part in text.split(",") if part.strip())

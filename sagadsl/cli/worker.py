@@ -1,0 +1,284 @@
+"""``sagadsl worker``: serves sagas and their activities until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.options import common, connection, modules
+from sagadsl.errors import SagadslError
+from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.plugins import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
+
+if TYPE_CHECKING:
+    from temporalio.worker import Worker
+
+    from sagadsl.temporal.settings import Flags, Settings
+
+INVALID = 1
+STOPPED_AT_ONCE = 130
+CHILD = "SAGADSL_WORKER_CHILD"
+"""Set for the processes that ``--processes`` starts: one of them says nothing that its parent has said."""
+
+
+class CannotServe(SagadslError):
+    """A worker that would fail the first saga that it takes does not start."""
+
+    code = "SD905"
+    exit_code = 3
+
+    def __init__(self, problems: tuple[str, ...], remedy: str = "") -> None:
+        super().__init__(problems, remedy)
+        self.problems, self.remedy = problems, remedy
+
+    def __str__(self) -> str:
+        return "\n".join(("the worker does not start", *(f"   {problem}" for problem in self.problems)))
+
+    @property
+    def help(self) -> str:
+        return self.remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one worker process does.
+
+    Attributes:
+        queues: Task queues to poll.
+        sagas: Its own definitions, as models and as data.
+        names: Activities to serve; ``None`` is all that work.
+    """
+
+    queues: tuple[str, ...]
+    sagas: tuple[Saga, ...]
+    definitions: Mapping[str, Mapping[str, Any]]
+    catalogue: Catalogue
+    inline: bool
+    only: Literal["workflows", "activities"] | None
+    drain: timedelta
+    problems: tuple[Problem, ...] = field(default=())
+
+
+@click.command(short_help="Serve sagas and their activities until stopped.")
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--definitions", multiple=True, metavar="DIR", help="More definitions, as PATHS; for a variable or a script."
+)
+@click.option("--task-queue", multiple=True, metavar="NAME", help="Queue to poll; may be repeated.")
+@click.option("--processes", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes to run.")
+@click.option("--only", type=click.Choice(["workflows", "activities"]), help="Serve one half only.")
+@click.option(
+    "--inline-definitions/--no-inline-definitions",
+    default=True,
+    help="Take, or refuse, definitions that come with the start of a saga.",
+)
+@click.option(
+    "--drain",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long running activities may go on after the first SIGTERM.",
+)
+@modules
+@connection
+@common
+def worker(
+    *,
+    paths: Sequence[str],
+    definitions: Sequence[str],
+    task_queue: Sequence[str],
+    processes: int,
+    only: Literal["workflows", "activities"] | None,
+    inline_definitions: bool,
+    drain: float,
+    module: Sequence[str],
+    flags: Flags,
+) -> int:
+    """Serve sagas and their activities until stopped.
+
+    PATHS are definitions (files or folders) that can be started by their name alone. The
+    queues are those that the definitions name, or `sagadsl`. SIGTERM and Ctrl-C let running
+    activities end; a second one stops at once.
+
+    \b
+    Examples:
+      sagadsl worker definitions/
+      sagadsl worker -m activities --task-queue payments
+      sagadsl worker /etc/sagas --no-inline-definitions --processes 4
+    """
+    from sagadsl.temporal.settings import resolve
+
+    settings = resolve(flags, os.environ)
+    catalogue = Catalogue.discover(module)
+    wanted = (*paths, *definitions)
+    loaded = load_definitions(wanted, catalogue) if wanted else Definitions()
+    if not loaded.are_usable:
+        loaded.show()
+        return loaded.exit_code
+    plan = _plan(
+        loaded,
+        queues=task_queue,
+        catalogue=catalogue,
+        inline=inline_definitions,
+        only=only,
+        drain=timedelta(seconds=drain),
+    )
+    is_child = CHILD in os.environ
+    if not is_child:
+        _announce(plan, settings)
+    if processes > 1 and not is_child:
+        from sagadsl.cli.supervisor import supervise
+
+        return supervise(processes, drain)
+    return asyncio.run(serve(plan, settings))
+
+
+def _plan(
+    loaded: Definitions,
+    *,
+    queues: Sequence[str],
+    catalogue: Catalogue,
+    inline: bool,
+    only: Literal["workflows", "activities"] | None,
+    drain: timedelta,
+) -> Plan:
+    """Say what to serve. Raises ``CannotServe``, naming everything that is in the way (P02)."""
+    from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
+
+    in_the_way = list(_doubles(loaded))
+    problems: tuple[Problem, ...] = ()
+    if only != "workflows":
+        catalogue.load_all()
+        needed = {name for saga in loaded.sagas for name in own_activities(saga)}
+        problems = (*catalogue.problems, *(_missing(catalogue, needed)))
+        in_the_way += [str(each) for each in problems if _is_in_the_way(each, needed, catalogue)]
+    if in_the_way:
+        raise CannotServe(tuple(dict.fromkeys(in_the_way)), "`sagadsl plugins` shows what is installed")
+    own = tuple(dict.fromkeys(saga.task_queue or DEFAULT_TASK_QUEUE for saga in loaded.sagas))
+    return Plan(
+        queues=tuple(queues) or own or (DEFAULT_TASK_QUEUE,),
+        sagas=loaded.sagas,
+        definitions={each.saga.name: each.document.data for each in loaded.files if each.saga is not None},
+        catalogue=catalogue,
+        inline=inline,
+        only=only,
+        drain=drain,
+        problems=problems,
+    )
+
+
+def own_activities(saga: Saga) -> Iterable[str]:
+    """Yield the activities that run on the saga's own queue, so that this worker has to have them."""
+    for place in saga.places.values():
+        step = place.step
+        calls = [step.body, step.probe]
+        calls += [action.call for action in step.compensation.actions] if step.compensation else []
+        for call in calls:
+            if isinstance(call, ActivityCall) and call.task_queue is None:
+                yield call.activity
+
+
+def _doubles(loaded: Definitions) -> Iterable[str]:
+    """Yield one sentence for every name that two files give (P02's sibling)."""
+    files: dict[str, list[str]] = {}
+    for each in loaded.files:
+        if each.saga is not None:
+            files.setdefault(each.saga.name, []).append(each.document.name)
+    for name, names in sorted(files.items()):
+        if len(names) > 1:
+            yield f"saga `{name}` is defined in {' and in '.join(names)}"
+
+
+def _missing(catalogue: Catalogue, needed: Iterable[str]) -> Iterable[Problem]:
+    for name in sorted(needed):
+        found = catalogue.load(name)
+        if isinstance(found, PluginBroken | PluginConflict | PluginUnknown):
+            yield found
+
+
+def _is_in_the_way(problem: Problem, needed: set[str], catalogue: Catalogue) -> bool:
+    """Tell whether a worker must not start with *problem*: a conflict always, a broken package when it is needed."""
+    match problem:
+        case PluginConflict() | PluginUnknown():
+            return True
+        case PluginBroken():
+            local = problem.package in {f"module {module}" for module in catalogue.modules}
+            return local or any(name == problem.name or name.startswith(f"{problem.name}.") for name in needed)
+
+
+def _announce(plan: Plan, settings: Settings) -> None:
+    for text in settings.warnings:
+        screen.warn(text)
+    for problem in plan.problems:
+        screen.warn(f"{problem}; it is left out")
+    queues = ", ".join(plan.queues)
+    screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
+    if plan.only != "activities":
+        own = ", ".join(f"{saga.name} {saga.version}" for saga in plan.sagas)
+        taken = "those that come with their start" if plan.inline else ""
+        screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
+    if plan.only != "workflows":
+        screen.note(f"  activities  {', '.join(plan.catalogue.names) or 'none'}")
+
+
+async def serve(plan: Plan, settings: Settings) -> int:
+    """Poll until a signal says stop. Raises ``NotConnected``."""
+    from sagadsl.temporal.connection import check_namespace, connect, guard
+
+    client = await connect(settings)
+    await check_namespace(client, settings)
+    stop = asyncio.Event()
+    _on_signal(stop)
+    with guard(settings):
+        workers = [build(client, queue, plan) for queue in plan.queues]
+        running = [asyncio.create_task(each.run()) for each in workers]
+        screen.note("ready; Ctrl-C lets running activities end, twice stops at once")
+        stopping = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if stopping in ended:
+            screen.note(f"stopping: running activities have {plan.drain.total_seconds():.0f} seconds to end")
+        stopping.cancel()
+        await asyncio.gather(*(each.shutdown() for each in workers))
+        await asyncio.gather(*running)
+    return 0
+
+
+def build(client: Any, queue: str, plan: Plan) -> Worker:
+    """Return the worker of one queue."""
+    from sagadsl.temporal.worker import build_worker
+
+    return build_worker(
+        client,
+        task_queue=queue,
+        catalogue=plan.catalogue,
+        definitions=plan.definitions,
+        names=plan.catalogue.names,
+        inline=plan.inline,
+        only=plan.only,
+        drain=plan.drain,
+    )
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    """Let the first SIGTERM or SIGINT set *stop*, and the second end the process."""
+
+    def told() -> None:
+        if stop.is_set():
+            print("stopped at once", file=sys.stderr, flush=True)
+            os._exit(STOPPED_AT_ONCE)  # the SDK would wait for what runs
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
