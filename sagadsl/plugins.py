@@ -228,23 +228,27 @@ class Catalogue:
         for name, owner, _ in self._loaded_members():
             owners.setdefault(name, set()).add(owner)
         candidates = sorted(name for name, who in owners.items() if len(who) > 1)
-        conflicts = [found for name in candidates if isinstance(found := self.load(name), PluginConflict)]
+        conflicts = [found for name in candidates if isinstance(found := self._load(name, again=False), PluginConflict)]
         return (*conflicts, *(self._broken[key] for key in sorted(self._broken)))
 
     def load(self, name: str) -> Plugin | Problem:
         """Import the activity *name*, and nothing else of its group."""
+        return self._load(name, again=True)
+
+    def _load(self, name: str, *, again: bool) -> Plugin | Problem:
+        """Return the activity *name*; *again* tries once more what has failed before."""
         exact = [offer for offer in self.offers if offer.name == name]
         if len(exact) > 1:
             return PluginConflict(name, tuple(_owner(offer) for offer in exact))
         found: dict[int, Plugin] = {}
         broken: list[PluginBroken] = []
         for offer in exact:
-            target = self._import(offer)
+            target = self._import(offer, again=again)
             if isinstance(target, PluginBroken):
                 broken.append(target)
             elif _key(offer) not in self._members:
                 found[_identity(target)] = _plugin(name, offer.package, target)
-        for owner, members in self._groups_of(name, broken):
+        for owner, members in self._groups_of(name, broken, again=again):
             if name in members and _identity(members[name]) not in found:
                 found[_identity(members[name])] = _plugin(name, owner, members[name])
         if len(found) > 1:
@@ -259,7 +263,7 @@ class Catalogue:
             self._import(offer)
         for module in self.modules:
             self._import_module(module)
-        loaded = (self.load(name) for name in self.names)
+        loaded = (self._load(name, again=False) for name in self.names)
         return tuple(each for each in loaded if isinstance(each, Plugin))
 
     def signature(self, name: str) -> Signature | Problem:
@@ -272,11 +276,13 @@ class Catalogue:
         except Exception as error:  # noqa: BLE001 # somebody else's types: their hooks run here
             return PluginBroken(name, plugin.package, error)
 
-    def _import(self, offer: Offer) -> Any:
+    def _import(self, offer: Offer, *, again: bool = True) -> Any:
         """Return the object that *offer* points at, or a :class:`PluginBroken`."""
         key = _key(offer)
         if key in self._objects:
             return self._objects[key]
+        if not again and key in self._broken:
+            return self._broken[key]
         try:
             importlib.invalidate_caches()  # P05: what was installed a moment ago counts
             target = offer.entry_point.load()
@@ -297,10 +303,12 @@ class Catalogue:
         self._objects[key] = target
         return target
 
-    def _import_module(self, module: str) -> dict[str, Callable[..., Any]] | PluginBroken:
+    def _import_module(self, module: str, *, again: bool = True) -> dict[str, Callable[..., Any]] | PluginBroken:
         key = f"module {module}"
         if key in self._members:
             return self._members[key]
+        if not again and key in self._broken:
+            return self._broken[key]
         if self._folder and self._folder not in sys.path:
             sys.path.insert(0, self._folder)
         try:
@@ -318,19 +326,19 @@ class Catalogue:
         return members
 
     def _groups_of(
-        self, name: str, broken: list[PluginBroken]
+        self, name: str, broken: list[PluginBroken], *, again: bool
     ) -> Iterator[tuple[str, Mapping[str, Callable[..., Any]]]]:
         """Yield what may hold *name* as a member: classes and modules named like its prefix, and local modules."""
         for offer in self.offers:
             if not name.startswith(f"{offer.name}."):
                 continue
-            target = self._import(offer)
+            target = self._import(offer, again=again)
             if isinstance(target, PluginBroken):
                 broken.append(target)
             elif _key(offer) in self._members:
                 yield offer.package, self._members[_key(offer)]
         for module in self.modules:
-            members = self._import_module(module)
+            members = self._import_module(module, again=again)
             if isinstance(members, PluginBroken):
                 broken.append(members)
             else:

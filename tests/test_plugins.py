@@ -314,6 +314,21 @@ def test_a_broken_local_module_explains_why_its_names_are_missing(tmp_path: Path
     assert str(broken) == "module `broken_one` cannot be used: No module named 'not_there'"
 
 
+def test_listing_everything_imports_a_broken_module_once(tmp_path: Path, install: Install) -> None:
+    """P01, P05: a failure is tried again when somebody asks again, and not once for each other name."""
+    (tmp_path / "counted.py").write_text("import sys\nsys.counted = getattr(sys, 'counted', 0) + 1\nimport not_there")
+    installed = install("acme-pay", "a = acme_pay:charge\nb = acme_pay:charge\nc = acme_pay:charge", _activity())
+    catalogue = Catalogue.discover(["counted"], folder=tmp_path, installed=installed)
+    try:
+        assert [plugin.name for plugin in catalogue.load_all()] == ["a", "b", "c"]
+        assert len(catalogue.problems) == 1
+        assert vars(sys)["counted"] == 1
+        catalogue.load_all()
+        assert vars(sys)["counted"] == 2
+    finally:
+        vars(sys).pop("counted", None)
+
+
 def test_a_signature_tells_types_errors_and_the_inverse(install: Install) -> None:
     """Types become JSON Schemas for the static checks."""
     source = """
