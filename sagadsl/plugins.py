@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
 from sagadsl.language.checks.known import Signature
+from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
 from sagadsl.settings import Settings, read_settings
 from sagadsl.spelling import closest, listed
 
 GROUP = "sagadsl.activities"
 _OURS = "sagadsl"
-_PLAIN_MARK = "__temporal_activity_definition"  # of `@temporalio.activity.defn`; read here without importing it
 
 
 class PluginBroken(SagadslError):
@@ -252,7 +252,9 @@ class Catalogue:
             if name in members and _identity(members[name]) not in found:
                 found[_identity(members[name])] = _plugin(name, owner, members[name])
         if len(found) > 1:
-            return PluginConflict(name, tuple(f"{each.package} ({_where(each.function)})" for each in found.values()))
+            return PluginConflict(
+                name, tuple(f"{each.package} ({whereabouts(each.function)})" for each in found.values())
+            )
         if found:
             return next(iter(found.values()))
         return broken[0] if broken else self._unknown(name)
@@ -288,8 +290,8 @@ class Catalogue:
             target = offer.entry_point.load()
             if isinstance(target, type):
                 target = target()
-            if not _is_activity(target):
-                members = _members_of(target, f"{offer.name}.")
+            if not is_activity(target):
+                members = members_of(target, f"{offer.name}.")
                 if members:
                     self._members[key] = members
                 elif isinstance(target, ModuleType) or not callable(target):
@@ -313,7 +315,7 @@ class Catalogue:
             sys.path.insert(0, self._folder)
         try:
             importlib.invalidate_caches()
-            members = _members_of(importlib.import_module(module), "")
+            members = members_of(importlib.import_module(module), "")
             if not members:
                 raise TypeError(f"`{module}` holds no function with @activity")
         except KeyboardInterrupt:
@@ -385,86 +387,16 @@ def signature_of(plugin: Plugin) -> Signature:
 
 def _plugin(name: str, package: str, function: Callable[..., Any]) -> Plugin:
     spec = getattr(function, MARK, None)
-    return Plugin(name, package, function, spec or Spec(), spec is None and _plain_definition(function) is not None)
-
-
-def _is_activity(target: Any) -> bool:
-    """Whether *target* carries a decorator's mark; a proxy that answers to every name does not."""
-    return isinstance(getattr(target, MARK, None), Spec) or _plain_definition(target) is not None
-
-
-def _plain_definition(target: Any) -> Any:
-    definition = getattr(target, _PLAIN_MARK, None)
-    return definition if type(definition).__module__ == "temporalio.activity" else None
-
-
-def _own_name(function: Callable[..., Any]) -> str:
-    """Return the name that the author gave the activity where no entry point does."""
-    spec = getattr(function, MARK, None)
-    if spec is not None and spec.name is not None:
-        return str(spec.name)
-    plain = getattr(_plain_definition(function), "name", None)
-    return str(plain or getattr(function, "__name__", type(function).__name__))
+    return Plugin(name, package, function, spec or Spec(), spec is None and plain_definition(function) is not None)
 
 
 def _own_names(plugin: Plugin) -> set[str]:
-    return {_own_name(plugin.function), getattr(plugin.function, "__name__", "")} - {""}
-
-
-def _members_of(target: Any, prefix: str) -> dict[str, Callable[..., Any]]:
-    """Return the activities of a module or an object, by name. Raises ``ValueError`` when two have one name (T13)."""
-    members: dict[str, Callable[..., Any]] = {}
-    functions = _of_module(target) if isinstance(target, ModuleType) else _of_object(target)
-    for function in functions:
-        name = prefix + _own_name(function)
-        if name in members:
-            raise ValueError(f"`{_where(members[name])}` and `{_where(function)}` are both named `{name}`")
-        members[name] = function
-    return members
-
-
-def _of_object(target: Any) -> list[Callable[..., Any]]:
-    marked = (name for name, value in inspect.getmembers_static(type(target)) if _is_activity(_unwrapped(value)))
-    return [getattr(target, name) for name in marked]
-
-
-def _of_module(module: ModuleType) -> list[Callable[..., Any]]:
-    """Return marked functions, methods of objects, and methods of classes that need no argument to be made."""
-    public = set(getattr(module, "__all__", ()))
-    functions: list[Callable[..., Any]] = []
-    objects: list[Any] = []
-    classes: list[type] = []
-    for name, value in sorted(vars(module).items()):
-        if isinstance(value, type):
-            if _belongs(value, module) and any(_is_activity(_unwrapped(each)) for each in vars(value).values()):
-                classes.append(value)
-        elif _is_activity(value):
-            if (name in public or _belongs(value, module)) and value not in functions:
-                functions.append(value)
-        elif not isinstance(value, ModuleType) and _belongs(type(value), module) and value not in objects:
-            objects.append(value)
-    made = {type(each) for each in objects}
-    objects += [each() for each in classes if each not in made]
-    return functions + [method for each in objects for method in _of_object(each)]
-
-
-def _unwrapped(value: Any) -> Any:
-    return value.__func__ if isinstance(value, staticmethod | classmethod) else value
-
-
-def _belongs(value: Any, module: ModuleType) -> bool:
-    """Whether *value* was defined in *module* or below it, rather than imported from elsewhere."""
-    home = str(getattr(value, "__module__", ""))
-    return home == module.__name__ or home.startswith(f"{module.__name__}.")
+    return {own_name(plugin.function), getattr(plugin.function, "__name__", "")} - {""}
 
 
 def _identity(function: Any) -> int:
     """Return what tells two functions apart, also when a method has been bound twice."""
     return hash((id(getattr(function, "__func__", function)), id(getattr(function, "__self__", None))))
-
-
-def _where(function: Any) -> str:
-    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
 
 
 def _owner(offer: Offer) -> str:

@@ -268,6 +268,15 @@ def test_local_modules_need_no_packaging(tmp_path: Path, install: Install) -> No
     assert (loaded.package, loaded.function("Ann")) == ("module mine", "Good day Ann 7")
 
 
+def test_a_class_that_needs_arguments_wants_an_object_of_it(tmp_path: Path, install: Install) -> None:
+    """Local modules: the remedy is in the message."""
+    method = "    def __init__(self, x): ...\n    @activity\n    def execute(self): ...\n"
+    (tmp_path / "needy.py").write_text(f"from sagadsl import activity\nclass A:\n{method}")
+    broken = Catalogue.discover(["needy"], folder=tmp_path, installed=[]).load("execute")
+    assert "class `A` cannot be made without arguments" in str(broken)
+    assert "make an object of it in the module" in str(broken)
+
+
 def test_two_methods_with_one_name_in_one_module_are_both_named(tmp_path: Path, install: Install) -> None:
     """T13: two classes that both expose `execute`."""
     method = "    @activity\n    def execute(self): ...\n"

@@ -1,0 +1,96 @@
+"""Which functions of a module or an object are activities, and how their author named them.
+
+Reads the marks of both decorators without importing Temporal.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from sagadsl.authoring import MARK, Spec
+
+_PLAIN_MARK = "__temporal_activity_definition"  # of `@temporalio.activity.defn`
+
+
+def is_activity(target: Any) -> bool:
+    """Whether *target* carries a decorator's mark; a proxy that answers to every name does not."""
+    return isinstance(getattr(target, MARK, None), Spec) or plain_definition(target) is not None
+
+
+def plain_definition(target: Any) -> Any:
+    """Return what `@temporalio.activity.defn` left on *target*, or ``None``."""
+    definition = getattr(target, _PLAIN_MARK, None)
+    return definition if type(definition).__module__ == "temporalio.activity" else None
+
+
+def own_name(function: Callable[..., Any]) -> str:
+    """Return the name that the author gave the activity where no entry point does."""
+    spec = getattr(function, MARK, None)
+    if spec is not None and spec.name is not None:
+        return str(spec.name)
+    plain = getattr(plain_definition(function), "name", None)
+    return str(plain or getattr(function, "__name__", type(function).__name__))
+
+
+def members_of(target: Any, prefix: str) -> dict[str, Callable[..., Any]]:
+    """Return the activities of a module or an object, by name. Raises ``ValueError`` when two have one name (T13)."""
+    members: dict[str, Callable[..., Any]] = {}
+    functions = _of_module(target) if isinstance(target, ModuleType) else _of_object(target)
+    for function in functions:
+        name = prefix + own_name(function)
+        if name in members:
+            raise ValueError(f"`{whereabouts(members[name])}` and `{whereabouts(function)}` are both named `{name}`")
+        members[name] = function
+    return members
+
+
+def _of_object(target: Any) -> list[Callable[..., Any]]:
+    marked = (name for name, value in inspect.getmembers_static(type(target)) if is_activity(_unwrapped(value)))
+    return [getattr(target, name) for name in marked]
+
+
+def _of_module(module: ModuleType) -> list[Callable[..., Any]]:
+    """Return marked functions, methods of objects, and methods of classes that need no argument to be made."""
+    public = set(getattr(module, "__all__", ()))
+    functions: list[Callable[..., Any]] = []
+    objects: list[Any] = []
+    classes: list[type] = []
+    for name, value in sorted(vars(module).items()):
+        if isinstance(value, type):
+            if _belongs(value, module) and any(is_activity(_unwrapped(each)) for each in vars(value).values()):
+                classes.append(value)
+        elif is_activity(value):
+            if (name in public or _belongs(value, module)) and value not in functions:
+                functions.append(value)
+        elif not isinstance(value, ModuleType) and _belongs(type(value), module) and value not in objects:
+            objects.append(value)
+    made = {type(each) for each in objects}
+    objects += [_made(each) for each in classes if each not in made]
+    return functions + [method for each in objects for method in _of_object(each)]
+
+
+def _made(kind: type) -> Any:
+    try:
+        return kind()
+    except TypeError as error:
+        raise TypeError(
+            f"class `{kind.__name__}` cannot be made without arguments ({error}); make an object of it in the module"
+        ) from error
+
+
+def _unwrapped(value: Any) -> Any:
+    return value.__func__ if isinstance(value, staticmethod | classmethod) else value
+
+
+def _belongs(value: Any, module: ModuleType) -> bool:
+    """Whether *value* was defined in *module* or below it, rather than imported from elsewhere."""
+    home = str(getattr(value, "__module__", ""))
+    return home == module.__name__ or home.startswith(f"{module.__name__}.")
+
+
+def whereabouts(function: Any) -> str:
+    """Return where *function* was written, for messages."""
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
