@@ -55,7 +55,7 @@ class Document:
         data: Dicts with text keys, lists, text, numbers, booleans, ``None``. Anything but a
             dict means that there is nothing to check further, and findings say why.
         spans: Where each value stands, by route. A place that has no route of its own (a
-            syntax error, the first of two equal keys) has one that no value can have.
+            syntax error, the second of two equal keys) has one that no value can have.
         keys: Where the *key* of each mapping entry stands: an unknown key is underlined
             at the key, a bad value at the value.
     """
@@ -318,32 +318,23 @@ class _Reader:
             if key is None:
                 continue
             here = (*route, key)
-            if here in self.keys and (key in data or key == "<<"):
-                self._twice(key, here, number)
+            if here in self.keys:
+                here = (*here, -number)  # the first one keeps the place; what is wrong in this one is told, too
+                self._twice(key, here)
             self.keys[here] = self._span(key_node)
             if key == "<<" and key_node.plain:
                 self.spans[here] = self._span(value_node)
                 merged += self._merged(value_node, here)
             else:
-                data[key] = self._data(value_node, here)
+                data.setdefault(key, self._data(value_node, here))
         for source in merged:
             self._merge(source, data, route)
         return data
 
-    def _twice(self, key: str, here: Route, number: int) -> None:
-        first = self.keys[here]
-        place = (*here, -number)
-        self.spans[place] = first
-        self.findings.append(
-            Finding(
-                "SD003",
-                f"key `{key}` is already given on line {first.line}",
-                here,
-                help="keep one of the two",
-                at_key=True,
-                related=((place, "first given here"),),
-            )
-        )
+    def _twice(self, key: str, here: Route) -> None:
+        message = f"key `{key}` is already given on line {self.keys[here[:-1]].line}"
+        related = ((here[:-1], "first given here"),)
+        self.findings.append(Finding("SD003", message, here, help="keep one of the two", at_key=True, related=related))
 
     def _key(self, node: _Node, route: Route, number: int) -> str | None:
         problem = node.problem or self._repair(node)

@@ -153,8 +153,8 @@ def explain(error: Any, text: str) -> Refused:
     indent = re.match(r"[ ]*\t", text[begin:])
     if indent or "\t" in (text[index : index + 1], problem) or "found a tab" in problem:
         tab = begin + indent.end() - 1 if indent else index
-        message, label = "YAML: tabs cannot be used for indentation", "replace this tab by spaces"
-        return Refused("SD001", message, tab, tab + 1, label=label, help="indent with spaces, two per level")
+        message = "YAML: tabs cannot be used for indentation"
+        return Refused("SD001", message, tab, tab + 1, label="replace this tab by spaces")
     if "nesting" in problem:
         return too_deep(index)
     for part, at_context, message, help in _EXPLAINED:

@@ -1,0 +1,51 @@
+"""Codes and their pages agree, and each page's examples do what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from sagadsl.codes import CODES
+from sagadsl.diagnostics import Severity
+from sagadsl.language.load import load
+
+PAGES = Path(__file__).parents[1] / "docs" / "diagnostics"
+EXAMPLE = re.compile(r"^## (Wrong|Right)\n+```yaml\n(.*?)^```", re.M | re.S)
+
+
+def test_every_code_has_a_page_and_every_page_a_code() -> None:
+    """ECOSYSTEM 1.5: the table, the pages and `explain` hold the same codes."""
+    assert sorted(CODES) == sorted(page.stem for page in PAGES.glob("*.md"))
+
+
+@pytest.mark.parametrize("code", list(CODES))
+def test_a_page_bears_the_title_of_its_code_and_a_bad_and_a_good_example(code: str) -> None:
+    """STYLE 3.1: what, why, bad, good."""
+    text = (PAGES / f"{code}.md").read_text("utf-8")
+
+    assert text.startswith(f"# {code}: {CODES[code].title}\n")
+    assert text.index("## Wrong") < text.index("## Right")
+
+
+def _examples() -> list[tuple[str, str, str]]:
+    return [
+        (page.stem, kind, example)
+        for page in sorted(PAGES.glob("*.md"))
+        for kind, example in EXAMPLE.findall(page.read_text("utf-8"))
+        if not page.stem.startswith("SD9")  # those are about the machine, not about a file
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "example"), [pytest.param(*each, id="-".join(each[:2])) for each in _examples()]
+)
+def test_the_wrong_example_has_the_finding_and_the_right_one_has_not(code: str, kind: str, example: str) -> None:
+    """The pages are executed, so that they cannot drift from the tool."""
+    loaded = load(example)
+    codes = {finding.code for finding in loaded.findings}
+
+    assert (code in codes) == (kind == "Wrong"), codes
+    if kind == "Right":
+        assert [finding for finding in loaded.findings if finding.severity is Severity.ERROR] == []
