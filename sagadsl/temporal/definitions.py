@@ -39,7 +39,7 @@ class InvalidDefinition(SagadslError):
     def __str__(self) -> str:
         shown = "; ".join(self.findings[:_SHOWN])
         more = len(self.findings) - _SHOWN
-        return f"the definition cannot run: {shown}" + (f"; and {more} more" if more > 0 else "")
+        return shown + (f"; and {more} more" if more > 0 else "")
 
 
 def checked(data: Any) -> Saga:

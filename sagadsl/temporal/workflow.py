@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ApplicationError, FailureError
 
 from sagadsl.engine import interpreter, operator, projection
 from sagadsl.engine.facts import (
@@ -178,7 +178,7 @@ class SagaWorkflow:
                 retry_policy=RetryPolicy(maximum_attempts=5),
                 summary="definition",
             )
-        except ActivityError as error:
+        except FailureError as error:  # a local activity's error comes without the wrapper of the others
             cause = failures.error_of(error, "")
             raise _Rejected(cause.type, cause.message) from error
         raw = self._raw(answer)
@@ -254,7 +254,7 @@ class SagaWorkflow:
                 retry_policy=RetryPolicy(maximum_attempts=5),
             )
             await workflow.wait_condition(lambda: False, timeout=timedelta(minutes=1))
-        except (asyncio.CancelledError, TimeoutError, ActivityError):
+        except (asyncio.CancelledError, TimeoutError, FailureError):
             return
 
     async def _handlers_finished(self) -> None:

@@ -1,0 +1,284 @@
+"""Starting and operating sagas, as functions over a connected client.
+
+Holds no rule about sagas and prints nothing. What a caller did wrong, or what keeps a request
+from being carried out, is one of the errors of ``refusals``; anything else of the SDK's is passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
+from temporalio.exceptions import TimeoutError as ServerTimeoutError
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.engine.facts import Verb
+from sagadsl.temporal import attributes
+from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
+from sagadsl.temporal.failures import error_of, report_of
+from sagadsl.temporal.following import state_of
+from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, NotPossible, SagaOver, known
+
+DEFAULT_TASK_QUEUE = "sagadsl"
+ANSWER_SECONDS = 10.0
+"""How long a worker may take to answer a query or an update before nobody is believed to be there."""
+
+_SUMMARY_BYTES = 200
+_DETAILS_BYTES = 20_000
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A run that has begun."""
+
+    id: str
+    run_id: str
+    name: str
+    task_queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        status: ``completed``, ``compensated``, ``failed``, ``cancelled``, ``timed_out`` or ``terminated``.
+        output: Of a completed saga.
+        report: What was undone and what was not, of one that failed; empty when the run left none.
+        error: Type and message of what went wrong.
+        causes: What lies behind it, nearest first.
+    """
+
+    id: str
+    status: str
+    output: Any = None
+    report: Data | None = None
+    error: tuple[str, str] | None = None
+    causes: tuple[tuple[str, str], ...] = ()
+
+
+async def start(
+    client: Client,
+    saga: Data | str,
+    input: Any,
+    *,
+    children: Mapping[str, Data] | None = None,
+    id: str | None = None,
+    task_queue: str | None = None,
+    by_name: bool = False,
+    again: bool = False,
+    summary: str | None = None,
+    continue_after_events: int | None = None,
+) -> Started:
+    """Start a saga; nothing is started when anything is wrong.
+
+    Args:
+        saga: The definition; or its name, which a worker must know.
+        children: Definitions of its child sagas, by name.
+        id: Chosen by chance if left out.
+        task_queue: Where its workers poll; the definition's own, or ``sagadsl``.
+        by_name: Leave the definition at home: a worker's folder has it.
+        again: Run it again although a run with this id has ended well.
+        summary: One line for lists, instead of the definition's description.
+        continue_after_events: For tests: continue as new at this length of history.
+
+    Raises:
+        InvalidDefinition, InvalidInput, AlreadyStarted: See there.
+    """
+    listed = await registered(client)
+    options = Options("SagaStatus" in listed, continue_after_events)
+    package = None if isinstance(saga, str) else open_envelope(to_bytes(envelope(saga, children or {}, options)))
+    name = saga if isinstance(saga, str) else package.saga.name if package else ""
+    if package is not None and (problems := package.check_input(input)):
+        raise InvalidInput(name, problems)
+    arguments = [RawValue(to_payload(_sendable(name, input)))]
+    if package is not None and not by_name:
+        if len(package.raw) > MAX_PAYLOAD_BYTES:
+            raise InvalidInput(
+                name, (f"the definition has {len(package.raw):,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit",)
+            )
+        arguments.append(RawValue(to_payload(package.raw)))
+    queue = task_queue or (package.saga.task_queue if package else None) or DEFAULT_TASK_QUEUE
+    chosen = id or f"{name}-{uuid.uuid4()}"
+    attribute_names = {"SagaName", "SagaVersion"}
+    try:
+        handle = await client.start_workflow(
+            name,
+            args=arguments,
+            id=chosen,
+            task_queue=queue,
+            memo=package.memo() if package else {"saga": name},
+            search_attributes=attributes.at_start(package.saga) if package and attribute_names <= listed else None,
+            static_summary=_cut(summary or _summary(package), _SUMMARY_BYTES) or None,
+            static_details=_cut(package.saga.description, _DETAILS_BYTES) or None if package else None,
+            id_reuse_policy=(
+                WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+            ),
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+        )
+    except WorkflowAlreadyStartedError as error:
+        raise await _already_started(client, chosen, error.run_id or "") from None
+    return Started(chosen, handle.first_execution_run_id or "", name, queue)
+
+
+async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
+    """Return how a saga stands: the answer of its ``status`` query, with ``close_status`` as Temporal sees it.
+
+    Without a worker to answer, what the server knows is made into the same form; it says ``"source": "history"``.
+    """
+    handle = client.get_workflow_handle(id, run_id=run_id)
+    with known(client, id):
+        described = await handle.describe()
+    closed = described.status.name.lower() if described.status else "running"
+    try:
+        answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
+    except (RPCError, WorkflowQueryFailedError) as error:
+        if isinstance(error, RPCError) and error.status in (
+            RPCStatusCode.UNAUTHENTICATED,
+            RPCStatusCode.PERMISSION_DENIED,
+        ):
+            raise
+        answer = await state_of(handle, described.workflow_type, described.run_id)
+    if closed in ("terminated", "timed_out"):
+        answer["status"] = closed
+    return answer | {"close_status": closed, "task_queue": described.task_queue}
+
+
+async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended:
+    """Wait until a saga has ended, and say how."""
+    handle = client.get_workflow_handle(id, run_id=run_id)
+    try:
+        with known(client, id):
+            return Ended(id, "completed", output=await handle.result())
+    except WorkflowFailureError as failure:
+        return _ended(id, failure.cause)
+
+
+async def signal(client: Client, id: str, name: str, payload: Any = None) -> None:
+    """Send a signal; a saga that does not wait for it says so in its status. Raises ``SagaNotFound``, ``SagaOver``."""
+    with known(client, id):
+        await client.get_workflow_handle(id).signal(name, payload)
+
+
+async def cancel(client: Client, id: str) -> None:
+    """Ask a saga to stop and undo what it did. Raises ``SagaNotFound``, ``SagaOver``."""
+    handle = client.get_workflow_handle(id)
+    with known(client, id):
+        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+            raise SagaOver(id)  # the server takes a cancel of a closed run without a word
+        await handle.cancel()
+
+
+async def terminate(client: Client, id: str, reason: str) -> None:
+    """End a saga at once: no code runs, and nothing is undone (R31). Raises ``SagaNotFound``, ``SagaOver``."""
+    with known(client, id):
+        await client.get_workflow_handle(id).terminate(reason=reason)
+
+
+async def operate(client: Client, id: str, verb: Verb, *, path: str = "", by: str = "", why: str = "") -> str:
+    """Carry out an operator's request (R22), and return the status that follows.
+
+    Raises:
+        NotPossible, NoAnswer, SagaNotFound, SagaOver: See there.
+    """
+    handle = client.get_workflow_handle(id)
+    with known(client, id):
+        described = await handle.describe()
+    if described.status is not WorkflowExecutionStatus.RUNNING:
+        raise SagaOver(id)
+    request = {key: value for key, value in (("path", path), ("by", by), ("why", why)) if value}
+    try:
+        with known(client, id):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await handle.execute_update(verb.value, request)
+    except TimeoutError:
+        raise NoAnswer(id, described.task_queue) from None
+    except WorkflowUpdateFailedError as refused:
+        cause = refused.cause
+        raise NotPossible(
+            id, verb.value, cause.message if isinstance(cause, ApplicationError) else str(cause)
+        ) from None
+    return str(answer["status"])
+
+
+async def registered(client: Client) -> frozenset[str]:
+    """Return the names of the search attributes that may be set in the client's namespace; asked once a client."""
+    if (known := _REGISTERED.get(client)) is None:
+        try:
+            answer = await client.operator_service.list_search_attributes(
+                ListSearchAttributesRequest(namespace=client.namespace)
+            )
+            known = frozenset(answer.custom_attributes)
+        except RPCError as error:
+            if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED):
+                raise
+            known = frozenset()
+        _REGISTERED[client] = known
+    return known
+
+
+_REGISTERED: WeakKeyDictionary[Client, frozenset[str]] = WeakKeyDictionary()
+
+
+def _ended(id: str, cause: BaseException) -> Ended:
+    error = error_of(cause, "")
+    told, causes = (error.type, error.message), error.causes
+    match cause:
+        case CancelledError():
+            return Ended(id, "cancelled")
+        case TerminatedError():
+            return Ended(id, "terminated", error=("terminated", cause.message))
+        case ServerTimeoutError():
+            return Ended(id, "timed_out", error=told)
+        case ApplicationError():
+            report = report_of(cause)
+            return Ended(id, str(report.get("status", "failed")), report=report or None, error=told, causes=causes)
+        case _:
+            return Ended(id, "failed", error=told, causes=causes)
+
+
+async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:
+    described = await client.get_workflow_handle(id).describe()
+    status = described.status.name.lower() if described.status else "running"
+    return AlreadyStarted(id, run_id or described.run_id, status)
+
+
+def _sendable(name: str, input: Any) -> bytes:
+    try:
+        raw = to_bytes(input)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInput(name, (f"it is not JSON: {error}",)) from error
+    if len(raw) > MAX_PAYLOAD_BYTES:
+        raise InvalidInput(
+            name,
+            (f"it has {len(raw):,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit: pass a reference to where the data is",),
+        )
+    return raw
+
+
+def _summary(package: Package | None) -> str:
+    return package.saga.description.split("\n", 1)[0] if package else ""
+
+
+def _cut(text: str, limit: int) -> str:
+    """Return *text* cut to *limit* bytes of UTF-8."""
+    data = text.encode("utf-8", "replace")
+    return data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…"
