@@ -286,7 +286,8 @@ def _command(item: dict[str, Any]) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    return "".join(f"%{ord(char):02X}" if char in f"%\r\n{more}" else char for char in text)
+    safe = "\n".join(map(clean, text.split("\n")))
+    return "".join(f"%{ord(char):02X}" if char in f"%\n{more}" else char for char in safe)
 
 
 def _sarif(given: _Given) -> str:
