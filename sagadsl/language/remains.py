@@ -62,8 +62,7 @@ def remains(document: Document, findings: tuple[Finding, ...]) -> Remains | None
         return Remains(data)
     repair = _Repair(deepcopy(data))
     for _ in range(_ROUNDS):
-        for finding in errors:
-            repair.mend(finding)
+        repair.mend(errors)
         errors = _errors(schema.check(replace(document, data=repair.data)))
         if not errors:
             origin = Remains({}, renamed=repair.renamed).origin
@@ -85,17 +84,23 @@ class _Repair:
         self.touched: set[Route] = set()
         self.renamed: dict[Route, str] = {}
         self._tried: set[Route] = set()
+        self._gone: set[Route] = set()
         self._unnamed = 0
 
-    def mend(self, finding: Finding) -> None:
-        """Put right what *finding* names: by its fix if it has one, else by taking the faulty value out."""
+    def mend(self, findings: list[Finding]) -> None:
+        """Put right what *findings* name: by their fix if they have one, else by taking the faulty value out."""
+        self._gone.clear()
+        for finding in findings:
+            self._mend(finding)
+
+    def _mend(self, finding: Finding) -> None:
         wanted = self._current(finding.route)
         if finding.code in _ABOUT_THE_STEP and wanted[-1:] == ("id",):
             wanted = wanted[:-1]
         route = self._existing(wanted)
         self.touched.add(_step_around(route))
-        if wanted[: len(route) + 1] in self.cut:
-            return  # something else was wrong with it, and it is gone
+        if any(wanted[:end] in self._gone for end in range(1, len(wanted) + 1)):
+            return  # something else was wrong with it, and it has been replaced
         if finding.fix is not None and route == wanted and route not in self._tried:
             self._tried.add(route)
             self._fix(route, finding)
@@ -114,33 +119,40 @@ class _Repair:
             self.renamed[(*route[:-1], finding.fix)] = str(key)
 
     def _cut(self, route: Route) -> None:
-        self.cut.add(route)
         if not route:
-            self.cut.discard(route)
             self._complete()
         elif isinstance(route[-1], str):
+            self._replaced(route)
             del self._at(route[:-1])[route[-1]]
         elif route[-2] in _STEP_LISTS:
             self._cut_step(route)
         elif route[-2] in _WAYS:
-            way = self._at(route)
-            inside = "else" if route[-2] == "switch" and isinstance(way, dict) and "else" in way else "steps"
-            within = [self._stand_in(step) for step in _inner({route[-2]: [way]})] or [self._stand_in({})]
-            condition = {"if": True} if inside == "steps" else {}
-            self._at(route[:-1])[route[-1]] = {**condition, inside: within}
-            self.touched.add(())
+            self._cut_way(route)
         else:
             self._cut(route[:-1])  # one of a list of texts or actions: without the whole list nothing else moves
 
     def _cut_step(self, route: Route) -> None:
         step = self._at(route)
         if isinstance(step, dict) and not isinstance(step.get("id"), str):
-            self.cut.discard(route)
             step["id"] = self._name()
-            self.cut.add((*route, "id"))
+            self._replaced((*route, "id"))
         else:
             self._at(route[:-1])[route[-1]] = self._stand_in(step)
+            self._replaced(route)
             self.touched.add(())
+
+    def _cut_way(self, route: Route) -> None:
+        """Replace an arm or a handler, and keep the steps inside it known."""
+        way = self._at(route)
+        within = [self._stand_in(step) for step in _inner({route[-2]: [way]})] or [self._stand_in({})]
+        last = route[-2] == "switch" and isinstance(way, dict) and "else" in way
+        self._at(route[:-1])[route[-1]] = {"else": within} if last else {"if": True, "steps": within}
+        self._replaced(route)
+        self.touched.add(())
+
+    def _replaced(self, route: Route) -> None:
+        self.cut.add(route)
+        self._gone.add(route)
 
     def _complete(self) -> None:
         self.data.setdefault("sagadsl", 1)

@@ -48,16 +48,14 @@ def apply(
             suppressions.append(read)
     if not suppressions and not problems:
         return document, kept
+    by_line: dict[int, list[_Suppression]] = {}
+    for each in suppressions:
+        by_line.setdefault(each.line, []).append(each)
     used: set[tuple[Route, str]] = set()
     remaining = []
     for finding in kept:
-        matching = [
-            each
-            for each in suppressions
-            if finding.code in each.codes
-            and not finding.code.startswith(_UNSUPPRESSIBLE)
-            and line_of(finding) == each.line
-        ]
+        never = finding.code.startswith(_UNSUPPRESSIBLE)
+        matching = [each for each in by_line.get(line_of(finding), ()) if finding.code in each.codes and not never]
         used.update((each.place, finding.code) for each in matching)
         if not matching:
             remaining.append(finding)
@@ -69,35 +67,38 @@ def apply(
 def _comments(document: Document) -> Iterator[tuple[int, Span, str]]:
     """Yield the line that each suppression is for, where it stands, and its words."""
     lines = document.text.splitlines()
+    following = [len(lines) + 1] * (len(lines) + 1)  # for each line, the next one with more than a comment
+    for number in range(len(lines) - 1, -1, -1):
+        empty = not lines[number].strip() or lines[number].lstrip().startswith("#")
+        following[number] = following[number + 1] if empty else number + 1
+    texts = _texts(document)
     for number, line in enumerate(lines, 1):
         found = _COMMENT.search(line)
-        if found is None or _inside_text(document, number, found.start() + 1):
+        place = (number, found.start() + 1) if found is not None else (0, 0)
+        if found is None or any(span[:2] <= place < span[2:] for span in texts.get(number, ())):
             continue
-        target = number
-        if not line[: found.start()].strip():
-            while target < len(lines) and (not lines[target].strip() or lines[target].lstrip().startswith("#")):
-                target += 1
-            target += 1
-        yield target, Span(number, found.start() + 1, number, len(line) + 1), found["words"]
+        alone = not line[: found.start()].strip()
+        yield following[number] if alone else number, Span(*place, number, len(line) + 1), found["words"]
 
 
-def _inside_text(document: Document, line: int, column: int) -> bool:
-    """Whether a place lies within a scalar, e.g. a block of text that shows a suppression."""
-    return any(
-        span[:2] <= (line, column) < span[2:]
-        for route, span in document.spans.items()
-        if span[:2] != span[2:] and _is_scalar(document, route)
-    )
+def _texts(document: Document) -> dict[int, list[Span]]:
+    """Lines that belong to a text in which a suppression is quoted: there it is no comment."""
+    found: dict[int, list[Span]] = {}
+    for route, span in document.spans.items():
+        if _is_quoting(document, route):
+            for line in range(span.line, span.end_line + 1):
+                found.setdefault(line, []).append(span)
+    return found
 
 
-def _is_scalar(document: Document, route: Route) -> bool:
+def _is_quoting(document: Document, route: Route) -> bool:
     value = document.data
     for key in route:
         try:
             value = value[key]
         except (KeyError, IndexError, TypeError):
             return False
-    return not isinstance(value, dict | list)
+    return isinstance(value, str) and "sagadsl" in value
 
 
 def _read(line: int, place: Route, words: str) -> _Suppression | Finding:

@@ -145,6 +145,9 @@ def compensations_that_never_run(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
+_SHOWN = 3
+
+
 @dataclass(frozen=True, slots=True)
 class _Later:
     """Steps that may fail later: how many, and the nearest few of them to show."""
@@ -153,7 +156,7 @@ class _Later:
     first: tuple[Step, ...] = ()
 
     def __add__(self, other: _Later) -> _Later:
-        return _Later(self.count + other.count, (self.first + other.first)[:3])
+        return _Later(self.count + other.count, (self.first + other.first)[:_SHOWN])
 
 
 _After = dict[str, tuple[Step, bool]]
@@ -165,7 +168,7 @@ def _with_later(saga: Saga, after: _After) -> Iterator[tuple[Step, _Later]]:
 
     def judge(step: Step) -> _Later:
         found = [each for each in order.failing(step) if not (each.id in after and after[each.id][1])]
-        return _Later(len(found), tuple(found[:3]))
+        return _Later(len(found), tuple(found[:_SHOWN]))
 
     yield from _sequence(saga.steps, _Later(), judge)
 
@@ -180,21 +183,33 @@ def _sequence(steps: Sequence[Step], later: _Later, judge: _Judge) -> Iterator[t
 def _inside(step: Step, later: _Later, judge: _Judge) -> Iterator[tuple[Step, _Later]]:
     match step.body:
         case Parallel(steps=branches):
-            siblings = {branch.id: branch for branch in branches}
-            risks = {branch.id: judge(branch) for branch in branches}
-            every = sum((risk.count for risk in risks.values()), 0)
-            for branch in branches:
-                done = order.needed(branch, siblings) | {branch.id}
-                count = every - sum(risks[name].count for name in done)
-                first = (each for name, risk in risks.items() if name not in done for each in risk.first)
-                beside = _Later(count, tuple(each for each, _ in zip(first, range(3), strict=False)))
-                yield from _sequence((branch,), beside + later, judge)
+            risks = [judge(branch) for branch in branches]
+            for number, beside in enumerate(_beside(order.Needs.of(branches), branches, risks)):
+                yield from _sequence((branches[number],), beside + later, judge)
         case ForEach(steps=steps) | Repeat(steps=steps):
             again = sum((judge(each) for each in steps), _Later())
             yield from _sequence(steps, again + later, judge)
         case _:
             for steps in order.sequences(step):
                 yield from _sequence(steps, later, judge)
+
+
+def _beside(needs: order.Needs, branches: Sequence[Step], risks: Sequence[_Later]) -> Iterator[_Later]:
+    """For each branch, what may fail in those that are not over when it runs."""
+    every = sum(risk.count for risk in risks)
+    weighing: dict[int, int] = {}  # count of risks -> the branches that have so many
+    for number, risk in enumerate(risks):
+        weighing[risk.count] = weighing.get(risk.count, 0) | 1 << number
+    risky = sum(branches for count, branches in weighing.items() if count)
+    for number, branch in enumerate(branches):
+        over = needs.before[needs.index[branch.id]] | 1 << number
+        count = every - sum(weight * (over & same).bit_count() for weight, same in weighing.items())
+        open_ones, first = risky & ~over, list[Step]()
+        while open_ones and len(first) < _SHOWN:
+            nearest = open_ones & -open_ones
+            first += risks[nearest.bit_length() - 1].first
+            open_ones ^= nearest
+        yield _Later(count, tuple(first[:_SHOWN]))
 
 
 def _no_failure(_step: Step) -> _Later:

@@ -71,16 +71,45 @@ def _fails_itself(step: Step) -> bool:
             return False
 
 
-def needed(branch: Step, siblings: Mapping[str, Step]) -> frozenset[str]:
-    """Return the ids of the branches that have ended before *branch* begins, circles or not."""
-    found: set[str] = set()
-    open_ends = list(branch.needs)
-    while open_ends:
-        name = open_ends.pop()
-        if name in siblings and name not in found:
-            found.add(name)
-            open_ends += siblings[name].needs
-    return frozenset(found)
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Which branches of a parallel block have ended before which begin.
+
+    Sets of branches are whole numbers, bit by bit: a file may hold thousands of branches in one chain,
+    and sets of names would then take gigabytes.
+
+    Attributes:
+        index: The bit of each branch, by id.
+        before: For each branch, by its bit: the branches that have ended before it begins.
+    """
+
+    index: Mapping[str, int]
+    before: tuple[int, ...]
+
+    @classmethod
+    def of(cls, branches: Sequence[Step]) -> Needs:
+        index = {branch.id: number for number, branch in enumerate(branches)}
+        direct = [[index[name] for name in branch.needs if name in index] for branch in branches]
+        followers: list[list[int]] = [[] for _ in branches]
+        waiting = [len(needs) for needs in direct]
+        for number, needs in enumerate(direct):
+            for each in needs:
+                followers[each].append(number)
+        before = [0] * len(branches)
+        ready = [number for number, count in enumerate(waiting) if count == 0]
+        while ready:  # branches in a circle never get ready, and are reported elsewhere
+            done = ready.pop()
+            for number in followers[done]:
+                before[number] |= before[done] | 1 << done
+                waiting[number] -= 1
+                if waiting[number] == 0:
+                    ready.append(number)
+        return cls(index, tuple(before))
+
+    def ordered(self, one: str, other: str) -> bool:
+        """Whether one of the two has ended before the other begins."""
+        first, second = self.index[one], self.index[other]
+        return bool(self.before[second] >> first & 1 or self.before[first] >> second & 1)
 
 
 @dataclass(slots=True)
@@ -150,23 +179,26 @@ def _walk(step: Step, passed: _Passed, found: Pivots) -> _Passed:
 
 
 def _branches(branches: Sequence[Step], passed: _Passed, found: Pivots) -> _Passed:
-    siblings = {branch.id: branch for branch in branches}
-    earlier = {branch.id: needed(branch, siblings) for branch in branches}
-    ends: dict[str, tuple[Step, bool]] = {}
-    for branch in sorted(branches, key=lambda branch: len(earlier[branch.id])):  # what is needed comes first
-        before = next((end for name, end in ends.items() if name in earlier[branch.id]), passed)
+    needs = Needs.of(branches)
+    ends: dict[int, tuple[Step, bool]] = {}
+    first: Step | None = None
+    after = passed
+    for branch in sorted(
+        branches, key=lambda each: needs.before[needs.index[each.id]].bit_count()
+    ):  # needed ones first
+        number = needs.index[branch.id]
+        before = next((end for other, end in ends.items() if needs.before[number] >> other & 1), passed)
         end = _walk(branch, before, found)
-        if end is not None and end is not before:
-            ends[branch.id] = end
-    after, seen = passed, dict[str, Step]()
-    for name, end in ends.items():
-        unordered = next((pivot for other, pivot in seen.items() if other not in earlier[name]), None)
-        if unordered is not None:
-            found.second.append((end[0], unordered))
-        seen[name], after = end[0], end
-        for branch in branches:
-            if branch.id != name and branch.id not in earlier[name] and name not in earlier[branch.id]:
-                found.beside += ((inner, end[0]) for inner in failing(branch))
+        if end is None or end is before:
+            continue
+        if first is None:
+            first = branch
+            ends[number] = after = end
+            beside = [each for each in branches if each is not branch and not needs.ordered(each.id, branch.id)]
+            found.beside += ((inner, end[0]) for each in beside for inner in failing(each))
+        elif before is passed:
+            assert after is not None
+            found.second.append((end[0], after[0]))
     return after
 
 
