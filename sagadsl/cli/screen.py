@@ -94,7 +94,7 @@ def result(document: Any, text: str = "") -> None:
             print(json.dumps(document, ensure_ascii=False))
         case "none":
             pass
-        case _:
+        case _ if text:
             print(text)
 
 

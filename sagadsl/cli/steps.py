@@ -59,6 +59,10 @@ class Attempt:
     failure: str = ""
     next_at: datetime | None = None
 
+    def as_json(self) -> dict[str, Any]:
+        next_at = None if self.next_at is None else self.next_at.isoformat(timespec="milliseconds")
+        return {"attempt": self.number, "failure": self.failure, "next_at": next_at}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -91,10 +95,9 @@ def rows(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
         attempts: By call id, for calls that are under way.
         now: For what has not ended.
     """
-    forward = [_step(step, attempts, now) for step in status["steps"]]
-    undone = [
-        (step["compensation"].get("started_at") or "~", step) for step in status["steps"] if "compensation" in step
-    ]
+    steps = status.get("steps", ())
+    forward = [_step(step, attempts, now) for step in steps]
+    undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # what never began has no time: it comes last
     return forward + [_undo(step, attempts, now) for _, step in undone]
 
@@ -115,8 +118,12 @@ def widths(lines: Sequence[Row]) -> tuple[int, int]:
 
 def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Iterator[str]:
     """Yield the lines of the ``status`` command."""
-    yield f"{status['name']} {status['version']}   id {status['id']}   {status['status']}"
-    yield f"started {status['started_at']}, changed {status['changed_at']}"
+    name = f"{status['name']} {status.get('version', '')}".rstrip()
+    yield f"{name}   id {status['id']}   {status['status']}"
+    if status.get("source") == "history":
+        yield "no worker answers: this is what the server knows"
+    if status.get("started_at"):
+        yield f"started {status['started_at']}, changed {status['changed_at']}"
     if status.get("failure"):
         yield f"first error: {error_text(status['failure'])}"
     yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
@@ -180,15 +187,16 @@ def spell(length: timedelta) -> str:
 
 def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Row:
     state = step["status"]
-    what = step.get("activity") or (f"saga {step['saga']}" if "saga" in step else step["kind"])
+    what = step.get("activity") or (f"saga {step['saga']}" if "saga" in step else step.get("kind", ""))
     note, wait = error_text({**step["error"], "step": ""}) if step.get("error") else "", None
     tried = step.get("attempts") or 0
     if state == "running" and step["path"] in attempts:
         note, wait = _attempt(attempts[step["path"]], now)
     elif tried > 1:
         note = f"{note}  after {tried} attempts".strip()
-    name = _name(step["path"], step["depth"])
-    return Row(step["path"], SIGNS[state], state, name, what, step["depth"], _took(step, now), note, wait)
+    depth = step.get("depth", 0)
+    name = _name(step["path"], depth)
+    return Row(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
 
 
 def _name(path: str, depth: int) -> str:

@@ -16,8 +16,9 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, modules
+from sagadsl.cli.serving import own_activities
 from sagadsl.errors import SagadslError
-from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.model import Saga
 from sagadsl.plugins import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
 
 if TYPE_CHECKING:
@@ -176,17 +177,6 @@ def _plan(
         drain=drain,
         problems=problems,
     )
-
-
-def own_activities(saga: Saga) -> Iterable[str]:
-    """Yield the activities that run on the saga's own queue, so that this worker has to have them."""
-    for place in saga.places.values():
-        step = place.step
-        calls = [step.body, step.probe]
-        calls += [action.call for action in step.compensation.actions] if step.compensation else []
-        for call in calls:
-            if isinstance(call, ActivityCall) and call.task_queue is None:
-                yield call.activity
 
 
 def _doubles(loaded: Definitions) -> Iterable[str]:

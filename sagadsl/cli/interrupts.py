@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM as something that a command can wait for, instead of an exception anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+
+
+class Told(Exception):
+    """Somebody wants the command to end. Never leaves the command that waits for it."""
+
+
+class Interrupts:
+    """Counts how often somebody has asked this process to stop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._event = asyncio.Event()
+
+    @classmethod
+    def install(cls) -> Interrupts:
+        """Take over SIGINT and SIGTERM of the running loop."""
+        found = cls()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, found.tell)
+        return found
+
+    def tell(self) -> None:
+        """Note one more request."""
+        self.count += 1
+        self._event.set()
+
+    async def unless_told(self, awaitable: Awaitable[T]) -> T:
+        """Wait for *awaitable*; raise ``Told`` when a request comes first (it is then cancelled)."""
+        waiting = asyncio.ensure_future(awaitable)
+        told = asyncio.ensure_future(self._event.wait())
+        try:
+            await asyncio.wait([waiting, told], return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                self._event.clear()
+                raise Told
+            return waiting.result()
+        finally:
+            for task in (waiting, told):
+                task.cancel()
+            await asyncio.gather(waiting, told, return_exceptions=True)

@@ -1,0 +1,171 @@
+"""Showing a saga while it runs: a list that changes in place on a terminal, else a line for every change.
+
+Writes to stderr alone; stdout belongs to the result.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from sagadsl.cli import screen
+from sagadsl.cli.steps import COLOURS, Attempt, Row, next_steps, rows, text, widths
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+    from sagadsl.temporal.following import Picture
+
+_HIDDEN = frozenset({"pending", "not_started"})
+_ROOM = 4
+"""Lines of the terminal that are left to other things."""
+
+
+class View(Protocol):
+    """Something that shows one picture after the other."""
+
+    def show(self, picture: Picture) -> None:
+        """Show *picture* in place of the one before."""
+
+    def say(self, line: str) -> None:
+        """Write a line that stays."""
+
+    def close(self) -> None:
+        """Leave the last picture on the screen, and the terminal as it was."""
+
+
+def view_for(output: str, options: str, no_worker: str) -> View:
+    """Return the view that fits where we write.
+
+    Args:
+        output: ``jsonl`` writes every change to stdout; ``quiet`` shows nothing.
+        options: Connection options that a command on the screen needs.
+        no_worker: The line to show when no worker takes the saga's work.
+    """
+    here = screen.session()
+    if here.is_quiet or output == "quiet":
+        return Silent()
+    if output == "jsonl":
+        return Lines(_to_stdout, options, no_worker)
+    if sys.stderr.isatty() and screen.wants_color(sys.stderr, here.color):
+        return Terminal(options, no_worker)
+    return Lines(_to_stderr, options, no_worker)
+
+
+def _to_stderr(row: Row, line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _to_stdout(row: Row, line: str) -> None:
+    change = {"type": "step", "path": row.key, "status": row.state, "what": row.what, "note": row.note}
+    took = None if row.took is None else round(row.took.total_seconds(), 3)
+    print(json.dumps({**change, "seconds": took}, ensure_ascii=False), flush=True)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def show(self, picture: Picture) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Lines:
+    """One line for every change: for logs, for pipes, for screen readers."""
+
+    def __init__(self, write: Callable[[Row, str], None], options: str, no_worker: str) -> None:
+        self._write, self._options, self._no_worker = write, options, no_worker
+        self._seen: dict[str, tuple[str, str]] = {}
+        self._said: set[str] = set()
+
+    def show(self, picture: Picture) -> None:
+        lines = picture_rows(picture)
+        fit = widths(lines)
+        for row in lines:
+            mark = (row.sign + row.what, row.note)
+            if row.state not in _HIDDEN and self._seen.get(row.key) != mark:
+                self._seen[row.key] = mark
+                self._write(row, text(row, fit))
+        for line in footer(picture, self._options, self._no_worker):
+            if line not in self._said:
+                self.say(line)
+        self._said &= set(footer(picture, self._options, self._no_worker))
+
+    def say(self, line: str) -> None:
+        self._said.add(line)
+        print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        return
+
+
+class Terminal:
+    """A list that changes in place. Imports rich, which nobody else needs."""
+
+    def __init__(self, options: str, no_worker: str) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._options, self._no_worker = options, no_worker
+        self._live: Live = Live(console=Console(stderr=True), auto_refresh=False, vertical_overflow="crop")
+        self._live.start()
+
+    def show(self, picture: Picture) -> None:
+        from rich.text import Text
+
+        lines = picture_rows(picture)
+        fit = widths(lines)
+        shown = _fitting(lines, shutil.get_terminal_size().lines - _ROOM)
+        page = Text("\n", no_wrap=True, overflow="ellipsis").join(
+            Text(text(row, fit), style=COLOURS.get(row.state, "dim")) if isinstance(row, Row) else Text(row, "dim")
+            for row in shown
+        )
+        for line in footer(picture, self._options, self._no_worker):
+            page.append(f"\n{line}", style="yellow")
+        self._live.update(page, refresh=True)
+
+    def say(self, line: str) -> None:
+        from rich.text import Text
+
+        self._live.console.print(Text(line))
+
+    def close(self) -> None:
+        self._live.stop()
+
+
+def picture_rows(picture: Picture) -> list[Row]:
+    """Return the lines of *picture*."""
+    if not picture.status:
+        return []
+    return rows(picture.status, attempts_of(picture), datetime.now(UTC))
+
+
+def attempts_of(picture: Picture) -> dict[str, Attempt]:
+    """Return what the server knows about calls under way, by call id."""
+    return {
+        call: Attempt(pending.attempt, pending.failure, pending.next_at) for call, pending in picture.pending.items()
+    }
+
+
+def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
+    """Return what the saga waits for, with the commands that help."""
+    if not picture.is_open:
+        return []
+    if not picture.has_worker:
+        return [no_worker]
+    return list(next_steps(picture.status, options))
+
+
+def _fitting(lines: list[Row], height: int) -> list[Row | str]:
+    """Return as many lines as there is room for: what runs and what came last are worth more than what is done."""
+    if len(lines) <= height or height < 2:
+        return [*lines]
+    begun = [row for row in lines if row.state not in _HIDDEN]
+    kept = begun[-(height - 1) :] if len(begun) >= height else lines[: height - 1]
+    return [f" … {len(lines) - len(kept)} more lines", *kept]

@@ -1,0 +1,238 @@
+"""Looking at a saga that runs, and stepping in: `status`, `result`, `signal`, `cancel`, the operator's verbs."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.given import read_value
+from sagadsl.cli.options import common, connection, output
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from sagadsl.temporal.settings import Flags
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _on(command: Callable[..., int]) -> Callable[..., int]:
+    """Add what every command on one saga takes: its id, the output, the connection."""
+    command = output("text", "json")(connection(common(command)))
+    return click.argument("id", metavar="ID")(command)
+
+
+def _who(command: Callable[..., int]) -> Callable[..., int]:
+    """Add who steps in, and why: both end up in the saga's history."""
+    command = click.option("--by", metavar="NAME", default=None, help="Who does it; the user's name if left out.")(
+        command
+    )
+    return click.option("--why", metavar="TEXT", default="", help="Why; kept in the saga's history.")(command)
+
+
+def _connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
+    """Connect, do *work*, and turn a refusal that is about the connection into a page about it."""
+    from sagadsl.temporal.connection import connect, guard
+    from sagadsl.temporal.settings import resolve
+
+    settings = resolve(flags, os.environ)
+    for text in settings.warnings:
+        screen.warn(text)
+
+    async def main() -> R:
+        with guard(settings):
+            return await work(await connect(settings))
+
+    return asyncio.run(main())
+
+
+@click.command(short_help="Show how a saga stands, step by step.")
+@_on
+def status(*, id: str, flags: Flags) -> int:
+    """Show how a saga stands, step by step, and what can be done about it.
+
+    Words: running, compensating, paused; then completed, compensated (failed, all undone),
+    cancelled, failed, timed_out, terminated.
+
+    \b
+    Examples:
+      sagadsl status transfer-42
+      sagadsl status transfer-42 --json | jq -r .status
+    """
+    from sagadsl.cli.live import attempts_of
+    from sagadsl.cli.steps import page
+    from sagadsl.temporal.following import picture
+
+    found = _connected(flags, lambda client: picture(client, id))
+    attempts = attempts_of(found)
+    known = {**found.status, "attempts": [{"call": call, **each.as_json()} for call, each in attempts.items()]}
+    text = "\n".join(page(found.status, attempts, datetime.now(UTC)))
+    screen.result(known, text)
+    return 0
+
+
+@click.command(short_help="Wait for the end of a saga and print its output.")
+@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 15.")
+@_on
+def result(*, id: str, timeout: float | None, flags: Flags) -> int:
+    """Wait for the end of a saga and print its output. Exit codes as of `run`.
+
+    \b
+    Examples:
+      sagadsl result transfer-42
+      sagadsl result transfer-42 --timeout 60 --json
+    """
+    from sagadsl.cli.outcome import EXIT_CODES, document, show
+    from sagadsl.temporal import client as sagas
+
+    async def wait(client: Client) -> sagas.Ended | None:
+        try:
+            async with asyncio.timeout(timeout):
+                return await sagas.result(client, id)
+        except TimeoutError:
+            return None
+
+    ended = _connected(flags, wait)
+    if ended is None:
+        screen.note(f"saga `{id}` is still open after {timeout:g} seconds (exit {EXIT_CODES['paused']})")
+        screen.result({"id": id, "status": "open", "output": None})
+        return EXIT_CODES["paused"]
+    show(ended, document(ended))
+    return EXIT_CODES[ended.status]
+
+
+@click.command(short_help="Send a signal to a saga that waits for it.")
+@click.argument("name")
+@click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @file, or - for standard input.")
+@_on
+def signal(*, id: str, name: str, payload: str | None, flags: Flags) -> int:
+    """Send a signal to a saga that waits for it. One that comes early is kept.
+
+    \b
+    Example:
+      sagadsl signal order-7 approval --payload '{"approved": true}'
+    """
+    from sagadsl.temporal import client as sagas
+
+    value = None if payload is None else read_value(payload, "--payload")
+    _connected(flags, lambda client: sagas.signal(client, id, name, value))
+    screen.result({"id": id, "signal": name}, f"sent `{name}` to {id}")
+    return 0
+
+
+@click.command(short_help="Stop a saga and undo what it has done.")
+@_on
+def cancel(*, id: str, flags: Flags) -> int:
+    """Stop a saga and undo what it has done. After its pivot nothing is undone any more.
+
+    \b
+    Examples:
+      sagadsl cancel transfer-42
+      sagadsl cancel transfer-42 && sagadsl result transfer-42
+    """
+    from sagadsl.temporal import client as sagas
+
+    _connected(flags, lambda client: sagas.cancel(client, id))
+    screen.result({"id": id, "requested": "cancel"}, f"asked {id} to stop; what it has done is being undone")
+    return 0
+
+
+@click.command(short_help="Kill a saga at once; nothing is undone.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_who
+@_on
+def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> int:
+    """Kill a saga at once. No code of it runs any more: NOTHING IS UNDONE. To undo, use `cancel`.
+
+    \b
+    Example:
+      sagadsl terminate transfer-42 --yes --why "paid back by hand"
+    """
+    from sagadsl.temporal import client as sagas
+
+    warning = f"terminating {id} undoes nothing; `sagadsl cancel {id}` stops it and undoes what it has done"
+    if not yes:  # X09
+        if screen.session().output != "text" or not click.get_text_stream("stdin").isatty():
+            raise click.UsageError(f"{warning}; to terminate all the same, add `--yes`")
+        click.echo(warning, err=True)
+        click.confirm("Terminate?", abort=True, err=True)
+    reason = f"{why or 'terminated'} ({_user(by)})"
+    _connected(flags, lambda client: sagas.terminate(client, id, reason))
+    screen.result({"id": id, "status": "terminated"}, f"terminated {id}; nothing was undone")
+    return 0
+
+
+def _verb(name: str, *, with_step: bool, short: str, text: str, example: str) -> click.Command:
+    """Return the command of one operator's verb."""
+
+    def ask(*, id: str, step: str | None = None, why: str, by: str | None, flags: Flags) -> int:
+        from sagadsl.engine.facts import Verb
+        from sagadsl.temporal import client as sagas
+
+        verb = Verb(name)
+        answer = _connected(
+            flags, lambda client: sagas.operate(client, id, verb, path=step or "", by=_user(by), why=why)
+        )
+        screen.result({"id": id, "verb": name, "step": step, "status": answer}, f"{id} is {answer}")
+        return 0
+
+    ask.__doc__ = f"{text}\n\n\b\nExample:\n  {example}"
+    command: Callable[..., int] = _who(ask)
+    if with_step:
+        command = click.argument("step", metavar="[STEP]", required=False)(command)
+    return click.command(name.removesuffix("_step"), short_help=short)(_on(command))
+
+
+retry = _verb(
+    "retry_step",
+    with_step=True,
+    short="Try what has failed in a paused saga once more.",
+    text="Try what has failed in a paused saga once more. STEP is needed when several steps wait for a decision.",
+    example='sagadsl retry transfer-42 withdraw.compensation --why "the bank is back"',
+)
+skip = _verb(
+    "skip_step",
+    with_step=True,
+    short="Leave out what has failed in a paused saga, and go on.",
+    text="Leave out what has failed in a paused saga, and go on. A compensation that is left out is reported as such.",
+    example='sagadsl skip transfer-42 withdraw.compensation --why "paid back by hand"',
+)
+abort = _verb(
+    "abort",
+    with_step=False,
+    short="Give up a paused saga.",
+    text="Give up a paused saga: it ends as failed, and reports what it has not undone.",
+    example="sagadsl abort transfer-42",
+)
+pause = _verb(
+    "pause",
+    with_step=False,
+    short="Start no further step of a saga.",
+    text="Start no further step of a saga; what runs may end. `resume` lets it go on.",
+    example='sagadsl pause transfer-42 --why "the bank is down"',
+)
+resume = _verb(
+    "resume",
+    with_step=False,
+    short="Let a paused saga go on.",
+    text="Let a saga go on that `pause` has stopped.",
+    example="sagadsl resume transfer-42",
+)
+
+
+def _user(by: str | None) -> str:
+    """Return who steps in: as told, else who runs this."""
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return f"uid {os.getuid()}"

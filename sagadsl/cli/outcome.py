@@ -1,0 +1,89 @@
+"""How a saga ended: its exit code, its last line, its document. The same for `run` and `result`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from sagadsl.cli import screen
+from sagadsl.cli.steps import SIGNS, error_text, one_line, spell
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.client import Ended
+
+EXIT_CODES: Mapping[str, int] = {
+    "completed": 0,
+    "compensated": 10,
+    "failed": 11,
+    "cancelled": 12,
+    "timed_out": 13,
+    "terminated": 14,
+    "paused": 15,
+}
+"""ECOSYSTEM.md §1.3: a script can tell what a person has to do."""
+
+_WORDS: Mapping[str, str] = {
+    "completed": "completed",
+    "compensated": "failed, and all that was done has been undone",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "timed_out": "ended by the server's time limit; nothing was undone",
+    "terminated": "terminated; nothing was undone",
+}
+
+
+def document(ended: Ended, run_id: str = "", name: str = "") -> dict[str, Any]:
+    """Return the end of a saga as JSON data."""
+    error: dict[str, Any] | None = None
+    if ended.error is not None:
+        error = {"type": ended.error[0], "message": ended.error[1]}
+        if ended.causes:
+            error["causes"] = [{"type": type_, "message": message} for type_, message in ended.causes]
+    known = {"id": ended.id, "run_id": run_id, "name": name}
+    return {
+        **{key: value for key, value in known.items() if value},
+        "status": ended.status,
+        "output": ended.output,
+        "error": error,
+        "report": ended.report,
+    }
+
+
+def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -> None:
+    """Write how a saga ended to stderr, and its output, or *whole*, to stdout."""
+    for line in lines(ended, "" if seconds is None else spell(timedelta(seconds=seconds))):
+        screen.note(line)
+    if screen.session().output == "text":
+        if ended.status == "completed":
+            screen.result(None, json.dumps(ended.output, ensure_ascii=False, indent=2))
+    elif screen.session().output == "jsonl":
+        screen.result({"type": "result", **whole})
+    else:
+        screen.result(dict(whole))
+
+
+def lines(ended: Ended, took: str = "") -> Iterator[str]:
+    """Yield the last lines for people: how it ended, why, and what is left to do."""
+    sign = SIGNS.get(ended.status, "✗")
+    code = EXIT_CODES[ended.status]
+    yield f"{sign} {_WORDS[ended.status]}{f' after {took}' if took else ''}{f' (exit {code})' if code else ''}"
+    report = ended.report or {}
+    failure = report.get("failure")
+    if failure:
+        yield f"   first error: {error_text(failure)}"
+    elif ended.error is not None and ended.status != "terminated":
+        yield f"   error: {ended.error[0]}: {one_line(ended.error[1])}"
+    elif ended.error is not None:
+        yield f"   reason: {one_line(ended.error[1])}" if ended.error[1] else "   no reason was given"
+    for error in report.get("other_errors", ()):
+        yield f"   later error: {error_text(error)}"
+    if report.get("undone"):
+        yield f"   undone: {', '.join(report['undone'])}"
+    for each in report.get("not_undone", ()):
+        how = "skipped" if each.get("skipped") else "failed"
+        yield f"   NOT undone: {each['path']}: {how}: {each['type']}: {one_line(each['message'])}"
+    if report.get("not_attempted"):
+        why = f" ({report['why_not']})" if report.get("why_not") else ""
+        yield f"   not attempted: {', '.join(report['not_attempted'])}{why}"

@@ -1,0 +1,149 @@
+"""``sagadsl run``: check a definition, start it, show it, print what it gave."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.files import STDIN, find
+from sagadsl.cli.given import read_input
+from sagadsl.cli.options import common, connection, modules, output
+from sagadsl.cli.serving import calls
+from sagadsl.language.load import Loaded
+from sagadsl.language.model import Saga, SagaCall
+from sagadsl.plugins import Catalogue
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.settings import Flags
+
+
+@click.command(short_help="Start a saga and show its steps until it ends.")
+@click.argument("saga", metavar="FILE|NAME")
+@click.option("-i", "--input", metavar="JSON", help="Input: JSON, @file, or - for standard input.")
+@click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")
+@click.option(
+    "--set",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One value, typed by the input schema; KEY:=JSON is JSON as it stands. May be repeated.",
+)
+@click.option("--id", metavar="ID", help="Id of the run; by chance if left out.")
+@click.option("--task-queue", metavar="NAME", help="Instead of the definition's own.")
+@click.option("--detach", is_flag=True, help="Print the id and leave.")
+@click.option("--worker", is_flag=True, help="Run a worker in this process also when a server is given.")
+@click.option("--again", is_flag=True, help="Run it again although a run with this id has ended well.")
+@click.option("--summary", metavar="TEXT", help="One line about this run, for lists.")
+@modules
+@output("text", "json", "jsonl", "none")
+@connection
+@common
+def run(
+    *,
+    saga: str,
+    input: str | None,
+    input_file: str | None,
+    set: Sequence[str],
+    id: str | None,
+    task_queue: str | None,
+    detach: bool,
+    worker: bool,
+    again: bool,
+    summary: str | None,
+    module: Sequence[str],
+    flags: Flags,
+) -> int:
+    """Start a saga, show its steps until it ends, print its output.
+
+    FILE is checked first. NAME is a saga that a worker has among its own definitions. Without
+    a server (--address, TEMPORAL_ADDRESS, a profile) the command brings one and a worker, and
+    both go when it ends.
+
+    --set takes its type from the input schema: zip=02142 is text where the schema says text,
+    amount=5 a number where it says integer; without a type it is text. amount:=5 is always JSON.
+
+    Ctrl-C leaves the saga alone on a server that stays, and cancels it on one that goes.
+
+    \b
+    Exit code: 0 completed, 1 the definition is wrong, 2 the command or the input is,
+    3 no server, 4 the id is taken, 10 failed and all undone, 11 failed and not all undone,
+    12 cancelled, 13 timed out, 14 terminated, 15 paused, 130 left by Ctrl-C.
+    \b
+    Examples:
+      sagadsl run transfer.saga.yaml --input @transfer.json
+      sagadsl run transfer.saga.yaml --set amount=5 --set to_account=bob
+      sagadsl run transfer-money --address localhost:7233 --id transfer-42 --detach
+    """
+    from sagadsl.cli.running import Order, execute
+    from sagadsl.temporal.registry import children_of
+    from sagadsl.temporal.settings import resolve
+
+    settings = resolve(flags, os.environ)
+    if detach and not settings.names_a_server:
+        raise click.UsageError("`--detach` needs a server that stays; name one with `--address`")
+    catalogue = Catalogue.discover(module)
+    definitions, chosen = _definition(saga, catalogue, here=not settings.names_a_server)
+    if not definitions.are_usable:
+        definitions.show()
+        return definitions.exit_code
+    model = chosen.saga if chosen else None
+    by_name = {each.saga.name: each for each in definitions.files if each.saga is not None}
+    children = children_of(model.name, {name: each.document.data for name, each in by_name.items()}) if model else {}
+    order = Order(
+        name=model.name if model else saga,
+        definition=chosen.document.data if chosen else None,
+        children=children,
+        sagas=tuple(each.saga for name, each in by_name.items() if each.saga and (each is chosen or name in children)),
+        input=read_input(input, input_file, set, model.input_schema if model else None),
+        id=id,
+        task_queue=task_queue or (model.task_queue if model else None),
+        again=again,
+        summary=summary,
+    )
+    for text in settings.warnings:
+        screen.warn(text)
+    return asyncio.run(execute(order, settings, catalogue, detach=detach, with_worker=worker))
+
+
+def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definitions, Loaded | None]:
+    """Return what was loaded, and which of it is meant; ``None`` is a name that only a worker knows.
+
+    Args:
+        here: A name must be that of a definition in this folder, since there is no other worker.
+    """
+    if text == STDIN or Path(text).is_file():
+        definitions = load_definitions([text], catalogue)
+        (chosen,) = definitions.files
+        if text != STDIN and chosen.saga is not None and any(isinstance(each, SagaCall) for each in calls(chosen.saga)):
+            neighbours = _neighbours(Path(text), catalogue)
+            definitions = Definitions((chosen, *neighbours), definitions.unplaced)
+        return definitions, chosen
+    if Path(text).is_dir() or text.endswith((".yaml", ".yml")) or os.sep in text:
+        raise click.UsageError(f"there is no file `{text}`")
+    if not here:
+        return Definitions(), None
+    usable = [each for each in load_definitions([], catalogue).files if each.saga is not None]
+    named = next((each for each in usable if _name(each.saga) == text), None)
+    if named is None:
+        raise click.UsageError(
+            f"there is neither a file `{text}`, nor a usable saga of that name in this folder or below; "
+            "to start a saga of a worker by its name, give `--address`"
+        )
+    return Definitions(tuple(usable)), named
+
+
+def _name(saga: Saga | None) -> str:
+    return saga.name if saga else ""
+
+
+def _neighbours(path: Path, catalogue: Catalogue) -> list[Loaded]:
+    """Return the usable definitions beside *path*: child sagas are found there."""
+    folder = [each for each in find([str(path.parent)]) if isinstance(each, Path) and each.parent == path.parent]
+    others = [str(each) for each in folder if not each.samefile(path)]
+    return [each for each in load_definitions(others, catalogue).files if each.saga] if others else []

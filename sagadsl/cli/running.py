@@ -1,0 +1,201 @@
+"""A saga from its start to its end, on a server that is there or on one that is brought along."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.client import Client
+
+from sagadsl.cli import screen
+from sagadsl.cli.installed import Installed
+from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
+from sagadsl.cli.live import View, view_for
+from sagadsl.cli.outcome import EXIT_CODES, document, show
+from sagadsl.cli.serving import activities, queues
+from sagadsl.cli.steps import moment
+from sagadsl.language.model import Saga
+from sagadsl.plugins import Catalogue
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.connection import check_namespace, connect, guard
+from sagadsl.temporal.embedded import serve
+from sagadsl.temporal.following import Picture, follow
+from sagadsl.temporal.settings import Settings
+from sagadsl.temporal.worker import build_worker
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to start.
+
+    Attributes:
+        definition: The saga's data; ``None`` when only a worker knows it.
+        children: The data of its child sagas, by name.
+        sagas: The models of all of them.
+        task_queue: As the command or the definition says.
+    """
+
+    name: str
+    definition: Mapping[str, Any] | None
+    children: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    sagas: tuple[Saga, ...] = field(repr=False)
+    input: Mapping[str, Any]
+    id: str | None
+    task_queue: str | None
+    again: bool
+    summary: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the saga runs.
+
+    Attributes:
+        options: Connection options that another command needs to get there.
+        ui: Address of the Web UI; empty when nobody knows it.
+        goes_with_us: The server ends when this command does.
+        has_our_worker: A worker runs in this process.
+    """
+
+    settings: Settings
+    options: str = ""
+    ui: str = ""
+    goes_with_us: bool = False
+    has_our_worker: bool = False
+
+
+async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, detach: bool, with_worker: bool) -> int:
+    """Start *order*, show it until it ends, and return the exit code."""
+    async with AsyncExitStack() as stack:
+        place = await _place(stack, settings, with_worker=with_worker)
+        client = await connect(place.settings)
+        interrupts = Interrupts.install()
+        with guard(place.settings):
+            await check_namespace(client, place.settings)
+            if place.has_our_worker:
+                await _serve(stack, client, order, catalogue)
+            started = await sagas.start(
+                client,
+                order.definition if order.definition is not None else order.name,
+                order.input,
+                children=order.children,
+                id=order.id,
+                task_queue=order.task_queue,
+                again=order.again,
+                summary=order.summary,
+            )
+            _header(started, place)
+            if detach:
+                known = {"id": started.id, "run_id": started.run_id, "name": started.name}
+                screen.result({**known, "task_queue": started.task_queue}, started.id)
+                return 0
+            return await _follow(client, started, place, interrupts)
+
+
+async def _place(stack: AsyncExitStack, settings: Settings, *, with_worker: bool) -> Place:
+    if settings.names_a_server:
+        return Place(settings, _options(settings), has_our_worker=with_worker)
+    server = await stack.enter_async_context(serve())
+    options = f"--address {server.address}"
+    return Place(server.settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
+
+
+def _options(settings: Settings) -> str:
+    """Return the flags that lead to the same place, as far as they may be shown."""
+    shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
+    return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
+
+
+async def _serve(stack: AsyncExitStack, client: Client, order: Order, catalogue: Catalogue) -> None:
+    """Run workers in this process: on the saga's queue, and on those that its steps name."""
+    installed = Installed(catalogue)
+    names = sorted(name for saga in order.sagas for name in activities(saga) if name in installed)
+    definitions = {**order.children, **({order.name: order.definition} if order.definition is not None else {})}
+    own = order.task_queue or sagas.DEFAULT_TASK_QUEUE
+    for queue in sorted({own, *queues(order.sagas)}):
+        worker = build_worker(client, task_queue=queue, catalogue=catalogue, definitions=definitions, names=names)
+        await stack.enter_async_context(worker)
+
+
+def _header(started: sagas.Started, place: Place) -> None:
+    url = f"   {place.ui}/namespaces/{place.settings.namespace.value}/workflows/{started.id}" if place.ui else ""
+    screen.note(f"{started.name}   id {started.id}{url}")
+
+
+async def _follow(client: Client, started: sagas.Started, place: Place, interrupts: Interrupts) -> int:
+    """Show the saga until it ends, pauses, or somebody wants to leave."""
+    no_worker = f"no worker takes it; start one: sagadsl worker --task-queue {started.task_queue} {place.options}"
+    view = view_for(screen.session().output, place.options, no_worker.rstrip())
+    try:
+        last = await _watch(client, started, place, interrupts, view)
+    finally:
+        view.close()
+    if last is None:
+        return INTERRUPTED
+    if last.is_open:
+        return _paused(started, last, place)
+    ended = await sagas.result(client, started.id)
+    steps = last.status.get("steps", [])
+    show(ended, {**document(ended, started.run_id, started.name), "steps": steps}, _took(last))
+    return EXIT_CODES[ended.status]
+
+
+async def _watch(
+    client: Client, started: sagas.Started, place: Place, interrupts: Interrupts, view: View
+) -> Picture | None:
+    """Return the last picture; ``None`` when somebody wants to leave."""
+    last = Picture()
+    while last.is_open:
+        try:
+            pictures = follow(client, started.id)
+            while (found := await interrupts.unless_told(anext(pictures, None))) is not None:
+                last = found
+                view.show(last)
+                if last.status.get("status") == "paused" and not _stays_when_paused(place):
+                    return last
+            return last
+        except Told:
+            if not place.goes_with_us:
+                _say_detached(view, started, place)
+                return None
+            if interrupts.count > 1:
+                view.say("left as it is: what had been done is not undone, and the server is gone")
+                return None
+            view.say("cancelling: what was done is being undone; Ctrl-C again leaves it as it is")
+            await sagas.cancel(client, started.id)
+    return last
+
+
+def _stays_when_paused(place: Place) -> bool:
+    """Whether to stay at a saga that waits for an operator: its server would go, and somebody is there."""
+    return place.goes_with_us and sys.stdin.isatty()
+
+
+def _say_detached(view: View, started: sagas.Started, place: Place) -> None:
+    tail = f" {place.options}" if place.options else ""
+    goes_on = f"goes on when a worker serves task queue {started.task_queue}" if place.has_our_worker else "goes on"
+    view.say(f"left: the saga {goes_on}")
+    view.say(f"   sagadsl status {started.id}{tail}   how it stands")
+    view.say(f"   sagadsl result {started.id}{tail}   wait for its end")
+
+
+def _paused(started: sagas.Started, last: Picture, place: Place) -> int:
+    code = EXIT_CODES["paused"]
+    left = "its server is gone with this command" if place.goes_with_us else "left open"
+    screen.note(f"‖ paused; {left} (exit {code})")
+    known = {"id": started.id, "run_id": started.run_id, "name": started.name, "status": "paused", "output": None}
+    waiting = {"attention": last.status.get("attention", []), "steps": last.status.get("steps", [])}
+    screen.result({**known, **waiting})
+    return code
+
+
+def _took(last: Picture) -> float | None:
+    """Return how many seconds the saga took, by its own clock."""
+    began, changed = last.status.get("started_at"), last.status.get("changed_at")
+    if not began:
+        return None
+    return ((moment(changed) if changed else datetime.now(UTC)) - moment(began)).total_seconds()

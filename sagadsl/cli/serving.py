@@ -1,0 +1,35 @@
+"""What a worker has to have for a saga: which activities, on which queues. Reads models and starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sagadsl.language.model import ActivityCall, Saga, SagaCall
+
+
+def calls(saga: Saga) -> Iterator[ActivityCall | SagaCall]:
+    """Yield everything that *saga* calls, to do, to undo and to probe."""
+    for place in saga.places.values():
+        step = place.step
+        if isinstance(step.body, ActivityCall | SagaCall):
+            yield step.body
+        if step.probe is not None:
+            yield step.probe
+        if step.compensation is not None:
+            yield from (action.call for action in step.compensation.actions)
+
+
+def activities(saga: Saga) -> set[str]:
+    """Return the names of all activities that *saga* calls, wherever they run."""
+    return {call.activity for call in calls(saga) if isinstance(call, ActivityCall)}
+
+
+def own_activities(saga: Saga) -> set[str]:
+    """Return those that run on the saga's own queue, so that its worker has to have them."""
+    return {call.activity for call in calls(saga) if isinstance(call, ActivityCall) and call.task_queue is None}
+
+
+def queues(sagas: Iterable[Saga]) -> set[str]:
+    """Return the task queues that *sagas* name and that are known before they run."""
+    named = {call.task_queue.source for saga in sagas for call in calls(saga) if call.task_queue is not None}
+    return {name for name in named if isinstance(name, str) and "{{" not in name}

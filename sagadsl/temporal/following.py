@@ -1,0 +1,121 @@
+"""A running saga as a series of pictures: its status, and what the server knows about attempts under way.
+
+The status comes from the saga itself, by query; that something has happened comes from its
+history, so that nobody polls; attempts that wait for their next try are known to the server
+alone. Decides nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+
+from sagadsl.temporal.client import status as status_of
+from sagadsl.temporal.history import watch
+from sagadsl.temporal.refusals import known
+from sagadsl.temporal.watching import error_in
+
+TICK_SECONDS = 1.0
+"""How often attempts are looked at while nothing else happens."""
+
+GAP_SECONDS = 0.1
+"""Shortest time between two pictures: a saga of thousands of steps is not asked after each."""
+
+NO_WORKER_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A call under way: which attempt it is in, why the last one failed, when the next one starts."""
+
+    attempt: int
+    failure: str = ""
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A saga at one moment.
+
+    Attributes:
+        status: As the ``status`` query gives it; empty as long as no worker has answered.
+        pending: By call id.
+        has_worker: Somebody takes the saga's work.
+        is_open: The run has not ended.
+    """
+
+    status: Mapping[str, Any] = field(default_factory=dict)
+    pending: Mapping[str, Pending] = field(default_factory=dict)
+    has_worker: bool = True
+    is_open: bool = True
+
+
+async def follow(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[Picture]:
+    """Yield pictures of a saga until it has ended; the last one has ``is_open`` false."""
+    happened, over = asyncio.Event(), asyncio.Event()
+
+    async def listen() -> None:
+        try:
+            async for _ in watch(client, id, run_id=run_id):
+                happened.set()
+        finally:
+            over.set()
+            happened.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        while not over.is_set():
+            began = time.monotonic()
+            happened.clear()
+            yield await picture(client, id, run_id=run_id)
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await happened.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
+        await listening  # a lost connection is an error of whoever follows
+        yield await picture(client, id, run_id=run_id)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
+    """Return how a saga stands now. Raises ``SagaNotFound``."""
+    with known(client, id):
+        described = await client.get_workflow_handle(id, run_id=run_id).describe()
+    is_open = described.status is WorkflowExecutionStatus.RUNNING
+    if is_open and _waits_for_worker(described):
+        return Picture(has_worker=False)
+    status = await status_of(client, id, run_id=run_id)
+    return Picture(status, _pending(described), status.get("source") != "history", is_open)
+
+
+def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:
+    """Tell whether work has been lying there for so long that nobody seems to take it."""
+    task = described.raw_description.pending_workflow_task
+    if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
+        return False
+    waited = datetime.now(UTC) - task.scheduled_time.ToDatetime(UTC)
+    return waited.total_seconds() > NO_WORKER_SECONDS
+
+
+def _pending(described: WorkflowExecutionDescription) -> dict[str, Pending]:
+    found = {}
+    for each in described.raw_description.pending_activities:
+        error = error_in(each.last_failure) if each.HasField("last_failure") else None
+        waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
+        found[each.activity_id] = Pending(
+            attempt=each.attempt,
+            failure=f"{error[0]}: {error[1]}" if error else "",
+            next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,
+        )
+    return found
