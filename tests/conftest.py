@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip("the `temporal` binary is not installed beside this Python")
     port = _free_port()
     log = tmp_path_factory.mktemp("temporal") / "server.log"
-    attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaPhase", "SagaStep")]
+    attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
     command += ["--log-level", "error", *(word for each in attributes for word in ("--search-attribute", each))]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:

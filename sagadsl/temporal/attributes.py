@@ -10,7 +10,8 @@ from sagadsl.language.model import Saga
 SAGA_NAME = SearchAttributeKey.for_keyword("SagaName")
 SAGA_VERSION = SearchAttributeKey.for_keyword("SagaVersion")
 SAGA_STATUS = SearchAttributeKey.for_keyword("SagaStatus")
-"""Set as soon as a saga is in trouble (compensating, paused, compensated, cancelled, failed), and after that always."""
+"""Set as soon as a saga needs a person (paused, failed), and kept up to date after that. One without it stands as
+Temporal's own status says: running, completed, canceled, or failed and undone."""
 
 
 def at_start(saga: Saga) -> TypedSearchAttributes:

@@ -56,6 +56,7 @@ REFUSES_INLINE = "sagadsl.refuses_inline"
 _REJECTED = "sagadsl.rejected"
 _REPORT_BYTES = 512 * 1024
 _REFUSED_SIGNALS = 100
+_SHOWN = (Status.PAUSED, Status.FAILED)
 
 
 class _Rejected(Exception):
@@ -78,7 +79,7 @@ class SagaWorkflow:
         self._refused: list[dict[str, Any]] = []
         self._early: list[tuple[str, Sequence[RawValue], float]] = []
         self._rejection: Error | None = None
-        self._shown = Status.RUNNING
+        self._shown: Status | None = None
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -296,8 +297,9 @@ class SagaWorkflow:
         return ChildStart(arguments, package.memo(), found)
 
     def _show_status(self) -> None:
+        """Have the saga found by its status, once there is something to look for: each time costs an event."""
         status = projection.current(self._state)
-        if status is self._shown or (status is Status.COMPLETED and self._shown is Status.RUNNING):
+        if (self._shown is None and status not in _SHOWN) or status is self._shown:
             return
         self._shown = status
         workflow.upsert_search_attributes([attributes.SAGA_STATUS.value_set(status.value)])

@@ -1,0 +1,225 @@
+"""Scenes on a real Temporal server: the same definitions and scripts as in virtual time (``tests.engine.scenes``).
+
+One worker a stage, on a task queue of its own. Its activities are one dynamic function that acts
+out the script: what an attempt returns, reports, how long it takes. Nothing waits for the clock:
+who interferes waits until a call has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import RawValue
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+
+from sagadsl.authoring import Permanent, Transient, Unknown
+from sagadsl.engine.virtual import Attempt
+from sagadsl.language.document import parse
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.client import Ended, Started
+from sagadsl.temporal.worker import SagaInterceptor, build_worker
+from sagadsl.temporal.workflow import SagaWorkflow
+
+Definition = Mapping[str, Any] | str
+Script = Mapping[str, Attempt | Sequence[Attempt]]
+Act = Callable[["Stage", Started], Awaitable[None]]
+
+PATIENCE = 30.0
+"""Seconds until a scene is taken to hang."""
+
+
+def data(definition: Definition) -> dict[str, Any]:
+    """Return a definition, given as data or as YAML, as data."""
+    if not isinstance(definition, str):
+        return dict(definition)
+    document, findings = parse(definition)
+    assert not findings
+    return dict(document.data)
+
+
+@dataclass
+class Stage:
+    """A worker and what its activities have done.
+
+    Attributes:
+        begun: Every attempt of a call, as ``call id`` or ``call id@attempt`` from the second on, in order.
+        sent: The argument of each call.
+    """
+
+    client: Client
+    queue: str
+    script: Script
+    begun: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    sent: dict[str, Any] = field(default_factory=dict)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def start(self, definition: Definition, input_: Any = None, **more: Any) -> Started:
+        """Start a saga with an id of its own."""
+        more.setdefault("id", f"t-{uuid.uuid4().hex[:12]}")
+        saga = data(definition)
+        return await sagas.start(self.client, saga, input_, task_queue=self.queue, **more)
+
+    async def end(self, started: Started) -> Ended:
+        """Wait for the end of a saga."""
+        async with asyncio.timeout(PATIENCE):
+            return await sagas.result(self.client, started.id)
+
+    async def until(self, *calls: str) -> None:
+        """Wait until all these attempts have begun."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: all(call in self.begun for call in calls))
+
+    async def until_status(self, started: Started, wanted: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+        """Ask for the status until it is what is *wanted*."""
+        async with asyncio.timeout(PATIENCE):
+            while not wanted(found := await sagas.status(self.client, started.id)):
+                await asyncio.sleep(0.05)
+            return found
+
+    async def attempt(self, args: Sequence[RawValue]) -> Any:
+        """Act out one attempt of whatever is called."""
+        info = activity.info()
+        call = info.activity_id
+        name = call if info.attempt == 1 else f"{call}@{info.attempt}"
+        self.sent[call] = activity.payload_converter().from_payload(args[0].payload) if args else ...
+        how = self.script.get(call, self.script.get(info.activity_type, Attempt(takes=0)))
+        chosen = how if isinstance(how, Attempt) else how[min(info.attempt, len(how)) - 1]
+        async with self._news:
+            self.begun.append(name)
+            self._news.notify_all()
+        try:
+            await _take(chosen.takes, info.heartbeat_timeout)
+        except asyncio.CancelledError:
+            self.cancelled.append(name)
+            raise
+        self.ended.append(name)
+        if chosen.error is None:
+            return chosen.output
+        kind = Unknown if not chosen.clean else Transient if chosen.retryable else Permanent
+        raise kind(chosen.message or "no reason", type=chosen.error)
+
+
+async def _take(seconds: float, heartbeat: timedelta | None) -> None:
+    if not heartbeat:
+        await asyncio.sleep(seconds)
+        return
+    pause, left = min(0.1, heartbeat.total_seconds() / 3), seconds
+    while left > 0:
+        activity.heartbeat()
+        await asyncio.sleep(min(pause, left))
+        left -= pause
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    address: str,
+    script: Script | None = None,
+    *,
+    definitions: Sequence[Definition] = (),
+    queue: str | None = None,
+    **more: Any,
+) -> AsyncIterator[Stage]:
+    """Open a stage; *definitions* are its worker's own, *more* goes to the worker."""
+    client = await Client.connect(address)
+    made = Stage(client, queue or f"q-{uuid.uuid4().hex[:12]}", script or {})
+
+    @activity.defn(dynamic=True)
+    async def act(args: Sequence[RawValue]) -> Any:
+        return await made.attempt(args)
+
+    own = {each["name"]: each for each in map(data, definitions)}
+    more.setdefault("activities", [act])
+    more.setdefault("max_heartbeat_throttle_interval", timedelta(milliseconds=100))
+    worker = build_worker(client, task_queue=made.queue, definitions=own, drain=timedelta(0), **more)
+    async with worker:
+        yield made
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What became of a scene."""
+
+    ended: Ended
+    started: Started
+    stage: Stage
+    status: Mapping[str, Any]
+    events: tuple[str, ...]
+
+    @property
+    def begun(self) -> list[str]:
+        return self.stage.begun
+
+    @property
+    def calls(self) -> list[str]:
+        """The calls in the order in which they first began."""
+        return list(dict.fromkeys(each.partition("@")[0] for each in self.stage.begun))
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        return self.ended.report or {}
+
+
+def play(
+    address: str,
+    definition: Definition,
+    script: Script | None = None,
+    *,
+    act: Act | None = None,
+    input_: Any = None,
+    children: Sequence[Definition] = (),
+    options: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Played:
+    """Play a scene to its end: start it, let *act* interfere, ask for its status afterwards, replay its history."""
+
+    async def scene() -> Played:
+        async with stage(address, script, **more) as made:
+            known = {each["name"]: each for each in map(data, children)}
+            started = await made.start(definition, input_, children=known, **(options or {}))
+            if act is not None:
+                await act(made, started)
+            ended = await made.end(started)
+            status = await sagas.status(made.client, started.id)
+            handle = made.client.get_workflow_handle(started.id)
+            await replay(handle)
+            return Played(ended, started, made, status, await events(handle))
+
+    return asyncio.run(scene())
+
+
+async def replay(handle: WorkflowHandle[Any, Any]) -> None:
+    """Run a recorded history again: the same commands have to come out."""
+    replayer = Replayer(
+        workflows=[SagaWorkflow],
+        interceptors=[SagaInterceptor(inline=False)],  # what was taken stays taken
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    await replayer.replay_workflow(await handle.fetch_history())
+
+
+async def events(handle: WorkflowHandle[Any, Any]) -> tuple[str, ...]:
+    """Return the types of a history's events, without their common prefix."""
+    return tuple(
+        [EventType.Name(event.event_type).removeprefix("EVENT_TYPE_") async for event in handle.fetch_history_events()]
+    )
+
+
+def cancelling(*calls: str) -> Act:
+    """Cancel the saga when these calls have begun."""
+
+    async def act(made: Stage, started: Started) -> None:
+        await made.until(*calls)
+        await sagas.cancel(made.client, started.id)
+
+    return act

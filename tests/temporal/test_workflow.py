@@ -1,0 +1,516 @@
+"""The saga workflow on a real server: what the engine decides, seen through Temporal.
+
+Every scene ends with the status of the closed run and with a replay of its history (R53, T04, R60).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sagadsl.engine.facts import Verb
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.client import Started
+from sagadsl.temporal.refusals import NotPossible, SagaOver
+from tests.conftest import Server
+from tests.engine.scenes import act, beats, flaky, gives, lost, no, plain, saga, slow
+from tests.temporal.play import Played, Stage, cancelling, play, stage
+
+pytestmark = pytest.mark.temporal
+
+TRIP = saga(act("hotel"), act("flight"), act("car"), name="trip", output={"car": "{{ steps.car.output }}"})
+
+
+@pytest.fixture(params=[1000, 0], ids=["cached", "replayed"])
+def where(request: pytest.FixtureRequest, server: Server) -> dict[str, Any]:
+    """A worker that keeps its runs in memory, and one that replays them at every workflow task (R53)."""
+    return {"address": server.address, "max_cached_workflows": request.param}
+
+
+def test_a_saga_that_succeeds_costs_as_many_events_as_one_written_by_hand(where: dict[str, Any]) -> None:
+    """R51: three activities inline are 23 events."""
+    played = play(definition=TRIP, script={"do.car": gives("red")}, **where)
+
+    assert (played.ended.status, played.ended.output) == ("completed", {"car": "red"})
+    assert played.calls == ["hotel", "flight", "car"]
+    if where["max_cached_workflows"]:
+        assert len(played.events) == 23
+
+
+def test_what_succeeded_is_undone_newest_first(where: dict[str, Any]) -> None:
+    """R1, R10, R23, R51: a failure with two compensations is at most 35 events, and its cause is the first error."""
+    played = play(definition=TRIP, script={"do.car": no("NoCars")}, **where)
+
+    assert played.ended.status == played.status["status"] == "compensated"
+    assert played.calls == ["hotel", "flight", "car", "flight.compensation", "hotel.compensation"]
+    assert played.ended.error == ("NoCars", "step `car` failed: NoCars: NoCars! (2 undone)")
+    assert played.ended.causes == (("NoCars", "NoCars!"),)
+    assert played.report["undone"] == ["flight", "hotel"]
+    if where["max_cached_workflows"]:
+        assert len(played.events) <= 35
+
+
+def test_a_saga_is_found_by_its_name_in_the_workers_folder(server: Server) -> None:
+    """One marker more than inline; the definition is pinned in history (R48)."""
+    played = play(server.address, TRIP, definitions=[TRIP], options={"by_name": True})
+
+    assert played.ended.status == "completed"
+    assert len(played.events) == 24
+
+
+def test_a_name_that_no_folder_has_fails_the_run_and_lists_those_there_are(server: Server) -> None:
+    played = play(server.address, saga(act("a"), name="trap"), definitions=[TRIP], options={"by_name": True})
+
+    assert played.ended.error == (
+        "DefinitionNotFound",
+        "no saga `trap` among this worker's definitions: it has `trip`; did you mean `trip`?",
+    )
+    assert played.status["status"] == "compensated"
+
+
+def test_an_activity_that_is_not_installed_fails_at_once_with_the_names_of_those_that_are(server: Server) -> None:
+    """R15, R54."""
+    played = play(server.address, saga(plain("a", retry={"maximum_attempts": 5}), name="one"), activities=[])
+
+    assert played.ended.error is not None
+    assert played.ended.causes == (
+        ("ActivityNotFound", "activity `do.a` is not installed on this worker; installed: none"),
+    )
+
+
+def test_a_cancel_lets_the_running_step_settle_before_anything_is_undone(where: dict[str, Any]) -> None:
+    """R12, R25, X01, X02, X12: closes Canceled, and no handler takes it for an error."""
+    definition = saga(act("hotel"), beats("flight", on_error="continue"), act("car"), name="trip")
+    played = play(definition=definition, script={"do.flight": slow(60)}, act=cancelling("flight"), **where)
+
+    assert played.ended.status == played.status["status"] == "cancelled"
+    assert played.calls == ["hotel", "flight", "flight.compensation", "hotel.compensation"]
+    assert played.stage.cancelled == ["flight"]
+    assert played.events[-1] == "WORKFLOW_EXECUTION_CANCELED"
+
+
+def test_a_step_that_completes_although_it_was_cancelled_is_undone_with_its_real_output(where: dict[str, Any]) -> None:
+    """R29, R37: nobody can stop it, so it is waited for."""
+    undo = {"activity": "undo.a", "input": {"seat": "{{ step.output }}"}}
+    played = play(
+        definition=saga(act("a", compensation=undo), act("b"), name="one"),
+        script={"do.a": slow(1.0, "12F")},
+        act=cancelling("a"),
+        **where,
+    )
+
+    assert played.ended.status == "cancelled"
+    assert played.calls == ["a", "a.compensation"]
+    assert played.stage.sent["a.compensation"] == {"seat": "12F"}
+
+
+def test_a_completion_and_a_cancel_in_one_activation_lose_nothing(server: Server) -> None:
+    """R29, M: both wait for the next workflow task, since no worker takes it meanwhile."""
+    undo = {"activity": "undo.a", "input": {"seat": "{{ step.output }}"}}
+    definition = saga(act("a", compensation=undo), act("b"), name="one")
+
+    async def scene() -> tuple[str, list[str], Any]:
+        script = {"do.a": slow(2.0, "12F")}
+        async with stage(server.address, script, only="workflows", activities=[]) as first:
+            started = await first.start(definition)
+            await first.until_status(started, lambda found: bool(found["steps"]))
+        async with stage(server.address, script, only="activities", queue=first.queue) as second:
+            await second.until("a")
+            async with asyncio.timeout(20):
+                while "a" not in second.ended:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(0.3)  # the completion is on its way to the server
+        await sagas.cancel(first.client, started.id)
+        async with stage(server.address, script, queue=first.queue) as third:
+            ended = await third.end(started)
+            return ended.status, third.begun, third.sent["a.compensation"]
+
+    assert asyncio.run(scene()) == ("cancelled", ["a.compensation"], {"seat": "12F"})
+
+
+def test_a_second_cancel_changes_nothing(where: dict[str, Any]) -> None:
+    """R27, R28: not even while the compensations run."""
+
+    async def twice(made: Stage, started: Started) -> None:
+        await made.until("b")
+        await sagas.cancel(made.client, started.id)
+        await made.until("a.compensation")
+        await sagas.cancel(made.client, started.id)
+
+    script = {"do.b": slow(60), "undo.a": slow(0.5)}
+    played = play(definition=saga(act("a"), beats("b"), name="two"), script=script, act=twice, **where)
+
+    assert played.ended.status == "cancelled"
+    assert played.calls == ["a", "b", "b.compensation", "a.compensation"]
+
+
+def test_a_cancel_before_the_first_step_runs_nothing(server: Server) -> None:
+    """R26: the workflow task that begins the run finds the cancel already there."""
+
+    async def scene() -> tuple[str, list[str], tuple[str, ...]]:
+        async with stage(server.address, only="activities") as away:
+            started = await away.start(TRIP)
+            await sagas.cancel(away.client, started.id)
+        async with stage(server.address, queue=away.queue) as made:
+            ended = await made.end(started)
+            found = await sagas.status(made.client, started.id)
+            return ended.status, made.begun, tuple(step["status"] for step in found["steps"])
+
+    status, begun, steps = asyncio.run(scene())
+    assert (status, begun) == ("cancelled", [])
+    assert steps == ("cancelled", "not_started", "not_started")
+
+
+def test_three_branches_get_the_cancel_and_are_awaited(where: dict[str, Any]) -> None:
+    """X05, X11."""
+    branches = [beats("a"), beats("b"), beats("c")]
+    definition = saga({"id": "all", "parallel": branches}, name="three")
+    script = {"do.a": slow(60), "do.b": slow(60), "do.c": slow(60)}
+    played = play(definition=definition, script=script, act=cancelling("all/a", "all/b", "all/c"), **where)
+
+    assert played.ended.status == "cancelled"
+    assert sorted(played.stage.cancelled) == ["all/a", "all/b", "all/c"]
+    assert [each for each in played.calls if "compensation" in each] == [
+        "all/c.compensation",
+        "all/b.compensation",
+        "all/a.compensation",
+    ]
+
+
+def test_the_timeout_of_the_saga_is_a_timer_and_undoes(where: dict[str, Any]) -> None:
+    """R32, X07: no timeout of the server's, which would run no code."""
+    definition = saga(act("a"), beats("b"), name="late", timeout="1s")
+    played = play(definition=definition, script={"do.b": slow(60)}, **where)
+
+    assert played.ended.status == "compensated"
+    assert played.ended.error is not None
+    assert played.ended.error[0] == "SagaTimeout"
+    assert played.calls == ["a", "b", "b.compensation", "a.compensation"]
+
+
+def test_a_silent_step_is_undone_since_nobody_knows_what_it_did(where: dict[str, Any]) -> None:
+    """R5, R16, R08: one execution, and the kind of the timeout with its limit in the message."""
+    step = act("a", timeouts={"start_to_close": "1s"})
+    step["retry"] = {"maximum_attempts": 3, "initial_interval": "100ms", "non_retryable_error_types": ["timeout"]}
+    played = play(definition=saga(step, name="silent"), script={"do.a": lost()}, **where)
+
+    assert played.ended.status == "compensated"
+    assert played.calls == ["a", "a.compensation"]
+    assert played.begun.count("a@2") == 0
+    assert played.ended.causes == (("timeout", "start_to_close timeout of 1s"),)
+
+
+def test_an_error_after_a_clean_retry_has_nothing_to_undo(where: dict[str, Any]) -> None:
+    """R5, R8, R17: the attempts are counted, and both ended in a reported error."""
+    step = act("a", retry={"maximum_attempts": 2, "initial_interval": "100ms"})
+    played = play(definition=saga(step, name="twice"), script={"do.a": flaky("Busy")}, **where)
+
+    assert played.begun == ["a", "a@2"]
+    assert played.report["undone"] == []
+    (line,) = played.status["steps"]
+    assert (line["attempts"], line["outcome"], line["error"]["type"]) == (2, "failed", "Busy")
+
+
+def test_the_last_real_error_stands_beside_the_timeout_that_ended_the_attempts(server: Server) -> None:
+    """R16."""
+    step = act("a", timeouts={"schedule_to_close": "2s"})
+    step["retry"] = {"maximum_attempts": 50, "initial_interval": "400ms", "backoff_coefficient": 1.0}
+    played = play(server.address, saga(step, name="total"), {"do.a": flaky("Busy")})
+
+    type_, message = played.ended.causes[0]
+    assert type_ == "timeout"
+    assert message == "schedule_to_close timeout of 2s; the last error was Busy: Busy!"
+    assert played.ended.causes[1] == ("Busy", "Busy!")
+
+
+def test_an_operator_retries_a_compensation_that_failed(where: dict[str, Any]) -> None:
+    """R20, R22: paused and open, then repeated under a new call id; who and why are recorded."""
+
+    async def repair(made: Stage, started: Started) -> None:
+        found = await made.until_status(started, lambda found: found["status"] == "paused")
+        assert [each["path"] for each in found["attention"]] == ["a.compensation"]
+        with pytest.raises(NotPossible, match="does not wait for an operator"):
+            await sagas.operate(made.client, started.id, Verb.SKIP_STEP, path="b")
+        await sagas.operate(made.client, started.id, Verb.RETRY_STEP, path="a.compensation", by="ann", why="fixed")
+
+    script = {"do.b": no(), "a.compensation": no("Down"), "a.compensation#2": gives(None)}
+    played = play(definition=saga(act("a"), act("b"), name="two"), script=script, act=repair, **where)
+
+    assert played.ended.status == "compensated"
+    assert played.calls == ["a", "b", "a.compensation", "a.compensation#2"]
+    (action,) = played.status["actions"]
+    assert (action["verb"], action["path"], action["by"], action["why"]) == (
+        "retry_step",
+        "a.compensation",
+        "ann",
+        "fixed",
+    )
+
+
+def test_an_operator_gives_up_and_the_report_says_what_is_left(server: Server) -> None:
+    """R20, R22."""
+
+    async def abort(made: Stage, started: Started) -> None:
+        await made.until_status(started, lambda found: found["status"] == "paused")
+        assert await sagas.operate(made.client, started.id, Verb.ABORT, by="ann") == "failed"
+
+    script = {"do.c": no(), "undo.b": no("Down")}
+    played = play(server.address, saga(act("a"), act("b"), act("c"), name="three"), script, act=abort)
+
+    assert played.ended.status == "failed"
+    assert [each["path"] for each in played.report["not_undone"]] == ["b"]
+    assert played.report["not_attempted"] == ["a"]
+
+
+def test_pause_and_resume(server: Server) -> None:
+    """R22: nothing is started while it is paused."""
+
+    async def hold(made: Stage, started: Started) -> None:
+        await made.until("a")
+        assert await sagas.operate(made.client, started.id, Verb.PAUSE) == "paused"
+        with pytest.raises(NotPossible, match="already paused"):
+            await sagas.operate(made.client, started.id, Verb.PAUSE)
+        await made.until_status(started, lambda found: found["steps"][0]["status"] == "completed")
+        assert made.begun == ["a"]
+        await sagas.operate(made.client, started.id, Verb.RESUME)
+
+    played = play(server.address, saga(act("a"), act("b"), name="two"), {"do.a": slow(0.5)}, act=hold)
+    assert played.ended.status == "completed"
+
+
+WAITS = saga(
+    act("a"),
+    {"id": "wait", "wait_for": {"signal": "approved", "payload": {"type": "object", "required": ["by"]}}},
+    name="waits",
+    output="{{ steps.wait.output.by }}",
+)
+
+
+def test_a_signal_before_its_wait_is_kept_and_a_wrong_one_is_named_in_the_status(where: dict[str, Any]) -> None:
+    """R59, X10: refused ones change nothing, and nobody has to look for them in a log."""
+
+    async def approve(made: Stage, started: Started) -> None:
+        await made.until("a")
+        await sagas.signal(made.client, started.id, "approved", "yes")
+        await sagas.signal(made.client, started.id, "aproved", {"by": "ann"})
+        await sagas.signal(made.client, started.id, "approved", {"by": "bob"})
+
+    played = play(definition=WAITS, script={"do.a": slow(0.5)}, act=approve, **where)
+
+    assert played.ended.output == "bob"
+    assert [(each["signal"], each["reason"]) for each in played.status["refused_signals"]] == [
+        ("approved", "`approved`: 'yes' is not of type 'object'"),
+        ("aproved", "the saga does not wait for it"),
+    ]
+
+
+def test_a_closed_saga_takes_no_signal_and_no_cancel(server: Server) -> None:
+    """R59."""
+
+    async def scene() -> None:
+        async with stage(server.address) as made:
+            started = await made.start(saga(act("a"), name="one"))
+            await made.end(started)
+            with pytest.raises(SagaOver):
+                await sagas.signal(made.client, started.id, "late")
+            with pytest.raises(SagaOver):
+                await sagas.cancel(made.client, started.id)
+            with pytest.raises(SagaOver):
+                await sagas.operate(made.client, started.id, Verb.PAUSE)
+
+    asyncio.run(scene())
+
+
+CHILD = saga(act("x"), act("y"), name="child", output={"y": "{{ steps.y.output }}"})
+
+
+def parent(*more: Any, **child: Any) -> dict[str, Any]:
+    return saga(act("a"), {"id": "kid", "saga": "child", "compensation": "auto", **child}, *more, name="parent")
+
+
+def test_a_child_that_failed_has_undone_itself_and_the_parent_undoes_the_rest(where: dict[str, Any]) -> None:
+    """R46: the child's error type reaches the parent."""
+    played = play(definition=parent(), script={"do.y": no("NoWay")}, children=[CHILD], **where)
+
+    assert played.ended.status == "compensated"
+    assert played.ended.error is not None
+    assert played.ended.error[0] == "NoWay"
+    assert played.calls == ["a", "x", "y", "x.compensation", "a.compensation"]
+
+
+def test_a_completed_child_is_undone_as_one_unit(where: dict[str, Any]) -> None:
+    """R46, R47: by its own compensations, from the journal that it returned."""
+    definition = parent(act("last"))
+    played = play(definition=definition, script={"do.last": no(), "do.y": gives(7)}, children=[CHILD], **where)
+
+    assert played.ended.status == "compensated"
+    assert played.calls == ["a", "x", "y", "last", "y.compensation", "x.compensation", "a.compensation"]
+    assert played.report["undone"] == ["kid", "a"]
+
+
+def test_a_child_that_runs_is_cancelled_and_undoes_itself_first(where: dict[str, Any]) -> None:
+    """R12, R25, R46, R47."""
+    child = saga(act("x"), beats("y"), name="child")
+    played = play(definition=parent(), script={"do.y": slow(60)}, children=[child], act=cancelling("y"), **where)
+
+    assert played.ended.status == "cancelled"
+    assert played.calls == ["a", "x", "y", "y.compensation", "x.compensation", "a.compensation"]
+
+
+def test_a_terminated_child_leaves_doubt(server: Server) -> None:
+    """R5, R31: nobody knows what it did, so an explicit compensation runs."""
+
+    async def kill(made: Stage, started: Started) -> None:
+        await made.until("x")
+        await sagas.terminate(made.client, f"{started.id}/kid", "for the test")
+
+    undo = {"activity": "undo.kid", "input": {"unsure": "{{ step.output is none }}"}}
+    played = play(server.address, parent(compensation=undo), {"do.x": slow(60)}, children=[CHILD], act=kill)
+
+    assert played.ended.status == "compensated"
+    assert played.ended.causes[0] == ("terminated", "child saga `child` was terminated: for the test")
+    assert played.calls == ["a", "x", "kid.compensation", "a.compensation"]
+    assert played.stage.sent["kid.compensation"] == {"unsure": True}
+
+
+def test_a_child_without_a_definition_at_hand_is_found_by_name(server: Server) -> None:
+    """A worker in another place may have it."""
+    played = play(server.address, parent(), {}, definitions=[CHILD])
+
+    assert played.ended.status == "completed"
+    assert played.calls == ["a", "x", "y"]
+
+
+def _drained(played: Played) -> bool:
+    """Whether the end was in another run than the beginning."""
+    return str(played.status["run_id"]) != played.started.run_id
+
+
+def test_continue_as_new_goes_on_where_it_was(where: dict[str, Any]) -> None:
+    """R34, R50: the journal goes along, so that the undo reaches over it."""
+    steps = [act(f"s{number}") for number in range(6)]
+    definition = saga(*steps, name="long", timeout="1h")
+    played = play(
+        definition=definition,
+        script={"do.s5": no()},
+        options={"continue_after_events": 12},
+        **where,
+    )
+
+    assert _drained(played)
+    assert played.ended.status == "compensated"
+    assert [each for each in played.calls if "." not in each] == [f"s{number}" for number in range(6)]
+    assert [each for each in played.calls if "." in each] == [f"s{number}.compensation" for number in (4, 3, 2, 1, 0)]
+
+
+def test_a_cancel_survives_continue_as_new(where: dict[str, Any]) -> None:
+    """R50, M: the new run does not get the old run's cancel, and still closes Canceled."""
+    steps = [act(f"s{number}") for number in range(5)]
+    definition = saga(*steps, beats("last"), name="long")
+    played = play(
+        definition=definition,
+        script={"do.last": slow(60)},
+        act=cancelling("last"),
+        options={"continue_after_events": 9},
+        **where,
+    )
+
+    assert _drained(played)
+    assert played.ended.status == "cancelled"
+    assert played.calls[-6:] == ["last.compensation", *(f"s{number}.compensation" for number in (4, 3, 2, 1, 0))]
+
+
+def test_signals_go_along_with_continue_as_new(server: Server) -> None:
+    """R50, R59."""
+    steps = [plain(f"s{number}") for number in range(4)]
+    definition = saga(
+        *steps, {"id": "wait", "wait_for": {"signal": "go"}}, name="long", output="{{ steps.wait.output }}"
+    )
+
+    async def early(made: Stage, started: Started) -> None:
+        await sagas.signal(made.client, started.id, "go", 42)
+        await sagas.signal(made.client, started.id, "nix", 1)
+
+    played = play(server.address, definition, act=early, options={"continue_after_events": 9})
+
+    assert _drained(played)
+    assert played.ended.output == 42
+    assert [each["signal"] for each in played.status["refused_signals"]] == ["nix"]
+
+
+def test_an_input_that_no_message_holds_fails_its_step_and_what_was_done_is_undone(server: Server) -> None:
+    """R52, T05: refused before it is scheduled; the server would fail the workflow task for ever."""
+    big = plain("b", input={"text": "{{ steps.a.output }}{{ steps.a.output }}"})
+    played = play(server.address, saga(act("a"), big, name="big"), {"do.a": gives("x" * 1_100_000)})
+
+    assert played.ended.status == "compensated"
+    (type_, message), *_ = played.ended.causes
+    assert type_ == "PayloadTooLarge"
+    assert message.startswith("the input of `b` has 2,200,0")
+    assert played.calls == ["a", "a.compensation"]
+
+
+def test_branches_whose_inputs_together_are_too_large_for_one_message_are_sent_in_turn(where: dict[str, Any]) -> None:
+    """R52: 4 MiB a message; measured, the server ends the run beyond."""
+    branches = [plain(f"b{number}", input={"text": "{{ steps.a.output }}"}) for number in range(6)]
+    definition = saga(plain("a"), {"id": "all", "parallel": branches}, name="wide")
+    played = play(definition=definition, script={"do.a": gives("x" * 900_000)}, **where)
+
+    assert played.ended.status == "completed"
+    assert sorted(played.calls) == ["a", *(f"all/b{number}" for number in range(6))]
+
+
+def test_local_activities_leave_no_events_but_markers(where: dict[str, Any]) -> None:
+    played = play(definition=saga(act("a", local=True), act("b", local=True), name="local"), **where)
+
+    assert played.ended.status == "completed"
+    assert played.events.count("MARKER_RECORDED") == 2
+    assert "ACTIVITY_TASK_SCHEDULED" not in played.events
+
+
+def test_a_queue_that_nobody_serves_ends_with_a_limit(server: Server) -> None:
+    """R2, R5, R54: it was never started, so nothing of it is undone."""
+    step = act("b", task_queue="nobody-is-there", timeouts={"start_to_close": "5s", "schedule_to_start": "1s"})
+    played = play(server.address, saga(act("a"), step, name="lonely"))
+
+    assert played.ended.causes[0] == (
+        "timeout",
+        "schedule_to_start timeout of 1s: no worker took `do.b` from task queue `nobody-is-there`",
+    )
+    assert played.calls == ["a", "a.compensation"]
+
+
+def test_the_status_of_trouble_is_a_search_attribute_where_it_is_registered(server: Server) -> None:
+    """An unregistered one would block the run for ever, so it is set only where the start says so."""
+
+    async def scene() -> tuple[Any, Any, dict[str, Any]]:
+        async with stage(server.address, {"do.b": no(), "undo.a": no()}) as made:
+            policy = {"on_failure": "continue"}
+            definition = saga(act("a"), act("b"), name="two", labels={"team": "travel"}, compensation=policy)
+            started = await made.start(definition)
+            await made.end(started)
+            described = await made.client.get_workflow_handle(started.id).describe()
+            return (
+                described.search_attributes.get("SagaStatus"),
+                described.search_attributes.get("SagaName"),
+                dict(await described.memo()),
+            )
+
+    status, name, memo = asyncio.run(scene())
+    assert (status, name) == (["failed"], ["two"])
+    assert (memo["saga"], memo["version"], memo["labels"]) == ("two", "1", {"team": "travel"})
+
+
+def test_the_details_pane_shows_the_saga_when_somebody_looks(server: Server) -> None:
+    async def scene() -> str:
+        async with stage(server.address, {"do.b": no("NoCars")}) as made:
+            started = await made.start(saga(act("a"), act("b"), name="two"))
+            await made.end(started)
+            handle = made.client.get_workflow_handle(started.id)
+            return str((await handle.query("__temporal_workflow_metadata"))["currentDetails"])
+
+    shown = asyncio.run(scene())
+    assert shown.startswith("**compensated**")
+    assert "`a`" in shown
