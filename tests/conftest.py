@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A dev server, in memory, with the search attributes that sagas may set."""
     binary = Path(sys.executable).with_name("temporal")
     if not binary.exists():
-        pytest.skip("the `temporal` binary is not installed beside this Python")
+        pytest.fail("the `temporal` binary is not installed beside this Python: run `make setup`")
     port = _free_port()
     log = tmp_path_factory.mktemp("temporal") / "server.log"
     attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
