@@ -90,9 +90,7 @@ CALLS = st.builds(
 )
 
 
-@settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(calls=st.lists(CALLS, max_size=14))
 def test_any_sequence_of_calls_answers_as_the_model_and_adds_up(engine: Engine, calls: list[Call]) -> None:
     """R1, R49: total = start + deposits - withdrawals in effect, each key at most once."""
