@@ -90,7 +90,7 @@ def child_failed(command: StartChild, error: BaseException, at: float) -> Settle
             told = Error(TIMEOUT, f"child saga `{command.saga}` ran into a timeout of the server", call_id)
             return Settled(at, call_id, Outcome.UNKNOWN, error=told)
         case TerminatedError():
-            told = Error("terminated", f"child saga `{command.saga}` was terminated: {cause.message}", call_id)
+            told = Error("terminated", f"child saga `{command.saga}` was terminated", call_id)
             return Settled(at, call_id, Outcome.UNKNOWN, error=told)
         case _:
             return Settled(at, call_id, Outcome.UNKNOWN, error=error_of(cause or error, call_id))
