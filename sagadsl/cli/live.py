@@ -143,7 +143,7 @@ def picture_rows(picture: Picture) -> list[Row]:
     """Return the lines of *picture*."""
     if not picture.status:
         return []
-    return rows(picture.status, attempts_of(picture), datetime.now(UTC))
+    return rows(picture.status, attempts_of(picture), datetime.now(UTC), picture.tried)
 
 
 def attempts_of(picture: Picture) -> dict[str, Attempt]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -160,7 +161,7 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
 
     warning = f"terminating {id} undoes nothing; `sagadsl cancel {id}` stops it and undoes what it has done"
     if not yes:  # X09
-        if screen.session().output != "text" or not click.get_text_stream("stdin").isatty():
+        if screen.session().output != "text" or not sys.stdin.isatty():
             raise click.UsageError(f"{warning}; to terminate all the same, add `--yes`")
         click.echo(warning, err=True)
         click.confirm("Terminate?", abort=True, err=True)

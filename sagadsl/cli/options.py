@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -139,10 +138,7 @@ def _set_debug(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 def _set_verbosity(ctx: click.Context, param: click.Parameter, value: int) -> None:
     if value:
-        here = session_of(ctx)
-        here.verbosity = -1 if param.name == "quiet" else value
-        levels = {-1: logging.ERROR, 1: logging.INFO}
-        logging.getLogger("sagadsl").setLevel(levels.get(here.verbosity, logging.DEBUG))
+        session_of(ctx).verbosity = -1 if param.name == "quiet" else value
 
 
 _COMMON = (

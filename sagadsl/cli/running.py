@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -70,6 +71,7 @@ class Place:
 
 async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, detach: bool, with_worker: bool) -> int:
     """Start *order*, show it until it ends, and return the exit code."""
+    screen.log(logging.CRITICAL)  # what activities report is on the screen anyway
     async with AsyncExitStack() as stack:
         place = await _place(stack, settings, with_worker=with_worker)
         client = await connect(place.settings)
@@ -78,6 +80,8 @@ async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, det
             await check_namespace(client, place.settings)
             if place.has_our_worker:
                 await _serve(stack, client, order, catalogue)
+            if interrupts.count:  # somebody changed their mind before anything had happened
+                return INTERRUPTED
             started = await sagas.start(
                 client,
                 order.definition if order.definition is not None else order.name,

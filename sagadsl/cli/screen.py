@@ -7,6 +7,7 @@ exactly one document, also when the command fails.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -67,6 +68,13 @@ def wants_color(stream: TextIO, choice: str) -> bool:
 def styled(text: str, stream: TextIO, choice: str, **style: Any) -> str:
     """Return *text* in colour where *stream* shows it."""
     return click.style(text, **style) if wants_color(stream, choice) else text
+
+
+def log(usual: int) -> None:
+    """Write log records to stderr: those of level *usual* and above, more with ``-v``, errors alone with ``-q``."""
+    levels = {-1: max(usual, logging.ERROR), 0: usual, 1: logging.INFO}
+    level = levels.get(session().verbosity, logging.DEBUG)
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def note(text: str) -> None:

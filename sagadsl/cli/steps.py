@@ -44,6 +44,8 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "not_attempted": ("✗", "not undone: not attempted"),
 }
 
+NONE: Mapping[str, int] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -87,16 +89,21 @@ class Row:
     wait: timedelta | None = None
 
 
-def rows(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> list[Row]:
+def rows(
+    status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime, tried: Mapping[str, int] = NONE
+) -> list[Row]:
     """Return the lines of a saga: its steps in the order of the definition, then what is undone, in its order.
 
     Args:
         status: The answer to the ``status`` query.
         attempts: By call id, for calls that are under way.
         now: For what has not ended.
+        tried: By call id: how many attempts calls took that have ended, as far as the history tells more.
     """
     steps = status.get("steps", ())
-    forward = [_step(step, attempts, now) for step in steps]
+    forward = [
+        _step({**step, "attempts": tried.get(step["path"], step.get("attempts"))}, attempts, now) for step in steps
+    ]
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # what never began has no time: it comes last
     return forward + [_undo(step, attempts, now) for _, step in undone]
@@ -230,7 +237,7 @@ def _attempt(attempt: Attempt, now: datetime) -> tuple[str, timedelta | None]:
 
 
 def _took(times: Mapping[str, Any], now: datetime) -> timedelta | None:
-    if not times.get("started_at"):
+    if not times.get("started_at") or times["status"] == "skipped":
         return None
     end = moment(times["ended_at"]) if times.get("ended_at") else now
     return end - moment(times["started_at"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -226,6 +227,7 @@ async def serve(plan: Plan, settings: Settings) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
     from sagadsl.temporal.connection import check_namespace, connect, guard
 
+    screen.log(logging.WARNING)
     client = await connect(settings)
     await check_namespace(client, settings)
     stop = asyncio.Event()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,12 +47,14 @@ class Picture:
     Attributes:
         status: As the ``status`` query gives it; empty as long as no worker has answered.
         pending: By call id.
+        tried: By call id: how many attempts it took, of calls that have ended.
         has_worker: Somebody takes the saga's work.
         is_open: The run has not ended.
     """
 
     status: Mapping[str, Any] = field(default_factory=dict)
     pending: Mapping[str, Pending] = field(default_factory=dict)
+    tried: Mapping[str, int] = field(default_factory=dict)
     has_worker: bool = True
     is_open: bool = True
 
@@ -60,10 +62,13 @@ class Picture:
 async def follow(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[Picture]:
     """Yield pictures of a saga until it has ended; the last one has ``is_open`` false."""
     happened, over = asyncio.Event(), asyncio.Event()
+    tried: dict[str, int] = {}
 
     async def listen() -> None:
         try:
-            async for _ in watch(client, id, run_id=run_id):
+            async for event in watch(client, id, run_id=run_id):
+                if event.attempt and event.what != "retrying":
+                    tried[event.path] = event.attempt
                 happened.set()
         finally:
             over.set()
@@ -74,7 +79,7 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
         while not over.is_set():
             began = time.monotonic()
             happened.clear()
-            yield await picture(client, id, run_id=run_id)
+            yield replace(await picture(client, id, run_id=run_id), tried=tried)
             try:
                 async with asyncio.timeout(TICK_SECONDS):
                     await happened.wait()
@@ -82,7 +87,7 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
                 continue
             await asyncio.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
         await listening  # a lost connection is an error of whoever follows
-        yield await picture(client, id, run_id=run_id)
+        yield replace(await picture(client, id, run_id=run_id), tried=tried)
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
@@ -96,7 +101,8 @@ async def picture(client: Client, id: str, *, run_id: str | None = None) -> Pict
     if is_open and _waits_for_worker(described):
         return Picture(has_worker=False)
     status = await status_of(client, id, run_id=run_id)
-    return Picture(status, _pending(described), status.get("source") != "history", is_open)
+    has_worker = status.get("source") != "history"
+    return Picture(status, _pending(described), has_worker=has_worker, is_open=is_open)
 
 
 def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:
