@@ -6,8 +6,9 @@ import re
 from typing import Any, assert_never
 
 from sagadsl.engine import calls, steps, undo
+from sagadsl.engine.around import is_final
 from sagadsl.engine.facts import Cancel, Error
-from sagadsl.engine.journal import Closing, Frame, FrameKind, Progress, Record
+from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, Record
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
@@ -61,11 +62,11 @@ def _advance_sequence(run: Run, frame: Frame) -> None:
 
 def _advance_branches(run: Run, frame: Frame) -> None:
     record = run.state.records[frame.owner]
-    block = run.step(record).body
-    assert isinstance(block, Parallel | ForEach)
+    block = _branch_set(run, frame)
     if block.complete_when is not None and (frame.ended or frame.failed) and _complete(run, frame, record, block):
         return
-    if frame.failure is None:  # after a failure, `wait` lets the running ones end and begins none
+    # After a failure `wait` lets the running ones end and begins none, unless the rest may still be enough.
+    if frame.failure is None or block.complete_when is not None:
         limit = block.max_concurrency
         while limit is None or len(frame.open) < limit:
             begin = _next_branch(frame, block)
@@ -78,6 +79,12 @@ def _advance_branches(run: Run, frame: Frame) -> None:
         if frame.failure is not None:
             frame.closing = Closing.FAILED
         finish(run, frame)
+
+
+def _branch_set(run: Run, frame: Frame) -> Parallel | ForEach:
+    block = run.step(run.state.records[frame.owner]).body
+    assert isinstance(block, Parallel | ForEach)
+    return block
 
 
 def _next_branch(frame: Frame, block: Parallel | ForEach) -> int | None:
@@ -168,25 +175,37 @@ def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
     frame.failed += 1
     if frame.closing is not None:
         return
-    if frame.kind is FrameKind.SEQUENCE or frame.kind is FrameKind.REPEAT:
-        frame.failure = error
-        close(run, frame, Closing.FAILED)
-        return
-    block = run.step(run.state.records[frame.owner]).body
-    assert isinstance(block, Parallel | ForEach)
+    assert error is not None
+    if is_final(run, frame, error):
+        run.doom(error)
     if frame.failure is None:
         frame.failure = error
-    elif error is not None:
-        run.state.others.append(error)  # R39: the first in history order is the failure
-    if block.cancel_on_failure or run.state.stopped:
+    else:
+        run.note(error)  # R39: the first in history order is the failure
+    if (
+        run.state.stopped
+        or frame.kind not in (FrameKind.PARALLEL, FrameKind.LOOP)
+        or _branch_set(run, frame).cancel_on_failure
+    ):
         close(run, frame, Closing.FAILED)
+
+
+def stop(run: Run, why: Error) -> None:
+    """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. RULES R9, R23, R25."""
+    state = run.state
+    state.pending_stop = None
+    state.paused = False  # a saga that is to stop has no use for the pause
+    state.cancelled = state.failure is None and why == steps.CANCELLED
+    run.doom(why)
+    state.phase = Phase.SETTLING
+    close(run, state.frames[ROOT], Closing.CANCELLED)
 
 
 def close(run: Run, frame: Frame, why: Closing) -> None:
     """Begin nothing more in a frame, ask all that runs in it to stop, and wait for that. RULES R12, R38."""
     if frame.closing is None or (why is Closing.CANCELLED and not frame.undone):
-        if frame.failure is not None and why is Closing.CANCELLED:
-            run.state.others.append(frame.failure)
+        if why is Closing.CANCELLED:
+            run.note(frame.failure)
         frame.closing = why
     run.drop_timer(frame.path)
     for child in list(frame.open):
@@ -204,6 +223,8 @@ def cancel(run: Run, path: str) -> None:
     if record.ended:
         return
     if record.progress is Progress.PAUSED:
+        if path == state.pivot_at:  # R43: whether it happened, a person has to say
+            return
         state.attention.pop(path, None)
         run.end(record, Progress.CANCELLED)
         return
@@ -254,10 +275,10 @@ def _handler_over(run: Run, frame: Frame) -> None:
     if frame.closing is None:
         steps.handled(run, record, int(frame.body.partition(":")[2]))
     elif frame.closing is Closing.FAILED:
-        if frame.failure is not None:
-            run.state.others.append(frame.failure)
-        run.end(record, Progress.FAILED)
+        run.note(frame.failure)
+        steps.give_way(run, record)
     else:
+        run.note(record.error)
         run.end(record, Progress.CANCELLED)
 
 

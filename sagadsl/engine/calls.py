@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
 
-from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild
+from sagadsl.engine.facts import Error, RetryPlan, StartActivity, StartChild
 from sagadsl.engine.journal import Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
 from sagadsl.engine.run import Mistake, Run, past
@@ -16,6 +16,7 @@ from sagadsl.language.model import ActivityCall, CompensationAction, Duration, R
 
 Names = Mapping[str, Any]
 _LATE = (("step", "output"), ("step", "outcome"), ("step", "error"))
+_WHOLE = (("step",), ("steps",))
 
 
 def activity(
@@ -28,10 +29,10 @@ def activity(
         activity=call.activity,
         arguments=arguments,
         task_queue=_text(call.task_queue, names, "task_queue"),
-        start_to_close=duration(times.start_to_close, names, "start_to_close"),
-        schedule_to_close=duration(times.schedule_to_close, names, "schedule_to_close"),
-        schedule_to_start=duration(times.schedule_to_start, names, "schedule_to_start"),
-        heartbeat=duration(times.heartbeat, names, "heartbeat"),
+        start_to_close=_limit(times.start_to_close, names, "start_to_close"),
+        schedule_to_close=_limit(times.schedule_to_close, names, "schedule_to_close"),
+        schedule_to_start=_limit(times.schedule_to_start, names, "schedule_to_start"),
+        heartbeat=_limit(times.heartbeat, names, "heartbeat"),
         retry=retry_plan(call.retry, names, patient=patient),
         local=call.local,
         priority=call.priority,
@@ -67,6 +68,13 @@ def duration(value: Duration | None, names: Names, what: str) -> timedelta | Non
         raise Mistake("ExpressionError", f"`{what}` is not a duration: {error}") from error
 
 
+def _limit(value: Duration | None, names: Names, what: str) -> timedelta | None:
+    limit = duration(value, names, what)
+    if limit is not None and limit <= timedelta(0):  # Temporal takes 0 for "no limit", or refuses the call
+        raise Mistake("ExpressionError", f"`{what}` must be longer than `0s`")
+    return limit
+
+
 def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
     initial = cast(timedelta, duration(retry.initial_interval, names, "initial_interval"))
     maximum = cast(timedelta, duration(retry.maximum_interval, names, "maximum_interval"))
@@ -79,14 +87,14 @@ def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
     )
 
 
-def render_early(action: CompensationAction, names: Names) -> dict[str, Any]:
-    """Render what an undo's input can be given before its step runs. RULES R15."""
+def render_early(action: CompensationAction, step_id: str, names: Names) -> dict[str, Any]:
+    """Render what an undo's input can be given before its step *step_id* runs. RULES R15."""
     value = action.call.input
     if value is None or not value.reads:
         return {}
     if value.items is None:
-        return {} if _is_late(value) else {"": value.render(names)}
-    return {key: part.render(names) for key, part in value.items.items() if part.reads and not _is_late(part)}
+        return {} if _is_late(value, step_id) else {"": value.render(names)}
+    return {key: part.render(names) for key, part in value.items.items() if part.reads and not _is_late(part, step_id)}
 
 
 def render_late(value: Value, early: Mapping[str, Any], names: Names) -> Any:
@@ -109,14 +117,20 @@ def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[
         "idempotency_key": forward_key(run.state.saga_id, record.path),
         "error": None if error is None else {"type": error.type, "message": error.message},
     }
-    if run.state.failure is not None:
-        names["failure"] = failure_view(run.state.failure)
+    names["failure"] = failure_view(why_undone(run, record))
     names["idempotency_key"] = undo_key(run.state.saga_id, record.path, index)
     return names
 
 
-def _is_late(value: Value) -> bool:
-    return any(chain[0] == "failure" or chain == ("step",) or chain[:2] in _LATE for chain in value.reads)
+def why_undone(run: Run, record: Record) -> Error:
+    """Return the saga's failure, or what stands for it when a block was complete without this step (R40)."""
+    return run.state.failure or Error("NotNeeded", "the block was complete without this step", record.path)
+
+
+def _is_late(value: Value, step_id: str) -> bool:
+    """Say whether a value needs how its step ended; the step may be named by its own id too."""
+    late = (*_LATE, ("steps", step_id))
+    return any(chain[0] == "failure" or chain in _WHOLE or chain[:2] in late for chain in value.reads)
 
 
 def _text(value: Value | None, names: Names, what: str) -> str | None:

@@ -40,10 +40,13 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, State
-from sagadsl.engine.run import TIMEOUT_TIMER, Mistake, Run, error_of
+from sagadsl.engine.run import STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import Repeat, Saga
+
+TIMEOUT = "SagaTimeout"
+"""Error type of a saga whose own timeout has passed."""
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
@@ -56,8 +59,8 @@ def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
     run = Run(saga, state)
     state.now = fact.at
     _take(run, fact)
-    if state.pending_stop is not None and not state.pivot_at:
-        _stop(run, state.pending_stop)
+    if state.pending_stop is not None and not state.pivot_at and blocks.ROOT in state.frames:
+        blocks.stop(run, state.pending_stop)
     _work(run)
     if state.status is not None:
         state.phase = Phase.CLOSED
@@ -77,7 +80,6 @@ def _take(run: Run, fact: Fact) -> None:
             run.state.run_id, run.state.draining = run_id, False
             for timer_id, due in run.state.timers.items():
                 run.commands.append(StartTimer(timer_id, due, timer_id))
-            run.release()
         case Settled():
             _settled(run, fact)
         case TimerFired(timer_id=timer_id):
@@ -85,7 +87,7 @@ def _take(run: Run, fact: Fact) -> None:
         case SignalReceived():
             _signal(run, fact)
         case CancelRequested():
-            _stop_forward(run, Error(steps.CANCELLED, "the saga was cancelled"))
+            _stop_forward(run, steps.CANCELLED)
         case OperatorAsked():
             operator.asked(run, fact)
         case DrainRequested():
@@ -104,7 +106,7 @@ def _begin(run: Run, fact: Began) -> None:
     try:
         limit = duration(run.saga.timeout, scope(run.saga, state, root), "timeout")
     except (ExpressionError, Mistake) as mistake:
-        _stop(run, error_of(mistake, ""))
+        blocks.stop(run, error_of(mistake, ""))
         return
     assert limit is not None
     run.set_timer(TIMEOUT_TIMER, fact.at + limit.total_seconds(), f"timeout of {run.saga.name}")
@@ -126,7 +128,7 @@ def _settled(run: Run, fact: Settled) -> None:
         return
     record = run.state.records[path]
     suffix = fact.call_id[len(path) :]
-    if fact.error is not None and not fact.error.step:
+    if fact.error is not None:  # a child saga names a step of its own: here it is the call that failed
         fact = replace(fact, error=replace(fact.error, step=fact.call_id.partition("#")[0]))
     if suffix.startswith(".compensation"):
         undo.settled(run, record, fact)
@@ -141,7 +143,7 @@ def _timer_fired(run: Run, timer_id: str) -> None:
     if state.timers.pop(timer_id, None) is None:
         return
     if timer_id == TIMEOUT_TIMER:
-        _stop_forward(run, Error("SagaTimeout", "the saga did not end within its timeout"))
+        _stop_forward(run, Error(TIMEOUT, "the saga did not end within its timeout"))
         return
     record = state.records[timer_id]
     body = run.step(record).body
@@ -167,38 +169,39 @@ def _signal(run: Run, fact: SignalReceived) -> None:
 
 
 def _stop_forward(run: Run, why: Error) -> None:
-    """A cancel or the timeout: stop what runs, unless it comes too late. RULES R9, R25, R27, R30, R35."""
+    """A cancel or the timeout: stop what runs, unless it comes too late. RULES R9, R25, R27, R28, R30, R35."""
     state = run.state
+    state.timed_out = state.timed_out or why.type == TIMEOUT
     if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
-        state.others.append(why)
-        state.timed_out = state.timed_out or why.type == "SagaTimeout"
-        return
-    if state.paused:  # a saga that is to stop has no use for the pause
-        state.paused = False
-        run.release()
-    if not state.pivot_at:
-        _stop(run, why)
-        return
-    state.pending_stop = why  # until it is known whether the pivot happened
-    record = state.records[state.pivot_at]
-    if steps.call_id(record) in state.calls:
-        blocks.cancel(run, record.path)
+        run.note(why)
+    elif blocks.ROOT not in state.frames:  # it has not begun yet
+        state.pending_stop = why
+    elif not state.pivot_at:
+        blocks.stop(run, why)
+    else:
+        state.pending_stop = why  # until it is known whether the pivot happened
+        record = state.records[state.pivot_at]
+        if steps.call_id(record) in state.calls:
+            blocks.cancel(run, record.path)
 
 
-def _stop(run: Run, why: Error) -> None:
-    state = run.state
-    state.pending_stop = None
-    state.failure = why
-    state.cancelled = why.type == steps.CANCELLED
-    state.timed_out = why.type == "SagaTimeout"
-    state.phase = Phase.SETTLING
-    blocks.close(run, state.frames[blocks.ROOT], Closing.CANCELLED)
+def _stop_endless(run: Run) -> None:
+    """A loop that waits for nothing would keep its worker busy for ever. RULES R56."""
+    state, run.began = run.state, 0
+    error = Error("TooManySteps", f"{STEPS_AT_ONCE:,} steps have begun, and none of them waits for anything")
+    if state.phase is Phase.FORWARD:
+        blocks.stop(run, error)
+    elif state.phase is Phase.FINISHING:
+        run.note(error)
+        blocks.close(run, state.frames[blocks.ON_FAILURE], Closing.CANCELLED)
 
 
 def _work(run: Run) -> None:
     """Look at every place that a fact has touched, until nothing more follows from it."""
     state, todo = run.state, run.todo
-    while todo:
+    while todo or run.release():
+        if run.began > STEPS_AT_ONCE:
+            _stop_endless(run)
         kind, key = todo.popleft()
         match kind:
             case "ended":
@@ -224,8 +227,7 @@ def _frame_over(run: Run, frame: Frame) -> None:
     """The forward part is over, or ``on_failure`` is."""
     state = run.state
     if frame.body == blocks.ON_FAILURE:
-        if frame.failure is not None:
-            state.others.append(frame.failure)
+        run.note(frame.failure)
         _close(run)
         return
     run.drop_timer(TIMEOUT_TIMER)
@@ -235,9 +237,8 @@ def _frame_over(run: Run, frame: Frame) -> None:
             state.status = Status.COMPLETED
             return
         except ExpressionError as mistake:
-            frame.failure = error_of(mistake, "output")
-    if state.failure is None:
-        state.failure = frame.failure
+            frame.failure = Error("ExpressionError", f"`output` of the saga: {mistake}")
+    run.doom(frame.failure)
     _compensate(run)
 
 

@@ -269,7 +269,10 @@ class State:
     output: Any = None
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state as compact JSON data: fields that hold their default are left out."""
+        """Return the state as compact JSON data: fields that hold their default are left out.
+
+        What users sent and got is shared, not copied: nobody changes it.
+        """
         return _pack(self, shallow=_BY_HAND) | {
             name: [_pack(part) for part in getattr(self, name).values()] for name in _BY_HAND if getattr(self, name)
         }
@@ -285,7 +288,7 @@ class State:
             frame = Frame(**{name: _unpack(name, value) for name, value in packed.items()})
             state.frames[frame.path] = frame
         for packed in data.get("unwinds", ()):
-            unwind = Unwind(**packed)
+            unwind = Unwind(**{name: _unpack(name, value) for name, value in packed.items()})
             state.unwinds[unwind.key] = unwind
         return state
 
@@ -308,13 +311,18 @@ def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
         yield spec.name, value
 
 
-_FREE = frozenset({"input", "output", "journal", "items", "outputs", "variables", "signals", "early"})
-"""Fields that hold the user's JSON: they travel as they are."""
+_FREE = frozenset({"input", "output", "journal"})
+"""Fields that are the user's JSON: they travel as they are."""
+
+_HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
+"""Fields that hold the user's JSON, or lists or objects of it."""
 
 
 def _plain(name: str, value: Any) -> Any:
     if name in _FREE:
         return value
+    if name in _HOLDERS:
+        return _held(name, value)
     match value:
         case Enum():
             return value.value
@@ -330,6 +338,15 @@ def _plain(name: str, value: Any) -> Any:
             return [_plain(name, item) for item in value]
         case _:
             return value
+
+
+def _held(name: str, value: Any) -> Any:
+    """Copy what holds the user's JSON, as deep as the engine changes it."""
+    if name == "signals":
+        return {key: list(payloads) for key, payloads in value.items()}
+    if name == "early":
+        return [dict(each) for each in value]
+    return dict(value) if isinstance(value, dict) else list(value)
 
 
 def _error(data: Any) -> Error:
@@ -361,12 +378,20 @@ def _unpack(name: str, value: Any) -> Any:
             return [Action(at, Verb(verb), path, by, why) for at, verb, path, by, why in value]
         case "undo":
             return _undo(value)
+        case "waiting":
+            return {key: list(paths) for key, paths in value.items()}
+        case _ if name in _FREE:
+            return value
+        case _ if name in _HOLDERS:
+            return _held(name, value)
+        case _ if isinstance(value, dict | list):
+            return value.copy()
         case _:
             return value
 
 
 def _undo(value: Mapping[str, Any]) -> Undo:
-    plain = {key: item for key, item in value.items() if key not in ("progress", "errors")}
+    plain = {key: _unpack(key, item) for key, item in value.items() if key not in ("progress", "errors")}
     undo = Undo(**plain, errors={int(key): _error(item) for key, item in value.get("errors", {}).items()})
     if "progress" in value:
         undo.progress = UndoProgress(value["progress"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sagadsl.engine import blocks, steps, undo
 from sagadsl.engine.facts import OperatorAsked, Outcome, Verb
-from sagadsl.engine.journal import Action, Closing, Phase, Progress, Record, State
+from sagadsl.engine.journal import Action, Phase, Progress, Record, State
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.language.expressions import ExpressionError
 
@@ -54,7 +54,6 @@ def asked(run: Run, fact: OperatorAsked) -> None:
             state.paused = True
         case Verb.RESUME:
             state.paused = False
-            run.release()
         case Verb.RETRY_STEP:
             _retry(run, path)
         case Verb.SKIP_STEP:
@@ -73,6 +72,7 @@ def _retry(run: Run, path: str) -> None:
         undo.start_action(run, record)
         return
     record.repeats += 1
+    record.began = run.tick()
     record.progress, record.error = Progress.RUNNING, None
     try:
         steps.begin(run, run.step(record), record)
@@ -85,7 +85,7 @@ def _skip(run: Run, path: str) -> None:
     error = run.state.attention.pop(path)
     if is_undo:
         undo.give_up(run, record, error, rest=False)
-    elif run.step(record).pivot and record.outcome is Outcome.UNKNOWN:
+    elif path == run.state.pivot_at:
         record.outcome = Outcome.SUCCEEDED  # the operator says that it happened
         steps.pass_pivot(run)
         steps.succeed(run, record, None)
@@ -99,14 +99,14 @@ def _abort(run: Run, path: str) -> None:
     error = run.state.attention.pop(path)
     if is_undo:
         undo.give_up(run, record, error, rest=True)
-    elif run.step(record).pivot and record.outcome is Outcome.UNKNOWN:
-        record.outcome = Outcome.FAILED  # the operator says that it did not happen: the saga is undone
-        steps.fail(run, record, error)
+        return
+    if path == run.state.pivot_at:
+        record.outcome, run.state.pivot_at = Outcome.FAILED, ""  # it did not happen, says the operator: undo
     else:
         run.state.aborted = True
-        run.state.failure = run.state.failure or error
-        run.end(record, Progress.FAILED)
-        blocks.close(run, run.state.frames[blocks.ROOT], Closing.CANCELLED)
+    run.end(record, Progress.FAILED)
+    blocks.stop(run, run.state.pending_stop or error)
+    run.note(error)
 
 
 def _find(run: Run, path: str) -> tuple[Record, bool]:

@@ -12,6 +12,7 @@ from typing import Any
 from sagadsl.engine.facts import Error, Status
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.scope import iso
+from sagadsl.engine.undo import is_due
 from sagadsl.language.model import (
     ActivityCall,
     Body,
@@ -96,7 +97,9 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
             case UndoProgress.FAILED | UndoProgress.SKIPPED:
                 for index, error in undo.errors.items():
                     not_undone.append({"path": path, "action": index, "skipped": undo.skipped} | _error_data(error))
-            case UndoProgress.NOT_ATTEMPTED | UndoProgress.REGISTERED:
+            case UndoProgress.NOT_ATTEMPTED:
+                not_attempted.append(path)
+            case UndoProgress.REGISTERED if _was_due(saga, record):
                 not_attempted.append(path)
             case _:
                 pass
@@ -224,6 +227,11 @@ def _step(line: Line) -> dict[str, Any]:
             "errors": [{"action": index} | _error_data(error) for index, error in undo.errors.items()],
         }
     return data
+
+
+def _was_due(saga: Saga, record: Record) -> bool:
+    compensation = saga.places[record.step].step.compensation
+    return compensation is not None and is_due(compensation, record.outcome)
 
 
 def _why_not(state: State) -> str:

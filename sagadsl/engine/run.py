@@ -12,6 +12,15 @@ from sagadsl.language.model import Saga, Step
 TIMEOUT_TIMER = "@timeout"
 """Id of the timer of the saga's own timeout; no step path can look like it."""
 
+IN_FLIGHT = 1_500
+"""Calls that run at the same time; the others wait for their turn. The server bears 2,000 (R51)."""
+
+STEPS_AT_ONCE = 100_000
+"""Steps that may begin before the saga waits for something: a loop that never waits has to end somewhere (R56)."""
+
+OTHER_ERRORS = 100
+"""Errors kept besides the first; each step keeps its own in any case."""
+
 
 class Mistake(Exception):
     """Something that the definition asks for and that cannot be done; becomes the step's error."""
@@ -28,13 +37,14 @@ class Run:
     Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)``.
     """
 
-    __slots__ = ("commands", "saga", "state", "todo")
+    __slots__ = ("began", "commands", "saga", "state", "todo")
 
     def __init__(self, saga: Saga, state: State) -> None:
         self.saga = saga
         self.state = state
         self.commands: list[Command] = []
         self.todo: deque[tuple[str, str]] = deque()
+        self.began = 0
 
     def tick(self) -> int:
         """Return the number of this moment in the order of all beginnings and ends."""
@@ -71,17 +81,40 @@ class Run:
 
     def may_start(self, key: str) -> bool:
         """Say whether new work may begin; if not, *key* is looked at again when it may."""
-        if self.state.paused or self.state.draining:
+        if not self._has_room():
             self.state.held[key] = True
             return False
+        self.began += 1
         return True
 
-    def release(self) -> None:
-        """Look again at all that was held."""
-        held, self.state.held = self.state.held, {}
-        for key in held:
-            kind, _, rest = key.partition(":")
-            self.todo.append((kind, rest))
+    def release(self) -> bool:
+        """Look again at what was held longest, if new work may begin; false when there is nothing to look at."""
+        if not self.state.held or not self._has_room():
+            return False
+        key = next(iter(self.state.held))
+        del self.state.held[key]
+        kind, _, rest = key.partition(":")
+        self.todo.append((kind, rest))
+        return True
+
+    def _has_room(self) -> bool:
+        state = self.state
+        if state.paused or state.draining or len(state.calls) >= IN_FLIGHT:
+            return False
+        return state.pending_stop is None or not self.forward  # R25: nothing more, once somebody wants it to stop
+
+    def doom(self, error: Error | None) -> None:
+        """Take the error of which the saga fails; one that comes later, a cancel too, is beside it (R23)."""
+        if self.state.failure is None:
+            self.state.failure = error
+        else:
+            self.note(error)
+
+    def note(self, error: Error | None) -> None:
+        """Keep an error besides the first one (R9, R39); the same one is kept once (R28)."""
+        others = self.state.others
+        if error is not None and error != self.state.failure and len(others) < OTHER_ERRORS and error not in others:
+            others.append(error)
 
     @property
     def forward(self) -> bool:

@@ -97,7 +97,7 @@ def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None) -
         "steps": StepsView(saga, state, frame, as_of),
         "saga": SagaView(saga, state),
     }
-    for around in _outwards(state, frame):
+    for around in outwards(state, frame):
         for name, value in around.variables.items():
             names.setdefault(name, value)
     return names
@@ -147,7 +147,8 @@ def iso(instant: float) -> str:
     return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _outwards(state: State, frame: Frame) -> Iterator[Frame]:
+def outwards(state: State, frame: Frame) -> Iterator[Frame]:
+    """Yield *frame* and all around it; of a loop, its round first."""
     at: Frame | None = frame
     while at is not None:
         yield at

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from sagadsl.engine import calls
+from sagadsl.engine.around import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled
 from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
@@ -32,8 +33,8 @@ from sagadsl.language.model import (
     WaitFor,
 )
 
-CANCELLED = "Cancelled"
-"""Error type of a step that somebody else stopped, and of a saga that was cancelled."""
+CANCELLED = Error("cancelled", "the saga was cancelled")
+"""The failure of a saga that somebody asked to stop."""
 
 
 def start(run: Run, frame: Frame, step: Step) -> None:
@@ -92,7 +93,7 @@ def names_of(run: Run, record: Record) -> dict[str, Any]:
     """Return what the expressions of a forward step see."""
     names = scope(run.saga, run.state, run.state.frames[record.frame])
     names["idempotency_key"] = forward_key(run.state.saga_id, record.path)
-    if run.state.failure is not None:
+    if run.state.failure is not None and not run.forward:
         names["failure"] = failure_view(run.state.failure)
     return names
 
@@ -105,6 +106,9 @@ def call_id(record: Record) -> str:
 def _begin_call(run: Run, step: Step, record: Record) -> None:
     body = step.body
     assert isinstance(body, ActivityCall | SagaCall)
+    is_pivot = step.pivot and run.forward and not run.state.pivot_passed
+    if is_pivot and run.state.failure is not None:
+        raise Mistake(CANCELLED.type, "the saga has failed already, so its pivot does not begin")
     names = names_of(run, record)
     record.input = None if body.input is None else body.input.render(names)
     if step.compensation is not None and run.forward:
@@ -112,7 +116,7 @@ def _begin_call(run: Run, step: Step, record: Record) -> None:
     if isinstance(body, ActivityCall):
         arguments = () if body.input is None else (record.input,)
         command: Any = calls.activity(body, call_id(record), arguments, names,
-            summary=step.description or record.path, patient=run.forward and run.state.pivot_passed,
+            summary=step.description or record.path, patient=_is_patient(run, step),
         )  # fmt: skip
     else:
         wants_journal = step.compensation is not None and step.compensation.auto
@@ -120,7 +124,7 @@ def _begin_call(run: Run, step: Step, record: Record) -> None:
             run, body, call_id(record), record.input, names, summary=record.path, journal=wants_journal
         )
     record.outcome = Outcome.UNKNOWN  # until somebody says how it ended
-    if step.pivot:
+    if is_pivot:
         run.state.pivot_at = record.path
     run.call(command.call_id, record.path, command)
 
@@ -138,8 +142,9 @@ def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> Non
     for index, action in enumerate(step.compensation.actions):
         several = index if len(step.compensation.actions) > 1 else None
         early_names["idempotency_key"] = undo_key(run.state.saga_id, record.path, several)
-        undo.early.append(calls.render_early(action, early_names))
+        undo.early.append(calls.render_early(action, step.id, early_names))
     record.undo = undo
+    run.state.undoable.pop(record.path, None)  # begun again, it is the newest
     run.state.undoable[record.path] = True
 
 
@@ -171,35 +176,45 @@ def stop_waiting(run: Run, record: Record) -> None:
 
 def settled(run: Run, record: Record, fact: Settled) -> None:
     """Take in how a forward call ended."""
-    step = run.step(record)
+    step, is_pivot = run.step(record), record.path == run.state.pivot_at
     record.outcome, record.attempts, record.journal = fact.outcome, fact.attempts, fact.journal
     if fact.outcome is Outcome.SUCCEEDED:
         try:
             refusal = _refusal(run, step, record, fact.output)
         except (ExpressionError, Mistake) as mistake:
+            if is_pivot:  # R43: nobody can tell what its result means
+                record.outcome = Outcome.UNKNOWN
             fail(run, record, error_of(mistake, record.path))  # it happened, so it stays to be undone
             return
         if refusal is None:
-            if step.pivot:
+            if is_pivot:
                 pass_pivot(run)
             succeed(run, record, fact.output)
             return
         record.outcome = Outcome.FAILED
         fail(run, record, refusal)
-    elif fact.cancelled and record.cancel_asked and not (step.pivot and fact.outcome is Outcome.UNKNOWN):
-        if step.pivot:
+    elif fact.cancelled and record.cancel_asked and not (is_pivot and fact.outcome is Outcome.UNKNOWN):
+        if is_pivot:
             run.state.pivot_at = ""
         run.end(record, Progress.CANCELLED)
     else:
-        fail(run, record, fact.error or Error(CANCELLED, "it was cancelled from outside the saga", record.path))
+        fail(run, record, fact.error or cancelled_outside(record.path))
+
+
+def cancelled_outside(path: str) -> Error:
+    """Return the error of a call that somebody else has stopped."""
+    return Error(CANCELLED.type, "it was cancelled from outside the saga", path)
 
 
 def pass_pivot(run: Run) -> None:
-    """Go past the point of no return: what would have stopped the saga comes too late. RULES R30, R43."""
-    run.state.pivot_passed, run.state.pivot_at = True, ""
-    if run.state.pending_stop is not None:
-        run.state.others.append(run.state.pending_stop)
-        run.state.pending_stop, run.state.cancelled = None, False
+    """Go past the point of no return: what would have stopped the saga comes too late. RULES R30, R35, R43."""
+    state = run.state
+    state.pivot_passed, state.pivot_at = True, ""
+    late, state.pending_stop = state.pending_stop, None
+    run.note(late)
+    if run.forward:  # what has failed beside it cannot be undone any more
+        late, state.failure = state.failure, None
+        run.note(late)
 
 
 def succeed(run: Run, record: Record, output: Any) -> None:
@@ -211,16 +226,18 @@ def fail(run: Run, record: Record, error: Error) -> None:
     """Take in a step's error: its handlers, the pivot's rules, or its frame."""
     state, step = run.state, run.step(record)
     record.error = error
-    if step.pivot and record.outcome is Outcome.UNKNOWN and run.forward:
+    if record.path == state.pivot_at and record.outcome is Outcome.UNKNOWN:
         _doubt(run, step, record, error)
         return
     if state.pivot_at == record.path:
         state.pivot_at = ""
         record.cancel_asked = record.cancel_asked or state.pending_stop is not None
     frame = state.frames[record.frame]
-    if frame.closing is not None or record.cancel_asked or state.stopped:
-        if not state.stopped:
-            state.others.append(error)
+    if frame.closing is not None or record.cancel_asked:
+        run.note(error)
+        run.end(record, Progress.FAILED)
+        return
+    if state.stopped:
         run.end(record, Progress.FAILED)
         return
     for index, handler in enumerate(step.on_error):
@@ -232,10 +249,16 @@ def fail(run: Run, record: Record, error: Error) -> None:
             else:
                 handled(run, record, index)
             return
-    if run.forward and state.pivot_passed and not _taken_outside(run, record, error):
-        pause(run, record, error)  # R44: no way back, so a person decides
-        return
-    run.end(record, Progress.FAILED)
+    give_way(run, record)
+
+
+def give_way(run: Run, record: Record) -> None:
+    """Let a step fail that nothing of its own helps any more."""
+    assert record.error is not None
+    if run.forward and run.state.pivot_passed and not taken_outside(run, run.state.frames[record.frame], record.error):
+        pause(run, record, record.error)  # R44: no way back, so a person decides
+    else:
+        run.end(record, Progress.FAILED)
 
 
 def handled(run: Run, record: Record, index: int) -> None:
@@ -247,12 +270,16 @@ def handled(run: Run, record: Record, index: int) -> None:
             names = names_of(run, record) | {"error": failure_view(record.error)}
             record.output = None if handler.output is None else handler.output.render(names)
         except ExpressionError as mistake:
-            run.state.others.append(error_of(mistake, record.path))
+            run.note(error_of(mistake, record.path))
+            give_way(run, record)
         else:
             record.handled = record.has_output = True
+            run.end(record, Progress.FAILED)
     elif handler.then is Then.STOP:
-        run.state.stopped = True
-    run.end(record, Progress.FAILED)
+        run.state.stopped = run.state.stopped or run.forward
+        run.end(record, Progress.FAILED)
+    else:
+        give_way(run, record)
 
 
 def pause(run: Run, record: Record, error: Error) -> None:
@@ -278,7 +305,7 @@ def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
             patient=False,
         )
     except (ExpressionError, Mistake) as mistake:
-        run.state.others.append(error_of(mistake, record.path))
+        run.note(error_of(mistake, record.path))
         pause(run, record, error)
         return
     run.call(command.call_id, record.path, command)
@@ -295,8 +322,7 @@ def probed(run: Run, record: Record, fact: Settled) -> None:
         record.outcome = Outcome.FAILED
         fail(run, record, record.error)
     else:
-        if fact.error is not None:
-            run.state.others.append(fact.error)
+        run.note(fact.error)
         pause(run, record, record.error)
 
 
@@ -320,24 +346,13 @@ def _takes(run: Run, record: Record, handler: Handler, error: Error) -> bool:
     try:
         return bool(handler.condition.render(names_of(run, record) | {"error": failure_view(error)}))
     except ExpressionError as mistake:
-        run.state.others.append(error_of(mistake, record.path))
+        run.note(error_of(mistake, record.path))
         return False
 
 
-def _taken_outside(run: Run, record: Record, error: Error) -> bool:
-    """Say whether a block around the step has a handler for its error, so that it need not pause here."""
-    state = run.state
-    frame = state.frames[record.frame]
-    while True:
-        while frame.parent is not None:
-            frame = state.frames[frame.parent]
-        if not frame.owner:
-            return False
-        owner = state.records[frame.owner]
-        handlers = () if frame.body.startswith("handler") else run.step(owner).on_error
-        if any(not handler.types or error.type in handler.types for handler in handlers):
-            return True
-        frame = state.frames[owner.frame]
+def _is_patient(run: Run, step: Step) -> bool:
+    """RULES R44: after the pivot a step is tried until it succeeds, unless its author has said how to go on without."""
+    return run.forward and run.state.pivot_passed and all(each.then is Then.COMPENSATE for each in step.on_error)
 
 
 def _open(run: Run, record: Record, kind: FrameKind, body: str = "steps", suffix: str = "") -> Frame:

@@ -6,12 +6,14 @@ Nothing interrupts it: a cancel changes nothing here (R27), and compensations ha
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sagadsl.engine import calls, steps
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
 from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.language.expressions import ExpressionError
-from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order
+from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order, SagaCall
 
 _OPEN = (UndoProgress.REGISTERED, UndoProgress.RUNNING, UndoProgress.PAUSED)
 
@@ -24,7 +26,7 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
         undo = _undo(record)
         if undo.progress is not UndoProgress.REGISTERED:
             continue
-        if _is_due(_compensation(run, record), record.outcome):
+        if is_due(_compensation(run, record), record.outcome):
             due.append(path)
         else:
             undo.progress = UndoProgress.NOT_DUE
@@ -39,8 +41,11 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
     return True
 
 
-def _is_due(compensation: Compensation, outcome: Outcome) -> bool:
-    """RULES R3: what the participant refused left nothing behind; what nobody knows may have."""
+def is_due(compensation: Compensation, outcome: Outcome) -> bool:
+    """Say whether a step that ended like this has to be undone.
+
+    RULES R3: what the participant refused left nothing behind; what nobody knows may have.
+    """
     match compensation.on:
         case On.COMPLETED:
             return outcome is Outcome.SUCCEEDED
@@ -57,7 +62,7 @@ def advance(run: Run, unwind: Unwind) -> None:
             _undo(run.state.records[path]).progress = UndoProgress.NOT_ATTEMPTED
             unwind.failed = run.state.undo_failed = True
         unwind.pending.clear()
-    while unwind.pending and _is_next(run, unwind):
+    while unwind.pending and not unwind.stopped and _is_next(run, unwind):
         if not run.may_start(f"unwind:{unwind.key}"):
             return
         path = unwind.pending.pop()
@@ -122,15 +127,17 @@ def _undo_child(run: Run, record: Record) -> StartChild:
     """A completed child saga undoes itself, in a new run under its own id, so that its keys stay the same. R46, R47."""
     if record.journal is None:
         raise Mistake("NoJournal", "the child saga did not say what it has done, so it cannot undo itself")
-    return StartChild(
-        call_id=_call_id(run, record),
-        saga=getattr(run.step(record).body, "saga", ""),
+    call = run.step(record).body
+    assert isinstance(call, SagaCall)
+    names = calls.undo_names(run, record, _undo(record), None)
+    command = calls.child(
+        run, call, _call_id(run, record), record.input, names, summary=f"undo {record.path}", journal=False
+    )
+    return replace(
+        command,
         workflow_id=f"{run.state.saga_id}/{steps.call_id(record)}",
-        input=record.input,
-        task_queue=None,
-        summary=f"undo {record.path}",
         journal=record.journal,
-        failure=run.state.failure,
+        failure=calls.why_undone(run, record),
     )
 
 
@@ -138,7 +145,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
     """Take in how a compensation's action ended."""
     undo, compensation = _undo(record), _compensation(run, record)
     undo.attempts = fact.attempts
-    error = fact.error or Error(steps.CANCELLED, "it was cancelled from outside the saga", action_path(run, record))
+    error = fact.error or steps.cancelled_outside(action_path(run, record))
     already = () if compensation.auto else compensation.actions[undo.action].already_undone
     if fact.outcome is Outcome.SUCCEEDED or error.type in already:  # R24
         next_action(run, record)
@@ -208,7 +215,9 @@ def _over(run: Run, record: Record) -> None:
         undo.progress = UndoProgress.DONE
     undo.ended_at = run.state.now
     if undo.progress is not UndoProgress.DONE:
-        unwind.failed = run.state.undo_failed = True
+        run.state.undo_failed = True
+        # What an operator has skipped among the losers of a block is settled: the saga may go on.
+        unwind.failed = unwind.failed or unwind.stopped or undo.progress is UndoProgress.FAILED
     unwind.running.pop(record.path, None)
     run.todo.append(("unwind", unwind.key))
 

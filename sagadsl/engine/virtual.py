@@ -8,6 +8,7 @@ What an attempt does is asked of a *participant*; everything else follows from t
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,7 @@ from sagadsl.engine.facts import (
     Close,
     Command,
     ContinueAsNew,
+    DrainRequested,
     Error,
     Fact,
     Outcome,
@@ -85,7 +87,6 @@ class VirtualRun:
     Attributes:
         close: How it ended; ``None`` while it is open.
         parent: The run and the call that wait for it.
-        cost: Commands performed so far.
     """
 
     saga: Saga
@@ -117,6 +118,7 @@ class World:
         participant: What each attempt does; the default succeeds with null after 0.1 s.
         sagas: Definitions that child steps may name.
         replay: Serialise and restore every state after each fact, as the harshest continue-as-new would.
+        drain: Ask for continue-as-new after each fact, so that nothing is ever begun beside something else.
         start: The instant at which time begins, in seconds since 1970.
     """
 
@@ -126,6 +128,7 @@ class World:
         *,
         sagas: Mapping[str, Saga] | None = None,
         replay: bool = False,
+        drain: bool = False,
         start: float = 1_700_000_000.0,
     ) -> None:
         self.now = start
@@ -134,7 +137,7 @@ class World:
         self.events: list[Event] = []
         self._participant = participant or (lambda _saga, _command, _attempt: Attempt())
         self._sagas = dict(sagas or {})
-        self._replay = replay
+        self._replay, self._drain = replay, drain
         self._order = count()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
 
@@ -175,9 +178,11 @@ class World:
         if run.close is not None:
             return
         if self._replay and not isinstance(fact, Began | BeganUndo):
-            run.state = State.restore(run.state.snapshot())
+            run.state = State.restore(json.loads(json.dumps(run.state.snapshot())))
         for command in decide(run.saga, run.state, fact):
             self._perform(saga_id, run, command)
+        if self._drain and not isinstance(fact, DrainRequested | Resumed):
+            self._tell(saga_id, DrainRequested(self.now))
 
     def _perform(self, saga_id: str, run: VirtualRun, command: Command) -> None:
         match command:
@@ -185,8 +190,8 @@ class World:
                 run.calls[call_id] = _Call(command, self.now)
                 self._note(saga_id, "start", call_id, detail=command.activity)
                 if command.schedule_to_close is not None:
-                    limit = command.schedule_to_close.total_seconds()
-                    self._later(limit, lambda: self._time_out(saga_id, call_id, "schedule_to_close", None))
+                    limit, call = command.schedule_to_close.total_seconds(), run.calls[call_id]
+                    self._later(limit, lambda: self._out_of_time(saga_id, call_id, call))
                 self._begin_attempt(saga_id, call_id)
             case StartChild(call_id=call_id):
                 self._start_child(saga_id, run, command)
@@ -198,7 +203,7 @@ class World:
             case Cancel(call_id=call_id):
                 self._cancel(saga_id, run, call_id)
             case ContinueAsNew():
-                run.state = State.restore(run.state.snapshot())
+                run.state = State.restore(json.loads(json.dumps(run.state.snapshot())))
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")
                 self._later(0, lambda: self._tell(saga_id, Resumed(self.now, f"run-{next(self._order)}")))
@@ -244,9 +249,13 @@ class World:
         retryable = attempt.retryable and attempt.error not in call.command.retry.non_retryable_error_types
         self._retry_or_settle(saga_id, call_id, call, error, retryable)
 
-    def _time_out(self, saga_id: str, call_id: str, kind: str, token: int | None) -> None:
+    def _out_of_time(self, saga_id: str, call_id: str, call: _Call) -> None:
+        if self.runs[saga_id].calls.get(call_id) is call:
+            self._time_out(saga_id, call_id, "schedule_to_close", call.token)
+
+    def _time_out(self, saga_id: str, call_id: str, kind: str, token: int) -> None:
         call = self.runs[saga_id].calls.get(call_id)
-        if call is None or (token is not None and call.token != token):
+        if call is None or call.token != token:
             return
         last = () if call.last_error is None else ((call.last_error.type, call.last_error.message),)
         error = Error("timeout", f"{kind} timeout", causes=last)
@@ -296,15 +305,17 @@ class World:
         )
 
     def _cancel(self, saga_id: str, run: VirtualRun, call_id: str) -> None:
-        if call_id in run.children:
-            self._later(0, lambda: self._tell(run.children[call_id], CancelRequested(self.now)))
+        child_id = run.children.get(call_id)
+        if child_id is not None:
+            self._note(saga_id, "cancel", call_id)
+            self._later(0, lambda: self._tell(child_id, CancelRequested(self.now)))
             return
         call = run.calls.get(call_id)
         if call is None or call.cancelled:
             return
         call.cancelled = True
         self._note(saga_id, "cancel", call_id, call.attempt)
-        error = Error("Cancelled", "the activity was cancelled")
+        error = Error("cancelled", "it was cancelled")
         if not call.running:
             outcome = Outcome.NOT_STARTED if call.attempt <= 1 and call.last_error is None else _known(call)
             self._later(0, lambda: self._stop_call(saga_id, call_id, call, outcome, error))
@@ -321,7 +332,7 @@ class World:
         if saga is None:
             error = Error("DefinitionNotFound", f"there is no saga `{command.saga}`")
             fact = Settled(self.now, command.call_id, Outcome.NOT_STARTED, error=error)
-            self._later(0, lambda: self._tell(saga_id, fact))
+            self._later(0, lambda: self._child_over(saga_id, fact))
             return
         child_id = command.workflow_id
         child = VirtualRun(saga, State(), parent=(saga_id, command.call_id), wants_journal=command.wants_journal)
@@ -357,7 +368,11 @@ class World:
             cancelled=command.status is Status.CANCELLED,
             journal=run.state.snapshot() if run.wants_journal and outcome is Outcome.SUCCEEDED else None,
         )
-        self._later(0, lambda: self._tell(parent_id, fact))
+        self._later(0, lambda: self._child_over(parent_id, fact))
+
+    def _child_over(self, parent_id: str, fact: Settled) -> None:
+        self._note(parent_id, "end", fact.call_id, detail=fact.outcome.value)
+        self._tell(parent_id, fact)
 
     def report(self, saga_id: str = "saga-1") -> dict[str, Any]:
         """Return the final report of a saga."""

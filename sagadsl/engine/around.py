@@ -1,0 +1,44 @@
+"""What the blocks around a step would do about its error. Replay-critical.
+
+Looks outwards from a frame and changes nothing.
+"""
+
+from __future__ import annotations
+
+from sagadsl.engine.facts import Error
+from sagadsl.engine.journal import Frame, FrameKind
+from sagadsl.engine.run import Run
+from sagadsl.engine.scope import outwards
+from sagadsl.language.model import ForEach, Parallel
+
+
+def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
+    """Say whether a block around *frame* has a handler for an error in it; a handler's ``if`` may hold."""
+    for around in outwards(run.state, frame):
+        if not around.owner or around.parent is not None:
+            continue
+        owner = run.state.records[around.owner]
+        if around.body.startswith("handler"):  # it ends with the error that it was to handle
+            error = owner.error or error
+        elif any(not handler.types or error.type in handler.types for handler in run.step(owner).on_error):
+            return True
+    return False
+
+
+def is_final(run: Run, frame: Frame, error: Error) -> bool:
+    """Say whether an error in *frame* fails the saga for certain, though its siblings have yet to settle."""
+    if not run.forward or run.state.pivot_at or run.state.pivot_passed:
+        return False
+    return not any(_may_do_without(run, around) for around in outwards(run.state, frame)) and not taken_outside(
+        run, frame, error
+    )
+
+
+def _may_do_without(run: Run, frame: Frame) -> bool:
+    if frame.body.startswith("handler"):
+        return True
+    if frame.kind not in (FrameKind.PARALLEL, FrameKind.LOOP):
+        return False
+    block = run.step(run.state.records[frame.owner]).body
+    assert isinstance(block, Parallel | ForEach)
+    return block.complete_when is not None and not block.cancel_on_failure
