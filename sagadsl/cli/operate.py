@@ -111,9 +111,9 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
 
 
 @click.command(short_help="Send a signal to a saga that waits for it.")
+@_on
 @click.argument("name")
 @click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @file, or - for standard input.")
-@_on
 def signal(*, id: str, name: str, payload: str | None, flags: Flags) -> int:
     """Send a signal to a saga that waits for it. One that comes early is kept.
 

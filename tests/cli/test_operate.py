@@ -1,0 +1,303 @@
+"""Looking at sagas and stepping in, against a real server and a worker process."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import SAGADSL, Ran, environment, inside, sagadsl
+from tests.cli.shop import lay_out
+from tests.conftest import Server
+
+pytestmark = pytest.mark.temporal
+
+QUEUE = f"cli-operate-{uuid.uuid4()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A folder with the definition, a server, and a worker that serves it."""
+
+    folder: Path
+    address: str
+
+    def run(self, *arguments: str, **env: str) -> Ran:
+        """Run a command of this process against the server."""
+        return inside(*arguments, "--address", self.address, cwd=self.folder, env=env)
+
+    def start(self, saga_id: str, **values: str) -> str:
+        """Start the saga and return its id."""
+        sets = [word for name, value in {"order": "1", **values}.items() for word in ("--set", f"{name}={value}")]
+        ran = self.run("run", "order.saga.yaml", "--id", saga_id, "--task-queue", QUEUE, "--detach", *sets)
+        assert (ran.code, ran.out) == (0, f"{saga_id}\n"), ran.err
+        return saga_id
+
+    def status(self, saga_id: str) -> dict[str, Any]:
+        ran = self.run("status", saga_id, "--json")
+        assert ran.code == 0, ran.err
+        document: dict[str, Any] = json.loads(ran.out)
+        return document
+
+    def until(self, saga_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait until the status of a saga *holds*."""
+        deadline = time.monotonic() + 30
+        while True:
+            found = self.status(saga_id)
+            if holds(found):
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def shop(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The shop, with one worker process for the whole module."""
+    folder = lay_out(tmp_path_factory.mktemp("shop"))
+    command = [*SAGADSL, "worker", "--task-queue", QUEUE, "--address", server.address]
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("ready"):
+                break
+        yield Shop(folder, server.address)
+        process.terminate()
+        rest = process.stderr.read()
+        assert process.wait(30) == 0, rest
+
+
+def _id(name: str) -> str:
+    return f"{name}-{uuid.uuid4()}"
+
+
+def _without_times(text: str) -> list[str]:
+    return [re.sub(r"\s+\d+(\.\d)?s\b", "", line).rstrip() for line in text.splitlines()]
+
+
+def test_a_completed_saga_says_so_in_every_command(shop: Shop) -> None:
+    """C19: the same words everywhere."""
+    saga = shop.start(_id("done"))
+    result = shop.run("result", saga)
+    assert result == Ran(0, '{\n  "tracking": "t_1"\n}\n', "✓ completed\n")
+    shown = shop.run("status", saga)
+    lines = _without_times(shown.out)
+    assert lines[0] == f"order 1.0.0   id {saga}   completed"
+    assert lines[3:] == [" ✓ charge    charge", " - approval  wait_for", " ✓ ship      ship"]
+    document = json.loads(shop.run("result", saga, "--json").out)
+    assert (document["schema_version"], document["status"], document["output"]) == (1, "completed", {"tracking": "t_1"})
+    assert shop.status(saga)["status"] == "completed"
+
+
+def test_a_failed_saga_that_was_undone_has_a_word_and_an_exit_code_of_its_own(shop: Shop) -> None:
+    """C19, C04: told from one that needs a person."""
+    saga = shop.start(_id("undone"), how="fail")
+    result = shop.run("result", saga)
+    assert result == Ran(
+        10,
+        "",
+        "↩ failed, and all that was done has been undone (exit 10)\n"
+        "   first error: AddressInvalid: carrier rejected address (step ship)\n"
+        "   undone: charge\n",
+    )
+    assert _without_times(shop.run("status", saga).out)[2:] == [
+        "first error: AddressInvalid: carrier rejected address (step ship)",
+        "",
+        " ✓ charge    charge",
+        " - approval  wait_for",
+        " ✗ ship      ship  AddressInvalid: carrier rejected address",
+        " ↩ charge    undone",
+    ]
+    document = json.loads(shop.run("result", saga, "--json").out)
+    assert document["status"] == document["report"]["status"] == shop.status(saga)["status"] == "compensated"
+    assert document["error"]["type"] == "AddressInvalid"
+
+
+def test_a_cancelled_saga_is_undone_and_says_cancelled(shop: Shop) -> None:
+    """R25, C19."""
+    saga = shop.start(_id("cancelled"), how="slow")
+    shop.until(saga, lambda found: found["steps"][2]["status"] == "running")
+    asked = shop.run("cancel", saga)
+    assert asked == Ran(0, f"asked {saga} to stop; what it has done is being undone\n", "")
+    assert shop.run("result", saga) == Ran(12, "", "⊘ cancelled (exit 12)\n")
+    assert shop.status(saga)["status"] == "cancelled"
+    again = shop.run("cancel", saga)
+    assert (again.code, again.err) == (
+        4,
+        f"error[SD924]: saga `{saga}` is over\n   = help: see how it ended with `sagadsl status {saga}`\n",
+    )
+
+
+def _paused(shop: Shop, name: str) -> tuple[str, Path]:
+    """Start a saga whose compensation fails as long as a file exists."""
+    broken = shop.folder / f"{name}.broken"
+    broken.touch()
+    saga = shop.start(_id(name), how="fail", broken=str(broken))
+    shop.until(saga, lambda found: found["status"] == "paused")
+    return saga, broken
+
+
+def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop) -> None:
+    """R22: who and why are kept."""
+    saga, broken = _paused(shop, "retried")
+    shown = _without_times(shop.run("status", saga).out)
+    assert shown[0].endswith("   paused")
+    assert shown[-4:] == [
+        "needs a decision: charge.compensation: BankDown: the bank is down",
+        f"   sagadsl retry {saga}   once more",
+        f"   sagadsl skip {saga}   leave it and go on",
+        f"   sagadsl abort {saga}   give up",
+    ]
+    broken.unlink()
+    retried = shop.run("retry", saga, "charge.compensation", "--by", "ann", "--why", "the bank is back")
+    assert retried.code == 0, retried.err
+    assert retried.out in {f"{saga} is compensating\n", f"{saga} is compensated\n"}
+    assert shop.run("result", saga).code == 10
+    (action,) = shop.status(saga)["actions"]
+    assert (action["verb"], action["by"], action["why"]) == ("retry_step", "ann", "the bank is back")
+    assert (
+        shop.run("status", saga)
+        .out.splitlines()[-1]
+        .endswith("retry_step charge.compensation by ann: the bank is back")
+    )
+
+
+@pytest.mark.parametrize("verb", ["skip", "abort"])
+def test_a_saga_that_was_not_undone_names_what_was_not(shop: Shop, verb: str) -> None:
+    """R20, X09: exit 11 is the one that needs a person."""
+    saga, _ = _paused(shop, f"{verb}ped")
+    assert shop.run(verb, saga, "--why", "by hand").code == 0
+    result = shop.run("result", saga)
+    assert (result.code, result.out) == (11, "")
+    lines = result.err.splitlines()
+    assert lines[:2] == ["✗ failed (exit 11)", "   first error: AddressInvalid: carrier rejected address (step ship)"]
+    assert lines[2].startswith("   NOT undone: charge: ")
+    assert lines[2].endswith("BankDown: the bank is down")
+
+
+def test_a_verb_that_makes_no_sense_now_is_refused_with_the_reason(shop: Shop) -> None:
+    saga = shop.start(_id("refused"), wait="true")
+    shop.until(saga, lambda found: found.get("waiting_for") == {"approve": ["approval"]})
+    refused = shop.run("retry", saga, "--json")
+    assert refused.code == 4
+    error = json.loads(refused.out)["error"]
+    assert error["code"] == "SD925"
+    assert "nothing waits for an operator" in error["message"]
+    shop.run("cancel", saga)
+
+
+def test_a_signal_lets_a_saga_go_on_and_pause_holds_it(shop: Shop) -> None:
+    saga = shop.start(_id("signalled"), wait="true")
+    shop.until(saga, lambda found: found.get("waiting_for") == {"approve": ["approval"]})
+    assert shop.run("pause", saga) == Ran(0, f"{saga} is paused\n", "")
+    shown = shop.run("status", saga).out
+    assert f"paused: sagadsl resume {saga}\n" in shown
+    assert f"waits for signal `approve`: sagadsl signal {saga} approve --payload JSON\n" in shown
+    sent = shop.run("signal", saga, "approve", "--payload", '{"by": "ann"}')
+    assert sent == Ran(0, f"sent `approve` to {saga}\n", "")
+    assert shop.run("result", saga, "--timeout", "0.5").code == 15
+    assert shop.run("resume", saga) == Ran(0, f"{saga} is running\n", "")
+    assert shop.run("result", saga).code == 0
+
+
+def test_terminate_undoes_nothing_says_so_and_wants_to_be_asked_for(shop: Shop) -> None:
+    """X09."""
+    saga = shop.start(_id("terminated"), wait="true")
+    refused = shop.run("terminate", saga)
+    assert refused.code == 2
+    assert "undoes nothing; `sagadsl cancel" in refused.err
+    assert "add `--yes`" in refused.err
+    assert shop.status(saga)["status"] == "running"
+    done = shop.run("terminate", saga, "--yes", "--why", "a test", "--by", "ann")
+    assert done == Ran(0, f"terminated {saga}; nothing was undone\n", "")
+    assert shop.run("result", saga) == Ran(
+        14, "", "✗ terminated; nothing was undone (exit 14)\n   reason: a test (ann)\n"
+    )
+    assert shop.status(saga)["status"] == "terminated"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("result",),
+        ("cancel",),
+        ("retry",),
+        ("pause",),
+        ("signal", "approve"),
+        ("terminate", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_a_saga_that_does_not_exist_is_one_line_and_a_remedy(shop: Shop, command: tuple[str, ...]) -> None:
+    ran = shop.run(command[0], "nobody", *command[1:])
+    assert ran == Ran(
+        2,
+        "",
+        "error[SD923]: no saga `nobody` in namespace `default`\n   = help: list what there is with `sagadsl list`\n",
+    )
+
+
+def test_a_namespace_that_does_not_exist_is_an_error_of_the_environment(shop: Shop) -> None:
+    ran = shop.run("status", "nobody", "-n", "elsewhere")
+    assert ran.code == 3
+    assert ran.err.startswith(f"error[SD901]: Temporal at {shop.address} has no namespace `elsewhere`\n")
+    assert "namespace  elsewhere" in ran.err
+
+
+def test_the_same_id_does_not_run_twice_unless_it_failed_or_is_told_to(shop: Shop) -> None:
+    """T11: while running and after success refused with a code of its own, after a failure allowed."""
+    running = shop.start(_id("twice"), wait="true")
+    done = shop.start(_id("twice"))
+    failed = shop.start(_id("twice"), how="fail")
+    assert [shop.run("result", each).code for each in (done, failed)] == [0, 10]
+    options = ("--set", "order=1", "--task-queue", QUEUE, "--detach")
+    codes = [shop.run("run", "order.saga.yaml", "--id", each, *options).code for each in (running, done, failed)]
+    assert codes == [4, 4, 0]
+    assert shop.run("run", "order.saga.yaml", "--id", done, *options, "--again").code == 0
+    shop.run("cancel", running)
+
+
+def test_the_server_can_come_from_the_environment(shop: Shop) -> None:
+    ran = inside("status", "nobody", env={"TEMPORAL_ADDRESS": shop.address})
+    assert ran.code == 2
+    assert "SD923" in ran.err
+
+
+def test_without_a_worker_the_status_is_what_the_server_knows(shop: Shop) -> None:
+    """R60."""
+    saga = _id("unserved")
+    started = shop.run(
+        "run", "order.saga.yaml", "--id", saga, "--task-queue", _id("nobody"), "--detach", "--set", "order=1"
+    )
+    assert started.code == 0
+    shown = shop.run("status", saga)
+    assert shown.code == 0
+    assert shown.out.splitlines()[:2] == [
+        f"order   id {saga}   running",
+        "no worker answers: this is what the server knows",
+    ]
+    shop.run("terminate", saga, "--yes")
+
+
+def test_exit_codes_survive_the_end_of_the_process(shop: Shop) -> None:
+    """ECOSYSTEM.md §4.1, sdk-python#300: without care one process in five dies of a signal."""
+    done = shop.start(_id("codes"))
+    failed = shop.start(_id("codes"), how="fail")
+    assert [shop.run("result", each).code for each in (done, failed)] == [0, 10]
+
+    def ask(number: int) -> int:
+        saga = (done, failed, "nobody")[number % 3]
+        return sagadsl("result", saga, "--address", shop.address).code
+
+    with ThreadPoolExecutor(2) as pool:
+        codes = list(pool.map(ask, range(51)))
+    assert codes == [0, 10, 2] * 17
