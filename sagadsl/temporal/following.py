@@ -18,7 +18,7 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from sagadsl.temporal.client import status as status_of
-from sagadsl.temporal.history import watch
+from sagadsl.temporal.history import state_of, watch
 from sagadsl.temporal.refusals import known
 from sagadsl.temporal.watching import error_in
 
@@ -45,7 +45,7 @@ class Picture:
     """A saga at one moment.
 
     Attributes:
-        status: As the ``status`` query gives it; empty as long as no worker has answered.
+        status: As the ``status`` query gives it; without a worker, what the server knows.
         pending: By call id.
         tried: By call id: how many attempts it took, of calls that have ended.
         has_worker: Somebody takes the saga's work.
@@ -95,11 +95,12 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
 
 async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
     """Return how a saga stands now. Raises ``SagaNotFound``."""
+    handle = client.get_workflow_handle(id, run_id=run_id)
     with known(client, id):
-        described = await client.get_workflow_handle(id, run_id=run_id).describe()
+        described = await handle.describe()
     is_open = described.status is WorkflowExecutionStatus.RUNNING
-    if is_open and _waits_for_worker(described):
-        return Picture(has_worker=False)
+    if is_open and _waits_for_worker(described):  # nobody would answer a query either
+        return Picture(await state_of(handle, described.workflow_type, described.run_id), has_worker=False)
     status = await status_of(client, id, run_id=run_id)
     has_worker = status.get("source") != "history"
     return Picture(status, _pending(described), has_worker=has_worker, is_open=is_open)
