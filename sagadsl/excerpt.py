@@ -78,48 +78,48 @@ def draw(document: Document, marks: Iterable[Mark], *, context: bool = False) ->
         by_line.setdefault(above, [])
     rows = []
     for number in sorted(by_line):
-        begin, end = (by_line[number][0].span.column, 0) if by_line[number] else (1, 0)
-        text, columns, end = _visible(lines[number - 1], begin)
-        rows.append(Row(number, text.rstrip()))
-        rows += [_underline(mark, lines[number - 1], columns, end) for mark in by_line[number]]
+        shown = _show(lines[number - 1], by_line[number][0].span.column if by_line[number] else 1)
+        rows.append(Row(number, shown.text.rstrip()))
+        rows += [_underline(mark, lines[number - 1], shown) for mark in by_line[number]]
     return rows
 
 
-def _underline(mark: Mark, line: str, columns: list[int], end: int) -> Row:
-    length = len(line)
-    start = min(max(mark.span.column - 1, 0), length)
-    stop = mark.span.end_column - 1 if mark.span.end_line == mark.span.line else length
-    stop = min(max(stop, start), length)
-    tab = stop > start and line[stop - 1] == "\t"  # the arrow is enough
-    left, right = min(columns[start], end), columns[stop - 1] + 1 if tab else columns[stop]
-    width = max(1, min(right, end) - left)
-    label = f" {clean(mark.label)}" if mark.label else ""
-    return Row(0, f"{'':{left}}{mark.sign * width}{label}", mark.sign)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A line as a terminal shows it: ``columns`` says where each character of ``line[first:]`` begins, and the end."""
+
+    text: str
+    columns: tuple[int, ...]
+    first: int
+
+    def column(self, index: int) -> int:
+        return self.columns[min(max(index - self.first, 0), len(self.columns) - 1)]
 
 
-def _visible(line: str, column: int) -> tuple[str, list[int], int]:
-    """Return the line as a terminal shows it, the column of each character, and the column after the last one shown.
-
-    Tabs become arrows; of a very long line the surroundings of *column* are shown.
-    """
-    pieces, columns, at = [], [], 0
-    for char in line:
+def _show(line: str, column: int) -> _Shown:
+    """Tabs become arrows; of a very long line the surroundings of *column* are shown, and only they are looked at."""
+    first, last = 0, len(line)
+    if last > _WIDEST:
+        first = max(0, min(column - 1 - _BEFORE, last - _WIDEST))
+        last = first + _WIDEST
+    pieces, columns, at = ["…" if first else ""], list[int](), 1 if first else 0
+    for char in line[first:last]:
         columns.append(at)
-        if char == "\t":
-            piece = "→".ljust(_TAB - at % _TAB)
-        else:
-            piece = "\ufffd" if _UNSAFE.match(char) else char
+        piece = "→".ljust(_TAB - at % _TAB) if char == "\t" else "\ufffd" if _UNSAFE.match(char) else char
         pieces.append(piece)
         at += len(piece) if char == "\t" else _width(piece)
-    columns.append(at)
-    if at <= _WIDEST:
-        return "".join(pieces), columns, at
-    first = columns[min(max(column - 1, 0), len(line))] - _BEFORE
-    begin = next(index for index, start in enumerate(columns) if start >= max(first, 0))
-    stop = next((index for index, start in enumerate(columns) if start >= columns[begin] + _WIDEST), len(line))
-    shift = columns[begin] - (1 if begin else 0)
-    text = ("…" if begin else "") + "".join(pieces[begin:stop]) + ("…" if stop < len(line) else "")
-    return text, [max(start - shift, 0) for start in columns], columns[stop] - shift
+    pieces.append("…" if last < len(line) else "")
+    return _Shown("".join(pieces), (*columns, at), first)
+
+
+def _underline(mark: Mark, line: str, shown: _Shown) -> Row:
+    start = min(max(mark.span.column - 1, 0), len(line))
+    stop = mark.span.end_column - 1 if mark.span.end_line == mark.span.line else len(line)
+    stop = min(max(stop, start), len(line))
+    tab = stop > start and line[stop - 1] == "\t"  # the arrow is enough
+    left, right = shown.column(start), shown.column(stop - 1) + 1 if tab else shown.column(stop)
+    label = f" {clean(mark.label)}" if mark.label else ""
+    return Row(0, f"{'':{left}}{mark.sign * max(1, right - left)}{label}", mark.sign)
 
 
 def _width(char: str) -> int:

@@ -17,13 +17,18 @@ import yaml
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import syntax
-from sagadsl.language.syntax import MAX_DEPTH, Refused
+from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
 """Values that aliases may add to a file; ten levels of ten aliases would add ten thousand million (Y10)."""
 
-_MAX_REPAIRS = 50
+MAX_FINDINGS = 1000
+"""Of one file: nobody reads more, and the time for a hostile one has to have an end."""
+
+_MAX_REREAD = 4 * MAX_BYTES
+"""Each repair reads the text once more; in a file of usual size there is room for hundreds."""
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is thirteen times faster
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
@@ -165,7 +170,11 @@ class _Reader:
                 root = self._document(masked)
             except Refused as refused:
                 problems.append(refused)
-                if refused.code != "SD008" or len(self.repaired) >= _MAX_REPAIRS or refused.start >= refused.end:
+                if (
+                    refused.code != "SD008"
+                    or (len(self.repaired) + 2) * len(self.text) > _MAX_REREAD
+                    or refused.start >= refused.end
+                ):
                     return _give_up(self.name, self.text, problems)
                 self.repaired.append((refused.start, refused.end))
                 masked = syntax.mask(masked, refused.start, refused.end)
@@ -173,8 +182,12 @@ class _Reader:
                 break
         data = self._data(root, ())
         if not isinstance(data, dict) and not self.findings:
-            self.findings.append(syntax.not_a_definition(data))
+            self._note(syntax.not_a_definition(data))
         return Document(self.name, self.text, data, self.spans, self.keys), self._once()
+
+    def _note(self, finding: Finding) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(syntax.bounded(finding))
 
     def _once(self) -> tuple[Finding, ...]:
         """Keep one of the findings about a value that several aliases name."""
@@ -292,7 +305,7 @@ class _Reader:
     def _data(self, node: _Node, route: Route) -> Any:
         self.spans[route] = self._span(node)
         if node.problem is not None:
-            self.findings.append(node.problem.finding(self._place(node, route)))
+            self._note(node.problem.finding(self._place(node, route)))
         if isinstance(node.value, tuple):
             return self._entries(node, route)
         if isinstance(node.value, list):
@@ -334,17 +347,17 @@ class _Reader:
     def _twice(self, key: str, here: Route) -> None:
         message = f"key `{key}` is already given on line {self.keys[here[:-1]].line}"
         related = ((here[:-1], "first given here"),)
-        self.findings.append(Finding("SD003", message, here, help="keep one of the two", at_key=True, related=related))
+        self._note(Finding("SD003", message, here, help="keep one of the two", at_key=True, related=related))
 
     def _key(self, node: _Node, route: Route, number: int) -> str | None:
         problem = node.problem or self._repair(node)
         if problem is None and isinstance(node.value, str):
             key = self._resolve(node) if node.plain else node.value
-            if isinstance(key, str):
+            if isinstance(key, str) and len(key) <= MAX_KEY:
                 return key
         place = (*route, -number)
         self.spans[place] = self._span(node)
-        self.findings.append(problem.finding(place) if problem else syntax.not_text(node.value, place))
+        self._note(problem.finding(place) if problem else syntax.not_text(node.value, place))
         return None
 
     def _merged(self, node: _Node, here: Route) -> list[_Node]:
@@ -354,7 +367,7 @@ class _Reader:
             problem = node.problem or Refused(
                 "SD014", "`<<` takes a mapping or a list of mappings", help="name one by its alias: `<<: *shared`"
             )
-            self.findings.append(problem.finding(here))
+            self._note(problem.finding(here))
             return []
         return list(sources)
 
@@ -373,11 +386,11 @@ class _Reader:
 
     def _scalar(self, node: _Node, route: Route) -> Any:
         if refused := self._repair(node):
-            self.findings.append(refused.finding(route))
+            self._note(refused.finding(route))
             return self.text[node.start.index : node.end.index]
         value = self._resolve(node)
         if isinstance(value, float) and not math.isfinite(value):
-            self.findings.append(
+            self._note(
                 Finding(
                     "SD013",
                     f"`{node.value}` is a number that JSON cannot carry",

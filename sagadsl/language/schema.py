@@ -17,16 +17,14 @@ from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import json_schema, step_rules, wording
-from sagadsl.language.document import Document, Span
+from sagadsl.language.document import MAX_FINDINGS, Document, Span
 from sagadsl.language.suggest import closest
+from sagadsl.language.syntax import bounded
 from sagadsl.language.vocabulary import meant
 from sagadsl.language.wording import Part
 
 SUPPORTED = (1,)
 """Versions of the language that this tool speaks."""
-
-MAX_FINDINGS = 1000
-"""Of one file: the time for a hostile one has to have an end."""
 
 KINDS = (
     "activity",
@@ -52,7 +50,7 @@ def check(document: Document) -> tuple[Finding, ...]:
     if not isinstance(document.data, dict):
         return ()
     unsupported = _version(document)
-    findings = (unsupported,) if unsupported else tuple(islice(_definition(document), MAX_FINDINGS))
+    findings = (unsupported,) if unsupported else map(bounded, islice(_definition(document), MAX_FINDINGS))
     return tuple(sorted(findings, key=lambda finding: _position(document, finding)))
 
 

@@ -6,12 +6,15 @@ Offsets count code points from the start of the text. Knows nothing of routes an
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 
 MAX_DEPTH = 100
+MAX_KEY = 1000
+_MAX_WORDS = 600
 BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what libyaml takes for the end of a line
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MASK = "\ue000"
@@ -38,6 +41,15 @@ class Refused(Exception):
 
     def finding(self, route: Route) -> Finding:
         return Finding(self.code, self.message, route, help=self.help, label=self.label, fix=self.fix or None)
+
+
+def bounded(finding: Finding) -> Finding:
+    """Cut what quotes an endless value: a thousand findings of one file must not make a thousand files."""
+    message, help, step = finding.message, finding.help, finding.step
+    if max(len(message), len(help), len(step)) <= _MAX_WORDS:
+        return finding
+    cut = [text if len(text) <= _MAX_WORDS else f"{text[:_MAX_WORDS]}..." for text in (message, help, step)]
+    return replace(finding, message=cut[0], help=cut[1], step=cut[2], fix=None)
 
 
 @lru_cache(maxsize=8)  # asked for once a finding
@@ -122,8 +134,10 @@ def tagged(event: Any) -> Refused:
 
 
 def not_text(value: Any, place: Route) -> Finding:
-    """A mapping key that is no text: JSON has no other keys (Y13)."""
-    if isinstance(value, str):
+    """A mapping key that is no text: JSON has no other keys (Y13). Nor is an endless one a name."""
+    if isinstance(value, str) and len(value) > MAX_KEY:
+        found, help = f"one of {len(value):,} characters", f"at most {MAX_KEY:,} are a name; put long text into a value"
+    elif isinstance(value, str):
         found, help = (f"`{value}`", f'quote it: `"{value}":`') if value else ("nothing", "write a key before the `:`")
     else:
         found, help = "a list" if isinstance(value, list) else "a mapping", "write the entries below a key of their own"

@@ -14,7 +14,7 @@ from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import durations
-from sagadsl.language.document import Document
+from sagadsl.language.document import MAX_FINDINGS, Document
 from sagadsl.language.suggest import closest
 from sagadsl.language.vocabulary import meant
 
@@ -127,7 +127,7 @@ def reword(
         name: The key of that value, if it is not the last of *path*.
         spoken_for: Keys that the value lacks because they are misspelt, as has been reported.
     """
-    listed = list(errors)
+    listed = list(islice(errors, MAX_FINDINGS))
     meant_there = {((), key) for key in spoken_for} | {
         (tuple(error.absolute_path), suggestion)
         for error in listed

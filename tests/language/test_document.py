@@ -366,6 +366,18 @@ def test_a_file_over_one_mebibyte_is_not_read() -> None:
     assert only(text.encode())[1].code == "SD010"
 
 
+def test_the_findings_of_a_hostile_file_have_an_end() -> None:
+    """DESIGN 7: a thousand of them, none longer than a few lines."""
+    assert len(parse("a: 1\n" * 5000)[1]) == document.MAX_FINDINGS
+    assert max(len(finding.message) for finding in parse("a: " + "9" * 100_000)[1]) < 1000
+
+
+def test_a_key_without_end_is_no_name() -> None:
+    _, finding = only(f"? {'k' * 1001}\n: 1\nb: 2\n")
+
+    assert (finding.code, finding.message) == ("SD004", "mapping keys must be text, got one of 1,001 characters")
+
+
 @pytest.mark.parametrize(
     ("text", "where", "words"),
     [

@@ -551,6 +551,14 @@ on_failure: [{id: last, fail: {typ: X}}]
     ]
 
 
+def test_the_findings_of_a_hostile_file_have_an_end() -> None:
+    """DESIGN 7: a thousand of them, none longer than a few lines."""
+    findings = check("sagadsl: 1\nname: x\nsteps:\n" + "  - {id: a}\n" * 2000 + f"timeout: {'9' * 900}x\n")
+
+    assert len(findings) == 1000
+    assert max(len(finding.message) for finding in step(f"id: {'A' * 100_000}\nsleep: 1")) < 1000
+
+
 # JSON Schemas inside a definition
 
 
