@@ -100,7 +100,7 @@ def test_a_misspelt_command_is_a_usage_error_with_a_suggestion() -> None:
     assert ended.err == (
         "Usage: sagadsl [OPTIONS] [COMMAND] [ARGS]...\n"
         "Try `sagadsl --help`.\n"
-        "error: No such command 'valdate'. Did you mean 'validate'?\n"
+        "error: there is no command `valdate`; did you mean `validate`?\n"
     )
 
 
