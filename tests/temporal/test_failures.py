@@ -1,0 +1,234 @@
+"""What a Temporal failure says about the world, without a server: the shapes are those that a real one sends (R5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    ChildWorkflowError,
+    RetryState,
+    TerminatedError,
+    TimeoutError,
+    TimeoutType,
+    WorkflowAlreadyStartedError,
+)
+
+from sagadsl.engine.facts import Outcome, RetryPlan, Settled, StartActivity, StartChild
+from sagadsl.temporal.failures import activity_failed, bounded, child_failed, error_of
+
+
+def _call(attempts: int | None = 3, *, local: bool = False, heartbeat: float | None = None) -> StartActivity:
+    second = timedelta(seconds=1)
+    return StartActivity(
+        call_id="pay",
+        activity="bank.pay",
+        arguments=(),
+        task_queue=None,
+        start_to_close=10 * second,
+        schedule_to_close=None,
+        schedule_to_start=None,
+        heartbeat=timedelta(seconds=heartbeat) if heartbeat else None,
+        retry=RetryPlan(attempts, 2 * second, 2.0, 60 * second, ()),
+        local=local,
+        priority=None,
+        summary="",
+    )
+
+
+def _error(
+    cause: BaseException | None,
+    *,
+    scheduled: int = 5,
+    started: int = 6,
+    state: RetryState = RetryState.NON_RETRYABLE_FAILURE,
+) -> ActivityError:
+    error = ActivityError(
+        "Activity task failed",
+        scheduled_event_id=scheduled,
+        started_event_id=started,
+        identity="",
+        activity_type="bank.pay",
+        activity_id="pay",
+        retry_state=state,
+    )
+    error.__cause__ = cause
+    return error
+
+
+def _timeout(kind: TimeoutType, last: BaseException | None = None) -> TimeoutError:
+    error = TimeoutError("activity timeout", type=kind, last_heartbeat_details=[])
+    error.__cause__ = last
+    return error
+
+
+def _no(attempt: int = 1, *, clean: bool = True, details: Sequence[Any] = ()) -> ApplicationError:
+    return ApplicationError("no money", *details, {"sagadsl": {"attempt": attempt, "clean": clean}}, type="Broke")
+
+
+def _settled(cause: BaseException | None, call: StartActivity | None = None, took: float = 0.5, **how: Any) -> Settled:
+    return activity_failed(call or _call(), _error(cause, **how), 100.0, took)
+
+
+@pytest.mark.parametrize("kind", [TimeoutType.START_TO_CLOSE, TimeoutType.HEARTBEAT, TimeoutType.SCHEDULE_TO_CLOSE])
+def test_a_timeout_of_something_that_ran_leaves_doubt(kind: TimeoutType) -> None:
+    """R5; not even a clean last attempt makes a schedule_to_close timeout sure."""
+    assert _settled(_timeout(kind, _no())).outcome is Outcome.UNKNOWN
+
+
+def test_a_queue_timeout_without_an_attempt_means_that_nothing_began() -> None:
+    """R2, R5."""
+    found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), started=0)
+    assert (found.outcome, found.attempts) == (Outcome.NOT_STARTED, 0)
+
+
+@pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.FAILED), (False, Outcome.UNKNOWN)])
+def test_a_queue_timeout_after_an_attempt_is_what_the_attempts_were(clean: bool, outcome: Outcome) -> None:
+    """R5: nothing runs while it waits in the queue."""
+    found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START, _no(2, clean=clean)), started=0)
+    assert (found.outcome, found.attempts) == (outcome, 2)
+
+
+def test_the_last_real_error_is_told_beside_the_timeout() -> None:
+    """R16."""
+    found = _settled(_timeout(TimeoutType.HEARTBEAT, _no()), _call(heartbeat=3))
+    assert found.error is not None
+    assert found.error.type == "timeout"
+    assert found.error.message == "heartbeat timeout of 3s; the last error was Broke: no money"
+    assert found.error.causes == (("Broke", "no money"),)
+
+
+@pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.FAILED), (False, Outcome.UNKNOWN)])
+def test_our_worker_says_whether_every_attempt_was_a_clean_no(clean: bool, outcome: Outcome) -> None:
+    """R5."""
+    found = _settled(_no(3, clean=clean), took=500)
+    assert (found.outcome, found.attempts) == (outcome, 3)
+
+
+def _foreign(type_: str | None = "Broke") -> ApplicationError:
+    return ApplicationError("no money", {"code": 7}, type=type_)
+
+
+@pytest.mark.parametrize(
+    ("call", "took", "outcome"),
+    [
+        (_call(1), 500, Outcome.FAILED),
+        (_call(3), 11.9, Outcome.FAILED),
+        (_call(3), 12.1, Outcome.UNKNOWN),
+        (_call(3, heartbeat=1), 3.1, Outcome.UNKNOWN),
+        (_call(None), 11.9, Outcome.FAILED),
+    ],
+)
+def test_of_a_foreign_worker_time_tells_whether_an_attempt_was_silent(
+    call: StartActivity, took: float, outcome: Outcome
+) -> None:
+    """R5: a silent attempt lasts for its whole timeout, and the next one comes a back-off later."""
+    assert _settled(_foreign(), call, took).outcome is outcome
+
+
+def test_an_error_without_a_type_is_tolerated() -> None:
+    """R17: Go's plain errors have none."""
+    found = _settled(_foreign(None))
+    assert found.error is not None
+    assert (found.error.type, found.error.message) == ("Error", "no money")
+
+
+def test_an_error_without_a_cause_leaves_doubt() -> None:
+    """R17."""
+    assert _settled(None).outcome is Outcome.UNKNOWN
+
+
+def test_attempts_are_counted_when_they_are_used_up() -> None:
+    assert _settled(_foreign(), state=RetryState.MAXIMUM_ATTEMPTS_REACHED).attempts == 3
+
+
+@pytest.mark.parametrize(
+    ("call", "ids", "outcome"),
+    [
+        (_call(3), {"started": 6}, Outcome.UNKNOWN),
+        (_call(3), {"started": 0}, Outcome.UNKNOWN),
+        (_call(1), {"started": 0}, Outcome.NOT_STARTED),
+        (_call(3), {"scheduled": 0, "started": 0}, Outcome.NOT_STARTED),
+        (_call(1, local=True), {"scheduled": 0, "started": 0}, Outcome.UNKNOWN),
+    ],
+)
+def test_a_cancelled_call_leaves_doubt_unless_it_cannot_have_begun(
+    call: StartActivity, ids: dict[str, int], outcome: Outcome
+) -> None:
+    """R2, R5, M: in the queue and in a back-off look the same; a local activity has no event ids at all."""
+    found = _settled(CancelledError(), call, **ids)
+    assert (found.outcome, found.cancelled) == (outcome, True)
+
+
+def test_the_chain_of_causes_is_kept_without_wrappers_and_bounded() -> None:
+    """R17, R23."""
+    bottom = ApplicationError("disk full", type="OSError")
+    top = ApplicationError("x" * 20_000, type="ValueError")
+    top.__cause__ = _error(bottom)
+    found = error_of(_error(top), "pay")
+    assert (found.type, found.step, found.causes) == ("ValueError", "pay", (("OSError", "disk full"),))
+    assert len(found.message.encode()) <= 8 * 1024
+    assert found.message.endswith("(20000 bytes)")
+
+
+def test_half_a_character_does_not_reach_the_history() -> None:
+    """R56: protobuf refuses it, and the workflow task would fail for ever."""
+    assert bounded("a\ud800b") == "a?b"
+
+
+CHILD = StartChild("kid", "child", "p/kid", {}, None, "")
+
+
+def _child(cause: BaseException) -> Settled:
+    error = ChildWorkflowError(
+        "Child Workflow execution failed",
+        namespace="default",
+        workflow_id="p/kid",
+        run_id="r",
+        workflow_type="child",
+        initiated_event_id=5,
+        started_event_id=6,
+        retry_state=RetryState.NON_RETRYABLE_FAILURE,
+    )
+    error.__cause__ = cause
+    return child_failed(CHILD, error, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("compensated", Outcome.FAILED), ("failed", Outcome.UNKNOWN), (None, Outcome.UNKNOWN)]
+)
+def test_a_failed_child_has_undone_itself_or_says_that_it_has_not(status: str | None, outcome: Outcome) -> None:
+    """R46."""
+    details = [{"status": status}] if status else []
+    found = _child(ApplicationError("no", *details, type="Broke"))
+    assert (found.outcome, found.cancelled) == (outcome, False)
+    assert found.error is not None
+    assert found.error.type == "Broke"
+
+
+def test_a_cancelled_child_has_undone_itself() -> None:
+    found = _child(CancelledError())
+    assert (found.outcome, found.cancelled) == (Outcome.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("cause", "type_"), [(TerminatedError("t"), "terminated"), (_timeout(TimeoutType.START_TO_CLOSE), "timeout")]
+)
+def test_a_child_that_the_server_ended_leaves_doubt(cause: BaseException, type_: str) -> None:
+    """R31."""
+    found = _child(cause)
+    assert found.outcome is Outcome.UNKNOWN
+    assert found.error is not None
+    assert found.error.type == type_
+
+
+def test_a_child_whose_id_is_in_use_did_not_begin() -> None:
+    found = child_failed(CHILD, WorkflowAlreadyStartedError("p/kid", "child"), 100.0)
+    assert found.outcome is Outcome.NOT_STARTED
+    assert found.error is not None
+    assert "`p/kid` is in use" in found.error.message

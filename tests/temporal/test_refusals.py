@@ -1,0 +1,157 @@
+"""Runs that do not begin, whoever starts them and with whatever; and what stays accepted once it was (S10, T03)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
+
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.arguments import envelope
+from tests.conftest import Server
+from tests.engine.scenes import act, gives, plain, saga, slow
+from tests.temporal.play import Stage, data, events, replay, stage
+
+pytestmark = pytest.mark.temporal
+
+ONE = saga(act("a"), name="one", input={"type": "object", "required": ["x"]})
+
+
+async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[ApplicationError, list[str]]:
+    """Start a workflow as a client of any language may, and return its failure."""
+    handle = await made.client.start_workflow(name, args=args, id=f"f-{uuid.uuid4()}", task_queue=made.queue)
+    with pytest.raises(WorkflowFailureError) as caught:
+        async with asyncio.timeout(20):
+            await handle.result()
+    cause = caught.value.cause
+    assert isinstance(cause, ApplicationError)
+    assert cause.non_retryable
+    await replay(handle)
+    status = await sagas.status(made.client, handle.id)
+    assert (status["status"], status["failure"]["type"]) == ("compensated", cause.type)
+    return cause, [each for each in await events(handle) if each == "WORKFLOW_TASK_FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("args", "type_", "complaint"),
+    [
+        ([{"x": 1}, envelope({**ONE, "steps": ...}, {})], "InvalidDefinition", "lacks `steps`"),
+        ([{"x": 1}, envelope({**ONE, "steps": "all"}, {})], "InvalidDefinition", "`steps`"),
+        ([{"x": 1}, envelope({**ONE, "name": "two"}, {})], "InvalidDefinition", "the definition is named `two`"),
+        ([{"x": 1}, "garbage"], "InvalidDefinition", "must be an object such as"),
+        ([{"x": 1}, 7, 8, 9], "InvalidInput", "at most 3 arguments, got 4"),
+        ([{"x": 1}, envelope(ONE, {}), {"state": {"records": 7}}], "InvalidDefinition", "is not one of a saga"),
+        ([{"x": 1}, envelope(ONE, {}), 7], "InvalidDefinition", "third argument"),
+        ([[1], envelope(ONE, {})], "InvalidInput", "`input`: [1] is not of type 'object'"),
+        ([{}, envelope(ONE, {})], "InvalidInput", "`input`: 'x' is a required property"),
+        ([b"bytes", envelope(ONE, {})], "InvalidInput", "the input does not fit"),
+        ([], "DefinitionNotFound", "this worker's definitions: it has none"),
+    ],
+)
+def test_a_malformed_start_fails_the_run_and_never_its_workflow_task(
+    server: Server, args: list[Any], type_: str, complaint: str
+) -> None:
+    """S10, R56, T01."""
+    for argument in args:
+        if isinstance(argument, dict) and argument.get("definition", {}).get("steps") is ...:
+            argument["definition"] = {key: value for key, value in ONE.items() if key != "steps"}
+
+    async def scene() -> tuple[ApplicationError, list[str]]:
+        async with stage(server.address, max_cached_workflows=0) as made:
+            return await _foreign(made, "one", args)
+
+    cause, failed = asyncio.run(scene())
+    assert cause.type == type_
+    assert complaint in cause.message
+    assert failed == []
+
+
+def test_a_worker_may_refuse_definitions_that_come_with_the_start(server: Server) -> None:
+    """Section 7 of the design. The refusal replays on any worker, and by name it still works."""
+
+    async def scene() -> tuple[ApplicationError, str]:
+        async with stage(server.address, definitions=[saga(act("a"), name="known")], inline=False) as made:
+            cause, _ = await _foreign(made, "one", [{"x": 1}, envelope(ONE, {})])
+            started = await made.start(saga(act("a"), name="known"), by_name=True)
+            return cause, (await made.end(started)).status
+
+    cause, status = asyncio.run(scene())
+    assert cause.type == "InlineDefinitionRefused"
+    assert status == "completed"
+
+
+def test_what_one_worker_took_another_one_carries_to_its_end(server: Server) -> None:
+    """A refusal is about starts: a run that was accepted replays on a worker that would not accept it."""
+
+    async def scene() -> tuple[str, list[str]]:
+        async with stage(server.address, {"do.a": slow(1)}, only="workflows", activities=[]) as first:
+            started = await first.start(ONE, {"x": 1})
+            await first.until_status(started, lambda found: bool(found["steps"]))
+        async with stage(server.address, queue=first.queue, inline=False) as second:
+            return (await second.end(started)).status, second.begun
+
+    assert asyncio.run(scene()) == ("completed", ["a"])
+
+
+def test_the_children_of_a_saga_by_name_are_not_refused_as_inline(server: Server) -> None:
+    child, top = saga(act("x"), name="child"), saga({"id": "kid", "saga": "child"}, name="top")
+
+    async def scene() -> tuple[str, list[str]]:
+        async with stage(server.address, definitions=[child, top], inline=False) as made:
+            started = await made.start(top, by_name=True)
+            return (await made.end(started)).status, made.begun
+
+    assert asyncio.run(scene()) == ("completed", ["x"])
+
+
+def test_an_edited_file_changes_no_run_that_has_begun(server: Server) -> None:
+    """T03: the definition is in history; a new run takes the new one."""
+    old = saga(plain("a"), {"id": "w", "wait_for": {"signal": "go"}}, plain("b"), name="edited", output="old")
+    new = saga(plain("a"), plain("new"), plain("b"), name="edited", output="new")
+
+    async def scene() -> tuple[Any, list[str], Any, Any]:
+        async with stage(server.address, definitions=[old]) as first:
+            started = await first.start(old, by_name=True)
+            await first.until_status(started, lambda found: bool(found.get("waiting_for")))
+        async with stage(server.address, definitions=[new], queue=first.queue) as second:
+            await sagas.signal(second.client, started.id, "go")
+            ended = await second.end(started)
+            pinned = await second.client.get_workflow_handle(started.id).query("definition")
+            again = await second.end(await second.start(new, by_name=True))
+            return ended.output, second.begun[:1], pinned == data(old), again.output
+
+    assert asyncio.run(scene()) == ("old", ["b"], True, "new")
+
+
+def test_a_mistake_of_an_expression_ends_the_saga_and_undoes_what_was_done(server: Server) -> None:
+    """T01, R56: within seconds, and never a looping workflow task."""
+    definition = saga(act("a"), plain("b", input={"n": "{{ 1 / steps.a.output }}"}), name="zero")
+
+    async def scene() -> tuple[Any, list[str], list[str]]:
+        async with stage(server.address, {"do.a": gives(0)}) as made:
+            started = await made.start(definition)
+            ended = await made.end(started)
+            happened = await events(made.client.get_workflow_handle(started.id))
+            return ended.error, made.begun, [each for each in happened if each == "WORKFLOW_TASK_FAILED"]
+
+    error, begun, failed = asyncio.run(scene())
+    assert error is not None
+    assert error[0] == "ExpressionError"
+    assert begun == ["a", "a.compensation"]
+    assert failed == []
+
+
+def test_half_a_character_in_an_error_message_does_not_block_the_run(server: Server) -> None:
+    """R56: JSON can carry a lone surrogate, protobuf cannot."""
+    step = {"id": "stop", "fail": {"type": "Stop", "message": "it is {{ input.x }}"}}
+
+    async def scene() -> Any:
+        async with stage(server.address) as made:
+            started = await made.start(saga(step, name="half"), {"x": "\ud800"})
+            return (await made.end(started)).error
+
+    assert asyncio.run(scene())[0] == "Stop"
