@@ -21,6 +21,7 @@ from temporalio.client import (
     WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
@@ -157,6 +158,8 @@ async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[
         ):
             raise
         answer = await state_of(handle, described.workflow_type, described.run_id)
+        if closed == "failed":  # the report in the failure knows whether it was undone
+            answer["status"] = (await result(client, id, run_id=described.run_id)).status
     if closed in ("terminated", "timed_out"):
         answer["status"] = closed
     return answer | {"close_status": closed, "task_queue": described.task_queue}
@@ -207,9 +210,12 @@ async def operate(client: Client, id: str, verb: Verb, *, path: str = "", by: st
     request = {key: value for key, value in (("path", path), ("by", by), ("why", why)) if value}
     try:
         with known(client, id):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await handle.execute_update(verb.value, request)
-    except TimeoutError:
+            patience = timedelta(seconds=ANSWER_SECONDS)
+            answer = await handle.execute_update(verb.value, request, rpc_timeout=patience)
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # the SDK gives both the same name
+            raise asyncio.CancelledError from None
         raise NoAnswer(id, described.task_queue) from None
     except WorkflowUpdateFailedError as refused:
         cause = refused.cause

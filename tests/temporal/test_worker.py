@@ -1,0 +1,105 @@
+"""Workers: ours, and somebody else's with our plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from sagadsl.plugins import Catalogue
+from sagadsl.temporal.client import result, start
+from sagadsl.temporal.worker import SagaPlugin, build_worker, not_found
+from tests.conftest import Server
+from tests.engine.scenes import act, plain, saga
+from tests.temporal.play import stage
+
+pytestmark = pytest.mark.temporal
+
+
+@workflow.defn
+class Own:
+    """Somebody's own workflow, in the SDK's sandbox."""
+
+    @workflow.run
+    async def run(self, name: str) -> str:
+        answer: str = await workflow.execute_activity("own.greet", name, start_to_close_timeout=timedelta(seconds=5))
+        return answer
+
+
+@activity.defn(name="own.greet")
+async def greet(name: str) -> str:
+    return f"hello {name}"
+
+
+def test_a_plugin_brings_sagas_to_a_worker_that_is_there_already(server: Server) -> None:
+    """T02: in the sandboxed worker of a user, beside its own workflows and activities."""
+    definition = saga(
+        {"id": "hi", "activity": "own.greet", "input": "{{ input.who }}", "compensation": "none"}, name="g"
+    )
+    queue = f"own-{uuid.uuid4()}"
+
+    async def scene() -> tuple[str, Any, Any]:
+        client = await Client.connect(server.address)
+        own = Worker(
+            client, task_queue=queue, workflows=[Own], activities=[greet], plugins=[SagaPlugin({"g": definition})]
+        )
+        async with own, asyncio.timeout(30):
+            theirs = await client.execute_workflow(Own.run, "ann", id=f"own-{uuid.uuid4()}", task_queue=queue)
+            inline = await start(client, definition, {"who": "bob"}, task_queue=queue)
+            named = await start(client, definition, {"who": "cid"}, task_queue=queue, by_name=True)
+            return theirs, (await result(client, inline.id)).output, (await result(client, named.id)).output
+
+    theirs, inline, named = asyncio.run(scene())
+    assert theirs == "hello ann"
+    assert inline == {"hi": "hello bob"}
+    assert named == {"hi": "hello cid"}
+
+
+def test_the_halves_of_a_worker_work_together(server: Server) -> None:
+    """One process holds the sagas, another one the activities."""
+
+    async def scene() -> str:
+        async with (
+            stage(server.address, only="workflows", activities=[], definitions=[saga(act("a"), name="one")]) as sagas_,
+            stage(server.address, only="activities", queue=sagas_.queue) as activities,
+        ):
+            started = await sagas_.start(saga(act("a"), name="one"), by_name=True)
+            ended = await sagas_.end(started)
+            assert activities.begun == ["a"]
+            return ended.status
+
+    assert asyncio.run(scene()) == "completed"
+
+
+def test_the_activities_of_a_catalogue_are_served_and_plain_functions_run_in_threads(server: Server) -> None:
+    async def scene() -> Any:
+        client = await Client.connect(server.address)
+        catalogue = Catalogue(modules=["tests.temporal.plugin_for_worker"])
+        async with build_worker(client, task_queue=(queue := f"w-{uuid.uuid4()}"), catalogue=catalogue):
+            definition = saga(plain("a", activity="worker.where"), name="one")
+            started = await start(client, definition, None, task_queue=queue)
+            return (await result(client, started.id)).output
+
+    assert asyncio.run(scene()) == {"a": "activity"}
+
+
+def test_an_unknown_activity_is_named_with_what_was_probably_meant() -> None:
+    """R15."""
+    error = not_found("bank.pya", ["bank.pay", "bank.refund"])
+    assert isinstance(error, ApplicationError)
+    assert error.non_retryable
+    assert error.message == (
+        "activity `bank.pya` is not installed on this worker; installed: `bank.pay`, `bank.refund`; "
+        "did you mean `bank.pay`?"
+    )
+
+
+def test_a_long_list_of_installed_activities_is_cut() -> None:
+    assert not_found("x", [f"a{number}" for number in range(60)]).message.endswith("and 10 more")
