@@ -19,7 +19,7 @@ from sagadsl.diagnostics import Finding, Severity
 from sagadsl.excerpt import locate
 from sagadsl.language import schema
 from sagadsl.language.document import Document, Span, parse
-from sagadsl.language.load import Loaded, load
+from sagadsl.language.load import load
 from sagadsl.language.model import Saga
 
 
@@ -346,11 +346,15 @@ def test_nothing_in_a_file_or_a_message_steers_the_terminal() -> None:
 # the other formats
 
 
-def problems() -> list[Loaded]:
+def problems() -> list[Checked]:
     """Two files with three mistakes each, one of them three levels deep."""
     first = "sagadsl: 1\nname: a\nfoo: 1\nsteps:\n  - id: p\n    parallel:\n      - id: q\n        retry: {maxAttempts: 3}\n        activity: a.b\n        compensation: none\n      - {id: Q, sleep: 1s}\n"
     second = "sagadsl: 1\nname: a\nname: b\nsteps:\n  - {id: x, slep: 1s}\ntimeout: 30\n"
-    return [load(first, name="dir/a b.saga.yaml"), load(second, name="b.saga.yaml")]
+    results = []
+    for text, name in ((first, "dir/a b.saga.yaml"), (second, "b.saga.yaml")):
+        document, findings = parse(text, name)
+        results.append(Checked(document, [*findings, *schema.check(document)]))
+    return results
 
 
 def test_concise_has_one_line_a_finding() -> None:
