@@ -13,7 +13,6 @@ from sagadsl.engine.facts import SignalReceived, StartActivity, Status
 from sagadsl.engine.virtual import Attempt, VirtualRun, World
 from sagadsl.language.build import build
 from sagadsl.language.load import beside, load_many
-from sagadsl.language.model import Saga
 
 ROOT = Path(__file__).parents[1]
 FILES = {
@@ -23,13 +22,14 @@ FILES = {
 }
 
 
-def _child(name: str) -> Saga:
+def _child(name: str) -> dict[str, Any]:
     """A child saga for the shapes that name one: one step that can be undone."""
     step = {"id": "part", "activity": f"child.{name}", "compensation": {"activity": f"child.undo_{name}"}}
-    return build({"sagadsl": 1, "name": name, "version": "1", "steps": [step]})
+    return {"sagadsl": 1, "name": name, "version": "1", "steps": [step]}
 
 
-CHILDREN = {name: _child(name) for name in ("pay-in-parts", "ship-one")}
+CHILD_DATA = {name: _child(name) for name in ("pay-in-parts", "ship-one")}
+CHILDREN = {name: build(data) for name, data in CHILD_DATA.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Story:
     failure: str = ""
 
 
-def _tell(story: Story) -> tuple[VirtualRun, list[str]]:
+def tell(story: Story) -> tuple[VirtualRun, list[str]]:
     path = FILES[story.name]
     (loaded,) = load_many([path])
     assert loaded.saga is not None
@@ -364,7 +364,7 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
 def test_a_definition_does_what_it_says(story: Story) -> None:
     """W1 to W17, and the shipped ones; F02, F11, C07, C18 and X10 on the way."""
-    run, calls = _tell(story)
+    run, calls = tell(story)
 
     assert run.close is not None
     failure = "" if run.close.failure is None else run.close.failure.type

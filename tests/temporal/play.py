@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
+import os
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import RawValue
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
@@ -199,13 +203,29 @@ def play(
 
 
 async def replay(handle: WorkflowHandle[Any, Any]) -> None:
-    """Run a recorded history again: the same commands have to come out."""
-    replayer = Replayer(
+    """Run the history of a saga again: the same commands have to come out. Keeps it when ``make histories`` asks."""
+    history = await handle.fetch_history()
+    keep(history)
+    await replayer().replay_workflow(history)
+
+
+def replayer() -> Replayer:
+    """Return what replays the histories of sagas."""
+    return Replayer(
         workflows=[SagaWorkflow],
         interceptors=[SagaInterceptor(inline=False)],  # what was taken stays taken
         workflow_runner=UnsandboxedWorkflowRunner(),
     )
-    await replayer.replay_workflow(await handle.fetch_history())
+
+
+def keep(history: WorkflowHistory) -> None:
+    """Write a history into the folder that ``SAGADSL_RECORD`` names, under the name of the test that made it."""
+    folder = os.environ.get("SAGADSL_RECORD")
+    if folder:
+        test = os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].partition(" (")[0]
+        name = re.sub(r"[^a-z0-9]+", "_", test.lower()).strip("_").removeprefix("test_")
+        path = Path(folder) / f"{name}.json.gz"
+        path.write_bytes(gzip.compress(history.to_json().encode(), mtime=0))
 
 
 async def events(handle: WorkflowHandle[Any, Any]) -> tuple[str, ...]:
