@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -31,6 +33,8 @@ FORMAT = 1
 """Of the envelope; its key is ``sagadsl``."""
 
 _CACHED = 128
+_QUICK_BYTES = 50_000
+_LARGE = ThreadPoolExecutor(1, thread_name_prefix="definition")
 _PLAIN_BYTES = 256 * 1024
 _LARGEST_BYTES = 64 * 1024 * 1024
 
@@ -154,7 +158,6 @@ def child_envelope(raw: bytes, name: str) -> bytes | None:
     return to_bytes({**data, "definition": children[name]})
 
 
-@lru_cache(maxsize=_CACHED)
 def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
     """Return what an envelope holds, checked and built, from a cache.
 
@@ -165,6 +168,23 @@ def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
     Raises:
         InvalidDefinition: With everything that is wrong.
     """
+    if len(raw) <= _QUICK_BYTES:
+        return _opened(raw, trusted)
+    # The SDK takes a workflow that computes for two seconds for stuck, and interrupts it. A definition that is
+    # so large is opened in a thread beside it: the workflow task may fail, and the next one finds it done.
+    opening = _opening(raw, trusted)
+    while not opening.done():
+        time.sleep(0.01)
+    return opening.result()
+
+
+@lru_cache(maxsize=_CACHED)
+def _opening(raw: bytes, trusted: bool) -> Future[Package]:
+    return _LARGE.submit(_opened, raw, trusted)
+
+
+@lru_cache(maxsize=_CACHED)
+def _opened(raw: bytes, trusted: bool) -> Package:
     data = json.loads(raw) if trusted else _parsed(raw)
     definition, children = data["definition"], data.get("children", {})
     saga = build(definition) if trusted else checked(definition)

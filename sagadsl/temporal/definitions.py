@@ -13,10 +13,19 @@ from sagadsl.diagnostics import Finding, Severity
 from sagadsl.errors import SagadslError
 from sagadsl.language import schema
 from sagadsl.language.build import build
+from sagadsl.language.checks import expressions, names
 from sagadsl.language.checks.known import Known
-from sagadsl.language.checks.registry import ALL
 from sagadsl.language.document import Document, Span
 from sagadsl.language.model import Saga
+
+_NEEDED = (
+    names.ids_used_twice,
+    names.needs_of_no_sibling,
+    names.needs_in_a_circle,
+    expressions.expressions_that_cannot_be_read,
+)
+"""What the engine takes for granted. The other checks are for authors, who may overrule them with a comment;
+what they warn of ends as an error of the step that it happens in."""
 
 _SHOWN = 20
 _NOWHERE = {(): Span(1, 1, 1, 1)}
@@ -59,7 +68,7 @@ def checked(data: Any) -> Saga:
 
 
 def _semantics(saga: Saga) -> Iterator[Finding]:
-    for check in ALL:
+    for check in _NEEDED:
         yield from check(saga, Known())
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import envelope
+from sagadsl.temporal.definitions import checked
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, plain, saga, slow
 from tests.temporal.play import Stage, data, events, replay, stage
@@ -155,3 +158,32 @@ def test_half_a_character_in_an_error_message_does_not_block_the_run(server: Ser
             return (await made.end(started)).error
 
     assert asyncio.run(scene())[0] == "Stop"
+
+
+def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R56: the SDK interrupts a workflow after two seconds; the check goes on beside it."""
+
+    def slowly(definition: Any) -> Any:
+        time.sleep(3)
+        return checked(definition)
+
+    monkeypatch.setattr("sagadsl.temporal.arguments.checked", slowly)
+    unused = {f"x-{number}": "padding" * 100 for number in range(100)}
+    large = {**saga(act("a"), name="large"), **unused}
+
+    async def scene() -> str:
+        async with stage(server.address) as made:
+            handle = await made.client.start_workflow(
+                "large",
+                args=[None, envelope(large, {})],
+                id=f"f-{uuid.uuid4()}",
+                task_queue=made.queue,
+                task_timeout=timedelta(seconds=5),
+            )
+            async with asyncio.timeout(40):
+                await handle.result()
+            return str((await sagas.status(made.client, handle.id))["status"])
+
+    assert asyncio.run(scene()) == "completed"
