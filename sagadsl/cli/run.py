@@ -21,6 +21,7 @@ from sagadsl.language.model import Saga, SagaCall
 from sagadsl.plugins import Catalogue
 
 if TYPE_CHECKING:
+    from sagadsl.cli.running import Order
     from sagadsl.temporal.settings import Flags
 
 
@@ -106,9 +107,22 @@ def run(
         again=again,
         summary=summary,
     )
+    if chosen is not None:
+        _check_input(order)
     for text in settings.warnings:
         screen.warn(text)
     return asyncio.run(execute(order, settings, catalogue, detach=detach, with_worker=worker))
+
+
+def _check_input(order: Order) -> None:
+    """Raise ``InvalidInput`` before a server is started that the saga would never reach."""
+    from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
+    from sagadsl.temporal.refusals import InvalidInput
+
+    assert order.definition is not None
+    problems = open_envelope(to_bytes(envelope(order.definition, order.children))).check_input(order.input)
+    if problems:
+        raise InvalidInput(order.name, problems)
 
 
 def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definitions, Loaded | None]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -27,6 +27,10 @@ from sagadsl.temporal.embedded import serve
 from sagadsl.temporal.following import Picture, follow
 from sagadsl.temporal.settings import Settings
 from sagadsl.temporal.worker import build_worker
+
+_NO_DRAIN = timedelta(0)
+_DRAIN = timedelta(seconds=5)
+"""How long activities may go on when the command is left; without their server it makes no sense to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, det
         with guard(place.settings):
             await check_namespace(client, place.settings)
             if place.has_our_worker:
-                await _serve(stack, client, order, catalogue)
+                await _serve(stack, client, order, catalogue, drain=_NO_DRAIN if place.goes_with_us else _DRAIN)
             if interrupts.count:  # somebody changed their mind before anything had happened
                 return INTERRUPTED
             started = await sagas.start(
@@ -114,14 +118,18 @@ def _options(settings: Settings) -> str:
     return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
 
 
-async def _serve(stack: AsyncExitStack, client: Client, order: Order, catalogue: Catalogue) -> None:
+async def _serve(
+    stack: AsyncExitStack, client: Client, order: Order, catalogue: Catalogue, *, drain: timedelta
+) -> None:
     """Run workers in this process: on the saga's queue, and on those that its steps name."""
     installed = Installed(catalogue)
     names = sorted(name for saga in order.sagas for name in activities(saga) if name in installed)
     definitions = {**order.children, **({order.name: order.definition} if order.definition is not None else {})}
     own = order.task_queue or sagas.DEFAULT_TASK_QUEUE
     for queue in sorted({own, *queues(order.sagas)}):
-        worker = build_worker(client, task_queue=queue, catalogue=catalogue, definitions=definitions, names=names)
+        worker = build_worker(
+            client, task_queue=queue, catalogue=catalogue, definitions=definitions, names=names, drain=drain
+        )
         await stack.enter_async_context(worker)
 
 
