@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test lint bench histories lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -33,6 +33,10 @@ lint: setup  ## format, lint, types, imports
 
 bench: setup  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks
+
+histories: setup  ## record the histories that every change has to replay
+	rm -f tests/temporal/histories/*.json.gz
+	SAGADSL_RECORD=tests/temporal/histories $(BIN)/pytest tests/temporal/test_stories.py tests/temporal/test_workflow.py -k "not replayed"
 
 lock:  ## pin all dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

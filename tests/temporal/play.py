@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import json
 import os
 import re
 import uuid
@@ -196,17 +197,24 @@ def play(
             ended = await made.end(started)
             status = await sagas.status(made.client, started.id)
             handle = made.client.get_workflow_handle(started.id)
-            await replay(handle)
+            await replay(made.client, started.id)
             return Played(ended, started, made, status, await events(handle))
 
     return asyncio.run(scene())
 
 
-async def replay(handle: WorkflowHandle[Any, Any]) -> None:
-    """Run the history of a saga again: the same commands have to come out. Keeps it when ``make histories`` asks."""
-    history = await handle.fetch_history()
-    keep(history)
-    await replayer().replay_workflow(history)
+async def replay(client: Client, id_: str) -> None:
+    """Run the histories of a saga again, the last run's first: the same commands have to come out.
+
+    Keeps them when ``make histories`` asks.
+    """
+    run_id, before = None, 0
+    while run_id != "":
+        history = await client.get_workflow_handle(id_, run_id=run_id).fetch_history()
+        keep(history, f"_{before}_before" if before else "")
+        await replayer().replay_workflow(history)
+        run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+        before += 1
 
 
 def replayer() -> Replayer:
@@ -218,14 +226,15 @@ def replayer() -> Replayer:
     )
 
 
-def keep(history: WorkflowHistory) -> None:
+def keep(history: WorkflowHistory, suffix: str) -> None:
     """Write a history into the folder that ``SAGADSL_RECORD`` names, under the name of the test that made it."""
     folder = os.environ.get("SAGADSL_RECORD")
     if folder:
         test = os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].partition(" (")[0]
         name = re.sub(r"[^a-z0-9]+", "_", test.lower()).strip("_").removeprefix("test_")
-        path = Path(folder) / f"{name}.json.gz"
-        path.write_bytes(gzip.compress(history.to_json().encode(), mtime=0))
+        path = Path(folder) / f"{name}{suffix}.json.gz"
+        recorded = {"id": history.workflow_id, "history": json.loads(history.to_json())}
+        path.write_bytes(gzip.compress(json.dumps(recorded).encode(), mtime=0))
 
 
 async def events(handle: WorkflowHandle[Any, Any]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
     cause = caught.value.cause
     assert isinstance(cause, ApplicationError)
     assert cause.non_retryable
-    await replay(handle)
+    await replay(made.client, handle.id)
     status = await sagas.status(made.client, handle.id)
     assert (status["status"], status["failure"]["type"]) == ("compensated", cause.type)
     return cause, [each for each in await events(handle) if each == "WORKFLOW_TASK_FAILED"]

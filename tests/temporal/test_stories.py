@@ -62,7 +62,7 @@ async def _tell(story: Story, address: str) -> tuple[Ended, list[str]]:
         await wait()
         async with asyncio.timeout(30):
             ended = await sagas.result(client, id_)
-        await replay(client.get_workflow_handle(id_))
+        await replay(client, id_)
     return ended, calls
 
 
@@ -81,7 +81,7 @@ async def _world(story: Story, address: str) -> AsyncIterator[tuple[Client, Wait
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
-def test_a_definition_does_on_temporal_what_it_does_in_virtual_time(story: Story, server: Server) -> None:
+def test_a_story_ends_on_temporal_as_in_virtual_time(story: Story, server: Server) -> None:
     """W1 to W17 and the shipped ones; T04: the history is replayed."""
     ended, calls = asyncio.run(_tell(story, server.address))
 
