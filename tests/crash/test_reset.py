@@ -1,0 +1,99 @@
+"""A reset runs a saga again from an earlier point, side effects included; the keys make that safe (R58)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from pathlib import Path
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from tests.conftest import Server
+from tests.crash.scene import FORWARD, MOVED, UNDONE, UNTOUCHED, Scene, scene
+
+pytestmark = pytest.mark.temporal
+
+
+async def _reset(made: Scene, saga: str) -> None:
+    """Go back to the first workflow task, as `temporal workflow reset --type FirstWorkflowTask` does."""
+    handle = made.client.get_workflow_handle(saga)
+    first = await anext(
+        event.event_id
+        async for event in handle.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    )
+    await made.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=made.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=saga, run_id=(await handle.describe()).run_id),
+            workflow_task_finish_event_id=first,
+            request_id=str(uuid.uuid4()),
+            reason="for the test",
+        )
+    )
+
+
+def test_a_completed_saga_that_is_reset_moves_no_money_again(server: Server, tmp_path: Path) -> None:
+    """R49, R58: every call comes a second time, with the key of the first, and gets its answer."""
+
+    async def play() -> None:
+        async with scene(server.address, tmp_path) as made:
+            await made.worker()
+            saga = await made.start("again")
+            first = await made.end(saga)
+            await _reset(made, saga)
+            second = await made.end(saga)
+
+            assert (second.status, second.output) == (first.status, first.output) == ("completed", {"left": 70})
+            begun = [line.call for line in made.lines(saga) if line.place == "before"]
+            assert begun == [*FORWARD, *FORWARD]
+            assert len({line.key for line in made.lines(saga)}) == len(FORWARD)
+            assert made.bank.balances(saga) == MOVED
+            assert made.bank.problems() == ()
+
+    asyncio.run(play())
+
+
+def test_a_compensated_saga_that_is_reset_stays_undone(server: Server, tmp_path: Path) -> None:
+    """R58: what was undone under a key cannot be done under it again, so the second run ends at its first step."""
+
+    async def play() -> None:
+        async with scene(server.address, tmp_path) as made:
+            await made.worker()
+            saga = await made.start("undone", fail=True)
+            assert (await made.end(saga)).status == "compensated"
+            await _reset(made, saga)
+            second = await made.end(saga)
+
+            assert second.status == "compensated"
+            assert second.error is not None
+            assert second.error[0] == "AlreadyUndone"
+            assert made.bank.balances(saga) == UNTOUCHED
+            assert made.bank.problems() == ()
+
+    asyncio.run(play())
+
+
+def test_a_saga_that_is_reset_while_it_compensates_is_undone_once(server: Server, tmp_path: Path) -> None:
+    """R1, R58: the old run's compensation may still be under way when the new run begins."""
+
+    async def play() -> None:
+        async with scene(server.address, tmp_path) as made:
+            await made.worker()
+            saga = await made.start("halfway", hold="give.compensation@after", fail=True)
+            await made.until(saga, "give.compensation@after")
+            await _reset(made, saga)
+            made.let_go(saga, "give.compensation@after")
+            ended = await made.end(saga)
+
+            assert ended.status == "compensated"
+            assert (ended.report or {})["not_undone"] == []
+            assert made.calls(saga)[: len(FORWARD)] == [*FORWARD]
+            assert made.calls(saga)[-1] == UNDONE[-1]
+            assert made.bank.balances(saga) == UNTOUCHED
+            assert made.bank.problems() == ()
+
+    asyncio.run(play())
