@@ -217,7 +217,7 @@ def test_the_last_real_error_stands_beside_the_timeout_that_ended_the_attempts(s
     """R16."""
     step = act("a", timeouts={"schedule_to_close": "2s"})
     step["retry"] = {"maximum_attempts": 50, "initial_interval": "400ms", "backoff_coefficient": 1.0}
-    played = play(server.address, saga(step, name="total"), {"do.a": flaky("Busy")})
+    played = play(server.address, saga(step, name="total"), {"do.a": [flaky("Busy"), slow(30)]})
 
     type_, message = played.ended.causes[0]
     assert type_ == "timeout"
