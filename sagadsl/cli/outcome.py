@@ -68,7 +68,10 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     """Yield the last lines for people: how it ended, why, and what is left to do."""
     sign = SIGNS.get(ended.status, "✗")
     code = EXIT_CODES[ended.status]
-    yield f"{sign} {_WORDS[ended.status]}{f' after {took}' if took else ''}{f' (exit {code})' if code else ''}"
+    words = _WORDS[ended.status]
+    if ended.status == "compensated" and not (ended.report or {}).get("undone"):
+        words = "failed; there was nothing to undo"
+    yield f"{sign} {words}{f' after {took}' if took else ''}{f' (exit {code})' if code else ''}"
     report = ended.report or {}
     failure = report.get("failure")
     if failure:

@@ -1,0 +1,238 @@
+"""`sagadsl worker`: what it serves, what it refuses to serve, how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import SAGADSL, Ran, environment, inside
+from tests.cli.shop import lay_out
+from tests.conftest import Server
+
+SLOW = '''
+import asyncio, os
+from pathlib import Path
+from sagadsl import activity
+
+@activity
+async def work(file: str, seconds: float) -> int:
+    """Say in a file that it began and ended, with the process that did it."""
+    Path(file).write_text(f"{os.getpid()}\\\\n", encoding="utf-8")
+    await asyncio.sleep(seconds)
+    Path(file).write_text("done", encoding="utf-8")
+    return os.getpid()
+'''
+
+WORK = """\
+sagadsl: 1
+name: work
+version: "1"
+input: {type: object, properties: {file: {type: string}, seconds: {type: number}}}
+steps:
+  - id: work
+    activity: work
+    input: {file: "{{ input.file }}", seconds: "{{ input.seconds }}"}
+    compensation: none
+output: {pid: "{{ steps.work.output }}"}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The shop, and a saga whose activity takes its time."""
+    lay_out(tmp_path)
+    (tmp_path / "slow_activities.py").write_text(SLOW.replace("\\\\n", "\\n"), encoding="utf-8")
+    (tmp_path / "work.saga.yaml").write_text(WORK, encoding="utf-8")
+    (tmp_path / "sagadsl.toml").write_text(
+        'modules = ["shop_activities", "slow_activities"]\nplugins = {allow = []}\n', encoding="utf-8"
+    )
+    return tmp_path
+
+
+@dataclass(slots=True)
+class Worker:
+    """A worker process and what it has said on stderr so far."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+
+    def listen(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_for(self, start: str, times: int = 1) -> None:
+        deadline = time.monotonic() + 60
+        while sum(line.startswith(start) for line in self.lines) < times:
+            assert self.process.poll() is None, self.lines
+            assert time.monotonic() < deadline, self.lines
+            time.sleep(0.05)
+
+
+@contextmanager
+def _worker(folder: Path, *arguments: str) -> Iterator[Worker]:
+    with subprocess.Popen(
+        [*SAGADSL, "worker", *arguments], cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as process:
+        worker = Worker(process)
+        listener = threading.Thread(target=worker.listen, daemon=True)
+        listener.start()
+        try:
+            yield worker
+        finally:
+            process.kill()
+            listener.join(10)
+
+
+def _queue() -> str:
+    return f"worker-{uuid.uuid4()}"
+
+
+def _refused(folder: Path, *arguments: str) -> Ran:
+    """Run a worker that must not start: there is no server, so that it would say something else if it tried."""
+    return inside("worker", *arguments, "--address", "127.0.0.1:1", cwd=folder)
+
+
+@pytest.mark.temporal
+def test_a_worker_says_what_it_serves_and_serves_it(folder: Path, server: Server) -> None:
+    queue = _queue()
+    address = ("--address", server.address)
+    with _worker(folder, ".", "--task-queue", queue, *address) as worker:
+        worker.wait_for("ready")
+        assert worker.lines == [
+            f"worker at {server.address}, namespace default, task queue {queue}",
+            "  sagas       order 1.0.0, work 1; and those that come with their start",
+            "  activities  charge, http.request, refund, ship, work",
+            "ready; Ctrl-C lets running activities end, twice stops at once",
+        ]
+        options = ("--task-queue", queue, *address)
+        by_name = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
+        assert by_name == Ran(0, '{\n  "tracking": "t_1"\n}\n', "")
+        inline = inside("run", "order.saga.yaml", "-i", '{"order": "2"}', *options, "-q", cwd=folder)
+        assert inline == Ran(0, '{\n  "tracking": "t_2"\n}\n', "")
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(30) == 0
+    assert worker.lines[4:] == ["stopping: running activities have 30 seconds to end"]
+
+
+@pytest.mark.temporal
+def test_a_worker_that_takes_only_its_own_definitions_refuses_others(folder: Path, server: Server) -> None:
+    """DESIGN.md §7: a production worker takes definitions only from its own folder."""
+    options = ("--task-queue", _queue(), "--address", server.address)
+    with _worker(folder, "order.saga.yaml", "--no-inline-definitions", *options) as worker:
+        worker.wait_for("ready")
+        assert worker.lines[1] == "  sagas       order 1.0.0"
+        named = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
+        assert named.code == 0, named.err
+        inline = inside("run", "order.saga.yaml", "-i", '{"order": "1"}', *options, "--json", cwd=folder)
+    assert inline.code == 10
+    assert json.loads(inline.out)["error"]["type"] == "InlineDefinitionRefused"
+
+
+@pytest.mark.temporal
+def test_the_first_sigterm_lets_an_activity_end_and_the_second_stops_at_once(folder: Path, server: Server) -> None:
+    options = ("--task-queue", _queue(), "--address", server.address)
+    for seconds, signals, code in ((2, 1, 0), (60, 2, 130)):
+        file = folder / f"{signals}.txt"
+        with _worker(folder, "work.saga.yaml", *options) as worker:
+            worker.wait_for("ready")
+            given = json.dumps({"file": str(file), "seconds": seconds})
+            saga = inside("run", "work", "-i", given, *options, "--detach", "-q", cwd=folder).out.strip()
+            deadline = time.monotonic() + 30
+            while not file.exists():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            worker.process.send_signal(signal.SIGTERM)
+            worker.wait_for("stopping")
+            if signals == 2:
+                worker.process.send_signal(signal.SIGTERM)
+            assert worker.process.wait(30) == code
+        assert (file.read_text(encoding="utf-8") == "done") == (signals == 1)
+        inside("terminate", saga, "--yes", "--address", server.address)
+
+
+@pytest.mark.temporal
+def test_several_processes_are_one_worker_and_one_that_dies_is_replaced(folder: Path, server: Server) -> None:
+    options = ("--task-queue", _queue(), "--address", server.address)
+    with _worker(folder, ".", "--processes", "2", *options) as worker:
+        worker.wait_for("ready", times=2)
+        (told,) = [line for line in worker.lines if line.startswith("2 processes: ")]
+        pids = [int(pid) for pid in told.removeprefix("2 processes: ").split(", ")]
+        assert sum(line.startswith("worker at ") for line in worker.lines) == 1
+        os.kill(pids[0], signal.SIGKILL)
+        worker.wait_for("warning: process 1 ended with exit code -9; it starts again in 1s")
+        worker.wait_for("ready", times=3)
+        ran = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
+        assert ran.code == 0, ran.err
+        worker.process.send_signal(signal.SIGINT)
+        assert worker.process.wait(60) == 0
+    assert not Path(f"/proc/{pids[1]}").exists()
+
+
+@pytest.mark.temporal
+def test_a_worker_for_activities_alone_leaves_the_sagas_to_others(folder: Path, server: Server) -> None:
+    options = ("--task-queue", _queue(), "--address", server.address)
+    with _worker(folder, ".", "--only", "activities", *options) as one:
+        one.wait_for("ready")
+        assert not [line for line in one.lines if line.startswith("  sagas")]
+        with _worker(folder, ".", "--only", "workflows", *options) as other:
+            other.wait_for("ready")
+            assert not [line for line in other.lines if line.startswith("  activities")]
+            ran = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
+    assert ran == Ran(0, '{\n  "tracking": "t_1"\n}\n', "")
+
+
+def test_a_definition_with_a_mistake_keeps_a_worker_from_starting(folder: Path) -> None:
+    (folder / "bad.saga.yaml").write_text(WORK.replace("activity:", "activty:"), encoding="utf-8")
+    refused = _refused(folder, ".")
+    assert (refused.code, refused.out) == (1, "")
+    assert "error[SD104]: unknown key `activty` in step `work`" in refused.err
+    assert _refused(folder, "missing").code == 2
+
+
+def test_two_definitions_of_one_name_keep_a_worker_from_starting(folder: Path) -> None:
+    """P02's sibling: which one would run?"""
+    (folder / "again.saga.yaml").write_text(WORK, encoding="utf-8")
+    refused = _refused(folder, ".")
+    assert refused.code == 3
+    assert refused.err == (
+        "error[SD905]: the worker does not start\n"
+        "   saga `work` is defined in again.saga.yaml and in work.saga.yaml\n"
+        "   = help: `sagadsl plugins` shows what is installed\n"
+    )
+
+
+def test_two_owners_of_an_activity_keep_a_worker_from_starting(folder: Path) -> None:
+    """P02: both are named."""
+    (folder / "other_activities.py").write_text(SLOW.replace("\\\\n", "\\n"), encoding="utf-8")
+    refused = _refused(folder, "order.saga.yaml", "-m", "other_activities")
+    assert refused.code == 3
+    assert "   activity `work` is offered by " in refused.err
+    assert "slow_activities" in refused.err
+    assert "other_activities" in refused.err
+
+
+def test_a_local_module_that_cannot_be_imported_keeps_a_worker_from_starting(folder: Path) -> None:
+    """P01."""
+    (folder / "wobbly_activities.py").write_text("import a_module_that_is_not_there\n", encoding="utf-8")
+    refused = _refused(folder, "order.saga.yaml", "-m", "wobbly_activities")
+    assert refused.code == 3
+    assert "wobbly_activities" in refused.err
+    assert "a_module_that_is_not_there" in refused.err
+
+
+def test_a_server_that_is_not_there_is_an_error_of_the_environment(folder: Path) -> None:
+    refused = _refused(folder, "order.saga.yaml")
+    assert refused.code == 3
+    assert "error[SD901]: cannot reach Temporal at 127.0.0.1:1\n" in refused.err
