@@ -8,6 +8,8 @@ over what people want to read. The facts below were measured on a real server (1
 - One that was cancelled before its command left the worker has ``scheduled_event_id`` 0.
 - A queue that nobody serves ends with ``SCHEDULE_TO_START``, whichever limit it ran into; the
   cause is the last attempt's error, and there is none when there was no attempt.
+- When no time is left for another attempt, a ``SCHEDULE_TO_CLOSE`` arrives, or the last attempt's error
+  with ``retry_state`` ``TIMEOUT``; in both nothing is running (``started_event_id`` is 0 in the former).
 - Only the last attempt's error arrives. Our own worker adds whether the earlier ones were
   clean; for others, time tells: see ``_none_was_silent``.
 """
@@ -132,19 +134,26 @@ def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError
     last = cause.__cause__
     attempt, clean = _mark(last)
     outcome, attempts = Outcome.UNKNOWN, _attempts(command, error, attempt)
-    if cause.type == TimeoutType.SCHEDULE_TO_START:  # nothing is running, so the earlier attempts decide
+    if _waits(command, error, cause):  # nothing is running, so the earlier attempts decide
         if last is None:
             outcome, attempts = Outcome.NOT_STARTED, 0
         elif clean:
             outcome = Outcome.FAILED
-    causes = _causes(list(_chain(last))) if last else ()
-    told = Error(TIMEOUT, _timeout_message(command, cause, last), command.call_id, causes)
+    told = _timeout_error(command, cause.type, last)
     return Settled(at, command.call_id, outcome, error=told, attempts=attempts)
 
 
-def _timeout_message(command: StartActivity, cause: TimeoutError, last: BaseException | None) -> str:
+def _waits(command: StartActivity, error: BaseException, cause: TimeoutError) -> bool:
+    """Whether the time ran out in the queue, or between two attempts."""
+    if cause.type == TimeoutType.SCHEDULE_TO_START:
+        return True
+    ended = isinstance(error, ActivityError) and not error.started_event_id and not command.local
+    return ended and cause.type == TimeoutType.SCHEDULE_TO_CLOSE
+
+
+def _timeout_error(command: StartActivity, type_: TimeoutType | None, last: BaseException | None) -> Error:
     """R16: the kind, the limit, and the last real error, which would be hidden otherwise."""
-    kind = _NAMES.get(cause.type, "") if cause.type is not None else ""
+    kind = _NAMES.get(type_, "") if type_ is not None else ""
     limits: dict[str, timedelta | None] = {
         "start_to_close": command.start_to_close,
         "schedule_to_start": command.schedule_to_start,
@@ -155,12 +164,13 @@ def _timeout_message(command: StartActivity, cause: TimeoutError, last: BaseExce
         kind = "schedule_to_close"  # the server's own account, when nobody ever took the task
     limit = limits.get(kind)
     text = f"{kind or 'activity'} timeout" + (f" of {spell(limit)}" if limit is not None else "")
-    if cause.type == TimeoutType.SCHEDULE_TO_START:
+    if type_ == TimeoutType.SCHEDULE_TO_START:
         where = f"task queue `{command.task_queue}`" if command.task_queue else "the task queue"
         text += f": no worker took `{command.activity}` from {where}"
     if last is not None:
         text += f"; the last error was {_type(last)}: {_message(last)}"
-    return bounded(text)
+    causes = _causes(list(_chain(last))) if last else ()
+    return Error(TIMEOUT, bounded(text), command.call_id, causes)
 
 
 def _reported(command: StartActivity, error: BaseException, cause: ApplicationError, at: float, took: float) -> Settled:
@@ -168,8 +178,10 @@ def _reported(command: StartActivity, error: BaseException, cause: ApplicationEr
     if attempt is None:
         clean = _none_was_silent(command, took)
     outcome = Outcome.FAILED if clean else Outcome.UNKNOWN
-    attempts = _attempts(command, error, attempt)
-    return Settled(at, command.call_id, outcome, error=error_of(cause, command.call_id), attempts=attempts)
+    told = error_of(cause, command.call_id)
+    if isinstance(error, ActivityError) and error.retry_state == RetryState.TIMEOUT:  # no time for another attempt
+        told = _timeout_error(command, TimeoutType.SCHEDULE_TO_CLOSE, cause)
+    return Settled(at, command.call_id, outcome, error=told, attempts=_attempts(command, error, attempt))
 
 
 def _attempts(command: StartActivity, error: BaseException, marked: int | None) -> int | None:

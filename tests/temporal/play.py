@@ -38,6 +38,9 @@ Definition = Mapping[str, Any] | str
 Script = Mapping[str, Attempt | Sequence[Attempt]]
 Act = Callable[["Stage", Started], Awaitable[None]]
 
+SDK_RACE = "ignore:Cannot find activity to cancel"
+"""The SDK warns when a cancel reaches an activity that has just ended; as an error it would end the worker."""
+
 PATIENCE = 30.0
 """Seconds until a scene is taken to hang."""
 

@@ -18,9 +18,9 @@ from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, Sa
 from sagadsl.temporal.watching import StepEvent
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, no, plain, saga, slow
-from tests.temporal.play import Script, stage
+from tests.temporal.play import SDK_RACE, Script, stage
 
-pytestmark = pytest.mark.temporal
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
 
 def _id() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -77,7 +78,7 @@ def _settled(cause: BaseException | None, call: StartActivity | None = None, too
 
 @pytest.mark.parametrize("kind", [TimeoutType.START_TO_CLOSE, TimeoutType.HEARTBEAT, TimeoutType.SCHEDULE_TO_CLOSE])
 def test_a_timeout_of_something_that_ran_leaves_doubt(kind: TimeoutType) -> None:
-    """R5; not even a clean last attempt makes a schedule_to_close timeout sure."""
+    """R5: not even a clean earlier attempt makes it sure."""
     assert _settled(_timeout(kind, _no())).outcome is Outcome.UNKNOWN
 
 
@@ -101,6 +102,18 @@ def test_the_last_real_error_is_told_beside_the_timeout() -> None:
     assert found.error.type == "timeout"
     assert found.error.message == "heartbeat timeout of 3s; the last error was Broke: no money"
     assert found.error.causes == (("Broke", "no money"),)
+
+
+@pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.FAILED), (False, Outcome.UNKNOWN)])
+def test_when_the_time_is_up_between_two_attempts_they_decide(clean: bool, outcome: Outcome) -> None:
+    """R5, R16, M: the server reports it in two ways, which mean the same."""
+    last, call = _no(2, clean=clean), replace(_call(), schedule_to_close=timedelta(seconds=2))
+    one = _settled(_timeout(TimeoutType.SCHEDULE_TO_CLOSE, last), call, started=0)
+    other = _settled(last, call, state=RetryState.TIMEOUT)
+    assert one == other
+    assert (one.outcome, one.attempts) == (outcome, 2)
+    assert one.error is not None
+    assert one.error.message == "schedule_to_close timeout of 2s; the last error was Broke: no money"
 
 
 @pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.FAILED), (False, Outcome.UNKNOWN)])

@@ -17,9 +17,9 @@ from sagadsl.temporal.arguments import envelope
 from sagadsl.temporal.definitions import checked
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, plain, saga, slow
-from tests.temporal.play import Stage, data, events, replay, stage
+from tests.temporal.play import SDK_RACE, Stage, data, events, replay, stage
 
-pytestmark = pytest.mark.temporal
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
 ONE = saga(act("a"), name="one", input={"type": "object", "required": ["x"]})
 

@@ -18,9 +18,9 @@ from sagadsl.temporal.client import result, start
 from sagadsl.temporal.worker import SagaPlugin, build_worker, not_found
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
-from tests.temporal.play import stage
+from tests.temporal.play import SDK_RACE, stage
 
-pytestmark = pytest.mark.temporal
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
 
 @workflow.defn

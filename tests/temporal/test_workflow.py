@@ -16,9 +16,9 @@ from sagadsl.temporal.client import Started
 from sagadsl.temporal.refusals import NotPossible, SagaOver
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, plain, saga, slow
-from tests.temporal.play import Played, Stage, cancelling, play, stage
+from tests.temporal.play import SDK_RACE, Played, Stage, cancelling, play, stage
 
-pytestmark = pytest.mark.temporal
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
 TRIP = saga(act("hotel"), act("flight"), act("car"), name="trip", output={"car": "{{ steps.car.output }}"})
 
