@@ -29,16 +29,17 @@ def is_final(run: Run, frame: Frame, error: Error) -> bool:
     """Say whether an error in *frame* fails the saga for certain, though its siblings have yet to settle."""
     if not run.forward or run.state.pivot_at or run.state.pivot_passed:
         return False
-    return not any(_may_do_without(run, around) for around in outwards(run.state, frame)) and not taken_outside(
-        run, frame, error
-    )
-
-
-def _may_do_without(run: Run, frame: Frame) -> bool:
-    if frame.body.startswith("handler"):
-        return True
-    if frame.kind not in (FrameKind.PARALLEL, FrameKind.LOOP):
+    if any(_may_do_without(run, around, frame) for around in outwards(run.state, frame)):
         return False
-    block = run.step(run.state.records[frame.owner]).body
+    return not taken_outside(run, frame, error)
+
+
+def _may_do_without(run: Run, around: Frame, failed: Frame) -> bool:
+    """Say whether *around* may still end well: an error handler, or a block that can be complete without a branch."""
+    if around.body.startswith("handler"):
+        return True
+    if around.kind not in (FrameKind.PARALLEL, FrameKind.LOOP):
+        return False
+    block = run.step(run.state.records[around.owner]).body
     assert isinstance(block, Parallel | ForEach)
-    return block.complete_when is not None and not block.cancel_on_failure
+    return block.complete_when is not None and not (around is failed and block.cancel_on_failure)

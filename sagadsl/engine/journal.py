@@ -108,6 +108,7 @@ class Record:
         frame: Path of the frame that started it.
         began: Number of the moment it began, in the order of all beginnings and ends of the run.
         ended: The same for its end; 0 while it runs.
+        settled: The same for the end of its last call, after which an error handler may have gone on; 0 without one.
         outcome: For activities and child sagas: what it may have done to the world.
         has_output: ``output`` counts, even when null.
         handled: It failed, and an ``on_error`` handler lets the saga go on.
@@ -124,6 +125,7 @@ class Record:
     progress: Progress = Progress.RUNNING
     ended: int = 0
     ended_at: float | None = None
+    settled: int = 0
     outcome: Outcome = Outcome.NOT_STARTED
     input: Any = None
     output: Any = None

@@ -60,7 +60,8 @@ def asked(run: Run, fact: OperatorAsked) -> None:
             _skip(run, path)
         case Verb.ABORT:
             for each in list(state.attention):
-                _abort(run, each)
+                if each in state.attention:  # the first may stop what the others stand for
+                    _abort(run, each)
 
 
 def _retry(run: Run, path: str) -> None:

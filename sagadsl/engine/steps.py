@@ -42,6 +42,9 @@ def start(run: Run, frame: Frame, step: Step) -> None:
     state = run.state
     path = f"{frame.path}/{step.id}" if frame.path else step.id
     record = Record(path, step.id, frame.path, run.tick(), state.now)
+    before = state.records.get(path)
+    if before is not None:  # an operator has its block repeated: a call, and a child's keys, are new ones
+        record.repeats = before.repeats + 1
     state.records[path] = record
     frame.open[path] = True
     try:
@@ -177,6 +180,7 @@ def stop_waiting(run: Run, record: Record) -> None:
 def settled(run: Run, record: Record, fact: Settled) -> None:
     """Take in how a forward call ended."""
     step, is_pivot = run.step(record), record.path == run.state.pivot_at
+    record.settled = run.tick()
     record.outcome, record.attempts, record.journal = fact.outcome, fact.attempts, fact.journal
     if fact.outcome is Outcome.SUCCEEDED:
         try:

@@ -33,7 +33,7 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
     if not due:
         return False
     if run.saga.order is Order.PARALLEL:
-        by_end = sorted(due, key=lambda path: run.state.records[path].ended)
+        by_end = sorted(due, key=lambda path: run.state.records[path].settled)
         run.state.unwinds[key] = Unwind(key, by_end, order=due)
     else:
         run.state.unwinds[key] = Unwind(key, due)
@@ -77,13 +77,13 @@ def advance(run: Run, unwind: Unwind) -> None:
 
 
 def _is_next(run: Run, unwind: Unwind) -> bool:
-    """RULES R10: A waits for B if B's step began after A's had ended; ``reverse`` takes one at a time."""
+    """RULES R10: A waits for B if B's step began after A's call had settled; ``reverse`` takes one at a time."""
     if run.saga.order is Order.REVERSE:
         return not unwind.running
     records = run.state.records
     while unwind.order and _undo(records[unwind.order[-1]]).progress not in _OPEN:
         unwind.order.pop()
-    return records[unwind.pending[-1]].ended >= records[unwind.order[-1]].began
+    return records[unwind.pending[-1]].settled >= records[unwind.order[-1]].began
 
 
 def start_action(run: Run, record: Record) -> None:

@@ -87,6 +87,7 @@ class VirtualRun:
     Attributes:
         close: How it ended; ``None`` while it is open.
         parent: The run and the call that wait for it.
+        since: How many events there were when it began; a child that undoes itself begins again under its id.
     """
 
     saga: Saga
@@ -94,6 +95,7 @@ class VirtualRun:
     close: Close | None = None
     parent: tuple[str, str] | None = None
     wants_journal: bool = False
+    since: int = 0
     calls: dict[str, _Call] = field(default_factory=dict)
     children: dict[str, str] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
@@ -335,7 +337,13 @@ class World:
             self._later(0, lambda: self._child_over(saga_id, fact))
             return
         child_id = command.workflow_id
-        child = VirtualRun(saga, State(), parent=(saga_id, command.call_id), wants_journal=command.wants_journal)
+        child = VirtualRun(
+            saga,
+            State(),
+            parent=(saga_id, command.call_id),
+            wants_journal=command.wants_journal,
+            since=len(self.events),
+        )
         self.runs[child_id] = child
         run.children[command.call_id] = child_id
         first: Fact

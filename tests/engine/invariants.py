@@ -55,9 +55,7 @@ def spans(events: Sequence[Event], saga_id: str) -> list[Span]:
 
 def check(events: Sequence[Event], saga_id: str, run: VirtualRun) -> None:
     """Check everything that can be said of a saga at any moment, and more once it has closed."""
-    state, calls = run.state, spans(events, saga_id)
-    if state.undo_only:
-        calls = [each for each in calls if each.is_undo]
+    state, calls = run.state, spans(events[run.since :], saga_id)
     assert State.restore(json.loads(json.dumps(state.snapshot()))) == state
     _nothing_is_undone_while_something_runs(run, calls)
     _what_began_later_is_undone_first(run, calls)
@@ -94,7 +92,7 @@ def _what_began_later_is_undone_first(run: VirtualRun, calls: Sequence[Span]) ->
     for one, other in combinations([path for path in last if path in forward], 2):
         for earlier, later in ((one, other), (other, one)):
             a, b = forward[earlier], forward[later]
-            if a.end is None or b.start < a.end or b.start > first_undo[earlier].start:
+            if a.end is None or b.start < a.end or _may_lose(run, earlier):
                 continue
             end = last[later].end
             assert end is not None, f"{earlier} is undone while {later} is"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -155,6 +156,8 @@ class Case:
     definition: Mapping[str, Any]
     script: Mapping[str, list[Attempt]]
     cancel_at: float | None
+    pause_at: float | None = None
+    verbs: tuple[Verb, ...] = ()
 
 
 @st.composite
@@ -175,7 +178,9 @@ def cases(draw: st.DrawFn) -> Case:
     if "act.probe" not in script:
         script["act.probe"] = [Attempt(output=maker.pick(True, False))]
     cancel_at = draw(st.none() | st.integers(0, 120).map(lambda twentieths: twentieths / 20))
-    return Case(definition, script, cancel_at)
+    pause_at = draw(st.none() | st.none() | st.integers(0, 60).map(lambda tenths: tenths / 10))
+    verbs = draw(st.lists(st.sampled_from([Verb.RETRY_STEP, Verb.SKIP_STEP, Verb.ABORT]), max_size=3))
+    return Case(definition, script, cancel_at, pause_at, tuple(verbs))
 
 
 def _by_name(script: Mapping[str, list[Attempt]]) -> Any:
@@ -192,13 +197,16 @@ def _by_name(script: Mapping[str, list[Attempt]]) -> Any:
 
 
 def _run(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[World, VirtualRun]:
-    """Run it to its end; whatever waits for an operator is skipped, whatever waits for a signal gets it."""
+    """Run it to its end: an operator does what the case says, then skips; whatever waits for a signal gets it."""
     world = World(_by_name(case.script), sagas={"child": build(CHILD)}, replay=replay, drain=drain)
     if case.cancel_at is not None:
         world.cancel_at(case.cancel_at)
+    if case.pause_at is not None:
+        world.at(case.pause_at, lambda at: OperatorAsked(at, Verb.PAUSE))
     run = world.start(build(case.definition), {"n": 2})
     world.run()
-    for _ in range(200):
+    verbs = [*case.verbs, *[Verb.SKIP_STEP] * 200]
+    for verb in verbs:
         waiting = [(saga_id, each) for saga_id, each in world.runs.items() if each.close is None]
         if run.close is not None:
             break
@@ -206,7 +214,10 @@ def _run(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[Worl
             now = world.now - world.begin
             if each.state.attention:
                 path = next(iter(each.state.attention))
-                world.at(now, lambda at, path=path: OperatorAsked(at, Verb.SKIP_STEP, path), saga_id)
+                world.at(now, partial(OperatorAsked, verb=verb, path=path, by="ann", why="because"), saga_id)
+                break
+            if each.state.paused:
+                world.at(now, partial(OperatorAsked, verb=Verb.RESUME), saga_id)
                 break
             if each.state.waiting:
                 world.at(now, lambda at: SignalReceived(at, "go", None), saga_id)
