@@ -1,0 +1,237 @@
+"""Everywhere in a saga: its steps with the blocks around them, and its values with their routes.
+
+Structure only: what an expression may see at a place is decided in :mod:`sagadsl.language.visibility`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from enum import Enum, auto
+
+from sagadsl.language.model import (
+    ActivityCall,
+    Arm,
+    Duration,
+    Fail,
+    ForEach,
+    Group,
+    Parallel,
+    Repeat,
+    Retry,
+    Route,
+    Saga,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    Timeouts,
+    Value,
+    WaitFor,
+)
+
+
+class Lane(Enum):
+    """Which of its lists of steps a block keeps a step in."""
+
+    STEPS = auto()
+    BRANCH = auto()
+    ARM = auto()
+    HANDLER = auto()
+    ON_FAILURE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One step on the way from the top of a definition to a step in it.
+
+    Attributes:
+        lane: Where the block around it keeps it; at the top, whether it is part of ``on_failure``.
+        way: Which arm or handler; 0 for the others.
+        index: Its place in that list.
+    """
+
+    step: Step
+    lane: Lane
+    way: int
+    index: int
+
+
+Spot = tuple[Level, ...]
+"""The way to a step, itself last."""
+
+
+class Phase(Enum):
+    """When a value is rendered, as far as it decides what can be seen."""
+
+    START = auto()
+    """With nothing done yet: the saga's own timeout."""
+    BEFORE = auto()
+    """Before or while its step runs: ``if``, ``input`` and the like."""
+    RESULT = auto()
+    """When its step has given a result: ``failed_if``."""
+    ROUND = auto()
+    """After a round of its own steps: ``until``, ``every``."""
+    BRANCHES = auto()
+    """Whenever a branch or an item has ended: ``complete_when``."""
+    HANDLER = auto()
+    """When its step has failed: ``if`` and ``output`` of a handler."""
+    UNDO = auto()
+    """When its step is to be undone."""
+    END = auto()
+    """When all has been done: the saga's own output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One value of a saga, and where it stands.
+
+    Attributes:
+        spot: The way to its step; empty for the saga's own values.
+    """
+
+    value: Value
+    route: Route
+    phase: Phase
+    spot: Spot = ()
+
+    @property
+    def step(self) -> Step | None:
+        """The step that the value belongs to."""
+        return self.spot[-1].step if self.spot else None
+
+
+def spots(saga: Saga) -> Iterator[Spot]:
+    """Yield every step of a saga, blocks before what is in them, in the order of the file."""
+    yield from _list(saga.steps, (), Lane.STEPS, 0)
+    yield from _list(saga.on_failure, (), Lane.ON_FAILURE, 0)
+
+
+def _list(steps: Sequence[Step], around: Spot, lane: Lane, way: int) -> Iterator[Spot]:
+    for index, step in enumerate(steps):
+        spot = (*around, Level(step, lane, way, index))
+        yield spot
+        match step.body:
+            case Group(steps=inner) | ForEach(steps=inner) | Repeat(steps=inner):
+                yield from _list(inner, spot, Lane.STEPS, 0)
+            case Parallel(steps=inner):
+                yield from _list(inner, spot, Lane.BRANCH, 0)
+            case Switch(arms=arms):
+                for number, arm in enumerate(arms):
+                    yield from _list(arm.steps, spot, Lane.ARM, number)
+        for number, handler in enumerate(step.on_error):
+            yield from _list(handler.steps, spot, Lane.HANDLER, number)
+
+
+def sites(saga: Saga) -> Iterator[Site]:
+    """Yield every value that may hold an expression; what many calls take from ``defaults``, once and there."""
+    ways = list(spots(saga))
+    users = Counter(id(policy) for spot in ways for call in _called(spot[-1].step) for policy, _ in _policies(call))
+    told: set[int] = set()
+    if saga.timeout is not None and not isinstance(saga.timeout, timedelta):
+        yield Site(saga.timeout, ("timeout",), Phase.START)
+    for spot in ways:
+        yield from step_sites(spot)
+        for call, route, phase in calls(spot[-1].step):
+            for policy, key in _policies(call):
+                shared = users[id(policy)] > 1
+                if id(policy) not in told:
+                    told.add(id(policy))
+                    for value, name in _durations(policy):
+                        yield Site(value, (*(("defaults",) if shared else route), key, name), phase, spot)
+    if saga.output is not None:
+        yield Site(saga.output, ("output",), Phase.END)
+
+
+def step_sites(spot: Spot) -> Iterator[Site]:
+    """Yield the values of one step: not those of the steps in it, nor its retries and timeouts."""
+    step = spot[-1].step
+    if step.condition is not None:
+        yield Site(step.condition, (*step.route, "if"), Phase.BEFORE, spot)
+    for value, keys, phase in _body(step):
+        yield Site(value, (*step.route, *keys), phase, spot)
+    for call, route, phase in calls(step):
+        for written, key in ((call.input, "input"), (call.task_queue, "task_queue")):
+            if written is not None:
+                yield Site(written, (*route, key), phase, spot)
+    several = len(step.failed_if) > 1
+    for number, rule in enumerate(step.failed_if):
+        at = (*step.route, "failed_if", number) if several else (*step.route, "failed_if")
+        yield Site(rule.condition, (*at, "if"), Phase.RESULT, spot)
+        if rule.message is not None:
+            yield Site(rule.message, (*at, "message"), Phase.RESULT, spot)
+    for number, handler in enumerate(step.on_error):
+        at = (*step.route, "on_error", number)
+        if handler.condition is not None:
+            yield Site(handler.condition, (*at, "if"), Phase.HANDLER, spot)
+        if handler.output is not None:
+            yield Site(handler.output, (*at, "output"), Phase.HANDLER, spot)
+
+
+def action_route(step: Step, number: int) -> Route:
+    """Return where one action of a step's compensation is written."""
+    several = step.compensation is not None and len(step.compensation.actions) > 1
+    return (*step.route, "compensation", number) if several else (*step.route, "compensation")
+
+
+def _body(step: Step) -> Iterator[tuple[Value, Route, Phase]]:
+    match step.body:
+        case Parallel(complete_when=value) if value is not None:
+            yield value, ("complete_when",), Phase.BRANCHES
+        case ForEach(items=items, complete_when=value):
+            yield items, ("for_each", "items"), Phase.BEFORE
+            if value is not None:
+                yield value, ("complete_when",), Phase.BRANCHES
+        case Switch(arms=arms):
+            yield from (found for number, arm in enumerate(arms) for found in _arm(arm, number))
+        case Repeat(until=until, every=every):
+            yield until, ("repeat", "until"), Phase.ROUND
+            yield from _duration(every, ("repeat", "every"), Phase.ROUND)
+        case Sleep(duration=duration, until=value):
+            yield from _duration(duration, ("sleep",))
+            yield from _duration(value, ("sleep_until",))
+        case WaitFor(timeout=timeout):
+            yield from _duration(timeout, ("wait_for", "timeout"))
+        case Set(values=value):
+            yield value, ("set",), Phase.BEFORE
+        case Fail(message=value):
+            yield value, ("fail", "message"), Phase.BEFORE
+
+
+def _arm(arm: Arm, number: int) -> Iterator[tuple[Value, Route, Phase]]:
+    if arm.condition is not None:
+        yield arm.condition, ("switch", number, "if"), Phase.BEFORE
+
+
+def calls(step: Step) -> Iterator[tuple[ActivityCall | SagaCall, Route, Phase]]:
+    """Yield what a step calls: to do its work, to learn whether it was done, to undo it."""
+    if isinstance(step.body, ActivityCall | SagaCall):
+        yield step.body, step.route, Phase.BEFORE
+    if step.probe is not None:
+        yield step.probe, (*step.route, "probe"), Phase.BEFORE
+    for number, action in enumerate(step.compensation.actions if step.compensation is not None else ()):
+        yield action.call, action_route(step, number), Phase.UNDO
+
+
+def _called(step: Step) -> Iterator[ActivityCall | SagaCall]:
+    for call, _, _ in calls(step):
+        yield call
+
+
+def _policies(call: ActivityCall | SagaCall) -> tuple[tuple[Timeouts | Retry, str], ...]:
+    return ((call.timeouts, "timeouts"), (call.retry, "retry")) if isinstance(call, ActivityCall) else ()
+
+
+def _durations(policy: Timeouts | Retry) -> Iterator[tuple[Value, str]]:
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        if each.type in ("Duration", "Duration | None") and value is not None and not isinstance(value, timedelta):
+            yield value, each.name
+
+
+def _duration(value: Duration | None, keys: Route, phase: Phase = Phase.BEFORE) -> Iterator[tuple[Value, Route, Phase]]:
+    if value is not None and not isinstance(value, timedelta):
+        yield value, keys, phase
