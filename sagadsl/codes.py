@@ -55,7 +55,33 @@ _SCHEMA = (
     Code("SD110", "reference to another file or site"),
 )
 
-_EXPRESSIONS = (Code("SD303", "hyphen in a step id"),)
+_NAMES = (
+    Code("SD201", "id used twice"),
+    Code("SD202", "`needs` of a step that is no sibling"),
+    Code("SD203", "`needs` in a circle"),
+    Code("SD204", "child saga that is not beside the file", Severity.WARNING),
+    Code("SD205", "saga that runs itself"),
+    Code("SD206", "loop variable that hides a name"),
+)
+
+_EXPRESSIONS = (
+    Code("SD301", "not an expression"),
+    Code("SD302", "name unknown in this place"),
+    Code("SD303", "hyphen in a step id"),
+    Code("SD304", "step read before it has ended"),
+    Code("SD305", "step that does not exist"),
+    Code("SD306", "field that does not exist"),
+    Code("SD307", "value that may be missing", Severity.WARNING),
+    Code("SD308", "compensation that needs an output nobody may know"),
+    Code("SD309", "value of the wrong type in an expression"),
+)
+
+_ACTIVITIES = (
+    Code("SD401", "activity that is not installed"),
+    Code("SD402", "input that the activity does not take"),
+    Code("SD403", "input that the child saga does not take"),
+    Code("SD404", "error type that the activity does not declare", Severity.WARNING),
+)
 
 _DURATIONS_AND_RETRIES = (
     Code("SD501", "not a duration"),
@@ -98,7 +124,9 @@ CODES: Mapping[str, Code] = {
     for family in (
         _YAML,
         _SCHEMA,
+        _NAMES,
         _EXPRESSIONS,
+        _ACTIVITIES,
         _DURATIONS_AND_RETRIES,
         _COMPENSATION,
         _FLOW_AND_LIMITS,

@@ -10,6 +10,7 @@ import pytest
 from sagadsl.codes import CODES
 from sagadsl.diagnostics import Severity
 from sagadsl.language.load import load
+from tests.known import known_to
 
 PAGES = Path(__file__).parents[1] / "docs" / "diagnostics"
 EXAMPLE = re.compile(r"^## (Wrong|Right)\n+```yaml\n(.*?)^```", re.M | re.S)
@@ -43,7 +44,7 @@ def _examples() -> list[tuple[str, str, str]]:
 )
 def test_the_wrong_example_has_the_finding_and_the_right_one_has_not(code: str, kind: str, example: str) -> None:
     """The pages are executed, so that they cannot drift from the tool."""
-    loaded = load(example)
+    loaded = load(example, known=known_to(code))
     codes = {finding.code for finding in loaded.findings}
 
     assert (code in codes) == (kind == "Wrong"), codes

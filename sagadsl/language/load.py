@@ -6,6 +6,7 @@ Knows nothing of plugins: what activities there are is an argument.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from sagadsl.language.model import Saga, SagaCall
 from sagadsl.language.remains import Remains, remains
 
 SUFFIXES = (".saga.yaml", ".saga.yml")
+_NAME = re.compile(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,12 @@ def load_many(paths: Iterable[Path | str], known: Known | None = None) -> tuple[
     library = _Library()
     base = Known() if known is None else known
     drafts = [(Path(path), library.read(Path(path))) for path in paths]
-    return tuple(_judge(draft, _with(base, library.children(path, draft))) for path, draft in drafts)
+    return tuple(_judge(draft, library.known(base, path, draft)) for path, draft in drafts)
 
 
 def beside(path: Path, data: bytes | str, known: Known | None = None) -> Known:
     """Return *known* with the child sagas that the definition *data* names, as found in the folder of *path*."""
-    library = _Library()
-    return _with(Known() if known is None else known, library.children(path, _draft(data, str(path))))
+    return _Library().known(Known() if known is None else known, path, _draft(data, str(path)))
 
 
 def _draft(data: bytes | str, name: str) -> _Draft:
@@ -145,6 +146,13 @@ class _Library:
                 )
         return self._drafts[path]
 
+    def known(self, base: Known, path: Path, draft: _Draft) -> Known:
+        """Return *base* with what stands beside a definition that calls others."""
+        if not any(_named(draft.saga)):
+            return base
+        sagas = {**base.sagas, **self.children(path, draft)}
+        return replace(base, sagas=sagas, neighbours=tuple(self._names(path.parent)))
+
     def children(self, path: Path, draft: _Draft) -> dict[str, Saga]:
         """Return the sagas that a definition names, and those that they name, as far as they stand beside it."""
         found: dict[str, Saga] = {}
@@ -162,6 +170,11 @@ class _Library:
             if name.encode() in text and (saga := self.read(path).saga) is not None and saga.name == name:
                 return saga
         return None
+
+    def _names(self, folder: Path) -> Iterator[str]:
+        for text in self._folder(folder).values():
+            if (name := _NAME.search(text)) is not None:
+                yield name[1].decode()
 
     def _folder(self, folder: Path) -> Mapping[Path, bytes]:
         """The definitions of a folder as they are: most need not be parsed to know that they are another saga."""
@@ -191,7 +204,3 @@ def _named(saga: Saga | None) -> Iterator[str]:
         for action in step.compensation.actions if step.compensation is not None else ():
             if isinstance(action.call, SagaCall):
                 yield action.call.saga
-
-
-def _with(known: Known, sagas: Mapping[str, Saga]) -> Known:
-    return replace(known, sagas={**known.sagas, **sagas}) if sagas else known

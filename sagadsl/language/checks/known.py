@@ -51,7 +51,9 @@ class Known:
     Attributes:
         activities: Signatures by name; ``None`` when nobody has looked, so that no name can be called unknown.
         sagas: Models by name, of the sagas that may be called as children.
+        neighbours: Names of all sagas beside the file; ``None`` when nobody has looked.
     """
 
     activities: Mapping[str, Signature] | None = None
     sagas: Mapping[str, Saga] = field(default_factory=dict)
+    neighbours: tuple[str, ...] | None = None

@@ -9,13 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sagadsl.diagnostics import Finding
-from sagadsl.language.checks import compensation, flow, limits, retries
+from sagadsl.language.checks import (
+    activities,
+    children,
+    compensation,
+    expressions,
+    flow,
+    limits,
+    names,
+    retries,
+)
 from sagadsl.language.checks.known import Known
 from sagadsl.language.model import Saga
 
 Check = Callable[[Saga, Known], Iterable[Finding]]
 
 ALL: tuple[Check, ...] = (
+    names.ids_used_twice,
+    names.needs_of_no_sibling,
+    names.needs_in_a_circle,
+    children.children_that_are_not_beside_the_file,
+    children.children_in_a_circle,
+    names.variables_that_hide_a_name,
+    expressions.expressions_that_cannot_be_read,
+    expressions.names_unknown_in_their_place,
+    expressions.steps_read_too_early,
+    expressions.steps_that_do_not_exist,
+    expressions.fields_that_do_not_exist,
+    expressions.values_that_may_be_missing,
+    expressions.compensations_that_need_the_output,
+    expressions.operands_of_the_wrong_type,
+    activities.activities_that_are_not_installed,
+    activities.inputs_that_do_not_fit,
+    children.inputs_that_children_do_not_take,
+    activities.error_types_that_nobody_raises,
     retries.pauses_that_the_defaults_make_impossible,
     retries.totals_that_end_the_first_attempt,
     retries.heartbeats_slower_than_the_attempt,

@@ -1,0 +1,160 @@
+"""SD4xx: the activities that are named: do they exist, and do they take what they are given?
+
+Nothing here is said when nobody has looked which activities there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.language.checks.arguments import Misfit, misfits
+from sagadsl.language.checks.known import Known, Signature
+from sagadsl.language.checks.world import World, world_of
+from sagadsl.language.expressions import Constant
+from sagadsl.language.model import ActivityCall, Saga, SagaCall, Step
+from sagadsl.language.suggest import closest
+from sagadsl.language.types import of_schema
+from sagadsl.language.walk import Phase, Site, Spot, calls
+
+OURS = (
+    *("BranchTimeout", "CompensationFailed", "ExpressionError", "InvalidInput", "NoMatchingCase", "PayloadTooLarge"),
+    *("RepeatExhausted", "SagaTimeout", "SignalTimeout", "timeout"),
+)
+"""Error types that the engine itself gives."""
+_NO_INPUT = Constant({})
+
+
+def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD401: a worker would wait for ever for somebody who serves this name. R15, R54.
+
+    What goes to a task queue of its own may be served by a worker in another language.
+    """
+    if known.activities is None:
+        return
+    names = list(known.activities)
+    for spot, call, route, _phase in _activity_calls(world_of(saga, known)):
+        if call.task_queue is not None or call.activity in known.activities or call.activity in names:
+            continue
+        near = closest(call.activity, names)
+        offered = known.activities.get(near) if near is not None else None
+        source = f" (from {offered.package})" if offered is not None else ""
+        help = f"did you mean `{near}`{source}?" if near else "install the package that offers it"
+        yield Finding(
+            "SD401",
+            f"no activity named `{call.activity}` is installed",
+            (*route, "activity"),
+            help=help,
+            notes=(
+                f"{len(names)} activities are installed; `sagadsl plugins` lists them",
+                "if a worker in another language serves it, name its queue with `task_queue`",
+            ),
+            step=spot[-1].step.id,
+        )
+
+
+def inputs_that_do_not_fit(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD402: the input lacks what the activity needs, or holds what it does not take."""
+    world = world_of(saga, known)
+    for spot, call, route, phase in _activity_calls(world):
+        signature = (known.activities or {}).get(call.activity)
+        if signature is None or signature.input_schema is None:
+            continue
+        step = spot[-1].step
+        what = f"`{call.activity}`"
+        target = of_schema(signature.input_schema)
+        if call.input is not None:
+            site = Site(call.input, (*route, "input"), phase, spot)
+            for misfit in misfits(world, site, call.input, target, what):
+                yield _finding(misfit, site.route, step, signature)
+        elif phase is Phase.BEFORE and call is step.body:
+            for misfit in misfits(world, Site(_NO_INPUT, route, phase, spot), None, target, what):
+                yield _finding(misfit, (*route, "activity"), step, signature)
+        elif target.fields:  # it is sent its step's own input; a function without parameters takes anything
+            yield from _inherited(world, spot, route, signature)
+
+
+def error_types_that_nobody_raises(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD404: nearly, but not quite, an error type that the activity declares."""
+    for spot, call, route, _phase in _activity_calls(world_of(saga, known)):
+        signature = (known.activities or {}).get(call.activity)
+        if signature is None or not signature.errors:
+            continue
+        step = spot[-1].step
+        declared = {*signature.errors, *OURS, *(rule.type for rule in step.failed_if)}
+        for name, keys in _named_errors(step, call, route):
+            near = closest(name, signature.errors)
+            if name not in declared and near is not None:
+                yield Finding(
+                    "SD404",
+                    f"`{call.activity}` declares no error `{name}`",
+                    keys,
+                    severity=Severity.WARNING,
+                    help=f"did you mean `{near}`?",
+                    focus=name,
+                    step=step.id,
+                )
+
+
+def _activity_calls(world: World) -> Iterator[tuple[Spot, ActivityCall, Route, Phase]]:
+    for spot in world.spots.values():
+        for call, route, phase in calls(spot[-1].step):
+            if isinstance(call, ActivityCall):
+                yield spot, call, route, phase
+
+
+def _inherited(world: World, spot: Spot, route: Route, signature: Signature) -> Iterator[Finding]:
+    """A compensation or probe without an input is sent the input of its step."""
+    step = spot[-1].step
+    forward = step.body
+    if not isinstance(forward, ActivityCall | SagaCall):
+        return
+    sent = forward.input
+    site = Site(sent or _NO_INPUT, (*step.route, "input"), Phase.BEFORE, spot)
+    what = f"`{signature.name}`, which is sent the input of its step,"
+    for misfit in misfits(world, site, sent, of_schema(signature.input_schema), what):
+        yield Finding(
+            "SD402",
+            misfit.message,
+            (*route, "activity"),
+            severity=misfit.severity,
+            help="give it an `input` of its own",
+            step=step.id,
+            related=(((*step.route, "input", *misfit.path), "the input that is sent"),) if sent is not None else (),
+        )
+
+
+def _finding(misfit: Misfit, route: Route, step: Step, signature: Signature) -> Finding:
+    return Finding(
+        "SD402",
+        misfit.message,
+        (*route, *misfit.path),
+        severity=misfit.severity,
+        help=misfit.help,
+        notes=_described(signature, misfit),
+        at_key=misfit.at_key,
+        focus=misfit.focus,
+        step=step.id,
+    )
+
+
+def _described(signature: Signature, misfit: Misfit) -> tuple[str, ...]:
+    """Return the author's own words on a field."""
+    schema = signature.input_schema or {}
+    properties = schema.get("properties", {})
+    field = properties.get(misfit.path[0]) if misfit.path and isinstance(properties, Mapping) else None
+    text = field.get("description") if isinstance(field, Mapping) else None
+    return (f"`{misfit.path[0]}`: {text}",) if isinstance(text, str) else ()
+
+
+def _named_errors(step: Step, call: ActivityCall, route: Route) -> Iterator[tuple[str, Route]]:
+    for name in call.retry.non_retryable_error_types:
+        yield name, (*route, "retry", "non_retryable_error_types")
+    if call is step.body:
+        for number, handler in enumerate(step.on_error):
+            for name in handler.types:
+                yield name, (*step.route, "on_error", number, "types")
+    for action in step.compensation.actions if step.compensation is not None else ():
+        if action.call is call:
+            for name in action.already_undone:
+                yield name, (*route, "already_undone")

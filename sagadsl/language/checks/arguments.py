@@ -1,0 +1,256 @@
+"""Does what a call is given fit what it takes? Literals are validated in full, expressions by their shapes.
+
+Knows no codes: :mod:`activities` and :mod:`children` make findings of the misfits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sagadsl.diagnostics import Severity
+from sagadsl.language.checks.world import World
+from sagadsl.language.expression_code import chain_of
+from sagadsl.language.expression_data import Path, path_text, shortened
+from sagadsl.language.expressions import Constant, Expression, Listing, Object, Text
+from sagadsl.language.inference import spelled_chain
+from sagadsl.language.model import Value
+from sagadsl.language.suggest import closest, listed
+from sagadsl.language.types import TEXT, Later, Shape, of_data, without_null
+from sagadsl.language.walk import Site
+
+_DEEPEST = 6
+_WORDS = {
+    "null": "null",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "an object",
+}
+_BOUNDS = {
+    "minimum": "be at least {}",
+    "maximum": "be at most {}",
+    "exclusiveMinimum": "be greater than {}",
+    "exclusiveMaximum": "be less than {}",
+    "multipleOf": "be a multiple of {}",
+    "minLength": "have at least {} characters",
+    "maxLength": "have at most {} characters",
+    "pattern": "match `{}`",
+    "minItems": "have at least {} elements",
+    "maxItems": "have at most {} elements",
+    "minProperties": "have at least {} fields",
+    "maxProperties": "have at most {} fields",
+    "const": "be `{}`",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Something in an input that does not fit.
+
+    Attributes:
+        path: Where in the input.
+        message: What is wrong; begins with the field, or is a sentence of its own.
+        at_key: It is about the last key of ``path``.
+    """
+
+    path: Path
+    message: str
+    help: str = ""
+    severity: Severity = Severity.ERROR
+    at_key: bool = False
+    focus: str = ""
+
+
+def misfits(world: World, site: Site, value: Value | None, target: Shape, what: str) -> Iterator[Misfit]:
+    """Yield what is wrong with an input.
+
+    Args:
+        site: Where the input stands; decides what its expressions see.
+        value: ``None`` sends nothing, which is an object without fields.
+        target: What is taken.
+        what: Who takes it, in backticks.
+    """
+    if value is None:
+        value = Constant({})
+    for misfit in _Fit(world, site, what).value(value, target, ()):
+        help = misfit.help or f"`{what.strip('`')}` takes {_fields(target)}"
+        yield replace(misfit, help=help)
+
+
+class _Fit:
+    """One comparison of an input with what is taken."""
+
+    def __init__(self, world: World, site: Site, what: str) -> None:
+        self._world, self._site, self._what = world, site, what
+
+    def value(self, value: Value, target: Shape, path: Path) -> Iterator[Misfit]:
+        match value:
+            case Constant(source=data):
+                yield from self._literal(data, target, path)
+            case Object(items=items) if target.can_be("object"):
+                yield from self._object(items, target, path)
+            case Listing(elements=elements) if target.can_be("array"):
+                for index, element in enumerate(elements):
+                    yield from self.value(element, target.element, (*path, index))
+            case Text():
+                yield from self._shape(TEXT, target, path, "this text")
+            case Expression(tree=tree):
+                shape = self._world.shape(value, self._site)
+                chain = chain_of(tree)
+                name = "this" if chain is None else f"`{spelled_chain(chain)}`"
+                yield from self._shape(shape, target, path, name)
+            case Object() | Listing():
+                found = "an object" if isinstance(value, Object) else "a list"
+                yield Misfit(path, f"{self._called(path)} must be {target.said()}, got {found}")
+
+    def _called(self, path: Path) -> str:
+        return f"`{path_text(path)}` of {self._what}" if path else f"the input of {self._what}"
+
+    def _literal(self, data: Any, target: Shape, path: Path) -> Iterator[Misfit]:
+        """Validate data in full; without the schema it came from, by its shape."""
+        if target.origin is None:
+            yield from self._shape(of_data(data), target, path, f"`{shortened(json.dumps(data), 40)}`")
+            return
+        told = False
+        for error in _errors(data, target.origin):
+            told = True
+            yield from self._reworded(error, (*path, *error.absolute_path))
+        if not told and isinstance(data, dict):
+            yield from self._unknown(data, target, path)
+
+    def _object(self, items: Mapping[str, Value], target: Shape, path: Path) -> Iterator[Misfit]:
+        yield from self._unknown(items, target, path)
+        for name in sorted(target.required - items.keys()):
+            yield self._lacks(name, path)
+        for key, item in items.items():
+            field = target.field(key)
+            if field is not None:
+                yield from self.value(item, field, (*path, key))
+
+    def _lacks(self, name: str, path: Path) -> Misfit:
+        where = f"`{path_text(path)}` of the input" if path else "the input"
+        return Misfit(path, f"{self._what} needs `{name}`, which {where} lacks", f"add `{name}`", at_key=True)
+
+    def _unknown(self, items: Mapping[str, Any], target: Shape, path: Path) -> Iterator[Misfit]:
+        """What is not declared is refused, or left out without a word: either way somebody expected something else."""
+        if not target.kinds or (target.others is not None and not target.is_closed):
+            return
+        for key in items:
+            if key in target.fields or target.field(key) is not None:
+                continue
+            near = closest(str(key), [name for name in target.fields if name not in items])
+            severity = Severity.ERROR if target.is_closed else Severity.WARNING
+            help = f"did you mean `{near}`?" if near else f"it takes {listed(target.fields)}"
+            yield Misfit((*path, key), f"{self._what} has no field `{path_text((*path, key))}`", help, severity, True)
+
+    def _shape(self, source: Shape, target: Shape, path: Path, name: str) -> Iterator[Misfit]:
+        """Compare two shapes; what only may go wrong is a warning, or nothing."""
+        if (not source.kinds and not source.nullable) or not target.kinds:
+            return
+        focus = name.strip("`") if name.startswith("`") else ""
+        if source.nullable and not target.nullable and source.kinds != {"null"}:
+            message = f"{self._called(path)} must be {target.said()}, but {name} may be null"
+            help = "say what to send then: `| default(…, true)`"
+            yield Misfit(path, message, help, Severity.WARNING, focus=focus)
+        source = without_null(source) if source.kinds != {"null"} else source
+        if source.kinds and not target.can_be(*source.kinds):
+            message = f"{self._called(path)} must be {target.said()}, but {name} is {source.said()}"
+            yield Misfit(path, message, _convert(target), focus=focus)
+        elif source.choices and target.choices and not set(map(str, source.choices)) & set(map(str, target.choices)):
+            message = f"{self._called(path)} must be {_choices(target)}, but {name} is {_choices(source)}"
+            yield Misfit(path, message, "send one of these", focus=focus)
+        elif source.kinds == {"object"} and "object" in target.kinds and len(path) < _DEEPEST:
+            yield from self._fields(source, target, path, name)
+        elif source.kinds == {"array"} and "array" in target.kinds and len(path) < _DEEPEST:
+            yield from self._shape(source.element, target.element, path, f"an element of {name}")
+
+    def _fields(self, source: Shape, target: Shape, path: Path, name: str) -> Iterator[Misfit]:
+        focus = name.strip("`") if name.startswith("`") else ""
+        for key in sorted(target.required):
+            if key not in source.fields and source.is_closed:
+                yield Misfit(path, f"{self._what} needs `{path_text((*path, key))}`, which {name} lacks", focus=focus)
+        for key in source.fields:
+            field, theirs = source.field(key), target.field(key)
+            if theirs is None and target.is_closed:
+                message = f"{self._what} has no field `{path_text((*path, key))}`, but {name} has"
+                yield Misfit(path, message, f"it takes {listed(target.fields)}", focus=focus)
+            elif field is not None and theirs is not None:
+                inner = f"`{name.strip('`')}.{key}`" if name.startswith("`") else f"`{key}` of {name}"
+                for each in self._shape(field, theirs, (*path, key), inner):
+                    yield replace(each, path=path, focus=focus)
+
+    def _reworded(self, error: Any, path: Path) -> Iterator[Misfit]:
+        """Say what the JSON Schema library says, in the words of this tool."""
+        found = shortened(json.dumps(error.instance, ensure_ascii=False), 60)
+        called = self._called(path)
+        if kinds := _types(error):
+            words = " or ".join(_WORDS.get(each, each) for each in dict.fromkeys(kinds))
+            yield Misfit(path, f"{called} must be {words}, got `{found}`", f"write {words}")
+            return
+        match error.validator:
+            case "required":
+                for name in error.validator_value:
+                    if name not in error.instance:
+                        yield self._lacks(name, path)
+            case "additionalProperties" if error.validator_value is False:
+                known = error.schema.get("properties", {})
+                shape = replace(of_data(dict.fromkeys(known)), required=frozenset())
+                yield from self._unknown(error.instance, shape, path)
+            case "enum":
+                texts = [choice for choice in error.validator_value if isinstance(choice, str)]
+                near = closest(str(error.instance), texts)
+                values = ", ".join(f"`{choice}`" for choice in error.validator_value[:12])
+                help = f"did you mean `{near}`?" if near else "write one of these"
+                yield Misfit(path, f"{called} must be one of {values}, got `{found}`", help)
+            case "anyOf" | "oneOf" if error.context:
+                nearest = max(error.context, key=lambda each: len(each.relative_path))
+                message = f"{called} fits none of its forms: {shortened(nearest.message, 120)}"
+                yield Misfit(path, message, "write it in one of its forms")
+            case word if word in _BOUNDS:
+                rule = _BOUNDS[word].format(error.validator_value)
+                yield Misfit(path, f"{called} must {rule}, got `{found}`", f"it has to {rule}")
+            case _:
+                yield Misfit(path, f"{called}: {shortened(error.message, 200)}", "see what its schema says")
+
+
+def _errors(data: Any, origin: Later) -> list[Any]:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 90 ms that commands without files need not pay
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+
+    validator = Draft202012Validator(origin.root, registry=Registry()).evolve(schema=origin.schema)
+    try:
+        return sorted(validator.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
+    except (Unresolvable, RecursionError):  # a schema that leads nowhere is reported where it stands
+        return []
+
+
+def _types(error: Any) -> list[str]:
+    """Return the types that an error asks for, if that is all it asks for."""
+    if error.validator == "type":
+        return error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        inner = [_types(each) if not each.relative_path else [] for each in error.context]
+        return [kind for kinds in inner for kind in kinds] if all(inner) else []
+    return []
+
+
+def _convert(target: Shape) -> str:
+    if target.can_be("string") and not target.can_be("number"):
+        return "`| string` makes text of numbers, `| to_json` of lists and objects"
+    if target.can_be("number") and not target.can_be("string"):
+        return "`| int` and `| float` convert text"
+    return f"send {target.said()}"
+
+
+def _choices(shape: Shape) -> str:
+    return " or ".join(f"`{choice}`" for choice in shape.choices[:12])
+
+
+def _fields(target: Shape) -> str:
+    return listed(target.fields) if target.fields else target.said()

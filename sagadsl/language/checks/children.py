@@ -1,0 +1,115 @@
+"""SD2xx and SD4xx of child sagas: do they exist, do they end, do they take what they are given?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.language.checks.arguments import misfits
+from sagadsl.language.checks.known import Known
+from sagadsl.language.checks.world import World, world_of
+from sagadsl.language.expressions import Constant
+from sagadsl.language.model import ForEach, Saga, SagaCall
+from sagadsl.language.suggest import closest
+from sagadsl.language.types import of_schema
+from sagadsl.language.walk import Lane, Phase, Site, Spot, calls, spots
+
+
+def children_that_are_not_beside_the_file(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD204: no definition of this name stands beside the file; perhaps the worker has it."""
+    if known.neighbours is None:
+        return
+    for spot, call, route, _phase in _saga_calls(saga):
+        if call.saga in (saga.name, *known.sagas, *known.neighbours):
+            continue
+        near = closest(call.saga, known.neighbours)
+        yield Finding(
+            "SD204",
+            f"no saga named `{call.saga}` stands beside this file",
+            (*route, "saga"),
+            severity=Severity.WARNING,
+            help=f"did you mean `{near}`?" if near else "the worker has to know it then, in its folder of definitions",
+            step=spot[-1].step.id,
+        )
+
+
+def children_in_a_circle(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD205: a saga that runs itself, by itself or through others, never ends."""
+    told: set[str] = set()
+    for spot, call, route, _phase in _saga_calls(saga):
+        way = None if call.saga in told else _way_back(saga, call.saga, known)
+        if way is None:
+            continue
+        told.add(call.saga)
+        links = pairwise(way)
+        certain = not _is_conditional(spot) and all(_always_calls(known.sagas[one], other) for one, other in links)
+        circle = " → ".join(f"`{name}`" for name in (saga.name, *way))
+        yield Finding(
+            "SD205",
+            f"`{saga.name}` runs itself: {circle}",
+            (*route, "saga"),
+            severity=Severity.ERROR if certain else Severity.WARNING,
+            help="a loop is written with `repeat` or `for_each`; what repeats for ever is started anew from outside",
+            step=spot[-1].step.id,
+        )
+
+
+def inputs_that_children_do_not_take(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD403: the input of a child saga does not satisfy the schema that the child declares."""
+    world = world_of(saga, known)
+    for spot, call, route, phase in _saga_calls(saga):
+        child = saga if call.saga == saga.name else known.sagas.get(call.saga)
+        if child is None or child.input_schema is None or (call.input is None and phase is Phase.UNDO):
+            continue
+        yield from _input(world, Site(call.input or Constant({}), (*route, "input"), phase, spot), call, child)
+
+
+def _input(world: World, site: Site, call: SagaCall, child: Saga) -> Iterator[Finding]:
+    assert site.step is not None
+    route = site.route if call.input is not None else (*site.route[:-1], "saga")
+    for misfit in misfits(world, site, call.input, of_schema(child.input_schema), f"`{child.name}`"):
+        yield Finding(
+            "SD403",
+            misfit.message,
+            (*route, *misfit.path) if call.input is not None else route,
+            severity=misfit.severity,
+            help=misfit.help,
+            at_key=misfit.at_key,
+            focus=misfit.focus,
+            step=site.step.id,
+        )
+
+
+def _saga_calls(saga: Saga) -> Iterator[tuple[Spot, SagaCall, Route, Phase]]:
+    for spot in spots(saga):
+        for call, route, phase in calls(spot[-1].step):
+            if isinstance(call, SagaCall):
+                yield spot, call, route, phase
+
+
+def _way_back(saga: Saga, name: str, known: Known) -> list[str] | None:
+    """Return the shortest way of calls from the child *name* back to *saga*; ``None`` when there is none."""
+    ways = [[name]]
+    seen = {name}
+    for way in ways:
+        if way[-1] == saga.name:
+            return way
+        child = known.sagas.get(way[-1])
+        for _spot, call, _route, _phase in _saga_calls(child) if child is not None else ():
+            if call.saga not in seen:
+                seen.add(call.saga)
+                ways.append([*way, call.saga])
+    return None
+
+
+def _always_calls(saga: Saga, name: str) -> bool:
+    return any(call.saga == name and not _is_conditional(spot) for spot, call, _, _ in _saga_calls(saga))
+
+
+def _is_conditional(spot: Spot) -> bool:
+    """Whether a step may be left out, so that a saga that calls itself there can end."""
+    ways = (Lane.ARM, Lane.HANDLER, Lane.ON_FAILURE)
+    return any(
+        level.step.condition is not None or level.lane in ways or isinstance(level.step.body, ForEach) for level in spot
+    )

@@ -1,0 +1,82 @@
+"""SD3xx: what stands between ``{{ }}``: can it be read, and is there what it reads?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sagadsl.diagnostics import Finding
+from sagadsl.language.checks.known import Known
+from sagadsl.language.checks.world import World, world_of
+from sagadsl.language.inference import Complaint
+from sagadsl.language.model import Saga
+from sagadsl.language.walk import Site
+
+
+def expressions_that_cannot_be_read(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD301: no expression of the language, whatever the data. J20."""
+    yield from _found(saga, known, "SD301")
+
+
+def names_unknown_in_their_place(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD302: the first name of a chain is none that can be seen there."""
+    yield from _found(saga, known, "SD302")
+
+
+def steps_read_too_early(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD304: the step that is read runs later, beside, or in another way. S08, F04, R17."""
+    yield from _found(saga, known, "SD304")
+
+
+def steps_that_do_not_exist(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD305: no step has this id. S08."""
+    yield from _found(saga, known, "SD305")
+
+
+def fields_that_do_not_exist(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD306: an input, an output or a name has no such field, as far as it is declared. J01."""
+    yield from _found(saga, known, "SD306")
+
+
+def values_that_may_be_missing(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD307: what is read may not be there, or may be null, and no `default` says what to take then. F05, J02."""
+    yield from _found(saga, known, "SD307")
+
+
+def compensations_that_need_the_output(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD308: it may have to undo a step of which nobody knows the output. R16."""
+    for finding in _found(saga, known, "SD308"):
+        yield replace(
+            finding,
+            message=f"this compensation also runs when nobody knows whether `{finding.step}` has happened, "
+            "and its output is null then",
+            help="undo by `step.idempotency_key`, say what to take then with `| default(…)`, or say `on: completed`",
+            notes=("a timeout, a cancel or a lost worker leaves the outcome unknown",),
+        )
+
+
+def operands_of_the_wrong_type(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD309: an operator, a filter or a place gets a value that it cannot take. J06, T01."""
+    yield from _found(saga, known, "SD309")
+
+
+def _found(saga: Saga, known: Known, code: str) -> Iterator[Finding]:
+    world = world_of(saga, known)
+    for site, complaint in world.complaints:
+        if complaint.code == code:
+            yield _finding(world, site, complaint)
+
+
+def _finding(world: World, site: Site, complaint: Complaint) -> Finding:
+    return Finding(
+        complaint.code,
+        complaint.message,
+        (*site.route, *complaint.path),
+        severity=complaint.severity,
+        help=complaint.help,
+        notes=complaint.notes,
+        at_key=complaint.at_key,
+        focus=complaint.focus,
+        step="" if site.step is None else site.step.id,
+        related=tuple(((*world.spots[name][-1].step.route, "id"), label) for name, label in complaint.steps),
+    )
