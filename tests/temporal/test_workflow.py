@@ -6,6 +6,11 @@ Every scene ends with the status of the closed run and with a replay of its hist
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -163,8 +168,8 @@ def test_a_cancel_before_the_first_step_runs_nothing(server: Server) -> None:
     assert steps == ("cancelled", "not_started", "not_started")
 
 
-def test_three_branches_get_the_cancel_and_are_awaited(where: dict[str, Any]) -> None:
-    """X05, X11."""
+def test_three_branches_get_the_cancel_and_are_awaited(where: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """X05, X11: and nobody is alarmed by a log line."""
     branches = [beats("a"), beats("b"), beats("c")]
     definition = saga({"id": "all", "parallel": branches}, name="three")
     script = {"do.a": slow(60), "do.b": slow(60), "do.c": slow(60)}
@@ -177,6 +182,7 @@ def test_three_branches_get_the_cancel_and_are_awaited(where: dict[str, Any]) ->
         "all/b.compensation",
         "all/a.compensation",
     ]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 def test_the_timeout_of_the_saga_is_a_timer_and_undoes(where: dict[str, Any]) -> None:
@@ -515,3 +521,74 @@ def test_the_details_pane_shows_the_saga_when_somebody_looks(server: Server) -> 
     shown = asyncio.run(scene())
     assert shown.startswith("**compensated**")
     assert "`a`" in shown
+
+
+_REPLAY = """
+import asyncio, sys
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from sagadsl.temporal.workflow import SagaWorkflow
+replayer = Replayer(workflows=[SagaWorkflow], workflow_runner=UnsandboxedWorkflowRunner())
+asyncio.run(replayer.replay_workflow(WorkflowHistory.from_json("t-wide", open(sys.argv[1]).read())))
+print("replayed", flush=True)
+import os
+os._exit(0)
+"""
+
+
+def test_branches_that_end_together_replay_whatever_the_order_of_hashes(server: Server, tmp_path: Path) -> None:
+    """T10: twenty branches, two of which fail in one workflow task, replayed by processes with other hash seeds."""
+    branches = [act(f"b{number}") for number in range(20)]
+    definition = saga({"id": "all", "parallel": branches, "on_branch_failure": "wait"}, name="wide")
+    file = tmp_path / "history.json"
+
+    async def scene() -> None:
+        async with stage(server.address, {"do.b3": no("Three"), "do.b9": no("Nine")}) as made:
+            started = await made.start(definition, id="t-wide", again=True)
+            assert (await made.end(started)).status == "compensated"
+            history = await made.client.get_workflow_handle(started.id).fetch_history()
+            file.write_text(history.to_json())
+
+    asyncio.run(scene())
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", _REPLAY, str(file)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert done.stdout == "replayed\n", done.stderr
+
+
+def test_a_history_reads_as_the_saga_does(server: Server) -> None:
+    """Activity ids are step paths, types the activities' names; what the definition says reaches the server.
+
+    R54: a queue of somebody else's has a limit, also when the definition gives none.
+    """
+    retry = {"maximum_attempts": "unlimited", "initial_interval": "2s", "non_retryable_error_types": ["timeout", "No"]}
+    times = {"start_to_close": "7s", "schedule_to_close": "1h", "heartbeat": "3s"}
+    first = plain("a", priority=2, retry=retry, timeouts=times)
+    definition = saga({"id": "g", "steps": [first]}, plain("b", task_queue="elsewhere"), name="seen")
+
+    async def scene() -> list[Any]:
+        async with stage(server.address) as made:
+            started = await made.start(definition)
+            await made.until_status(started, lambda found: found["steps"][-1]["status"] == "running")
+            await sagas.terminate(made.client, started.id, "seen enough")
+            history = await made.client.get_workflow_handle(started.id).fetch_history()
+            return [event for event in history.events if event.HasField("activity_task_scheduled_event_attributes")]
+
+    one, two = asyncio.run(scene())
+    a, b = one.activity_task_scheduled_event_attributes, two.activity_task_scheduled_event_attributes
+    assert (a.activity_id, a.activity_type.name, a.priority.priority_key) == ("g/a", "do.a", 2)
+    assert one.user_metadata.summary.data
+    assert [a.start_to_close_timeout.seconds, a.heartbeat_timeout.seconds, a.retry_policy.initial_interval.seconds] == [
+        7,
+        3,
+        2,
+    ]
+    assert a.retry_policy.maximum_attempts == 0
+    assert list(a.retry_policy.non_retryable_error_types) == [
+        "timeout",
+        "No",
+        "TemporalTimeout:StartToClose",
+        "TemporalTimeout:Heartbeat",
+    ]
+    assert (b.task_queue.name, b.schedule_to_start_timeout.seconds) == ("elsewhere", 600)
