@@ -119,6 +119,27 @@ _FLOW_AND_LIMITS = (
     Code("SD709", "suppression without a known code", Severity.WARNING),
 )
 
+_ENVIRONMENT = (
+    Code("SD900", "mistake of sagadsl itself"),
+    Code("SD901", "no answer from the Temporal server"),
+    Code("SD902", "connection setting that cannot be right"),
+    Code("SD903", "no Temporal server to bring along"),
+    Code("SD904", "embedded server that does not start"),
+    Code("SD905", "worker that would fail its first saga"),
+    Code("SD910", "activity that cannot be imported"),
+    Code("SD911", "activity offered twice"),
+    Code("SD912", "activity that nobody offers"),
+    Code("SD913", "settings of the project that cannot be read"),
+    Code("SD920", "definition that cannot run"),
+    Code("SD921", "input that the saga does not take"),
+    Code("SD922", "id that is taken"),
+    Code("SD923", "saga that does not exist"),
+    Code("SD924", "saga that is over"),
+    Code("SD925", "request that makes no sense now"),
+    Code("SD926", "no worker that answers"),
+    Code("SD930", "input that cannot be read"),
+)
+
 CODES: Mapping[str, Code] = {
     code.code: code
     for family in (
@@ -130,6 +151,7 @@ CODES: Mapping[str, Code] = {
         _DURATIONS_AND_RETRIES,
         _COMPENSATION,
         _FLOW_AND_LIMITS,
+        _ENVIRONMENT,
     )
     for code in family
 }

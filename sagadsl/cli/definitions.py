@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,15 +11,18 @@ from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, Missing, find
 from sagadsl.cli.installed import Installed
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.language.checks.known import Known
 from sagadsl.language.load import Loaded, beside, load, load_many
-from sagadsl.language.model import Saga
-from sagadsl.plugins import Catalogue
+from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.plugins import Catalogue, Problem
 
 UNREADABLE = "SD016"
 INVALID_EXIT = 1
 UNREADABLE_EXIT = 2
+ENVIRONMENT_EXIT = 3
+
+_PLUGINS = "SD91"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,13 @@ class Definitions:
 
     @property
     def exit_code(self) -> int:
-        """2 when something cannot be read, 1 when something is wrong, else 0 (L01)."""
-        if any(finding.code == UNREADABLE for finding in self.findings):
+        """2 when something cannot be read, 1 when something is wrong, 3 when only this machine is, else 0 (L01)."""
+        errors = {finding.code for finding in self.findings if finding.severity is Severity.ERROR}
+        if UNREADABLE in errors:
             return UNREADABLE_EXIT
-        return 0 if self.are_usable else INVALID_EXIT
+        if errors and all(code.startswith(_PLUGINS) for code in errors):
+            return ENVIRONMENT_EXIT
+        return INVALID_EXIT if errors else 0
 
     def only(self, select: Sequence[str], ignore: Sequence[str]) -> Definitions:
         """Return this with the findings whose code begins with one of *select* (all, if empty) and none of *ignore*."""
@@ -103,12 +109,36 @@ def load_definitions(
         name = stdin_filename or "<stdin>"
         loaded[STDIN] = load(data, name=name, known=beside(Path(name), data, known))
     missing = [Finding(UNREADABLE, str(each), ()) for each in found if isinstance(each, Missing)]
-    broken = [] if installed is None else [_broken(each) for each in installed.problems]
-    ordered = tuple(loaded[each] for each in found if not isinstance(each, Missing))
-    return Definitions(ordered, (*missing, *broken))
+    broken = {} if installed is None else installed.problems
+    ordered = tuple(_needing(loaded[each], broken) for each in found if not isinstance(each, Missing))
+    told = {finding.message for each in ordered for finding in each.findings}
+    aside = [
+        Finding(each.code, str(each), (), Severity.WARNING, each.help)
+        for each in broken.values()
+        if str(each) not in told
+    ]
+    return Definitions(ordered, (*missing, *aside))
 
 
-def _broken(problem: Exception) -> Finding:
-    return Finding(
-        str(getattr(problem, "code", "SD910")), str(problem), (), Severity.WARNING, str(getattr(problem, "help", ""))
-    )
+def _needing(loaded: Loaded, broken: Mapping[str, Problem]) -> Loaded:
+    """Return *loaded* with an error for every call of an activity that is installed and does not work (P01)."""
+    if loaded.draft is None or not broken:
+        return loaded
+    errors = [
+        Finding(broken[name].code, str(broken[name]), route, help=broken[name].help, step=step)
+        for name, route, step in _own_calls(loaded.draft)
+        if name in broken
+    ]
+    return replace(loaded, findings=(*loaded.findings, *errors), saga=None) if errors else loaded
+
+
+def _own_calls(saga: Saga) -> Iterator[tuple[str, Route, str]]:
+    """Yield what runs on the saga's own queue, so that this machine has to have it: name, place, id of the step."""
+    for place in saga.places.values():
+        step = place.step
+        found: list[tuple[object, Route]] = [(step.body, ()), (step.probe, ("probe",))]
+        actions = step.compensation.actions if step.compensation is not None else ()
+        found += [(action.call, ("compensation", index)) for index, action in enumerate(actions)]
+        for call, inner in found:
+            if isinstance(call, ActivityCall) and call.task_queue is None:
+                yield call.activity, (*step.route, *inner, "activity"), step.id

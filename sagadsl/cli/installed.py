@@ -19,9 +19,9 @@ class Installed(Mapping[str, Signature]):
         self._found: dict[str, Signature | Problem] = {}
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
-        """What was asked for, is installed, and does not work."""
-        return tuple(found for found in self._found.values() if not isinstance(found, Signature | PluginUnknown))
+    def problems(self) -> dict[str, Problem]:
+        """What was asked for, is installed, and does not work, by name."""
+        return {name: found for name, found in self._found.items() if not isinstance(found, Signature | PluginUnknown)}
 
     def __getitem__(self, name: str) -> Signature:
         if name not in self._found:
