@@ -207,3 +207,58 @@ def test_local_modules_count_without_any_packaging(site: Path) -> None:
     listed = _plugins(site, "list", "-m", "mine", "--json")
     assert {"charge", "refund", "careless"} <= set(_activities(listed))
     assert _activities(listed)["charge"]["package"] == "module mine"
+
+
+NEEDS = """\
+sagadsl: 1
+name: needs
+version: "1"
+steps:
+  - id: fall
+    activity: {activity}
+    compensation: none
+"""
+
+
+def _validate(site: Path, activity: str, *arguments: str) -> Ran:
+    (site.parent / "needs.saga.yaml").write_text(NEEDS.replace("{activity}", activity), encoding="utf-8")
+    _plugins(site, "list")  # writes the settings
+    return sagadsl("validate", *arguments, cwd=site.parent, env={"PYTHONPATH": str(site)})
+
+
+def test_a_definition_that_needs_a_broken_package_fails_with_its_cause(site: Path) -> None:
+    """P01: and exit code 3, since the definition itself may be right."""
+    _install(site, "wobbly", "0.1", wobbly__fall="wobbly:fall")
+    checked = _validate(site, "wobbly.fall")
+    assert checked.code == 3
+    assert checked.out.splitlines()[:6] == [
+        "error[SD910]: activity `wobbly.fall` of wobbly 0.1 cannot be used: "
+        "No module named 'a_module_that_is_not_there'",
+        "  --> needs.saga.yaml:6:15",
+        "   |",
+        " 6 |     activity: wobbly.fall",
+        "   |               ^^^^^^^^^^^",
+        "   = help: repair or uninstall the package; `sagadsl plugins` lists what works",
+    ]
+    assert checked.out.count("a_module_that_is_not_there") == 1
+    assert _validate(site, "wobbly.fall", "--no-plugins").code == 0
+
+
+def test_a_broken_package_that_nobody_needs_is_not_even_imported(site: Path) -> None:
+    """P01, ECOSYSTEM.md §3.3: silent unless used."""
+    _install(site, "acme-pay", "1.2.0", acme__refund="acme_pay:refund")
+    _install(site, "wobbly", "0.1", wobbly__fall="wobbly:fall")
+    checked = _validate(site, "acme.refund", "--ignore", "SD402")
+    assert checked.code == 0
+    assert "wobbly" not in checked.out + checked.err
+    assert sagadsl("--help", env={"PYTHONPATH": str(site)}).code == 0
+    assert sagadsl("--version", env={"PYTHONPATH": str(site)}).code == 0
+
+
+def test_an_activity_that_is_not_installed_is_found_before_anything_runs(site: Path) -> None:
+    """P07, R54."""
+    _install(site, "acme-pay", "1.2.0", acme__charge="acme_pay:charge")
+    checked = _validate(site, "acme.chrge")
+    assert checked.code == 1
+    assert "error[SD401]: no activity named `acme.chrge` is installed\n" in checked.out
+    assert "= help: did you mean `acme.charge` (from acme-pay 1.2.0)?\n" in checked.out
