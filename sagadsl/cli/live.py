@@ -6,6 +6,7 @@ Writes to stderr alone; stdout belongs to the result.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -51,8 +52,8 @@ def view_for(output: str, options: str, no_worker: str) -> View:
         return Silent()
     if output == "jsonl":
         return Lines(_to_stdout, options, no_worker)
-    if sys.stderr.isatty() and screen.wants_color(sys.stderr, here.color):
-        return Terminal(options, no_worker)
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        return Terminal(options, no_worker, color=screen.wants_color(sys.stderr, here.color))
     return Lines(_to_stderr, options, no_worker)
 
 
@@ -108,12 +109,13 @@ class Lines:
 class Terminal:
     """A list that changes in place. Imports rich, which nobody else needs."""
 
-    def __init__(self, options: str, no_worker: str) -> None:
+    def __init__(self, options: str, no_worker: str, *, color: bool) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._options, self._no_worker = options, no_worker
-        self._live: Live = Live(console=Console(stderr=True), auto_refresh=False, vertical_overflow="crop")
+        console = Console(stderr=True, no_color=not color, highlight=False)
+        self._live: Live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._live.start()
 
     def show(self, picture: Picture) -> None:
@@ -121,7 +123,7 @@ class Terminal:
 
         lines = picture_rows(picture)
         fit = widths(lines)
-        shown = _fitting(lines, shutil.get_terminal_size().lines - _ROOM)
+        shown = fitting(lines, shutil.get_terminal_size().lines - _ROOM)
         page = Text("\n", no_wrap=True, overflow="ellipsis").join(
             Text(text(row, fit), style=COLOURS.get(row.state, "dim")) if isinstance(row, Row) else Text(row, "dim")
             for row in shown
@@ -162,7 +164,7 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
     return list(next_steps(picture.status, options))
 
 
-def _fitting(lines: list[Row], height: int) -> list[Row | str]:
+def fitting(lines: list[Row], height: int) -> list[Row | str]:
     """Return as many lines as there is room for: what runs and what came last are worth more than what is done."""
     if len(lines) <= height or height < 2:
         return [*lines]
