@@ -32,7 +32,8 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.scope import iso
-from sagadsl.temporal import attributes, failures
+from sagadsl.language.model import Saga
+from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.arguments import (
     Carry,
     Package,
@@ -54,7 +55,6 @@ REFUSES_INLINE = "sagadsl.refuses_inline"
 """Name of the function by which a worker tells that it takes definitions from its own folder alone."""
 
 _REJECTED = "sagadsl.rejected"
-_REPORT_BYTES = 512 * 1024
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
 
@@ -90,7 +90,9 @@ class SagaWorkflow:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
             self._host.close()
             await self._handlers_finished()
-            raise self._failed(self._rejection, rejected.message, _nothing_done(self._rejection)) from None
+            raise closing.failed(
+                self._rejection, rejected.message, closing.nothing_done(workflow.info(), self._rejection)
+            ) from None
         for name, payloads, at in self._early:
             self._signal(name, payloads, at)
         return await self._end(await self._drive(first))
@@ -220,7 +222,7 @@ class SagaWorkflow:
         await self._handlers_finished()
         match close.status:
             case Status.COMPLETED:
-                return self._result(close.output)
+                return self._result(self._package.saga, close.output)
             case Status.CANCELLED:
                 await self._see_cancel()
                 raise asyncio.CancelledError
@@ -228,9 +230,10 @@ class SagaWorkflow:
                 return None
             case _:
                 message = projection.summary(self._package.saga, self._state)
-                raise self._failed(close.failure, message, self._report()) from _cause(close.failure)
+                report = closing.report(self._package.saga, self._state)
+                raise closing.failed(close.failure, message, report) from closing.cause(close.failure)
 
-    def _result(self, output: Any) -> Any:
+    def _result(self, saga: Saga, output: Any) -> Any:
         result = output
         if self._carry.wants_journal:
             result = {"output": output, "journal": packed(self._state.snapshot())}
@@ -239,7 +242,8 @@ class SagaWorkflow:
             return RawValue(payload)
         message = f"all steps are done, but the saga's result has {len(payload.data):,} bytes, and 2 MB fit"
         error = Error("PayloadTooLarge", message)
-        raise self._failed(error, message, self._report() | {"failure": {"type": error.type, "message": message}})
+        told = {"status": Status.FAILED.value, "failure": {"type": error.type, "message": message, "step": ""}}
+        raise closing.failed(error, message, closing.report(saga, self._state) | told)
 
     async def _see_cancel(self) -> None:
         """Have this run cancelled too: after continue-as-new only the run before was, and Temporal closes
@@ -264,21 +268,6 @@ class SagaWorkflow:
                 await workflow.wait_condition(workflow.all_handlers_finished)
             except asyncio.CancelledError:
                 await self._host.take_cancel()
-
-    def _report(self) -> dict[str, Any]:
-        assert self._package is not None
-        report = projection.report(self._package.saga, self._state)
-        if len(to_bytes(report)) > _REPORT_BYTES:
-            for name in ("undone", "not_undone", "not_attempted", "other_errors"):
-                report[name] = report[name][:100]
-            report["shortened"] = True
-        return report
-
-    @staticmethod
-    def _failed(error: Error, message: str, report: dict[str, Any]) -> ApplicationError:
-        return ApplicationError(
-            failures.bounded(message), report, type=failures.bounded(error.type, 200), non_retryable=True
-        )
 
     def _child_start(self, command: StartChild) -> ChildStart:
         assert self._package is not None
@@ -447,32 +436,3 @@ def _refuses_inline() -> bool:
         return False
     asked = workflow.extern_functions().get(REFUSES_INLINE)
     return asked is not None and bool(asked())
-
-
-def _nothing_done(error: Error) -> dict[str, Any]:
-    """Return the report of a run that did not begin: there is nothing to undo."""
-    info = workflow.info()
-    return {
-        "schema_version": 1,
-        "status": Status.COMPENSATED.value,
-        "saga": info.workflow_type,
-        "id": info.workflow_id,
-        "failed_step": "",
-        "failure": {"type": error.type, "message": error.message, "step": ""},
-        "other_errors": [],
-        "undone": [],
-        "not_undone": [],
-        "not_attempted": [],
-    }
-
-
-def _cause(error: Error) -> ApplicationError:
-    """Return *error* and what lies behind it as a chain of exceptions (R23)."""
-    behind: ApplicationError | None = None
-    for type_, message in reversed(error.causes):
-        made = ApplicationError(failures.bounded(message), type=failures.bounded(type_, 200))
-        made.__cause__ = behind
-        behind = made
-    first = ApplicationError(failures.bounded(error.message), type=failures.bounded(error.type, 200))
-    first.__cause__ = behind
-    return first

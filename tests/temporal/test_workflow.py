@@ -469,6 +469,18 @@ def test_branches_whose_inputs_together_are_too_large_for_one_message_are_sent_i
     assert sorted(played.calls) == ["a", *(f"all/b{number}" for number in range(6))]
 
 
+def test_a_result_that_no_message_holds_ends_the_run_and_says_that_all_is_done(server: Server) -> None:
+    """R52, R56: the workflow task would fail for ever otherwise."""
+    definition = saga(act("a"), name="big", output=["{{ steps.a.output }}", "{{ steps.a.output }}"])
+    played = play(server.address, definition, {"do.a": gives("x" * 1_100_000)})
+
+    assert played.ended.status == "failed"
+    assert played.ended.error is not None
+    assert played.ended.error[0] == "PayloadTooLarge"
+    assert played.ended.error[1].startswith("all steps are done, but the saga's result has 2,200,0")
+    assert played.calls == ["a"]
+
+
 def test_local_activities_leave_no_events_but_markers(where: dict[str, Any]) -> None:
     played = play(definition=saga(act("a", local=True), act("b", local=True), name="local"), **where)
 

@@ -1,0 +1,62 @@
+"""What a saga that did not complete leaves in Temporal: a failure with its cause and one report. Replay-critical."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+from temporalio.workflow import Info
+
+from sagadsl.engine import projection
+from sagadsl.engine.facts import Error, Status
+from sagadsl.engine.journal import State
+from sagadsl.language.model import Saga
+from sagadsl.temporal.arguments import to_bytes
+from sagadsl.temporal.failures import bounded
+
+_TYPE_BYTES = 200
+_REPORT_BYTES = 512 * 1024
+_LISTED = 100
+
+
+def failed(error: Error, message: str, report: dict[str, Any]) -> ApplicationError:
+    """Return the failure of the workflow: the type is the first error's, the report is in the details."""
+    return ApplicationError(bounded(message), report, type=bounded(error.type, _TYPE_BYTES), non_retryable=True)
+
+
+def report(saga: Saga, state: State) -> dict[str, Any]:
+    """Return the report of a closed saga, short enough to be recorded."""
+    found = projection.report(saga, state)
+    if len(to_bytes(found)) > _REPORT_BYTES:
+        for name in ("undone", "not_undone", "not_attempted", "other_errors"):
+            found[name] = found[name][:_LISTED]
+        found["shortened"] = True
+    return found
+
+
+def nothing_done(info: Info, error: Error) -> dict[str, Any]:
+    """Return the report of a run that did not begin: there is nothing to undo."""
+    return {
+        "schema_version": 1,
+        "status": Status.COMPENSATED.value,
+        "saga": info.workflow_type,
+        "id": info.workflow_id,
+        "failed_step": "",
+        "failure": {"type": error.type, "message": error.message, "step": ""},
+        "other_errors": [],
+        "undone": [],
+        "not_undone": [],
+        "not_attempted": [],
+    }
+
+
+def cause(error: Error) -> ApplicationError:
+    """Return *error* and what lies behind it as a chain of exceptions (R23)."""
+    behind: ApplicationError | None = None
+    for type_, message in reversed(error.causes):
+        made = ApplicationError(bounded(message), type=bounded(type_, _TYPE_BYTES))
+        made.__cause__ = behind
+        behind = made
+    first = ApplicationError(bounded(error.message), type=bounded(error.type, _TYPE_BYTES))
+    first.__cause__ = behind
+    return first

@@ -1,0 +1,145 @@
+"""One command as Temporal takes it, or why Temporal would not take it. Replay-critical.
+
+Without state, and without rules about sagas. A command that the server refuses fails the
+workflow task for ever (R52, R56), so everything that it would refuse is refused here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import Priority, RawValue, RetryPolicy
+
+from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
+from sagadsl.temporal import failures
+from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+
+FOREIGN_QUEUE_BOUND = timedelta(minutes=10)
+"""How long a call waits on a queue of somebody else's when the definition sets no limit: a queue
+that nobody serves would hold the saga for ever (R54). Our own queue has a worker: the one that asks."""
+
+_MAX_ID_BYTES = 1000
+_SYSTEM_QUEUES = "/_sys/"
+_TIMEOUTS = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat")
+"""The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
+
+
+class Unsendable(Exception):
+    """A command that the server would not take: error type and message."""
+
+    def __init__(self, type_: str, message: str) -> None:
+        super().__init__(type_, message)
+        self.type, self.message = type_, message
+
+
+def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio.Task[Any]:
+    """Schedule an activity, and return what ends with it."""
+    retry = command.retry
+    policy = RetryPolicy(
+        initial_interval=retry.initial_interval,
+        backoff_coefficient=max(retry.backoff_coefficient, 1.0),
+        maximum_interval=max(retry.maximum_interval, retry.initial_interval),
+        maximum_attempts=retry.maximum_attempts or 0,  # Temporal spells "no limit" as 0
+        non_retryable_error_types=_non_retryable(retry.non_retryable_error_types),
+    )
+    if command.local:
+        return workflow.start_local_activity(
+            command.activity,
+            args=arguments,
+            result_type=RawValue,
+            schedule_to_close_timeout=command.schedule_to_close,
+            schedule_to_start_timeout=command.schedule_to_start,
+            start_to_close_timeout=command.start_to_close,
+            retry_policy=policy,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            activity_id=command.call_id,
+            summary=command.summary or None,
+        )
+    own = command.task_queue is None or command.task_queue == workflow.info().task_queue
+    unbounded = command.schedule_to_start is None and command.schedule_to_close is None
+    return workflow.start_activity(
+        command.activity,
+        args=arguments,
+        task_queue=command.task_queue,
+        result_type=RawValue,
+        schedule_to_close_timeout=command.schedule_to_close,
+        schedule_to_start_timeout=FOREIGN_QUEUE_BOUND if unbounded and not own else command.schedule_to_start,
+        start_to_close_timeout=command.start_to_close,
+        heartbeat_timeout=command.heartbeat,
+        retry_policy=policy,
+        cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,  # R12
+        activity_id=command.call_id,
+        summary=command.summary or None,
+        priority=Priority.default if command.priority is None else Priority(priority_key=command.priority),
+    )
+
+
+def _non_retryable(types: tuple[str, ...]) -> list[str] | None:
+    if not types:
+        return None
+    return [*types, *_TIMEOUTS] if failures.TIMEOUT in types else list(types)
+
+
+def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
+    """Return payloads for *values* and their size. T08: what is no JSON is found before anything is scheduled."""
+    converter = workflow.payload_converter()
+    payloads, size = [], 0
+    for value in values:
+        if isinstance(value, RawValue):
+            payload = value.payload
+        else:
+            try:
+                payload = converter.to_payload(value)
+            except Exception as error:  # converters, the user's too, say no in their own ways
+                raise Unsendable("ExpressionError", f"the input of `{call_id}` cannot become JSON: {error}") from error
+        size += len(payload.data)
+        payloads.append(RawValue(payload))
+    if size > MAX_PAYLOAD_BYTES:
+        raise Unsendable(
+            "PayloadTooLarge",
+            f"the input of `{call_id}` has {size:,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit; "
+            "pass a reference to where the data is",
+        )
+    return payloads, size
+
+
+def check_names(command: StartActivity | StartChild) -> None:
+    """Refuse what the server would refuse, since it would do so for ever (R56)."""
+    name = command.activity if isinstance(command, StartActivity) else command.saga
+    workflow_id = command.workflow_id if isinstance(command, StartChild) else ""
+    for what, text in (
+        ("step path", command.call_id),
+        ("name", name),
+        ("task queue", command.task_queue or ""),
+        ("workflow id", workflow_id),
+    ):
+        size = len(text.encode("utf-8", "replace"))
+        if size > _MAX_ID_BYTES:
+            raise Unsendable("InvalidDefinition", f"the {what} `{text[:80]}…` has {size} bytes, at most 1,000 fit")
+        if not text.isascii() and text != text.encode("utf-8", "replace").decode():
+            raise Unsendable("InvalidDefinition", f"the {what} holds half a character (a lone surrogate)")
+    if (command.task_queue or "").startswith(_SYSTEM_QUEUES):
+        raise Unsendable("InvalidDefinition", f"task queue `{command.task_queue}` is reserved by Temporal")
+    if isinstance(command, StartActivity) and not (command.start_to_close or command.schedule_to_close):
+        raise Unsendable("InvalidDefinition", f"`{command.call_id}` needs a start_to_close above 0")
+
+
+def succeeded(call_id: str, result: Any, at: float) -> Settled:
+    """Return the end of a call that returned *result*, a raw payload, or nothing."""
+    if not isinstance(result, RawValue):
+        return Settled(at, call_id, Outcome.SUCCEEDED, output=result)
+    try:
+        output = workflow.payload_converter().from_payload(result.payload)
+    except Exception as error:  # noqa: BLE001 # a worker in another language may send anything
+        return _unreadable(call_id, f"{type(error).__name__}: {error}", at)
+    if isinstance(output, bytes) or not isinstance(output, dict | list | str | int | float | bool | None):
+        return _unreadable(call_id, f"it is {type(output).__name__}", at)
+    return Settled(at, call_id, Outcome.SUCCEEDED, output=output)
+
+
+def _unreadable(call_id: str, why: str, at: float) -> Settled:
+    error = Error("InvalidOutput", failures.bounded(f"the result of `{call_id}` is not JSON: {why}"), call_id)
+    return Settled(at, call_id, Outcome.UNKNOWN, error=error)  # it ran, so its effect stands
