@@ -6,7 +6,7 @@ is certain. What the names of a place are is an argument: this module knows no s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -27,7 +27,7 @@ from sagadsl.language.expressions import (
     Text,
 )
 from sagadsl.language.model import Value
-from sagadsl.language.suggest import closest, listed
+from sagadsl.language.suggest import listed
 from sagadsl.language.types import (
     ANY,
     BOOLEAN,
@@ -85,6 +85,9 @@ class Names(Protocol):
 
     def step(self, chain: Chain, soft: bool) -> tuple[Shape, int, tuple[Complaint, ...]]:
         """Judge a chain that begins with ``steps``; return a shape, how many of its keys it took, and complaints."""
+
+    def near(self, word: str, names: Iterable[str]) -> str | None:
+        """Return the name that a misspelt one most likely stands for."""
 
     def null_code(self, label: str) -> str:
         """The code to complain with when a field of *label* is read and it may be null."""
@@ -278,7 +281,7 @@ class Inference:
         holder = f"`{label}`" if label else "this"
         found = shape.field(key)
         if found is None:
-            near = closest(key, shape.fields)
+            near = self._names.near(key, shape.fields)
             fields = listed(shape.fields)
             help = f"did you mean `{near}`?" if near else f"{holder} has {fields}" if shape.fields else _DECLARE_HELP
             self._complain(
@@ -407,7 +410,7 @@ class Inference:
                 return
             if shape.choices and len(far.choices) == 1 and far.choices[0] not in shape.choices:
                 texts = [choice for choice in shape.choices if isinstance(choice, str)]
-                near = closest(str(far.choices[0]), texts)
+                near = self._names.near(str(far.choices[0]), texts)
                 values = ", ".join(f"`{choice}`" for choice in shape.choices[:12])
                 message = f"{self._called(node)} is never `{far.choices[0]}`"
                 help = f"did you mean `{near}`?" if near else f"it is one of {values}"

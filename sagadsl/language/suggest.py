@@ -41,6 +41,24 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     return f"{shown} and {more} more" if more > 0 else shown or "none"
 
 
+class Suggestions:
+    """:func:`closest` for the mistakes of one definition, bounded as a whole: thousands of them would take minutes."""
+
+    def __init__(self, comparisons: int = 20_000) -> None:
+        self._left = comparisons
+
+    def closest(self, word: str, names: Iterable[str]) -> str | None:
+        """Return the nearest name, or ``None`` when none is near, or when enough has been suggested."""
+        known = tuple(names)
+        self._left -= len(known)
+        return closest(word, known) if self._left >= 0 else None
+
+    @property
+    def are_over(self) -> bool:
+        """Whether enough has been suggested, so that lists of names can be left out too."""
+        return self._left < 0
+
+
 def _plain(name: str) -> str:
     """``maxAttempts`` and ``max-attempts`` are ``max_attempts`` in other dress."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").casefold()

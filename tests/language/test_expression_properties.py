@@ -8,9 +8,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from jinja2 import StrictUndefined
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from sagadsl.language.expression_syntax import parse
 from sagadsl.language.expressions import Broken, Constant, ExpressionError, compile_condition, compile_value, problems
 
 SCOPE: dict[str, Any] = {
@@ -165,6 +166,28 @@ def test_what_both_can_compute_jinja_computes_alike(text: str) -> None:
 
 
 MISSING = "missing"
+
+
+@FEW
+@given(
+    st.lists(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}", fullmatch=True), min_size=1, max_size=6),
+    st.sampled_from(["", " ", "\n"]),
+)
+@example(["not"], "")
+@example(["none", "x"], "")
+@example(["a", "not", "is"], " ")
+def test_a_plain_chain_parses_as_jinja_parses_it(names: list[str], blank: str) -> None:
+    """The fast way of reading `a.b.c` has no meaning of its own."""
+    text = blank + ".".join(names) + blank
+    theirs: Any = None
+    with suppress(TemplateSyntaxError):
+        (output,) = Environment().parse("{{" + text + "}}").body
+        theirs = output.nodes[0]  # type: ignore[attr-defined]
+    ours, found = parse(text)
+
+    assert ours is None if theirs is None or found else ours == theirs
+
+
 CHAIN = st.lists(st.sampled_from(["a", "b", "items", "l", "x", "_y", 0, 1, -1, "odd name"]), max_size=4)
 TREE = st.recursive(
     st.none() | st.integers(0, 3) | st.sampled_from(["", "text"]),

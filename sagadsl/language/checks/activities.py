@@ -13,7 +13,6 @@ from sagadsl.language.checks.known import Known, Signature
 from sagadsl.language.checks.world import World, world_of
 from sagadsl.language.expressions import Constant
 from sagadsl.language.model import ActivityCall, Saga, SagaCall, Step
-from sagadsl.language.suggest import closest
 from sagadsl.language.types import of_schema
 from sagadsl.language.walk import Phase, Site, Spot, calls
 
@@ -33,10 +32,11 @@ def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Find
     if known.activities is None:
         return
     names = list(known.activities)
-    for spot, call, route, _phase in _activity_calls(world_of(saga, known)):
+    world = world_of(saga, known)
+    for spot, call, route, _phase in _activity_calls(world):
         if call.task_queue is not None or call.activity in known.activities or call.activity in names:
             continue
-        near = closest(call.activity, names)
+        near = world.suggestions.closest(call.activity, names)
         offered = known.activities.get(near) if near is not None else None
         source = f" (from {offered.package})" if offered is not None else ""
         help = f"did you mean `{near}`{source}?" if near else "install the package that offers it"
@@ -76,14 +76,15 @@ def inputs_that_do_not_fit(saga: Saga, known: Known) -> Iterator[Finding]:
 
 def error_types_that_nobody_raises(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD404: nearly, but not quite, an error type that the activity declares."""
-    for spot, call, route, _phase in _activity_calls(world_of(saga, known)):
+    world = world_of(saga, known)
+    for spot, call, route, _phase in _activity_calls(world):
         signature = (known.activities or {}).get(call.activity)
         if signature is None or not signature.errors:
             continue
         step = spot[-1].step
         declared = {*signature.errors, *OURS, *(rule.type for rule in step.failed_if)}
         for name, keys in _named_errors(step, call, route):
-            near = closest(name, signature.errors)
+            near = world.suggestions.closest(name, signature.errors)
             if name not in declared and near is not None:
                 yield Finding(
                     "SD404",

@@ -17,7 +17,7 @@ from sagadsl.language.expression_data import Path, path_text, shortened
 from sagadsl.language.expressions import Constant, Expression, Listing, Object, Text
 from sagadsl.language.inference import spelled_chain
 from sagadsl.language.model import Value
-from sagadsl.language.suggest import closest, listed
+from sagadsl.language.suggest import listed
 from sagadsl.language.types import TEXT, Later, Shape, of_data, without_null
 from sagadsl.language.walk import Site
 
@@ -143,7 +143,7 @@ class _Fit:
         for key in items:
             if key in target.fields or target.field(key) is not None:
                 continue
-            near = closest(str(key), [name for name in target.fields if name not in items])
+            near = self._world.suggestions.closest(str(key), [name for name in target.fields if name not in items])
             severity = Severity.ERROR if target.is_closed else Severity.WARNING
             help = f"did you mean `{near}`?" if near else f"it takes {listed(target.fields)}"
             yield Misfit((*path, key), f"{self._what} has no field `{path_text((*path, key))}`", help, severity, True)
@@ -203,7 +203,7 @@ class _Fit:
                 yield from self._unknown(error.instance, shape, path)
             case "enum":
                 texts = [choice for choice in error.validator_value if isinstance(choice, str)]
-                near = closest(str(error.instance), texts)
+                near = self._world.suggestions.closest(str(error.instance), texts)
                 values = ", ".join(f"`{choice}`" for choice in error.validator_value[:12])
                 help = f"did you mean `{near}`?" if near else "write one of these"
                 yield Misfit(path, f"{called} must be one of {values}, got `{found}`", help)

@@ -11,7 +11,7 @@ from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.world import World, world_of
 from sagadsl.language.expressions import Constant
 from sagadsl.language.model import ForEach, Saga, SagaCall
-from sagadsl.language.suggest import closest
+from sagadsl.language.suggest import Suggestions
 from sagadsl.language.types import of_schema
 from sagadsl.language.walk import Lane, Phase, Site, Spot, calls, spots
 
@@ -20,10 +20,11 @@ def children_that_are_not_beside_the_file(saga: Saga, known: Known) -> Iterator[
     """SD204: no definition of this name stands beside the file; perhaps the worker has it."""
     if known.neighbours is None:
         return
+    suggestions = Suggestions()
     for spot, call, route, _phase in _saga_calls(saga):
         if call.saga in (saga.name, *known.sagas, *known.neighbours):
             continue
-        near = closest(call.saga, known.neighbours)
+        near = suggestions.closest(call.saga, known.neighbours)
         yield Finding(
             "SD204",
             f"no saga named `{call.saga}` stands beside this file",

@@ -8,7 +8,7 @@ from sagadsl.diagnostics import Finding
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.order import Needs
 from sagadsl.language.model import ForEach, Parallel, Saga, Step
-from sagadsl.language.suggest import closest, listed
+from sagadsl.language.suggest import Suggestions, listed
 from sagadsl.language.walk import spots
 
 _RESERVED = (
@@ -38,14 +38,15 @@ def ids_used_twice(saga: Saga, known: Known) -> Iterator[Finding]:
 def needs_of_no_sibling(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD202: a branch can wait for other branches of its own block only."""
     every = {spot[-1].step.id for spot in spots(saga)}
+    suggestions = Suggestions()
     for block, branches in _parallel(saga):
-        siblings = [branch.id for branch in branches]
+        siblings = {branch.id for branch in branches}
         for branch in branches:
             for number, name in enumerate(branch.needs):
                 if name in siblings:
                     continue
-                near = closest(name, [each for each in siblings if each != branch.id])
-                others = listed(each for each in siblings if each != branch.id)
+                near = suggestions.closest(name, siblings - {branch.id})
+                others = listed(siblings - {branch.id})
                 where = f"stands outside of `{block.id}`" if name in every else "does not exist"
                 yield Finding(
                     "SD202",

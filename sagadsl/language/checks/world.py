@@ -6,7 +6,8 @@ Joins the structure (:mod:`visibility`), the declared types (:mod:`types`) and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import assert_never
 
 from sagadsl.diagnostics import Severity
@@ -33,7 +34,7 @@ from sagadsl.language.model import (
     Value,
     WaitFor,
 )
-from sagadsl.language.suggest import closest, listed
+from sagadsl.language.suggest import Suggestions, listed
 from sagadsl.language.types import (
     ANY,
     INTEGER,
@@ -98,6 +99,7 @@ class World:
             self.spots.setdefault(spot[-1].step.id, spot)
         self.input = ANY if saga.input_schema is None else of_schema(saga.input_schema)
         self.complaints: list[tuple[Site, Complaint]] = []
+        self.suggestions = Suggestions()
         self._children: dict[str, World | None] = {saga.name: None} if children is None else children
         self._needs: dict[str, Needs] = {}
         self._outputs: dict[str, Shape] = {}
@@ -245,8 +247,12 @@ class Place:
                 return f"it is known inside the loop `{spot[-1].step.id}` only"
         if any(each.endswith(f"_{name}") for each in world.spots):
             return "`-` is a minus: ids of steps are written with `_`"
-        near = closest(name, known)
+        near = self.near(name, known)
         return f"did you mean `{near}`?" if near else ""
+
+    def near(self, word: str, names: Iterable[str]) -> str | None:
+        """Return the name that a misspelt one most likely stands for."""
+        return self._world.suggestions.closest(word, names)
 
     def null_code(self, label: str) -> str:
         """The code to complain with when *label* may be null: a compensation must not rely on an output (R16)."""
@@ -284,8 +290,8 @@ class Place:
         return _when_undone(step, shape) if own else shape
 
     def _unknown_step(self, name: str) -> Complaint:
-        near = closest(name, self._world.spots)
-        visible = f"the steps that can be read here are {listed(self._visible())}"
+        near = self.near(name, self._world.spots)
+        visible = self._readable()
         help = f"did you mean `{near}`?" if near else visible
         notes = (visible,) if near else ()
         steps = ((near, f"`{near}` is here"),) if near else ()
@@ -299,7 +305,7 @@ class Place:
             f"step `{name}` cannot be read here: it {seen.unseen.value}",
             self._remedy(target, seen.unseen),
             focus=name,
-            notes=(f"the steps that can be read here are {listed(self._visible())}",),
+            notes=(self._readable(),),
             steps=((name, "the step that is read"),),
         )
 
@@ -320,7 +326,7 @@ class Place:
 
     def _unknown_part(self, step: Step, key: str, output: Shape) -> Complaint:
         whole = f"steps.{step.id}"
-        near = closest(key, ("output", "status", "error"))
+        near = self.near(key, ("output", "status", "error"))
         if key in output.fields:
             help = f"did you mean `{whole}.output.{key}`?"
         else:
@@ -333,8 +339,13 @@ class Place:
         message = f"`{whole}` may be missing: {doubt}"
         return Complaint(MAY_BE_MISSING, message, help, Severity.WARNING, step.id, steps=((step.id, "the step"),))
 
+    def _readable(self) -> str:
+        if self._world.suggestions.are_over:
+            return "a value can read the steps that have ended by then"
+        return f"the steps that can be read here are {listed(self._visible())}"
+
     def _visible(self) -> Iterator[str]:
-        for name, spot in list(self._world.spots.items())[:_SHOWN]:
+        for name, spot in islice(self._world.spots.items(), _SHOWN):
             if look(self._site, spot, self._world.needs).unseen is None:
                 yield name
 
