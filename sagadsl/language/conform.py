@@ -23,6 +23,7 @@ def checker(schema: Mapping[str, Any] | bool | None, what: str) -> Check:
     # Late: a command that runs nothing shall not pay for it.
     from jsonschema import Draft202012Validator  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
     validator = Draft202012Validator(schema, registry=Registry())
 
@@ -31,6 +32,8 @@ def checker(schema: Mapping[str, Any] | bool | None, what: str) -> Check:
             errors = list(islice(validator.iter_errors(value), _SHOWN))
         except RecursionError:
             return (f"`{what}` is nested too deeply to be checked",)
+        except Unresolvable as error:
+            return (f"`{what}` cannot be checked: its schema refers to `{error.ref}`",)
         errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
         return tuple(_sentence(what, error) for error in errors)
 
