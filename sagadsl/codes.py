@@ -126,6 +126,7 @@ _ENVIRONMENT = (
     Code("SD903", "no Temporal server to bring along"),
     Code("SD904", "embedded server that does not start"),
     Code("SD905", "worker that would fail its first saga"),
+    Code("SD906", "request that the server refuses"),
     Code("SD910", "activity that cannot be imported"),
     Code("SD911", "activity offered twice"),
     Code("SD912", "activity that nobody offers"),

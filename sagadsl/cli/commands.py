@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),
     },
     "Operate": {
+        "list": Entry("listing:list_", "List sagas, newest first."),
         "status": Entry("operate:status", "Show how a saga stands, step by step."),
         "result": Entry("operate:result", "Wait for the end of a saga and print its output."),
         "signal": Entry("operate:signal", "Send a signal to a saga that waits for it."),

@@ -42,6 +42,20 @@ class NotConnected(SagadslError):
         return self.remedy
 
 
+class Refused(SagadslError):
+    """The server answers, and does not do what it was asked."""
+
+    code = "SD906"
+    exit_code = 2
+
+    def __init__(self, address: str, status: str, message: str) -> None:
+        super().__init__(address, status, message)
+        self.address, self.status, self.message = address, status, message
+
+    def __str__(self) -> str:
+        return f"Temporal at {self.address} refuses the request ({self.status.replace('_', ' ')}): {self.message}"
+
+
 async def connect(settings: Settings, **options: Any) -> Client:
     """Connect, or raise ``NotConnected`` with a page that says why. *options* go to ``Client.connect``."""
     arguments = {"namespace": settings.namespace.value, **settings.secrets, **options}
@@ -64,13 +78,13 @@ async def check_namespace(client: Client, settings: Settings) -> None:
 
 @contextmanager
 def guard(settings: Settings) -> Iterator[None]:
-    """Turn a refusal that is about the connection into ``NotConnected``; let others through."""
+    """Turn a refusal that is about the connection into ``NotConnected``, and any other into ``Refused``."""
     try:
         yield
     except RPCError as error:
         headline, remedy = _refusal(error, settings)
         if not headline:
-            raise
+            raise Refused(settings.address.value, error.status.name.lower(), error.message) from error
         raise NotConnected(headline, settings.lines(), remedy) from error
 
 

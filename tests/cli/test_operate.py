@@ -287,3 +287,32 @@ def test_without_a_worker_the_status_is_what_the_server_knows(shop: Shop) -> Non
         "no worker answers: this is what the server knows",
     ]
     shop.run("terminate", saga, "--yes")
+
+
+def test_sagas_are_listed_by_name_and_status(shop: Shop) -> None:
+    """C19: with the words of `status`, as far as the server keeps them."""
+    done, waiting = shop.start(_id("listed")), shop.start(_id("listed"), wait="true")
+    undone = shop.start(_id("listed"), how="fail")
+    assert [shop.run("result", each).code for each in (done, undone)] == [0, 10]
+    expected = {(done, "completed"), (waiting, "running"), (undone, "compensated")}
+    mine = ("list", "--name", "order", "--query", "WorkflowId STARTS_WITH 'listed-'")
+    deadline = time.monotonic() + 30
+    while True:  # the index lags behind
+        rows = json.loads(shop.run(*mine, "--json").out)["sagas"]
+        if {(row["id"], row["status"]) for row in rows} == expected:
+            break
+        assert time.monotonic() < deadline, rows
+        time.sleep(0.2)
+    assert {row["version"] for row in rows} == {"1.0.0"}
+    shown = shop.run(*mine, "--status", "completed")
+    assert re.fullmatch(rf"✓  {done}  order 1\.0\.0  completed  \d+(\.\d)?s ago\n", shown.out)
+    assert len(shop.run(*mine, "-o", "jsonl", "-q").out.splitlines()) == 3
+    assert len(json.loads(shop.run(*mine, "--limit", "1", "--json").out)["sagas"]) == 1
+    shop.run("terminate", waiting, "--yes")
+
+
+def test_a_list_filter_that_the_server_refuses_is_no_traceback(shop: Shop) -> None:
+    ran = shop.run("list", "--query", "Nope = 1")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Nope" in ran.err
+    assert "SD900" not in ran.err

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.temporal.connection import NotConnected, connect, guard
+from sagadsl.temporal.connection import NotConnected, Refused, connect, guard
 from sagadsl.temporal.settings import Flags, resolve
 
 
@@ -171,10 +171,14 @@ def test_a_refusal_about_the_connection_becomes_the_same_page(
     assert failed.value.help
 
 
-def test_a_refusal_about_something_else_is_left_alone() -> None:
+def test_a_refusal_about_something_else_says_what_the_server_said() -> None:
     settings = resolve(Flags(disable_config_file=True), {})
-    with pytest.raises(RPCError), guard(settings):
-        raise RPCError("workflow not found for ID: x", RPCStatusCode.NOT_FOUND, b"")
+    with pytest.raises(Refused) as refused, guard(settings):
+        raise RPCError("WorkflowId exceeds maximum allowed length", RPCStatusCode.INVALID_ARGUMENT, b"")
+    assert str(refused.value) == (
+        "Temporal at localhost:7233 refuses the request (invalid argument): WorkflowId exceeds maximum allowed length"
+    )
+    assert (refused.value.code, refused.value.exit_code) == ("SD906", 2)
 
 
 def test_a_certificate_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""``sagadsl list``: which sagas there are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.options import common, connection, output
+from sagadsl.cli.steps import SIGNS, spell
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.listing import Listed
+    from sagadsl.temporal.settings import Flags
+
+_WORDS = (
+    *("running", "compensating", "paused", "completed", "compensated"),
+    *("cancelled", "failed", "terminated", "timed_out"),
+)
+
+
+@click.command("list", short_help="List sagas, newest first.")
+@click.option("--name", metavar="NAME", help="Only runs of this definition.")
+@click.option("--status", type=click.Choice(_WORDS), help="Only those that stand so.")
+@click.option("--query", metavar="FILTER", help="A further condition in Temporal's list filter.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
+@output("text", "json", "jsonl")
+@connection
+@common
+def list_(*, name: str | None, status: str | None, query: str | None, limit: int, flags: Flags) -> int:
+    """List sagas, newest first. The server's index lags a little behind: `status` knows better.
+
+    \b
+    Examples:
+      sagadsl list
+      sagadsl list --status paused --json | jq -r '.sagas[].id'
+      sagadsl list --name transfer-money --query "StartTime > '2026-01-01T00:00:00Z'"
+    """
+    from sagadsl.temporal.connection import connect, guard
+    from sagadsl.temporal.listing import list_sagas, tells_failures_apart
+    from sagadsl.temporal.settings import resolve
+
+    settings = resolve(flags, os.environ)
+
+    async def fetch() -> tuple[list[Listed], bool]:
+        with guard(settings):
+            client = await connect(settings)
+            found: list[Listed] = []
+            async for each in list_sagas(client, name=name, status=status, query=query):
+                found.append(each)
+                if len(found) == limit:
+                    break
+            return found, await tells_failures_apart(client)
+
+    found, tells = asyncio.run(fetch())
+    if not tells:
+        screen.note(
+            "this server does not keep the status of sagas: `failed` may mean compensated, `running` paused; "
+            "`temporal operator search-attribute create --name SagaStatus --type Keyword` changes that"
+        )
+    if screen.session().output == "jsonl":
+        for each in found:
+            screen.result(_document(each))
+    else:
+        screen.result({"sagas": [_document(each) for each in found]}, _table(found))
+    return 0
+
+
+def _document(each: Listed) -> dict[str, Any]:
+    closed = None if each.closed_at is None else each.closed_at.isoformat()
+    known = {"id": each.id, "run_id": each.run_id, "name": each.name, "version": each.version}
+    return {**known, "status": each.status, "started_at": each.started_at.isoformat(), "closed_at": closed}
+
+
+def _table(found: list[Listed]) -> str:
+    now = datetime.now(UTC)
+    rows = [
+        (
+            SIGNS.get(each.status, "✗"),
+            each.id,
+            f"{each.name} {each.version}".rstrip(),
+            each.status,
+            f"{spell(now - each.started_at)} ago",
+        )
+        for each in found
+    ]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
