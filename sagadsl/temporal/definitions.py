@@ -6,10 +6,10 @@ never exceptions of whatever stumbled over them, since those would block a workf
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.errors import SagadslError
 from sagadsl.language import schema
 from sagadsl.language.build import build
@@ -28,7 +28,7 @@ _NEEDED = (
 what they warn of ends as an error of the step that it happens in."""
 
 _SHOWN = 20
-_NOWHERE = {(): Span(1, 1, 1, 1)}
+_NOWHERE: Mapping[Route, Span] = {(): Span(1, 1, 1, 1)}
 
 
 class InvalidDefinition(SagadslError):
