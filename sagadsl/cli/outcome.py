@@ -24,14 +24,15 @@ EXIT_CODES: Mapping[str, int] = {
 }
 """ECOSYSTEM.md §1.3: a script can tell what a person has to do."""
 
-_WORDS: Mapping[str, str] = {
-    "completed": "completed",
-    "compensated": "failed, and all that was done has been undone",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "timed_out": "ended by the server's time limit; nothing was undone",
-    "terminated": "terminated; nothing was undone",
+_WORDS: Mapping[str, tuple[str, str]] = {
+    "completed": ("completed", ""),
+    "compensated": ("failed", ", and all that was done has been undone"),
+    "failed": ("failed", ""),
+    "cancelled": ("cancelled", ""),
+    "timed_out": ("ended by the server's time limit", "; nothing was undone"),
+    "terminated": ("terminated", "; nothing was undone"),
 }
+"""What to say before and after how long it took."""
 
 
 def document(ended: Ended, run_id: str = "", name: str = "") -> dict[str, Any]:
@@ -68,10 +69,11 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     """Yield the last lines for people: how it ended, why, and what is left to do."""
     sign = SIGNS.get(ended.status, "✗")
     code = EXIT_CODES[ended.status]
-    words = _WORDS[ended.status]
+    words, consequence = _WORDS[ended.status]
     if ended.status == "compensated" and not (ended.report or {}).get("undone"):
-        words = "failed; there was nothing to undo"
-    yield f"{sign} {words}{f' after {took}' if took else ''}{f' (exit {code})' if code else ''}"
+        consequence = "; there was nothing to undo"
+    exit_code = f" (exit {code})" if code else ""
+    yield f"{sign} {words}{f' after {took}' if took else ''}{consequence}{exit_code}"
     report = ended.report or {}
     failure = report.get("failure")
     if failure:

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 INVALID = 1
 STOPPED_AT_ONCE = 130
+_NAMED = 12
 CHILD = "SAGADSL_WORKER_CHILD"
 """Set for the processes that ``--processes`` starts: one of them says nothing that its parent has said."""
 
@@ -220,7 +222,15 @@ def _announce(plan: Plan, settings: Settings) -> None:
         taken = "those that come with their start" if plan.inline else ""
         screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
     if plan.only != "workflows":
-        screen.note(f"  activities  {', '.join(plan.catalogue.names) or 'none'}")
+        screen.note(f"  activities  {_in_short(plan.catalogue.names)}")
+
+
+def _in_short(names: Sequence[str]) -> str:
+    """Return *names*; when they are many, how many there are below each prefix."""
+    if len(names) <= _NAMED:
+        return ", ".join(names) or "none"
+    families = Counter(name.partition(".")[0] + (".*" if "." in name else "") for name in names)
+    return ", ".join(f"{family} ({count})" if count > 1 else family for family, count in families.items())
 
 
 async def serve(plan: Plan, settings: Settings) -> int:
