@@ -94,7 +94,7 @@ class Reader:
     def read(self, event: HistoryEvent) -> Iterator[StepEvent]:
         """Yield what *event* says about steps; most events say nothing."""
         name = event.WhichOneof("attributes") or ""
-        about = getattr(event, name) if name else None
+        about: Any = getattr(event, name) if name else None
         kind = name.removesuffix(_ATTRIBUTES)
         at = event.event_time.ToDatetime()
         if kind in _ENDS:
