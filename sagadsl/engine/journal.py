@@ -316,6 +316,9 @@ def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
 _FREE = frozenset({"input", "output", "journal"})
 """Fields that are the user's JSON: they travel as they are."""
 
+_ORDERED = frozenset({"undoable", "open", "begun", "done", "running", "calls", "timers", "held", "loops"})
+"""Maps whose order counts (R10). Like every map of ours they travel as pairs: Temporal's converter sorts keys."""
+
 _HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
 """Fields that hold the user's JSON, or lists or objects of it."""
 
@@ -335,7 +338,7 @@ def _plain(name: str, value: Any) -> Any:
         case Action(at, verb, path, by, why):
             return [at, verb.value, path, by, why]
         case dict():
-            return {str(key): _plain(name, item) for key, item in value.items()}
+            return [[key, _plain(name, item)] for key, item in value.items()]
         case list():
             return [_plain(name, item) for item in value]
         case _:
@@ -375,13 +378,15 @@ def _unpack(name: str, value: Any) -> Any:
         case "others":
             return [_error(item) for item in value]
         case "attention":
-            return {key: _error(item) for key, item in value.items()}
+            return {key: _error(item) for key, item in dict(value).items()}
         case "actions":
             return [Action(at, Verb(verb), path, by, why) for at, verb, path, by, why in value]
         case "undo":
             return _undo(value)
         case "waiting":
-            return {key: list(paths) for key, paths in value.items()}
+            return {key: list(paths) for key, paths in dict(value).items()}
+        case _ if name in _ORDERED:
+            return dict(value)
         case _ if name in _FREE:
             return value
         case _ if name in _HOLDERS:
@@ -394,7 +399,7 @@ def _unpack(name: str, value: Any) -> Any:
 
 def _undo(value: Mapping[str, Any]) -> Undo:
     plain = {key: _unpack(key, item) for key, item in value.items() if key not in ("progress", "errors")}
-    undo = Undo(**plain, errors={int(key): _error(item) for key, item in value.get("errors", {}).items()})
+    undo = Undo(**plain, errors={int(key): _error(item) for key, item in dict(value.get("errors", ())).items()})
     if "progress" in value:
         undo.progress = UndoProgress(value["progress"])
     return undo
