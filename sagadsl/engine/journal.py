@@ -271,10 +271,7 @@ class State:
     output: Any = None
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state as compact JSON data: fields that hold their default are left out.
-
-        What users sent and got is shared, not copied: nobody changes it.
-        """
+        """Return the state as JSON data, without fields that hold their default; users' data is shared, not copied."""
         return _pack(self, shallow=_BY_HAND) | {
             name: [_pack(part) for part in getattr(self, name).values()] for name in _BY_HAND if getattr(self, name)
         }
@@ -387,12 +384,10 @@ def _unpack(name: str, value: Any) -> Any:
             return {key: list(paths) for key, paths in dict(value).items()}
         case _ if name in _ORDERED:
             return dict(value)
-        case _ if name in _FREE:
-            return value
         case _ if name in _HOLDERS:
             return _held(name, value)
-        case _ if isinstance(value, dict | list):
-            return value.copy()
+        case _ if isinstance(value, list) and name not in _FREE:
+            return list(value)
         case _:
             return value
 

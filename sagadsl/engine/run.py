@@ -15,8 +15,11 @@ TIMEOUT_TIMER = "@timeout"
 IN_FLIGHT = 1_500
 """Calls that run at the same time; the others wait for their turn. The server bears 2,000 (R51)."""
 
-STEPS_AT_ONCE = 100_000
-"""Steps that may begin before the saga waits for something: a loop that never waits has to end somewhere (R56)."""
+STEPS_AT_ONCE = 15_000
+"""Steps that may begin before the saga waits for something: a loop that never waits has to end somewhere (R56).
+
+So many take about a second; a worker of Temporal's gives up on a workflow that computes for two.
+"""
 
 OTHER_ERRORS = 100
 """Errors kept besides the first; each step keeps its own in any case."""
@@ -34,7 +37,8 @@ class Run:
     """A saga, its state, the commands so far, and a queue of places to look at.
 
     The queue takes the place of recursion: ten thousand steps that end at once cost no stack.
-    Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)``.
+    Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)`` and so on;
+    ``began`` counts the steps that have begun since the fact.
     """
 
     __slots__ = ("began", "commands", "saga", "state", "todo")
@@ -84,7 +88,6 @@ class Run:
         if not self._has_room():
             self.state.held[key] = True
             return False
-        self.began += 1
         return True
 
     def release(self) -> bool:

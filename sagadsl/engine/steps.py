@@ -40,6 +40,7 @@ CANCELLED = Error("cancelled", "the saga was cancelled")
 def start(run: Run, frame: Frame, step: Step) -> None:
     """Begin the next step of *frame*: its condition first, and its inputs only if that holds (F08)."""
     state = run.state
+    run.began += 1
     path = f"{frame.path}/{step.id}" if frame.path else step.id
     record = Record(path, step.id, frame.path, run.tick(), state.now)
     before = state.records.get(path)

@@ -11,7 +11,6 @@ import heapq
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -180,7 +179,7 @@ class World:
         if run.close is not None:
             return
         if self._replay and not isinstance(fact, Began | BeganUndo):
-            run.state = State.restore(json.loads(json.dumps(run.state.snapshot())))
+            run.state = _written_down(run.state)
         for command in decide(run.saga, run.state, fact):
             self._perform(saga_id, run, command)
         if self._drain and not isinstance(fact, DrainRequested | Resumed):
@@ -205,7 +204,7 @@ class World:
             case Cancel(call_id=call_id):
                 self._cancel(saga_id, run, call_id)
             case ContinueAsNew():
-                run.state = State.restore(json.loads(json.dumps(run.state.snapshot())))
+                run.state = _written_down(run.state)
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")
                 self._later(0, lambda: self._tell(saga_id, Resumed(self.now, f"run-{next(self._order)}")))
@@ -281,9 +280,7 @@ class World:
         pause = _back_off(call)
         total = call.command.schedule_to_close
         too_late = total is not None and self.now + pause >= call.scheduled + total.total_seconds()
-        if call.cancelled:
-            self._settle(saga_id, call_id, _known(call), error=error, cancelled=True)
-        elif not retryable or used_up or too_late:
+        if call.cancelled or not retryable or used_up or too_late:
             self._settle(saga_id, call_id, _known(call), error=error)
         else:
             self._note(saga_id, "retry", call_id, call.attempt, f"{error.type} again in {pause:g}s")
@@ -388,6 +385,11 @@ class World:
         return report(run.saga, run.state)
 
 
+def _written_down(state: State) -> State:
+    """Return the state as it arrives in the next run: Temporal's converter sorts the keys of objects."""
+    return State.restore(json.loads(json.dumps(state.snapshot(), sort_keys=True)))
+
+
 def _known(call: _Call) -> Outcome:
     """RULES R5: `failed` when every attempt ended in a reported error, else nobody knows."""
     return Outcome.FAILED if call.clean else Outcome.UNKNOWN
@@ -396,6 +398,9 @@ def _known(call: _Call) -> Outcome:
 def _back_off(call: _Call) -> float:
     """Return the pause before the next attempt, as Temporal's server computes it."""
     retry = call.command.retry
-    pause = retry.initial_interval * retry.backoff_coefficient ** min(call.attempt - 1, 60)
-    longest: timedelta = retry.maximum_interval
-    return min(pause, longest).total_seconds()
+    longest = retry.maximum_interval.total_seconds()
+    try:
+        growth = retry.backoff_coefficient ** (call.attempt - 1)
+    except OverflowError:
+        return longest
+    return min(retry.initial_interval.total_seconds() * growth, longest)

@@ -24,7 +24,7 @@ from tests.engine.invariants import check
 ID = "saga-1"
 
 Script = Mapping[str, Attempt | Sequence[Attempt]]
-"""What the attempts of a call do, by call id or activity name; the last one goes on for ever."""
+"""What the attempts of a call do, by its id, the id's last part, or the activity's name; the last goes on for ever."""
 
 Meddling = tuple[float, Callable[[float], Fact]]
 """Seconds after the start, and what happens then."""
@@ -55,7 +55,7 @@ def slow(seconds: float, output: Any = None) -> Attempt:
 
 
 def act(id_: str, **more: Any) -> dict[str, Any]:
-    """A step that calls the activity ``do.<id>`` and is undone by ``undo.<id>``; one attempt each, so that a no is final."""
+    """A step that calls the activity ``do.<id>`` and is undone by ``undo.<id>``, with one attempt each."""
     step: dict[str, Any] = {"id": id_, "activity": f"do.{id_}", "retry": "none"}
     step["compensation"] = {"activity": f"undo.{id_}", "input": {"key": "{{ step.idempotency_key }}"}, "retry": "none"}
     step.update(more)
@@ -194,7 +194,9 @@ def scripted(script: Script, seen: dict[str, StartActivity] | None = None) -> Pa
     def act_out(saga_id: str, command: StartActivity, attempt: int) -> Attempt:
         if seen is not None:
             seen[command.call_id if saga_id == ID else f"{saga_id}:{command.call_id}"] = command
-        how = script.get(command.call_id, script.get(command.activity, Attempt()))
+        call = command.call_id.partition("#")[0]
+        names = command.call_id, call, call.rpartition("/")[2], command.activity
+        how = next((script[name] for name in names if name in script), Attempt())
         return how if isinstance(how, Attempt) else how[min(attempt, len(how)) - 1]
 
     return act_out

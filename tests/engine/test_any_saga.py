@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sagadsl.engine.facts import OperatorAsked, SignalReceived, StartActivity, Verb
+from sagadsl.engine.facts import OperatorAsked, SignalReceived, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.virtual import Attempt, VirtualRun, World
 from sagadsl.language.build import build
@@ -136,7 +136,10 @@ class _Maker:
         self._together(step)
 
     def _for_each(self, step: dict[str, Any], depth: int) -> None:
-        step["for_each"] = {"items": self.pick("[1, 2]", "[]", "[1, 2, 3]"), "max_concurrency": self.pick(1, 2, "unlimited")}
+        step["for_each"] = {
+            "items": self.pick("[1, 2]", "[]", "[1, 2, 3]"),
+            "max_concurrency": self.pick(1, 2, "unlimited"),
+        }
         step["steps"] = self.steps(depth - 1, 2)
         self._together(step)
 
@@ -183,22 +186,9 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(definition, script, cancel_at, pause_at, tuple(verbs))
 
 
-def _by_name(script: Mapping[str, list[Attempt]]) -> Any:
-    """Participants that know a step by its id, in whatever round it runs."""
-    follow = scripted(script)
-
-    def act(saga_id: str, command: StartActivity, attempt: int) -> Attempt:
-        if command.activity != "act.one":
-            return follow(saga_id, command, attempt)
-        how = script.get(command.call_id.rpartition("/")[2].partition("#")[0], [Attempt()])
-        return how[min(attempt, len(how)) - 1]
-
-    return act
-
-
 def _run(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[World, VirtualRun]:
     """Run it to its end: an operator does what the case says, then skips; whatever waits for a signal gets it."""
-    world = World(_by_name(case.script), sagas={"child": build(CHILD)}, replay=replay, drain=drain)
+    world = World(scripted(case.script), sagas={"child": build(CHILD)}, replay=replay, drain=drain)
     if case.cancel_at is not None:
         world.cancel_at(case.cancel_at)
     if case.pause_at is not None:

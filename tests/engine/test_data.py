@@ -1,0 +1,171 @@
+"""What a compensation sees."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagadsl.engine.facts import Verb
+from sagadsl.engine.virtual import Attempt
+from tests.engine.scenes import act, flaky, gives, lost, no, operator, plain, play, saga
+
+
+def test_an_undo_sees_its_step_as_it_ended_the_sagas_input_and_the_failure() -> None:
+    """R14, C08: the names, and the values of then."""
+    undo = {
+        "activity": "undo.b",
+        "input": {
+            "asked": "{{ input.amount }}",
+            "sent": "{{ step.input.n }}",
+            "got": "{{ step.output.ref }}",
+            "outcome": "{{ step.outcome }}",
+            "key": "{{ step.idempotency_key }}",
+            "own_key": "{{ idempotency_key }}",
+            "earlier": "{{ steps.a.output }}",
+            "why": "{{ failure.type }}: {{ failure.message }} in {{ failure.step }}",
+            "saga": "{{ saga.id }} {{ saga.name }}",
+        },
+    }
+    steps = act("a"), act("b", input={"n": "{{ input.amount * 2 }}"}, compensation=undo), act("c")
+
+    ran = play(saga(*steps), {"a": gives(7), "b": gives({"ref": "r1"}), "c": no("Broke")}, input_={"amount": 5})
+
+    assert ran.sent("b.compensation") == {
+        "asked": 5,
+        "sent": 10,
+        "got": "r1",
+        "outcome": "succeeded",
+        "key": "saga-1/b/do",
+        "own_key": "saga-1/b/undo",
+        "earlier": 7,
+        "why": "Broke: Broke! in c",
+        "saga": "saga-1 scene",
+    }
+
+
+def test_an_undo_may_name_its_own_step_by_id() -> None:
+    """R14, C08: it is computed when the step has ended, not before it runs."""
+    undo = {"activity": "undo.a", "input": {"ref": "{{ steps.a.output.ref }}"}}
+
+    ran = play(saga(act("a", compensation=undo), act("b")), {"a": gives({"ref": 9}), "b": no()})
+
+    assert ran.sent("a.compensation") == {"ref": 9}
+
+
+def test_an_undo_does_not_see_what_happened_after_its_step() -> None:
+    """R14: of other steps it sees what its own step could have seen."""
+    undo = {"activity": "undo.a", "input": {"later": "{{ steps.b.output | default('nothing yet') }}"}}
+    block = {"id": "both", "parallel": [act("a", compensation=undo), act("b")]}
+
+    ran = play(saga(block, act("c")), {"b": gives(1, takes=2), "c": no()})
+
+    assert ran.sent("both/a.compensation") == {"later": "nothing yet"}
+
+
+@pytest.mark.parametrize("which", ["{{ steps[input.which].output | default('unseen') }}", "{{ steps.c.status }}"])
+def test_a_later_status_is_not_seen_either(which: str) -> None:
+    """R14: neither by a computed name."""
+    undo = {"activity": "undo.a", "input": {"other": which}}
+
+    ran = play(saga(act("a", compensation=undo), act("c"), act("d")), {"c": gives(1), "d": no()}, input_={"which": "c"})
+
+    assert ran.sent("a.compensation")["other"] in ("unseen", "pending")
+
+
+def test_what_needs_only_the_input_is_rendered_before_the_step_runs() -> None:
+    """R15: a mistake in it stops the step, not the undo."""
+    undo = {"activity": "undo.b", "input": {"who": "{{ input.name }}", "got": "{{ step.output }}"}}
+
+    ran = play(saga(act("a"), act("b", compensation=undo)), input_={})
+
+    assert ran.calls == ["a", "a.compensation"]
+    assert ran.why == ("ExpressionError", "b")
+
+
+@pytest.mark.parametrize("input_", [{"got": "{{ step.output.ref }}", "who": "{{ input.n }}"}, "{{ step.output.ref }}"])
+def test_a_mistake_in_what_needs_the_output_never_drops_the_record(input_: object) -> None:
+    """R15, R16, R20: the undo waits for an operator, as any that fails for good."""
+    undo = {"activity": "undo.b", "input": input_}
+
+    ran = play(saga(act("a"), act("b", compensation=undo)), {"b": lost()}, input_={"n": 1})
+
+    assert ran.status == "paused"
+    assert [(line["path"], line["type"]) for line in ran.now["attention"]] == [("b.compensation", "ExpressionError")]
+    assert ran.undo("a") == "registered"
+
+
+def test_an_undo_defined_for_null_works_when_nobody_knows_the_output() -> None:
+    """R16, C02: the output of an unknown outcome is null."""
+    undo = {"activity": "undo.a", "input": {"ref": "{{ step.output.ref if step.output is not none else 'none' }}"}}
+
+    ran = play(saga(act("a", compensation=undo)), {"a": lost()})
+
+    assert ran.sent("a.compensation") == {"ref": "none"}
+
+
+def test_a_step_without_input_sends_none_and_neither_does_its_undo() -> None:
+    """R15."""
+    ran = play(saga(act("a", compensation={"activity": "undo.a"}), act("b")), {"b": no()})
+
+    assert (ran.commands["a"].arguments, ran.commands["a.compensation"].arguments) == ((), ())
+
+
+def test_an_undo_sends_the_steps_input_as_sent_and_its_own_when_it_has_one() -> None:
+    """R14: also a null that was written."""
+    steps = (
+        act("a", input={"n": 1}, compensation={"activity": "undo.a"}),
+        act("b", input={"n": 2}, compensation={"activity": "undo.b", "input": None}),
+        act("c"),
+    )
+
+    ran = play(saga(*steps), {"c": no()})
+
+    assert ran.commands["a.compensation"].arguments == ({"n": 1},)
+    assert ran.commands["b.compensation"].arguments == (None,)
+
+
+def test_all_attempts_get_the_same_input() -> None:
+    """F10: rendered once."""
+    step = plain("a", input={"at": "{{ saga.started_at }}"}, retry={"maximum_attempts": 3})
+
+    ran = play(saga(step), {"a": [flaky(), flaky(), Attempt()]})
+
+    assert ran.attempts("a") == 3
+    assert ran.sent("a") == {"at": "2023-11-14T22:13:20.000Z"}
+
+
+def test_only_what_is_named_is_sent() -> None:
+    """T05: never the whole state."""
+    ran = play(saga(act("a"), act("b", input={"x": 1}), act("c")), {"a": gives("big" * 1000), "c": no()})
+
+    assert ran.sent("b.compensation") == {"key": "saga-1/b/do"}
+
+
+def test_the_keys_are_the_same_at_every_attempt_and_when_an_operator_repeats_it() -> None:
+    """R49: saga id, path, do or undo; nothing of the run, the attempt, or the repetition."""
+    actions = [
+        {"activity": "undo.one", "input": "{{ idempotency_key }}", "retry": "none"},
+        {"activity": "undo.two", "input": "{{ idempotency_key }}", "retry": "none"},
+    ]
+    definition = saga(
+        act("a", input="{{ idempotency_key }}", compensation=actions, retry={"maximum_attempts": 2}), act("b")
+    )
+    script = {"a": [flaky(), Attempt()], "b": no(), "a.compensation[1]": no()}
+
+    ran = play(definition, script, operator(60, Verb.RETRY_STEP))
+
+    assert [ran.sent(call) for call in ran.calls if call != "b"] == [
+        "saga-1/a/do",
+        "saga-1/a/undo[0]",
+        "saga-1/a/undo[1]",
+        "saga-1/a/undo[1]",
+    ]
+    assert ran.calls[-1] == "a.compensation[1]#2"
+
+
+def test_numbers_and_nulls_keep_their_type_on_the_way() -> None:
+    """R14: native values, also inside of others."""
+    step = plain("a", input={"n": "{{ input.n }}", "t": "n is {{ input.n }}", "x": "{{ input.x }}"})
+
+    ran = play(saga(step), input_={"n": 1.5, "x": None})
+
+    assert ran.sent("a") == {"n": 1.5, "t": "n is 1.5", "x": None}

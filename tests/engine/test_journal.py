@@ -1,0 +1,202 @@
+"""The state as data: compact, complete, and nobody's but its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from enum import Enum
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import pytest
+
+from sagadsl.engine.facts import Error, Verb
+from sagadsl.engine.journal import Action, Frame, FrameKind, Record, State, Undo, Unwind
+from tests.engine.scenes import Ran, act, no, operator, play, saga, signal, slow
+
+BUSY = saga(
+    act("a", input={"n": 1}),
+    {"id": "ask", "wait_for": {"signal": "go", "timeout": "9s"}},
+    {
+        "id": "both",
+        "parallel": [
+            act("x"),
+            {
+                "id": "l",
+                "for_each": {"items": "[1, 2]", "as": "i"},
+                "steps": [act("y"), {"id": "w", "wait_for": {"signal": "no"}}],
+            },
+            act("long"),
+        ],
+        "complete_when": "completed >= 5",
+    },
+    timeout="1h",
+)
+
+
+def _example(kind: Any, name: str) -> Any:
+    """Return a value of a field's type that is not its default."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return _example(next(each for each in arguments if each is not type(None)), name)
+    if origin is dict:
+        return {_example(arguments[0], "key"): _example(arguments[1], name)}
+    if origin is list:
+        return [_example(arguments[0], name)]
+    if kind is Any:
+        return {"any": [1, None, {"x": True}]}
+    if kind is Error:
+        return Error("Type", "message", "a/b", (("Cause", "why"), ("Cause", "deeper")))
+    if kind is Action:
+        return Action(1.5, Verb.ABORT, "a", "ann", "because")
+    if kind is Undo:
+        return _full(Undo)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return list(kind)[-1]
+    return {str: f"some {name}", int: 7, float: 2.5, bool: True}[kind]
+
+
+def _full(kind: Any) -> Any:
+    """Return a thing in which every field holds something else than its default."""
+    hints = get_type_hints(kind)
+    return kind(
+        **{spec.name: _example(hints[spec.name], spec.name) for spec in fields(kind) if spec.name not in BY_HAND}
+    )
+
+
+BY_HAND = ("records", "frames", "unwinds")
+
+
+def _full_state() -> State:
+    state: State = _full(State)
+    record, frame, unwind = _full(Record), _full(Frame), _full(Unwind)
+    state.records, state.frames, state.unwinds = {record.path: record}, {frame.path: frame}, {unwind.key: unwind}
+    return state
+
+
+def _travelled(state: State) -> State:
+    """Return the state as it arrives: the converter of Temporal's Python SDK sorts the keys of objects."""
+    return State.restore(json.loads(json.dumps(state.snapshot(), sort_keys=True)))
+
+
+def test_every_field_of_the_state_survives_being_written_down() -> None:
+    """R34, R50: none of them is left at its default here, so none can be forgotten."""
+    state = _full_state()
+
+    for thing in (state, *state.records.values(), *state.frames.values(), *state.unwinds.values()):
+        for spec in fields(thing):
+            if spec.default is not MISSING:
+                assert getattr(thing, spec.name) != spec.default, spec.name
+    assert _travelled(state) == state
+
+
+def test_the_order_of_everything_survives_although_keys_are_sorted_on_the_way() -> None:
+    """R10, R11, R50: in which order steps began, calls were made, operators were asked for."""
+    state = _full_state()
+    lost = []
+    for thing in (state, *state.records.values(), *state.frames.values(), *state.unwinds.values()):
+        hints = get_type_hints(type(thing))
+        for name in hints.keys() - {*BY_HAND, "signals", "outputs", "variables"}:
+            if get_origin(hints[name]) is dict:
+                example = next(iter(getattr(thing, name).values()))
+                setattr(thing, name, dict.fromkeys(("z", "a", "m"), example))
+                lost.append((thing, name))
+    again = _travelled(state)
+
+    assert len(lost) > 10
+    for thing, name in lost:
+        kept = {Record: again.records, Frame: again.frames, Unwind: again.unwinds}.get(type(thing))
+        other = again if kept is None else next(iter(kept.values()))
+        assert list(getattr(other, name)) == ["z", "a", "m"], name
+
+
+@pytest.mark.parametrize("value", [None, False, 0, 0.0, "", [], {}, [None], "text"])
+def test_users_data_that_looks_like_a_default_stays_what_it_is(value: Any) -> None:
+    """R34: a null output of a completed step is an output."""
+    state = State(input=value, output=value)
+    state.records["a"] = Record("a", "a", "", 1, 0.0, input=value, output=value, has_output=True, journal=value)
+    state.frames[""] = Frame(
+        "", FrameKind.SEQUENCE, "", "steps", items=[value], variables={"v": value}, outputs={"o": value}
+    )
+    state.signals["go"] = [value]
+
+    assert _travelled(state) == state
+
+
+def test_an_empty_state_is_written_as_nothing() -> None:
+    """R50: fields that hold their default are left out."""
+    assert State().snapshot() == {}
+
+
+def test_a_completed_step_takes_little_room() -> None:
+    """R50, R52: a hundred steps fit many times into what one payload holds."""
+    ran = play(saga(*(act(f"step_{index}") for index in range(100))))
+
+    assert len(json.dumps(ran.state.snapshot(), separators=(",", ":"))) < 100 * 450
+
+
+def test_a_snapshot_shares_nothing_that_changes() -> None:
+    """Two runs may go on from one snapshot: neither changes it, nor the other, nor the one it was taken of."""
+    state = _full_state()
+    snapshot = state.snapshot()
+    written = json.dumps(snapshot)
+
+    one, other = State.restore(snapshot), State.restore(snapshot)
+    _spoil(one)
+
+    assert json.dumps(snapshot) == written
+    assert other == state
+    _spoil(state)
+    assert json.dumps(snapshot) == written
+
+
+def _spoil(state: State) -> None:
+    """Change everything in place that the engine may change in place."""
+    for thing in (state, *state.records.values(), *state.frames.values(), *state.unwinds.values()):
+        for each in (thing, thing.undo) if isinstance(thing, Record) and thing.undo else (thing,):
+            assert is_dataclass(each)
+            for spec in fields(each):
+                if spec.name in (*BY_HAND, "input", "output", "journal"):
+                    continue
+                value = getattr(each, spec.name)
+                if isinstance(value, dict):
+                    for inner in value.values():
+                        if isinstance(inner, list):
+                            inner.append("spoilt")
+                    value["spoilt"] = "spoilt"
+                elif isinstance(value, list):
+                    if spec.name == "early":
+                        value[0]["spoilt"] = "spoilt"
+                    value.append("spoilt")
+
+
+def test_a_saga_goes_on_from_a_snapshot_taken_at_any_moment() -> None:
+    """R34, R50, R53: restored after every fact, everything happens again; `play` compares event by event."""
+    meddling = (
+        signal(2, "go", {"by": "ann"}),
+        signal(3, "no"),
+        operator(4, Verb.PAUSE),
+        operator(5, Verb.RESUME),
+        signal(6, "no"),
+    )
+
+    ran = play(BUSY, {"long": no(takes=7), "y": slow(1)}, *meddling)
+
+    assert ran.status == "compensated"
+    assert len(ran.report["undone"]) == 4
+
+
+def _open(until: float) -> Ran:
+    return play(BUSY, {"long": slow(30), "y": slow(1)}, signal(2, "go", 1), until=until)
+
+
+@pytest.mark.parametrize("until", [0.05, 1, 2, 2.5, 4, 31])
+def test_an_open_saga_reads_the_same_from_its_snapshot(until: float) -> None:
+    """R60."""
+    from sagadsl.engine.projection import markdown, report, status
+
+    ran = _open(until)
+    again = _travelled(ran.state)
+
+    for view in (status, report, markdown):
+        assert view(ran.run.saga, again) == view(ran.run.saga, ran.state)

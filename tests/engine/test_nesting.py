@@ -1,0 +1,229 @@
+"""Child sagas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sagadsl.engine.facts import Error, Outcome, Settled, Verb
+from sagadsl.engine.virtual import Attempt
+from tests.engine.scenes import Ran, act, beats, gives, no, operator, play, saga, slow
+
+CHILD = saga(act("x"), act("y"), name="child", output="{{ input }}")
+
+
+def _step(**more: Any) -> dict[str, Any]:
+    return {"id": "trip", "saga": "child", "input": {"n": 1}, "compensation": "auto", **more}
+
+
+def _undone_in_child(ran: Ran, child: str = "saga-1/trip") -> list[str]:
+    return [call for call in ran.events("start", child) if "compensation" in call]
+
+
+def test_a_child_that_completed_gives_its_output() -> None:
+    """R46."""
+    ran = play(saga(_step()), sagas=[CHILD])
+
+    assert (ran.status, ran.output) == ("completed", {"trip": {"n": 1}})
+
+
+def test_a_completed_child_undoes_itself_at_its_place_in_the_outer_order() -> None:
+    """R46, R47, R10, C14: as one unit, in a new run under its own id, so with its own keys."""
+    ran = play(saga(act("a"), _step(), act("b"), act("c")), {"c": no("Broke")}, sagas=[CHILD])
+
+    assert ran.calls == ["a", "trip", "b", "c", "b.compensation", "trip.compensation", "a.compensation"]
+    assert _undone_in_child(ran) == ["y.compensation", "x.compensation"]
+    assert ran.before(("end", "trip.compensation"), ("start", "a.compensation"))
+    assert (ran.status, ran.report["undone"]) == ("compensated", ["b", "trip", "a"])
+    child = ran.world.runs["saga-1/trip"]
+    assert child.state.saga_id == "saga-1/trip"
+    assert (child.state.undo_only, child.close and child.close.failure) == (True, None)
+
+
+def test_an_undoing_child_runs_where_it_ran() -> None:
+    """R47: on the queue of its step."""
+    from sagadsl.engine.decide import decide
+    from sagadsl.engine.facts import Began, StartChild
+    from sagadsl.engine.journal import State
+    from tests.engine.scenes import built
+
+    model, state = built(saga(_step(task_queue="{{ input }}"), act("b"))), State()
+    decide(model, state, Began(0.0, "s", "r", "far-away"))
+    decide(model, state, Settled(1.0, "trip", Outcome.SUCCEEDED, journal=State().snapshot()))
+    commands = decide(model, state, Settled(2.0, "b", Outcome.FAILED, error=Error("No", "no")))
+
+    (undo,) = commands
+    assert isinstance(undo, StartChild)
+    assert (undo.task_queue, undo.workflow_id, undo.call_id) == ("far-away", "s/trip", "trip.compensation")
+    assert undo.failure == Error("No", "no", "b")
+
+
+def test_a_child_may_be_undone_by_an_explicit_compensation() -> None:
+    """R46, C14: which sees its output."""
+    undo = {"activity": "undo.trip", "input": "{{ step.output }}"}
+
+    ran = play(saga(_step(compensation=undo), act("b")), {"b": no()}, sagas=[CHILD])
+
+    assert (ran.calls, ran.sent("trip.compensation")) == (["trip", "b", "trip.compensation"], {"n": 1})
+    assert _undone_in_child(ran) == []
+
+
+def test_a_saga_may_undo_a_step() -> None:
+    """R13: a compensation that is a child saga, with the step's own input."""
+    undoing = saga(act("u1"), act("u2", input="{{ input }}"), name="undoing")
+    step = act("a", input={"n": 7}, compensation={"saga": "undoing"})
+
+    ran = play(saga(step, act("b")), {"b": no()}, sagas=[undoing])
+
+    assert ran.calls == ["a", "b", "a.compensation"]
+    assert ran.events("start", "saga-1/a.compensation") == ["u1", "u2"]
+    assert ran.commands["saga-1/a.compensation:u2"].arguments == ({"n": 7},)
+
+
+@pytest.mark.parametrize("how", ["auto", {"activity": "undo.trip"}])
+def test_a_child_that_failed_has_undone_itself_and_is_not_undone_again(how: Any) -> None:
+    """R46: its outcome is failed, so nothing of it is left; the failure names the step of the parent."""
+    ran = play(saga(act("a"), _step(compensation=how)), {"y": no("Broke")}, sagas=[CHILD])
+
+    assert (ran.status, ran.calls) == ("compensated", ["a", "trip", "a.compensation"])
+    assert _undone_in_child(ran) == ["x.compensation"]
+    assert ran.why == ("Broke", "trip")
+    assert ran.before(("end", "trip"), ("start", "a.compensation"))
+
+
+def test_a_child_that_could_not_undo_itself_waits_for_an_operator_of_the_parent() -> None:
+    """R20, R46: nobody knows what is left of it."""
+    child = CHILD | {"compensation": {"on_failure": "continue"}}
+
+    ran = play(saga(act("a"), _step()), {"y": no(), "x.compensation": no()}, sagas=[child])
+
+    assert (ran.status, list(ran.state.attention)) == ("paused", ["trip.compensation"])
+    assert ran.state.attention["trip.compensation"].type == "NoJournal"
+
+
+def test_when_a_completed_child_cannot_undo_itself_the_parents_policy_applies() -> None:
+    """R20, R46: the reason is told."""
+    child = CHILD | {"compensation": {"on_failure": "stop"}}
+
+    ran = play(
+        saga(act("a"), _step(), act("b"), compensation={"on_failure": "continue"}),
+        {"b": no(), "y.compensation": no("Down")},
+        sagas=[child],
+    )
+
+    assert (ran.status, ran.report["undone"]) == ("failed", ["a"])
+    assert [(line["path"], line["type"]) for line in ran.report["not_undone"]] == [("trip", "CompensationFailed")]
+
+
+def test_the_undoing_child_pauses_itself_and_its_own_operator_helps() -> None:
+    """R22, R46: the parent just waits."""
+    ran = play(
+        saga(_step(), act("b")), {"b": no(), "y.compensation": no("Down"), "y.compensation#2": Attempt()}, sagas=[CHILD]
+    )
+    world = ran.world
+
+    assert (ran.status, world.runs["saga-1/trip"].state.attention["y.compensation"].type) == ("compensating", "Down")
+    world.at(60, operator(0, Verb.RETRY_STEP)[1], "saga-1/trip")
+    world.run()
+    assert ran.status == "compensated"
+
+
+def test_a_cancel_reaches_the_child_which_undoes_itself_before_the_parent_does() -> None:
+    """R25, R26, C14."""
+    ran = play(saga(act("a"), _step()), {"y": slow(5), "x.compensation": slow(3)}, sagas=[CHILD], cancel_at=2)
+
+    assert (ran.status, ran.calls) == ("cancelled", ["a", "trip", "a.compensation"])
+    assert _undone_in_child(ran) == ["y.compensation", "x.compensation"]
+    assert ran.at("start", "a.compensation") == ran.at("close", "", "saga-1/trip")
+
+
+def test_a_cancel_during_the_childs_undoing_interrupts_nothing() -> None:
+    """R27."""
+    ran = play(saga(_step(), act("b")), {"b": no(), "y.compensation": slow(9)}, sagas=[CHILD], cancel_at=3)
+
+    assert (ran.status, _undone_in_child(ran)) == ("compensated", ["y.compensation", "x.compensation"])
+
+
+def test_a_child_in_a_losing_branch_undoes_itself() -> None:
+    """R40, R46."""
+    block = {"id": "all", "parallel": [act("fast"), _step()], "complete_when": "completed >= 1"}
+
+    ran = play(saga(block, act("next")), {"y": slow(5)}, sagas=[CHILD])
+
+    assert (ran.status, ran.calls) == ("completed", ["all/fast", "all/trip", "next"])
+    assert _undone_in_child(ran, "saga-1/all/trip") == ["y.compensation", "x.compensation"]
+    assert ran.at("start", "next") == ran.at("close", "", "saga-1/all/trip")
+
+
+def test_a_saga_that_does_not_exist_fails_the_step() -> None:
+    """R54, R2: nothing of it was started."""
+    ran = play(saga(act("a"), _step(saga="nowhere")))
+
+    assert (ran.status, ran.why, ran.calls[-1]) == ("compensated", ("DefinitionNotFound", "trip"), "a.compensation")
+
+
+def test_a_childs_child_undoes_itself_too() -> None:
+    """R46: journal within journal."""
+    grandchild = saga(act("g"), name="grandchild")
+    child = saga(act("x"), {"id": "deep", "saga": "grandchild", "compensation": "auto"}, name="child")
+
+    ran = play(saga(_step(), act("b")), {"b": no()}, sagas=[child, grandchild])
+
+    assert _undone_in_child(ran) == ["deep.compensation", "x.compensation"]
+    assert _undone_in_child(ran, "saga-1/trip/deep") == ["g.compensation"]
+
+
+def test_a_child_whose_losers_were_undone_does_not_undo_them_again() -> None:
+    """R1, R46."""
+    block = {"id": "all", "parallel": [act("x"), act("y")], "complete_when": "completed >= 1"}
+
+    ran = play(saga(_step(), act("b")), {"b": no(), "y": slow(2)}, sagas=[saga(block, name="child")])
+
+    assert _undone_in_child(ran) == ["all/y.compensation", "all/x.compensation"]
+
+
+def test_an_undoing_child_sees_the_data_of_its_first_run_and_the_parents_failure() -> None:
+    """R14, R46."""
+    undo = {"activity": "undo.x", "input": "{{ [input.n, step.output, failure.type, saga.id, step.idempotency_key] }}"}
+    child = saga(act("x", compensation=undo), name="child")
+
+    ran = play(saga(_step(), act("b")), {"b": no("Broke"), "x": gives("out")}, sagas=[child])
+
+    assert ran.commands["saga-1/trip:x.compensation"].arguments == (
+        [1, "out", "Broke", "saga-1/trip", "saga-1/trip/x/do"],
+    )
+
+
+def test_a_child_that_undoes_itself_runs_no_failure_handlers() -> None:
+    """R46: it did not fail."""
+    child = CHILD | {"on_failure": [act("alarm")]}
+
+    ran = play(saga(_step(), act("b")), {"b": no()}, sagas=[child])
+
+    assert _undone_in_child(ran) == ["y.compensation", "x.compensation"]
+    assert "on_failure/alarm" not in ran.events("start", "saga-1/trip")
+
+
+def test_a_heartbeating_child_step_stops_at_once_when_the_parent_is_cancelled() -> None:
+    """R37, R47."""
+    ran = play(saga(_step()), {"x": slow(1000)}, sagas=[saga(beats("x"), name="child")], cancel_at=5)
+
+    assert (ran.status, ran.at("end", "x", "saga-1/trip")) == ("cancelled", 5)
+
+
+def test_a_child_with_a_result_that_means_no_is_not_undone() -> None:
+    """F11: the same rule as for an activity."""
+    ran = play(saga(act("a"), _step(failed_if={"if": "output.n == 1", "type": "Declined"})), sagas=[CHILD])
+
+    assert (ran.why, ran.calls) == (("Declined", "trip"), ["a", "trip", "a.compensation"])
+    assert _undone_in_child(ran) == []
+
+
+def test_a_child_cancelled_by_somebody_else_is_a_failure_of_the_step() -> None:
+    """X12: nobody asked the parent to stop."""
+    ran = play(saga(act("a"), _step(), act("b")), {"y": slow(5)}, sagas=[CHILD], until=1)
+    ran.world.cancel_at(2, "saga-1/trip")
+    ran.world.run()
+
+    assert (ran.status, ran.why) == ("compensated", ("cancelled", "trip"))

@@ -1,0 +1,165 @@
+"""What an operator may do, when."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagadsl.engine.facts import Verb
+from sagadsl.engine.operator import refusal
+from sagadsl.engine.virtual import Attempt
+from tests.engine.scenes import Ran, act, no, operator, plain, play, saga, signal, slow
+
+ABC = saga(act("a"), act("b"), act("c"))
+
+
+def _refusals(ran: Ran, path: str = "") -> dict[str, str | None]:
+    return {verb.value: refusal(ran.state, verb, path) for verb in Verb}
+
+
+def test_a_pause_lets_what_runs_end_and_begins_nothing() -> None:
+    """R22: until it is resumed."""
+    ran = play(ABC, {"a": slow(3)}, operator(1, Verb.PAUSE))
+    resumed = play(ABC, {"a": slow(3)}, operator(1, Verb.PAUSE), operator(50, Verb.RESUME))
+
+    assert (ran.status, ran.ends, ran.calls) == ("paused", ["a"], ["a"])
+    assert (resumed.status, resumed.at("start", "b")) == ("completed", 50)
+
+
+def test_a_paused_saga_still_takes_signals_and_timers() -> None:
+    """R22, R59: what happens is taken in; what follows waits."""
+    ask = {"id": "ask", "wait_for": {"signal": "go"}}
+
+    ran = play(saga(ask, act("a")), None, operator(1, Verb.PAUSE), signal(2, "go", "yes"), operator(9, Verb.RESUME))
+
+    assert (ran.status, ran.at("start", "a")) == ("completed", 9)
+    assert ran.output == {"ask": "yes", "a": None}
+
+
+def test_a_pause_holds_every_branch_round_and_compensation_and_all_go_on() -> None:
+    """R22: nothing is forgotten, nothing runs twice."""
+    loop = {"id": "loop", "for_each": {"items": "[1, 2, 3]", "max_concurrency": 2}, "steps": [act("x"), act("y")]}
+    poll = {"id": "poll", "repeat": {"until": "item_index >= 2"}, "steps": [act("look")]}
+    definition = saga({"id": "both", "parallel": [loop, poll]}, act("end"))
+    script = {"end": no()}
+    calls = sorted(play(definition, script).calls)
+
+    for tenth in range(24):
+        at = tenth / 10 + 0.05
+        ran = play(definition, script, operator(at, Verb.PAUSE), operator(100, Verb.RESUME))
+
+        assert sorted(ran.calls) == calls
+        assert ran.status == "compensated"
+
+
+def test_a_pause_during_compensation_holds_the_next_action() -> None:
+    """R22."""
+    actions = [{"activity": "undo.1"}, {"activity": "undo.2"}]
+
+    ran = play(
+        saga(act("a", compensation=actions), act("b")),
+        {"b": no(), "undo.1": slow(5)},
+        operator(2, Verb.PAUSE),
+        operator(50, Verb.RESUME),
+    )
+
+    assert (ran.status, ran.at("start", "a.compensation[1]")) == ("compensated", 50)
+
+
+def test_verbs_are_refused_with_the_reason_when_nothing_waits() -> None:
+    """R22: validated updates."""
+    running = play(ABC, {"a": slow(9)}, until=1)
+
+    assert _refusals(running) == {
+        "retry_step": "nothing waits for an operator",
+        "skip_step": "nothing waits for an operator",
+        "abort": "nothing waits for an operator; to stop a running saga, cancel it",
+        "pause": None,
+        "resume": "the saga is not paused",
+    }
+
+
+def test_a_closed_saga_takes_nothing() -> None:
+    """R59: after the end it is refused."""
+    assert set(_refusals(play(ABC)).values()) == {"the saga is over"}
+
+
+def test_an_operator_has_to_say_which_when_several_wait() -> None:
+    """R22: two compensations at once."""
+    block = {"id": "both", "parallel": [act("x"), act("y")]}
+    definition = saga(block, act("end"), compensation={"order": "parallel"})
+    script = {"end": no(), "x.compensation": no(), "y.compensation": no(takes=2)}
+
+    ran = play(definition, script)
+
+    paths = "`both/x.compensation`, `both/y.compensation`"
+    assert _refusals(ran)["retry_step"] == f"say which one of {paths}"
+    assert _refusals(ran, "end")["skip_step"] == f"`end` does not wait for an operator; {paths} does"
+    assert _refusals(ran, "both/x.compensation")["skip_step"] is None
+    assert _refusals(ran)["abort"] is None
+    assert _refusals(ran)["resume"] == f"the saga waits for a decision about {paths}: retry or skip it, or abort"
+    ended = play(definition, script, operator(60, Verb.SKIP_STEP, "both/x.compensation"), operator(61, Verb.ABORT))
+    assert (ended.status, sorted(line["path"] for line in ended.report["not_undone"])) == (
+        "failed",
+        ["both/x", "both/y"],
+    )
+
+
+def test_what_is_not_possible_any_more_changes_nothing() -> None:
+    """R22: it was accepted, but somebody else was faster."""
+    once = play(ABC, {"b": no(), "a.compensation": no()}, operator(60, Verb.SKIP_STEP))
+    twice = play(
+        ABC,
+        {"b": no(), "a.compensation": no()},
+        operator(60, Verb.SKIP_STEP),
+        operator(60, Verb.RETRY_STEP, "a.compensation"),
+        operator(60, Verb.ABORT),
+        operator(60, Verb.RESUME),
+    )
+
+    assert twice.state == once.state
+
+
+def test_abort_gives_up_all_that_waits_and_all_that_is_left() -> None:
+    """R22: after the pivot two branches wait for an operator."""
+    block = {"id": "both", "parallel": [act("x"), act("y"), act("long")]}
+
+    ran = play(
+        saga(plain("p", pivot=True), block, act("end")),
+        {"x": no("One"), "y": no("Two"), "long": slow(50)},
+        operator(20, Verb.ABORT),
+    )
+
+    assert (ran.status, ran.why, "end" in ran.calls) == ("failed", ("One", "both/x"), False)
+    assert ran.took() == 50.1
+    assert [(action["verb"], action["path"]) for action in ran.now["actions"]] == [("abort", "")]
+
+
+def test_a_repeated_step_that_cannot_begin_waits_again() -> None:
+    """R22, R56."""
+    step = act("b", input="{{ nowhere }}")
+
+    ran = play(saga(plain("p", pivot=True), step), None, operator(60, Verb.RETRY_STEP))
+
+    assert (ran.status, list(ran.state.attention)) == ("paused", ["b"])
+    assert len(ran.now["actions"]) == 1
+
+
+def test_a_repeated_block_runs_again() -> None:
+    """R22: here because nobody answered in time."""
+    ask = {"id": "ask", "wait_for": {"signal": "go", "timeout": "5s"}}
+
+    ran = play(saga(plain("p", pivot=True), ask, act("b")), None, operator(60, Verb.RETRY_STEP), signal(62, "go", 1))
+
+    assert (ran.status, ran.output["ask"], ran.at("start", "b")) == ("completed", 1, 62)
+
+
+@pytest.mark.parametrize("verb", [Verb.PAUSE, Verb.RESUME, Verb.RETRY_STEP, Verb.SKIP_STEP, Verb.ABORT])
+def test_a_verb_at_any_moment_breaks_nothing(verb: Verb) -> None:
+    """Every fact is legal in every state; what it means is checked after each play."""
+    script = {"c": no(), "b.compensation": [Attempt(error="Down", retryable=False)]}
+
+    for twentieth in range(12):
+        ran = play(ABC, script, operator(twentieth / 20, verb))
+
+        decided = ran.now["actions"] and verb in (Verb.SKIP_STEP, Verb.ABORT)
+        assert ran.status == ("failed" if decided else "paused")
