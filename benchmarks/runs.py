@@ -101,28 +101,31 @@ async def measure(sagas: int, rounds: int) -> dict[str, Figures]:
     """Return the figures by ``variant/outcome``."""
     server = Path(sys.executable).with_name("temporal")
     figures: dict[str, Figures] = {}
-    async with await WorkflowEnvironment.start_local(dev_server_existing_path=str(server)) as env:
+    async with await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(server), dev_server_log_level="error"
+    ) as env:
         address = env.client.service_client.config.target_host
         workers = {variant: await WorkerProcess.start(variant, address) for variant in VARIANTS}
         for refuse in (False, True):
+            outcome = "failing" if refuse else "completing"
             for variant in VARIANTS:  # warm: caches filled, connections open
                 await batch(env.client, variant, refuse, 20, 10)
             for _ in range(rounds):
                 for variant in VARIANTS:
-                    entry = figures.setdefault(f"{variant}/{'failing' if refuse else 'completing'}", Figures())
+                    entry = figures.setdefault(f"{variant}/{outcome}", Figures())
                     before = await workers[variant].cpu()
                     await batch(env.client, variant, refuse, sagas, 10)
                     entry.cpu.append((await workers[variant].cpu() - before) / sagas * 1000)
             for _ in range(15):
                 for variant in VARIANTS:
-                    entry = figures[f"{variant}/{'failing' if refuse else 'completing'}"]
+                    entry = figures[f"{variant}/{outcome}"]
                     began = time.perf_counter()
                     workflow_id = await one(env.client, variant, refuse)
                     entry.latency.append((time.perf_counter() - began) * 1000)
             for variant in VARIANTS:
                 workflow_id = await one(env.client, variant, refuse)
                 history = await env.client.get_workflow_handle(workflow_id).fetch_history()
-                entry = figures[f"{variant}/{'failing' if refuse else 'completing'}"]
+                entry = figures[f"{variant}/{outcome}"]
                 entry.events = len(history.events)
                 entry.bytes = sum(event.ByteSize() for event in history.events)
         for worker in workers.values():
@@ -139,9 +142,10 @@ def table(figures: dict[str, Figures]) -> list[str]:
     for key, entry in figures.items():
         outcome = key.partition("/")[2]
         sandboxed, plain = figures[f"hand-sandboxed/{outcome}"], figures[f"hand-unsandboxed/{outcome}"]
+        latency = statistics.median(entry.latency)
         lines.append(
             f"| {key} | {statistics.median(entry.cpu):.1f} | {_ratio(entry.cpu, sandboxed.cpu)} "
-            f"| {_ratio(entry.cpu, plain.cpu)} | {statistics.median(entry.latency):.0f} | {entry.events} | {entry.bytes} |"
+            f"| {_ratio(entry.cpu, plain.cpu)} | {latency:.0f} | {entry.events} | {entry.bytes} |"
         )
     return lines
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import time
@@ -15,6 +16,8 @@ from temporalio.worker import Worker
 
 from benchmarks.handwritten import HandSandboxed, HandUnsandboxed
 from benchmarks.steps import refuse, step, undo
+from sagadsl.temporal.arguments import envelope
+from sagadsl.temporal.worker import build_worker
 
 DEFINITION = yaml.safe_load(Path(__file__).with_name("order.saga.yaml").read_text(encoding="utf-8"))
 ACTIVITIES = [step, refuse, undo]
@@ -22,11 +25,9 @@ ACTIVITIES = [step, refuse, undo]
 
 def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any]]:
     """Return the workflow type and the arguments with which a variant starts."""
-    from sagadsl.temporal.arguments import Envelope, start_arguments
-
     match variant:
         case "saga-inline":
-            return DEFINITION["name"], start_arguments(order, Envelope(definition=DEFINITION))
+            return DEFINITION["name"], [order, envelope(DEFINITION, {})]
         case "saga-by-name":
             return DEFINITION["name"], [order]
         case _:
@@ -34,11 +35,15 @@ def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any]
 
 
 def make(variant: str, client: Client) -> Worker:
-    if variant == "hand-sandboxed":
-        return Worker(client, task_queue=variant, workflows=[HandSandboxed], activities=ACTIVITIES)
-    if variant == "hand-unsandboxed":
-        return Worker(client, task_queue=variant, workflows=[HandUnsandboxed], activities=ACTIVITIES)
-    raise NotImplementedError
+    """Return the worker of a variant; all serve the same activity functions."""
+    match variant:
+        case "hand-sandboxed":
+            return Worker(client, task_queue=variant, workflows=[HandSandboxed], activities=ACTIVITIES)
+        case "hand-unsandboxed":
+            return Worker(client, task_queue=variant, workflows=[HandUnsandboxed], activities=ACTIVITIES)
+        case _:
+            definitions = {DEFINITION["name"]: DEFINITION}
+            return build_worker(client, task_queue=variant, definitions=definitions, activities=ACTIVITIES)
 
 
 async def serve(variant: str, address: str) -> None:
@@ -51,6 +56,7 @@ async def serve(variant: str, address: str) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()  # the refusals are part of the measurement, their log lines are not
     asyncio.run(serve(*sys.argv[1:]))
     sys.stdout.flush()
     os._exit(0)  # sdk-python#300: the SDK may abort a process that ends

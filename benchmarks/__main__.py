@@ -1,0 +1,22 @@
+"""``make bench``: the figures of ``benchmarks/README.md``, measured again; ``python -m benchmarks runs``: one part."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from benchmarks import checking, runs, scale
+
+PARTS = {"runs": runs.main, "scale": scale.main, "checking": checking.main}
+
+
+def main() -> None:
+    for name in sys.argv[1:] or PARTS:
+        print(f"\n{name}\n")
+        PARTS[name]()
+    sys.stdout.flush()
+    os._exit(0)  # sdk-python#300: the SDK may abort a process that ends
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""`sagadsl validate` as whole processes: one file, a hundred, a thousand."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+DEFINITIONS = Path(__file__).parents[1] / "definitions"
+COMMAND = [sys.executable, "-m", "sagadsl", "--quiet", "validate"]
+
+
+def _timed(*arguments: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def _folder(files: int, folder: Path) -> Path:
+    """Fill a folder with copies of a shipped definition, each a saga of its own."""
+    text = (DEFINITIONS / "transfer_money.saga.yaml").read_text(encoding="utf-8")
+    for number in range(files):
+        copy = text.replace("name: transfer-money", f"name: transfer-money-{number}")
+        (folder / f"t{number}.saga.yaml").write_text(copy, encoding="utf-8")
+    return folder
+
+
+def main() -> list[dict[str, Any]]:
+    rows = []
+    print("| `sagadsl validate` | seconds, whole process |\n|---|---|")
+    one = str(DEFINITIONS / "transfer_money.saga.yaml")
+    cases = [("one file", [one], 9), ("one file, `--no-plugins`", ["--no-plugins", one], 9)]
+    folders = []
+    for files, runs in ((100, 3), (1_000, 3)):
+        folder = Path(tempfile.mkdtemp())
+        folders.append(folder)
+        cases.append((f"{files:,} files", [str(_folder(files, folder))], runs))
+    for name, arguments, runs in cases:
+        _timed(*arguments)
+        seconds = statistics.median(_timed(*arguments) for _ in range(runs))
+        rows.append({"what": name, "seconds": seconds})
+        print(f"| {name} | {seconds:.2f} |", flush=True)
+    for folder in folders:
+        shutil.rmtree(folder)
+    return rows
