@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
+import sagadsl
 from sagadsl.codes import CODES
 from sagadsl.diagnostics import Severity
+from sagadsl.errors import SagadslError
 from sagadsl.language.load import load
 from tests.known import known_to
 
@@ -50,3 +55,21 @@ def test_the_wrong_example_has_the_finding_and_the_right_one_has_not(code: str, 
     assert (code in codes) == (kind == "Wrong"), codes
     if kind == "Right":
         assert [finding for finding in loaded.findings if finding.severity is Severity.ERROR] == []
+
+
+def _subclasses(kind: type[SagadslError]) -> Iterator[type[SagadslError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _subclasses(each)
+
+
+def test_every_error_that_is_raised_on_purpose_has_a_code_of_its_own_in_the_table() -> None:
+    """ECOSYSTEM 1.5, 1.6: `error[SD911]` on the screen can be explained; two errors never share a code."""
+    for module in walk_packages(sagadsl.__path__, "sagadsl."):
+        if module.name != "sagadsl.__main__":
+            import_module(module.name)
+    ours = [kind for kind in _subclasses(SagadslError) if kind.__module__.startswith("sagadsl.")]
+    codes = [kind.code for kind in ours]
+
+    assert sorted(codes) == sorted(code for code in CODES if code.startswith("SD9") and code != SagadslError.code)
+    assert SagadslError.code in CODES
