@@ -371,7 +371,7 @@ class World:
             output=command.output,
             error=error,
             cancelled=command.status is Status.CANCELLED,
-            journal=run.state.snapshot() if run.wants_journal and outcome is Outcome.SUCCEEDED else None,
+            journal=_sent(run.state.snapshot()) if run.wants_journal and outcome is Outcome.SUCCEEDED else None,
         )
         self._later(0, lambda: self._child_over(parent_id, fact))
 
@@ -387,7 +387,12 @@ class World:
 
 def _written_down(state: State) -> State:
     """Return the state as it arrives in the next run: Temporal's converter sorts the keys of objects."""
-    return State.restore(json.loads(json.dumps(state.snapshot(), sort_keys=True)))
+    return State.restore(_sent(state.snapshot()))
+
+
+def _sent(data: Any) -> Any:
+    """Return *data* as it arrives elsewhere: Temporal's converter sorts the keys of objects."""
+    return json.loads(json.dumps(data, sort_keys=True))
 
 
 def _known(call: _Call) -> Outcome:
