@@ -19,9 +19,15 @@ _REPORT_BYTES = 512 * 1024
 _LISTED = 100
 
 
-def failed(error: Error, message: str, report: dict[str, Any]) -> ApplicationError:
+class SagaFailed(ApplicationError):
+    """The failure of a saga. Its stack would be the interpreter's and tell nobody anything, so it shows none."""
+
+    __traceback__ = None
+
+
+def failed(error: Error, message: str, report: dict[str, Any]) -> SagaFailed:
     """Return the failure of the workflow: the type is the first error's, the report is in the details."""
-    return ApplicationError(bounded(message), report, type=bounded(error.type, _TYPE_BYTES), non_retryable=True)
+    return SagaFailed(bounded(message), report, type=bounded(error.type, _TYPE_BYTES), non_retryable=True)
 
 
 def report(saga: Saga, state: State) -> dict[str, Any]:

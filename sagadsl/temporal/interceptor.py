@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from temporalio import activity
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -86,9 +87,7 @@ class _Inbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = self._outbound.raw
         try:
-            result = await super().execute_activity(input)
-            check_result(result)
-            return result
+            return encoded(await super().execute_activity(input))
         except BrokenExecutor:  # the SDK has to end the worker
             raise
         except (asyncio.CancelledError, CancelledError) as cancelled:  # the second one is raised in threads
@@ -154,8 +153,8 @@ def clean_before(info: activity.Info) -> bool:
     return outcome_of(info.heartbeat_details) == (info.attempt - 1, True)
 
 
-def check_result(result: Any) -> None:
-    """Refuse a result that the server would refuse: it would have the activity repeated (R52, M)."""
+def encoded(result: Any) -> RawValue:
+    """Return *result* as it travels; refuse what the server would refuse, for it would repeat the activity (R52, M)."""
     try:
         payloads = activity.payload_converter().to_payloads([result])
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
@@ -168,6 +167,7 @@ def check_result(result: Any) -> None:
             {"size": size, "limit": MAX_RESULT_BYTES},
             type="PayloadTooLarge",
         )
+    return RawValue(payloads[0])
 
 
 def application_error(error: Exception) -> ApplicationError:
