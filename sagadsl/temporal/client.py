@@ -33,7 +33,7 @@ from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
-from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, NotPossible, SagaOver, known
 
 DEFAULT_TASK_QUEUE = "sagadsl"

@@ -34,7 +34,7 @@ from temporalio.exceptions import (
 
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
 from sagadsl.language.durations import spell
-from sagadsl.temporal.interceptor import outcome_of
+from sagadsl.temporal.marker import outcome_of
 
 TIMEOUT = "timeout"
 """The error type of every timeout, also in ``non_retryable_error_types`` (R55)."""

@@ -26,10 +26,8 @@ from temporalio.worker import (
 )
 
 from sagadsl.authoring import Failure, InvalidOutput, Permanent, Unknown
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
 
-MARKER = "sagadsl"
-MAX_RESULT_BYTES = 2_000_000
-"""The server takes 2 MiB a payload; the rest is room for a codec. R52."""
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
 
@@ -37,14 +35,6 @@ MAX_DETAILS_BYTES = 64 * 1024
 def interceptors() -> list[Interceptor]:
     """Return what a worker that hosts activities of sagas needs."""
     return [OutcomeInterceptor()]
-
-
-def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
-    """Return (attempt, clean) as the last of an error's *details* says, or ``None`` for a worker that is not ours."""
-    match list(details)[-1:]:
-        case [{"sagadsl": {"attempt": int(attempt), "clean": bool(clean)}}]:
-            return attempt, clean
-    return None
 
 
 class OutcomeInterceptor(Interceptor):
@@ -129,16 +119,6 @@ def _interruption() -> Unknown | None:
     return Unknown("the worker stopped before the activity had ended", type="WorkerShutdown")
 
 
-def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
-    """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*."""
-    return {MARKER: {"attempt": attempt, "clean": clean}}
-
-
-def without_marker(details: Sequence[Any]) -> Sequence[Any]:
-    """Return *details* as the activity itself gave them."""
-    return details if outcome_of(details) is None else details[:-1]
-
-
 def clean_before(info: activity.Info) -> bool:
     """Whether every attempt before this one is known to have ended in a reported error.
 
@@ -160,11 +140,11 @@ def encoded(result: Any) -> RawValue:
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
         raise InvalidOutput(f"the result of `{activity.info().activity_type}` cannot become JSON: {error}") from None
     size = sum(payload.ByteSize() for payload in payloads)
-    if size > MAX_RESULT_BYTES:
+    if size > MAX_PAYLOAD_BYTES:
         raise InvalidOutput(
-            f"the result of `{activity.info().activity_type}` has {size} bytes, at most {MAX_RESULT_BYTES} fit; "
+            f"the result of `{activity.info().activity_type}` has {size} bytes, at most {MAX_PAYLOAD_BYTES} fit; "
             "return a reference to where the data is",
-            {"size": size, "limit": MAX_RESULT_BYTES},
+            {"size": size, "limit": MAX_PAYLOAD_BYTES},
             type="PayloadTooLarge",
         )
     return RawValue(payloads[0])

@@ -43,7 +43,7 @@ class AlreadyStarted(SagadslError):
     def help(self) -> str:
         if self.status == "running":
             return f"look at it with `sagadsl status {self.id}`, or start another one with another id"
-        return "choose another id, or say that it shall run again"
+        return "choose another id, or run it again with `--again`"
 
 
 class SagaNotFound(SagadslError):

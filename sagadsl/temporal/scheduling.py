@@ -15,7 +15,7 @@ from temporalio.common import Priority, RawValue, RetryPolicy
 
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
 from sagadsl.temporal import failures
-from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 
 FOREIGN_QUEUE_BOUND = timedelta(minutes=10)
 """How long a call waits on a queue of somebody else's when the definition sets no limit: a queue

@@ -45,7 +45,7 @@ from sagadsl.temporal.arguments import (
 )
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.host import ChildStart, TemporalHost
-from sagadsl.temporal.interceptor import MAX_RESULT_BYTES as MAX_PAYLOAD_BYTES
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 CANCEL_ACTIVITY = "sagadsl.cancel"

@@ -27,7 +27,8 @@ from sagadsl import Context, activity
 from sagadsl.authoring import InvalidInput, InvalidOutput, Spec
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown
 from sagadsl.temporal.activities import worker_activities, worker_activity
-from sagadsl.temporal.interceptor import interceptors, outcome_of
+from sagadsl.temporal.interceptor import interceptors
+from sagadsl.temporal.marker import outcome_of
 from tests.conftest import Server
 
 

@@ -21,16 +21,8 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from sagadsl import Permanent, Transient, Unknown
-from sagadsl.temporal.interceptor import (
-    MAX_MESSAGE_BYTES,
-    MAX_RESULT_BYTES,
-    OutcomeInterceptor,
-    interceptors,
-    marker,
-    outcome_of,
-    shortened,
-    without_marker,
-)
+from sagadsl.temporal.interceptor import MAX_MESSAGE_BYTES, OutcomeInterceptor, interceptors, shortened
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
 from tests.conftest import Server
 
 pytestmark = pytest.mark.temporal
@@ -323,16 +315,16 @@ def test_a_result_too_large_is_an_error_that_is_not_tried_again(server: Server) 
         1,
     )
     assert error.message.startswith("the result of `work` has 3000")
-    assert str(MAX_RESULT_BYTES) in error.message
+    assert str(MAX_PAYLOAD_BYTES) in error.message
 
 
 def test_the_largest_permitted_result_fits_the_server(server: Server) -> None:
     """R52: the limit is below the server's."""
 
     async def work() -> str:
-        return "x" * (MAX_RESULT_BYTES - 100)
+        return "x" * (MAX_PAYLOAD_BYTES - 100)
 
-    assert len(_ended(server, work)) == MAX_RESULT_BYTES - 100
+    assert len(_ended(server, work)) == MAX_PAYLOAD_BYTES - 100
 
 
 def test_a_result_that_cannot_be_encoded_is_not_tried_again(server: Server) -> None:

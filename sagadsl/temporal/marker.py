@@ -1,0 +1,31 @@
+"""What travels between our workers and the workflow beside the data: the marker of an attempt, the size of a payload.
+
+Apart from the interceptor, so that a client need not import the SDK's worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+MARKER = "sagadsl"
+MAX_PAYLOAD_BYTES = 2_000_000
+"""The server takes 2 MiB a payload; the rest is room for a codec. R52."""
+
+
+def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
+    """Return (attempt, clean) as the last of an error's *details* says, or ``None`` for a worker that is not ours."""
+    match list(details)[-1:]:
+        case [{"sagadsl": {"attempt": int(attempt), "clean": bool(clean)}}]:
+            return attempt, clean
+    return None
+
+
+def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
+    """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*."""
+    return {MARKER: {"attempt": attempt, "clean": clean}}
+
+
+def without_marker(details: Sequence[Any]) -> Sequence[Any]:
+    """Return *details* as the activity itself gave them."""
+    return details if outcome_of(details) is None else details[:-1]
