@@ -28,6 +28,7 @@ lint: setup  ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks
 	$(BIN)/lint-imports
 	$(BIN)/sagadsl validate definitions
 

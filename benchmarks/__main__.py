@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 from benchmarks import checking, runs, scale
 
-PARTS = {"runs": runs.main, "scale": scale.main, "checking": checking.main}
+PARTS: dict[str, Callable[[], object]] = {"runs": runs.main, "scale": scale.main, "checking": checking.main}
 
 
 def main() -> None:
