@@ -16,7 +16,7 @@ from sagadsl.engine.facts import Outcome, Status
 from sagadsl.engine.journal import Record, State, UndoProgress
 from sagadsl.engine.keys import is_compensation, step_of_activity_id
 from sagadsl.engine.virtual import Event, VirtualRun
-from sagadsl.language.model import ForEach, On, Order, Parallel
+from sagadsl.language.model import ForEach, On, Order, Parallel, Step
 
 _TRIED = (UndoProgress.DONE, UndoProgress.FAILED, UndoProgress.SKIPPED)
 
@@ -176,7 +176,7 @@ def _may_lose(run: VirtualRun, path: str) -> bool:
     )
 
 
-def _blocks(run: VirtualRun, path: str) -> Iterator[object]:
+def _blocks(run: VirtualRun, path: str) -> Iterator[Step]:
     names = [re.sub(r"\[\d+\]|\.on_error", "", part) for part in path.split("/")]
     for name in names[:-1]:
         if name in run.saga.places:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sagadsl.engine.facts import Error, Fact, OperatorAsked, SignalReceived, StartActivity, Verb
 from sagadsl.engine.journal import Record, State
-from sagadsl.engine.projection import status
+from sagadsl.engine.projection import current, status
 from sagadsl.engine.virtual import Attempt, Participant, VirtualRun, World
 from sagadsl.language.build import build
 from sagadsl.language.document import parse
@@ -109,7 +109,7 @@ class Ran:
 
     @property
     def status(self) -> str:
-        return self.now["status"]
+        return current(self.run.state).value
 
     @property
     def now(self) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.facts import CancelRequested, Verb
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, CancelRequested, Close, Status, Verb
+from sagadsl.engine.journal import State
 from sagadsl.engine.virtual import Attempt
-from tests.engine.scenes import Ran, act, beats, flaky, lost, no, operator, play, saga, signal, slow
+from tests.engine.scenes import Ran, Script, act, beats, built, flaky, lost, no, operator, play, saga, signal, slow
 
 CHILD = saga(act("x"), act("y"), name="child")
 EVERY_KIND = saga(
@@ -29,7 +31,13 @@ EVERY_KIND = saga(
     {"id": "offers", "parallel": [act("fast"), act("late")], "complete_when": "completed >= 1"},
     act("last"),
 )
-SCRIPT = {"p": slow(1), "flaky": [flaky(), Attempt()], "lame": no(), "late": slow(1), "late.compensation": slow(1)}
+SCRIPT: Script = {
+    "p": slow(1),
+    "flaky": [flaky(), Attempt()],
+    "lame": no(),
+    "late": slow(1),
+    "late.compensation": slow(1),
+}
 
 
 def _cancelled_at(seconds: float) -> Ran:
@@ -67,11 +75,6 @@ def test_a_cancel_before_the_first_step_closes_at_once() -> None:
 
 def test_a_cancel_that_comes_before_the_run_begins_is_kept() -> None:
     """R26: a workflow may be cancelled before its first task."""
-    from sagadsl.engine.decide import decide
-    from sagadsl.engine.facts import Began, Close, Status
-    from sagadsl.engine.journal import State
-    from tests.engine.scenes import built
-
     model, state = built(saga(act("a"))), State()
 
     assert decide(model, state, CancelRequested(1.0)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
@@ -16,8 +17,6 @@ from tests.engine.scenes import ID, built, scripted
 
 
 def _document(scene: Scene) -> Document:
-    import json
-
     document, findings = parse(json.dumps(scene.definition))
     assert not findings
     return document

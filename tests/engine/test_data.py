@@ -6,7 +6,7 @@ import pytest
 
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.virtual import Attempt
-from tests.engine.scenes import act, flaky, gives, lost, no, operator, plain, play, saga
+from tests.engine.scenes import Script, act, flaky, gives, lost, no, operator, plain, play, saga
 
 
 def test_an_undo_sees_its_step_as_it_ended_the_sagas_input_and_the_failure() -> None:
@@ -149,7 +149,7 @@ def test_the_keys_are_the_same_at_every_attempt_and_when_an_operator_repeats_it(
     definition = saga(
         act("a", input="{{ idempotency_key }}", compensation=actions, retry={"maximum_attempts": 2}), act("b")
     )
-    script = {"a": [flaky(), Attempt()], "b": no(), "a.compensation[1]": no()}
+    script: Script = {"a": [flaky(), Attempt()], "b": no(), "a.compensation[1]": no()}
 
     ran = play(definition, script, operator(60, Verb.RETRY_STEP))
 

@@ -12,6 +12,7 @@ import pytest
 
 from sagadsl.engine.facts import Error, Verb
 from sagadsl.engine.journal import Action, Frame, FrameKind, Record, State, Undo, Unwind
+from sagadsl.engine.projection import markdown, report, status
 from tests.engine.scenes import Ran, act, no, operator, play, saga, signal, slow
 
 BUSY = saga(
@@ -74,6 +75,10 @@ def _full_state() -> State:
     return state
 
 
+def _things(state: State) -> list[Any]:
+    return [state, *state.records.values(), *state.frames.values(), *state.unwinds.values()]
+
+
 def _travelled(state: State) -> State:
     """Return the state as it arrives: the converter of Temporal's Python SDK sorts the keys of objects."""
     return State.restore(json.loads(json.dumps(state.snapshot(), sort_keys=True)))
@@ -83,7 +88,7 @@ def test_every_field_of_the_state_survives_being_written_down() -> None:
     """R34, R50: none of them is left at its default here, so none can be forgotten."""
     state = _full_state()
 
-    for thing in (state, *state.records.values(), *state.frames.values(), *state.unwinds.values()):
+    for thing in _things(state):
         for spec in fields(thing):
             if spec.default is not MISSING:
                 assert getattr(thing, spec.name) != spec.default, spec.name
@@ -94,7 +99,7 @@ def test_the_order_of_everything_survives_although_keys_are_sorted_on_the_way() 
     """R10, R11, R50: in which order steps began, calls were made, operators were asked for."""
     state = _full_state()
     lost = []
-    for thing in (state, *state.records.values(), *state.frames.values(), *state.unwinds.values()):
+    for thing in _things(state):
         hints = get_type_hints(type(thing))
         for name in hints.keys() - {*BY_HAND, "signals", "outputs", "variables"}:
             if get_origin(hints[name]) is dict:
@@ -105,8 +110,7 @@ def test_the_order_of_everything_survives_although_keys_are_sorted_on_the_way() 
 
     assert len(lost) > 10
     for thing, name in lost:
-        kept = {Record: again.records, Frame: again.frames, Unwind: again.unwinds}.get(type(thing))
-        other = again if kept is None else next(iter(kept.values()))
+        other = next(each for each in _things(again) if type(each) is type(thing))
         assert list(getattr(other, name)) == ["z", "a", "m"], name
 
 
@@ -152,7 +156,7 @@ def test_a_snapshot_shares_nothing_that_changes() -> None:
 
 def _spoil(state: State) -> None:
     """Change everything in place that the engine may change in place."""
-    for thing in (state, *state.records.values(), *state.frames.values(), *state.unwinds.values()):
+    for thing in _things(state):
         for each in (thing, thing.undo) if isinstance(thing, Record) and thing.undo else (thing,):
             assert is_dataclass(each)
             for spec in fields(each):
@@ -193,8 +197,6 @@ def _open(until: float) -> Ran:
 @pytest.mark.parametrize("until", [0.05, 1, 2, 2.5, 4, 31])
 def test_an_open_saga_reads_the_same_from_its_snapshot(until: float) -> None:
     """R60."""
-    from sagadsl.engine.projection import markdown, report, status
-
     ran = _open(until)
     again = _travelled(ran.state)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,19 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.decide import decide
-from sagadsl.engine.facts import Began, Close, Outcome, Settled, StartActivity
+from sagadsl.engine.facts import (
+    Began,
+    BeganUndo,
+    CancelRequested,
+    Close,
+    DrainRequested,
+    Error,
+    Outcome,
+    Settled,
+    SignalReceived,
+    StartActivity,
+    TimerFired,
+)
 from sagadsl.engine.journal import State
 from sagadsl.engine.run import IN_FLIGHT
 from sagadsl.engine.virtual import Attempt, World
@@ -159,8 +172,6 @@ def test_a_thousand_failures_at_once_give_one_failure_and_a_bounded_report() -> 
 
 def test_a_fact_about_nothing_changes_nothing() -> None:
     """Every fact is legal in every state: an unknown call, a timer long gone, a saga that is over."""
-    from sagadsl.engine.facts import BeganUndo, CancelRequested, DrainRequested, Error, SignalReceived, TimerFired
-
     model, state = built(saga(act("a"))), State()
     decide(model, state, Began(0.0, "s", "r", None))
     before = State.restore(state.snapshot())
@@ -191,8 +202,6 @@ def test_the_same_facts_give_the_same_commands() -> None:
         "ran = play(saga(block, compensation={'order': 'parallel'}), {'b7': no(), 'b3': no()})\n"
         "print([(e.at, e.what, e.call) for e in ran.world.events], ran.report, ran.state.snapshot())\n"
     )
-    import subprocess
-
     printed = {
         subprocess.run(
             [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.facts import Error, Outcome, Settled, Verb
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, Error, Outcome, Settled, StartChild, Verb
+from sagadsl.engine.journal import State
 from sagadsl.engine.virtual import Attempt
-from tests.engine.scenes import Ran, act, beats, gives, no, operator, play, saga, slow
+from tests.engine.scenes import Ran, act, beats, built, gives, no, operator, play, saga, slow
 
 CHILD = saga(act("x"), act("y"), name="child", output="{{ input }}")
 
@@ -43,11 +45,6 @@ def test_a_completed_child_undoes_itself_at_its_place_in_the_outer_order() -> No
 
 def test_an_undoing_child_runs_where_it_ran() -> None:
     """R47: on the queue of its step."""
-    from sagadsl.engine.decide import decide
-    from sagadsl.engine.facts import Began, StartChild
-    from sagadsl.engine.journal import State
-    from tests.engine.scenes import built
-
     model, state = built(saga(_step(task_queue="{{ input }}"), act("b"))), State()
     decide(model, state, Began(0.0, "s", "r", "far-away"))
     decide(model, state, Settled(1.0, "trip", Outcome.SUCCEEDED, journal=State().snapshot()))
