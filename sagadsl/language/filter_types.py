@@ -17,16 +17,21 @@ _LIST = listing(ANY)
 
 _TAKES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("capitalize", "from_json", "lower", "replace", "split", "title", "trim"), ("string",)),
-    **dict.fromkeys(("truncate", "upper", "uuid5", "startswith", "endswith"), ("string",)),
-    **dict.fromkeys(("abs", "fixed", "round", "divisibleby", "even", "odd"), ("number",)),
+    **dict.fromkeys(("truncate", "upper", "uuid5"), ("string",)),
+    **dict.fromkeys(("abs", "fixed", "round"), ("number",)),
     **dict.fromkeys(("batch", "flatten", "join", "map", "max", "min", "reject", "rejectattr"), ("array",)),
     **dict.fromkeys(("select", "selectattr", "sort", "sum", "unique"), ("array",)),
     **dict.fromkeys(("dictsort", "items", "keys", "merge", "values"), ("object",)),
     **dict.fromkeys(("first", "last", "reverse"), ("array", "string")),
-    **dict.fromkeys(("count", "length", "list", "contains"), ("array", "string", "object")),
+    **dict.fromkeys(("count", "length", "list"), ("array", "string", "object")),
     **dict.fromkeys(("float", "int"), ("number", "string", "boolean")),
     "bool": ("boolean", "string"),
     "string": ("number", "string", "boolean"),
+}
+_TESTED: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("endswith", "startswith"), ("string",)),
+    **dict.fromkeys(("divisibleby", "even", "odd"), ("number",)),
+    "contains": ("array", "string", "object"),
 }
 _WORDS: Mapping[tuple[str, ...], str] = {
     ("string",): "text",
@@ -62,8 +67,9 @@ def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> 
     options = {str(option.key): option.value for option in node.kwargs}
     for option in options.values():
         inference.infer(option)
-    if name in _TAKES:
-        inference.wants(operand, shape, _TAKES[name], f"`{name}` needs {_WORDS[_TAKES[name]]}")
+    takes = _TESTED.get(name) if isinstance(node, nodes.Test) else _TAKES.get(name)
+    if takes is not None:
+        inference.wants(operand, shape, takes, f"`{name}` needs {_WORDS[takes]}")
     if isinstance(node, nodes.Test):
         return BOOLEAN
     if takes_missing:
@@ -102,8 +108,10 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
             return listing(listing(element))
         case "flatten":
             return listing(element.element if element.kinds == {"array"} else ANY)
+        case "reverse" if shape.kinds != {"array"}:
+            return TEXT if shape.kinds == {"string"} else ANY
         case _ if name in _SAME:
-            return TEXT if shape.kinds == {"string"} and name == "reverse" else listing(element)
+            return listing(element)
     return ANY
 
 

@@ -218,7 +218,7 @@ class Inference:
 
     def _guarded(self, test: nodes.Node) -> Inference:
         """Return the same inference for a place that is reached only after *test* has looked at its names."""
-        inner = Inference(self._names, (*self._guards, *reads(test)))
+        inner = Inference(self._names, (*self._guards, *looked_at(test)))
         inner._source, inner._path, inner.complaints = self._source, self._path, self.complaints
         return inner
 
@@ -440,6 +440,15 @@ _CONVERT = {
 _DECLARE_HELP = "nothing declares it"
 _EQUAL_HELP = "convert one of them with `| int` or `| string`, or compare with a value of the same type"
 _SYNTAX_HELP = "expressions are Jinja2's: names, operators and filters"
+
+
+def looked_at(node: nodes.Node) -> Guards:
+    """Return the chains that a condition decides by; what it reads through `default` it has not asked for."""
+    if chain_of(node) is not None:
+        return reads(node)
+    if isinstance(node, nodes.Filter) and node.name in ("default", "d"):
+        return ()
+    return tuple(chain for child in node.iter_child_nodes() for chain in looked_at(child))
 
 
 def part_of(shape: Shape) -> Shape:

@@ -14,7 +14,8 @@ from sagadsl.language.expression_data import shortened
 
 Schema = Mapping[str, Any] | bool
 
-_MAX_REFERENCES = 20
+_MAX_SCHEMAS = 60
+"""Schemas about one value that are looked at; with more of them nothing is known of it."""
 _WORDS = {
     "null": "null",
     "boolean": "true or false",
@@ -25,6 +26,18 @@ _WORDS = {
     "object": "an object",
 }
 KINDS = frozenset(_WORDS)
+
+
+class Countdown:
+    """How many schemas may still be looked at."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_SCHEMAS
+
+    def goes_on(self) -> bool:
+        """Count one more; false when that is too many."""
+        self._left -= 1
+        return self._left >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +161,17 @@ def of_data(value: Any) -> Shape:
             return Shape(frozenset((_kind(value),)), choices=(value,))
 
 
-def of_schema(schema: Any, root: Any = None, *, filled: bool = False, depth: int = 0) -> Shape:
+def of_schema(schema: Any, root: Any = None, *, filled: bool = False, left: Countdown | None = None) -> Shape:
     """Return the shape that a JSON Schema declares.
 
     Args:
         root: The whole document when *schema* is a part of it.
         filled: Fields with a default are always there.
-        depth: Schemas about the same value that have led here.
+        left: How many schemas about the same value may still be looked at: references may go round.
     """
     root = schema if root is None else root
-    for _ in range(_MAX_REFERENCES - depth):
+    left = Countdown() if left is None else left
+    while left.goes_on():
         if not isinstance(schema, Mapping):
             return ANY
         if "$ref" not in schema:
@@ -168,9 +182,9 @@ def of_schema(schema: Any, root: Any = None, *, filled: bool = False, depth: int
     own = _own(schema, root, filled)
     for word in ("anyOf", "oneOf"):
         if isinstance(schema.get(word), list) and schema[word]:
-            own = _both(own, union([of_schema(each, root, filled=filled, depth=depth + 1) for each in schema[word]]))
+            own = _both(own, union([of_schema(each, root, filled=filled, left=left) for each in schema[word]]))
     for each in schema.get("allOf", ()):
-        own = _both(own, of_schema(each, root, filled=filled, depth=depth + 1))
+        own = _both(own, of_schema(each, root, filled=filled, left=left))
     return replace(own, origin=Later(schema, root, filled))
 
 

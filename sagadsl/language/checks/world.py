@@ -14,7 +14,8 @@ from sagadsl.diagnostics import Severity
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.order import Needs
 from sagadsl.language.expression_code import Chain
-from sagadsl.language.inference import MAY_BE_MISSING, UNKNOWN_FIELD, Complaint, Inference
+from sagadsl.language.expressions import Condition, Expression
+from sagadsl.language.inference import MAY_BE_MISSING, UNKNOWN_FIELD, Complaint, Guards, Inference, looked_at
 from sagadsl.language.model import (
     ActivityCall,
     Fail,
@@ -179,7 +180,7 @@ class World:
         self.complaints += [(site, each) for each in inference.complaints]
 
     def _inference(self, site: Site) -> Inference:
-        guards = tuple(chain for condition in conditions_around(site) for chain in condition.reads)
+        guards = tuple(chain for condition in conditions_around(site) for chain in _looked_at(condition))
         return Inference(Place(self, site), guards)
 
     def _child(self, name: str) -> World | None:
@@ -348,6 +349,11 @@ class Place:
         for name, spot in islice(self._world.spots.items(), _SHOWN):
             if look(self._site, spot, self._world.needs).unseen is None:
                 yield name
+
+
+def _looked_at(condition: Value) -> Guards:
+    inner = condition.value if isinstance(condition, Condition) else condition
+    return looked_at(inner.tree) if isinstance(inner, Expression) else ()
 
 
 def _when_undone(step: Step, output: Shape) -> Shape:
