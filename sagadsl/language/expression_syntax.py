@@ -17,6 +17,7 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import TokenStream, get_lexer
 from jinja2.parser import Parser
 
+from sagadsl.language import habits
 from sagadsl.language.expression_data import MAX_DEPTH, MAX_INTEGER_BITS, Path
 from sagadsl.language.filters import FILTERS, signature
 from sagadsl.language.predicates import TESTS
@@ -50,6 +51,7 @@ class Problem:
         offset: Where in the text it begins, counted in characters from 0.
         focus: The part of the text that it is about; may be empty.
         path: Where in the value the text stands, e.g. ``("lines", 0, "amount")``.
+        at_key: The text is the last key of ``path`` itself.
     """
 
     message: str
@@ -57,6 +59,7 @@ class Problem:
     offset: int = 0
     focus: str = ""
     path: Path = ()
+    at_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,27 +213,13 @@ def _too_deep() -> Problem:
     )
 
 
-_HABITS = (
-    ("&&", "write `and`"),
-    ("||", "write `or`"),
-    ("===", "write `==`"),
-    ("!==", "write `!=`"),
-    ("=>", "there are no functions; use filters such as `map` and `select`"),
-    ("?", "write `a if condition else b`"),
-    ("=", "to compare write `==`"),
-    ("!", "write `not`"),
-    ("{{", "leave out the braces, or put all of it into one pair of them"),
-    ("`", "text stands in single or double quotes"),
-)
-
-
 def _syntax(source: str, message: str, offset: int) -> Problem:
     """Say what the parser says in the words of this tool, with a remedy for other languages' habits."""
     rest = source[offset:]
     word = re.match(r"\w+|\S", rest.lstrip())
     focus = word.group() if word else ""
     around = source[max(offset - 2, 0) : offset + 3]
-    remedy = next((help_ for sign, help_ in _HABITS if sign in around), "")
+    remedy = next((help_ for sign, help_ in habits.SIGNS if sign in around), "")
     if "chain multiple tests" in message:
         return Problem("two tests follow each other", "join them: `x is a and x is b`", offset, focus)
     if "identifier" in message:
@@ -267,48 +256,6 @@ _OPERATORS = (
     nodes.Slice,
     nodes.Keyword,
 )
-
-_INSTEAD_OF_CALLS = {
-    "append": "to add an element write `list + [element]`",
-    "contains": 'write `"x" in text`',
-    "date": "a definition reads no clock; `saga.started_at` is the time of the start",
-    "dict": "write `{'key': value}`",
-    "endswith": "write `is endswith(…)`",
-    "format": "join text with `~`; `| fixed(2)` writes a number with two decimals",
-    "get": "write `object.key | default(…)`",
-    "isoformat": "times are text already",
-    "len": "write `| length`",
-    "lookup": "a definition reads no files and no environment",
-    "now": "a definition reads no clock; `saga.started_at` is the time of the start",
-    "random": "expressions are deterministic; let an activity choose",
-    "range": "loops are steps: `for_each`, `repeat`",
-    "size": "write `| length`",
-    "startswith": "write `is startswith(…)`",
-    "str": "write `| string`",
-    "strip": "write `| trim`",
-    "today": "a definition reads no clock; `saga.started_at` is the time of the start",
-    "uuid": "write `idempotency_key | uuid5`, which is the same at every replay",
-    "uuid4": "write `idempotency_key | uuid5`, which is the same at every replay",
-}
-
-_INSTEAD_OF_FILTERS = {
-    "attr": 'write `object.key` or `object["key"]`',
-    "b64encode": "let an activity do it",
-    "e": "nothing is escaped for HTML here",
-    "escape": "nothing is escaped for HTML here",
-    "format": "join text with `~`; `| fixed(2)` writes a number with two decimals",
-    "from_yaml": "use `from_json`",
-    "fromjson": "did you mean `from_json`?",
-    "groupby": "let an activity do it",
-    "len": "did you mean `length`?",
-    "now": "a definition reads no clock; `saga.started_at` is the time of the start",
-    "random": "expressions are deterministic; let an activity choose",
-    "safe": "nothing is escaped for HTML here",
-    "size": "did you mean `length`?",
-    "strip": "did you mean `trim`?",
-    "to_number": "use `int` or `float`",
-    "tojson": "did you mean `to_json`?",
-}
 
 
 def _refused(node: nodes.Node, source: str, depth: int) -> Iterator[Problem]:
@@ -373,7 +320,7 @@ def _call(node: nodes.Call, source: str) -> Problem:
         what, name = f"`{called.name}()` is a call", called.name
     else:
         return Problem("calls are not part of the language", "use filters: `value | filter`", node.lineno, "(")
-    remedy = _INSTEAD_OF_CALLS.get(name, "")
+    remedy = habits.CALLS.get(name, "")
     if not remedy:
         found = name if name in FILTERS else closest(name, FILTERS)
         remedy = f"use the filter: `value | {found}`" if found else "use filters: `value | filter`"
@@ -418,7 +365,5 @@ def _inner_function(node: nodes.Filter | nodes.Test, offset: int) -> Iterator[Pr
 
 def _unknown(name: str, what: str, known: Mapping[str, Any], offset: int) -> Problem:
     found = closest(name, known)
-    remedy = (_INSTEAD_OF_FILTERS.get(name) if what == "filter" else None) or (
-        f"did you mean `{found}`?" if found else ""
-    )
+    remedy = (habits.FILTERS.get(name) if what == "filter" else None) or (f"did you mean `{found}`?" if found else "")
     return Problem(f"there is no {what} `{name}`", remedy, offset, name)

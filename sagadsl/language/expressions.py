@@ -305,7 +305,9 @@ def _tree(data: Any) -> Compiled:
 
 def _key_problem(key: str) -> Problem:
     remedy = "write the object as one expression: `{{ {name: value} }}`"
-    return Problem(f"the key `{key}` holds an expression, but keys are not computed", remedy, focus=key, path=(key,))
+    return Problem(
+        f"the key `{key}` holds an expression, but keys are not computed", remedy, focus=key, path=(key,), at_key=True
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -6,19 +6,25 @@ is certain. What the names of a place are is an argument: this module knows no s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
 
 from jinja2 import nodes
 
 from sagadsl.diagnostics import Severity
 from sagadsl.language import filter_types
+from sagadsl.language.complaints import (
+    MAY_BE_MISSING,
+    UNKNOWN_FIELD,
+    UNKNOWN_NAME,
+    WRONG_TYPE,
+    Complaint,
+    Guards,
+    Names,
+)
 from sagadsl.language.expression_code import Chain, chain_of, reads
 from sagadsl.language.expression_data import Path, step_text
 from sagadsl.language.expressions import (
-    Broken,
-    Compiled,
     Condition,
     Constant,
     Expression,
@@ -42,55 +48,6 @@ from sagadsl.language.types import (
     union,
     without_null,
 )
-
-UNKNOWN_NAME = "SD302"
-UNKNOWN_FIELD = "SD306"
-MAY_BE_MISSING = "SD307"
-WRONG_TYPE = "SD309"
-SYNTAX = "SD301"
-
-Guards = tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """Something wrong with an expression.
-
-    Attributes:
-        path: Where in the value the text stands.
-        focus: The part of the text that it is about.
-        at_key: It is about the last key of ``path``, not about its value.
-        steps: Ids of steps that explain it, each with what to say of it.
-    """
-
-    code: str
-    message: str
-    help: str = ""
-    severity: Severity = Severity.ERROR
-    focus: str = ""
-    path: Path = ()
-    notes: tuple[str, ...] = ()
-    at_key: bool = False
-    steps: tuple[tuple[str, str], ...] = ()
-
-
-class Names(Protocol):
-    """The names of one place."""
-
-    def names(self) -> Mapping[str, Shape]:
-        """The first names of chains, with their shapes; ``steps`` among them, whose shape nobody asks for."""
-
-    def absent(self, name: str) -> str:
-        """Say what an unknown first name may have meant; empty when nothing comes to mind."""
-
-    def step(self, chain: Chain, soft: bool) -> tuple[Shape, int, tuple[Complaint, ...]]:
-        """Judge a chain that begins with ``steps``; return a shape, how many of its keys it took, and complaints."""
-
-    def near(self, word: str, names: Iterable[str]) -> str | None:
-        """Return the name that a misspelt one most likely stands for."""
-
-    def null_code(self, label: str) -> str:
-        """The code to complain with when a field of *label* is read and it may be null."""
 
 
 class Inference:
@@ -118,17 +75,15 @@ class Inference:
                         self._joined(part.tree)
                 return TEXT
             case Object(items=items):
-                self._problems(value, path)
                 return record({key: self.value(item, (*path, key)) for key, item in items.items()})
             case Listing(elements=elements):
                 shapes = [self.value(item, (*path, index)) for index, item in enumerate(elements)]
                 return listing(union(shapes))
             case Condition(value=inner):
-                return self._condition(value, inner, path)
-            case Broken():
-                self._problems(value, path)
-                return ANY
-        return ANY
+                shape = self.value(inner, path)
+                self.expects(inner, shape, ("boolean",), "a condition must be true or false")
+                return BOOLEAN
+        return ANY  # what cannot be read is reported by itself
 
     def expects(self, value: Value, shape: Shape, kinds: tuple[str, ...], what: str) -> None:
         """Complain when a value of this *shape* can be none of *kinds*; *what* says who asks for it."""
@@ -137,21 +92,6 @@ class Inference:
             self._path = ()
             message = f"{what}, but {self._called(tree)} is {shape.said()}"
             self._complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=tree)
-
-    def _condition(self, condition: Condition, inner: Compiled, path: Path) -> Shape:
-        if condition.problems:
-            self._problems(condition, path)
-            return BOOLEAN
-        shape = self.value(inner, path)
-        self.expects(inner, shape, ("boolean",), "a condition must be true or false")
-        return BOOLEAN
-
-    def _problems(self, value: Broken | Object | Condition, path: Path) -> None:
-        own = value.key_problems if isinstance(value, Object) else value.problems
-        for problem in own:
-            help = problem.help or _SYNTAX_HELP
-            found = Complaint(SYNTAX, problem.message, help, focus=problem.focus, at_key=isinstance(value, Object))
-            self.complaints.append(_at(found, (*path, *problem.path)))
 
     def _complain(
         self,
@@ -439,7 +379,6 @@ _CONVERT = {
 }
 _DECLARE_HELP = "nothing declares it"
 _EQUAL_HELP = "convert one of them with `| int` or `| string`, or compare with a value of the same type"
-_SYNTAX_HELP = "expressions are Jinja2's: names, operators and filters"
 
 
 def looked_at(node: nodes.Node) -> Guards:

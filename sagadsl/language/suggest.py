@@ -49,6 +49,8 @@ class Suggestions:
 
     def closest(self, word: str, names: Iterable[str]) -> str | None:
         """Return the nearest name, or ``None`` when none is near, or when enough has been suggested."""
+        if self.are_over:
+            return None
         known = tuple(names)
         self._left -= len(known)
         return closest(word, known) if self._left >= 0 else None

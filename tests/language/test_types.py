@@ -10,9 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagadsl.diagnostics import Severity
+from sagadsl.language.complaints import Complaint
 from sagadsl.language.expression_code import Chain
 from sagadsl.language.expressions import ExpressionError, compile_value
-from sagadsl.language.inference import Complaint, Inference
+from sagadsl.language.inference import Inference
 from sagadsl.language.types import ANY, Shape, of_data, of_schema, or_null, union
 
 PERSON = {

@@ -8,14 +8,26 @@ from dataclasses import replace
 from sagadsl.diagnostics import Finding
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.world import World, world_of
-from sagadsl.language.inference import Complaint
+from sagadsl.language.complaints import Complaint
+from sagadsl.language.expressions import Compiled, Condition
 from sagadsl.language.model import Saga
-from sagadsl.language.walk import Site
+from sagadsl.language.walk import Site, sites
 
 
 def expressions_that_cannot_be_read(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD301: no expression of the language, whatever the data. J20."""
-    yield from _found(saga, known, "SD301")
+    for site in sites(saga):
+        problems = site.value.problems if isinstance(site.value, Compiled | Condition) else ()
+        for problem in problems:
+            yield Finding(
+                "SD301",
+                problem.message,
+                (*site.route, *problem.path),
+                help=problem.help or "expressions are Jinja2's: names, operators and filters",
+                at_key=problem.at_key,
+                focus=problem.focus,
+                step="" if site.step is None else site.step.id,
+            )
 
 
 def names_unknown_in_their_place(saga: Saga, known: Known) -> Iterator[Finding]:
@@ -75,7 +87,6 @@ def _finding(world: World, site: Site, complaint: Complaint) -> Finding:
         severity=complaint.severity,
         help=complaint.help,
         notes=complaint.notes,
-        at_key=complaint.at_key,
         focus=complaint.focus,
         step="" if site.step is None else site.step.id,
         related=tuple(((*world.spots[name][-1].step.route, "id"), label) for name, label in complaint.steps),
