@@ -15,7 +15,7 @@ from sagadsl.language.model import ForEach, Parallel
 def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
     """Say whether a block around *frame* has a handler for an error in it; a handler's ``if`` may hold."""
     for around in outwards(run.state, frame):
-        if not around.owner or around.parent is not None:
+        if not around.owner:
             continue
         owner = run.state.records[around.owner]
         if around.body.startswith("handler"):  # it ends with the error that it was to handle

@@ -203,7 +203,7 @@ def stop(run: Run, why: Error) -> None:
 
 def close(run: Run, frame: Frame, why: Closing) -> None:
     """Begin nothing more in a frame, ask all that runs in it to stop, and wait for that. RULES R12, R38."""
-    if frame.closing is None or (why is Closing.CANCELLED and not frame.undone):
+    if frame.closing is None or why is Closing.CANCELLED:
         if why is Closing.CANCELLED:
             run.note(frame.failure)
         frame.closing = why
@@ -288,14 +288,14 @@ def _round_over(run: Run, round_: Frame) -> None:
     frame = state.frames[round_.parent]
     frame.open.pop(round_.path, None)
     owner = state.records[frame.owner]
-    if round_.closing is None and frame.kind is FrameKind.REPEAT and frame.closing is None:
+    if round_.closing is Closing.FAILED:
+        _child_failed(run, frame, round_.failure)
+    elif round_.closing is None and frame.kind is FrameKind.REPEAT:
         _repeat_again(run, frame, round_, owner)
-    elif round_.closing is None and frame.closing is None:
+    elif round_.closing is None:
         index = str(round_.loops[owner.step])
         frame.ended.append(index)
         frame.outputs[index] = outputs(run, round_)
-    elif round_.closing is Closing.FAILED:
-        _child_failed(run, frame, round_.failure)
     state.frames.pop(round_.path, None)
     run.todo.append(("advance", frame.path))
 

@@ -217,9 +217,6 @@ def pass_pivot(run: Run) -> None:
     state.pivot_passed, state.pivot_at = True, ""
     late, state.pending_stop = state.pending_stop, None
     run.note(late)
-    if run.forward:  # what has failed beside it cannot be undone any more
-        late, state.failure = state.failure, None
-        run.note(late)
 
 
 def succeed(run: Run, record: Record, output: Any) -> None:

@@ -60,7 +60,6 @@ def advance(run: Run, unwind: Unwind) -> None:
     if unwind.stopped:
         for path in unwind.pending:
             _undo(run.state.records[path]).progress = UndoProgress.NOT_ATTEMPTED
-            unwind.failed = run.state.undo_failed = True
         unwind.pending.clear()
     while unwind.pending and not unwind.stopped and _is_next(run, unwind):
         if not run.may_start(f"unwind:{unwind.key}"):

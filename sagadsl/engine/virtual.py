@@ -204,6 +204,8 @@ class World:
             case Cancel(call_id=call_id):
                 self._cancel(saga_id, run, call_id)
             case ContinueAsNew():
+                assert not run.calls, "nobody would hear of them"
+                assert not run.children, "nobody would hear of them"
                 run.state = _written_down(run.state)
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")

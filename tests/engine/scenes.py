@@ -194,8 +194,8 @@ def scripted(script: Script, seen: dict[str, StartActivity] | None = None) -> Pa
     def act_out(saga_id: str, command: StartActivity, attempt: int) -> Attempt:
         if seen is not None:
             seen[command.call_id if saga_id == ID else f"{saga_id}:{command.call_id}"] = command
-        call = command.call_id.partition("#")[0]
-        names = command.call_id, call, call.rpartition("/")[2], command.activity
+        last = command.call_id.rpartition("/")[2]
+        names = command.call_id, last, command.call_id.partition("#")[0], last.partition("#")[0], command.activity
         how = next((script[name] for name in names if name in script), Attempt())
         return how if isinstance(how, Attempt) else how[min(attempt, len(how)) - 1]
 

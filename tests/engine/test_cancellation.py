@@ -206,3 +206,12 @@ def test_a_cancelled_saga_whose_undo_fails_is_failed_and_still_says_that_it_was_
 
     assert (ran.status, ran.why) == ("failed", ("cancelled", ""))
     assert ran.report["not_undone"][0]["type"] == "Down"
+
+
+def test_a_cancelled_loop_leaves_no_timer_behind() -> None:
+    """R26: in the pause between two rounds."""
+    poll = {"id": "poll", "repeat": {"until": "false", "every": "1h"}, "steps": [{"id": "x", "set": {"n": 1}}]}
+
+    ran = play(saga(poll), cancel_at=5)
+
+    assert (ran.status, ran.took(), ran.state.timers) == ("cancelled", 5, {})

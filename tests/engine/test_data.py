@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagadsl.engine.facts import Verb
+from sagadsl.engine.facts import DrainRequested, Verb
 from sagadsl.engine.virtual import Attempt
 from tests.engine.scenes import Script, act, flaky, gives, lost, no, operator, plain, play, saga
 
@@ -169,3 +169,23 @@ def test_numbers_and_nulls_keep_their_type_on_the_way() -> None:
     ran = play(saga(step), input_={"n": 1.5, "x": None})
 
     assert ran.sent("a") == {"n": 1.5, "t": "n is 1.5", "x": None}
+
+
+@pytest.mark.parametrize("input_", ["{{ step }}", "{{ steps[input] }}"])
+def test_a_whole_step_is_seen_as_it_ended(input_: str) -> None:
+    """R14: with its output, also by a computed name."""
+    undo = {"activity": "undo.a", "input": input_}
+
+    ran = play(saga(act("a", compensation=undo), act("b")), {"a": gives(7), "b": no()}, input_="a")
+
+    assert ran.sent("a.compensation")["output"] == 7
+
+
+def test_the_run_id_is_that_of_the_run() -> None:
+    """R50: another one after continue-as-new, while the saga's id stays."""
+    steps = plain("a"), plain("b", input="{{ saga.run_id }} of {{ saga.id }}")
+
+    ran = play(saga(*steps), {"a": Attempt(takes=5)}, (1.0, DrainRequested))
+
+    assert ran.sent("b") not in ("", "run-saga-1 of saga-1")
+    assert ran.sent("b").endswith(" of saga-1")

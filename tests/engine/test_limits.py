@@ -27,7 +27,7 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.run import IN_FLIGHT
 from sagadsl.engine.virtual import Attempt, World
 from sagadsl.language.build import build
-from tests.engine.scenes import act, built, no, plain, saga, scripted
+from tests.engine.scenes import act, built, no, plain, saga, scripted, slow
 
 
 def _calls(work: Callable[[], Any]) -> int:
@@ -108,6 +108,22 @@ def test_the_cost_of_a_round_does_not_grow_with_the_list() -> None:
             return _calls(work) / count
 
         assert cost(600) < cost(60) * 1.15
+
+
+def test_the_cost_of_a_block_that_ends_early_does_not_grow_with_what_was_done_before() -> None:
+    """R40: its losers are looked for among its own steps."""
+    block = {"id": "all", "parallel": [act("x"), act("y")], "complete_when": "completed >= 1"}
+    model = build(saga({"id": "l", "for_each": {"items": "input"}, "steps": [block]}))
+
+    def cost(count: int) -> float:
+        def work() -> None:
+            world = World(scripted({"y": slow(1)}))
+            world.start(model, list(range(count)))
+            world.run()
+
+        return _calls(work) / count
+
+    assert cost(400) < cost(40) * 1.15
 
 
 def test_two_thousand_branches_at_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.operator import refusal
-from tests.engine.scenes import Ran, act, no, operator, plain, play, saga, signal, slow
+from tests.engine.scenes import Ran, act, gives, no, operator, plain, play, saga, signal, slow
 
 ABC = saga(act("a"), act("b"), act("c"))
 
@@ -162,3 +162,53 @@ def test_a_verb_at_any_moment_breaks_nothing(verb: Verb) -> None:
 
         decided = ran.now["actions"] and verb in (Verb.SKIP_STEP, Verb.ABORT)
         assert ran.status == ("failed" if decided else "paused")
+
+
+def test_a_pause_during_compensation_holds_the_next_step_too() -> None:
+    """R22: what is being undone ends first."""
+    script = {"c": no(), "b.compensation": slow(5)}
+
+    ran = play(ABC, script, operator(2, Verb.PAUSE), operator(50, Verb.RESUME))
+
+    assert (ran.at("end", "b.compensation"), ran.at("start", "a.compensation")) == (5.3, 50)
+
+
+def test_a_repeated_step_shows_nothing_of_its_first_failure() -> None:
+    """R22, R60: neither while it runs again nor when it is done."""
+    definition = saga(plain("p", pivot=True), act("b"))
+    script = {"b": no(), "b#2": slow(5)}
+
+    running = play(definition, script, operator(20, Verb.RETRY_STEP), until=22)
+    done = play(definition, script, operator(20, Verb.RETRY_STEP))
+
+    assert (running.now["steps"][1]["status"], running.now["steps"][1]["error"]) == ("running", None)
+    assert (done.now["steps"][1]["status"], done.now["steps"][1]["error"]) == ("completed", None)
+
+
+def test_an_error_names_its_step_however_often_it_was_repeated() -> None:
+    """R22, R49: paths have no numbers of repetitions."""
+    forward = play(saga(plain("p", pivot=True), act("b")), {"b": no()}, operator(20, Verb.RETRY_STEP))
+    back = play(ABC, {"b": no(), "a.compensation": no()}, operator(20, Verb.RETRY_STEP))
+
+    assert [(line["path"], line["step"]) for line in forward.now["attention"]] == [("b", "b")]
+    assert [(line["path"], line["step"]) for line in back.now["attention"]] == [("a.compensation", "a.compensation")]
+
+
+def test_the_losers_of_a_repeated_block_are_all_undone() -> None:
+    """R22, R40: although another step has begun since its first time."""
+    block = {
+        "id": "all",
+        "parallel": [act("x"), act("y")],
+        "complete_when": "steps.later.output == completed",
+    }
+    beside = {"id": "beside", "steps": [{"id": "nap", "sleep": "1s"}, act("later")]}
+    script = {"later": gives(1), "y": slow(2)}
+
+    ran = play(
+        saga(plain("p", pivot=True), {"id": "both", "parallel": [block, beside]}),
+        script,
+        operator(20, Verb.RETRY_STEP),
+    )
+
+    assert (ran.status, ran.report["undone"]) == ("completed", ["both/all/y"])
+    assert ran.calls[-1] == "both/all/y.compensation"

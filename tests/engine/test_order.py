@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from sagadsl.engine.facts import Verb
 from sagadsl.engine.virtual import Attempt
-from tests.engine.scenes import act, lost, no, play, saga, slow
+from tests.engine.scenes import act, lost, no, operator, plain, play, saga, slow
 
 TWO_ACTIONS = [{"activity": "undo.b1", "retry": "none"}, {"activity": "undo.b2", "retry": "none"}]
 
@@ -135,3 +136,32 @@ def test_a_failure_in_a_nested_block_undoes_inner_then_outer_and_ends(order: str
     assert sorted(ran.calls[4:6]) == ["both/how/one.compensation", "both/side.compensation"]
     assert ran.calls[6:] == ["a.compensation"]
     assert ran.status == "compensated"
+
+
+@pytest.mark.parametrize("policy", ["continue", "pause"])
+def test_a_compensation_that_failed_does_not_hold_up_those_before_it(policy: str) -> None:
+    """R10, R20: with `order: parallel` the next in turn goes on when the failed one is done with."""
+    definition = saga(act("a"), act("b"), act("c"), compensation={"order": "parallel", "on_failure": policy})
+
+    ran = play(definition, {"c": no(), "b.compensation": no()}, operator(20, Verb.SKIP_STEP))
+
+    assert (ran.status, ran.report["undone"]) == ("failed", ["a"])
+
+
+def test_a_step_that_an_operator_repeated_counts_from_its_last_beginning() -> None:
+    """R10, R22: another had settled by then, so that one is undone after it."""
+    first = {"id": "first", "steps": [act("u"), {"id": "n", "sleep": "50s"}]}
+    second = {"id": "second", "steps": [act("v"), {"id": "m", "sleep": "50s"}]}
+    block = {
+        "id": "all",
+        "parallel": [first, second, act("won", timeouts={"start_to_close": "2m"})],
+        "complete_when": "completed >= 1",
+    }
+    script = {"u": no(), "u#2": Attempt(), "v": slow(5), "won": slow(30), "u.compensation": slow(3)}
+
+    ran = play(
+        saga(plain("p", pivot=True), block, compensation={"order": "parallel"}), script, operator(20, Verb.RETRY_STEP)
+    )
+
+    assert ran.status == "completed"
+    assert ran.before(("end", "all/first/u.compensation"), ("start", "all/second/v.compensation"))

@@ -287,3 +287,54 @@ def test_blocks_inside_losers_are_undone_whole() -> None:
 
     assert ran.status == "completed"
     assert ran.report["undone"] == ["all/x/x3", "all/x/x2", "all/x/x1"]
+
+
+def test_a_block_may_end_early_because_of_failures() -> None:
+    """R38, R40: two said no, so the third is not waited for; nothing of the saga failed."""
+    block = _block(act("x"), act("y"), beats("z"), complete_when="failed >= 2", on_branch_failure="wait")
+
+    ran = play(saga(block), {"x": no(), "y": no(takes=1), "z": slow(60)})
+
+    assert (ran.status, ran.output, ran.report["undone"]) == ("completed", {"all": {}}, ["all/z"])
+
+
+def test_a_skipped_branch_neither_counts_nor_has_an_output() -> None:
+    """F05, R40."""
+    block = _block(act("x", **{"if": "false"}), act("y"), act("z"), complete_when="completed >= 2")
+
+    ran = play(saga(block), {"z": slow(3)})
+
+    assert (ran.took(), ran.output) == (3, {"all": {"y": None, "z": None}})
+
+
+def test_a_block_that_is_complete_forgives_a_branch_that_is_still_failing() -> None:
+    """R39, R40: its failure was not yet the saga's, since the block could be complete without it."""
+    inner = {"id": "inner", "parallel": [act("bad"), act("long")]}
+
+    ran = play(
+        saga(_block(inner, act("y"), complete_when="completed >= 1")), {"bad": no(), "long": slow(9), "y": slow(2)}
+    )
+
+    assert (ran.status, ran.failure, ran.others) == ("completed", None, ["Refused"])
+    assert ran.report["undone"] == ["all/inner/long"]
+
+
+def test_a_branch_that_waits_for_an_operator_is_let_go_when_the_block_is_complete() -> None:
+    """R40, R44: nobody has to decide about what is not needed."""
+    block = _block(act("x"), act("y"), complete_when="completed >= 1", on_branch_failure="wait")
+
+    ran = play(saga(plain("p", pivot=True), block, act("end")), {"x": no(), "y": slow(2)})
+
+    assert (ran.status, ran.now["attention"]) == ("completed", [])
+    assert ran.record("all/x").progress.value == "cancelled"
+
+
+def test_blocks_that_end_early_in_a_long_loop_cost_the_same_each() -> None:
+    """R40: the losers are looked for among the block's own steps; see ``test_limits`` for the cost."""
+    block = _block(act("x"), act("y"), complete_when="completed >= 1")
+    loop = {"id": "l", "for_each": {"items": "[1, 2, 3]"}, "steps": [block]}
+
+    ran = play(saga(loop, act("end")), {"end": no(), "y": slow(1)})
+
+    assert ran.calls[:4] == ["l[0]/all/x", "l[0]/all/y", "l[0]/all/y.compensation", "l[1]/all/x"]
+    assert ran.calls[-3:] == [f"l[{index}]/all/x.compensation" for index in (2, 1, 0)]

@@ -304,3 +304,71 @@ def test_a_repeated_block_repeats_its_child_sagas_under_new_ids() -> None:
     assert (ran.status, ran.calls) == ("completed", ["p", "poll[0]/trip"])
     assert again.calls == ["p", "poll[0]/trip", "poll[0]/trip#2"]
     assert again.commands["saga-1/poll[0]/trip#2:x"].arguments == ("saga-1/poll[0]/trip#2/x/do",)
+
+
+def test_a_refused_pivot_runs_no_handler_once_somebody_wants_the_saga_to_stop() -> None:
+    """X12, R43: the probe found that it had not happened."""
+    pivot = plain("p", pivot=True, probe=PROBE, on_error=[{"steps": [act("fix")]}])
+
+    ran = play(saga(act("a"), pivot), {"p": lost(), "p.probe": gives(False, takes=9)}, cancel_at=65)
+
+    assert (ran.status, ran.calls) == ("cancelled", ["a", "p", "p.probe", "a.compensation"])
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_sibling_that_fails_while_the_probe_asks_waits_for_its_answer(found: bool) -> None:
+    """R43, R12: and no handler of the pivot runs in a block that has failed."""
+    handled = [{"steps": [act("fix")]}]
+    pivot = plain("p", pivot=True, probe=PROBE, on_error=handled, timeouts={"start_to_close": "2s"})
+    script = {"p": lost(), "p.probe": gives(found, takes=9), "x": no(takes=5)}
+
+    ran = play(saga(act("a"), {"id": "both", "parallel": [pivot, act("x")]}), script)
+
+    assert ran.calls[:4] == ["a", "both/p", "both/x", "both/p.probe"]
+    assert ran.status == ("paused" if found else "compensated")
+    assert ran.calls[4:] == ([] if found else ["a.compensation"])
+
+
+def test_a_sibling_that_fails_beside_a_pivot_that_passes_waits_for_an_operator() -> None:
+    """R43, R44: the failure is not the saga's until somebody says so."""
+    block = {"id": "both", "parallel": [plain("p", pivot=True), act("x")]}
+    script = {"p": slow(9), "x": no("Broke", takes=2)}
+
+    ran = play(saga(act("a"), block, act("end")), script)
+    went_on = play(saga(act("a"), block, act("end")), script, operator(20, Verb.SKIP_STEP))
+
+    assert (ran.status, list(ran.state.attention), ran.failure) == ("paused", ["both"], None)
+    assert (went_on.status, went_on.failure, went_on.calls[-1]) == ("completed", None, "end")
+
+
+def test_a_timeout_after_a_cancel_does_not_replace_it() -> None:
+    """R9: both came while the pivot ran, which then said no."""
+    ran = play(_saga(act("b")) | {"timeout": "5s"}, {"p": no(takes=9)}, cancel_at=3)
+
+    assert (ran.status, ran.why, sorted(ran.others)) == ("cancelled", ("cancelled", ""), ["Refused", "SagaTimeout"])
+
+
+def test_after_the_pivot_a_step_that_says_how_often_is_tried_so_often() -> None:
+    """R44: then it waits for an operator."""
+    ran = play(_saga(act("b", retry={"maximum_attempts": 2})), {"b": flaky()})
+
+    assert (ran.status, ran.attempts("b")) == ("paused", 2)
+
+
+def test_a_handler_outside_takes_the_error_that_an_inner_handler_could_not_mend() -> None:
+    """R44: it is the step's own error that goes outwards, so nobody has to decide."""
+    step = act("b", on_error=[{"steps": [act("fix")]}])
+    block = {"id": "block", "steps": [step], "on_error": [{"types": ["Broke"]}]}
+
+    ran = play(_saga(block, act("c")), {"b": no("Broke"), "fix": no("Worse")})
+
+    assert (ran.status, ran.calls[-1]) == ("completed", "c")
+
+
+def test_failure_handlers_after_the_pivot_wait_for_nobody() -> None:
+    """R44, R23: they are the end of the saga, not a part of its way."""
+    definition = _saga(act("b")) | {"on_failure": [act("alarm")]}
+
+    ran = play(definition, {"b": no("Broke"), "alarm": no("Mute")}, operator(20, Verb.ABORT))
+
+    assert (ran.status, ran.why, ran.others) == ("failed", ("Broke", "b"), ["Mute"])

@@ -274,3 +274,10 @@ def test_the_outcome_of_a_call_is_shown_and_of_nothing_else() -> None:
     ran = play(saga(*steps), {"d": lost()})
 
     assert [line.get("outcome") for line in ran.now["steps"]] == ["succeeded", None, None, "unknown"]
+
+
+def test_a_call_that_runs_has_an_unknown_outcome() -> None:
+    """R5, R60: until somebody says how it ended; whoever undoes a dead run must not think that it never started."""
+    ran = play(saga(act("a")), {"a": slow(9)}, until=5)
+
+    assert (ran.now["steps"][0]["status"], ran.now["steps"][0]["outcome"]) == ("running", "unknown")

@@ -193,3 +193,12 @@ def test_a_paused_saga_is_stopped_by_its_timeout() -> None:
     ran = play(saga(act("a"), act("b"), timeout="10s"), {"a": slow(2)}, operator(1, Verb.PAUSE))
 
     assert (ran.why, ran.calls, ran.took()) == (("SagaTimeout", ""), ["a", "a.compensation"], 10.1)
+
+
+def test_a_computed_first_pause_raises_the_longest_one() -> None:
+    """R09: Temporal refuses a maximum below the first pause, for ever."""
+    step = plain("a", retry={"initial_interval": "{{ input }}"})
+
+    ran = play(saga(step), input_="5m")
+
+    assert ran.commands["a"].retry.maximum_interval == timedelta(minutes=5)

@@ -297,3 +297,15 @@ def test_what_an_ignored_failure_may_have_done_is_undone_when_the_saga_fails_lat
     ran = play(saga(act("b", on_error="continue"), act("c")), {"b": lost(), "c": no()})
 
     assert ran.calls == ["b", "c", "b.compensation"]
+
+
+def test_stop_passes_every_handler_around_it_and_begins_nothing_more() -> None:
+    """C18: it was said to end the saga, not the block."""
+    bad = act("bad", on_error=[{"then": "stop"}])
+    branch = {"id": "branch", "steps": [act("one"), act("two")]}
+    block = {"id": "both", "parallel": [bad, branch], "on_branch_failure": "wait", "on_error": "continue"}
+
+    ran = play(saga(act("a"), {"id": "outer", "steps": [block], "on_error": "continue"}, act("b")), {"bad": no()})
+
+    assert (ran.status, ran.why) == ("failed", ("Refused", "outer/both/bad"))
+    assert ran.calls == ["a", "outer/both/bad", "outer/both/branch/one"]
