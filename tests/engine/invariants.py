@@ -112,7 +112,7 @@ def _undone_when_due(run: VirtualRun, record: Record, undos: Sequence[Span]) -> 
         On.ATTEMPTED: outcome is not Outcome.NOT_STARTED,
     }[compensation.on]
     state, progress = run.state, record.undo.progress
-    assert due or not undos, f"{record.path} was undone although it is {outcome.value}"
+    assert due or not undos or record.repeats, f"{record.path} was undone although it is {outcome.value}"
     actions = max(1, len(compensation.actions)) * (record.repeats + 1)  # a block that was repeated lost again
     effective = [each for each in undos if each.outcome == "succeeded"]
     assert len(effective) <= actions, f"{record.path} was undone twice"
