@@ -306,13 +306,15 @@ def test_a_repeated_block_repeats_its_child_sagas_under_new_ids() -> None:
     assert again.commands["saga-1/poll[0]/trip#2:x"].arguments == ("saga-1/poll[0]/trip#2/x/do",)
 
 
-def test_a_refused_pivot_runs_no_handler_once_somebody_wants_the_saga_to_stop() -> None:
+@pytest.mark.parametrize("handler", [{"steps": [act("fix")]}, {"then": "stop"}, {"output": 1}])
+def test_a_refused_pivot_runs_no_handler_once_somebody_wants_the_saga_to_stop(handler: dict[str, Any]) -> None:
     """X12, R43: the probe found that it had not happened."""
-    pivot = plain("p", pivot=True, probe=PROBE, on_error=[{"steps": [act("fix")]}])
+    pivot = plain("p", pivot=True, probe=PROBE, on_error=[handler])
 
     ran = play(saga(act("a"), pivot), {"p": lost(), "p.probe": gives(False, takes=9)}, cancel_at=65)
 
     assert (ran.status, ran.calls) == ("cancelled", ["a", "p", "p.probe", "a.compensation"])
+    assert ran.others == ["timeout"]
 
 
 @pytest.mark.parametrize("found", [True, False])
