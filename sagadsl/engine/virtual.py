@@ -179,7 +179,7 @@ class World:
         if run.close is not None:
             return
         if self._replay and not isinstance(fact, Began | BeganUndo):
-            run.state = _written_down(run.state)
+            run.state = State.restore(_sent(run.state.snapshot()))
         for command in decide(run.saga, run.state, fact):
             self._perform(saga_id, run, command)
         if self._drain and not isinstance(fact, DrainRequested | Resumed):
@@ -206,7 +206,7 @@ class World:
             case ContinueAsNew():
                 assert not run.calls, "nobody would hear of them"
                 assert not run.children, "nobody would hear of them"
-                run.state = _written_down(run.state)
+                run.state = State.restore(_sent(run.state.snapshot()))
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")
                 self._later(0, lambda: self._tell(saga_id, Resumed(self.now, f"run-{next(self._order)}")))
@@ -385,11 +385,6 @@ class World:
         """Return the final report of a saga."""
         run = self.runs[saga_id]
         return report(run.saga, run.state)
-
-
-def _written_down(state: State) -> State:
-    """Return the state as it arrives in the next run: Temporal's converter sorts the keys of objects."""
-    return State.restore(_sent(state.snapshot()))
 
 
 def _sent(data: Any) -> Any:

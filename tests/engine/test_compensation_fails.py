@@ -195,3 +195,13 @@ def test_where_a_restored_worker_goes_on_in_the_middle_of_the_compensations() ->
 
     assert ran.calls == ["a", "b", "c", "b.compensation", "a.compensation"]
     assert (ran.attempts("b.compensation"), ran.status) == (3, "compensated")
+
+
+def test_an_operator_sees_how_far_the_compensations_have_come() -> None:
+    """R60, a peer's suite: in the middle of them."""
+    ran = play(saga(*ABC), {"d": no("Broke"), "b.compensation": Attempt(takes=9)}, until=5)
+
+    assert ran.status == "compensating"
+    assert ran.now["failure"]["type"] == "Broke"
+    assert [line.get("compensation", {}).get("status") for line in ran.now["steps"]] == [None, "running", "done", None]
+    assert (ran.report["undone"], ran.report["not_attempted"]) == (["c"], ["a"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sagadsl.engine.facts import DrainRequested
 from sagadsl.engine.virtual import Attempt
 from tests.engine.scenes import act, gives, no, plain, play, saga
 
@@ -119,3 +120,18 @@ def test_a_step_of_the_loop_is_not_seen_after_it_but_the_loops_output_is() -> No
 
     assert ran.sent("y") == "b"
     assert wrong.why == ("ExpressionError", "y")
+
+
+def test_a_long_loop_goes_on_over_many_runs_and_keeps_what_it_has_to_undo() -> None:
+    """T06, R50: continue-as-new at any moment, many times."""
+    loop = {"id": "lines", "for_each": {"items": "input", "max_concurrency": 7}, "steps": [act("x"), act("y")]}
+
+    ran = play(
+        saga(loop, act("end")),
+        {"end": no()},
+        *((second / 2, DrainRequested) for second in range(1, 60)),
+        input_=list(range(100)),
+    )
+
+    assert len(ran.events("continue_as_new")) > 20
+    assert (ran.status, len(ran.report["undone"])) == ("compensated", 200)

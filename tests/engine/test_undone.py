@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, Outcome, StartActivity
+from sagadsl.engine.journal import State
 from sagadsl.engine.virtual import Attempt
-from tests.engine.scenes import act, flaky, gives, lost, no, plain, play, saga, slow
+from tests.engine.scenes import act, built, flaky, gives, lost, no, plain, play, saga, slow
 
 FOUR = saga(act("a"), act("b"), act("c"), act("d"))
 
@@ -309,3 +313,18 @@ def test_stop_passes_every_handler_around_it_and_begins_nothing_more() -> None:
 
     assert (ran.status, ran.why) == ("failed", ("Refused", "outer/both/bad"))
     assert ran.calls == ["a", "outer/both/bad", "outer/both/branch/one"]
+
+
+def test_the_record_of_a_compensation_exists_before_its_step_is_scheduled() -> None:
+    """R4, R15: a crash right after the command loses nothing, and what the undo needs is computed."""
+    undo = {"activity": "undo.a", "input": {"who": "{{ input }}", "got": "{{ step.output }}"}}
+    model, state = built(saga(act("a", compensation=undo))), State()
+
+    (command,) = decide(model, state, Began(0.0, "s", "r", "ann"))
+
+    assert isinstance(command, StartActivity)
+    kept = State.restore(json.loads(json.dumps(state.snapshot())))
+    assert list(kept.undoable) == ["a"]
+    record = kept.records["a"]
+    assert record.undo is not None
+    assert (record.undo.early, record.outcome) == ([{"who": "ann"}], Outcome.UNKNOWN)
