@@ -21,6 +21,7 @@ from temporalio.worker import (
     HandleQueryInput,
     Interceptor,
     Worker,
+    WorkerConfig,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
     WorkflowRunner,
@@ -102,7 +103,7 @@ def build_worker(
         workflows=[] if only == "activities" else [SagaWorkflow],
         activities=[*local, *([] if only == "workflows" else served)],
         no_remote_activities=only == "workflows",
-        activity_executor=executor or ThreadPoolExecutor(threads, thread_name_prefix="activity"),
+        activity_executor=executor or _threads(threads),
         interceptors=[*more.pop("interceptors", ()), *interceptors(), SagaInterceptor(inline=inline)],
         graceful_shutdown_timeout=drain,
         **more,
@@ -138,6 +139,17 @@ class SagaPlugin(SimplePlugin):
             workflow_runner=_passing_through,
             interceptors=[*interceptors(), SagaInterceptor(inline=inline)],
         )
+
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        """Add what sagas need, and threads for plain functions where the worker has none."""
+        configured = super().configure_worker(config)
+        if configured.get("activity_executor") is None:
+            configured["activity_executor"] = _threads(THREADS)
+        return configured
+
+
+def _threads(number: int) -> Executor:
+    return ThreadPoolExecutor(number, thread_name_prefix="activity")
 
 
 class SagaInterceptor(Interceptor):
