@@ -188,14 +188,19 @@ class Ran:
         return command.arguments[0] if command.arguments else ...
 
 
+def names_of(call_id: str) -> tuple[str, ...]:
+    """Return the names under which a script may speak of a call, the most exact first."""
+    last = call_id.rpartition("/")[2]
+    return call_id, last, call_id.partition("#")[0], last.partition("#")[0]
+
+
 def scripted(script: Script, seen: dict[str, StartActivity] | None = None) -> Participant:
     """Return participants that follow *script*; what it does not name succeeds with null after 0.1 s."""
 
     def act_out(saga_id: str, command: StartActivity, attempt: int) -> Attempt:
         if seen is not None:
             seen[command.call_id if saga_id == ID else f"{saga_id}:{command.call_id}"] = command
-        last = command.call_id.rpartition("/")[2]
-        names = command.call_id, last, command.call_id.partition("#")[0], last.partition("#")[0], command.activity
+        names = (*names_of(command.call_id), command.activity)
         how = next((script[name] for name in names if name in script), Attempt())
         return how if isinstance(how, Attempt) else how[min(attempt, len(how)) - 1]
 
