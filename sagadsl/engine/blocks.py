@@ -339,8 +339,8 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
         return False
     losers = []
     for path in reversed(run.state.undoable):
-        if run.state.records[path].began < record.began:
-            break
+        if run.state.records[path].began < record.began and not record.repeats:
+            break  # nothing older is of this block, unless an operator had it repeated
         branch = _branch_of(frame, path)
         if branch is not None and branch not in frame.ended:
             losers.append(path)

@@ -212,3 +212,23 @@ def test_the_losers_of_a_repeated_block_are_all_undone() -> None:
 
     assert (ran.status, ran.report["undone"]) == ("completed", ["both/all/y"])
     assert ran.calls[-1] == "both/all/y.compensation"
+
+
+def test_a_loser_that_only_the_first_time_had_begun_is_undone_too() -> None:
+    """R22, R40: the second time, the block was complete before it came to that branch."""
+    block = {
+        "id": "all",
+        "parallel": [act("x"), act("y"), act("z")],
+        "max_concurrency": 1,
+        "complete_when": "steps.later.status == 'completed' or (completed == 2 and steps.later.output > 0)",
+    }
+    beside = {"id": "beside", "steps": [{"id": "nap", "sleep": "9s"}, act("later")]}
+
+    ran = play(
+        saga(plain("p", pivot=True), {"id": "both", "parallel": [block, beside]}, plain("c")),
+        {"later": gives(1)},
+        operator(20, Verb.RETRY_STEP),
+    )
+
+    assert (ran.status, ran.report["undone"]) == ("completed", ["both/all/y"])
+    assert ran.calls[-3:] == ["both/all/x#2", "both/all/y.compensation", "c"]
