@@ -178,7 +178,12 @@ class Played:
         return self.ended.report or {}
 
 
-def play(
+def play(address: str, definition: Definition, script: Script | None = None, **how: Any) -> Played:
+    """Play a scene to its end; *how* is what ``playing`` takes."""
+    return asyncio.run(playing(address, definition, script, **how))
+
+
+async def playing(
     address: str,
     definition: Definition,
     script: Script | None = None,
@@ -189,21 +194,17 @@ def play(
     options: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Played:
-    """Play a scene to its end: start it, let *act* interfere, ask for its status afterwards, replay its history."""
-
-    async def scene() -> Played:
-        async with stage(address, script, **more) as made:
-            known = {each["name"]: each for each in map(data, children)}
-            started = await made.start(definition, input_, children=known, **(options or {}))
-            if act is not None:
-                await act(made, started)
-            ended = await made.end(started)
-            status = await sagas.status(made.client, started.id)
-            handle = made.client.get_workflow_handle(started.id)
-            await replay(made.client, started.id)
-            return Played(ended, started, made, status, await events(handle))
-
-    return asyncio.run(scene())
+    """Start a saga, let *act* interfere, wait for its end, ask for its status afterwards, replay its history."""
+    async with stage(address, script, **more) as made:
+        known = {each["name"]: each for each in map(data, children)}
+        started = await made.start(definition, input_, children=known, **(options or {}))
+        if act is not None:
+            await act(made, started)
+        ended = await made.end(started)
+        status = await sagas.status(made.client, started.id)
+        handle = made.client.get_workflow_handle(started.id)
+        await replay(made.client, started.id)
+        return Played(ended, started, made, status, await events(handle))
 
 
 async def replay(client: Client, id_: str) -> None:

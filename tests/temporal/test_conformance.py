@@ -1,4 +1,4 @@
-"""The scenes that every host plays (``tests.engine.conformance``), on a real server, with a replay at every task."""
+"""The scenes that every host plays (``tests.engine.conformance``), on a real server: with a cache and without."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sagadsl.temporal.client import Started
 from tests.engine.conformance import CONFORMANCE, Scene
 from tests.engine.scenes import Script, names_of
 from tests.engine.test_conformance import matches
-from tests.temporal.play import SDK_RACE, Stage, play
+from tests.temporal.play import SDK_RACE, Played, Stage, playing
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -51,17 +51,29 @@ def _script(script: Script) -> Mapping[str, Attempt | Sequence[Attempt]]:
 
 @pytest.mark.parametrize("scene", CONFORMANCE, ids=lambda scene: scene.name)
 def test_a_real_server_plays_every_scene(scene: Scene, temporal_address: str) -> None:
-    """R53, and the rules that the scene names; its history is replayed afterwards."""
-    played = play(
-        temporal_address,
-        scene.definition,
-        _script(scene.script),
-        act=_interfering(scene),
-        input_=scene.input_,
-        children=scene.sagas,
-        max_cached_workflows=0,
-    )
+    """R53, and the rules that the scene names; with and without a cache, and its history is replayed afterwards."""
 
+    async def twice() -> list[Played]:
+        return await asyncio.gather(
+            *(
+                playing(
+                    temporal_address,
+                    scene.definition,
+                    _script(scene.script),
+                    act=_interfering(scene),
+                    input_=scene.input_,
+                    children=scene.sagas,
+                    max_cached_workflows=cached,
+                )
+                for cached in (1_000, 0)
+            )
+        )
+
+    for played in asyncio.run(twice()):
+        _check(scene, played)
+
+
+def _check(scene: Scene, played: Played) -> None:
     assert played.ended.status == scene.status
     assert played.ended.output == scene.output
     failure = played.status["failure"]
