@@ -236,7 +236,8 @@ def test_a_cancelled_pivot_that_heartbeats_is_unknown() -> None:
 
     assert (ran.status, list(ran.state.attention)) == ("paused", ["p"])
     assert (went_on.status, went_on.calls) == ("completed", ["a", "p", "b"])
-    assert (undone.status, undone.why) == ("cancelled", ("cancelled", ""))
+    assert (undone.status, undone.why, undone.others) == ("cancelled", ("cancelled", ""), ["cancelled"])
+    assert undone.record("p").progress.value == "failed"  # it was decided that it did not happen
 
 
 def test_a_sibling_that_fails_beside_a_doubtful_pivot_does_not_decide_for_it() -> None:

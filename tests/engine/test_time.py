@@ -202,3 +202,12 @@ def test_a_computed_first_pause_raises_the_longest_one() -> None:
     ran = play(saga(step), input_="5m")
 
     assert ran.commands["a"].retry.maximum_interval == timedelta(minutes=5)
+
+
+def test_a_cancel_after_the_timeout_does_not_hide_it() -> None:
+    """R9, R32: it came during the compensations, and is recorded beside it."""
+    definition = saga(act("a"), {"id": "nap", "sleep": "1h"}, timeout="10s")
+
+    ran = play(definition, {"a.compensation": slow(5)}, cancel_at=12)
+
+    assert (ran.status, ran.now["timed_out"], ran.others) == ("compensated", True, ["cancelled"])
