@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.decide import decide
-from sagadsl.engine.facts import Began, CancelRequested, Close, Status, Verb
+from sagadsl.engine.facts import Began, CancelRequested, Close, Outcome, Settled, Status, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.virtual import Attempt
 from tests.engine.scenes import Ran, Script, act, beats, built, flaky, lost, no, operator, play, saga, signal, slow
@@ -215,3 +215,15 @@ def test_a_cancelled_loop_leaves_no_timer_behind() -> None:
     ran = play(saga(poll), cancel_at=5)
 
     assert (ran.status, ran.took(), ran.state.timers) == ("cancelled", 5, {})
+
+
+def test_a_call_that_somebody_else_has_stopped_fails_its_step_even_if_no_host_says_why() -> None:
+    """R23, X12: there is always a first error."""
+    model, state = built(saga(act("a", compensation="none"))), State()
+    decide(model, state, Began(0.0, "s", "r", None))
+
+    (close,) = decide(model, state, Settled(1.0, "a", Outcome.UNKNOWN, cancelled=True))
+
+    assert isinstance(close, Close)
+    assert close.failure is not None
+    assert (close.status, close.failure.type, close.failure.step) == (Status.COMPENSATED, "cancelled", "a")

@@ -189,3 +189,19 @@ def test_the_run_id_is_that_of_the_run() -> None:
 
     assert ran.sent("b") not in ("", "run-saga-1 of saga-1")
     assert ran.sent("b").endswith(" of saga-1")
+
+
+def test_a_compensation_knows_its_own_key_whenever_its_input_is_computed() -> None:
+    """R15, R49: before its step runs or after it; the actions of a list have one each."""
+    soon, late = "{{ idempotency_key }}", "{{ idempotency_key }} {{ step.output }}"
+    one = {"activity": "undo.a", "input": {"soon": soon, "late": late}, "on": "completed"}
+    two = [{"activity": "first", "input": late}, {"activity": "second", "input": [soon, late]}]
+
+    ran = play(
+        saga(act("a", compensation=one), act("b", compensation=two), act("c")),
+        {"do.a": gives(1), "do.b": gives(2), "c": no()},
+    )
+
+    assert ran.sent("a.compensation") == {"soon": "saga-1/a/undo", "late": "saga-1/a/undo 1"}
+    assert ran.sent("b.compensation[0]") == "saga-1/b/undo[0] 2"
+    assert ran.sent("b.compensation[1]") == ["saga-1/b/undo[1]", "saga-1/b/undo[1] 2"]

@@ -232,3 +232,21 @@ def test_a_loser_that_only_the_first_time_had_begun_is_undone_too() -> None:
 
     assert (ran.status, ran.report["undone"]) == ("completed", ["both/all/y"])
     assert ran.calls[-3:] == ["both/all/x#2", "both/all/y.compensation", "c"]
+
+
+@pytest.mark.parametrize("verb", [Verb.ABORT, Verb.SKIP_STEP])
+def test_abort_of_what_losers_left_fails_the_block_and_skip_does_not(verb: Verb) -> None:
+    """R22, R40: abort leaves the other losers as they are, and the saga is undone; skip says that it may go on."""
+    block = {"id": "all", "parallel": [act("x"), act("y"), act("z")], "complete_when": "completed == 1"}
+    script = {"x": slow(1), "y": slow(3), "z": slow(4), "z.compensation": no("Down")}
+
+    ran = play(saga(act("a"), block, act("c")), script, operator(20, verb))
+
+    (left,) = ran.report["not_undone"]
+    assert (left["path"], left["type"]) == ("all/z", "Down")
+    if verb is Verb.ABORT:
+        assert (ran.status, ran.why) == ("failed", ("CompensationFailed", "all"))
+        assert (ran.report["undone"], ran.report["not_attempted"]) == (["all/x", "a"], ["all/y"])
+    else:
+        assert (ran.status, ran.calls[-1]) == ("completed", "c")
+        assert (ran.report["undone"], ran.report["not_attempted"]) == (["all/y"], [])

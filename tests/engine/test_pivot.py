@@ -375,3 +375,13 @@ def test_failure_handlers_after_the_pivot_wait_for_nobody() -> None:
     ran = play(definition, {"b": no("Broke"), "alarm": no("Mute")}, operator(20, Verb.ABORT))
 
     assert (ran.status, ran.why, ran.others) == ("failed", ("Broke", "b"), ["Mute"])
+
+
+def test_a_pivot_that_is_cancelled_between_its_attempts_did_not_happen() -> None:
+    """R25, R26, R43: every attempt was refused, so nobody has to be asked."""
+    pivot = plain("p", pivot=True, retry={"maximum_attempts": 5, "initial_interval": "1m"})
+
+    ran = play(saga(act("a"), pivot, act("b")), {"p": flaky()}, cancel_at=5)
+
+    assert (ran.status, ran.calls, ran.others) == ("cancelled", ["a", "p", "a.compensation"], [])
+    assert ran.record("p").progress.value == "cancelled"
