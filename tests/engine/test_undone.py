@@ -202,6 +202,19 @@ def test_a_failure_that_a_handler_may_take_is_not_yet_the_sagas() -> None:
     assert "next" not in ran.calls
 
 
+@pytest.mark.parametrize(("policy", "status"), [("cancel", "compensated"), ("wait", "cancelled")])
+def test_a_failure_of_a_block_that_may_end_early_is_the_sagas_unless_the_rest_may_be_enough(
+    policy: str, status: str
+) -> None:
+    """R9, R38: a cancel comes between the failure and the end of what runs beside it."""
+    block = {"id": "both", "parallel": [act("bad"), act("long")], "complete_when": "completed == 1"}
+
+    ran = play(saga(block | {"on_branch_failure": policy}), {"bad": no(), "long": slow(5)}, cancel_at=2)
+
+    assert ran.status == status
+    assert {ran.why[0], *ran.others} == {"Refused", "cancelled"}
+
+
 def test_a_result_that_means_no_fails_the_step_and_leaves_nothing_to_undo() -> None:
     """F11: the call went well, the business did not; retries do not apply."""
     rules = [
