@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
 from sagadsl.language.checks.known import Signature
+from sagadsl.language.suggest import closest, listed
 from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
 from sagadsl.settings import Settings, read_settings
-from sagadsl.spelling import closest, listed
 
 GROUP = "sagadsl.activities"
 _OURS = "sagadsl"

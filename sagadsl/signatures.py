@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import typing_extensions
 
 from sagadsl.authoring import Context, InvalidInput, InvalidOutput
-from sagadsl.spelling import did_you_mean
+from sagadsl.language.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -10,7 +10,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, output
 from sagadsl.codes import CODES
-from sagadsl.spelling import did_you_mean
+from sagadsl.language.suggest import did_you_mean
 
 
 @click.command(short_help="Explain a code such as SD104.")

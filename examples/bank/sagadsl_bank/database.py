@@ -6,6 +6,8 @@ Knows how SQLite and PostgreSQL lock; knows nothing of what a movement means.
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -160,7 +162,7 @@ def _sqlite(url: URL, name: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself, `begin` below does
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits with the power
         connection.execute("PRAGMA foreign_keys = ON")
         record.info["file"] = _identity(path)
@@ -178,6 +180,19 @@ def _sqlite(url: URL, name: str) -> Engine:
         db.exec_driver_sql(db.get_execution_options().get("bank_begin", "BEGIN IMMEDIATE"))
 
     return engine
+
+
+def _write_ahead(connection: Any) -> None:
+    """Put a new file into WAL mode, once: that takes a lock for which SQLite does not wait by itself."""
+    give_up = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= give_up:
+                raise
+            time.sleep(0.01)
 
 
 def _postgresql(url: URL) -> Engine:

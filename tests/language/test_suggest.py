@@ -1,4 +1,4 @@
-from sagadsl.spelling import closest, did_you_mean, listed
+from sagadsl.language.suggest import closest, did_you_mean, listed
 
 
 def test_a_misspelt_name_finds_its_neighbour() -> None:
