@@ -25,9 +25,9 @@ class Recording(World):
         super().__init__()
         self.facts: list[Fact] = []
 
-    def _tell(self, saga_id: str, fact: Fact) -> None:
+    def tell(self, saga_id: str, fact: Fact) -> None:
         self.facts.append(fact)
-        super()._tell(saga_id, fact)
+        super().tell(saga_id, fact)
 
 
 def saga(steps: int) -> Saga:

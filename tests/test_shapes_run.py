@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import SignalReceived, StartActivity, Status
-from sagadsl.engine.virtual import Attempt, VirtualRun, World
+from sagadsl.engine.virtual import VirtualRun, World
+from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.language.load import beside, load_many
 

@@ -15,7 +15,8 @@ from typing import Any
 from sagadsl.engine.facts import Error, Fact, OperatorAsked, SignalReceived, StartActivity, Verb
 from sagadsl.engine.journal import Record, State
 from sagadsl.engine.projection import current, status
-from sagadsl.engine.virtual import Attempt, Participant, VirtualRun, World
+from sagadsl.engine.virtual import VirtualRun, World
+from sagadsl.engine.virtual_calls import Attempt, Participant
 from sagadsl.language.build import build
 from sagadsl.language.document import parse
 from sagadsl.language.model import Saga

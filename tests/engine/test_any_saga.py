@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sagadsl.engine.facts import OperatorAsked, SignalReceived, Verb
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import Attempt, VirtualRun, World
+from sagadsl.engine.virtual import VirtualRun, World
+from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from tests.engine.invariants import check
 from tests.engine.scenes import ID, scripted

@@ -25,7 +25,8 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.run import IN_FLIGHT
-from sagadsl.engine.virtual import Attempt, World
+from sagadsl.engine.virtual import World
+from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from tests.engine.scenes import act, built, no, plain, saga, scripted, slow
 

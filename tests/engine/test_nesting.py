@@ -9,7 +9,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Error, Outcome, Settled, StartChild, Verb
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import Attempt
+from sagadsl.engine.virtual_calls import Attempt
 from tests.engine.scenes import Ran, act, beats, built, gives, no, operator, play, saga, slow
 
 CHILD = saga(act("x"), act("y"), name="child", output="{{ input }}")

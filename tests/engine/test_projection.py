@@ -10,7 +10,7 @@ import pytest
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.projection import KINDS, markdown, report, status, summary
-from sagadsl.engine.virtual import Attempt
+from sagadsl.engine.virtual_calls import Attempt
 from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, plain, play, saga, signal, slow
 
 CHILD = saga(act("cx"), name="child")

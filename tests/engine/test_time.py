@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import DrainRequested, Verb
-from sagadsl.engine.virtual import Attempt
+from sagadsl.engine.virtual_calls import Attempt
 from tests.engine.scenes import act, beats, flaky, lost, no, operator, plain, play, saga, slow
 
 

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagadsl.engine.facts import StartActivity
-from sagadsl.engine.virtual import Attempt, World
+from sagadsl.engine.virtual import World
+from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.registry import ALL

@@ -27,7 +27,7 @@ from temporalio.common import RawValue
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from sagadsl.authoring import Permanent, Transient, Unknown
-from sagadsl.engine.virtual import Attempt
+from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started

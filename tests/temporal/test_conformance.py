@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.virtual import Attempt
+from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from tests.engine.conformance import CONFORMANCE, Scene

@@ -1,0 +1,40 @@
+"""Virtual time: what is due, in order. Time jumps to whatever comes next."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+
+class Clock:
+    """A heap of things to do at instants; those of one instant happen in the order in which they were planned.
+
+    Attributes:
+        now: Seconds since 1970.
+        begin: The instant at which time began.
+    """
+
+    def __init__(self, start: float) -> None:
+        self.now = start
+        self.begin = start
+        self._order = count()
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+
+    def later(self, delay: float, act: Callable[[], None]) -> None:
+        """Plan *act* for *delay* seconds from now; a delay that has passed is none."""
+        heapq.heappush(self._due, (self.now + max(0.0, delay), next(self._order), act))
+
+    def unique(self) -> int:
+        """Return a number that was never given before."""
+        return next(self._order)
+
+    def run(self, until: float | None = None) -> None:
+        """Let things happen until nothing more is due, or *until* seconds have passed since time began."""
+        while self._due:
+            if until is not None and self._due[0][0] > self.begin + until:
+                self.now = self.begin + until
+                return
+            at, _, act = heapq.heappop(self._due)
+            self.now = max(self.now, at)
+            act()

@@ -1,0 +1,244 @@
+"""Activities in virtual time: attempts and back-off, the four timeouts, heartbeats, cancels, lost workers.
+
+Does what a Temporal server does with one activity after the other; what an attempt itself
+does is asked of a participant. Knows nothing of sagas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from sagadsl.engine.clock import Clock
+from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
+
+WORKFLOW_TASK_TIMEOUT = 10.0
+"""Seconds after which Temporal gives the task of a lost worker, and so its local activities, to another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How one attempt of an activity goes, if nothing stops it.
+
+    Attributes:
+        output: What it returns when ``error`` is ``None``.
+        error: Type of the error that it reports.
+        retryable: The error may go away; otherwise it ends the attempts.
+        takes: Seconds until it ends; longer than its timeout means that it times out.
+        starts: Some worker takes it up; otherwise it waits in the queue.
+        clean: A reported error says that nothing happened.
+        beats: It heartbeats as it should, so that a cancel reaches it and no heartbeat timeout does.
+        retry_after: Seconds until the next attempt, instead of the retry policy's pause.
+    """
+
+    output: Any = None
+    error: str | None = None
+    message: str = ""
+    retryable: bool = True
+    takes: float = 0.1
+    starts: bool = True
+    clean: bool = True
+    beats: bool = True
+    retry_after: float | None = None
+
+
+LOST = Attempt(takes=inf, beats=False)
+"""The attempt of a worker that has died: nobody hears of it again."""
+
+Participant = Callable[[str, StartActivity, int], Attempt]
+"""Called with the saga's id, the command and the number of the attempt, when the attempt begins."""
+
+
+@dataclass(slots=True)
+class _Call:
+    command: StartActivity
+    scheduled: float
+    attempt: int = 0
+    began: float = 0.0
+    beats: bool = True
+    clean: bool = True
+    running: bool = False
+    cancelled: bool = False
+    last_error: Error | None = None
+    token: int = 0
+
+
+class Calls:
+    """The activities of one saga that have begun and not ended.
+
+    Args:
+        note: Takes what happens: kind of event, call id, number of the attempt, detail.
+        told: Takes the end of a call.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        saga_id: str,
+        participant: Participant,
+        note: Callable[[str, str, int, str], None],
+        told: Callable[[Settled], None],
+    ) -> None:
+        self._clock = clock
+        self._saga_id = saga_id
+        self._participant = participant
+        self._note, self._told = note, told
+        self._open: dict[str, _Call] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def start(self, command: StartActivity) -> None:
+        """Schedule an activity; its first attempt begins at once."""
+        call = self._open[command.call_id] = _Call(command, self._clock.now)
+        self._note("start", command.call_id, 0, command.activity)
+        if command.schedule_to_close is not None:
+            self._clock.later(command.schedule_to_close.total_seconds(), lambda: self._out_of_time(call))
+        self._begin_attempt(call)
+
+    def cancel(self, call_id: str) -> None:
+        """Ask a call to stop; one that has ended, or has been asked, is left alone."""
+        call = self._open.get(call_id)
+        if call is None or call.cancelled:
+            return
+        call.cancelled = True
+        self._note("cancel", call_id, call.attempt, "")
+        if not call.running:
+            outcome = Outcome.NOT_STARTED if call.attempt <= 1 and call.last_error is None else _known(call)
+            self._clock.later(0, lambda: self._stop(call, outcome))
+        elif call.command.heartbeat is not None and call.beats:  # R37: a cancel comes with the answer to a heartbeat
+            self._clock.later(0, lambda: self._stop(call, Outcome.UNKNOWN))
+
+    def crash(self) -> None:
+        """Lose the worker: of what runs now nobody hears again, until a timeout says so."""
+        for call in self._open.values():
+            if not call.running:
+                continue
+            call.beats = False
+            if call.command.local:
+                call.token, call.attempt, call.running = self._clock.unique(), call.attempt - 1, False
+                self._again(call, WORKFLOW_TASK_TIMEOUT)
+            else:
+                self._lives(call, LOST, self._clock.now - call.began)
+
+    def _is_open(self, call: _Call, token: int | None = None) -> bool:
+        return self._open.get(call.command.call_id) is call and token in (None, call.token)
+
+    def _begin_attempt(self, call: _Call) -> None:
+        call.attempt += 1
+        call.began = self._clock.now
+        attempt = self._participant(self._saga_id, call.command, call.attempt)
+        if attempt.starts:
+            call.running, call.beats = True, attempt.beats
+            self._note("attempt", call.command.call_id, call.attempt, call.command.activity)
+            self._lives(call, attempt, 0.0)
+            return
+        token = call.token = self._clock.unique()
+        call.running = False
+        if call.command.schedule_to_start is not None:
+            wait = call.command.schedule_to_start.total_seconds()
+            self._clock.later(wait, lambda: self._time_out(call, "schedule_to_start", token))
+
+    def _lives(self, call: _Call, attempt: Attempt, age: float) -> None:
+        """Plan the end of an attempt that has run for *age* seconds: its own, or its timeout."""
+        token = call.token = self._clock.unique()
+        command, ends = call.command, attempt.takes
+        kind = ""
+        if command.start_to_close is not None and (limit := command.start_to_close.total_seconds()) < ends:
+            kind, ends = "start_to_close", limit
+        if command.heartbeat is not None and not attempt.beats:
+            silent = age + command.heartbeat.total_seconds()
+            if silent < ends:
+                kind, ends = "heartbeat", silent
+        if kind:
+            self._clock.later(ends - age, lambda: self._time_out(call, kind, token))
+        elif ends < inf:
+            self._clock.later(ends - age, lambda: self._attempt_over(call, token, attempt))
+
+    def _attempt_over(self, call: _Call, token: int, attempt: Attempt) -> None:
+        if not self._is_open(call, token):
+            return
+        if attempt.error is None:
+            self._settle(call, Outcome.SUCCEEDED, output=attempt.output)
+            return
+        error = Error(attempt.error, attempt.message)
+        call.clean = call.clean and attempt.clean
+        retryable = attempt.retryable and attempt.error not in call.command.retry.non_retryable_error_types
+        self._retry_or_settle(call, error, retryable, attempt.retry_after)
+
+    def _out_of_time(self, call: _Call) -> None:
+        if self._is_open(call):
+            self._time_out(call, "schedule_to_close", call.token)
+
+    def _time_out(self, call: _Call, kind: str, token: int) -> None:
+        if not self._is_open(call, token):
+            return
+        last = () if call.last_error is None else ((call.last_error.type, call.last_error.message),)
+        error = Error("timeout", f"{kind} timeout", causes=last)
+        if kind in ("start_to_close", "heartbeat"):
+            call.clean = False
+            retryable = "timeout" not in call.command.retry.non_retryable_error_types
+            self._retry_or_settle(call, error, retryable, None)
+            return
+        if not call.running and call.attempt <= 1:
+            outcome = Outcome.NOT_STARTED
+        elif not call.running and call.clean:
+            outcome = Outcome.FAILED  # between two attempts, and every one ended in a reported error
+        else:
+            outcome = Outcome.UNKNOWN
+        self._settle(call, outcome, error=error)
+
+    def _retry_or_settle(self, call: _Call, error: Error, retryable: bool, retry_after: float | None) -> None:
+        retry = call.command.retry
+        call.running, call.last_error = False, error
+        used_up = retry.maximum_attempts is not None and call.attempt >= retry.maximum_attempts
+        pause = _back_off(call) if retry_after is None else retry_after
+        total = call.command.schedule_to_close
+        too_late = total is not None and self._clock.now + pause >= call.scheduled + total.total_seconds()
+        if call.cancelled or not retryable or used_up or too_late:
+            self._settle(call, _known(call), error=error)
+            return
+        self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s")
+        call.token = self._clock.unique()
+        self._again(call, pause)
+
+    def _again(self, call: _Call, pause: float) -> None:
+        token = call.token
+
+        def begin() -> None:
+            if self._is_open(call, token):
+                self._begin_attempt(call)
+
+        self._clock.later(pause, begin)
+
+    def _stop(self, call: _Call, outcome: Outcome) -> None:
+        if self._is_open(call):
+            self._settle(call, outcome, error=Error("cancelled", "it was cancelled"), cancelled=True)
+
+    def _settle(
+        self, call: _Call, outcome: Outcome, *, output: Any = None, error: Error | None = None, cancelled: bool = False
+    ) -> None:
+        call_id = call.command.call_id
+        del self._open[call_id]
+        self._note("end", call_id, call.attempt, outcome.value)
+        self._told(
+            Settled(self._clock.now, call_id, outcome, output, error, cancelled=cancelled, attempts=call.attempt)
+        )
+
+
+def _known(call: _Call) -> Outcome:
+    """RULES R5: `failed` when every attempt ended in a reported error, else nobody knows."""
+    return Outcome.FAILED if call.clean else Outcome.UNKNOWN
+
+
+def _back_off(call: _Call) -> float:
+    """Return the pause before the next attempt, as Temporal's server computes it."""
+    retry = call.command.retry
+    longest = retry.maximum_interval.total_seconds()
+    try:
+        growth = retry.backoff_coefficient ** (call.attempt - 1)
+    except OverflowError:
+        return longest
+    return min(retry.initial_interval.total_seconds() * growth, longest)
