@@ -1,0 +1,158 @@
+"""What each attempt of a call does in a trial, as data says: outputs, errors, delays, silence, crashes.
+
+Turns data that has the form of ``schemas/suite.schema.json`` into the participant that a
+world asks. Knows nothing of suites and files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
+
+from sagadsl.engine.facts import StartActivity
+from sagadsl.engine.virtual_calls import LOST, Attempt, Participant
+from sagadsl.language import durations
+
+DELAY = 0.1
+"""Seconds that an attempt takes when nothing is said."""
+
+_ROUND = re.compile(r"\[\d+\]")
+_REPEATED = re.compile(r"#\d+$")
+
+Draw = Callable[[str, StartActivity, int], Any]
+"""Gives the output of a call that nobody has fixed: name of the call, command, which of the possible ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mock:
+    """One attempt.
+
+    Attributes:
+        output: What it returns; counts only when ``fixed``, else an output is drawn.
+        drawn: Which of the outputs that could be drawn.
+        error: Type of the error that it reports; ``None`` is success.
+        retryable: Whether another attempt may help.
+        unknown: With an error: nobody knows whether it happened (R5).
+        retry_after: Seconds until the next attempt, instead of the policy's pause.
+        delay: Seconds until it ends.
+        timeout: The timeout that it runs into: ``start_to_close``, ``heartbeat``, ``schedule_to_start``; empty is none.
+        crash: The worker dies in it.
+    """
+
+    output: Any = None
+    fixed: bool = False
+    drawn: int = 0
+    error: str | None = None
+    message: str = ""
+    retryable: bool = False
+    unknown: bool = False
+    retry_after: float | None = None
+    delay: float = DELAY
+    timeout: str = ""
+    crash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mocks:
+    """What the attempts of calls do.
+
+    Attributes:
+        entries: By the name of a call, one with ``[*]`` for any round, or the name of an activity: one mock an
+            attempt, of which the last goes on for ever. What is not named succeeds.
+    """
+
+    entries: Mapping[str, tuple[Mock, ...]] = field(default_factory=dict)
+
+    def over(self, others: Mocks) -> Mocks:
+        """Return these, and *others* for what these do not name."""
+        return Mocks({**others.entries, **self.entries})
+
+    def find(self, name: str, activity: str, attempt: int) -> Mock:
+        """Return what an attempt of a call does, and the names under which it was looked for."""
+        for key in names_of(name, activity):
+            if key in self.entries:
+                mocks = self.entries[key]
+                return mocks[min(attempt, len(mocks)) - 1]
+        return Mock()
+
+
+def names_of(name: str, activity: str) -> Iterable[str]:
+    """Yield what a mock of this call may be called, the most exact first."""
+    plain = _REPEATED.sub("", name)
+    return dict.fromkeys((name, plain, _ROUND.sub("[*]", name), _ROUND.sub("[*]", plain), activity))
+
+
+def call_name(saga_id: str, root_id: str, call_id: str) -> str:
+    """Return the name of a call: that of a child saga has the step's path before it."""
+    inner = saga_id[len(root_id) + 1 :]
+    return f"{inner}/{call_id}" if inner else call_id
+
+
+def participant(mocks: Mocks, draw: Draw, root_id: str) -> Participant:
+    """Return the participant that does what *mocks* say."""
+
+    def attempt(saga_id: str, command: StartActivity, number: int) -> Attempt:
+        name = call_name(saga_id, root_id, command.call_id)
+        mock = mocks.find(name, command.activity, number)
+        if mock.crash:
+            return LOST
+        if mock.timeout:
+            return _silent(mock.timeout)
+        output = mock.output if mock.fixed or mock.error is not None else draw(name, command, mock.drawn)
+        return Attempt(
+            output,
+            mock.error,
+            mock.message,
+            retryable=mock.retryable,
+            takes=mock.delay,
+            clean=not mock.unknown,
+            retry_after=mock.retry_after,
+        )
+
+    return attempt
+
+
+def _silent(timeout: str) -> Attempt:
+    match timeout:
+        case "schedule_to_start":
+            return Attempt(starts=False)
+        case "heartbeat":
+            return LOST
+        case _:
+            return Attempt(takes=inf)
+
+
+def parse(data: Mapping[str, Any]) -> Mocks:
+    """Return mocks from data that has been checked against the schema of suites."""
+    return Mocks({name: parse_one(value) for name, value in data.items()})
+
+
+def parse_one(value: Any) -> tuple[Mock, ...]:
+    """Return the attempts of one call. An error before the last of a list can only mean that it is tried again."""
+    listed = value if isinstance(value, list) else [value]
+    return tuple(_mock(each, last=index == len(listed) - 1) for index, each in enumerate(listed))
+
+
+def _mock(data: Mapping[str, Any], *, last: bool) -> Mock:
+    error = data.get("error")
+    return Mock(
+        output=data.get("output"),
+        fixed="output" in data,
+        drawn=data.get("draw", 0),
+        error=error,
+        message=data.get("message", "" if error is None else f"{error} (mock)"),
+        retryable=data.get("retryable", not last),
+        unknown=data.get("unknown", False),
+        retry_after=None if "retry_after" not in data else seconds(data["retry_after"]),
+        delay=DELAY if "delay" not in data else seconds(data["delay"]),
+        timeout=data.get("timeout", ""),
+        crash=data.get("crash", False),
+    )
+
+
+def seconds(text: str) -> float:
+    """Return a duration as seconds."""
+    return durations.parse(text).total_seconds()
