@@ -1,0 +1,70 @@
+"""What became of a trial, whichever host played it: virtual time, or a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sagadsl.engine.keys import is_compensation
+from sagadsl.engine.virtual import Event
+
+ID = "trial"
+"""The saga's id in every trial, so that idempotency keys can be expected: ``trial/withdraw/do``."""
+
+NOTHING: Any = object()
+"""The argument of a call that takes none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One activity that was called.
+
+    Attributes:
+        name: Activity id, with the step's path before it inside a child saga.
+        argument: What it was sent, ``NOTHING`` when nothing.
+        attempts: How many began.
+        outcome: How it ended by the rules (R5); empty while it has not.
+    """
+
+    name: str
+    activity: str
+    argument: Any
+    attempts: int
+    outcome: str
+
+    @property
+    def is_undo(self) -> bool:
+        return is_compensation(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How it went.
+
+    Attributes:
+        status: One of the words of ``facts.Status``; an open one when nothing more would happen.
+        failure: ``type``, ``message`` and ``step`` of the first error, if there is one.
+        calls: In the order in which they began.
+        standing: The answer to the status query at the end.
+        report: What was undone, and what was not.
+        seconds: From its start to its end, or to the last thing that happened.
+        refused: What a host did not take: signals, operators' requests; one sentence each.
+        missed: Interferences whose moment never came, by their index.
+        events: What happened, for timelines; empty where nobody has watched.
+        began: The instant of its start, in seconds since 1970.
+        cut: It went on for so long that it was stopped.
+    """
+
+    status: str
+    output: Any
+    failure: Mapping[str, Any] | None
+    calls: tuple[Call, ...]
+    standing: Mapping[str, Any]
+    report: Mapping[str, Any]
+    seconds: float
+    refused: tuple[str, ...] = ()
+    missed: tuple[int, ...] = ()
+    events: tuple[Event, ...] = ()
+    began: float = 0.0
+    cut: bool = False
