@@ -119,6 +119,14 @@ _FLOW_AND_LIMITS = (
     Code("SD709", "suppression without a known code", Severity.WARNING),
 )
 
+_SUITES = (
+    Code("SD801", "suite whose saga cannot be used"),
+    Code("SD802", "name of no call and no step"),
+    Code("SD803", "two cases with one name"),
+    Code("SD804", "entry of `when` without one action and one moment"),
+    Code("SD805", "expectation that is no expression"),
+)
+
 _ENVIRONMENT = (
     Code("SD900", "mistake of sagadsl itself"),
     Code("SD901", "no answer from the Temporal server"),
@@ -152,6 +160,7 @@ CODES: Mapping[str, Code] = {
         _DURATIONS_AND_RETRIES,
         _COMPENSATION,
         _FLOW_AND_LIMITS,
+        _SUITES,
         _ENVIRONMENT,
     )
     for code in family

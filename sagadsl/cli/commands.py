@@ -31,6 +31,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "schema": Entry("schema:schema", "Print the JSON Schema of definitions, for editors."),
         "plugins": Entry("plugins:plugins", "Show which activities are installed."),
     },
+    "Try": {
+        "test": Entry("test:test", "Play the cases of suites, without a server."),
+    },
     "Run": {
         "run": Entry("run:run", "Start a saga and show its steps until it ends."),
         "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),

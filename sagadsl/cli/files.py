@@ -17,7 +17,7 @@ _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A path that leads to no definition, and why."""
+    """A path that leads to no file of the kind, and why."""
 
     path: str
     reason: str
@@ -26,46 +26,47 @@ class Missing:
         return f"`{self.path}`: {self.reason}"
 
 
-def find(paths: Sequence[str]) -> list[Path | Literal["-"] | Missing]:
+def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path | Literal["-"] | Missing]:
     """List what *paths* name, each file once, in the order given; no path is the current folder.
 
-    A folder stands for every definition in it and below, a pattern for what it matches,
-    ``-`` for standard input. A file that is named counts, whatever it is called.
+    A folder stands for every file in it and below with one of *suffixes* (every definition),
+    a pattern for what it matches, ``-`` for standard input. A file that is named counts,
+    whatever it is called.
     """
     found: dict[str, Path | Literal["-"] | Missing] = {}
     for text in paths or (".",):
         if text == STDIN:
             found[STDIN] = STDIN
             continue
-        matches = list(_expand(text))
+        matches = list(_expand(text, suffixes))
         if not matches:
-            found[text] = Missing(text, _nothing(text))
+            found[text] = Missing(text, _nothing(text, suffixes))
         for path in matches:
             found.setdefault(str(path), path)
     return list(found.values())
 
 
-def _expand(text: str) -> Iterator[Path]:
+def _expand(text: str, suffixes: tuple[str, ...]) -> Iterator[Path]:
     path = Path(text)
     if path.is_dir():
-        yield from _walk(path)
+        yield from _walk(path, suffixes)
     elif path.exists():
         yield path
     elif glob.has_magic(text):
         for each in sorted(glob.glob(text, recursive=True)):
             match = Path(each)
-            yield from _walk(match) if match.is_dir() else (match,)
+            yield from _walk(match, suffixes) if match.is_dir() else (match,)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         for name in sorted(names):
-            if name.endswith(SUFFIXES):
+            if name.endswith(suffixes):
                 yield Path(parent, name)
 
 
-def _nothing(text: str) -> str:
+def _nothing(text: str, suffixes: tuple[str, ...]) -> str:
     if Path(text).is_dir():
-        return f"there is no *{SUFFIXES[0]} in this folder or below"
+        return f"there is no *{suffixes[0]} in this folder or below"
     return "this pattern matches no file" if glob.has_magic(text) else "there is no such file or folder"

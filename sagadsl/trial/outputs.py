@@ -198,7 +198,9 @@ def _site(site: walk.Site) -> Iterator[tuple[Chain, list[Any]]]:
         if chain is not None:
             yield _texts(chain), ["1s"]
             return
-    yield from _wishes(site.value)
+    failing = "failed_if" in site.route  # that it is not so leads on
+    for chain, examples in _wishes(site.value):
+        yield chain, examples[::-1] if failing else examples
 
 
 def _wishes(value: Value) -> Iterator[tuple[Chain, list[Any]]]:

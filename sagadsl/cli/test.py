@@ -1,0 +1,186 @@
+"""``sagadsl test``: play the cases of suites, in virtual time or on a real server, and say what they showed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sagadsl import report
+from sagadsl.cli import screen
+from sagadsl.cli.files import Missing, find
+from sagadsl.cli.installed import Installed
+from sagadsl.cli.options import common, modules, output
+from sagadsl.diagnostics import Finding
+from sagadsl.excerpt import clean
+from sagadsl.plugins import Catalogue
+from sagadsl.trial.coverage import Coverage
+from sagadsl.trial.junit import junit as as_junit
+from sagadsl.trial.runner import Result, covered, run, virtual
+from sagadsl.trial.suite import SUFFIXES, load_suite
+
+
+@click.command(short_help="Play the cases of suites, without a server.")
+@click.argument("paths", nargs=-1)
+@click.option(
+    "-k", "--keyword", metavar="TEXT", default="", help="Only cases with this in their name, or their file's."
+)
+@click.option("-x", "--exitfirst", is_flag=True, help="Stop at the first case that fails.")
+@click.option("--coverage", is_flag=True, help="List what no case has shown of each step.")
+@click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when less is covered.")
+@click.option("--durations", type=click.IntRange(min=0), default=0, metavar="N", help="List the N slowest cases.")
+@click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write JUnit XML, too.")
+@click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
+@modules
+@output("text", "json")
+@common
+def test(
+    *,
+    paths: Sequence[str],
+    keyword: str,
+    exitfirst: bool,
+    coverage: bool,
+    fail_under: float | None,
+    durations: int,
+    junit: str | None,
+    no_plugins: bool,
+    module: Sequence[str],
+) -> int:
+    """Play the cases of suites, without a server, and say what went otherwise than they expect.
+
+    PATHS are files, folders (every *.saga-test.yaml in them and below) or patterns; without
+    one, the current folder. The very interpreter that runs in production plays them, in
+    virtual time.
+
+    \b
+    Exit code: 0 all cases passed, 1 some did not, or a suite is wrong, 2 there is no suite
+    or the command is wrong, 3 the environment is.
+    \b
+    Examples:
+      sagadsl test
+      sagadsl test definitions -k closed -x
+      sagadsl test --coverage --fail-under 80 --junit results.xml
+    """
+    activities = None if no_plugins else Installed(Catalogue.discover(module))
+    found = find(paths, SUFFIXES)
+    suites = [load_suite(path, activities) for path in found if isinstance(path, Path)]
+    missing = tuple(Finding("SD016", str(each), ()) for each in found if isinstance(each, Missing))
+    if missing or any(suite.findings for suite in suites):
+        color = screen.wants_color(sys.stderr, screen.session().color)
+        print(report.render("text", suites, unplaced=missing, color=color), file=sys.stderr, flush=True)
+    if missing:
+        return 2
+    if any(suite.errors for suite in suites):
+        return 1
+    began = time.perf_counter()
+    results: list[Result] = []
+    for result in run(suites, virtual(activities), wanted=keyword):
+        results.append(result)
+        if screen.session().output == "text":
+            _show(result, results)
+        if exitfirst and result.misses:
+            break
+    if not results:
+        raise click.UsageError(f"no case has `{keyword}` in its name")
+    coverages = covered(results)
+    low = [each for each in coverages if fail_under is not None and each.percent < fail_under]
+    if junit is not None:
+        Path(junit).write_text(as_junit(results), encoding="utf-8")
+    screen.session().wrote_result = True
+    if screen.session().output == "json":
+        print(json.dumps(_document(results, coverages), ensure_ascii=False))
+    else:
+        lines = [*_slowest(results, durations), *_coverage(coverages, in_full=coverage or bool(low))]
+        if low:
+            lines.append(f"✗ less than {fail_under:g} % is shown of {', '.join(each.saga for each in low)}")
+        print("\n".join([*lines, _summary(results, time.perf_counter() - began)]))
+    return 1 if low or any(each.misses for each in results) else 0
+
+
+def _show(result: Result, so_far: Sequence[Result]) -> None:
+    """Show a case as it ends, below the name of its file; quietly, only one that did not pass."""
+    if screen.session().is_quiet and result.passed:
+        return
+    shown = [each for each in so_far[:-1] if not (screen.session().is_quiet and each.passed)]
+    if not shown or shown[-1].suite is not result.suite:
+        print(clean(result.suite.document.name))
+    print("\n".join(_lines(result)), flush=True)
+
+
+def _lines(result: Result) -> Iterator[str]:
+    name = clean(result.name)
+    if result.unplayed:
+        yield f"  - {name}: not played: {clean(result.unplayed)}"
+        return
+    yield f"  {'✓' if result.passed else '✗'} {name}"
+    for miss in result.misses:
+        where = " " * (6 + len(miss.what) + 2)
+        yield f"      {miss.what}: expected {clean(miss.expected)}"
+        yield f"{where}got      {clean(miss.found)}"
+
+
+def _slowest(results: Sequence[Result], number: int) -> Iterator[str]:
+    if number:
+        yield ""
+    for each in sorted(results, key=lambda result: -result.elapsed)[:number]:
+        yield f"{each.elapsed * 1000:8.1f} ms  {clean(each.suite.document.name)}: {clean(each.name)}"
+
+
+def _coverage(coverages: Sequence[Coverage], *, in_full: bool) -> Iterator[str]:
+    if screen.session().is_quiet and not in_full:
+        return
+    yield ""
+    for each in coverages:
+        yield f"{each.saga}: {each.seen} of {each.possible} outcomes shown ({each.percent:.0f} %)"
+        for line in each.lines if in_full else ():
+            if line.missing:
+                yield f"  {line.path}: {', '.join(line.missing)} not shown"
+
+
+def _summary(results: Sequence[Result], took: float) -> str:
+    failed = sum(bool(each.misses) for each in results)
+    unplayed = sum(bool(each.unplayed) for each in results)
+    passed = len(results) - failed - unplayed
+    counts = [f"{passed} {'case' if passed == 1 else 'cases'} passed"]
+    counts += [f"{failed} failed"] * bool(failed) + [f"{unplayed} not played"] * bool(unplayed)
+    return f"{'✗' if failed else '✓'} {', '.join(counts)} ({took * 1000:.0f} ms)"
+
+
+def _document(results: Sequence[Result], coverages: Sequence[Coverage]) -> dict[str, Any]:
+    return {
+        "schema_version": 1,
+        "passed": sum(each.passed for each in results),
+        "failed": sum(bool(each.misses) for each in results),
+        "not_played": sum(bool(each.unplayed) for each in results),
+        "cases": [
+            {
+                "file": each.suite.document.name,
+                "name": each.name,
+                "rules": list(each.playable.case.rules),
+                "passed": each.passed,
+                "misses": [{"what": miss.what, "expected": miss.expected, "found": miss.found} for miss in each.misses],
+                "not_played": each.unplayed or None,
+                "status": None if each.played is None else each.played.status,
+                "virtual_seconds": None if each.played is None else each.played.seconds,
+                "seconds": round(each.elapsed, 6),
+            }
+            for each in results
+        ],
+        "coverage": [
+            {
+                "saga": each.saga,
+                "possible": each.possible,
+                "shown": each.seen,
+                "steps": [
+                    {"path": line.path, "shown": sorted(line.seen), "not_shown": list(line.missing)}
+                    for line in each.lines
+                ],
+            }
+            for each in coverages
+        ],
+    }

@@ -1,0 +1,137 @@
+"""What cases have shown of a saga: for each step its outcomes and its undoing, for each way whether it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sagadsl.language.model import ActivityCall, ForEach, Repeat, Saga, SagaCall, Step, Switch, WaitFor
+from sagadsl.trial.names import path_of, plain
+from sagadsl.trial.played import Played
+
+_UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", "paused": "undo failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step: what can become of it, and what did.
+
+    Attributes:
+        path: With ``[*]`` for any round of a loop.
+        possible: Names of what is counted, in order.
+        seen: Those of them that some case has shown.
+    """
+
+    path: str
+    possible: tuple[str, ...]
+    seen: frozenset[str]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(each for each in self.possible if each not in self.seen)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """All steps of a saga."""
+
+    saga: str
+    lines: tuple[Line, ...]
+
+    @property
+    def possible(self) -> int:
+        return sum(len(line.possible) for line in self.lines)
+
+    @property
+    def seen(self) -> int:
+        return sum(len(line.possible) - len(line.missing) for line in self.lines)
+
+    @property
+    def percent(self) -> float:
+        """Of what is possible; a saga with nothing to count is covered."""
+        return 100.0 * self.seen / self.possible if self.possible else 100.0
+
+
+def coverage(saga: Saga, trials: Iterable[Played]) -> Coverage:
+    """Return what *trials* of a saga have shown."""
+    seen: dict[str, set[str]] = {}
+    for played in trials:
+        for path, what in _shown(played):
+            seen.setdefault(path, set()).add(what)
+    lines = []
+    for place in saga.places.values():
+        possible = tuple(_possible(place.step))
+        if possible:
+            path = path_of(place)
+            lines.append(Line(path, possible, frozenset(_derived(place.step, path, seen) & set(possible))))
+    return Coverage(saga.name, tuple(lines))
+
+
+def _possible(step: Step) -> Iterator[str]:
+    if step.condition is not None:
+        yield "skipped"
+    match step.body:
+        case ActivityCall() | SagaCall():
+            yield from ("succeeded", "failed", "unknown")
+        case WaitFor(timeout=timeout):
+            yield "came"
+            if timeout is not None:
+                yield "timed out"
+        case Switch(arms=arms):
+            yield from (f"arm {number + 1}" for number in range(len(arms)))
+        case ForEach():
+            yield from ("no round", "one round", "more rounds")
+        case Repeat():
+            yield from ("one round", "more rounds")
+        case _:
+            pass
+    if step.on_error:
+        yield "handled"
+    if step.compensation is not None:
+        yield from ("undone", "undo failed")
+
+
+def _shown(played: Played) -> Iterator[tuple[str, str]]:
+    for step in played.standing.get("steps") or ():
+        path = plain(step["path"])
+        if step["status"] in ("skipped", "completed", "failed", "cancelled") and step.get("started_at"):
+            yield path, step["status"]
+        if step["status"] == "skipped":
+            yield path, "skipped"
+        if step.get("outcome") not in (None, "not_started"):
+            yield path, step["outcome"]
+        if step["kind"] == "wait_for" and step["status"] == "completed":
+            yield path, "came"
+        if step["kind"] == "wait_for" and step["status"] == "failed":
+            yield path, "timed out"
+        undo = step.get("compensation")
+        if undo is not None and undo["status"] in _UNDONE:
+            yield path, _UNDONE[undo["status"]]
+    yield from _rounds(played)
+    for call in played.calls:
+        if ".on_error/" in call.name:
+            yield plain(call.name.partition(".on_error/")[0]), "handled"
+
+
+def _rounds(played: Played) -> Iterator[tuple[str, str]]:
+    """Yield how many rounds each loop had: paths of steps inside are ``loop[0]/…``."""
+    steps = played.standing.get("steps") or ()
+    for step in steps:
+        if step["kind"] in ("for_each", "repeat") and step["status"] == "completed":
+            rounds = {
+                each["path"][len(step["path"]) :].partition("]")[0]
+                for each in steps
+                if each["path"].startswith(f"{step['path']}[") and each["status"] != "pending"
+            }
+            yield plain(step["path"]), ("no round", "one round")[len(rounds)] if len(rounds) < 2 else "more rounds"
+
+
+def _derived(step: Step, path: str, seen: Mapping[str, set[str]]) -> set[str]:
+    """Return what was seen of a step, with what only the steps inside it tell."""
+    shown = set(seen.get(path, ()))
+    if isinstance(step.body, Switch):
+        for number, arm in enumerate(step.body.arms):
+            inside = [seen.get(f"{path}/{each.id}", set()) for each in arm.steps]
+            if any(what - {"skipped"} for what in inside):
+                shown.add(f"arm {number + 1}")
+    return shown

@@ -1,0 +1,82 @@
+"""The names that the calls and steps of a saga can have, known before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sagadsl.engine.keys import is_compensation
+from sagadsl.language.model import ActivityCall, Place, Saga, SagaCall, Step
+
+_INDEX = re.compile(r"\[(?:\d+|\*)\](?=/|$|\.|#)")
+_REPEATED = re.compile(r"#\d+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What can be named of a saga and the child sagas that are known.
+
+    Attributes:
+        calls: Names of calls of activities, ``[*]`` for any round of a loop, with the activity.
+        steps: Paths of all steps of the saga itself, by id of the step.
+    """
+
+    calls: Mapping[str, str]
+    steps: Mapping[str, str]
+
+    @property
+    def activities(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.calls.values()))
+
+    def is_call(self, name: str) -> bool:
+        """Whether some call can have this name, or an activity has it."""
+        return plain(name) in self.calls or name in self.calls.values()
+
+    def is_step(self, path: str) -> bool:
+        """Whether some step of the saga can have this path."""
+        return plain(path) in self.steps
+
+
+def plain(name: str) -> str:
+    """Return a name with ``[*]`` for the round of each loop, without the number of a repetition."""
+    name = _REPEATED.sub("", name)
+    tail = ""
+    if is_compensation(name):
+        name, dot, tail = name.rpartition(".compensation")
+        tail = dot + tail
+    return _INDEX.sub("[*]", name) + tail
+
+
+def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
+    """Return the names of a saga; *sagas* are the children that are known, by name."""
+    calls = dict(_calls(saga, sagas or {}, "", ()))
+    return Names(calls, {path_of(place): id_ for id_, place in saga.places.items()})
+
+
+def path_of(place: Place) -> str:
+    """Return the path of a step, with ``[*]`` for the round of each loop around it."""
+    around = [block + ("[*]" if loop else "") for block, loop in zip(place.blocks, place.loops, strict=True)]
+    return "/".join((*around, place.step.id))
+
+
+def _calls(saga: Saga, sagas: Mapping[str, Saga], prefix: str, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for place in saga.places.values():
+        step, path = place.step, prefix + path_of(place)
+        match step.body:
+            case ActivityCall(activity=activity):
+                yield path, activity
+            case SagaCall(saga=name) if name in sagas and name not in around:
+                yield from _calls(sagas[name], sagas, f"{path}/", (*around, name))
+            case _:
+                pass
+        if step.probe is not None:
+            yield f"{path}.probe", step.probe.activity
+        yield from _undos(step, path)
+
+
+def _undos(step: Step, path: str) -> Iterator[tuple[str, str]]:
+    actions = step.compensation.actions if step.compensation is not None else ()
+    for index, action in enumerate(actions):
+        if isinstance(action.call, ActivityCall):
+            yield path + (f".compensation[{index}]" if len(actions) > 1 else ".compensation"), action.call.activity

@@ -1,0 +1,85 @@
+"""Plays the cases of suites, one after the other, on whichever host, and keeps what came of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sagadsl.language.checks.known import Signature
+from sagadsl.language.model import Saga
+from sagadsl.trial.coverage import Coverage, coverage
+from sagadsl.trial.judge import Miss, judge
+from sagadsl.trial.play import play
+from sagadsl.trial.played import Played
+from sagadsl.trial.suite import Playable, Suite
+
+Host = Callable[[Playable], Played | str]
+"""Plays a case to its end, or says in one sentence why it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One case that was played, or could not be.
+
+    Attributes:
+        misses: What was expected and did not come; nothing when the case passed.
+        unplayed: Why the host could not play it; empty when it has.
+        elapsed: Seconds of real time.
+    """
+
+    suite: Suite
+    playable: Playable
+    played: Played | None
+    misses: tuple[Miss, ...]
+    unplayed: str
+    elapsed: float
+
+    @property
+    def passed(self) -> bool:
+        return self.played is not None and not self.misses
+
+    @property
+    def name(self) -> str:
+        return self.playable.case.name
+
+
+def virtual(activities: Mapping[str, Signature] | None) -> Host:
+    """Return the host of virtual time."""
+
+    def host(playable: Playable) -> Played:
+        target = playable.target
+        return play(target.saga, playable.case, sagas=target.sagas, activities=activities)
+
+    return host
+
+
+def run(suites: Iterable[Suite], host: Host, *, wanted: str = "", timed: bool = True) -> Iterator[Result]:
+    """Yield the result of each case whose name, or whose file's, contains *wanted*, as it comes."""
+    for suite in suites:
+        for playable in suite.cases:
+            if wanted.lower() in f"{suite.document.name}::{playable.case.name}".lower():
+                yield run_one(suite, playable, host, timed=timed)
+
+
+def run_one(suite: Suite, playable: Playable, host: Host, *, timed: bool = True) -> Result:
+    """Play one case and judge it."""
+    began = time.perf_counter()
+    played = host(playable)
+    elapsed = time.perf_counter() - began
+    if isinstance(played, str):
+        return Result(suite, playable, None, (), played, elapsed)
+    return Result(suite, playable, played, judge(playable.case, played, timed=timed), "", elapsed)
+
+
+def covered(results: Sequence[Result]) -> tuple[Coverage, ...]:
+    """Return what the cases have shown of each saga, in the order in which the sagas came."""
+    sagas: dict[str, Saga] = {}
+    trials: dict[str, list[Played]] = {}
+    for result in results:
+        saga = result.playable.target.saga
+        key = f"{saga.name} {saga.digest}"
+        sagas[key] = saga
+        if result.played is not None:
+            trials.setdefault(key, []).append(result.played)
+    return tuple(coverage(saga, trials.get(key, ())) for key, saga in sagas.items())

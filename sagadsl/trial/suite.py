@@ -1,0 +1,296 @@
+"""Suites: YAML files with cases of a saga -> findings, and cases to play. Bad input is never an exception."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.language import durations, wording
+from sagadsl.language.checks.known import Known, Signature
+from sagadsl.language.document import Document, parse
+from sagadsl.language.expressions import compile_condition
+from sagadsl.language.load import Loaded, beside, load
+from sagadsl.language.model import Saga
+from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.language.wording import Part
+from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case
+from sagadsl.trial.names import Names, names
+
+SUFFIXES = (".saga-test.yaml", ".saga-test.yml")
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What cases are played on.
+
+    Attributes:
+        definition: The saga as data, ``children`` those of its child sagas, for a host that takes data.
+    """
+
+    saga: Saga
+    sagas: Mapping[str, Saga]
+    definition: Mapping[str, Any]
+    children: Mapping[str, Mapping[str, Any]]
+    names: Names
+
+
+@dataclass(frozen=True, slots=True)
+class Playable:
+    """One case with its saga."""
+
+    case: Case
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """What came of one file.
+
+    Attributes:
+        cases: Those that can be played; all of them when no finding is an error.
+        saga: Always ``None``: suites are counted by their cases.
+    """
+
+    document: Document
+    findings: tuple[Finding, ...] = ()
+    cases: tuple[Playable, ...] = ()
+    saga: Saga | None = field(default=None)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+
+@lru_cache(maxsize=1)
+def schema_text() -> str:
+    """Return the JSON Schema of suites, as editors take it."""
+    shipped = resources.files("sagadsl") / "schemas" / "suite.schema.json"
+    if not shipped.is_file():  # an editable install: the folder stands beside the package
+        return (Path(__file__).parents[2] / "schemas" / "suite.schema.json").read_text("utf-8")
+    return shipped.read_text("utf-8")
+
+
+def check_mocks(document: Document, data: Any, route: Route) -> Iterator[Finding]:
+    """Yield the mistakes of form of a mapping of mocks."""
+    schema = _schema()
+    part = Part(document, route, "the mocks", None, schema["definitions"])
+    yield from wording.reword(part, wording.errors_in(data, schema["definitions"]["mocks"]))
+
+
+def load_suite(path: Path, activities: Mapping[str, Signature] | None = None) -> Suite:
+    """Load a suite with the saga that it names. Never raises for bad input.
+
+    Args:
+        activities: Signatures of what is installed; ``None`` takes every activity for right.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        finding = Finding("SD016", f"cannot read `{path}`: {error.strerror or error}", ())
+        return Suite(Document(str(path), ""), (finding,))
+    return read_suite(data, path, activities)
+
+
+def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature] | None = None) -> Suite:
+    """Load a suite from its text; *path* says where the files that it names are looked for."""
+    document, findings = parse(data, str(path))
+    if not isinstance(document.data, dict):
+        missing = () if findings else (Finding("SD012", "there is no suite in the file", ()),)
+        return Suite(document, (*findings, *missing))
+    formal = (*findings, *_form(document))
+    if formal:
+        return Suite(document, formal)
+    return _Reading(document, path, activities).suite()
+
+
+@lru_cache(maxsize=1)
+def _schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(schema_text())
+    return loaded
+
+
+def _form(document: Document) -> Iterator[Finding]:
+    data, schema = document.data, _schema()
+    if "sagadsl_test" not in data:
+        help = "write `sagadsl_test: 1` on the first line"
+        yield Finding("SD101", "the version of the format is missing", (), help=help)
+        return
+    part = Part(document, (), "the suite", None, schema["definitions"])
+    yield from wording.reword(part, wording.errors_in(data, schema))
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A suite of the right form, while it is read."""
+
+    document: Document
+    path: Path
+    activities: Mapping[str, Signature] | None
+    findings: list[Finding] = field(default_factory=list)
+    targets: dict[str, Target | None] = field(default_factory=dict)
+
+    def suite(self) -> Suite:
+        data = self.document.data
+        defaults = data.get("defaults") or {}
+        cases: list[Playable] = []
+        seen: dict[str, Route] = {}
+        for index, written in enumerate(data["cases"]):
+            route: Route = ("cases", index)
+            first = seen.setdefault(written["name"], route)
+            if first != route:
+                self._note(
+                    "SD803", f"two cases are named `{written['name']}`", (*route, "name"), "name each differently"
+                )
+            target = self._target(written, route)
+            formal = list(self._moments(written.get("when") or (), (*route, "when")))
+            formal += self._expressions(written["then"].get("holds") or (), (*route, "then", "holds"))
+            self.findings += formal
+            if target is not None and not formal:
+                made = case(written, defaults, route)
+                cases.append(Playable(made, target))
+                self.findings += _unknown_names(written, target.names, route)
+        targets = [each for each in self.targets.values() if each is not None]
+        self.findings += _strange_mocks(defaults, targets)
+        return Suite(self.document, tuple(self.findings), tuple(cases))
+
+    def _note(self, code: str, message: str, route: Route, help: str = "") -> None:
+        self.findings.append(Finding(code, message, route, help=help))
+
+    def _target(self, written: Mapping[str, Any], route: Route) -> Target | None:
+        named = written.get("saga", self.document.data.get("saga"))
+        if named is None:
+            self._note("SD801", "no saga is named", route, "write `saga: FILE` at the top of the suite, or in the case")
+            return None
+        place: Route = (*route, "saga") if "saga" in written else ("saga",)
+        key = named if isinstance(named, str) else json.dumps(named)
+        if key not in self.targets:
+            self.targets[key] = self._load(named, place)
+        return self.targets[key]
+
+    def _load(self, named: Any, place: Route) -> Target | None:
+        loaded, known, why = self._read(named)
+        if loaded is None or loaded.saga is None:
+            self._note("SD801", why, place, "`sagadsl validate` shows what is wrong" if loaded is not None else "")
+            return None
+        more = [each for each in map(self._read, self.document.data.get("sagas") or ()) if each[0] is not None]
+        sagas = {**known.sagas, **{each[0].saga.name: each[0].saga for each in more if each[0] and each[0].saga}}
+        children = {each[0].saga.name: each[0].document.data for each in more if each[0] and each[0].saga}
+        return Target(
+            loaded.saga,
+            sagas,
+            loaded.document.data,
+            {**_beside(self._folder(named), sagas, children), **children},
+            names(loaded.saga, sagas),
+        )
+
+    def _folder(self, named: Any) -> Path:
+        return (self.path.parent / named).parent if isinstance(named, str) else self.path.parent
+
+    def _read(self, named: Any) -> tuple[Loaded | None, Known, str]:
+        """Return the definition, what stands beside it, and what is wrong with it."""
+        known = Known(activities=self.activities)
+        if isinstance(named, str):
+            file = self.path.parent / named
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                return None, known, f"cannot read the saga `{named}`: {error.strerror or error}"
+        else:
+            file, data = self.path.with_name("inline.saga.yaml"), json.dumps(named).encode()
+        known = beside(file, data, known)
+        loaded = load(data, name=str(file), known=known)
+        wrong = [each.message for each in loaded.errors]
+        what = f"the saga `{named}`" if isinstance(named, str) else "the saga"
+        more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        return loaded, known, f"{what} cannot be used: {wrong[0]}{more}" if wrong else ""
+
+    def _moments(self, when: Any, route: Route) -> Iterator[Finding]:
+        for index, entry in enumerate(when):
+            here = (*route, index)
+            actions = [key for key in ACTIONS if key in entry]
+            if len(actions) != 1:
+                what = f"{len(actions)} actions: {listed(actions)}" if actions else "no action"
+                yield Finding("SD804", f"an entry of `when` has {what}", here, help=f"give one of {listed(ACTIONS)}")
+            at = entry["at"]
+            if isinstance(at, Mapping):
+                found = [key for key in MOMENTS if key in at]
+                if len(found) != 1:
+                    what = f"{len(found)} moments: {listed(found)}" if found else "no moment"
+                    yield Finding("SD804", f"`at` has {what}", (*here, "at"), help=f"give one of {listed(MOMENTS)}")
+            elif at[:1].isdigit() or at[:1] == "P":
+                try:
+                    durations.parse(at)
+                except durations.NotADuration as error:
+                    yield Finding("SD501", error.reason, (*here, "at"), help=error.suggestion)
+
+    def _expressions(self, holds: Any, route: Route) -> Iterator[Finding]:
+        for index, text in enumerate(holds):
+            for problem in compile_condition(text).problems:
+                yield Finding("SD805", problem.message, (*route, index), help=problem.help)
+
+
+def _beside(folder: Path, sagas: Mapping[str, Saga], known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return as data the definitions of *sagas* that stand in a folder."""
+    wanted = {name for name in sagas if name not in known}
+    found: dict[str, Mapping[str, Any]] = {}
+    for file in sorted(folder.glob("*.saga.y*ml")) if wanted else ():
+        data = parse(file.read_bytes(), str(file))[0].data
+        if isinstance(data, dict) and data.get("name") in wanted:
+            found.setdefault(data["name"], data)
+    return found
+
+
+def _unknown_names(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
+    """SD802: names that no call, step or activity of the saga has."""
+    given, then = written.get("given") or {}, written["then"]
+    for name in given.get("mocks") or {}:
+        yield from _call(name, known, (*route, "given", "mocks", name), at_key=True)
+    for index, entry in enumerate(written.get("when") or ()):
+        at = entry["at"]
+        if isinstance(at, str) and not (at[:1].isdigit() or (at[:1] == "P" and at[1:2].isdigit())):
+            yield from _call_or_step(at, known, (*route, "when", index, "at"))
+        for key in ("begin", "end", "retry") if isinstance(at, Mapping) else ():
+            if key in at:
+                yield from _call_or_step(at[key], known, (*route, "when", index, "at", key))
+    for key in ("attempts", "sent"):
+        for name in then.get(key) or {}:
+            yield from _call(name, known, (*route, "then", key, name), at_key=True)
+    for key in ("steps", "outcomes"):
+        for name in then.get(key) or {}:
+            if not known.is_step(name):
+                yield _unknown("step", name, known.steps, (*route, "then", key, name), at_key=True)
+    for key in ("calls", "called", "never_called"):
+        for index, name in enumerate(then.get(key) or ()):
+            for inner, each in enumerate(name) if isinstance(name, list) else ((None, name),):
+                place = (*route, "then", key, index) if inner is None else (*route, "then", key, index, inner)
+                yield from _call(each, known, place)
+
+
+def _strange_mocks(defaults: Mapping[str, Any], targets: list[Target]) -> Iterator[Finding]:
+    for name in (defaults.get("mocks") or {}) if targets else ():
+        if not any(target.names.is_call(name) for target in targets):
+            yield from _call(name, targets[0].names, ("defaults", "mocks", name), at_key=True)
+
+
+def _call(name: str, known: Names, route: Route, *, at_key: bool = False) -> Iterator[Finding]:
+    if not known.is_call(name):
+        yield _unknown(
+            "call or activity", name, {**known.calls, **dict.fromkeys(known.activities)}, route, at_key=at_key
+        )
+
+
+def _call_or_step(name: str, known: Names, route: Route) -> Iterator[Finding]:
+    if not known.is_call(name) and not known.is_step(name):
+        yield _unknown("call or step", name, {**known.calls, **known.steps}, route)
+
+
+def _unknown(what: str, name: str, known: Mapping[str, Any], route: Route, *, at_key: bool = False) -> Finding:
+    help = did_you_mean(name, known) or f"there are: {listed(tuple(known))}"
+    return Finding("SD802", f"no {what} is named `{name}`", route, help=help, at_key=at_key)
