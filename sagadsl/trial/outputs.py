@@ -8,6 +8,7 @@ Where an activity declares no type, what is read of its output is its type.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from jinja2 import nodes
@@ -46,17 +47,25 @@ class Outputs:
     """
 
     def __init__(self, sagas: Iterable[Saga], activities: Mapping[str, Signature] | None = None) -> None:
-        self._wanted: dict[str, dict[str, Any]] = {}
-        for saga in sagas:
-            for activity, schema in wanted(saga).items():
-                self._wanted[activity] = overlaid(self._wanted.get(activity, {}), schema)
+        self._sagas = tuple(sagas)
         self._activities = activities
+        self._schemas: dict[str, dict[str, Any]] = {}
+
+    @cached_property
+    def _wanted(self) -> Mapping[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for saga in self._sagas:
+            for activity, schema in wanted(saga).items():
+                found[activity] = overlaid(found.get(activity, {}), schema)
+        return found
 
     def schema(self, activity: str) -> dict[str, Any]:
         """Return a JSON Schema of what an activity returns; an empty one for which anything will do."""
-        signature = self._activities.get(activity) if self._activities is not None else None
-        declared = signature.output_schema if signature is not None else None
-        return overlaid(dict(declared or {}), self._wanted.get(activity, {}))
+        if activity not in self._schemas:
+            signature = self._activities.get(activity) if self._activities is not None else None
+            declared = signature.output_schema if signature is not None else None
+            self._schemas[activity] = overlaid(dict(declared or {}), self._wanted.get(activity, {}))
+        return self._schemas[activity]
 
     def draw(self, name: str, command: StartActivity, number: int) -> Any:
         """Return the output of a call: see ``mocks.Draw``."""

@@ -10,7 +10,6 @@ from sagadsl.engine import operator, projection
 from sagadsl.engine.facts import CancelRequested, OperatorAsked, SignalReceived, StartActivity, Verb
 from sagadsl.engine.virtual import Event, VirtualRun, World
 from sagadsl.engine.virtual_calls import Attempt
-from sagadsl.language.checks.known import Signature
 from sagadsl.language.conform import Check, checker
 from sagadsl.language.model import ActivityCall, Saga
 from sagadsl.trial.case import Case, Interference
@@ -39,21 +38,21 @@ def play(
     case: Case,
     *,
     sagas: Mapping[str, Saga] | None = None,
-    activities: Mapping[str, Signature] | None = None,
+    outputs: Outputs | None = None,
     until: float | None = None,
 ) -> Played:
     """Play a case to its end, or until nothing more happens.
 
     Args:
         sagas: Definitions that child steps may name.
-        activities: Signatures of what is installed, from whose types outputs are drawn.
+        outputs: Draws what nobody has fixed; left out, of what the definitions read.
         until: Seconds of virtual time after which it is left alone.
     """
     problems = checker(saga.input_schema, "input")(case.input)
     if problems:
         return _refused(f"the input does not fit the saga: {'; '.join(problems)}")
-    outputs = Outputs((saga, *(sagas or {}).values()), activities)
-    return _Stage(saga, case, sagas or {}, outputs).play(until)
+    drawn = outputs if outputs is not None else Outputs((saga, *(sagas or {}).values()))
+    return _Stage(saga, case, sagas or {}, drawn).play(until)
 
 
 @dataclass(slots=True)

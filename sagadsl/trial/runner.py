@@ -10,9 +10,10 @@ from sagadsl.language.checks.known import Signature
 from sagadsl.language.model import Saga
 from sagadsl.trial.coverage import Coverage, coverage
 from sagadsl.trial.judge import Miss, judge
+from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
 from sagadsl.trial.played import Played
-from sagadsl.trial.suite import Playable, Suite
+from sagadsl.trial.suite import Playable, Suite, Target
 
 Host = Callable[[Playable], Played | str]
 """Plays a case to its end, or says in one sentence why it cannot."""
@@ -47,9 +48,13 @@ class Result:
 def virtual(activities: Mapping[str, Signature] | None) -> Host:
     """Return the host of virtual time."""
 
+    known: dict[int, tuple[Target, Outputs]] = {}
+
     def host(playable: Playable) -> Played:
         target = playable.target
-        return play(target.saga, playable.case, sagas=target.sagas, activities=activities)
+        if id(target) not in known:  # held there, so that its id stays its own
+            known[id(target)] = target, Outputs((target.saga, *target.sagas.values()), activities)
+        return play(target.saga, playable.case, sagas=target.sagas, outputs=known[id(target)][1])
 
     return host
 
