@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.decide import decide
@@ -66,8 +66,7 @@ class VirtualRun:
     timers: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """Something that happened in the world, for timelines and tests.
 
     Attributes:

@@ -50,6 +50,7 @@ class Outputs:
         self._sagas = tuple(sagas)
         self._activities = activities
         self._schemas: dict[str, dict[str, Any]] = {}
+        self._drawn: dict[tuple[str, int], Any] = {}
 
     @cached_property
     def _wanted(self) -> Mapping[str, dict[str, Any]]:
@@ -71,8 +72,12 @@ class Outputs:
         """Return the output of a call: see ``mocks.Draw``."""
         if name.partition("#")[0].endswith(_PROBED):
             return number % 2 == 0  # it happened, or it did not
-        schema = self.schema(command.activity)
-        return draw(schema, number, command.activity.rpartition(".")[2], items=2) if schema else None
+        key = command.activity, number
+        if key not in self._drawn:
+            schema = self.schema(command.activity)
+            name = command.activity.rpartition(".")[2]
+            self._drawn[key] = draw(schema, number, name, items=2) if schema else None
+        return self._drawn[key]
 
 
 def wanted(saga: Saga) -> dict[str, dict[str, Any]]:

@@ -56,13 +56,6 @@ def play(
 
 
 @dataclass(slots=True)
-class _Made:
-    command: StartActivity
-    attempts: int = 0
-    outcome: str = ""
-
-
-@dataclass(slots=True)
 class _Waiting:
     index: int
     interference: Interference
@@ -77,7 +70,7 @@ class _Stage:
     case: Case
     sagas: Mapping[str, Saga]
     outputs: Outputs
-    made: dict[str, _Made] = field(default_factory=dict)
+    made: dict[tuple[str, str], StartActivity] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     waiting: list[_Waiting] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
@@ -87,12 +80,19 @@ class _Stage:
         acts = participant(self.case.mocks, self.outputs.draw, ID)
 
         def seen(saga_id: str, command: StartActivity, attempt: int) -> Attempt:
-            name = call_name(saga_id, ID, command.call_id)
             if attempt == 1:
-                self.made[name] = _Made(command)
+                self.made[saga_id, command.call_id] = command
+            if len(self.world.events) > MAX_EVENTS:
+                raise _TooLong
             return acts(saga_id, command, attempt)
 
-        self.world = World(seen, sagas=self.sagas, on_event=self._on_event, after_fact=self._after_fact)
+        hooked = any(each.moment.on for each in self.case.when)  # who waits for nothing shall not pay for it
+        self.world = World(
+            seen,
+            sagas=self.sagas,
+            on_event=self._on_event if hooked else None,
+            after_fact=self._after_fact if hooked else None,
+        )
         for index, each in enumerate(self.case.when):
             waiting = _Waiting(index, each)
             self.waiting.append(waiting)
@@ -110,17 +110,9 @@ class _Stage:
         return self._played(run, cut)
 
     def _on_event(self, event: Event) -> None:
-        if len(self.world.events) > MAX_EVENTS:
-            raise _TooLong
         if event.what not in ("attempt", "retry", "end"):
             return
         name = call_name(event.saga, ID, event.call)
-        made = self.made.get(name)
-        if made is not None:
-            if event.what == "attempt":
-                made.attempts = event.attempt
-            elif event.what == "end":
-                made.outcome = event.detail
         for waiting in self.waiting:
             moment = waiting.interference.moment
             if waiting.fired or moment.name != name:
@@ -199,9 +191,21 @@ class _Stage:
     def _played(self, run: VirtualRun, cut: bool) -> Played:
         standing = projection.status(self.saga, run.state)
         close = run.close
+        attempts, outcomes = {}, {}
+        for event in self.world.events:
+            if event.what == "attempt":
+                attempts[event.saga, event.call] = event.attempt
+            elif event.what == "end":
+                outcomes[event.saga, event.call] = event.detail
         calls = (
-            Call(name, made.command.activity, _argument(made.command), made.attempts, made.outcome)
-            for name, made in self.made.items()
+            Call(
+                call_name(made[0], ID, made[1]),
+                command.activity,
+                _argument(command),
+                attempts.get(made, 0),
+                outcomes.get(made, ""),
+            )
+            for made, command in self.made.items()
         )
         return Played(
             status=standing["status"],
