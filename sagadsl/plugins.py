@@ -12,10 +12,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution, EntryPoint, distributions
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
@@ -23,6 +22,9 @@ from sagadsl.language.checks.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
 from sagadsl.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 GROUP = "sagadsl.activities"
 _OURS = "sagadsl"
@@ -152,6 +154,8 @@ def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer,
     A distribution that is visible twice counts once, as Python itself sees it (P03), and
     one whose metadata cannot be read offers nothing.
     """
+    from importlib.metadata import distributions  # noqa: PLC0415 # 25 ms that `--no-plugins` need not pay
+
     offers: list[Offer] = []
     seen: set[str] = set()
     for distribution in distributions() if installed is None else installed:

@@ -1,7 +1,7 @@
 """Is the document a definition? JSON Schema -> findings, one for each mistake.
 
 Each step is validated against the schema of its own kind, so that every message is about
-that kind. The one place that knows where ``schemas/`` lies. Knows nothing of what names
+that kind. Knows nothing of what names
 and expressions refer to.
 """
 
@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from importlib import resources
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import json_schema, step_rules, wording
 from sagadsl.language.document import MAX_FINDINGS, Document, Span
+from sagadsl.language.shipped import schema_text
 from sagadsl.language.suggest import closest
 from sagadsl.language.syntax import bounded
 from sagadsl.language.vocabulary import meant
@@ -54,13 +53,9 @@ def check(document: Document) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: _position(document, finding)))
 
 
-@lru_cache(maxsize=1)
 def text() -> str:
     """Return the JSON Schema of a definition, as editors take it."""
-    shipped = resources.files("sagadsl") / "schemas" / "saga.schema.json"
-    if not shipped.is_file():  # an editable install: the folder stands beside the package
-        return (Path(__file__).parents[2] / "schemas" / "saga.schema.json").read_text("utf-8")
-    return shipped.read_text("utf-8")
+    return schema_text("saga")
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
@@ -16,7 +16,7 @@ MAX_DEPTH = 100
 MAX_KEY = 1000
 _MAX_WORDS = 600
 BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what libyaml takes for the end of a line
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # what YAML forbids of ASCII
 _MASK = "\ue000"
 _QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'"""
 _BLOCK_VALUE = re.compile(rf"[ \t]*(?:-[ \t]+)*(?:(?:{_QUOTED}|[^\s'\"\[{{#,][^:\[{{#]*):[ \t]+)?")
@@ -75,9 +75,15 @@ def decode(raw: bytes) -> str:
         ) from None
 
 
+@cache
+def _unprintable() -> re.Pattern[str]:
+    """Return what YAML forbids of Unicode; compiling it takes longer than reading a file that is all ASCII."""
+    return re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
 def unprintable(text: str) -> Refused | None:
     """Find a character that YAML does not allow; libyaml would give its place in bytes."""
-    found = _UNPRINTABLE.search(text)
+    found = (_CONTROL if text.isascii() else _unprintable()).search(text)
     if found is None:
         return None
     name = f"U+{ord(found[0]):04X}"

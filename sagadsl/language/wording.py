@@ -15,6 +15,7 @@ from typing import Any
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import durations
 from sagadsl.language.document import MAX_FINDINGS, Document
+from sagadsl.language.form import fits
 from sagadsl.language.suggest import closest
 from sagadsl.language.vocabulary import meant
 
@@ -109,8 +110,10 @@ def found(document: Document, route: Route, value: Any) -> str:
 
 def errors_in(value: Any, schema: Any) -> Iterator[Any]:
     """Validate against a part of the definition's schema; each part is compiled once."""
+    if fits(value, schema):
+        return iter(())
     if id(schema) not in _VALIDATORS:
-        from jsonschema import Draft7Validator  # noqa: PLC0415  # 90 ms that commands without files need not pay
+        from jsonschema import Draft7Validator  # noqa: PLC0415  # 90 ms that a file without mistakes need not pay
 
         _VALIDATORS[id(schema)] = (schema, Draft7Validator(schema))  # holding the schema keeps its id its own
     errors: Iterator[Any] = _VALIDATORS[id(schema)][1].iter_errors(value)

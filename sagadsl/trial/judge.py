@@ -154,6 +154,8 @@ def _expression(index: int, text: str, case: Case, played: Played) -> Iterator[M
         "status": played.status,
         "failure": played.failure,
         "report": played.report,
+        "steps": {step["path"]: step for step in played.standing.get("steps") or ()},
+        "actions": list(played.standing.get("actions") or ()),
         "seconds": played.seconds,
         "calls": [
             {

@@ -72,11 +72,17 @@ def _calls(saga: Saga, sagas: Mapping[str, Saga], prefix: str, around: tuple[str
                 pass
         if step.probe is not None:
             yield f"{path}.probe", step.probe.activity
-        yield from _undos(step, path)
+        yield from _undos(step, sagas, path, around)
 
 
-def _undos(step: Step, path: str) -> Iterator[tuple[str, str]]:
+def _undos(step: Step, sagas: Mapping[str, Saga], path: str, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     actions = step.compensation.actions if step.compensation is not None else ()
     for index, action in enumerate(actions):
-        if isinstance(action.call, ActivityCall):
-            yield path + (f".compensation[{index}]" if len(actions) > 1 else ".compensation"), action.call.activity
+        name = path + (f".compensation[{index}]" if len(actions) > 1 else ".compensation")
+        match action.call:
+            case ActivityCall(activity=activity):
+                yield name, activity
+            case SagaCall(saga=saga) if saga in sagas and saga not in around:
+                yield from _calls(sagas[saga], sagas, f"{name}/", (*around, saga))
+            case _:
+                pass

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sagadsl.language.document import Document, parse
 from sagadsl.language.expressions import compile_condition
 from sagadsl.language.load import Loaded, beside, load
 from sagadsl.language.model import Saga
+from sagadsl.language.shipped import schema_text
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.language.wording import Part
 from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case
@@ -68,15 +68,6 @@ class Suite:
         return tuple(each for each in self.findings if each.severity is Severity.ERROR)
 
 
-@lru_cache(maxsize=1)
-def schema_text() -> str:
-    """Return the JSON Schema of suites, as editors take it."""
-    shipped = resources.files("sagadsl") / "schemas" / "suite.schema.json"
-    if not shipped.is_file():  # an editable install: the folder stands beside the package
-        return (Path(__file__).parents[2] / "schemas" / "suite.schema.json").read_text("utf-8")
-    return shipped.read_text("utf-8")
-
-
 def check_mocks(document: Document, data: Any, route: Route) -> Iterator[Finding]:
     """Yield the mistakes of form of a mapping of mocks."""
     schema = _schema()
@@ -112,7 +103,7 @@ def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature
 
 @lru_cache(maxsize=1)
 def _schema() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(schema_text())
+    loaded: dict[str, Any] = json.loads(schema_text("suite"))
     return loaded
 
 
