@@ -1,0 +1,269 @@
+"""Which case shows which rule, and what came of it on each host: ``python -m tests.trial.conformance_table``.
+
+Writes ``docs/conformance.md``. The cases are played in virtual time for it; what a real server
+made of them is read from ``conformance/temporal.json``, which
+``sagadsl test conformance --no-plugins --on temporal --json`` prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sagadsl.trial.runner import Result, run, virtual
+from sagadsl.trial.suite import Suite, load_suite
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "conformance.md"
+SERVER = ROOT / "conformance" / "temporal.json"
+FILES = (
+    "what_is_undone",
+    "order",
+    "data",
+    "when_a_compensation_fails",
+    "cancellation",
+    "time",
+    "parallel",
+    "pivot_and_nesting",
+    "durability_and_limits",
+    "peer_suite",
+)
+"""In the order of the rules."""
+
+RULES = {
+    "R1": "what succeeded is undone exactly once, if and only if the saga goes to compensation",
+    "R2": "what never started or was skipped is not undone",
+    "R3": "what said no is not undone, what is unknown is; `on: completed` and `on: attempted` override",
+    "R4": "the record of a compensation exists before its step is scheduled",
+    "R5": "when an outcome is `failed`, `unknown` or `not_started`",
+    "R6": "`compensation: none` says that there is nothing to undo",
+    "R7": "a loop has a record for each round, with that round's data",
+    "R8": "a step that its policy retries is one record",
+    "R9": "several triggers at once make one pass",
+    "R10": "what began after another had settled is undone before it",
+    "R11": "concurrent steps are undone in an order that is always the same",
+    "R12": "nothing is undone before everything that runs has settled",
+    "R13": "compensations have none; one may be a list of actions, in order",
+    "R14": "what a compensation sees",
+    "R15": "what needs only the input is rendered first; a mistake never drops the record",
+    "R16": "a compensation that uses its step's output is defined for null, or `on: completed`",
+    "R17": "a compensation cannot refer to later steps",
+    "R18": "secrets never enter histories or messages",
+    "R19": "a compensation has its own, more patient retry policy",
+    "R20": "`pause`, `continue` or `stop`; the report names every step",
+    "R21": "`continue` attempts all the rest; `stop` lists what it left",
+    "R22": "a paused saga takes `retry`, `skip`, `abort`; each is checked and recorded",
+    "R23": "the error that began it survives",
+    "R24": "errors declared as already undone count as success",
+    "R25": "a cancel before the pivot: begin nothing, let all settle, undo, close cancelled",
+    "R26": "a cancel works at every await",
+    "R27": "a cancel during the compensations interrupts nothing",
+    "R28": "a second cancel changes nothing",
+    "R29": "what completes while the cancel is pending is undone with its real output",
+    "R30": "a cancel after the pivot does not undo",
+    "R31": "a dead run is undone by a new one built from its history",
+    "R32": "the saga's timeout undoes, with `SagaTimeout`",
+    "R33": "it does not bound the compensations",
+    "R34": "it survives continue-as-new and outages",
+    "R35": "after the pivot it is only recorded",
+    "R36": "every call has a bound",
+    "R37": "a cancel reaches a running activity through its heartbeats",
+    "R38": "`on_branch_failure`: `cancel` or `wait`",
+    "R39": "of two failures the first is the failure, the other is attached",
+    "R40": "late successes and losers are undone",
+    "R41": "a branch's timeout is the branch's failure",
+    "R42": "at most one pivot on a path; beside it only what cannot fail for good",
+    "R43": "past the pivot nothing is undone; an unknown one is decided by a probe or a person",
+    "R44": "after the pivot steps are retried without limit, or wait for an operator",
+    "R45": "a failed saga can be resumed from its failed step with new input",
+    "R46": "a completed child saga is undone as one, at its place; a failed one has undone itself",
+    "R47": "a child that undoes itself is never ended by its parent",
+    "R48": "definition, digest and version are in history; no clock, file or random in the workflow",
+    "R49": "the idempotency key is the same over attempts, reset, continue-as-new and repetition",
+    "R50": "continue-as-new carries journal, cancel and deadline, and only when nothing is in flight",
+    "R51": "at most 6 events a step, bounded runs",
+    "R52": "what is too large is refused on our side",
+    "R53": "a worker killed at any moment changes nothing",
+    "R54": "an activity that nobody serves does not wait for ever",
+    "R55": "types that are not retried are matched by their recorded name; `timeout` is one",
+    "R56": "a mistake of the definition is a failure of the saga",
+    "R57": "the workflow itself has no retry policy",
+    "R58": "a reset repeats side effects; the key makes that safe",
+    "R59": "a signal before its wait is kept, duplicates do no harm, after the end it is refused",
+    "R60": "the status can be asked for in every phase, and after the end",
+}
+"""Each rule in a few words."""
+
+ELSEWHERE: Mapping[str, tuple[str, ...]] = {
+    "R4": (
+        "tests/engine/test_undone.py::test_the_record_of_a_compensation_exists_before_its_step_is_scheduled",
+        "tests/crash/test_worker_killed.py::test_a_step_without_another_attempt_is_undone_whether_or_not_it_happened",
+    ),
+    "R11": ("tests/temporal/test_workflow.py::test_branches_that_end_together_replay_whatever_the_order_of_hashes",),
+    "R16": ("tests/test_checks.py::test_exactly_the_expected_findings_are_reported",),
+    "R17": ("tests/test_checks.py::test_exactly_the_expected_findings_are_reported",),
+    "R18": ("tests/test_http.py::test_a_secret_is_sent_and_appears_nowhere_else",),
+    "R26": (
+        "tests/engine/test_cancellation.py::test_a_cancel_at_any_instant_undoes_all_that_was_done_and_closes_cancelled",
+    ),
+    "R29": ("tests/temporal/test_workflow.py::test_a_completion_and_a_cancel_in_one_activation_lose_nothing",),
+    "R31": (),
+    "R34": ("tests/engine/test_time.py::test_the_timeout_survives_continue_as_new",),
+    "R36": ("tests/engine/test_time.py::test_every_call_has_a_bound",),
+    "R39": ("tests/engine/test_parallel.py::test_the_first_of_two_failures_is_the_failure_and_the_second_is_attached",),
+    "R42": ("tests/test_checks.py::test_exactly_the_expected_findings_are_reported",),
+    "R45": (),
+    "R47": ("tests/temporal/test_workflow.py::test_a_child_that_runs_is_cancelled_and_undoes_itself_first",),
+    "R48": (
+        "tests/engine/test_limits.py::test_the_same_facts_give_the_same_commands",
+        "tests/temporal/test_refusals.py::test_an_edited_file_changes_no_run_that_has_begun",
+        "tests/crash/test_worker_replaced.py::test_a_run_keeps_the_definition_with_which_it_was_started",
+    ),
+    "R49": (
+        "tests/engine/test_data.py::test_the_run_id_is_that_of_the_run",
+        "tests/crash/test_reset.py::test_a_completed_saga_that_is_reset_moves_no_money_again",
+    ),
+    "R50": (
+        "tests/engine/test_journal.py::test_a_saga_goes_on_from_a_snapshot_taken_at_any_moment",
+        "tests/temporal/test_workflow.py::test_a_cancel_survives_continue_as_new",
+    ),
+    "R51": (
+        "tests/temporal/test_workflow.py::test_a_saga_that_succeeds_costs_as_many_events_as_one_written_by_hand",
+        "tests/engine/test_limits.py::test_no_more_calls_are_in_flight_than_the_server_bears",
+    ),
+    "R52": (
+        "tests/temporal/test_workflow.py::test_an_input_that_no_message_holds_fails_its_step_and_what_was_done_is_undone",
+        "tests/temporal/test_interceptor.py::test_a_result_too_large_is_an_error_that_is_not_tried_again",
+    ),
+    "R53": (
+        "tests/crash/test_worker_killed.py::test_only_the_call_that_was_killed_is_repeated",
+        "tests/crash/test_server_killed.py::test_server_and_worker_killed_together",
+    ),
+    "R54": (
+        "tests/temporal/test_workflow.py::test_an_activity_that_is_not_installed_fails_at_once_with_the_names_of_those_that_are",
+        "tests/temporal/test_workflow.py::test_a_queue_that_nobody_serves_ends_with_a_limit",
+    ),
+    "R58": (
+        "tests/crash/test_reset.py::test_a_completed_saga_that_is_reset_moves_no_money_again",
+        "tests/crash/test_reset.py::test_a_saga_that_is_reset_while_it_compensates_is_undone_once",
+    ),
+    "R60": ("tests/temporal/test_client.py::test_without_a_worker_the_history_tells_how_it_stands",),
+}
+"""What no case can show, or not all of it, and which tests do; none where nothing is built."""
+
+_HEAD = """# The conformance suite
+
+What sagadsl promises of a run is sixty rules. `conformance/` shows them as suites of [`sagadsl test`](test.md), which
+every build plays:
+
+```sh
+sagadsl test conformance --no-plugins
+```
+
+Each case is a small saga, what its participants do, who interferes, and what has to come of it: the calls in their
+order, what they were sent, what was undone. All that a case needs stands in its file, so that another interpreter of
+the language can play it too. Times are short: nearly every case is over within two seconds on a clock that cannot be
+turned forward.
+
+This page is generated by `python -m tests.trial.conformance_table`; a test compares it with what the cases do in
+virtual time. The column of the real server is what the last run there has left in `conformance/temporal.json`.
+"""
+
+
+@cache
+def suites() -> tuple[Suite, ...]:
+    """Return the suites of the folder, in the order of the rules."""
+    return tuple(load_suite(ROOT / "conformance" / f"{name}.saga-test.yaml") for name in FILES)
+
+
+def page() -> str:
+    """Return the text of the page, as of now."""
+    here = {_key(suite.document.name, result.name): _result(result) for suite, result in _played()}
+    there = _server()
+    return "\n".join([*_head(here, there), *_by_rule(here, there), *_by_file(here, there)]) + "\n"
+
+
+def _played() -> Iterator[tuple[Suite, Result]]:
+    for suite in suites():
+        for result in run([suite], virtual(None)):
+            yield suite, result
+
+
+def _key(file: str, case: str) -> str:
+    return f"{Path(file).name}::{case}"
+
+
+def _result(result: Result) -> str:
+    return "passes" if result.passed else "fails"
+
+
+def _server() -> dict[str, str]:
+    """Return what the real server made of each case, as far as it has been asked."""
+    if not SERVER.is_file():
+        return {}
+    cases = json.loads(SERVER.read_text("utf-8"))["cases"]
+    return {_key(case["file"], case["name"]): _told(case) for case in cases}
+
+
+def _told(case: Mapping[str, Any]) -> str:
+    if case["not_played"]:
+        return f"not played: {case['not_played']}"
+    return "passes" if case["passed"] else "fails"
+
+
+def _head(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
+    rules = {rule for suite in suites() for each in suite.cases for rule in each.case.rules} & RULES.keys()
+    yield _HEAD
+    yield f"{len(here)} cases show {len(rules)} of the {len(RULES)} rules."
+    yield f"Virtual time: {_count(here.values(), len(here))}."
+    yield f"Real server: {_count([there[key] for key in here if key in there], len(here))}."
+
+
+def _count(results: Iterable[str], total: int) -> str:
+    """Say how many of *total* pass; nothing is said of a host that has played none."""
+    results = list(results)
+    return f"{sum(each == 'passes' for each in results)} of {total} pass" if results else "not yet run"
+
+
+def _by_rule(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
+    yield "\n## By rule\n"
+    yield "| rule | | cases | virtual time | real server |\n|---|---|---|---|---|"
+    for rule, words in RULES.items():
+        keys = list(_of(rule))
+        if keys:
+            ours = _count([here[key] for key in keys], len(keys))
+            theirs = _count([there[key] for key in keys if key in there], len(keys))
+            yield f"| {rule} | {words} | {len(keys)} | {ours} | {theirs} |"
+        else:
+            yield f"| {rule} | {words} | | {'shown by tests, below' if ELSEWHERE[rule] else 'not built'} | |"
+    yield "\n## By tests\n"
+    yield "What no case can show, or not all of it, and the tests of the repository that do:\n"
+    for rule, tests in ELSEWHERE.items():
+        more = "" if any(_of(rule)) else ", which no case shows"
+        yield from (f"- {rule}{more}:", *(f"  - `{node}`" for node in tests)) if tests else ()
+
+
+def _of(rule: str) -> Iterator[str]:
+    for suite in suites():
+        for each in suite.cases:
+            if rule in each.case.rules:
+                yield _key(suite.document.name, each.case.name)
+
+
+def _by_file(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
+    yield "\n## By case"
+    for suite in suites():
+        name = Path(suite.document.name).name
+        yield f"\n### {suite.document.data['description'].rstrip('.')}\n\n[{name}](../conformance/{name})\n"
+        yield "| case | rules | virtual time | real server |\n|---|---|---|---|"
+        for each in suite.cases:
+            key = _key(name, each.case.name)
+            case = each.case.name.replace("|", "\\|")
+            yield f"| {case} | {', '.join(each.case.rules)} | {here[key]} | {there.get(key, 'not yet run')} |"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

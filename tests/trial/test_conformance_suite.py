@@ -1,0 +1,102 @@
+"""The conformance suite in virtual time: every case passes, every rule has its proof, and a broken rule is noticed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagadsl.engine.facts import Outcome
+from sagadsl.trial.runner import Result, run_one, virtual
+from sagadsl.trial.suite import Playable, Suite
+from tests.trial import conformance_table
+from tests.trial.conformance_table import ELSEWHERE, PAGE, RULES, suites
+
+ROOT = Path(__file__).parents[2]
+CASES = [(suite, playable) for suite in suites() for playable in suite.cases]
+
+
+def _play(suite: Suite, playable: Playable) -> Result:
+    return run_one(suite, playable, virtual(None))
+
+
+def test_every_suite_can_be_read_without_a_finding() -> None:
+    assert {suite.document.name: suite.findings for suite in suites() if suite.findings} == {}
+
+
+@pytest.mark.parametrize(
+    ("suite", "playable"),
+    CASES,
+    ids=[f"{Path(suite.document.name).name[:8]}: {each.case.name}" for suite, each in CASES],
+)
+def test_virtual_time_keeps_every_rule(suite: Suite, playable: Playable) -> None:
+    """Its rules are named in the case."""
+    result = _play(suite, playable)
+
+    assert result.misses == ()
+    assert result.passed
+
+
+@pytest.mark.parametrize(("suite", "playable"), CASES, ids=[each.case.name for _, each in CASES])
+def test_every_case_says_which_rules_it_shows_and_more_than_how_it_ended(suite: Suite, playable: Playable) -> None:
+    case = playable.case
+
+    assert case.rules
+    assert set(case.rules) <= {*RULES, "a peer's suite"}
+    assert len(case.then) > 1, "a status alone would bear nearly any mistake"
+    assert "status" in case.then
+
+
+def test_no_two_cases_have_one_name() -> None:
+    """So that results of two hosts can be put side by side."""
+    names = [each.case.name for _, each in CASES]
+
+    assert sorted(names) == sorted(set(names))
+
+
+def test_every_rule_is_shown_by_a_case_or_by_tests_that_exist() -> None:
+    shown = {rule for _, each in CASES for rule in each.case.rules}
+
+    assert [rule for rule in RULES if rule not in shown and rule not in ELSEWHERE] == []
+    for tests in ELSEWHERE.values():
+        for node in tests:
+            path, _, name = node.partition("::")
+            assert name in _functions(ROOT / path), node
+
+
+@cache
+def _functions(path: Path) -> frozenset[str]:
+    tree = ast.parse(path.read_text("utf-8"))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def test_the_page_is_up_to_date() -> None:
+    """It is written by `python -m tests.trial.conformance_table`."""
+    assert PAGE.read_text("utf-8") == conformance_table.page(), "run `python -m tests.trial.conformance_table`"
+
+
+@pytest.mark.parametrize(
+    ("where", "broken", "rule"),
+    [
+        ("sagadsl.engine.undo.is_due", lambda *_: True, "R3"),
+        ("sagadsl.engine.undo._is_next", lambda *_: True, "R10"),
+        ("sagadsl.engine.steps.pass_pivot", lambda *_: None, "R43"),
+        ("sagadsl.engine.virtual_calls._known", lambda *_: Outcome.FAILED, "R5"),
+        ("sagadsl.engine.virtual_calls.Calls.cancel", lambda *_: None, "R37"),
+        ("sagadsl.engine.virtual_calls.Calls.crash", lambda *_: None, "R53"),
+        ("sagadsl.engine.operator.refusal", lambda *_: "no", "R22"),
+        ("sagadsl.engine.virtual.World.pass_timeout", None, ""),
+    ],
+)
+def test_a_broken_rule_is_noticed_by_a_case_that_names_it(
+    where: str, broken: Callable[..., Any] | None, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broken is not None:
+        monkeypatch.setattr(where, broken)
+    failed = {rule for suite, each in CASES if not _play(suite, each).passed for rule in each.case.rules}
+
+    assert (rule in failed) is (broken is not None)
