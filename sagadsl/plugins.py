@@ -11,20 +11,21 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
+from sagadsl.plugin_cache import Cache
 from sagadsl.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution, EntryPoint
+    from importlib.metadata import Distribution
 
 GROUP = "sagadsl.activities"
 _OURS = "sagadsl"
@@ -126,7 +127,6 @@ class Offer:
     package: str
     distribution: str
     value: str
-    entry_point: EntryPoint = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,19 @@ def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer,
             continue
         seen.add(_normal(name))
         offers.extend(
-            {Offer(each.name, f"{name} {version}", _normal(name), each.value, each) for each in points},
+            {Offer(each.name, f"{name} {version}", _normal(name), each.value) for each in points},
         )
     return tuple(sorted(offers, key=lambda offer: (offer.name, offer.distribution, offer.value)))
+
+
+def _remembered(cache: Cache) -> tuple[Offer, ...]:
+    """List every offer as ``find_offers`` does, looking only when something was installed or removed."""
+    kept = cache.offers()
+    if kept is None:
+        found = find_offers()
+        cache.keep_offers((each.name, each.package, each.distribution, each.value) for each in found)
+        return found
+    return tuple(Offer(*each) for each in kept)
 
 
 class Catalogue:
@@ -183,12 +193,18 @@ class Catalogue:
     """
 
     def __init__(
-        self, offers: Iterable[Offer] = (), modules: Iterable[str] = (), hidden: Iterable[Offer] = (), folder: str = ""
+        self,
+        offers: Iterable[Offer] = (),
+        modules: Iterable[str] = (),
+        hidden: Iterable[Offer] = (),
+        folder: str = "",
+        cache: Cache | None = None,
     ) -> None:
         self.offers = tuple(offers)
         self.modules = tuple(dict.fromkeys(modules))
         self._hidden = tuple(hidden)
         self._folder = folder
+        self._cache = cache
         self._objects: dict[str, Any] = {}
         self._members: dict[str, dict[str, Callable[..., Any]]] = {}
         self._broken: dict[str, PluginBroken] = {}
@@ -200,20 +216,22 @@ class Catalogue:
         *,
         folder: Path | None = None,
         installed: Iterable[Distribution] | None = None,
+        cache: Cache | None = None,
     ) -> Catalogue:
         """Look around: installed packages, and local *modules* beside those of the folder's settings.
 
         Args:
             folder: Where settings and local modules are; the current folder if left out.
             installed: For tests; every distribution on the path if left out.
+            cache: Where to look first for what is installed and for signatures, and where to keep them.
         """
         home = Path.cwd() if folder is None else folder
         settings = read_settings(home)
         offers: list[Offer] = []
         hidden: list[Offer] = []
-        for offer in find_offers(installed):
+        for offer in find_offers(installed) if cache is None else _remembered(cache):
             (offers if _permitted(offer.distribution, settings) else hidden).append(offer)
-        return cls(offers, (*settings.modules, *modules), hidden, str(home))
+        return cls(offers, (*settings.modules, *modules), hidden, str(home), cache)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -274,6 +292,18 @@ class Catalogue:
 
     def signature(self, name: str) -> Signature | Problem:
         """Return the types of the activity *name*."""
+        offer = self._sole_offer(name)
+        if self._cache is None or offer is None or _key(offer) in self._objects:
+            return self._signature(name)
+        return cast("Signature | Problem", self._cache.signature(_key(offer), lambda: self._signature(name)))
+
+    def _sole_offer(self, name: str) -> Offer | None:
+        """Return the one offer that alone can be meant by *name*, as far as can be told without importing any."""
+        exact = [offer for offer in self.offers if offer.name == name]
+        grouped = any(name.startswith(f"{offer.name}.") for offer in self.offers)
+        return exact[0] if len(exact) == 1 and not grouped and not self.modules else None
+
+    def _signature(self, name: str) -> Signature | Problem:
         plugin = self.load(name)
         if not isinstance(plugin, Plugin):
             return plugin
@@ -289,9 +319,11 @@ class Catalogue:
             return self._objects[key]
         if not again and key in self._broken:
             return self._broken[key]
+        from importlib.metadata import EntryPoint  # noqa: PLC0415 # 25 ms that who imports nothing need not pay
+
         try:
             importlib.invalidate_caches()  # P05: what was installed a moment ago counts
-            target = offer.entry_point.load()
+            target = EntryPoint(offer.name, offer.value, GROUP).load()
             if isinstance(target, type):
                 target = target()
             if not is_activity(target):

@@ -18,6 +18,7 @@ from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, output
 from sagadsl.diagnostics import Finding
 from sagadsl.excerpt import clean
+from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 from sagadsl.trial.coverage import Coverage
 from sagadsl.trial.junit import junit as as_junit
@@ -66,7 +67,7 @@ def test(
       sagadsl test definitions -k closed -x
       sagadsl test --coverage --fail-under 80 --junit results.xml
     """
-    activities = None if no_plugins else Installed(Catalogue.discover(module))
+    activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
     found = find(paths, SUFFIXES)
     suites = [load_suite(path, activities) for path in found if isinstance(path, Path)]
     missing = tuple(Finding("SD016", str(each), ()) for each in found if isinstance(each, Missing))

@@ -12,6 +12,7 @@ from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.options import common, modules
+from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 
 _FOR_PEOPLE = frozenset({"text", "concise"})
@@ -70,7 +71,7 @@ def validate(
       sagadsl validate - --stdin-filename order.saga.yaml < order.saga.yaml
     """
     began = time.monotonic()
-    catalogue = None if no_plugins else Catalogue.discover(module)
+    catalogue = None if no_plugins else Catalogue.discover(module, cache=Cache.open())
     definitions = load_definitions(paths, catalogue, stdin_filename=stdin_filename)
     definitions = definitions.only(_codes(select), _codes(ignore))
     if strict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sagadsl.language.model import ActivityCall, ForEach, Repeat, Saga, SagaCall, Step, Switch, WaitFor
@@ -92,6 +92,7 @@ def _possible(step: Step) -> Iterator[str]:
 
 
 def _shown(played: Played) -> Iterator[tuple[str, str]]:
+    reported = _reported(played)
     for step in played.standing.get("steps") or ():
         path = plain(step["path"])
         if step["status"] in ("skipped", "completed", "failed", "cancelled") and step.get("started_at"):
@@ -104,6 +105,8 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
             yield path, "came"
         if step["kind"] == "wait_for" and step["status"] == "failed":
             yield path, "timed out"
+        if step["status"] == "failed" and not any(map(_is_at(step["path"]), reported)):
+            yield path, "handled"  # it failed, and nothing more was heard of it
         undo = step.get("compensation")
         if undo is not None and undo["status"] in _UNDONE:
             yield path, _UNDONE[undo["status"]]
@@ -111,6 +114,19 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
     for call in played.calls:
         if ".on_error/" in call.name:
             yield plain(call.name.partition(".on_error/")[0]), "handled"
+
+
+def _reported(played: Played) -> list[str]:
+    """Return the paths of steps whose errors are known: those the saga failed with, or that an operator was told."""
+    standing = played.standing
+    errors = [standing.get("failure"), *(standing.get("other_errors") or ())]
+    paths = [error["step"] for error in errors if error is not None]
+    return paths + [line["path"] for key in ("attention", "actions") for line in standing.get(key) or ()]
+
+
+def _is_at(path: str) -> Callable[[str], bool]:
+    """Return whether another path is this one, or inside it."""
+    return lambda other: other == path or other.startswith((f"{path}/", f"{path}[", f"{path}."))
 
 
 def _rounds(played: Played) -> Iterator[tuple[str, str]]:

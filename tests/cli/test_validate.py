@@ -192,7 +192,7 @@ def test_validating_needs_neither_temporal_nor_what_only_looks_good(folder: Path
         "import sys\n"
         "from sagadsl.cli.entry import run\n"
         "run(['validate', 'good.saga.yaml'])\n"
-        "print(*[name for name in ('temporalio', 'rich', 'httpx2', 'sqlalchemy') if name in sys.modules])\n"
+        "print(*[name for name in ('temporalio', 'rich', 'httpx2', 'jsonschema') if name in sys.modules])\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=folder, env=environment(), capture_output=True, text=True, check=True
