@@ -28,9 +28,7 @@ from sagadsl.trial.suite import SUFFIXES, load_suite
 
 @click.command(short_help="Play the cases of suites, without a server.")
 @click.argument("paths", nargs=-1)
-@click.option(
-    "-k", "--keyword", metavar="TEXT", default="", help="Only cases with this in their or their file's name."
-)
+@click.option("-k", "--keyword", metavar="TEXT", default="", help="Only cases with this in their or their file's name.")
 @click.option("-x", "--exitfirst", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--coverage", is_flag=True, help="List what no case has shown of each step.")
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when less is covered.")
