@@ -125,6 +125,7 @@ _SUITES = (
     Code("SD803", "two cases with one name"),
     Code("SD804", "entry of `when` without one action and one moment"),
     Code("SD805", "expectation that is no expression"),
+    Code("SD806", "attempt that would end in two ways"),
 )
 
 _ENVIRONMENT = (

@@ -89,7 +89,10 @@ def test(
     coverages = covered(results)
     low = [each for each in coverages if fail_under is not None and each.percent < fail_under]
     if junit is not None:
-        Path(junit).write_text(as_junit(results), encoding="utf-8")
+        try:
+            Path(junit).write_text(as_junit(results), encoding="utf-8")
+        except OSError as error:
+            raise click.BadParameter(f"cannot write `{junit}`: {error.strerror}", param_hint="--junit") from None
     screen.session().wrote_result = True
     if screen.session().output == "json":
         print(json.dumps(_document(results, coverages), ensure_ascii=False))

@@ -65,17 +65,18 @@ def _root() -> dict[str, Any]:
     definitions = root["definitions"]
     generic = {"type": "object", "properties": definitions["step"]["properties"]}
     definitions["any_step"], definitions["step"] = generic, {}
-    _inline(root, definitions)
+    inline(root, definitions)
     return root
 
 
-def _inline(schema: Any, definitions: Mapping[str, Any]) -> None:
+def inline(schema: Any, definitions: Mapping[str, Any]) -> None:
+    """Put what they name in the place of the references in *schema*, so that each part of it can be used alone."""
     inner = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
     for key, value in inner:
         if isinstance(value, dict) and "$ref" in value:
             schema[key] = definitions[value["$ref"].removeprefix("#/definitions/")]
         else:
-            _inline(value, definitions)
+            inline(value, definitions)
 
 
 def _properties(kind: str) -> dict[str, Any]:
@@ -92,6 +93,9 @@ def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
 def _version(document: Document) -> Finding | None:
     """SD101: checked first, because another version would have other rules (S09)."""
     supported = ", ".join(map(str, SUPPORTED))
+    if "sagadsl_test" in document.data:
+        help = "`sagadsl test` plays its cases; `validate` checks the definitions beside it"
+        return Finding("SD012", "this is a suite of cases, not a definition", ("sagadsl_test",), help=help, at_key=True)
     if "sagadsl" not in document.data:
         help = f"write `sagadsl: {SUPPORTED[-1]}` on the first line"
         if other := closest("sagadsl", document.data):

@@ -54,7 +54,11 @@ _EXPECTED = {
     "complete_when": "an expression",
     "sleep_until": "a time, e.g. `2026-01-31T09:00:00Z`",
     "items": "a list, or an expression that gives one",
+    "at": "a time since the start, the name of a call, or a mapping",
+    "takes": "a length of time, or a mapping",
 }
+_EVERYWHERE = ("if", "until", "at", "takes")
+"""Of these, the keys that stand outside of steps, too."""
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -189,11 +193,11 @@ def missing(part: Part, path: Route, key: str, schema: Mapping[str, Any]) -> Fin
 
 def _value(part: Part, path: Route, error: Any, key: str) -> Finding:
     value, schema, definitions = error.instance, error.schema, part.definitions
-    if schema is definitions["duration"] or schema is definitions["positive_duration"]:
+    if any(schema is definitions.get(name) for name in ("duration", "positive_duration")):
         return _duration(part, path, value)
-    if schema is definitions["id"] and isinstance(value, str):
+    if schema is definitions.get("id") and isinstance(value, str):
         return _id(part, path, value)
-    if schema in (definitions["count"]["then"], definitions["count"]["else"]):
+    if "count" in definitions and schema in (definitions["count"]["then"], definitions["count"]["else"]):
         return _count(part, path, value, key)
     if key == "backoff_coefficient" and error.validator == "minimum":
         help = "1 keeps the pauses equal; below it they would shrink"
@@ -209,10 +213,13 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
     match error.validator:
         case "enum" | "const":
             allowed = rule if error.validator == "enum" else [rule]
-            words = [f"`{word}`" for word in allowed]
+            words = [f"`{word if isinstance(word, str) else json.dumps(word)}`" for word in allowed]
             expected = _expected(part, path, key) or " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-            suggestion = closest(value, rule) if isinstance(value, str) and isinstance(rule, list) else None
-            help = f"did you mean `{suggestion}`?" if suggestion else f"e.g. `{key}: {allowed[0]}`"
+            texts = [word for word in allowed if isinstance(word, str)]
+            suggestion = closest(value, texts) if isinstance(value, str) else None
+            help = f"did you mean `{suggestion}`?" if suggestion else f"e.g. `{key}: {words[0][1:-1]}`"
+            if allowed == [True] and value in _YAML_1_1:
+                help = "write `true`, or leave it out: in YAML 1.2 only `true` and `false` are booleans"
             if value == "auto" and key == "compensation":
                 help = "`auto` is for `saga` steps, whose own compensations it runs"
             return _finding(part, path, "SD107", f"be {expected}", value, help=help, fix=suggestion)
@@ -220,6 +227,8 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
             types = [rule] if isinstance(rule, str) else rule
             expected = _expected(part, path, key) or " or ".join(_TYPES[name] for name in types)
             help, fix = _retype(part, path, value, types, error.schema)
+            if key in ("at", "takes") and isinstance(value, int | float) and not isinstance(value, bool):
+                help, fix = f"durations need a unit: write `{value}s`", f"{value}s"
             if value is None and key == "compensation":
                 help = "write `none` when there is nothing to undo"
             return _finding(part, path, "SD103", f"be {expected}", value, help=help, fix=fix)
@@ -248,7 +257,7 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
 
 def _expected(part: Part, path: Route, key: str) -> str:
     at_step = part.step is not None or path[0] == "defaults"
-    return _EXPECTED.get(key, "") if at_step or key in ("if", "until") else ""
+    return _EXPECTED.get(key, "") if at_step or key in _EVERYWHERE else ""
 
 
 def _finding(

@@ -16,11 +16,14 @@ from sagadsl.engine.facts import StartActivity
 from sagadsl.engine.virtual_calls import LOST, Attempt, Participant
 from sagadsl.language import durations
 
+ENDS = ("output", "draw", "error", "timeout", "crash")
+"""How an attempt ends, by its key: one of them."""
+
 DELAY = 0.1
 """Seconds that an attempt takes when nothing is said."""
 
 _ROUND = re.compile(r"\[\d+\]")
-_REPEATED = re.compile(r"#\d+$")
+_REPEATED = re.compile(r"#\d+(?=/|$)")
 
 Draw = Callable[[str, StartActivity, int], Any]
 """Gives the output of a call that nobody has fixed: name of the call, command, which of the possible ones."""

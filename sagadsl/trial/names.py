@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sagadsl.engine.keys import is_compensation
 from sagadsl.language.model import ActivityCall, Place, Saga, SagaCall, Step
 
-_INDEX = re.compile(r"\[(?:\d+|\*)\](?=/|$|\.|#)")
-_REPEATED = re.compile(r"#\d+$")
+_INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|$|\.|#)")
+_REPEATED = re.compile(r"#\d+(?=/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,7 @@ class Names:
 
 def plain(name: str) -> str:
     """Return a name with ``[*]`` for the round of each loop, without the number of a repetition."""
-    name = _REPEATED.sub("", name)
-    tail = ""
-    if is_compensation(name):
-        name, dot, tail = name.rpartition(".compensation")
-        tail = dot + tail
-    return _INDEX.sub("[*]", name) + tail
+    return _INDEX.sub("[*]", _REPEATED.sub("", name))
 
 
 def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:

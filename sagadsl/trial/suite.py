@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,13 @@ from sagadsl.language.document import Document, parse
 from sagadsl.language.expressions import compile_condition
 from sagadsl.language.load import Loaded, beside, load
 from sagadsl.language.model import Saga
+from sagadsl.language.schema import inline
 from sagadsl.language.shipped import schema_text
-from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.language.suggest import closest, listed
 from sagadsl.language.wording import Part
+from sagadsl.trial import spelling
 from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case
+from sagadsl.trial.mocks import ENDS
 from sagadsl.trial.names import Names, names
 
 SUFFIXES = (".saga-test.yaml", ".saga-test.yml")
@@ -93,8 +96,7 @@ def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature
     """Load a suite from its text; *path* says where the files that it names are looked for."""
     document, findings = parse(data, str(path))
     if not isinstance(document.data, dict):
-        missing = () if findings else (Finding("SD012", "there is no suite in the file", ()),)
-        return Suite(document, (*findings, *missing))
+        return Suite(document, tuple(_of_a_suite(each) for each in findings))
     formal = (*findings, *_form(document))
     if formal:
         return Suite(document, formal)
@@ -104,14 +106,34 @@ def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature
 @lru_cache(maxsize=1)
 def _schema() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(schema_text("suite"))
+    inline(loaded, loaded["definitions"])
     return loaded
+
+
+def _of_a_suite(finding: Finding) -> Finding:
+    """Word for suites what is said of a file that holds no mapping."""
+    if finding.code != "SD012":
+        return finding
+    message = finding.message.replace("a definition", "a suite")
+    return replace(finding, message=message, help="begin with `sagadsl_test: 1`, `saga:` and `cases:`")
 
 
 def _form(document: Document) -> Iterator[Finding]:
     data, schema = document.data, _schema()
+    first = "write `sagadsl_test: 1` on the first line"
+    if "sagadsl" in data and "sagadsl_test" not in data:
+        help = "`sagadsl validate` checks it; its cases stand in a suite of their own, named `*.saga-test.yaml`"
+        yield Finding("SD012", "this is a definition, not a suite of cases", ("sagadsl",), help=help, at_key=True)
+        return
     if "sagadsl_test" not in data:
-        help = "write `sagadsl_test: 1` on the first line"
+        other = closest("sagadsl_test", data)
+        help = f"did you mean `sagadsl_test` for `{other}`? {first}" if other else first
         yield Finding("SD101", "the version of the format is missing", (), help=help)
+        return
+    if data["sagadsl_test"] != VERSION or isinstance(data["sagadsl_test"], bool):
+        shown = wording.found(document, ("sagadsl_test",), data["sagadsl_test"])
+        message = f"the version of the format must be {VERSION}, got {shown}"
+        yield Finding("SD101", message, ("sagadsl_test",), help=first)
         return
     part = Part(document, (), "the suite", None, schema["definitions"])
     yield from wording.reword(part, wording.errors_in(data, schema))
@@ -142,13 +164,15 @@ class _Reading:
             target = self._target(written, route)
             formal = list(self._moments(written.get("when") or (), (*route, "when")))
             formal += self._expressions(written["then"].get("holds") or (), (*route, "then", "holds"))
+            formal += _contradictions((written.get("given") or {}).get("mocks") or {}, (*route, "given", "mocks"))
             self.findings += formal
             if target is not None and not formal:
                 made = case(written, defaults, route)
                 cases.append(Playable(made, target))
-                self.findings += _unknown_names(written, target.names, route)
-        targets = [each for each in self.targets.values() if each is not None]
-        self.findings += _strange_mocks(defaults, targets)
+                self.findings += spelling.case(written, target.names, target.saga.signals, route)
+        known = [each.names for each in self.targets.values() if each is not None]
+        self.findings += spelling.defaults(defaults, known)
+        self.findings += _contradictions(defaults.get("mocks") or {}, ("defaults", "mocks"))
         return Suite(self.document, tuple(self.findings), tuple(cases))
 
     def _note(self, code: str, message: str, route: Route, help: str = "") -> None:
@@ -168,7 +192,10 @@ class _Reading:
     def _load(self, named: Any, place: Route) -> Target | None:
         loaded, known, why = self._read(named)
         if loaded is None or loaded.saga is None:
-            self._note("SD801", why, place, "`sagadsl validate` shows what is wrong" if loaded is not None else "")
+            if loaded is not None and not isinstance(named, str):  # it stands here, so its mistakes are shown here
+                self.findings += (_moved(each, place) for each in loaded.errors)
+            else:
+                self._note("SD801", why, place, self._remedy(named, loaded))
             return None
         more = [each for each in map(self._read, self.document.data.get("sagas") or ()) if each[0] is not None]
         sagas = {**known.sagas, **{each[0].saga.name: each[0].saga for each in more if each[0] and each[0].saga}}
@@ -180,6 +207,17 @@ class _Reading:
             {**_beside(self._folder(named), sagas, children), **children},
             names(loaded.saga, sagas),
         )
+
+    def _remedy(self, named: str, loaded: Loaded | None) -> str:
+        if loaded is None:
+            there = {each.name.partition(".")[0]: each.name for each in self.path.parent.glob("*.saga.y*ml")}
+            near = closest(named.partition(".")[0], there)
+            if near is not None:
+                return f"did you mean `{there[near]}`?"
+            return f"files are named as seen from the suite's folder, which has: {listed(there.values())}"
+        if all(each.code == "SD401" for each in loaded.errors):
+            return "install it, or play the cases without knowing any activity: `sagadsl test --no-plugins`"
+        return f"`sagadsl validate {self.path.parent / named}` shows all of it"
 
     def _folder(self, named: Any) -> Path:
         return (self.path.parent / named).parent if isinstance(named, str) else self.path.parent
@@ -227,6 +265,25 @@ class _Reading:
                 yield Finding("SD805", problem.message, (*route, index), help=problem.help)
 
 
+def _moved(finding: Finding, place: Route) -> Finding:
+    """Return a finding of a definition that stands at a place of the suite."""
+    related = tuple(((*place, *route), label) for route, label in finding.related)
+    more = ("`sagadsl test --no-plugins` plays the cases without knowing any activity",)
+    notes = finding.notes + (more if finding.code == "SD401" else ())
+    return replace(finding, route=(*place, *finding.route), related=related, notes=notes)
+
+
+def _contradictions(mocks: Mapping[str, Any], route: Route) -> Iterator[Finding]:
+    """SD806: an attempt that would end in two ways."""
+    for name, written in mocks.items():
+        for index, each in enumerate(written if isinstance(written, list) else [written]):
+            place = (*route, name, index) if isinstance(written, list) else (*route, name)
+            ends = [key for key in ENDS if key in each and (key, each[key]) != ("crash", False)]
+            if len(ends) > 1:
+                help = "keep one; a list has one entry for each attempt"
+                yield Finding("SD806", f"an attempt of `{name}` has {listed(ends)}", place, help=help)
+
+
 def _beside(folder: Path, sagas: Mapping[str, Saga], known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return as data the definitions of *sagas* that stand in a folder."""
     wanted = {name for name in sagas if name not in known}
@@ -236,52 +293,3 @@ def _beside(folder: Path, sagas: Mapping[str, Saga], known: Mapping[str, Any]) -
         if isinstance(data, dict) and data.get("name") in wanted:
             found.setdefault(data["name"], data)
     return found
-
-
-def _unknown_names(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
-    """SD802: names that no call, step or activity of the saga has."""
-    given, then = written.get("given") or {}, written["then"]
-    for name in given.get("mocks") or {}:
-        yield from _call(name, known, (*route, "given", "mocks", name), at_key=True)
-    for index, entry in enumerate(written.get("when") or ()):
-        at = entry["at"]
-        if isinstance(at, str) and not (at[:1].isdigit() or (at[:1] == "P" and at[1:2].isdigit())):
-            yield from _call_or_step(at, known, (*route, "when", index, "at"))
-        for key in ("begin", "end", "retry") if isinstance(at, Mapping) else ():
-            if key in at:
-                yield from _call_or_step(at[key], known, (*route, "when", index, "at", key))
-    for key in ("attempts", "sent"):
-        for name in then.get(key) or {}:
-            yield from _call(name, known, (*route, "then", key, name), at_key=True)
-    for key in ("steps", "outcomes"):
-        for name in then.get(key) or {}:
-            if not known.is_step(name):
-                yield _unknown("step", name, known.steps, (*route, "then", key, name), at_key=True)
-    for key in ("calls", "called", "never_called"):
-        for index, name in enumerate(then.get(key) or ()):
-            for inner, each in enumerate(name) if isinstance(name, list) else ((None, name),):
-                place = (*route, "then", key, index) if inner is None else (*route, "then", key, index, inner)
-                yield from _call(each, known, place)
-
-
-def _strange_mocks(defaults: Mapping[str, Any], targets: list[Target]) -> Iterator[Finding]:
-    for name in (defaults.get("mocks") or {}) if targets else ():
-        if not any(target.names.is_call(name) for target in targets):
-            yield from _call(name, targets[0].names, ("defaults", "mocks", name), at_key=True)
-
-
-def _call(name: str, known: Names, route: Route, *, at_key: bool = False) -> Iterator[Finding]:
-    if not known.is_call(name):
-        yield _unknown(
-            "call or activity", name, {**known.calls, **dict.fromkeys(known.activities)}, route, at_key=at_key
-        )
-
-
-def _call_or_step(name: str, known: Names, route: Route) -> Iterator[Finding]:
-    if not known.is_call(name) and not known.is_step(name):
-        yield _unknown("call or step", name, {**known.calls, **known.steps}, route)
-
-
-def _unknown(what: str, name: str, known: Mapping[str, Any], route: Route, *, at_key: bool = False) -> Finding:
-    help = did_you_mean(name, known) or f"there are: {listed(tuple(known))}"
-    return Finding("SD802", f"no {what} is named `{name}`", route, help=help, at_key=at_key)

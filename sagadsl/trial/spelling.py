@@ -1,0 +1,103 @@
+"""Do the names in a suite mean something? SD802 for each that no call, step, activity or signal of the saga has.
+
+A name that means nothing would never matter: a slip of the pen would make a case pass that
+tests nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from sagadsl.diagnostics import Finding, Route
+from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.trial.names import Names
+
+_UNDO = ".compensation"
+
+
+def case(written: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:
+    """Yield what is misspelt in a case; *signals* are those that its saga waits for."""
+    for name in (written.get("given") or {}).get("mocks") or {}:
+        yield from _call(name, known, (*route, "given", "mocks", name), at_key=True)
+    for index, entry in enumerate(written.get("when") or ()):
+        yield from _interference(entry, known, signals, (*route, "when", index))
+    yield from _expected(written["then"], known, (*route, "then"))
+
+
+def defaults(written: Mapping[str, Any], sagas: list[Names]) -> Iterator[Finding]:
+    """Yield the mocks of ``defaults`` that belong to none of the suite's sagas."""
+    for name in (written.get("mocks") or {}) if sagas else ():
+        if not any(known.is_call(name) for known in sagas):
+            yield from _call(name, sagas[0], ("defaults", "mocks", name), at_key=True)
+
+
+def _interference(entry: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:
+    at = entry["at"]
+    if isinstance(at, str) and not (at[:1].isdigit() or (at[:1] == "P" and at[1:2].isdigit())):
+        yield from _call_or_step(at, known, (*route, "at"))
+    if isinstance(at, Mapping):
+        for key in ("begin", "end", "retry"):
+            if key in at:
+                yield from _call_or_step(at[key], known, (*route, "at", key))
+        if "waiting" in at:
+            yield from _signal(at["waiting"], signals, (*route, "at", "waiting"))
+    if "signal" in entry:
+        yield from _signal(entry["signal"], signals, (*route, "signal"))
+    for verb in ("retry", "skip", "abort"):
+        if isinstance(entry.get(verb), str):
+            yield from _decision(entry[verb], known, (*route, verb))
+
+
+def _expected(then: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
+    for key in ("attempts", "sent"):
+        for name in then.get(key) or {}:
+            yield from _call(name, known, (*route, key, name), at_key=True)
+    for key in ("steps", "outcomes"):
+        for name in then.get(key) or {}:
+            if not known.is_step(name):
+                yield _unknown("step", name, known.steps, (*route, key, name), at_key=True)
+    for key in ("compensated", "not_undone", "not_attempted"):
+        for index, name in enumerate(then.get(key) or ()):
+            if not known.is_step(name):
+                yield _unknown("step", name, known.steps, (*route, key, index))
+    for index, name in enumerate(then.get("attention") or ()):
+        yield from _decision(name, known, (*route, "attention", index))
+    for key in ("calls", "called", "never_called"):
+        for index, name in enumerate(then.get(key) or ()):
+            for inner, each in enumerate(name) if isinstance(name, list) else ((None, name),):
+                place = (*route, key, index) if inner is None else (*route, key, index, inner)
+                yield from _call(each, known, place)
+
+
+def _call(name: str, known: Names, route: Route, *, at_key: bool = False) -> Iterator[Finding]:
+    if not known.is_call(name):
+        every = {**known.calls, **dict.fromkeys(known.activities)}
+        yield _unknown("call or activity", name, every, route, at_key=at_key)
+
+
+def _call_or_step(name: str, known: Names, route: Route) -> Iterator[Finding]:
+    if not known.is_call(name) and not known.is_step(name):
+        yield _unknown("call or step", name, {**known.calls, **known.steps}, route)
+
+
+def _decision(path: str, known: Names, route: Route) -> Iterator[Finding]:
+    """What an operator decides about: a step, or the compensation of one."""
+    if not known.is_step(path.rpartition(_UNDO)[0] if _UNDO in path else path):
+        undos = {f"{step}{_UNDO}": "" for step in known.steps}
+        yield _unknown("step or compensation", path, {**known.steps, **undos}, route)
+
+
+def _signal(name: str, signals: Collection[str], route: Route) -> Iterator[Finding]:
+    if name not in signals:
+        waits = f"it waits for {listed(signals)}" if signals else "it waits for no signal at all"
+        help = did_you_mean(name, signals) or waits
+        yield Finding("SD802", f"the saga does not wait for a signal `{name}`", route, help=help)
+
+
+def _unknown(what: str, name: str, known: Collection[str], route: Route, *, at_key: bool = False) -> Finding:
+    """A step is often called by its id alone, although it stands in a block."""
+    inside = [each for each in known if each.endswith(f"/{name}")]
+    near = f"did you mean `{inside[0]}`?" if len(inside) == 1 else f"say which: {listed(inside)}" if inside else ""
+    help = near or did_you_mean(name, known) or f"there are: {listed(known)}"
+    return Finding("SD802", f"no {what} is named `{name}`", route, help=help, at_key=at_key)

@@ -1,0 +1,297 @@
+"""Mistakes that people make in suites, and what they are told: each with its place and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sagadsl.diagnostics import Finding
+from sagadsl.trial.suite import read_suite
+from tests.cli.shell import inside
+
+SAGA = """\
+sagadsl: 1
+name: pay
+input: {type: object, properties: {amount: {type: integer}}}
+steps:
+  - {id: hold, activity: card.hold, compensation: {activity: card.release}}
+  - id: both
+    parallel:
+      - {id: pay, activity: card.pay, compensation: [{activity: card.refund}, {activity: audit.note}]}
+      - {id: ask, wait_for: {signal: approve, timeout: 1h}}
+"""
+HEAD = "sagadsl_test: 1\nsaga: pay.saga.yaml\n"
+GOOD = f"{HEAD}cases: [{{name: x, given: {{input: {{amount: 1}}}}, then: {{status: compensated}}}}]\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pay.saga.yaml").write_text(SAGA, encoding="utf-8")
+    return tmp_path
+
+
+def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
+    return read_suite(text, folder / "pay.saga-test.yaml").findings
+
+
+@pytest.mark.parametrize(
+    ("case", "code", "message", "help"),
+    [
+        (
+            "given: {mock: {hold: {error: X}}}\n    then: {status: failed}",
+            "SD104",
+            "unknown key `mock` in `cases[0].given`",
+            "did you mean `mocks`?",
+        ),
+        (
+            "given: {mocks: {hold: {eror: X}}}\n    then: {status: failed}",
+            "SD104",
+            "unknown key `eror` in `cases[0].given.mocks.hold`",
+            "did you mean `error`?",
+        ),
+        (
+            "given: {mocks: {hold: Busy}}\n    then: {status: failed}",
+            "SD103",
+            "`cases[0].given.mocks.hold` must be a mapping, got the text `Busy`",
+            'e.g. `{"error": "Busy"}`',
+        ),
+        (
+            "given: {mocks: {hold: {delay: 5}}}\n    then: {status: failed}",
+            "SD502",
+            "durations need a unit: 5 could be seconds or milliseconds",
+            "write `5s` (or `PT5S`)",
+        ),
+        (
+            "given: {mocks: {hold: {error: X, output: 1}}}\n    then: {status: failed}",
+            "SD806",
+            "an attempt of `hold` has `error`, `output`",
+            "keep one; a list has one entry for each attempt",
+        ),
+        (
+            "given: {mocks: {hold: [{error: X}, {timeout: heartbeat, crash: true}]}}\n    then: {status: failed}",
+            "SD806",
+            "an attempt of `hold` has `crash`, `timeout`",
+            "keep one; a list has one entry for each attempt",
+        ),
+        ("given: {}", "SD102", "`cases[0]` lacks `then`", "add `then:`"),
+        (
+            "then: {status: complete}",
+            "SD107",
+            "`cases[0].then.status` must be `completed`, `compensated`, `cancelled`, `failed`, `paused`, `running` or "
+            "`compensating`, got the text `complete`",
+            "did you mean `completed`?",
+        ),
+        (
+            "then: {calls: hold}",
+            "SD103",
+            "`cases[0].then.calls` must be a list, got the text `hold`",
+            "write `[hold]`",
+        ),
+        (
+            "then: {takes: 5}",
+            "SD103",
+            "`cases[0].then.takes` must be a length of time, or a mapping, got the number `5`",
+            "durations need a unit: write `5s`",
+        ),
+        (
+            "when: [{at: 5, cancel: true}]\n    then: {status: failed}",
+            "SD103",
+            "`cases[0].when[0].at` must be a time since the start, the name of a call, or a mapping, "
+            "got the number `5`",
+            "durations need a unit: write `5s`",
+        ),
+        (
+            "when: [{at: hold, cancel: yes}]\n    then: {status: failed}",
+            "SD107",
+            "`cases[0].when[0].cancel` must be `true`, got the text `yes`",
+            "write `true`, or leave it out: in YAML 1.2 only `true` and `false` are booleans",
+        ),
+        (
+            "when: {at: hold, cancel: true}\n    then: {status: failed}",
+            "SD103",
+            "`cases[0].when` must be a list, got a mapping",
+            "write a list: begin the entry with `- `",
+        ),
+        (
+            "given: {mocks: {pay: {error: X}}}\n    then: {status: failed}",
+            "SD802",
+            "no call or activity is named `pay`",
+            "did you mean `both/pay`?",
+        ),
+        (
+            "then: {calls: [hold, both/pay.compensation]}",
+            "SD802",
+            "no call or activity is named `both/pay.compensation`",
+            "did you mean `both/pay.compensation[0]`?",
+        ),
+        (
+            "then: {compensated: [pay]}",
+            "SD802",
+            "no step is named `pay`",
+            "did you mean `both/pay`?",
+        ),
+        (
+            "then: {attention: [hold.compensatoin]}",
+            "SD802",
+            "no step or compensation is named `hold.compensatoin`",
+            "did you mean `hold.compensation`?",
+        ),
+        (
+            "when: [{at: {status: paused}, skip: holt}]\n    then: {status: failed}",
+            "SD802",
+            "no step or compensation is named `holt`",
+            "did you mean `hold`?",
+        ),
+        (
+            "when: [{at: {waiting: aprove}, cancel: true}]\n    then: {status: failed}",
+            "SD802",
+            "the saga does not wait for a signal `aprove`",
+            "did you mean `approve`?",
+        ),
+        (
+            "when: [{at: 5s, signal: refuse}]\n    then: {status: failed}",
+            "SD802",
+            "the saga does not wait for a signal `refuse`",
+            "it waits for `approve`",
+        ),
+    ],
+)
+def test_a_mistake_in_a_case_is_told_with_what_to_write(
+    folder: Path, case: str, code: str, message: str, help: str
+) -> None:
+    (finding,) = _findings(folder, f"{HEAD}cases:\n  - name: x\n    {case}\n")
+
+    assert (finding.code, finding.message, finding.help) == (code, message, help)
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message", "help"),
+    [
+        (
+            "",
+            "SD012",
+            "the file is empty: a suite must be a mapping",
+            "begin with `sagadsl_test: 1`, `saga:` and `cases:`",
+        ),
+        (
+            "- a\n",
+            "SD012",
+            "a suite must be a mapping, got a list",
+            "begin with `sagadsl_test: 1`, `saga:` and `cases:`",
+        ),
+        (
+            SAGA,
+            "SD012",
+            "this is a definition, not a suite of cases",
+            "`sagadsl validate` checks it; its cases stand in a suite of their own, named `*.saga-test.yaml`",
+        ),
+        (
+            "saga_test: 1\ncases: []\n",
+            "SD101",
+            "the version of the format is missing",
+            "did you mean `sagadsl_test` for `saga_test`? write `sagadsl_test: 1` on the first line",
+        ),
+        (
+            "sagadsl_test: 2\ncases: []\n",
+            "SD101",
+            "the version of the format must be 1, got the number `2`",
+            "write `sagadsl_test: 1` on the first line",
+        ),
+        (
+            "sagadsl_test: 1\ncases:\n",
+            "SD103",
+            "`cases` must be a list, got nothing",
+            'e.g. `[{"name": "all goes well", "then": {"status": "completed"}}]`',
+        ),
+        (
+            "sagadsl_test: 1\nsaga: play.saga.yaml\ncases: [{name: x, then: {status: completed}}]\n",
+            "SD801",
+            "cannot read the saga `play.saga.yaml`: No such file or directory",
+            "did you mean `pay.saga.yaml`?",
+        ),
+        (
+            "sagadsl_test: 1\nsaga: order.saga.yaml\ncases: [{name: x, then: {status: completed}}]\n",
+            "SD801",
+            "cannot read the saga `order.saga.yaml`: No such file or directory",
+            "files are named as seen from the suite's folder, which has: `pay.saga.yaml`",
+        ),
+    ],
+)
+def test_a_mistake_of_a_whole_file_is_told_with_what_to_write(
+    folder: Path, text: str, code: str, message: str, help: str
+) -> None:
+    (finding,) = _findings(folder, text)
+
+    assert (finding.code, finding.message, finding.help) == (code, message, help)
+
+
+def test_a_mistake_inside_a_misspelt_key_is_told_too(folder: Path) -> None:
+    """So that one run is enough to mend the file."""
+    text = f"{HEAD}cases:\n  - name: x\n    given: {{mock: {{hold: {{eror: X}}}}}}\n    then: {{status: failed}}\n"
+
+    assert [finding.message for finding in _findings(folder, text)] == [
+        "unknown key `mock` in `cases[0].given`",
+        "unknown key `eror` in `cases[0].given.mock.hold`",
+    ]
+
+
+def test_a_step_in_two_blocks_has_to_be_named_with_its_block(tmp_path: Path) -> None:
+    child = {"sagadsl": 1, "name": "child", "steps": [{"id": "pay", "activity": "do", "compensation": "none"}]}
+    steps = [
+        {"id": "one", "saga": "child", "compensation": "auto"},
+        {"id": "two", "saga": "child", "compensation": "auto"},
+    ]
+    text = (
+        f"sagadsl_test: 1\nsaga: {{sagadsl: 1, name: x, steps: {steps}}}\nsagas: [{child}]\n"
+        "cases: [{name: x, then: {calls: [pay]}}]\n"
+    )
+    (finding,) = read_suite(text, tmp_path / "x.saga-test.yaml").findings
+
+    assert finding.help == "say which: `one/pay`, `two/pay`"
+
+
+def test_mistakes_of_a_saga_that_stands_in_the_suite_are_shown_where_they_stand(tmp_path: Path) -> None:
+    text = (
+        "sagadsl_test: 1\nsaga:\n  sagadsl: 1\n  name: x\n  steps:\n"
+        "    - {id: a, activity: do.a, compensation: none}\n"
+        "    - {id: a, activty: do.a, compensation: none}\n"
+        "cases: [{name: x, then: {status: completed}}]\n"
+    )
+    suite = read_suite(text, tmp_path / "x.saga-test.yaml")
+
+    assert {finding.code: suite.document.spans[finding.route].line for finding in suite.findings} == {
+        "SD104": 7,
+        "SD201": 7,
+    }
+    assert [suite.document.spans[route].line for each in suite.findings for route, _ in each.related] == [6]
+
+
+def test_activities_that_are_not_installed_need_not_be(folder: Path) -> None:
+    """A saga can be tested before its activities are written."""
+    (folder / "pay.saga-test.yaml").write_text(GOOD)
+    inline = "sagadsl_test: 1\nsaga: {sagadsl: 1, name: x, steps: [{id: a, activity: do.a, compensation: none}]}\n"
+    (folder / "inline.saga-test.yaml").write_text(inline + "cases: [{name: x, then: {status: completed}}]\n")
+
+    for name in ("pay", "inline"):
+        asked = inside("test", f"{name}.saga-test.yaml", cwd=folder)
+        assert asked.code == 1
+        assert "`sagadsl test --no-plugins`" in asked.err
+        assert inside("test", f"{name}.saga-test.yaml", "--no-plugins", cwd=folder).code == 0
+
+
+def test_a_suite_given_to_validate_is_told_apart(folder: Path) -> None:
+    (folder / "pay.saga-test.yaml").write_text(f"{HEAD}cases: [{{name: x, then: {{status: completed}}}}]\n")
+    ran = inside("validate", "pay.saga-test.yaml", cwd=folder)
+
+    assert ran.code == 1
+    assert "this is a suite of cases, not a definition" in ran.out
+    assert "`sagadsl test` plays its cases" in ran.out
+
+
+def test_a_report_that_cannot_be_written_is_a_mistake_of_the_command(folder: Path) -> None:
+    (folder / "pay.saga-test.yaml").write_text(GOOD)
+    ran = inside("test", "--no-plugins", "--junit", "nowhere/x.xml", cwd=folder)
+
+    assert ran.code == 2
+    assert "cannot write `nowhere/x.xml`: No such file or directory" in ran.err
