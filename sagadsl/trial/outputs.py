@@ -207,11 +207,9 @@ def _site(site: walk.Site) -> Iterator[tuple[Chain, list[Any]]]:
         if chain is not None:
             yield _texts(chain), _LIST
             return
-    if site.route[-1:] and site.route[-1] in _LENGTHS and isinstance(site.value, Expression):
-        chain = chain_of(site.value.tree)
-        if chain is not None:
-            yield _texts(chain), ["1s"]
-            return
+    if site.route[-1:] and site.route[-1] in _LENGTHS:
+        yield from ((chain, ["1s"]) for chain in site.value.reads)
+        return
     failing = "failed_if" in site.route  # that it is not so leads on
     for chain, examples in _wishes(site.value):
         yield chain, examples[::-1] if failing else examples

@@ -1,0 +1,109 @@
+"""Is the end of a run as it should be? The laws of every saga, and what the participants have in their books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from sagadsl.engine.facts import Error, Outcome, Status
+from sagadsl.engine.journal import Progress, Record, State
+from sagadsl.engine.projection import report
+from sagadsl.language.model import ActivityCall, Saga, Step
+from sagadsl.trial.explore.summary import Violation
+from sagadsl.trial.explore.world import Surroundings
+from sagadsl.trial.laws import breaches
+from sagadsl.trial.played import ID
+
+if TYPE_CHECKING:
+    from sagadsl.trial.explore.search import Node
+
+
+def judged(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
+    """Yield everything that is wrong with a run that has come to its end."""
+    if node.close is None:
+        yield Violation("never-ends", "R56", "", "the saga goes on and on")
+        return
+    for breach in breaches(saga, node.state, node.close, node.all_events, ID):
+        yield Violation(breach.kind, breach.rule, breach.path, breach.message)
+    yield from _expressions(node.state)
+    yield from _effects(saga, node, around)
+
+
+def stuck(state: State, *, ways: int) -> Iterator[Violation]:
+    """Yield what is wrong with a run in which nothing happens by itself any more."""
+    if not ways:
+        if state.attention:
+            yield Violation(
+                "no-way-out", "R22", next(iter(state.attention)), "no verb of an operator leads out of the pause"
+            )
+        else:
+            yield Violation("never-ends", "R56", "", "the saga is open, and nothing can happen to it any more")
+    elif state.waiting and not state.calls and not state.timers:
+        for signal, paths in state.waiting.items():
+            message = f"nothing ends the wait for signal `{signal}`: no timeout of the step, none of the saga"
+            yield Violation("unbounded-wait", "R59", paths[0], message)
+
+
+def _expressions(state: State) -> Iterator[Violation]:
+    """R14 to R17, R56: what cannot be computed."""
+    for error, path, what in _errors(state):
+        if error.type == "ExpressionError":
+            yield Violation("expression-fails", "R16" if what else "R56", path, f"{what}{error.message}")
+
+
+def _errors(state: State) -> Iterator[tuple[Error, str, str]]:
+    for record in state.records.values():
+        if record.error is not None:
+            yield record.error, record.path, ""
+        for error in record.undo.errors.values() if record.undo is not None else ():
+            yield error, record.path, "its compensation: "
+    for own in (state.failure, *state.others):
+        if own is not None and not own.step:
+            yield own, "", ""
+
+
+def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
+    """R1, R3, R20: what stands in the participants' books when the saga says how it ended."""
+    assert node.close is not None
+    state, status = node.state, node.close.status
+    for path in sorted(node.effects):
+        record = state.records[path]
+        step = saga.places[record.step].step
+        undoable = step.compensation is not None or _has_inverse(step, around)
+        if not undoable or path.startswith("on_failure/"):
+            continue
+        match status:
+            case Status.COMPLETED:
+                if record.outcome is Outcome.UNKNOWN and record.progress is not Progress.COMPLETED:
+                    why = "the saga completed, and nobody knows that the effect of this step happened"
+                    yield Violation("effect-left", "R3", path, why)
+            case Status.COMPENSATED | Status.CANCELLED:
+                yield Violation("effect-left", "R1", path, _why_left(record, step, status))
+            case _:
+                if not _is_told(saga, state, record):
+                    why = "the effect stands, and the report of the failed saga does not name the step"
+                    yield Violation("effect-left", "R20", path, why)
+
+
+def _has_inverse(step: Step, around: Surroundings) -> bool:
+    """Whether the plugin names what undoes this activity, though the definition does not."""
+    if step.nothing_to_undo or not isinstance(step.body, ActivityCall):
+        return False
+    signature = around.signature(step.body.activity)
+    return signature is not None and signature.compensated_by is not None
+
+
+def _why_left(record: Record, step: Step, status: Status) -> str:
+    said = f"the saga is `{status.value}`, but the effect of this step stands"
+    if step.compensation is None:
+        return f"{said}: it has no compensation, although its plugin names what undoes it"
+    if record.outcome is Outcome.UNKNOWN:
+        return f"{said}: its outcome was unknown, and its compensation is due `on: {step.compensation.on.value}` only"
+    return f"{said}: it reported an error although it had happened" if record.outcome is Outcome.FAILED else said
+
+
+def _is_told(saga: Saga, state: State, record: Record) -> bool:
+    told = report(saga, state)
+    if state.pivot_passed or state.stopped or state.aborted:
+        return True
+    return record.path in told["not_attempted"] or any(line["path"] == record.path for line in told["not_undone"])

@@ -1,0 +1,100 @@
+"""What a search has found: counts, a table of faults, what was reached, violations with the shortest way to each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sagadsl.engine.journal import State
+from sagadsl.trial.names import plain
+
+if TYPE_CHECKING:
+    from sagadsl.trial.explore.moves import Move
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must not happen, and can.
+
+    Attributes:
+        kind: A stable name, e.g. ``effect-left``.
+        rule: Of the rules of a run.
+        path: Of the step that it is about; empty for the saga.
+        way: What has to happen, in order.
+        status: How the saga ended; empty when it has not.
+    """
+
+    kind: str
+    rule: str
+    path: str
+    message: str
+    way: tuple[Move, ...] = ()
+    faults: int = 0
+    input: Any = None
+    status: str = ""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What counts as one violation: its kind, and its step in whatever round of a loop."""
+        return self.kind, plain(self.path)
+
+
+@dataclass(slots=True)
+class Summary:
+    """The sum of one search, or of several.
+
+    Attributes:
+        runs: Ways followed to their end, ``states`` places on them, ``merged`` places that had been seen before.
+        left: Places that were not followed for want of time.
+        ends: How often each status was the end.
+        faults: For each single fault: how often each status was the end.
+        begun: Names of calls that began.
+        steps: Ids of steps that began; ``handlers`` of those whose error handlers did.
+        longest: Seconds of virtual time, calls taking a tenth each; ``history`` events of Temporal's history.
+    """
+
+    runs: int = 0
+    states: int = 0
+    merged: int = 0
+    left: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, Counter[str]] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    steps: set[str] = field(default_factory=set)
+    longest: float = 0.0
+    history: int = 0
+    violations: dict[tuple[str, str], Violation] = field(default_factory=dict)
+
+    def ended(self, status: str, faults: Sequence[str]) -> None:
+        """Count an end."""
+        self.ends[status] += 1
+        if len(faults) == 1:
+            self.faults.setdefault(faults[0], Counter())[status] += 1
+
+    def reached(self, state: State) -> None:
+        """Note which steps have begun."""
+        self.steps.update(record.step for record in state.records.values())
+
+    def violated(self, violation: Violation) -> None:
+        """Keep the way with the fewest faults, then the shortest."""
+        best = self.violations.get(violation.place)
+        if best is None or (violation.faults, len(violation.way)) < (best.faults, len(best.way)):
+            self.violations[violation.place] = violation
+
+    def add(self, other: Summary) -> None:
+        """Take in what another search has found."""
+        self.runs += other.runs
+        self.states += other.states
+        self.merged += other.merged
+        self.left += other.left
+        self.ends.update(other.ends)
+        for fault, ends in other.faults.items():
+            self.faults.setdefault(fault, Counter()).update(ends)
+        self.begun |= other.begun
+        self.steps |= other.steps
+        self.longest = max(self.longest, other.longest)
+        self.history = max(self.history, other.history)
+        for violation in other.violations.values():
+            self.violated(violation)
