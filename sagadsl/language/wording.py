@@ -218,7 +218,7 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
             texts = [word for word in allowed if isinstance(word, str)]
             suggestion = closest(value, texts) if isinstance(value, str) else None
             help = f"did you mean `{suggestion}`?" if suggestion else f"e.g. `{key}: {words[0][1:-1]}`"
-            if allowed == [True] and value in _YAML_1_1:
+            if allowed == [True] and isinstance(value, str) and value in _YAML_1_1:
                 help = "write `true`, or leave it out: in YAML 1.2 only `true` and `false` are booleans"
             if value == "auto" and key == "compensation":
                 help = "`auto` is for `saga` steps, whose own compensations it runs"

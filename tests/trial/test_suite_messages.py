@@ -108,6 +108,12 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "write `true`, or leave it out: in YAML 1.2 only `true` and `false` are booleans",
         ),
         (
+            "when: [{at: hold, cancel: [yes]}]\n    then: {status: failed}",
+            "SD107",
+            "`cases[0].when[0].cancel` must be `true`, got a list",
+            "e.g. `cancel: true`",
+        ),
+        (
             "when: {at: hold, cancel: true}\n    then: {status: failed}",
             "SD103",
             "`cases[0].when` must be a list, got a mapping",
