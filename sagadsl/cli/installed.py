@@ -15,7 +15,7 @@ class Installed(Mapping[str, Signature]):
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._found: dict[str, Signature | Problem] = {}
 
     @property
@@ -25,14 +25,14 @@ class Installed(Mapping[str, Signature]):
 
     def __getitem__(self, name: str) -> Signature:
         if name not in self._found:
-            self._found[name] = self._catalogue.signature(name)
+            self._found[name] = self.catalogue.signature(name)
         found = self._found[name]
         if isinstance(found, Signature):
             return found
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._catalogue.names)
+        return iter(self.catalogue.names)
 
     def __len__(self) -> int:
-        return len(self._catalogue.names)
+        return len(self.catalogue.names)

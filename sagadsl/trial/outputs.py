@@ -121,7 +121,7 @@ def overlaid(schema: dict[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
         return dict(wish)  # it was read as a whole too
     if wish == _TEXT and "type" in schema:
         return schema
-    merged = dict(schema)
+    merged = {key: value for key, value in schema.items() if key != "default" or "type" in schema}
     for key, value in wish.items():
         match key:
             case "properties":

@@ -25,6 +25,7 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.keys import is_compensation, step_of_activity_id
+from sagadsl.engine.projection import current
 from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint
@@ -273,8 +274,11 @@ class Search:
             self._violated(breach, node)
 
     def _violated(self, breach: Violation, node: Node) -> None:
-        status = "" if node.close is None else node.close.status.value
-        self.summary.violated(replace(breach, way=node.way, faults=node.faults, input=self.input, status=status))
+        if self.summary.wants(breach.place, node.faults, node.depth):
+            status = current(node.state).value
+            began = tuple((event.call, event.at) for event in node.all_events if event.what == "start")
+            made = replace(breach, way=node.way, began=began, faults=node.faults, input=self.input, status=status)
+            self.summary.violated(made)
 
 
 _EVENTS = {"ok": 1, "error": 1, "unknown": 1, "not started": 1, "timer": 1, "signal": 1, "cancel": 1, "operator": 2}

@@ -22,7 +22,7 @@ class Violation:
         kind: A stable name, e.g. ``effect-left``.
         rule: Of the rules of a run.
         path: Of the step that it is about; empty for the saga.
-        way: What has to happen, in order.
+        way: What has to happen, in order; ``began`` when each call does, in seconds since 1970.
         status: How the saga ended; empty when it has not.
     """
 
@@ -31,6 +31,7 @@ class Violation:
     path: str
     message: str
     way: tuple[Move, ...] = ()
+    began: tuple[tuple[str, float], ...] = ()
     faults: int = 0
     input: Any = None
     status: str = ""
@@ -77,10 +78,14 @@ class Summary:
         """Note which steps have begun."""
         self.steps.update(record.step for record in state.records.values())
 
+    def wants(self, place: tuple[str, str], faults: int, length: int) -> bool:
+        """Say whether a way to a violation is better than the one known: fewer faults, then shorter."""
+        best = self.violations.get(place)
+        return best is None or (faults, length) < (best.faults, len(best.way))
+
     def violated(self, violation: Violation) -> None:
-        """Keep the way with the fewest faults, then the shortest."""
-        best = self.violations.get(violation.place)
-        if best is None or (violation.faults, len(violation.way)) < (best.faults, len(best.way)):
+        """Keep a violation with the best way to it."""
+        if self.wants(violation.place, violation.faults, len(violation.way)):
             self.violations[violation.place] = violation
 
     def add(self, other: Summary) -> None:

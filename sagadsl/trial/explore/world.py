@@ -53,15 +53,15 @@ class Surroundings:
             schema = self.drawn.schema(activity)
             name = activity.rpartition(".")[2]
             usual = draw(schema, 0, name, items=2) if schema else None
-            self._outputs[activity] = tuple(_unlike((usual, *variations(schema, usual))))[:MOST]
+            self._outputs[activity] = tuple(_unlike((usual, *variations(schema, usual, filled=True))))[:MOST]
         return self._outputs[activity]
 
     def errors(self, step: Step, activity: str) -> tuple[str, ...]:
-        """Return the types of errors that tell this step's ways apart."""
+        """Return types of errors that tell this step's ways apart: one that no handler names, and those named."""
         signature = self.signature(activity)
-        named = [type_ for handler in step.on_error for type_ in handler.types]
-        named += signature.errors if signature is not None else ()
-        return tuple(dict.fromkeys((OTHER_ERROR, *(each for each in named if each != "timeout"))))
+        named = [type_ for handler in step.on_error for type_ in handler.types if type_ != "timeout"]
+        declared = [type_ for type_ in (signature.errors if signature is not None else ()) if type_ not in named]
+        return tuple(dict.fromkeys((declared[0] if declared else OTHER_ERROR, *named)))
 
     def undo_errors(self, step: Step) -> tuple[str, ...]:
         """Return the same for what undoes a step."""
@@ -103,12 +103,16 @@ class Surroundings:
 _LONG = 30 * 24 * 3600.0
 
 
-def variations(schema: Mapping[str, Any], usual: Any) -> Iterator[Any]:
-    """Yield *usual* with one place changed each: other choices, absent keys, lists of other sizes."""
-    yield from _vary(schema, usual, 0)
+def variations(schema: Mapping[str, Any], usual: Any, *, filled: bool = False) -> Iterator[Any]:
+    """Yield *usual* with one place changed each: other choices, absent keys, lists of other sizes.
+
+    Args:
+        filled: No key is ever absent: a plugin's output has all that its type names.
+    """
+    yield from _vary(schema, usual, filled, 0)
 
 
-def _vary(schema: Any, value: Any, depth: int) -> Iterator[Any]:
+def _vary(schema: Any, value: Any, filled: bool, depth: int) -> Iterator[Any]:
     if not isinstance(schema, Mapping) or depth > 3:
         return
     for other in (*schema.get("examples", ()), *schema.get("enum", ())):
@@ -128,9 +132,9 @@ def _vary(schema: Any, value: Any, depth: int) -> Iterator[Any]:
         required = schema.get("required") or ()
         for key, inner in schema["properties"].items():
             if key in value:
-                for other in _vary(inner, value[key], depth + 1):
+                for other in _vary(inner, value[key], filled, depth + 1):
                     yield {**value, key: other}
-                if key not in required and schema.get("required") is not None:
+                if not filled and key not in required and schema.get("required") is not None:
                     yield {name: each for name, each in value.items() if name != key}
     if isinstance(value, list) and "items" in schema:
         least, most = schema.get("minItems", 0), schema.get("maxItems", 3)
@@ -138,7 +142,7 @@ def _vary(schema: Any, value: Any, depth: int) -> Iterator[Any]:
             if least <= size <= most and size != len(value):
                 yield value[:size]
         if value:
-            for other in _vary(schema["items"], value[0], depth + 1):
+            for other in _vary(schema["items"], value[0], filled, depth + 1):
                 yield [other, *value[1:]]
 
 

@@ -1,0 +1,128 @@
+"""A whole exploration: every input, every fault, on as many cores as there are.
+
+The work is cut where the first fault happens, in the same way however many cores share it, so
+that the answer does not depend on them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sagadsl.language.build import build
+from sagadsl.language.checks.known import Signature
+from sagadsl.language.model import Saga
+from sagadsl.trial.explore.moves import Move
+from sagadsl.trial.explore.search import Node, Search
+from sagadsl.trial.explore.summary import Summary
+from sagadsl.trial.explore.world import Surroundings
+
+_CHUNKS = 48
+"""Parts into which the ways with faults are cut: enough to keep every core busy to the end."""
+
+Way = tuple[int, tuple[Move, ...]]
+"""Number of the input, and what has happened so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to explore.
+
+    Attributes:
+        definition: As data; ``children`` those of its child sagas by name.
+        signatures: Of the activities that it may call.
+        inputs: Inputs to try; empty draws them from the schema.
+        most: Faults in one run; another input or output than the usual one counts as one.
+        seconds: Budget of time; infinite is none.
+    """
+
+    definition: Mapping[str, Any]
+    children: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    signatures: Mapping[str, Signature] | None = None
+    inputs: tuple[Any, ...] = ()
+    most: int = 2
+    seconds: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What came of it.
+
+    Attributes:
+        tried: Inputs that were tried.
+        unreached: Ids of steps that no run began.
+        elapsed: Seconds of real time.
+    """
+
+    saga: Saga
+    summary: Summary
+    tried: tuple[Any, ...]
+    unreached: tuple[str, ...]
+    elapsed: float
+
+
+def explore(task: Task, jobs: int = 1) -> Explored:
+    """Explore a saga with *jobs* processes."""
+    began = time.monotonic()
+    deadline = began + task.seconds
+    around = surroundings(task)
+    inputs = task.inputs or around.inputs()
+    total = Summary()
+    ways: list[Way] = []
+    for number, input_ in enumerate(inputs):
+        # Another input than the usual one is a deviation, and counts as a fault.
+        search = Search(around.saga, around, input_, task.most - min(number, 1), deadline)
+        if search.most >= 0:
+
+            def aside(node: Node, move: Move, number: int = number) -> None:
+                ways.append((number, (*node.way, move)))
+
+            search.explore(search.begin(), aside)
+            total.add(search.summary)
+    chunks = [chunk for index in range(_CHUNKS) if (chunk := ways[index::_CHUNKS])]
+    for summary in _in_parallel([(task, inputs, chunk, deadline) for chunk in chunks], jobs):
+        total.add(summary)
+    unreached = tuple(id_ for id_ in around.saga.places if id_ not in total.steps)
+    return Explored(around.saga, total, tuple(inputs), unreached, time.monotonic() - began)
+
+
+def surroundings(task: Task) -> Surroundings:
+    """Return the saga of a task and what surrounds it."""
+    children = {name: build(data) for name, data in task.children.items()}
+    return Surroundings(build(task.definition), children, task.signatures)
+
+
+def usual_jobs() -> int:
+    """Return how many processes this machine has room for."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_Part = tuple[Task, Sequence[Any], list[Way], float]
+
+
+def _in_parallel(parts: Sequence[_Part], jobs: int) -> Iterator[Summary]:
+    if jobs <= 1 or len(parts) <= 1:
+        yield from map(_explore_part, parts)
+        return
+    # A new interpreter each: a forked one may hold locks of threads that it does not have.
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(parts))) as pool:
+        yield from pool.imap(_explore_part, parts)
+
+
+def _explore_part(part: _Part) -> Summary:
+    task, inputs, ways, deadline = part
+    around = surroundings(task)
+    total = Summary()
+    searches: dict[int, Search] = {}
+    for number, way in ways:
+        if number not in searches:
+            searches[number] = Search(around.saga, around, inputs[number], task.most - min(number, 1), deadline)
+        search = searches[number]
+        search.explore(search.follow(way))
+    for search in searches.values():
+        total.add(search.summary)
+    return total
