@@ -25,6 +25,9 @@ from sagadsl.trial.junit import junit as as_junit
 from sagadsl.trial.runner import Result, covered, run, virtual
 from sagadsl.trial.suite import SUFFIXES, load_suite
 
+MANY = 20
+"""Of more sagas, only the sum is told unless somebody asks."""
+
 
 @click.command(short_help="Play the cases of suites, without a server.")
 @click.argument("paths", nargs=-1)
@@ -137,6 +140,10 @@ def _coverage(coverages: Sequence[Coverage], *, in_full: bool) -> Iterator[str]:
     if screen.session().is_quiet and not in_full:
         return
     yield ""
+    if len(coverages) > MANY and not in_full:
+        seen, possible = sum(each.seen for each in coverages), sum(each.possible for each in coverages)
+        yield f"{len(coverages)} sagas: {seen} of {possible} outcomes shown ({100 * seen / (possible or 1):.0f} %)"
+        return
     for each in coverages:
         yield f"{each.saga}: {each.seen} of {each.possible} outcomes shown ({each.percent:.0f} %)"
         for line in each.lines if in_full else ():
