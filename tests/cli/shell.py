@@ -32,7 +32,7 @@ def environment(**extra: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "SAGADSL_"))}
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"):
         kept.pop(name, None)
-    return {**kept, "XDG_CONFIG_HOME": os.devnull, **extra}
+    return {**kept, "XDG_CONFIG_HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, **extra}
 
 
 def sagadsl(

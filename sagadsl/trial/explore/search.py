@@ -91,7 +91,7 @@ class Node:
             fingerprint(self.state),
             (self.faults, here.cancelled, here.late, here.again, asked),
             (self.effects, tuple(self.undone.items()), self.begun),
-            tuple(move.detail for move in self.way if move.cost and move.kind in ("ok", "signal")),
+            tuple(move.what for move in self.way if move.cost and (self.faults == 1 or move.kind in ("ok", "signal"))),
         )
 
 
