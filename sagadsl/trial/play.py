@@ -40,6 +40,7 @@ def play(
     sagas: Mapping[str, Saga] | None = None,
     outputs: Outputs | None = None,
     until: float | None = None,
+    replay: bool = False,
 ) -> Played:
     """Play a case to its end, or until nothing more happens.
 
@@ -47,12 +48,13 @@ def play(
         sagas: Definitions that child steps may name.
         outputs: Draws what nobody has fixed; left out, of what the definitions read.
         until: Seconds of virtual time after which it is left alone.
+        replay: Write each state down and restore it after each fact, as if another worker took over every time.
     """
     problems = checker(saga.input_schema, "input")(case.input)
     if problems:
         return _refused(f"the input does not fit the saga: {'; '.join(problems)}")
     drawn = outputs if outputs is not None else Outputs((saga, *(sagas or {}).values()))
-    return _Stage(saga, case, sagas or {}, drawn).play(until)
+    return _Stage(saga, case, sagas or {}, drawn, replay).play(until)
 
 
 @dataclass(slots=True)
@@ -70,6 +72,7 @@ class _Stage:
     case: Case
     sagas: Mapping[str, Saga]
     outputs: Outputs
+    replay: bool
     made: dict[tuple[str, str], StartActivity] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     waiting: list[_Waiting] = field(default_factory=list)
@@ -90,6 +93,7 @@ class _Stage:
         self.world = World(
             seen,
             sagas=self.sagas,
+            replay=self.replay,
             on_event=self._on_event if hooked else None,
             after_fact=self._after_fact if hooked else None,
         )

@@ -152,6 +152,10 @@ class _Reading:
     def suite(self) -> Suite:
         data = self.document.data
         defaults = data.get("defaults") or {}
+        for index, named in enumerate(data.get("sagas") or ()):
+            loaded, _, why = self._read(named)
+            if loaded is None or loaded.saga is None:
+                self._refuse(named, loaded, why, ("sagas", index))
         cases: list[Playable] = []
         seen: dict[str, Route] = {}
         for index, written in enumerate(data["cases"]):
@@ -192,10 +196,7 @@ class _Reading:
     def _load(self, named: Any, place: Route) -> Target | None:
         loaded, known, why = self._read(named)
         if loaded is None or loaded.saga is None:
-            if loaded is not None and not isinstance(named, str):  # it stands here, so its mistakes are shown here
-                self.findings += (_moved(each, place) for each in loaded.errors)
-            else:
-                self._note("SD801", why, place, self._remedy(named, loaded))
+            self._refuse(named, loaded, why, place)
             return None
         more = [each for each in map(self._read, self.document.data.get("sagas") or ()) if each[0] is not None]
         sagas = {**known.sagas, **{each[0].saga.name: each[0].saga for each in more if each[0] and each[0].saga}}
@@ -208,6 +209,12 @@ class _Reading:
             names(loaded.saga, sagas),
         )
 
+    def _refuse(self, named: Any, loaded: Loaded | None, why: str, place: Route) -> None:
+        if loaded is not None and not isinstance(named, str):  # it stands here, so its mistakes are shown here
+            self.findings += (_moved(each, place) for each in loaded.errors)
+        else:
+            self._note("SD801", why, place, self._remedy(named, loaded))
+
     def _remedy(self, named: str, loaded: Loaded | None) -> str:
         if loaded is None:
             there = {each.name.partition(".")[0]: each.name for each in self.path.parent.glob("*.saga.y*ml")}
@@ -215,7 +222,7 @@ class _Reading:
             if near is not None:
                 return f"did you mean `{there[near]}`?"
             return f"files are named as seen from the suite's folder, which has: {listed(there.values())}"
-        if all(each.code == "SD401" for each in loaded.errors):
+        if _only_lacks_activities(loaded):
             return "install it, or play the cases without knowing any activity: `sagadsl test --no-plugins`"
         return f"`sagadsl validate {self.path.parent / named}` shows all of it"
 
@@ -235,6 +242,9 @@ class _Reading:
             file, data = self.path.with_name("inline.saga.yaml"), json.dumps(named).encode()
         known = beside(file, data, known)
         loaded = load(data, name=str(file), known=known)
+        if not isinstance(named, str) and loaded.errors and _only_lacks_activities(loaded):
+            # it exists for its cases alone, where nobody calls them
+            loaded = load(data, name=str(file), known=replace(known, activities=None))
         wrong = [each.message for each in loaded.errors]
         what = f"the saga `{named}`" if isinstance(named, str) else "the saga"
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -268,9 +278,11 @@ class _Reading:
 def _moved(finding: Finding, place: Route) -> Finding:
     """Return a finding of a definition that stands at a place of the suite."""
     related = tuple(((*place, *route), label) for route, label in finding.related)
-    more = ("`sagadsl test --no-plugins` plays the cases without knowing any activity",)
-    notes = finding.notes + (more if finding.code == "SD401" else ())
-    return replace(finding, route=(*place, *finding.route), related=related, notes=notes)
+    return replace(finding, route=(*place, *finding.route), related=related)
+
+
+def _only_lacks_activities(loaded: Loaded) -> bool:
+    return all(each.code == "SD401" for each in loaded.errors)
 
 
 def _contradictions(mocks: Mapping[str, Any], route: Route) -> Iterator[Finding]:

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import Outcome
+from sagadsl.trial.play import play
 from sagadsl.trial.runner import Result, run_one, virtual
 from sagadsl.trial.suite import Playable, Suite
+from tests.cli.shell import inside
 from tests.trial import conformance_table
 from tests.trial.conformance_table import ELSEWHERE, PAGE, RULES, suites
 
@@ -42,6 +44,16 @@ def test_virtual_time_keeps_every_rule(suite: Suite, playable: Playable) -> None
 
 
 @pytest.mark.parametrize(("suite", "playable"), CASES, ids=[each.case.name for _, each in CASES])
+def test_a_worker_that_takes_over_after_every_fact_changes_nothing(suite: Suite, playable: Playable) -> None:
+    """R34, R53: the state is written down and restored each time; everything happens again, event by event."""
+    case, target = playable.case, playable.target
+    once, handed_on = (play(target.saga, case, sagas=target.sagas, replay=replay) for replay in (False, True))
+
+    assert handed_on.events == once.events
+    assert handed_on == once
+
+
+@pytest.mark.parametrize(("suite", "playable"), CASES, ids=[each.case.name for _, each in CASES])
 def test_every_case_says_which_rules_it_shows_and_more_than_how_it_ended(suite: Suite, playable: Playable) -> None:
     case = playable.case
 
@@ -49,6 +61,13 @@ def test_every_case_says_which_rules_it_shows_and_more_than_how_it_ended(suite: 
     assert set(case.rules) <= {*RULES, "a peer's suite"}
     assert len(case.then) > 1, "a status alone would bear nearly any mistake"
     assert "status" in case.then
+
+
+def test_the_suites_need_no_option() -> None:
+    """Their sagas stand in them and call nothing that is installed, or that need be."""
+    ran = inside("test", "conformance", "definitions", "-q", cwd=ROOT)
+
+    assert (ran.code, ran.err) == (0, "")
 
 
 def test_no_two_cases_have_one_name() -> None:

@@ -276,14 +276,37 @@ def test_mistakes_of_a_saga_that_stands_in_the_suite_are_shown_where_they_stand(
 def test_activities_that_are_not_installed_need_not_be(folder: Path) -> None:
     """A saga can be tested before its activities are written."""
     (folder / "pay.saga-test.yaml").write_text(GOOD)
-    inline = "sagadsl_test: 1\nsaga: {sagadsl: 1, name: x, steps: [{id: a, activity: do.a, compensation: none}]}\n"
-    (folder / "inline.saga-test.yaml").write_text(inline + "cases: [{name: x, then: {status: completed}}]\n")
+    asked = inside("test", "pay.saga-test.yaml", cwd=folder)
 
-    for name in ("pay", "inline"):
-        asked = inside("test", f"{name}.saga-test.yaml", cwd=folder)
-        assert asked.code == 1
-        assert "`sagadsl test --no-plugins`" in asked.err
-        assert inside("test", f"{name}.saga-test.yaml", "--no-plugins", cwd=folder).code == 0
+    assert asked.code == 1
+    assert "install it, or play the cases without knowing any activity: `sagadsl test --no-plugins`" in asked.err
+    assert inside("test", "pay.saga-test.yaml", "--no-plugins", cwd=folder).code == 0
+
+
+def test_a_saga_that_stands_in_its_suite_may_call_what_nobody_has_installed(tmp_path: Path) -> None:
+    """It exists for its cases alone. What is installed is still checked."""
+    text = "sagadsl_test: 1\nsaga: {{sagadsl: 1, name: x, steps: [{{id: a, activity: {}, compensation: none}}]}}\n"
+    text += "cases: [{{name: x, then: {{status: completed}}}}]\n"
+    (tmp_path / "x.saga-test.yaml").write_text(text.format("do.a"))
+    (tmp_path / "wrong.saga-test.yaml").write_text(text.format("bank.withdraw"))
+
+    assert inside("test", "x.saga-test.yaml", cwd=tmp_path).code == 0
+    assert "`bank.withdraw` needs `account`" in inside("test", "wrong.saga-test.yaml", cwd=tmp_path).err
+
+
+@pytest.mark.parametrize(
+    ("sagas", "message"),
+    [
+        ("{sagadsl: 1, name: child, steps: []}", "`steps` must have at least one entry"),
+        ("child.saga.yaml", "cannot read the saga `child.saga.yaml`: No such file or directory"),
+    ],
+)
+def test_a_child_saga_that_cannot_be_used_is_told(folder: Path, sagas: str, message: str) -> None:
+    """Otherwise the cases would fail for a reason that nobody sees."""
+    (finding,) = _findings(folder, f"{GOOD}sagas: [{sagas}]\n")
+
+    assert finding.message == message
+    assert finding.route[:2] == ("sagas", 0)
 
 
 def test_a_suite_given_to_validate_is_told_apart(folder: Path) -> None:
