@@ -51,6 +51,8 @@ def play(
         replay: Write each state down and restore it after each fact, as if another worker took over every time.
     """
     problems = checker(saga.input_schema, "input")(case.input)
+    if problems and case.input is None:
+        return _refused("the saga wants an input: write `given: {input: …}` in the case, or `input` in `defaults`")
     if problems:
         return _refused(f"the input does not fit the saga: {'; '.join(problems)}")
     drawn = outputs if outputs is not None else Outputs((saga, *(sagas or {}).values()))

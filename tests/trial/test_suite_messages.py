@@ -318,6 +318,24 @@ def test_a_suite_given_to_validate_is_told_apart(folder: Path) -> None:
     assert "`sagadsl test` plays its cases" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("", "the saga wants an input: write `given: {input: …}` in the case, or `input` in `defaults`"),
+        (
+            "given: {input: {amount: x}}, ",
+            "the input does not fit the saga: `input.amount`: 'x' is not of type 'integer'",
+        ),
+    ],
+)
+def test_an_input_that_is_left_out_or_does_not_fit_is_named(folder: Path, given: str, why: str) -> None:
+    (folder / "pay.saga-test.yaml").write_text(f"{HEAD}cases: [{{name: x, {given}then: {{status: completed}}}}]\n")
+    ran = inside("test", "--no-plugins", cwd=folder)
+
+    assert ran.code == 1
+    assert f"failed (InvalidInput: {why})" in ran.out
+
+
 def test_a_report_that_cannot_be_written_is_a_mistake_of_the_command(folder: Path) -> None:
     (folder / "pay.saga-test.yaml").write_text(GOOD)
     ran = inside("test", "--no-plugins", "--junit", "nowhere/x.xml", cwd=folder)
