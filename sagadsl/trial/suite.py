@@ -27,6 +27,7 @@ from sagadsl.trial.names import Names, names
 
 SUFFIXES = (".saga-test.yaml", ".saga-test.yml")
 VERSION = 1
+_NOT_INSTALLED = "SD401"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +212,7 @@ class _Reading:
 
     def _refuse(self, named: Any, loaded: Loaded | None, why: str, place: Route) -> None:
         if loaded is not None and not isinstance(named, str):  # it stands here, so its mistakes are shown here
-            self.findings += (_moved(each, place) for each in loaded.errors)
+            self.findings += (_moved(each, place) for each in loaded.errors if each.code != _NOT_INSTALLED)
         else:
             self._note("SD801", why, place, self._remedy(named, loaded))
 
@@ -282,7 +283,7 @@ def _moved(finding: Finding, place: Route) -> Finding:
 
 
 def _only_lacks_activities(loaded: Loaded) -> bool:
-    return all(each.code == "SD401" for each in loaded.errors)
+    return all(each.code == _NOT_INSTALLED for each in loaded.errors)
 
 
 def _contradictions(mocks: Mapping[str, Any], route: Route) -> Iterator[Finding]:

@@ -261,7 +261,7 @@ def test_mistakes_of_a_saga_that_stands_in_the_suite_are_shown_where_they_stand(
     text = (
         "sagadsl_test: 1\nsaga:\n  sagadsl: 1\n  name: x\n  steps:\n"
         "    - {id: a, activity: do.a, compensation: none}\n"
-        "    - {id: a, activty: do.a, compensation: none}\n"
+        "    - {id: a, activty: do.b, compensation: none}\n"
         "cases: [{name: x, then: {status: completed}}]\n"
     )
     suite = read_suite(text, tmp_path / "x.saga-test.yaml")
