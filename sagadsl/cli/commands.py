@@ -32,6 +32,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "plugins": Entry("plugins:plugins", "Show which activities are installed."),
     },
     "Try": {
+        "simulate": Entry("simulate:simulate", "Run a definition in virtual time, without a server."),
         "explore": Entry("explore:explore", "Try every fault of a definition, without a server."),
         "test": Entry("test:test", "Play the cases of suites, without a server."),
     },

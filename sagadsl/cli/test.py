@@ -24,9 +24,13 @@ from sagadsl.trial.coverage import Coverage
 from sagadsl.trial.junit import junit as as_junit
 from sagadsl.trial.runner import Result, covered, run, virtual
 from sagadsl.trial.suite import SUFFIXES, load_suite
+from sagadsl.trial.timeline import text, timeline
 
 MANY = 20
 """Of more sagas, only the sum is told unless somebody asks."""
+
+_SHOWN = 40
+"""Lines of what happened in a case that failed."""
 
 
 @click.command(short_help="Play the cases of suites, without a server.")
@@ -127,6 +131,12 @@ def _lines(result: Result) -> Iterator[str]:
         where = " " * (6 + len(miss.what) + 2)
         yield f"      {miss.what}: expected {clean(miss.expected)}"
         yield f"{where}got      {clean(miss.found)}"
+    if result.misses and result.played is not None and result.played.events:
+        happened = list(text(timeline(result.playable.target.saga.name, result.played)))
+        yield "      what happened:"
+        yield from (f"        {line}" for line in happened[:_SHOWN])
+        if len(happened) > _SHOWN:
+            yield f"        and {len(happened) - _SHOWN} lines more; `sagadsl simulate` shows them all"
 
 
 def _slowest(results: Sequence[Result], number: int) -> Iterator[str]:

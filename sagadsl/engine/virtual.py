@@ -70,6 +70,8 @@ class Event(NamedTuple):
     """Something that happened in the world, for timelines and tests.
 
     Attributes:
+        saga: Id of the run; empty for what happens to all.
+        error: With ``retry`` and ``end``: type of the error, if there is one.
         what: ``start``, ``attempt``, ``retry``, ``cancel`` and ``end`` of a call; ``timer`` (detail ``set`` or
             ``fired``), ``signal`` (the call is its name), ``operator`` (detail: the verb), ``cancel_request``,
             ``timeout`` of the saga, ``crash`` of its worker, ``continue_as_new``, ``close`` (detail: the status).
@@ -81,6 +83,7 @@ class Event(NamedTuple):
     call: str
     attempt: int = 0
     detail: str = ""
+    error: str = ""
 
 
 class World:
@@ -157,8 +160,8 @@ class World:
         self.clock.run(until)
 
     def _begun(self, saga_id: str, run: VirtualRun) -> VirtualRun:
-        def note(what: str, call: str, attempt: int, detail: str) -> None:
-            self._note(saga_id, what, call, attempt, detail)
+        def note(what: str, call: str, attempt: int, detail: str, error: str) -> None:
+            self._note(saga_id, what, call, attempt, detail=detail, error=error)
 
         def told(fact: Settled) -> None:
             self.tell(saga_id, fact)
@@ -167,8 +170,8 @@ class World:
         self.runs[saga_id] = run
         return run
 
-    def _note(self, saga_id: str, what: str, call: str, attempt: int = 0, detail: str = "") -> None:
-        event = Event(self.clock.now, saga_id, what, call, attempt, detail)
+    def _note(self, saga_id: str, what: str, call: str, attempt: int = 0, detail: str = "", error: str = "") -> None:
+        event = Event(self.clock.now, saga_id, what, call, attempt, detail, error)
         self.events.append(event)
         if self._on_event is not None:
             self._on_event(event)
@@ -293,7 +296,8 @@ class World:
         self.clock.later(0, lambda: self._child_over(parent_id, fact))
 
     def _child_over(self, parent_id: str, fact: Settled) -> None:
-        self._note(parent_id, "end", fact.call_id, detail=fact.outcome.value)
+        error = "" if fact.error is None else fact.error.type
+        self._note(parent_id, "end", fact.call_id, detail=fact.outcome.value, error=error)
         self.tell(parent_id, fact)
 
     def report(self, saga_id: str = "saga-1") -> dict[str, Any]:

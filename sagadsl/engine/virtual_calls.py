@@ -69,7 +69,7 @@ class Calls:
     """The activities of one saga that have begun and not ended.
 
     Args:
-        note: Takes what happens: kind of event, call id, number of the attempt, detail.
+        note: Takes what happens: kind of event, call id, number of the attempt, detail, type of an error.
         told: Takes the end of a call.
     """
 
@@ -78,7 +78,7 @@ class Calls:
         clock: Clock,
         saga_id: str,
         participant: Participant,
-        note: Callable[[str, str, int, str], None],
+        note: Callable[[str, str, int, str, str], None],
         told: Callable[[Settled], None],
     ) -> None:
         self._clock = clock
@@ -93,7 +93,7 @@ class Calls:
     def start(self, command: StartActivity) -> None:
         """Schedule an activity; its first attempt begins at once."""
         call = self._open[command.call_id] = _Call(command, self._clock.now)
-        self._note("start", command.call_id, 0, command.activity)
+        self._note("start", command.call_id, 0, command.activity, "")
         if command.schedule_to_close is not None:
             self._clock.later(command.schedule_to_close.total_seconds(), lambda: self._out_of_time(call))
         self._begin_attempt(call)
@@ -104,7 +104,7 @@ class Calls:
         if call is None or call.cancelled:
             return
         call.cancelled = True
-        self._note("cancel", call_id, call.attempt, "")
+        self._note("cancel", call_id, call.attempt, "", "")
         if not call.running:
             outcome = Outcome.NOT_STARTED if call.attempt <= 1 and call.last_error is None else _known(call)
             self._clock.later(0, lambda: self._stop(call, outcome))
@@ -132,7 +132,7 @@ class Calls:
         attempt = self._participant(self._saga_id, call.command, call.attempt)
         if attempt.starts:
             call.running, call.beats = True, attempt.beats
-            self._note("attempt", call.command.call_id, call.attempt, call.command.activity)
+            self._note("attempt", call.command.call_id, call.attempt, call.command.activity, "")
             self._lives(call, attempt, 0.0)
             return
         token = call.token = self._clock.unique()
@@ -200,7 +200,7 @@ class Calls:
         if call.cancelled or not retryable or used_up or too_late:
             self._settle(call, _known(call), error=error)
             return
-        self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s")
+        self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s", error.type)
         call.token = self._clock.unique()
         self._again(call, pause)
 
@@ -222,7 +222,7 @@ class Calls:
     ) -> None:
         call_id = call.command.call_id
         del self._open[call_id]
-        self._note("end", call_id, call.attempt, outcome.value)
+        self._note("end", call_id, call.attempt, outcome.value, "" if error is None else error.type)
         self._told(
             Settled(self._clock.now, call_id, outcome, output, error, cancelled=cancelled, attempts=call.attempt)
         )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,12 +107,21 @@ _Part = tuple[Task, Sequence[Any], list[Way], float]
 
 
 def _in_parallel(parts: Sequence[_Part], jobs: int) -> Iterator[Summary]:
-    if jobs <= 1 or len(parts) <= 1:
+    method = _method()
+    if jobs <= 1 or len(parts) <= 1 or method is None:
         yield from map(_explore_part, parts)
         return
-    # A new interpreter each: a forked one may hold locks of threads that it does not have.
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(parts))) as pool:
+    with multiprocessing.get_context(method).Pool(min(jobs, len(parts))) as pool:
         yield from pool.imap(_explore_part, parts)
+
+
+def _method() -> str | None:
+    """Return how to start further processes; ``None`` when this one cannot have any."""
+    if sys.platform == "linux" and threading.active_count() == 1:  # a fork takes over no other thread's locks
+        return "fork"
+    # A new interpreter runs the main module once more, so that it needs one with a file.
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    return "spawn" if main is not None and os.path.isfile(main) else None
 
 
 def _explore_part(part: _Part) -> Summary:

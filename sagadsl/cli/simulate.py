@@ -1,0 +1,283 @@
+"""``sagadsl simulate``: run a definition in virtual time with mocks, and show what happens when."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import load_definitions
+from sagadsl.cli.files import STDIN
+from sagadsl.cli.given import InputUnusable, read_input
+from sagadsl.cli.installed import Installed
+from sagadsl.cli.options import common, modules
+from sagadsl.cli.outcome import EXIT_CODES
+from sagadsl.language import durations
+from sagadsl.language.document import Document, parse
+from sagadsl.language.load import beside
+from sagadsl.language.model import Saga
+from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.plugin_cache import Cache
+from sagadsl.plugins import Catalogue
+from sagadsl.trial import timeline as telling
+from sagadsl.trial.case import Case, Interference, moment
+from sagadsl.trial.mermaid import mermaid
+from sagadsl.trial.mocks import Mocks
+from sagadsl.trial.mocks import parse as parse_mocks
+from sagadsl.trial.names import Names, names
+from sagadsl.trial.outputs import Outputs, draw_input
+from sagadsl.trial.play import play
+from sagadsl.trial.played import Played
+from sagadsl.trial.suite import check_mocks
+from sagadsl.trial.svg import svg
+from sagadsl.trial.timeline import timeline
+
+FORMATS = ("text", "json", "mermaid", "svg")
+
+
+def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    screen.session_of(ctx).output = "json" if value == "json" else "text"
+    return value
+
+
+@click.command(short_help="Run a definition in virtual time, without a server.")
+@click.argument("file", metavar="FILE")
+@click.option("-i", "--input", metavar="JSON", help="Input: JSON, @file, or - for standard input.")
+@click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")
+@click.option("--set", multiple=True, metavar="KEY=VALUE", help="One value, typed by the input schema; as for `run`.")
+@click.option("--mock", multiple=True, metavar="CALL=YAML", help="What a call does, as in a suite; may be repeated.")
+@click.option("--mocks", metavar="FILE", help="The same for several calls: a YAML mapping by call or activity.")
+@click.option("--fail", multiple=True, metavar="CALL[=TYPE]", help="Let a call fail for good; may be repeated.")
+@click.option("--lose", multiple=True, metavar="CALL", help="Never hear of a call again; may be repeated.")
+@click.option("--delay", multiple=True, metavar="CALL=TIME", help="Let each attempt take so long; may be repeated.")
+@click.option("--cancel-at", metavar="WHEN", help="Cancel the saga: after a time such as 5s, or when a call begins.")
+@click.option("--timeout-at", metavar="WHEN", help="Let the saga's timeout pass then.")
+@click.option("--crash-at", metavar="WHEN", help="Let the workers die then; others take over.")
+@click.option("--signal", multiple=True, metavar="NAME[=JSON]@WHEN", help="Send a signal then; may be repeated.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Draw other inputs.")
+@click.option("--until", metavar="TIME", help="Stop after so much virtual time.")
+@click.option(
+    "-f",
+    "--format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    is_eager=True,
+    callback=_format,
+    help="Form of the timeline.",
+)
+@click.option("--output-file", metavar="FILE", type=click.Path(dir_okay=False), help="Write it there, not to stdout.")
+@click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
+@modules
+@common
+def simulate(
+    *,
+    file: str,
+    input: str | None,
+    input_file: str | None,
+    set: Sequence[str],
+    mock: Sequence[str],
+    mocks: str | None,
+    fail: Sequence[str],
+    lose: Sequence[str],
+    delay: Sequence[str],
+    cancel_at: str | None,
+    timeout_at: str | None,
+    crash_at: str | None,
+    signal: Sequence[str],
+    seed: int,
+    until: str | None,
+    format: str,
+    output_file: str | None,
+    no_plugins: bool,
+    module: Sequence[str],
+) -> int:
+    """Run a definition in virtual time, without a server, and show what happens when.
+
+    The interpreter is the one that runs in production; attempts, pauses and timeouts follow
+    each other as on a Temporal server. A call that no mock names succeeds with an output of
+    its type.
+
+    \b
+    Exit code, as for `run`: 0 completed, 10 failed and all undone, 11 failed and not all
+    undone, 12 cancelled, 15 still open; 1 the definition is wrong, 2 the command is.
+    \b
+    Examples:
+      sagadsl simulate transfer.saga.yaml --fail deposit=AccountClosed
+      sagadsl simulate order.saga.yaml --signal 'approve={"ok": true}@2h' --cancel-at ship
+      sagadsl simulate order.saga.yaml --mock 'charge=[{error: Busy}, {timeout: start_to_close}]'
+      sagadsl simulate order.saga.yaml -f svg --output-file order.svg
+    """
+    if file == STDIN:
+        raise click.UsageError("`simulate` reads a file, not standard input")
+    activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
+    definitions = load_definitions([file], None if activities is None else activities.catalogue)
+    if not definitions.are_usable:
+        definitions.show()
+        return definitions.exit_code
+    if len(definitions.files) != 1 or definitions.files[0].saga is None:
+        raise click.UsageError(f"`{file}` holds {len(definitions.files)} definitions; `simulate` runs one")
+    saga = definitions.files[0].saga
+    sagas = beside(Path(file), definitions.files[0].document.text).sagas
+    known = names(saga, sagas)
+    case = Case(
+        "simulate",
+        _input(saga, input, input_file, set, seed),
+        _mocks(known, mock=mock, file=mocks, fail=fail, lose=lose, delay=delay),
+        (
+            *_outside(known, {"cancel": cancel_at, "timeout": timeout_at, "crash": crash_at}),
+            *(_signal(saga, known, each) for each in signal),
+        ),
+    )
+    outputs = Outputs((saga, *sagas.values()), activities)
+    played = play(saga, case, sagas=sagas, outputs=outputs, until=None if until is None else _time(until, "--until"))
+    for index in played.missed:
+        screen.warn(f"`{case.when[index]}` never came: there was no such moment as `{case.when[index].moment}`")
+    _write(_shown(saga, played, format), output_file)
+    return EXIT_CODES.get(played.status, EXIT_CODES["paused"])
+
+
+def _outside(known: Names, asked: Mapping[str, str | None]) -> Sequence[Interference]:
+    return [_at(known, action, when) for action, when in asked.items() if when is not None]
+
+
+def _input(saga: Saga, text: str | None, file: str | None, assignments: Sequence[str], seed: int) -> Any:
+    if text is not None or file is not None or assignments:
+        return read_input(text, file, assignments, saga.input_schema)
+    drawn = draw_input(saga, seed)
+    if drawn:
+        screen.note(f"no input was given; drawn: {json.dumps(drawn, ensure_ascii=False)}")
+    return drawn
+
+
+def _mocks(
+    known: Names,
+    *,
+    mock: Sequence[str],
+    file: str | None,
+    fail: Sequence[str],
+    lose: Sequence[str],
+    delay: Sequence[str],
+) -> Mocks:
+    data: dict[str, Any] = {}
+    if file is not None:
+        data |= _checked(*_read(Path(file)))
+    for text in mock:
+        name, _, value = text.partition("=")
+        data |= _checked(*_document(f"{json.dumps(name)}: {value}", f"--mock {name}"))
+    for text in fail:
+        name, _, type_ = text.partition("=")
+        data[name] = {"error": type_ or "Refused"}
+    for name in lose:
+        data[name] = {"timeout": "start_to_close"}
+    for text in delay:
+        name, _, length = text.partition("=")
+        _time(length, f"--delay {name}")
+        data[name] = {**_single(data.get(name)), "delay": length}
+    for name in data:
+        if not known.is_call(name):
+            there = {**known.calls, **dict.fromkeys(known.activities)}
+            raise click.UsageError(
+                f"no call or activity is named `{name}`; {did_you_mean(name, there) or f'there are: {listed(there)}'}"
+            )
+    return parse_mocks(data)
+
+
+def _single(mock: Any) -> dict[str, Any]:
+    return dict(mock) if isinstance(mock, Mapping) else {}
+
+
+def _read(path: Path) -> tuple[Document, str]:
+    try:
+        return _document(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputUnusable(f"`{path}` cannot be read: {error}") from None
+
+
+def _document(text: str, name: str) -> tuple[Document, str]:
+    document, findings = parse(text, name)
+    for finding in findings:
+        raise InputUnusable(f"{name}: {finding.message}", finding.help)
+    return document, name
+
+
+def _checked(document: Document, name: str) -> Mapping[str, Any]:
+    if not isinstance(document.data, dict):
+        raise InputUnusable(f"{name} is not a mapping of mocks by call or activity")
+    for finding in check_mocks(document, document.data, ()):
+        raise InputUnusable(f"{name}: {finding.message}", finding.help)
+    return document.data
+
+
+def _at(known: Names, action: str, when: str, name: str = "", payload: Any = None) -> Interference:
+    if when[:1].isdigit():
+        _time(when, f"--{action}-at")
+    elif not known.is_call(when) and not known.is_step(when):
+        there = {**known.calls, **known.steps}
+        raise click.UsageError(
+            f"no call or step is named `{when}`; {did_you_mean(when, there) or f'there are: {listed(there)}'}"
+        )
+    return Interference(moment(when), action, name, payload, by="simulate")
+
+
+def _signal(saga: Saga, known: Names, text: str) -> Interference:
+    told, at, when = text.rpartition("@")
+    if not at:
+        raise click.UsageError(f"`--signal {text}` does not say when: write `{text}@5s`, or `@` and a call or step")
+    name, _, value = told.partition("=")
+    if name not in saga.signals:
+        hint = did_you_mean(name, saga.signals) or f"it waits for: {listed(saga.signals)}"
+        raise click.UsageError(f"the saga waits for no signal `{name}`; {hint}")
+    try:
+        payload = yaml.safe_load(value) if value else None
+    except yaml.YAMLError:
+        raise click.UsageError(f"the payload of signal `{name}` is neither JSON nor YAML") from None
+    return _at(known, "signal", when, name, payload)
+
+
+def _time(text: str, flag: str) -> float:
+    try:
+        return durations.parse(text).total_seconds()
+    except durations.NotADuration as error:
+        raise click.UsageError(f"`{flag}`: {error}") from None
+
+
+def _shown(saga: Saga, played: Played, format: str) -> str:
+    drawn = timeline(saga.name, played)
+    match format:
+        case "svg":
+            return svg(drawn)
+        case "mermaid":
+            return mermaid(drawn)
+        case "json":
+            document = {
+                "schema_version": 1,
+                "saga": saga.name,
+                "status": played.status,
+                "output": played.output,
+                "failure": played.failure,
+                "report": played.report,
+                "refused": list(played.refused),
+                "timeline": telling.data(drawn),
+            }
+            return json.dumps(document, ensure_ascii=False)
+        case _:
+            result = (
+                [] if played.status != "completed" else [f"  output: {json.dumps(played.output, ensure_ascii=False)}"]
+            )
+            return "\n".join([*telling.text(drawn), "", *telling.outcome(played), *result])
+
+
+def _write(text: str, output_file: str | None) -> None:
+    screen.session().wrote_result = True
+    if output_file is None:
+        print(text)
+        sys.stdout.flush()
+    else:
+        Path(output_file).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,305 @@
+"""What happened in a trial and when: spans of calls and pauses, marks of what came from outside, lines for people.
+
+A projection of the world's events. Knows nothing of how it is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from sagadsl.engine.keys import is_compensation
+from sagadsl.engine.virtual import Event
+from sagadsl.excerpt import clean
+from sagadsl.language.durations import spell
+from sagadsl.trial.mocks import call_name
+from sagadsl.trial.played import ID, Played
+
+_NAMES = 40
+"""Width of the column of names, at most."""
+
+
+class Kind(Enum):
+    """What a span of time was spent with."""
+
+    ATTEMPT = "attempt"
+    PAUSE = "pause"
+    WAIT = "wait"
+    CHILD = "child"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time of one call, timer or child saga.
+
+    Attributes:
+        lane: Name of the call, or path of the step.
+        start: Seconds since the saga began; ``end`` ``None`` is still open.
+        result: ``ok``, ``error``, ``unknown``, ``cancelled``, or empty.
+        number: Of the attempt.
+        what: The activity, the child saga, or the error that a pause is about.
+    """
+
+    lane: str
+    kind: Kind
+    start: float
+    end: float | None
+    result: str = ""
+    number: int = 0
+    what: str = ""
+
+    @property
+    def is_undo(self) -> bool:
+        return is_compensation(self.lane)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something at one instant that came from outside, or the end.
+
+    Attributes:
+        kind: ``cancel``, ``timeout``, ``crash``, ``signal``, ``operator``, ``continue as new`` or ``end``.
+    """
+
+    at: float
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line for people.
+
+    Attributes:
+        sign: ``✓``, ``✗``, ``?``, ``↶``, ``⏸``, ``·`` …
+        name: Of the call, step or signal; empty for the saga itself.
+    """
+
+    at: float
+    sign: str
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """All of it, in order."""
+
+    title: str
+    spans: tuple[Span, ...]
+    marks: tuple[Mark, ...]
+    lines: tuple[Line, ...]
+    seconds: float
+    status: str
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """What has a row of its own, in the order in which it began."""
+        return tuple(dict.fromkeys(span.lane for span in self.spans))
+
+
+def timeline(title: str, played: Played) -> Timeline:
+    """Return what happened in a trial."""
+    drawing = _Drawing(played.began)
+    for event in played.events:
+        drawing.take(event)
+    drawing.finish()
+    return Timeline(
+        title, tuple(drawing.spans), tuple(drawing.marks), tuple(drawing.lines), played.seconds, played.status
+    )
+
+
+_RESULTS = {"succeeded": "ok", "failed": "error", "unknown": "unknown", "not_started": "error"}
+
+
+class _Drawing:
+    """Spans, marks and lines while the events come."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._open: dict[tuple[str, Kind], Span] = {}
+        self.spans: list[Span] = []
+        self.marks: list[Mark] = []
+        self.lines: list[Line] = []
+
+    def take(self, event: Event) -> None:
+        """Take in one event."""
+        at, name = round(event.at - self._began, 6), _name(event)
+        match event.what:
+            case "start" if event.attempt == 0 and event.call:
+                self._started(at, name, event)
+            case "attempt":
+                self._close(name, Kind.PAUSE, at)
+                self._close(name, Kind.CHILD, at, drop=True)
+                self._begin(Span(name, Kind.ATTEMPT, at, None, number=event.attempt, what=event.detail))
+                if event.attempt > 1:
+                    self._say(at, "·", name, f"attempt {event.attempt}")
+            case "retry":
+                self._close(name, Kind.ATTEMPT, at, "unknown" if event.error == "timeout" else "error")
+                self._begin(Span(name, Kind.PAUSE, at, None, number=event.attempt, what=event.error))
+                pause = event.detail.rpartition(" in ")[2]
+                self._say(at, "✗", name, f"attempt {event.attempt}: {event.error}, again in {_pause(pause)}")
+            case "end":
+                self._ended(at, name, event)
+            case "timer" if event.detail == "set":
+                if not event.call.startswith("@"):
+                    self._begin(Span(name, Kind.WAIT, at, None))
+                    self._say(at, "◷", name, "waits")
+            case "timer":
+                self._close(name, Kind.WAIT, at, "ok")
+                self._say(at, "◷", name, "the time has come")
+            case _:
+                self._from_outside(at, name, event)
+
+    def finish(self) -> None:
+        """Leave open what has not ended."""
+        self.spans += self._open.values()
+        self.spans.sort(key=lambda span: (span.start, span.kind is not Kind.CHILD))
+
+    def _started(self, at: float, name: str, event: Event) -> None:
+        self._begin(Span(name, Kind.CHILD, at, None, what=event.detail))  # until an attempt says that it is an activity
+        self._say(at, "↶" if is_compensation(name) else "▸", name, event.detail)
+
+    def _ended(self, at: float, name: str, event: Event) -> None:
+        result = "cancelled" if event.error == "cancelled" else _RESULTS[event.detail]
+        for kind in (Kind.ATTEMPT, Kind.CHILD):
+            self._close(name, kind, at, result)
+        self._close(name, Kind.PAUSE, at)
+        undo = is_compensation(name)
+        attempts = f" after {event.attempt} attempts" if event.attempt > 1 else ""
+        words = {
+            "succeeded": "undone" if undo else "succeeded",
+            "failed": "not undone" if undo else "failed",
+            "unknown": "nobody knows whether it is undone" if undo else "nobody knows whether it happened",
+            "not_started": "did not begin",
+        }
+        sign = {"succeeded": "✓", "failed": "✗", "unknown": "?", "not_started": "✗"}[event.detail]
+        error = f": {event.error}" if event.error else ""
+        self._say(at, sign, name, f"{words[event.detail]}{attempts}{error}")
+
+    def _from_outside(self, at: float, name: str, event: Event) -> None:
+        match event.what:
+            case "signal":
+                self._close_waits(at)
+                self._mark(at, "signal", "✉", f"signal `{event.call}` comes")
+            case "operator":
+                about = f" `{event.call}`" if event.call else ""
+                self._mark(at, "operator", "☞", f"an operator says {event.detail.replace('_', ' ')}{about}")
+            case "cancel_request":
+                self._mark(at, "cancel", "■", "somebody cancels the saga")
+            case "timeout":
+                self._mark(at, "timeout", "■", "the saga's timeout passes")
+            case "crash":
+                self._mark(at, "crash", "⚡", "the workers die, others take over")
+            case "continue_as_new":
+                self._mark(at, "continue as new", "↻", "the saga goes on in a new run")
+            case "cancel":
+                self._say(at, "■", name, "is asked to stop")
+            case "close" if event.saga != ID:
+                self._say(at, "·", event.saga[len(ID) + 1 :], f"the child saga is {event.detail}")
+            case "close":
+                self.marks.append(Mark(at, "end", event.detail))
+            case _:
+                pass
+
+    def _close_waits(self, at: float) -> None:
+        """A signal ends a wait whose timer never fires; whose it is, the next event tells, and the span ends here."""
+        for lane, kind in [key for key in self._open if key[1] is Kind.WAIT]:
+            self._close(lane, kind, at, "ok")
+
+    def _mark(self, at: float, kind: str, sign: str, text: str) -> None:
+        self.marks.append(Mark(at, kind, text))
+        self._say(at, sign, "", text)
+
+    def _say(self, at: float, sign: str, name: str, text: str) -> None:
+        self.lines.append(Line(at, sign, name, text))
+
+    def _begin(self, span: Span) -> None:
+        self._open[span.lane, span.kind] = span
+
+    def _close(self, lane: str, kind: Kind, at: float, result: str = "", *, drop: bool = False) -> None:
+        span = self._open.pop((lane, kind), None)
+        if span is not None and not drop:
+            self.spans.append(Span(lane, kind, span.start, at, result, span.number, span.what))
+
+
+def _name(event: Event) -> str:
+    return call_name(event.saga, ID, event.call) if event.saga and event.call else event.call
+
+
+def _pause(text: str) -> str:
+    return length(float(text.removesuffix("s")))
+
+
+def length(seconds: float) -> str:
+    """Return a length of time as people write it; parts of a second only where they can matter."""
+    if seconds < 60:
+        return f"{round(seconds, 3):g}s"
+    if seconds < 600:
+        minutes, rest = divmod(round(seconds, 1), 60)
+        return f"{minutes:g}m" + (f"{rest:.1f}s".replace(".0s", "s") if rest else "")
+    return spell(timedelta(seconds=round(seconds)))
+
+
+def text(drawn: Timeline) -> Iterator[str]:
+    """Yield the lines for people: when, a sign, the name, what happened."""
+    times = [f"+{length(line.at)}" for line in drawn.lines]
+    wide = max(map(len, times), default=0)
+    names = min(_NAMES, max((len(line.name) for line in drawn.lines), default=0))
+    for time, line in zip(times, drawn.lines, strict=True):
+        name = clean(line.name)
+        yield (
+            f"{time.rjust(wide)}  {line.sign} {name.ljust(names)}  {clean(line.text)}".rstrip()
+            if name
+            else (f"{time.rjust(wide)}  {line.sign} {clean(line.text)}")
+        )
+
+
+def data(drawn: Timeline) -> dict[str, Any]:
+    """Return everything as JSON data."""
+    return {
+        "seconds": drawn.seconds,
+        "spans": [
+            {
+                "call": span.lane,
+                "kind": span.kind.value,
+                "start": span.start,
+                "end": span.end,
+                "result": span.result,
+                "attempt": span.number or None,
+                "what": span.what,
+            }
+            for span in drawn.spans
+        ],
+        "marks": [{"at": mark.at, "kind": mark.kind, "what": mark.label} for mark in drawn.marks],
+        "lines": [{"at": line.at, "call": line.name, "text": line.text} for line in drawn.lines],
+    }
+
+
+def outcome(played: Played) -> Iterator[str]:
+    """Yield how it ended: status, failure, what was undone and what was not."""
+    failure: Mapping[str, Any] | None = played.failure
+    why = ""
+    if failure is not None:
+        where = f" in `{failure['step']}`" if failure["step"] else ""
+        why = f": {failure['type']}{where}: {failure['message']}"
+    yield clean(f"{played.status} after {length(played.seconds)} of virtual time{why}")
+    report = played.report
+    if report["undone"]:
+        yield f"  undone: {', '.join(report['undone'])}"
+    for line in report["not_undone"]:
+        yield clean(f"  NOT UNDONE: {line['path']}: {line['type']}: {line['message']}")
+    if report["not_attempted"]:
+        reason = f" ({report['why_not']})" if report.get("why_not") else ""
+        yield f"  NOT ATTEMPTED: {', '.join(report['not_attempted'])}{reason}"
+    for line in played.standing.get("attention") or ():
+        yield clean(f"  waits for an operator: {line['path']}: {line['type']}: {line['message']}")
+    for signal, paths in (played.standing.get("waiting_for") or {}).items():
+        yield clean(f"  waits for signal `{signal}`: {', '.join(paths)}")
+    for sentence in played.refused:
+        yield clean(f"  refused: {sentence}")
+    if played.cut:
+        yield "  it went on and on, and was stopped"

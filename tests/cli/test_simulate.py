@@ -1,0 +1,160 @@
+"""``sagadsl simulate``: whole screens, exit codes, and the mistakes that people make."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Ran, inside
+
+DEFINITION = """
+sagadsl: 1
+name: order
+input:
+  type: object
+  required: [amount]
+  properties: {amount: {type: integer, minimum: 1}}
+timeout: 2d
+steps:
+  - {id: charge, activity: bank.charge, input: {amount: "{{ input.amount }}"}, compensation: {activity: bank.refund}}
+  - {id: wait, wait_for: {signal: approve, timeout: 1d, payload: {type: object, required: [ok]}}}
+  - {id: ship, activity: shop.ship, retry: {maximum_attempts: 2}, compensation: {activity: shop.recall}}
+output: {id: "{{ steps.ship.output.id }}"}
+"""
+APPROVED = ("--signal", 'approve={"ok": true}@2h')
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "order.saga.yaml").write_text(DEFINITION)
+    return tmp_path
+
+
+def _simulate(folder: Path, *arguments: str) -> Ran:
+    return inside("simulate", "--no-plugins", "order.saga.yaml", *arguments, cwd=folder)
+
+
+def test_a_saga_that_goes_well(folder: Path) -> None:
+    """Outputs are drawn from what the definition reads of them, and so is the input."""
+    ran = _simulate(folder, *APPROVED)
+
+    assert (ran.code, ran.err) == (0, 'no input was given; drawn: {"amount": 1}\n')
+    assert ran.out == (
+        "  +0s  ▸ charge  bank.charge\n"
+        "+0.1s  ✓ charge  succeeded\n"
+        "+0.1s  ◷ wait    waits\n"
+        "  +2h  ✉ signal `approve` comes\n"
+        "  +2h  ▸ ship    shop.ship\n"
+        "  +2h  ✓ ship    succeeded\n"
+        "\n"
+        "completed after 2h of virtual time\n"
+        '  output: {"id": "id-1"}\n'
+    )
+
+
+def test_a_failure_is_undone_after_its_attempts(folder: Path) -> None:
+    """Exit code 10, as for `run`."""
+    mock = "ship=[{error: Busy, delay: 1s}, {error: NoCarrier, message: nobody drives}]"
+    ran = _simulate(folder, *APPROVED, "--set", "amount=5", "--mock", mock)
+
+    assert (ran.code, ran.err) == (10, "")
+    assert ran.out.splitlines()[-8:] == [
+        "+2h1s  ✗ ship                 attempt 1: Busy, again in 1s",
+        "+2h2s  · ship                 attempt 2",
+        "+2h2s  ✗ ship                 failed after 2 attempts: NoCarrier",
+        "+2h2s  ↶ charge.compensation  bank.refund",
+        "+2h2s  ✓ charge.compensation  undone",
+        "",
+        "compensated after 2h2s of virtual time: NoCarrier in `ship`: nobody drives",
+        "  undone: charge",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "last"),
+    [
+        ((), 10, "compensated after 1d of virtual time: SignalTimeout in `wait`"),
+        (("--cancel-at", "5s"), 12, "cancelled after 5.1s of virtual time"),
+        (("--cancel-at", "charge"), 12, "cancelled after 0.2s of virtual time"),
+        (("--timeout-at", "1h"), 10, "compensated after 1h of virtual time: SagaTimeout"),
+        (("--until", "1h"), 15, "running after 0.1s of virtual time"),
+        (("--fail", "charge"), 10, "compensated after 0.1s of virtual time: Refused in `charge`"),
+        (("--fail", "charge.compensation", "--cancel-at", "1m"), 15, "paused after"),
+        (("--lose", "charge"), 10, "compensated after"),
+        (("--delay", "charge=10s", "--cancel-at", "20s"), 12, "cancelled after 20.1s"),
+        (("--crash-at", "charge", *APPROVED), 0, "completed after 2h"),
+    ],
+)
+def test_exit_codes_tell_how_it_ended(folder: Path, arguments: tuple[str, ...], code: int, last: str) -> None:
+    """As for `run`, so that a script can tell."""
+    ran = _simulate(folder, "--set", "amount=5", *arguments)
+
+    assert ran.code == code
+    assert f"\n{last}" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--fail", "shp"), "no call or activity is named `shp`; did you mean `ship`?"),
+        (("--mock", "ship={errr: X}"), "unknown key `errr` in `ship`"),
+        (("--mock", "ship={error: ["), "--mock ship"),
+        (("--delay", "ship=5"), "`--delay ship`"),
+        (("--cancel-at", "shp"), "no call or step is named `shp`; did you mean `ship`?"),
+        (("--signal", "approve"), "`--signal approve` does not say when"),
+        (("--signal", "aprove@5s"), "the saga waits for no signal `aprove`; did you mean `approve`?"),
+        (("--until", "soon"), "`--until`"),
+        (("--mocks", "nowhere.yaml"), "`nowhere.yaml` cannot be read"),
+        (("--input", "{"), "not JSON"),
+    ],
+)
+def test_a_mistake_in_a_flag_is_named(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    """Exit code 2, and no traceback."""
+    ran = _simulate(folder, *arguments)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+def test_a_moment_that_never_came_and_a_signal_that_was_refused_are_told(folder: Path) -> None:
+    """Nothing that was asked for is lost in silence."""
+    ran = _simulate(folder, "--set", "amount=5", "--cancel-at", "ship", "--signal", "approve={}@1h")
+
+    assert "never came" in ran.err
+    assert "refused: signal approve: `approve`: 'ok' is a required property" in ran.out
+
+
+def test_json_is_one_document(folder: Path) -> None:
+    """For scripts."""
+    document = json.loads(_simulate(folder, *APPROVED, "--set", "amount=5", "--format", "json").out)
+
+    assert (document["schema_version"], document["status"], document["output"]) == (1, "completed", {"id": "id-1"})
+    assert [span["call"] for span in document["timeline"]["spans"]] == ["charge", "wait", "ship"]
+
+
+@pytest.mark.parametrize(("format", "begins"), [("svg", "<svg "), ("mermaid", "sequenceDiagram\n")])
+def test_a_picture_goes_into_a_file(folder: Path, format: str, begins: str) -> None:
+    """With nothing on stdout."""
+    ran = _simulate(folder, "--set", "amount=5", "--format", format, "--output-file", "picture")
+
+    assert (ran.code, ran.out) == (10, "")
+    assert (folder / "picture").read_text().startswith(begins)
+
+
+def test_a_definition_with_mistakes_is_not_run(folder: Path) -> None:
+    """Exit code 1, and what `validate` says."""
+    (folder / "order.saga.yaml").write_text("sagadsl: 1\nname: order\n")
+    ran = _simulate(folder)
+
+    assert ran.code == 1
+    assert "SD102" in ran.err
+
+
+def test_mocks_come_from_a_file(folder: Path) -> None:
+    """A mapping as in a suite; flags win."""
+    (folder / "mocks.yaml").write_text("charge: {error: Declined}\nshop.ship: {output: {id: s-1}}\n")
+
+    assert _simulate(folder, "--mocks", "mocks.yaml").code == 10
+    assert _simulate(folder, "--mocks", "mocks.yaml", "--mock", "charge={}", *APPROVED).code == 0
