@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,14 @@ from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 from sagadsl.trial.coverage import Coverage
 from sagadsl.trial.junit import junit as as_junit
-from sagadsl.trial.runner import Result, covered, run, virtual
-from sagadsl.trial.suite import SUFFIXES, load_suite
+from sagadsl.trial.runner import Host, Result, chosen, covered, run, virtual
+from sagadsl.trial.suite import SUFFIXES, Suite, load_suite
 from sagadsl.trial.timeline import text, timeline
 
 MANY = 20
 """Of more sagas, only the sum is told unless somebody asks."""
 
+HOSTS = ("virtual", "temporal")
 _SHOWN = 40
 """Lines of what happened in a case that failed."""
 
@@ -37,6 +40,7 @@ _SHOWN = 40
 @click.argument("paths", nargs=-1)
 @click.option("-k", "--keyword", metavar="TEXT", default="", help="Only cases with this in their or their file's name.")
 @click.option("-x", "--exitfirst", is_flag=True, help="Stop at the first case that fails.")
+@click.option("--on", type=click.Choice(HOSTS), default=HOSTS[0], show_default=True, help="Who plays the cases.")
 @click.option("--coverage", is_flag=True, help="List what no case has shown of each step.")
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when less is covered.")
 @click.option("--durations", type=click.IntRange(min=0), default=0, metavar="N", help="List the N slowest cases.")
@@ -50,6 +54,7 @@ def test(
     paths: Sequence[str],
     keyword: str,
     exitfirst: bool,
+    on: str,
     coverage: bool,
     fail_under: float | None,
     durations: int,
@@ -61,7 +66,8 @@ def test(
 
     PATHS are files, folders (every *.saga-test.yaml in them and below) or patterns; without
     one, the current folder. The very interpreter that runs in production plays them, in
-    virtual time.
+    virtual time. With --on temporal, a real server and real workers do, several cases at once,
+    and crashes are real.
 
     \b
     Exit code: 0 all cases passed, 1 some did not, or a suite is wrong, 2 there is no suite
@@ -70,6 +76,7 @@ def test(
     Examples:
       sagadsl test
       sagadsl test definitions -k closed -x
+      sagadsl test --on temporal
       sagadsl test --coverage --fail-under 80 --junit results.xml
     """
     activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
@@ -85,12 +92,13 @@ def test(
         return 1
     began = time.perf_counter()
     results: list[Result] = []
-    for result in run(suites, virtual(activities), wanted=keyword):
-        results.append(result)
-        if screen.session().output == "text":
-            _show(result, results)
-        if exitfirst and result.misses:
-            break
+    with _host(on, suites, activities, keyword) as host:
+        for result in run(suites, host, wanted=keyword, timed=on == HOSTS[0]):
+            results.append(result)
+            if screen.session().output == "text":
+                _show(result, results)
+            if exitfirst and result.misses:
+                break
     if not results:
         raise click.UsageError(f"no case has `{keyword}` in its name")
     coverages = covered(results)
@@ -109,6 +117,19 @@ def test(
             lines.append(f"✗ less than {fail_under:g} % is shown of {', '.join(each.saga for each in low)}")
         print("\n".join([*lines, _summary(results, time.perf_counter() - began)]))
     return 1 if low or any(each.misses for each in results) else 0
+
+
+def _host(on: str, suites: Sequence[Suite], activities: Installed | None, keyword: str) -> AbstractContextManager[Host]:
+    if on == HOSTS[0]:
+        return nullcontext(virtual(activities))
+    from sagadsl.temporal.trials import real
+
+    playables = [playable for _, playable in chosen(suites, keyword)]
+    named = {name for playable in playables for name in playable.target.names.activities}
+    screen.log(logging.CRITICAL)
+    return real(
+        playables, {} if activities is None else {each: activities[each] for each in named if each in activities}
+    )
 
 
 def _show(result: Result, so_far: Sequence[Result]) -> None:

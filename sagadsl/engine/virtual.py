@@ -170,7 +170,7 @@ class World:
         self.runs[saga_id] = run
         return run
 
-    def _note(self, saga_id: str, what: str, call: str, attempt: int = 0, detail: str = "", error: str = "") -> None:
+    def _note(self, saga_id: str, what: str, call: str, attempt: int = 0, *, detail: str = "", error: str = "") -> None:
         event = Event(self.clock.now, saga_id, what, call, attempt, detail, error)
         self.events.append(event)
         if self._on_event is not None:
@@ -250,7 +250,7 @@ class World:
         saga = self._sagas.get(command.saga)
         if saga is None:
             error = Error("DefinitionNotFound", f"there is no saga `{command.saga}`")
-            fact = Settled(self.now, command.call_id, Outcome.NOT_STARTED, error=error)
+            fact = Settled(self.now, command.call_id, Outcome.FAILED, error=error)
             self.clock.later(0, lambda: self._child_over(saga_id, fact))
             return
         child_id = command.workflow_id

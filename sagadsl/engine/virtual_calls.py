@@ -13,6 +13,7 @@ from typing import Any
 
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
+from sagadsl.language.durations import spell
 
 WORKFLOW_TASK_TIMEOUT = 10.0
 """Seconds after which Temporal gives the task of a lost worker, and so its local activities, to another one."""
@@ -106,8 +107,9 @@ class Calls:
         call.cancelled = True
         self._note("cancel", call_id, call.attempt, "", "")
         if not call.running:
-            outcome = Outcome.NOT_STARTED if call.attempt <= 1 and call.last_error is None else _known(call)
-            self._clock.later(0, lambda: self._stop(call, outcome))
+            # The server tells a call that waits for a worker from one between two attempts only where there is one.
+            alone = call.command.retry.maximum_attempts == 1
+            self._clock.later(0, lambda: self._stop(call, Outcome.NOT_STARTED if alone else Outcome.UNKNOWN))
         elif call.command.heartbeat is not None and call.beats:  # R37: a cancel comes with the answer to a heartbeat
             self._clock.later(0, lambda: self._stop(call, Outcome.UNKNOWN))
 
@@ -176,7 +178,8 @@ class Calls:
         if not self._is_open(call, token):
             return
         last = () if call.last_error is None else ((call.last_error.type, call.last_error.message),)
-        error = Error("timeout", f"{kind} timeout", causes=last)
+        limit = getattr(call.command, kind)
+        error = Error("timeout", f"{kind} timeout of {spell(limit)}", causes=last)
         if kind in ("start_to_close", "heartbeat"):
             call.clean = False
             retryable = "timeout" not in call.command.retry.non_retryable_error_types

@@ -101,9 +101,9 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
             yield path, "skipped"
         if step.get("outcome") not in (None, "not_started"):
             yield path, step["outcome"]
-        if step["kind"] == "wait_for" and step["status"] == "completed":
+        if step.get("kind") == "wait_for" and step["status"] == "completed":
             yield path, "came"
-        if step["kind"] == "wait_for" and step["status"] == "failed":
+        if step.get("kind") == "wait_for" and step["status"] == "failed":
             yield path, "timed out"
         if step["status"] == "failed" and not any(map(_is_at(step["path"]), reported)):
             yield path, "handled"  # it failed, and nothing more was heard of it
@@ -133,7 +133,7 @@ def _rounds(played: Played) -> Iterator[tuple[str, str]]:
     """Yield how many rounds each loop had: paths of steps inside are ``loop[0]/…``."""
     steps = played.standing.get("steps") or ()
     for step in steps:
-        if step["kind"] in ("for_each", "repeat") and step["status"] == "completed":
+        if step.get("kind") in ("for_each", "repeat") and step["status"] == "completed":
             rounds = {
                 each["path"][len(step["path"]) :].partition("]")[0]
                 for each in steps

@@ -25,8 +25,8 @@ DELAY = 0.1
 _ROUND = re.compile(r"\[\d+\]")
 _REPEATED = re.compile(r"#\d+(?=/|$)")
 
-Draw = Callable[[str, StartActivity, int], Any]
-"""Gives the output of a call that nobody has fixed: name of the call, command, which of the possible ones."""
+Draw = Callable[[str, str, int], Any]
+"""Gives the output of a call that nobody has fixed: its name, its activity, which of the possible ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +108,12 @@ def participant(mocks: Mocks, draw: Draw, root_id: str) -> Participant:
         name = call_name(saga_id, root_id, command.call_id)
         mock = mocks.find(name, command.activity, number)
         if mock is _SUCCESS:
-            return Attempt(draw(name, command, 0))
+            return Attempt(draw(name, command.activity, 0))
         if mock.crash:
             return LOST
         if mock.timeout:
             return _silent(mock.timeout)
-        output = mock.output if mock.fixed or mock.error is not None else draw(name, command, mock.drawn)
+        output = mock.output if mock.fixed or mock.error is not None else draw(name, command.activity, mock.drawn)
         return Attempt(
             output,
             mock.error,

@@ -13,7 +13,6 @@ from typing import Any
 
 from jinja2 import nodes
 
-from sagadsl.engine.facts import StartActivity
 from sagadsl.language import walk
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.expression_code import chain_of
@@ -68,15 +67,15 @@ class Outputs:
             self._schemas[activity] = overlaid(dict(declared or {}), self._wanted.get(activity, {}))
         return self._schemas[activity]
 
-    def draw(self, name: str, command: StartActivity, number: int) -> Any:
+    def draw(self, name: str, activity: str, number: int) -> Any:
         """Return the output of a call: see ``mocks.Draw``."""
         if name.partition("#")[0].endswith(_PROBED):
             return number % 2 == 0  # it happened, or it did not
-        key = command.activity, number
+        key = activity, number
         if key not in self._drawn:
-            schema = self.schema(command.activity)
-            name = command.activity.rpartition(".")[2]
-            self._drawn[key] = draw(schema, number, name, items=2) if schema else None
+            schema = self.schema(activity)
+            last = activity.rpartition(".")[2]
+            self._drawn[key] = draw(schema, number, last, items=2) if schema else None
         return self._drawn[key]
 
 

@@ -60,11 +60,17 @@ def virtual(activities: Mapping[str, Signature] | None) -> Host:
 
 
 def run(suites: Iterable[Suite], host: Host, *, wanted: str = "", timed: bool = True) -> Iterator[Result]:
-    """Yield the result of each case whose name, or whose file's, contains *wanted*, as it comes."""
+    """Yield the result of each case that is *wanted*, as it comes."""
+    for suite, playable in chosen(suites, wanted):
+        yield run_one(suite, playable, host, timed=timed)
+
+
+def chosen(suites: Iterable[Suite], wanted: str) -> Iterator[tuple[Suite, Playable]]:
+    """Yield the cases whose name, or whose file's, contains *wanted*."""
     for suite in suites:
         for playable in suite.cases:
             if wanted.lower() in f"{suite.document.name}::{playable.case.name}".lower():
-                yield run_one(suite, playable, host, timed=timed)
+                yield suite, playable
 
 
 def run_one(suite: Suite, playable: Playable, host: Host, *, timed: bool = True) -> Result:
