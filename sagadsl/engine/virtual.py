@@ -38,7 +38,7 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import State
-from sagadsl.engine.projection import report
+from sagadsl.engine.projection import report, summary
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.virtual_calls import Attempt, Calls, Participant
 from sagadsl.language.model import Saga
@@ -278,10 +278,9 @@ class World:
             return
         parent_id, call_id = run.parent
         self.runs[parent_id].children.pop(call_id, None)
-        error = command.failure
         outcome = {
             Status.COMPLETED: Outcome.SUCCEEDED,
-            Status.COMPENSATED: Outcome.SUCCEEDED if error is None else Outcome.FAILED,
+            Status.COMPENSATED: Outcome.SUCCEEDED if command.failure is None else Outcome.FAILED,
             Status.CANCELLED: Outcome.FAILED,
         }.get(command.status, Outcome.UNKNOWN)
         fact = Settled(
@@ -289,7 +288,7 @@ class World:
             call_id,
             outcome,
             output=command.output,
-            error=error,
+            error=_as_told(run, command),
             cancelled=command.status is Status.CANCELLED,
             journal=_sent(run.state.snapshot()) if run.wants_journal and outcome is Outcome.SUCCEEDED else None,
         )
@@ -304,6 +303,16 @@ class World:
         """Return the final report of a saga."""
         run = self.runs[saga_id]
         return report(run.saga, run.state)
+
+
+def _as_told(run: VirtualRun, close: Close) -> Error | None:
+    """Return the error of a child saga as its parent hears of it: its own, behind how the child ended."""
+    error = close.failure
+    if close.status is Status.CANCELLED:
+        return Error("cancelled", f"child saga `{run.saga.name}` was cancelled")
+    if error is None or close.status is Status.COMPLETED:
+        return error
+    return Error(error.type, summary(run.saga, run.state), causes=((error.type, error.message), *error.causes))
 
 
 def _sent(data: Any) -> Any:

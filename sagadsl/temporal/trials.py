@@ -18,8 +18,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from sagadsl.engine.facts import Outcome, Verb
-from sagadsl.engine.undo import is_due
+from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.durations import spell
@@ -27,6 +26,7 @@ from sagadsl.language.model import Saga
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.embedded import serve
 from sagadsl.temporal.refusals import NotPossible, SagaOver
+from sagadsl.temporal.trial_standing import has_ended, outcomes, report
 from sagadsl.temporal.trial_worker import Script, packed, worker
 from sagadsl.trial.case import Case, Interference
 from sagadsl.trial.outputs import Outputs
@@ -61,31 +61,47 @@ def real(playables: Sequence[Playable], signatures: Mapping[str, Signature]) -> 
         SagadslError: There is no server to be had.
     """
     _quiet()
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="trials", daemon=True)
+    ready: Future[_Server] = Future()
+    thread = threading.Thread(target=_serve, args=(ready,), name="trials", daemon=True)
     thread.start()
-    futures: dict[int, Future[Played | str]] = {}
-    ready: Future[Client] = Future()
-    over = asyncio.Event()
+    server = ready.result()
     gate = asyncio.Semaphore(AT_ONCE)
-    serving = asyncio.run_coroutine_threadsafe(_serve(ready, over), loop)
+
+    async def one(playable: Playable) -> Played | str:
+        async with gate:
+            return await _play(server.client, playable, signatures)
+
     try:
-        client = _first(ready, serving)
-
-        async def one(playable: Playable) -> Played | str:
-            async with gate:
-                return await _play(client, playable, signatures)
-
-        for playable in playables:
-            futures[id(playable)] = asyncio.run_coroutine_threadsafe(one(playable), loop)
+        futures = {id(each): asyncio.run_coroutine_threadsafe(one(each), server.loop) for each in playables}
         yield lambda playable: futures[id(playable)].result()
     finally:
-        for future in futures.values():
-            future.cancel()
-        loop.call_soon_threadsafe(over.set)
-        serving.result(timeout=PATIENCE)
-        loop.call_soon_threadsafe(loop.stop)
+        server.loop.call_soon_threadsafe(server.over.set)
         thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The embedded server, for as long as ``over`` is not set."""
+
+    client: Client
+    loop: asyncio.AbstractEventLoop
+    over: asyncio.Event
+
+
+def _serve(ready: Future[_Server]) -> None:
+    """Run the server in a loop of its own; what is still being played when it is over is given up."""
+
+    async def run() -> None:
+        async with serve() as server:
+            over = asyncio.Event()
+            ready.set_result(_Server(await Client.connect(server.address), asyncio.get_running_loop(), over))
+            await over.wait()
+
+    try:
+        asyncio.run(run())
+    except BaseException as error:  # noqa: BLE001 # whoever waits for the server has to hear of it
+        if not ready.done():
+            ready.set_exception(error)
 
 
 def _quiet() -> None:
@@ -94,21 +110,6 @@ def _quiet() -> None:
     quiet = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors)))
     with contextlib.suppress(RuntimeError):  # somebody else has chosen before
         Runtime.set_default(quiet)
-
-
-def _first(ready: Future[Client], serving: Future[None]) -> Client:
-    serving.add_done_callback(lambda done: ready.cancel() if done.exception() is not None else None)
-    try:
-        return ready.result()
-    except BaseException:
-        serving.result()
-        raise
-
-
-async def _serve(ready: Future[Client], over: asyncio.Event) -> None:
-    async with serve() as server:
-        ready.set_result(await Client.connect(server.address))
-        await over.wait()
 
 
 async def _play(client: Client, playable: Playable, signatures: Mapping[str, Signature]) -> Played | str:
@@ -224,14 +225,14 @@ class _Stage:
                 self.fired.add(index)
                 self._plan(each)
         if self.foreseen.status in _OPEN:
-            standing, output, report = await self._settled(), None, None
+            standing, output, told = await self._settled(), None, None
         else:
             ended = await sagas.result(self.client, self.id)
             for task in self.planned:  # what comes after the end is refused, and counts as that
                 await task
             standing = await sagas.status(self.client, self.id)
-            output, report = ended.output, ended.report
-        return self._played(standing, output, report)
+            output, told = ended.output, ended.report
+        return self._played(standing, output, told)
 
     async def _settled(self) -> Mapping[str, Any]:
         """Wait until the saga stands as foreseen, and stays so."""
@@ -293,7 +294,7 @@ class _Stage:
             case "begin" if moment.name not in self.made:
                 return any(step["path"] == moment.name and step.get("started_at") for step in found["steps"])
             case "end":
-                return _has_ended(moment.name, found)
+                return has_ended(moment.name, found)
             case _:
                 return False
 
@@ -367,14 +368,13 @@ class _Stage:
         await self.process.wait()
         await self._spawn()
 
-    def _played(self, standing: Mapping[str, Any], output: Any, report: Mapping[str, Any] | None) -> Played:
-        standing, output, report = (
-            self._renamed(each) for each in (standing, output, report or _report(self.saga, standing))
-        )
+    def _played(self, standing: Mapping[str, Any], output: Any, told: Mapping[str, Any] | None) -> Played:
+        told = told or report(self.saga, standing)
+        standing, output, told = self._renamed(standing), self._renamed(output), self._renamed(told)
         signals = [f"signal {each['signal']}: {each['reason']}" for each in standing.get("refused_signals", ())]
-        outcomes = _outcomes(standing)
+        ends = outcomes(standing)
         calls = tuple(
-            Call(name, made.activity, self._renamed(made.argument), made.attempts, outcomes.get(name, ""))
+            Call(name, made.activity, self._renamed(made.argument), made.attempts, ends.get(name, ""))
             for name, made in self.made.items()
         )
         return replace(
@@ -384,7 +384,7 @@ class _Stage:
             failure=standing["failure"],
             calls=calls,
             standing=standing,
-            report=report,
+            report=told or {},
             seconds=asyncio.get_running_loop().time() - self.began,
             refused=(*self.refused, *signals),
             missed=tuple(index for index in range(len(self.case.when)) if index not in self.fired),
@@ -396,43 +396,3 @@ class _Stage:
         if value is NOTHING or value is None:
             return value
         return json.loads(json.dumps(value).replace(self.id, ID))
-
-
-def _has_ended(name: str, found: Mapping[str, Any]) -> bool:
-    path, _, undo = name.partition(".compensation")
-    for step in found["steps"]:
-        if step["path"] == path:
-            undone = (step.get("compensation") or {}).get("status", "")
-            return (
-                undone in ("done", "failed", "paused", "skipped")
-                if undo or name != path
-                else bool(step.get("ended_at"))
-            )
-    return False
-
-
-def _outcomes(standing: Mapping[str, Any]) -> dict[str, str]:
-    return {step["path"]: step["outcome"] for step in standing.get("steps", ()) if "outcome" in step}
-
-
-def _report(saga: Saga, standing: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a saga that left no report has undone: one that completed, or that is open."""
-    steps = sorted((step for step in standing["steps"] if step.get("started_at")), key=lambda step: step["started_at"])
-    told: dict[str, list[Any]] = {"undone": [], "not_undone": [], "not_attempted": []}
-    for step in reversed(steps):
-        undo = step.get("compensation") or {}
-        match undo.get("status"):
-            case "done":
-                told["undone"].append(step["path"])
-            case "failed" | "skipped":
-                told["not_undone"] += [{"path": step["path"], **error} for error in undo["errors"]]
-            case None if standing["status"] != "completed" and _is_due(saga, step):
-                told["not_attempted"].append(step["path"])
-            case _:
-                pass
-    return {"status": standing["status"], "failure": standing["failure"], **told, "why_not": ""}
-
-
-def _is_due(saga: Saga, step: Mapping[str, Any]) -> bool:
-    compensation = saga.places[step["step"]].step.compensation
-    return compensation is not None and "outcome" in step and is_due(compensation, Outcome(step["outcome"]))

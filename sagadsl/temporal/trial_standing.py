@@ -1,0 +1,52 @@
+"""What the answer to the status query says of a trial: which calls have ended, and what was undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sagadsl.engine.facts import Outcome
+from sagadsl.engine.undo import is_due
+from sagadsl.language.model import Saga
+
+
+def has_ended(name: str, found: Mapping[str, Any]) -> bool:
+    """Whether a call, or the step of this path, has ended."""
+    path, _, undo = name.partition(".compensation")
+    for step in found["steps"]:
+        if step["path"] == path:
+            undone = (step.get("compensation") or {}).get("status", "")
+            return (
+                undone in ("done", "failed", "paused", "skipped")
+                if undo or name != path
+                else bool(step.get("ended_at"))
+            )
+    return False
+
+
+def outcomes(standing: Mapping[str, Any]) -> dict[str, str]:
+    """Return how the steps ended, by path."""
+    return {step["path"]: step["outcome"] for step in standing.get("steps", ()) if "outcome" in step}
+
+
+def report(saga: Saga, standing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a saga that left no report has undone: one that completed, or that is open."""
+    steps = sorted((step for step in standing["steps"] if step.get("started_at")), key=lambda step: step["started_at"])
+    told: dict[str, list[Any]] = {"undone": [], "not_undone": [], "not_attempted": []}
+    for step in reversed(steps):
+        undo = step.get("compensation") or {}
+        match undo.get("status"):
+            case "done":
+                told["undone"].append(step["path"])
+            case "failed" | "skipped":
+                told["not_undone"] += [{"path": step["path"], **error} for error in undo["errors"]]
+            case None if standing["status"] != "completed" and _is_due(saga, step):
+                told["not_attempted"].append(step["path"])
+            case _:
+                pass
+    return {"status": standing["status"], "failure": standing["failure"], **told, "why_not": ""}
+
+
+def _is_due(saga: Saga, step: Mapping[str, Any]) -> bool:
+    compensation = saga.places[step["step"]].step.compensation
+    return compensation is not None and "outcome" in step and is_due(compensation, Outcome(step["outcome"]))
