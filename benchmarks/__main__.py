@@ -6,9 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 
-from benchmarks import checking, runs, scale
+from benchmarks import checking, exploring, runs, scale
 
-PARTS: dict[str, Callable[[], object]] = {"runs": runs.main, "scale": scale.main, "checking": checking.main}
+PARTS: dict[str, Callable[[], object]] = {
+    "runs": runs.main,
+    "scale": scale.main,
+    "checking": checking.main,
+    "exploring": exploring.main,
+}
 
 
 def main() -> None:

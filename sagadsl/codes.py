@@ -149,6 +149,7 @@ _ENVIRONMENT = (
     Code("SD925", "request that makes no sense now"),
     Code("SD926", "no worker that answers"),
     Code("SD930", "input that cannot be read"),
+    Code("SD931", "scene that cannot be played"),
 )
 
 CODES: Mapping[str, Code] = {
