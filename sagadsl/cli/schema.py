@@ -18,9 +18,10 @@ class NotWritable(click.ClickException):
 
 @click.command(short_help="Print the JSON Schema of definitions, for editors.")
 @click.option("-o", "--output-file", metavar="FILE", help="Write it to this file instead of stdout.")
+@click.option("--suite", is_flag=True, help="That of suites (*.saga-test.yaml) instead.")
 @common
-def schema(output_file: str | None) -> int:
-    """Print the JSON Schema of definitions, for editors.
+def schema(output_file: str | None, suite: bool) -> int:
+    """Print the JSON Schema of definitions, or of suites, for editors.
 
     \b
     Put a line like this first into a definition:
@@ -29,10 +30,11 @@ def schema(output_file: str | None) -> int:
     Examples:
       sagadsl schema
       sagadsl schema -o saga.schema.json
+      sagadsl schema --suite -o suite.schema.json
     """
-    from sagadsl.language import schema as language
+    from sagadsl.language.shipped import schema_text
 
-    text = language.text().rstrip("\n") + "\n"
+    text = schema_text("suite" if suite else "saga").rstrip("\n") + "\n"
     if output_file is None:
         click.echo(text, nl=False)
         return 0

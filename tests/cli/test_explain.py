@@ -56,6 +56,18 @@ def test_the_schema_is_json_and_can_go_into_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "saga.schema.json").read_text(encoding="utf-8") == printed.out
 
 
+def test_the_schema_of_suites_is_another_one() -> None:
+    """Both are draft-07, which is what editors take, and every key of a suite says what it means."""
+    suite = json.loads(inside("schema", "--suite").out)
+
+    assert suite["properties"].keys() >= {"sagadsl_test", "saga", "cases"}
+    assert suite["$schema"] == "http://json-schema.org/draft-07/schema#"
+    assert "oneOf" not in json.dumps(suite)
+    for name, definition in suite["definitions"].items():
+        for key, value in definition.get("properties", {}).items():
+            assert "$ref" in value or {"description", "examples"} <= value.keys() or "title" in value, (name, key)
+
+
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     ran = inside("schema", "-o", "no/such/folder.json", cwd=tmp_path)
     assert ran == Ran(2, "", "error: `no/such/folder.json` cannot be written: no such file or directory\n")
