@@ -70,6 +70,7 @@ class Plan:
     inline: bool
     only: Literal["workflows", "activities"] | None
     drain: timedelta
+    takeover: timedelta
     problems: tuple[Problem, ...] = field(default=())
 
 
@@ -94,6 +95,14 @@ class Plan:
     metavar="SECONDS",
     help="How long running activities may go on after the first SIGTERM.",
 )
+@click.option(
+    "--takeover",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
+)
 @modules
 @connection
 @common
@@ -106,6 +115,7 @@ def worker(
     only: Literal["workflows", "activities"] | None,
     inline_definitions: bool,
     drain: float,
+    takeover: float,
     module: Sequence[str],
     flags: Flags,
 ) -> int:
@@ -137,6 +147,7 @@ def worker(
         inline=inline_definitions,
         only=only,
         drain=timedelta(seconds=drain),
+        takeover=timedelta(seconds=takeover),
     )
     is_child = CHILD in os.environ
     if not is_child:
@@ -156,6 +167,7 @@ def _plan(
     inline: bool,
     only: Literal["workflows", "activities"] | None,
     drain: timedelta,
+    takeover: timedelta,
 ) -> Plan:
     """Say what to serve. Raises ``CannotServe``, naming everything that is in the way (P02)."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
@@ -178,6 +190,7 @@ def _plan(
         inline=inline,
         only=only,
         drain=drain,
+        takeover=takeover,
         problems=problems,
     )
 
@@ -269,6 +282,7 @@ def build(client: Any, queue: str, plan: Plan) -> Worker:
         inline=plan.inline,
         only=plan.only,
         drain=plan.drain,
+        sticky_queue_schedule_to_start_timeout=plan.takeover,
     )
 
 

@@ -188,7 +188,7 @@ class Scene:
 
     def spawn(self, *arguments: str, **env: str) -> Process:
         """Start a worker process, without waiting for it."""
-        command = [*SAGADSL, "worker", *arguments, "-m", held.__name__]
+        command = [*SAGADSL, "worker", "--takeover", "1", *arguments, "-m", held.__name__]
         command += ["--task-queue", self.queue, "--address", self.address]
         named = {"SAGADSL_BANK_URL": self.bank.url, held.FOLDER: str(self.folder), **env}
         made = Process(command, environment(**named), self.folder / f"worker-{len(self.workers)}.log")

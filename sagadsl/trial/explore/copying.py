@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import fields
-from typing import Any
 
-from sagadsl.engine.journal import Frame, Record, State, Undo, Unwind
+from sagadsl.engine.journal import Frame, Record, State, Undo, UndoProgress, Unwind
+from sagadsl.language.model import ForEach, Order, Parallel, Saga
 
 _STATE = tuple(each.name for each in fields(State))
-_RECORD = tuple(each.name for each in fields(Record) if each.name != "undo")
 _FRAME = tuple(each.name for each in fields(Frame))
 
 
@@ -32,12 +31,44 @@ def copied(state: State) -> State:
     return made
 
 
+_SETTLED = frozenset(
+    {
+        UndoProgress.DONE,
+        UndoProgress.FAILED,
+        UndoProgress.SKIPPED,
+        UndoProgress.NOT_ATTEMPTED,
+        UndoProgress.NOT_DUE,
+    }
+)
+"""From these no compensation goes on."""
+
+
 def _record(record: Record) -> Record:
-    made = Record.__new__(Record)
-    for name in _RECORD:
-        setattr(made, name, getattr(record, name))
-    made.undo = None if record.undo is None else _undo(record.undo)
-    return made
+    undo = record.undo
+    if record.ended and (undo is None or undo.progress in _SETTLED):
+        return record  # nothing of it changes any more
+    return Record(
+        record.path,
+        record.step,
+        record.frame,
+        record.began,
+        record.started_at,
+        record.progress,
+        record.ended,
+        record.ended_at,
+        record.settled,
+        record.outcome,
+        record.input,
+        record.output,
+        record.has_output,
+        record.handled,
+        record.error,
+        record.attempts,
+        record.cancel_asked,
+        record.repeats,
+        record.journal,
+        None if undo is None else _undo(undo),
+    )
 
 
 def _undo(undo: Undo) -> Undo:
@@ -71,48 +102,79 @@ def _unwind(unwind: Unwind) -> Unwind:
     )
 
 
-def fingerprint(state: State) -> Hashable:
-    """Return what decides how a run may go on: not when things happened, but what had ended before what began."""
+def order_counts(saga: Saga) -> bool:
+    """Say whether it matters in which order calls end that run at once.
+
+    Compensations in parallel begin by it, ``complete_when`` sees it, and so does a compensation that reads other steps.
+    """
+    for place in saga.places.values():
+        step = place.step
+        if isinstance(step.body, Parallel | ForEach) and step.body.complete_when is not None:
+            return True
+        for action in step.compensation.actions if step.compensation is not None else ():
+            reads = () if action.call.input is None else action.call.input.reads
+            if any(chain[0] == "steps" and chain[1:2] != (step.id,) for chain in reads):
+                return True
+    return saga.order is Order.PARALLEL
+
+
+def fingerprint(state: State, *, exact: bool = True) -> Hashable:
+    """Return what decides how a run may go on: not when things happened, but what had ended before what began.
+
+    Args:
+        exact: Tell apart in which order things ended, too: see ``order_counts``.
+    """
     records = state.records
-    ends = sorted((record.ended, path) for path, record in records.items() if record.ended)
+    if exact:
+        ends = sorted((record.ended, path) for path, record in records.items() if record.ended)
+    else:  # what is undone before what is decided by what can be undone alone
+        ends = sorted((records[path].settled, path) for path in state.undoable if records[path].settled)
+    lines = [_of_record(record, ends) for record in records.values()]
     return (
-        tuple(_of_record(record, ends) for record in records.values()),
-        tuple(map(_of_frame, state.frames.values())),
+        (tuple(lines), tuple([path for _, path in ends])) if exact else frozenset(lines),
+        tuple([_of_frame(frame, exact=exact) for frame in state.frames.values()]),
         tuple(
-            (each.key, tuple(each.pending), tuple(each.order), tuple(each.running), each.stopped, each.failed)
-            for each in state.unwinds.values()
+            [
+                (each.key, tuple(each.pending), tuple(each.order), tuple(each.running), each.stopped, each.failed)
+                for each in state.unwinds.values()
+            ]
         ),
-        (state.phase, state.failure and (state.failure.type, state.failure.step), len(state.others), state.pivot_at),
+        (state.phase._value_, state.failure and (state.failure.type, state.failure.step), state.pivot_at),
         (state.cancelled, state.timed_out, state.pivot_passed, state.stopped, state.aborted, state.paused),
         (state.undo_failed, state.pending_stop and state.pending_stop.type),
         tuple(state.undoable),
-        tuple(state.calls),
+        frozenset(state.calls),
         tuple(state.timers),
         tuple(state.attention),
-        tuple((name, tuple(paths)) for name, paths in state.waiting.items()),
-        tuple((name, len(payloads)) for name, payloads in state.signals.items()),
+        tuple([(name, tuple(paths)) for name, paths in state.waiting.items()]),
+        tuple([(name, len(payloads)) for name, payloads in state.signals.items()]),
         tuple(state.held),
     )
 
 
 def _of_record(record: Record, ends: list[tuple[int, str]]) -> Hashable:
-    undo = record.undo
+    undo, began = record.undo, record.began
     return (
         record.path,
-        record.progress,
-        record.outcome,
+        record.progress._value_,
+        record.outcome._value_,
         record.handled,
         record.has_output,
         record.error and record.error.type,
         record.cancel_asked,
         record.repeats,
-        # With their order: compensations in parallel begin by it.
-        tuple(path for ended, path in ends if ended < record.began),
-        undo and (undo.progress, undo.action, undo.repeats, undo.skipped, tuple(undo.errors)),
+        # What had ended when it began. With their order: compensations in parallel begin by it.
+        undo and (
+            tuple([path for ended, path in ends if ended < began]),
+            undo.progress._value_, undo.action, undo.repeats, undo.skipped, tuple(undo.errors),
+        ),
+    )  # fmt: skip
+
+
+def _of_frame(frame: Frame, *, exact: bool) -> Hashable:
+    ended: Hashable = tuple(frame.ended) if exact else frozenset(frame.ended)
+    return (
+        (frame.path, frame.body, frame.cursor, frame.closing and frame.closing._value_, frame.failed, frame.undone),
+        (frozenset(frame.open), ended, frozenset(frame.begun), frozenset(frame.done)),
+        frame.failure and frame.failure.type,
     )
-
-
-def _of_frame(frame: Frame) -> Hashable:
-    values: list[Any] = [frame.path, frame.body, frame.cursor, frame.closing, frame.failed, frame.undone]
-    values += [tuple(frame.open), tuple(frame.ended), tuple(frame.begun), tuple(frame.done)]
-    return (*values, frame.failure and frame.failure.type)

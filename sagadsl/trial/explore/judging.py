@@ -66,7 +66,7 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
     """R1, R3, R20: what stands in the participants' books when the saga says how it ended."""
     assert node.close is not None
     state, status = node.state, node.close.status
-    for path in sorted(node.effects):
+    for path in sorted(node.here.effects):
         record = state.records[path]
         step = saga.places[record.step].step
         undoable = step.compensation is not None or _has_inverse(step, around)

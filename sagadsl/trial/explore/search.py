@@ -6,7 +6,7 @@ Depth first, so that little has to be kept; of each violation the shortest way t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from sagadsl.engine.facts import (
     CancelTimer,
     Close,
     Command,
+    Outcome,
     Settled,
     StartActivity,
     StartChild,
@@ -24,20 +25,19 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import State
-from sagadsl.engine.keys import is_compensation, step_of_activity_id
 from sagadsl.engine.projection import current
 from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
-from sagadsl.trial.explore.copying import copied, fingerprint
+from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stuck
-from sagadsl.trial.explore.moves import Circumstances, Flight, Move, moves
+from sagadsl.trial.explore.moves import Circumstances, Flight, Move, is_undo, moves
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
 
 START = 1_700_000_000.0
-DEEPEST = 2_000
-"""Things that happen in one run; a saga that goes on longer is told as such."""
+DEEPEST = 300
+"""Things that happen in one run, beside ten for each step; a saga that goes on longer is told as such."""
 
 
 @dataclass(slots=True)
@@ -46,9 +46,10 @@ class Node:
 
     Attributes:
         move: What led here; ``None`` at the beginning.
-        effects: Paths of the steps whose effect stands in the world.
-        undone: How many actions that undo a step took effect, by path.
+        faults: What was unusual on the way, with ``spent`` how much it counts.
+        undone: Which actions that undo a step took effect, by path.
         begun: Paths of the calls that undo, in the order in which they began.
+        other: Outputs and payloads other than the usual ones: what the state does not tell apart.
         history: Events that Temporal's history would hold by now (R51).
     """
 
@@ -58,10 +59,11 @@ class Node:
     move: Move | None = None
     events: tuple[Event, ...] = ()
     close: Close | None = None
-    faults: int = 0
+    spent: int = 0
+    faults: tuple[str, ...] = ()
+    other: tuple[str, ...] = ()
     depth: int = 0
-    effects: frozenset[str] = frozenset()
-    undone: dict[str, int] = field(default_factory=dict)
+    undone: Mapping[str, frozenset[str]] = field(default_factory=dict)
     begun: tuple[str, ...] = ()
     history: int = 0
 
@@ -82,16 +84,16 @@ class Node:
             node = node.parent
         return line[::-1]
 
-    @property
-    def key(self) -> Hashable:
+    def key(self, *, exact: bool) -> Hashable:
         """What decides how it may go on, and how it will be judged."""
         here = self.here
-        asked = tuple(call for call, flight in here.flights.items() if flight.asked)
+        asked = tuple([call for call, flight in here.flights.items() if flight.asked])
         return (
-            fingerprint(self.state),
-            (self.faults, here.cancelled, here.late, here.again, asked),
-            (self.effects, tuple(self.undone.items()), self.begun),
-            tuple(move.what for move in self.way if move.cost and (self.faults == 1 or move.kind in ("ok", "signal"))),
+            fingerprint(self.state, exact=exact),
+            (self.spent, here.cancelled, here.late, here.again, asked),
+            (here.effects, frozenset(self.undone.items()), self.begun),
+            # The table tells how single faults end, so that those are told apart to the end.
+            self.faults if len(self.faults) == 1 else self.other,
         )
 
 
@@ -112,15 +114,20 @@ class Search:
     nodes: int = 10**12
     deduplicate: bool = True
     summary: Summary = field(default_factory=Summary)
+    exact: bool = field(init=False)
+    deepest: int = field(init=False)
     _seen: set[int] = field(default_factory=set)
     _repeated: set[tuple[str, str]] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.exact = order_counts(self.saga)
+        self.deepest = DEEPEST + 10 * len(self.saga.places)
+
     def begin(self) -> Node:
         """Return the beginning of every way."""
-        node = Node(
-            State(), Circumstances(START), history=4
-        )  # started; scheduled, started, completed of its first task
-        return self._told(node, decide(self.saga, node.state, Began(START, ID, f"run-{ID}", self.input)))
+        node = Node(State(), Circumstances(START), history=4)  # it, and its first task: scheduled, started, completed
+        self._told(node, decide(self.saga, node.state, Began(START, ID, f"run-{ID}", self.input)))
+        return node
 
     def follow(self, way: tuple[Move, ...]) -> Node:
         """Return the node at the end of a way."""
@@ -144,13 +151,13 @@ class Search:
 
     def _next(self, node: Node, aside: Callable[[Node, Move], None] | None) -> Iterator[Node]:
         if self.deduplicate:
-            key = hash(node.key)
+            key = hash(node.key(exact=self.exact))
             if key in self._seen:
                 self.summary.merged += 1
                 return
             self._seen.add(key)
         self.summary.states += 1
-        if node.close is not None or node.depth > DEEPEST:
+        if node.close is not None or node.depth > self.deepest:
             self._ended(node)
             return
         ways = 0
@@ -158,7 +165,7 @@ class Search:
         for move in moves(self.saga, node.state, node.here, self.around):
             usual = usual or (move.cost == 0 and move.kind != "signal")
             ways += move.kind not in ("cancel", "timeout")
-            if node.faults + move.cost > self.most:
+            if node.spent + move.cost > self.most:
                 continue
             if move.cost and aside is not None:
                 aside(node, move)
@@ -170,49 +177,65 @@ class Search:
 
     def after(self, node: Node, move: Move) -> Node:
         """Return the node to which *move* leads."""
-        state = copied(node.state)
-        commands = decide(self.saga, state, move.fact)
-        here, effects, undone = node.here, node.effects, node.undone
+        state, fact = copied(node.state), move.fact
+        commands = decide(self.saga, state, fact)
+        here, undone = node.here, node.undone
         events: tuple[Event, ...] = ()
-        flights = here.flights
-        if isinstance(move.fact, Settled):
-            call = move.fact.call_id
-            flights = {key: flight for key, flight in flights.items() if key != call}
-            events = (Event(move.fact.at, ID, "end", call, detail=move.fact.outcome.value),)
-            path = step_of_activity_id(call)
-            if is_compensation(call):
-                if move.effect:
-                    undone = {**undone, path: undone.get(path, 0) + 1}
-                    effects = self._without(effects, path, undone[path], state)
-            elif move.effect and not call.partition("#")[0].endswith(".probe"):
+        flights, effects = here.flights, here.effects
+        if isinstance(fact, Settled):
+            path = node.state.calls[fact.call_id]
+            flights = {key: flight for key, flight in flights.items() if key != fact.call_id}
+            events = (Event(fact.at, ID, "end", fact.call_id, detail=fact.outcome.value),)
+            if is_undo(fact.call_id):
+                if move.effect or self._was_undone(state, path, move):
+                    undone = {**undone, path: undone.get(path, frozenset()) | {fact.call_id.partition("#")[0]}}
+                    effects = effects - {path} if len(undone[path]) >= self._actions(state, path) else effects
+            elif move.effect and state.records[path].outcome is not Outcome.FAILED:  # `failed_if`: it says no
                 effects = effects | {path}
                 undone = {key: value for key, value in undone.items() if key != path}
-        again = here.again | {move.target} if move.detail == "retry" and move.kind == "operator" else here.again
+        again = here.again
+        if move.detail in ("retry", "pause"):
+            again = again | {move.target}
+        told = (move.what,) if move.cost else ()
         made = Node(
             state,
-            replace(
-                here,
-                now=move.fact.at,
-                flights=flights,
-                cancelled=here.cancelled or move.kind == "cancel",
-                late=here.late or move.kind == "timeout",
-                again=again,
+            Circumstances(
+                fact.at,
+                flights,
+                effects,
+                here.cancelled or move.kind == "cancel",
+                here.late or move.kind == "timeout",
+                again,
             ),
             node,
             move,
             events,
-            faults=node.faults + move.cost,
+            spent=node.spent + move.cost,
+            faults=node.faults + told,
+            other=node.other + told if move.kind in ("ok", "signal") else node.other,
             depth=node.depth + 1,
-            effects=effects,
             undone=undone,
             begun=node.begun,
             history=node.history + 3 + _EVENTS.get(move.kind, 1),
         )
-        made = self._told(made, commands)
+        self._told(made, commands)
         self._told_twice(made, move)
+        if move.detail in ("skip", "abort") and move.target in state.attention:
+            what = f"after {move.detail} it waits for an operator again"
+            self._violated(Violation("no-way-out", "R22", move.target, what), made)
         return made
 
-    def _told(self, node: Node, commands: list[Command]) -> Node:
+    def _was_undone(self, state: State, path: str, move: Move) -> bool:
+        """R24: the participant says that there is nothing to undo."""
+        compensation = self.saga.places[state.records[path].step].step.compensation
+        actions = compensation.actions if compensation is not None else ()
+        return any(move.detail in action.already_undone for action in actions)
+
+    def _actions(self, state: State, path: str) -> int:
+        compensation = self.saga.places[state.records[path].step].step.compensation
+        return 1 if compensation is None else max(1, len(compensation.actions))
+
+    def _told(self, node: Node, commands: list[Command]) -> None:
         """Take what the saga asks for into a node."""
         flights, events = dict(node.here.flights), list(node.events)
         for command in commands:
@@ -237,18 +260,9 @@ class Search:
                     node.history += 1
                 case _:
                     pass
-        started = [event.call for event in events if event.what == "start"]
-        node.begun += tuple(call for call in started if is_compensation(call))
-        self.summary.begun.update(started)
+        node.begun += tuple([event.call for event in events if event.what == "start" and is_undo(event.call)])
         node.here = replace(node.here, flights=flights)
         node.events = tuple(events)
-        return node
-
-    def _without(self, effects: frozenset[str], path: str, actions: int, state: State) -> frozenset[str]:
-        record = state.records[path]
-        compensation = self.saga.places[record.step].step.compensation
-        needed = 1 if compensation is None else max(1, len(compensation.actions))
-        return effects - {path} if actions >= needed else effects
 
     def _told_twice(self, node: Node, move: Move) -> None:
         """R49, R59: a fact that arrives once more changes nothing. Looked at once for each call and way to end."""
@@ -266,7 +280,7 @@ class Search:
         summary = self.summary
         summary.runs += 1
         status = "too long" if node.close is None else node.close.status.value
-        summary.ended(status, [move.what for move in node.way if move.cost])
+        summary.ended(status, node.faults)
         summary.reached(node.state)
         summary.longest = max(summary.longest, node.here.now - START)
         summary.history = max(summary.history, node.history)
@@ -274,10 +288,10 @@ class Search:
             self._violated(breach, node)
 
     def _violated(self, breach: Violation, node: Node) -> None:
-        if self.summary.wants(breach.place, node.faults, node.depth):
+        if self.summary.wants(breach.place, node.spent, node.depth):
             status = current(node.state).value
             began = tuple((event.call, event.at) for event in node.all_events if event.what == "start")
-            made = replace(breach, way=node.way, began=began, faults=node.faults, input=self.input, status=status)
+            made = replace(breach, way=node.way, began=began, faults=node.spent, input=self.input, status=status)
             self.summary.violated(made)
 
 

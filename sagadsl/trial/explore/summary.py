@@ -51,7 +51,6 @@ class Summary:
         left: Places that were not followed for want of time.
         ends: How often each status was the end.
         faults: For each single fault: how often each status was the end.
-        begun: Names of calls that began.
         steps: Ids of steps that began; ``handlers`` of those whose error handlers did.
         longest: Seconds of virtual time, calls taking a tenth each; ``history`` events of Temporal's history.
     """
@@ -62,7 +61,6 @@ class Summary:
     left: int = 0
     ends: Counter[str] = field(default_factory=Counter)
     faults: dict[str, Counter[str]] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
     steps: set[str] = field(default_factory=set)
     longest: float = 0.0
     history: int = 0
@@ -97,7 +95,6 @@ class Summary:
         self.ends.update(other.ends)
         for fault, ends in other.faults.items():
             self.faults.setdefault(fault, Counter()).update(ends)
-        self.begun |= other.begun
         self.steps |= other.steps
         self.longest = max(self.longest, other.longest)
         self.history = max(self.history, other.history)

@@ -6,13 +6,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import inf
 from typing import Any
+
+from jinja2 import nodes
 
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
 from sagadsl.engine.virtual import World
+from sagadsl.language import walk
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.conform import checker
-from sagadsl.language.model import ActivityCall, Saga, Step
+from sagadsl.language.expression_code import chain_of
+from sagadsl.language.expressions import Condition, Expression, Listing, Object, Text
+from sagadsl.language.model import ActivityCall, Place, Saga, Step, Value
 from sagadsl.trial.draw import draw
 from sagadsl.trial.mocks import Mocks, participant
 from sagadsl.trial.outputs import Outputs, input_wanted, overlaid
@@ -25,6 +31,22 @@ MOST = 6
 """Values tried of one output, input field or payload."""
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How a child saga goes when nothing goes wrong.
+
+    Attributes:
+        journal: The snapshot with which it could undo itself.
+        seconds: Of virtual time.
+        first: Name of its first call; empty when it has none.
+    """
+
+    output: Any = None
+    journal: Any = None
+    seconds: float = 0.0
+    first: str = ""
+
+
 @dataclass
 class Surroundings:
     """Everything that is not the saga itself.
@@ -32,13 +54,18 @@ class Surroundings:
     Attributes:
         sagas: Child sagas by name.
         activities: Signatures of what is installed; ``None`` knows none.
+        always: Activities that give another output than the usual one whenever they are called: which of ``outputs``.
+        pauses: Operators pause the saga, once at any moment.
     """
 
     saga: Saga
     sagas: Mapping[str, Saga]
     activities: Mapping[str, Signature] | None = None
+    always: Mapping[str, int] = field(default_factory=dict)
+    pauses: bool = False
     _outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    _children: dict[str, tuple[Any, Any] | None] = field(default_factory=dict)
+    _errors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _children: dict[str, Child | None] = field(default_factory=dict)
 
     @cached_property
     def drawn(self) -> Outputs:
@@ -56,17 +83,42 @@ class Surroundings:
             self._outputs[activity] = tuple(_unlike((usual, *variations(schema, usual, filled=True))))[:MOST]
         return self._outputs[activity]
 
-    def errors(self, step: Step, activity: str) -> tuple[str, ...]:
-        """Return types of errors that tell this step's ways apart: one that no handler names, and those named."""
-        signature = self.signature(activity)
-        named = [type_ for handler in step.on_error for type_ in handler.types if type_ != "timeout"]
-        declared = [type_ for type_ in (signature.errors if signature is not None else ()) if type_ not in named]
-        return tuple(dict.fromkeys((declared[0] if declared else OTHER_ERROR, *named)))
+    def repeated(self) -> tuple[str, ...]:
+        """Return the activities that may be called more than once in one run: in loops, or by several steps."""
+        found: dict[str, int] = {}
+        for place in self.saga.places.values():
+            if isinstance(place.step.body, ActivityCall):
+                name = place.step.body.activity
+                found[name] = found.get(name, 0) + (2 if any(place.loops) else 1)
+        return tuple(name for name, number in found.items() if number > 1)
 
-    def undo_errors(self, step: Step) -> tuple[str, ...]:
-        """Return the same for what undoes a step."""
-        actions = step.compensation.actions if step.compensation is not None else ()
-        return tuple(dict.fromkeys((OTHER_ERROR, *(each for action in actions for each in action.already_undone))))
+    def errors(self, step: Step) -> tuple[str, ...]:
+        """Return types of errors that tell a step's ways apart: one that nobody names, and those that are named.
+
+        Named by its handlers, by those of the blocks around it, or in what is compared with ``error.type``.
+        """
+        if step.id not in self._errors:
+            assert isinstance(step.body, ActivityCall)
+            signature = self.signature(step.body.activity)
+            named = dict.fromkeys((*_named(self.saga, self.saga.places[step.id]), *self._compared))
+            declared = [each for each in (signature.errors if signature is not None else ()) if each not in named]
+            usual = declared[0] if declared else OTHER_ERROR
+            while usual in named:
+                usual += "Otherwise"
+            self._errors[step.id] = (usual, *named)
+        return self._errors[step.id]
+
+    @cached_property
+    def _compared(self) -> tuple[str, ...]:
+        """Types that expressions compare ``error.type`` or ``failure.type`` with."""
+        found: dict[str, None] = {}
+        for tree in (tree for site in walk.sites(self.saga) for tree in _trees(site.value)):
+            for node in (tree, *tree.find_all(nodes.Compare)):
+                if isinstance(node, nodes.Compare) and chain_of(node.expr) in (("error", "type"), ("failure", "type")):
+                    operands = [const for each in node.ops for const in (each.expr, *each.expr.iter_child_nodes())]
+                    consts = (each.value for each in operands if isinstance(each, nodes.Const))
+                    found.update({value: None for value in consts if isinstance(value, str)})
+        return tuple(type_ for type_ in found if type_ not in _OURS)[:MOST]
 
     def payloads(self, signal: str) -> tuple[Any, ...]:
         """Return what a signal may carry."""
@@ -82,13 +134,13 @@ class Surroundings:
         found = [each for each in _unlike((full, *variations(schema, full), least)) if not check(each)]
         return tuple(found) or ((least,) if not check(least) else ())
 
-    def child(self, command: StartChild) -> tuple[Any, Any] | None:
-        """Return output and journal of a child saga that goes well; ``None`` when there is no such saga."""
+    def child(self, command: StartChild) -> Child | None:
+        """Return how a child saga goes when it goes well; ``None`` when there is no such saga."""
         saga = self.sagas.get(command.saga)
         if saga is None:
             return None
         if command.journal is not None:
-            return None, None
+            return Child()
         key = f"{command.saga} {json.dumps(command.input, sort_keys=True)}"
         if key not in self._children:
             world = World(participant(Mocks(), self.drawn.draw, ID), sagas=self.sagas)
@@ -96,7 +148,8 @@ class Surroundings:
             world.run(until=_LONG)
             well = run.close is not None and run.close.status is Status.COMPLETED
             output = run.close.output if run.close is not None and well else None
-            self._children[key] = output, run.state.snapshot()
+            first = next((each.call for each in world.events if each.what == "start"), "")
+            self._children[key] = Child(output, run.state.snapshot(), world.now - world.begin, first)
         return self._children[key]
 
 
@@ -159,16 +212,40 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def longest_life(command: StartActivity) -> float:
-    """Return the seconds after which a call must have ended: attempts, their limits, the pauses between them."""
-    total = command.schedule_to_close.total_seconds() if command.schedule_to_close is not None else float("inf")
-    if command.start_to_close is None or command.retry.maximum_attempts is None:
+    """Return the seconds after which a call must have ended: its attempts, their waits for a worker, the pauses.
+
+    Infinite where nothing bounds the wait for a worker, or the number of attempts.
+    """
+    attempts, queue = command.retry.maximum_attempts, command.schedule_to_start
+    waits = 0.0 if command.local else inf if queue is None else queue.total_seconds()
+    return _of_attempts(command, inf if attempts is None else attempts, waits)
+
+
+def silence(command: StartActivity) -> float:
+    """Return the seconds until a call is given up of which nobody hears, with workers at hand."""
+    attempts = 1 if "timeout" in command.retry.non_retryable_error_types else command.retry.maximum_attempts or 1
+    return _of_attempts(command, attempts, 0.0)
+
+
+def refusal(command: StartActivity, type_: str, tick: float) -> float:
+    """Return the seconds until a call is given up that reports the same error at every attempt, *tick* after each."""
+    retry = command.retry
+    attempts = 1 if type_ in retry.non_retryable_error_types else retry.maximum_attempts or 1
+    total = attempts * tick + pauses(retry, attempts)
+    limit = inf if command.schedule_to_close is None else command.schedule_to_close.total_seconds()
+    return total if total < limit else tick
+
+
+def _of_attempts(command: StartActivity, attempts: float, waits: float) -> float:
+    total = inf if command.schedule_to_close is None else command.schedule_to_close.total_seconds()
+    if command.start_to_close is None or attempts == inf:
         return total
-    one = command.start_to_close.total_seconds()
-    attempts = command.retry.maximum_attempts
-    return min(total, attempts * one + _pauses(command.retry, attempts))
+    one = command.start_to_close.total_seconds() + waits
+    return min(total, attempts * one + pauses(command.retry, int(attempts)))
 
 
-def _pauses(retry: RetryPlan, attempts: int) -> float:
+def pauses(retry: RetryPlan, attempts: int) -> float:
+    """Return the seconds between so many attempts."""
     pause, longest, total = retry.initial_interval.total_seconds(), retry.maximum_interval.total_seconds(), 0.0
     for _ in range(min(attempts - 1, 10_000)):
         total += min(pause, longest)
@@ -176,7 +253,28 @@ def _pauses(retry: RetryPlan, attempts: int) -> float:
     return total
 
 
-def activities_of(saga: Saga) -> tuple[str, ...]:
-    """Return the activities that a saga's own steps call."""
-    bodies = (place.step.body for place in saga.places.values())
-    return tuple(dict.fromkeys(body.activity for body in bodies if isinstance(body, ActivityCall)))
+def _named(saga: Saga, place: Place) -> Iterator[str]:
+    """Yield the types that handlers take of what happens at a place, those of blocks around it included."""
+    around = (saga.places[block].step for block in place.blocks if block in saga.places)
+    for step in (place.step, *around):
+        yield from (type_ for handler in step.on_error for type_ in handler.types if type_ not in _OURS)
+
+
+_OURS = frozenset({"timeout", "cancelled", "ExpressionError", "SagaTimeout", "SignalTimeout", "NoMatchingCase"})
+"""Types of errors that no participant reports."""
+
+
+def _trees(value: Value) -> Iterator[nodes.Expr]:
+    match value:
+        case Condition(value=inner):
+            yield from _trees(inner)
+        case Expression(tree=tree):
+            yield tree
+        case Text(parts=several):
+            yield from (part.tree for part in several if isinstance(part, Expression))
+        case Object(items=items):
+            yield from (tree for item in items.values() for tree in _trees(item))
+        case Listing(elements=elements):
+            yield from (tree for item in elements for tree in _trees(item))
+        case _:
+            return
