@@ -183,6 +183,8 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
     step, is_pivot = run.step(record), record.path == run.state.pivot_at
     record.settled = run.tick()
     record.outcome, record.attempts, record.journal = fact.outcome, fact.attempts, fact.journal
+    if is_pivot and record.repeats and fact.outcome is Outcome.NOT_STARTED:
+        record.outcome = Outcome.UNKNOWN  # R43: that it was not begun again says nothing of the first time
     if fact.outcome is Outcome.SUCCEEDED:
         try:
             refusal = _refusal(run, step, record, fact.output)
@@ -198,7 +200,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
             return
         record.outcome = Outcome.FAILED
         fail(run, record, refusal)
-    elif fact.cancelled and record.cancel_asked and not (is_pivot and fact.outcome is Outcome.UNKNOWN):
+    elif fact.cancelled and record.cancel_asked and not (is_pivot and record.outcome is Outcome.UNKNOWN):
         if is_pivot:
             run.state.pivot_at = ""
         run.end(record, Progress.CANCELLED)

@@ -183,6 +183,14 @@ def test_an_operator_says_whether_an_unknown_pivot_happened(verb: Verb, status: 
         assert ran.why == ("timeout", "p")
 
 
+def test_a_retried_pivot_that_no_worker_takes_is_as_unknown_as_before() -> None:
+    """R43: that it was not begun again says nothing of the first time, of which nobody has heard."""
+    nobody = Attempt(starts=False)
+    ran = play(_saga(act("b")), {"p": lost(), "p#2": nobody}, operator(99, Verb.RETRY_STEP), cancel_at=120)
+
+    assert (ran.status, ran.calls, list(ran.state.attention)) == ("paused", ["a", "p", "p#2"], ["p"])
+
+
 def test_abort_undoes_although_the_pivots_error_would_have_been_handled() -> None:
     """R22: an operator who gives up does not want the saga to go on."""
     ran = play(_saga(act("b"), on_error="continue"), {"p": lost()}, operator(99, Verb.ABORT))
