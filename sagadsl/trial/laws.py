@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, pairwise
 
 from sagadsl.engine.facts import Close, Outcome, Status
 from sagadsl.engine.journal import Record, State, UndoProgress
-from sagadsl.engine.keys import is_compensation, step_of_activity_id
+from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_of_activity_id
 from sagadsl.engine.virtual import Event
 from sagadsl.language.model import ForEach, On, Order, Parallel, Saga, Step
 
+_is_undo = lru_cache(maxsize=4096)(is_compensation)
+_path = lru_cache(maxsize=4096)(step_of_activity_id)
 _TRIED = (UndoProgress.DONE, UndoProgress.FAILED, UndoProgress.SKIPPED)
 _LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
 
@@ -50,7 +53,7 @@ class Span:
 
     @property
     def is_undo(self) -> bool:
-        return is_compensation(self.call)
+        return _is_undo(self.call)
 
 
 def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Event], saga_id: str) -> Iterator[Breach]:
@@ -61,6 +64,7 @@ def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Eve
     """
     calls, wrong = spans(events, saga_id)
     yield from wrong
+    yield from _every_call_has_a_key_of_its_own(calls)
     yield from _nothing_is_undone_while_something_runs(saga, calls)
     yield from _what_began_later_is_undone_first(saga, calls)
     undos: dict[str, list[Span]] = {}
@@ -82,7 +86,7 @@ def spans(events: Sequence[Event], saga_id: str) -> tuple[list[Span], list[Breac
     for place, event in enumerate(events):
         if event.saga != saga_id or event.what not in ("start", "end"):
             continue
-        path = step_of_activity_id(event.call)
+        path = _path(event.call)
         before = latest.get(event.call)
         runs = before is not None and found[before].end is None
         if event.what == "start":
@@ -96,6 +100,16 @@ def spans(events: Sequence[Event], saga_id: str) -> tuple[list[Span], list[Breac
             begun = found[before]
             found[before] = Span(begun.call, begun.path, begun.start, place, event.detail)
     return found, wrong
+
+
+def _every_call_has_a_key_of_its_own(calls: Sequence[Span]) -> Iterator[Breach]:
+    """R49: but for repetitions of a call, and for the probe that asks about it."""
+    owners: dict[str, str] = {}
+    for each in calls:
+        name = each.call.partition("#")[0].removesuffix(".probe")
+        owner = owners.setdefault(key_of_activity_id("", each.call), name)
+        if owner != name:
+            yield Breach("key-shared", "R49", each.path, f"`{name}` has the idempotency key of `{owner}`")
 
 
 def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[Span]) -> Iterator[Breach]:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import fields
+from operator import attrgetter
 
 from sagadsl.engine.journal import Frame, Record, State, Undo, UndoProgress, Unwind
 from sagadsl.language.model import ForEach, Order, Parallel, Saga
 
-_STATE = tuple(each.name for each in fields(State))
-_FRAME = tuple(each.name for each in fields(Frame))
+_STATE = attrgetter(*(each.name for each in fields(State)))
+_FRAME = attrgetter(*(each.name for each in fields(Frame)))
+_BY_HAND = frozenset({"records", "frames", "unwinds", "signals", "waiting"})
+_HOLDERS = tuple(
+    each.name for each in fields(State) if each.default_factory in (dict, list) and each.name not in _BY_HAND
+)
 
 
 def copied(state: State) -> State:
-    """Return an independent copy; users' data is shared, since nothing changes it."""
-    made = State.__new__(State)
-    for name in _STATE:
-        value = getattr(state, name)
-        kind = type(value)
-        setattr(made, name, value.copy() if kind is dict or kind is list else value)
+    """Return a copy that goes its own way; what does not change any more, and users' data, is shared."""
+    made = State(*_STATE(state))
+    for name in _HOLDERS:
+        setattr(made, name, getattr(made, name).copy())
     made.records = {path: _record(record) for path, record in state.records.items()}
     made.frames = {path: _frame(frame) for path, frame in state.frames.items()}
     made.unwinds = {key: _unwind(unwind) for key, unwind in state.unwinds.items()}
@@ -88,11 +91,9 @@ def _undo(undo: Undo) -> Undo:
 
 
 def _frame(frame: Frame) -> Frame:
-    made = Frame.__new__(Frame)
-    for name in _FRAME:
-        value = getattr(frame, name)
-        kind = type(value)
-        setattr(made, name, value.copy() if kind is dict or kind is list else value)
+    made = Frame(*_FRAME(frame))
+    made.open, made.ended, made.begun = frame.open.copy(), frame.ended.copy(), frame.begun.copy()
+    made.done, made.outputs = frame.done.copy(), frame.outputs.copy()
     return made
 
 

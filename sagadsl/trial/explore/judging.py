@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.engine.journal import Progress, Record, State
 from sagadsl.engine.projection import report
-from sagadsl.language.model import ActivityCall, Saga, Step
+from sagadsl.language.model import ActivityCall, On, Saga, Step
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.laws import breaches
+from sagadsl.trial.names import plain
 from sagadsl.trial.played import ID
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
     for path in sorted(node.here.effects):
         record = state.records[path]
         step = saga.places[record.step].step
-        undoable = step.compensation is not None or _has_inverse(step, around)
-        if not undoable or path.startswith("on_failure/"):
+        if not _is_undoable(step, around) or path.startswith("on_failure/"):
             continue
         match status:
             case Status.COMPLETED:
@@ -85,6 +85,20 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
                     yield Violation("effect-left", "R20", path, why)
 
 
+def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
+    """Yield the steps whose effect stays although the saga went back: their authors say that nothing is to undo."""
+    if node.close is not None and node.close.status in (Status.COMPENSATED, Status.CANCELLED):
+        for path in node.here.effects:
+            step = saga.places[node.state.records[path].step].step
+            if not (_is_undoable(step, around) or path.startswith("on_failure/")):
+                yield plain(path)
+
+
+def _is_undoable(step: Step, around: Surroundings) -> bool:
+    """Whether the effect of a step must not stand when the saga went back; that of a pivot must not (R43)."""
+    return step.compensation is not None or step.pivot or _has_inverse(step, around)
+
+
 def _has_inverse(step: Step, around: Surroundings) -> bool:
     """Whether the plugin names what undoes this activity, though the definition does not."""
     if step.nothing_to_undo or not isinstance(step.body, ActivityCall):
@@ -95,10 +109,12 @@ def _has_inverse(step: Step, around: Surroundings) -> bool:
 
 def _why_left(record: Record, step: Step, status: Status) -> str:
     said = f"the saga is `{status.value}`, but the effect of this step stands"
+    if step.pivot:
+        return f"{said}: it is the pivot, behind which nothing may be undone"
     if step.compensation is None:
         return f"{said}: it has no compensation, although its plugin names what undoes it"
-    if record.outcome is Outcome.UNKNOWN:
-        return f"{said}: its outcome was unknown, and its compensation is due `on: {step.compensation.on.value}` only"
+    if record.outcome is Outcome.UNKNOWN and step.compensation.on is On.COMPLETED:
+        return f"{said}: its outcome was unknown, and its compensation is due `on: completed` only"
     return f"{said}: it reported an error although it had happened" if record.outcome is Outcome.FAILED else said
 
 

@@ -6,7 +6,7 @@ Facts as any host could tell them. Knows nothing of searching, and judges nothin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import inf
 
@@ -44,13 +44,12 @@ class Move:
 
     Attributes:
         what: In words, e.g. ``withdraw fails with Refused``.
-        kind: ``ok``, ``error``, ``unknown``, ``not started``, ``child``, ``timer``, ``signal``, ``operator``, ``cancel``
-            or ``timeout``.
+        kind: Of the end of a call ``ok``, ``error``, ``unknown``, ``not started`` or ``child``; else ``timer``,
+            ``signal``, ``operator``, ``cancel`` or ``timeout``.
         target: The call, timer, signal or path that it is about.
         cost: How many faults it counts as.
         effect: Of a call: it has happened in the world, whatever is reported.
         detail: Type of the error, the verb, the number of the output, or the call inside a child that fails.
-        takes: Seconds from the beginning of the call, at least.
     """
 
     what: str
@@ -60,7 +59,6 @@ class Move:
     cost: int = 0
     effect: bool = False
     detail: str = ""
-    takes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,37 +97,30 @@ class Circumstances:
 PAUSE = "@pause"
 
 
-def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings) -> Iterator[Move]:
-    """Yield everything that may happen next, the usual first."""
+def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, left: int = 1) -> Iterator[Move]:
+    """Yield everything that may happen next, the usual first; what is a fault only when some are *left*."""
     at = here.now + TICK
     soonest = min(state.timers.values(), default=inf)
     for call_id, flight in here.flights.items():
         path = state.calls[call_id]
         step = saga.places[state.records[path].step].step
-        happened = path in here.effects
-        yield from (_later(move, flight, soonest) for move in _ends(step, call_id, flight, at, around, happened))
-    yield from _timers(saga, state, here, at)
+        end = _End(call_id, flight, at, soonest, path in here.effects, left > 0)
+        yield from _ends(step, end, around)
+    yield from (move for move in _timers(saga, state, here, at) if move.cost <= left)
     for signal in state.waiting:
-        for number, payload in enumerate(around.payloads(signal)):
+        for number, payload in enumerate(around.payloads(signal)[: None if left else 1]):
             came = SignalReceived(at, signal, payload)
             other = " with another payload" if number else ""
             yield Move(f"signal `{signal}` comes{other}", "signal", signal, came, min(number, 1), detail=str(number))
-    yield from _decisions(state, here, at, pauses=around.pauses)
-    if not here.cancelled:
+    yield from _decisions(state, here, at, pauses=around.pauses and left > 0)
+    if not here.cancelled and left:
         yield Move("somebody cancels the saga", "cancel", "", CancelRequested(at), 1)
     if TIMEOUT_TIMER in state.timers and not here.late:
         certain = not (here.flights or state.waiting or state.attention or state.paused)
         certain = certain and soonest == state.timers[TIMEOUT_TIMER]
         fact = TimerFired(state.timers[TIMEOUT_TIMER] if certain else at, TIMEOUT_TIMER)
-        yield Move("the saga's timeout passes", "timeout", "", fact, 0 if certain else 1)
-
-
-def _later(move: Move, flight: Flight, soonest: float) -> Move:
-    """Return a move at the instant at which its call ends so, unless a timer is due before."""
-    at = flight.began + move.takes
-    if move.takes and move.fact.at < at < soonest:
-        return replace(move, fact=replace(move.fact, at=at))
-    return move
+        if certain or left:
+            yield Move("the saga's timeout passes", "timeout", "", fact, 0 if certain else 1)
 
 
 def _decisions(state: State, here: Circumstances, at: float, *, pauses: bool) -> Iterator[Move]:
@@ -153,58 +144,96 @@ def _asked(at: float, verb: Verb) -> OperatorAsked:
     return OperatorAsked(at, verb, by="operator", why="explored")
 
 
-def _ends(
-    step: Step, call_id: str, flight: Flight, at: float, around: Surroundings, happened: bool
-) -> Iterator[Move]:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A call that is about to end.
+
+    Attributes:
+        soon: The next instant, ``soonest`` that of the next timer.
+        happened: Its effect stands in the world, from an earlier call.
+        faulty: It may end with a fault.
+    """
+
+    call: str
+    flight: Flight
+    soon: float
+    soonest: float
+    happened: bool
+    faulty: bool
+
+    def at(self, takes: float) -> float:
+        """Return the instant at which a call ends that takes so long, unless a timer is due before."""
+        at = self.flight.began + takes
+        return at if self.soon < at < self.soonest else self.soon
+
+    def failed(self, type_: str, takes: float = 0.0) -> Move:
+        error = Error(type_, f"{type_} (explored)")
+        fact = Settled(self.at(takes), self.call, Outcome.FAILED, error=error, attempts=1)
+        return Move(f"`{self.call}` fails with {type_}", "error", self.call, fact, 1, detail=type_)
+
+    def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = 0.0) -> Move:
+        error = Error(type_, "start_to_close timeout" if type_ == "timeout" else "it was cancelled")
+        fact = Settled(
+            self.at(takes), self.call, Outcome.UNKNOWN, error=error, cancelled=type_ == "cancelled", attempts=1
+        )
+        word = "is cancelled" if type_ == "cancelled" else "is never heard of again"
+        what = f"`{self.call}` {word} and has {'' if effect else 'not '}happened"
+        return Move(what, "unknown", self.call, fact, cost, effect, type_)
+
+
+def _ends(step: Step, end: _End, around: Surroundings) -> Iterator[Move]:
     """How a call may end. Participants are honest: one in whose books the effect stands does not say that it failed."""
-    command = flight.command
+    command = end.flight.command
     if isinstance(command, StartChild):
-        yield from _child_ends(call_id, command, flight.asked, at, around)
-    elif call_id.partition("#")[0].endswith(".probe"):
-        fact = Settled(at, call_id, Outcome.SUCCEEDED, happened, attempts=1)
-        yield Move(f"`{call_id}` answers {str(happened).lower()}", "ok", call_id, fact, detail=str(int(not happened)))
-        yield _failed(at, call_id, "ProbeFailed")
-    elif is_undo(call_id):
-        fact = Settled(at, call_id, Outcome.SUCCEEDED, attempts=1)
-        yield Move(f"`{call_id}` succeeds", "ok", call_id, fact, 0, True, "0")
-        yield _failed(at, call_id, OTHER_ERROR, refusal(command, OTHER_ERROR, TICK))
-        actions = step.compensation.actions if step.compensation is not None and not happened else ()
-        for type_ in dict.fromkeys(each for action in actions for each in action.already_undone):
-            yield _failed(at, call_id, type_)
+        yield from _child_ends(end, command, around)
+    elif end.call.partition("#")[0].endswith(".probe"):
+        fact = Settled(end.soon, end.call, Outcome.SUCCEEDED, end.happened, attempts=1)
+        what = f"`{end.call}` answers {str(end.happened).lower()}"
+        yield Move(what, "ok", end.call, fact, detail=str(int(not end.happened)))
+        if end.faulty:
+            yield end.failed("ProbeFailed")
+    elif is_undo(end.call):
+        fact = Settled(end.soon, end.call, Outcome.SUCCEEDED, attempts=1)
+        yield Move(f"`{end.call}` succeeds", "ok", end.call, fact, 0, True, "0")
+        if end.faulty:
+            yield end.failed(OTHER_ERROR, refusal(command, OTHER_ERROR, TICK))
+            actions = step.compensation.actions if step.compensation is not None and not end.happened else ()
+            for type_ in dict.fromkeys(each for action in actions for each in action.already_undone):
+                yield end.failed(type_)
     else:
-        yield from _forward_ends(step, call_id, command, flight.asked, at, around, happened)
+        yield from _forward_ends(step, end, command, around)
 
 
-def _forward_ends(
-    step: Step, call_id: str, command: StartActivity, asked: bool, at: float, around: Surroundings, happened: bool
-) -> Iterator[Move]:
+def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroundings) -> Iterator[Move]:
     always = around.always.get(command.activity)
     for number, output in enumerate(around.outputs(command.activity)):
-        if always is None or number == always:
-            fact = Settled(at, call_id, Outcome.SUCCEEDED, output, attempts=1)
+        cost = 1 if number and always is None else 0
+        if always in (None, number) and (end.faulty or not cost):
+            fact = Settled(end.soon, end.call, Outcome.SUCCEEDED, output, attempts=1)
             other = " with another output" if number else ""
-            cost = 1 if number and always is None else 0
-            yield Move(f"`{call_id}` succeeds{other}", "ok", call_id, fact, cost, True, str(number))
+            yield Move(f"`{end.call}` succeeds{other}", "ok", end.call, fact, cost, True, str(number))
     once = command.retry.maximum_attempts == 1
-    if asked and once:
+    if end.flight.asked and once:
         error = Error("cancelled", "it was cancelled")
-        fact = Settled(at, call_id, Outcome.NOT_STARTED, error=error, cancelled=True, attempts=1)
-        yield Move(f"`{call_id}` is cancelled before a worker takes it", "not started", call_id, fact)
-    if asked and not (once and command.heartbeat is None):
+        fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error, cancelled=True, attempts=1)
+        yield Move(f"`{end.call}` is cancelled before a worker takes it", "not started", end.call, fact)
+    if end.flight.asked and not (once and command.heartbeat is None):
         # R37: the cancel comes with the answer to a heartbeat, or between two attempts: nobody knows what was done.
         for effect in (False, True):
-            yield _unknown(at, call_id, "cancelled", effect=effect, cost=0)
-    if not happened:
+            yield end.unknown("cancelled", effect=effect, cost=0)
+    if not end.faulty:
+        return
+    if not end.happened:
         for type_ in around.errors(step):
-            yield _failed(at, call_id, type_, refusal(command, type_, TICK))
+            yield end.failed(type_, refusal(command, type_, TICK))
     if _may_be_lost(command):
-        for effect in (True,) if happened else (True, False):
-            yield _unknown(at, call_id, "timeout", effect=effect, cost=1, takes=silence(command))
+        for effect in (True,) if end.happened else (True, False):
+            yield end.unknown("timeout", effect=effect, cost=1, takes=silence(command))
     if command.schedule_to_start is not None:
         waits = command.schedule_to_start.total_seconds()
         error = Error("timeout", "schedule_to_start timeout")
-        fact = Settled(at, call_id, Outcome.NOT_STARTED, error=error, attempts=1)
-        yield Move(f"no worker takes `{call_id}`", "not started", call_id, fact, 1, takes=waits)
+        fact = Settled(end.at(waits), end.call, Outcome.NOT_STARTED, error=error, attempts=1)
+        yield Move(f"no worker takes `{end.call}`", "not started", end.call, fact, 1)
 
 
 def _may_be_lost(command: StartActivity) -> bool:
@@ -214,41 +243,29 @@ def _may_be_lost(command: StartActivity) -> bool:
     return not endless or command.schedule_to_close is not None
 
 
-def _failed(at: float, call_id: str, type_: str, takes: float = 0.0) -> Move:
-    fact = Settled(at, call_id, Outcome.FAILED, error=Error(type_, f"{type_} (explored)"), attempts=1)
-    return Move(f"`{call_id}` fails with {type_}", "error", call_id, fact, 1, detail=type_, takes=takes)
-
-
-def _unknown(at: float, call_id: str, type_: str, *, effect: bool, cost: int, takes: float = 0.0) -> Move:
-    error = Error(type_, "start_to_close timeout" if type_ == "timeout" else "it was cancelled")
-    fact = Settled(at, call_id, Outcome.UNKNOWN, error=error, cancelled=type_ == "cancelled", attempts=1)
-    happened = "and has happened" if effect else "and has not happened"
-    word = "is cancelled" if type_ == "cancelled" else "is never heard of again"
-    return Move(f"`{call_id}` {word} {happened}", "unknown", call_id, fact, cost, effect, type_, takes)
-
-
-def _child_ends(call_id: str, command: StartChild, asked: bool, at: float, around: Surroundings) -> Iterator[Move]:
+def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterator[Move]:
     """A child saga is one call here; inside, it is explored by itself."""
-    undoes = command.journal is not None
+    undoes, asked = command.journal is not None, end.flight.asked
     child = around.child(command)
-    name = f"child saga `{call_id}`"
+    name = f"child saga `{end.call}`"
     if child is None:
         error = Error("DefinitionNotFound", f"there is no saga `{command.saga}`")
-        fact = Settled(at, call_id, Outcome.NOT_STARTED, error=error)
-        yield Move(f"`{call_id}` does not begin", "child", call_id, fact)
+        fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error)
+        yield Move(f"`{end.call}` does not begin", "child", end.call, fact)
         return
     journal = child.journal if command.wants_journal else None
-    fact = Settled(at, call_id, Outcome.SUCCEEDED, child.output, journal=journal)
+    fact = Settled(end.at(child.seconds), end.call, Outcome.SUCCEEDED, child.output, journal=journal)
     what = "has undone itself" if undoes else "completes"
-    yield Move(f"{name} {what}", "child", call_id, fact, effect=True, detail="", takes=child.seconds)
-    if not undoes:
+    yield Move(f"{name} {what}", "child", end.call, fact, effect=True)
+    if not undoes and (end.faulty or asked):
         type_ = "cancelled" if asked else "ChildFailed"
-        fact = Settled(at, call_id, Outcome.FAILED, error=Error(type_, "it has undone itself"), cancelled=asked)
-        first = f"{call_id}/{child.first}"
-        yield Move(f"{name} fails and undoes itself", "child", call_id, fact, 0 if asked else 1, detail=first)
-    error = Error("ChildFailed", "it failed, and something of it is not undone (explored)")
-    fact = Settled(at, call_id, Outcome.UNKNOWN, error=error)
-    yield Move(f"{name} fails and is not undone", "child", call_id, fact, 1, not undoes, "?")
+        fact = Settled(end.soon, end.call, Outcome.FAILED, error=Error(type_, "it has undone itself"), cancelled=asked)
+        first = f"{end.call}/{child.first}"
+        yield Move(f"{name} fails and undoes itself", "child", end.call, fact, 0 if asked else 1, detail=first)
+    if end.faulty:
+        error = Error("ChildFailed", "it failed, and something of it is not undone (explored)")
+        fact = Settled(end.soon, end.call, Outcome.UNKNOWN, error=error)
+        yield Move(f"{name} fails and is not undone", "child", end.call, fact, 1, not undoes, "?")
 
 
 def _timers(saga: Saga, state: State, here: Circumstances, at: float) -> Iterator[Move]:

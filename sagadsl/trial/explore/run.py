@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from sagadsl.language.build import build
@@ -27,7 +28,19 @@ _CHUNKS = 48
 """Parts into which the ways with faults are cut: enough to keep every core busy to the end."""
 
 Way = tuple[int, tuple[Move, ...]]
-"""Number of the input, and what has happened so far."""
+"""Number of the setting, and what has happened so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is the same in all ways of one search.
+
+    Attributes:
+        always: An activity that gives another output than the usual one whenever it is called, and which.
+    """
+
+    input: Any
+    always: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,8 @@ class Task:
         signatures: Of the activities that it may call.
         inputs: Inputs to try; empty draws them from the schema.
         most: Faults in one run; another input or output than the usual one counts as one.
-        seconds: Budget of time; infinite is none.
+        seconds: Budget of time; infinite is none. ``states`` the same in states, for each part of the work.
+        pauses: Operators pause the saga, too.
     """
 
     definition: Mapping[str, Any]
@@ -48,6 +62,8 @@ class Task:
     inputs: tuple[Any, ...] = ()
     most: int = 2
     seconds: float = float("inf")
+    states: int = 10**12
+    pauses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +71,7 @@ class Explored:
     """What came of it.
 
     Attributes:
-        tried: Inputs that were tried.
+        tried: Inputs that were tried; ``outputs`` how many outputs, of the activities that have more than one.
         unreached: Ids of steps that no run began.
         elapsed: Seconds of real time.
     """
@@ -63,6 +79,7 @@ class Explored:
     saga: Saga
     summary: Summary
     tried: tuple[Any, ...]
+    outputs: Mapping[str, int]
     unreached: tuple[str, ...]
     elapsed: float
 
@@ -73,11 +90,11 @@ def explore(task: Task, jobs: int = 1) -> Explored:
     deadline = began + task.seconds
     around = surroundings(task)
     inputs = task.inputs or around.inputs()
+    settings = tuple(_settings(around, inputs))
     total = Summary()
     ways: list[Way] = []
-    for number, input_ in enumerate(inputs):
-        # Another input than the usual one is a deviation, and counts as a fault.
-        search = Search(around.saga, around, input_, task.most - min(number, 1), deadline)
+    for number in range(len(settings)):
+        search = _search(task, around, settings, number, deadline)
         if search.most >= 0:
 
             def aside(node: Node, move: Move, number: int = number) -> None:
@@ -85,17 +102,33 @@ def explore(task: Task, jobs: int = 1) -> Explored:
 
             search.explore(search.begin(), aside)
             total.add(search.summary)
-    chunks = [chunk for index in range(_CHUNKS) if (chunk := ways[index::_CHUNKS])]
-    for summary in _in_parallel([(task, inputs, chunk, deadline) for chunk in chunks], jobs):
+    edges = [len(ways) * index // _CHUNKS for index in range(_CHUNKS + 1)]  # neighbours lead to the same places
+    chunks = [chunk for low, high in pairwise(edges) if (chunk := ways[low:high])]
+    for summary in _in_parallel([(task, settings, chunk, deadline) for chunk in chunks], jobs):
         total.add(summary)
     unreached = tuple(id_ for id_ in around.saga.places if id_ not in total.steps)
-    return Explored(around.saga, total, tuple(inputs), unreached, time.monotonic() - began)
+    outputs = {name: number for name in around.called if (number := len(around.outputs(name))) > 1}
+    return Explored(around.saga, total, tuple(inputs), outputs, unreached, time.monotonic() - began)
+
+
+def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[Setting]:
+    """Yield the usual one first. All others are deviations, and count as a fault."""
+    yield from (Setting(input_) for input_ in inputs)
+    for activity in around.repeated() if inputs else ():
+        yield from (Setting(inputs[0], (activity, number)) for number in range(1, len(around.outputs(activity))))
+
+
+def _search(task: Task, around: Surroundings, settings: Sequence[Setting], number: int, deadline: float) -> Search:
+    setting = settings[number]
+    if setting.always is not None:
+        around = replace(around, always=dict([setting.always]))
+    return Search(around.saga, around, setting.input, task.most - min(number, 1), deadline, task.states)
 
 
 def surroundings(task: Task) -> Surroundings:
     """Return the saga of a task and what surrounds it."""
     children = {name: build(data) for name, data in task.children.items()}
-    return Surroundings(build(task.definition), children, task.signatures)
+    return Surroundings(build(task.definition), children, task.signatures, pauses=task.pauses)
 
 
 def usual_jobs() -> int:
@@ -103,7 +136,7 @@ def usual_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_Part = tuple[Task, Sequence[Any], list[Way], float]
+_Part = tuple[Task, Sequence[Setting], list[Way], float]
 
 
 def _in_parallel(parts: Sequence[_Part], jobs: int) -> Iterator[Summary]:
@@ -125,13 +158,13 @@ def _method() -> str | None:
 
 
 def _explore_part(part: _Part) -> Summary:
-    task, inputs, ways, deadline = part
+    task, settings, ways, deadline = part
     around = surroundings(task)
     total = Summary()
     searches: dict[int, Search] = {}
     for number, way in ways:
         if number not in searches:
-            searches[number] = Search(around.saga, around, inputs[number], task.most - min(number, 1), deadline)
+            searches[number] = _search(task, around, settings, number, deadline)
         search = searches[number]
         search.explore(search.follow(way))
     for search in searches.values():

@@ -29,7 +29,7 @@ from sagadsl.engine.projection import current
 from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
-from sagadsl.trial.explore.judging import judged, stuck
+from sagadsl.trial.explore.judging import judged, stays, stuck
 from sagadsl.trial.explore.moves import Circumstances, Flight, Move, is_undo, moves
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.world import Surroundings, longest_life
@@ -116,6 +116,7 @@ class Search:
     summary: Summary = field(default_factory=Summary)
     exact: bool = field(init=False)
     deepest: int = field(init=False)
+    _trail: list[Node] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
     _repeated: set[tuple[str, str]] = field(default_factory=set)
 
@@ -130,11 +131,14 @@ class Search:
         return node
 
     def follow(self, way: tuple[Move, ...]) -> Node:
-        """Return the node at the end of a way."""
-        node = self.begin()
-        for move in way:
-            node = self.after(node, move)
-        return node
+        """Return the node at the end of a way; what it shares with the one before is not gone again."""
+        shared = 0
+        while shared < min(len(way), len(self._trail) - 1) and self._trail[shared + 1].move == way[shared]:
+            shared += 1
+        self._trail = self._trail[: shared + 1] or [self.begin()]
+        for move in way[shared:]:
+            self._trail.append(self.after(self._trail[-1], move))
+        return self._trail[-1]
 
     def explore(self, start: Node, aside: Callable[[Node, Move], None] | None = None) -> None:
         """Follow every way from *start*.
@@ -162,11 +166,9 @@ class Search:
             return
         ways = 0
         usual = False
-        for move in moves(self.saga, node.state, node.here, self.around):
+        for move in moves(self.saga, node.state, node.here, self.around, self.most - node.spent):
             usual = usual or (move.cost == 0 and move.kind != "signal")
-            ways += move.kind not in ("cancel", "timeout")
-            if node.spent + move.cost > self.most:
-                continue
+            ways += move.kind not in ("cancel", "timeout") or not move.cost
             if move.cost and aside is not None:
                 aside(node, move)
             else:
@@ -284,6 +286,7 @@ class Search:
         summary.reached(node.state)
         summary.longest = max(summary.longest, node.here.now - START)
         summary.history = max(summary.history, node.history)
+        summary.stays.update(stays(self.saga, node, self.around))
         for breach in judged(self.saga, node, self.around):
             self._violated(breach, node)
 

@@ -51,7 +51,8 @@ class Summary:
         left: Places that were not followed for want of time.
         ends: How often each status was the end.
         faults: For each single fault: how often each status was the end.
-        steps: Ids of steps that began; ``handlers`` of those whose error handlers did.
+        steps: Ids of steps that began.
+        stays: Paths of steps whose effect stays when the saga goes back, since nothing is said to undo it.
         longest: Seconds of virtual time, calls taking a tenth each; ``history`` events of Temporal's history.
     """
 
@@ -62,6 +63,7 @@ class Summary:
     ends: Counter[str] = field(default_factory=Counter)
     faults: dict[str, Counter[str]] = field(default_factory=dict)
     steps: set[str] = field(default_factory=set)
+    stays: set[str] = field(default_factory=set)
     longest: float = 0.0
     history: int = 0
     violations: dict[tuple[str, str], Violation] = field(default_factory=dict)
@@ -96,6 +98,7 @@ class Summary:
         for fault, ends in other.faults.items():
             self.faults.setdefault(fault, Counter()).update(ends)
         self.steps |= other.steps
+        self.stays |= other.stays
         self.longest = max(self.longest, other.longest)
         self.history = max(self.history, other.history)
         for violation in other.violations.values():

@@ -83,6 +83,12 @@ class Surroundings:
             self._outputs[activity] = tuple(_unlike((usual, *variations(schema, usual, filled=True))))[:MOST]
         return self._outputs[activity]
 
+    @cached_property
+    def called(self) -> tuple[str, ...]:
+        """The activities that the saga's own steps call."""
+        bodies = (place.step.body for place in self.saga.places.values())
+        return tuple(dict.fromkeys(body.activity for body in bodies if isinstance(body, ActivityCall)))
+
     def repeated(self) -> tuple[str, ...]:
         """Return the activities that may be called more than once in one run: in loops, or by several steps."""
         found: dict[str, int] = {}
