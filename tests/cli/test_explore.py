@@ -31,9 +31,9 @@ input: {type: object, required: [a], properties: {a: {type: string, pattern: '^[
 steps: [{id: a, set: {x: 1}}]
 """
 SCREEN = """\
-example: 13 ways with up to 1 fault, 24 states (0 met again), 1 input, in 0.0 s
-  ends: 6 compensated, 6 cancelled, 1 completed
-  at worst 28 events of history, 0s of waiting
+example: 11 ways with up to 1 fault, 21 states (0 met again), 1 input, in 0.0 s
+  ends: 6 compensated, 4 cancelled, 1 completed
+  at worst 28 events of history, 1m of waiting
 
   `pay` fails with Refused                             compensated
   `pay` is never heard of again and has happened       compensated
@@ -43,19 +43,19 @@ example: 13 ways with up to 1 fault, 24 states (0 met again), 1 input, in 0.0 s
   `ship` is never heard of again and has not happened  compensated
   somebody cancels the saga                            cancelled
 
-error[SD810]: the saga is `compensated`, but the effect of this step stands: its outcome was unknown, \
-and its compensation is due `on: completed` only (effect-left, R1)
+error[SD810]: the saga is `compensated`, but the effect of this step stands: its outcome was unknown, and its \
+compensation is due `on: completed` only (effect-left, R1)
   --> lost.saga.yaml:5:9
    |
  5 |   - id: pay
    |         ^^^
-   = note: 0.1s  `pay` is never heard of again and has happened
+   = note: 60.0s  `pay` is never heard of again and has happened
   as a case:
     - name: 'effect-left: pay'
       rules: [R1]
       given:
         mocks:
-          pay: {error: timeout, unknown: true}
+          pay: {error: timeout, unknown: true, delay: 60000ms}
       then: {status: compensated}
 
 ✗ 1 violation in 1 saga
