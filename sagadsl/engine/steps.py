@@ -46,6 +46,7 @@ def start(run: Run, frame: Frame, step: Step) -> None:
     before = state.records.get(path)
     if before is not None:  # an operator has its block repeated: a call, and a child's keys, are new ones
         record.repeats = before.repeats + 1
+        state.undoable.pop(path, None)  # until it begins again
     state.records[path] = record
     frame.open[path] = True
     try:

@@ -250,3 +250,19 @@ def test_abort_of_what_losers_left_fails_the_block_and_skip_does_not(verb: Verb)
     else:
         assert (ran.status, ran.calls[-1]) == ("completed", "c")
         assert (ran.report["undone"], ran.report["not_attempted"]) == (["all/y"], [])
+
+
+def test_a_step_that_a_repeated_block_leaves_out_is_no_longer_to_be_undone() -> None:
+    """R22: what it did the first time belongs to a run of the block that is over; the report can still be made."""
+    step = act("x", **{"if": "steps.later.status != 'completed'"})
+    poll = {"id": "poll", "repeat": {"until": "false", "maximum_attempts": 1}, "steps": [step]}
+    beside = {"id": "beside", "steps": [{"id": "nap", "sleep": "9s"}, act("later")]}
+
+    ran = play(
+        saga(plain("p", pivot=True), {"id": "both", "parallel": [poll, beside]}),
+        {},
+        operator(20, Verb.RETRY_STEP),
+        operator(30, Verb.SKIP_STEP),
+    )
+
+    assert (ran.status, ran.report["undone"]) == ("completed", [])
