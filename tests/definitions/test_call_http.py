@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +11,9 @@ from threading import Thread
 
 import pytest
 
+from sagadsl.language.filters import NAMESPACE
 from tests.conftest import Server
-from tests.definitions.hosting import play
+from tests.definitions.hosting import Played, play
 
 pytestmark = pytest.mark.temporal
 
@@ -36,12 +38,12 @@ class Service:
 
     def answer(self, call: str, body: object) -> tuple[int, object]:
         match call.split("/"):
-            case ["POST ", "items"] if self.ailing:
+            case ["PUT ", "items", _] if self.ailing:
                 self.ailing -= 1
                 return 503, {"problem": "not now"}
-            case ["POST ", "items"]:
-                self.items["7"] = body
-                return 201, {"id": 7}
+            case ["PUT ", "items", id_]:
+                self.items[id_] = body
+                return 201, None
             case ["POST ", "items", id_, "confirm"] if id_ in self.items:
                 return 200, {"status": self.confirms}
             case ["DELETE ", "items", id_] if self.items.pop(id_, None) is not None:
@@ -67,7 +69,7 @@ def service() -> Iterator[Service]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_POST = do_DELETE = _serve
+        do_POST = do_PUT = do_DELETE = _serve
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
@@ -84,10 +86,11 @@ def service() -> Iterator[Service]:
 def test_something_is_created_and_confirmed(service: Service, server: Server) -> None:
     played = play(server.address, "call-http", {"base_url": service.address, "item": {"name": "pen"}})
 
-    assert (played.ended.status, played.ended.output) == ("completed", {"id": 7})
-    assert service.calls == ["POST /items", "POST /items/7/confirm"]
+    id_ = _id(played)
+    assert (played.ended.status, played.ended.output) == ("completed", {"id": id_})
+    assert service.calls == [f"PUT /items/{id_}", f"POST /items/{id_}/confirm"]
     assert service.keys == [f"{played.ended.id}/create/do", f"{played.ended.id}/confirm/do"]
-    assert service.items == {"7": {"name": "pen"}}
+    assert service.items == {id_: {"name": "pen"}}
 
 
 def test_what_is_not_confirmed_is_deleted_again(service: Service, server: Server) -> None:
@@ -96,7 +99,8 @@ def test_what_is_not_confirmed_is_deleted_again(service: Service, server: Server
     played = play(server.address, "call-http", {"base_url": service.address, "item": 1})
 
     assert (played.ended.status, played.error) == ("compensated", "NotConfirmed")
-    assert service.calls == ["POST /items", "POST /items/7/confirm", "DELETE /items/7"]
+    id_ = _id(played)
+    assert service.calls == [f"PUT /items/{id_}", f"POST /items/{id_}/confirm", f"DELETE /items/{id_}"]
     assert service.keys[-1] == f"{played.ended.id}/create/undo"
     assert service.items == {}
 
@@ -107,13 +111,18 @@ def test_a_service_that_is_ailing_is_asked_again_with_the_same_key(service: Serv
     played = play(server.address, "call-http", {"base_url": service.address, "item": 1})
 
     assert played.ended.status == "completed"
-    assert service.calls[:2] == ["POST /items", "POST /items"]
+    assert service.calls[:2] == [f"PUT /items/{_id(played)}"] * 2
     assert service.keys[0] == service.keys[1]
 
 
 def test_what_was_never_created_is_not_deleted(service: Service, server: Server) -> None:
-    """`on: completed`, since only then the service has told what to delete."""
+    """R3: the service said no."""
     played = play(server.address, "call-http", {"base_url": f"{service.address}/elsewhere", "item": 1})
 
     assert (played.ended.status, played.error) == ("compensated", "Http404")
-    assert service.calls == ["POST /elsewhere/items"]
+    assert service.calls == [f"PUT /elsewhere/items/{_id(played)}"]
+
+
+def _id(played: Played) -> str:
+    """The id of the item: made of the saga's own, so that it is known without an answer."""
+    return str(uuid.uuid5(NAMESPACE, played.ended.id))
