@@ -25,8 +25,8 @@ from sagadsl.language.model import Saga
 from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 from sagadsl.trial.explore import report as telling
+from sagadsl.trial.explore.example import Example
 from sagadsl.trial.explore.page import page
-from sagadsl.trial.explore.report import Example
 from sagadsl.trial.explore.run import Explored, Task, usual_jobs
 from sagadsl.trial.explore.run import explore as explored_saga
 from sagadsl.trial.names import names
@@ -43,6 +43,8 @@ def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--faults", type=click.IntRange(0, 6), default=2, show_default=True, help="Faults in one run, at most.")
 @click.option("--budget", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop after so long, and say so.")
+@click.option("--states", type=click.IntRange(min=1), metavar="N", help="Stop after so many states, and say so.")
+@click.option("--pauses", is_flag=True, help="Let an operator pause and resume the saga, too, once at any moment.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one a core, if left out.")
 @click.option("-i", "--input", metavar="JSON", help="Try this input only: JSON or @file. Left out, inputs are drawn.")
 @click.option(
@@ -64,6 +66,8 @@ def explore(
     paths: Sequence[str],
     faults: int,
     budget: float | None,
+    states: int | None,
+    pauses: bool,
     jobs: int | None,
     input: str | None,
     format: str,
@@ -97,21 +101,20 @@ def explore(
     results: list[tuple[Loaded, Explored, tuple[Example, ...]]] = []
     for loaded in definitions.files:
         assert loaded.saga is not None
-        sagas, task = _task(loaded, activities, faults, budget)
+        task = _task(loaded, activities, faults, budget)
+        task = replace(task, pauses=pauses, states=states or task.states)
         if input is not None:
             task = replace(task, inputs=(read_input(input, None, (), loaded.saga.input_schema),))
         found = explored_saga(task, jobs or usual_jobs())
         if not found.tried:
             which = f"the schema of `{loaded.saga.name}`"
             raise click.UsageError(f"no input that fits {which} could be drawn; give one with `--input`")
-        results.append((loaded, found, telling.examples(found, sagas)))
+        results.append((loaded, found, telling.examples(found)))
     _write(results, format, faults, output_file)
     return 1 if any(shown for _, _, shown in results) else 0
 
 
-def _task(
-    loaded: Loaded, activities: Installed | None, faults: int, budget: float | None
-) -> tuple[Mapping[str, Saga], Task]:
+def _task(loaded: Loaded, activities: Installed | None, faults: int, budget: float | None) -> Task:
     assert loaded.saga is not None
     path = Path(loaded.document.name)
     sagas = beside(path, loaded.document.text).sagas
@@ -120,7 +123,7 @@ def _task(
     if activities is not None:
         called = names(loaded.saga, sagas).activities
         signatures = {name: activities[name] for name in called if name in activities}
-    return sagas, Task(loaded.document.data, children, signatures, (), faults, budget or float("inf"))
+    return Task(loaded.document.data, children, signatures, (), faults, budget or float("inf"))
 
 
 def _as_data(folder: Path, sagas: Mapping[str, Saga]) -> dict[str, Mapping[str, Any]]:

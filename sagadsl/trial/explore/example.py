@@ -2,30 +2,68 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import yaml
 
 from sagadsl.engine.facts import Outcome, Settled, SignalReceived
+from sagadsl.language.durations import spell
+from sagadsl.trial.case import case as read_case
 from sagadsl.trial.explore.moves import TICK, Move
+from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
+from sagadsl.trial.explore.world import Surroundings
+from sagadsl.trial.play import play
+from sagadsl.trial.played import Played
+
+_CLOSE = 1e-3
+_LONG = 400 * 24 * 3600.0
 
 
-def case(violation: Violation, start: float) -> dict[str, Any]:
-    """Return the case in which a violation happens; *start* is the instant at which the saga began."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A violation with what shows it again.
+
+    Attributes:
+        case: An entry of ``cases``; ``replayed`` tells whether playing it goes as the exploration did.
+    """
+
+    violation: Violation
+    case: Mapping[str, Any]
+    replayed: bool
+
+
+def example(violation: Violation, around: Surroundings) -> Example:
+    """Return a violation with its case, which is played to see whether it goes the same way."""
+    data = case(violation)
+    played = play(around.saga, read_case(data, {}, ()), sagas=around.sagas, outputs=around.drawn, until=_LONG)
+    same = played.status == violation.status and _ends(violation.way) == _ends_of(played, violation.way)
+    if same and played.report["undone"]:
+        data["then"]["compensated"] = list(played.report["undone"])
+    return Example(violation, data, same)
+
+
+def case(violation: Violation) -> dict[str, Any]:
+    """Return the case in which a violation happens. It expects what comes of it now, right or wrong."""
     began = dict(violation.began)
-    mocks = {
-        move.target: _mock(move.fact, move.fact.at - began.get(move.target, move.fact.at))
-        for move in violation.way
-        if isinstance(move.fact, Settled) and not move.what.startswith("child saga")
-    }
-    when = [entry for move in violation.way if (entry := _when(move, start)) is not None]
+    mocks: dict[str, Any] = {}
+    for move in violation.way:
+        if isinstance(move.fact, Settled):
+            name, mock = _mock(move, move.fact, move.fact.at - began.get(move.target, move.fact.at))
+            if mock:
+                mocks[name] = mock
+    when = [entry for move in violation.way if (entry := _when(move)) is not None]
     given = {} if violation.input is None else {"input": violation.input}
+    given |= {"mocks": mocks} if mocks else {}
     return {
         "name": f"{violation.kind}: {violation.path or 'the saga'}"[:200],
         "rules": [violation.rule],
-        "given": {**given, "mocks": mocks},
+        **({"given": given} if given else {}),
         **({"when": when} if when else {}),
         "then": {"status": violation.status},
     }
@@ -38,25 +76,44 @@ def as_yaml(data: Mapping[str, Any]) -> str:
     )
 
 
-def _mock(fact: Settled, took: float) -> dict[str, Any]:
+def timeline(way: Sequence[Move]) -> list[tuple[str, str]]:
+    """Return when what happens."""
+    return [(since(move), move.what) for move in way]
+
+
+def since(move: Move) -> str:
+    """Return the time from the start of the saga to a move."""
+    return _length(move.fact.at - START)
+
+
+def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
+    """Return what a call does in a trial, and its name; nothing when it does what is usual."""
+    if move.kind == "child":
+        inside = fact.outcome is Outcome.FAILED and not fact.cancelled
+        return (move.detail, {"error": "ChildFailed"}) if inside else (move.target, {})
+    natural = abs(took - move.takes) < _CLOSE
     mock: dict[str, Any] = {}
-    if fact.outcome is Outcome.SUCCEEDED:
-        if fact.output is not None:
-            mock["output"] = fact.output
-    elif fact.outcome is Outcome.NOT_STARTED:
-        return {"timeout": "schedule_to_start"}
-    else:
-        assert fact.error is not None
-        mock = {"error": fact.error.type}
-        if fact.outcome is Outcome.UNKNOWN:
-            mock["unknown"] = True
-    if abs(took - TICK) > 1e-6:
+    match fact.outcome:
+        case Outcome.SUCCEEDED:
+            if move.detail != "0":
+                mock["output"] = fact.output
+        case Outcome.NOT_STARTED:
+            return move.target, {"timeout": "schedule_to_start"}
+        case Outcome.UNKNOWN:
+            if natural and move.detail == "timeout":
+                return move.target, {"timeout": "start_to_close"}
+            mock = {"error": move.detail, "unknown": True}
+        case Outcome.FAILED:
+            mock = {"error": move.detail}
+            if natural and took > TICK + _CLOSE:
+                return move.target, {**mock, "retryable": True}
+    if abs(took - TICK) > _CLOSE:
         mock["delay"] = _length(took)
-    return mock
+    return move.target, mock
 
 
-def _when(move: Move, start: float) -> dict[str, Any] | None:
-    at = _length(move.fact.at - start)
+def _when(move: Move) -> dict[str, Any] | None:
+    at = since(move)
     match move.kind:
         case "cancel" | "timeout":
             return {"at": at, move.kind: True}
@@ -65,15 +122,31 @@ def _when(move: Move, start: float) -> dict[str, Any] | None:
             payload = {} if move.fact.payload is None else {"payload": move.fact.payload}
             return {"at": at, "signal": move.target, **payload}
         case "operator":
-            return {"at": at, move.detail: move.target}
+            alone = move.detail in ("pause", "resume")
+            return {"at": at, move.detail: True if alone else move.target}
         case _:
             return None
 
 
 def _length(seconds: float) -> str:
-    return f"{round(seconds * 1000)}ms"
+    return spell(timedelta(milliseconds=round(seconds * 1000)))
 
 
-def timeline(way: Sequence[Move], start: float) -> list[str]:
-    """Return what happens, one line each."""
-    return [f"{move.fact.at - start:8.1f}s  {move.what}" for move in way]
+def _ends(way: Sequence[Move]) -> Counter[tuple[str, str]]:
+    """Return how the saga's own calls end; what is inside child sagas is not told here."""
+    return Counter(
+        (move.target, move.fact.outcome.value)
+        for move in way
+        if isinstance(move.fact, Settled) and move.kind != "child"
+    )
+
+
+def _ends_of(played: Played, way: Sequence[Move]) -> Counter[tuple[str, str]]:
+    inside = tuple(f"{_UNDO.sub('', move.target)}/" for move in way if move.kind == "child")
+    return Counter(
+        (call.name, call.outcome) for call in played.calls if call.outcome and not call.name.startswith(inside)
+    )
+
+
+_UNDO = re.compile(r"\.compensation(?:\[\d+\])?(?=#|$)")
+"""What follows the path in the name of a call that undoes; a child undoes itself under its own name."""

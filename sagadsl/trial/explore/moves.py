@@ -50,6 +50,7 @@ class Move:
         cost: How many faults it counts as.
         effect: Of a call: it has happened in the world, whatever is reported.
         detail: Type of the error, the verb, the number of the output, or the call inside a child that fails.
+        takes: Seconds that a call takes that ends so, if nothing else has to come before.
     """
 
     what: str
@@ -59,6 +60,7 @@ class Move:
     cost: int = 0
     effect: bool = False
     detail: str = ""
+    takes: float = TICK
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,19 +168,19 @@ class _End:
         at = self.flight.began + takes
         return at if self.soon < at < self.soonest else self.soon
 
-    def failed(self, type_: str, takes: float = 0.0) -> Move:
+    def failed(self, type_: str, takes: float = TICK) -> Move:
         error = Error(type_, f"{type_} (explored)")
         fact = Settled(self.at(takes), self.call, Outcome.FAILED, error=error, attempts=1)
-        return Move(f"`{self.call}` fails with {type_}", "error", self.call, fact, 1, detail=type_)
+        return Move(f"`{self.call}` fails with {type_}", "error", self.call, fact, 1, detail=type_, takes=takes)
 
-    def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = 0.0) -> Move:
+    def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = TICK) -> Move:
         error = Error(type_, "start_to_close timeout" if type_ == "timeout" else "it was cancelled")
         fact = Settled(
             self.at(takes), self.call, Outcome.UNKNOWN, error=error, cancelled=type_ == "cancelled", attempts=1
         )
         word = "is cancelled" if type_ == "cancelled" else "is never heard of again"
         what = f"`{self.call}` {word} and has {'' if effect else 'not '}happened"
-        return Move(what, "unknown", self.call, fact, cost, effect, type_)
+        return Move(what, "unknown", self.call, fact, cost, effect, type_, takes)
 
 
 def _ends(step: Step, end: _End, around: Surroundings) -> Iterator[Move]:
@@ -233,7 +235,7 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
         waits = command.schedule_to_start.total_seconds()
         error = Error("timeout", "schedule_to_start timeout")
         fact = Settled(end.at(waits), end.call, Outcome.NOT_STARTED, error=error, attempts=1)
-        yield Move(f"no worker takes `{end.call}`", "not started", end.call, fact, 1)
+        yield Move(f"no worker takes `{end.call}`", "not started", end.call, fact, 1, takes=waits)
 
 
 def _may_be_lost(command: StartActivity) -> bool:
@@ -256,7 +258,7 @@ def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterato
     journal = child.journal if command.wants_journal else None
     fact = Settled(end.at(child.seconds), end.call, Outcome.SUCCEEDED, child.output, journal=journal)
     what = "has undone itself" if undoes else "completes"
-    yield Move(f"{name} {what}", "child", end.call, fact, effect=True)
+    yield Move(f"{name} {what}", "child", end.call, fact, effect=True, takes=child.seconds)
     if not undoes and (end.faulty or asked):
         type_ = "cancelled" if asked else "ChildFailed"
         fact = Settled(end.soon, end.call, Outcome.FAILED, error=Error(type_, "it has undone itself"), cancelled=asked)

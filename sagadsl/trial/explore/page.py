@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from sagadsl.trial.explore.example import as_yaml
-from sagadsl.trial.explore.report import Example, table
+from sagadsl.trial.explore.example import Example, as_yaml, since
+from sagadsl.trial.explore.report import UNPLAYABLE, data, table, time
 from sagadsl.trial.explore.run import Explored
-from sagadsl.trial.explore.search import START
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #c0392b; --good: #1e8449; --soft: #8882 }
@@ -25,7 +24,7 @@ pre { background: var(--soft); padding: .8rem; overflow-x: auto; border-radius: 
 .end { display: inline-block; border: 1px solid var(--line); border-radius: 1rem }
 .end { padding: 0 .6rem; margin-right: .3rem }
 .failed { border-color: var(--bad); color: var(--bad) } .completed { border-color: var(--good); color: var(--good) }
-ol { padding-left: 1.4rem } .fault { font-weight: 600 }
+ol { padding-left: 1.4rem } .fault { font-weight: 600 } .at { opacity: .7; font-variant-numeric: tabular-nums }
 """
 
 
@@ -47,18 +46,22 @@ def _saga(explored: Explored, shown: Sequence[Example], most: int) -> Iterator[s
         ("faults in one run", str(most)),
         ("ways", f"{summary.runs:,}"),
         ("states", f"{summary.states:,}"),
-        ("inputs", str(len(explored.tried))),
         ("worst history", f"{summary.history:,} events"),
+        ("longest way", time(summary.longest)),
         ("violations", str(len(shown))),
     ):
         yield f"<div><dt>{name}</dt><dd>{value}</dd></div>"
     yield "</dl>"
     ends = " ".join(_end(status, f": {number:,}") for status, number in summary.ends.most_common())
     yield f"<p>Ends: {ends}</p>"
+    yield f"<p>Data: {escape(data(explored))}</p>"
+    if summary.stays:
+        kept = ", ".join(f"<code>{escape(each)}</code>" for each in sorted(summary.stays))
+        yield f"<p>Stays although the saga went back, as it says: {kept}</p>"
     if explored.unreached:
         yield f"<p>Never reached: {', '.join(f'<code>{escape(each)}</code>' for each in explored.unreached)}</p>"
     if summary.left:
-        yield f"<p class='failed'>Not covered for want of time: {summary.left:,} places and all that follows.</p>"
+        yield f"<p class='failed'>Not covered: {summary.left:,} places and all that follows from them.</p>"
     for example in shown:
         yield from _violation(example)
     yield "<h2>One fault at a time</h2>"
@@ -75,9 +78,14 @@ def _violation(example: Example) -> Iterator[str]:
     yield f"<p>{_marked(violation.message)} ({escape(violation.rule)})</p><ol>"
     for move in violation.way:
         mark = " class='fault'" if move.cost else ""
-        yield f"<li{mark}>{move.fact.at - START:.1f} s: {_marked(move.what)}</li>"
-    yield f"</ol><details><summary>as a case of a suite</summary><pre>{escape(as_yaml(example.case))}</pre>"
-    yield "</details></section>"
+        yield f"<li{mark}><span class='at'>{since(move)}</span> {_marked(move.what)}</li>"
+    yield "</ol>"
+    if example.replayed:
+        yield "<details><summary>as a case of a suite, which expects what comes of it now</summary>"
+        yield f"<pre>{escape(as_yaml(example.case))}</pre></details>"
+    else:
+        yield f"<p>{UNPLAYABLE}</p>"
+    yield "</section>"
 
 
 def _end(status: str, more: str = "") -> str:

@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sagadsl.diagnostics import Finding
+from sagadsl.diagnostics import Finding, Route
 from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.excerpt import clean
+from sagadsl.language import walk
 from sagadsl.language.durations import spell
 from sagadsl.language.model import Saga
-from sagadsl.trial.case import case as read_case
-from sagadsl.trial.explore.example import as_yaml, case, timeline
+from sagadsl.trial.explore.example import Example, as_yaml, example, timeline
 from sagadsl.trial.explore.run import Explored
 from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
-from sagadsl.trial.play import play
+from sagadsl.trial.names import plain
 
 SCHEMA_VERSION = 1
-_WIDEST = 64
+_WIDEST = 76
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A violation with what shows it again.
-
-    Attributes:
-        case: An entry of ``cases``; ``replayed`` tells whether playing it ends as the exploration did.
-    """
-
-    violation: Violation
-    case: Mapping[str, Any]
-    replayed: bool
-
-
-def examples(explored: Explored, sagas: Mapping[str, Saga]) -> tuple[Example, ...]:
+def examples(explored: Explored) -> tuple[Example, ...]:
     """Return every violation with its case, each played once more."""
-    made = []
-    for violation in in_order(explored):
-        data = case(violation, START)
-        played = play(explored.saga, read_case(data, {}, ()), sagas=sagas, until=_LONG)
-        made.append(Example(violation, data, played.status == violation.status))
-    return tuple(made)
-
-
-_LONG = 400 * 24 * 3600.0
+    return tuple(example(violation, explored.around) for violation in in_order(explored))
 
 
 def in_order(explored: Explored) -> list[Violation]:
@@ -57,13 +36,44 @@ def in_order(explored: Explored) -> list[Violation]:
 
 
 def finding(explored: Explored, violation: Violation) -> Finding:
-    """Return a violation as a finding of the definition, at its step."""
-    place = explored.saga.places.get(violation.path.rpartition("/")[2].partition(".")[0])
-    route = () if place is None else (*place.step.route, "id")
-    step = "" if place is None else place.step.id
-    notes = tuple(line.strip() for line in timeline(violation.way, START))
+    """Return a violation as a finding of the definition: at the expression that it is about, else at its step."""
+    saga = explored.around.saga
+    id_ = plain(violation.path).partition(".compensation")[0].rpartition("/")[2]
+    place = saga.places.get(id_)
+    route, focus = (() if place is None else (*place.step.route, "id")), ""
+    written = _WRITTEN.search(violation.message) if violation.kind == "expression-fails" else None
+    if written is not None:
+        route, focus = _site(saga, id_, written[1]) or (route, "")
+    width = max((len(at) for at, _ in timeline(violation.way)), default=0)
+    notes = tuple(f"{at:>{width}}  {what}" for at, what in timeline(violation.way))
     message = f"{clean(violation.message)} ({violation.kind}, {violation.rule})"
-    return Finding("SD810", message, route, step=step, notes=notes)
+    return Finding("SD810", message, route, step="" if place is None else id_, notes=notes, focus=focus)
+
+
+_WRITTEN = re.compile(r", in `(.+?)`(?:, at `|$)", re.DOTALL)
+"""Where the message of an error says which expression it is about."""
+
+
+def _site(saga: Saga, id_: str, written: str) -> tuple[Route, str] | None:
+    """Return where an expression stands, in its step or in the saga's own output."""
+    for site in walk.sites(saga):
+        if (site.step.id if site.step is not None else "") == id_:
+            found = _inside(site.value.source, site.route, written)
+            if found is not None:
+                return found, written
+    return None
+
+
+def _inside(source: Any, route: Route, written: str) -> Route | None:
+    match source:
+        case str() if written in source:
+            return route
+        case dict() | list():
+            parts = source.items() if isinstance(source, dict) else enumerate(source)
+            found = (_inside(part, (*route, key), written) for key, part in parts)
+            return next((each for each in found if each is not None), None)
+        case _:
+            return None
 
 
 def text(explored: Explored, most: int) -> Iterator[str]:
@@ -71,20 +81,28 @@ def text(explored: Explored, most: int) -> Iterator[str]:
     summary = explored.summary
     yield (
         f"{clean(explored.saga.name)}: {summary.runs:,} ways with up to {_count(most, 'fault')}, "
-        f"{summary.states:,} states ({summary.merged:,} met again), {_count(len(explored.tried), 'input')}, "
-        f"in {explored.elapsed:.1f} s"
+        f"{summary.states:,} states ({summary.merged:,} met again), in {explored.elapsed:.1f} s"
     )
     yield f"  ends: {_ends(summary.ends)}"
-    yield f"  at worst {summary.history:,} events of history, {_time(summary.longest)} of waiting"
+    yield f"  data: {data(explored)}"
+    yield f"  at worst {summary.history:,} events of history; the longest way took {time(summary.longest)}"
+    if summary.stays:
+        yield f"  stays although the saga went back, as it says: {', '.join(sorted(summary.stays))}"
     if explored.unreached:
         yield f"  never reached: {', '.join(explored.unreached)}"
     if summary.left:
-        yield f"  NOT COVERED: {summary.left:,} places and all that follows from them, for want of time (--budget)"
+        yield f"  NOT COVERED: {summary.left:,} places and all that follows from them (--budget, --states)"
     yield ""
     rows = table(explored)
     width = min(_WIDEST, max((len(fault) for fault, _ in rows), default=0))
     for fault, ends in rows:
         yield f"  {clean(fault).ljust(width)}  {', '.join(ends)}"
+
+
+def data(explored: Explored) -> str:
+    """Return how many inputs and outputs were tried."""
+    outputs = [f"{number} outputs of {name}" for name, number in explored.outputs.items()]
+    return ", ".join([_count(len(explored.tried), "input"), *outputs])
 
 
 def table(explored: Explored) -> list[tuple[str, list[str]]]:
@@ -96,15 +114,20 @@ def table(explored: Explored) -> list[tuple[str, list[str]]]:
         step = step_of_activity_id(named[1]).rpartition("/")[2] if len(named) > 1 else ""
         return order.get(step, len(order)), "compensation" in fault, fault
 
-    faults = explored.summary.faults
+    faults = {**explored.summary.elsewhere, **explored.summary.faults}  # what the usual data does not lead to, too
     return [(fault, [status for status, _ in faults[fault].most_common()]) for fault in sorted(faults, key=place)]
 
 
 def example_lines(example: Example) -> Iterator[str]:
     """Yield a case, ready to be put into a suite."""
-    told = "as a case" if example.replayed else "as a case (its timing differs: played, it ends otherwise)"
-    yield f"  {told}:"
-    yield from (f"    {line}" for line in as_yaml(example.case).splitlines())
+    if example.replayed:
+        yield "  as a case, which expects what comes of it now:"
+        yield from (f"    {line}" for line in as_yaml(example.case).splitlines())
+    else:
+        yield f"  {UNPLAYABLE}"
+
+
+UNPLAYABLE = "no case: mocks cannot bring these events about in this order"
 
 
 def document(explored: Explored, shown: Sequence[Example], most: int) -> dict[str, Any]:
@@ -118,9 +141,11 @@ def document(explored: Explored, shown: Sequence[Example], most: int) -> dict[st
         "merged": summary.merged,
         "not_covered": summary.left,
         "inputs": list(explored.tried),
+        "outputs": dict(explored.outputs),
         "ends": dict(sorted(summary.ends.items())),
         "worst_history_events": summary.history,
-        "longest_wait_seconds": round(summary.longest, 3),
+        "longest_seconds": round(summary.longest, 3),
+        "stays": sorted(summary.stays),
         "never_reached": list(explored.unreached),
         "table": [{"fault": fault, "ends": ends} for fault, ends in table(explored)],
         "violations": [
@@ -135,8 +160,7 @@ def document(explored: Explored, shown: Sequence[Example], most: int) -> dict[st
                     {"at": round(move.fact.at - START, 3), "what": move.what, "fault": bool(move.cost)}
                     for move in each.violation.way
                 ],
-                "case": dict(each.case),
-                "replayed": each.replayed,
+                "case": dict(each.case) if each.replayed else None,
             }
             for each in shown
         ],
@@ -151,5 +175,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _time(seconds: float) -> str:
+def time(seconds: float) -> str:
+    """Return a length of time in words, to the second."""
     return spell(timedelta(seconds=round(seconds)))

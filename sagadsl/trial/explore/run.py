@@ -52,7 +52,7 @@ class Task:
         signatures: Of the activities that it may call.
         inputs: Inputs to try; empty draws them from the schema.
         most: Faults in one run; another input or output than the usual one counts as one.
-        seconds: Budget of time; infinite is none. ``states`` the same in states, for each part of the work.
+        seconds: Budget of time; infinite is none. ``states`` the same in states, shared by the parts of the work.
         pauses: Operators pause the saga, too.
     """
 
@@ -76,12 +76,16 @@ class Explored:
         elapsed: Seconds of real time.
     """
 
-    saga: Saga
+    around: Surroundings
     summary: Summary
     tried: tuple[Any, ...]
     outputs: Mapping[str, int]
     unreached: tuple[str, ...]
     elapsed: float
+
+    @property
+    def saga(self) -> Saga:
+        return self.around.saga
 
 
 def explore(task: Task, jobs: int = 1) -> Explored:
@@ -94,7 +98,7 @@ def explore(task: Task, jobs: int = 1) -> Explored:
     total = Summary()
     ways: list[Way] = []
     for number in range(len(settings)):
-        search = _search(task, around, settings, number, deadline)
+        search = _search(task, around, settings, number, deadline=deadline, states=task.states - total.states)
         if search.most >= 0:
 
             def aside(node: Node, move: Move, number: int = number) -> None:
@@ -104,11 +108,12 @@ def explore(task: Task, jobs: int = 1) -> Explored:
             total.add(search.summary)
     edges = [len(ways) * index // _CHUNKS for index in range(_CHUNKS + 1)]  # neighbours lead to the same places
     chunks = [chunk for low, high in pairwise(edges) if (chunk := ways[low:high])]
-    for summary in _in_parallel([(task, settings, chunk, deadline) for chunk in chunks], jobs):
+    share = max(0, task.states - total.states) // max(1, len(chunks))
+    for summary in _in_parallel([(task, settings, chunk, deadline, share) for chunk in chunks], jobs):
         total.add(summary)
     unreached = tuple(id_ for id_ in around.saga.places if id_ not in total.steps)
     outputs = {name: number for name in around.called if (number := len(around.outputs(name))) > 1}
-    return Explored(around.saga, total, tuple(inputs), outputs, unreached, time.monotonic() - began)
+    return Explored(around, total, tuple(inputs), outputs, unreached, time.monotonic() - began)
 
 
 def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[Setting]:
@@ -118,11 +123,15 @@ def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[Setting]:
         yield from (Setting(inputs[0], (activity, number)) for number in range(1, len(around.outputs(activity))))
 
 
-def _search(task: Task, around: Surroundings, settings: Sequence[Setting], number: int, deadline: float) -> Search:
+def _search(
+    task: Task, around: Surroundings, settings: Sequence[Setting], number: int, *, deadline: float, states: int
+) -> Search:
     setting = settings[number]
     if setting.always is not None:
         around = replace(around, always=dict([setting.always]))
-    return Search(around.saga, around, setting.input, task.most - min(number, 1), deadline, task.states)
+    search = Search(around.saga, around, setting.input, task.most - min(number, 1), deadline, states)
+    search.summary.usual = number == 0
+    return search
 
 
 def surroundings(task: Task) -> Surroundings:
@@ -136,7 +145,7 @@ def usual_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_Part = tuple[Task, Sequence[Setting], list[Way], float]
+_Part = tuple[Task, Sequence[Setting], list[Way], float, int]
 
 
 def _in_parallel(parts: Sequence[_Part], jobs: int) -> Iterator[Summary]:
@@ -158,14 +167,15 @@ def _method() -> str | None:
 
 
 def _explore_part(part: _Part) -> Summary:
-    task, settings, ways, deadline = part
+    task, settings, ways, deadline, share = part
     around = surroundings(task)
     total = Summary()
     searches: dict[int, Search] = {}
     for number, way in ways:
         if number not in searches:
-            searches[number] = _search(task, around, settings, number, deadline)
+            searches[number] = _search(task, around, settings, number, deadline=deadline, states=share)
         search = searches[number]
+        search.nodes = share - sum(each.summary.states for each in searches.values() if each is not search)
         search.explore(search.follow(way))
     for search in searches.values():
         total.add(search.summary)

@@ -50,7 +50,8 @@ class Summary:
         runs: Ways followed to their end, ``states`` places on them, ``merged`` places that had been seen before.
         left: Places that were not followed for want of time.
         ends: How often each status was the end.
-        faults: For each single fault: how often each status was the end.
+        usual: All data is the usual, so that one fault is the only deviation.
+        faults: For each single fault, and each compensation that fails after one: how often each status was the end; ``elsewhere`` with other data than the usual.
         steps: Ids of steps that began.
         stays: Paths of steps whose effect stays when the saga goes back, since nothing is said to undo it.
         longest: Seconds of virtual time, calls taking a tenth each; ``history`` events of Temporal's history.
@@ -61,7 +62,9 @@ class Summary:
     merged: int = 0
     left: int = 0
     ends: Counter[str] = field(default_factory=Counter)
+    usual: bool = True
     faults: dict[str, Counter[str]] = field(default_factory=dict)
+    elsewhere: dict[str, Counter[str]] = field(default_factory=dict)
     steps: set[str] = field(default_factory=set)
     stays: set[str] = field(default_factory=set)
     longest: float = 0.0
@@ -71,8 +74,10 @@ class Summary:
     def ended(self, status: str, faults: Sequence[str]) -> None:
         """Count an end."""
         self.ends[status] += 1
-        if len(faults) == 1:
-            self.faults.setdefault(faults[0], Counter())[status] += 1
+        # A compensation fails only after something else.
+        if len(faults) == 1 or (len(faults) == 2 and ".compensation` fails" in faults[1]):
+            table = self.faults if self.usual else self.elsewhere
+            table.setdefault(faults[-1], Counter())[status] += 1
 
     def reached(self, state: State) -> None:
         """Note which steps have begun."""
@@ -95,8 +100,9 @@ class Summary:
         self.merged += other.merged
         self.left += other.left
         self.ends.update(other.ends)
-        for fault, ends in other.faults.items():
-            self.faults.setdefault(fault, Counter()).update(ends)
+        for mine, others in ((self.faults, other.faults), (self.elsewhere, other.elsewhere)):
+            for fault, ends in others.items():
+                mine.setdefault(fault, Counter()).update(ends)
         self.steps |= other.steps
         self.stays |= other.stays
         self.longest = max(self.longest, other.longest)
