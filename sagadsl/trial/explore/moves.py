@@ -106,7 +106,8 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
     for call_id, flight in here.flights.items():
         path = state.calls[call_id]
         step = saga.places[state.records[path].step].step
-        end = _End(call_id, flight, at, soonest, path in here.effects, left > 0)
+        # With others beside it, it ends soon: in a trial no call can wait for a worker until it is its turn.
+        end = _End(call_id, flight, at, soonest if len(here.flights) == 1 else at, path in here.effects, left > 0)
         yield from _ends(step, end, around)
     yield from (move for move in _timers(saga, state, here, at) if move.cost <= left)
     for signal in state.waiting:
@@ -151,7 +152,7 @@ class _End:
     """A call that is about to end.
 
     Attributes:
-        soon: The next instant, ``soonest`` that of the next timer.
+        soon: The next instant, ``soonest`` when it has to have ended, if that is possible.
         happened: Its effect stands in the world, from an earlier call.
         faulty: It may end with a fault.
     """
@@ -164,7 +165,7 @@ class _End:
     faulty: bool
 
     def at(self, takes: float) -> float:
-        """Return the instant at which a call ends that takes so long, unless a timer is due before."""
+        """Return the instant at which a call ends that takes so long, unless it has to be sooner."""
         at = self.flight.began + takes
         return at if self.soon < at < self.soonest else self.soon
 
@@ -227,10 +228,10 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
         return
     if not end.happened:
         for type_ in around.errors(step):
-            yield end.failed(type_, refusal(command, type_, TICK))
+            yield end.failed(type_, TICK if end.flight.asked else refusal(command, type_, TICK))
     if _may_be_lost(command):
         for effect in (True,) if end.happened else (True, False):
-            yield end.unknown("timeout", effect=effect, cost=1, takes=silence(command))
+            yield end.unknown("timeout", effect=effect, cost=1, takes=silence(command, once=end.flight.asked))
     if command.schedule_to_start is not None:
         waits = command.schedule_to_start.total_seconds()
         error = Error("timeout", "schedule_to_start timeout")

@@ -50,6 +50,7 @@ class Node:
         undone: Which actions that undo a step took effect, by path.
         begun: Paths of the calls that undo, in the order in which they began.
         other: Outputs and payloads other than the usual ones: what the state does not tell apart.
+        broken: How the interpreter failed; it does not go on then.
         history: Events that Temporal's history would hold by now (R51).
     """
 
@@ -65,6 +66,7 @@ class Node:
     depth: int = 0
     undone: Mapping[str, frozenset[str]] = field(default_factory=dict)
     begun: tuple[str, ...] = ()
+    broken: str = ""
     history: int = 0
 
     @property
@@ -161,6 +163,9 @@ class Search:
                 return
             self._seen.add(key)
         self.summary.states += 1
+        if node.broken:
+            self._violated(Violation("interpreter-breaks", "R56", "", f"the interpreter fails: {node.broken}"), node)
+            return
         if node.close is not None or node.depth > self.deepest:
             self._ended(node)
             return
@@ -179,8 +184,11 @@ class Search:
 
     def after(self, node: Node, move: Move) -> Node:
         """Return the node to which *move* leads."""
-        state, fact = copied(node.state), move.fact
-        commands = decide(self.saga, state, fact)
+        state, fact, broken = copied(node.state), move.fact, ""
+        try:
+            commands = decide(self.saga, state, fact)
+        except Exception as error:  # noqa: BLE001  # a mistake of the interpreter: the way to it is what is looked for
+            commands, broken = [], repr(error)
         here, undone = node.here, node.undone
         events: tuple[Event, ...] = ()
         flights, effects = here.flights, here.effects
@@ -218,10 +226,12 @@ class Search:
             depth=node.depth + 1,
             undone=undone,
             begun=node.begun,
+            broken=broken,
             history=node.history + 3 + _EVENTS.get(move.kind, 1),
         )
         self._told(made, commands)
-        self._told_twice(made, move)
+        if not broken:
+            self._told_twice(made, move)
         if move.detail in ("skip", "abort") and move.target in state.attention:
             what = f"after {move.detail} it waits for an operator again"
             self._violated(Violation("no-way-out", "R22", move.target, what), made)

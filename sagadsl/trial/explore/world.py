@@ -227,10 +227,14 @@ def longest_life(command: StartActivity) -> float:
     return _of_attempts(command, inf if attempts is None else attempts, waits)
 
 
-def silence(command: StartActivity) -> float:
-    """Return the seconds until a call is given up of which nobody hears, with workers at hand."""
-    attempts = 1 if "timeout" in command.retry.non_retryable_error_types else command.retry.maximum_attempts or 1
-    return _of_attempts(command, attempts, 0.0)
+def silence(command: StartActivity, *, once: bool) -> float:
+    """Return the seconds until a call is given up of which nobody hears, with workers at hand.
+
+    Args:
+        once: It has been cancelled, so that it is not attempted again.
+    """
+    once = once or "timeout" in command.retry.non_retryable_error_types
+    return _of_attempts(command, 1 if once else command.retry.maximum_attempts or 1, 0.0)
 
 
 def refusal(command: StartActivity, type_: str, tick: float) -> float:

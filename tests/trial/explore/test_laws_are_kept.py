@@ -1,0 +1,249 @@
+"""Each kind of violation is found: in a definition made for it, or with an interpreter that has one mistake."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from sagadsl.engine import blocks, decide, journal, operator, steps, undo
+from sagadsl.engine.facts import Settled, Status
+from sagadsl.engine.journal import Closing, Frame, Phase, Record
+from sagadsl.engine.run import Run
+from sagadsl.engine.virtual import Event
+from sagadsl.trial import laws
+from sagadsl.trial.explore.run import Task, explore
+from tests.engine.scenes import act, plain, saga
+
+AB = saga(act("a"), act("b"), plain("c"))
+PIVOT = saga(act("a"), plain("p", pivot=True), plain("b"))
+BRANCHES = saga({"id": "all", "parallel": [act("a"), act("b")]})
+
+
+def _found(definition: dict[str, Any], most: int = 2) -> dict[str, set[str]]:
+    """Return the paths of the violations by their kinds, with the rules."""
+    found: dict[str, set[str]] = {}
+    for violation in explore(Task(definition, most=most)).summary.violations.values():
+        found.setdefault(f"{violation.kind} {violation.rule}", set()).add(violation.path)
+    return found
+
+
+@pytest.mark.parametrize("definition", [AB, PIVOT, BRANCHES])
+def test_with_the_interpreter_as_it_is_nothing_is_found(definition: dict[str, Any]) -> None:
+    """So that what the other tests find is the mistake that they plant."""
+    assert _found(definition) == {}
+
+
+def test_what_did_not_happen_must_not_be_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R3: a step that the participant refused."""
+    monkeypatch.setattr(undo, "is_due", lambda compensation, outcome: True)
+
+    assert _found(AB)["undone-without-effect R3"] == {"a", "b"}
+
+
+def test_what_happened_must_not_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R1: nothing is undone, and the saga says that all is well."""
+    monkeypatch.setattr(undo, "is_due", lambda compensation, outcome: False)
+    found = _found(AB)
+
+    assert found["forgotten R1"] >= {"a", "b"}
+    assert found["effect-left R1"] >= {"a", "b"}
+
+
+def test_the_order_must_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R10: the oldest is undone first."""
+    real = journal.Unwind
+    monkeypatch.setattr(undo, "Unwind", lambda key, pending, **more: real(key, pending[::-1], **more))
+
+    assert _found(AB)["wrong-order R10"] == {"a"}
+
+
+def test_nothing_must_be_undone_while_something_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R12: a block that fails does not wait for its branches."""
+    real = blocks.advance
+
+    def hasty(run: Run, frame: Frame) -> None:
+        if frame.closing is Closing.FAILED:
+            frame.open.clear()
+        real(run, frame)
+
+    monkeypatch.setattr(blocks, "advance", hasty)
+
+    assert "undo-before-settled R12" in _found(BRANCHES, 1)
+
+
+def test_nothing_must_be_undone_behind_the_pivot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R43."""
+
+    def back(run: Run) -> None:
+        run.state.phase = Phase.COMPENSATING
+        undo.begin(run, "", list(run.state.undoable))
+
+    monkeypatch.setattr(decide, "_compensate", back)
+
+    assert _found(PIVOT)["undo-after-pivot R43"] == {"a"}
+
+
+def test_a_pivot_in_doubt_must_not_be_taken_for_one_that_did_not_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R43: its effect stands, and the saga has gone back."""
+
+    def guess(run: Run, _step: Any, record: Record, error: Any) -> None:
+        run.state.pivot_at = ""
+        steps.give_way(run, record)
+
+    monkeypatch.setattr(steps, "_doubt", guess)
+
+    assert _found(PIVOT)["effect-left R1"] == {"p"}
+
+
+def test_nothing_must_be_undone_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R1."""
+    real = undo.next_action
+
+    def again(run: Run, record: Record) -> None:
+        assert record.undo is not None
+        if record.undo.repeats == 0:
+            record.undo.repeats = 1
+            run.todo.append(("action", record.path))
+        else:
+            real(run, record)
+
+    monkeypatch.setattr(undo, "next_action", again)
+
+    assert _found(AB, 1)["undone-twice R1"] == {"a", "b"}
+
+
+def test_a_compensation_that_failed_must_not_be_called_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R1, R20."""
+    monkeypatch.setattr(undo, "failed", lambda run, record, error: undo.next_action(run, record))
+    found = _found(AB)
+
+    assert found["undo-untrue R1"] == {"a", "b"}
+    assert found["effect-left R1"] == {"a", "b"}
+
+
+def test_a_saga_must_not_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R56: it is open, and nobody will ever tell it anything."""
+    monkeypatch.setattr(blocks, "finish", lambda run, frame: None)
+
+    assert _found(AB, 0) == {"never-ends R56": {""}}
+
+
+def test_a_poll_that_nothing_bounds_goes_on_and_on() -> None:
+    """R56: the participant says `not yet` for ever; with a timeout of the saga all is well."""
+    poll = {
+        "id": "poll",
+        "repeat": {"until": "steps.ask.output.state == 'ready'", "every": "1h"},
+        "steps": [plain("ask")],
+    }
+
+    assert _found(saga(poll), 1) == {"never-ends R56": {""}}
+    assert _found(saga(poll, timeout="1d"), 1) == {}
+
+
+def test_an_operator_must_have_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R22."""
+    monkeypatch.setattr(operator, "refusal", lambda state, verb, path="": "no")
+
+    assert _found(AB)["no-way-out R22"] == {"a.compensation", "b.compensation"}
+
+
+def test_a_decision_must_lead_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R22: skipped, and it waits again."""
+    real = operator._skip
+
+    def stubborn(run: Run, path: str) -> None:
+        error = run.state.attention[path]
+        real(run, path)
+        run.state.attention[path] = error
+
+    monkeypatch.setattr(operator, "_skip", stubborn)
+
+    assert _found(AB)["no-way-out R22"] == {"a.compensation", "b.compensation"}
+
+
+def test_an_interpreter_that_breaks_is_a_violation_with_the_way_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R56: in a workflow, its task would be blocked for ever."""
+
+    def broken(run: Run, fact: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(decide, "_stop_forward", broken)
+
+    assert _found(AB, 1) == {"interpreter-breaks R56": {""}}
+
+
+def test_a_fact_that_comes_twice_must_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R49, R59."""
+    real = decide._settled
+
+    def forgetful(run: Run, fact: Settled) -> None:
+        if fact.call_id not in run.state.calls:
+            run.state.stopped = True
+        real(run, fact)
+
+    monkeypatch.setattr(decide, "_settled", forgetful)
+
+    assert _found(AB, 0) == {"redelivery R59": {"a", "b"}}
+
+
+def test_the_status_must_be_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R20: compensated is said of a saga of which something was not undone."""
+
+    def close(run: Run) -> None:
+        run.state.status = Status.COMPENSATED
+
+    monkeypatch.setattr(decide, "_close", close)
+    found = _found(AB)
+
+    assert found["status-untrue R20"] == {""}
+
+
+def test_keys_must_not_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R49."""
+    monkeypatch.setattr(laws, "key_of_activity_id", lambda saga_id, activity_id: "the same")
+
+    assert _found(AB, 0) == {"key-shared R49": {"b", "c"}}
+
+
+def test_nothing_must_be_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R12: the saga closes, and a timer of it is still set."""
+    monkeypatch.setattr(Run, "drop_timer", lambda run, timer_id: None)
+
+    assert _found(saga(act("a"), timeout="1h"), 0) == {"left-open R12": {""}}
+
+
+@pytest.mark.parametrize(
+    ("whats", "kind"),
+    [(["start", "start"], "began-twice"), (["start", "end", "end"], "ended-twice"), (["end"], "ended-twice")],
+)
+def test_a_call_begins_and_ends_once(whats: list[str], kind: str) -> None:
+    """R8."""
+    events = [Event(0.0, "s", what, "a") for what in whats]
+
+    assert [breach.kind for breach in laws.spans(events, "s")[1]] == [kind]
+
+
+EXPRESSIONS = {
+    "an input": (saga(act("a"), act("b", input={"x": "{{ input.nothing }}"}), input={"type": "object"}), "b"),
+    "a condition": (saga(plain("a", **{"if": "input.n"}), input={"properties": {"n": {"enum": [1]}}}), "a"),
+    "a compensation's input": (
+        saga(act("a", compensation={"activity": "undo.a", "input": "{{ step.output.id }}"}), plain("b")),
+        "a",
+    ),
+    "the saga's output": (
+        saga(act("a", on_error="continue", compensation="none"), output="{{ steps.a.output.x }}"),
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(EXPRESSIONS))
+def test_an_expression_that_fails_on_some_way_is_found(name: str) -> None:
+    """R14 to R17, R56."""
+    definition, path = EXPRESSIONS[name]
+    found = explore(Task(definition, most=2)).summary.violations
+
+    assert ("expression-fails", path) in found
+    assert re.search(r"in `.+`", found["expression-fails", path].message)
