@@ -51,8 +51,8 @@ class Summary:
         left: Places that were not followed for want of time.
         ends: How often each status was the end.
         usual: All data is the usual, so that one fault is the only deviation.
-        faults: How often each status was the end after each single fault, and after each compensation that failed
-            after one; ``elsewhere`` with other data than the usual.
+        faults: For each single fault, and each compensation that fails after one: how often each status was
+            the end; ``elsewhere`` with other data than the usual.
         steps: Ids of steps that began.
         stays: Paths of steps whose effect stays when the saga goes back, since nothing is said to undo it.
         longest: Seconds of virtual time, calls taking a tenth each; ``history`` events of Temporal's history.
