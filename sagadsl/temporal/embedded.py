@@ -14,7 +14,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,18 +107,22 @@ class Server:
 
 @asynccontextmanager
 async def serve(
-    *, database: Path | None = None, port: int | None = None, ui_port: int | None = None
+    *,
+    database: Path | None = None,
+    port: int | None = None,
+    ui_port: int | None = None,
+    namespaces: Sequence[str] = (),
 ) -> AsyncIterator[Server]:
     """Run a server for the length of the block. Raises ``ServerNotFound`` and ``ServerNotStarted``.
 
-    Ports that are left out are free ones. The server ends with the block, and on Linux
-    also when this process is killed.
+    It has *namespaces* beside its own. Ports that are left out are free ones. The server
+    ends with the block, and on Linux also when this process is killed.
     """
     binary = await find_binary()
     for races_left in reversed(range(_PORT_RACES)):
         ports = (port or _free_port(), ui_port or _free_port())
         try:
-            process, server = await _start(binary, ports, database)
+            process, server = await _start(binary, ports, database, namespaces)
             break
         except _PortTaken as taken:  # between looking and binding somebody else was faster
             if not races_left or port or ui_port:
@@ -152,7 +156,7 @@ class _PortTaken(Exception):
 
 
 async def _start(
-    binary: str, ports: tuple[int, int], database: Path | None
+    binary: str, ports: tuple[int, int], database: Path | None, namespaces: Sequence[str]
 ) -> tuple[asyncio.subprocess.Process, Server]:
     port, ui_port = ports
     for wanted in ports:  # a server already there would answer in place of ours
@@ -161,6 +165,7 @@ async def _start(
     arguments = [
         *("server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)),
         *("--namespace", NAMESPACE, "--log-level", "error"),
+        *(word for each in namespaces for word in ("--namespace", each)),
     ]
     for name, kind in SEARCH_ATTRIBUTES.items():
         arguments += ["--search-attribute", f"{name}={kind}"]

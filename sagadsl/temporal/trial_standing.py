@@ -1,4 +1,4 @@
-"""What the answer to the status query says of a trial: which calls have ended, and what was undone."""
+"""What the answer to the status query says of a trial: which steps have ended, and what was undone."""
 
 from __future__ import annotations
 
@@ -10,23 +10,18 @@ from sagadsl.engine.undo import is_due
 from sagadsl.language.model import Saga
 
 
-def has_ended(name: str, found: Mapping[str, Any]) -> bool:
-    """Whether a call, or the step of this path, has ended."""
-    path, _, undo = name.partition(".compensation")
-    for step in found["steps"]:
-        if step["path"] == path:
-            undone = (step.get("compensation") or {}).get("status", "")
-            return (
-                undone in ("done", "failed", "paused", "skipped")
-                if undo or name != path
-                else bool(step.get("ended_at"))
-            )
-    return False
+def step_has_ended(path: str, standing: Mapping[str, Any]) -> bool:
+    """Whether a step has ended."""
+    return any(step["path"] == path and step.get("ended_at") for step in standing["steps"])
 
 
 def outcomes(standing: Mapping[str, Any]) -> dict[str, str]:
-    """Return how the steps ended, by path."""
-    return {step["path"]: step["outcome"] for step in standing.get("steps", ()) if "outcome" in step}
+    """Return how the steps ended, by path, and their compensations, by name."""
+    found = {step["path"]: step["outcome"] for step in standing.get("steps", ()) if "outcome" in step}
+    for step in standing.get("steps", ()):
+        if (step.get("compensation") or {}).get("status") == "done":
+            found[f"{step['path']}.compensation"] = Outcome.SUCCEEDED.value
+    return found
 
 
 def report(saga: Saga, standing: Mapping[str, Any]) -> dict[str, Any]:

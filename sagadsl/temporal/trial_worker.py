@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
 import os
@@ -16,11 +17,12 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import RawValue
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.worker import Worker
 
 from sagadsl.authoring import Failure, Permanent, Transient, Unknown
@@ -33,8 +35,32 @@ from sagadsl.trial.outputs import Outputs
 FOR_EVER = 24 * 3600.0
 """Seconds that an attempt sleeps which is never heard of again."""
 
-Told = Callable[[str, str, int, Any], Awaitable[None]]
-"""Hears of an attempt that begins: name of the call, activity, number, argument; the attempt waits meanwhile."""
+CANCEL_ARRIVES = 1.5
+"""Seconds that an attempt with heartbeats gives a cancel to reach it, before it does what it is there for.
+
+In virtual time it is there at once (R37); a server takes a workflow task and a heartbeat to bring it.
+"""
+
+
+class Begun(NamedTuple):
+    """An attempt that begins.
+
+    Attributes:
+        name: Of the call, as suites spell it.
+        argument: None or one value.
+        workflow: Id of the run that wants it, ``id`` that of the activity there.
+    """
+
+    name: str
+    activity: str
+    attempt: int
+    argument: list[Any]
+    workflow: str
+    id: str
+
+
+Told = Callable[[Begun], Awaitable[bool]]
+"""Hears of an attempt that begins, which waits meanwhile; gives back whether somebody has made the saga stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +90,12 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
         name = call_name(info.workflow_id or "", script.root, info.activity_id)
         argument = [activity.payload_converter().from_payload(each.payload) for each in args]
         mock = script.mocks.find(name, info.activity_type, info.attempt)
-        await told(name, info.activity_type, info.attempt, argument)
+        begun = Begun(name, info.activity_type, info.attempt, argument, info.workflow_id or "", info.activity_id)
+        stopping = await told(begun)
         if mock.timeout or mock.crash:
             await _take(FOR_EVER, info.heartbeat_timeout if mock.timeout == "start_to_close" else None)
+        if stopping and info.heartbeat_timeout:
+            await _take(CANCEL_ARRIVES, info.heartbeat_timeout)
         await _take(mock.delay, info.heartbeat_timeout)
         if mock.error is not None:
             raise _failure(mock)
@@ -79,6 +108,7 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
         definitions=own,
         activities=[act],
         drain=timedelta(0),
+        build_id="trial",  # else the SDK reads every module that is loaded, for each worker
         max_heartbeat_throttle_interval=timedelta(milliseconds=100),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
     )
@@ -108,25 +138,44 @@ def packed(script: Script) -> str:
     return base64.b64encode(pickle.dumps(script)).decode()
 
 
-async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    address, namespace, queue, script = json.loads(sys.stdin.readline())
-    waiting: dict[int, asyncio.Event] = {}
+def quiet() -> None:
+    """Keep the SDK's core from writing what it thinks of attempts that a case has cancelled."""
+    errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    runtime = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors)))
+    with contextlib.suppress(RuntimeError):  # somebody else has chosen before
+        Runtime.set_default(runtime)
 
-    async def told(name: str, activity_: str, attempt: int, argument: Any) -> None:
+
+async def _serve(told_to: TextIO) -> None:
+    loop = asyncio.get_running_loop()
+    address, namespace, queue, script = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    waiting: dict[int, asyncio.Future[bool]] = {}
+
+    async def told(begun: Begun) -> bool:
         number = len(waiting)
-        waiting[number] = asyncio.Event()
-        print(json.dumps([number, name, activity_, attempt, argument]), flush=True)
-        await waiting[number].wait()
+        waiting[number] = loop.create_future()
+        print(json.dumps([number, *begun]), file=told_to, flush=True)
+        return await waiting[number]
 
     client = await Client.connect(address, namespace=namespace)
     async with worker(client, queue, pickle.loads(base64.b64decode(script)), told):  # our own parent's
-        print("ready", flush=True)
+        print("at work", file=told_to, flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
-            waiting[int(line)].set()
+            number, stopping = json.loads(line)
+            if not waiting[number].done():  # a cancel, or its timeout, has reached it before
+                waiting[number].set_result(stopping)
+
+
+def main() -> NoReturn:
+    """Be a worker: wait for the first line as one that has loaded everything."""
+    told_to = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the SDK's core writes there as well
+    logging.disable()
+    quiet()
+    print("ready", file=told_to, flush=True)
+    asyncio.run(_serve(told_to))
+    os._exit(0)  # sdk-python#300
 
 
 if __name__ == "__main__":
-    logging.disable()
-    asyncio.run(_serve())
-    os._exit(0)  # sdk-python#300
+    main()

@@ -1,0 +1,109 @@
+"""The copy of a definition that a trial runs: for one worker alone, with what only a definition can bring about."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from sagadsl.trial.mocks import Mocks
+from sagadsl.trial.names import plain
+from sagadsl.trial.suite import Target
+
+_DATA = ("input", "output", "set", "payload", "labels")
+"""Keys below which nothing is a step, whatever it looks like."""
+
+_UNDO = re.compile(r"\.compensation(?:\[(\d+)\])?$")
+_SILENCE = "schedule_to_start"
+"""The timeout of a call that no worker takes."""
+
+
+class CannotBePlayed(Exception):
+    """What a server cannot be made to do, as one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Definitions as data.
+
+    Attributes:
+        nobody: Queues that no worker polls, and what each is called in the original; empty is the saga's own.
+    """
+
+    root: dict[str, Any]
+    children: dict[str, dict[str, Any]]
+    nobody: dict[str, str]
+
+
+def copies(target: Target, mocks: Mocks, queue: str) -> Copies:
+    """Return definitions whose calls all stay on the saga's own *queue*, but for those that nobody shall take.
+
+    Raises:
+        CannotBePlayed: A worker would have to take only some attempts of a call.
+    """
+    made = Copies(deepcopy(dict(target.definition)), {k: deepcopy(dict(v)) for k, v in target.children.items()}, {})
+    untaken = [_call(made, target, name) for name in _untaken(target, mocks)]
+    queues = [_queue_of(call, data) for call, _, data in untaken]
+    for data in (made.root, *made.children.values()):
+        for each in _mappings(data):
+            each.pop("task_queue", None)
+    for (call, heirs, _), original in zip(untaken, queues, strict=True):
+        nobody = f"nobody-{uuid.uuid4().hex[:12]}"
+        made.nobody[nobody] = original
+        for each in heirs:
+            each["task_queue"] = queue
+        call["task_queue"] = nobody
+    return made
+
+
+def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
+    """Yield the names of the calls that no worker takes."""
+    for key, entries in mocks.entries.items():
+        if any(mock.timeout == _SILENCE for mock in entries[1:]):
+            raise CannotBePlayed(f"`{key}` is taken at its first attempt, and a worker takes all attempts or none")
+        if not entries or entries[0].timeout != _SILENCE:
+            continue
+        if key not in target.names.calls and plain(key) in target.names.calls:
+            raise CannotBePlayed(f"no worker takes `{key}`, but it takes other rounds: a worker takes all or none")
+        for name, activity in target.names.calls.items():
+            if key == name or (key == activity and name not in mocks.entries):
+                yield name
+
+
+def _call(made: Copies, target: Target, name: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """Return a call as data, what would take its queue from it, and the definition that it stands in."""
+    last = name.rpartition("/")[2]
+    undo = _UNDO.search(last)
+    id_ = _UNDO.sub("", last).removesuffix(".probe")
+    own = any(name == path or name.startswith(f"{path}.") for path in target.names.steps.values())
+    places = [made.root] if own else list(made.children.values())
+    found = [(step, data) for data in places for step in _mappings(data) if step.get("id") == id_]
+    if len(found) != 1:
+        raise CannotBePlayed(f"`{name}` is not the only step of its id, so that its queue cannot be another one")
+    step, data = found[0]
+    undos = step.get("compensation")
+    actions = [each for each in (undos if isinstance(undos, list) else [undos]) if isinstance(each, dict)]
+    if undo is not None:
+        return actions[int(undo[1] or 0)], [], data
+    if last.endswith(".probe"):
+        return step["probe"], [], data
+    return step, [each for each in actions if "task_queue" not in each], data
+
+
+def _queue_of(call: Mapping[str, Any], data: Mapping[str, Any]) -> str:
+    return str(call.get("task_queue") or data.get("defaults", {}).get("task_queue") or "")
+
+
+def _mappings(data: Any) -> Iterator[dict[str, Any]]:
+    """Yield a definition, and every mapping in it that is not somebody's data."""
+    if isinstance(data, dict):
+        yield data
+        for key, value in data.items():
+            if key not in _DATA:
+                yield from _mappings(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _mappings(value)
