@@ -11,7 +11,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, connection, output
-from sagadsl.cli.steps import SIGNS, spell
+from sagadsl.standing import SIGNS, spell
 
 if TYPE_CHECKING:
     from sagadsl.temporal.listing import Listed

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sagadsl.cli import screen
-from sagadsl.cli.steps import COLOURS, Attempt, Row, next_steps, rows, text, widths
+from sagadsl.standing import COLOURS, Row, next_steps, rows, text, widths
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -145,14 +145,7 @@ def picture_rows(picture: Picture) -> list[Row]:
     """Return the lines of *picture*."""
     if not picture.status:
         return []
-    return rows(picture.status, attempts_of(picture), datetime.now(UTC), picture.tried)
-
-
-def attempts_of(picture: Picture) -> dict[str, Attempt]:
-    """Return what the server knows about calls under way, by call id."""
-    return {
-        call: Attempt(pending.attempt, pending.failure, pending.next_at) for call, pending in picture.pending.items()
-    }
+    return rows(picture.status, picture.attempts, datetime.now(UTC), picture.tried)
 
 
 def footer(picture: Picture, options: str, no_worker: str) -> list[str]:

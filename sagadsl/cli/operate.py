@@ -68,15 +68,12 @@ def status(*, id: str, flags: Flags) -> int:
       sagadsl status transfer-42
       sagadsl status transfer-42 --json | jq -r .status
     """
-    from sagadsl.cli.live import attempts_of
-    from sagadsl.cli.steps import page
+    from sagadsl.standing import page
     from sagadsl.temporal.following import picture
 
     found = _connected(flags, lambda client: picture(client, id))
-    attempts = attempts_of(found)
-    known = {**found.status, "attempts": [{"call": call, **each.as_json()} for call, each in attempts.items()]}
-    text = "\n".join(page(found.status, attempts, datetime.now(UTC)))
-    screen.result(known, text)
+    text = "\n".join(page(found.status, found.attempts, datetime.now(UTC)))
+    screen.result(found.as_json(), text)
     return 0
 
 
@@ -130,18 +127,19 @@ def signal(*, id: str, name: str, payload: str | None, flags: Flags) -> int:
 
 
 @click.command(short_help="Stop a saga and undo what it has done.")
+@_who
 @_on
-def cancel(*, id: str, flags: Flags) -> int:
+def cancel(*, id: str, why: str, by: str | None, flags: Flags) -> int:
     """Stop a saga and undo what it has done. After its pivot nothing is undone any more.
 
     \b
     Examples:
-      sagadsl cancel transfer-42
+      sagadsl cancel transfer-42 --why "the customer has changed her mind"
       sagadsl cancel transfer-42 && sagadsl result transfer-42
     """
     from sagadsl.temporal import client as sagas
 
-    _connected(flags, lambda client: sagas.cancel(client, id))
+    _connected(flags, lambda client: sagas.cancel(client, id, by=_user(by), why=why))
     screen.result({"id": id, "requested": "cancel"}, f"asked {id} to stop; what it has done is being undone")
     return 0
 

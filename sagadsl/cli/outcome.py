@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.cli import screen
-from sagadsl.cli.steps import SIGNS, error_text, one_line, spell
+from sagadsl.standing import SIGNS, error_text, one_line, spell
 
 if TYPE_CHECKING:
     from sagadsl.temporal.client import Ended

@@ -18,9 +18,9 @@ from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
 from sagadsl.cli.live import View, view_for
 from sagadsl.cli.outcome import EXIT_CODES, document, show
 from sagadsl.cli.serving import activities, queues
-from sagadsl.cli.steps import moment
 from sagadsl.language.model import Saga
 from sagadsl.plugins import Catalogue
+from sagadsl.standing import moment
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import check_namespace, connect, guard
 from sagadsl.temporal.embedded import serve

@@ -39,7 +39,7 @@ from sagadsl.engine.facts import (
     Status,
     TimerFired,
 )
-from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, State
+from sagadsl.engine.journal import Action, Closing, Frame, FrameKind, Phase, State
 from sagadsl.engine.run import STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
@@ -86,7 +86,9 @@ def _take(run: Run, fact: Fact) -> None:
             _timer_fired(run, timer_id)
         case SignalReceived():
             _signal(run, fact)
-        case CancelRequested():
+        case CancelRequested(at=at, by=by, why=why):
+            if by or why:
+                run.state.actions.append(Action(at, "cancel", "", by, why))
             _stop_forward(run, steps.CANCELLED)
         case OperatorAsked():
             operator.asked(run, fact)

@@ -127,9 +127,15 @@ class SignalReceived:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """Somebody asked the saga to stop. Later requests change nothing. RULES R28."""
+    """Somebody asked the saga to stop. Later requests change nothing. RULES R28.
+
+    Attributes:
+        by: Who, and ``why``; as far as the request said so.
+    """
 
     at: float
+    by: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

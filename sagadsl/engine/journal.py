@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from sagadsl.engine.facts import Error, Outcome, Status, Verb
+from sagadsl.engine.facts import Error, Outcome, Status
 
 RULES = 1
 """Version of the rules, fixed in history when a run starts; a changed rule branches on it."""
@@ -203,10 +203,10 @@ class Unwind:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What an operator did: R22."""
+    """What an operator did: R22; ``verb`` is one of ``Verb``, or ``cancel``."""
 
     at: float
-    verb: Verb
+    verb: str
     path: str
     by: str
     why: str
@@ -333,7 +333,7 @@ def _plain(name: str, value: Any) -> Any:
         case Undo():
             return _pack(value)
         case Action(at, verb, path, by, why):
-            return [at, verb.value, path, by, why]
+            return [at, verb, path, by, why]
         case dict():
             return [[key, _plain(name, item)] for key, item in value.items()]
         case list():
@@ -377,7 +377,7 @@ def _unpack(name: str, value: Any) -> Any:
         case "attention":
             return {key: _error(item) for key, item in dict(value).items()}
         case "actions":
-            return [Action(at, Verb(verb), path, by, why) for at, verb, path, by, why in value]
+            return [Action(at, verb, path, by, why) for at, verb, path, by, why in value]
         case "undo":
             return _undo(value)
         case "waiting":

@@ -48,7 +48,7 @@ def asked(run: Run, fact: OperatorAsked) -> None:
     if refusal(state, fact.verb, fact.path) is not None:
         return
     path = fact.path or (next(iter(state.attention)) if len(state.attention) == 1 else "")
-    state.actions.append(Action(fact.at, fact.verb, path, fact.by, fact.why))
+    state.actions.append(Action(fact.at, fact.verb.value, path, fact.by, fact.why))
     match fact.verb:
         case Verb.PAUSE:
             state.paused = True

@@ -78,7 +78,7 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
         "waiting_for": {signal: list(paths) for signal, paths in state.waiting.items()},
         "steps": [_step(line) for line in walk(saga, state)],
         "actions": [
-            {"at": iso(action.at), "verb": action.verb.value, "path": action.path, "by": action.by, "why": action.why}
+            {"at": iso(action.at), "verb": action.verb, "path": action.path, "by": action.by, "why": action.why}
             for action in state.actions
         ],
     }

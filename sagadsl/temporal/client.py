@@ -33,7 +33,7 @@ from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
-from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, NotPossible, SagaOver, known
 
 DEFAULT_TASK_QUEUE = "sagadsl"
@@ -86,6 +86,8 @@ async def start(
     task_queue: str | None = None,
     by_name: bool = False,
     again: bool = False,
+    once: bool = False,
+    request: str = "",
     summary: str | None = None,
     continue_after_events: int | None = None,
 ) -> Started:
@@ -98,6 +100,8 @@ async def start(
         task_queue: Where its workers poll; the definition's own, or ``sagadsl``.
         by_name: Leave the definition at home: a worker's folder has it.
         again: Run it again although a run with this id has ended well.
+        once: Do not run it again even though a run with this id has failed.
+        request: A fingerprint of whatever asked for it, kept beside the run; see ``AlreadyStarted``.
         summary: One line for lists, instead of the definition's description.
         continue_after_events: For tests: continue as new at this length of history.
 
@@ -126,13 +130,11 @@ async def start(
             args=arguments,
             id=chosen,
             task_queue=queue,
-            memo=package.memo() if package else {"saga": name},
+            memo=(package.memo() if package else {"saga": name}) | ({"request": request} if request else {}),
             search_attributes=attributes.at_start(package.saga) if package and attribute_names <= listed else None,
             static_summary=_cut(summary or _summary(package), _SUMMARY_BYTES) or None,
             static_details=_cut(package.saga.description, _DETAILS_BYTES) or None if package else None,
-            id_reuse_policy=(
-                WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
-            ),
+            id_reuse_policy=_reuse(again=again, once=once),
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
     except WorkflowAlreadyStartedError as error:
@@ -181,13 +183,13 @@ async def signal(client: Client, id: str, name: str, payload: Any = None) -> Non
         await client.get_workflow_handle(id).signal(name, payload)
 
 
-async def cancel(client: Client, id: str) -> None:
-    """Ask a saga to stop and undo what it did. Raises ``SagaNotFound``, ``SagaOver``."""
+async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> None:
+    """Ask a saga to stop and undo what it did; it keeps who and why. Raises ``SagaNotFound``, ``SagaOver``."""
     handle = client.get_workflow_handle(id)
     with known(client, id):
         if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
             raise SagaOver(id)  # the server takes a cancel of a closed run without a word
-        await handle.cancel()
+        await handle.cancel(reason=reason(by, why))
 
 
 async def terminate(client: Client, id: str, reason: str) -> None:
@@ -261,10 +263,19 @@ def _ended(id: str, cause: BaseException) -> Ended:
             return Ended(id, "failed", error=told, causes=causes)
 
 
+def _reuse(*, again: bool, once: bool) -> WorkflowIDReusePolicy:
+    if once:
+        return WorkflowIDReusePolicy.REJECT_DUPLICATE
+    return WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+
+
 async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:
     described = await client.get_workflow_handle(id).describe()
     status = described.status.name.lower() if described.status else "running"
-    return AlreadyStarted(id, run_id or described.run_id, status)
+    memo = await described.memo()
+    return AlreadyStarted(
+        id, run_id or described.run_id, status, name=described.workflow_type, request=str(memo.get("request", ""))
+    )
 
 
 def _sendable(name: str, input: Any) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
+from sagadsl.standing import Attempt
 from sagadsl.temporal.client import status as status_of
 from sagadsl.temporal.history import state_of, watch
 from sagadsl.temporal.refusals import known
@@ -32,31 +33,29 @@ NO_WORKER_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A call under way: which attempt it is in, why the last one failed, when the next one starts."""
-
-    attempt: int
-    failure: str = ""
-    next_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Picture:
     """A saga at one moment.
 
     Attributes:
         status: As the ``status`` query gives it; without a worker, what the server knows.
-        pending: By call id.
+        attempts: Of calls under way, by call id.
         tried: By call id: how many attempts it took, of calls that have ended.
         has_worker: Somebody takes the saga's work.
         is_open: The run has not ended.
     """
 
     status: Mapping[str, Any] = field(default_factory=dict)
-    pending: Mapping[str, Pending] = field(default_factory=dict)
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
     tried: Mapping[str, int] = field(default_factory=dict)
     has_worker: bool = True
     is_open: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``status`` tells programs."""
+        return {
+            **self.status,
+            "attempts": [{"call": call, **each.as_json()} for call, each in self.attempts.items()],
+        }
 
 
 async def follow(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[Picture]:
@@ -103,7 +102,7 @@ async def picture(client: Client, id: str, *, run_id: str | None = None) -> Pict
         return Picture(await state_of(handle, described.workflow_type, described.run_id), has_worker=False)
     status = await status_of(client, id, run_id=run_id)
     has_worker = status.get("source") != "history"
-    return Picture(status, _pending(described), has_worker=has_worker, is_open=is_open)
+    return Picture(status, _attempts(described), has_worker=has_worker, is_open=is_open)
 
 
 def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:
@@ -115,13 +114,13 @@ def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:
     return waited.total_seconds() > NO_WORKER_SECONDS
 
 
-def _pending(described: WorkflowExecutionDescription) -> dict[str, Pending]:
+def _attempts(described: WorkflowExecutionDescription) -> dict[str, Attempt]:
     found = {}
     for each in described.raw_description.pending_activities:
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
         waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
-        found[each.activity_id] = Pending(
-            attempt=each.attempt,
+        found[each.activity_id] = Attempt(
+            each.attempt,
             failure=f"{error[0]}: {error[1]}" if error else "",
             next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,
         )

@@ -43,10 +43,14 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.temporal import failures
+from sagadsl.temporal.marker import by_and_why
 from sagadsl.temporal.scheduling import Unsendable, check_names, encoded, start_activity, succeeded
 
 MAX_MESSAGE_BYTES = 3_500_000
 """Arguments that one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
+
+_REASON = 1000
+"""Characters of a cancel's reason that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ class TemporalHost:
         await workflow.wait_condition(lambda: True)
         if not self.cancel_seen:
             self.cancel_seen = True
-            self._facts.append(CancelRequested(workflow.time()))
+            by, why = by_and_why(failures.bounded(workflow.cancellation_reason() or "", _REASON))
+            self._facts.append(CancelRequested(workflow.time(), by, why))
 
     def perform(self, command: Command) -> None:
         """Begin *command*. Never raises: what cannot be sent ends as a fact."""

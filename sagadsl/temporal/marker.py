@@ -1,4 +1,4 @@
-"""What travels between our workers and the workflow beside the data: the marker of an attempt, the size of a payload.
+"""What travels beside the data: the marker of an attempt, the reason of a cancel, the size of a payload.
 
 Apart from the interceptor, so that a client need not import the SDK's worker.
 """
@@ -11,6 +11,17 @@ from typing import Any
 MARKER = "sagadsl"
 MAX_PAYLOAD_BYTES = 2_000_000
 """The server takes 2 MiB a payload; the rest is room for a codec. R52."""
+
+
+def reason(by: str, why: str) -> str:
+    """Return who cancels a saga, and why, as the one text that a cancel takes along."""
+    return f"{why} (by {by})".lstrip() if by else why
+
+
+def by_and_why(text: str) -> tuple[str, str]:
+    """Return who and why from ``reason``; of a text by somebody else, all of it is why."""
+    why, found, by = text.rpartition("(by ")
+    return (by[:-1], why.rstrip()) if found and by.endswith(")") else ("", text)
 
 
 def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:

@@ -27,14 +27,19 @@ class InvalidInput(SagadslError):
 
 
 class AlreadyStarted(SagadslError):
-    """A run with this id exists, and starting it again would do its work twice (T11)."""
+    """A run with this id exists, and starting it again would do its work twice (T11).
+
+    Attributes:
+        name: Of its saga.
+        request: The fingerprint that its start was given.
+    """
 
     code: ClassVar[str] = "SD922"
     exit_code: ClassVar[int] = 4
 
-    def __init__(self, id: str, run_id: str, status: str) -> None:
+    def __init__(self, id: str, run_id: str, status: str, *, name: str = "", request: str = "") -> None:
         super().__init__(id, run_id, status)
-        self.id, self.run_id, self.status = id, run_id, status
+        self.id, self.run_id, self.status, self.name, self.request = id, run_id, status, name, request
 
     def __str__(self) -> str:
         return f"saga `{self.id}` exists already: run {self.run_id or 'unknown'} is {self.status}"

@@ -13,19 +13,19 @@ from typing import Any
 import pytest
 
 from sagadsl.cli.live import Lines, fitting
-from sagadsl.cli.steps import Row
-from sagadsl.temporal.following import Pending, Picture
+from sagadsl.standing import Attempt, Row
+from sagadsl.temporal.following import Picture
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
 
 
-def _picture(*steps: tuple[str, str], pending: dict[str, Pending] | None = None, **more: Any) -> Picture:
+def _picture(*steps: tuple[str, str], attempts: dict[str, Attempt] | None = None, **more: Any) -> Picture:
     began = {"started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T00:00:01Z"}
     listed = [
         {"path": path, "activity": f"acme.{path}", "status": status, **({} if status == "pending" else began)}
         for path, status in steps
     ]
-    return Picture({"id": "o-1", "status": "running", "steps": listed, **more}, pending or {})
+    return Picture({"id": "o-1", "status": "running", "steps": listed, **more}, attempts or {})
 
 
 def _lines(*pictures: Picture, capsys: pytest.CaptureFixture[str]) -> tuple[list[str], list[str]]:
@@ -41,7 +41,7 @@ def test_every_change_is_one_line_and_nothing_is_said_twice(capsys: pytest.Captu
         _picture(("pay", "pending"), ("ship", "pending")),
         _picture(("pay", "running"), ("ship", "pending")),
         _picture(("pay", "running"), ("ship", "pending")),
-        _picture(("pay", "running"), ("ship", "pending"), pending={"pay": Pending(2, "Busy: later")}),
+        _picture(("pay", "running"), ("ship", "pending"), attempts={"pay": Attempt(2, "Busy: later")}),
         _picture(("pay", "completed"), ("ship", "running")),
         capsys=capsys,
     )

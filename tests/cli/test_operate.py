@@ -125,10 +125,14 @@ def test_a_cancelled_saga_is_undone_and_says_cancelled(shop: Shop) -> None:
     """R25, C19."""
     saga = shop.start(_id("cancelled"), how="slow")
     shop.until(saga, lambda found: found["steps"][2]["status"] == "running")
-    asked = shop.run("cancel", saga)
+    asked = shop.run("cancel", saga, "--by", "ann", "--why", "she (the customer) went away")
     assert asked == Ran(0, f"asked {saga} to stop; what it has done is being undone\n", "")
     assert shop.run("result", saga) == Ran(12, "", "⊘ cancelled (exit 12)\n")
-    assert shop.status(saga)["status"] == "cancelled"
+    stood = shop.status(saga)
+    assert stood["status"] == "cancelled"
+    assert [(each["verb"], each["by"], each["why"]) for each in stood["actions"]] == [
+        ("cancel", "ann", "she (the customer) went away")
+    ]
     again = shop.run("cancel", saga)
     assert (again.code, again.err) == (
         4,

@@ -49,7 +49,7 @@ def _example(kind: Any, name: str) -> Any:
     if kind is Error:
         return Error("Type", "message", "a/b", (("Cause", "why"), ("Cause", "deeper")))
     if kind is Action:
-        return Action(1.5, Verb.ABORT, "a", "ann", "because")
+        return Action(1.5, "abort", "a", "ann", "because")
     if kind is Undo:
         return _full(Undo)
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sagadsl.cli.steps import SIGNS, Attempt, next_steps, one_line, page, rows, spell, text, widths
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
+from sagadsl.standing import SIGNS, Attempt, next_steps, one_line, page, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 
