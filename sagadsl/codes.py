@@ -150,6 +150,22 @@ _ENVIRONMENT = (
     Code("SD926", "no worker that answers"),
     Code("SD930", "input that cannot be read"),
     Code("SD931", "scene that cannot be played"),
+    Code("SD940", "address that cannot be listened on"),
+    Code("SD941", "file of tokens that cannot be used"),
+    Code("SD942", "token missing or unknown"),
+    Code("SD943", "right that is missing"),
+    Code("SD944", "name or origin that is not allowed"),
+    Code("SD945", "too many requests"),
+    Code("SD946", "body that is too large"),
+    Code("SD947", "parameter that cannot be read"),
+    Code("SD948", "body that cannot be read"),
+    Code("SD949", "answer that took too long"),
+    Code("SD950", "saga that the gateway does not offer"),
+    Code("SD951", "id or key that cannot be used"),
+    Code("SD952", "idempotency key used for another input"),
+    Code("SD953", "operator's request that cannot be read"),
+    Code("SD954", "address that the gateway does not have"),
+    Code("SD955", "packages of the gateway missing"),
 )
 
 CODES: Mapping[str, Code] = {

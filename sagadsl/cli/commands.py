@@ -39,6 +39,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Run": {
         "run": Entry("run:run", "Start a saga and show its steps until it ends."),
         "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),
+        "serve": Entry("serve:serve", "Serve sagas over HTTP, with a web page."),
+        "token": Entry("serve:token", "Make a token for somebody who may use the gateway."),
     },
     "Operate": {
         "list": Entry("listing:list_", "List sagas, newest first."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -64,16 +64,10 @@ def list_(*, name: str | None, status: str | None, query: str | None, limit: int
         )
     if screen.session().output == "jsonl":
         for each in found:
-            screen.result(_document(each))
+            screen.result(each.as_json())
     else:
-        screen.result({"sagas": [_document(each) for each in found]}, _table(found))
+        screen.result({"sagas": [each.as_json() for each in found]}, _table(found))
     return 0
-
-
-def _document(each: Listed) -> dict[str, Any]:
-    closed = None if each.closed_at is None else each.closed_at.isoformat()
-    known = {"id": each.id, "run_id": each.run_id, "name": each.name, "version": each.version}
-    return {**known, "status": each.status, "started_at": each.started_at.isoformat(), "closed_at": closed}
 
 
 def _table(found: list[Listed]) -> str:

@@ -88,7 +88,7 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
       sagadsl result transfer-42
       sagadsl result transfer-42 --timeout 60 --json
     """
-    from sagadsl.cli.outcome import EXIT_CODES, document, show
+    from sagadsl.cli.outcome import EXIT_CODES, show
     from sagadsl.temporal import client as sagas
 
     async def wait(client: Client) -> sagas.Ended | None:
@@ -103,7 +103,7 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
         screen.note(f"saga `{id}` is still open after {timeout:g} seconds (exit {EXIT_CODES['paused']})")
         screen.result({"id": id, "status": "open", "output": None})
         return EXIT_CODES["paused"]
-    show(ended, document(ended))
+    show(ended, ended.as_json())
     return EXIT_CODES[ended.status]
 
 

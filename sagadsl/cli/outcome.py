@@ -35,23 +35,6 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 """What to say before and after how long it took."""
 
 
-def document(ended: Ended, run_id: str = "", name: str = "") -> dict[str, Any]:
-    """Return the end of a saga as JSON data."""
-    error: dict[str, Any] | None = None
-    if ended.error is not None:
-        error = {"type": ended.error[0], "message": ended.error[1]}
-        if ended.causes:
-            error["causes"] = [{"type": type_, "message": message} for type_, message in ended.causes]
-    known = {"id": ended.id, "run_id": run_id, "name": name}
-    return {
-        **{key: value for key, value in known.items() if value},
-        "status": ended.status,
-        "output": ended.output,
-        "error": error,
-        "report": ended.report,
-    }
-
-
 def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -> None:
     """Write how a saga ended to stderr, and its output, or *whole*, to stdout."""
     for line in lines(ended, "" if seconds is None else spell(timedelta(seconds=seconds))):

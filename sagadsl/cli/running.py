@@ -16,7 +16,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
 from sagadsl.cli.live import View, view_for
-from sagadsl.cli.outcome import EXIT_CODES, document, show
+from sagadsl.cli.outcome import EXIT_CODES, show
 from sagadsl.cli.serving import activities, queues
 from sagadsl.language.model import Saga
 from sagadsl.plugins import Catalogue
@@ -152,7 +152,7 @@ async def _follow(client: Client, started: sagas.Started, place: Place, interrup
         return _paused(started, last, place)
     ended = await sagas.result(client, started.id)
     steps = last.status.get("steps", [])
-    show(ended, {**document(ended, started.run_id, started.name), "steps": steps}, _took(last))
+    show(ended, {**ended.as_json(), "run_id": started.run_id, "name": started.name, "steps": steps}, _took(last))
     return EXIT_CODES[ended.status]
 
 

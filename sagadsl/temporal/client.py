@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import (
     Client,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
@@ -34,7 +35,7 @@ from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
-from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, NotPossible, SagaOver, known
+from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, NotPossible, SagaNotFound, SagaOver, known
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 ANSWER_SECONDS = 10.0
@@ -75,10 +76,25 @@ class Ended:
     error: tuple[str, str] | None = None
     causes: tuple[tuple[str, str], ...] = ()
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``result`` tells programs."""
+        error: dict[str, Any] | None = None
+        if self.error is not None:
+            error = {"type": self.error[0], "message": self.error[1]}
+            if self.causes:
+                error["causes"] = [{"type": type_, "message": message} for type_, message in self.causes]
+        return {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
+
+
+async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
+    """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``."""
+    options = Options("SagaStatus" in await registered(client))
+    return open_envelope(to_bytes(envelope(definition, children, options)))
+
 
 async def start(
     client: Client,
-    saga: Data | str,
+    saga: Data | Package | str,
     input: Any,
     *,
     children: Mapping[str, Data] | None = None,
@@ -94,7 +110,7 @@ async def start(
     """Start a saga; nothing is started when anything is wrong.
 
     Args:
-        saga: The definition; or its name, which a worker must know.
+        saga: The definition, as it is or from ``packed``; or its name, which a worker must know.
         children: Definitions of its child sagas, by name.
         id: Chosen by chance if left out.
         task_queue: Where its workers poll; the definition's own, or ``sagadsl``.
@@ -110,7 +126,11 @@ async def start(
     """
     listed = await registered(client)
     options = Options("SagaStatus" in listed, continue_after_events)
-    package = None if isinstance(saga, str) else open_envelope(to_bytes(envelope(saga, children or {}, options)))
+    package: Package | None = None
+    if isinstance(saga, Package):
+        package = saga
+    elif not isinstance(saga, str):
+        package = open_envelope(to_bytes(envelope(saga, children or {}, options)))
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
     if package is not None and (problems := package.check_input(input)):
         raise InvalidInput(name, problems)
@@ -147,9 +167,15 @@ async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[
 
     Without a worker to answer, what the server knows is made into the same form; it says ``"source": "history"``.
     """
-    handle = client.get_workflow_handle(id, run_id=run_id)
     with known(client, id):
-        described = await handle.describe()
+        described = await client.get_workflow_handle(id, run_id=run_id).describe()
+    return await status_of(client, described)
+
+
+async def status_of(client: Client, described: WorkflowExecutionDescription) -> dict[str, Any]:
+    """Return the same as ``status``, of a run that has been described."""
+    id, run_id = described.id, described.run_id
+    handle = client.get_workflow_handle(id, run_id=run_id)
     closed = described.status.name.lower() if described.status else "running"
     try:
         answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
@@ -159,9 +185,9 @@ async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[
             RPCStatusCode.PERMISSION_DENIED,
         ):
             raise
-        answer = await state_of(handle, described.workflow_type, described.run_id)
+        answer = await state_of(handle, described.workflow_type, run_id)
         if closed == "failed":  # the report in the failure knows whether it was undone
-            answer["status"] = (await result(client, id, run_id=described.run_id)).status
+            answer["status"] = (await result(client, id, run_id=run_id)).status
     if closed in ("terminated", "timed_out"):
         answer["status"] = closed
     return answer | {"close_status": closed, "task_queue": described.task_queue}
@@ -175,6 +201,27 @@ async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended
             return Ended(id, "completed", output=await handle.result())
     except WorkflowFailureError as failure:
         return _ended(id, failure.cause)
+
+
+async def name_of(client: Client, id: str) -> str:
+    """Return the name of the saga with this id. Raises ``SagaNotFound``, also for a workflow that is no saga."""
+    with known(client, id):
+        described = await client.get_workflow_handle(id).describe()
+    if "saga" not in await described.memo():
+        raise SagaNotFound(id, client.namespace)
+    return described.workflow_type
+
+
+async def definition(client: Client, id: str) -> dict[str, Any]:
+    """Return the definition that a run is pinned to. Raises ``SagaNotFound``, ``NoAnswer``."""
+    handle = client.get_workflow_handle(id)
+    with known(client, id):
+        described = await handle.describe()
+    try:
+        found: dict[str, Any] = await handle.query("definition", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
+    except (RPCError, WorkflowQueryFailedError):
+        raise NoAnswer(id, described.task_queue) from None
+    return found
 
 
 async def signal(client: Client, id: str, name: str, payload: Any = None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from sagadsl.standing import Attempt
-from sagadsl.temporal.client import status as status_of
+from sagadsl.temporal.client import status_of
 from sagadsl.temporal.history import state_of, watch
 from sagadsl.temporal.refusals import known
 from sagadsl.temporal.watching import error_in
@@ -58,7 +58,7 @@ class Picture:
         }
 
 
-async def follow(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[Picture]:
+async def follow(client: Client, id: str, *, run_id: str | None = None) -> AsyncGenerator[Picture]:
     """Yield pictures of a saga until it has ended; the last one has ``is_open`` false."""
     happened, over = asyncio.Event(), asyncio.Event()
     tried: dict[str, int] = {}
@@ -100,7 +100,7 @@ async def picture(client: Client, id: str, *, run_id: str | None = None) -> Pict
     is_open = described.status is WorkflowExecutionStatus.RUNNING
     if is_open and _waits_for_worker(described):  # nobody would answer a query either
         return Picture(await state_of(handle, described.workflow_type, described.run_id), has_worker=False)
-    status = await status_of(client, id, run_id=run_id)
+    status = await status_of(client, described)
     has_worker = status.get("source") != "history"
     return Picture(status, _attempts(described), has_worker=has_worker, is_open=is_open)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
@@ -28,6 +30,9 @@ _QUERIES = {
     "terminated": "ExecutionStatus = 'Terminated'",
     "timed_out": "ExecutionStatus = 'TimedOut'",
 }
+_NOT_INDEXED = ("compensating",)
+"""A saga tells the index that it needs somebody, not each of its phases: that would be an event each time."""
+
 STATUSES = tuple(_QUERIES)
 """The words by which ``list`` can choose."""
 
@@ -44,6 +49,20 @@ class Listed:
     started_at: datetime
     closed_at: datetime | None
 
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``list`` tells programs."""
+        closed = None if self.closed_at is None else self.closed_at.isoformat()
+        known = {"id": self.id, "run_id": self.run_id, "name": self.name, "version": self.version}
+        return {**known, "status": self.status, "started_at": self.started_at.isoformat(), "closed_at": closed}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some runs, and the token of the page after them; empty after the last one."""
+
+    sagas: tuple[Listed, ...]
+    next: bytes
+
 
 async def list_sagas(
     client: Client, *, name: str | None = None, status: str | None = None, query: str | None = None
@@ -56,17 +75,84 @@ async def list_sagas(
         query: A further condition in Temporal's own list filter.
     """
     tells = await tells_failures_apart(client)
-    conditions = [f"WorkflowType = '{_quoted(name)}'"] if name else []
-    conditions += [_QUERIES[status]] if status else []
+    conditions = [name_condition([name])] if name else []
     conditions += [f"({query})"] if query else []
-    async for found in client.list_workflows(" AND ".join(conditions) or None):
-        memo = await found.memo()
-        if "saga" not in memo:
-            continue
-        word = _status(found, tells)
-        if status is None or word == status:
-            version = str(memo.get("version") or found.typed_search_attributes.get(SAGA_VERSION) or "")
-            yield Listed(found.id, found.run_id, found.workflow_type, version, word, found.start_time, found.close_time)
+    async for found in client.list_workflows(_joined([*conditions, *_status_conditions(status, tells)])):
+        if (listed := await _listed(found, tells)) and status in (None, listed.status):
+            yield listed
+
+
+async def page(
+    client: Client, *, conditions: Sequence[str] = (), status: str | None = None, size: int = 50, token: bytes = b""
+) -> Page:
+    """Return up to *size* runs, and where the next ones begin; a page that has fewer need not be the last.
+
+    Args:
+        conditions: In Temporal's list filter, all of which hold; see ``name_condition`` and ``id_condition``.
+        status: One of ``STATUSES``.
+        token: Of the page before.
+    """
+    tells = await tells_failures_apart(client)
+    query = _joined([*conditions, *_status_conditions(status, tells)])
+    pages = client.list_workflows(query, page_size=size, next_page_token=token or None)
+    await pages.fetch_next_page()
+    found = [await _listed(each, tells) for each in pages.current_page or ()]
+    return Page(tuple(each for each in found if each and status in (None, each.status)), pages.next_page_token or b"")
+
+
+async def counts(client: Client, conditions: Sequence[str] = ()) -> dict[str, int]:
+    """Return how many workflows stand how, by status. The server's index lags, and counts other workflows too."""
+    tells = await tells_failures_apart(client)
+
+    async def count(*more: str) -> int:
+        return (await client.count_workflows(_joined([*conditions, *more]))).count
+
+    words = [word for word in STATUSES if word not in _NOT_INDEXED and (tells or word not in ("paused", "compensated"))]
+    found = await asyncio.gather(*(count(*_status_conditions(word, tells)) for word in words))
+    return dict(zip(words, found, strict=True))
+
+
+def name_condition(names: Sequence[str]) -> str:
+    """Return the condition that a saga has one of these names; ``x*`` is any that begins with ``x``."""
+    exact = ", ".join(f"'{_quoted(name)}'" for name in names if not name.endswith("*"))
+    parts = [f"WorkflowType IN ({exact})"] if exact else []
+    parts += [f"WorkflowType STARTS_WITH '{_quoted(name[:-1])}'" for name in names if name.endswith("*")]
+    return f"({' OR '.join(parts)})" if parts else "WorkflowType = ''"
+
+
+def id_condition(beginning: str) -> str:
+    """Return the condition that an id begins so."""
+    return f"WorkflowId STARTS_WITH '{_quoted(beginning)}'"
+
+
+async def _listed(found: WorkflowExecution, tells: bool) -> Listed | None:
+    """Return a workflow as a saga; ``None`` when it is none."""
+    memo = await found.memo()
+    if "saga" not in memo:
+        return None
+    version = str(memo.get("version") or found.typed_search_attributes.get(SAGA_VERSION) or "")
+    status = _status(found, tells)
+    return Listed(found.id, found.run_id, found.workflow_type, version, status, found.start_time, found.close_time)
+
+
+def _joined(conditions: Sequence[str]) -> str | None:
+    return " AND ".join(conditions) or None
+
+
+def _status_conditions(status: str | None, tells: bool) -> list[str]:
+    """Return what the server can choose by; without the sagas' own status, it chooses too many."""
+    if status is None:
+        return []
+    conditions = [_QUERIES[status]]
+    if tells and status in ("paused", "compensating"):
+        conditions.append(f"{SAGA_STATUS.name} = '{status}'")
+    elif tells and status == "running":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} NOT IN ('paused', 'compensating'))")
+    elif tells and status == "failed":
+        conditions.append(f"{SAGA_STATUS.name} = 'failed'")
+    elif tells and status == "compensated":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'failed')")
+    return conditions
 
 
 async def tells_failures_apart(client: Client) -> bool:

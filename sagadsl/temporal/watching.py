@@ -64,6 +64,7 @@ class StepEvent:
         attempt: Of a call that has ended, or is being retried; ``None`` when nobody knows.
         error: Type and message of what went wrong.
         run_id: Of ``continued``: the run that goes on.
+        input: What was sent, as payload: to a call, with a signal, with an operator's request, to the run as a whole.
         output: What was returned, as payload.
     """
 
@@ -74,6 +75,7 @@ class StepEvent:
     attempt: int | None = None
     error: tuple[str, str] | None = None
     run_id: str = ""
+    input: Payload | None = field(default=None, repr=False)
     output: Payload | None = field(default=None, repr=False)
 
     @property
@@ -114,7 +116,7 @@ class Reader:
     def _activity(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         if kind == "scheduled":
             self._calls[event.event_id] = (about.activity_id, about.activity_type.name)
-            yield StepEvent(at, "started", about.activity_id, about.activity_type.name)
+            yield StepEvent(at, "started", about.activity_id, about.activity_type.name, input=_first(about, "input"))
         elif kind == "started":
             self._attempts[about.scheduled_event_id] = about.attempt
         elif kind in _CALL_ENDS:
@@ -129,7 +131,7 @@ class Reader:
         if kind == "start_child_workflow_execution_initiated":
             path = about.workflow_id.removeprefix(f"{self.workflow_id}/")
             self._calls[event.event_id] = (path, about.workflow_type.name)
-            yield StepEvent(at, "started", path, about.workflow_type.name)
+            yield StepEvent(at, "started", path, about.workflow_type.name, input=_first(about, "input"))
             return
         end = kind.removeprefix("start_").removeprefix("child_workflow_execution_")
         if end not in (*_CALL_ENDS, "terminated"):
@@ -180,13 +182,14 @@ def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
 def _others(kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
     match kind:
         case "workflow_execution_started":
-            yield StepEvent(at, "began", name=about.workflow_type.name)
+            yield StepEvent(at, "began", name=about.workflow_type.name, input=_first(about, "input"))
         case "workflow_execution_signaled":
-            yield StepEvent(at, "signalled", about.signal_name)
+            yield StepEvent(at, "signalled", about.signal_name, input=_first(about, "input"))
         case "workflow_execution_cancel_requested":
-            yield StepEvent(at, "cancel_requested")
+            yield StepEvent(at, "cancel_requested", error=("cancelled", about.cause) if about.cause else None)
         case "workflow_execution_update_accepted":
-            yield StepEvent(at, "operated", about.accepted_request.input.name)
+            asked = about.accepted_request.input
+            yield StepEvent(at, "operated", asked.name, input=_first(asked, "args"))
         case "workflow_execution_continued_as_new":
             yield StepEvent(at, "continued", run_id=about.new_execution_run_id)
         case _:

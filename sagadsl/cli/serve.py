@@ -1,0 +1,354 @@
+"""``sagadsl serve``: the gateway, until it is told to stop; and ``sagadsl token``, for those who may use it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.options import common, connection, output
+from sagadsl.errors import SagadslError
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from sagadsl.gateway.edge import Gateway
+    from sagadsl.temporal.settings import Flags, Settings
+
+_DRAIN_SECONDS = 10
+"""How long answers may take when the gateway stops; who waits is sent home at once."""
+
+_ANY_HOST = ("0.0.0.0", "::")  # named to be told apart, not bound to
+DEFAULT_BIND = "127.0.0.1:8080"
+
+
+class CannotListen(SagadslError):
+    """The address cannot be listened on."""
+
+    code = "SD940"
+    exit_code = 3
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(address, why)
+        self.address, self.why = address, why
+
+    def __str__(self) -> str:
+        return f"cannot listen on {self.address}: {self.why}"
+
+    @property
+    def help(self) -> str:
+        return "choose another address with `--bind HOST:PORT`; port 0 takes a free one"
+
+
+class NeedsExtra(SagadslError):
+    """The packages of the gateway are not installed."""
+
+    code = "SD955"
+    exit_code = 3
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(missing)
+        self.missing = missing
+
+    def __str__(self) -> str:
+        return f"the gateway needs the package `{self.missing}`, which is not installed"
+
+    @property
+    def help(self) -> str:
+        return "pip install 'sagadsl[gateway]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may, as the command line says it."""
+
+    tokens: Path | None = None
+    jwks: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+
+
+@click.command(short_help="Serve sagas over HTTP, with a web page.")
+@click.argument("paths", nargs=-1)
+@click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
+@click.option("--tokens", type=click.Path(path_type=Path), metavar="FILE", help="Who may: see `sagadsl token`.")
+@click.option("--jwks", metavar="URL", help="Keys of an identity provider whose tokens (JWT) are taken.")
+@click.option("--issuer", metavar="TEXT", help="`iss` of those tokens.")
+@click.option("--audience", metavar="TEXT", help="`aud` of those tokens.")
+@click.option("--host", multiple=True, metavar="NAME", help="Name by which it is called; others are refused.")
+@click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Pages of this origin may call it.")
+@click.option("--task-queue", metavar="NAME", help="Start sagas there, instead of where they say.")
+@click.option("--by-name", is_flag=True, help="Start sagas by name: the workers' own definitions run.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0.1), default=100.0, show_default=True, help="Requests a second, each."
+)
+@click.option("--waiting", type=click.IntRange(min=1), default=1000, show_default=True, help="Requests that may wait.")
+@click.option(
+    "--max-body", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Bytes of a request."
+)
+@click.option("--web-ui", metavar="URL", default="", help="Temporal's Web UI, for links.")
+@connection
+@common
+def serve(
+    *,
+    paths: Sequence[str],
+    bind: str,
+    tokens: Path | None,
+    jwks: str | None,
+    issuer: str | None,
+    audience: str | None,
+    host: Sequence[str],
+    cors_origin: Sequence[str],
+    task_queue: str | None,
+    by_name: bool,
+    rate: float,
+    waiting: int,
+    max_body: int,
+    web_ui: str,
+    flags: Flags,
+) -> int:
+    """Serve sagas over HTTP: start them, see how they stand, step in; with a web page at `/`.
+
+    PATHS are the definitions that can be started. On loopback no token is needed; any other
+    address wants `--tokens` or `--jwks`. The API is described at `/openapi.json`.
+
+    \b
+    Examples:
+      sagadsl serve definitions/
+      sagadsl serve /etc/sagas --bind 0.0.0.0:8080 --tokens /run/secrets/tokens.yaml
+    """
+    from sagadsl.temporal.settings import resolve
+
+    where = parse_bind(bind)
+    access = Access(tokens, jwks, issuer, audience, tuple(host), tuple(cors_origin))
+    _check_access(where, access)
+    settings = resolve(flags, os.environ)
+    for text in settings.warnings:
+        screen.warn(text)
+    loaded = load_definitions(paths) if paths else Definitions()
+    if not loaded.are_usable:
+        loaded.show()
+        return loaded.exit_code
+
+    async def main() -> int:
+        from sagadsl.temporal.connection import check_namespace, connect
+
+        client = await connect(settings)
+        await check_namespace(client, settings)
+        gateway = await build(
+            client,
+            settings,
+            loaded,
+            access,
+            where,
+            task_queue=task_queue,
+            by_name=by_name,
+            rate=rate,
+            waiting=waiting,
+            max_body=max_body,
+            web_ui=web_ui,
+        )
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        with listening(where) as (sock, found):
+            screen.note(f"gateway at http://{found}/   {len(loaded.files)} sagas, Temporal at {settings.address.value}")
+            screen.note(
+                "  " + ("open to whoever reaches this machine's loopback" if not gateway.doors else "wants a token")
+            )
+            await run(gateway, sock, stop)
+        return 0
+
+    screen.log(logging.WARNING)
+    logging.getLogger("sagadsl.audit").setLevel(logging.INFO)
+    return asyncio.run(main())
+
+
+def parse_bind(text: str) -> Bind:
+    """Return the address in ``HOST:PORT``. Raises ``click.UsageError``."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535 or not host:
+        raise click.UsageError(f"`--bind` is `{text}`, not HOST:PORT, such as `{DEFAULT_BIND}`")
+    return Bind(host.strip("[]"), int(port))
+
+
+def _check_access(where: Bind, access: Access) -> None:
+    """Raise ``click.UsageError`` for a gateway that everybody could use, or that nobody could."""
+    if access.jwks and not (access.issuer and access.audience):
+        raise click.UsageError("`--jwks` needs `--issuer` and `--audience`: a token for somebody else is none for us")
+    if not where.is_loopback and not access.tokens and not access.jwks:
+        raise click.UsageError(
+            f"{where} can be reached from other machines, so the gateway has to know who asks: "
+            "give `--tokens FILE` or `--jwks URL`"
+        )
+
+
+async def build(
+    client: Client,
+    settings: Settings,
+    loaded: Definitions,
+    access: Access,
+    where: Bind,
+    *,
+    task_queue: str | None = None,
+    by_name: bool = False,
+    rate: float = 100.0,
+    waiting: int = 1000,
+    max_body: int = 1_000_000,
+    web_ui: str = "",
+) -> Gateway:
+    """Return the gateway of these definitions. Raises ``NeedsExtra``, ``TokensUnusable``."""
+    try:
+        from sagadsl.gateway.access import Door, SignedTokens, TokenFile
+        from sagadsl.gateway.edge import Gateway, Options, loopback_hosts
+        from sagadsl.gateway.hub import Hub
+        from sagadsl.gateway.limits import Rate, Seats
+        from sagadsl.gateway.metrics import Metrics
+        from sagadsl.gateway.shelf import Shelf
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(error.name or str(error)) from None
+    doors: list[Door] = []
+    if access.tokens:
+        doors.append(TokenFile(access.tokens))
+    if access.jwks:
+        doors.append(SignedTokens(access.jwks, access.issuer or "", access.audience or ""))
+    hosts = frozenset(access.hosts) | (frozenset() if doors else loopback_hosts())
+    return Gateway(
+        client=client,
+        settings=settings,
+        shelf=Shelf(await packages(client, loaded)),
+        doors=doors,
+        rate=Rate(rate, asyncio.get_running_loop().time),
+        seats=Seats(waiting, max(1, waiting // 2)),
+        hub=Hub(client),
+        metrics=Metrics(),
+        options=Options(task_queue, by_name, max_body, hosts, access.origins),
+        web_ui=web_ui,
+    )
+
+
+async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
+    """Return definitions as they are started, each with those of its child sagas."""
+    from sagadsl.temporal.client import packed
+    from sagadsl.temporal.registry import children_of
+
+    data = {each.saga.name: each.document.data for each in loaded.files if each.saga is not None}
+    return {name: await packed(client, data[name], children_of(name, data)) for name in sorted(data)}
+
+
+@contextmanager
+def listening(where: Bind) -> Iterator[tuple[socket.socket, Bind]]:
+    """Give a socket that listens, and where. Raises ``CannotListen``."""
+    family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((where.host, where.port))
+        except OSError as error:
+            raise CannotListen(str(where), error.strerror or str(error)) from None
+        yield sock, Bind(where.host, sock.getsockname()[1])
+    finally:
+        sock.close()
+
+
+async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> None:
+    """Answer until *stop* is set."""
+    import uvicorn
+
+    from sagadsl.gateway.app import application
+
+    config = uvicorn.Config(
+        application(gateway),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = uvicorn.Server(config)
+    server.capture_signals = _nothing  # type: ignore[method-assign] # signals are ours
+    serving = asyncio.create_task(server.serve([sock]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    while not serving.done():  # whoever begins to wait meanwhile is sent home, too
+        await gateway.hub.close()
+        await asyncio.wait([serving], timeout=0.1)
+    serving.result()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+@click.command(short_help="Make a token for somebody who may use the gateway.")
+@click.argument("name")
+@click.option("--start", multiple=True, metavar="SAGA", help="May start these sagas; `order-*` any that begins so.")
+@click.option("--read", multiple=True, metavar="SAGA", help="May see how these stand.")
+@click.option("--operate", multiple=True, metavar="SAGA", help="May signal, cancel, retry, skip these.")
+@output("text", "json")
+@common
+def token(*, name: str, start: Sequence[str], read: Sequence[str], operate: Sequence[str]) -> int:
+    """Make a token for somebody who may use the gateway.
+
+    Prints the token, which is kept nowhere, to stderr, and its entry for the file of `serve --tokens` to stdout:
+    that holds only a digest.
+
+    \b
+    Example:
+      echo "tokens:" > tokens.yaml
+      sagadsl token shop --start transfer-money --read "*" >> tokens.yaml
+    """
+    import yaml
+
+    try:
+        from sagadsl.gateway.access import new_token
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(error.name or str(error)) from None
+    if not (start or read or operate):
+        raise click.UsageError("a token that may do nothing is of no use: give `--start`, `--read` or `--operate`")
+    made, entry = new_token(name, {"start": start, "read": read, "operate": operate})
+    if screen.session().output == "json":
+        screen.result({"token": made, "entry": entry})
+    else:
+        print(f"the token of {name}, which is shown only now: {made}", file=sys.stderr)
+        screen.result({}, yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=1000).rstrip())
+    return 0

@@ -1,0 +1,179 @@
+"""The gateway as an ASGI application: which address leads where."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import resources
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sagadsl.errors import SagadslError
+from sagadsl.gateway import metrics, operating, problems, reading, starting
+from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
+from sagadsl.gateway.openapi import document
+from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.shelf import graph, summary, whole
+from sagadsl.temporal.connection import check_namespace
+
+_READY_SECONDS = 3.0
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_FILES = {"index.html": "text/html; charset=utf-8", "app.js": "text/javascript", "style.css": "text/css"}
+_READ = ["GET"]
+_DO = ["POST"]
+
+
+def application(gateway: Gateway) -> Starlette:
+    """Return the application of *gateway*."""
+
+    def route(path: str, handler: Handler, methods: list[str], *, open_to_all: bool = False) -> Route:
+        return Route(path, endpoint(gateway, handler, open_to_all=open_to_all), methods=methods)
+
+    operators = [route(f"/sagas/{{id}}/{name}", operating.verb(name), _DO) for name in operating.VERBS]
+    routes = [
+        route("/sagas", reading.list_, _READ),
+        route("/sagas/counts", reading.count, _READ),
+        route("/sagas/{name}", starting.start, _DO),
+        route("/sagas/{id}", reading.status, _READ),
+        route("/sagas/{id}/result", reading.result, _READ),
+        route("/sagas/{id}/events", reading.events, _READ),
+        route("/sagas/{id}/trace", reading.trace, _READ),
+        route("/sagas/{id}/graph", reading.graph, _READ),
+        route("/sagas/{id}/signals/{signal}", operating.signal, _DO),
+        route("/sagas/{id}/cancel", operating.cancel, _DO),
+        *operators,
+        route("/definitions", _definitions, _READ),
+        route("/definitions/{name}", _definition, _READ),
+        route("/definitions/{name}/graph", _graph, _READ),
+        route("/me", _me, _READ),
+        route("/openapi.json", _openapi, _READ),
+        route("/metrics", _metrics, _READ),
+        route("/healthz", _healthz, _READ, open_to_all=True),
+        route("/readyz", _readyz, _READ, open_to_all=True),
+        route("/", _file("index.html"), _READ, open_to_all=True),
+        *(route(f"/page/{name}", _file(name), _READ, open_to_all=True) for name in _FILES if name != "index.html"),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=_cross_origin(gateway),
+        exception_handlers={HTTPException: _no_route},
+    )
+
+
+def _cross_origin(gateway: Gateway) -> list[Middleware]:
+    if not gateway.options.origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(gateway.options.origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Workflow-Id"],
+            expose_headers=["Location", "Retry-After", "ETag", "X-Request-Id", "Idempotent-Replayed"],
+            max_age=600,
+        )
+    ]
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """Say that there is no such address, or not with this method."""
+    assert isinstance(error, HTTPException)
+    found = Refusal(
+        error.status_code, "SD954", f"there is no {request.method} {request.url.path[:200]}", "see /openapi.json"
+    )
+    response = problems.problem(found)
+    response.headers.update(dict(error.headers or {}))
+    return response
+
+
+async def _definitions(call: Call) -> Response:
+    """List what may be started or read."""
+    call.query()
+    return JSONResponse(
+        {
+            "definitions": [
+                {**summary(each), "may_start": call.who.may("start", each.saga.name)}
+                for each in call.gateway.shelf
+                if _may_know(call, each.saga.name)
+            ]
+        }
+    )
+
+
+async def _definition(call: Call) -> Response:
+    """Return one definition, with the schema of its input."""
+    call.query()
+    return JSONResponse(whole(_known(call)))
+
+
+async def _graph(call: Call) -> Response:
+    """Return the steps of one definition."""
+    call.query()
+    return JSONResponse(graph(_known(call).saga))
+
+
+def _known(call: Call) -> Any:
+    name = call.path("name")
+    package = call.gateway.shelf.get(name)
+    if package is None or not _may_know(call, name):
+        raise Refusal(404, "SD950", f"no saga is named `{name[:200]}` here", "`GET /definitions` lists them")
+    return package
+
+
+def _may_know(call: Call, name: str) -> bool:
+    return call.who.may("start", name) or call.who.may("read", name)
+
+
+async def _me(call: Call) -> Response:
+    """Say who asks, and what that one may do."""
+    call.query()
+    known = {"name": call.who.name, "is_known": call.who.is_known, "rights": rights(call.who)}
+    return JSONResponse(known | {"web_ui": call.gateway.web_ui})
+
+
+async def _openapi(call: Call) -> Response:
+    """Describe all of this for programs."""
+    call.query()
+    return JSONResponse(document([each for each in call.gateway.shelf if _may_know(call, each.saga.name)]))
+
+
+async def _metrics(call: Call) -> Response:
+    """Return the counters: of all sagas, so that who reads them may read all."""
+    call.query()
+    if not call.who.may_all("read"):
+        raise Refusal(403, "SD943", f"`{call.who.name}` may not read every saga")
+    return Response(call.gateway.metrics.page(), media_type=metrics.MEDIA)
+
+
+async def _healthz(_: Call) -> Response:
+    """Say that this process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+async def _readyz(call: Call) -> Response:
+    """Say whether sagas can be started: the server answers, and knows the namespace."""
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            await check_namespace(call.client, call.gateway.settings)
+    except (SagadslError, TimeoutError):
+        return JSONResponse({"status": "no answer from Temporal"}, 503, {"Retry-After": "2"})
+    return JSONResponse({"status": "ok", "definitions": len(call.gateway.shelf.packages)})
+
+
+def _file(name: str) -> Handler:
+    """Return the handler of one file of the page."""
+    content = resources.files("sagadsl.gateway.page").joinpath(name).read_bytes()
+
+    async def send(_: Call) -> Response:
+        return Response(content, media_type=_FILES[name], headers={"Content-Security-Policy": _PAGE_POLICY})
+
+    return send

@@ -1,0 +1,270 @@
+"""The edge of the gateway: every request comes in here, and is known, counted and bounded before anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from temporalio.client import Client
+
+from sagadsl.errors import SagadslError
+from sagadsl.gateway import problems
+from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope
+from sagadsl.gateway.hub import Hub
+from sagadsl.gateway.limits import Rate, Seats, TooLarge
+from sagadsl.gateway.metrics import Metrics
+from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.shelf import Shelf
+from sagadsl.language.durations import NotADuration, parse
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.connection import guard
+from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.settings import Settings
+
+log = logging.getLogger("sagadsl.gateway")
+audit_log = logging.getLogger("sagadsl.audit")
+
+LONGEST_WAIT = 60.0
+"""Seconds: more than that, something between client and gateway cuts the connection."""
+
+_SECONDS = 30.0
+"""How long a request may take that does not ask to wait."""
+
+_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a gateway behaves.
+
+    Attributes:
+        task_queue: Where sagas are started, instead of where their definitions say.
+        by_name: Start them by name, so that the workers' own definitions run.
+        max_body: Bytes.
+        hosts: Names by which it may be called; empty is any. A page of another site must not reach a gateway that
+            asks for no token, by a name that leads to loopback.
+        origins: Of pages of other sites that may call it.
+    """
+
+    task_queue: str | None = None
+    by_name: bool = False
+    max_body: int = 1_000_000
+    hosts: frozenset[str] = frozenset()
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What one gateway is made of; without ``doors`` anybody who reaches it may do everything."""
+
+    client: Client
+    settings: Settings
+    shelf: Shelf
+    doors: Sequence[Door]
+    rate: Rate
+    seats: Seats
+    hub: Hub
+    metrics: Metrics
+    options: Options = field(default_factory=Options)
+    web_ui: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, by somebody known."""
+
+    gateway: Gateway
+    request: Request
+    who: Principal
+    id: str
+    name: str = ""
+
+    @property
+    def client(self) -> Client:
+        return self.gateway.client
+
+    def path(self, name: str) -> str:
+        """Return a part of the address."""
+        return str(self.request.path_params[name])
+
+    def query(self, *known: str) -> dict[str, str]:
+        """Return the parameters. Raises ``Refusal`` for one that is not *known*, or is given twice."""
+        found: dict[str, str] = {}
+        for key, value in self.request.query_params.multi_items():
+            if key not in known:
+                raise Refusal(
+                    400, "SD947", f"there is no parameter `{key[:100]}`", f"known are {', '.join(known) or 'none'}"
+                )
+            if key in found:
+                raise Refusal(400, "SD947", f"parameter `{key}` is given twice")
+            found[key] = value
+        return found
+
+    def wait(self, value: str | None) -> float:
+        """Return how many seconds to wait: of `30s`, `30` or `true`. Raises ``Refusal``."""
+        if value is None or value == "false":
+            return 0.0
+        if value == "true":
+            return LONGEST_WAIT / 2
+        try:
+            length = float(value) if value.replace(".", "", 1).isdigit() else parse(value).total_seconds()
+        except NotADuration:
+            length = -1.0
+        if not 0 <= length <= LONGEST_WAIT:
+            raise Refusal(
+                400, "SD947", f"`wait` is `{value[:100]}`", f"a length of time up to {LONGEST_WAIT:.0f}s, such as `30s`"
+            )
+        return length
+
+    async def body(self) -> Any:
+        """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``Refusal``."""
+        limit = self.gateway.options.max_body
+        declared = self.request.headers.get("content-length", "0")
+        if declared.isdigit() and int(declared) > limit:
+            raise TooLarge(limit)
+        raw = bytearray()
+        async for chunk in self.request.stream():
+            raw += chunk
+            if len(raw) > limit:
+                raise TooLarge(limit)
+        if not raw:
+            return None
+        media = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":  # also what keeps a plain form of another site out
+            raise Refusal(
+                415, "SD948", f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`"
+            )
+        try:
+            return json.loads(raw.decode(), parse_constant=_no_constant)
+        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise Refusal(400, "SD948", f"the body is not JSON: {error}") from None
+
+    def demand(self, scope: Scope, saga: str) -> None:
+        """Raise ``Refusal`` unless the caller may do so with sagas of this name."""
+        if not self.who.may(scope, saga):
+            raise Refusal(403, "SD943", f"`{self.who.name}` may not {scope} saga `{saga}`")
+
+    async def saga(self, scope: Scope) -> str:
+        """Return the id in the address, if it is that of a saga with which the caller may do so.
+
+        Raises:
+            SagaNotFound: There is none, or the caller may not know that there is.
+            Refusal: The caller may read it, and no more.
+        """
+        id_ = self.path("id")
+        name = await sagas.name_of(self.client, id_)
+        if not self.who.may("read", name) and not self.who.may(scope, name):
+            raise SagaNotFound(id_, self.client.namespace)
+        self.demand(scope, name)
+        self.name = name
+        return id_
+
+    def audit(self, action: str, saga: str, result: str, **more: str) -> None:
+        """Leave a line for each thing that changes a saga: who, what, why."""
+        record = {"request": self.id, "who": self.who.name, "action": action, "saga": saga, "result": result}
+        peer = self.request.client.host if self.request.client else ""
+        audit_log.info(json.dumps({**record, "peer": peer, **more}, ensure_ascii=False))
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callable[[Request], Awaitable[Response]]:
+    """Return *handler* as Starlette wants it, with all that holds for every request."""
+
+    async def serve(request: Request) -> Response:
+        began = time.perf_counter()
+        call = Call(gateway, request, ANYBODY, secrets.token_hex(8))
+        response = await _answer(call, handler, open_to_all)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = call.id
+        route = getattr(request.scope.get("route"), "path", "")
+        gateway.metrics.count(request.method, route, response.status_code, time.perf_counter() - began)
+        log.info("%s %s %s %s %d", call.id, call.who.name, request.method, request.url.path, response.status_code)
+        return response
+
+    return serve
+
+
+async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
+    try:
+        _check_host(call)
+        if not open_to_all:
+            call.who = await _admitted(call)
+            call.gateway.rate.take(call.who.name)
+        with guard(call.gateway.settings):
+            async with asyncio.timeout(_SECONDS + LONGEST_WAIT):
+                return await handler(call)
+    except SagadslError as error:
+        return problems.problem(error)
+    except TimeoutError:
+        return problems.answer(504, "SD949", "the answer took too long", "try again", {})
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody reads it
+    except Exception:
+        log.exception("%s %s %s", call.id, call.request.method, call.request.url.path)
+        return problems.internal()
+
+
+def _check_host(call: Call) -> None:
+    """Keep out pages of other sites: by a name that somebody made lead here, or by their origin."""
+    options, headers = call.gateway.options, call.request.headers
+    host = headers.get("host", "")
+    if options.hosts and _name(host) not in options.hosts:
+        raise Refusal(421, "SD944", f"this gateway is not called `{host[:200]}`", "see `--host`")
+    origin = headers.get("origin")
+    if origin and origin not in options.origins and urlsplit(origin).netloc != host:
+        raise Refusal(403, "SD944", f"pages of `{origin[:200]}` may not call this gateway", "see `--cors-origin`")
+
+
+def _name(host: str) -> str:
+    return host if host.startswith("[") and host.endswith("]") else host.rpartition(":")[0] or host
+
+
+async def _admitted(call: Call) -> Principal:
+    if not call.gateway.doors:
+        return ANYBODY
+    kind, _, token = call.request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        for door in call.gateway.doors:
+            who = await door.who(token.strip())
+            if who is not None:
+                return who
+    call.gateway.rate.take(f"peer {call.request.client.host if call.request.client else ''}")
+    if not token:
+        raise Refusal(
+            401, "SD942", "this gateway wants a token", "send `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer"
+        )
+    raise Refusal(401, "SD942", "this token is worth nothing here", "", WWW_Authenticate='Bearer error="invalid_token"')
+
+
+def loopback_hosts() -> frozenset[str]:
+    """Return the names of this machine for itself."""
+    return _LOOPBACK
+
+
+def rights(who: Principal) -> dict[str, list[str]]:
+    """Return what somebody may do, for pages that show no more than that."""
+    return {scope: list(who.rights.get(scope, ())) for scope in SCOPES}
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON")

@@ -1,0 +1,56 @@
+"""What a gateway counts, for Prometheus. Names of sagas are labels; ids and people are not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+MEDIA = CONTENT_TYPE_LATEST
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """The counters of one gateway; a registry of its own, so that two in a process do not mix."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    _requests: Counter = field(init=False)
+    _seconds: Histogram = field(init=False)
+    _started: Counter = field(init=False)
+    waiting: Gauge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._requests = Counter(
+            "sagadsl_gateway_requests",
+            "Requests, by route and status.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "sagadsl_gateway_request_seconds",
+            "How long answers took.",
+            ("route",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self._started = Counter(
+            "sagadsl_gateway_starts",
+            "Requests to start a saga, by what came of them.",
+            ("saga", "result"),
+            registry=self.registry,
+        )
+        self.waiting = Gauge("sagadsl_gateway_waiting", "Requests that wait for a change.", registry=self.registry)
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request; its *route* is the pattern, so that ids do not become labels."""
+        self._requests.labels(method, route or "none", str(status)).inc()
+        self._seconds.labels(route or "none").observe(seconds)
+
+    def start(self, saga: str, result: str) -> None:
+        """Count a start: ``started``, ``repeated``, ``refused``."""
+        self._started.labels(saga, result).inc()
+
+    def page(self) -> bytes:
+        """Return all of it, as Prometheus reads it."""
+        return generate_latest(self.registry)

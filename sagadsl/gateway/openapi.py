@@ -1,0 +1,348 @@
+"""The gateway, described as OpenAPI 3.1: one address for each saga, with the schema of its own input.
+
+Kept true by a test that sends what it describes, and reads what comes back by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+from sagadsl.gateway.operating import VERBS
+from sagadsl.gateway.problems import MEDIA
+from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.listing import STATUSES
+
+Data = dict[str, Any]
+
+_TEXT: Data = {"type": "string"}
+_NULLABLE: Data = {"type": ["string", "null"]}
+_ANY: Data = {}
+_VERB_TEXT = {
+    "retry": "Try what has failed in a paused saga once more",
+    "skip": "Leave out what has failed in a paused saga, and go on",
+    "abort": "Give up a paused saga",
+    "pause": "Start no further step of a saga",
+    "resume": "Let a paused saga go on",
+}
+
+
+def document(packages: Iterable[Package]) -> Data:
+    """Return the description of a gateway that offers *packages*."""
+    schemas: Data = dict(_SCHEMAS)
+    paths: Data = {}
+    for package in packages:
+        name = package.saga.name
+        schemas[f"input.{name}"] = _moved(package.definition.get("input", {}), f"input.{name}")
+        paths[f"/sagas/{name}"] = {"post": _start(package)}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "sagadsl gateway",
+            "version": version("sagadsl"),
+            "description": "Start sagas, see how they stand, step in.",
+        },
+        "paths": paths | _reading() | _operating() | _offering(),
+        "components": {
+            "schemas": schemas,
+            "parameters": _PARAMETERS,
+            "responses": {"problem": _problem()},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"token": []}],
+    }
+
+
+def _moved(schema: Any, name: str) -> Any:
+    """Return a schema whose references to its own parts fit the place where it stands now."""
+    if isinstance(schema, dict):
+        return {
+            key: f"#/components/schemas/{name}{value[1:]}"
+            if key == "$ref" and isinstance(value, str) and value.startswith("#")
+            else _moved(value, name)
+            for key, value in schema.items()
+        }
+    return [_moved(each, name) for each in schema] if isinstance(schema, list) else schema
+
+
+def _start(package: Package) -> Data:
+    saga = package.saga
+    headers = {
+        "Location": {"description": "Where to see how it stands", "schema": _TEXT},
+        "Retry-After": {"description": "Seconds until it makes sense to look", "schema": _TEXT},
+    }
+    return {
+        "operationId": f"start_{saga.name}",
+        "summary": f"Start {saga.name}",
+        "description": saga.description or f"Start saga `{saga.name}`.",
+        "tags": ["start"],
+        "parameters": [_ref("parameters", each) for each in ("wait", "idempotency-key", "workflow-id")],
+        "requestBody": {
+            "required": bool(package.check_input({})),
+            "content": {"application/json": {"schema": _ref("schemas", f"input.{saga.name}")}},
+        },
+        "responses": {
+            "200": _json("It has ended, within the time that was waited", _ref("schemas", "ended")),
+            "202": {**_json("It runs", _ref("schemas", "started")), "headers": headers},
+            **_refusals("400", "409", "413", "415", "422"),
+        },
+    }
+
+
+def _reading() -> Data:
+    wait, since = _ref("parameters", "wait"), _ref("parameters", "since")
+    later = {"202": _json("It has not ended", _ref("schemas", "standing"))}
+    return {
+        "/sagas": _get(
+            "list_sagas",
+            "List sagas, newest first",
+            "page",
+            [_ref("parameters", each) for each in ("name", "status", "id-prefix", "limit", "page")],
+        ),
+        "/sagas/counts": _get(
+            "count_sagas",
+            "How many sagas stand how",
+            "counts",
+            [_ref("parameters", each) for each in ("name", "id-prefix")],
+        ),
+        "/sagas/{id}": _get(
+            "status",
+            "How a saga stands",
+            "status",
+            [_ref("parameters", "id"), wait, since],
+            {"304": {"description": "It stands as `If-None-Match` says"}},
+        ),
+        "/sagas/{id}/result": _get("result", "How a saga has ended", "ended", [_ref("parameters", "id"), wait], later),
+        "/sagas/{id}/events": {
+            "get": {
+                "operationId": "events",
+                "summary": "A saga each time it has changed, as server-sent events",
+                "tags": ["read"],
+                "parameters": [_ref("parameters", "id")],
+                "responses": {
+                    "200": {
+                        "description": "Events `status`, then `end`",
+                        "content": {"text/event-stream": {"schema": _TEXT}},
+                    },
+                    **_refusals("404"),
+                },
+            }
+        },
+        "/sagas/{id}/trace": _get(
+            "trace", "What a saga was given, sent and got back", "trace", [_ref("parameters", "id")]
+        ),
+        "/sagas/{id}/graph": _get(
+            "run_graph",
+            "The steps of the definition that a run is pinned to",
+            "graph",
+            [_ref("parameters", "id")],
+            _refusals("503"),
+        ),
+    }
+
+
+def _operating() -> Data:
+    id_ = _ref("parameters", "id")
+    asked = {"202": _json("It was asked to", _ref("schemas", "asked"))}
+    paths: Data = {
+        "/sagas/{id}/signals/{signal}": _post(
+            "signal", "Send a signal, with the body as its payload", [id_, _ref("parameters", "signal")], _ANY, asked
+        ),
+        "/sagas/{id}/cancel": _post("cancel", "Stop a saga, and undo what it has done", [id_], _request(), asked),
+    }
+    for name in VERBS:
+        body = _request(with_step=name in ("retry", "skip"))
+        done = {"200": _json("Done", _ref("schemas", "operated")), **_refusals("503")}
+        paths[f"/sagas/{{id}}/{name}"] = _post(name, _VERB_TEXT[name], [id_], body, done)
+    return paths
+
+
+def _offering() -> Data:
+    name = _ref("parameters", "definition")
+    return {
+        "/definitions": _get("list_definitions", "What may be started or read", "definitions", []),
+        "/definitions/{name}": _get("definition", "One definition, with the schema of its input", "definition", [name]),
+        "/definitions/{name}/graph": _get("definition_graph", "Its steps, as a tree", "graph", [name]),
+        "/me": _get("me", "Who asks, and what that one may do", "me", []),
+        "/healthz": _get("health", "Whether this process answers", "health", []),
+        "/readyz": _get(
+            "readiness",
+            "Whether sagas can be started",
+            "health",
+            [],
+            {"503": _json("Not now", _ref("schemas", "health"))},
+        ),
+    }
+
+
+def _get(id_: str, summary: str, schema: str, parameters: list[Data], more: Mapping[str, Any] | None = None) -> Data:
+    responses = {"200": _json("As asked", _ref("schemas", schema)), **_refusals("400", "404"), **(more or {})}
+    return {
+        "get": {
+            "operationId": id_,
+            "summary": summary,
+            "tags": ["read"],
+            "parameters": parameters,
+            "responses": responses,
+        }
+    }
+
+
+def _post(id_: str, summary: str, parameters: list[Data], body: Data, responses: Data) -> Data:
+    operation = {
+        "operationId": id_,
+        "summary": summary,
+        "tags": ["operate"],
+        "parameters": parameters,
+        "requestBody": {"content": {"application/json": {"schema": body}}},
+        "responses": {**responses, **_refusals("400", "404", "409", "413", "415", "422")},
+    }
+    return {"post": operation}
+
+
+def _request(*, with_step: bool = False) -> Data:
+    text = {"type": "string", "maxLength": 1000}
+    properties: Data = {
+        "why": text | {"description": "Kept in the saga, and in the audit log"},
+        "by": text | {"description": "Only where no token is wanted"},
+    }
+    if with_step:
+        properties["step"] = text | {"description": "Needed when several wait for a decision"}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _ref(kind: str, name: str) -> Data:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _json(description: str, schema: Data) -> Data:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _problem() -> Data:
+    return {"description": "Refused, and why", "content": {MEDIA: {"schema": _ref("schemas", "problem")}}}
+
+
+def _refusals(*statuses: str) -> Data:
+    everywhere = ("401", "403", "405", "421", "429", "504")
+    return {status: _ref("responses", "problem") for status in (*everywhere, *statuses)}
+
+
+def _object(required: Mapping[str, Any], **optional: Any) -> Data:
+    return {"type": "object", "required": list(required), "properties": {**required, **optional}}
+
+
+def _list(schema: Data) -> Data:
+    return {"type": "array", "items": schema}
+
+
+def _parameter(name: str, where: str, schema: Data, description: str) -> Data:
+    return {"name": name, "in": where, "required": where == "path", "schema": schema, "description": description}
+
+
+_STATUS = {"type": "string", "enum": list(STATUSES)}
+_PARAMETERS: Data = {
+    "id": _parameter("id", "path", _TEXT, "Id of the saga"),
+    "signal": _parameter("signal", "path", _TEXT, "Name of the signal"),
+    "definition": _parameter("name", "path", _TEXT, "Name of the definition"),
+    "wait": _parameter(
+        "wait",
+        "query",
+        {"type": "string", "pattern": r"^([1-9]|[1-5]\d)s$|^true$|^false$"},
+        "How long to wait, up to 60s",
+    ),
+    "since": _parameter("since", "query", _TEXT, "`revision` of the last answer: wait for another one"),
+    "name": _parameter("name", "query", _TEXT, "Only sagas of this name; `x*` is any that begins so"),
+    "status": _parameter("status", "query", _STATUS, "Only those that stand so"),
+    "id-prefix": _parameter("id", "query", _TEXT, "Only ids that begin so"),
+    "limit": _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200}, "How many at most"),
+    "page": _parameter("page", "query", {"type": "string", "maxLength": 0}, "`next_page` of the answer before"),
+    "idempotency-key": _parameter(
+        "Idempotency-Key",
+        "header",
+        {"type": "string", "pattern": "^[!-~]{1,200}$"},
+        "The same key again is the same run",
+    ),
+    "workflow-id": _parameter(
+        "Workflow-Id",
+        "header",
+        {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}$"},
+        "Id of the run",
+    ),
+}
+_ERROR = {"type": ["object", "null"], "properties": {"type": _TEXT, "message": _TEXT}}
+_SAGA = _object(
+    {
+        "id": _TEXT,
+        "run_id": _TEXT,
+        "name": _TEXT,
+        "version": _TEXT,
+        "status": _TEXT,
+        "started_at": _TEXT,
+        "closed_at": _NULLABLE,
+    }
+)
+_NODES = _list({"type": "object", "required": ["id", "path", "kind", "what"]})
+_SCHEMAS: Data = {
+    "problem": _object(
+        {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "code": {"type": "string", "pattern": "^SD"},
+        },
+        help=_TEXT,
+        errors=_list(_object({"path": _TEXT, "reason": _TEXT})),
+    ),
+    "started": _object(
+        {"id": _TEXT, "run_id": _TEXT, "name": _TEXT, "repeated": {"type": "boolean"}, "links": {"type": "object"}}
+    ),
+    "standing": _object({"id": _TEXT, "status": _TEXT, "output": _ANY}),
+    "ended": _object(
+        {"id": _TEXT, "status": _TEXT, "output": _ANY, "error": _ERROR, "report": {"type": ["object", "null"]}}
+    ),
+    "status": _object(
+        {
+            "id": _TEXT,
+            "name": _TEXT,
+            "status": _TEXT,
+            "revision": _TEXT,
+            "is_open": {"type": "boolean"},
+            "has_worker": {"type": "boolean"},
+            "failure": _ERROR,
+            "steps": _list(_object({"path": _TEXT, "status": _TEXT})),
+            "attempts": _list(
+                _object({"call": _TEXT, "attempt": {"type": "integer"}, "failure": _TEXT, "next_at": _NULLABLE})
+            ),
+        }
+    ),
+    "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE}),
+    "counts": _object({"counts": {"type": "object", "additionalProperties": {"type": "integer"}}}),
+    "trace": _object(
+        {
+            "id": _TEXT,
+            "name": _TEXT,
+            "input": _ANY,
+            "output": _ANY,
+            "calls": _list({"type": "object"}),
+            "outside": _list({"type": "object"}),
+        }
+    ),
+    "graph": _object({"name": _TEXT, "version": _TEXT, "steps": _NODES, "on_failure": _NODES}),
+    "asked": _object({"id": _TEXT}, signal=_TEXT, requested=_TEXT),
+    "operated": _object({"id": _TEXT, "verb": _TEXT, "step": _NULLABLE, "status": _TEXT}),
+    "definitions": _object(
+        {
+            "definitions": _list(
+                _object({"name": _TEXT, "version": _TEXT, "description": _TEXT, "may_start": {"type": "boolean"}})
+            )
+        }
+    ),
+    "definition": _object(
+        {"name": _TEXT, "version": _TEXT, "input": {"type": ["object", "boolean"]}, "definition": {"type": "object"}}
+    ),
+    "me": _object({"name": _TEXT, "is_known": {"type": "boolean"}, "rights": {"type": "object"}}),
+    "health": _object({"status": _TEXT}),
+}

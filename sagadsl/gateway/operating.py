@@ -1,0 +1,88 @@
+"""Stepping in: signals, cancel, and the operator's verbs. Who and why are kept in the saga and in the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from sagadsl.engine.facts import Verb
+from sagadsl.errors import SagadslError
+from sagadsl.gateway.edge import Call, Handler
+from sagadsl.gateway.problems import Refusal
+from sagadsl.temporal import client as sagas
+
+VERBS: Mapping[str, Verb] = {verb.value.removesuffix("_step"): verb for verb in Verb}
+"""As the addresses name them."""
+
+_LONGEST = 1000
+
+
+async def signal(call: Call) -> Response:
+    """Send a signal with the body as its payload."""
+    call.query()
+    id_, name = await call.saga("operate"), call.path("signal")
+    payload = await call.body()
+    try:
+        await sagas.signal(call.client, id_, name, payload)
+    except SagadslError as error:
+        call.audit("signal", id_, error.code, signal=name)
+        raise
+    call.audit("signal", id_, "sent", signal=name)
+    return JSONResponse({"id": id_, "signal": name}, 202)
+
+
+async def cancel(call: Call) -> Response:
+    """Ask a saga to stop and undo what it did."""
+    call.query()
+    id_ = await call.saga("operate")
+    asked = await _asked(call, with_step=False)
+    try:
+        await sagas.cancel(call.client, id_, by=asked["by"], why=asked["why"])
+    except SagadslError as error:
+        call.audit("cancel", id_, error.code, why=asked["why"], by=asked["by"])
+        raise
+    call.audit("cancel", id_, "asked", why=asked["why"], by=asked["by"])
+    return JSONResponse({"id": id_, "requested": "cancel"}, 202)
+
+
+def verb(name: str) -> Handler:
+    """Return the handler of one operator's verb."""
+
+    async def operate(call: Call) -> Response:
+        call.query()
+        id_ = await call.saga("operate")
+        asked = await _asked(call, with_step=VERBS[name] in (Verb.RETRY_STEP, Verb.SKIP_STEP))
+        told = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
+        try:
+            status = await sagas.operate(
+                call.client, id_, VERBS[name], path=asked["step"], by=asked["by"], why=asked["why"]
+            )
+        except SagadslError as error:
+            call.audit(name, id_, error.code, **told)
+            raise
+        call.audit(name, id_, status, **told)
+        return JSONResponse({"id": id_, "verb": name, "step": asked["step"] or None, "status": status})
+
+    return operate
+
+
+async def _asked(call: Call, *, with_step: bool) -> dict[str, str]:
+    """Return what the body says. Who it is says the token; only where none is wanted, the body may."""
+    body: Any = await call.body()
+    known = {"why", *(["step"] if with_step else []), *([] if call.who.is_known else ["by"])}
+    if body is None:
+        body = {}
+    if not isinstance(body, dict) or set(body) - known:
+        raise Refusal(
+            422,
+            "SD953",
+            "the body is no such request",
+            f"an object of {', '.join(sorted(known))}; each may be left out",
+        )
+    for key, value in body.items():
+        if not isinstance(value, str) or len(value) > _LONGEST:
+            raise Refusal(422, "SD953", f"`{key}` is no text of up to {_LONGEST} characters")
+    by = call.who.name if call.who.is_known else body.get("by") or call.who.name
+    return {"step": body.get("step", ""), "why": body.get("why", ""), "by": by}

@@ -1,0 +1,163 @@
+"""How sagas stand: one of them, its result, its data, its changes as they come, and lists of them."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from sagadsl.gateway.edge import Call
+from sagadsl.gateway.hub import View
+from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.shelf import graph as graph_of
+from sagadsl.gateway.starting import AGAIN
+from sagadsl.language.build import build
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
+from sagadsl.temporal.trace import trace as trace_of
+
+_BEAT = 15.0
+"""Seconds between signs of life in a stream, so that nothing between takes it for dead."""
+
+_PAGE = 50
+_LARGEST_PAGE = 200
+
+
+async def status(call: Call) -> Response:
+    """Say how a saga stands: now, or as soon as it is no longer as the caller knows it."""
+    query = call.query("wait", "since")
+    wait = call.wait(query.get("wait"))
+    id_ = await call.saga("read")
+    if wait:
+        with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
+            view = await call.gateway.hub.after(id_, query.get("since", ""), wait)
+    else:
+        view = await call.gateway.hub.now(id_)
+    headers = {"ETag": f'"{view.revision}"', **({"Retry-After": AGAIN} if view.picture.is_open else {})}
+    if f'"{view.revision}"' in call.request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return JSONResponse(_document(view), headers=headers)
+
+
+async def events(call: Call) -> Response:
+    """Send a saga each time it has changed, as server-sent events, until it has ended."""
+    call.query()
+    id_ = await call.saga("read")
+    await call.gateway.hub.now(id_)  # a saga that is not there is an answer, and not an empty stream
+    return StreamingResponse(_stream(call, id_), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _stream(call: Call, id_: str) -> AsyncIterator[str]:
+    with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
+        async with aclosing(call.gateway.hub.views(id_)) as views:
+            is_open = True
+            async for view in _with_beats(views):
+                if view is None:
+                    yield ": still here\n\n"
+                    continue
+                is_open = view.picture.is_open
+                yield f"id: {view.revision}\nevent: status\ndata: {json.dumps(_document(view))}\n\n"
+            yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
+
+
+async def _with_beats(views: AsyncGenerator[View]) -> AsyncIterator[View | None]:
+    """Yield what comes, and ``None`` whenever nothing has come for a while."""
+    coming: asyncio.Task[View | None] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.create_task(anext(views, None))
+            done, _ = await asyncio.wait([coming], timeout=_BEAT)
+            if not done:
+                yield None
+                continue
+            view, coming = coming.result(), None
+            if view is None:
+                return
+            yield view
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait([coming])
+
+
+async def result(call: Call) -> Response:
+    """Say how a saga has ended; 202 while it has not."""
+    wait = call.wait(call.query("wait").get("wait"))
+    id_ = await call.saga("read")
+    view = await call.gateway.hub.now(id_)
+    if view.picture.is_open and wait:
+        with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
+            try:
+                async with asyncio.timeout(wait):
+                    return JSONResponse((await sagas.result(call.client, id_)).as_json())
+            except TimeoutError:
+                view = await call.gateway.hub.now(id_)
+    if not view.picture.is_open:
+        return JSONResponse((await sagas.result(call.client, id_)).as_json())
+    standing = {"id": id_, "status": view.document["status"], "output": None}
+    return JSONResponse(standing, 202, {"Retry-After": AGAIN})
+
+
+async def trace(call: Call) -> Response:
+    """Say what a saga was given, what it sent, and what came back."""
+    call.query()
+    return JSONResponse((await trace_of(call.client, await call.saga("read"))).as_json())
+
+
+async def graph(call: Call) -> Response:
+    """Return the steps of the definition that a run is pinned to."""
+    call.query()
+    return JSONResponse(graph_of(build(await sagas.definition(call.client, await call.saga("read")))))
+
+
+async def list_(call: Call) -> Response:
+    """List sagas, newest first, as far as the caller may read them."""
+    query = call.query("name", "status", "id", "limit", "page")
+    conditions = _conditions(call, query)
+    status_ = _status(query.get("status"))
+    limit = query.get("limit", str(_PAGE))
+    if not limit.isdigit() or not 1 <= int(limit) <= _LARGEST_PAGE:
+        raise Refusal(400, "SD947", f"`limit` is `{limit[:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
+    found = await page(
+        call.client, conditions=conditions, status=status_, size=int(limit), token=_token(query.get("page", ""))
+    )
+    next_ = base64.urlsafe_b64encode(found.next).decode() if found.next else None
+    return JSONResponse({"sagas": [each.as_json() for each in found.sagas], "next_page": next_})
+
+
+async def count(call: Call) -> Response:
+    """Say how many sagas stand how."""
+    query = call.query("name", "id")
+    return JSONResponse({"counts": await counts(call.client, _conditions(call, query))})
+
+
+def _conditions(call: Call, query: dict[str, str]) -> list[str]:
+    conditions = [] if call.who.may_all("read") else [name_condition(call.who.rights.get("read", ()))]
+    conditions += [name_condition([query["name"]])] if query.get("name") else []
+    conditions += [id_condition(query["id"])] if query.get("id") else []
+    return conditions
+
+
+def _status(word: str | None) -> str | None:
+    if word and word not in STATUSES:
+        raise Refusal(400, "SD947", f"`status` is `{word[:100]}`", f"one of {', '.join(STATUSES)}")
+    return word or None
+
+
+def _token(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise Refusal(
+            400, "SD947", "`page` is none that this gateway has given out", "take `next_page` of an answer"
+        ) from None
+
+
+def _document(view: View) -> dict[str, Any]:
+    return view.document | {"revision": view.revision}

@@ -1,0 +1,127 @@
+"""``POST /sagas/{name}``: start a saga, once for each key."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import JSONResponse, Response
+
+from sagadsl.gateway.edge import Call
+from sagadsl.gateway.problems import Refusal
+from sagadsl.language.suggest import did_you_mean
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
+"""What an id may be here: it stands in addresses, so it has nothing that they would have to escape."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+AGAIN = "1"
+"""Seconds after which it makes sense to look how a saga stands."""
+
+
+async def start(call: Call) -> Response:
+    """Start the saga that the address names, with the body as its input."""
+    wait = call.wait(call.query("wait").get("wait"))
+    name = call.path("name")
+    package = _offered(call, name)
+    id_ = _id(call, name)
+    input_ = await call.body()
+    request = _fingerprint(name, input_)
+    try:
+        started = await sagas.start(
+            call.client,
+            name if call.gateway.options.by_name else package,
+            _fitting(package, input_),
+            id=id_,
+            task_queue=call.gateway.options.task_queue or package.saga.task_queue,
+            once=True,
+            request=request,
+        )
+        repeated = False
+    except AlreadyStarted as error:
+        started, repeated = _same(call, error, name, request), True
+    except InvalidInput:
+        call.gateway.metrics.start(name, "refused")
+        raise
+    result = "repeated" if repeated else "started"
+    call.gateway.metrics.start(name, result)
+    if not repeated:
+        call.audit("start", started.id, result, name=name)
+    return await _answer(call, started, repeated, wait)
+
+
+def _offered(call: Call, name: str) -> Package:
+    """Return the definition of this name, as far as the caller may know of it."""
+    allowed = [each.saga.name for each in call.gateway.shelf if call.who.may("start", each.saga.name)]
+    package = call.gateway.shelf.get(name)
+    if package is None or not (call.who.may("start", name) or call.who.may("read", name)):
+        hint = did_you_mean(name, allowed)
+        raise Refusal(404, "SD950", f"no saga is named `{name[:200]}` here", hint or "`GET /definitions` lists them")
+    call.demand("start", name)
+    return package
+
+
+def _id(call: Call, name: str) -> str | None:
+    """Return the id of the run: as the caller has chosen it, or its key."""
+    chosen, key = call.request.headers.get("workflow-id"), call.request.headers.get("idempotency-key")
+    if chosen is not None and key is not None:
+        raise Refusal(400, "SD951", "`Workflow-Id` and `Idempotency-Key` are both given", "send one of them")
+    if chosen is not None:
+        if not _ID.fullmatch(chosen):
+            raise Refusal(400, "SD951", f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
+        return chosen
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Refusal(400, "SD951", "this is no idempotency key", "up to 200 visible ASCII characters")
+    # Keys of different callers do not meet: nobody gets a run of somebody else by guessing a key.
+    owner = call.who.name if call.who.is_known else ""
+    digest = hashlib.sha256("\n".join((owner, name, key)).encode()).hexdigest()
+    return f"{name}-{digest[:32]}"
+
+
+def _fingerprint(name: str, input_: Any) -> str:
+    raw = json.dumps([name, input_], sort_keys=True, separators=(",", ":")).encode()
+    return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def _fitting(package: Package, input_: Any) -> Any:
+    """Return what stands for no body: a saga that takes an object gets an empty one."""
+    return {} if input_ is None and package.check_input(None) else input_
+
+
+def _same(call: Call, error: AlreadyStarted, name: str, request: str) -> sagas.Started:
+    """Return the run that was there, if it is what the caller asks for."""
+    if error.name == name and error.request == request:
+        return sagas.Started(error.id, error.run_id, name, "")
+    call.gateway.metrics.start(name, "refused")
+    if "idempotency-key" in call.request.headers:
+        raise Refusal(
+            422, "SD952", "this idempotency key was used before, for another input", "use a key for one request only"
+        )
+    raise Refusal(
+        409, "SD922", f"the id `{error.id}` is taken by another saga, or by one with another input", "choose another id"
+    )
+
+
+async def _answer(call: Call, started: sagas.Started, repeated: bool, wait: float) -> Response:
+    where = f"{call.request.scope.get('root_path', '')}/sagas/{quote(started.id, safe='')}"
+    headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
+    if wait:
+        with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
+            try:
+                async with asyncio.timeout(wait):
+                    ended = await sagas.result(call.client, started.id)
+                return JSONResponse({**ended.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
+            except TimeoutError:
+                pass
+    document = {"id": started.id, "run_id": started.run_id, "name": started.name, "repeated": repeated}
+    links = {"status": where, "result": f"{where}/result", "events": f"{where}/events"}
+    return JSONResponse(document | {"links": links}, 202, {**headers, "Retry-After": AGAIN})

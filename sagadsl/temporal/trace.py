@@ -1,0 +1,177 @@
+"""What a saga was given, what it sent to whom, and what came back: read from its history, so that it needs no worker.
+
+The status says how a saga stands; this says with what data, and what came from outside.
+Decides nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
+
+from sagadsl.temporal.refusals import known
+from sagadsl.temporal.watching import Reader, StepEvent
+
+_SHOWN_BYTES = 20_000
+"""Larger values are named by their size: a page, or a terminal, is no place for them."""
+
+_OUTSIDE = ("signalled", "operated", "cancel_requested")
+_ENDS = ("completed", "failed", "timed_out", "cancelled")
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of an activity, or of a child saga.
+
+    Attributes:
+        path: The step's, with ``.compensation`` for what undoes it.
+        status: ``running``, ``completed``, ``failed``, ``timed_out`` or ``cancelled``.
+        attempts: As far as the history tells.
+        input, output: JSON data; ``{"bytes": n}`` of what is too large to be shown.
+    """
+
+    path: str
+    name: str
+    started_at: datetime
+    status: str = "running"
+    ended_at: datetime | None = None
+    attempts: int | None = None
+    input: Any = None
+    output: Any = None
+    error: tuple[str, str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``trace`` tells programs."""
+        return {
+            "path": self.path,
+            "name": self.name,
+            "status": self.status,
+            "started_at": iso(self.started_at),
+            "ended_at": None if self.ended_at is None else iso(self.ended_at),
+            "attempts": self.attempts,
+            "input": self.input,
+            "output": self.output,
+            "error": None if self.error is None else {"type": self.error[0], "message": self.error[1]},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Something that came from outside: a signal, an operator's request, a cancel."""
+
+    at: datetime
+    what: str
+    name: str
+    data: Any = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``trace`` tells programs."""
+        return {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A saga with its data."""
+
+    id: str
+    name: str
+    input: Any
+    output: Any
+    calls: tuple[Call, ...] = ()
+    outside: tuple[Outside, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``trace`` tells programs."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "input": self.input,
+            "output": self.output,
+            "calls": [each.as_json() for each in self.calls],
+            "outside": [each.as_json() for each in self.outside],
+        }
+
+
+async def trace(client: Client, id: str) -> Trace:
+    """Return what is recorded of the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
+    with known(client, id):
+        described = await client.get_workflow_handle(id).describe()
+    first = described.raw_description.workflow_execution_info.first_run_id or described.run_id
+    collecting = _Collecting(client, id)
+    following = first
+    while following:
+        handle, reader, run = client.get_workflow_handle(id, run_id=following), Reader(id), following
+        following = ""
+        async for recorded in handle.fetch_history_events():
+            events = list(reader.read(recorded))
+            await collecting.take(events, is_first=run == first)
+            following = next((event.run_id for event in events if event.what == "continued"), following)
+    return Trace(
+        id,
+        described.workflow_type,
+        collecting.input,
+        collecting.output,
+        tuple(collecting.calls),
+        tuple(collecting.outside),
+    )
+
+
+@dataclass(slots=True)
+class _Collecting:
+    client: Client
+    id: str
+    input: Any = None
+    output: Any = None
+    calls: list[Call] = field(default_factory=list)
+    outside: list[Outside] = field(default_factory=list)
+    running: dict[str, Call] = field(default_factory=dict)
+
+    async def take(self, events: Iterable[StepEvent], *, is_first: bool) -> None:
+        for event in events:
+            at = event.at.replace(tzinfo=UTC)
+            match event.what:
+                case "began" if is_first:
+                    self.input = await self._value(event.input)
+                case "ended":
+                    self.output = await self._value(event.output)
+                case "started":
+                    call = Call(event.path, event.name, at, input=await self._value(event.input))
+                    self.running[event.path] = call
+                    self.calls.append(call)
+                case what if what in _ENDS and event.name:
+                    await self._ended(event, at)
+                case what if what in _OUTSIDE:
+                    data = event.error[1] if event.error else await self._value(event.input)
+                    self.outside.append(Outside(at, what, event.path, data))
+                case _:
+                    pass
+
+    async def _ended(self, event: StepEvent, at: datetime) -> None:
+        call = self.running.pop(event.path, None)
+        if call is None:  # a local activity: its beginning is not recorded
+            call = Call(event.path, event.name, at)
+            self.calls.append(call)
+        call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
+        call.output = await self._value(event.output)
+
+    async def _value(self, payload: Payload | None) -> Any:
+        """Return a payload as data, by the client's own codec."""
+        if payload is None:
+            return None
+        if len(payload.data) > _SHOWN_BYTES:
+            return {"bytes": len(payload.data)}
+        try:
+            (value,) = await self.client.data_converter.decode([payload])
+        except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
+            return {"bytes": len(payload.data)}
+        return value
+
+
+def iso(at: datetime) -> str:
+    """Return a time as the status document writes it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

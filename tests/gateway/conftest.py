@@ -1,0 +1,18 @@
+"""One gateway, and one worker behind it, for all tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import Server
+from tests.gateway.house import House, serve, shop, worker
+
+
+@pytest.fixture(scope="package")
+def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A gateway on loopback that wants no token, and a worker."""
+    folder = shop(tmp_path_factory.mktemp("gateway"))
+    with worker(folder, server.address), serve(folder, server.address, "--rate", "10000") as house:
+        yield house

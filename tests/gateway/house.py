@@ -1,0 +1,141 @@
+"""A gateway as people have it: the shop's definitions, a worker process, and `sagadsl serve` in another one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.cli.shell import SAGADSL, environment
+from tests.cli.shop import lay_out
+
+QUEUE = f"gateway-{uuid.uuid4()}"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A gateway that runs.
+
+    Attributes:
+        lines: What it has written to stderr so far, one line each.
+    """
+
+    url: str
+    folder: Path
+    address: str
+    lines: list[str] = field(default_factory=list)
+
+    def ask(
+        self, method: str, path: str, body: Any = None, *, token: str = "", timeout: float = 70, **headers: str
+    ) -> httpx2.Response:
+        """Send one request; underscores in names of headers are hyphens."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            named["Authorization"] = f"Bearer {token}"
+        with httpx2.Client(base_url=self.url, timeout=timeout) as client:
+            return client.request(method, path, json=body, headers=named)
+
+    def start(self, **values: Any) -> str:
+        """Start the shop's saga and return its id."""
+        answer = self.ask("POST", "/sagas/order", {"order": "1", **values}, Workflow_Id=fresh())
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def until(self, saga: str, holds: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
+        """Wait, by long polls, until the status of a saga *holds*."""
+        revision, deadline = "", time.monotonic() + 30
+        while True:
+            answer = self.ask("GET", f"/sagas/{saga}?wait=5s&since={revision}")
+            assert answer.status_code == 200, answer.text
+            found: Mapping[str, Any] = answer.json()
+            if holds(found):
+                return found
+            assert time.monotonic() < deadline, found
+            revision = found["revision"]
+
+    def audit(self, saga: str) -> list[str]:
+        """Return the audit lines about a saga."""
+        return [line for line in self.lines if "sagadsl.audit" in line and saga in line]
+
+
+def fresh() -> str:
+    """Return an id that nobody has used."""
+    return f"g-{uuid.uuid4()}"
+
+
+@contextmanager
+def worker(folder: Path, address: str) -> Iterator[None]:
+    """Run a worker process that serves the shop."""
+    command = [*SAGADSL, "worker", ".", "--task-queue", QUEUE, "--address", address]
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("ready"):
+                break
+        yield
+        process.terminate()
+        rest = process.stderr.read()
+        assert process.wait(30) == 0, rest
+
+
+@contextmanager
+def serve(folder: Path, address: str, *options: str) -> Iterator[House]:
+    """Run `sagadsl serve` on a free port of loopback, unless *options* say otherwise."""
+    command = [*SAGADSL, "serve", ".", "--bind", "127.0.0.1:0", "--task-queue", QUEUE, "--address", address, *options]
+    log = folder / f"gateway-{uuid.uuid4().hex[:8]}.log"
+    with (
+        log.open("w") as written,
+        subprocess.Popen(command, cwd=folder, env=environment(), stderr=written) as process,
+    ):
+        try:
+            yield House(_address(log, process), folder, address, _Lines(log))
+        finally:
+            process.terminate()
+            code = process.wait(30)
+        assert code == 0, log.read_text()
+
+
+class _Lines(list[str]):
+    """The lines of a file as it is at the moment."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._path.read_text().splitlines())
+
+
+def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + 30
+    while True:
+        found = re.search(r"gateway at (http://\S+?)/\s", log.read_text())
+        if found:
+            _wait_until_it_answers(found[1])
+            return found[1]
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+def _wait_until_it_answers(url: str) -> None:
+    for _ in range(200):
+        try:
+            if httpx2.get(f"{url}/healthz").status_code == 200:
+                return
+        except httpx2.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"{url} does not answer")
+
+
+def shop(folder: Path) -> Path:
+    """Write the shop into *folder*, and return it."""
+    return lay_out(folder)

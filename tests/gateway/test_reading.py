@@ -1,0 +1,206 @@
+"""How sagas stand, over HTTP: at once, as soon as something changes, as a stream, in lists."""
+
+from __future__ import annotations
+
+import json
+import time
+from threading import Thread
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.gateway.house import House, fresh
+
+pytestmark = pytest.mark.temporal
+
+
+def test_the_status_has_what_the_command_shows(house: House) -> None:
+    """C19: the same words as `sagadsl status --json`."""
+    saga = house.start(how="fail")
+    found = house.until(saga, lambda status: not status["is_open"])
+
+    assert (found["status"], found["name"], found["failure"]["type"]) == ("compensated", "order", "AddressInvalid")
+    assert [(step["path"], step["status"]) for step in found["steps"]] == [
+        ("charge", "completed"),
+        ("approval", "skipped"),
+        ("ship", "failed"),
+    ]
+    assert found["steps"][0]["compensation"]["status"] == "done"
+
+
+def test_attempts_under_way_are_shown(house: House) -> None:
+    """C07: which attempt it is, and why the last one failed."""
+    saga = house.start(how="slow")
+    found = house.until(saga, lambda status: bool(status["attempts"]))
+
+    assert [(each["call"], each["attempt"]) for each in found["attempts"]] == [("ship", 1)]
+    house.ask("POST", f"/sagas/{saga}/cancel")
+    house.until(saga, lambda status: not status["is_open"])
+
+
+def test_a_long_poll_ends_when_the_saga_changes(house: House) -> None:
+    saga = house.start(wait=True)
+    waiting = house.until(saga, lambda status: bool(status.get("waiting_for")))
+    Thread(target=lambda: (time.sleep(0.3), house.ask("POST", f"/sagas/{saga}/signals/approve"))).start()
+    answer = house.ask("GET", f"/sagas/{saga}?wait=30s&since={waiting['revision']}")
+
+    assert answer.json()["revision"] != waiting["revision"]
+    assert house.until(saga, lambda status: not status["is_open"])["status"] == "completed"
+
+
+def test_a_long_poll_of_what_does_not_change_ends_with_its_time(house: House) -> None:
+    saga = house.start(wait=True)
+    waiting = house.until(saga, lambda status: bool(status.get("waiting_for")))
+    answer = house.ask("GET", f"/sagas/{saga}?wait=1s&since={waiting['revision']}")
+    same = house.ask("GET", f"/sagas/{saga}", If_None_Match=answer.headers["ETag"])
+
+    assert (answer.status_code, answer.json()["revision"]) == (200, waiting["revision"])
+    assert (same.status_code, same.content) == (304, b"")
+    house.ask("POST", f"/sagas/{saga}/cancel")
+
+
+def test_events_come_until_the_end(house: House) -> None:
+    """Server-sent events: each change once, the last one says that it has ended."""
+    saga = house.start(wait=True)
+    seen: list[dict[str, Any]] = []
+    kinds: list[str] = []
+    approved = False
+    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", timeout=40) as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kinds.append(line.removeprefix("event: "))
+            elif line.startswith("data: {") and kinds[-1] == "status":
+                seen.append(json.loads(line.removeprefix("data: ")))
+                if seen[-1].get("waiting_for") and not approved:
+                    approved = house.ask("POST", f"/sagas/{saga}/signals/approve").status_code == 202
+
+    assert kinds[-1] == "end"
+    assert seen[-1]["status"] == "completed"
+    assert len({each["revision"] for each in seen}) == len(seen)
+
+
+def test_a_result_that_is_not_there_yet_is_told_so(house: House) -> None:
+    saga = house.start(wait=True)
+    early = house.ask("GET", f"/sagas/{saga}/result")
+    house.ask("POST", f"/sagas/{saga}/signals/approve")
+    late = house.ask("GET", f"/sagas/{saga}/result?wait=20s")
+    again = house.ask("GET", f"/sagas/{saga}/result")
+
+    assert (early.status_code, early.json()["output"], early.headers["Retry-After"]) == (202, None, "1")
+    assert (late.status_code, late.json()["output"]) == (200, {"tracking": "t_1"})
+    assert again.json() == late.json()
+
+
+def test_the_trace_has_what_was_sent_and_what_came_back(house: House) -> None:
+    """What the status leaves out: inputs, outputs, and what came from outside."""
+    saga = house.start(wait=True, how="fail")
+    house.ask("POST", f"/sagas/{saga}/signals/approve", {"by": "ann"})
+    house.until(saga, lambda status: not status["is_open"])
+    found = house.ask("GET", f"/sagas/{saga}/trace").json()
+
+    assert (found["id"], found["input"]) == (saga, {"order": "1", "wait": True, "how": "fail"})
+    calls = {call["path"]: call for call in found["calls"]}
+    assert list(calls) == ["charge", "ship", "charge.compensation"]
+    assert (calls["charge"]["input"], calls["charge"]["output"]) == ({"order": "1"}, {"charge_id": "ch_1"})
+    assert calls["ship"]["error"] == {"type": "AddressInvalid", "message": "carrier rejected address"}
+    assert [(each["what"], each["name"], each["data"]) for each in found["outside"]] == [
+        ("signalled", "approve", {"by": "ann"})
+    ]
+
+
+def test_the_graph_is_that_of_the_run(house: House) -> None:
+    saga = house.start()
+    run = house.ask("GET", f"/sagas/{saga}/graph").json()
+
+    assert run == house.ask("GET", "/definitions/order/graph").json()
+    assert [(node["id"], node["kind"], node["what"]) for node in run["steps"]] == [
+        ("charge", "activity", "charge"),
+        ("approval", "wait_for", "approve"),
+        ("ship", "activity", "ship"),
+    ]
+    assert (run["steps"][0]["undone_by"], run["steps"][1]["if"]) == (["refund"], "input.wait | default(false)")
+
+
+def test_what_may_be_started_is_listed_with_its_input(house: House) -> None:
+    listed = house.ask("GET", "/definitions").json()["definitions"]
+    one = house.ask("GET", "/definitions/order").json()
+
+    assert [(each["name"], each["version"], each["may_start"]) for each in listed] == [("order", "1.0.0", True)]
+    assert (one["input"]["required"], one["definition"]["name"]) == (["order"], "order")
+    assert house.ask("GET", "/definitions/nothing").status_code == 404
+
+
+def _listed(house: House, query: str, wanted: int) -> list[dict[str, Any]]:
+    """Return a list as soon as it is as long as *wanted*: the server's index lags."""
+    deadline = time.monotonic() + 20
+    while True:
+        found: list[dict[str, Any]] = house.ask("GET", f"/sagas?{query}").json()["sagas"]
+        if len(found) == wanted or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def test_lists_are_searched_and_paged(house: House) -> None:
+    """By the beginning of the id, by name, by status; each page says where the next one begins."""
+    mark = fresh()
+    for number in range(5):
+        house.ask("POST", "/sagas/order?wait=true", {"order": "1"}, Workflow_Id=f"{mark}-{number}")
+    house.ask("POST", "/sagas/order?wait=true", {"order": "1", "how": "fail"}, Workflow_Id=f"{mark}-x")
+    everything = _listed(house, f"id={mark}", 6)
+    undone = _listed(house, f"id={mark}&status=compensated", 1)
+
+    assert [each["id"] for each in everything] == [f"{mark}-{which}" for which in "x43210"]
+    assert [(each["id"], each["status"]) for each in undone] == [(f"{mark}-x", "compensated")]
+    assert _listed(house, f"id={mark}&name=other", 0) == []
+    seen, page = [], ""
+    for _ in range(5):
+        answer = house.ask("GET", f"/sagas?id={mark}&limit=2&page={page}").json()
+        seen += [each["id"] for each in answer["sagas"]]
+        page = answer["next_page"]
+        if page is None:
+            break
+    assert seen == [each["id"] for each in everything]
+    counts = house.ask("GET", f"/sagas/counts?id={mark}").json()["counts"]
+    assert (counts["completed"], counts["compensated"], counts["running"]) == (5, 1, 0)
+
+
+@pytest.mark.parametrize(
+    "query", ["status=odd", "limit=0", "limit=201", "limit=x", "page=!", "page=AAAA", "order=1", "id=a&id=b"]
+)
+def test_a_list_that_cannot_be_read_is_refused(house: House, query: str) -> None:
+    answer = house.ask("GET", f"/sagas?{query}")
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["code"] in ("SD947", "SD906")
+
+
+def test_a_hostile_search_is_only_text(house: House) -> None:
+    """Y: quotes and conditions of the server's own filter stay text."""
+    answer = house.ask("GET", "/sagas?id=" + "x' OR WorkflowType != '".replace(" ", "%20"))
+
+    assert (answer.status_code, answer.json()["sagas"]) == (200, [])
+
+
+def test_what_is_not_there_is_not_found(house: House) -> None:
+    for path in ("/sagas/none", "/sagas/none/result", "/sagas/none/events", "/sagas/none/trace", "/sagas/none/graph"):
+        answer = house.ask("GET", path)
+        assert (answer.status_code, answer.json()["detail"]) == (404, "there is no saga `none`"), path
+    assert house.ask("GET", "/nothing").json()["code"] == "SD954"
+    assert house.ask("PUT", "/sagas").headers["Allow"] == "HEAD, GET"
+
+
+def test_it_says_whether_it_lives_and_whether_it_can_work(house: House) -> None:
+    assert house.ask("GET", "/healthz").json() == {"status": "ok"}
+    assert house.ask("GET", "/readyz").json() == {"status": "ok", "definitions": 1}
+
+
+def test_it_counts_by_route_and_not_by_id(house: House) -> None:
+    saga = house.start()
+    house.ask("GET", f"/sagas/{saga}")
+    page = house.ask("GET", "/metrics").text
+
+    assert 'sagadsl_gateway_requests_total{method="GET",route="/sagas/{id}",status="200"}' in page
+    assert 'sagadsl_gateway_starts_total{result="started",saga="order"}' in page
+    assert saga not in page
