@@ -18,7 +18,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
 from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
 from sagadsl.gateway.openapi import document
-from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
 from sagadsl.gateway.shelf import graph, summary, whole
 from sagadsl.temporal.connection import check_namespace
 
@@ -41,7 +41,7 @@ def application(gateway: Gateway) -> Starlette:
     operators = [route(f"/sagas/{{id}}/{name}", operating.verb(name), _DO) for name in operating.VERBS]
     routes = [
         route("/sagas", reading.list_, _READ),
-        route("/sagas/counts", reading.count, _READ),
+        route("/counts", reading.count, _READ),
         route("/sagas/{name}", starting.start, _DO),
         route("/sagas/{id}", reading.status, _READ),
         route("/sagas/{id}/result", reading.result, _READ),
@@ -62,11 +62,13 @@ def application(gateway: Gateway) -> Starlette:
         route("/", _file("index.html"), _READ, open_to_all=True),
         *(route(f"/page/{name}", _file(name), _READ, open_to_all=True) for name in _FILES if name != "index.html"),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=_cross_origin(gateway),
         exception_handlers={HTTPException: _no_route},
     )
+    app.state.gateway = gateway
+    return app
 
 
 def _cross_origin(gateway: Gateway) -> list[Middleware]:
@@ -87,12 +89,25 @@ def _cross_origin(gateway: Gateway) -> list[Middleware]:
 async def _no_route(request: Request, error: Exception) -> Response:
     """Say that there is no such address, or not with this method."""
     assert isinstance(error, HTTPException)
-    found = Refusal(
-        error.status_code, "SD954", f"there is no {request.method} {request.url.path[:200]}", "see /openapi.json"
+    found = NoRoute(
+        f"there is no {request.method} {request.url.path[:200]}", "see /openapi.json", status=error.status_code
     )
     response = problems.problem(found)
-    response.headers.update(dict(error.headers or {}))
+    if error.status_code == 405:
+        response.headers["Allow"] = _allowed(request)
     return response
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of an address. Below `/sagas/`, a name of a saga is there to be started, an id to be read."""
+    gateway, (_, _, name) = request.app.state.gateway, request.url.path.rpartition("/")
+    fitting = [
+        each for each in request.app.routes if isinstance(each, Route) and each.path_regex.match(request.url.path)
+    ]
+    if len(fitting) > 1:
+        wanted = "POST" if gateway.shelf.get(name) else "GET"
+        fitting = [each for each in fitting if wanted in (each.methods or ())]
+    return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
 
 
 async def _definitions(call: Call) -> Response:
@@ -125,7 +140,7 @@ def _known(call: Call) -> Any:
     name = call.path("name")
     package = call.gateway.shelf.get(name)
     if package is None or not _may_know(call, name):
-        raise Refusal(404, "SD950", f"no saga is named `{name[:200]}` here", "`GET /definitions` lists them")
+        raise NotOffered(f"no saga is named `{name[:200]}` here", "`GET /definitions` lists them")
     return package
 
 
@@ -150,7 +165,7 @@ async def _metrics(call: Call) -> Response:
     """Return the counters: of all sagas, so that who reads them may read all."""
     call.query()
     if not call.who.may_all("read"):
-        raise Refusal(403, "SD943", f"`{call.who.name}` may not read every saga")
+        raise NotAllowed(f"`{call.who.name}` may not read every saga")
     return Response(call.gateway.metrics.page(), media_type=metrics.MEDIA)
 
 

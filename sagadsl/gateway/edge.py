@@ -22,9 +22,8 @@ from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope
 from sagadsl.gateway.hub import Hub
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
-from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.problems import BadBody, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
 from sagadsl.gateway.shelf import Shelf
-from sagadsl.language.durations import NotADuration, parse
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import guard
 from sagadsl.temporal.refusals import SagaNotFound
@@ -105,36 +104,31 @@ class Call:
         return str(self.request.path_params[name])
 
     def query(self, *known: str) -> dict[str, str]:
-        """Return the parameters. Raises ``Refusal`` for one that is not *known*, or is given twice."""
+        """Return the parameters. Raises ``BadParameter`` for one that is not *known*, or is given twice."""
         found: dict[str, str] = {}
         for key, value in self.request.query_params.multi_items():
             if key not in known:
-                raise Refusal(
-                    400, "SD947", f"there is no parameter `{key[:100]}`", f"known are {', '.join(known) or 'none'}"
-                )
+                raise BadParameter(f"there is no parameter `{key[:100]}`", f"known are {', '.join(known) or 'none'}")
+            if any(ord(char) < 32 or ord(char) == 127 for char in value):
+                raise BadParameter(f"parameter `{key}` has characters that nobody can see")
             if key in found:
-                raise Refusal(400, "SD947", f"parameter `{key}` is given twice")
+                raise BadParameter(f"parameter `{key}` is given twice")
             found[key] = value
         return found
 
     def wait(self, value: str | None) -> float:
-        """Return how many seconds to wait: of `30s`, `30` or `true`. Raises ``Refusal``."""
+        """Return how many seconds to wait: of `30s`, or `true`. Raises ``BadParameter``."""
         if value is None or value == "false":
             return 0.0
         if value == "true":
             return LONGEST_WAIT / 2
-        try:
-            length = float(value) if value.replace(".", "", 1).isdigit() else parse(value).total_seconds()
-        except NotADuration:
-            length = -1.0
-        if not 0 <= length <= LONGEST_WAIT:
-            raise Refusal(
-                400, "SD947", f"`wait` is `{value[:100]}`", f"a length of time up to {LONGEST_WAIT:.0f}s, such as `30s`"
-            )
-        return length
+        number = value.removesuffix("s")
+        if number == value or not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= LONGEST_WAIT:
+            raise BadParameter(f"`wait` is `{value[:100]}`", f"seconds from `1s` to `{LONGEST_WAIT:.0f}s`, or `true`")
+        return float(number)
 
     async def body(self) -> Any:
-        """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``Refusal``."""
+        """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``BadBody``."""
         limit = self.gateway.options.max_body
         declared = self.request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > limit:
@@ -148,25 +142,23 @@ class Call:
             return None
         media = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":  # also what keeps a plain form of another site out
-            raise Refusal(
-                415, "SD948", f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`"
-            )
+            raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
         try:
             return json.loads(raw.decode(), parse_constant=_no_constant)
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
-            raise Refusal(400, "SD948", f"the body is not JSON: {error}") from None
+            raise BadBody(f"the body is not JSON: {error}") from None
 
     def demand(self, scope: Scope, saga: str) -> None:
-        """Raise ``Refusal`` unless the caller may do so with sagas of this name."""
+        """Raise ``NotAllowed`` unless the caller may do so with sagas of this name."""
         if not self.who.may(scope, saga):
-            raise Refusal(403, "SD943", f"`{self.who.name}` may not {scope} saga `{saga}`")
+            raise NotAllowed(f"`{self.who.name}` may not {scope} saga `{saga}`")
 
     async def saga(self, scope: Scope) -> str:
         """Return the id in the address, if it is that of a saga with which the caller may do so.
 
         Raises:
             SagaNotFound: There is none, or the caller may not know that there is.
-            Refusal: The caller may read it, and no more.
+            NotAllowed: The caller may read it, and no more.
         """
         id_ = self.path("id")
         name = await sagas.name_of(self.client, id_)
@@ -216,7 +208,7 @@ async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
     except SagadslError as error:
         return problems.problem(error)
     except TimeoutError:
-        return problems.answer(504, "SD949", "the answer took too long", "try again", {})
+        return problems.problem(TookTooLong("the answer took too long", "try again"))
     except ClientDisconnect:
         return Response(status_code=499)  # nobody reads it
     except Exception:
@@ -229,10 +221,10 @@ def _check_host(call: Call) -> None:
     options, headers = call.gateway.options, call.request.headers
     host = headers.get("host", "")
     if options.hosts and _name(host) not in options.hosts:
-        raise Refusal(421, "SD944", f"this gateway is not called `{host[:200]}`", "see `--host`")
+        raise Foreign(f"this gateway is not called `{host[:200]}`", "see `--host`", status=421)
     origin = headers.get("origin")
     if origin and origin not in options.origins and urlsplit(origin).netloc != host:
-        raise Refusal(403, "SD944", f"pages of `{origin[:200]}` may not call this gateway", "see `--cors-origin`")
+        raise Foreign(f"pages of `{origin[:200]}` may not call this gateway", "see `--cors-origin`")
 
 
 def _name(host: str) -> str:
@@ -250,10 +242,8 @@ async def _admitted(call: Call) -> Principal:
                 return who
     call.gateway.rate.take(f"peer {call.request.client.host if call.request.client else ''}")
     if not token:
-        raise Refusal(
-            401, "SD942", "this gateway wants a token", "send `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer"
-        )
-    raise Refusal(401, "SD942", "this token is worth nothing here", "", WWW_Authenticate='Bearer error="invalid_token"')
+        raise NoToken("this gateway wants a token", "send `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer")
+    raise NoToken("this token is worth nothing here", "", WWW_Authenticate='Bearer error="invalid_token"')
 
 
 def loopback_hosts() -> frozenset[str]:

@@ -100,7 +100,7 @@ def _reading() -> Data:
             "page",
             [_ref("parameters", each) for each in ("name", "status", "id-prefix", "limit", "page")],
         ),
-        "/sagas/counts": _get(
+        "/counts": _get(
             "count_sagas",
             "How many sagas stand how",
             "counts",
@@ -241,6 +241,7 @@ def _parameter(name: str, where: str, schema: Data, description: str) -> Data:
     return {"name": name, "in": where, "required": where == "path", "schema": schema, "description": description}
 
 
+_VISIBLE: Data = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]*$"}
 _STATUS = {"type": "string", "enum": list(STATUSES)}
 _PARAMETERS: Data = {
     "id": _parameter("id", "path", _TEXT, "Id of the saga"),
@@ -249,13 +250,13 @@ _PARAMETERS: Data = {
     "wait": _parameter(
         "wait",
         "query",
-        {"type": "string", "pattern": r"^([1-9]|[1-5]\d)s$|^true$|^false$"},
+        {"type": "string", "pattern": r"^([1-9]|[1-5][0-9]|60)s$|^true$|^false$"},
         "How long to wait, up to 60s",
     ),
-    "since": _parameter("since", "query", _TEXT, "`revision` of the last answer: wait for another one"),
-    "name": _parameter("name", "query", _TEXT, "Only sagas of this name; `x*` is any that begins so"),
+    "since": _parameter("since", "query", _VISIBLE, "`revision` of the last answer: wait for another one"),
+    "name": _parameter("name", "query", _VISIBLE, "Only sagas of this name; `x*` is any that begins so"),
     "status": _parameter("status", "query", _STATUS, "Only those that stand so"),
-    "id-prefix": _parameter("id", "query", _TEXT, "Only ids that begin so"),
+    "id-prefix": _parameter("id", "query", _VISIBLE, "Only ids that begin so"),
     "limit": _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200}, "How many at most"),
     "page": _parameter("page", "query", {"type": "string", "maxLength": 0}, "`next_page` of the answer before"),
     "idempotency-key": _parameter(

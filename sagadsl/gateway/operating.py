@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.edge import Call, Handler
-from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.problems import BadRequest
 from sagadsl.temporal import client as sagas
 
 VERBS: Mapping[str, Verb] = {verb.value.removesuffix("_step"): verb for verb in Verb}
@@ -75,14 +75,12 @@ async def _asked(call: Call, *, with_step: bool) -> dict[str, str]:
     if body is None:
         body = {}
     if not isinstance(body, dict) or set(body) - known:
-        raise Refusal(
-            422,
-            "SD953",
+        raise BadRequest(
             "the body is no such request",
             f"an object of {', '.join(sorted(known))}; each may be left out",
         )
     for key, value in body.items():
         if not isinstance(value, str) or len(value) > _LONGEST:
-            raise Refusal(422, "SD953", f"`{key}` is no text of up to {_LONGEST} characters")
+            raise BadRequest(f"`{key}` is no text of up to {_LONGEST} characters")
     by = call.who.name if call.who.is_known else body.get("by") or call.who.name
     return {"step": body.get("step", ""), "why": body.get("why", ""), "by": by}

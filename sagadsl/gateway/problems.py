@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from starlette.responses import Response
 
@@ -12,23 +12,25 @@ from sagadsl.codes import CODES
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.limits import TooLarge, TooMany
 from sagadsl.temporal.connection import NotConnected
-from sagadsl.temporal.refusals import InvalidInput, NoAnswer, SagaNotFound
+from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound
 
 MEDIA = "application/problem+json"
 
 
 class Refusal(SagadslError):
-    """A request that the gateway itself refuses.
+    """A request that the gateway itself refuses; one subclass for each kind.
 
     Attributes:
         status: Of the answer.
     """
 
     exit_code = 4
+    status: ClassVar[int] = 400
 
-    def __init__(self, status: int, code: str, detail: str, remedy: str = "", **headers: str) -> None:
-        super().__init__(status, code, detail)
-        self.status, self.kind, self.detail, self.remedy = status, code, detail, remedy
+    def __init__(self, detail: str, remedy: str = "", *, status: int | None = None, **headers: str) -> None:
+        super().__init__(detail)
+        self.detail, self.remedy = detail, remedy
+        self.answered = status or self.status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def __str__(self) -> str:
@@ -37,6 +39,72 @@ class Refusal(SagadslError):
     @property
     def help(self) -> str:
         return self.remedy
+
+
+class NoToken(Refusal):
+    """The gateway wants to know who asks."""
+
+    code, status = "SD942", 401
+
+
+class NotAllowed(Refusal):
+    """Somebody known may not do this."""
+
+    code, status = "SD943", 403
+
+
+class Foreign(Refusal):
+    """A page of another site, or a name that is not ours."""
+
+    code, status = "SD944", 403
+
+
+class BadParameter(Refusal):
+    """A parameter of the address that cannot be read."""
+
+    code = "SD947"
+
+
+class BadBody(Refusal):
+    """A body that is not JSON."""
+
+    code = "SD948"
+
+
+class TookTooLong(Refusal):
+    """An answer that nobody waits for any more."""
+
+    code, status = "SD949", 504
+
+
+class NotOffered(Refusal):
+    """A saga that the gateway does not have, or not for this one."""
+
+    code, status = "SD950", 404
+
+
+class BadKey(Refusal):
+    """An id or a key that cannot be one."""
+
+    code = "SD951"
+
+
+class KeyReused(Refusal):
+    """A key that stands for another request already."""
+
+    code, status = "SD952", 409
+
+
+class BadRequest(Refusal):
+    """An operator's request that cannot be read."""
+
+    code, status = "SD953", 422
+
+
+class NoRoute(Refusal):
+    """An address that there is not."""
+
+    code, status = "SD954", 404
 
 
 _STATUS: Mapping[str, int] = {
@@ -57,9 +125,9 @@ _STATUS: Mapping[str, int] = {
 def problem(error: SagadslError) -> Response:
     """Return the answer to a request that ended so."""
     if isinstance(error, Refusal):
-        status, code, headers = error.status, error.kind, dict(error.headers)
+        status, headers = error.answered, dict(error.headers)
     else:
-        status, code, headers = _STATUS.get(error.code, 500), error.code, {}
+        status, headers = _STATUS.get(error.code, 500), {}
     if status == 500:
         return internal()
     detail, remedy = str(error), error.help
@@ -80,9 +148,14 @@ def problem(error: SagadslError) -> Response:
             detail, remedy = f"there is no saga `{id_}`", ""
         case NoAnswer():  # it names the task queue
             detail, remedy = "no worker answers for this saga at this moment", "try again"
+        case AlreadyStarted(id=id_):
+            detail, remedy = (
+                f"the id `{id_}` is taken by another saga, or by one with another input",
+                "choose another id",
+            )
         case _ if error.code.startswith("SD92"):
             remedy = ""  # it speaks of the command line
-    return answer(status, code, detail, remedy, headers, **more)
+    return answer(status, error.code, detail, remedy, headers, **more)
 
 
 def internal() -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from sagadsl.gateway.edge import Call
 from sagadsl.gateway.hub import View
-from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
@@ -25,6 +26,7 @@ from sagadsl.temporal.trace import trace as trace_of
 _BEAT = 15.0
 """Seconds between signs of life in a stream, so that nothing between takes it for dead."""
 
+_SEAL = 8
 _PAGE = 50
 _LARGEST_PAGE = 200
 
@@ -123,12 +125,10 @@ async def list_(call: Call) -> Response:
     status_ = _status(query.get("status"))
     limit = query.get("limit", str(_PAGE))
     if not limit.isdigit() or not 1 <= int(limit) <= _LARGEST_PAGE:
-        raise Refusal(400, "SD947", f"`limit` is `{limit[:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
-    found = await page(
-        call.client, conditions=conditions, status=status_, size=int(limit), token=_token(query.get("page", ""))
-    )
-    next_ = base64.urlsafe_b64encode(found.next).decode() if found.next else None
-    return JSONResponse({"sagas": [each.as_json() for each in found.sagas], "next_page": next_})
+        raise BadParameter(f"`limit` is `{limit[:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
+    token = _page_token(call, query.get("page", ""))
+    found = await page(call.client, conditions=conditions, status=status_, size=int(limit), token=token)
+    return JSONResponse({"sagas": [each.as_json() for each in found.sagas], "next_page": _page_text(call, found.next)})
 
 
 async def count(call: Call) -> Response:
@@ -146,17 +146,30 @@ def _conditions(call: Call, query: dict[str, str]) -> list[str]:
 
 def _status(word: str | None) -> str | None:
     if word and word not in STATUSES:
-        raise Refusal(400, "SD947", f"`status` is `{word[:100]}`", f"one of {', '.join(STATUSES)}")
+        raise BadParameter(f"`status` is `{word[:100]}`", f"one of {', '.join(STATUSES)}")
     return word or None
 
 
-def _token(text: str) -> bytes:
+def _page_text(call: Call, token: bytes) -> str | None:
+    """Return a token of the server as part of an address."""
+    return base64.urlsafe_b64encode(_seal(call, token) + token).decode() if token else None
+
+
+def _page_token(call: Call, text: str) -> bytes:
+    """Return the server's token. It tries ten seconds long what is none of its own, so such a one is not passed on."""
     try:
-        return base64.b64decode(text, altchars=b"-_", validate=True)
+        raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise Refusal(
-            400, "SD947", "`page` is none that this gateway has given out", "take `next_page` of an answer"
-        ) from None
+        raw = b"x"
+    seal, token = raw[:_SEAL], raw[_SEAL:]
+    if raw and seal != _seal(call, token):
+        raise BadParameter("`page` is none that this gateway has given out", "take `next_page` of an answer")
+    return token
+
+
+def _seal(call: Call, token: bytes) -> bytes:
+    """Return a check sum: equal in all gateways of a namespace, so that any of them takes a page of another one."""
+    return hashlib.blake2b(token, digest_size=_SEAL, key=call.client.namespace.encode()[:64]).digest()
 
 
 def _document(view: View) -> dict[str, Any]:

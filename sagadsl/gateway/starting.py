@@ -12,7 +12,7 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse, Response
 
 from sagadsl.gateway.edge import Call
-from sagadsl.gateway.problems import Refusal
+from sagadsl.gateway.problems import BadKey, KeyReused, NotOffered
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
@@ -28,9 +28,9 @@ AGAIN = "1"
 
 async def start(call: Call) -> Response:
     """Start the saga that the address names, with the body as its input."""
-    wait = call.wait(call.query("wait").get("wait"))
     name = call.path("name")
     package = _offered(call, name)
+    wait = call.wait(call.query("wait").get("wait"))
     id_ = _id(call, name)
     input_ = await call.body()
     request = _fingerprint(name, input_)
@@ -63,24 +63,20 @@ def _offered(call: Call, name: str) -> Package:
     package = call.gateway.shelf.get(name)
     if package is None or not (call.who.may("start", name) or call.who.may("read", name)):
         hint = did_you_mean(name, allowed)
-        raise Refusal(404, "SD950", f"no saga is named `{name[:200]}` here", hint or "`GET /definitions` lists them")
+        raise NotOffered(f"no saga is named `{name[:200]}` here", hint or "`GET /definitions` lists them")
     call.demand("start", name)
     return package
 
 
 def _id(call: Call, name: str) -> str | None:
-    """Return the id of the run: as the caller has chosen it, or its key."""
+    """Return the id of the run: as the caller has chosen it, or made of its key."""
     chosen, key = call.request.headers.get("workflow-id"), call.request.headers.get("idempotency-key")
-    if chosen is not None and key is not None:
-        raise Refusal(400, "SD951", "`Workflow-Id` and `Idempotency-Key` are both given", "send one of them")
-    if chosen is not None:
-        if not _ID.fullmatch(chosen):
-            raise Refusal(400, "SD951", f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
+    if key is not None and not _KEY.fullmatch(key):
+        raise BadKey("this is no idempotency key", "up to 200 visible ASCII characters")
+    if chosen is not None and not _ID.fullmatch(chosen):
+        raise BadKey(f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
+    if chosen is not None or key is None:
         return chosen
-    if key is None:
-        return None
-    if not _KEY.fullmatch(key):
-        raise Refusal(400, "SD951", "this is no idempotency key", "up to 200 visible ASCII characters")
     # Keys of different callers do not meet: nobody gets a run of somebody else by guessing a key.
     owner = call.who.name if call.who.is_known else ""
     digest = hashlib.sha256("\n".join((owner, name, key)).encode()).hexdigest()
@@ -103,12 +99,8 @@ def _same(call: Call, error: AlreadyStarted, name: str, request: str) -> sagas.S
         return sagas.Started(error.id, error.run_id, name, "")
     call.gateway.metrics.start(name, "refused")
     if "idempotency-key" in call.request.headers:
-        raise Refusal(
-            422, "SD952", "this idempotency key was used before, for another input", "use a key for one request only"
-        )
-    raise Refusal(
-        409, "SD922", f"the id `{error.id}` is taken by another saga, or by one with another input", "choose another id"
-    )
+        raise KeyReused("this idempotency key was used before, for another input", "use a key for one request only")
+    raise error
 
 
 async def _answer(call: Call, started: sagas.Started, repeated: bool, wait: float) -> Response:

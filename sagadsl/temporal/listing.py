@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.client import registered
 
+_PATIENCE = timedelta(seconds=10)
 _CLOSED = {
     WorkflowExecutionStatus.COMPLETED: "completed",
     WorkflowExecutionStatus.CANCELED: "cancelled",
@@ -94,7 +95,7 @@ async def page(
     """
     tells = await tells_failures_apart(client)
     query = _joined([*conditions, *_status_conditions(status, tells)])
-    pages = client.list_workflows(query, page_size=size, next_page_token=token or None)
+    pages = client.list_workflows(query, page_size=size, next_page_token=token or None, rpc_timeout=_PATIENCE)
     await pages.fetch_next_page()
     found = [await _listed(each, tells) for each in pages.current_page or ()]
     return Page(tuple(each for each in found if each and status in (None, each.status)), pages.next_page_token or b"")

@@ -114,7 +114,7 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
         ("POST", f"/sagas/{saga}/signals/approve", "operate"),
         *(("POST", f"/sagas/{saga}/{verb}", "operate") for verb in _VERBS),
         ("GET", "/sagas", "any"),
-        ("GET", "/sagas/counts", "any"),
+        ("GET", "/counts", "any"),
         ("GET", "/definitions", "any"),
         ("GET", "/definitions/order", "known"),
         ("GET", "/definitions/order/graph", "known"),
@@ -188,7 +188,7 @@ def test_lists_show_no_more_than_one_may_read(guarded: Guarded) -> None:
     for who in (guarded.stranger, guarded.starter):
         assert guarded.house.ask("GET", f"/sagas?id={saga}", token=who).json()["sagas"] == []
         assert guarded.house.ask("GET", f"/sagas?id={saga}&name=order", token=who).json()["sagas"] == []
-        counts = guarded.house.ask("GET", f"/sagas/counts?id={saga}", token=who).json()["counts"]
+        counts = guarded.house.ask("GET", f"/counts?id={saga}", token=who).json()["counts"]
         assert set(counts.values()) == {0}
     assert guarded.house.ask("GET", "/definitions", token=guarded.stranger).json() == {"definitions": []}
     described = guarded.house.ask("GET", "/openapi.json", token=guarded.stranger).json()

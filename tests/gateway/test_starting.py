@@ -86,7 +86,7 @@ def test_a_key_for_another_input_is_refused(house: House) -> None:
     house.ask("POST", "/sagas/order", {"order": "1"}, Idempotency_Key=key)
     other = house.ask("POST", "/sagas/order", {"order": "2"}, Idempotency_Key=key)
 
-    assert (other.status_code, other.json()["code"]) == (422, "SD952")
+    assert (other.status_code, other.json()["code"]) == (409, "SD952")
     assert other.headers["Content-Type"] == "application/problem+json"
 
 
@@ -143,7 +143,6 @@ def test_a_saga_that_is_not_offered_is_not_found(house: House) -> None:
         ({"Workflow-Id": "a/b"}, "SD951"),
         ({"Workflow-Id": "x" * 201}, "SD951"),
         ({"Idempotency-Key": ""}, "SD951"),
-        ({"Idempotency-Key": "k", "Workflow-Id": "w"}, "SD951"),
     ],
 )
 def test_a_key_or_id_that_cannot_be_one_is_refused(house: House, headers: dict[str, str], code: str) -> None:
@@ -183,7 +182,9 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(house: House) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "SD946")
 
 
-@pytest.mark.parametrize("query", ["wait=soon", "wait=2m", "wait=-1s", "wiat=1s", "wait=1s&wait=2s"])
+@pytest.mark.parametrize(
+    "query", ["wait=soon", "wait=61s", "wait=1", "wait=0.5s", "wait=-1s", "wiat=1s", "wait=1s&wait=2s"]
+)
 def test_a_parameter_that_cannot_be_read_is_refused(house: House, query: str) -> None:
     answer = house.ask("POST", f"/sagas/order?{query}", {"order": "1"})
 

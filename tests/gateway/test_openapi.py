@@ -1,0 +1,63 @@
+"""The description of the gateway is valid, and true: what it says can be sent, and what comes back is as it says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from sagadsl.gateway.openapi import document
+from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
+from tests.gateway.house import House
+
+pytestmark = pytest.mark.temporal
+
+
+def test_the_description_is_valid_openapi(house: House) -> None:
+    described = house.ask("GET", "/openapi.json").json()
+
+    OpenAPIV31SpecValidator(described).validate()
+    assert described["components"]["schemas"]["input.order"]["required"] == ["order"]
+
+
+def test_references_within_an_input_schema_lead_to_where_it_stands() -> None:
+    """An input schema may have ``$defs``; in the description it stands somewhere else."""
+    definition = {
+        "sagadsl": 1,
+        "name": "order",
+        "version": "1",
+        "input": {
+            "type": "object",
+            "properties": {"lines": {"type": "array", "items": {"$ref": "#/$defs/line"}}},
+            "$defs": {"line": {"type": "object", "properties": {"again": {"$ref": "#"}}}},
+        },
+        "steps": [{"id": "nap", "sleep": "1s"}],
+    }
+    described = document([open_envelope(to_bytes(envelope(definition, {})))])
+    moved = described["components"]["schemas"]["input.order"]
+
+    assert moved["properties"]["lines"]["items"]["$ref"] == "#/components/schemas/input.order/$defs/line"
+    assert moved["$defs"]["line"]["properties"]["again"]["$ref"] == "#/components/schemas/input.order"
+    OpenAPIV31SpecValidator(described).validate()
+
+
+def test_what_it_describes_is_what_it_does(house: House, tmp_path: Path) -> None:
+    """schemathesis sends what the description allows, and what it does not; no answer is one that is not described."""
+    ran = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{house.url}/openapi.json"),
+            *("--checks", "all", "--exclude-checks", "ignored_auth", "--max-examples", "15", "--seed", "1"),
+            *("--phases", "examples,coverage,fuzzing", "--exclude-path", "/sagas/{id}/events", "--no-color"),
+            *("--request-timeout", "70", "--generation-database", "none"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout[-6000:]
