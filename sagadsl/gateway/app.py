@@ -27,7 +27,9 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_FILES = {"index.html": "text/html; charset=utf-8", "app.js": "text/javascript", "style.css": "text/css"}
+_FILES = {"index.html": "text/html", "style.css": "text/css"} | {
+    f"{name}.js": "text/javascript" for name in ("app", "api", "detail", "dom", "form", "graph", "list")
+}
 _READ = ["GET"]
 _DO = ["POST"]
 

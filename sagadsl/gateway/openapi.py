@@ -313,6 +313,7 @@ _SCHEMAS: Data = {
             "is_open": {"type": "boolean"},
             "has_worker": {"type": "boolean"},
             "failure": _ERROR,
+            "lines": _list({"type": "object", "required": ["key", "sign", "state", "path", "what", "seconds"]}),
             "steps": _list(_object({"path": _TEXT, "status": _TEXT})),
             "attempts": _list(
                 _object({"call": _TEXT, "attempt": {"type": "integer"}, "failure": _TEXT, "next_at": _NULLABLE})

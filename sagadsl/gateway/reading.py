@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -19,6 +20,7 @@ from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
+from sagadsl.standing import Row, rows
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
 from sagadsl.temporal.trace import trace as trace_of
@@ -173,4 +175,22 @@ def _seal(call: Call, token: bytes) -> bytes:
 
 
 def _document(view: View) -> dict[str, Any]:
-    return view.document | {"revision": view.revision}
+    now = datetime.now(UTC)
+    lines = rows(view.picture.status, view.picture.attempts, now, view.picture.tried) if view.picture.status else []
+    return view.document | {"revision": view.revision, "lines": [_line(each) for each in lines]}
+
+
+def _line(row: Row) -> dict[str, Any]:
+    """Return a line of the status as `sagadsl status` shows it; lengths of time in seconds, as they are now."""
+    return {
+        "key": row.key,
+        "sign": row.sign,
+        "state": row.state,
+        "path": row.path,
+        "what": row.what,
+        "depth": row.depth,
+        "note": row.note,
+        "seconds": None if row.took is None else round(row.took.total_seconds(), 3),
+        "wait": None if row.wait is None else round(row.wait.total_seconds(), 3),
+        "is_open": row.state in ("running", "compensating"),
+    }

@@ -1,0 +1,82 @@
+// Talking to the gateway. The token, where one is wanted, lives as long as the tab.
+
+const KEY = "sagadsl-token";
+
+export class Refused extends Error {
+  constructor(status, problem) {
+    super(problem.detail ?? `status ${status}`);
+    this.status = status;
+    this.problem = problem;
+  }
+}
+
+export function hasToken() {
+  return sessionStorage.getItem(KEY) !== null;
+}
+
+export function setToken(token) {
+  if (token) sessionStorage.setItem(KEY, token);
+  else sessionStorage.removeItem(KEY);
+}
+
+function headers(more = {}) {
+  const token = sessionStorage.getItem(KEY);
+  return { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...more };
+}
+
+/** Asks, and returns the answer as data; throws `Refused`. */
+export async function ask(method, path, { body, signal, ...more } = {}) {
+  const content = body === undefined ? {} : { body: JSON.stringify(body) };
+  const type = body === undefined ? {} : { "Content-Type": "application/json" };
+  const answer = await fetch(path, { method, signal, headers: headers({ ...type, ...more }), ...content });
+  const data = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(answer.status, data);
+  return data;
+}
+
+export const get = (path, options) => ask("GET", path, options);
+
+/** Yields a saga each time it has changed, until it has ended; comes back by itself when the connection is lost. */
+export async function* changes(id, signal, onLost) {
+  let pause = 500;
+  while (!signal.aborted) {
+    try {
+      const answer = await fetch(`/sagas/${encodeURIComponent(id)}/events`, { headers: headers(), signal });
+      if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
+      for await (const [kind, data] of events(answer.body)) {
+        pause = 500;
+        if (kind === "end") return;
+        if (kind === "status") yield JSON.parse(data);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error instanceof Refused && error.status < 500 && error.status !== 429) throw error;
+    }
+    onLost();
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(pause * 2, 10000);
+  }
+}
+
+async function* events(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    text += value;
+    let end;
+    while ((end = text.indexOf("\n\n")) >= 0) {
+      const lines = text.slice(0, end).split("\n");
+      text = text.slice(end + 2);
+      const field = (name) => lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+      if (field("event")) yield [field("event"), field("data") ?? ""];
+    }
+  }
+}
+
+/** A key by which the same request is known again. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,172 @@
+// One saga: how it stands, what it did and with what data, what was undone, and what somebody can do.
+
+import { ask, changes, get, Refused } from "./api.js";
+import { badge, el, fill, instant, say, spell, value } from "./dom.js";
+import { graph } from "./graph.js";
+
+const VERBS = {
+  retry: ["Try again", "What has failed is tried once more."],
+  skip: ["Leave it out", "What has failed is left as it is, and the saga goes on. A compensation that is left out is reported as not undone."],
+  abort: ["Give up", "The saga ends as failed, and reports what it has not undone."],
+  pause: ["Pause", "No further step is started; what runs may end."],
+  resume: ["Go on", "The saga goes on."],
+  cancel: ["Cancel", "The saga stops, and what it has done is undone."],
+};
+
+export async function detail(main, id, signal) {
+  const parts = Object.fromEntries(["head", "attention", "graph", "steps", "timeline", "data", "actions"]
+    .map((name) => [name, el(`section.${name}`)]));
+  fill(main, Object.values(parts));
+  const me = await get("/me", { signal });
+  let drawing = null, last = null, tracing = null;
+  const path = `/sagas/${encodeURIComponent(id)}`;
+  const tick = setInterval(() => last && times(parts, last), 1000);
+  signal.addEventListener("abort", () => clearInterval(tick));
+
+  const retrace = () => {
+    clearTimeout(tracing);
+    tracing = setTimeout(async () => {
+      const trace = await get(`${path}/trace`, { signal }).catch(() => null);
+      if (trace) { timeline(parts.timeline, trace); data(parts.data, trace); }
+    }, last ? 300 : 0);
+  };
+  const lost = () => parts.head.querySelector(".lost")?.replaceChildren("connection lost; trying again");
+  for await (const found of changes(id, signal, lost)) {
+    if (last && last.status !== found.status) say(`${found.id} is ${found.status}`);
+    last = { ...found, received: Date.now() };
+    head(parts.head, last, me, path);
+    attention(parts.attention, last, path);
+    drawing ??= await get(`${path}/graph`, { signal }).catch(() => get(`/definitions/${encodeURIComponent(found.name)}/graph`, { signal })).catch(() => null);
+    fill(parts.graph, drawing ? [el("h2", {}, "Graph"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Graph" } }, graph(drawing, found.lines))] : []);
+    steps(parts.steps, last);
+    actions(parts.actions, last);
+    retrace();
+  }
+}
+
+function head(section, found, me, path) {
+  document.title = `${found.status} · ${found.id}`;
+  const web = me.web_ui ? el("a", { href: `${me.web_ui}/workflows/${encodeURIComponent(found.id)}`, rel: "noreferrer" }, "in Temporal's Web UI") : null;
+  const verbs = !found.is_open ? [] : found.paused ? ["resume", "cancel"] : ["pause", "cancel"];
+  fill(section,
+    el("h1", {}, el("span", {}, found.id), " ", badge(found.status)),
+    el("p.hint", {}, `${found.name} ${found.version ?? ""}`, found.started_at ? [", started ", instant(found.started_at)] : null, " ", web),
+    el("p.lost", { role: "status" }, found.has_worker ? "" : found.is_open ? "no worker answers: this is what the server knows" : ""),
+    found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
+      found.failure.step ? ` (step ${found.failure.step})` : "") : null,
+    (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),
+    el("p.buttons", {}, verbs.map((verb) => button(verb, path))));
+}
+
+function button(verb, path, step) {
+  const [label] = VERBS[verb];
+  return el("button", { type: "button", data: { key: `${verb} ${step ?? ""}` }, aria: step ? { label: `${label}: ${step}` } : {},
+    onclick: () => confirm(verb, path, step) }, label);
+}
+
+/** What waits for somebody: a decision, or a signal. */
+function attention(section, found, path) {
+  const waiting = Object.keys(found.waiting_for ?? {});
+  const decisions = found.is_open ? found.attention ?? [] : [];
+  const signals = found.is_open ? waiting : [];
+  fill(section, decisions.length || signals.length ? el("h2", {}, "Waits for you") : null,
+    decisions.map((each) => el("div.decision", {},
+      el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
+      el("p.buttons", {}, button("retry", path, each.path), button("skip", path, each.path), button("abort", path)))),
+    signals.map((name) => el("div.decision", {}, el("p", {}, "Signal ", el("strong", {}, name)),
+      el("p.buttons", {}, el("button", { type: "button", data: { key: `signal ${name}` }, onclick: () => sendSignal(name, path) }, "Send")))));
+}
+
+/** Asks for a reason, and does it. */
+function confirm(verb, path, step) {
+  const [label, means] = VERBS[verb];
+  const why = el("textarea", { id: "why", rows: 3, maxlength: "1000" });
+  dialog(label, [el("p", {}, means), step ? el("p", {}, "Step: ", el("strong", {}, step)) : null,
+    el("label", { htmlFor: "why" }, "Why (kept in the saga's history)"), why],
+    () => ask("POST", `${path}/${verb}`, { body: { why: why.value, ...(step ? { step } : {}) } }), label);
+}
+
+function sendSignal(name, path) {
+  const payload = el("textarea", { id: "payload", rows: 5, spellcheck: "false" });
+  dialog(`Send ${name}`, [el("label", { htmlFor: "payload" }, "Payload as JSON; none if left empty"), payload],
+    () => ask("POST", `${path}/signals/${encodeURIComponent(name)}`, payload.value.trim() ? { body: JSON.parse(payload.value) } : {}), "Send");
+}
+
+function dialog(title, content, act, label) {
+  const problem = el("p.problem", { role: "alert" });
+  const box = el("dialog", { aria: { labelledby: "dialog-title" }, onclose: () => box.remove() },
+    el("form", { onsubmit: async (event) => {
+      event.preventDefault();
+      try {
+        await act();
+        box.close();
+        say(`${label}: done`);
+      } catch (error) {
+        problem.textContent = error instanceof SyntaxError ? `this is not JSON: ${error.message}`
+          : error instanceof Refused ? `${error.message}${error.problem.help ? `; ${error.problem.help}` : ""}` : String(error);
+      }
+    } }, el("h2", { id: "dialog-title" }, title), content, problem,
+      el("p.buttons", {}, el("button.primary", { type: "submit" }, label), el("button", { type: "button", onclick: () => box.close() }, "No"))));
+  document.body.append(box);
+  box.showModal();
+}
+
+/** The same lines as those of the command line. */
+function steps(section, found) {
+  fill(section, el("h2", {}, "Steps"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Steps" } }, el("table.steps", {},
+    el("thead", {}, el("tr", {}, ["Step", "What", "Took", ""].map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, found.lines.map((line) => el(`tr.${line.state}`, {},
+      el("th", { scope: "row", data: { depth: String(Math.min(line.depth, 8)) } }, el("span.sign", { aria: { hidden: "true" } }, line.sign), ` ${line.path}`,
+        el("span.unseen", {}, ` (${line.state})`)),
+      el("td", {}, line.what),
+      el("td.took", { data: { line: line.key } }),
+      el("td.note", {}, line.note, el("span.wait", { data: { wait: line.key } }))))))));
+  times({ steps: section }, found);
+}
+
+/** Lengths of time that go on while nothing else happens. */
+function times(parts, found) {
+  const passed = (Date.now() - found.received) / 1000;
+  for (const line of found.lines) {
+    const cell = parts.steps.querySelector(`[data-line="${CSS.escape(line.key)}"]`);
+    if (cell) cell.textContent = line.seconds === null ? "" : spell(line.seconds + (line.is_open && found.is_open ? passed : 0));
+    const wait = parts.steps.querySelector(`[data-wait="${CSS.escape(line.key)}"]`);
+    if (wait) wait.textContent = line.wait === null || line.wait <= passed ? "" : ` (again in ${spell(line.wait - passed)})`;
+  }
+}
+
+/** When which call ran, as bars on one scale. */
+function timeline(section, trace) {
+  const calls = trace.calls;
+  if (!calls.length) return fill(section);
+  const begin = Math.min(...calls.map((call) => Date.parse(call.started_at)));
+  const end = Math.max(...calls.map((call) => (call.ended_at ? Date.parse(call.ended_at) : Date.now())), begin + 1);
+  const share = (at) => (100 * (at - begin)) / (end - begin);
+  fill(section, el("h2", {}, "Timeline"), el("p.hint", {}, `${spell((end - begin) / 1000)} from the first call to the last`), el("ol.bars", {}, calls.map((call) => {
+    const from = Date.parse(call.started_at), to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
+    const undoes = call.path.includes(".compensation");
+    const bar = el(`span.bar.${call.status}${undoes ? ".undo" : ""}`);
+    bar.style.left = `${share(from)}%`;
+    bar.style.width = `max(${share(to) - share(from)}%, 3px)`;
+    return el("li", {}, el("span.lane-name", {}, call.path), el("span.track", { aria: { hidden: "true" } }, bar),
+      el("span.unseen", {}, `${call.status}, ${spell((to - from) / 1000)}`));
+  })));
+}
+
+/** What was given, sent and got back. */
+function data(section, trace) {
+  fill(section, el("h2", {}, "Data"),
+    el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(trace.input, "input")), el("dt", {}, "Output"), el("dd", {}, value(trace.output, "output"))),
+    trace.calls.map((call, index) => el("details.call", { data: { key: `call ${index}` } },
+      el("summary", {}, badge(call.status === "timed_out" ? "failed" : call.status), ` ${call.path} · ${call.name}${call.attempts > 1 ? `, ${call.attempts} attempts` : ""}`),
+      el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`)),
+        call.error ? [el("dt", {}, "Error"), el("dd", {}, `${call.error.type}: ${call.error.message}`)] : []))),
+    trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`))))] : []);
+}
+
+/** Who stepped in. */
+function actions(section, found) {
+  const done = found.actions ?? [];
+  fill(section, done.length ? [el("h2", {}, "Stepped in"), el("ul", {}, done.map((each) =>
+    el("li", {}, instant(each.at), ` ${each.verb.replace("_", " ")} ${each.path ?? ""} by ${each.by || "somebody"}${each.why ? `: ${each.why}` : ""}`)))] : []);
+}

@@ -1,0 +1,60 @@
+// The steps of a definition as nested boxes, coloured by how they stand in a run.
+
+import { el, SIGNS } from "./dom.js";
+
+const KINDS = {
+  parallel: "all at once", switch: "one of", for_each: "for each", repeat: "again and again", group: "together",
+  wait_for: "waits for signal", sleep: "sleeps", set: "computes", fail: "fails", saga: "saga", activity: "",
+};
+
+/** Returns the drawing; `lines` are those of the status, by which the boxes get their state. */
+export function graph(definition, lines = []) {
+  const states = new Map();
+  for (const line of lines) {
+    const key = line.key.replaceAll(/\[\d+\]/g, "[]");
+    states.set(key, [...(states.get(key) ?? []), line]);
+  }
+  const drawn = sequence(definition.steps, states);
+  const failure = definition.on_failure.length
+    ? [el("p.hint", {}, "when the saga has failed:"), sequence(definition.on_failure, states)]
+    : [];
+  return el("div.graph", { role: "group", aria: { label: "Steps" } }, drawn, failure);
+}
+
+function sequence(nodes, states) {
+  return el("ol.sequence", {}, nodes.map((node) => el("li", {}, box(node, states))));
+}
+
+function box(node, states) {
+  const key = node.path.replaceAll(/\[\d+\]/g, "[]");
+  const lines = states.get(key) ?? [];
+  const undone = states.get(`${key}.compensation`) ?? [];
+  const state = worst(lines.map((line) => line.state));
+  const undo = worst(undone.map((line) => line.state));
+  const what = [KINDS[node.kind] ?? node.kind, node.what].filter(Boolean).join(" ");
+  const rounds = lines.length > 1 ? ` × ${lines.length}` : "";
+  return el(
+    `div.box.${undo || state || "pending"}${node.pivot ? ".pivot" : ""}`,
+    { data: { path: node.path } },
+    el("div.title", {}, el("span.sign", { aria: { hidden: "true" } }, SIGNS[undo || state] ?? "·"), ` ${node.id}${rounds} `,
+      state ? el("span.unseen", {}, `(${state}${undo ? `, ${undone[0].what}` : ""})`) : null),
+    what ? el("div.what", {}, what) : null,
+    node.if ? el("div.hint", {}, `if ${node.if}`) : null,
+    node.pivot ? el("div.hint", {}, "pivot: nothing is undone after it") : null,
+    undo ? el("div.undo", {}, `↩ ${undone[0].what}`) : null,
+    !undo && node.undone_by ? el("div.hint", {}, `undone by ${node.undone_by.join(", ")}`) : null,
+    node.lanes ? el(`div.lanes.${node.kind}`, {}, node.lanes.map((lane) => laneOf(lane, states))) : null,
+    (node.on_error ?? []).map((handler) =>
+      handler.steps.length ? el("div.handler", {}, el("div.hint", {}, `on ${handler.label}`), sequence(handler.steps, states)) : null),
+  );
+}
+
+function laneOf(lane, states) {
+  return el("div.lane", {}, lane.label ? el("div.hint", {}, lane.label) : null, sequence(lane.steps, states));
+}
+
+/** Of several rounds, the state that wants to be seen. */
+function worst(states) {
+  const order = ["paused", "failed", "compensating", "running", "cancelled", "compensated", "completed", "skipped"];
+  return order.find((state) => states.includes(state)) ?? states[0] ?? "";
+}
