@@ -165,7 +165,8 @@ _ENVIRONMENT = (
     Code("SD952", "idempotency key used for another input"),
     Code("SD953", "operator's request that cannot be read"),
     Code("SD954", "address that the gateway does not have"),
-    Code("SD955", "packages of the gateway missing"),
+    Code("SD955", "packages of an extra missing"),
+    Code("SD956", "folder in use by another `sagadsl dev`"),
 )
 
 CODES: Mapping[str, Code] = {

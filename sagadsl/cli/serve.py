@@ -54,21 +54,21 @@ class CannotListen(SagadslError):
 
 
 class NeedsExtra(SagadslError):
-    """The packages of the gateway are not installed."""
+    """The packages of a command that is an extra are not installed."""
 
     code = "SD955"
     exit_code = 3
 
-    def __init__(self, missing: str) -> None:
-        super().__init__(missing)
-        self.missing = missing
+    def __init__(self, missing: str, extra: str = "gateway") -> None:
+        super().__init__(missing, extra)
+        self.missing, self.extra = missing, extra
 
     def __str__(self) -> str:
-        return f"the gateway needs the package `{self.missing}`, which is not installed"
+        return f"this command needs the package `{self.missing}`, which is not installed"
 
     @property
     def help(self) -> str:
-        return "pip install 'sagadsl[gateway]'"
+        return f"pip install 'sagadsl[{self.extra}]'"
 
 
 @dataclass(frozen=True, slots=True)

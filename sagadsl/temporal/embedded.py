@@ -251,6 +251,11 @@ def _free_port() -> int:
         return port
 
 
+def port_near(wanted: int) -> int:
+    """Return *wanted* if nobody has this port, else the next one above that is free, or any."""
+    return next((port for port in range(wanted, min(wanted + 20, 65536)) if _is_free(port)), 0) or _free_port()
+
+
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

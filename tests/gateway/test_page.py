@@ -25,7 +25,8 @@ input:
   properties:
     "<b>key</b>": {type: string, description: "<img src=x onerror=\\"document.title='taken'\\">"}
 steps:
-  - {id: stop, fail: {type: "<b>Error</b>", message: "<img src=x onerror=\\"document.title='taken'\\">{{ input | to_json }}"}}
+  - id: stop
+    fail: {type: "<b>Error</b>", message: "<img src=x onerror=\\"document.title='taken'\\">{{ input | to_json }}"}}
 """
 
 

@@ -1,0 +1,251 @@
+"""``sagadsl dev``: all that a saga needs, in one terminal, with what is written taken over at once.
+
+The server keeps its state in a folder; the worker is a process of its own, so that a new one
+has imported new code; the gateway lives here. Decides nothing about sagas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.interrupts import Interrupts
+from sagadsl.cli.options import common, modules
+from sagadsl.cli.serve import Access, Bind, NeedsExtra, build, listening, packages, run
+from sagadsl.errors import SagadslError
+from sagadsl.language.load import SUFFIXES
+
+if TYPE_CHECKING:
+    from sagadsl.gateway.edge import Gateway
+    from sagadsl.temporal.embedded import Server
+
+_SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
+_DRAIN = 5
+"""Seconds that running activities have to end when the worker makes way for a new one."""
+
+_STEP = 200
+"""Milliseconds that an editor has to write all that it writes."""
+
+_WATCHED = (*SUFFIXES, ".py", "pyproject.toml", "sagadsl.toml")
+
+
+class FolderInUse(SagadslError):
+    """Another `sagadsl dev` has the same state, and two servers on one file would ruin it."""
+
+    code = "SD956"
+    exit_code = 3
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return f"another `sagadsl dev` works in {self.folder}"
+
+    @property
+    def help(self) -> str:
+        return "end it, or choose another folder with `--state`"
+
+
+@click.command(short_help="Have server, worker, gateway and page in one terminal, while you write.")
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".sagadsl"),
+    show_default=True,
+    metavar="DIR",
+    help="Where the server keeps its sagas.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=_PAGE, show_default=True, help="Of the page.")
+@modules
+@common
+def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
+    """Have server, worker, gateway and page in one terminal, while you write.
+
+    PATHS are definitions (files or folders); the current folder if left out. A change of one, or of
+    a Python file here, is taken over at once: a definition with a mistake is told, and what was
+    there before stays. The server keeps its sagas over a restart. A port that is taken is replaced
+    by another one. Ctrl-C ends all of it.
+
+    \b
+    Examples:
+      sagadsl dev
+      sagadsl dev definitions/ -m activities
+    """
+    try:
+        import watchfiles  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(error.name or str(error), extra="dev") from None
+    screen.log(logging.ERROR)
+    with _folder(state):
+        return asyncio.run(_dev(paths, state, port, module))
+
+
+@contextmanager
+def _folder(state: Path) -> Iterator[None]:
+    """Have the folder for ourselves. Raises ``FolderInUse``."""
+    state.mkdir(parents=True, exist_ok=True)
+    (state / ".gitignore").write_text("*\n")
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise FolderInUse(str(state)) from None
+        yield
+
+
+async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
+    from sagadsl.temporal.connection import connect
+    from sagadsl.temporal.embedded import port_near, serve
+
+    interrupts = Interrupts.install()
+    async with AsyncExitStack() as stack:
+        database = state / "sagas.db"
+        server = await stack.enter_async_context(
+            serve(database=database, port=port_near(_SERVER), ui_port=port_near(_WEB_UI))
+        )
+        client = await connect(server.settings)
+        are_right = await _are_right(paths, module)
+        loaded = _load(paths)
+        where = Bind("127.0.0.1", port_near(port))
+        web_ui = f"{server.ui_url}/namespaces/{server.namespace}"
+        gateway = await build(client, server.settings, loaded, Access(), where, rate=10_000, web_ui=web_ui)
+        worker = await stack.enter_async_context(_worker(paths, server, module))
+        sock, found = stack.enter_context(listening(where))
+        stop = asyncio.Event()
+        serving = asyncio.create_task(run(gateway, sock, stop))
+        _announce(server, found, database, loaded)
+        if are_right:
+            await worker.begin()
+        watching = asyncio.create_task(_watch(paths, module, gateway, worker))
+        with suppress(BaseException):
+            await interrupts.unless_told(asyncio.gather(serving, watching))
+        screen.note("ending: worker, gateway, server")
+        watching.cancel()
+        stop.set()
+        await asyncio.gather(serving, watching, return_exceptions=True)
+    return 0
+
+
+async def _are_right(paths: Sequence[str], module: Sequence[str]) -> bool:
+    """Check definitions in a process of its own, since this one would not import again what has changed."""
+    command = [sys.executable, "-m", "sagadsl", "validate", "--quiet", *paths]
+    for each in module:
+        command += ["--module", each]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr.fileno(), start_new_session=True
+    )
+    return await process.wait() == 0
+
+
+def _load(paths: Sequence[str]) -> Definitions:
+    loaded = load_definitions(paths)
+    return Definitions(tuple(each for each in loaded.files if each.saga is not None))
+
+
+def _announce(server: Server, found: Bind, database: Path, loaded: Definitions) -> None:
+    names = [each.saga.name for each in loaded.files if each.saga is not None]
+    screen.note(f"page      http://{found}/")
+    screen.note(f"Temporal  {server.address}   Web UI {server.ui_url}")
+    screen.note(f"state     {database}")
+    screen.note(f"sagas     {', '.join(names) or 'none yet'}")
+    screen.note("what you change is taken over at once; Ctrl-C ends all of it")
+
+
+async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker) -> None:
+    """Take over what is changed; what has a mistake is told, and changes nothing."""
+    from watchfiles import awatch
+
+    from sagadsl.gateway.shelf import Shelf
+
+    roots = {path if path.is_dir() else path.parent for path in map(Path, paths or (".",)) if path.exists()}
+    async for changes in awatch(*roots, Path(), watch_filter=_matters, step=_STEP):
+        names = sorted({os.path.relpath(path) for _, path in changes})
+        screen.note(f"changed: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")
+        if not await _are_right(paths, module):
+            screen.note("what was there before stays")
+            continue
+        gateway.shelf = Shelf(await packages(gateway.client, _load(paths)))
+        await worker.begin()
+
+
+def _matters(_: object, path: str) -> bool:
+    parts = Path(path).parts
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in Path(os.path.relpath(path)).parts)
+    return path.endswith(_WATCHED) and not hidden and "__pycache__" not in parts
+
+
+@dataclass(slots=True)
+class Worker:
+    """The worker process, whichever it is now."""
+
+    command: Sequence[str]
+    _process: asyncio.subprocess.Process | None = None
+    _telling: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def begin(self) -> None:
+        """Start a worker, after the one before has ended."""
+        await self.end()
+        self._process = process = await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches it through us
+        )
+        task = asyncio.create_task(self._tell(process))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def end(self) -> None:
+        """Let the worker end, and make sure that it has."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_DRAIN + 3):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+        self._process = None
+
+    async def _tell(self, process: asyncio.subprocess.Process) -> None:
+        """Pass on what the worker says; that it has started is enough to hear of one that does."""
+        assert process.stderr is not None
+        async for line in process.stderr:
+            text = line.decode(errors="replace").rstrip()
+            if text.startswith("ready;"):
+                screen.note("worker is ready")
+            elif not text.startswith(("worker at ", "  sagas  ", "  activities  ", "stopping: ")):
+                screen.note(f"worker: {text}")
+        if await process.wait() and process is self._process:
+            screen.warn("the worker has ended; it starts again when something changes")
+
+
+@asynccontextmanager
+async def _worker(paths: Sequence[str], server: Server, module: Sequence[str]) -> AsyncIterator[Worker]:
+    """Give a worker that is ended with the block."""
+    options = ["--address", server.address, "--namespace", server.namespace, "--drain", str(_DRAIN)]
+    for each in module:
+        options += ["--module", each]
+    worker = Worker([sys.executable, "-m", "sagadsl", "worker", *(paths or (".",)), *options])
+    try:
+        yield worker
+    finally:
+        await worker.end()

@@ -1,0 +1,115 @@
+"""``sagadsl dev``: everything in one terminal, changes taken over, state kept over a restart."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.cli.shell import SAGADSL, environment, inside
+from tests.cli.shop import lay_out
+from tests.gateway.house import House
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A `sagadsl dev` that runs."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def until(self, says: str, since: int = 0) -> str:
+        """Wait until it *says* something, after its first *since* characters."""
+        deadline = time.monotonic() + 30
+        while says not in (text := self.log.read_text()[since:]):
+            assert self.process.poll() is None, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.05)
+        return text
+
+    def change(self, what: Callable[[], Any], says: str) -> None:
+        """Do something, and wait until it has been taken in."""
+        before = len(self.log.read_text())
+        what()
+        self.until(says, before)
+
+
+@contextmanager
+def _dev(folder: Path) -> Iterator[tuple[House, Terminal]]:
+    log = folder / "dev.log"
+    with (
+        log.open("w") as written,
+        subprocess.Popen([*SAGADSL, "dev"], cwd=folder, env=environment(), stderr=written) as process,
+    ):
+        try:
+            terminal = Terminal(process, log)
+            text = terminal.until("worker is ready")
+            url = re.search(r"page +(http://\S+)/", text)
+            assert url is not None
+            yield House(url[1], folder, ""), terminal
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(30)
+        assert code == 0, log.read_text()
+
+
+def _edit(path: Path, old: str, new: str) -> Callable[[], Any]:
+    return lambda: path.write_text(path.read_text().replace(old, new))
+
+
+def _run(house: House, **values: Any) -> Any:
+    answer = house.ask("POST", "/sagas/order?wait=true", {"order": "1", **values})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_changes_are_taken_over_and_mistakes_are_told(tmp_path: Path) -> None:
+    """A definition, an activity, a new activity that a definition names, a mistake and its correction."""
+    lay_out(tmp_path)
+    definition, activities = tmp_path / "order.saga.yaml", tmp_path / "shop_activities.py"
+    with _dev(tmp_path) as (house, terminal):
+        assert _run(house)["output"] == {"tracking": "t_1"}
+        terminal.change(_edit(definition, "1.0.0", "2.0.0"), "worker is ready")
+        assert house.ask("GET", "/definitions/order").json()["version"] == "2.0.0"
+        terminal.change(_edit(activities, 'f"t_{order}"', 'f"T_{order}"'), "worker is ready")
+        assert _run(house)["output"] == {"tracking": "T_1"}
+        terminal.change(_edit(definition, "activity: ship", "activity: send"), "what was there before stays")
+        assert "error[SD401]" in terminal.log.read_text()
+        assert _run(house)["output"] == {"tracking": "T_1"}
+        terminal.change(_edit(activities, "async def ship", "async def send"), "worker is ready")
+        assert _run(house)["output"] == {"tracking": "T_1"}
+
+
+def test_sagas_are_kept_over_a_restart_and_one_folder_has_one_server(tmp_path: Path) -> None:
+    """A saga that waits goes on in the next session; while one runs, another one is refused."""
+    lay_out(tmp_path)
+    with _dev(tmp_path) as (house, _):
+        waiting = house.start(wait=True)
+        house.until(waiting, lambda status: bool(status.get("waiting_for")))
+        other = inside("dev", cwd=tmp_path)
+        assert (other.code, "SD956" in other.err) == (3, True)
+    with _dev(tmp_path) as (house, _):
+        house.ask("POST", f"/sagas/{waiting}/signals/approve")
+        ended = house.ask("GET", f"/sagas/{waiting}/result?wait=30s").json()
+
+    assert (ended["status"], ended["output"]) == ("completed", {"tracking": "t_1"})
+    assert (tmp_path / ".sagadsl" / ".gitignore").read_text() == "*\n"
+
+
+def test_ports_that_are_taken_are_replaced(tmp_path: Path) -> None:
+    """Two projects side by side: each has addresses of its own, and each is told what they are."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for each in (first, second):
+        each.mkdir()
+        lay_out(each)
+    with _dev(first) as (one, _), _dev(second) as (other, _):
+        assert one.url != other.url
+        assert httpx2.get(f"{one.url}/healthz").status_code == httpx2.get(f"{other.url}/healthz").status_code == 200
