@@ -46,6 +46,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Operate": {
         "list": Entry("listing:list_", "List sagas, newest first."),
         "status": Entry("operate:status", "Show how a saga stands, step by step."),
+        "trace": Entry("tracing:trace", "Show a saga step by step, with its data and its causes."),
+        "explain-run": Entry("tracing:explain_run", "Tell in sentences what happened, and what is left to do."),
         "result": Entry("operate:result", "Wait for the end of a saga and print its output."),
         "signal": Entry("operate:signal", "Send a signal to a saga that waits for it."),
         "cancel": Entry("operate:cancel", "Stop a saga and undo what it has done."),

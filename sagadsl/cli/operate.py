@@ -25,7 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _on(command: Callable[..., int]) -> Callable[..., int]:
+def on_saga(command: Callable[..., int]) -> Callable[..., int]:
     """Add what every command on one saga takes: its id, the output, the connection."""
     command = output("text", "json")(connection(common(command)))
     return click.argument("id", metavar="ID")(command)
@@ -39,7 +39,7 @@ def _who(command: Callable[..., int]) -> Callable[..., int]:
     return click.option("--why", metavar="TEXT", default="", help="Why; kept in the saga's history.")(command)
 
 
-def _connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
+def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
     """Connect, do *work*, and turn a refusal that is about the connection into a page about it."""
     from sagadsl.temporal.connection import connect, guard
     from sagadsl.temporal.settings import resolve
@@ -56,7 +56,7 @@ def _connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
 
 
 @click.command(short_help="Show how a saga stands, step by step.")
-@_on
+@on_saga
 def status(*, id: str, flags: Flags) -> int:
     """Show how a saga stands, step by step, and what can be done about it.
 
@@ -71,7 +71,7 @@ def status(*, id: str, flags: Flags) -> int:
     from sagadsl.standing import page
     from sagadsl.temporal.following import picture
 
-    found = _connected(flags, lambda client: picture(client, id))
+    found = connected(flags, lambda client: picture(client, id))
     text = "\n".join(page(found.status, found.attempts, datetime.now(UTC)))
     screen.result(found.as_json(), text)
     return 0
@@ -79,7 +79,7 @@ def status(*, id: str, flags: Flags) -> int:
 
 @click.command(short_help="Wait for the end of a saga and print its output.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 15.")
-@_on
+@on_saga
 def result(*, id: str, timeout: float | None, flags: Flags) -> int:
     """Wait for the end of a saga and print its output. Exit codes as of `run`.
 
@@ -98,7 +98,7 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
         except TimeoutError:
             return None
 
-    ended = _connected(flags, wait)
+    ended = connected(flags, wait)
     if ended is None:
         screen.note(f"saga `{id}` is still open after {timeout:g} seconds (exit {EXIT_CODES['paused']})")
         screen.result({"id": id, "status": "open", "output": None})
@@ -108,7 +108,7 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
 
 
 @click.command(short_help="Send a signal to a saga that waits for it.")
-@_on
+@on_saga
 @click.argument("name")
 @click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @file, or - for standard input.")
 def signal(*, id: str, name: str, payload: str | None, flags: Flags) -> int:
@@ -121,14 +121,14 @@ def signal(*, id: str, name: str, payload: str | None, flags: Flags) -> int:
     from sagadsl.temporal import client as sagas
 
     value = None if payload is None else read_value(payload, "--payload")
-    _connected(flags, lambda client: sagas.signal(client, id, name, value))
+    connected(flags, lambda client: sagas.signal(client, id, name, value))
     screen.result({"id": id, "signal": name}, f"sent `{name}` to {id}")
     return 0
 
 
 @click.command(short_help="Stop a saga and undo what it has done.")
 @_who
-@_on
+@on_saga
 def cancel(*, id: str, why: str, by: str | None, flags: Flags) -> int:
     """Stop a saga and undo what it has done. After its pivot nothing is undone any more.
 
@@ -139,7 +139,7 @@ def cancel(*, id: str, why: str, by: str | None, flags: Flags) -> int:
     """
     from sagadsl.temporal import client as sagas
 
-    _connected(flags, lambda client: sagas.cancel(client, id, by=_user(by), why=why))
+    connected(flags, lambda client: sagas.cancel(client, id, by=_user(by), why=why))
     screen.result({"id": id, "requested": "cancel"}, f"asked {id} to stop; what it has done is being undone")
     return 0
 
@@ -147,7 +147,7 @@ def cancel(*, id: str, why: str, by: str | None, flags: Flags) -> int:
 @click.command(short_help="Kill a saga at once; nothing is undone.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @_who
-@_on
+@on_saga
 def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> int:
     """Kill a saga at once. No code of it runs any more: NOTHING IS UNDONE. To undo, use `cancel`.
 
@@ -164,7 +164,7 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
         click.echo(warning, err=True)
         click.confirm("Terminate?", abort=True, err=True)
     reason = f"{why or 'terminated'} ({_user(by)})"
-    _connected(flags, lambda client: sagas.terminate(client, id, reason))
+    connected(flags, lambda client: sagas.terminate(client, id, reason))
     screen.result({"id": id, "status": "terminated"}, f"terminated {id}; nothing was undone")
     return 0
 
@@ -177,7 +177,7 @@ def _verb(name: str, *, with_step: bool, short: str, text: str, example: str) ->
         from sagadsl.temporal import client as sagas
 
         verb = Verb(name)
-        answer = _connected(
+        answer = connected(
             flags, lambda client: sagas.operate(client, id, verb, path=step or "", by=_user(by), why=why)
         )
         screen.result({"id": id, "verb": name, "step": step, "status": answer}, f"{id} is {answer}")
@@ -187,7 +187,7 @@ def _verb(name: str, *, with_step: bool, short: str, text: str, example: str) ->
     command: Callable[..., int] = _who(ask)
     if with_step:
         command = click.argument("step", metavar="[STEP]", required=False)(command)
-    return click.command(name.removesuffix("_step"), short_help=short)(_on(command))
+    return click.command(name.removesuffix("_step"), short_help=short)(on_saga(command))
 
 
 retry = _verb(

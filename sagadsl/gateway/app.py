@@ -50,6 +50,7 @@ def application(gateway: Gateway) -> Starlette:
         route("/sagas/{id}/events", reading.events, _READ),
         route("/sagas/{id}/trace", reading.trace, _READ),
         route("/sagas/{id}/graph", reading.graph, _READ),
+        route("/sagas/{id}/explanation", reading.explanation, _READ),
         route("/sagas/{id}/signals/{signal}", operating.signal, _DO),
         route("/sagas/{id}/cancel", operating.cancel, _DO),
         *operators,

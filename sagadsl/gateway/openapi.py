@@ -132,6 +132,9 @@ def _reading() -> Data:
         "/sagas/{id}/trace": _get(
             "trace", "What a saga was given, sent and got back", "trace", [_ref("parameters", "id")]
         ),
+        "/sagas/{id}/explanation": _get(
+            "explanation", "What happened, in sentences", "explanation", [_ref("parameters", "id")]
+        ),
         "/sagas/{id}/graph": _get(
             "run_graph",
             "The steps of the definition that a run is pinned to",
@@ -332,6 +335,7 @@ _SCHEMAS: Data = {
             "outside": _list({"type": "object"}),
         }
     ),
+    "explanation": _object({"id": _TEXT, "sentences": _list(_TEXT)}),
     "graph": _object({"name": _TEXT, "version": _TEXT, "steps": _NODES, "on_failure": _NODES}),
     "asked": _object({"id": _TEXT}, signal=_TEXT, requested=_TEXT),
     "operated": _object({"id": _TEXT, "verb": _TEXT, "step": _NULLABLE, "status": _TEXT}),

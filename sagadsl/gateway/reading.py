@@ -21,6 +21,7 @@ from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
 from sagadsl.standing import Row, rows
+from sagadsl.telling import sentences
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
 from sagadsl.temporal.trace import trace as trace_of
@@ -112,6 +113,13 @@ async def trace(call: Call) -> Response:
     """Say what a saga was given, what it sent, and what came back."""
     call.query()
     return JSONResponse((await trace_of(call.client, await call.saga("read"))).as_json())
+
+
+async def explanation(call: Call) -> Response:
+    """Tell in sentences what happened."""
+    call.query()
+    view = await call.gateway.hub.now(await call.saga("read"))
+    return JSONResponse({"id": view.document["id"], "sentences": list(sentences(view.picture.status))})
 
 
 async def graph(call: Call) -> Response:

@@ -197,7 +197,7 @@ def _refused(text: str, start: int, problem: str, message: str, help: str) -> Re
     if "tag" in problem:
         return Refused("SD005", message, start, end, help=help)
     escape = text[start : start + 1] if "escape" in problem else ""
-    shown = message.format(here=here, escape=f"\\{escape}")
+    shown = message.replace("{here}", here).replace("{escape}", f"\\{escape}")  # the message may quote a brace
     return Refused("SD002", f"YAML: {shown}", start, min(start + 1, max(end, start)), help=help)
 
 
@@ -234,7 +234,7 @@ _EXPLAINED = (
     ("unexpected end of stream", True, "a quote opens here and is never closed", "close it"),
     ("unexpected document", True, "a quote opens here and is never closed", "close it"),
     ("expected ',' or ']'", True, "`[` is not closed, or a `,` is missing after it", "add `,` or `]`"),
-    ("expected ',' or '}'", True, "`{{` is not closed, or a `,` is missing after it", "add `,` or `}`"),
+    ("expected ',' or '}'", True, "`{` is not closed, or a `,` is missing after it", "add `,` or `}`"),
     ("expected node content", False, "a value is missing before this", "write one, or quote the text"),
     ("cannot start any token", False, "a value without quotes cannot start with `{here}`", "quote the value"),
     ("expected alphabetic or numeric", True, "`{here}` starts an anchor or alias name", "quote the value"),

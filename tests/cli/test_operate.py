@@ -320,3 +320,62 @@ def test_a_list_filter_that_the_server_refuses_is_no_traceback(shop: Shop) -> No
     assert (ran.code, ran.out) == (2, "")
     assert "Nope" in ran.err
     assert "SD900" not in ran.err
+
+
+def test_the_trace_has_the_data_of_each_step_and_the_way_in_of_what_came(shop: Shop) -> None:
+    """What was sent, what came back, why it failed, and what came from outside."""
+    saga = shop.start(_id("traced"), how="fail", wait="true")
+    shop.run("signal", saga, "approve", "--payload", '{"by": "ann"}')
+    shop.run("result", saga)
+    shown = shop.run("trace", saga)
+    document = json.loads(shop.run("trace", saga, "--json").out)
+
+    assert [re.sub(r"\s+\d+(\.\d)?s\b|\d\d:\d\d:\d\d", "", line) for line in shown.out.splitlines()] == [
+        f"order 1.0.0   id {saga}   compensated",
+        '  input   {"order": "1", "how": "fail", "wait": true}',
+        " ✓ charge    charge",
+        '     sent    {"order": "1"}',
+        '     got     {"charge_id": "ch_1"}',
+        " ✓ approval  wait_for",
+        " ✗ ship      ship  AddressInvalid: carrier rejected address",
+        '     sent    {"how": "fail", "order": "1"}',
+        "     failed  AddressInvalid: carrier rejected address",
+        " ↩ charge    undone",
+        '     sent    {"broken": "", "order": "1"}',
+        "     got     null",
+        "  failure AddressInvalid: carrier rejected address (step ship)",
+        '    signalled approve  {"by": "ann"}',
+    ]
+    assert [(call["path"], call["status"]) for call in document["calls"]] == [
+        ("charge", "completed"),
+        ("ship", "failed"),
+        ("charge.compensation", "completed"),
+    ]
+
+
+def test_what_happened_and_what_is_left_is_told_in_sentences(shop: Shop, tmp_path: Path) -> None:
+    """Of a saga that waits for somebody, and of the same one after it was given up."""
+    broken = tmp_path / "broken"
+    broken.touch()
+    saga = shop.start(_id("told"), how="fail", broken=str(broken))
+    shop.until(saga, lambda status: bool(status["status"] == "paused"))
+    waiting = shop.run("explain-run", saga).out.splitlines()
+    shop.run("skip", saga, "--by", "ann", "--why", "paid by hand")
+    shop.run("result", saga)
+    over = shop.run("explain-run", saga).out.splitlines()
+
+    assert waiting[0].endswith("waits for somebody.")
+    assert waiting[1:] == [
+        "`charge` succeeded.",
+        "Then `ship` failed: AddressInvalid: carrier rejected address.",
+        "To do:",
+        "  needs a decision: charge.compensation: BankDown: the bank is down",
+        f"     sagadsl retry {saga}   once more",
+        f"     sagadsl skip {saga}   leave it and go on",
+        f"     sagadsl abort {saga}   give up",
+    ]
+    assert [re.sub(r" at \S+Z", "", line) for line in over[3:]] == [
+        "`charge` was left as it is, since it could not be undone: BankDown: the bank is down.",
+        "ann had `charge.compensation` left out: paid by hand.",
+        "What is left is to undo by hand: `charge`.",
+    ]

@@ -22,7 +22,8 @@ from tests.gateway.house import House, fresh, serve, shop, worker
 
 pytestmark = pytest.mark.temporal
 
-OPEN = ("/healthz", "/readyz", "/", "/page/app.js", "/page/style.css")
+PAGE = tuple(f"/page/{name}.js" for name in ("app", "api", "detail", "dom", "form", "graph", "list"))
+OPEN = ("/healthz", "/readyz", "/", "/page/style.css", *PAGE)
 ISSUER, AUDIENCE = "https://id.example", "sagadsl"
 
 
@@ -111,6 +112,7 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
         ("GET", f"/sagas/{saga}/events", "read"),
         ("GET", f"/sagas/{saga}/trace", "read"),
         ("GET", f"/sagas/{saga}/graph", "read"),
+        ("GET", f"/sagas/{saga}/explanation", "read"),
         ("POST", f"/sagas/{saga}/signals/approve", "operate"),
         *(("POST", f"/sagas/{saga}/{verb}", "operate") for verb in _VERBS),
         ("GET", "/sagas", "any"),

@@ -26,7 +26,7 @@ input:
     "<b>key</b>": {type: string, description: "<img src=x onerror=\\"document.title='taken'\\">"}
 steps:
   - id: stop
-    fail: {type: "<b>Error</b>", message: "<img src=x onerror=\\"document.title='taken'\\">{{ input | to_json }}"}}
+    fail: {type: "<b>Error</b>", message: "<img src=x onerror=\\"document.title='taken'\\">{{ input | to_json }}"}
 """
 
 
@@ -111,6 +111,9 @@ def test_a_compensation_is_seen_while_it_happens(page: Page, house: House) -> No
     expect(page.locator(".box.compensated")).to_contain_text("undone")
     expect(page.get_by_role("row", name=re.compile("undone"))).to_be_visible()
     expect(page.locator(".bars li")).to_have_count(3)
+    expect(page.locator("section.told")).to_contain_text(
+        "Then `ship` failed: AddressInvalid: carrier rejected address."
+    )
     expect(page.get_by_role("status").filter(has_text="is compensated")).to_be_attached()
 
 

@@ -110,6 +110,19 @@ def test_the_trace_has_what_was_sent_and_what_came_back(house: House) -> None:
     ]
 
 
+def test_what_happened_is_told_in_sentences(house: House) -> None:
+    saga = house.start(how="fail")
+    house.until(saga, lambda status: not status["is_open"])
+    told = house.ask("GET", f"/sagas/{saga}/explanation").json()["sentences"]
+
+    assert told[1:] == [
+        "`charge` succeeded.",
+        "Then `ship` failed: AddressInvalid: carrier rejected address.",
+        "`charge` was undone.",
+        "Nothing is left to do.",
+    ]
+
+
 def test_the_graph_is_that_of_the_run(house: House) -> None:
     saga = house.start()
     run = house.ask("GET", f"/sagas/{saga}/graph").json()

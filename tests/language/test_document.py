@@ -393,6 +393,7 @@ def test_a_key_without_end_is_no_name() -> None:
         ('a: "\\d"\n', (1, 5), "an escape that YAML does not know"),
         ("key: value\nother\n", (2, 1), "this line has no `:`"),
         ("a: 1]\nb: [1]]\n", (2, 7), "there is no `[` for this `]`"),
+        ("a: {b: 1}}\nc: 1\n", (1, 10), "there is no `{` for this `}`"),
         ('a: "x" y\n', (1, 8), "text after the closing quote"),
     ],
 )

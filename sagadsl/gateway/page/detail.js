@@ -14,7 +14,7 @@ const VERBS = {
 };
 
 export async function detail(main, id, signal) {
-  const parts = Object.fromEntries(["head", "attention", "graph", "steps", "timeline", "data", "actions"]
+  const parts = Object.fromEntries(["head", "attention", "told", "graph", "steps", "timeline", "data", "actions"]
     .map((name) => [name, el(`section.${name}`)]));
   fill(main, Object.values(parts));
   const me = await get("/me", { signal });
@@ -26,7 +26,8 @@ export async function detail(main, id, signal) {
   const retrace = () => {
     clearTimeout(tracing);
     tracing = setTimeout(async () => {
-      const trace = await get(`${path}/trace`, { signal }).catch(() => null);
+      const [trace, told] = await Promise.all(["trace", "explanation"].map((name) => get(`${path}/${name}`, { signal }).catch(() => null)));
+      if (told && last && !last.is_open) fill(parts.told, el("h2", {}, "What happened"), told.sentences.map((text) => el("p.told", {}, text)));
       if (trace) { timeline(parts.timeline, trace); data(parts.data, trace); }
     }, last ? 300 : 0);
   };

@@ -1,0 +1,108 @@
+"""Understanding a saga afterwards: `trace` with its data, `explain-run` in sentences."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.operate import connected, on_saga
+from sagadsl.standing import Row, error_text, one_line, rows, text, widths
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from sagadsl.temporal.following import Picture
+    from sagadsl.temporal.settings import Flags
+    from sagadsl.temporal.trace import Call, Trace
+
+_LONGEST = 160
+
+
+@click.command(short_help="Show a saga step by step, with its data and its causes.")
+@on_saga
+def trace(*, id: str, flags: Flags) -> int:
+    """Show a saga step by step, with what was sent, what came back, and why it failed.
+
+    \b
+    Examples:
+      sagadsl trace transfer-42
+      sagadsl trace transfer-42 --json | jq '.calls[] | {path, input}'
+    """
+    from sagadsl.temporal.following import picture
+    from sagadsl.temporal.trace import trace as trace_of
+
+    async def look(client: Client) -> tuple[Picture, Trace]:
+        return await picture(client, id), await trace_of(client, id)
+
+    found, traced = connected(flags, look)
+    screen.result({**found.as_json(), **traced.as_json()}, "\n".join(_tree(found, traced)))
+    return 0
+
+
+def _tree(found: Picture, traced: Trace) -> Iterator[str]:
+    status = found.status
+    yield f"{status['name']} {status.get('version', '')}".rstrip() + f"   id {status['id']}   {status['status']}"
+    yield f"  input   {_short(traced.input)}"
+    lines = rows(status, found.attempts, datetime.now(UTC), found.tried)
+    fit = widths(lines)
+    causes = {failure["step"]: failure.get("causes", ()) for failure in _failures(status) if failure.get("step")}
+    for line in lines:
+        yield text(line, fit)
+        margin = "  " * line.depth + "     "
+        for call in _calls(line, traced):
+            yield f"{margin}sent    {_short(call.input)}"
+            if call.error is not None:
+                yield f"{margin}failed  {call.error[0]}: {one_line(call.error[1])}"
+            elif call.status == "completed":
+                yield f"{margin}got     {_short(call.output)}"
+        for cause in causes.get(line.key, ()):
+            yield f"{margin}because {cause['type']}: {one_line(cause['message'])}"
+        if line.what.startswith("saga ") and line.state not in ("pending", "not_started", "skipped"):
+            yield f"{margin}sagadsl trace {status['id']}/{line.key}"
+    if status.get("failure"):
+        yield f"  failure {error_text(status['failure'])}"
+    if status["status"] == "completed":
+        yield f"  output  {_short(traced.output)}"
+    for each in traced.outside:
+        data = "" if each.data is None else f"  {_short(each.data)}"
+        yield f"  {each.at:%H:%M:%S}  {each.what.replace('_', ' ')} {each.name}{data}".rstrip()
+
+
+def _failures(status: Any) -> Iterator[Any]:
+    if status.get("failure"):
+        yield status["failure"]
+    yield from status.get("other_errors", ())
+
+
+def _calls(line: Row, traced: Trace) -> list[Call]:
+    """Return the calls that belong to a line: of a compensation there may be several."""
+    return [
+        call for call in traced.calls if call.path == line.key or call.path.startswith((f"{line.key}[", f"{line.key}#"))
+    ]
+
+
+def _short(value: Any) -> str:
+    return one_line(json.dumps(value, ensure_ascii=False), _LONGEST)
+
+
+@click.command("explain-run", short_help="Tell in sentences what happened, and what is left to do.")
+@on_saga
+def explain_run(*, id: str, flags: Flags) -> int:
+    """Tell in sentences what happened in a saga, what was undone, and what is left to do.
+
+    \b
+    Example:
+      sagadsl explain-run transfer-42
+    """
+    from sagadsl.telling import sentences
+    from sagadsl.temporal.following import picture
+
+    found = connected(flags, lambda client: picture(client, id))
+    told = list(sentences(found.status))
+    screen.result({"id": id, "status": found.status["status"], "sentences": told}, "\n".join(told))
+    return 0

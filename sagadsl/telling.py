@@ -1,0 +1,149 @@
+"""What happened in a saga, in sentences: what was done, what went wrong, what was undone, what is left to do.
+
+Reads the status document alone. Pure: writes nowhere, asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sagadsl.standing import moment, next_steps, one_line, spell
+
+_SHOWN = 6
+_KINDS = ("activity", "saga")
+_ENDS: Mapping[str, str] = {
+    "completed": "has completed{took}",
+    "compensated": "has failed{took}, and all that it had done has been undone",
+    "cancelled": "was cancelled{took}",
+    "failed": "has failed{took}, and not all of it is undone",
+    "timed_out": "was ended by the server's time limit: nothing was undone",
+    "terminated": "was terminated: nothing was undone",
+    "running": "is running",
+    "compensating": "is undoing what it did",
+    "paused": "waits for somebody",
+}
+_VERBS: Mapping[str, str] = {
+    "retry_step": "had `{path}` tried again",
+    "skip_step": "had `{path}` left out",
+    "abort": "gave it up",
+    "pause": "paused it",
+    "resume": "let it go on",
+    "cancel": "cancelled it",
+}
+_UNKNOWN = "nobody knows whether it happened"
+
+
+def sentences(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
+    """Yield the sentences; *options* (``--address …``) go at the end of commands."""
+    yield from _whole(status)
+    calls = [step for step in status.get("steps", ()) if step.get("kind", "activity") in _KINDS and _began(step)]
+    calls.sort(key=lambda step: step["started_at"])
+    yield from _done(calls)
+    yield from _failure(status, calls)
+    yield from _undone(calls)
+    yield from _operators(status)
+    yield from _left(status, calls, options)
+
+
+def _whole(status: Mapping[str, Any]) -> Iterator[str]:
+    name = f"{status['name']} {status.get('version', '')}".rstrip()
+    word = status["status"]
+    ended = _ENDS.get(word, f"is {word}")
+    if word == "failed" and not any(_undo(step) for step in status.get("steps", ())):
+        ended = "has failed{took}"
+    took = ""
+    if status.get("started_at") and status.get("changed_at"):
+        length = spell(moment(status["changed_at"]) - moment(status["started_at"]))
+        took = f" after {length}"
+    begun = f", started {status['started_at']}," if status.get("started_at") else ""
+    yield f"Saga `{status['id']}` ({name}){begun} {ended.format(took=took)}."
+    if status.get("source") == "history":
+        yield "No worker answers for it, so this is only what the server knows."
+
+
+def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    done = [step["path"] for step in calls if step["status"] == "completed"]
+    if done:
+        yield f"{_listed(done)} succeeded."
+    for step in calls:
+        if step["status"] == "running":
+            yield f"`{step['path']}` is under way."
+
+
+def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    failure = status.get("failure")
+    if failure is None:
+        return
+    step = next((each for each in calls if each["path"] == failure.get("step")), None)
+    where = f"`{failure['step']}`" if failure.get("step") else "the saga itself"
+    tries = f" after {step['attempts']} attempts" if step and (step.get("attempts") or 0) > 1 else ""
+    yield f"Then {where} failed{tries}: {failure['type']}: {one_line(failure['message'])}."
+    yield from (f"Behind it: {cause['type']}: {one_line(cause['message'])}." for cause in failure.get("causes", ()))
+    for each in status.get("other_errors", ()):
+        at = f"`{each['step']}` failed, too" if each.get("step") else "another error came"
+        yield f"Later {at}: {each['type']}: {one_line(each['message'])}."
+    for each in calls:
+        if each.get("outcome") == "unknown":
+            also = "; it was undone to be sure" if _undo(each).get("status") == "done" else ""
+            yield f"Of `{each['path']}`, {_UNKNOWN}{also}."
+
+
+def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    ordered = sorted((step for step in calls if _undo(step)), key=lambda step: _undo(step).get("started_at") or "~")
+    done = [step["path"] for step in ordered if _undo(step)["status"] == "done"]
+    if done:
+        yield f"{_listed(done)} was undone." if len(done) == 1 else f"{_listed(done)} were undone, in this order."
+    for step in ordered:
+        undo = _undo(step)
+        why = "; ".join(f"{error['type']}: {one_line(error['message'])}" for error in undo.get("errors", ()))
+        tries = f" after {undo['attempts']} attempts" if (undo.get("attempts") or 0) > 1 else ""
+        match undo["status"]:
+            case "running":
+                yield f"`{step['path']}` is being undone."
+            case "failed":
+                yield f"`{step['path']}` could not be undone{tries}: {why}."
+            case "skipped":
+                yield f"`{step['path']}` was left as it is, since it could not be undone{tries}: {why}."
+            case "not_attempted":
+                yield f"`{step['path']}` was not undone: nobody has tried."
+            case _:
+                pass
+
+
+def _operators(status: Mapping[str, Any]) -> Iterator[str]:
+    for action in status.get("actions", ()):
+        what = _VERBS.get(action["verb"], action["verb"]).format(path=action.get("path") or "what waited")
+        why = f": {one_line(action['why'])}" if action.get("why") else ""
+        yield f"{action.get('by') or 'Somebody'} {what} at {action['at']}{why}."
+
+
+def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options: str) -> Iterator[str]:
+    advice = list(next_steps(status, options)) if status["status"] in ("running", "compensating", "paused") else []
+    left = [step["path"] for step in calls if _undo(step).get("status") in ("failed", "skipped", "not_attempted")]
+    if advice:
+        yield "To do:"
+        yield from (f"  {line}" for line in advice)
+    elif status["status"] in ("terminated", "timed_out"):
+        done = [step["path"] for step in calls if step["status"] == "completed"]
+        yield f"What is left is to undo by hand: {_listed(done)}." if done else "Nothing had been done."
+    elif left:
+        yield f"What is left is to undo by hand: {_listed(left)}."
+    elif status["status"] not in ("running", "compensating"):
+        yield "Nothing is left to do."
+
+
+def _began(step: Mapping[str, Any]) -> bool:
+    return bool(step.get("started_at")) and step["status"] != "skipped"
+
+
+def _undo(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = step.get("compensation") or {}
+    return found
+
+
+def _listed(paths: Sequence[str]) -> str:
+    shown = [f"`{path}`" for path in paths[:_SHOWN]]
+    if len(paths) > _SHOWN:
+        shown.append(f"{len(paths) - _SHOWN} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

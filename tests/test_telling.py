@@ -1,0 +1,111 @@
+"""What happened in a saga, in sentences: the ways that a run can go, as the status of virtual runs gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sagadsl.telling import sentences
+
+AT = "2026-01-01T10:00:00.000Z"
+LATER = "2026-01-01T10:00:02.000Z"
+
+
+def _step(path: str, status: str, outcome: str = "succeeded", **more: Any) -> dict[str, Any]:
+    began = {"started_at": AT, "ended_at": LATER}
+    return {"path": path, "kind": "activity", "status": status, "outcome": outcome, **began, **more}
+
+
+def _undo(status: str, *errors: str, at: str = AT, attempts: int = 1) -> dict[str, Any]:
+    listed = [{"type": "Broke", "message": error} for error in errors]
+    return {"compensation": {"status": status, "attempts": attempts, "started_at": at, "errors": listed}}
+
+
+def _told(status: str, *steps: Mapping[str, Any], **more: Any) -> list[str]:
+    known = {"id": "o-1", "name": "order", "version": "1", "started_at": AT, "changed_at": LATER}
+    return list(sentences({**known, "status": status, "steps": steps, **more}))
+
+
+def test_a_saga_that_completed_is_told_in_three_sentences() -> None:
+    assert _told("completed", _step("a", "completed"), _step("b", "completed"), _step("c", "completed")) == [
+        f"Saga `o-1` (order 1), started {AT}, has completed after 2.0s.",
+        "`a`, `b` and `c` succeeded.",
+        "Nothing is left to do.",
+    ]
+
+
+def test_what_nobody_knows_is_told_apart_from_what_failed() -> None:
+    """R6: an unknown outcome is undone to be sure."""
+    told = _told(
+        "compensated",
+        _step("a", "completed", **_undo("done", at=LATER)),
+        _step("b", "failed", "unknown", attempts=3, **_undo("done")),
+        failure={"type": "timeout", "message": "no answer", "step": "b", "causes": [{"type": "Lost", "message": "x"}]},
+    )
+
+    assert told[1:] == [
+        "`a` succeeded.",
+        "Then `b` failed after 3 attempts: timeout: no answer.",
+        "Behind it: Lost: x.",
+        "Of `b`, nobody knows whether it happened; it was undone to be sure.",
+        "`b` and `a` were undone, in this order.",
+        "Nothing is left to do.",
+    ]
+
+
+def test_what_could_not_be_undone_is_what_is_left() -> None:
+    told = _told(
+        "failed",
+        _step("a", "completed", **_undo("not_attempted")),
+        _step("b", "completed", **_undo("failed", "down", attempts=10)),
+        failure={"type": "Refused", "message": "no", "step": "c"},
+        other_errors=[{"type": "Late", "message": "too", "step": "d"}, {"type": "Odd", "message": "it is", "step": ""}],
+    )
+
+    assert told[0].endswith("has failed after 2.0s, and not all of it is undone.")
+    assert told[2:] == [
+        "Then `c` failed: Refused: no.",
+        "Later `d` failed, too: Late: too.",
+        "Later another error came: Odd: it is.",
+        "`a` was not undone: nobody has tried.",
+        "`b` could not be undone after 10 attempts: Broke: down.",
+        "What is left is to undo by hand: `a` and `b`.",
+    ]
+
+
+def test_what_is_under_way_is_told_with_what_can_be_done() -> None:
+    told = _told(
+        "compensating",
+        _step("a", "completed", **_undo("running")),
+        _step("b", "running"),
+        actions=[{"verb": "cancel", "by": "", "why": "twice", "at": AT, "path": ""}],
+        waiting_for={"approve": ["c"]},
+    )
+
+    assert told[1:] == [
+        "`a` succeeded.",
+        "`b` is under way.",
+        "`a` is being undone.",
+        f"Somebody cancelled it at {AT}: twice.",
+        "To do:",
+        "  waits for signal `approve`: sagadsl signal o-1 approve --payload JSON",
+    ]
+
+
+def test_a_saga_that_was_killed_leaves_what_it_did() -> None:
+    """R31: nothing was undone, and somebody has to know what."""
+    assert _told("terminated", _step("a", "completed"))[-1] == "What is left is to undo by hand: `a`."
+    assert _told("terminated")[-1] == "Nothing had been done."
+    assert _told("failed")[0].endswith("has failed after 2.0s.")
+
+
+def test_many_steps_are_told_in_short() -> None:
+    told = _told("completed", *(_step(f"s{number}", "completed") for number in range(9)))
+
+    assert told[1] == "`s0`, `s1`, `s2`, `s3`, `s4`, `s5` and 3 more succeeded."
+
+
+def test_a_saga_that_nobody_answers_for_says_so() -> None:
+    told = _told("running", _step("a", "running"), source="history", waiting_for={})
+
+    assert told[1] == "No worker answers for it, so this is only what the server knows."
