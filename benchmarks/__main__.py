@@ -6,13 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 
-from benchmarks import checking, exploring, runs, scale
+from benchmarks import checking, exploring, runs, scale, serving
 
 PARTS: dict[str, Callable[[], object]] = {
     "runs": runs.main,
     "scale": scale.main,
     "checking": checking.main,
     "exploring": exploring.main,
+    "serving": serving.main,
 }
 
 

@@ -39,7 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Run": {
         "run": Entry("run:run", "Start a saga and show its steps until it ends."),
         "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),
-        "dev": Entry("dev:dev", "Have server, worker, gateway and page in one terminal, while you write."),
+        "dev": Entry("dev:dev", "Server, worker, page in one terminal, while you write."),
         "serve": Entry("serve:serve", "Serve sagas over HTTP, with a web page."),
         "token": Entry("serve:token", "Make a token for somebody who may use the gateway."),
     },

@@ -60,7 +60,7 @@ class FolderInUse(SagadslError):
         return "end it, or choose another folder with `--state`"
 
 
-@click.command(short_help="Have server, worker, gateway and page in one terminal, while you write.")
+@click.command(short_help="Server, worker, page in one terminal, while you write.")
 @click.argument("paths", nargs=-1)
 @click.option(
     "--state",
@@ -74,7 +74,7 @@ class FolderInUse(SagadslError):
 @modules
 @common
 def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
-    """Have server, worker, gateway and page in one terminal, while you write.
+    """Server, worker, page in one terminal, while you write.
 
     PATHS are definitions (files or folders); the current folder if left out. A change of one, or of
     a Python file here, is taken over at once: a definition with a mistake is told, and what was

@@ -279,6 +279,7 @@ def listening(where: Bind) -> Iterator[tuple[socket.socket, Bind]]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((where.host, where.port))
+            sock.listen(2048)  # whoever reads the address may come before the first answer is ready
         except OSError as error:
             raise CannotListen(str(where), error.strerror or str(error)) from None
         yield sock, Bind(where.host, sock.getsockname()[1])

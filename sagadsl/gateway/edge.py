@@ -19,7 +19,7 @@ from temporalio.client import Client
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import problems
 from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope
-from sagadsl.gateway.hub import Hub
+from sagadsl.gateway.hub import Hub, View
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
@@ -93,7 +93,6 @@ class Call:
     request: Request
     who: Principal
     id: str
-    name: str = ""
 
     @property
     def client(self) -> Client:
@@ -165,8 +164,17 @@ class Call:
         if not self.who.may("read", name) and not self.who.may(scope, name):
             raise SagaNotFound(id_, self.client.namespace)
         self.demand(scope, name)
-        self.name = name
         return id_
+
+    async def view(self) -> View:
+        """Return how the saga in the address stands, if the caller may read it. Raises ``SagaNotFound``."""
+        id_ = self.path("id")
+        view = await self.gateway.hub.now(id_)
+        if not self.who.may("read", view.document["name"]):
+            if self.who.may("operate", view.document["name"]):
+                self.demand("read", view.document["name"])
+            raise SagaNotFound(id_, self.client.namespace)
+        return view
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
         """Leave a line for each thing that changes a saga: who, what, why."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,7 +13,11 @@ from typing import Any
 
 from temporalio.client import Client
 
-from sagadsl.temporal.following import Picture, follow, picture
+from sagadsl.temporal.following import Picture, describe, follow, picture_of
+from sagadsl.temporal.refusals import SagaNotFound
+
+_REMEMBERED = 1000
+"""Sagas that have ended, and whose worker need not be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,49 @@ class Hub:
 
     client: Client
     _watched: dict[str, _Watched] = field(default_factory=dict)
+    _running: dict[str, asyncio.Task[View]] = field(default_factory=dict)
+    _next: dict[str, asyncio.Task[View]] = field(default_factory=dict)
+    _ended: OrderedDict[str, View] = field(default_factory=OrderedDict)
 
     async def now(self, id: str) -> View:
-        """Return how a saga stands. Raises ``SagaNotFound``."""
-        return view_of(await picture(self.client, id))
+        """Return how a saga stands. Many who ask at once share an answer that nobody has begun to fetch before.
+
+        Raises:
+            SagaNotFound: There is none, or it is a workflow that is no saga.
+        """
+        waiting = self._next.get(id)
+        if waiting is None:
+            running = self._running.get(id)
+            waiting = self._next[id] = asyncio.create_task(self._fetch(id, running))
+        return await asyncio.shield(waiting)
+
+    async def _fetch(self, id: str, before: asyncio.Task[View] | None) -> View:
+        if before is not None:  # it may have looked before what the caller knows of has happened
+            await asyncio.wait([before])
+        task = asyncio.current_task()
+        assert task is not None
+        self._next.pop(id, None)
+        self._running[id] = task
+        try:
+            return await self._look(id)
+        finally:
+            if self._running.get(id) is task:
+                del self._running[id]
+
+    async def _look(self, id: str) -> View:
+        described = await describe(self.client, id)
+        ended = self._ended.get(described.run_id)
+        if ended is not None:
+            self._ended.move_to_end(described.run_id)
+            return ended
+        view = view_of(await picture_of(self.client, described))
+        if not view.picture.is_saga:
+            raise SagaNotFound(id, self.client.namespace)
+        if not view.picture.is_open and view.picture.has_worker:  # what has ended stays as it is
+            self._ended[described.run_id] = view
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        return view
 
     async def views(self, id: str) -> AsyncGenerator[View]:
         """Yield a saga each time it has changed, the first time at once, until it has ended."""
@@ -67,19 +111,17 @@ class Hub:
         finally:
             self._leave(id, watched)
 
-    async def after(self, id: str, revision: str, seconds: float) -> View:
-        """Return a saga as soon as it has another revision, or has ended; at the latest after *seconds*."""
-        view = await self.now(id)
-        if view.revision != revision or not view.picture.is_open:
-            return view
+    async def after(self, view: View, seconds: float) -> View:
+        """Return a saga as soon as it is no longer as *view* shows it; at the latest after *seconds*."""
+        last = view
         try:
-            async with asyncio.timeout(seconds), aclosing(self.views(id)) as views:
-                async for view in views:
-                    if view.revision != revision or not view.picture.is_open:
-                        return view
+            async with asyncio.timeout(seconds), aclosing(self.views(view.document["id"])) as views:
+                async for last in views:
+                    if last.revision != view.revision or not last.picture.is_open:
+                        break
         except TimeoutError:
             pass
-        return view
+        return last
 
     def _enter(self, id: str) -> _Watched:
         watched = self._watched.get(id)

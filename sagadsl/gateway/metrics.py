@@ -19,6 +19,7 @@ class Metrics:
     _seconds: Histogram = field(init=False)
     _started: Counter = field(init=False)
     waiting: Gauge = field(init=False)
+    start_call: Histogram = field(init=False)
 
     def __post_init__(self) -> None:
         self._requests = Counter(
@@ -38,6 +39,12 @@ class Metrics:
             "sagadsl_gateway_starts",
             "Requests to start a saga, by what came of them.",
             ("saga", "result"),
+            registry=self.registry,
+        )
+        self.start_call = Histogram(
+            "sagadsl_gateway_start_call_seconds",
+            "How long Temporal took to start a saga.",
+            buckets=_BUCKETS,
             registry=self.registry,
         )
         self.waiting = Gauge("sagadsl_gateway_waiting", "Requests that wait for a change.", registry=self.registry)

@@ -38,12 +38,10 @@ async def status(call: Call) -> Response:
     """Say how a saga stands: now, or as soon as it is no longer as the caller knows it."""
     query = call.query("wait", "since")
     wait = call.wait(query.get("wait"))
-    id_ = await call.saga("read")
-    if wait:
+    view = await call.view()
+    if wait and view.picture.is_open and view.revision == query.get("since"):
         with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
-            view = await call.gateway.hub.after(id_, query.get("since", ""), wait)
-    else:
-        view = await call.gateway.hub.now(id_)
+            view = await call.gateway.hub.after(view, wait)
     headers = {"ETag": f'"{view.revision}"', **({"Retry-After": AGAIN} if view.picture.is_open else {})}
     if f'"{view.revision}"' in call.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -53,9 +51,10 @@ async def status(call: Call) -> Response:
 async def events(call: Call) -> Response:
     """Send a saga each time it has changed, as server-sent events, until it has ended."""
     call.query()
-    id_ = await call.saga("read")
-    await call.gateway.hub.now(id_)  # a saga that is not there is an answer, and not an empty stream
-    return StreamingResponse(_stream(call, id_), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    await call.view()  # a saga that is not there is an answer, and not an empty stream
+    return StreamingResponse(
+        _stream(call, call.path("id")), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
 
 
 async def _stream(call: Call, id_: str) -> AsyncIterator[str]:
@@ -94,8 +93,7 @@ async def _with_beats(views: AsyncGenerator[View]) -> AsyncIterator[View | None]
 async def result(call: Call) -> Response:
     """Say how a saga has ended; 202 while it has not."""
     wait = call.wait(call.query("wait").get("wait"))
-    id_ = await call.saga("read")
-    view = await call.gateway.hub.now(id_)
+    view, id_ = await call.view(), call.path("id")
     if view.picture.is_open and wait:
         with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
             try:
@@ -118,7 +116,7 @@ async def trace(call: Call) -> Response:
 async def explanation(call: Call) -> Response:
     """Tell in sentences what happened."""
     call.query()
-    view = await call.gateway.hub.now(await call.saga("read"))
+    view = await call.view()
     return JSONResponse({"id": view.document["id"], "sentences": list(sentences(view.picture.status))})
 
 

@@ -35,15 +35,16 @@ async def start(call: Call) -> Response:
     input_ = await call.body()
     request = _fingerprint(name, input_)
     try:
-        started = await sagas.start(
-            call.client,
-            name if call.gateway.options.by_name else package,
-            _fitting(package, input_),
-            id=id_,
-            task_queue=call.gateway.options.task_queue or package.saga.task_queue,
-            once=True,
-            request=request,
-        )
+        with call.gateway.metrics.start_call.time():
+            started = await sagas.start(
+                call.client,
+                name if call.gateway.options.by_name else package,
+                _fitting(package, input_),
+                id=id_,
+                task_queue=call.gateway.options.task_queue or package.saga.task_queue,
+                once=True,
+                request=request,
+            )
         repeated = False
     except AlreadyStarted as error:
         started, repeated = _same(call, error, name, request), True

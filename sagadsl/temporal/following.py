@@ -42,6 +42,7 @@ class Picture:
         tried: By call id: how many attempts it took, of calls that have ended.
         has_worker: Somebody takes the saga's work.
         is_open: The run has not ended.
+        is_saga: It says so itself; another workflow has no steps.
     """
 
     status: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Picture:
     tried: Mapping[str, int] = field(default_factory=dict)
     has_worker: bool = True
     is_open: bool = True
+    is_saga: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``status`` tells programs."""
@@ -94,15 +96,26 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
 
 async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
     """Return how a saga stands now. Raises ``SagaNotFound``."""
-    handle = client.get_workflow_handle(id, run_id=run_id)
+    return await picture_of(client, await describe(client, id, run_id=run_id))
+
+
+async def describe(client: Client, id: str, *, run_id: str | None = None) -> WorkflowExecutionDescription:
+    """Return what the server says of a run. Raises ``SagaNotFound``."""
     with known(client, id):
-        described = await handle.describe()
+        return await client.get_workflow_handle(id, run_id=run_id).describe()
+
+
+async def picture_of(client: Client, described: WorkflowExecutionDescription) -> Picture:
+    """Return how a saga stands that has been described."""
     is_open = described.status is WorkflowExecutionStatus.RUNNING
+    is_saga = "saga" in await described.memo()
     if is_open and _waits_for_worker(described):  # nobody would answer a query either
-        return Picture(await state_of(handle, described.workflow_type, described.run_id), has_worker=False)
+        handle = client.get_workflow_handle(described.id, run_id=described.run_id)
+        state = await state_of(handle, described.workflow_type, described.run_id)
+        return Picture(state, has_worker=False, is_saga=is_saga)
     status = await status_of(client, described)
     has_worker = status.get("source") != "history"
-    return Picture(status, _attempts(described), has_worker=has_worker, is_open=is_open)
+    return Picture(status, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga)
 
 
 def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:

@@ -131,6 +131,8 @@ class SagaWorkflow:
                 "this worker takes definitions from its own folder only: start the saga by its name alone",
             )
         self._package = self._opened(raw, trusted=trusted)
+        if "saga" not in workflow.memo():  # started by a client in another language: lists shall know what it is
+            workflow.upsert_memo(self._package.memo())
         return self._first_fact(self._package, input_, trusted=trusted)
 
     def _opened(self, raw: bytes, *, trusted: bool) -> Package:
