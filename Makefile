@@ -21,8 +21,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml examples/bank/pyproject.toml ex
 demo: setup  ## a transfer that succeeds, then one that fails and is undone
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
 
-test: setup  ## all tests, on a real Temporal server
-	$(BIN)/pytest
+test: setup  ## all tests, on a real Temporal server; in three processes, as most of them wait
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: setup  ## format, lint, types, imports
 	$(BIN)/ruff format --check .
@@ -30,7 +30,7 @@ lint: setup  ## format, lint, types, imports
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks
 	$(BIN)/lint-imports
-	$(BIN)/sagadsl validate definitions
+	$(BIN)/sagadsl validate definitions examples/go-worker
 
 bench: setup  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks

@@ -131,9 +131,10 @@ class SagaWorkflow:
                 "this worker takes definitions from its own folder only: start the saga by its name alone",
             )
         self._package = self._opened(raw, trusted=trusted)
+        first = self._first_fact(self._package, input_, trusted=trusted)
         if "saga" not in workflow.memo():  # started by a client in another language: lists shall know what it is
             workflow.upsert_memo(self._package.memo())
-        return self._first_fact(self._package, input_, trusted=trusted)
+        return first
 
     def _opened(self, raw: bytes, *, trusted: bool) -> Package:
         try:
