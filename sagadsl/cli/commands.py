@@ -59,6 +59,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "resume": Entry("operate:resume", "Let a paused saga go on."),
     },
     "Set up": {
+        "doctor": Entry("doctor:doctor", "Look whether everything is there that sagas need."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }

@@ -1,0 +1,91 @@
+"""``sagadsl doctor``: is everything there that sagas need?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import click
+
+from sagadsl.cli import screen
+from sagadsl.cli.definitions import load_definitions
+from sagadsl.cli.options import common, connection, modules, output
+from sagadsl.plugins import Catalogue
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.checkup import Check
+    from sagadsl.temporal.settings import Flags
+
+ILL = 3
+
+
+@click.command(short_help="Look whether everything is there that sagas need.")
+@click.argument("paths", nargs=-1)
+@click.option("--task-queue", multiple=True, metavar="NAME", help="Queue that somebody has to serve; may be repeated.")
+@modules
+@output("text", "json")
+@connection
+@common
+def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[str], flags: Flags) -> int:
+    """Look whether everything is there that sagas need.
+
+    That is server, namespace, search attributes, workers, plugins and definitions. PATHS are
+    definitions; their task queues are looked at, too. Exit code 3 when something is missing without
+    which nothing runs.
+
+    \b
+    Examples:
+      sagadsl doctor --address localhost:7233
+      sagadsl doctor definitions/ --json
+    """
+    from sagadsl.temporal.checkup import Check, embedded, examine
+    from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
+    from sagadsl.temporal.settings import resolve
+
+    settings = resolve(flags, os.environ)
+    catalogue = Catalogue.discover(module)
+    checks = [Check("sagadsl", True, f"{version('sagadsl')}, Python {platform.python_version()}")]
+    checks.append(_plugins(catalogue))
+    queues = list(task_queue)
+    if paths:
+        loaded = load_definitions(paths, catalogue)
+        wrong = sum(each.saga is None for each in loaded.files)
+        found = f"{len(loaded.files)} files" + ("" if loaded.are_usable else f", {wrong or 'some'} with mistakes")
+        checks.append(Check("definitions", loaded.are_usable, found, f"sagadsl validate {' '.join(paths)}"))
+        queues += [saga.task_queue or DEFAULT_TASK_QUEUE for saga in loaded.sagas]
+
+    async def look() -> None:
+        checks.append(await embedded())
+        async for each in examine(settings, list(dict.fromkeys(queues)) or [DEFAULT_TASK_QUEUE]):
+            checks.append(each)
+
+    asyncio.run(look())
+    is_well = all(each.is_well or not each.is_needed for each in checks)
+    screen.result({"ok": is_well, "checks": [each.as_json() for each in checks]}, "\n".join(_lines(checks)))
+    return 0 if is_well else ILL
+
+
+def _plugins(catalogue: Catalogue) -> Check:
+    from sagadsl.temporal.checkup import Check
+
+    catalogue.load_all()
+    problems = catalogue.problems
+    found = f"{len(catalogue.names)} activities"
+    if problems:
+        return Check("plugins", False, "; ".join(str(each) for each in problems), "sagadsl plugins", is_needed=False)
+    return Check("plugins", True, found)
+
+
+def _lines(checks: Sequence[Check]) -> list[str]:
+    width = max(len(each.what) for each in checks)
+    lines = []
+    for each in checks:
+        sign = "✓" if each.is_well else "✗" if each.is_needed else "!"
+        lines.append(f" {sign} {each.what:<{width}}  {each.found}")
+        if not each.is_well and each.remedy:
+            lines.append(f"   {'':<{width}}  {each.remedy}")
+    return lines

@@ -1,0 +1,59 @@
+"""``sagadsl doctor``: what is missing, and what to do about it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import inside
+from tests.cli.shop import lay_out
+from tests.conftest import Server
+from tests.gateway.house import QUEUE, worker
+
+pytestmark = pytest.mark.temporal
+
+
+def test_where_everything_is_there_it_says_so(server: Server, tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    with worker(tmp_path, server.address):
+        ran = inside("doctor", "--address", server.address, "--task-queue", QUEUE, cwd=tmp_path)
+
+    assert ran.code == 0
+    lines = ran.out.splitlines()
+    assert [line[1] for line in lines] == ["✓"] * len(lines), ran.out
+    assert re.search(r"server +\S+ answers, version 1\.\d+", ran.out)
+    assert re.search(rf"sagas on {QUEUE} +1 worker, seen \d+s ago: ", ran.out)
+    assert re.search(rf"activities on {QUEUE} +1 worker, seen ", ran.out)
+
+
+def test_a_queue_that_nobody_serves_and_definitions_with_mistakes_are_told(server: Server, tmp_path: Path) -> None:
+    """Exit code 3; a program gets the same as JSON."""
+    lay_out(tmp_path)
+    (tmp_path / "wrong.saga.yaml").write_text("sagadsl: 1\nname: wrong\nsteps: []\n")
+    ran = inside("doctor", ".", "--address", server.address, "--task-queue", "nobody", "--json", cwd=tmp_path)
+
+    document = json.loads(ran.out)
+    found = {each["what"]: each for each in document["checks"]}
+    assert (ran.code, document["ok"]) == (3, False)
+    assert found["definitions"]["found"] == "2 files, 1 with mistakes"
+    assert found["definitions"]["help"] == "sagadsl validate ."
+    assert found["sagas on nobody"]["help"] == "sagadsl worker --task-queue nobody"
+    assert found["server"]["ok"] is found["namespace"]["ok"] is True
+
+
+def test_without_a_server_the_rest_is_told_all_the_same(tmp_path: Path) -> None:
+    ran = inside("doctor", "--address", "127.0.0.1:1", cwd=lay_out(tmp_path))
+
+    assert ran.code == 3
+    assert " ✗ server      cannot reach Temporal at 127.0.0.1:1" in ran.out
+    assert " ✓ plugins " in ran.out
+
+
+def test_a_namespace_that_is_not_there_is_told_with_the_command_that_makes_it(server: Server, tmp_path: Path) -> None:
+    ran = inside("doctor", "--address", server.address, "-n", "elsewhere", cwd=lay_out(tmp_path))
+
+    assert ran.code == 3
+    assert "temporal operator namespace create --namespace elsewhere" in ran.out
