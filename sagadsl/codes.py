@@ -137,6 +137,7 @@ _ENVIRONMENT = (
     Code("SD904", "embedded server that does not start"),
     Code("SD905", "worker that would fail its first saga"),
     Code("SD906", "request that the server refuses"),
+    Code("SD907", "address for metrics that cannot be used"),
     Code("SD910", "activity that cannot be imported"),
     Code("SD911", "activity offered twice"),
     Code("SD912", "activity that nobody offers"),

@@ -103,6 +103,7 @@ class Plan:
     metavar="SECONDS",
     help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
 )
+@click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics there, for Prometheus.")
 @modules
 @connection
 @common
@@ -116,6 +117,7 @@ def worker(
     inline_definitions: bool,
     drain: float,
     takeover: float,
+    metrics: str | None,
     module: Sequence[str],
     flags: Flags,
 ) -> int:
@@ -133,6 +135,8 @@ def worker(
     """
     from sagadsl.temporal.settings import resolve
 
+    if metrics and processes > 1:
+        raise click.UsageError("`--metrics` is for one process: each would want the address for itself")
     settings = resolve(flags, os.environ)
     catalogue = Catalogue.discover(module)
     wanted = (*paths, *definitions)
@@ -156,7 +160,7 @@ def worker(
         from sagadsl.cli.supervisor import supervise
 
         return supervise(processes, drain)
-    return asyncio.run(serve(plan, settings))
+    return asyncio.run(serve(plan, settings, metrics))
 
 
 def _plan(
@@ -246,12 +250,12 @@ def _in_short(names: Sequence[str]) -> str:
     return ", ".join(f"{family} ({count})" if count > 1 else family for family, count in families.items())
 
 
-async def serve(plan: Plan, settings: Settings) -> int:
+async def serve(plan: Plan, settings: Settings, metrics: str | None = None) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
-    from sagadsl.temporal.connection import check_namespace, connect, guard
+    from sagadsl.temporal.connection import check_namespace, connect, guard, with_metrics
 
     screen.log(logging.WARNING)
-    client = await connect(settings)
+    client = await connect(settings, **({} if metrics is None else {"runtime": with_metrics(metrics)}))
     await check_namespace(client, settings)
     stop = asyncio.Event()
     _on_signal(stop)

@@ -9,6 +9,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
@@ -42,6 +43,24 @@ class NotConnected(SagadslError):
         return self.remedy
 
 
+class MetricsUnusable(SagadslError):
+    """The address for metrics cannot be used."""
+
+    code = "SD907"
+    exit_code = 3
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(address, why)
+        self.address, self.why = address, why
+
+    def __str__(self) -> str:
+        return f"cannot show metrics at `{self.address}`: {self.why[:200]}"
+
+    @property
+    def help(self) -> str:
+        return "an address of this machine and a free port, such as `--metrics 127.0.0.1:9464`"
+
+
 class Refused(SagadslError):
     """The server answers, and does not do what it was asked."""
 
@@ -68,6 +87,14 @@ async def connect(settings: Settings, **options: Any) -> Client:
         reason = str(error)
     found = await asyncio.to_thread(probe.look, settings.address.value, settings.secrets["tls"])
     raise _not_connected(settings, reason, found)
+
+
+def with_metrics(address: str) -> Runtime:
+    """Return a runtime of the SDK that shows its metrics at *address*. Raises ``MetricsUnusable``."""
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
+    except (RuntimeError, ValueError) as error:
+        raise MetricsUnusable(address, str(error)) from None
 
 
 async def check_namespace(client: Client, settings: Settings) -> None:

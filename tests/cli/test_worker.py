@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.cli.shell import SAGADSL, Ran, environment, inside
@@ -236,3 +238,24 @@ def test_a_server_that_is_not_there_is_an_error_of_the_environment(folder: Path)
     refused = _refused(folder, "order.saga.yaml")
     assert refused.code == 3
     assert "error[SD901]: cannot reach Temporal at 127.0.0.1:1\n" in refused.err
+
+
+def test_its_metrics_are_shown_where_it_is_told(folder: Path, server: Server) -> None:
+    """For Prometheus, and for whatever scales workers by them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    where = ("--address", server.address, "--task-queue", _queue(), "--metrics", f"127.0.0.1:{port}")
+    with _worker(folder, *where) as worker:
+        worker.wait_for("ready")
+        page = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+
+    assert "temporal_worker_task_slots_available{" in page
+
+
+def test_an_address_for_metrics_that_cannot_be_one_is_refused(folder: Path) -> None:
+    refused = _refused(folder, "--metrics", "9464")
+    several = _refused(folder, "--metrics", "127.0.0.1:9464", "--processes", "2")
+
+    assert (refused.code, "error[SD907]" in refused.err) == (3, True)
+    assert (several.code, "`--metrics` is for one process" in several.err) == (2, True)
