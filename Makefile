@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
 
-.PHONY: help setup demo test lint bench histories lock clean
+.PHONY: help setup demo cluster cluster-down test lint bench histories lock clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 setup: $(VENV)/.ready  ## make the virtual environment from the lock file
 
@@ -21,6 +21,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml examples/bank/pyproject.toml ex
 demo: setup  ## a transfer that succeeds, then one that fails and is undone
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
 
+cluster: setup  ## PostgreSQL, the Temporal server, two workers and the gateway, on this machine
+	$(BIN)/python -m deploy.cluster up
+
+cluster-down: setup  ## end what `make cluster` has begun; its data stays
+	$(BIN)/python -m deploy.cluster down
+
 test: setup  ## all tests, on a real Temporal server; in three processes, as most of them wait
 	$(BIN)/pytest -n 3 --dist loadfile
 
@@ -28,7 +34,7 @@ lint: setup  ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks
+	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks deploy
 	$(BIN)/lint-imports
 	$(BIN)/sagadsl validate definitions examples/go-worker
 

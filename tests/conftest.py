@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -43,6 +44,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def temporal_address(server: Server) -> str:
     return server.address
+
+
+@pytest.fixture(scope="session")
+def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The worker and the client in Go, built from their source."""
+    go = shutil.which("go", path=str(Path(sys.executable).parent)) or shutil.which("go")
+    if go is None:
+        pytest.fail("the tests of the Go worker need Go: run `make setup`, which installs it")
+    folder = tmp_path_factory.mktemp("go")
+    built = subprocess.run(
+        [go, "build", "-o", f"{folder}/", "./worker", "./client"],
+        cwd=Path(__file__).parents[1] / "examples" / "go-worker",
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    return folder
 
 
 def _free_port() -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -23,28 +22,9 @@ import pytest
 from tests.cli.shell import SAGADSL, Ran, environment, inside
 from tests.conftest import Server
 
-pytestmark = pytest.mark.temporal
+pytestmark = [pytest.mark.temporal, pytest.mark.timeout(1200)]  # the first build of the Go programs takes minutes
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "go-worker"
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The two programs, built from their source."""
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
-    if go is None:
-        pytest.fail("the tests of the Go worker need Go 1.26 or later on PATH: https://go.dev/dl")
-    folder = tmp_path_factory.mktemp("go")
-    built = subprocess.run(
-        [go, "build", "-o", f"{folder}/", "./worker", "./client"],
-        cwd=EXAMPLE,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +89,12 @@ class Place:
 
 
 @pytest.fixture
-def place(server: Server, programs: Path, tmp_path: Path) -> Iterator[Place]:
+def place(server: Server, go_programs: Path, tmp_path: Path) -> Iterator[Place]:
     """A bank with 100 in alice's account, worker A, and no worker B yet."""
     partner = f"partner-{uuid.uuid4()}"
     text = (EXAMPLE / "transfer_abroad.saga.yaml").read_text()
     (tmp_path / "transfer_abroad.saga.yaml").write_text(text.replace("task_queue: partner", f"task_queue: {partner}"))
-    made = Place(tmp_path, server.address, programs, f"abroad-{uuid.uuid4()}", partner)
+    made = Place(tmp_path, server.address, go_programs, f"abroad-{uuid.uuid4()}", partner)
     env = environment(SAGADSL_BANK_URL=made.bank, PATH=f"{Path(SAGADSL[0]).parent}:{os.environ['PATH']}")
     subprocess.run(["bank", "init", "--accounts", "alice=100"], env=env, check=True, capture_output=True)
     command = [*SAGADSL, "worker", ".", "--address", server.address, "--task-queue", made.queue]
