@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+APART = "apart"
+"""A second namespace, for tests that must not see the sagas of others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -32,7 +35,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("temporal") / "server.log"
     attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
-    command += ["--log-level", "error", *(word for each in attributes for word in ("--search-attribute", each))]
+    command += [
+        "--namespace",
+        APART,
+        "--log-level",
+        "error",
+        *(word for each in attributes for word in ("--search-attribute", each)),
+    ]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
             _wait_until_serving(binary, f"127.0.0.1:{port}", process, log)

@@ -119,6 +119,14 @@ class Access:
 @click.option(
     "--max-body", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Bytes of a request."
 )
+@click.option(
+    "--longest-wait",
+    type=click.FloatRange(min=1, max=3600),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an answer may be waited for; less than what cuts connections between.",
+)
 @click.option("--web-ui", metavar="URL", default="", help="Temporal's Web UI, for links.")
 @connection
 @common
@@ -137,6 +145,7 @@ def serve(
     rate: float,
     waiting: int,
     max_body: int,
+    longest_wait: float,
     web_ui: str,
     flags: Flags,
 ) -> int:
@@ -179,6 +188,7 @@ def serve(
             rate=rate,
             waiting=waiting,
             max_body=max_body,
+            longest_wait=longest_wait,
             web_ui=web_ui,
         )
         stop = asyncio.Event()
@@ -229,6 +239,7 @@ async def build(
     rate: float = 100.0,
     waiting: int = 1000,
     max_body: int = 1_000_000,
+    longest_wait: float = 60.0,
     web_ui: str = "",
 ) -> Gateway:
     """Return the gateway of these definitions. Raises ``NeedsExtra``, ``TokensUnusable``."""
@@ -256,7 +267,7 @@ async def build(
         seats=Seats(waiting, max(1, waiting // 2)),
         hub=Hub(client),
         metrics=Metrics(),
-        options=Options(task_queue, by_name, max_body, hosts, access.origins),
+        options=Options(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
         web_ui=web_ui,
     )
 

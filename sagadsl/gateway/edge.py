@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ audit_log = logging.getLogger("sagadsl.audit")
 LONGEST_WAIT = 60.0
 """Seconds: more than that, something between client and gateway cuts the connection."""
 
+_WAIT = re.compile(r"[1-9][0-9]{0,3}s")
 _SECONDS = 30.0
 """How long a request may take that does not ask to wait."""
 
@@ -57,6 +59,7 @@ class Options:
         task_queue: Where sagas are started, instead of where their definitions say.
         by_name: Start them by name, so that the workers' own definitions run.
         max_body: Bytes.
+        longest_wait: Seconds that an answer may be waited for; who asks for more gets so much.
         hosts: Names by which it may be called; empty is any. A page of another site must not reach a gateway that
             asks for no token, by a name that leads to loopback.
         origins: Of pages of other sites that may call it.
@@ -65,6 +68,7 @@ class Options:
     task_queue: str | None = None
     by_name: bool = False
     max_body: int = 1_000_000
+    longest_wait: float = LONGEST_WAIT
     hosts: frozenset[str] = frozenset()
     origins: tuple[str, ...] = ()
 
@@ -116,15 +120,15 @@ class Call:
         return found
 
     def wait(self, value: str | None) -> float:
-        """Return how many seconds to wait: of `30s`, or `true`. Raises ``BadParameter``."""
+        """Return how many seconds to wait, of `30s` or `true`; no more than is allowed. Raises ``BadParameter``."""
+        longest = self.gateway.options.longest_wait
         if value is None or value == "false":
             return 0.0
         if value == "true":
-            return LONGEST_WAIT / 2
-        number = value.removesuffix("s")
-        if number == value or not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= LONGEST_WAIT:
-            raise BadParameter(f"`wait` is `{value[:100]}`", f"seconds from `1s` to `{LONGEST_WAIT:.0f}s`, or `true`")
-        return float(number)
+            return min(LONGEST_WAIT / 2, longest)
+        if not _WAIT.fullmatch(value):
+            raise BadParameter(f"`wait` is `{value[:100]}`", "a number of seconds, such as `30s`, or `true`")
+        return min(float(value[:-1]), longest)
 
     async def body(self) -> Any:
         """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``BadBody``."""
@@ -211,7 +215,7 @@ async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
             call.who = await _admitted(call)
             call.gateway.rate.take(call.who.name)
         with guard(call.gateway.settings):
-            async with asyncio.timeout(_SECONDS + LONGEST_WAIT):
+            async with asyncio.timeout(_SECONDS + call.gateway.options.longest_wait):
                 return await handler(call)
     except SagadslError as error:
         return problems.problem(error)

@@ -253,8 +253,8 @@ _PARAMETERS: Data = {
     "wait": _parameter(
         "wait",
         "query",
-        {"type": "string", "pattern": r"^([1-9]|[1-5][0-9]|60)s$|^true$|^false$"},
-        "How long to wait, up to 60s",
+        {"type": "string", "pattern": r"^[1-9][0-9]{0,3}s$|^true$|^false$"},
+        "How long to wait; as long as the gateway allows, 60 s if nobody has said otherwise",
     ),
     "since": _parameter("since", "query", _VISIBLE, "`revision` of the last answer: wait for another one"),
     "name": _parameter("name", "query", _VISIBLE, "Only sagas of this name; `x*` is any that begins so"),

@@ -25,8 +25,8 @@ def test_where_everything_is_there_it_says_so(server: Server, tmp_path: Path) ->
     lines = ran.out.splitlines()
     assert [line[1] for line in lines] == ["✓"] * len(lines), ran.out
     assert re.search(r"server +\S+ answers, version 1\.\d+", ran.out)
-    assert re.search(rf"sagas on {QUEUE} +1 worker, seen \d+s ago: ", ran.out)
-    assert re.search(rf"activities on {QUEUE} +1 worker, seen ", ran.out)
+    assert re.search(rf"sagas on {QUEUE} +\d+ workers?, seen \d+s ago: ", ran.out)
+    assert re.search(rf"activities on {QUEUE} +\d+ workers?, seen ", ran.out)
 
 
 def test_a_queue_that_nobody_serves_and_definitions_with_mistakes_are_told(server: Server, tmp_path: Path) -> None:

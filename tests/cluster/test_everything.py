@@ -27,6 +27,7 @@ pytestmark = pytest.mark.timeout(1800)  # the first build of the Temporal server
 
 ROOT = Path(__file__).parents[2]
 DEFINITIONS = ROOT / "examples" / "go-worker"
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")  # where Go keeps what it has built
 BINARIES = ROOT / "build" / "cluster" / "bin"
 
 
@@ -55,7 +56,7 @@ class Everything:
         ran = subprocess.run(
             [sys.executable, "-m", "deploy.cluster", what, *where, *options],
             cwd=ROOT,
-            env=environment(SAGADSL_BANK_URL=self.bank),
+            env=environment(SAGADSL_BANK_URL=self.bank, XDG_CACHE_HOME=CACHE),
             capture_output=True,
             text=True,
             timeout=1500,

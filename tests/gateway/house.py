@@ -72,9 +72,9 @@ def fresh() -> str:
 
 
 @contextmanager
-def worker(folder: Path, address: str) -> Iterator[None]:
+def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
     """Run a worker process that serves the shop."""
-    command = [*SAGADSL, "worker", ".", "--task-queue", QUEUE, "--address", address]
+    command = [*SAGADSL, "worker", ".", "--task-queue", QUEUE, "--address", address, *options]
     with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
