@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from sagadsl.excerpt import clean
 from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 from sagadsl.trial.coverage import Coverage
+from sagadsl.trial.judge import Miss
 from sagadsl.trial.junit import junit as as_junit
 from sagadsl.trial.runner import Host, Result, chosen, covered, run, virtual
 from sagadsl.trial.suite import SUFFIXES, Suite, load_suite
@@ -32,6 +35,10 @@ MANY = 20
 """Of more sagas, only the sum is told unless somebody asks."""
 
 HOSTS = ("virtual", "temporal")
+_LONG = 100
+"""Characters of a value beyond which two are compared piece by piece."""
+
+_PIECE = re.compile(r"[^,{}\[\]]*[,{}\[\]]|[^,{}\[\]]+$")
 _SHOWN = 40
 """Lines of what happened in a case that failed."""
 
@@ -88,7 +95,9 @@ def test(
         print(report.render("text", suites, unplaced=missing, color=color), file=sys.stderr, flush=True)
     if missing:
         return 2
-    if any(suite.errors for suite in suites):
+    wrong = sum(bool(suite.errors) for suite in suites)
+    suites = [suite for suite in suites if not suite.errors]
+    if not suites:
         return 1
     began = time.perf_counter()
     results: list[Result] = []
@@ -115,8 +124,8 @@ def test(
         lines = [*_slowest(results, durations), *_coverage(coverages, in_full=coverage or bool(low))]
         if low:
             lines.append(f"✗ less than {fail_under:g} % is shown of {', '.join(each.saga for each in low)}")
-        print("\n".join([*lines, _summary(results, time.perf_counter() - began)]))
-    return 1 if low or any(each.misses for each in results) else 0
+        print("\n".join([*lines, _summary(results, wrong, time.perf_counter() - began)]))
+    return 1 if low or wrong or any(each.misses for each in results) else 0
 
 
 def _host(on: str, suites: Sequence[Suite], activities: Installed | None, keyword: str) -> AbstractContextManager[Host]:
@@ -149,15 +158,32 @@ def _lines(result: Result) -> Iterator[str]:
         return
     yield f"  {'✓' if result.passed else '✗'} {name}"
     for miss in result.misses:
-        where = " " * (6 + len(miss.what) + 2)
-        yield f"      {miss.what}: expected {clean(miss.expected)}"
-        yield f"{where}got      {clean(miss.found)}"
+        yield from _miss(miss)
     if result.misses and result.played is not None and result.played.events:
         happened = list(text(timeline(result.playable.target.saga.name, result.played)))
         yield "      what happened:"
         yield from (f"        {line}" for line in happened[:_SHOWN])
         if len(happened) > _SHOWN:
             yield f"        and {len(happened) - _SHOWN} lines more; `sagadsl simulate` shows them all"
+
+
+def _miss(miss: Miss) -> Iterator[str]:
+    """Say what came instead; of two long values, only where they differ."""
+    expected, found = clean(miss.expected), clean(miss.found)
+    if max(len(expected), len(found)) <= _LONG:
+        yield f"      {miss.what}: expected {expected}"
+        yield f"{' ' * (6 + len(miss.what) + 2)}got      {found}"
+        return
+    yield f"      {miss.what}: (- expected, + got)"
+    lines = [line for line in ndiff(_pieces(expected), _pieces(found)) if line[0] in "-+"]
+    yield from (f"        {line}" for line in lines[:_SHOWN])
+    if len(lines) > _SHOWN:
+        yield f"        and {len(lines) - _SHOWN} lines more; `--json` has the values whole"
+
+
+def _pieces(text: str) -> list[str]:
+    """Return a value in pieces: one for each key or item."""
+    return [piece.strip() for piece in _PIECE.findall(text) if piece.strip()]
 
 
 def _slowest(results: Sequence[Result], number: int) -> Iterator[str]:
@@ -182,13 +208,14 @@ def _coverage(coverages: Sequence[Coverage], *, in_full: bool) -> Iterator[str]:
                 yield f"  {line.path}: {', '.join(line.missing)} not shown"
 
 
-def _summary(results: Sequence[Result], took: float) -> str:
+def _summary(results: Sequence[Result], wrong: int, took: float) -> str:
     failed = sum(bool(each.misses) for each in results)
     unplayed = sum(bool(each.unplayed) for each in results)
     passed = len(results) - failed - unplayed
     counts = [f"{passed} {'case' if passed == 1 else 'cases'} passed"]
     counts += [f"{failed} failed"] * bool(failed) + [f"{unplayed} not played"] * bool(unplayed)
-    return f"{'✗' if failed else '✓'} {', '.join(counts)} ({took * 1000:.0f} ms)"
+    counts += [f"{wrong} {'suite' if wrong == 1 else 'suites'} with mistakes"] * bool(wrong)
+    return f"{'✗' if failed or wrong else '✓'} {', '.join(counts)} ({took * 1000:.0f} ms)"
 
 
 def _document(results: Sequence[Result], coverages: Sequence[Coverage]) -> dict[str, Any]:
