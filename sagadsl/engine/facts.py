@@ -7,6 +7,7 @@ Instants are seconds since 1970 (UTC), as the host's own clock gives them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -30,6 +31,10 @@ class Verb(Enum):
     ABORT = "abort"
     PAUSE = "pause"
     RESUME = "resume"
+
+
+VERBS: Mapping[str, Verb] = {verb.value.removesuffix("_step"): verb for verb in Verb}
+"""As commands, addresses and suites name them: ``retry``, ``skip`` …"""
 
 
 class Status(Enum):

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sagadsl.engine.facts import VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
 from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
@@ -40,7 +41,7 @@ def application(gateway: Gateway) -> Starlette:
     def route(path: str, handler: Handler, methods: list[str], *, open_to_all: bool = False) -> Route:
         return Route(path, endpoint(gateway, handler, open_to_all=open_to_all), methods=methods)
 
-    operators = [route(f"/sagas/{{id}}/{name}", operating.verb(name), _DO) for name in operating.VERBS]
+    operators = [route(f"/sagas/{{id}}/{name}", operating.verb(name), _DO) for name in VERBS]
     routes = [
         route("/sagas", reading.list_, _READ),
         route("/counts", reading.count, _READ),

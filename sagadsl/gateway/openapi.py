@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from sagadsl.gateway.operating import VERBS
+from sagadsl.engine.facts import VERBS
 from sagadsl.gateway.problems import MEDIA
 from sagadsl.temporal.arguments import Package
 from sagadsl.temporal.listing import STATUSES

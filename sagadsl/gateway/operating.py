@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from sagadsl.engine.facts import Verb
+from sagadsl.engine.facts import VERBS, Verb
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.edge import Call, Handler
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.temporal import client as sagas
-
-VERBS: Mapping[str, Verb] = {verb.value.removesuffix("_step"): verb for verb in Verb}
-"""As the addresses name them."""
 
 _LONGEST = 1000
 

@@ -16,7 +16,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.engine.facts import Verb
+from sagadsl.engine.facts import VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import trial_calls
@@ -38,15 +38,8 @@ _SLOW = 5.0
 _EXACT = 0.001
 """Seconds: no closer is an instant met."""
 
-_VERBS = {
-    "retry": Verb.RETRY_STEP,
-    "skip": Verb.SKIP_STEP,
-    "abort": Verb.ABORT,
-    "pause": Verb.PAUSE,
-    "resume": Verb.RESUME,
-}
 _STOPS = ("cancel", "timeout", "abort")
-OPEN = ("running", "compensating", "paused")
+_OPEN = ("running", "compensating", "paused")
 
 
 class TooEarly(Exception):
@@ -144,7 +137,7 @@ class Stage:
 
     async def _end(self) -> tuple[Any, Mapping[str, Any] | None]:
         """Wait until nothing more happens; give the output and the report, if the saga has ended."""
-        if self.foreseen.status in OPEN:
+        if self.foreseen.status in _OPEN:
             await self._settled()
             return None, None
         ended = await sagas.result(self.client, self.id)
@@ -277,7 +270,7 @@ class Stage:
                 case "timeout":
                     await self._timeout()
                 case _:
-                    verb = _VERBS[asked.action]
+                    verb = VERBS[asked.action]
                     await sagas.operate(self.client, self.id, verb, path=asked.name, by=asked.by, why=asked.why)
         except SagaOver:
             self.refused.append(f"{asked}: the saga is over")

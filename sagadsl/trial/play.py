@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sagadsl.engine import operator, projection
-from sagadsl.engine.facts import CancelRequested, OperatorAsked, SignalReceived, StartActivity, Verb
+from sagadsl.engine.facts import VERBS, CancelRequested, OperatorAsked, SignalReceived, StartActivity
 from sagadsl.engine.virtual import Event, VirtualRun, World
 from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.conform import Check, checker
@@ -19,14 +19,6 @@ from sagadsl.trial.played import ID, NOTHING, Call, Played
 
 MAX_EVENTS = 200_000
 """After so many events a trial is stopped: nobody bounds what it repeats."""
-
-_VERBS = {
-    "retry": Verb.RETRY_STEP,
-    "skip": Verb.SKIP_STEP,
-    "abort": Verb.ABORT,
-    "pause": Verb.PAUSE,
-    "resume": Verb.RESUME,
-}
 
 
 class _TooLong(Exception):
@@ -176,7 +168,7 @@ class _Stage:
             case "signal":
                 self._signal(asked)
             case _:
-                verb = _VERBS[asked.action]
+                verb = VERBS[asked.action]
                 why_not = operator.refusal(run.state, verb, asked.name)
                 if why_not is not None:
                     self.refused.append(f"{asked}: {why_not}")

@@ -16,7 +16,7 @@ saga:
   name: example
   timeout: 1h
   defaults:
-    timeouts: {start_to_close: 1s}
+    timeouts: {start_to_close: 3s} # more than a busy machine needs
     retry: {maximum_attempts: 3, initial_interval: 100ms}
     compensation: {retry: none}
   steps:
