@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sagadsl.engine.facts import Error, Status
+from sagadsl.engine.facts import Error, Status, Verb
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.scope import iso
 from sagadsl.engine.undo import is_due
@@ -242,7 +242,7 @@ def _why_not(state: State) -> str:
         return "the pivot had passed"
     if state.stopped:
         return "an error handler said `then: stop`"
-    return "an operator aborted the saga" if state.aborted else ""
+    return "an operator aborted the saga" if any(each.verb == Verb.ABORT.value for each in state.actions) else ""
 
 
 def _error(error: Error | None) -> dict[str, Any] | None:

@@ -131,6 +131,7 @@ def test_abort_gives_up_all_that_waits_and_all_that_is_left() -> None:
     assert (ran.status, ran.why, "end" in ran.calls) == ("failed", ("One", "both/x"), False)
     assert ran.took() == 50.1
     assert [(action["verb"], action["path"]) for action in ran.now["actions"]] == [("abort", "")]
+    assert ran.report["why_not"] == "the pivot had passed"
 
 
 def test_a_repeated_step_that_cannot_begin_waits_again() -> None:
@@ -247,6 +248,7 @@ def test_abort_of_what_losers_left_fails_the_block_and_skip_does_not(verb: Verb)
     if verb is Verb.ABORT:
         assert (ran.status, ran.why) == ("failed", ("CompensationFailed", "all"))
         assert (ran.report["undone"], ran.report["not_attempted"]) == (["all/x", "a"], ["all/y"])
+        assert ran.report["why_not"] == "an operator aborted the saga"
     else:
         assert (ran.status, ran.calls[-1]) == ("completed", "c")
         assert (ran.report["undone"], ran.report["not_attempted"]) == (["all/y"], [])
@@ -266,3 +268,25 @@ def test_a_step_that_a_repeated_block_leaves_out_is_no_longer_to_be_undone() -> 
     )
 
     assert (ran.status, ran.report["undone"]) == ("completed", [])
+
+
+def test_an_abort_while_it_is_undone_is_why_the_rest_is_not() -> None:
+    """R22: the report says who has decided so, and not only what is left."""
+    script = {"c": no("Broke"), "b.compensation": no("Down")}
+
+    ran = play(saga(act("a"), act("b"), act("c")), script, operator(60, Verb.ABORT))
+
+    assert (ran.status, ran.report["not_attempted"]) == ("failed", ["a"])
+    assert ran.report["why_not"] == "an operator aborted the saga"
+
+
+def test_a_step_after_the_pivot_that_is_repeated_twice_has_a_key_for_each_time() -> None:
+    """R22, R49: a repeated call is a call of its own."""
+    ran = play(
+        saga(plain("p", pivot=True), act("b")),
+        {"b": no("One")},
+        operator(60, Verb.RETRY_STEP),
+        operator(120, Verb.RETRY_STEP),
+    )
+
+    assert [call for call in ran.calls if call.startswith("b")] == ["b", "b#2", "b#3"]
