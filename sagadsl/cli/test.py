@@ -170,7 +170,7 @@ def _lines(result: Result) -> Iterator[str]:
 def _miss(miss: Miss) -> Iterator[str]:
     """Say what came instead; of two long values, only where they differ."""
     expected, found = clean(miss.expected), clean(miss.found)
-    if max(len(expected), len(found)) <= _LONG:
+    if min(len(expected), len(found)) <= _LONG:
         yield f"      {miss.what}: expected {expected}"
         yield f"{' ' * (6 + len(miss.what) + 2)}got      {found}"
         return
