@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
 
-.PHONY: help setup demo cluster cluster-down test lint bench histories lock clean
+.PHONY: help setup demo cluster cluster-down test lint bench mutation histories lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -40,6 +40,10 @@ lint: setup  ## format, lint, types, imports
 
 bench: setup  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks
+
+mutation: setup  ## change the interpreter in one place at a time, and see whether a test notices
+	$(BIN)/pip install --quiet --disable-pip-version-check 'mutmut==3.8.1'
+	$(BIN)/mutmut run
 
 histories: setup  ## record the histories that every change has to replay
 	rm -f tests/temporal/histories/*.json.gz

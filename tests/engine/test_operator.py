@@ -142,6 +142,8 @@ def test_a_repeated_step_that_cannot_begin_waits_again() -> None:
 
     assert (ran.status, list(ran.state.attention)) == ("paused", ["b"])
     assert len(ran.now["actions"]) == 1
+    (waiting,) = ran.now["attention"]
+    assert (waiting["path"], waiting["type"], "nowhere" in waiting["message"]) == ("b", "ExpressionError", True)
 
 
 def test_a_repeated_block_runs_again() -> None:
@@ -290,3 +292,11 @@ def test_a_step_after_the_pivot_that_is_repeated_twice_has_a_key_for_each_time()
     )
 
     assert [call for call in ran.calls if call.startswith("b")] == ["b", "b#2", "b#3"]
+
+
+def test_a_saga_that_is_paused_says_so_to_who_wants_to_pause_it() -> None:
+    """R22: validated updates."""
+    paused = play(ABC, {"a": slow(9)}, operator(1, Verb.PAUSE), until=2)
+
+    assert _refusals(paused)["pause"] == "the saga is already paused"
+    assert _refusals(paused)["resume"] is None
