@@ -77,8 +77,8 @@ async def one(client: Client, variant: str, refuse: bool) -> str:
     """Run one saga to its end and return its id."""
     workflow_id = f"{variant}-{uuid.uuid4().hex[:12]}"
     order = {"item": "book", "count": 2, "amount": 30, "refuse": refuse}
-    name, arguments = start_arguments(variant, order)
-    handle = await client.start_workflow(name, args=arguments, id=workflow_id, task_queue=variant)
+    name, arguments, memo = start_arguments(variant, order)
+    handle = await client.start_workflow(name, args=arguments, id=workflow_id, task_queue=variant, memo=memo)
     try:
         await handle.result()
     except WorkflowFailureError:

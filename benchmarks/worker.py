@@ -16,22 +16,25 @@ from temporalio.worker import Worker
 
 from benchmarks.handwritten import HandSandboxed, HandUnsandboxed
 from benchmarks.steps import refuse, step, undo
-from sagadsl.temporal.arguments import envelope
+from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
 from sagadsl.temporal.worker import build_worker
 
 DEFINITION = yaml.safe_load(Path(__file__).with_name("order.saga.yaml").read_text(encoding="utf-8"))
+INLINE = envelope(DEFINITION, {})
+MEMO = open_envelope(to_bytes(INLINE)).memo()
 ACTIVITIES = [step, refuse, undo]
 
 
-def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any]]:
-    """Return the workflow type and the arguments with which a variant starts."""
+def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any], dict[str, Any] | None]:
+    """Return the workflow type, the arguments and the memo with which a variant starts; ours as ``client.start`` does."""
+    name = DEFINITION["name"]
     match variant:
         case "saga-inline":
-            return DEFINITION["name"], [order, envelope(DEFINITION, {})]
+            return name, [order, INLINE], MEMO
         case "saga-by-name":
-            return DEFINITION["name"], [order]
+            return name, [order], {"saga": name}
         case _:
-            return variant, [order]
+            return variant, [order], None
 
 
 def make(variant: str, client: Client) -> Worker:

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 from temporalio import activity
@@ -30,6 +31,8 @@ from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, witho
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
+_CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures.")
+"""Modules through which every call of an activity goes."""
 
 
 def interceptors() -> list[Interceptor]:
@@ -94,10 +97,38 @@ class _Inbound(ActivityInboundInterceptor):
         clean = clean_before(info) and not in_doubt
         if clean and _tried_again(info, reported):
             self._outbound.mark(info.attempt)
-        failure = with_details(reported, info.attempt, clean).with_traceback(error.__traceback__)
+        failure = with_details(reported, info.attempt, clean)
+        failure.stack = authors_stack(error.__traceback__)
         failure.__cause__, failure.__context__ = error.__cause__, error.__context__
         failure.__suppress_context__ = error.__suppress_context__
         raise failure
+
+
+class ActivityFailed(ApplicationError):
+    """An error of an activity as the history records it, with a stack that begins in the author's code.
+
+    The frames before are the SDK's and ours: they tell nobody anything, and each takes time to be formatted.
+    """
+
+    stack: TracebackType | None = None
+
+    @property
+    def __traceback__(self) -> TracebackType | None:  # what is formatted, not what is raised
+        return self.stack
+
+    @__traceback__.setter
+    def __traceback__(self, whole: TracebackType | None) -> None:
+        """Let context managers that the error passes through believe that they have set it."""
+
+
+def authors_stack(traceback: TracebackType | None) -> TracebackType | None:
+    """Return *traceback* from the first frame that is neither the SDK's nor ours; ``None`` if there is none."""
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        if not module.startswith(_CARRIERS):
+            return traceback
+        traceback = traceback.tb_next
+    return None
 
 
 def _interruption() -> Unknown | None:
@@ -172,9 +203,9 @@ def application_error(error: Exception) -> ApplicationError:
     return ApplicationError(str(error), type=type(error).__name__)  # R55: the bare name
 
 
-def with_details(error: ApplicationError, attempt: int, clean: bool) -> ApplicationError:
+def with_details(error: ApplicationError, attempt: int, clean: bool) -> ActivityFailed:
     """Return *error*, bounded, with what the workflow has to know as its last detail."""
-    return ApplicationError(
+    return ActivityFailed(
         shortened(error.message),
         *_bounded(error.details),
         marker(attempt, clean=clean),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,13 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    UnsandboxedWorkflowRunner,
+    Worker,
+)
 
 from sagadsl import Permanent, Transient, Unknown
 from sagadsl.temporal.interceptor import MAX_MESSAGE_BYTES, OutcomeInterceptor, interceptors, shortened
@@ -65,7 +71,7 @@ class OneActivity:
 
 
 @asynccontextmanager
-async def _working(client: Client, queue: str, work: Callable[..., Any]) -> Any:
+async def _working(client: Client, queue: str, work: Callable[..., Any], *outside: Interceptor) -> Any:
     """Run a worker with the activity *work*; at the end it stops without waiting for it."""
     with ThreadPoolExecutor(2) as threads:
         async with Worker(
@@ -74,7 +80,7 @@ async def _working(client: Client, queue: str, work: Callable[..., Any]) -> Any:
             workflows=[OneActivity],
             activities=[work],
             activity_executor=threads,
-            interceptors=interceptors(),
+            interceptors=[*outside, *interceptors()],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             yield
@@ -128,6 +134,57 @@ def test_an_error_after_reported_errors_is_a_sure_no(server: Server) -> None:
     assert isinstance(error, ApplicationError)
     assert (error.type, error.message, outcome_of(error.details)) == ("ValueError", "bad iban", (3, True))
     assert seen == [[], [], []]
+
+
+@pytest.mark.parametrize("threaded", [False, True])
+def test_the_stack_of_an_error_begins_in_the_author_s_code(server: Server, threaded: bool) -> None:
+    def charge() -> None:
+        raise ValueError("bad iban")
+
+    def work() -> None:
+        charge()
+
+    async def work_in_the_loop() -> None:
+        charge()
+
+    error = _ended(server, work if threaded else work_in_the_loop, Call(attempts=1))
+    assert isinstance(error, ApplicationError)
+    assert error.failure is not None
+    lines = [line.strip() for line in error.failure.stack_trace.splitlines() if line.strip().startswith("File")]
+    assert [line.rpartition(" ")[2] for line in lines] == [work.__name__ if threaded else "work_in_the_loop", "charge"]
+
+
+def test_an_error_goes_through_context_managers_of_other_interceptors(server: Server) -> None:
+    """They set the stack of what passes through them, as tracing does."""
+
+    @contextmanager
+    def span() -> Iterator[None]:
+        yield
+
+    class Tracing(Interceptor):
+        def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+            return _Traced(next)
+
+    class _Traced(ActivityInboundInterceptor):
+        async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+            with span():
+                return await super().execute_activity(input)
+
+    async def work() -> None:
+        raise ValueError("bad iban")
+
+    async def play() -> Any:
+        client = await Client.connect(server.address)
+        queue = f"interceptor-{uuid.uuid4()}"
+        function = activity.defn(name="work")(work)
+        async with _working(client, queue, function, Tracing()):
+            return await _end(
+                await client.start_workflow(OneActivity.run, Call(attempts=1), id=queue, task_queue=queue)
+            )
+
+    error = asyncio.run(play())
+    assert isinstance(error, ApplicationError)
+    assert (error.type, outcome_of(error.details)) == ("ValueError", (1, True))
 
 
 def test_an_error_after_a_timeout_is_no_sure_no(server: Server) -> None:
