@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sagadsl.diagnostics import Severity
+from sagadsl.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Code:
     """One kind of problem; ``docs/diagnostics/<code>.md`` explains it.
 

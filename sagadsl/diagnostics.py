@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
+
+from sagadsl.frozen import frozen
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root, e.g. ``("steps", 2, "timeouts")``."""
@@ -16,7 +18,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One problem in one place, before anyone has looked up where that place is.
 

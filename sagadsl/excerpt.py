@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sagadsl.diagnostics import Route
+from sagadsl.frozen import frozen
 from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
 
@@ -18,7 +18,7 @@ _BEFORE = 60
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """Something to underline.
 
@@ -33,7 +33,7 @@ class Mark:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One drawn line: source with its number, or marks (``number`` 0, ``sign`` says which)."""
 
@@ -84,7 +84,7 @@ def draw(document: Document, marks: Iterable[Mark], *, context: bool = False) ->
     return rows
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Shown:
     """A line as a terminal shows it: ``columns`` says where each character of ``line[first:]`` begins, and the end."""
 

@@ -11,13 +11,13 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
@@ -112,7 +112,7 @@ class PluginUnknown(SagadslError):
 Problem = PluginBroken | PluginConflict | PluginUnknown
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer:
     """One line of somebody's package metadata. Nothing has been imported yet.
 
@@ -129,7 +129,7 @@ class Offer:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plugin:
     """One activity, imported.
 

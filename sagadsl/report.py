@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from sagadsl.codes import CODES
 from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.excerpt import Mark, clean, draw, locate
+from sagadsl.frozen import frozen
 from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
 from sagadsl.language.model import ActivityCall, Saga
@@ -58,7 +58,7 @@ def render(
     return FORMATS[format](_Given(results, unplaced, color, elapsed_ms))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Given:
     results: Sequence[Checked]
     unplaced: Sequence[Finding]

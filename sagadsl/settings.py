@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 
 
 class SettingsWrong(SagadslError):
@@ -24,7 +24,7 @@ class SettingsWrong(SagadslError):
         return f"{self.file}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What the project says about plugins.
 

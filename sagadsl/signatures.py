@@ -12,7 +12,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import typing_extensions
 
 from sagadsl.authoring import Context, InvalidInput, InvalidOutput
+from sagadsl.frozen import frozen
 from sagadsl.language.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Takes(Enum):
     PARAMETERS = "parameters"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """A function's parameters and result, without a schema yet.
 
@@ -88,7 +89,7 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Form:
     return Form(name, takes, tuple(parameters), hints, context, hints.get("return", Any), plain)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arguments:
     """What a function is called with."""
 

@@ -7,9 +7,10 @@ Pure: writes nowhere, asks nobody.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from sagadsl.frozen import frozen
 
 SIGNS: Mapping[str, str] = {
     "pending": "·",
@@ -47,7 +48,7 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
 NONE: Mapping[str, int] = {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """What the server knows about a call that is under way.
 
@@ -66,7 +67,7 @@ class Attempt:
         return {"attempt": self.number, "failure": self.failure, "next_at": next_at}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One line: a step, or the undoing of a step.
 

@@ -14,7 +14,6 @@ import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
+from sagadsl.frozen import frozen
 from sagadsl.language.durations import PATTERN, parse
 from sagadsl.plugins import PluginNeedsExtra
 
@@ -115,7 +115,7 @@ class Response(BaseModel):
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reply:
     status: int
     headers: Mapping[str, str]

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import click
 
 from sagadsl.cli.options import common
+from sagadsl.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One command: where it is, and its one line."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sagadsl import report
@@ -12,6 +12,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, Missing, find
 from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.known import Known
 from sagadsl.language.load import Loaded, beside, load, load_many
 from sagadsl.language.model import ActivityCall, Saga
@@ -25,7 +26,7 @@ ENVIRONMENT_EXIT = 3
 _PLUGINS = "SD91"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Definitions:
     """What came of some paths.
 

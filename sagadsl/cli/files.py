@@ -5,17 +5,17 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sagadsl.frozen import frozen
 from sagadsl.language.load import SUFFIXES
 
 STDIN: Literal["-"] = "-"
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """A path that leads to no file of the kind, and why."""
 

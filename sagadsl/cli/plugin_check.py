@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.checks.known import Signature
 from sagadsl.plugins import Catalogue, Plugin, PluginConflict
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Report:
     """What was found about one activity: ``errors`` keep it from working, ``warnings`` make it harder to use."""
 

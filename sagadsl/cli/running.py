@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
 from sagadsl.cli.live import View, view_for
 from sagadsl.cli.outcome import EXIT_CODES, show
 from sagadsl.cli.serving import activities, queues
+from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
 from sagadsl.plugins import Catalogue
 from sagadsl.standing import moment
@@ -33,7 +34,7 @@ _DRAIN = timedelta(seconds=5)
 """How long activities may go on when the command is left; without their server it makes no sense to wait."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """What to start.
 
@@ -55,7 +56,7 @@ class Order:
     summary: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where the saga runs.
 

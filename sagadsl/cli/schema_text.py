@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.known import Signature
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Key:
     """One property of an object schema; ``default`` is JSON text, empty when there is none."""
 

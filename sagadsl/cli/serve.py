@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, output
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -71,7 +71,7 @@ class NeedsExtra(SagadslError):
         return f"pip install 'sagadsl[{self.extra}]'"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bind:
     """Where to listen."""
 
@@ -89,7 +89,7 @@ class Bind:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """Who may, as the command line says it."""
 

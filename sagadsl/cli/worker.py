@@ -9,7 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
 from sagadsl.plugins import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
 
@@ -53,7 +54,7 @@ class CannotServe(SagadslError):
         return self.remedy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What one worker process does.
 

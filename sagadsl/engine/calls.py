@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any
 
 from sagadsl.engine.facts import Error, RetryPlan, StartActivity, StartChild
 from sagadsl.engine.journal import Record, Undo
@@ -17,6 +18,7 @@ from sagadsl.language.model import ActivityCall, CompensationAction, Duration, R
 Names = Mapping[str, Any]
 _LATE = (("step", "output"), ("step", "outcome"), ("step", "error"))
 _WHOLE = (("step",), ("steps",))
+_NOTHING = timedelta(0)
 
 
 def activity(
@@ -57,8 +59,10 @@ def child(
 
 def duration(value: Duration | None, names: Names, what: str) -> timedelta | None:
     """Return a length of time; one that an expression gives is checked here, before it is used (R13)."""
-    if value is None or isinstance(value, timedelta):
-        return value
+    return value if value is None or isinstance(value, timedelta) else _length(value, names, what)
+
+
+def _length(value: Value, names: Names, what: str) -> timedelta:
     text = value.render(names)
     if not isinstance(text, str):
         raise Mistake("ExpressionError", f"`{what}` must be a duration such as `30s`, found `{text!r}`")
@@ -69,20 +73,25 @@ def duration(value: Duration | None, names: Names, what: str) -> timedelta | Non
 
 
 def _limit(value: Duration | None, names: Names, what: str) -> timedelta | None:
-    limit = duration(value, names, what)
-    if limit is not None and limit <= timedelta(0):  # Temporal takes 0 for "no limit", or refuses the call
+    if value is None:
+        return None
+    limit = value if isinstance(value, timedelta) else _length(value, names, what)
+    if limit <= _NOTHING:  # Temporal takes 0 for "no limit", or refuses the call
         raise Mistake("ExpressionError", f"`{what}` must be longer than `0s`")
     return limit
 
 
 def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
-    initial = cast(timedelta, duration(retry.initial_interval, names, "initial_interval"))
-    maximum = cast(timedelta, duration(retry.maximum_interval, names, "maximum_interval"))
+    initial, maximum = retry.initial_interval, retry.maximum_interval
+    if not isinstance(initial, timedelta):
+        initial = _length(initial, names, "initial_interval")
+    if not isinstance(maximum, timedelta):
+        maximum = _length(maximum, names, "maximum_interval")
     return RetryPlan(
         maximum_attempts=None if patient and not retry.explicit else retry.maximum_attempts,
         initial_interval=initial,
         backoff_coefficient=retry.backoff_coefficient,
-        maximum_interval=max(initial, maximum),  # Temporal refuses a maximum below the initial interval
+        maximum_interval=maximum if maximum > initial else initial,  # Temporal refuses one below the initial interval
         non_retryable_error_types=retry.non_retryable_error_types,
     )
 
@@ -93,8 +102,13 @@ def render_early(action: CompensationAction, step_id: str, names: Names) -> dict
     if value is None or not value.reads:
         return {}
     if value.items is None:
-        return {} if _is_late(value, step_id) else {"": value.render(names)}
-    return {key: part.render(names) for key, part in value.items.items() if part.reads and not _is_late(part, step_id)}
+        return {} if _is_late(value.reads, step_id) else {"": value.render(names)}
+    early = {}
+    for key, part in value.items.items():
+        reads = part.reads
+        if reads and not _is_late(reads, step_id):
+            early[key] = part.render(names)
+    return early
 
 
 def render_late(value: Value, early: Mapping[str, Any], names: Names) -> Any:
@@ -127,10 +141,11 @@ def why_undone(run: Run, record: Record) -> Error:
     return run.state.failure or Error("NotNeeded", "the block was complete without this step", record.path)
 
 
-def _is_late(value: Value, step_id: str) -> bool:
+@lru_cache(maxsize=4096)
+def _is_late(reads: tuple[tuple[str, ...], ...], step_id: str) -> bool:
     """Say whether a value needs how its step ended; the step may be named by its own id too."""
     late = (*_LATE, ("steps", step_id))
-    return any(chain[0] == "failure" or chain in _WHOLE or chain[:2] in late for chain in value.reads)
+    return any(chain[0] == "failure" or chain in _WHOLE or chain[:2] in late for chain in reads)
 
 
 def _text(value: Value | None, names: Names, what: str) -> str | None:

@@ -23,7 +23,7 @@ class Clock:
 
     def later(self, delay: float, act: Callable[[], None]) -> None:
         """Plan *act* for *delay* seconds from now; a delay that has passed is none."""
-        heapq.heappush(self._due, (self.now + max(0.0, delay), next(self._order), act))
+        heapq.heappush(self._due, (self.now + delay if delay > 0 else self.now, next(self._order), act))
 
     def unique(self) -> int:
         """Return a number that was never given before."""

@@ -8,10 +8,11 @@ Instants are seconds since 1970 (UTC), as the host's own clock gives them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any
+
+from sagadsl.frozen import frozen
 
 
 class Outcome(Enum):
@@ -49,7 +50,7 @@ class Status(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Error:
     """An error as it is reported, matched and shown.
 
@@ -66,7 +67,7 @@ class Error:
     causes: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Began:
     """The run starts: the first fact, once."""
 
@@ -76,7 +77,7 @@ class Began:
     input: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BeganUndo:
     """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. RULES R46, R47."""
 
@@ -87,7 +88,7 @@ class BeganUndo:
     failure: Error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Resumed:
     """The run goes on after continue-as-new, with the state that the old run carried over."""
 
@@ -95,7 +96,7 @@ class Resumed:
     run_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settled:
     """A call has ended, by itself or because it was asked to.
 
@@ -115,13 +116,13 @@ class Settled:
     journal: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimerFired:
     at: float
     timer_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignalReceived:
     """A declared signal with a payload that its schema has accepted."""
 
@@ -130,7 +131,7 @@ class SignalReceived:
     payload: Any
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelRequested:
     """Somebody asked the saga to stop. Later requests change nothing. RULES R28.
 
@@ -143,7 +144,7 @@ class CancelRequested:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OperatorAsked:
     """An operator's verb; ``allowed`` has accepted it.
 
@@ -158,7 +159,7 @@ class OperatorAsked:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DrainRequested:
     """Start nothing new; ask for continue-as-new as soon as nothing is in flight. RULES R50."""
 
@@ -178,7 +179,7 @@ Fact = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RetryPlan:
     """A retry policy with every expression computed; ``maximum_attempts`` ``None`` is without limit."""
 
@@ -189,7 +190,7 @@ class RetryPlan:
     non_retryable_error_types: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartActivity:
     """Begin an activity.
 
@@ -215,7 +216,7 @@ class StartActivity:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartChild:
     """Begin a child saga.
 
@@ -238,14 +239,14 @@ class StartChild:
     failure: Error | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cancel:
     """Ask a running call to stop; it settles like any other. Asking twice changes nothing."""
 
     call_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartTimer:
     """Set a timer to an absolute instant; one that has passed fires at once."""
 
@@ -254,19 +255,19 @@ class StartTimer:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelTimer:
     """Forget a timer; it does not fire any more."""
 
     timer_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContinueAsNew:
     """Nothing is in flight: start over with a snapshot of the state."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Close:
     """The saga is over: the last command.
 

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.engine.facts import Error, Outcome, Status
+from sagadsl.frozen import frozen
 
 RULES = 1
 """Version of the rules, fixed in history when a run starts; a changed rule branches on it."""
@@ -201,7 +202,7 @@ class Unwind:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Action:
     """What an operator did: R22; ``verb`` is one of ``Verb``, or ``cancel``."""
 

@@ -6,13 +6,13 @@ Projections of the state and of nothing else; they decide nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sagadsl.engine.facts import Error, Status, Verb
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.scope import iso
 from sagadsl.engine.undo import is_due
+from sagadsl.frozen import frozen
 from sagadsl.language.model import (
     ActivityCall,
     Body,
@@ -133,7 +133,7 @@ def summary(saga: Saga, state: State) -> str:
     return f"{where}{what} ({', '.join(parts)})"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One step of the tree as it stands: ``record`` is ``None`` for one that has not begun."""
 

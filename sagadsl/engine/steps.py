@@ -33,6 +33,9 @@ from sagadsl.language.model import (
     WaitFor,
 )
 
+_EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
+"""Names that are no variables of a block."""
+
 CANCELLED = Error("cancelled", "the saga was cancelled")
 """The failure of a saga that somebody asked to stop."""
 
@@ -138,14 +141,14 @@ def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> Non
     """Make the record of a step's compensation, before the step itself is scheduled. RULES R4, R15."""
     assert step.compensation is not None
     frame = run.state.frames[record.frame]
-    visible = {name: names[name] for name in names if name not in ("steps", "saga", "input", "failure")}
-    visible.pop("idempotency_key", None)
+    visible = {name: value for name, value in names.items() if name not in _EVERYWHERE}
     early_names = names | {
         "step": {"input": record.input, "idempotency_key": names["idempotency_key"]},
     }
     undo = Undo(loops=frame.loops, variables=visible)
-    for index, action in enumerate(step.compensation.actions):
-        several = index if len(step.compensation.actions) > 1 else None
+    actions = step.compensation.actions
+    for index, action in enumerate(actions):
+        several = index if len(actions) > 1 else None
         early_names["idempotency_key"] = undo_key(run.state.saga_id, record.path, several)
         undo.early.append(calls.render_early(action, step.id, early_names))
     record.undo = undo

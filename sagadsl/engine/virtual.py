@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from sagadsl.engine.clock import Clock
@@ -160,18 +161,18 @@ class World:
         self.clock.run(until)
 
     def _begun(self, saga_id: str, run: VirtualRun) -> VirtualRun:
-        def note(what: str, call: str, attempt: int, detail: str, error: str) -> None:
-            self._note(saga_id, what, call, attempt, detail=detail, error=error)
-
-        def told(fact: Settled) -> None:
-            self.tell(saga_id, fact)
-
-        run.calls = Calls(self.clock, saga_id, self._participant, note, told)
+        run.calls = Calls(
+            self.clock, saga_id, self._participant, partial(self._happened, saga_id), partial(self.tell, saga_id)
+        )
         self.runs[saga_id] = run
         return run
 
-    def _note(self, saga_id: str, what: str, call: str, attempt: int = 0, *, detail: str = "", error: str = "") -> None:
-        event = Event(self.clock.now, saga_id, what, call, attempt, detail, error)
+    def _note(self, saga_id: str, what: str, call: str, detail: str = "", error: str = "") -> None:
+        self._happened(saga_id, what, call, 0, detail, error)
+
+    def _happened(self, *what: Any) -> None:
+        """Keep an event; takes all of it but the instant, in order."""
+        event = Event(self.clock.now, *what)
         self.events.append(event)
         if self._on_event is not None:
             self._on_event(event)
@@ -181,7 +182,8 @@ class World:
         run = self.runs[saga_id]
         if run.close is not None:
             return
-        self._note_fact(saga_id, fact)
+        if not isinstance(fact, Settled):
+            self._note_fact(saga_id, fact)
         if self._replay and not isinstance(fact, Began | BeganUndo):
             run.state = State.restore(_sent(run.state.snapshot()))
         for command in decide(run.saga, run.state, fact):

@@ -13,13 +13,14 @@ from typing import Any
 
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
+from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
 
 WORKFLOW_TASK_TIMEOUT = 10.0
 """Seconds after which Temporal gives the task of a lost worker, and so its local activities, to another one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attempt:
     """How one attempt of an activity goes, if nothing stops it.
 

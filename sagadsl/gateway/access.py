@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 import yaml
 
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 
 Scope = Literal["start", "read", "operate"]
 SCOPES: tuple[Scope, ...] = ("start", "read", "operate")
@@ -45,7 +46,7 @@ class TokensUnusable(SagadslError):
         return "`sagadsl token NAME` makes a token, and prints its entry for the file"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Principal:
     """Somebody who asks.
 

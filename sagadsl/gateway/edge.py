@@ -18,6 +18,7 @@ from starlette.responses import Response
 from temporalio.client import Client
 
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 from sagadsl.gateway import problems
 from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope
 from sagadsl.gateway.hub import Hub, View
@@ -51,7 +52,7 @@ _HEADERS: Mapping[str, str] = {
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """How a gateway behaves.
 

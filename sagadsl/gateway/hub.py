@@ -13,6 +13,7 @@ from typing import Any
 
 from temporalio.client import Client
 
+from sagadsl.frozen import frozen
 from sagadsl.temporal.following import Picture, describe, follow, picture_of
 from sagadsl.temporal.refusals import SagaNotFound
 
@@ -20,7 +21,7 @@ _REMEMBERED = 1000
 """Sagas that have ended, and whose worker need not be asked again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """A picture as it is sent, and the revision by which a client knows it again."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language.model import (
     ActivityCall,
     Body,
@@ -25,7 +26,7 @@ from sagadsl.temporal.arguments import Package
 Data = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shelf:
     """Definitions by name."""
 

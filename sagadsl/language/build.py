@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.expressions import compile_condition, compile_value
 from sagadsl.language.model import (
@@ -56,7 +57,7 @@ _CONTINUE = (Handler(),)
 _NOTHING: Data = {}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Defaults:
     """What a call takes when it says nothing itself."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from sagadsl.diagnostics import Severity
+from sagadsl.frozen import frozen
 from sagadsl.language.expression_code import Chain
 from sagadsl.language.expression_data import Path
 from sagadsl.language.types import Shape
@@ -19,7 +19,7 @@ WRONG_TYPE = "SD309"
 Guards = tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Complaint:
     """Something wrong with an expression.
 

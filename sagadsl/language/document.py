@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from sagadsl.diagnostics import Finding, Route
+from sagadsl.frozen import frozen
 from sagadsl.language import syntax
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
 
@@ -50,7 +51,7 @@ class Span(NamedTuple):
     end_column: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """A parsed file.
 

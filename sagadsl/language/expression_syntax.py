@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import TokenStream, get_lexer
 from jinja2.parser import Parser
 
+from sagadsl.frozen import frozen
 from sagadsl.language import habits
 from sagadsl.language.expression_data import MAX_DEPTH, MAX_INTEGER_BITS, Path
 from sagadsl.language.filters import FILTERS, signature
@@ -41,7 +42,7 @@ _ESCAPE = re.compile(r"""\\(?!["'\\bfnrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00[0-
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """Something that makes a text no expression of the language, whatever the data.
 
@@ -62,7 +63,7 @@ class Problem:
     at_key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """A part of a text: verbatim, or the inside of ``{{ }}``, with its place in the text."""
 

@@ -7,13 +7,14 @@ value with a mistake in it carries its problems for the static checks, and rende
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import nodes
 
+from sagadsl.frozen import frozen
 from sagadsl.language import expression_code
 from sagadsl.language.expression_data import (
     Budget,
@@ -48,7 +49,7 @@ Reads = tuple[tuple[str, ...], ...]
 _PLAIN = frozenset((str, int, bool, type(None)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Constant:
     """Data without any expression. Rendering gives the data itself, so nobody may change it."""
 
@@ -73,7 +74,7 @@ class Constant:
         return self.source
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expression:
     """One expression. Its value keeps its type.
 
@@ -111,16 +112,13 @@ class Expression:
             raise ExpressionError(_said(error), self.source.strip()) from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """Text with expressions in it."""
 
     source: str
     parts: tuple[str | Expression, ...] = field(compare=False, repr=False)
-
-    @property
-    def reads(self) -> Reads:
-        return _union(part.reads for part in self.parts if isinstance(part, Expression))
+    reads: Reads = field(compare=False, repr=False)
 
     @property
     def items(self) -> None:
@@ -140,16 +138,13 @@ class Text:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """A list with expressions somewhere in it."""
 
     source: list[Any]
     elements: tuple[Compiled, ...] = field(compare=False, repr=False)
-
-    @property
-    def reads(self) -> Reads:
-        return _union(element.reads for element in self.elements)
+    reads: Reads = field(compare=False, repr=False)
 
     @property
     def items(self) -> None:
@@ -173,17 +168,14 @@ class Listing:
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Object:
     """An object with expressions somewhere in its values."""
 
     source: dict[str, Any]
     items: Mapping[str, Compiled] = field(compare=False, repr=False)
+    reads: Reads = field(compare=False, repr=False)
     key_problems: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
-
-    @property
-    def reads(self) -> Reads:
-        return _union(item.reads for item in self.items.values())
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -207,7 +199,7 @@ class Object:
         return result
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Broken:
     """Text that is no expression of the language. Found by ``validate``; rendering it is an error."""
 
@@ -233,7 +225,7 @@ class Broken:
 Compiled = Constant | Expression | Text | Listing | Object | Broken
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Condition:
     """A value that must turn out to be true or false (J06)."""
 
@@ -293,13 +285,15 @@ def _tree(data: Any) -> Compiled:
         return _text(data)
     if isinstance(data, list):
         elements = tuple(_tree(item) for item in data)
-        return Constant(data) if all(isinstance(each, Constant) for each in elements) else Listing(data, elements)
+        if all(isinstance(each, Constant) for each in elements):
+            return Constant(data)
+        return Listing(data, elements, _union(elements))
     if isinstance(data, dict):
         items = {key: _tree(item) for key, item in data.items()}
         wrong = tuple(_key_problem(key) for key in data if has_markers(key))
         if not wrong and all(isinstance(each, Constant) for each in items.values()):
             return Constant(data)
-        return Object(data, items, wrong)
+        return Object(data, items, _union(items.values()), wrong)
     return Constant(data)
 
 
@@ -324,7 +318,8 @@ def _text(text: str) -> Compiled:
         broken.append(problem)
     if broken:
         return Broken(text, tuple(broken))
-    return Text(text, tuple(part for part in parts if isinstance(part, str | Expression)))
+    kept = tuple(part for part in parts if isinstance(part, str | Expression))
+    return Text(text, kept, _union(part for part in kept if isinstance(part, Expression)))
 
 
 @lru_cache(maxsize=4096)
@@ -379,5 +374,5 @@ def _below(key: str | int, problem: Problem) -> Problem:
     return replace(problem, path=(key, *problem.path))
 
 
-def _union(chains: Any) -> Reads:
-    return tuple(dict.fromkeys(chain for each in chains for chain in each))
+def _union(values: Iterable[Compiled]) -> Reads:
+    return tuple(dict.fromkeys(chain for each in values for chain in each.reads))

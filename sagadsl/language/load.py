@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from sagadsl.diagnostics import Finding, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language import schema, suppressions
 from sagadsl.language.build import build
 from sagadsl.language.checks.known import Known
@@ -24,7 +25,7 @@ SUFFIXES = (".saga.yaml", ".saga.yml")
 _NAME = re.compile(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """What came of one file.
 
@@ -46,7 +47,7 @@ class Loaded:
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Draft:
     """A file between its stages: read and built as far as it goes, but not yet judged."""
 

@@ -8,10 +8,12 @@ builds this model again at every replay.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Protocol
+
+from sagadsl.frozen import frozen
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root; for messages, never for meaning."""
@@ -71,7 +73,7 @@ class OnFailure(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retry:
     """How often one call is attempted.
 
@@ -93,7 +95,7 @@ class Retry:
     explicit: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeouts:
     """Temporal's four activity timeouts. At least one of the first two is set (RULES R36).
 
@@ -110,7 +112,7 @@ class Timeouts:
     heartbeat: Duration | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActivityCall:
     """One activity with everything needed to run it.
 
@@ -131,7 +133,7 @@ class ActivityCall:
     priority: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SagaCall:
     """Another saga, run as a child workflow.
 
@@ -146,7 +148,7 @@ class SagaCall:
     task_queue: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CompensationAction:
     """One call that undoes (a part of) a step. ``already_undone`` error types count as success (R24)."""
 
@@ -154,7 +156,7 @@ class CompensationAction:
     already_undone: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Compensation:
     """How a step is undone: its actions, one after the other (R13).
 
@@ -169,7 +171,7 @@ class Compensation:
     auto: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FailedIf:
     """A result that means no: the step is ``failed`` with ``type``, and nothing of it is undone."""
 
@@ -178,7 +180,7 @@ class FailedIf:
     message: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Handler:
     """What to do about an error, after the retries are used up.
 
@@ -197,14 +199,14 @@ class Handler:
     then: Then = Then.CONTINUE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """Steps one after the other; output: an object of outputs by step id."""
 
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parallel:
     """Steps at once; output: an object of outputs by step id.
 
@@ -223,7 +225,7 @@ class Parallel:
     keep_remaining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ForEach:
     """Steps once per item; output: a list, in item order, of objects of outputs by step id.
 
@@ -242,7 +244,7 @@ class ForEach:
     keep_remaining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arm:
     """One way of a switch; ``condition`` ``None`` is ``else``."""
 
@@ -250,14 +252,14 @@ class Arm:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Switch:
     """The first arm that holds; output: an object of outputs by step id of that arm."""
 
     arms: tuple[Arm, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repeat:
     """Steps until a condition holds; output: that of the last round.
 
@@ -273,7 +275,7 @@ class Repeat:
     maximum_attempts: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sleep:
     """A durable timer: a length, or the moment it ends (RFC 3339 text, or seconds since 1970)."""
 
@@ -281,7 +283,7 @@ class Sleep:
     until: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WaitFor:
     """Wait for a signal; output: its payload. Expiry is the error ``SignalTimeout``.
 
@@ -294,14 +296,14 @@ class WaitFor:
     payload: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Set:
     """Computed values; output: the rendered object."""
 
     values: Value
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fail:
     """Abort on purpose, with this error."""
 
@@ -312,7 +314,7 @@ class Fail:
 Body = ActivityCall | SagaCall | Group | Parallel | ForEach | Switch | Repeat | Sleep | WaitFor | Set | Fail
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One step of any kind.
 
@@ -342,7 +344,7 @@ class Step:
     route: Route = field(default=(), compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a step stands among the blocks.
 
@@ -358,7 +360,7 @@ class Place:
     loops: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Saga:
     """A whole definition.
 

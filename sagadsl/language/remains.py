@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language import schema
 from sagadsl.language.document import Document
 
@@ -24,7 +25,7 @@ _WAYS = ("switch", "on_error")
 _ABOUT_THE_STEP = ("SD102", "SD105", "SD106")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Remains:
     """The part of a document that satisfies the schema.
 

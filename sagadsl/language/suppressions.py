@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sagadsl.codes import CODES
 from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language.document import Document, Span
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*sagadsl\s*:(?P<words>.*)")
@@ -19,7 +20,7 @@ _IGNORE = re.compile(r"\s*ignore\s*\[(?P<codes>[^\]]*)\]")
 _UNSUPPRESSIBLE = ("SD0", "SD1")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Suppression:
     line: int
     codes: tuple[str, ...]

@@ -7,9 +7,10 @@ Knows no sagas and no expressions. References are followed when somebody asks, s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language.expression_data import shortened
 
 Schema = Mapping[str, Any] | bool
@@ -40,7 +41,7 @@ class Countdown:
         return self._left >= 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Later:
     """A schema that nobody has asked about yet.
 
@@ -54,7 +55,7 @@ class Later:
     filled: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shape:
     """What is known of a value.
 

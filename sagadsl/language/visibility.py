@@ -7,9 +7,9 @@ loop only in its own round; among branches only through ``needs``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.order import Needs
 from sagadsl.language.model import ForEach, Parallel, Repeat, Step, Switch, Then, Value
 from sagadsl.language.walk import Lane, Level, Phase, Site, Spot
@@ -27,7 +27,7 @@ class Unseen(Enum):
     LOOP = "stands in a loop, and is seen inside its own round only"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """What can be said of a step from a place.
 

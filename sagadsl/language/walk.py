@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 from enum import Enum, auto
 
+from sagadsl.frozen import frozen
 from sagadsl.language.model import (
     ActivityCall,
     Arm,
@@ -44,7 +45,7 @@ class Lane(Enum):
     ON_FAILURE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Level:
     """One step on the way from the top of a definition to a step in it.
 
@@ -85,7 +86,7 @@ class Phase(Enum):
     """When all has been done: the saga's own output."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Site:
     """One value of a saga, and where it stands.
 

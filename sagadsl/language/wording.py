@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
+from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.document import MAX_FINDINGS, Document
 from sagadsl.language.form import fits
@@ -20,7 +20,7 @@ from sagadsl.language.suggest import closest
 from sagadsl.language.vocabulary import meant
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """What was validated on its own: the top level, or one step.
 

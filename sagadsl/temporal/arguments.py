@@ -17,13 +17,14 @@ import time
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field, fields
 from functools import lru_cache
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.facts import Error
+from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.conform import Check, checker
 from sagadsl.language.model import Saga
@@ -39,7 +40,7 @@ _PLAIN_BYTES = 256 * 1024
 _LARGEST_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """How a run behaves, whatever its definition.
 
@@ -52,13 +53,14 @@ class Options:
     continue_after_events: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+        return {name: value for name in _OPTIONS if (value := getattr(self, name))}
 
 
 DEFAULTS = Options()
+_OPTIONS = tuple(each.name for each in fields(Options))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """A definition that is ready to run, with those of its children.
 
@@ -86,7 +88,7 @@ class Package:
         return memo | ({"labels": dict(saga.labels)} if saga.labels else {})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Carry:
     """What only this one run was given.
 
@@ -224,8 +226,8 @@ def _problem(data: Any) -> str:
     if not isinstance(children, dict) or not all(isinstance(child, dict) for child in children.values()):
         return "`children` must be an object of definitions by name"
     options = data.get("options", {})
-    if not isinstance(options, dict) or options.keys() - set(Options.__slots__):
-        return f"`options` must be an object; known are {', '.join(Options.__slots__)}"
+    if not isinstance(options, dict) or options.keys() - set(_OPTIONS):
+        return f"`options` must be an object; known are {', '.join(_OPTIONS)}"
     after = options.get("continue_after_events")
     if after is not None and (not isinstance(after, int) or isinstance(after, bool) or after < 1):
         return "`continue_after_events` must be a whole number of at least 1"

@@ -6,7 +6,6 @@ Changes nothing, and prints nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -14,6 +13,7 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest
 from temporalio.client import Client
 
+from sagadsl.frozen import frozen
 from sagadsl.temporal.client import registered
 from sagadsl.temporal.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
@@ -23,7 +23,7 @@ _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQue
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One thing.
 

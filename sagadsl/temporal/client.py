@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -30,6 +29,7 @@ from temporalio.exceptions import TimeoutError as ServerTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
+from sagadsl.frozen import frozen
 from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
 from sagadsl.temporal.failures import error_of, report_of
@@ -47,7 +47,7 @@ _DETAILS_BYTES = 20_000
 Data = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Started:
     """A run that has begun."""
 
@@ -57,7 +57,7 @@ class Started:
     task_queue: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """How a run ended.
 

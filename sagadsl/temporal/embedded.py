@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -25,6 +24,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 from sagadsl.temporal.settings import Setting, Settings
 
 NAMESPACE = "default"
@@ -76,7 +76,7 @@ class ServerNotStarted(SagadslError):
         return "try `temporal server start-dev` by hand, or name a running server with `--address`"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Server:
     """A running embedded server.
 

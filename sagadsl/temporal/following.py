@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
+from sagadsl.frozen import frozen
 from sagadsl.standing import Attempt
 from sagadsl.temporal.client import status_of
 from sagadsl.temporal.history import state_of, watch
@@ -32,7 +33,7 @@ GAP_SECONDS = 0.1
 NO_WORKER_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Picture:
     """A saga at one moment.
 

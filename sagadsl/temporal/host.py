@@ -42,6 +42,7 @@ from sagadsl.engine.facts import (
     StartTimer,
     TimerFired,
 )
+from sagadsl.frozen import frozen
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import by_and_why
 from sagadsl.temporal.scheduling import Unsendable, check_names, encoded, start_activity, succeeded
@@ -53,7 +54,7 @@ _REASON = 1000
 """Characters of a cancel's reason that are kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChildStart:
     """What a child saga is started with."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
+from sagadsl.frozen import frozen
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.client import registered
 
@@ -38,7 +38,7 @@ STATUSES = tuple(_QUERIES)
 """The words by which ``list`` can choose."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listed:
     """One run in a list; ``version`` is empty where the server does not keep it."""
 
@@ -57,7 +57,7 @@ class Listed:
         return {**known, "status": self.status, "started_at": self.started_at.isoformat(), "closed_at": closed}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Some runs, and the token of the page after them; empty after the last one."""
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import Any
+
+from sagadsl.frozen import frozen
 
 TIMEOUT_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What was tried, in order.
 

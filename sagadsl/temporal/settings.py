@@ -13,7 +13,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS
 from temporalio.service import TLSConfig
 
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 
 DEFAULT = "(built-in default)"
 
@@ -46,7 +47,7 @@ class SettingsUnusable(SagadslError):
         return self.remedy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flags:
     """What the command line says about the server; ``None`` and empty are silence."""
 
@@ -66,7 +67,7 @@ class Flags:
     disable_config_env: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """One value that may be shown, and the flag, variable or file that it comes from."""
 
@@ -78,7 +79,7 @@ class Setting:
         return self.origin == DEFAULT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """Everything needed to connect. What is secret is in ``secrets``, which is never shown.
 
@@ -148,7 +149,7 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Origins:
     flags: Flags
     env: Mapping[str, str]

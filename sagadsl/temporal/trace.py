@@ -14,6 +14,7 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
+from sagadsl.frozen import frozen
 from sagadsl.temporal.refusals import known
 from sagadsl.temporal.watching import Reader, StepEvent
 
@@ -60,7 +61,7 @@ class Call:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outside:
     """Something that came from outside: a signal, an operator's request, a cancel."""
 
@@ -74,7 +75,7 @@ class Outside:
         return {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trace:
     """A saga with its data."""
 

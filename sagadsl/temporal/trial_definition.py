@@ -6,9 +6,9 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.trial.mocks import Mocks
 from sagadsl.trial.names import plain
 from sagadsl.trial.suite import Target
@@ -25,7 +25,7 @@ class CannotBePlayed(Exception):
     """What a server cannot be made to do, as one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copies:
     """Definitions as data.
 

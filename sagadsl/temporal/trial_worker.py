@@ -15,7 +15,6 @@ import os
 import pickle
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, NoReturn, TextIO
 
@@ -26,6 +25,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from temporalio.worker import Worker
 
 from sagadsl.authoring import Failure, Permanent, Transient, Unknown
+from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.checks.known import Signature
 from sagadsl.temporal.worker import build_worker
@@ -63,7 +63,7 @@ Told = Callable[[Begun], Awaitable[bool]]
 """Hears of an attempt that begins, which waits meanwhile; gives back whether somebody has made the saga stop."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Script:
     """What a worker acts out.
 

@@ -9,12 +9,12 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import Client
 
 from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.durations import spell
 from sagadsl.temporal.embedded import serve
@@ -66,7 +66,7 @@ def real(playables: Sequence[Playable], signatures: Mapping[str, Signature]) -> 
         thread.join()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Room:
     """A namespace, in which one case at a time is played: every saga of a trial has the same id."""
 
@@ -74,7 +74,7 @@ class _Room:
     spares: Spares
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _House:
     """The server, for as long as ``over`` is not set; ``rooms`` are those in which nothing is played."""
 

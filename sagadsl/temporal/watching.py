@@ -16,6 +16,8 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
+from sagadsl.frozen import frozen
+
 What = Literal[
     "began",
     "started",
@@ -50,7 +52,7 @@ _CALL_ENDS: dict[str, What] = {
 _ATTRIBUTES = "_event_attributes"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepEvent:
     """Something that has happened in a run.
 

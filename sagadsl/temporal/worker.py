@@ -98,7 +98,7 @@ def build_worker(
     served = _with_answer(served)
     local = [] if only == "activities" else registry.activities()
     if client.data_converter.external_storage is None:
-        # The SDK looks for payloads stored elsewhere in a task of its own for each payload, unless one at a time is all.
+        # Else the SDK makes a task of its own for each payload, to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
     return Worker(
         client,

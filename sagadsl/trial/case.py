@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sagadsl.diagnostics import Route
+from sagadsl.frozen import frozen
 from sagadsl.trial.mocks import Mocks, parse, seconds
 
 ACTIONS = ("cancel", "timeout", "crash", "signal", "retry", "skip", "abort", "pause", "resume")
@@ -16,7 +17,7 @@ MOMENTS = ("begin", "end", "retry", "waiting", "status")
 """What a moment can hang on, by its key."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """When something interferes.
 
@@ -40,7 +41,7 @@ class Moment:
         return f"{self.on}: {self.name}{attempt}{later}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Interference:
     """Something from outside.
 
@@ -60,7 +61,7 @@ class Interference:
         return f"{self.action} {self.name}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Case:
     """One case of a suite.
 

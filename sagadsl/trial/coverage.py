@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from sagadsl.frozen import frozen
 from sagadsl.language.model import ActivityCall, ForEach, Repeat, Saga, SagaCall, Step, Switch, WaitFor
 from sagadsl.trial.names import path_of, plain
 from sagadsl.trial.played import Played
@@ -12,7 +12,7 @@ from sagadsl.trial.played import Played
 _UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", "paused": "undo failed"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One step: what can become of it, and what did.
 
@@ -31,7 +31,7 @@ class Line:
         return tuple(each for each in self.possible if each not in self.seen)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Coverage:
     """All steps of a saga."""
 

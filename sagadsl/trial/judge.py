@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.expressions import ExpressionError, compile_condition
 from sagadsl.trial.case import Case
@@ -16,7 +16,7 @@ _CLOSE_ENOUGH = 1e-6
 """Seconds: virtual instants are sums of decimals."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Miss:
     """Something that was expected and did not come.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise
 
@@ -17,6 +16,7 @@ from sagadsl.engine.facts import Close, Outcome, Status
 from sagadsl.engine.journal import Record, State, UndoProgress
 from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_of_activity_id
 from sagadsl.engine.virtual import Event
+from sagadsl.frozen import frozen
 from sagadsl.language.model import ForEach, On, Order, Parallel, Saga, Step
 
 _is_undo = lru_cache(maxsize=4096)(is_compensation)
@@ -25,7 +25,7 @@ _TRIED = (UndoProgress.DONE, UndoProgress.FAILED, UndoProgress.SKIPPED)
 _LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Breach:
     """A law that was broken.
 
@@ -41,7 +41,7 @@ class Breach:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """When a call began and ended, as places in the list of events; ``end`` is ``None`` while it runs."""
 

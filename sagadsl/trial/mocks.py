@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from math import inf
 from typing import Any
 
 from sagadsl.engine.facts import StartActivity
 from sagadsl.engine.virtual_calls import LOST, Attempt, Participant
+from sagadsl.frozen import frozen
 from sagadsl.language import durations
 
 ENDS = ("output", "draw", "error", "timeout", "crash")
@@ -29,7 +30,7 @@ Draw = Callable[[str, str, int], Any]
 """Gives the output of a call that nobody has fixed: its name, its activity, which of the possible ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mock:
     """One attempt.
 
@@ -61,7 +62,7 @@ class Mock:
 _SUCCESS = Mock()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mocks:
     """What the attempts of calls do.
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from sagadsl.frozen import frozen
 from sagadsl.language.model import ActivityCall, Place, Saga, SagaCall, Step
 
 _INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|$|\.|#)")
 _REPEATED = re.compile(r"#\d+(?=/|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Names:
     """What can be named of a saga and the child sagas that are known.
 

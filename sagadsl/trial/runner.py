@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.model import Saga
 from sagadsl.trial.coverage import Coverage, coverage
@@ -19,7 +19,7 @@ Host = Callable[[Playable], Played | str]
 """Plays a case to its end, or says in one sentence why it cannot."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """One case that was played, or could not be.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language import durations, wording
 from sagadsl.language.checks.known import Known, Signature
 from sagadsl.language.document import Document, parse
@@ -30,7 +31,7 @@ VERSION = 1
 _NOT_INSTALLED = "SD401"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What cases are played on.
 
@@ -45,7 +46,7 @@ class Target:
     names: Names
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Playable:
     """One case with its saga."""
 
@@ -53,7 +54,7 @@ class Playable:
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suite:
     """What came of one file.
 

@@ -6,7 +6,6 @@ A projection of the world's events. Knows nothing of how it is drawn.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from sagadsl.engine.keys import is_compensation
 from sagadsl.engine.virtual import Event
 from sagadsl.excerpt import clean
+from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played
@@ -31,7 +31,7 @@ class Kind(Enum):
     CHILD = "child"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """A stretch of time of one call, timer or child saga.
 
@@ -56,7 +56,7 @@ class Span:
         return is_compensation(self.lane)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """Something at one instant that came from outside, or the end.
 
@@ -69,7 +69,7 @@ class Mark:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One line for people.
 
@@ -84,7 +84,7 @@ class Line:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timeline:
     """All of it, in order."""
 

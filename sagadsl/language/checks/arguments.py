@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sagadsl.diagnostics import Severity
+from sagadsl.frozen import frozen
 from sagadsl.language.checks.world import World
 from sagadsl.language.expression_code import chain_of
 from sagadsl.language.expression_data import Path, path_text, shortened
@@ -49,7 +50,7 @@ _BOUNDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Misfit:
     """Something in an input that does not fit.
 

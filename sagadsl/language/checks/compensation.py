@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from sagadsl.diagnostics import Finding, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language.checks import order
 from sagadsl.language.checks.known import Known
 from sagadsl.language.model import (
@@ -148,7 +148,7 @@ def compensations_that_never_run(saga: Saga, known: Known) -> Iterator[Finding]:
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Later:
     """Steps that may fail later: how many, and the nearest few of them to show."""
 

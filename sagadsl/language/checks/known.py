@@ -6,13 +6,14 @@ Values only. Who finds and imports the activities is none of this module's busin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """What is declared about one activity.
 
@@ -44,7 +45,7 @@ class Signature:
     idempotent: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Known:
     """What there is beside the file.
 

@@ -7,10 +7,10 @@ and to be undone. What depends on data without a declared bound stays open.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from heapq import nlargest
 
 from sagadsl.diagnostics import Finding, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language.checks import order
 from sagadsl.language.checks.known import Known
 from sagadsl.language.model import (
@@ -59,7 +59,7 @@ def histories_that_grow_too_long(saga: Saga, known: Known) -> Iterator[Finding]:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Open:
     """Calls that may be open at once: at least *known*, and without bound when *data* gives the number."""
 

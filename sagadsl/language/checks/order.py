@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sagadsl.frozen import frozen
 from sagadsl.language.model import (
     ActivityCall,
     Fail,
@@ -71,7 +72,7 @@ def _fails_itself(step: Step) -> bool:
             return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needs:
     """Which branches of a parallel block have ended before which begin.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.checks import order
 from sagadsl.language.checks.known import Known
@@ -17,7 +18,7 @@ LONG_ATTEMPT = timedelta(minutes=10)
 """An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. X06, R37."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Call:
     """One activity call of a definition and where it is written."""
 

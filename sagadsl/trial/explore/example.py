@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import yaml
 
 from sagadsl.engine.facts import Outcome, Settled, SignalReceived
+from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
 from sagadsl.trial.case import case as read_case
 from sagadsl.trial.explore.moves import TICK, Move
@@ -25,7 +25,7 @@ _CLOSE = 1e-3
 _LONG = 400 * 24 * 3600.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Example:
     """A violation with what shows it again.
 

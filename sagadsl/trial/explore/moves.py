@@ -6,7 +6,7 @@ Facts as any host could tell them. Knows nothing of searching, and judges nothin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from math import inf
 
@@ -27,6 +27,7 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import State
 from sagadsl.engine.keys import is_compensation
 from sagadsl.engine.run import TIMEOUT_TIMER
+from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga, Step, WaitFor
 from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings, refusal, silence
 
@@ -38,7 +39,7 @@ is_undo = lru_cache(maxsize=4096)(is_compensation)
 """``is_compensation``, which is asked of the same few calls over and over."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Move:
     """One thing that happens.
 
@@ -63,7 +64,7 @@ class Move:
     takes: float = TICK
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Flight:
     """A call that runs.
 
@@ -78,7 +79,7 @@ class Flight:
     asked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Circumstances:
     """What has happened so far that the state does not tell.
 
@@ -147,7 +148,7 @@ def _asked(at: float, verb: Verb) -> OperatorAsked:
     return OperatorAsked(at, verb, by="operator", why="explored")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _End:
     """A call that is about to end.
 

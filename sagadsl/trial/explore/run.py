@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise
 from typing import Any
 
+from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.model import Saga
@@ -31,7 +32,7 @@ Way = tuple[int, tuple[Move, ...]]
 """Number of the setting, and what has happened so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """What is the same in all ways of one search.
 
@@ -43,7 +44,7 @@ class Setting:
     always: tuple[str, int] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Task:
     """What to explore.
 
@@ -66,7 +67,7 @@ class Task:
     pauses: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explored:
     """What came of it.
 

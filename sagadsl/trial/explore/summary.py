@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.engine.journal import State
+from sagadsl.frozen import frozen
 from sagadsl.trial.names import plain
 
 if TYPE_CHECKING:
     from sagadsl.trial.explore.moves import Move
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violation:
     """Something that must not happen, and can.
 

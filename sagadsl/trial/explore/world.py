@@ -13,6 +13,7 @@ from jinja2 import nodes
 
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
 from sagadsl.engine.virtual import World
+from sagadsl.frozen import frozen
 from sagadsl.language import walk
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.conform import checker
@@ -31,7 +32,7 @@ MOST = 6
 """Values tried of one output, input field or payload."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Child:
     """How a child saga goes when nothing goes wrong.
 
