@@ -17,8 +17,10 @@ COMMAND = [sys.executable, "-m", "sagadsl", "--quiet", "validate"]
 
 
 def _timed(*arguments: str, cache: str = "on") -> float:
+    # Whoever installs a package has its bytecode, whatever this shell says of writing it.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["SAGADSL_CACHE"] = cache
     began = time.perf_counter()
-    environment = {**os.environ, "SAGADSL_CACHE": cache}
     subprocess.run([*COMMAND, *arguments], check=True, stdout=subprocess.DEVNULL, env=environment)
     return time.perf_counter() - began
 
@@ -34,7 +36,7 @@ def _folder(files: int, folder: Path) -> Path:
 
 def main() -> list[dict[str, Any]]:
     rows = []
-    print("| `sagadsl validate` | seconds, whole process |\n|---|---|")
+    print("| `sagadsl validate` | seconds, whole process | at best |\n|---|---|---|")
     one = str(DEFINITIONS / "transfer_money.saga.yaml")
     cases = [
         ("one file", [one], 9, "on"),
@@ -48,9 +50,9 @@ def main() -> list[dict[str, Any]]:
         cases.append((f"{files:,} files", [str(_folder(files, folder))], runs, "on"))
     for name, arguments, runs, cache in cases:
         _timed(*arguments, cache=cache)
-        seconds = statistics.median(_timed(*arguments, cache=cache) for _ in range(runs))
-        rows.append({"what": name, "seconds": seconds})
-        print(f"| {name} | {seconds:.2f} |", flush=True)
+        seconds = [_timed(*arguments, cache=cache) for _ in range(runs)]
+        rows.append({"what": name, "seconds": statistics.median(seconds), "best": min(seconds)})
+        print(f"| {name} | {statistics.median(seconds):.2f} | {min(seconds):.2f} |", flush=True)
     for folder in folders:
         shutil.rmtree(folder)
     return rows

@@ -26,7 +26,7 @@ ACTIVITIES = [step, refuse, undo]
 
 
 def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any], dict[str, Any] | None]:
-    """Return the workflow type, the arguments and the memo with which a variant starts; ours as ``client.start`` does."""
+    """Return type, arguments and memo with which a variant starts; ours as ``client.start`` gives them."""
     name = DEFINITION["name"]
     match variant:
         case "saga-inline":

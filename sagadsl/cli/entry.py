@@ -38,7 +38,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a sign that a terminal lacks must not end the command
-    gc.set_threshold(20_000)  # most of what a command makes lives as long as it does
+    gc.set_threshold(100_000)  # most of what a command makes lives as long as it does
     leave(run(sys.argv[1:]))
 
 

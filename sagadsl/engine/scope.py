@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sagadsl.engine.facts import Error
@@ -144,6 +145,7 @@ def failure_view(error: Error) -> dict[str, Any]:
     return {"type": error.type, "message": error.message, "step": error.step}
 
 
+@lru_cache(maxsize=1024)  # the end of one thing is the beginning of the next
 def iso(instant: float) -> str:
     """Return an instant as RFC 3339 text in UTC, to the millisecond."""
     return datetime.fromtimestamp(instant, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
