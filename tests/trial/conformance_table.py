@@ -244,7 +244,8 @@ def _by_rule(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]
     for rule, tests in ELSEWHERE.items():
         more = "" if any(_of(rule)) else ", which no case shows"
         yield from (f"- {rule}{more}:", *(f"  - `{node}`" for node in tests)) if tests else ()
-    yield "\nOf a peer's suite, a saga whose compensations run in workers of another language is shown by no test yet."
+    yield "\nA saga whose compensations run in a worker of another language, which suites of peers have, is shown by"
+    yield "`tests/test_go_worker.py::test_what_fails_after_the_go_worker_is_undone_there_first`."
 
 
 def _of(rule: str) -> Iterator[str]:
