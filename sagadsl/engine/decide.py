@@ -221,8 +221,10 @@ def _work(run: Run) -> None:
                 frame = state.frames.pop(key, None)
                 if frame is not None:
                     _frame_over(run, frame)
-            case _:
+            case "undone" | "not undone":
                 _undone(run, key, failed=kind == "not undone")
+            case _:
+                raise AssertionError(f"nobody looks at {kind}")
 
 
 def _frame_over(run: Run, frame: Frame) -> None:

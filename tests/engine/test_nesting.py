@@ -96,7 +96,9 @@ def test_a_child_that_could_not_undo_itself_waits_for_an_operator_of_the_parent(
     ran = play(saga(act("a"), _step()), {"y": no(), "x.compensation": no()}, sagas=[child])
 
     assert (ran.status, list(ran.state.attention)) == ("paused", ["trip.compensation"])
-    assert ran.state.attention["trip.compensation"].type == "NoJournal"
+    assert ran.state.attention["trip.compensation"] == Error(
+        "NoJournal", "the child saga did not say what it has done, so it cannot undo itself", "trip.compensation"
+    )
 
 
 def test_when_a_completed_child_cannot_undo_itself_the_parents_policy_applies() -> None:

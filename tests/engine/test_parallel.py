@@ -289,6 +289,31 @@ def test_blocks_inside_losers_are_undone_whole() -> None:
     assert ran.report["undone"] == ["all/x/x3", "all/x/x2", "all/x/x1"]
 
 
+def test_the_blocks_inside_a_winner_stay() -> None:
+    """R40: whichever blocks its leaves stand in."""
+    rounds = {"id": "rounds", "for_each": {"items": "[1, 2]"}, "steps": [act("one")]}
+    winner = {"id": "w", "steps": [act("w1"), rounds]}
+    loop = {"id": "all", "for_each": {"items": "[1, 2]", "max_concurrency": 2}, "steps": [winner]}
+    loop["complete_when"] = "completed >= 1"
+    block = _block(winner, act("lost"), complete_when="completed >= 1")
+
+    ran = play(saga(block), {"lost": slow(1)}, drained=False)
+    looped = play(saga(loop), {"all[1]/w/w1": slow(1)}, drained=False)
+
+    assert ran.report["undone"] == ["all/lost"]
+    assert looped.report["undone"] == ["all[1]/w/w1"]
+
+
+def test_what_runs_beside_a_block_with_a_similar_name_is_no_loser() -> None:
+    """R40: though it began after the block."""
+    block = _block(act("x"), act("y"), complete_when="completed >= 1")
+    around = {"id": "around", "steps": [{"id": "outer", "parallel": [block, act("all_x"), act("all2")]}]}
+
+    ran = play(saga(around), {"x": slow(1), "y": slow(2)}, drained=False)
+
+    assert ran.report["undone"] == ["around/outer/all/y"]
+
+
 def test_a_block_may_end_early_because_of_failures() -> None:
     """R38, R40: two said no, so the third is not waited for; nothing of the saga failed."""
     block = _block(act("x"), act("y"), beats("z"), complete_when="failed >= 2", on_branch_failure="wait")
