@@ -82,6 +82,13 @@ def test_a_closed_saga_takes_nothing() -> None:
     assert set(_refusals(play(ABC)).values()) == {"the saga is over"}
 
 
+def test_an_operator_need_not_say_which_when_one_waits() -> None:
+    """R22."""
+    ran = play(ABC, {"b": no(), "a.compensation": no()})
+
+    assert [refusal(ran.state, verb) for verb in (Verb.RETRY_STEP, Verb.SKIP_STEP, Verb.ABORT)] == [None] * 3
+
+
 def test_an_operator_has_to_say_which_when_several_wait() -> None:
     """R22: two compensations at once."""
     block = {"id": "both", "parallel": [act("x"), act("y")]}

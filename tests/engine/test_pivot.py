@@ -258,6 +258,7 @@ def test_a_sibling_that_fails_beside_a_doubtful_pivot_does_not_decide_for_it() -
 
     assert (ran.status, ran.calls, list(ran.state.attention)) == ("paused", ["a", "both/p", "both/x"], ["both/p"])
     assert (undone.status, undone.calls[-1]) == ("compensated", "a.compensation")
+    assert undone.state.pivot_at == ""
 
 
 def test_a_result_of_the_pivot_that_nobody_can_read_is_doubtful() -> None:
