@@ -51,6 +51,8 @@ def test_a_loop_that_waits_for_nothing_and_never_ends_fails_the_saga() -> None:
     ran = play(saga(act("a"), endless), drained=False)
 
     assert (ran.status, ran.why, ran.report["undone"]) == ("compensated", ("TooManySteps", ""), ["a"])
+    assert ran.failure is not None
+    assert ran.failure.message == "15,000 steps have begun, and none of them waits for anything"
 
 
 def test_a_loop_that_waits_for_nothing_in_the_failure_handlers_ends_too() -> None:
