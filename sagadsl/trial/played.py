@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sagadsl.engine.keys import is_compensation
 from sagadsl.engine.virtual import Event
-from sagadsl.frozen import frozen
 
 ID = "trial"
 """The saga's id in every trial, so that idempotency keys can be expected: ``trial/withdraw/do``."""
@@ -16,7 +16,7 @@ NOTHING: Any = object()
 """The argument of a call that takes none."""
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Call:
     """One activity that was called.
 
@@ -38,7 +38,7 @@ class Call:
         return is_compensation(self.name)
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Played:
     """How it went.
 
