@@ -64,6 +64,16 @@ def test_a_loop_that_waits_for_nothing_in_the_failure_handlers_ends_too() -> Non
     assert (ran.status, ran.why, ran.others) == ("compensated", ("Refused", "b"), ["TooManySteps"])
 
 
+def test_what_rounds_give_stands_in_the_order_of_the_list_whichever_ended_first() -> None:
+    """DESIGN 2, `for_each`: by number, and not by how numbers are spelt."""
+    loop = {"id": "each", "for_each": {"items": "input", "max_concurrency": 12}, "steps": [act("x")]}
+    script = {f"each[{index}]/x": gives(index, takes=12 - index) for index in range(12)}
+
+    ran = play(saga(loop), script, input_=list(range(12)))
+
+    assert [each["x"] for each in ran.output["each"]] == list(range(12))
+
+
 def test_an_empty_list_gives_an_empty_list() -> None:
     """F09."""
     loop = {"id": "lines", "for_each": {"items": "input"}, "steps": [plain("x")]}

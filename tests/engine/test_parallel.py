@@ -321,6 +321,7 @@ def test_a_block_may_end_early_because_of_failures() -> None:
     ran = play(saga(block), {"x": no(), "y": no(takes=1), "z": slow(60)})
 
     assert (ran.status, ran.output, ran.report["undone"]) == ("completed", {"all": {}}, ["all/z"])
+    assert ran.at("cancel", "all/z") == 1  # when the second one said no
 
 
 def test_a_skipped_branch_neither_counts_nor_has_an_output() -> None:
