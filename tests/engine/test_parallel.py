@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -287,6 +288,19 @@ def test_blocks_inside_losers_are_undone_whole() -> None:
 
     assert ran.status == "completed"
     assert ran.report["undone"] == ["all/x/x3", "all/x/x2", "all/x/x1"]
+
+
+@pytest.mark.parametrize("order", list(permutations("abcd")), ids="".join)
+def test_a_branch_begins_when_those_it_needs_are_done_wherever_it_stands(order: tuple[str, ...]) -> None:
+    """DESIGN 2, `needs`: a chain of three, and one that needs nobody."""
+    needs = {"b": ["a"], "c": ["b"]}
+    branches = [act(id_, **({"needs": needs[id_]} if id_ in needs else {})) for id_ in order]
+
+    ran = play(saga(_block(*branches)), {"d": slow(9)})
+
+    assert ran.status == "completed"
+    assert sorted(ran.calls) == [f"all/{id_}" for id_ in "abcd"]
+    assert [call for call in ran.ends if call != "all/d"] == ["all/a", "all/b", "all/c"]
 
 
 def test_the_blocks_inside_a_winner_stay() -> None:

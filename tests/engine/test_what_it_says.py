@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from sagadsl.engine import virtual
-from sagadsl.engine.facts import Command, Error, Fact, StartChild, StartTimer
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, Command, Error, Fact, Outcome, Settled, StartChild, StartTimer
 from sagadsl.engine.journal import State
 from sagadsl.language.model import Saga
-from tests.engine.scenes import act, flaky, lost, no, plain, play, saga, signal, slow
+from tests.engine.scenes import act, built, flaky, lost, no, plain, play, saga, signal, slow
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[Command]:
     """Everything that sagas ask of the virtual host."""
     seen: list[Command] = []
-    decide = virtual.decide
 
     def listening(model: Saga, state: State, fact: Fact) -> list[Command]:
         asked = decide(model, state, fact)
@@ -106,6 +106,14 @@ WAIT = {"id": "w", "wait_for": {"signal": "go", "timeout": "1h"}}
             "`timeout` must be a duration such as `30s`, found `5`",
         ),
         (
+            {"id": "r", "repeat": {"until": "false", "maximum_attempts": 2, "every": "1s"}, "steps": [plain("x")]},
+            "`until` did not hold in 2 rounds",
+        ),
+        (
+            {"id": "r", "repeat": {"until": "false", "every": "{{ item_index }}"}, "steps": [plain("x")]},
+            "`every` must be a duration such as `30s`, found `0`",
+        ),
+        (
             {"id": "nap", "sleep_until": "{{ 'noon' }}"},
             "`sleep_until` must be a time with its zone such as `2030-01-31T09:00:00Z`, found `'noon'`",
         ),
@@ -161,6 +169,20 @@ def test_lengths_of_time_and_moments_see_the_input() -> None:
     until = play(saga({"id": "nap", "sleep_until": "{{ input.t }}"}), input_={"t": 1_700_000_030})
 
     assert (slept.took(), until.took()) == (40, 30)
+
+
+def test_what_somebody_else_has_stopped_is_told_so() -> None:
+    """R26: a host that knows no more than that it was cancelled says so without an error."""
+    model, state = built(saga(act("a"), act("b"))), State()
+    for fact in (Began(0.0, "s", "r", None), Settled(1.0, "a", Outcome.SUCCEEDED)):
+        decide(model, state, fact)
+
+    decide(model, state, Settled(2.0, "b", Outcome.NOT_STARTED, cancelled=True))
+    assert state.failure == Error("cancelled", "it was cancelled from outside the saga", "b")
+
+    decide(model, state, Settled(3.0, "a.compensation", Outcome.NOT_STARTED, cancelled=True))
+    told = Error("cancelled", "it was cancelled from outside the saga", "a.compensation")
+    assert state.attention == {"a.compensation": told}
 
 
 def test_mistakes_of_handlers_and_conditions_are_told_with_their_place() -> None:
