@@ -76,15 +76,18 @@ def test_what_rounds_give_stands_in_the_order_of_the_list_whichever_ended_first(
 
 def test_a_block_inside_a_round_sees_the_steps_of_its_own_round() -> None:
     """R7: and so does what undoes its steps."""
-    undo = {"activity": "undo.y", "input": {"x": "{{ steps.x.output }}"}}
+    undo = {"activity": "undo.y", "input": {"x": "{{ steps.x.output }}, not {{ step.output }}"}}
     inner = {"id": "g", "steps": [act("y", input="{{ steps.x.output }}", compensation=undo)]}
     loop = {"id": "each", "for_each": {"items": "input"}, "steps": [act("x", input="{{ item }}"), inner]}
     script = {f"each[{index}]/x": gives(f"x{index}") for index in range(2)}
 
-    ran = play(saga(loop, plain("no")), {**script, "no": no()}, input_=[0, 1])
+    ran = play(saga(loop, plain("no")), {**script, "y": gives("y"), "no": no()}, input_=[0, 1])
 
     assert [ran.sent(f"each[{index}]/g/y") for index in range(2)] == ["x0", "x1"]
-    assert [ran.sent(f"each[{index}]/g/y.compensation") for index in range(2)] == [{"x": "x0"}, {"x": "x1"}]
+    assert [ran.sent(f"each[{index}]/g/y.compensation") for index in range(2)] == [
+        {"x": "x0, not y"},
+        {"x": "x1, not y"},
+    ]
 
 
 def test_an_empty_list_gives_an_empty_list() -> None:

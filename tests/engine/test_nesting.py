@@ -113,6 +113,8 @@ def test_when_a_completed_child_cannot_undo_itself_the_parents_policy_applies() 
 
     assert (ran.status, ran.report["undone"]) == ("failed", ["a"])
     assert [(line["path"], line["type"]) for line in ran.report["not_undone"]] == [("trip", "CompensationFailed")]
+    told = Error("CompensationFailed", "the completed saga could not be undone as a whole")
+    assert ran.world.runs["saga-1/trip"].state.failure == told
 
 
 def test_the_undoing_child_pauses_itself_and_its_own_operator_helps() -> None:

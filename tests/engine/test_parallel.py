@@ -378,3 +378,11 @@ def test_blocks_that_end_early_in_a_long_loop_cost_the_same_each() -> None:
 
     assert ran.calls[:4] == ["l[0]/all/x", "l[0]/all/y", "l[0]/all/y.compensation", "l[1]/all/x"]
     assert ran.calls[-3:] == [f"l[{index}]/all/x.compensation" for index in (2, 1, 0)]
+
+
+def test_a_cancel_takes_over_a_block_that_was_about_to_fail() -> None:
+    """R9, R25: the first error stays the failure, and the block is cancelled."""
+    ran = play(saga(act("a"), _block(act("x"), act("y"))), {"x": no(), "y": slow(5)}, cancel_at=2)
+
+    assert (ran.why, ran.record("all").progress.value) == (("Refused", "all/x"), "cancelled")
+    assert ran.status == "compensated"

@@ -279,6 +279,9 @@ def test_a_pivot_does_not_begin_in_a_saga_that_has_failed_already() -> None:
 
     assert (ran.status, ran.why) == ("compensated", ("Refused", "both/inner/bad"))
     assert "both/other/p" not in ran.calls
+    error = ran.record("both/other/p").error
+    assert error is not None
+    assert (error.type, error.message) == ("cancelled", "the saga has failed already, so its pivot does not begin")
 
 
 def test_losers_after_the_pivot_are_still_undone() -> None:

@@ -11,7 +11,7 @@ from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Command, Error, Fact, Outcome, Settled, StartChild, StartTimer
 from sagadsl.engine.journal import State
 from sagadsl.language.model import Saga
-from tests.engine.scenes import act, built, flaky, lost, no, plain, play, saga, signal, slow
+from tests.engine.scenes import act, built, flaky, gives, lost, no, plain, play, saga, signal, slow
 
 
 @pytest.fixture
@@ -161,6 +161,33 @@ def test_calls_say_what_they_are_for(commands: list[Command]) -> None:
     forward, undo = {each.call_id: each for each in commands if isinstance(each, StartChild)}.values()
     assert (forward.summary, forward.input, forward.wants_journal) == ("c", {"n": 1}, True)
     assert (undo.summary, undo.input, undo.wants_journal) == ("undo c", {"n": 1}, False)
+
+
+def test_a_saga_that_undoes_a_step_is_told_where_it_runs_and_what_for(commands: list[Command]) -> None:
+    """R13: its input is the step's, if it names none; a step without one gives it an empty object."""
+    undoing = saga(act("u"), name="undoing")
+    undo = {"saga": "undoing", "task_queue": "{{ input }}"}
+
+    ran = play(saga(act("a", compensation=undo), plain("no")), {"no": no()}, input_="desk", sagas=[undoing])
+
+    (child,) = {each.call_id: each for each in commands if isinstance(each, StartChild)}.values()
+    assert (child.task_queue, child.summary, child.wants_journal, child.input) == ("desk", "undo a", False, {})
+    assert ran.report["undone"] == ["a"]
+
+
+def test_what_undoes_a_step_goes_where_its_expression_says() -> None:
+    """R13."""
+    undo = {"activity": "undo.a", "task_queue": "{{ step.output }}"}
+    ran = play(saga(act("a", compensation=undo), plain("no")), {"a": gives("desk"), "no": no()})
+
+    assert ran.commands["a.compensation"].task_queue == "desk"
+
+
+def test_a_result_that_nobody_can_judge_says_why() -> None:
+    """F11, R56."""
+    step = act("a", failed_if=[{"if": "output.nothing", "type": "No"}])
+
+    assert "nothing" in play(saga(step), {"a": gives({})}).state.failure.message  # type: ignore[union-attr]
 
 
 def test_lengths_of_time_and_moments_see_the_input() -> None:
