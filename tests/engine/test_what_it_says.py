@@ -8,7 +8,18 @@ import pytest
 
 from sagadsl.engine import virtual
 from sagadsl.engine.decide import decide
-from sagadsl.engine.facts import Began, Command, Error, Fact, Outcome, Settled, StartChild, StartTimer
+from sagadsl.engine.facts import (
+    Began,
+    CancelRequested,
+    Command,
+    Error,
+    Fact,
+    Outcome,
+    Resumed,
+    Settled,
+    StartChild,
+    StartTimer,
+)
 from sagadsl.engine.journal import State
 from sagadsl.language.model import Saga
 from tests.engine.scenes import act, built, flaky, gives, lost, no, plain, play, saga, signal, slow
@@ -106,6 +117,10 @@ WAIT = {"id": "w", "wait_for": {"signal": "go", "timeout": "1h"}}
             "`timeout` must be a duration such as `30s`, found `5`",
         ),
         (
+            {"id": "s", "switch": [{"if": "false", "steps": [plain("x")]}]},
+            "no case of switch `s` holds, and it has no `else`",
+        ),
+        (
             {"id": "r", "repeat": {"until": "false", "maximum_attempts": 2, "every": "1s"}, "steps": [plain("x")]},
             "`until` did not hold in 2 rounds",
         ),
@@ -142,6 +157,24 @@ def test_timers_say_what_they_are_for(commands: list[Command]) -> None:
         "next round of r",
         "timeout of scene",
     }
+
+
+def test_a_timer_that_goes_on_in_another_run_is_known_by_its_step() -> None:
+    """R50: the state keeps no sentence for it."""
+    model, state = built(saga(NAP)), State()
+    decide(model, state, Began(0.0, "s", "r", None))
+
+    assert decide(model, state, Resumed(5.0, "r2")) == [StartTimer("nap", 3600.0, "nap")]
+
+
+@pytest.mark.parametrize(("by", "why", "kept"), [("ann", "", 1), ("", "too late", 1), ("", "", 0)])
+def test_who_asked_for_a_cancel_or_why_is_kept(by: str, why: str, kept: int) -> None:
+    """R28: as far as they said."""
+    model, state = built(saga(NAP)), State()
+    decide(model, state, Began(0.0, "s", "r", None))
+    decide(model, state, CancelRequested(5.0, by, why))
+
+    assert [(each.verb, each.by, each.why) for each in state.actions] == [("cancel", by, why)] * kept
 
 
 def test_calls_say_what_they_are_for(commands: list[Command]) -> None:
