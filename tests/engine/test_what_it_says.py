@@ -146,6 +146,14 @@ def test_a_saga_s_own_timeout_says_so() -> None:
     assert (failure.type, failure.message) == ("SagaTimeout", "the saga did not end within its timeout")
 
 
+def test_a_saga_s_own_timeout_may_depend_on_the_input_and_on_the_saga() -> None:
+    """R13, R35."""
+    ran = play(saga(NAP, timeout="{{ input }}{{ saga.name[0] }}", name="m"), input_=2)
+
+    assert (ran.why, ran.took()) == (("SagaTimeout", ""), 120)
+    assert _failure(NAP, timeout="{{ 5 }}").message == "`timeout` must be a duration such as `30s`, found `5`"
+
+
 def test_timers_say_what_they_are_for(commands: list[Command]) -> None:
     polled = {"id": "r", "repeat": {"until": "item_index == 1", "every": "1s"}, "steps": [plain("x")]}
 
