@@ -59,9 +59,10 @@ def test_a_loop_that_waits_for_nothing_in_the_failure_handlers_ends_too() -> Non
     """R56, R23."""
     endless = _poll({"id": "x", "set": {"n": 1}}, until="false")
 
-    ran = play(saga(act("a"), act("b"), on_failure=[endless]), {"b": no()}, drained=False)
+    ran = play(saga(act("a"), act("b"), on_failure=[endless, plain("after")]), {"b": no()}, drained=False)
 
     assert (ran.status, ran.why, ran.others) == ("compensated", ("Refused", "b"), ["TooManySteps"])
+    assert ran.calls == ["a", "b", "a.compensation"]
 
 
 def test_what_rounds_give_stands_in_the_order_of_the_list_whichever_ended_first() -> None:
