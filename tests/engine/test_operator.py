@@ -147,7 +147,7 @@ def test_a_repeated_step_that_cannot_begin_waits_again() -> None:
 
     ran = play(saga(plain("p", pivot=True), step), None, operator(60, Verb.RETRY_STEP))
 
-    assert (ran.status, list(ran.state.attention)) == ("paused", ["b"])
+    assert (ran.status, [(path, error.step) for path, error in ran.state.attention.items()]) == ("paused", [("b", "b")])
     assert len(ran.now["actions"]) == 1
     (waiting,) = ran.now["attention"]
     assert (waiting["path"], waiting["type"], "nowhere" in waiting["message"]) == ("b", "ExpressionError", True)
