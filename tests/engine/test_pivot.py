@@ -78,11 +78,12 @@ def test_after_the_pivot_a_handler_still_takes_its_error() -> None:
     assert (ran.status, ran.calls) == ("completed", ["a", "p", "b".join(["block/", ""]), "d"])
 
 
-def test_a_handlers_own_failure_after_the_pivot_waits_for_an_operator() -> None:
-    """R44: the saga neither ends nor undoes."""
+@pytest.mark.parametrize("error", ["Worse", "Broke"])
+def test_a_handlers_own_failure_after_the_pivot_waits_for_an_operator(error: str) -> None:
+    """R44: the saga neither ends nor undoes; a handler does not take what happens in itself."""
     step = act("b", on_error=[{"types": ["Broke"], "steps": [act("fix")]}])
 
-    ran = play(_saga(step), {"b": no("Broke"), "fix": no("Worse")}, operator(60, Verb.SKIP_STEP))
+    ran = play(_saga(step), {"b": no("Broke"), "fix": no(error)}, operator(60, Verb.SKIP_STEP))
 
     assert (ran.status, ran.calls) == ("completed", ["a", "p", "b", "b.on_error/fix"])
 

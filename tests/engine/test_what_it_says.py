@@ -116,6 +116,20 @@ WAIT = {"id": "w", "wait_for": {"signal": "go", "timeout": "1h"}}
             {"id": "w", "wait_for": {"signal": "go", "timeout": "{{ 5 }}"}},
             "`timeout` must be a duration such as `30s`, found `5`",
         ),
+        (plain("a", task_queue="{{ 5 }}"), "`task_queue` must be a text, found `5`"),
+        ({"id": "c", "saga": "child", "task_queue": "{{ 5 }}"}, "`task_queue` must be a text, found `5`"),
+        *(
+            (plain("a", timeouts={limit: "{{ 5 }}"}), f"`{limit}` must be a duration such as `30s`, found `5`")
+            for limit in ("start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat")
+        ),
+        *(
+            (plain("a", timeouts={limit: "{{ '0s' }}"}), f"`{limit}` must be longer than `0s`")
+            for limit in ("start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat")
+        ),
+        *(
+            (plain("a", retry={limit: "{{ 5 }}"}), f"`{limit}` must be a duration such as `30s`, found `5`")
+            for limit in ("initial_interval", "maximum_interval")
+        ),
         (
             {"id": "s", "switch": [{"if": "false", "steps": [plain("x")]}]},
             "no case of switch `s` holds, and it has no `else`",
