@@ -205,3 +205,41 @@ def test_a_compensation_knows_its_own_key_whenever_its_input_is_computed() -> No
     assert ran.sent("a.compensation") == {"soon": "saga-1/a/undo", "late": "saga-1/a/undo 1"}
     assert ran.sent("b.compensation[0]") == "saga-1/b/undo[0] 2"
     assert ran.sent("b.compensation[1]") == ["saga-1/b/undo[1]", "saga-1/b/undo[1] 2"]
+
+
+def test_a_compensation_sees_its_steps_input_and_how_it_ended() -> None:
+    """R14: also of a step of which nobody knows whether it happened."""
+    undo = {
+        "activity": "undo.a",
+        "input": {
+            "text": "{{ step.input.n }} {{ step.outcome }}",
+            "why": "{{ step.error.type }}: {{ step.error.message }}",
+            "error": "{{ step.error }}",
+        },
+    }
+    timeouts = {"start_to_close": "5s"}
+
+    lost_ = play(saga(act("a", input={"n": 7}, compensation=undo, timeouts=timeouts)), {"a": lost()})
+    undo["input"] = {"text": "{{ step.input.n }} {{ step.outcome }}", "error": "{{ step.error }}"}
+    done = play(saga(act("a", input={"n": 7}, compensation=undo), plain("no")), {"no": no()})
+
+    message = "start_to_close timeout of 5s"
+    assert lost_.sent("a.compensation") == {
+        "text": "7 unknown",
+        "why": f"timeout: {message}",
+        "error": {"type": "timeout", "message": message},
+    }
+    assert done.sent("a.compensation") == {"text": "7 succeeded", "error": None}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_was_rendered_before_the_step_ran_is_not_rendered_again(whole: bool) -> None:
+    """R15: it is as it was when the step began."""
+    early = "{{ steps.short.status }}"
+    undo = {"activity": "undo.a", "input": early if whole else {"early": early, "late": "{{ step.output }}"}}
+    block = {"id": "all", "parallel": [act("long", compensation=undo), plain("short")]}
+
+    ran = play(saga(block, plain("no")), {"long": gives(1, takes=5), "no": no()}, drained=False)
+
+    assert ran.record("all/short").ended < ran.record("all/long").ended
+    assert ran.sent("all/long.compensation") == ("pending" if whole else {"early": "pending", "late": 1})
