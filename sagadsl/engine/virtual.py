@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.decide import decide
@@ -229,6 +229,8 @@ class World:
                 self.clock.later(0, lambda: self.tell(saga_id, Resumed(self.now, f"run-{self.clock.unique()}")))
             case Close():
                 self._close(saga_id, run, command)
+            case _:
+                assert_never(command)
 
     def _fire(self, saga_id: str, timer_id: str, token: int) -> None:
         if self.runs[saga_id].timers.get(timer_id) == token:

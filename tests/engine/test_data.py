@@ -243,3 +243,14 @@ def test_what_was_rendered_before_the_step_ran_is_not_rendered_again(whole: bool
 
     assert ran.record("all/short").ended < ran.record("all/long").ended
     assert ran.sent("all/long.compensation") == ("pending" if whole else {"early": "pending", "late": 1})
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_compensation_may_call_its_own_step_by_its_id(whole: bool) -> None:
+    """R14, R15: its output comes late, whatever it is called."""
+    own = "{{ steps.a.output }}"
+    undo = {"activity": "undo.a", "input": own if whole else {"of": own}}
+
+    ran = play(saga(act("a", compensation=undo), plain("no")), {"a": gives(5), "no": no()})
+
+    assert ran.sent("a.compensation") == (5 if whole else {"of": 5})

@@ -11,6 +11,7 @@ from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import (
     Began,
     CancelRequested,
+    CancelTimer,
     Command,
     Error,
     Fact,
@@ -179,6 +180,13 @@ def test_timers_say_what_they_are_for(commands: list[Command]) -> None:
         "next round of r",
         "timeout of scene",
     }
+
+
+def test_a_timer_that_nobody_needs_any_more_is_taken_back(commands: list[Command]) -> None:
+    """R51: on a server it would cost events."""
+    play(saga(WAIT, timeout="9h"), None, signal(60, "go"))
+
+    assert {each.timer_id for each in commands if isinstance(each, CancelTimer)} == {"w", "@timeout"}
 
 
 def test_a_timer_that_goes_on_in_another_run_is_known_by_its_step() -> None:
