@@ -83,7 +83,10 @@ def test_a_handlers_own_failure_after_the_pivot_waits_for_an_operator(error: str
     """R44: the saga neither ends nor undoes; a handler does not take what happens in itself."""
     step = act("b", on_error=[{"types": ["Broke"], "steps": [act("fix")]}])
 
-    ran = play(_saga(step), {"b": no("Broke"), "fix": no(error)}, operator(60, Verb.SKIP_STEP))
+    script = {"b": no("Broke"), "fix": no(error)}
+
+    assert list(play(_saga(step), script).state.attention) == ["b.on_error/fix"]
+    ran = play(_saga(step), script, operator(60, Verb.SKIP_STEP))
 
     assert (ran.status, ran.calls) == ("completed", ["a", "p", "b", "b.on_error/fix"])
 

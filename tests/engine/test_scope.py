@@ -55,3 +55,11 @@ def test_as_of_a_moment_only_what_had_ended_by_then_is_there() -> None:
 
     assert seen == {"a": "completed", "b": "completed", "c": "pending"}
     assert _steps(ran, ended - 1)["b"]["status"] == "pending"
+
+
+def test_a_step_of_a_loop_is_not_seen_from_outside() -> None:
+    """R7: which round would it be?"""
+    ran = play(saga({"id": "each", "for_each": {"items": "[1]"}, "steps": [act("x")]}))
+
+    with pytest.raises(KeyError, match=r"^'x'$"):
+        _steps(ran)["x"]
