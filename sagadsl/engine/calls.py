@@ -59,10 +59,12 @@ def child(
 
 def duration(value: Duration | None, names: Names, what: str) -> timedelta | None:
     """Return a length of time; one that an expression gives is checked here, before it is used (R13)."""
-    return value if value is None or isinstance(value, timedelta) else _length(value, names, what)
+    return None if value is None else _length(value, names, what)
 
 
-def _length(value: Value, names: Names, what: str) -> timedelta:
+def _length(value: Duration, names: Names, what: str) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
     text = value.render(names)
     if not isinstance(text, str):
         raise Mistake("ExpressionError", f"`{what}` must be a duration such as `30s`, found `{text!r}`")
@@ -75,23 +77,20 @@ def _length(value: Value, names: Names, what: str) -> timedelta:
 def _limit(value: Duration | None, names: Names, what: str) -> timedelta | None:
     if value is None:
         return None
-    limit = value if isinstance(value, timedelta) else _length(value, names, what)
+    limit = _length(value, names, what)
     if limit <= _NOTHING:  # Temporal takes 0 for "no limit", or refuses the call
         raise Mistake("ExpressionError", f"`{what}` must be longer than `0s`")
     return limit
 
 
 def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
-    initial, maximum = retry.initial_interval, retry.maximum_interval
-    if not isinstance(initial, timedelta):
-        initial = _length(initial, names, "initial_interval")
-    if not isinstance(maximum, timedelta):
-        maximum = _length(maximum, names, "maximum_interval")
+    initial = _length(retry.initial_interval, names, "initial_interval")
+    maximum = _length(retry.maximum_interval, names, "maximum_interval")
     return RetryPlan(
         maximum_attempts=None if patient and not retry.explicit else retry.maximum_attempts,
         initial_interval=initial,
         backoff_coefficient=retry.backoff_coefficient,
-        maximum_interval=maximum if maximum > initial else initial,  # Temporal refuses one below the initial interval
+        maximum_interval=max(initial, maximum),  # Temporal refuses a maximum below the initial interval
         non_retryable_error_types=retry.non_retryable_error_types,
     )
 

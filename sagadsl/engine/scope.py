@@ -98,11 +98,9 @@ def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None) -
         "steps": StepsView(saga, state, frame, as_of),
         "saga": SagaView(saga, state),
     }
-    around: Frame | None = frame
-    while around is not None:
+    for around in outwards(state, frame):
         for name, value in around.variables.items():
             names.setdefault(name, value)
-        around = _next_out(state, around)
     return names
 
 
@@ -156,10 +154,10 @@ def outwards(state: State, frame: Frame) -> Iterator[Frame]:
     at: Frame | None = frame
     while at is not None:
         yield at
-        at = _next_out(state, at)
-
-
-def _next_out(state: State, frame: Frame) -> Frame | None:
-    if frame.parent is not None:
-        return state.frames.get(frame.parent)
-    return state.frames.get(state.records[frame.owner].frame) if frame.owner else None
+        if at.parent is not None:
+            at = state.frames.get(at.parent)
+        elif at.owner:
+            owner = state.records[at.owner]
+            at = state.frames.get(owner.frame)
+        else:
+            at = None
