@@ -126,6 +126,7 @@ _SUITES = (
     Code("SD804", "entry of `when` without one action and one moment"),
     Code("SD805", "expectation that is no expression"),
     Code("SD806", "attempt that would end in two ways"),
+    Code("SD807", "attempt that a local activity cannot make"),
     Code("SD810", "way that a saga must not go"),
 )
 

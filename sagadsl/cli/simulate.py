@@ -25,6 +25,7 @@ from sagadsl.language.model import Saga
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
+from sagadsl.trial import spelling
 from sagadsl.trial import timeline as telling
 from sagadsl.trial.case import Case, Interference, moment
 from sagadsl.trial.mermaid import mermaid
@@ -180,12 +181,8 @@ def _mocks(
         name, _, length = text.partition("=")
         _time(length, f"--delay {name}")
         data[name] = {**_single(data.get(name)), "delay": length}
-    for name in data:
-        if not known.is_call(name):
-            there = {**known.calls, **dict.fromkeys(known.activities)}
-            raise click.UsageError(
-                f"no call or activity is named `{name}`; {did_you_mean(name, there) or f'there are: {listed(there)}'}"
-            )
+    for finding in spelling.mocks(data, known, ()):
+        raise click.UsageError(f"{finding.message}; {finding.help}")
     return parse_mocks(data)
 
 

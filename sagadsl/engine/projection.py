@@ -120,17 +120,17 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
 
 
 def summary(saga: Saga, state: State) -> str:
-    """Return the end of a saga that failed in one sentence, for the message of its failure."""
+    """Return the end of a saga that did not complete in one sentence, for the message of its failure."""
     error = state.failure
-    what = "it was cancelled" if error is None else f"{error.type}: {error.message}"
-    where = f"step `{error.step}` failed: " if error is not None and error.step else ""
+    assert error is not None, "only a saga that has failed has such a message"
+    where = f"step `{error.step}` failed: " if error.step else ""
     facts = report(saga, state)
     parts = [f"{len(facts['undone'])} undone"]
     if facts["not_undone"]:
         parts.append(f"{len({line['path'] for line in facts['not_undone']})} not undone")
     if facts["not_attempted"]:
         parts.append(f"{len(facts['not_attempted'])} not attempted")
-    return f"{where}{what} ({', '.join(parts)})"
+    return f"{where}{error.type}: {error.message} ({', '.join(parts)})"
 
 
 @frozen

@@ -314,8 +314,8 @@ def _as_told(run: VirtualRun, close: Close) -> Error | None:
     error = close.failure
     if close.status is Status.CANCELLED:
         return Error("cancelled", f"child saga `{run.saga.name}` was cancelled")
-    if error is None or close.status is Status.COMPLETED:
-        return error
+    if error is None:
+        return None
     return Error(error.type, summary(run.saga, run.state), causes=((error.type, error.message), *error.causes))
 
 

@@ -96,9 +96,7 @@ class Calls:
         """Schedule an activity; its first attempt begins at once."""
         call = self._open[command.call_id] = _Call(command, self._clock.now)
         self._note("start", command.call_id, 0, command.activity, "")
-        if command.schedule_to_close is not None:
-            self._clock.later(command.schedule_to_close.total_seconds(), lambda: self._out_of_time(call))
-        self._begin_attempt(call)
+        self._begin(call)
 
     def cancel(self, call_id: str) -> None:
         """Ask a call to stop; one that has ended, or has been asked, is left alone."""
@@ -109,7 +107,7 @@ class Calls:
         self._note("cancel", call_id, call.attempt, "", "")
         if not call.running:
             # The server tells a call that waits for a worker from one between two attempts only where there is one.
-            alone = call.command.retry.maximum_attempts == 1
+            alone = call.command.retry.maximum_attempts == 1 and not call.command.local
             self._clock.later(0, lambda: self._stop(call, Outcome.NOT_STARTED if alone else Outcome.UNKNOWN))
         elif call.command.heartbeat is not None and call.beats:  # R37: a cancel comes with the answer to a heartbeat
             self._clock.later(0, lambda: self._stop(call, Outcome.UNKNOWN))
@@ -119,17 +117,31 @@ class Calls:
         for call in self._open.values():
             if not call.running:
                 continue
-            call.beats = False
             if call.command.local:
-                call.token, call.attempt, call.running = self._clock.unique(), call.attempt - 1, False
-                self._again(call, WORKFLOW_TASK_TIMEOUT)
+                self._elsewhere(call)
             else:
+                call.beats = False
                 self._lives(call, LOST, self._clock.now - call.began)
+
+    def _elsewhere(self, lost: _Call) -> None:
+        """Begin a local activity anew with another worker, which knows nothing of its attempts."""
+        call = _Call(lost.command, self._clock.now + WORKFLOW_TASK_TIMEOUT, cancelled=lost.cancelled)
+        self._open[call.command.call_id] = call
+        self._clock.later(WORKFLOW_TASK_TIMEOUT, lambda: self._begin(call))
+
+    def _begin(self, call: _Call) -> None:
+        """Begin the first attempt, and the time for all of them."""
+        total = call.command.schedule_to_close
+        if total is not None:
+            self._clock.later(total.total_seconds(), lambda: self._time_out(call, "schedule_to_close"))
+        self._begin_attempt(call)
 
     def _is_open(self, call: _Call, token: int | None = None) -> bool:
         return self._open.get(call.command.call_id) is call and token in (None, call.token)
 
     def _begin_attempt(self, call: _Call) -> None:
+        if not self._is_open(call):
+            return
         call.attempt += 1
         call.began = self._clock.now
         attempt = self._participant(self._saga_id, call.command, call.attempt)
@@ -171,11 +183,7 @@ class Calls:
         retryable = attempt.retryable and attempt.error not in call.command.retry.non_retryable_error_types
         self._retry_or_settle(call, error, retryable, attempt.retry_after)
 
-    def _out_of_time(self, call: _Call) -> None:
-        if self._is_open(call):
-            self._time_out(call, "schedule_to_close", call.token)
-
-    def _time_out(self, call: _Call, kind: str, token: int) -> None:
+    def _time_out(self, call: _Call, kind: str, token: int | None = None) -> None:
         if not self._is_open(call, token):
             return
         last = () if call.last_error is None else ((call.last_error.type, call.last_error.message),)
@@ -205,17 +213,8 @@ class Calls:
             self._settle(call, _known(call), error=error)
             return
         self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s", error.type)
-        call.token = self._clock.unique()
-        self._again(call, pause)
-
-    def _again(self, call: _Call, pause: float) -> None:
-        token = call.token
-
-        def begin() -> None:
-            if self._is_open(call, token):
-                self._begin_attempt(call)
-
-        self._clock.later(pause, begin)
+        call.token = self._clock.unique()  # what was planned for this attempt is over
+        self._clock.later(pause, lambda: self._begin_attempt(call))
 
     def _stop(self, call: _Call, outcome: Outcome) -> None:
         if self._is_open(call):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sagadsl.frozen import frozen
 from sagadsl.language.model import ActivityCall, Place, Saga, SagaCall, Step
@@ -19,10 +19,12 @@ class Names:
     Attributes:
         calls: Names of calls of activities, ``[*]`` for any round of a loop, with the activity.
         steps: Paths of all steps of the saga itself, by id of the step.
+        local: Those of the calls that are local activities.
     """
 
     calls: Mapping[str, str]
     steps: Mapping[str, str]
+    local: Collection[str] = ()
 
     @property
     def activities(self) -> tuple[str, ...]:
@@ -31,6 +33,10 @@ class Names:
     def is_call(self, name: str) -> bool:
         """Whether some call can have this name, or an activity has it."""
         return plain(name) in self.calls or name in self.calls.values()
+
+    def is_local(self, name: str) -> bool:
+        """Whether a local activity can have this name."""
+        return plain(name) in self.local or name in {self.calls[each] for each in self.local}
 
     def is_step(self, path: str) -> bool:
         """Whether some step of the saga can have this path."""
@@ -45,7 +51,11 @@ def plain(name: str) -> str:
 def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
     """Return the names of a saga; *sagas* are the children that are known, by name."""
     calls = dict(_calls(saga, sagas or {}, "", ()))
-    return Names(calls, {path_of(place): id_ for id_, place in saga.places.items()})
+    return Names(
+        {name: call.activity for name, call in calls.items()},
+        {path_of(place): id_ for id_, place in saga.places.items()},
+        frozenset(name for name, call in calls.items() if call.local),
+    )
 
 
 def path_of(place: Place) -> str:
@@ -54,28 +64,32 @@ def path_of(place: Place) -> str:
     return "/".join((*around, place.step.id))
 
 
-def _calls(saga: Saga, sagas: Mapping[str, Saga], prefix: str, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _calls(
+    saga: Saga, sagas: Mapping[str, Saga], prefix: str, around: tuple[str, ...]
+) -> Iterator[tuple[str, ActivityCall]]:
     for place in saga.places.values():
         step, path = place.step, prefix + path_of(place)
         match step.body:
-            case ActivityCall(activity=activity):
-                yield path, activity
+            case ActivityCall() as call:
+                yield path, call
             case SagaCall(saga=name) if name in sagas and name not in around:
                 yield from _calls(sagas[name], sagas, f"{path}/", (*around, name))
             case _:
                 pass
         if step.probe is not None:
-            yield f"{path}.probe", step.probe.activity
+            yield f"{path}.probe", step.probe
         yield from _undos(step, sagas, path, around)
 
 
-def _undos(step: Step, sagas: Mapping[str, Saga], path: str, around: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _undos(
+    step: Step, sagas: Mapping[str, Saga], path: str, around: tuple[str, ...]
+) -> Iterator[tuple[str, ActivityCall]]:
     actions = step.compensation.actions if step.compensation is not None else ()
     for index, action in enumerate(actions):
         name = path + (f".compensation[{index}]" if len(actions) > 1 else ".compensation")
         match action.call:
-            case ActivityCall(activity=activity):
-                yield name, activity
+            case ActivityCall() as call:
+                yield name, call
             case SagaCall(saga=saga) if saga in sagas and saga not in around:
                 yield from _calls(sagas[saga], sagas, f"{name}/", (*around, saga))
             case _:

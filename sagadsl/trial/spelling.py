@@ -18,18 +18,38 @@ _UNDO = ".compensation"
 
 def case(written: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:
     """Yield what is misspelt in a case; *signals* are those that its saga waits for."""
-    for name in (written.get("given") or {}).get("mocks") or {}:
-        yield from _call(name, known, (*route, "given", "mocks", name), at_key=True)
+    yield from mocks((written.get("given") or {}).get("mocks") or {}, known, (*route, "given", "mocks"))
     for index, entry in enumerate(written.get("when") or ()):
         yield from _interference(entry, known, signals, (*route, "when", index))
     yield from _expected(written["then"], known, (*route, "then"))
 
 
 def defaults(written: Mapping[str, Any], sagas: list[Names]) -> Iterator[Finding]:
-    """Yield the mocks of ``defaults`` that belong to none of the suite's sagas."""
-    for name in (written.get("mocks") or {}) if sagas else ():
-        if not any(known.is_call(name) for known in sagas):
-            yield from _call(name, sagas[0], ("defaults", "mocks", name), at_key=True)
+    """Yield the mocks of ``defaults`` that belong to none of the suite's sagas, or that one of them cannot act out."""
+    for name, mock in (written.get("mocks") or {}).items() if sagas else ():
+        owners = [known for known in sagas if known.is_call(name)] or sagas[:1]
+        findings = (list(mocks({name: mock}, known, ("defaults", "mocks"))) for known in owners)
+        yield from next(filter(None, findings), ())
+
+
+def mocks(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
+    """Yield the mocks of no call, and those that their call cannot act out."""
+    for name, mock in written.items():
+        yield from _call(name, known, (*route, name), at_key=True)
+        if known.is_local(name):
+            for index, attempt in enumerate(mock if isinstance(mock, list) else [mock]):
+                yield from _local(name, attempt, (*route, name, index) if isinstance(mock, list) else (*route, name))
+
+
+def _local(name: str, attempt: Mapping[str, Any], route: Route) -> Iterator[Finding]:
+    """SD807. Temporal gives the task of a dead worker to another one, which knows of no attempt."""
+    if attempt.get("crash"):
+        message = f"`{name}` is a local activity: another worker begins its first attempt again, and dies of it too"
+        help = f"let the workers die once: `when: [{{at: {name}, crash: true}}]`"
+        yield Finding("SD807", message, route, help=help)
+    elif attempt.get("timeout") == "schedule_to_start":
+        message = f"`{name}` is a local activity, which waits in no queue"
+        yield Finding("SD807", message, route, help="let it take too long: `timeout: start_to_close`")
 
 
 def _interference(entry: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:

@@ -74,6 +74,49 @@ def test_rounds_and_handlers_are_shown_when_they_ran() -> None:
     assert [line["depth"] for line in ran.now["steps"]] == [0, 1, 1, 0, 1, 0, 0]
 
 
+def test_what_has_not_begun_inside_a_handler_or_a_round_is_shown_too() -> None:
+    """R60."""
+    group = {"id": "g", "steps": [act("x"), act("y")]}
+    loop = {"id": "l", "for_each": {"items": "[1]"}, "steps": [act("x"), act("y")]}
+    handled = act("b", on_error=[{"steps": [group], "then": "compensate"}])
+
+    ran = play(saga(handled, on_failure=[group]), {"b": no(), "x": no()})
+    assert {path: how for path, how in _lines(ran).items() if path.endswith("y")} == {
+        "b.on_error/g/y": "not_started",
+        "on_failure/g/y": "not_started",
+    }
+    assert _lines(play(saga(loop), {"x": no()}))["l[0]/y"] == "not_started"
+
+
+@pytest.mark.parametrize(
+    ("script", "cancel_at", "told"),
+    [
+        ({"b": no("Broke")}, None, "step `b` failed: Broke: Broke! (1 undone)"),
+        ({"b": slow(9)}, 3, "cancelled: the saga was cancelled (2 undone)"),
+        ({"b": slow(90)}, None, "SagaTimeout: the saga did not end within its timeout (2 undone)"),
+    ],
+)
+def test_the_end_is_told_in_one_sentence(script: Any, cancel_at: float | None, told: str) -> None:
+    """R23: the message of the failed workflow."""
+    ran = play(saga(act("a"), beats("b"), timeout="30s"), script, cancel_at=cancel_at)
+
+    assert summary(ran.run.saga, ran.state) == told
+
+
+def test_the_status_tells_which_action_of_a_compensation_failed() -> None:
+    """R20, R60."""
+    undo = [{"activity": f"undo.{name}", "retry": "none"} for name in "xy"]
+
+    ran = play(
+        saga(act("a", compensation=undo), act("b"), compensation={"on_failure": "continue"}),
+        {"b": no(), "undo.y": no()},
+    )
+
+    assert ran.now["steps"][0]["compensation"]["errors"] == [
+        {"action": 1, "type": "Refused", "message": "Refused!", "step": "a.compensation[1]"}
+    ]
+
+
 def test_the_status_tells_everything_about_a_step() -> None:
     """R60: in a form that does not change without notice."""
     step = act("b", retry={"maximum_attempts": 2})
@@ -196,7 +239,6 @@ def test_the_status_can_be_read_at_any_moment(until: float) -> None:
     for view in (status, report):
         assert json.loads(json.dumps(view(model, state))) == view(model, state)
     assert markdown(model, state).startswith(f"**{ran.status}**")
-    assert summary(model, state)
 
 
 def test_an_empty_state_can_be_read_too() -> None:

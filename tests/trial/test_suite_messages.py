@@ -20,6 +20,7 @@ steps:
     parallel:
       - {id: pay, activity: card.pay, compensation: [{activity: card.refund}, {activity: audit.note}]}
       - {id: ask, wait_for: {signal: approve, timeout: 1h}}
+  - {id: tax, activity: rules.tax, local: true, compensation: none}
 """
 HEAD = "sagadsl_test: 1\nsaga: pay.saga.yaml\n"
 GOOD = f"{HEAD}cases: [{{name: x, given: {{input: {{amount: 1}}}}, then: {{status: compensated}}}}]\n"
@@ -73,6 +74,18 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "SD806",
             "an attempt of `hold` has `crash`, `timeout`",
             "keep one; a list has one entry for each attempt",
+        ),
+        (
+            "given: {mocks: {tax: [{crash: true}, {output: 1}]}}\n    then: {status: failed}",
+            "SD807",
+            "`tax` is a local activity: another worker begins its first attempt again, and dies of it too",
+            "let the workers die once: `when: [{at: tax, crash: true}]`",
+        ),
+        (
+            "given: {mocks: {rules.tax: {timeout: schedule_to_start}}}\n    then: {status: failed}",
+            "SD807",
+            "`rules.tax` is a local activity, which waits in no queue",
+            "let it take too long: `timeout: start_to_close`",
         ),
         ("given: {}", "SD102", "`cases[0]` lacks `then`", "add `then:`"),
         (
@@ -255,6 +268,28 @@ def test_a_step_in_two_blocks_has_to_be_named_with_its_block(tmp_path: Path) -> 
     (finding,) = read_suite(text, tmp_path / "x.saga-test.yaml").findings
 
     assert finding.help == "say which: `one/pay`, `two/pay`"
+
+
+@pytest.mark.parametrize(
+    ("mocks", "message"),
+    [
+        ("{pya: {error: X}}", "no call or activity is named `pya`"),
+        ("{rules.tax: {crash: true}}", "`rules.tax` is a local activity"),
+        ("{rules.tax: {crash: false}, hold: {crash: true}, only.here: {error: X}}", ""),
+    ],
+)
+def test_a_mock_for_all_cases_has_to_mean_something_for_some_saga_and_be_right_for_all(
+    folder: Path, mocks: str, message: str
+) -> None:
+    """One of the suite's sagas calls `rules.tax` as a local activity, the other one does not."""
+    other = "{sagadsl: 1, name: x, steps: [{id: a, activity: rules.tax, compensation: none}, "
+    other += "{id: b, activity: only.here, compensation: none}]}"
+    cases = f"cases:\n  - {{name: one, saga: {other}, then: {{status: completed}}}}\n"
+    cases += "  - {name: two, then: {status: completed}}\n"
+
+    findings = _findings(folder, f"{HEAD}defaults: {{mocks: {mocks}}}\n{cases}")
+
+    assert [each.message.partition(":")[0] for each in findings] == ([message] if message else [])
 
 
 def test_mistakes_of_a_saga_that_stands_in_the_suite_are_shown_where_they_stand(tmp_path: Path) -> None:
