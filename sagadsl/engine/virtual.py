@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, assert_never
 
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.decide import decide
+from sagadsl.engine.ends import CANCELLED, never_sent
 from sagadsl.engine.facts import (
     Began,
     BeganUndo,
@@ -186,8 +187,7 @@ class World:
             self._note_fact(saga_id, fact)
         if self._replay and not isinstance(fact, Began | BeganUndo):
             run.state = State.restore(_sent(run.state.snapshot()))
-        for command in decide(run.saga, run.state, fact):
-            self._perform(saga_id, run, command)
+        self._perform_all(saga_id, run, decide(run.saga, run.state, fact))
         if self._after_fact is not None:
             self._after_fact(saga_id)
         if self._drain and not isinstance(fact, DrainRequested | Resumed):
@@ -204,6 +204,16 @@ class World:
                 self._note(saga_id, "signal", name)
             case _:
                 pass
+
+    def _perform_all(self, saga_id: str, run: VirtualRun, commands: list[Command]) -> None:
+        """Do what a saga asks for; a call that it cancels with the same breath no worker ever sends."""
+        cancelled = {command.call_id for command in commands if isinstance(command, Cancel)}
+        for command in commands:
+            if cancelled and isinstance(command, StartActivity | StartChild) and command.call_id in cancelled:
+                fact = never_sent(command.call_id, self.now)
+                self.clock.later(0, partial(self.tell, saga_id, fact))
+            else:
+                self._perform(saga_id, run, command)
 
     def _perform(self, saga_id: str, run: VirtualRun, command: Command) -> None:
         assert run.calls is not None
@@ -313,7 +323,7 @@ def _as_told(run: VirtualRun, close: Close) -> Error | None:
     """Return the error of a child saga as its parent hears of it: its own, behind how the child ended."""
     error = close.failure
     if close.status is Status.CANCELLED:
-        return Error("cancelled", f"child saga `{run.saga.name}` was cancelled")
+        return Error(CANCELLED, f"child saga `{run.saga.name}` was cancelled")
     if error is None:
         return None
     return Error(error.type, summary(run.saga, run.state), causes=((error.type, error.message), *error.causes))

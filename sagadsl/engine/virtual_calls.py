@@ -12,9 +12,9 @@ from math import inf
 from typing import Any
 
 from sagadsl.engine.clock import Clock
+from sagadsl.engine.ends import CANCELLED, TIMEOUT, Causes, queue_limit, spelled, timed_out
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.frozen import frozen
-from sagadsl.language.durations import spell
 
 WORKFLOW_TASK_TIMEOUT = 10.0
 """Seconds after which Temporal gives the task of a lost worker, and so its local activities, to another one."""
@@ -63,7 +63,7 @@ class _Call:
     clean: bool = True
     running: bool = False
     cancelled: bool = False
-    last_error: Error | None = None
+    last: Causes = ()
     token: int = 0
 
 
@@ -94,7 +94,7 @@ class Calls:
 
     def start(self, command: StartActivity) -> None:
         """Schedule an activity; its first attempt begins at once."""
-        call = self._open[command.call_id] = _Call(command, self._clock.now)
+        call = self._open[command.call_id] = _Call(command, self._clock.now, clean=not command.local)
         self._note("start", command.call_id, 0, command.activity, "")
         self._begin(call)
 
@@ -109,7 +109,8 @@ class Calls:
             # The server tells a call that waits for a worker from one between two attempts only where there is one.
             alone = call.command.retry.maximum_attempts == 1 and not call.command.local
             self._clock.later(0, lambda: self._stop(call, Outcome.NOT_STARTED if alone else Outcome.UNKNOWN))
-        elif call.command.heartbeat is not None and call.beats:  # R37: a cancel comes with the answer to a heartbeat
+        elif call.command.local or (call.command.heartbeat is not None and call.beats):
+            # R37: a cancel comes with the answer to a heartbeat; in the saga's own worker it needs none.
             self._clock.later(0, lambda: self._stop(call, Outcome.UNKNOWN))
 
     def crash(self) -> None:
@@ -117,16 +118,16 @@ class Calls:
         for call in self._open.values():
             if not call.running:
                 continue
-            if call.command.local:
-                self._elsewhere(call)
-            else:
+            if not call.command.local:
                 call.beats = False
                 self._lives(call, LOST, self._clock.now - call.began)
+            elif not call.cancelled:  # else it stops at this very moment
+                self._elsewhere(call.command)
 
-    def _elsewhere(self, lost: _Call) -> None:
+    def _elsewhere(self, command: StartActivity) -> None:
         """Begin a local activity anew with another worker, which knows nothing of its attempts."""
-        call = _Call(lost.command, self._clock.now + WORKFLOW_TASK_TIMEOUT, cancelled=lost.cancelled)
-        self._open[call.command.call_id] = call
+        call = _Call(command, self._clock.now + WORKFLOW_TASK_TIMEOUT, clean=False)
+        self._open[command.call_id] = call
         self._clock.later(WORKFLOW_TASK_TIMEOUT, lambda: self._begin(call))
 
     def _begin(self, call: _Call) -> None:
@@ -152,9 +153,9 @@ class Calls:
             return
         token = call.token = self._clock.unique()
         call.running = False
-        if call.command.schedule_to_start is not None:
-            wait = call.command.schedule_to_start.total_seconds()
-            self._clock.later(wait, lambda: self._time_out(call, "schedule_to_start", token))
+        limit = queue_limit(call.command)
+        if limit is not None:
+            self._clock.later(limit.total_seconds(), lambda: self._time_out(call, "schedule_to_start", token))
 
     def _lives(self, call: _Call, attempt: Attempt, age: float) -> None:
         """Plan the end of an attempt that has run for *age* seconds: its own, or its timeout."""
@@ -181,44 +182,52 @@ class Calls:
         error = Error(attempt.error, attempt.message)
         call.clean = call.clean and attempt.clean
         retryable = attempt.retryable and attempt.error not in call.command.retry.non_retryable_error_types
-        self._retry_or_settle(call, error, retryable, attempt.retry_after)
+        self._retry_or_settle(call, error, ((error.type, error.message),), retryable, attempt.retry_after)
 
     def _time_out(self, call: _Call, kind: str, token: int | None = None) -> None:
         if not self._is_open(call, token):
             return
-        last = () if call.last_error is None else ((call.last_error.type, call.last_error.message),)
-        limit = getattr(call.command, kind)
-        error = Error("timeout", f"{kind} timeout of {spell(limit)}", causes=last)
+        queued = not call.running
+        error = timed_out(call.command, kind, queued=queued, last=call.last)
         if kind in ("start_to_close", "heartbeat"):
             call.clean = False
-            retryable = "timeout" not in call.command.retry.non_retryable_error_types
-            self._retry_or_settle(call, error, retryable, None)
+            retryable = TIMEOUT not in call.command.retry.non_retryable_error_types
+            self._retry_or_settle(call, error, ((TIMEOUT, spelled(call.command, kind)),), retryable, None)
             return
-        if not call.running and call.attempt <= 1:
+        if queued and call.attempt == 1:
             outcome = Outcome.NOT_STARTED
-        elif not call.running and call.clean:
-            outcome = Outcome.FAILED  # between two attempts, and every one ended in a reported error
+        elif queued and call.clean:
+            outcome = Outcome.FAILED  # every attempt before ended in a reported error
         else:
             outcome = Outcome.UNKNOWN
         self._settle(call, outcome, error=error)
 
-    def _retry_or_settle(self, call: _Call, error: Error, retryable: bool, retry_after: float | None) -> None:
-        retry = call.command.retry
-        call.running, call.last_error = False, error
+    def _retry_or_settle(
+        self, call: _Call, error: Error, told: Causes, retryable: bool, retry_after: float | None
+    ) -> None:
+        """Take the end of an attempt; *told* is its error as it lies behind a later one."""
+        command, retry = call.command, call.command.retry
+        call.running = False
         used_up = retry.maximum_attempts is not None and call.attempt >= retry.maximum_attempts
         pause = _back_off(call) if retry_after is None else retry_after
-        total = call.command.schedule_to_close
+        total = command.schedule_to_close
         too_late = total is not None and self._clock.now + pause >= call.scheduled + total.total_seconds()
-        if call.cancelled or not retryable or used_up or too_late:
+        if call.cancelled or not retryable or used_up:
             self._settle(call, _known(call), error=error)
             return
+        if too_late:  # told as the total timeout, at once
+            last = call.last if error.type == TIMEOUT else told
+            late = error if command.local else timed_out(command, "schedule_to_close", last=last)
+            self._settle(call, _known(call), error=late)
+            return
+        call.last = () if command.local else told  # of a local activity nobody keeps it
         self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s", error.type)
         call.token = self._clock.unique()  # what was planned for this attempt is over
         self._clock.later(pause, lambda: self._begin_attempt(call))
 
     def _stop(self, call: _Call, outcome: Outcome) -> None:
         if self._is_open(call):
-            self._settle(call, outcome, error=Error("cancelled", "it was cancelled"), cancelled=True)
+            self._settle(call, outcome, error=Error(CANCELLED, "it was cancelled"), cancelled=True)
 
     def _settle(
         self, call: _Call, outcome: Outcome, *, output: Any = None, error: Error | None = None, cancelled: bool = False
@@ -232,7 +241,10 @@ class Calls:
 
 
 def _known(call: _Call) -> Outcome:
-    """RULES R5: `failed` when every attempt ended in a reported error, else nobody knows."""
+    """RULES R5: `failed` when every attempt ended in a reported error, else nobody knows.
+
+    Of a local activity nobody ever does: a worker that died may have made attempts of which no trace is left.
+    """
     return Outcome.FAILED if call.clean else Outcome.UNKNOWN
 
 

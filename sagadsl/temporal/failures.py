@@ -17,7 +17,7 @@ over what people want to read. The facts below were measured on a real server (1
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 from temporalio.exceptions import (
@@ -32,14 +32,9 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 
+from sagadsl.engine.ends import CANCELLED, TIMEOUT, never_sent, spelled, timed_out
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
-from sagadsl.language.durations import spell
 from sagadsl.temporal.marker import outcome_of
-
-TIMEOUT = "timeout"
-"""The error type of every timeout, also in ``non_retryable_error_types`` (R55)."""
-
-CANCELLED = "cancelled"
 
 MESSAGE_BYTES = 8 * 1024
 _CAUSE_BYTES = 1024
@@ -60,17 +55,11 @@ def activity_failed(command: StartActivity, error: BaseException, at: float, too
         case CancelledError():
             return _cancelled(command, error, at)
         case TimeoutError():
-            return _timed_out(command, error, cause, at)
+            return _timed_out(command, error, cause, at, took)
         case ApplicationError():
             return _reported(command, error, cause, at, took)
         case _:  # a server or SDK failure, or one without a cause: nobody knows
             return Settled(at, command.call_id, Outcome.UNKNOWN, error=error_of(cause or error, command.call_id))
-
-
-def never_sent(call_id: str, at: float) -> Settled:
-    """Return the end of a call that was cancelled before its command left the worker."""
-    error = Error(CANCELLED, "it was cancelled before it started", call_id)
-    return Settled(at, call_id, Outcome.NOT_STARTED, error=error, cancelled=True, attempts=0)
 
 
 def child_failed(command: StartChild, error: BaseException, at: float) -> Settled:
@@ -130,7 +119,7 @@ def _cancelled(command: StartActivity, error: BaseException, at: float) -> Settl
     return Settled(at, command.call_id, Outcome.UNKNOWN, error=told, cancelled=True)
 
 
-def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError, at: float) -> Settled:
+def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError, at: float, took: float) -> Settled:
     last = cause.__cause__
     attempt, clean = _mark(last)
     outcome, attempts = Outcome.UNKNOWN, _attempts(command, error, attempt)
@@ -139,8 +128,11 @@ def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError
             outcome, attempts = Outcome.NOT_STARTED, 0
         elif clean:
             outcome = Outcome.FAILED
-    told = _timeout_error(command, cause.type, last)
-    return Settled(at, command.call_id, outcome, error=told, attempts=attempts)
+    kind = _NAMES.get(cause.type, "") if cause.type is not None else ""
+    queued, total = kind == "schedule_to_start", command.schedule_to_close
+    if queued and total is not None and took >= total.total_seconds():
+        kind = "schedule_to_close"
+    return Settled(at, command.call_id, outcome, error=_limit_reached(command, kind, last, queued), attempts=attempts)
 
 
 def _waits(command: StartActivity, error: BaseException, cause: TimeoutError) -> bool:
@@ -151,26 +143,13 @@ def _waits(command: StartActivity, error: BaseException, cause: TimeoutError) ->
     return ended and cause.type == TimeoutType.SCHEDULE_TO_CLOSE
 
 
-def _timeout_error(command: StartActivity, type_: TimeoutType | None, last: BaseException | None) -> Error:
+def _limit_reached(command: StartActivity, kind: str, last: BaseException | None, queued: bool = False) -> Error:
     """R16: the kind, the limit, and the last real error, which would be hidden otherwise."""
-    kind = _NAMES.get(type_, "") if type_ is not None else ""
-    limits: dict[str, timedelta | None] = {
-        "start_to_close": command.start_to_close,
-        "schedule_to_start": command.schedule_to_start,
-        "schedule_to_close": command.schedule_to_close,
-        "heartbeat": command.heartbeat,
-    }
-    if kind == "schedule_to_start" and command.schedule_to_start is None and command.schedule_to_close is not None:
-        kind = "schedule_to_close"  # the server's own account, when nobody ever took the task
-    limit = limits.get(kind)
-    text = f"{kind or 'activity'} timeout" + (f" of {spell(limit)}" if limit is not None else "")
-    if type_ == TimeoutType.SCHEDULE_TO_START:
-        where = f"task queue `{command.task_queue}`" if command.task_queue else "the task queue"
-        text += f": no worker took `{command.activity}` from {where}"
-    if last is not None:
-        text += f"; the last error was {_type(last)}: {_message(last)}"
-    causes = _causes(list(_chain(last))) if last else ()
-    return Error(TIMEOUT, bounded(text), command.call_id, causes)
+    causes = _causes(list(_chain(last))) if last is not None else ()
+    if isinstance(last, TimeoutError) and last.type is not None:
+        causes = ((TIMEOUT, spelled(command, _NAMES.get(last.type, ""))), *causes[1:])
+    told = timed_out(command, kind, queued=queued, last=causes)
+    return replace(told, message=bounded(told.message))
 
 
 def _reported(command: StartActivity, error: BaseException, cause: ApplicationError, at: float, took: float) -> Settled:
@@ -180,7 +159,7 @@ def _reported(command: StartActivity, error: BaseException, cause: ApplicationEr
     outcome = Outcome.FAILED if clean else Outcome.UNKNOWN
     told = error_of(cause, command.call_id)
     if isinstance(error, ActivityError) and error.retry_state == RetryState.TIMEOUT:  # no time for another attempt
-        told = _timeout_error(command, TimeoutType.SCHEDULE_TO_CLOSE, cause)
+        told = _limit_reached(command, "schedule_to_close", cause)
     return Settled(at, command.call_id, outcome, error=told, attempts=_attempts(command, error, attempt))
 
 

@@ -25,6 +25,7 @@ from typing import Any, assert_never
 from temporalio import workflow
 from temporalio.common import RawValue, TypedSearchAttributes
 
+from sagadsl.engine.ends import never_sent
 from sagadsl.engine.facts import (
     Cancel,
     CancelRequested,
@@ -234,7 +235,7 @@ class TemporalHost:
             call.handle.cancel()
         elif call in self._unsent or call.turn == self._turn:
             del self._calls[call_id]
-            self._facts.append(failures.never_sent(call_id, workflow.time()))
+            self._facts.append(never_sent(call_id, workflow.time()))
 
     def _activity_ended(self, call: _Call, handle: asyncio.Task[Any]) -> None:
         command, at = call.command, workflow.time()
@@ -245,7 +246,7 @@ class TemporalHost:
                 error: BaseException = asyncio.CancelledError()
                 fact = failures.activity_failed(command, error, at, at - call.at)
             else:
-                fact = failures.never_sent(command.call_id, at)
+                fact = never_sent(command.call_id, at)
         elif (raised := handle.exception()) is not None:
             fact = failures.activity_failed(command, raised, at, at - call.at)
         else:

@@ -7,19 +7,15 @@ workflow task for ever (R52, R56), so everything that it would refuse is refused
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority, RawValue, RetryPolicy
 
+from sagadsl.engine.ends import TIMEOUT, queue_limit
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
-
-FOREIGN_QUEUE_BOUND = timedelta(minutes=10)
-"""How long a call waits on a queue of somebody else's when the definition sets no limit: a queue
-that nobody serves would hold the saga for ever (R54). Our own queue has a worker: the one that asks."""
 
 _MAX_ID_BYTES = 1000
 _SYSTEM_QUEUES = "/_sys/"
@@ -58,15 +54,13 @@ def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio
             activity_id=command.call_id,
             summary=command.summary or None,
         )
-    own = command.task_queue is None or command.task_queue == workflow.info().task_queue
-    unbounded = command.schedule_to_start is None and command.schedule_to_close is None
     return workflow.start_activity(
         command.activity,
         args=arguments,
         task_queue=command.task_queue,
         result_type=RawValue,
         schedule_to_close_timeout=command.schedule_to_close,
-        schedule_to_start_timeout=FOREIGN_QUEUE_BOUND if unbounded and not own else command.schedule_to_start,
+        schedule_to_start_timeout=queue_limit(command, workflow.info().task_queue),
         start_to_close_timeout=command.start_to_close,
         heartbeat_timeout=command.heartbeat,
         retry_policy=policy,
@@ -80,7 +74,7 @@ def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio
 def _non_retryable(types: tuple[str, ...]) -> list[str] | None:
     if not types:
         return None
-    return [*types, *_TIMEOUTS] if failures.TIMEOUT in types else list(types)
+    return [*types, *_TIMEOUTS] if TIMEOUT in types else list(types)
 
 
 def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:

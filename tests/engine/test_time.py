@@ -147,7 +147,10 @@ def test_the_total_timeout_shows_the_last_real_error() -> None:
     ran = play(saga(step), {"a": [flaky("Busy"), lost()]})
 
     assert ran.failure is not None
-    assert (ran.failure.type, ran.failure.message) == ("timeout", "schedule_to_close timeout of 10s")
+    assert (ran.failure.type, ran.failure.message) == (
+        "timeout",
+        "schedule_to_close timeout of 10s; the last error was Busy: Busy!",
+    )
     assert ran.failure.causes == (("Busy", "Busy!"),)
     assert ran.report["failure"]["causes"] == [{"type": "Busy", "message": "Busy!"}]
 

@@ -10,7 +10,7 @@ import pytest
 
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.facts import Error, OperatorAsked, Outcome, Settled, Status, Verb
-from sagadsl.engine.journal import Record
+from sagadsl.engine.journal import Progress, Record, UndoProgress
 from sagadsl.engine.virtual import VirtualRun, World
 from sagadsl.engine.virtual_calls import LOST, Attempt, Calls
 from tests.engine.scenes import ID, Script, act, built, flaky, no, plain, play, saga, scripted, slow
@@ -45,6 +45,13 @@ def _told(world: World, call: str = "a", saga_id: str = ID) -> list[tuple[Any, .
 
 def _record(run: VirtualRun) -> Record:
     return run.state.records["a"]
+
+
+def _cause(run: VirtualRun) -> Error:
+    """Return the error of step `a`."""
+    error = _record(run).error
+    assert error is not None
+    return error
 
 
 def _how(run: VirtualRun) -> tuple[str, str, int | None]:
@@ -224,14 +231,36 @@ def test_a_local_activity_that_is_cancelled_while_nobody_holds_it_may_have_done_
     assert _told(world, "a.compensation")[-1][1:4:2] == ("end", "succeeded")
 
 
-def test_a_local_activity_that_was_cancelled_in_vain_is_not_tried_again_elsewhere() -> None:
-    """R37: without a heartbeat no cancel reaches it; it ends with the attempt that another worker makes."""
-    world = _world({"a": [flaky(takes=3), flaky(takes=3)]})
-    world.cancel_at(1)
+def test_a_cancel_reaches_a_local_activity_at_once() -> None:
+    """R37: it needs no heartbeat in the saga's own worker, not even one that dies at this moment."""
+    for crash_at in (None, 2):
+        world = _world({"a": slow(5)})
+        world.cancel_at(2)
+        _run(world, plain("a", local=True), crash_at=crash_at)
+        assert [each[1:4] for each in _told(world)[2:]] == [("cancel", 1, ""), ("end", 1, "unknown")]
 
-    _run(world, plain("a", local=True, retry=TWICE), crash_at=2)
 
-    assert [each[:3] for each in _told(world)[2:]] == [(1, "cancel", 1), (12, "attempt", 1), (15, "end", 1)]
+@pytest.mark.parametrize("script", [no("Refused"), [flaky(), no("Refused")]])
+def test_nobody_believes_a_local_activity_that_says_no(script: Any) -> None:
+    """R5: a worker that has died may have made an attempt of which no trace is left."""
+    run = _run(_world({"a": script}), act("a", local=True, retry=TWICE))
+
+    assert _how(run)[:2] == ("unknown", "Refused!")
+    undo = _record(run).undo
+    assert undo is not None
+    assert undo.progress is UndoProgress.DONE
+
+
+def test_a_limit_of_a_local_activity_hides_no_error() -> None:
+    """As the SDK tells it: the last error itself when no time is left, and nothing behind a timeout."""
+    times = {"start_to_close": "1m", "schedule_to_close": "1500ms"}
+
+    late = _run(_world({"a": flaky()}), plain("a", local=True, retry={"maximum_attempts": 5}, timeouts=times))
+    lost = _run(_world({"a": [flaky(), LOST]}), plain("a", local=True, retry=TWICE, timeouts=times))
+
+    assert _how(late) == ("unknown", "Unreachable!", 2)
+    assert _how(lost) == ("unknown", "schedule_to_close timeout of 1s500ms", 2)
+    assert _cause(lost).causes == ()
 
 
 def test_a_cancel_comes_with_the_answer_to_a_heartbeat() -> None:
@@ -278,6 +307,19 @@ def test_a_cancelled_call_that_waits_in_its_queue_has_not_started_if_it_has_one_
     assert _how(run)[0] == outcome
 
 
+@pytest.mark.parametrize("call", [act("a"), {"id": "a", "saga": "child", "compensation": "auto"}])
+def test_a_call_that_is_cancelled_with_the_breath_that_began_it_is_never_sent(call: dict[str, Any]) -> None:
+    """R2, R38: a worker sends all commands of one moment at once."""
+    world = _world()
+    run = _run(world, {"id": "both", "parallel": [call, {"id": "no", "fail": {"type": "Broke"}}]})
+
+    record = run.state.records["both/a"]
+    assert [each.call for each in world.events] == [""], "it closes, and nothing else happens"
+    assert (record.progress, record.outcome, record.attempts) == (Progress.CANCELLED, Outcome.NOT_STARTED, 0)
+    assert run.state.status is Status.COMPENSATED
+    assert run.children == {}
+
+
 def test_a_call_is_cancelled_between_two_attempts() -> None:
     """R27, R5: nobody knows."""
     world = _world({"a": flaky()})
@@ -318,44 +360,73 @@ def test_a_call_that_runs_is_known_to_be_open() -> None:
     assert not _world().start(built(saga({"id": "a", "sleep": "1s"}))).calls
 
 
+NOBODY = ": no worker took `do.a` from the task queue"
+BEFORE = "; the last error was Unreachable: Unreachable!"
+
+
 @pytest.mark.parametrize(
-    ("script", "timeouts", "expected"),
+    ("script", "limit", "at", "outcome", "message"),
     [
-        ([Attempt(starts=False)], {"schedule_to_start": "3s"}, (3, "not_started", "schedule_to_start timeout of 3s")),
-        ([Attempt(starts=False)], {"schedule_to_close": "4s"}, (4, "not_started", "schedule_to_close timeout of 4s")),
-        (
-            [flaky(), Attempt(starts=False)],
-            {"schedule_to_start": "3s"},
-            (4.1, "failed", "schedule_to_start timeout of 3s"),
-        ),
-        (
-            [flaky(clean=False), Attempt(starts=False)],
-            {"schedule_to_start": "3s"},
-            (4.1, "unknown", "schedule_to_start timeout of 3s"),
-        ),
-        (
-            [flaky(), Attempt(starts=False)],
-            {"schedule_to_close": "4s"},
-            (4, "failed", "schedule_to_close timeout of 4s"),
-        ),
-        ([flaky(), slow(9)], {"schedule_to_close": "4s"}, (4, "unknown", "schedule_to_close timeout of 4s")),
-        ([slow(9)], {"schedule_to_close": "4s"}, (4, "unknown", "schedule_to_close timeout of 4s")),
+        ([Attempt(starts=False)], "schedule_to_start", 3, "not_started", NOBODY),
+        ([Attempt(starts=False)], "schedule_to_close", 3, "not_started", NOBODY),
+        ([flaky(), Attempt(starts=False)], "schedule_to_start", 4.1, "failed", NOBODY + BEFORE),
+        ([flaky(clean=False), Attempt(starts=False)], "schedule_to_start", 4.1, "unknown", NOBODY + BEFORE),
+        ([flaky(), Attempt(starts=False)], "schedule_to_close", 3, "failed", NOBODY + BEFORE),
+        ([flaky(), slow(9)], "schedule_to_close", 3, "unknown", BEFORE),
+        ([slow(9)], "schedule_to_close", 3, "unknown", ""),
     ],
 )
 def test_what_is_known_of_a_call_whose_time_has_run_out(
-    script: list[Attempt], timeouts: dict[str, str], expected: tuple[float, str, str]
+    script: list[Attempt], limit: str, at: float, outcome: str, message: str
 ) -> None:
-    """R2, R5: nothing happened if it was never taken up, or if every attempt said so before."""
+    """R2, R5, R16: nothing happened if it was never taken up, or if every attempt said so before."""
     world = _world({"a": script})
 
-    run = _run(world, plain("a", retry={"maximum_attempts": 3}, timeouts={"start_to_close": "1m", **timeouts}))
+    run = _run(world, plain("a", retry={"maximum_attempts": 3}, timeouts={"start_to_close": "1m", limit: "3s"}))
 
-    outcome, message, _ = _how(run)
-    assert (_told(world)[-1][0], outcome, message) == expected
-    behind = (("Unreachable", "Unreachable!"),) if len(script) > 1 else ()
-    record = _record(run)
-    assert record.error is not None
-    assert record.error.causes == behind
+    assert _told(world)[-1] == (at, "end", len(script), outcome, "timeout")
+    assert _how(run)[:2] == (outcome, f"{limit} timeout of 3s{message}")
+    assert _cause(run).causes == ((("Unreachable", "Unreachable!"),) if len(script) > 1 else ())
+
+
+def test_a_timeout_hides_no_more_than_the_error_before_it() -> None:
+    """R16: not the ones before that, although that one says so itself."""
+    thrice = {"maximum_attempts": 3}
+    run = _run(_world({"a": LOST}), plain("a", retry=thrice, timeouts={"start_to_close": "1s"}))
+
+    once = "start_to_close timeout of 1s"
+    assert _how(run) == ("unknown", f"{once}; the last error was timeout: {once}", 3)
+    assert _cause(run).causes == (("timeout", once),)
+
+
+def test_a_queue_of_somebody_else_s_is_waited_for_ten_minutes() -> None:
+    """R54: unless the definition says how long."""
+    silent = {"a": Attempt(starts=False)}
+    run = _run(_world(silent), plain("a", task_queue="elsewhere"))
+
+    assert _how(run)[1] == "schedule_to_start timeout of 10m: no worker took `do.a` from task queue `elsewhere`"
+    assert _record(run).ended_at == 1_700_000_600
+    total = _run(_world(silent), plain("a", task_queue="elsewhere", timeouts={"schedule_to_close": "1h"}))
+    assert _how(total)[1].startswith("schedule_to_close timeout of 1h: no worker")
+    assert _run(_world(silent), plain("a")).close is None
+
+
+def test_what_leaves_no_time_for_another_attempt_is_told_as_the_total_timeout() -> None:
+    """R16: with the error behind it, unless that is a timeout too; an error that ends the attempts is told itself."""
+    times = {"start_to_close": "1s", "schedule_to_close": "1500ms"}
+
+    busy = _run(_world({"a": flaky("Busy")}), plain("a", retry={"maximum_attempts": 5}, timeouts=times))
+    silent = _run(_world({"a": LOST}), plain("a", retry={"maximum_attempts": 5}, timeouts=times))
+    soon = {"maximum_attempts": 5, "initial_interval": "200ms"}
+    both = _run(_world({"a": [flaky("Busy"), LOST]}), plain("a", retry=soon, timeouts=times))
+    last = _run(_world({"a": flaky("Busy")}), plain("a", retry=TWICE, timeouts=times))
+
+    assert _how(busy) == ("failed", "schedule_to_close timeout of 1s500ms; the last error was Busy: Busy!", 2)
+    assert _cause(busy).causes == (("Busy", "Busy!"),)
+    assert _how(silent) == ("unknown", "schedule_to_close timeout of 1s500ms", 1)
+    assert _cause(silent).causes == ()
+    assert _how(both) == ("unknown", "schedule_to_close timeout of 1s500ms; the last error was Busy: Busy!", 2)
+    assert _how(last) == ("failed", "Busy!", 2)
 
 
 def test_no_attempt_begins_whose_pause_ends_with_the_total_timeout_or_after_it() -> None:
@@ -395,13 +466,6 @@ def test_what_comes_from_outside_is_told() -> None:
         (5, ID, "cancel_request", "", 0, "", ""),
         (5, ID, "close", "", 0, "cancelled", ""),
     ]
-
-
-def _cause(run: VirtualRun) -> Error:
-    """Return the error of step `a`."""
-    error = _record(run).error
-    assert error is not None
-    return error
 
 
 def test_a_child_saga_is_told_from_its_start_to_its_end() -> None:

@@ -115,7 +115,8 @@ class Stage:
         if chosen.error is None:
             return chosen.output
         kind = Unknown if not chosen.clean else Transient if chosen.retryable else Permanent
-        raise kind(chosen.message or "no reason", type=chosen.error)
+        after = None if chosen.retry_after is None else timedelta(seconds=chosen.retry_after)
+        raise kind(chosen.message or "no reason", type=chosen.error, retry_after=after)
 
 
 async def _take(seconds: float, heartbeat: timedelta | None) -> None:

@@ -14,7 +14,7 @@ from sagadsl.engine.facts import Outcome, Settled, SignalReceived
 from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
 from sagadsl.trial.case import case as read_case
-from sagadsl.trial.explore.moves import TICK, Move
+from sagadsl.trial.explore.moves import TICK, UNSENT, Move
 from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
@@ -103,13 +103,15 @@ def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
         case Outcome.SUCCEEDED:
             if move.detail != "0":
                 mock["output"] = fact.output
+        case Outcome.NOT_STARTED if move.detail == UNSENT:
+            return move.target, {}
         case Outcome.NOT_STARTED:
             return move.target, {"timeout": "schedule_to_start"}
-        case Outcome.UNKNOWN:
+        case Outcome.UNKNOWN if move.kind == "unknown":
             if natural and move.detail == "timeout":
                 return move.target, {"timeout": "start_to_close"}
             mock = {"error": move.detail, "unknown": True}
-        case Outcome.FAILED:
+        case _:
             mock = {"error": move.detail}
             if natural and took > TICK + _CLOSE:
                 return move.target, {**mock, "retryable": True}
@@ -145,7 +147,7 @@ def _ends(way: Sequence[Move]) -> Counter[tuple[str, str]]:
     return Counter(
         (move.target, move.fact.outcome.value)
         for move in way
-        if isinstance(move.fact, Settled) and move.kind != "child"
+        if isinstance(move.fact, Settled) and move.kind != "child" and move.detail != UNSENT
     )
 
 

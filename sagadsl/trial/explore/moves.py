@@ -11,6 +11,7 @@ from functools import lru_cache
 from math import inf
 
 from sagadsl.engine import operator
+from sagadsl.engine.ends import never_sent, queue_limit
 from sagadsl.engine.facts import (
     CancelRequested,
     Error,
@@ -34,6 +35,9 @@ from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings, refusal, sile
 TICK = 0.1
 """Seconds between two things that happen, unless a timer makes it more."""
 
+
+UNSENT = "unsent"
+"""The detail of the end of a call that never left the worker."""
 
 is_undo = lru_cache(maxsize=4096)(is_compensation)
 """``is_compensation``, which is asked of the same few calls over and over."""
@@ -71,12 +75,14 @@ class Flight:
     Attributes:
         ends: The latest instant at which it can still run; infinite where nothing bounds it.
         asked: It has been asked to stop.
+        sent: It has left the worker: it was not asked with the same breath.
     """
 
     command: StartActivity | StartChild
     began: float
     ends: float
     asked: bool = False
+    sent: bool = True
 
 
 @frozen
@@ -172,7 +178,9 @@ class _End:
 
     def failed(self, type_: str, takes: float = TICK) -> Move:
         error = Error(type_, f"{type_} (explored)")
-        fact = Settled(self.at(takes), self.call, Outcome.FAILED, error=error, attempts=1)
+        # Of a local activity nobody believes that nothing has happened: a dead worker may have tried it before.
+        outcome = Outcome.UNKNOWN if _is_local(self.flight.command) else Outcome.FAILED
+        fact = Settled(self.at(takes), self.call, outcome, error=error, attempts=1)
         return Move(f"`{self.call}` fails with {type_}", "error", self.call, fact, 1, detail=type_, takes=takes)
 
     def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = TICK) -> Move:
@@ -188,7 +196,10 @@ class _End:
 def _ends(step: Step, end: _End, around: Surroundings) -> Iterator[Move]:
     """How a call may end. Participants are honest: one in whose books the effect stands does not say that it failed."""
     command = end.flight.command
-    if isinstance(command, StartChild):
+    if not end.flight.sent:
+        what = f"`{end.call}` is cancelled before it is sent"
+        yield Move(what, "not started", end.call, never_sent(end.call, end.soon), detail=UNSENT)
+    elif isinstance(command, StartChild):
         yield from _child_ends(end, command, around)
     elif end.call.partition("#")[0].endswith(".probe"):
         fact = Settled(end.soon, end.call, Outcome.SUCCEEDED, end.happened, attempts=1)
@@ -221,7 +232,7 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
         error = Error("cancelled", "it was cancelled")
         fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error, cancelled=True, attempts=1)
         yield Move(f"`{end.call}` is cancelled before a worker takes it", "not started", end.call, fact)
-    if end.flight.asked and not (once and command.heartbeat is None):
+    if end.flight.asked and not (once and command.heartbeat is None and not command.local):
         # R37: the cancel comes with the answer to a heartbeat, or between two attempts: nobody knows what was done.
         for effect in (False, True):
             yield end.unknown("cancelled", effect=effect, cost=0)
@@ -233,11 +244,16 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
     if _may_be_lost(command):
         for effect in (True,) if end.happened else (True, False):
             yield end.unknown("timeout", effect=effect, cost=1, takes=silence(command, once=end.flight.asked))
-    if command.schedule_to_start is not None:
-        waits = command.schedule_to_start.total_seconds()
+    queue = None if command.local else queue_limit(command)
+    if queue is not None:
+        waits = queue.total_seconds()
         error = Error("timeout", "schedule_to_start timeout")
         fact = Settled(end.at(waits), end.call, Outcome.NOT_STARTED, error=error, attempts=1)
         yield Move(f"no worker takes `{end.call}`", "not started", end.call, fact, 1, takes=waits)
+
+
+def _is_local(command: StartActivity | StartChild) -> bool:
+    return isinstance(command, StartActivity) and command.local
 
 
 def _may_be_lost(command: StartActivity) -> bool:

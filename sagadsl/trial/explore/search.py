@@ -89,7 +89,7 @@ class Node:
     def key(self, *, exact: bool) -> Hashable:
         """What decides how it may go on, and how it will be judged."""
         here = self.here
-        asked = tuple([call for call, flight in here.flights.items() if flight.asked])
+        asked = tuple([(call, flight.sent) for call, flight in here.flights.items() if flight.asked])
         return (
             fingerprint(self.state, exact=exact),
             (self.spent, here.cancelled, here.late, here.again, asked),
@@ -263,7 +263,7 @@ class Search:
                     node.history += 2
                 case Cancel(call_id=call):
                     if call in flights:
-                        flights[call] = replace(flights[call], asked=True)
+                        flights[call] = replace(flights[call], asked=True, sent=call in node.here.flights)
                     node.history += 1
                 case StartTimer() | CancelTimer():
                     node.history += 1

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import nodes
 
+from sagadsl.engine.ends import queue_limit
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
 from sagadsl.engine.virtual import World
 from sagadsl.frozen import frozen
@@ -223,7 +224,7 @@ def longest_life(command: StartActivity) -> float:
 
     Infinite where nothing bounds the wait for a worker, or the number of attempts.
     """
-    attempts, queue = command.retry.maximum_attempts, command.schedule_to_start
+    attempts, queue = command.retry.maximum_attempts, queue_limit(command)
     waits = 0.0 if command.local else inf if queue is None else queue.total_seconds()
     return _of_attempts(command, inf if attempts is None else attempts, waits)
 

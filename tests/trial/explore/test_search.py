@@ -10,6 +10,7 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.virtual import World
 from sagadsl.language.build import build
 from sagadsl.trial.explore.copying import copied, fingerprint
+from sagadsl.trial.explore.example import Example, example
 from sagadsl.trial.explore.run import Explored, Task, explore, surroundings
 from sagadsl.trial.explore.search import Search
 from tests.engine.scenes import act, plain, saga
@@ -21,6 +22,13 @@ def _explore(definition: dict[str, Any], most: int = 1, **more: Any) -> Explored
 
 def _kinds(definition: dict[str, Any], most: int = 1, **more: Any) -> set[tuple[str, str]]:
     return set(_explore(definition, most, **more).summary.violations)
+
+
+def _shown(definition: dict[str, Any], most: int) -> Example:
+    """Return the only violation of a definition with its case."""
+    task = Task(definition, most=most)
+    (violation,) = explore(task).summary.violations.values()
+    return example(violation, surroundings(task))
 
 
 def test_without_faults_there_is_one_way() -> None:
@@ -44,6 +52,30 @@ def test_one_call_has_five_ways_with_one_fault() -> None:
         "`a` is never heard of again and has not happened",
         "somebody cancels the saga",
     }
+
+
+def test_what_a_local_activity_reports_leaves_open_whether_it_happened() -> None:
+    """R5: on every host, so that its undo has to do without an output; the case shows it again."""
+    found = _explore(saga(act("a", local=True), plain("b"))).summary
+    undo = _undo(input={"id": "{{ step.output.id }}"})
+    shown = _shown(saga(act("a", local=True, compensation=undo), plain("b")), 1)
+
+    assert found.violations == {}
+    assert set(found.faults["`a` fails with Refused"]) == {"compensated"}
+    assert shown.violation.way[0].what == "`a` fails with Refused"
+    assert (shown.replayed, shown.case["given"]["mocks"]) == (True, {"a": {"error": "Refused"}})
+
+
+def test_a_call_that_is_cancelled_with_the_breath_that_began_it_is_never_sent() -> None:
+    """R2, R38: so there is one way to go on, and nothing to undo."""
+    both = {"id": "both", "parallel": [act("a"), {"id": "no", "fail": {"type": "Broke"}}]}
+    found = _explore(saga(both), 0).summary
+    wrong = saga(both, on_failure=[plain("tell", input={"x": "{{ failure.no }}"})])
+    shown = _shown(wrong, 0)
+
+    assert (found.runs, dict(found.ends), found.violations) == (1, {"compensated": 1}, {})
+    assert shown.violation.way[0].what == "`both/a` is cancelled before it is sent"
+    assert (shown.replayed, "given" in shown.case) == (True, False)
 
 
 def test_branches_end_in_every_order_and_what_is_the_same_is_met_once() -> None:
