@@ -33,6 +33,7 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.temporal.workflow import SagaWorkflow
+from tests.engine.scenes import names_of
 
 Definition = Mapping[str, Any] | str
 Script = Mapping[str, Attempt | Sequence[Attempt]]
@@ -43,6 +44,13 @@ SDK_RACE = "ignore:Cannot find activity to cancel"
 
 PATIENCE = 30.0
 """Seconds until a scene is taken to hang."""
+
+
+class ByAnyName(dict[str, Attempt | Sequence[Attempt]]):
+    """A script whose calls may be spoken of as in virtual time, by the last part of their ids too."""
+
+    def get(self, call: str, default: Any = None) -> Any:
+        return next((self[name] for name in names_of(call) if name in self), default)
 
 
 def data(definition: Definition) -> dict[str, Any]:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from tests.engine.conformance import CONFORMANCE, Scene
-from tests.engine.scenes import Script, names_of
 from tests.engine.test_conformance import matches
-from tests.temporal.play import SDK_RACE, Played, Stage, playing
+from tests.temporal.play import SDK_RACE, ByAnyName, Played, Stage, playing
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
-
-
-class _ByAnyName(dict[str, Attempt | Sequence[Attempt]]):
-    """A script whose calls may be spoken of as in virtual time, by the last part of their ids too."""
-
-    def get(self, call: str, default: Any = None) -> Any:
-        return next((self[name] for name in names_of(call) if name in self), default)
 
 
 def _interfering(scene: Scene) -> Callable[[Stage, Started], Awaitable[None]]:
@@ -45,10 +35,6 @@ def _interfering(scene: Scene) -> Callable[[Stage, Started], Awaitable[None]]:
     return act
 
 
-def _script(script: Script) -> Mapping[str, Attempt | Sequence[Attempt]]:
-    return _ByAnyName(script)
-
-
 @pytest.mark.parametrize("scene", CONFORMANCE, ids=lambda scene: scene.name)
 def test_a_real_server_plays_every_scene(scene: Scene, temporal_address: str) -> None:
     """R53, and the rules that the scene names; with and without a cache, and its history is replayed afterwards."""
@@ -59,7 +45,7 @@ def test_a_real_server_plays_every_scene(scene: Scene, temporal_address: str) ->
                 playing(
                     temporal_address,
                     scene.definition,
-                    _script(scene.script),
+                    ByAnyName(scene.script),
                     act=_interfering(scene),
                     input_=scene.input_,
                     children=scene.sagas,

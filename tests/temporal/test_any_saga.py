@@ -1,0 +1,118 @@
+"""Sagas that nobody has thought of end on a real server as virtual time foresees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sagadsl.engine.projection import report, status
+from sagadsl.engine.virtual import World
+from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.language.build import build
+from tests.engine.any_saga import CHILD, Maker
+from tests.engine.scenes import scripted
+from tests.temporal.play import ByAnyName, playing
+
+pytestmark = pytest.mark.temporal
+
+SEEDS = range(120)
+LONGEST = 9.0
+"""Seconds of virtual time that a saga may take to be played in real time."""
+
+AT_ONCE = 12
+FAULTS = (
+    Attempt(error="Refused", message="no", retryable=False),
+    Attempt(error="Busy", message="later"),
+    Attempt(error="Busy", message="perhaps", clean=False),
+    Attempt(takes=60),
+    Attempt(output={"ok": False}),
+    Attempt(output={"ok": True}),
+)
+
+
+@dataclass(frozen=True)
+class _Seeded:
+    choice: random.Random
+
+    def number(self, least: int, most: int) -> int:
+        return self.choice.randint(least, most)
+
+
+@dataclass(frozen=True)
+class _Case:
+    definition: Mapping[str, Any]
+    script: Mapping[str, list[Attempt]]
+    foreseen: Mapping[str, Any]
+
+
+def _seen(status: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what both hosts have to agree on: all but the times, and what a step that succeeded needed."""
+    steps = {}
+    for step in status["steps"]:
+        undo = step.get("compensation") or {}
+        error = step.get("error") or {}
+        steps[step["path"]] = (
+            step["status"],
+            step.get("outcome"),
+            (error.get("type"), error.get("message"), error.get("causes")),
+            (undo.get("status"), [each["message"] for each in undo.get("errors", ())]),
+        )
+    told = {key: report[key] for key in ("undone", "not_undone", "not_attempted", "why_not") if key in report}
+    return {"status": status["status"], "failure": status["failure"], "others": status["other_errors"], **told} | steps
+
+
+def _case(seed: int) -> _Case | None:
+    """Return a saga with what its calls do, and what becomes of it; ``None`` if it takes long, or needs a person."""
+    choice = random.Random(seed)
+    maker = Maker(_Seeded(choice), sequential=True)
+    definition = maker.saga()
+    script = {"act.probe": [Attempt(output=maker.pick(True, False))]}
+    for name in (*maker.calls, "act.x", "act.y", "undo.one", "undo.two", "undo.x"):
+        if maker.chance(5):
+            script[name] = [maker.pick(*FAULTS) for _ in range(choice.randint(1, 2))]
+    world = World(scripted(script), sagas={"child": build(CHILD)})
+    run = world.start(build(definition), {"n": 2})
+    world.run()
+    if run.close is None or world.now - world.begin > LONGEST or '"missing"' in json.dumps(definition):
+        return None
+    told = report(run.saga, run.state) if run.close.failure is not None else {}
+    return _Case(definition, script, _seen(status(run.saga, run.state), told))
+
+
+def test_any_saga_that_does_one_thing_at_a_time_ends_as_foreseen(temporal_address: str) -> None:
+    """R53: the hosts differ in nothing but time. What runs beside something else may end in another order."""
+    cases = {seed: case for seed in SEEDS if (case := _case(seed)) is not None}
+    room = asyncio.Semaphore(AT_ONCE)
+    happened: dict[int, Mapping[str, Any]] = {}
+
+    async def one(seed: int, case: _Case) -> None:
+        async with room:
+            played = await playing(
+                temporal_address, case.definition, ByAnyName(case.script), input_={"n": 2}, children=[CHILD]
+            )
+            happened[seed] = _seen(played.status, played.ended.report or {})
+
+    async def all_of_them() -> None:
+        async with asyncio.TaskGroup() as group:
+            for seed, case in cases.items():
+                group.create_task(one(seed, case))
+
+    asyncio.run(all_of_them())
+
+    assert len(cases) > 50
+    differences = {
+        seed: {
+            key: (case.foreseen.get(key), value)
+            for key, value in happened[seed].items()
+            if case.foreseen.get(key) != value
+        }
+        for seed, case in cases.items()
+        if happened[seed] != case.foreseen
+    }
+    assert differences == {}
