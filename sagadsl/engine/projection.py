@@ -122,7 +122,7 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
 def summary(saga: Saga, state: State) -> str:
     """Return the end of a saga that did not complete in one sentence, for the message of its failure."""
     error = state.failure
-    assert error is not None, "only a saga that has failed has such a message"
+    assert error is not None
     where = f"step `{error.step}` failed: " if error.step else ""
     facts = report(saga, state)
     parts = [f"{len(facts['undone'])} undone"]

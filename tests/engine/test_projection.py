@@ -269,6 +269,37 @@ def test_the_page_shows_the_failure_what_waits_and_every_step() -> None:
     )
 
 
+def test_the_page_leaves_empty_what_there_is_not() -> None:
+    """R60: attempts of what has not begun, the state of an undo that is not due, the step of a saga's own error."""
+    nap = {"id": "nap", "sleep": "1h"}
+    open_, over = (play(saga(act("a"), nap, plain("b"), timeout="1m"), until=until) for until in (5, 100))
+
+    assert markdown(open_.run.saga, open_.state) == "\n".join(
+        [
+            "**running**",
+            "",
+            "",
+            "| step | state | attempts | undo |",
+            "|---|---|---|---|",
+            "| `a` | completed | 1 |  |",
+            "| `nap` | running |  |  |",
+            "| `b` | pending |  |  |",
+        ]
+    )
+    assert markdown(over.run.saga, over.state).startswith(
+        "**compensated**: SagaTimeout: the saga did not end within its timeout\n"
+    )
+
+
+def test_a_message_on_the_page_is_one_line_and_not_long() -> None:
+    """R60."""
+    ran = play(saga(act("a")), {"a": LONG})
+
+    text = "X two words " + "y" * 188
+    assert markdown(ran.run.saga, ran.state).splitlines()[0] == f"**compensated**: Broke at `a`: {text}"
+
+
+LONG = Attempt(error="Broke", message="X two\n  words " + "y" * 500, retryable=False)
 HOSTILE = "](http://x) | <script>alert(1)</script> `code` *bold* _em_ \\ \n# head\n\n| a | b |\u2028" + "x" * 500
 
 

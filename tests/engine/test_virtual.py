@@ -133,7 +133,7 @@ def test_without_heartbeats_a_lost_worker_is_noticed_at_the_timeout_of_its_attem
 
 def test_a_lost_worker_is_noticed_by_the_shorter_of_its_timeouts() -> None:
     """R36: and the other one, planned before, does nothing to the next attempt."""
-    world = _world({"a": [slow(9), slow(8)]})
+    world = _world({"a": [slow(20), slow(8)]})
     step = plain("a", retry=TWICE, timeouts={"start_to_close": "9s", "heartbeat": "2s"})
 
     run = _run(world, step, crash_at=1)
@@ -183,6 +183,19 @@ def test_a_crash_hurts_only_what_runs(crash_at: float, expected: list[tuple[floa
     )
 
     assert [each[:3] for each in _told(world)[1:]] == expected
+
+
+def test_a_crash_hurts_all_that_runs() -> None:
+    """R53: whatever else waits for its next attempt."""
+    world = _world({"a": [flaky(takes=1), Attempt()], "b": slow(9), "c": slow(9)})
+    times = {"start_to_close": "1m", "heartbeat": "2s"}
+    both = [plain("a", retry=TWICE), plain("b", timeouts=times), plain("c", timeouts=times)]
+
+    _run(world, {"id": "all", "parallel": both, "on_branch_failure": "wait"}, crash_at=1.5)
+
+    assert _told(world, "all/a")[-1][:4] == (2.1, "end", 2, "succeeded")
+    for call in ("all/b", "all/c"):
+        assert _told(world, call)[-1] == (3.5, "end", 1, "unknown", "timeout")
 
 
 def test_a_local_activity_begins_anew_with_another_worker() -> None:
@@ -249,6 +262,13 @@ def test_nobody_believes_a_local_activity_that_says_no(script: Any) -> None:
     undo = _record(run).undo
     assert undo is not None
     assert undo.progress is UndoProgress.DONE
+
+
+def test_nobody_believes_a_local_activity_that_says_no_elsewhere() -> None:
+    """R5, R53: the attempt of the worker that died may have done something."""
+    world = _world({"a": [no("Refused", takes=3)]})
+
+    assert _how(_run(world, plain("a", local=True), crash_at=1)) == ("unknown", "Refused!", 1)
 
 
 def test_a_limit_of_a_local_activity_hides_no_error() -> None:
