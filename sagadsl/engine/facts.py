@@ -82,7 +82,6 @@ class BeganUndo:
     """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. RULES R46, R47."""
 
     at: float
-    saga_id: str
     run_id: str
     journal: Any
     failure: Error

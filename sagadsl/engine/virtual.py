@@ -282,7 +282,7 @@ class World:
             first = Began(self.now, child_id, f"run-{child_id}", command.input)
         else:
             assert command.failure is not None
-            first = BeganUndo(self.now, child_id, f"run-{child_id}", command.journal, command.failure)
+            first = BeganUndo(self.now, f"run-{child_id}", command.journal, command.failure)
         self.clock.later(0, lambda: self.tell(child_id, first))
 
     def _close(self, saga_id: str, run: VirtualRun, command: Close) -> None:

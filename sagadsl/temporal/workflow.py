@@ -161,7 +161,7 @@ class SagaWorkflow:
         if carry.journal is not None:
             failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
             self._restored(carry.journal)
-            return BeganUndo(at, info.workflow_id, info.run_id, carry.journal, failure)
+            return BeganUndo(at, info.run_id, carry.journal, failure)
         problems = () if trusted else package.check_input(input_)
         if problems:
             raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}")

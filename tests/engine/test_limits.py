@@ -205,7 +205,7 @@ def test_a_fact_about_nothing_changes_nothing() -> None:
         CancelRequested(2.0),
         SignalReceived(2.0, "go", 1),
         DrainRequested(2.0),
-        BeganUndo(2.0, "s", "r", {}, Error("E", "e")),
+        BeganUndo(2.0, "r", {}, Error("E", "e")),
     ):
         assert decide(model, state, fact) == []
     assert state == closed

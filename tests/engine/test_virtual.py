@@ -11,7 +11,7 @@ import pytest
 from sagadsl.engine.clock import Clock
 from sagadsl.engine.facts import Error, OperatorAsked, Outcome, Settled, Status, Verb
 from sagadsl.engine.journal import Progress, Record, UndoProgress
-from sagadsl.engine.virtual import VirtualRun, World
+from sagadsl.engine.virtual import Event, VirtualRun, World
 from sagadsl.engine.virtual_calls import LOST, Attempt, Calls
 from tests.engine.scenes import ID, Script, act, built, flaky, no, plain, play, saga, scripted, slow
 
@@ -531,6 +531,33 @@ def test_a_child_saga_is_cancelled_with_its_parent() -> None:
     assert run.state.status is Status.CANCELLED
 
 
+def test_a_child_saga_hears_of_a_cancel_when_its_parent_asks() -> None:
+    """R27, R60: and shows it, though it waits for what runs."""
+    world = _world({"do.inner": slow(9)})
+    world.start(built(saga({"id": "a", "saga": "child", "compensation": "none"})))
+    world.cancel_at(2)
+    world.run(3)
+
+    child = world.runs[f"{ID}/a"]
+    assert (child.close, child.state.now) == (None, world.begin + 2)
+
+
+def test_a_child_saga_that_completed_is_undone_under_its_own_name() -> None:
+    """R46, R47: from what it returned; later, and as another run."""
+    child = saga(act("x"), name="child")
+    world = World(scripted({"b": no()}), sagas={"child": built(child)})
+    steps = {"id": "a", "saga": "child", "compensation": "auto"}, {"id": "nap", "sleep": "5s"}, plain("b")
+    world.start(built(saga(*steps)))
+    world.run()
+
+    undone = world.runs[f"{ID}/a"]
+    assert (undone.state.saga_id, undone.state.run_id, undone.state.undo_only) == (f"{ID}/a", f"run-{ID}/a", True)
+    undo = undone.state.records["x"].undo
+    assert undo is not None
+    assert (undo.started_at, undo.progress) == (pytest.approx(world.begin + 5.2), UndoProgress.DONE)
+    assert [each[1] for each in _told(world, "a.compensation")] == ["start", "end"]
+
+
 def test_a_child_saga_that_nobody_knows_fails_its_step() -> None:
     """R46, R56: as the real host does, with the same error."""
     world = _world()
@@ -550,7 +577,8 @@ def test_a_saga_s_timeout_can_be_made_to_pass_now() -> None:
     world.pass_timeout()
     world.run()
 
-    assert [round(each.at - world.begin, 3) for each in world.events if each.what == "timeout"] == [1]
+    (passed,) = [each for each in world.events if each.what == "timeout"]
+    assert passed == Event(world.begin + 1, ID, "timeout", "", 0, "", "")
     assert world.runs[ID].state.timed_out
     assert world.runs[ID].close is not None
 
