@@ -94,7 +94,7 @@ class Calls:
 
     def start(self, command: StartActivity) -> None:
         """Schedule an activity; its first attempt begins at once."""
-        call = self._open[command.call_id] = _Call(command, self._clock.now, clean=not command.local)
+        call = self._open[command.call_id] = _Call(command, self._clock.now)
         self._note("start", command.call_id, 0, command.activity, "")
         self._begin(call)
 
@@ -126,8 +126,7 @@ class Calls:
 
     def _elsewhere(self, command: StartActivity) -> None:
         """Begin a local activity anew with another worker, which knows nothing of its attempts."""
-        call = _Call(command, self._clock.now + WORKFLOW_TASK_TIMEOUT, clean=False)
-        self._open[command.call_id] = call
+        call = self._open[command.call_id] = _Call(command, self._clock.now + WORKFLOW_TASK_TIMEOUT)
         self._clock.later(WORKFLOW_TASK_TIMEOUT, lambda: self._begin(call))
 
     def _begin(self, call: _Call) -> None:
@@ -196,8 +195,8 @@ class Calls:
             return
         if queued and call.attempt == 1:
             outcome = Outcome.NOT_STARTED
-        elif queued and call.clean:
-            outcome = Outcome.FAILED  # every attempt before ended in a reported error
+        elif queued:
+            outcome = _known(call)
         else:
             outcome = Outcome.UNKNOWN
         self._settle(call, outcome, error=error)
@@ -245,7 +244,7 @@ def _known(call: _Call) -> Outcome:
 
     Of a local activity nobody ever does: a worker that died may have made attempts of which no trace is left.
     """
-    return Outcome.FAILED if call.clean else Outcome.UNKNOWN
+    return Outcome.FAILED if call.clean and not call.command.local else Outcome.UNKNOWN
 
 
 def _back_off(call: _Call) -> float:

@@ -95,6 +95,28 @@ def test_a_queue_timeout_after_an_attempt_is_what_the_attempts_were(clean: bool,
     assert (found.outcome, found.attempts) == (outcome, 2)
 
 
+@pytest.mark.parametrize(
+    ("took", "limit"), [(4.9, "schedule_to_start timeout of 4s"), (5, "schedule_to_close timeout of 5s")]
+)
+def test_of_two_limits_of_a_queue_the_one_is_told_that_was_reached(took: float, limit: str) -> None:
+    """R16, M: the server calls both by the same name."""
+    second = timedelta(seconds=1)
+    call = replace(_call(), schedule_to_close=5 * second, schedule_to_start=4 * second)
+    found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), call, took, started=0)
+    assert found.error is not None
+    assert found.error.message == f"{limit}: no worker took `bank.pay` from the task queue"
+
+
+def test_a_timeout_behind_a_timeout_is_told_in_our_words() -> None:
+    """R16: not as `activity StartToClose timeout`."""
+    last = _timeout(TimeoutType.START_TO_CLOSE, _no())
+    found = _settled(_timeout(TimeoutType.START_TO_CLOSE, last))
+    assert found.error is not None
+    once = "start_to_close timeout of 10s"
+    assert found.error.message == f"{once}; the last error was timeout: {once}"
+    assert found.error.causes == (("timeout", once), ("Broke", "no money"))
+
+
 def test_the_last_real_error_is_told_beside_the_timeout() -> None:
     """R16."""
     found = _settled(_timeout(TimeoutType.HEARTBEAT, _no()), _call(heartbeat=3))
