@@ -304,7 +304,7 @@ def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
     for spec in fields(thing):
         value = getattr(thing, spec.name)
         if spec.default is not MISSING:
-            if value is spec.default or (value == spec.default and type(value) is type(spec.default)):
+            if value == spec.default:
                 continue
         elif spec.default_factory is not MISSING and not value:
             continue
@@ -324,8 +324,10 @@ _HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
 def _plain(name: str, value: Any) -> Any:
     if name in _FREE:
         return value
-    if name in _HOLDERS:
-        return _held(name, value)
+    return _held(name, value) if name in _HOLDERS else _data(value)
+
+
+def _data(value: Any) -> Any:
     match value:
         case Enum():
             return value.value
@@ -336,9 +338,9 @@ def _plain(name: str, value: Any) -> Any:
         case Action(at, verb, path, by, why):
             return [at, verb, path, by, why]
         case dict():
-            return [[key, _plain(name, item)] for key, item in value.items()]
+            return [[key, _data(item)] for key, item in value.items()]
         case list():
-            return [_plain(name, item) for item in value]
+            return [_data(item) for item in value]
         case _:
             return value
 

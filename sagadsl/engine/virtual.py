@@ -291,7 +291,7 @@ class World:
         if run.parent is None:
             return
         parent_id, call_id = run.parent
-        self.runs[parent_id].children.pop(call_id, None)
+        del self.runs[parent_id].children[call_id]
         outcome = {
             Status.COMPLETED: Outcome.SUCCEEDED,
             Status.COMPENSATED: Outcome.SUCCEEDED if command.failure is None else Outcome.FAILED,

@@ -130,6 +130,7 @@ def test_users_data_that_looks_like_a_default_stays_what_it_is(value: Any) -> No
 def test_an_empty_state_is_written_as_nothing() -> None:
     """R50: fields that hold their default are left out."""
     assert State().snapshot() == {}
+    assert State(now=float("0"), saga_id=str(b"", "utf-8"), attention={}, others=[]).snapshot() == {}
 
 
 def test_a_completed_step_takes_little_room() -> None:

@@ -204,6 +204,33 @@ def test_the_report_tells_what_was_undone_what_was_not_and_why() -> None:
     assert summary(ran.run.saga, ran.state).endswith("(1 undone, 1 not undone, 1 not attempted)")
 
 
+def test_the_report_of_a_completed_saga_says_that_nothing_is_left() -> None:
+    """R20: nothing failed, and there is no reason why nothing was undone."""
+    assert play(saga(act("a"))).report == {
+        "schema_version": 1,
+        "status": "completed",
+        "saga": "scene",
+        "version": "1",
+        "id": "saga-1",
+        "failed_step": "",
+        "failure": None,
+        "other_errors": [],
+        "undone": [],
+        "not_undone": [],
+        "not_attempted": [],
+        "why_not": "",
+    }
+
+
+def test_the_report_tells_the_other_errors() -> None:
+    """R9, R39."""
+    both = {"id": "both", "parallel": [act("a"), act("b")], "on_branch_failure": "wait"}
+
+    ran = play(saga(both), {"a": no("Broke"), "b": no("Late", takes=1)})
+
+    assert ran.report["other_errors"] == [{"type": "Late", "message": "Late!", "step": "both/b"}]
+
+
 def test_what_did_not_have_to_be_undone_is_not_listed_as_left() -> None:
     """R20, R3: the step that said no left nothing behind."""
     ran = play(saga(act("a"), act("b", on_error=[{"then": "stop"}])), {"b": no()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from math import inf
 from typing import Any
@@ -511,6 +512,7 @@ def test_a_child_saga_that_fails_tells_its_error_behind_how_it_ended() -> None:
     error = _cause(run)
     assert (error.type, error.message) == ("Broke", "step `x` failed: Broke: Broke! (0 undone)")
     assert error.causes == (("Broke", "Broke!"),)
+    assert _record(run).progress is Progress.FAILED
 
 
 def test_a_child_saga_is_cancelled_with_its_parent() -> None:
@@ -528,7 +530,7 @@ def test_a_child_saga_is_cancelled_with_its_parent() -> None:
         "close",
     ]
     assert world.runs[f"{ID}/a"].state.now == world.begin + 2
-    assert run.state.status is Status.CANCELLED
+    assert (run.state.status, _record(run).progress) == (Status.CANCELLED, Progress.CANCELLED)
 
 
 def test_a_child_saga_hears_of_a_cancel_when_its_parent_asks() -> None:
@@ -566,6 +568,15 @@ def test_a_child_saga_that_nobody_knows_fails_its_step() -> None:
     assert _told(world) == [(1, "start", 0, "missing", ""), (1, "end", 0, "failed", "DefinitionNotFound")]
     assert _how(run) == ("failed", "there is no saga `missing`", None)
     assert _record(run).ended_at == world.begin + 1
+
+
+def test_what_is_carried_over_arrives_as_from_temporal() -> None:
+    """R50: whose converter sorts the keys of objects."""
+    world = World(drain=True)
+    run = world.start(built(saga(plain("a"), plain("b"))), {"b": 1, "a": {"d": 2, "c": 3}})
+    world.run()
+
+    assert json.dumps(run.state.input) == '{"a": {"c": 3, "d": 2}, "b": 1}'
 
 
 def test_a_saga_s_timeout_can_be_made_to_pass_now() -> None:
