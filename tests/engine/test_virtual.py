@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from math import inf
 from typing import Any
 
 import pytest
 
 from sagadsl.engine.clock import Clock
-from sagadsl.engine.facts import Error, OperatorAsked, Outcome, Settled, Status, Verb
-from sagadsl.engine.journal import Progress, Record, UndoProgress
+from sagadsl.engine.facts import Error, OperatorAsked, Outcome, Settled, SignalReceived, Status, Verb
+from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.virtual import Event, VirtualRun, World
 from sagadsl.engine.virtual_calls import LOST, Attempt, Calls
 from tests.engine.scenes import ID, Script, act, built, flaky, no, plain, play, saga, scripted, slow
@@ -473,6 +474,7 @@ def test_what_comes_from_outside_is_told() -> None:
     world = _world({"b": no()})
     world.at(1, lambda at: OperatorAsked(at, Verb.PAUSE))
     world.at(2, lambda at: OperatorAsked(at, Verb.RESUME))
+    world.at(4, lambda at: SignalReceived(at, "go", None))
     world.cancel_at(5)
 
     _run(world, {"id": "a", "sleep": "3s"}, {"id": "b", "sleep": "9s"}, timeout="20s")
@@ -484,6 +486,7 @@ def test_what_comes_from_outside_is_told() -> None:
         (2, ID, "operator", "", 0, "resume", ""),
         (3, ID, "timer", "a", 0, "fired", ""),
         (3, ID, "timer", "b", 0, "set", ""),
+        (4, ID, "signal", "go", 0, "", ""),
         (5, ID, "cancel_request", "", 0, "", ""),
         (5, ID, "close", "", 0, "cancelled", ""),
     ]
@@ -568,6 +571,37 @@ def test_a_child_saga_that_nobody_knows_fails_its_step() -> None:
     assert _told(world) == [(1, "start", 0, "missing", ""), (1, "end", 0, "failed", "DefinitionNotFound")]
     assert _how(run) == ("failed", "there is no saga `missing`", None)
     assert _record(run).ended_at == world.begin + 1
+
+
+@pytest.mark.parametrize("how", [{}, {"replay": True}, {"drain": True}])
+def test_a_saga_always_knows_what_time_it_is(how: dict[str, bool]) -> None:
+    """R50: whoever tells it something, whatever it has just gone through."""
+    seen: list[tuple[bool, State]] = []
+    world = World(
+        scripted({"b": no(takes=3)}),
+        sagas={"child": built(CHILD)},
+        after_fact=lambda saga_id: seen.append((world.runs[saga_id].state.now == world.now, world.runs[saga_id].state)),
+        **how,
+    )
+    child = {"id": "kid", "saga": "child", "compensation": "none"}
+    run = world.start(built(saga(act("a"), {"id": "nap", "sleep": "1s"}, child, act("b"))))
+    world.run()
+
+    assert run.close is not None
+    assert all(right for right, _ in seen)
+    states = len({id(state) for _, state in seen})
+    assert states == 2 if not how else states > 4
+
+
+def test_what_is_due_happens_in_the_order_in_which_it_was_planned() -> None:
+    """Also what should have happened before: it has no way back."""
+    clock, happened = Clock(100.0), list[str]()
+    for delay, what in ((1.0, "later"), (0.0, "now"), (-5.0, "late"), (0.0, "then")):
+        clock.later(delay, partial(happened.append, what))
+    clock.run(0.5)
+
+    assert happened == ["now", "late", "then"]
+    assert (clock.now, clock.begin) == (100.5, 100.0)
 
 
 def test_what_is_carried_over_arrives_as_from_temporal() -> None:
