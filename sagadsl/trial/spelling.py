@@ -45,7 +45,8 @@ def _local(name: str, attempt: Mapping[str, Any], route: Route) -> Iterator[Find
     """SD807. Temporal gives the task of a dead worker to another one, which knows of no attempt."""
     if attempt.get("crash"):
         message = f"`{name}` is a local activity: another worker begins its first attempt again, and dies of it too"
-        help = f"let the workers die once: `when: [{{at: {name}, crash: true}}]`"
+        once = f"`when: [{{at: {name}, crash: true}}]` in a case, `--crash-at {name}` in a simulation"
+        help = f"let the workers die once: {once}"
         yield Finding("SD807", message, route, help=help)
     elif attempt.get("timeout") == "schedule_to_start":
         message = f"`{name}` is a local activity, which waits in no queue"

@@ -47,6 +47,18 @@ def test_a_saga_that_undoes_itself_by_itself_has_finitely_many_names() -> None:
     assert sorted(names(again, {"again": again}).calls) == ["a", "a.compensation/a"]
 
 
+def test_a_failure_of_a_local_activity_need_not_be_shown_where_there_is_none() -> None:
+    """R5: only `failed_if` knows for certain that nothing has happened."""
+    no = {"if": "output == 0", "type": "No"}
+    definition = build(saga(plain("a", local=True), plain("b", local=True, failed_if=no), plain("c")))
+
+    assert [line.possible for line in coverage(definition, ()).lines] == [
+        ("succeeded", "unknown"),
+        ("succeeded", "failed", "unknown"),
+        ("succeeded", "failed", "unknown"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("on_error", "mocks", "handled"),
     [

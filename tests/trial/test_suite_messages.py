@@ -79,7 +79,7 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "given: {mocks: {tax: [{crash: true}, {output: 1}]}}\n    then: {status: failed}",
             "SD807",
             "`tax` is a local activity: another worker begins its first attempt again, and dies of it too",
-            "let the workers die once: `when: [{at: tax, crash: true}]`",
+            "let the workers die once: `when: [{at: tax, crash: true}]` in a case, `--crash-at tax` in a simulation",
         ),
         (
             "given: {mocks: {rules.tax: {timeout: schedule_to_start}}}\n    then: {status: failed}",
