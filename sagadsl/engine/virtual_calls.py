@@ -150,11 +150,9 @@ class Calls:
             self._note("attempt", call.command.call_id, call.attempt, call.command.activity, "")
             self._lives(call, attempt, 0.0)
             return
-        token = call.token = self._clock.unique()
-        call.running = False
         limit = queue_limit(call.command)
         if limit is not None:
-            self._clock.later(limit.total_seconds(), lambda: self._time_out(call, "schedule_to_start", token))
+            self._clock.later(limit.total_seconds(), lambda: self._time_out(call, "schedule_to_start"))
 
     def _lives(self, call: _Call, attempt: Attempt, age: float) -> None:
         """Plan the end of an attempt that has run for *age* seconds: its own, or its timeout."""
@@ -170,7 +168,7 @@ class Calls:
         if kind:
             self._clock.later(ends - age, lambda: self._time_out(call, kind, token))
         elif ends < inf:
-            self._clock.later(ends - age, lambda: self._attempt_over(call, token, attempt))
+            self._clock.later(ends, lambda: self._attempt_over(call, token, attempt))
 
     def _attempt_over(self, call: _Call, token: int, attempt: Attempt) -> None:
         if not self._is_open(call, token):

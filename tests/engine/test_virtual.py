@@ -338,6 +338,7 @@ def test_a_call_that_is_cancelled_with_the_breath_that_began_it_is_never_sent(ca
     record = run.state.records["both/a"]
     assert [each.call for each in world.events] == [""], "it closes, and nothing else happens"
     assert (record.progress, record.outcome, record.attempts) == (Progress.CANCELLED, Outcome.NOT_STARTED, 0)
+    assert (record.ended_at, world.events[-1].at) == (world.begin, world.begin)
     assert run.state.status is Status.COMPENSATED
     assert run.children == {}
 
@@ -453,8 +454,8 @@ def test_what_leaves_no_time_for_another_attempt_is_told_as_the_total_timeout() 
 
 def test_no_attempt_begins_whose_pause_ends_with_the_total_timeout_or_after_it() -> None:
     """R36: the server gives up at once, with the last error."""
-    for total, attempts in (("1100ms", 1), ("1101ms", 2)):
-        world = _world({"a": [flaky(), Attempt(takes=0)]})
+    for total, attempts in (("1500ms", 1), ("1501ms", 2)):
+        world = _world({"a": [flaky(takes=0.5), Attempt(takes=0)]})
         run = _run(world, plain("a", retry=TWICE, timeouts={"schedule_to_close": total}))
         assert _how(run)[2] == attempts
 
@@ -647,6 +648,13 @@ def test_time_stops_where_it_is_told_to_and_goes_on_from_there() -> None:
     assert run.close is not None
     world.run(9)
     assert world.now - world.begin == 5, "nothing was due any more"
+
+
+def test_time_does_not_wait_for_what_never_ends() -> None:
+    world = _world({"a": SILENT})
+    _run(world, plain("a", timeouts={"schedule_to_close": "3s"}))
+
+    assert world.now - world.begin == 3
 
 
 def test_a_lost_attempt_never_ends_and_never_heartbeats() -> None:
