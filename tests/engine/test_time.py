@@ -207,6 +207,16 @@ def test_a_computed_first_pause_raises_the_longest_one() -> None:
     assert ran.commands["a"].retry.maximum_interval == timedelta(minutes=5)
 
 
+def test_the_longest_pause_can_be_computed_too() -> None:
+    """R09 of the cases."""
+    step = plain("a", retry={"maximum_attempts": 4, "maximum_interval": "{{ input }}"})
+
+    ran = play(saga(step), {"a": flaky(takes=0)}, input_="1500ms")
+
+    assert ran.commands["a"].retry.maximum_interval == timedelta(seconds=1.5)
+    assert ran.at("end", "a") == 4  # 1, 1.5 and 1.5 s
+
+
 def test_a_cancel_after_the_timeout_does_not_hide_it() -> None:
     """R9, R32: it came during the compensations, and is recorded beside it."""
     definition = saga(act("a"), {"id": "nap", "sleep": "1h"}, timeout="10s")
