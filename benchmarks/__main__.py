@@ -18,6 +18,8 @@ PARTS: dict[str, Callable[[], object]] = {
 
 
 def main() -> None:
+    if unknown := [name for name in sys.argv[1:] if name not in PARTS]:
+        sys.exit(f"no part is named `{unknown[0]}`; there are: {', '.join(PARTS)}")
     for name in sys.argv[1:] or PARTS:
         print(f"\n{name}\n")
         PARTS[name]()
