@@ -134,9 +134,11 @@ class _Drawing:
             case "attempt":
                 self._close(name, Kind.PAUSE, at)
                 self._close(name, Kind.CHILD, at, drop=True)
+                lost = (name, Kind.ATTEMPT) in self._open  # of a local activity, with the worker that held it
+                self._close(name, Kind.ATTEMPT, at, "unknown")
                 self._begin(Span(name, Kind.ATTEMPT, at, None, number=event.attempt, what=event.detail))
-                if event.attempt > 1:
-                    self._say(at, "·", name, f"attempt {event.attempt}")
+                if lost or event.attempt > 1:
+                    self._say(at, "·", name, f"attempt {event.attempt}{', with another worker' if lost else ''}")
             case "retry":
                 self._close(name, Kind.ATTEMPT, at, "unknown" if event.error == "timeout" else "error")
                 self._begin(Span(name, Kind.PAUSE, at, None, number=event.attempt, what=event.error))

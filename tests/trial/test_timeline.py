@@ -17,7 +17,7 @@ from sagadsl.trial.mocks import parse
 from sagadsl.trial.play import play
 from sagadsl.trial.svg import svg
 from sagadsl.trial.timeline import Kind, Timeline, data, length, text, timeline
-from tests.engine.scenes import act, saga
+from tests.engine.scenes import act, plain, saga
 
 EVIL = 'x"><script>alert(1)</script>; end #; %%'
 
@@ -81,6 +81,26 @@ def test_what_comes_from_outside_is_marked() -> None:
         ("signal", "1h1m1s"),
         ("cancel", "1h1m1s"),
         ("end", "1h1m1s"),
+    ]
+
+
+def test_a_local_activity_that_is_lost_with_its_worker_is_shown_to_its_end() -> None:
+    """R53: until another worker begins it anew."""
+    step = plain("a", local=True, retry={"maximum_attempts": 2})
+    drawn = _drawn(saga(step), {"a": [{"error": "Busy"}, {"delay": "3s"}]}, when=[{"at": "2s", "crash": True}])
+
+    assert [(span.kind, length(span.start), length(span.end or 0), span.result) for span in drawn.spans] == [
+        (Kind.ATTEMPT, "0s", "0.1s", "error"),
+        (Kind.PAUSE, "0.1s", "1.1s", ""),
+        (Kind.ATTEMPT, "1.1s", "12s", "unknown"),
+        (Kind.ATTEMPT, "12s", "12.1s", "error"),
+        (Kind.PAUSE, "12.1s", "13.1s", ""),
+        (Kind.ATTEMPT, "13.1s", "16.1s", "ok"),
+    ]
+    assert [f"+{length(line.at)} {line.text}" for line in drawn.lines][3:6] == [
+        "+2s the workers die, others take over",
+        "+12s attempt 1, with another worker",
+        "+12.1s attempt 1: Busy, again in 1s",
     ]
 
 
