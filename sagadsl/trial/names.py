@@ -24,7 +24,7 @@ class Names:
 
     calls: Mapping[str, str]
     steps: Mapping[str, str]
-    local: Collection[str] = ()
+    local: Collection[str]
 
     @property
     def activities(self) -> tuple[str, ...]:

@@ -34,11 +34,20 @@ def defaults(written: Mapping[str, Any], sagas: list[Names]) -> Iterator[Finding
 
 def mocks(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
     """Yield the mocks of no call, and those that their call cannot act out."""
-    for name, mock in written.items():
+    for name in written:
         yield from _call(name, known, (*route, name), at_key=True)
+    for name, attempt, place in attempts(written, route):
         if known.is_local(name):
-            for index, attempt in enumerate(mock if isinstance(mock, list) else [mock]):
-                yield from _local(name, attempt, (*route, name, index) if isinstance(mock, list) else (*route, name))
+            yield from _local(name, attempt, place)
+
+
+def attempts(written: Mapping[str, Any], route: Route) -> Iterator[tuple[str, Mapping[str, Any], Route]]:
+    """Yield each attempt of mocks, with the name that it has a mock for, and its place."""
+    for name, mock in written.items():
+        if isinstance(mock, list):
+            yield from ((name, each, (*route, name, index)) for index, each in enumerate(mock))
+        else:
+            yield name, mock, (*route, name)
 
 
 def _local(name: str, attempt: Mapping[str, Any], route: Route) -> Iterator[Finding]:

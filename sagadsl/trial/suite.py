@@ -289,13 +289,11 @@ def _only_lacks_activities(loaded: Loaded) -> bool:
 
 def _contradictions(mocks: Mapping[str, Any], route: Route) -> Iterator[Finding]:
     """SD806: an attempt that would end in two ways."""
-    for name, written in mocks.items():
-        for index, each in enumerate(written if isinstance(written, list) else [written]):
-            place = (*route, name, index) if isinstance(written, list) else (*route, name)
-            ends = [key for key in ENDS if key in each and (key, each[key]) != ("crash", False)]
-            if len(ends) > 1:
-                help = "keep one; a list has one entry for each attempt"
-                yield Finding("SD806", f"an attempt of `{name}` has {listed(ends)}", place, help=help)
+    for name, attempt, place in spelling.attempts(mocks, route):
+        ends = [key for key in ENDS if key in attempt and (key, attempt[key]) != ("crash", False)]
+        if len(ends) > 1:
+            help = "keep one; a list has one entry for each attempt"
+            yield Finding("SD806", f"an attempt of `{name}` has {listed(ends)}", place, help=help)
 
 
 def _beside(folder: Path, sagas: Mapping[str, Saga], known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

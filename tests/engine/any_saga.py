@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +26,16 @@ class Chooser(Protocol):
 
     def number(self, least: int, most: int) -> int:
         """Return a number, both ends included."""
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """Decides as its generator of random numbers was seeded."""
+
+    choice: random.Random
+
+    def number(self, least: int, most: int) -> int:
+        return self.choice.randint(least, most)
 
 
 @dataclass

@@ -257,6 +257,22 @@ async def events(handle: WorkflowHandle[Any, Any]) -> tuple[str, ...]:
     )
 
 
+def agreed(step: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what both hosts have to say alike of a step in the status: everything but times.
+
+    Attempts are no part of it: of one that succeeded, Temporal does not tell a workflow how many it took.
+    """
+    undo = step.get("compensation") or {}
+    error = step.get("error") or {}
+    return (
+        step["path"],
+        step["status"],
+        step.get("outcome"),
+        (error.get("type"), error.get("message"), error.get("causes")),
+        (undo.get("status"), [(each["type"], each["message"]) for each in undo.get("errors", ())]),
+    )
+
+
 def cancelling(*calls: str) -> Act:
     """Cancel the saga when these calls have begun."""
 

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -19,9 +20,9 @@ from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
-from tests.engine.any_saga import CHILD, Maker
+from tests.engine.any_saga import CHILD, Maker, Seeded
 from tests.engine.scenes import ID, scripted
-from tests.temporal.play import ByAnyName, Stage, playing
+from tests.temporal.play import ByAnyName, Stage, agreed, playing
 
 pytestmark = pytest.mark.temporal
 
@@ -49,14 +50,6 @@ FAULTS = (
 
 
 @dataclass(frozen=True)
-class _Seeded:
-    choice: random.Random
-
-    def number(self, least: int, most: int) -> int:
-        return self.choice.randint(least, most)
-
-
-@dataclass(frozen=True)
 class _Case:
     definition: Mapping[str, Any]
     script: Mapping[str, list[Attempt]]
@@ -66,24 +59,17 @@ class _Case:
     async def decide(self, stage: Stage, started: Started) -> None:
         """Be the operator: decide what waits, as in virtual time."""
         for verb, path in self.decisions:
-            await stage.until_status(
-                started, lambda status, path=path: path in [each["path"] for each in status["attention"]]
-            )
+            await stage.until_status(started, partial(_waits, path))
             await sagas.operate(stage.client, started.id, verb, path=path, by="ann", why="drawn")
 
 
+def _waits(path: str, status: Mapping[str, Any]) -> bool:
+    return any(each["path"] == path for each in status["attention"])
+
+
 def _seen(status: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what both hosts have to agree on: all but the times, and what a step that succeeded needed."""
-    steps = {}
-    for step in status["steps"]:
-        undo = step.get("compensation") or {}
-        error = step.get("error") or {}
-        steps[step["path"]] = (
-            step["status"],
-            step.get("outcome"),
-            (error.get("type"), error.get("message"), error.get("causes")),
-            (undo.get("status"), [each["message"] for each in undo.get("errors", ())]),
-        )
+    """Return what both hosts have to agree on."""
+    steps = {step["path"]: agreed(step) for step in status["steps"]}
     told = {key: report[key] for key in ("undone", "not_undone", "not_attempted", "why_not") if key in report}
     return {"status": status["status"], "failure": status["failure"], "others": status["other_errors"], **told} | steps
 
@@ -91,7 +77,7 @@ def _seen(status: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any
 def _case(seed: int) -> _Case | None:
     """Return a saga, what its calls do, what an operator decides, and what becomes of it; ``None`` if it takes long."""
     choice = random.Random(seed)
-    maker = Maker(_Seeded(choice), sequential=True)
+    maker = Maker(Seeded(choice), sequential=True)
     definition = maker.saga()
     script = {"act.probe": [Attempt(output=maker.pick(True, False))]}
     for name in (*maker.calls, "act.x", "act.y", "undo.one", "undo.two", "undo.x"):

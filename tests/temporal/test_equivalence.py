@@ -11,6 +11,7 @@ from sagadsl.temporal.trials import real
 from sagadsl.trial.played import Played
 from sagadsl.trial.runner import Host, chosen, virtual
 from sagadsl.trial.suite import Playable, Suite, load_suite
+from tests.temporal.play import agreed
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,7 +28,7 @@ def _journal(played: Played) -> dict[str, Any]:
         # Of two errors at the same moment, either may be the first on a real server.
         "errors": sorted(json.dumps(error, sort_keys=True) for error in _errors(played)),
         "calls": sorted((call.name, call.activity, call.attempts) for call in played.calls),
-        "steps": [_step(step) for step in played.standing["steps"]],
+        "steps": [agreed(step) for step in played.standing["steps"]],
         "undone": played.report["undone"],
         "not_undone": [line["path"] for line in played.report["not_undone"]],
         "waiting": [line["path"] for line in played.standing["attention"]],
@@ -36,19 +37,6 @@ def _journal(played: Played) -> dict[str, Any]:
 
 def _errors(played: Played) -> list[Mapping[str, Any]]:
     return [*([] if played.failure is None else [played.failure]), *played.standing["other_errors"]]
-
-
-def _step(step: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Attempts are compared by the calls: of one that succeeded, Temporal does not tell a workflow how many it took."""
-    undo = step.get("compensation") or {}
-    error = step.get("error") or {}
-    return (
-        step["path"],
-        step["status"],
-        step.get("outcome"),
-        (error.get("type"), error.get("message")),
-        (undo.get("status"), [each["type"] for each in undo.get("errors", ())]),
-    )
 
 
 def _differences(playable: Playable, foreseen: Host, happened: Host) -> dict[str, Any]:
