@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
+HISTORIES := tests/temporal/histories/rules-2
 
 .PHONY: help setup demo cluster cluster-down test lint bench mutation histories lock clean
 
@@ -46,8 +47,9 @@ mutation: setup  ## change the interpreter in one place at a time, and see wheth
 	$(BIN)/mutmut run
 
 histories: setup  ## record the histories that every change has to replay
-	rm -f tests/temporal/histories/*.json.gz
-	SAGADSL_RECORD=tests/temporal/histories $(BIN)/pytest tests/temporal/test_stories.py tests/temporal/test_workflow.py -k "not replayed"
+	rm -f $(HISTORIES)/*.json.gz
+	mkdir -p $(HISTORIES)
+	SAGADSL_RECORD=$(HISTORIES) $(BIN)/pytest tests/temporal/test_stories.py tests/temporal/test_workflow.py -k "not replayed"
 
 lock:  ## pin all dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -16,8 +16,14 @@ from typing import Any
 from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.frozen import frozen
 
-RULES = 1
-"""Version of the rules, fixed in history when a run starts; a changed rule branches on it."""
+RULES = 2
+"""Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.
+
+1: the first. 2: no false "undone", "completed" or "sent" at the edges of the first one.
+"""
+
+FIRST_RULES = 1
+"""Of runs whose history names no version."""
 
 
 class Progress(Enum):
@@ -273,14 +279,18 @@ class State:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as JSON data, without fields that hold their default; users' data is shared, not copied."""
-        return _pack(self, shallow=_BY_HAND) | {
-            name: [_pack(part) for part in getattr(self, name).values()] for name in _BY_HAND if getattr(self, name)
-        }
+        version = {"rules": self.rules} if self.rules != FIRST_RULES else {}
+        return (
+            version
+            | _pack(self, shallow=(*_BY_HAND, "rules"))
+            | {name: [_pack(part) for part in getattr(self, name).values()] for name in _BY_HAND if getattr(self, name)}
+        )
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> State:
         """Return the state that ``snapshot`` gave *data* of."""
         state = cls(**{name: _unpack(name, value) for name, value in data.items() if name not in _BY_HAND})
+        state.rules = data.get("rules", FIRST_RULES)
         for packed in data.get("records", ()):
             record = Record(**{name: _unpack(name, value) for name, value in packed.items()})
             state.records[record.path] = record

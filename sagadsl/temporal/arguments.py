@@ -24,6 +24,7 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.facts import Error
+from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.conform import Check, checker
@@ -47,10 +48,12 @@ class Options:
     Attributes:
         status_attribute: Search attribute ``SagaStatus`` is registered, so that it may be set.
         continue_after_events: Continue as new at this length of history, instead of when the server suggests it.
+        rules: Version of the rules (``State.rules``); ``None`` when whoever started the run did not say.
     """
 
     status_attribute: bool = False
     continue_after_events: int | None = None
+    rules: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name in _OPTIONS if (value := getattr(self, name))}
@@ -231,6 +234,9 @@ def _problem(data: Any) -> str:
     after = options.get("continue_after_events")
     if after is not None and (not isinstance(after, int) or isinstance(after, bool) or after < 1):
         return "`continue_after_events` must be a whole number of at least 1"
+    rules = options.get("rules", FIRST_RULES)
+    if not isinstance(rules, int) or isinstance(rules, bool) or not FIRST_RULES <= rules <= RULES:
+        return f"`rules` must be a version from {FIRST_RULES} to {RULES}, as far as this worker knows; found {rules!r}"
     return "" if isinstance(options.get("status_attribute", False), bool) else "`status_attribute` must be a boolean"
 
 

@@ -29,6 +29,7 @@ from temporalio.exceptions import TimeoutError as ServerTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
+from sagadsl.engine.journal import RULES
 from sagadsl.frozen import frozen
 from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
@@ -88,7 +89,7 @@ class Ended:
 
 async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
     """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``."""
-    options = Options("SagaStatus" in await registered(client))
+    options = Options("SagaStatus" in await registered(client), rules=RULES)
     return open_envelope(to_bytes(envelope(definition, children, options)))
 
 
@@ -125,7 +126,7 @@ async def start(
         InvalidDefinition, InvalidInput, AlreadyStarted: See there.
     """
     listed = await registered(client)
-    options = Options("SagaStatus" in listed, continue_after_events)
+    options = Options("SagaStatus" in listed, continue_after_events, RULES)
     package: Package | None = None
     if isinstance(saga, Package):
         package = saga

@@ -7,11 +7,13 @@ that an edited file changes no run that has begun (T03).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from sagadsl.engine.journal import RULES
 from sagadsl.language.suggest import closest
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
@@ -26,7 +28,7 @@ class Registry:
 
     def __init__(self, definitions: Mapping[str, Data], options: Options = DEFAULTS) -> None:
         self._definitions = dict(sorted(definitions.items()))
-        self._options = options
+        self._options = replace(options, rules=options.rules or RULES)
 
     @property
     def names(self) -> tuple[str, ...]:

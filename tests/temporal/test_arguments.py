@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import Error
+from sagadsl.engine.journal import RULES
 from sagadsl.temporal.arguments import (
     Carry,
     Options,
@@ -154,4 +155,4 @@ def test_the_children_of_children_come_along_and_circles_do_no_harm() -> None:
 def test_a_registry_answers_with_an_envelope() -> None:
     registry = Registry({"one": ONE, "two": _calls("two", "one")})
     assert registry.names == ("one", "two")
-    assert registry.envelope("two") == envelope(_calls("two", "one"), {"one": ONE})
+    assert registry.envelope("two") == envelope(_calls("two", "one"), {"one": ONE}, Options(rules=RULES))

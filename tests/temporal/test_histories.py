@@ -1,7 +1,9 @@
 """Histories of every shape, recorded once and replayed with every change (R53, T04).
 
-``make histories`` records them again, from the tests that play them on a server. Do that only
-when a change is meant to give other commands, and then branch on ``State.rules`` for open runs.
+Each version of the rules has a folder of its own, and all of them replay: what an earlier release
+has begun, this one ends. ``make histories`` records those of the newest version again, from the
+tests that play them on a server. Do that only when a change is meant to give other commands, and
+then branch on ``State.rules`` for open runs.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from sagadsl.engine.journal import Unwind
 from sagadsl.engine.run import Run
 from tests.temporal.play import replayer
 
-FILES = sorted(Path(__file__).with_name("histories").glob("*.json.gz"))
+FOLDER = Path(__file__).with_name("histories")
+FILES = sorted(FOLDER.glob("rules-*/*.json.gz"))
 TYPES = {
     "ACTIVITY_TASK_CANCELED",
     "ACTIVITY_TASK_FAILED",
@@ -51,7 +54,7 @@ def _data(path: Path) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.removesuffix(".json.gz"))
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name.removesuffix('.json.gz')}")
 def test_a_recorded_history_replays(path: Path) -> None:
     """T04: this code gives the commands that the recording release gave."""
     asyncio.run(replayer().replay_workflow(_read(path)))
