@@ -150,6 +150,7 @@ _ENVIRONMENT = (
     Code("SD924", "saga that is over"),
     Code("SD925", "request that makes no sense now"),
     Code("SD926", "no worker that answers"),
+    Code("SD927", "id or task queue that is too long"),
     Code("SD930", "input that cannot be read"),
     Code("SD931", "scene that cannot be played"),
     Code("SD940", "address that cannot be listened on"),

@@ -9,7 +9,7 @@ from typing import Any
 
 from sagadsl.engine.facts import Error, RetryPlan, StartActivity, StartChild
 from sagadsl.engine.journal import Record, Undo
-from sagadsl.engine.keys import forward_key, undo_key
+from sagadsl.engine.keys import MAX_ID, child_id, forward_key, undo_key
 from sagadsl.engine.run import Mistake, Run, past
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.durations import parse
@@ -49,12 +49,24 @@ def child(
     return StartChild(
         call_id=call_id,
         saga=call.saga,
-        workflow_id=f"{run.state.saga_id}/{call_id}",
+        workflow_id=child_of(run, call_id),
         input={} if input_ is None else input_,
-        task_queue=_text(call.task_queue, names, "task_queue"),
+        task_queue=_queue(run, call, names),
         summary=summary,
         wants_journal=journal,
     )
+
+
+def child_of(run: Run, call_id: str) -> str:
+    """Return the workflow id of the child saga that a call begins."""
+    return child_id(run.state.saga_id, call_id, cut=run.state.rules >= 2)
+
+
+def _queue(run: Run, call: SagaCall, names: Names) -> str | None:
+    queue = _text(call.task_queue, names, "task_queue")
+    if queue is not None and len(queue) > MAX_ID and run.state.rules >= 2:  # such a run would be found by nothing
+        raise Mistake("InvalidDefinition", f"`task_queue` of a saga has at most {MAX_ID} characters")
+    return queue
 
 
 def duration(value: Duration | None, names: Names, what: str) -> timedelta | None:

@@ -134,7 +134,7 @@ def _undo_child(run: Run, record: Record) -> StartChild:
     )
     return replace(
         command,
-        workflow_id=f"{run.state.saga_id}/{steps.call_id(record)}",
+        workflow_id=calls.child_of(run, steps.call_id(record)),
         journal=record.journal,
         failure=calls.why_undone(run, record),
     )

@@ -30,13 +30,23 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import RULES
+from sagadsl.engine.keys import MAX_ID
 from sagadsl.frozen import frozen
 from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
-from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, NotPossible, SagaNotFound, SagaOver, known
+from sagadsl.temporal.refusals import (
+    AlreadyStarted,
+    InvalidInput,
+    NoAnswer,
+    NotPossible,
+    SagaNotFound,
+    SagaOver,
+    TooLong,
+    known,
+)
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 ANSWER_SECONDS = 10.0
@@ -123,7 +133,7 @@ async def start(
         continue_after_events: For tests: continue as new at this length of history.
 
     Raises:
-        InvalidDefinition, InvalidInput, AlreadyStarted: See there.
+        InvalidDefinition, InvalidInput, AlreadyStarted, TooLong: See there.
     """
     listed = await registered(client)
     options = Options("SagaStatus" in listed, continue_after_events, RULES)
@@ -144,6 +154,9 @@ async def start(
         arguments.append(RawValue(to_payload(package.raw)))
     queue = task_queue or (package.saga.task_queue if package else None) or DEFAULT_TASK_QUEUE
     chosen = id or f"{name}-{uuid.uuid4()}"
+    for what, text in (("id", chosen), ("task queue", queue)):
+        if len(text) > MAX_ID:
+            raise TooLong(what, text)
     attribute_names = {"SagaName", "SagaVersion"}
     try:
         handle = await client.start_workflow(

@@ -9,6 +9,7 @@ from typing import ClassVar
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from sagadsl.engine.keys import MAX_ID
 from sagadsl.errors import SagadslError
 
 
@@ -49,6 +50,20 @@ class AlreadyStarted(SagadslError):
         if self.status == "running":
             return f"look at it with `sagadsl status {self.id}`, or start another one with another id"
         return "choose another id, or run it again with `--again`"
+
+
+class TooLong(SagadslError):
+    """An id, or the name of a queue, under which some databases would never find the run again."""
+
+    code: ClassVar[str] = "SD927"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, text: str) -> None:
+        super().__init__(what, text)
+        self.what, self.text = what, text
+
+    def __str__(self) -> str:
+        return f"the {self.what} `{self.text[:40]}…` has {len(self.text)} characters, at most {MAX_ID} fit"
 
 
 class SagaNotFound(SagadslError):

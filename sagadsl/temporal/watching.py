@@ -1,7 +1,7 @@
 """A run's history, seen as steps: what a person wants to watch, and what is left when no worker answers.
 
 Reads a history event by event and knows nothing of the engine: a step's path is its activity's id,
-a child saga's workflow id is its parent's and the path.
+a child saga's is in its workflow id.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
+from sagadsl.engine.keys import call_of_child
 from sagadsl.frozen import frozen
 
 What = Literal[
@@ -131,7 +132,7 @@ class Reader:
 
     def _child(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         if kind == "start_child_workflow_execution_initiated":
-            path = about.workflow_id.removeprefix(f"{self.workflow_id}/")
+            path = call_of_child(self.workflow_id, about.workflow_id)
             self._calls[event.event_id] = (path, about.workflow_type.name)
             yield StepEvent(at, "started", path, about.workflow_type.name, input=_first(about, "input"))
             return

@@ -3,6 +3,9 @@ from __future__ import annotations
 import pytest
 
 from sagadsl.engine.keys import (
+    MAX_ID,
+    call_of_child,
+    child_id,
     forward_key,
     is_compensation,
     key_of_activity_id,
@@ -39,3 +42,35 @@ def test_both_ways_to_a_key_agree() -> None:
     assert forward_key("s", "a/b") == key_of_activity_id("s", "a/b")
     assert undo_key("s", "a/b") == key_of_activity_id("s", "a/b.compensation")
     assert undo_key("s", "a/b", 1) == key_of_activity_id("s", "a/b.compensation[1]")
+
+
+@pytest.mark.parametrize("call", ["hotel", "book/hotel", "lines[3]/hotel#2", "hotel.compensation[1]"])
+@pytest.mark.parametrize("parent", ["trip-7", "trip/7", "é" * 90, "x" * 255, "x~0123456789ab/" * 20])
+def test_a_childs_id_fits_every_database_and_tells_its_call(parent: str, call: str) -> None:
+    """B1: it is the parent's and the call's, shortened where they would be too long together."""
+    found = child_id(parent, call)
+
+    assert len(found.encode()) <= MAX_ID
+    assert call_of_child(parent, found) == call
+    assert (found == f"{parent}/{call}") == (len(f"{parent}/{call}".encode()) <= MAX_ID)
+    assert child_id(parent, call, cut=False) == f"{parent}/{call}"
+
+
+def test_children_at_any_depth_have_ids_of_their_own() -> None:
+    """B1: 21 deep under an id of 23 characters, and two whose ends alone differ, or alone are the same."""
+    saga, seen = "order-1234567890-abcdef", set()
+    for _ in range(21):
+        seen |= {child_id(saga, "a_step_with_a_name/kid"), child_id(saga, "another_step_with_a_name/kid")}
+        saga = child_id(saga, "a_step_with_a_name/kid")
+        assert len(saga.encode()) <= MAX_ID
+
+    assert len(seen) == 42
+    assert child_id("x" * 250 + "1", "kid") != child_id("x" * 250 + "2", "kid")
+
+
+def test_of_a_path_that_is_too_long_its_end_stays() -> None:
+    call = "/".join(f"a_group_number_{number}" for number in range(20))
+    found = child_id("trip-7", call)
+
+    assert len(found.encode()) <= MAX_ID
+    assert call_of_child("trip-7", found) == f"…{call[-200:]}"

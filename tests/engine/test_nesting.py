@@ -9,6 +9,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Error, Outcome, Settled, StartChild, Verb
 from sagadsl.engine.journal import State
+from sagadsl.engine.keys import MAX_ID
 from sagadsl.engine.virtual_calls import Attempt
 from tests.engine.scenes import Ran, act, beats, built, gives, no, operator, play, saga, slow
 
@@ -228,3 +229,33 @@ def test_a_child_cancelled_by_somebody_else_is_a_failure_of_the_step() -> None:
     ran.world.run()
 
     assert (ran.status, ran.why) == ("compensated", ("cancelled", "trip"))
+
+
+def test_ids_of_children_stay_short_however_deep_they_are() -> None:
+    """B1: a saga that runs itself 20 deep ends, and is undone; a run of the first rules keeps its long ids."""
+    deeper = {"id": "one_step_further_down", "saga": "deep", "input": {"n": "{{ input.n - 1 }}"}, "if": "input.n > 0"}
+    deep = saga(act("x"), {**deeper, "compensation": "auto"}, name="deep")
+    ran = play(
+        saga({**deeper, "input": {"n": 20}, "if": "true"} | {"compensation": "auto"}, act("b")),
+        {"b": no()},
+        sagas=[deep],
+    )
+    ids = list(ran.world.runs)
+
+    assert (ran.status, len(ids)) == ("compensated", 22)
+    assert max(len(id_) for id_ in ids) <= MAX_ID < len("/one_step_further_down" * 20)
+    assert all(_undone_in_child(ran, id_)[-1] == "x.compensation" for id_ in ids[1:])
+
+    old = State(rules=1)
+    (command,) = decide(built(saga(_step())), old, Began(0.0, "s" * 300, "run-1", None))
+    assert isinstance(command, StartChild)
+    assert command.workflow_id == f"{'s' * 300}/trip"
+
+
+def test_a_child_runs_on_no_queue_whose_name_is_too_long() -> None:
+    """B1: some databases would never find its run."""
+    step = _step(task_queue="{{ 'q' * 256 }}")
+
+    assert play(saga(step), sagas=[CHILD]).state.failure == Error(
+        "InvalidDefinition", "`task_queue` of a saga has at most 255 characters", "trip"
+    )

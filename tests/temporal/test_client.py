@@ -14,7 +14,7 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import result, start, status
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.history import watch
-from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound, SagaOver
+from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound, SagaOver, TooLong
 from sagadsl.temporal.watching import StepEvent
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, no, plain, saga, slow
@@ -75,6 +75,36 @@ def test_nothing_is_started_when_the_input_does_not_fit(server: Server) -> None:
             await status(client, id_)
 
     asyncio.run(scene())
+
+
+def test_an_id_or_a_queue_that_some_databases_would_not_find_again_is_refused(server: Server) -> None:
+    """B1: PostgreSQL keeps 255 characters, and answers a longer id as if it were not there."""
+    definition = saga(act("a"), name="one")
+
+    async def scene() -> None:
+        client = await Client.connect(server.address)
+        with pytest.raises(TooLong, match=r"the id `x{40}…` has 300 characters, at most 255 fit"):
+            await start(client, definition, {}, id="x" * 300)
+        with pytest.raises(TooLong, match=r"the task queue `q{40}…` has 256 characters, at most 255 fit"):
+            await start(client, definition, {}, id=_id(), task_queue="q" * 256)
+
+    asyncio.run(scene())
+
+
+def test_a_child_whose_id_would_be_too_long_runs_and_is_known_by_its_path(server: Server) -> None:
+    """B1: under a shorter one, which no history of its parent mistakes for another step."""
+    id_ = f"{_id()}{'x' * 239}"
+
+    async def scene() -> tuple[str, list[str]]:
+        async with stage(server.address, {}) as made:
+            child = saga(plain("l"), name="child")
+            started = await made.start(
+                saga({"id": "kid", "saga": "child"}, name="top"), children={"child": child}, id=id_
+            )
+            ended = await made.end(started)
+            return ended.status, [event.path async for event in watch(made.client, id_) if event.what == "started"]
+
+    assert asyncio.run(scene()) == ("completed", ["kid"])
 
 
 def test_what_does_not_exist_is_said_in_one_sentence(server: Server) -> None:
