@@ -40,11 +40,16 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
     return found
 
 
-def nothing_done(info: Info, error: Error) -> dict[str, Any]:
-    """Return the report of a run that did not begin: there is nothing to undo."""
+def not_begun(info: Info, error: Error, status: Status) -> dict[str, Any]:
+    """Return the report of a run that did not begin.
+
+    ``compensated``: there is nothing to undo. ``failed``: it was to go on with what another run has done, or to
+    undo it, and does not know what that is.
+    """
+    unknown = "" if status is Status.COMPENSATED else "what an earlier run has done, if anything, could not be read"
     return {
         "schema_version": 1,
-        "status": Status.COMPENSATED.value,
+        "status": status.value,
         "saga": info.workflow_type,
         "id": info.workflow_id,
         "failed_step": "",
@@ -53,6 +58,7 @@ def nothing_done(info: Info, error: Error) -> dict[str, Any]:
         "undone": [],
         "not_undone": [],
         "not_attempted": [],
+        "why_not": unknown,
     }
 
 

@@ -68,6 +68,10 @@ class _Rejected(Exception):
         self.type, self.message = type_, message
 
 
+class Unreadable(Exception):
+    """What an earlier run has left cannot be read by this worker. No failure of the saga: it fails the task."""
+
+
 @workflow.defn(dynamic=True, sandboxed=False)
 class SagaWorkflow:
     """A saga, whatever its definition says."""
@@ -81,6 +85,8 @@ class SagaWorkflow:
         self._early: list[tuple[str, Sequence[RawValue], float]] = []
         self._rejection: Error | None = None
         self._shown: Status | None = None
+        self._carries = False
+        self._continues = False
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -91,22 +97,36 @@ class SagaWorkflow:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
             self._host.close()
             await self._handlers_finished()
-            raise closing.failed(
-                self._rejection, rejected.message, closing.nothing_done(workflow.info(), self._rejection)
-            ) from None
+            report = closing.not_begun(workflow.info(), self._rejection, self._refused_status())
+            raise closing.failed(self._rejection, rejected.message, report) from None
         for name, payloads, at in self._early:
             self._signal(name, payloads, at)
         return await self._end(await self._drive(first))
+
+    def _refused_status(self) -> Status:
+        """Return how a refused run stands: with nothing to undo, unless it was to go on with another's work."""
+        return Status.FAILED if self._carries else Status.COMPENSATED
 
     async def _begin(self, args: Sequence[RawValue]) -> Fact:
         """Take in the start arguments, and return the first fact. Raises ``_Rejected``.
 
         What a run was accepted with stays accepted, whichever release and worker replays it: the
         checks are made once, when the run begins, and a refusal leaves a marker in its history.
+
+        A run that continues another one is never refused: what the runs before it have done would stand, and
+        nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
+        open, its status says why, and a worker of another release may take it.
         """
+        self._carries = len(args) > 2 and self._raw(args[2]) is not None
+        self._continues = self._carries and workflow.info().continued_run_id is not None
         try:
             return await self._accept(args)
-        except _Rejected:
+        except _Rejected as rejected:
+            if self._continues:
+                raise Unreadable(
+                    f"this worker cannot go on with what the run before has left: {rejected.type}: {rejected.message}; "
+                    "nothing is lost: a worker of the release that began the saga can take it"
+                ) from rejected
             workflow.patched(_REJECTED)
             raise
 
@@ -126,6 +146,7 @@ class SagaWorkflow:
         if raw is None:
             raw = await self._ask_registry()
         trusted = workflow.unsafe.is_replaying() and not workflow.patched(_REJECTED)
+        trusted = trusted or self._continues  # the run before was accepted
         if inline and not trusted and _refuses_inline():
             raise _Rejected(
                 "InlineDefinitionRefused",
@@ -405,7 +426,7 @@ class SagaWorkflow:
                 "id": info.workflow_id,
                 "run_id": info.run_id,
                 "name": info.workflow_type,
-                "status": (Status.RUNNING if failure is None else Status.COMPENSATED).value,
+                "status": (Status.RUNNING if failure is None else self._refused_status()).value,
                 "failure": None if failure is None else {"type": failure.type, "message": failure.message, "step": ""},
                 "steps": [],
             }

@@ -12,11 +12,13 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
 
+from sagadsl.engine.facts import Verb
+from sagadsl.temporal import arguments
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import envelope
 from sagadsl.temporal.definitions import checked
 from tests.conftest import Server
-from tests.engine.scenes import act, gives, plain, saga, slow
+from tests.engine.scenes import act, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Stage, data, events, replay, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -35,7 +37,11 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
     assert cause.non_retryable
     await replay(made.client, handle.id)
     status = await sagas.status(made.client, handle.id)
-    assert (status["status"], status["failure"]["type"]) == ("compensated", cause.type)
+    carries = len(args) > 2  # what it was to go on with may have effects: nobody knows, so nothing is "undone"
+    told = "failed" if carries else "compensated"
+    assert (status["status"], status["failure"]["type"]) == (told, cause.type)
+    assert cause.details[0]["status"] == (await sagas.result(made.client, handle.id)).status == told
+    assert bool(cause.details[0]["why_not"]) is carries
     return cause, [each for each in await events(handle) if each == "WORKFLOW_TASK_FAILED"]
 
 
@@ -187,3 +193,60 @@ def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
             return str((await sagas.status(made.client, handle.id))["status"])
 
     assert asyncio.run(scene()) == "completed"
+
+
+def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_can(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R50, R53: what the runs before it have done would stand, so that it neither fails nor calls itself undone."""
+    steps = [act(f"s{number}") for number in range(4)]
+    definition = saga(*steps, name="long", output="{{ steps.s0.output }}")
+    told = asyncio.Event()
+    read = arguments.unpacked
+
+    def of_an_older_release(data: Any) -> Any:
+        if isinstance(data, dict) and "records" in data:
+            told.set()
+            raise ValueError("more than this release reads")
+        return read(data)
+
+    async def scene() -> tuple[str, Any, str]:
+        async with stage(server.address, {"s0": gives(1)}) as made:
+            monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
+            started = await made.start(definition, continue_after_events=9)
+            await asyncio.wait_for(told.wait(), 20)
+            described = await made.client.get_workflow_handle(started.id).describe()
+            assert described.status is not None
+            monkeypatch.setattr(arguments, "unpacked", read)
+            ended = await made.end(started)
+            await replay(made.client, started.id)
+            return described.status.name, ended.output, ended.status
+
+    assert asyncio.run(scene()) == ("RUNNING", 1, "completed")
+
+
+def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R46, R47: its parent pauses for an operator, who can have it tried again."""
+    kid = saga(act("k"), name="kid")
+    call = {"id": "trip", "saga": "kid", "compensation": "auto"}
+    definition = saga(call, act("b"), name="top", compensation={"on_failure": "pause"})
+    read = arguments.unpacked
+
+    def of_an_older_release(data: Any) -> Any:
+        if isinstance(data, dict) and "records" in data:
+            raise ValueError("more than this release reads")
+        return read(data)
+
+    async def scene() -> tuple[Any, str, list[str]]:
+        async with stage(server.address, {"b": no()}) as made:
+            monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
+            started = await made.start(definition, children={"kid": kid})
+            paused = await made.until_status(started, lambda found: found["status"] == "paused")
+            monkeypatch.setattr(arguments, "unpacked", read)
+            await sagas.operate(made.client, started.id, Verb.RETRY_STEP)
+            ended = await made.end(started)
+            return paused["attention"][0], ended.status, (ended.report or {})["undone"]
+
+    attention, status, undone = asyncio.run(scene())
+    assert (attention["path"], attention["type"]) == ("trip.compensation", "InvalidDefinition")
+    assert (status, undone) == ("compensated", ["trip"])
