@@ -17,6 +17,7 @@ from starlette.routing import Route
 from sagadsl.engine.facts import VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
+from sagadsl.gateway.addresses import AsSent, decoded
 from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
 from sagadsl.gateway.openapi import document
 from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
@@ -68,7 +69,7 @@ def application(gateway: Gateway) -> Starlette:
     ]
     app = Starlette(
         routes=routes,
-        middleware=_cross_origin(gateway),
+        middleware=[*_cross_origin(gateway), Middleware(AsSent)],
         exception_handlers={HTTPException: _no_route},
     )
     app.state.gateway = gateway
@@ -109,7 +110,7 @@ def _allowed(request: Request) -> str:
         each for each in request.app.routes if isinstance(each, Route) and each.path_regex.match(request.url.path)
     ]
     if len(fitting) > 1:
-        wanted = "POST" if gateway.shelf.get(name) else "GET"
+        wanted = "POST" if gateway.shelf.get(decoded(name)) else "GET"
         fitting = [each for each in fitting if wanted in (each.methods or ())]
     return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
 

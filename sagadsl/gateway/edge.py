@@ -21,6 +21,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.gateway import problems
 from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope
+from sagadsl.gateway.addresses import decoded
 from sagadsl.gateway.hub import Hub, View
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
@@ -105,7 +106,7 @@ class Call:
 
     def path(self, name: str) -> str:
         """Return a part of the address."""
-        return str(self.request.path_params[name])
+        return decoded(str(self.request.path_params[name]))
 
     def query(self, *known: str) -> dict[str, str]:
         """Return the parameters. Raises ``BadParameter`` for one that is not *known*, or is given twice."""

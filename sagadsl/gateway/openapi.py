@@ -247,7 +247,9 @@ def _parameter(name: str, where: str, schema: Data, description: str) -> Data:
 _VISIBLE: Data = {"type": "string", "pattern": r"^[^\x00-\x1f\x7f]*$"}
 _STATUS = {"type": "string", "enum": list(STATUSES)}
 _PARAMETERS: Data = {
-    "id": _parameter("id", "path", _TEXT, "Id of the saga"),
+    "id": _parameter(
+        "id", "path", _TEXT, "Id of the saga; a `/` in it, as those of child sagas have, is written `%2F`"
+    ),
     "signal": _parameter("signal", "path", _TEXT, "Name of the signal"),
     "definition": _parameter("name", "path", _TEXT, "Name of the definition"),
     "wait": _parameter(

@@ -7,10 +7,10 @@ import hashlib
 import json
 import re
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import JSONResponse, Response
 
+from sagadsl.gateway.addresses import encoded
 from sagadsl.gateway.edge import Call
 from sagadsl.gateway.problems import BadKey, KeyReused, NotOffered
 from sagadsl.language.suggest import did_you_mean
@@ -105,7 +105,7 @@ def _same(call: Call, error: AlreadyStarted, name: str, request: str) -> sagas.S
 
 
 async def _answer(call: Call, started: sagas.Started, repeated: bool, wait: float) -> Response:
-    where = f"{call.request.scope.get('root_path', '')}/sagas/{quote(started.id, safe='')}"
+    where = f"{call.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
     headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
     if wait:
         with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():

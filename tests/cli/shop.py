@@ -74,3 +74,55 @@ def lay_out(folder: Path) -> Path:
     (folder / "order.saga.yaml").write_text(DEFINITION, encoding="utf-8")
     (folder / "sagadsl.toml").write_text('modules = ["shop_activities"]\nplugins = {allow = []}\n', encoding="utf-8")
     return folder
+
+
+TRIP = """\
+sagadsl: 1
+name: trip
+version: "1.0.0"
+input:
+  type: object
+  properties:
+    order: {type: string}
+    how: {enum: [ok, fail, flaky, slow]}
+    last: {enum: [ok, fail, flaky, slow]}
+    broken: {type: string}
+    wait: {type: boolean}
+steps:
+  - id: book
+    steps:
+      - id: hotel
+        saga: order
+        input:
+          order: "{{ input.order }}"
+          how: "{{ input.how | default('ok') }}"
+          broken: "{{ input.broken | default('') }}"
+          wait: "{{ input.wait | default(false) }}"
+        compensation: auto
+  - id: last
+    activity: ship
+    retry: none
+    timeouts: {start_to_close: 1m, heartbeat: 10s}
+    input: {order: "{{ input.order }}", how: "{{ input.last | default('ok') }}"}
+    compensation: none
+"""
+"""A saga whose first step is the shop's; undone by itself when the last step fails."""
+
+TOUR = """\
+sagadsl: 1
+name: tour
+version: "1.0.0"
+input: {type: object}
+steps:
+  - id: trip
+    saga: trip
+    input: "{{ input }}"
+    compensation: auto
+"""
+
+
+def lay_out_trips(folder: Path) -> Path:
+    """Write the shop into *folder*, and sagas that run its saga, and theirs."""
+    (folder / "trip.saga.yaml").write_text(TRIP, encoding="utf-8")
+    (folder / "tour.saga.yaml").write_text(TOUR, encoding="utf-8")
+    return lay_out(folder)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 from tests.cli.shell import SAGADSL, environment
-from tests.cli.shop import lay_out
+from tests.cli.shop import lay_out, lay_out_trips
 
 QUEUE = f"gateway-{uuid.uuid4()}"
 
@@ -134,6 +134,11 @@ def _wait_until_it_answers(url: str) -> None:
         except httpx2.TransportError:
             time.sleep(0.05)
     raise AssertionError(f"{url} does not answer")
+
+
+def trips(folder: Path) -> Path:
+    """Write the shop with its trips into *folder*, and return it."""
+    return lay_out_trips(folder)
 
 
 def shop(folder: Path) -> Path:
