@@ -117,6 +117,7 @@ _FLOW_AND_LIMITS = (
     Code("SD707", "handler that never matches", Severity.WARNING),
     Code("SD708", "suppression of nothing", Severity.WARNING),
     Code("SD709", "suppression without a known code", Severity.WARNING),
+    Code("SD711", "answer that comes too late for its wait", Severity.WARNING),
 )
 
 _SUITES = (

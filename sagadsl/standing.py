@@ -132,6 +132,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
         yield "no worker answers: this is what the server knows"
     if status.get("started_at"):
         yield f"started {status['started_at']}, changed {status['changed_at']}"
+    yield from _time_left(status, now)
     if status.get("failure"):
         yield f"first error: {error_text(status['failure'])}"
     yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
@@ -147,6 +148,16 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
     if status.get("actions"):
         yield ""
         yield from (_action(action) for action in status["actions"])
+
+
+def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """Say how long the saga's own timeout leaves; it goes on while an operator holds the saga (R32)."""
+    held = status.get("paused")
+    if status.get("timeout_at"):
+        left = spell(moment(status["timeout_at"]) - now)
+        yield f"its timeout is at {status['timeout_at']}, in {left}" + (", also while it is held" if held else "")
+    elif held and status.get("timed_out") and not status.get("pivot_passed"):
+        yield "its timeout has passed: what it did is undone when somebody resumes it"
 
 
 def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
@@ -200,6 +211,8 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     tried = step.get("attempts") or 0
     if state == "running" and step["path"] in attempts:
         note, wait = _attempt(attempts[step["path"]], now)
+    elif step.get("due_at"):
+        wait = max(moment(step["due_at"]) - now, timedelta())
     elif tried > 1:
         note = f"{note}  after {tried} attempts".strip()
     depth = step.get("depth", 0)

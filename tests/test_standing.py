@@ -159,3 +159,21 @@ def test_a_message_cannot_move_the_cursor_or_fill_the_screen() -> None:
     """T12's sibling: what comes from outside is data, also on a terminal."""
     assert one_line("a\x1b[2Jb\r\nc") == "a [2Jb c"
     assert len(one_line("x" * 5000)) == 200
+
+
+def test_the_time_left_is_shown_of_the_saga_and_of_a_step_that_waits() -> None:
+    """B14: time goes on while an operator holds the saga."""
+    asked = _step("ask", "running", 0, kind="wait_for", due_at=_at(75))
+    status = _status("paused", asked, paused=True, timeout_at=_at(130))
+
+    lines = list(page(status, {}, NOW))
+
+    assert lines[2] == f"its timeout is at {_at(130)}, in 2m00s, also while it is held"
+    assert lines[4].endswith("(in 1m05s)")
+
+
+def test_a_held_saga_whose_timeout_has_passed_says_what_its_resumption_begins() -> None:
+    """B14."""
+    status = _status("paused", paused=True, timed_out=True, timeout_at=None)
+
+    assert "its timeout has passed: what it did is undone when somebody resumes it" in page(status, {}, NOW)

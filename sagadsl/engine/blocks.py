@@ -9,7 +9,7 @@ from sagadsl.engine import calls, steps, undo
 from sagadsl.engine.around import is_final
 from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, Record
-from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.engine.run import SAGA_TIMEOUT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import ForEach, Group, Parallel, Repeat, Saga, Step, Switch
@@ -191,10 +191,15 @@ def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
 
 
 def stop(run: Run, why: Error) -> None:
-    """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. RULES R9, R23, R25."""
+    """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. RULES R9, R23, R25.
+
+    A person who stops it ends a pause with that. A timer does not: what an operator holds begins nothing,
+    no undo either, until somebody resumes it.
+    """
     state = run.state
     state.pending_stop = None
-    state.paused = False  # a saga that is to stop has no use for the pause
+    if state.rules < 2 or why.type != SAGA_TIMEOUT:
+        state.paused = False
     state.cancelled = state.failure is None and why == steps.CANCELLED
     run.doom(why)
     state.phase = Phase.SETTLING

@@ -16,6 +16,7 @@ histories, or branch on ``state.rules``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import assert_never
 
@@ -40,13 +41,10 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import Action, Closing, Frame, FrameKind, Phase, State
-from sagadsl.engine.run import STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
+from sagadsl.engine.run import SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
-from sagadsl.language.model import Repeat, Saga
-
-TIMEOUT = "SagaTimeout"
-"""Error type of a saga whose own timeout has passed."""
+from sagadsl.language.model import Repeat, Saga, WaitFor
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
@@ -145,7 +143,7 @@ def _timer_fired(run: Run, timer_id: str) -> None:
     if state.timers.pop(timer_id, None) is None:
         return
     if timer_id == TIMEOUT_TIMER:
-        _stop_forward(run, Error(TIMEOUT, "the saga did not end within its timeout"))
+        _stop_forward(run, Error(SAGA_TIMEOUT, "the saga did not end within its timeout"))
         return
     record = state.records[timer_id]
     body = run.step(record).body
@@ -153,27 +151,41 @@ def _timer_fired(run: Run, timer_id: str) -> None:
         run.todo.append(("advance", timer_id))
         return
     steps.stop_waiting(run, record)
-    signal = getattr(body, "signal", None)
-    if signal is None:
-        steps.succeed(run, record, None)
+    if isinstance(body, WaitFor):
+        steps.fail(run, record, Error("SignalTimeout", _not_in_time(state, body), record.path))
     else:
-        steps.fail(run, record, Error("SignalTimeout", f"signal `{signal}` did not come in time", record.path))
+        steps.succeed(run, record, None)
+
+
+def _not_in_time(state: State, wait: WaitFor) -> str:
+    late = wait.signal in state.signals and not wait.since_now  # it would have taken whatever came in time
+    came = "; it came when the time was over, and is kept for a later wait" if late else ""
+    return f"signal `{wait.signal}` did not come in time{came}"
 
 
 def _signal(run: Run, fact: SignalReceived) -> None:
-    queue = run.state.waiting.get(fact.name)
-    if not queue:
+    path = next((path for path in run.state.waiting.get(fact.name, ()) if _in_time(run.state, path)), None)
+    if path is None:
         run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before its wait
         return
-    record = run.state.records[queue[0]]
+    record = run.state.records[path]
     steps.stop_waiting(run, record)
     steps.succeed(run, record, fact.payload)
+
+
+def _in_time(state: State, path: str) -> bool:
+    """Say whether a wait may take a signal now: its time may be over though its timer has not been heard of.
+
+    After an outage a host tells signals before timers, in whatever order they came. A wait that has run
+    into its limit must not be taken for an answer, so what is heard at its limit or later is late.
+    """
+    return state.rules < 2 or state.now < state.timers.get(path, math.inf)
 
 
 def _stop_forward(run: Run, why: Error) -> None:
     """A cancel or the timeout: stop what runs, unless it comes too late. RULES R9, R25, R27, R28, R30, R35."""
     state = run.state
-    state.timed_out = state.timed_out or why.type == TIMEOUT
+    state.timed_out = state.timed_out or why.type == SAGA_TIMEOUT
     if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
         run.note(why)
     elif blocks.ROOT not in state.frames:  # it has not begun yet

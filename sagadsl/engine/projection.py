@@ -10,6 +10,7 @@ from typing import Any
 
 from sagadsl.engine.facts import Error, Status, Verb
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
+from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import iso
 from sagadsl.engine.undo import is_due
 from sagadsl.frozen import frozen
@@ -45,6 +46,9 @@ KINDS: dict[type[Any], str] = {
 }
 """The key that names each kind of step in a definition."""
 
+_LAST = 253_402_300_799.0
+"""The last second that has a date; a timer may be set beyond it."""
+
 _SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
 
 
@@ -72,11 +76,13 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
         "paused": state.paused,
         "pivot_passed": state.pivot_passed,
         "timed_out": state.timed_out,
+        "timeout_at": _instant(state.timers.get(TIMEOUT_TIMER)),
         "failure": _error(state.failure),
         "other_errors": [_error(error) for error in state.others],
         "attention": [{"path": path} | _error_data(error) for path, error in state.attention.items()],
         "waiting_for": {signal: list(paths) for signal, paths in state.waiting.items()},
-        "steps": [_step(line) for line in walk(saga, state)],
+        "kept_signals": {signal: len(payloads) for signal, payloads in state.signals.items()},
+        "steps": [_step(line, state.timers.get(line.path)) for line in walk(saga, state)],
         "actions": [
             {"at": iso(action.at), "verb": action.verb, "path": action.path, "by": action.by, "why": action.why}
             for action in state.actions
@@ -199,7 +205,7 @@ def markdown(saga: Saga, state: State) -> str:
     return "\n".join(rows)
 
 
-def _step(line: Line) -> dict[str, Any]:
+def _step(line: Line, due: float | None) -> dict[str, Any]:
     body, record = line.step.body, line.record
     data: dict[str, Any] = {"path": line.path, "step": line.step.id, "kind": KINDS[type(body)], "depth": line.depth}
     if isinstance(body, ActivityCall):
@@ -212,9 +218,11 @@ def _step(line: Line) -> dict[str, Any]:
     data |= {
         "attempts": record.attempts,
         "started_at": iso(record.started_at),
-        "ended_at": None if record.ended_at is None else iso(record.ended_at),
+        "ended_at": _instant(record.ended_at),
         "error": _error(record.error),
     }
+    if (due_at := _instant(due)) is not None:
+        data["due_at"] = due_at
     if record.progress is not Progress.SKIPPED and isinstance(body, ActivityCall | SagaCall):
         data["outcome"] = record.outcome.value
     if record.undo is not None and record.undo.progress not in _SHOWN_UNDO:
@@ -222,8 +230,8 @@ def _step(line: Line) -> dict[str, Any]:
         data["compensation"] = {
             "status": undo.progress.value,
             "attempts": undo.attempts,
-            "started_at": None if undo.started_at is None else iso(undo.started_at),
-            "ended_at": None if undo.ended_at is None else iso(undo.ended_at),
+            "started_at": _instant(undo.started_at),
+            "ended_at": _instant(undo.ended_at),
             "errors": [{"action": index} | _error_data(error) for index, error in undo.errors.items()],
         }
     return data
@@ -243,6 +251,10 @@ def _why_not(state: State) -> str:
     if state.stopped:
         return "an error handler said `then: stop`"
     return "an operator aborted the saga" if any(each.verb == Verb.ABORT.value for each in state.actions) else ""
+
+
+def _instant(at: float | None) -> str | None:
+    return None if at is None or at > _LAST else iso(at)
 
 
 def _error(error: Error | None) -> dict[str, Any] | None:

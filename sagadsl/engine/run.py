@@ -12,6 +12,9 @@ from sagadsl.language.model import Saga, Step
 TIMEOUT_TIMER = "@timeout"
 """Id of the timer of the saga's own timeout; no step path can look like it."""
 
+SAGA_TIMEOUT = "SagaTimeout"
+"""Error type of a saga whose own timeout has passed."""
+
 IN_FLIGHT = 1_500
 """Calls that run at the same time; the others wait for their turn. The server bears 2,000 (R51)."""
 

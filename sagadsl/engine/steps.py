@@ -158,7 +158,7 @@ def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> Non
 
 def _begin_wait(run: Run, body: WaitFor, record: Record) -> None:
     kept = run.state.signals.get(body.signal)
-    if kept:
+    if kept and not body.since_now:
         payload = kept.pop(0)
         if not kept:
             del run.state.signals[body.signal]

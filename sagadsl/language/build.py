@@ -166,7 +166,7 @@ def _body(data: Data, route: Route, defaults: _Defaults) -> Body:
         return Sleep(until=_value(data, "sleep_until"))
     if "wait_for" in data:
         wait = data["wait_for"]
-        return WaitFor(wait["signal"], _said(wait, "timeout", None), wait.get("payload"))
+        return WaitFor(wait["signal"], _said(wait, "timeout", None), wait.get("payload"), wait.get("since") == "now")
     if "set" in data:
         return Set(compile_value(data["set"]))
     if "fail" in data:

@@ -289,11 +289,13 @@ class WaitFor:
 
     Attributes:
         payload: JSON Schema that a payload must satisfy; one that does not is refused and ignored.
+        since_now: A signal that came before the wait began does not count.
     """
 
     signal: str
     timeout: Duration | None = None
     payload: Mapping[str, Any] | None = None
+    since_now: bool = False
 
 
 @frozen

@@ -136,10 +136,12 @@ def test_the_status_tells_everything_about_a_step() -> None:
         "paused": False,
         "pivot_passed": False,
         "timed_out": False,
+        "timeout_at": None,
         "failure": {"type": "Broke", "message": "Broke!", "step": "b"},
         "other_errors": [],
         "attention": [],
         "waiting_for": {},
+        "kept_signals": {},
         "steps": [
             {
                 "path": "a",

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.engine.scenes import act, plain, play, saga, signal, slow
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, Close, Error, SignalReceived, TimerFired
+from sagadsl.engine.journal import State
+from sagadsl.engine.projection import status
+from tests.engine.scenes import act, built, plain, play, saga, signal, slow
 
 
 def _ask(id_: str = "ask", **more: Any) -> dict[str, Any]:
@@ -91,6 +95,54 @@ def test_a_signal_during_the_compensations_and_after_the_end_changes_nothing() -
     )
 
     assert (ran.status, ran.calls) == ("compensated", ["a", "a.compensation"])
+
+
+def test_a_signal_that_is_heard_when_the_time_is_over_is_late() -> None:
+    """R59, N9: after an outage it is told before the timer, and nobody can say which came first: no false approval."""
+    definition = built(saga(_ask(timeout="30s"), act("a")))
+    state = State()
+    decide(definition, state, Began(0.0, "s", "r", None))
+    heard = decide(definition, state, SignalReceived(30.0, "go", "yes"))
+    over = decide(definition, state, TimerFired(30.0, "ask"))
+
+    assert heard == []
+    assert isinstance(over[-1], Close)
+    assert state.failure == Error(
+        "SignalTimeout",
+        "signal `go` did not come in time; it came when the time was over, and is kept for a later wait",
+        "ask",
+    )
+    assert status(definition, state)["kept_signals"] == {"go": 1}
+
+
+def test_a_late_signal_goes_to_a_wait_whose_time_is_not_over() -> None:
+    """R59, N9."""
+    branches = [_ask("short", timeout="30s"), _ask("long", timeout="1h")]
+    definition = built(saga({"id": "both", "parallel": branches, "on_branch_failure": "wait"}))
+    state = State()
+    decide(definition, state, Began(0.0, "s", "r", None))
+    decide(definition, state, SignalReceived(31.0, "go", "yes"))
+
+    assert state.records["both/long"].output == "yes"
+    assert state.waiting == {"go": ["both/short"]}
+
+
+def test_runs_of_the_first_rules_take_a_signal_as_long_as_they_wait() -> None:
+    """N9: what an older release has begun goes on as it began."""
+    definition, state = built(saga(_ask(timeout="30s"))), State(rules=1)
+    decide(definition, state, Began(0.0, "s", "r", None))
+    decide(definition, state, SignalReceived(31.0, "go", "yes"))
+
+    assert state.records["ask"].output == "yes"
+
+
+def test_a_wait_may_count_from_now() -> None:
+    """R59, B12: what came before it is kept for others."""
+    steps = act("a"), _ask("new", since="now"), _ask("old")
+
+    ran = play(saga(*steps), {"a": slow(9)}, signal(1, "go", "early"), signal(20, "go", "late"))
+
+    assert (ran.output["new"], ran.output["old"]) == ("late", "early")
 
 
 def test_a_signal_and_its_timeout_in_the_same_instant_give_one_end() -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.facts import DrainRequested, Verb
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, DrainRequested, OperatorAsked, Outcome, Settled, StartActivity, TimerFired, Verb
+from sagadsl.engine.journal import State
+from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.virtual_calls import Attempt
-from tests.engine.scenes import act, beats, flaky, lost, no, operator, plain, play, saga, slow
+from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, plain, play, saga, slow
 
 
 def test_the_timeout_stops_and_undoes_and_says_so() -> None:
@@ -191,11 +194,51 @@ def test_a_moment_that_is_none_fails_the_step(moment: Any) -> None:
     assert (ran.status, ran.why) == ("compensated", ("ExpressionError", "until"))
 
 
-def test_a_paused_saga_is_stopped_by_its_timeout() -> None:
-    """R32: nobody resumed it in time."""
-    ran = play(saga(act("a"), act("b"), timeout="10s"), {"a": slow(2)}, operator(1, Verb.PAUSE))
+def test_a_paused_saga_is_stopped_by_its_timeout_and_undone_when_it_is_resumed() -> None:
+    """R32, R22, B14: nobody resumed it in time, but nothing begins behind the back of who holds it, no undo either."""
+    definition, script = saga(act("a"), act("b"), timeout="10s"), {"a": slow(2)}
+    held = play(definition, script, operator(1, Verb.PAUSE))
+    resumed = play(definition, script, operator(1, Verb.PAUSE), operator(50, Verb.RESUME))
 
-    assert (ran.why, ran.calls, ran.took()) == (("SagaTimeout", ""), ["a", "a.compensation"], 10.1)
+    assert (held.status, held.why, held.calls) == ("paused", ("SagaTimeout", ""), ["a"])
+    assert (resumed.status, resumed.calls, resumed.took()) == ("compensated", ["a", "a.compensation"], 50.1)
+
+
+def test_a_pause_stops_no_timer_and_the_timeout_stops_what_runs() -> None:
+    """R22, R32, B14: the step is asked to end, though the saga is held."""
+    ran = play(saga(beats("a"), timeout="10s"), {"a": slow(60)}, operator(1, Verb.PAUSE))
+
+    assert (ran.status, ran.at("cancel", "a"), ran.at("end", "a")) == ("paused", 10, 10)
+
+
+def test_a_cancel_ends_a_pause() -> None:
+    """R25, B14: it is a person's word, and the later one."""
+    ran = play(saga(act("a"), act("b"), timeout="10s"), {"a": slow(2)}, operator(1, Verb.PAUSE), cancel_at=5)
+
+    assert (ran.status, ran.took()) == ("cancelled", 5.1)
+
+
+def test_runs_of_the_first_rules_are_undone_by_their_timeout_though_they_are_held() -> None:
+    """B14: what an older release has begun goes on as it began."""
+    state = State(rules=1)
+    definition = built(saga(act("a"), act("b"), timeout="10s"))
+    decide(definition, state, Began(0.0, "s", "r", None))
+    decide(definition, state, OperatorAsked(1.0, Verb.PAUSE))
+    decide(definition, state, Settled(2.0, "a", Outcome.SUCCEEDED))
+    (undo,) = decide(definition, state, TimerFired(10.0, TIMEOUT_TIMER))
+
+    assert isinstance(undo, StartActivity)
+    assert (undo.call_id, state.paused) == ("a.compensation", False)
+
+
+def test_the_status_tells_when_time_is_over() -> None:
+    """B14: of the saga and of a step that waits, also while it is held."""
+    ran = play(saga({"id": "nap", "sleep": "1h"}, timeout="2h"), None, operator(1, Verb.PAUSE), until=5)
+
+    assert (ran.now["timeout_at"], ran.now["steps"][0]["due_at"]) == (
+        "2023-11-15T00:13:20.000Z",
+        "2023-11-14T23:13:20.000Z",
+    )
 
 
 def test_a_computed_first_pause_raises_the_longest_one() -> None:

@@ -18,6 +18,7 @@ from sagadsl.language.checks import (
     limits,
     names,
     retries,
+    waits,
 )
 from sagadsl.language.checks.known import Known
 from sagadsl.language.model import Saga
@@ -62,5 +63,6 @@ ALL: tuple[Check, ...] = (
     limits.more_at_once_than_temporal_bears,
     limits.histories_that_grow_too_long,
     flow.handlers_that_never_match,
+    waits.answers_that_come_too_late,
 )
 """In the order of their codes."""

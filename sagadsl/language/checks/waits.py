@@ -1,0 +1,88 @@
+"""SD7xx, third part: waits that share a signal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sagadsl.diagnostics import Finding, Severity
+from sagadsl.language.checks.known import Known
+from sagadsl.language.model import ForEach, Handler, Parallel, Repeat, Saga, Step, Then, WaitFor
+from sagadsl.language.walk import Lane, Level, Spot, spots
+
+_TIMEOUT = "SignalTimeout"
+
+
+def answers_that_come_too_late(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD711: an answer that nobody took is kept, and the next wait for this signal takes it for its own."""
+    earlier: dict[str, list[Spot]] = {}
+    for spot in spots(saga):
+        step = spot[-1].step
+        if not isinstance(step.body, WaitFor):
+            continue
+        before = earlier.setdefault(step.body.signal, [])
+        if _ends_without_an_answer(spot):
+            before.append(spot)
+        given_up = None if step.body.since_now else next((each for each in before if _is_followed(each, spot)), None)
+        if given_up is not None:
+            yield _finding(step, step.body.signal, given_up[-1].step)
+
+
+def _finding(step: Step, signal: str, given_up: Step) -> Finding:
+    meant = "the round before" if given_up is step else f"step `{given_up.id}`"
+    return Finding(
+        "SD711",
+        f"step `{step.id}` may take a late signal `{signal}`, meant for {meant}",
+        (*step.route, "wait_for"),
+        severity=Severity.WARNING,
+        help="add `since: now` to the wait, or use two signals",
+        step=step.id,
+        at_key=True,
+        related=() if given_up is step else (((*given_up.route, "wait_for"), "may end without an answer"),),
+    )
+
+
+def _ends_without_an_answer(spot: Spot) -> bool:
+    """Whether a wait may end before its signal has come; whether the saga goes on then is another question."""
+    body = spot[-1].step.body
+    assert isinstance(body, WaitFor)
+    return body.timeout is not None or any(_ends_early(level.step) for level in spot[:-1])
+
+
+def _is_followed(first: Spot, second: Spot) -> bool:
+    """Whether *second* may begin after *first* has ended without an answer."""
+    if first is second:
+        loops = (depth for depth, level in enumerate(first[:-1]) if isinstance(level.step.body, ForEach | Repeat))
+        return any(_is_given_up(first[depth + 1 :]) for depth in loops)
+    shared = 0
+    while shared < min(len(first), len(second)) and first[shared].step is second[shared].step:
+        shared += 1
+    if shared == len(second):
+        return False
+    theirs, ours = first[shared:], second[shared]
+    if ours.lane is Lane.HANDLER and not (theirs and theirs[0].lane is Lane.HANDLER):
+        return _takes(second[shared - 1].step.on_error[ours.way])  # the first one's own error brings it
+    return bool(theirs) and _comes_later(theirs[0], ours) and _is_given_up(theirs)
+
+
+def _comes_later(first: Level, second: Level) -> bool:
+    if first.lane is Lane.BRANCH:
+        return first.step.id in second.step.needs
+    return first.lane is second.lane and first.way == second.way and first.index < second.index
+
+
+def _is_given_up(levels: Spot) -> bool:
+    """Whether a wait may end without an answer and what follows the first of these steps still runs."""
+    if any(_ends_early(level.step) for level in levels[:-1]):
+        return True
+    body = levels[-1].step.body
+    if not isinstance(body, WaitFor) or body.timeout is None:
+        return False
+    return any(handler.then is Then.CONTINUE and _takes(handler) for level in levels for handler in level.step.on_error)
+
+
+def _takes(handler: Handler) -> bool:
+    return not handler.types or _TIMEOUT in handler.types
+
+
+def _ends_early(block: Step) -> bool:
+    return isinstance(block.body, Parallel | ForEach) and block.body.complete_when is not None
