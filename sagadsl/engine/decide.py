@@ -17,6 +17,7 @@ histories, or branch on ``state.rules``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
@@ -43,6 +44,7 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import Action, Closing, Frame, FrameKind, Phase, State
 from sagadsl.engine.run import SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
+from sagadsl.frozen import frozen
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
 
@@ -52,20 +54,60 @@ def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
 
     An empty list means: wait for the next fact. ``Close`` or ``ContinueAsNew``, if given, is the last.
     """
+    return [command for part in parts(saga, state, fact) for command in part.commands]
+
+
+@frozen
+class Part:
+    """Some of what follows from a fact.
+
+    Attributes:
+        work: What it cost, in the units of ``expression_data.BUDGET``.
+        is_last: Nothing more follows.
+    """
+
+    commands: list[Command]
+    work: int
+    is_last: bool
+
+
+def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Part]:
+    """Do what ``decide`` does, a part at a time: after each but the last the host has to rest.
+
+    What is left to compute is in the iterator and nowhere else: take no other fact in before it has ended.
+    """
     if state.phase is Phase.CLOSED:
-        return []
+        return
     run = Run(saga, state)
-    state.now = fact.at
-    _take(run, fact)
-    if state.pending_stop is not None and not state.pivot_at and blocks.ROOT in state.frames:
-        blocks.stop(run, state.pending_stop)
-    _work(run)
+    run.todo.append(("fact", ""))
+    is_last = False
+    while not is_last:
+        run.resume()
+        try:
+            is_last = _work(run, fact)
+        finally:
+            work = run.rest()
+        if is_last:
+            _last_words(run)
+        yield Part(run.commands, work, is_last)
+        run.commands = []
+
+
+def _last_words(run: Run) -> None:
+    state = run.state
     if state.status is not None:
         state.phase = Phase.CLOSED
         run.commands.append(Close(state.status, state.output, state.failure))
     elif state.draining and not state.calls:
         run.commands.append(ContinueAsNew())
-    return run.commands
+
+
+def _told(run: Run, fact: Fact) -> None:
+    state = run.state
+    state.now = fact.at
+    _take(run, fact)
+    if state.pending_stop is not None and not state.pivot_at and blocks.ROOT in state.frames:
+        blocks.stop(run, state.pending_stop)
 
 
 def _take(run: Run, fact: Fact) -> None:
@@ -210,14 +252,18 @@ def _stop_endless(run: Run) -> None:
         blocks.close(run, state.frames[blocks.ON_FAILURE], Closing.CANCELLED)
 
 
-def _work(run: Run) -> None:
-    """Look at every place that a fact has touched, until nothing more follows from it."""
+def _work(run: Run, fact: Fact) -> bool:
+    """Take a fact in, and look at every place that it has touched, until nothing follows; false: a rest is due."""
     state, todo = run.state, run.todo
     while todo or run.release():
+        if run.tired:
+            return False
         if run.began > STEPS_AT_ONCE:
             _stop_endless(run)
         kind, key = todo.popleft()
         match kind:
+            case "fact":
+                _told(run, fact)
             case "ended":
                 blocks.ended(run, state.records[key])
             case "advance":
@@ -237,6 +283,7 @@ def _work(run: Run) -> None:
                 _undone(run, key, failed=kind == "not undone")
             case _:
                 raise AssertionError(f"nobody looks at {kind}")
+    return True
 
 
 def _frame_over(run: Run, frame: Frame) -> None:
@@ -261,6 +308,7 @@ def _frame_over(run: Run, frame: Frame) -> None:
 def _compensate(run: Run) -> None:
     state = run.state
     state.phase = Phase.COMPENSATING
+    run.count_afresh()
     if state.stopped or state.aborted or state.pivot_passed or not undo.begin(run, "", list(state.undoable)):
         _finish(run)
 
@@ -275,6 +323,7 @@ def _undone(run: Run, key: str, *, failed: bool) -> None:
 def _finish(run: Run) -> None:
     """After the compensations: alarms and clean-up, then the end."""
     if run.saga.on_failure and not run.state.undo_only:
+        run.count_afresh()
         run.state.phase = Phase.FINISHING
         run.open(Frame(blocks.ON_FAILURE, FrameKind.SEQUENCE, "", blocks.ON_FAILURE))
     else:

@@ -6,7 +6,7 @@ from collections import deque
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Frame, FrameKind, Phase, Progress, Record, State, Undo
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
 
 TIMEOUT_TIMER = "@timeout"
@@ -19,10 +19,20 @@ IN_FLIGHT = 1_500
 """Calls that run at the same time; the others wait for their turn. The server bears 2,000 (R51)."""
 
 STEPS_AT_ONCE = 15_000
-"""Steps that may begin before the saga waits for something: a loop that never waits has to end somewhere (R56).
+"""Steps that may begin before the saga waits for something: a loop that never waits has to end somewhere (R56)."""
 
-So many take about a second; a worker of Temporal's gives up on a workflow that computes for two.
-"""
+STEP_WORK = 100
+"""What beginning a step counts for, in the units of ``expression_data.BUDGET``."""
+
+PART_WORK = 500_000
+"""Work after which the host is given a rest: some tenths of a second. A worker of Temporal's gives up on a workflow
+that computes for two seconds, and that for ever, since the next one would have to do the same again."""
+
+WHOLE_WORK = 30_000_000
+"""Work that one fact may lead to before the saga waits for something, rests or not: then expressions fail (R56)."""
+
+BOUNDED_WORK = 2
+"""Version of the rules since which work is bounded."""
 
 OTHER_ERRORS = 100
 """Errors kept besides the first; each step keeps its own in any case."""
@@ -41,10 +51,11 @@ class Run:
 
     The queue takes the place of recursion: ten thousand steps that end at once cost no stack.
     Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)`` and so on;
-    ``began`` counts the steps that have begun since the fact.
+    ``began`` counts the steps that have begun since the fact. Work is measured from ``resume`` to ``rest``:
+    between them nothing else computes in this thread.
     """
 
-    __slots__ = ("began", "commands", "saga", "state", "todo")
+    __slots__ = ("_before", "_mark", "began", "commands", "saga", "state", "todo")
 
     def __init__(self, saga: Saga, state: State) -> None:
         self.saga = saga
@@ -52,6 +63,30 @@ class Run:
         self.commands: list[Command] = []
         self.todo: deque[tuple[str, str]] = deque()
         self.began = 0
+        self._before = self._mark = 0
+
+    def resume(self) -> None:
+        """Begin to compute, or go on after a rest."""
+        self._mark = METER.spent
+        METER.most = None if self.state.rules < BOUNDED_WORK else self._mark + WHOLE_WORK - self._before
+
+    def rest(self) -> int:
+        """Stop computing for now, and return how much work it was."""
+        work = METER.spent - self._mark
+        self._before += work
+        METER.most = None
+        return work
+
+    def count_afresh(self) -> None:
+        """Let what begins now have all the work that it may cost: the saga has failed, and is to be undone."""
+        self._before = self._mark - METER.spent
+        if METER.most is not None:
+            METER.most = METER.spent + WHOLE_WORK
+
+    @property
+    def tired(self) -> bool:
+        """Whether so much was computed since ``resume`` that the host needs a rest."""
+        return METER.spent - self._mark > PART_WORK and self.state.rules >= BOUNDED_WORK
 
     def tick(self) -> int:
         """Return the number of this moment in the order of all beginnings and ends."""

@@ -13,9 +13,9 @@ from sagadsl.engine.around import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled
 from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
-from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.engine.run import STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions import METER, ExpressionError
 from sagadsl.language.model import (
     ActivityCall,
     Fail,
@@ -44,6 +44,7 @@ def start(run: Run, frame: Frame, step: Step) -> None:
     """Begin the next step of *frame*: its condition first, and its inputs only if that holds (F08)."""
     state = run.state
     run.began += 1
+    METER.spent += STEP_WORK
     path = f"{frame.path}/{step.id}" if frame.path else step.id
     record = Record(path, step.id, frame.path, run.tick(), state.now)
     before = state.records.get(path)

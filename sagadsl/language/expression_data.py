@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Never, TypeVar
 
 from sagadsl.language.suggest import did_you_mean, listed
 
 Path = tuple[str | int, ...]
 Number = TypeVar("Number", int, float)
+T = TypeVar("T")
 
 MAX_DEPTH = 100
 """Nesting of data, as of the YAML it is written in."""
@@ -58,6 +60,21 @@ class ExpressionError(Exception):
         return ExpressionError(self.message, self.expression, (key, *self.path))
 
 
+class Meter(threading.local):
+    """The work that renderings have cost in this thread. Whoever bounds many of them together looks at it.
+
+    Attributes:
+        spent: Units, as of ``Budget``.
+        most: A rendering that begins when so much is spent is an error; ``None`` is without bound.
+    """
+
+    spent: int = 0
+    most: int | None = None
+
+
+METER = Meter()
+
+
 class Budget:
     """What is left of the work that one rendering may cost. The same at every replay, unlike time."""
 
@@ -65,6 +82,17 @@ class Budget:
 
     def __init__(self) -> None:
         self.left = BUDGET
+
+    def render(self, compute: Callable[[Mapping[str, Any], Budget], T], scope: Mapping[str, Any]) -> T:
+        """Render a whole value at this budget's expense, and put what it cost on the meter."""
+        if METER.most is not None and METER.spent >= METER.most:
+            raise ExpressionError(
+                "the saga computes too much before it waits for anything: let a step do it, or look at less data"
+            )
+        try:
+            return compute(scope, self)
+        finally:
+            METER.spent += BUDGET - self.left
 
     def spend(self, units: int) -> None:
         """Pay for *units* more elements."""

@@ -17,6 +17,7 @@ from jinja2 import nodes
 from sagadsl.frozen import frozen
 from sagadsl.language import expression_code
 from sagadsl.language.expression_data import (
+    METER,
     Budget,
     ExpressionError,
     Path,
@@ -28,6 +29,7 @@ from sagadsl.language.expression_data import (
 from sagadsl.language.expression_syntax import Piece, Problem, has_markers, parse, split
 
 __all__ = [
+    "METER",
     "Broken",
     "Compiled",
     "Condition",
@@ -99,7 +101,7 @@ class Expression:
         return ()
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        return self.compute(scope, Budget())
+        return Budget().render(self.compute, scope)
 
     def compute(self, scope: Mapping[str, Any], budget: Budget) -> Any:
         """Render at the expense of a larger value's budget."""
@@ -129,7 +131,7 @@ class Text:
         return ()
 
     def render(self, scope: Mapping[str, Any]) -> str:
-        return self.compute(scope, Budget())
+        return Budget().render(self.compute, scope)
 
     def compute(self, scope: Mapping[str, Any], budget: Budget) -> str:
         """Render at the expense of a larger value's budget."""
@@ -155,7 +157,7 @@ class Listing:
         return tuple(_below(index, found) for index, part in enumerate(self.elements) for found in part.problems)
 
     def render(self, scope: Mapping[str, Any]) -> list[Any]:
-        return self.compute(scope, Budget())
+        return Budget().render(self.compute, scope)
 
     def compute(self, scope: Mapping[str, Any], budget: Budget) -> list[Any]:
         """Render at the expense of a larger value's budget."""
@@ -183,7 +185,7 @@ class Object:
         return (*self.key_problems, *inner)
 
     def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        return self.compute(scope, Budget())
+        return Budget().render(self.compute, scope)
 
     def compute(self, scope: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
         """Render at the expense of a larger value's budget."""
@@ -215,7 +217,7 @@ class Broken:
         return None
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        return self.compute(scope, Budget())
+        return Budget().render(self.compute, scope)
 
     def compute(self, _scope: Mapping[str, Any], _budget: Budget) -> Any:
         """Raise: there is nothing to compute."""

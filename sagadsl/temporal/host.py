@@ -43,6 +43,7 @@ from sagadsl.engine.facts import (
     StartTimer,
     TimerFired,
 )
+from sagadsl.engine.run import PART_WORK
 from sagadsl.frozen import frozen
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import by_and_why
@@ -89,12 +90,14 @@ class TemporalHost:
         before_wait: Called when the engine has answered all that has happened.
         drain_after: Length of history at which the run asks to be continued; ``None`` when the server suggests it.
         cancel_seen: Somebody has asked this run to stop.
+        bounds_work: The run's rules let it rest between two facts.
     """
 
     child_start: Callable[[StartChild], ChildStart] | None = None
     before_wait: Callable[[], None] | None = None
     drain_after: int | None = None
     cancel_seen: bool = False
+    bounds_work: bool = False
     _drained: bool = False
     _facts: deque[Fact] = field(default_factory=deque)
     _calls: dict[str, _Call] = field(default_factory=dict)
@@ -103,6 +106,7 @@ class TemporalHost:
     _sent_bytes: int = 0
     _task: int = 0
     _turn: int = 0
+    _worked: int = 0
 
     def tell(self, fact: Fact) -> None:
         """Take in a fact that a handler of the workflow has received."""
@@ -129,11 +133,23 @@ class TemporalHost:
                 self._drained = True
                 return DrainRequested(workflow.time())
             self._turn += 1
+            self._worked = 0
             try:
                 await workflow.wait_condition(lambda: bool(self._facts))
             except asyncio.CancelledError:
                 await self.take_cancel()
         return self._facts.popleft()
+
+    async def rest(self, work: int, *, must: bool) -> None:
+        """End this workflow task when there is much behind it and more to do: the SDK takes one that computes
+        for two seconds for dead, and so it would every time it is tried again."""
+        self._worked += work
+        if must or (self._worked > PART_WORK and self._facts and self.bounds_work):
+            try:
+                await workflow.sleep(timedelta(milliseconds=1), summary="much to compute")
+            except asyncio.CancelledError:
+                await self.take_cancel()
+            self._worked = 0
 
     async def take_cancel(self) -> None:
         """Take in that the workflow's task was cancelled."""

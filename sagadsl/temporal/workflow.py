@@ -31,6 +31,7 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import FIRST_RULES, RULES, State
+from sagadsl.engine.run import BOUNDED_WORK
 from sagadsl.engine.scope import iso
 from sagadsl.language.model import Saga
 from sagadsl.temporal import attributes, closing, failures
@@ -182,7 +183,7 @@ class SagaWorkflow:
             return Resumed(at, info.run_id)
         if carry.journal is not None:
             failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
-            self._restored(carry.journal)
+            self._state.rules = self._restored(carry.journal).rules
             return BeganUndo(at, info.run_id, carry.journal, failure)
         problems = () if trusted else package.check_input(input_)
         if problems:
@@ -222,6 +223,7 @@ class SagaWorkflow:
     async def _drive(self, first: Fact) -> Close:
         """Run the engine to its end, or go over to a new run."""
         assert self._package is not None
+        self._host.bounds_work = self._state.rules >= BOUNDED_WORK
         while True:
             outcome = await interpreter.run(self._package.saga, self._host, self._state, first)
             if isinstance(outcome, Close):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.decide import decide
+from sagadsl.engine.decide import decide, parts
 from sagadsl.engine.facts import (
     Began,
     BeganUndo,
@@ -21,10 +21,11 @@ from sagadsl.engine.facts import (
     Settled,
     SignalReceived,
     StartActivity,
+    Status,
     TimerFired,
 )
 from sagadsl.engine.journal import State
-from sagadsl.engine.run import IN_FLIGHT
+from sagadsl.engine.run import IN_FLIGHT, PART_WORK
 from sagadsl.engine.virtual import World
 from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
@@ -255,3 +256,50 @@ def test_starting_a_call_says_everything_a_host_needs() -> None:
         None,
     )
     assert (command.retry.maximum_attempts, command.retry.non_retryable_error_types) == (None, ("Bad",))
+
+
+def _sums(rows: int, **more: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a loop over rows that adds all of them up in each round, and its input."""
+    total = {"id": "total", "set": {"n": "{{ input.rows | map(attribute='n') | sum }}"}}
+    loop = {"id": "l", "for_each": {"items": "input.rows"}, "steps": [total]}
+    return build(saga(act("a"), loop, **more)), {"rows": [{"n": 1}] * rows}
+
+
+def test_much_work_is_done_in_parts_between_which_the_host_may_rest() -> None:
+    """T07, R56: a workflow that computes for two seconds is taken for dead; the end is the same."""
+    model, input_ = _sums(1000, output="{{ steps.l.output[999].total.n }}")
+    state = State()
+    (begun,) = parts(model, state, Began(0.0, "s", "r", input_))
+    assert begun.is_last
+
+    done = list(parts(model, state, Settled(1.0, "a", Outcome.SUCCEEDED)))
+
+    assert [part.is_last for part in done] == [False] * (len(done) - 1) + [True]
+    assert len(done) > 5
+    assert all(part.work < 2 * PART_WORK for part in done)
+    assert done[-1].commands == [Close(Status.COMPLETED, 1000)]
+
+
+def test_more_work_than_a_worker_bears_is_an_error_of_the_saga_which_is_undone() -> None:
+    """T07, R56: and its compensation, which has work of its own, runs."""
+    model, input_ = _sums(4000)
+
+    world = World()
+    world.start(model, input_)
+    world.run()
+
+    report = world.report()
+    assert (report["status"], report["undone"], report["failure"]["type"]) == ("compensated", ["a"], "ExpressionError")
+    assert "computes too much before it waits" in report["failure"]["message"]
+    assert report["failed_step"].startswith("l[")
+
+
+def test_a_run_of_the_first_rules_takes_no_rest() -> None:
+    """T04: it had none, and replays."""
+    model, input_ = _sums(1000)
+    state = State(rules=1)
+    list(parts(model, state, Began(0.0, "s", "r", input_)))
+
+    (all_of_it,) = parts(model, state, Settled(1.0, "a", Outcome.SUCCEEDED))
+
+    assert all_of_it.work > 5 * PART_WORK

@@ -604,3 +604,34 @@ def test_a_history_reads_as_the_saga_does(server: Server) -> None:
         "TemporalTimeout:Heartbeat",
     ]
     assert (b.task_queue.name, b.schedule_to_start_timeout.seconds) == ("elsewhere", 600)
+
+
+def test_a_saga_that_computes_for_long_lets_its_worker_breathe(where: dict[str, Any]) -> None:
+    """T07, R56: as in virtual time it comes to its end, though each of its thousand rounds adds up all rows."""
+    total = {"id": "total", "set": {"n": "{{ input.rows | map(attribute='n') | sum }}"}}
+    loop = {"id": "l", "for_each": {"items": "input.rows"}, "steps": [total]}
+    definition = saga(act("a"), loop, name="sums", output="{{ steps.l.output[999].total.n }}")
+
+    played = play(definition=definition, input_={"rows": [{"n": 1}] * 1000}, **where)
+
+    assert (played.ended.status, played.ended.output) == ("completed", 1000)
+    assert "WORKFLOW_TASK_FAILED" not in played.events
+    assert "WORKFLOW_TASK_TIMED_OUT" not in played.events
+
+
+def test_a_cancel_that_comes_while_a_saga_computes_is_heard(server: Server) -> None:
+    """R25, R26: between two parts of the work."""
+    total = {"id": "total", "set": {"n": "{{ input.rows | map(attribute='n') | sum }}"}}
+    loop = {"id": "l", "for_each": {"items": "input.rows"}, "steps": [total]}
+    definition = saga(act("a"), loop, beats("b"), name="sums")
+
+    played = play(
+        server.address,
+        definition,
+        {"b": slow(60)},
+        act=cancelling("a"),
+        input_={"rows": [{"n": 1}] * 1000},
+    )
+
+    assert played.ended.status == "cancelled"
+    assert "b" not in played.calls or "b.compensation" in played.calls
