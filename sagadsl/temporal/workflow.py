@@ -138,6 +138,7 @@ class SagaWorkflow:
             input_ = self._decoded(args[0]) if args else {}
             raw = self._raw(args[1]) if len(args) > 1 else None
             self._carry = Carry.from_json(self._decoded(args[2]) if len(args) > 2 else None)
+            self._carries = self._carry.state is not None or self._carry.journal is not None
         except InvalidDefinition as problem:
             raise _Rejected("InvalidDefinition", str(problem)) from problem
         except Exception as error:  # a client in any language may send anything

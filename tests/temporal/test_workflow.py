@@ -347,6 +347,15 @@ def test_a_child_that_failed_has_undone_itself_and_the_parent_undoes_the_rest(wh
     assert played.calls == ["a", "x", "y", "x.compensation", "a.compensation"]
 
 
+def test_a_child_that_refuses_its_input_has_nothing_to_undo(server: Server) -> None:
+    """R2, R46: nor does its parent wait for an operator because of it, although it wanted the child's journal."""
+    child = {**CHILD, "input": {"type": "object", "required": ["n"]}}
+    played = play(server.address, parent(), {}, children=[child])
+
+    assert (played.ended.status, played.ended.error and played.ended.error[0]) == ("compensated", "InvalidInput")
+    assert played.calls == ["a", "a.compensation"]
+
+
 def test_a_completed_child_is_undone_as_one_unit(where: dict[str, Any]) -> None:
     """R46, R47: by its own compensations, from the journal that it returned."""
     definition = parent(act("last"))

@@ -1,0 +1,168 @@
+"""An operator's verbs on a saga and its child sagas: a path may lead into a child, pause and resume go down to all.
+
+A saga and its children are runs of their own, and each decides for itself what is possible. What
+is done here is to ask the right one, or all of them, and to tell of each what it has answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from sagadsl.engine.facts import Verb
+from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.children import Child, children_of
+from sagadsl.temporal.following import describe, picture
+from sagadsl.temporal.refusals import NoAnswer, NotPossible, SagaNotFound, SagaOver
+
+_DOWN = (Verb.PAUSE, Verb.RESUME)
+_AT_ONCE = 8
+_BEGINS_SECONDS = 5.0
+"""How long a child that has just been started may take until it can be asked for something."""
+
+_AGAIN_SECONDS = 0.2
+
+
+@frozen
+class Told:
+    """What a child saga has answered.
+
+    Attributes:
+        path: Of the child, from the saga on that was asked.
+        status: How it stands then; ``unknown`` when it was not done.
+        problem: Why it was not done.
+    """
+
+    path: str
+    id: str
+    status: str
+    problem: SagadslError | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs are told."""
+        problem = None if self.problem is None else str(self.problem)
+        return {"path": self.path, "id": self.id, "status": self.status, "problem": problem}
+
+
+@frozen
+class Done:
+    """What was done.
+
+    Attributes:
+        id: Of the saga that the path has led to.
+        status: How it stands then.
+        children: Of ``pause`` and ``resume``: what the child sagas have answered that were asked, too.
+    """
+
+    id: str
+    status: str
+    children: tuple[Told, ...] = ()
+
+    @property
+    def problems(self) -> list[Told]:
+        """The children in which it was not done."""
+        return [each for each in self.children if each.problem is not None]
+
+
+async def operate(client: Client, id: str, verb: Verb, *, path: str = "", by: str = "", why: str = "") -> Done:
+    """Carry out an operator's request (R22) in the saga that *path* leads to.
+
+    Args:
+        path: Of a step as the status writes it, or of a child saga, or both: ``book/hotel/charge.compensation``.
+
+    Raises:
+        NotPossible, NoAnswer, SagaNotFound, SagaOver: See there.
+    """
+    target, rest = await found(client, id, path)
+    if rest and verb not in (Verb.RETRY_STEP, Verb.SKIP_STEP):
+        raise NotPossible(id, verb.value, f"`{path}` is no child saga that is open; leave it out for the saga itself")
+    try:
+        status = await sagas.operate(client, target, verb, path=rest, by=by, why=why)
+    except NotPossible as refused:
+        return await _although(client, target, verb, refused, by=by, why=why)
+    told = await _all_below(client, target, verb, by=by, why=why) if verb in _DOWN else ()
+    return Done(target, status, told)
+
+
+async def found(client: Client, id: str, path: str) -> tuple[str, str]:
+    """Return the id of the saga that *path* leads to, and what is left of the path there. Raises ``SagaNotFound``."""
+    while path:
+        here = [child for child in children_of(await describe(client, id)) if f"{path}/".startswith(f"{child.path}/")]
+        if not here:
+            break
+        child = max(here, key=lambda each: len(each.path))
+        id, path = child.id, path[len(child.path) + 1 :]
+    return id, path
+
+
+async def _although(client: Client, id: str, verb: Verb, refused: NotPossible, *, by: str, why: str) -> Done:
+    """Do what a saga has refused for itself in its children, as far as it makes sense there; else raise *refused*."""
+    if verb in _DOWN:
+        told = await _all_below(client, id, verb, by=by, why=why)
+        if told:
+            return Done(id, str((await sagas.status(client, id))["status"]), told)
+        raise refused
+    standing = (await picture(client, id)).status
+    waiting = [f"`{each['path']}/{at['path']}`" for each in standing["children"] for at in each["attention"]]
+    if standing.get("attention") or not waiting:
+        raise refused
+    raise NotPossible(
+        id, verb.value, f"nothing waits in the saga itself, but in child sagas: {', '.join(waiting[:10])}"
+    )
+
+
+async def _all_below(client: Client, id: str, verb: Verb, *, by: str, why: str) -> tuple[Told, ...]:
+    """Ask all open children, theirs included; those that need not be asked are left out."""
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def ask(child: Child, path: str) -> list[Told]:
+        async with turn:
+            answer = await _told(client, child, path, verb, by=by, why=why)
+        return [*([answer] if answer else []), *await below(child.id, f"{path}/")]
+
+    async def below(id: str, prefix: str) -> list[Told]:
+        try:
+            children = children_of(await describe(client, id))
+        except SagaNotFound:  # it has not begun, so that it has none
+            return []
+        answers = await asyncio.gather(*(ask(child, prefix + child.path) for child in children))
+        return [each for answer in answers for each in answer]
+
+    return tuple(await below(id, ""))
+
+
+async def _told(client: Client, child: Child, path: str, verb: Verb, *, by: str, why: str) -> Told | None:
+    """Ask one child, again while it begins. ``None``: it is over, or it goes on anyway."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _BEGINS_SECONDS
+    while True:
+        try:
+            return Told(path, child.id, await sagas.operate(client, child.id, verb, by=by, why=why))
+        except SagaOver:
+            return None
+        except (NotPossible, SagaNotFound) as refused:
+            is_paused = await _is_paused(client, child.id)
+            if is_paused is not None and is_paused == (verb is Verb.PAUSE):
+                return Told(path, child.id, "paused") if is_paused else None
+            problem: SagadslError = refused
+        except NoAnswer as error:
+            return Told(path, child.id, "unknown", error)
+        except RPCError as error:
+            return Told(path, child.id, "unknown", NotPossible(child.id, verb.value, str(error)))
+        if loop.time() > deadline:
+            return Told(path, child.id, "unknown", problem)
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _is_paused(client: Client, id: str) -> bool | None:
+    """Whether a saga is held; ``None`` when nobody knows."""
+    try:
+        paused = (await sagas.status(client, id)).get("paused")
+    except (SagaNotFound, RPCError):
+        return None
+    return paused if isinstance(paused, bool) else None
