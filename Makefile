@@ -6,7 +6,7 @@ LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
 HISTORIES := tests/temporal/histories/rules-2
 
-.PHONY: help setup demo cluster cluster-down test lint bench mutation histories lock clean
+.PHONY: help setup demo cluster cluster-down test chaos lint bench mutation histories lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -30,6 +30,9 @@ cluster-down: setup  ## end what `make cluster` has begun; its data stays
 
 test: setup  ## all tests, on a real Temporal server; in three processes, as most of them wait
 	$(BIN)/pytest -n 3 --dist loadfile
+
+chaos: setup  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)
+	$(BIN)/python -m tests.chaos
 
 lint: setup  ## format, lint, types, imports
 	$(BIN)/ruff format --check .

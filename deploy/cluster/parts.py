@@ -71,7 +71,7 @@ def build(cluster: Cluster) -> None:
 def postgres(cluster: Cluster, state: State) -> None:
     """Begin PostgreSQL on a port and a folder of its own, as a user who is not root."""
     programs = _programs()
-    who = _as_user()
+    who = as_user()
     port = _port(state, "postgres")
     if not (cluster.data / "PG_VERSION").exists():
         cluster.data.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def _programs() -> Path:
     return found[-1].parent if found else Path(str(elsewhere)).parent
 
 
-def _as_user() -> list[str]:
+def as_user() -> list[str]:
     """Return what makes a command run as somebody else than root, as whom PostgreSQL refuses to run."""
     if os.geteuid() != 0:
         return []

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, pairwise
+from typing import Any
 
 from sagadsl.engine.facts import Close, Outcome, Status
 from sagadsl.engine.journal import Record, State, UndoProgress
@@ -76,6 +77,31 @@ def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Eve
     if close is not None:
         yield from _nothing_is_left(state, calls)
         yield from _the_status_is_true(state, close)
+
+
+def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Iterator[Breach]:
+    """Yield what a saga says of its end and the participants' books do not (R1, R20).
+
+    Args:
+        report: What was undone and what was not, as users are told; may be empty.
+        stands: Paths of the steps whose effect stands, and must not when the saga went back.
+    """
+    undone = report.get("undone", ())
+    named = {line["path"] for line in report.get("not_undone", ())} | set(report.get("not_attempted", ()))
+    for path in stands:
+        if path in undone:
+            yield Breach(
+                "report-untrue", "R1", path, f"the report says that `{path}` was undone, and its effect stands"
+            )
+        elif status in (Status.COMPENSATED.value, Status.CANCELLED.value):
+            yield Breach("effect-left", "R1", path, f"the saga is `{status}`, but the effect of this step stands")
+        elif status == Status.FAILED.value and path not in named and not report.get("why_not"):
+            yield Breach(
+                "effect-left",
+                "R20",
+                path,
+                "the effect stands, and the report of the failed saga does not name the step",
+            )
 
 
 def spans(events: Sequence[Event], saga_id: str) -> tuple[list[Span], list[Breach]]:

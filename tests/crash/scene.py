@@ -24,6 +24,7 @@ from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
+from sagadsl.trial.laws import untrue
 from tests.cli.shell import SAGADSL, environment
 from tests.crash import held
 from tests.temporal.play import data, replayer
@@ -128,6 +129,11 @@ class Bank:
         now = self.holds()
         return now[f"from-{saga}"], now[f"to-{saga}"], now[f"fee-{saga}"]
 
+    def stands(self, saga: str) -> tuple[str, ...]:
+        """Return the steps of a saga whose effect stands."""
+        entries = [each for each in audit.history(self._engine) if each.key.startswith(f"{saga}/")]
+        return tuple(_path(each.key) for each in entries if each.state == ledger.State.DONE)
+
     def problems(self) -> tuple[str, ...]:
         """Return what does not add up: money made or lost, a key that moved money twice."""
         return audit.check(self._engine, self._total).problems
@@ -137,6 +143,12 @@ class Bank:
 
 
 MOVED, UNTOUCHED = (70, 20, 10), (100, 0, 0)
+MOVEMENTS = 3
+"""Effects of a transfer that has completed."""
+
+
+def _path(key: str) -> str:
+    return key.partition("/")[2].removesuffix("/do")
 
 
 def free_port() -> int:
@@ -255,9 +267,12 @@ class Scene:
                 await asyncio.sleep(0.1)
 
     async def end(self, saga: str) -> Ended:
-        """Wait for the end of a saga, and replay its history (T04)."""
+        """Wait for the end of a saga, replay its history (T04), and see that it tells the truth (R1, R20)."""
         async with asyncio.timeout(PATIENCE):
             ended = await sagas.result(self.client, saga)
+        stands = self.bank.stands(saga)
+        assert [*untrue(ended.status, ended.report or {}, stands)] == []
+        assert ended.status != "completed" or len(stands) == MOVEMENTS
         await replayer().replay_workflow(await self.client.get_workflow_handle(saga).fetch_history())
         return ended
 

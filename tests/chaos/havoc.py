@@ -1,0 +1,51 @@
+"""What breaks, and when: drawn from the seed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from tests.chaos.parts import Part
+from tests.chaos.stage import Stage
+
+
+async def havoc(
+    stage: Stage, chance: random.Random, until: float, pause: float, told: Callable[[str], None]
+) -> Counter[str]:
+    """Break one part after the other, about one each *pause* seconds; all of them run again in the end."""
+    done: Counter[str] = Counter()
+    for number in range(10**6):
+        await asyncio.sleep(chance.uniform(0.5, 1.5) * pause)
+        part, act, seconds = _next(stage, chance, number)
+        if time.monotonic() + seconds > until:
+            return done
+        done[f"{part.name.partition('-')[0]} {act}"] += 1
+        told(f"{act} {part.name} {seconds:.1f} s")
+        match act:
+            case "frozen":
+                part.freeze()
+                try:
+                    await asyncio.sleep(seconds)
+                finally:
+                    part.thaw()
+            case "killed":
+                part.kill()
+                await asyncio.sleep(seconds)
+                await part.begin()
+            case _:
+                await part.stop()
+                await part.begin()
+    return done
+
+
+def _next(stage: Stage, chance: random.Random, number: int) -> tuple[Part, str, float]:
+    """Every kind has its turn, so that a short run meets all of them."""
+    kinds: list[list[Part]] = [stage.workers, [stage.server], stage.gateways, stage.workers]
+    kinds += [[stage.bank]] if stage.bank else []
+    kind = kinds[number % len(kinds)]
+    stops = kind is stage.workers or kind is stage.gateways
+    act = chance.choices(("killed", "frozen", "stopped"), (4, 2, 2 if stops else 0))[0]
+    return chance.choice(kind), act, chance.uniform(0.2, 1.5 if act == "killed" else 4.0)

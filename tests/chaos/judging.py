@@ -1,0 +1,134 @@
+"""Saga by saga: is what it says of itself what stands in the books?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+
+from sagadsl.temporal.client import Ended
+from sagadsl.trial.laws import untrue
+from tests.chaos.books import Books, Effect
+from tests.chaos.people import Known
+from tests.chaos.plans import ADVANCE, ORDER, TRANSFER
+from tests.chaos.stage import ACCOUNTS, FUNDS, SHOP
+from tests.chaos.views import Views
+
+_KEPT = re.compile(r"on_failure/.*|invoice|tell_customer")
+"""Steps that have nothing to undo, as their definitions say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must never be."""
+
+    id: str
+    what: str
+
+
+def judged(known: Known, runs: Sequence[Ended], seen: Views, books: Books) -> Iterator[Violation]:
+    """Yield everything that is wrong with one saga. *runs* are all that were begun under its id, oldest first."""
+    for what in seen.disagreements():
+        yield Violation(known.id, what)
+    if len(known.ids) != 1:
+        yield Violation(known.id, f"one request, several sagas: {sorted(known.ids)}")
+    allowed = 2 if known.second else 1
+    if len(runs) > allowed:
+        yield Violation(known.id, f"started {len(runs)} times; {allowed} is right")
+    standing = books.standing(known.id)
+    if len(runs) == 1:
+        yield from _one(known, seen, standing, books)
+    else:
+        yield from _several(known, runs, standing)
+    if "Nothing is left to do." in seen.sentences and seen.ended.status == "failed" and _left(standing, seen):
+        left = [each.path for each in _left(standing, seen)]
+        yield Violation(known.id, f"explain-run says that nothing is left to do; it stands: {left}")
+
+
+def _one(known: Known, seen: Views, standing: Sequence[Effect], books: Books) -> Iterator[Violation]:
+    id_, ended = known.id, seen.ended
+    if ended.status == "completed":
+        yield from _completed(known, standing, books)
+        return
+    stands = [_named(each.path) for each in standing if not _KEPT.fullmatch(each.path)]
+    if seen.status.get("pivot_passed"):
+        stands = []  # it says so
+    for breach in untrue(ended.status, seen.report, dict.fromkeys(stands)):
+        yield Violation(id_, f"{breach.message} (`{breach.path}`, {breach.kind})")
+
+
+def _completed(known: Known, standing: Sequence[Effect], books: Books) -> Iterator[Violation]:
+    """Completed is said: everything is there, once, and nothing was taken back."""
+    counts = Counter(each.path for each in standing)
+    for path in _due(known):
+        if counts[path] != 1:
+            yield Violation(known.id, f"completed, and `{path}` stands {counts[path]} times")
+    money = [each.amount for each in standing if each.name in ("withdraw", "deposit")]
+    if money != [known.plan.amount] * 2:
+        yield Violation(known.id, f"completed, and moved {money} for {known.plan.amount}")
+    taken = [each.path for each in books.of.get(known.id, ()) if each.state == "undone"]
+    if taken:
+        yield Violation(known.id, f"completed, and taken back: {taken}")
+
+
+def _several(known: Known, runs: Sequence[Ended], standing: Sequence[Effect]) -> Iterator[Violation]:
+    """Run anew under the same id: as many effects stand as runs say so."""
+    least = sum(each.status == "completed" for each in runs)
+    most = least + sum(each.status == "failed" for each in runs)
+    counts = Counter(each.path for each in standing)
+    for path in _due(known):
+        if not least <= counts[path] <= most:
+            words = [each.status for each in runs]
+            yield Violation(known.id, f"its runs say {words}, and `{path}` stands {counts[path]} times")
+
+
+def _due(known: Known) -> list[str]:
+    """Return the steps whose effect stands when the saga has completed."""
+    lines = range(len(known.plan.input.get("lines", ())))
+    return {
+        TRANSFER: ["withdraw", "deposit"],
+        ADVANCE: ["withdraw", "approve/form", "deposit"],
+        ORDER: [
+            *(f"reserve[{index}]/reserve_line" for index in lines),
+            *("charge", "earn", "prepare/pack", "prepare/label", "hand_over"),
+        ],
+    }[known.plan.saga]
+
+
+def _named(path: str) -> str:
+    """Return the step of the root saga that answers for it: a child is undone as one."""
+    return re.sub(r"^(prepare|approve)/.*", r"\1", path)
+
+
+def _left(standing: Sequence[Effect], seen: Views) -> list[Effect]:
+    return [each for each in standing if not _KEPT.fullmatch(each.path) and not seen.status.get("pivot_passed")]
+
+
+def money(books: Books, known: Sequence[Known], failed: Container[str]) -> Iterator[Violation]:
+    """Yield what does not add up in the bank as a whole: only sagas that have *failed* may leave half a transfer."""
+    for problem in books.problems:
+        yield Violation("", problem)
+    ids = {each.id for each in known}
+    for id_ in books.of.keys() - ids:
+        yield Violation(id_, "is in the books, and nobody was told of it")
+    expected = dict.fromkeys((*ACCOUNTS, SHOP), FUNDS)
+    made = 0
+    for each in known:
+        for effect in books.standing(each.id):
+            sign = {"withdraw": -1, "deposit": 1}.get(effect.name, 0)
+            account = _account(each, effect)
+            if sign:
+                expected[account] += sign * effect.amount
+                made += 0 if each.id in failed else sign * effect.amount
+    if made:
+        yield Violation("", f"money was made or lost: {made:+}")
+    if expected != dict(books.balances):
+        yield Violation("", f"the accounts hold {dict(books.balances)}, {expected} follows from the keys")
+
+
+def _account(known: Known, effect: Effect) -> str:
+    given = known.plan.input
+    if known.plan.saga == ORDER:
+        return str(given["account"] if effect.path == "charge" else given["shop_account"])
+    return str(given["from_account"] if effect.path == "withdraw" else given["to_account"])

@@ -1,0 +1,114 @@
+"""All that people and programs can see of a saga that has ended, gathered, and whether it is one truth."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+from temporalio.client import Client
+
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.client import Ended
+from sagadsl.temporal.listing import list_sagas
+
+_CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
+_LAG = 40
+"""How often the index is asked until it knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Of one saga.
+
+    Attributes:
+        words: Its status, by who says so.
+        closed: Temporal's own word.
+        report: As ``result`` gives it; of a cancelled saga, which has none, made of its ``status``.
+        sentences: Of ``explain-run``.
+    """
+
+    ended: Ended
+    words: Mapping[str, str]
+    closed: str
+    report: Mapping[str, Any]
+    sentences: tuple[str, ...]
+    status: Mapping[str, Any]
+    told: Mapping[str, Any]
+
+    def disagreements(self) -> Iterator[str]:
+        """Yield where they do not agree."""
+        word = self.ended.status
+        for who, said in self.words.items():
+            if said != word:
+                yield f"result says `{word}`, {who} says `{said}`"
+        if self.closed != _CLOSE[word]:
+            yield f"result says `{word}`, Temporal's close status is `{self.closed}`"
+        if self.told != json.loads(json.dumps(self.ended.as_json())):
+            yield f"result and the gateway's result differ: {self.ended.as_json()} and {self.told}"
+        if self.ended.report is not None:
+            for name, paths in _compensations(self.status).items():
+                said = [each if isinstance(each, str) else each["path"] for each in self.ended.report[name]]
+                if sorted(set(said)) != sorted(paths):
+                    yield f"`{name}` of the report is {said}, of the status {paths}"
+
+
+async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) -> Views:
+    """Ask everybody."""
+    ended = await sagas.result(client, id_)
+    status = await sagas.status(client, id_)
+    address = f"{url}/sagas/{quote(id_, safe='')}"
+    told = (await http.get(f"{address}/result")).json()
+    words = {
+        "status": status["status"],
+        "the gateway": (await http.get(address)).json()["status"],
+        "the page's stream": await _streamed(http, f"{address}/events"),
+        "the list": await _listed(client, id_, ended.status),
+        "the gateway's list": (await http.get(f"{url}/sagas?id={quote(id_, safe='')}")).json()["sagas"][0]["status"],
+    }
+    if "/" not in id_ and ended.report is not None:
+        words["the report"] = ended.report["status"]
+    sentences = tuple((await http.get(f"{address}/explanation")).json()["sentences"])
+    report = ended.report or (_compensations(status) if ended.status == "cancelled" else {})
+    if ended.report is None and report:
+        report = {**report, "not_undone": [{"path": path} for path in report["not_undone"]]}
+    return Views(ended, words, status["close_status"], report, sentences, status, told)
+
+
+def _compensations(status: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what the status says of undoing, as a report does."""
+    found: dict[str, list[str]] = {"undone": [], "not_undone": [], "not_attempted": []}
+    names = {"done": "undone", "failed": "not_undone", "skipped": "not_undone", "not_attempted": "not_attempted"}
+    for step in status["steps"]:
+        word = (step.get("compensation") or {}).get("status")
+        if word in names:
+            found[names[word]].append(step["path"])
+    return found
+
+
+async def _streamed(http: httpx2.AsyncClient, address: str) -> str:
+    said = ""
+    async with http.stream("GET", address) as answer:
+        async for line in answer.aiter_lines():
+            if line.startswith("data: ") and '"status"' in line:
+                said = json.loads(line.removeprefix("data: "))["status"]
+            if line in ("event: end", "event: leave"):
+                break
+    return said
+
+
+async def _listed(client: Client, id_: str, wanted: str) -> str:
+    """Return the status in the list; the index lags, so that it is asked for a while."""
+    said = "nothing"
+    for _ in range(_LAG):
+        runs = [each async for each in list_sagas(client, query=f"WorkflowId = '{id_}'")]
+        if runs:
+            said = max(runs, key=lambda each: each.started_at).status
+        if said == wanted:
+            break
+        await asyncio.sleep(0.25)
+    return said
