@@ -7,7 +7,9 @@ Pure: writes nowhere, asks nobody.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from sagadsl.frozen import frozen
@@ -46,6 +48,9 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 NONE: Mapping[str, int] = {}
+
+_CHILDREN = 10
+"""Child sagas that wait and are named, with all that can be done; a page has an end."""
 
 
 @frozen
@@ -107,7 +112,38 @@ def rows(
     ]
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # what never began has no time: it comes last
-    return forward + [_undo(step, attempts, now) for _, step in undone]
+    lines = forward + [_undo(step, attempts, now) for _, step in undone]
+    notes = _notes(status.get("children", ()))
+    return [_with_child(line, notes) for line in lines] if notes else lines
+
+
+def _notes(children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return what waits in child sagas, by the steps that have begun them; a child's own come right after it."""
+    notes: dict[str, str] = {}
+    top = ""
+    for child in children:
+        path = child["path"]
+        if not (top and path.startswith(f"{top}/")):
+            top = path
+        if waits(child):
+            below = path[len(top) + 1 :]
+            notes.setdefault(top.partition("#")[0], f"{below} {_note(child)}".strip())
+    return notes
+
+
+def _with_child(row: Row, notes: Mapping[str, str]) -> Row:
+    """Return the line of a child saga with what that one waits for; one that undoes itself has the step's own path."""
+    if row.state not in ("running", "compensating"):
+        return row
+    note = notes.get(row.key) or notes.get(row.path if row.state == "compensating" else "")
+    return row if note is None else replace(row, note=note)
+
+
+def _note(child: Mapping[str, Any]) -> str:
+    for each in child["attention"]:
+        return f"waits for a decision: {each['path']}"
+    signals = ", ".join(f"`{signal}`" for signal in child["waiting_for"])
+    return "is paused" if child["status"] == "paused" else f"waits for signal {signals}"
 
 
 def text(row: Row, widths: tuple[int, int]) -> str:
@@ -161,13 +197,16 @@ def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
 
 
 def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
-    """Yield what a person can do now, with the commands; *options* (``--address …``) go at their end."""
-    saga_id, tail = status["id"], f" {options}" if options else ""
+    """Yield what a person can do now, with the commands; *options* (``--address …``) go at their end.
+
+    What waits in a child saga comes last, with its path from the saga on.
+    """
+    saga_id, tail = quote(status["id"]), f" {options}" if options else ""
     attention = status.get("attention", ())
     for each in attention:
         yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
     if attention:
-        path = f" {attention[0]['path']}" if len(attention) > 1 else ""
+        path = f" {quote(attention[0]['path'])}" if len(attention) > 1 else ""
         yield f"   sagadsl retry {saga_id}{path}{tail}   once more"
         yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
         yield f"   sagadsl abort {saga_id}{tail}   give up"
@@ -175,6 +214,45 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
         yield f"paused: sagadsl resume {saga_id}{tail}"
     for signal in status.get("waiting_for", {}):
         yield f"waits for signal `{signal}`: sagadsl signal {saga_id} {signal} --payload JSON{tail}"
+    children = [child for child in status.get("children", ()) if waits(child)]
+    for child in children[:_CHILDREN]:
+        yield from _in_child(status["id"], child, tail)
+    if len(children) > _CHILDREN:
+        yield f"{len(children) - _CHILDREN} more child sagas wait for somebody"
+    if unknown := [child for child in status.get("children", ()) if child["status"] == "unknown"]:
+        yield f"of {_counted(unknown)} nobody knows whether it waits: sagadsl status {quote(unknown[0]['id'])}{tail}"
+
+
+def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str]:
+    """Yield what a person can do in a child saga, from the saga on that was asked."""
+    of, to = quote(saga_id), quote(child["path"])
+    for each in child["attention"]:
+        path = quote(f"{child['path']}/{each['path']}")
+        yield f"needs a decision: {child['path']} → {each['path']}: {each['type']}: {one_line(each['message'])}"
+        yield f"   sagadsl retry {of} {path}{tail}   once more"
+        yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"
+    if child["attention"]:
+        yield f"   sagadsl abort {of} {to}{tail}   give {child['path']} up"
+    elif child["paused"]:
+        yield f"paused: {child['path']}: sagadsl resume {of} {to}{tail}"
+    for signal in child["waiting_for"]:
+        command = f"sagadsl signal {quote(child['id'])} {signal} --payload JSON{tail}"
+        yield f"{child['path']} waits for signal `{signal}`: {command}"
+
+
+def waits(status: Mapping[str, Any]) -> bool:
+    """Whether a saga, or a child of one, needs somebody: an operator, or a signal."""
+    return status["status"] == "paused" or bool(status.get("attention") or status.get("waiting_for"))
+
+
+def paused(status: Mapping[str, Any]) -> list[str]:
+    """Return where a saga stands still until an operator acts: ``""`` for itself, and paths of its children."""
+    own = [""] if status.get("status") == "paused" else []
+    return own + [child["path"] for child in status.get("children", ()) if child["status"] == "paused"]
+
+
+def _counted(children: Sequence[Mapping[str, Any]]) -> str:
+    return f"child saga {children[0]['path']}" if len(children) == 1 else f"{len(children)} child sagas"
 
 
 def error_text(error: Mapping[str, Any]) -> str:

@@ -55,8 +55,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "retry": Entry("operate:retry", "Try what has failed in a paused saga once more."),
         "skip": Entry("operate:skip", "Leave out what has failed in a paused saga, and go on."),
         "abort": Entry("operate:abort", "Give up a paused saga."),
-        "pause": Entry("operate:pause", "Start no further step of a saga."),
-        "resume": Entry("operate:resume", "Let a paused saga go on."),
+        "pause": Entry("operate:pause", "Start no further step of a saga and its child sagas."),
+        "resume": Entry("operate:resume", "Let a paused saga and its child sagas go on."),
     },
     "Set up": {
         "doctor": Entry("doctor:doctor", "Look whether everything is there that sagas need."),

@@ -19,6 +19,7 @@ from sagadsl.cli.options import common, connection, output
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from sagadsl.temporal import client as sagas
     from sagadsl.temporal.settings import Flags
 
 P = ParamSpec("P")
@@ -81,20 +82,21 @@ def status(*, id: str, flags: Flags) -> int:
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 15.")
 @on_saga
 def result(*, id: str, timeout: float | None, flags: Flags) -> int:
-    """Wait for the end of a saga and print its output. Exit codes as of `run`.
+    """Wait for the end of a saga and print its output. Exit codes as of `run`: 15 when it needs an operator.
 
     \b
     Examples:
       sagadsl result transfer-42
       sagadsl result transfer-42 --timeout 60 --json
     """
-    from sagadsl.cli.outcome import EXIT_CODES, show
-    from sagadsl.temporal import client as sagas
+    from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
+    from sagadsl.standing import next_steps
+    from sagadsl.temporal.following import Picture, until_over
 
-    async def wait(client: Client) -> sagas.Ended | None:
+    async def wait(client: Client) -> sagas.Ended | Picture | None:
         try:
             async with asyncio.timeout(timeout):
-                return await sagas.result(client, id)
+                return await until_over(client, id)
         except TimeoutError:
             return None
 
@@ -102,6 +104,12 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
     if ended is None:
         screen.note(f"saga `{id}` is still open after {timeout:g} seconds (exit {EXIT_CODES['paused']})")
         screen.result({"id": id, "status": "open", "output": None})
+        return EXIT_CODES["paused"]
+    if isinstance(ended, Picture):
+        screen.note(f"{paused_line(ended.status)} (exit {EXIT_CODES['paused']})")
+        for line in next_steps(ended.status):
+            screen.note(line)
+        screen.result({"id": id, **paused_document(ended.status)})
         return EXIT_CODES["paused"]
     show(ended, ended.as_json())
     return EXIT_CODES[ended.status]
@@ -169,60 +177,72 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
     return 0
 
 
-def _verb(name: str, *, with_step: bool, short: str, text: str, example: str) -> click.Command:
-    """Return the command of one operator's verb."""
+def _verb(name: str, *, what: str, short: str, text: str, example: str) -> click.Command:
+    """Return the command of one operator's verb; *what* its path names."""
 
-    def ask(*, id: str, step: str | None = None, why: str, by: str | None, flags: Flags) -> int:
+    def ask(*, id: str, path: str | None = None, why: str, by: str | None, flags: Flags) -> int:
         from sagadsl.engine.facts import Verb
-        from sagadsl.temporal import client as sagas
+        from sagadsl.temporal import reaching
 
         verb = Verb(name)
-        answer = connected(
-            flags, lambda client: sagas.operate(client, id, verb, path=step or "", by=_user(by), why=why)
+        done = connected(
+            flags, lambda client: reaching.operate(client, id, verb, path=path or "", by=_user(by), why=why)
         )
-        screen.result({"id": id, "verb": name, "step": step, "status": answer}, f"{id} is {answer}")
-        return 0
+        held = [f"{each.id} is {each.status}" for each in done.children if each.problem is None]
+        children = {"children": [each.as_json() for each in done.children]} if done.children else {}
+        screen.result(
+            {"id": id, "verb": name, "step": path, "status": done.status, **children},
+            "\n".join([f"{done.id} is {done.status}", *held]),
+        )
+        for each in done.problems:
+            screen.warn(f"NOT done in {each.id}: {each.problem}")
+        return max((each.problem.exit_code for each in done.problems if each.problem is not None), default=0)
 
     ask.__doc__ = f"{text}\n\n\b\nExample:\n  {example}"
     command: Callable[..., int] = _who(ask)
-    if with_step:
-        command = click.argument("step", metavar="[STEP]", required=False)(command)
+    command = click.argument("path", metavar=f"[{what}]", required=False)(command)
     return click.command(name.removesuffix("_step"), short_help=short)(on_saga(command))
 
 
 retry = _verb(
     "retry_step",
-    with_step=True,
+    what="STEP",
     short="Try what has failed in a paused saga once more.",
-    text="Try what has failed in a paused saga once more. STEP is needed when several steps wait for a decision.",
-    example='sagadsl retry transfer-42 withdraw.compensation --why "the bank is back"',
+    text="Try what has failed in a paused saga once more. STEP is needed when several steps wait for a decision; a "
+    "path that leads through a child saga, as `status` shows it, is about what waits there.",
+    example='sagadsl retry transfer-42 withdraw.compensation --why "the bank is back"\n'
+    "  sagadsl retry trip-7 hotel/charge.compensation",
 )
 skip = _verb(
     "skip_step",
-    with_step=True,
+    what="STEP",
     short="Leave out what has failed in a paused saga, and go on.",
-    text="Leave out what has failed in a paused saga, and go on. A compensation that is left out is reported as such.",
+    text="Leave out what has failed in a paused saga, and go on. A compensation that is left out is reported as such. "
+    "STEP is as of `retry`.",
     example='sagadsl skip transfer-42 withdraw.compensation --why "paid back by hand"',
 )
 abort = _verb(
     "abort",
-    with_step=False,
+    what="CHILD",
     short="Give up a paused saga.",
-    text="Give up a paused saga: it ends as failed, and reports what it has not undone.",
+    text="Give up a paused saga: it ends as failed, and reports what it has not undone. CHILD is the path of a child "
+    "saga that is given up instead.",
     example="sagadsl abort transfer-42",
 )
 pause = _verb(
     "pause",
-    with_step=False,
-    short="Start no further step of a saga.",
-    text="Start no further step of a saga; what runs may end. `resume` lets it go on.",
+    what="CHILD",
+    short="Start no further step of a saga and its child sagas.",
+    text="Start no further step of a saga and of the child sagas that it runs; what runs may end. `resume` lets it go "
+    "on. CHILD is the path of a child saga that is paused alone.",
     example='sagadsl pause transfer-42 --why "the bank is down"',
 )
 resume = _verb(
     "resume",
-    with_step=False,
-    short="Let a paused saga go on.",
-    text="Let a saga go on that `pause` has stopped.",
+    what="CHILD",
+    short="Let a paused saga and its child sagas go on.",
+    text="Let a saga go on that `pause` has stopped, with its child sagas. CHILD is the path of one that goes on "
+    "alone.",
     example="sagadsl resume transfer-42",
 )
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.cli import screen
-from sagadsl.standing import SIGNS, error_text, one_line, spell
+from sagadsl.standing import SIGNS, error_text, one_line, paused, spell
 
 if TYPE_CHECKING:
     from sagadsl.temporal.client import Ended
@@ -75,3 +75,18 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     if report.get("not_attempted"):
         why = f" ({report['why_not']})" if report.get("why_not") else ""
         yield f"   not attempted: {', '.join(report['not_attempted'])}{why}"
+
+
+def paused_line(status: Mapping[str, Any]) -> str:
+    """Return the line of a saga that stands still until an operator acts, or whose child sagas do."""
+    where = paused(status)
+    if not where or where[0] == "":
+        return f"{SIGNS['paused']} paused"
+    more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+    return f"{SIGNS['paused']} paused: child saga {where[0]}{more}"
+
+
+def paused_document(status: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what programs are told of such a saga: how it stands, and what waits in it and in its children."""
+    waiting = {name: status.get(name, []) for name in ("attention", "children")}
+    return {"status": status["status"], "output": None, **waiting}

@@ -16,12 +16,12 @@ from sagadsl.cli import screen
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
 from sagadsl.cli.live import View, view_for
-from sagadsl.cli.outcome import EXIT_CODES, show
+from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.serving import activities, queues
 from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
 from sagadsl.plugins import Catalogue
-from sagadsl.standing import moment
+from sagadsl.standing import moment, paused
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import check_namespace, connect, guard
 from sagadsl.temporal.embedded import serve
@@ -168,7 +168,7 @@ async def _watch(
             while (found := await interrupts.unless_told(anext(pictures, None))) is not None:
                 last = found
                 view.show(last)
-                if last.status.get("status") == "paused" and not _stays_when_paused(place):
+                if paused(last.status) and not _stays_when_paused(place):
                     return last
             return last
         except Told:
@@ -199,10 +199,9 @@ def _say_detached(view: View, started: sagas.Started, place: Place) -> None:
 def _paused(started: sagas.Started, last: Picture, place: Place) -> int:
     code = EXIT_CODES["paused"]
     left = "its server is gone with this command" if place.goes_with_us else "left open"
-    screen.note(f"‖ paused; {left} (exit {code})")
-    known = {"id": started.id, "run_id": started.run_id, "name": started.name, "status": "paused", "output": None}
-    waiting = {"attention": last.status.get("attention", []), "steps": last.status.get("steps", [])}
-    screen.result({**known, **waiting})
+    screen.note(f"{paused_line(last.status)}; {left} (exit {code})")
+    known = {"id": started.id, "run_id": started.run_id, "name": started.name}
+    screen.result({**known, **paused_document(last.status), "steps": last.status.get("steps", [])})
     return code
 
 

@@ -23,9 +23,12 @@ _VERB_TEXT = {
     "retry": "Try what has failed in a paused saga once more",
     "skip": "Leave out what has failed in a paused saga, and go on",
     "abort": "Give up a paused saga",
-    "pause": "Start no further step of a saga",
-    "resume": "Let a paused saga go on",
+    "pause": "Start no further step of a saga and its child sagas",
+    "resume": "Let a paused saga and its child sagas go on",
 }
+_STEP_TEXT = dict.fromkeys(
+    ("retry", "skip"), "Needed when several wait for a decision; its path may lead through child sagas"
+)
 
 
 def document(packages: Iterable[Package]) -> Data:
@@ -155,7 +158,7 @@ def _operating() -> Data:
         "/sagas/{id}/cancel": _post("cancel", "Stop a saga, and undo what it has done", [id_], _request(), asked),
     }
     for name in VERBS:
-        body = _request(with_step=name in ("retry", "skip"))
+        body = _request(step=_STEP_TEXT.get(name, "Path of a child saga, instead of the saga itself"))
         done = {"200": _json("Done", _ref("schemas", "operated")), **_refusals("503")}
         paths[f"/sagas/{{id}}/{name}"] = _post(name, _VERB_TEXT[name], [id_], body, done)
     return paths
@@ -204,14 +207,14 @@ def _post(id_: str, summary: str, parameters: list[Data], body: Data, responses:
     return {"post": operation}
 
 
-def _request(*, with_step: bool = False) -> Data:
+def _request(*, step: str = "") -> Data:
     text = {"type": "string", "maxLength": 1000}
     properties: Data = {
         "why": text | {"description": "Kept in the saga, and in the audit log"},
         "by": text | {"description": "Only where no token is wanted"},
     }
-    if with_step:
-        properties["step"] = text | {"description": "Needed when several wait for a decision"}
+    if step:
+        properties["step"] = text | {"description": step}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
@@ -320,6 +323,13 @@ _SCHEMAS: Data = {
             "failure": _ERROR,
             "lines": _list({"type": "object", "required": ["key", "sign", "state", "path", "what", "seconds"]}),
             "steps": _list(_object({"path": _TEXT, "status": _TEXT})),
+            "children": _list(
+                _object(
+                    {"path": _TEXT, "id": _TEXT, "name": _TEXT, "status": _TEXT, "paused": {"type": "boolean"}},
+                    attention=_list(_object({"path": _TEXT, "type": _TEXT, "message": _TEXT})),
+                    waiting_for={"type": "object"},
+                )
+            ),
             "attempts": _list(
                 _object({"call": _TEXT, "attempt": {"type": "integer"}, "failure": _TEXT, "next_at": _NULLABLE})
             ),
@@ -340,7 +350,10 @@ _SCHEMAS: Data = {
     "explanation": _object({"id": _TEXT, "sentences": _list(_TEXT)}),
     "graph": _object({"name": _TEXT, "version": _TEXT, "steps": _NODES, "on_failure": _NODES}),
     "asked": _object({"id": _TEXT}, signal=_TEXT, requested=_TEXT),
-    "operated": _object({"id": _TEXT, "verb": _TEXT, "step": _NULLABLE, "status": _TEXT}),
+    "operated": _object(
+        {"id": _TEXT, "verb": _TEXT, "step": _NULLABLE, "status": _TEXT},
+        children=_list(_object({"path": _TEXT, "id": _TEXT, "status": _TEXT, "problem": _NULLABLE})),
+    ),
     "definitions": _object(
         {
             "definitions": _list(

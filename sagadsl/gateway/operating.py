@@ -11,6 +11,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.gateway.edge import Call, Handler
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal import reaching
 
 _LONGEST = 1000
 
@@ -49,17 +50,21 @@ def verb(name: str) -> Handler:
     async def operate(call: Call) -> Response:
         call.query()
         id_ = await call.saga("operate")
-        asked = await _asked(call, with_step=VERBS[name] in (Verb.RETRY_STEP, Verb.SKIP_STEP))
+        asked = await _asked(call, with_step=True)
         told = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
         try:
-            status = await sagas.operate(
+            done = await reaching.operate(
                 call.client, id_, VERBS[name], path=asked["step"], by=asked["by"], why=asked["why"]
             )
         except SagadslError as error:
             call.audit(name, id_, error.code, **told)
             raise
-        call.audit(name, id_, status, **told)
-        return JSONResponse({"id": id_, "verb": name, "step": asked["step"] or None, "status": status})
+        call.audit(name, id_, done.status, **told)
+        for each in done.children:
+            call.audit(name, each.id, each.problem.code if each.problem else each.status, **told)
+        children = [each.as_json() for each in done.children]
+        known = {"id": id_, "verb": name, "step": asked["step"] or None, "status": done.status}
+        return JSONResponse(known | ({"children": children} if VERBS[name] in (Verb.PAUSE, Verb.RESUME) else {}))
 
     return operate
 

@@ -103,7 +103,7 @@ async def result(call: Call) -> Response:
                 view = await call.gateway.hub.now(id_)
     if not view.picture.is_open:
         return JSONResponse((await sagas.result(call.client, id_)).as_json())
-    standing = {"id": id_, "status": view.document["status"], "output": None}
+    standing = {"id": id_, "status": view.document["status"], "output": None, "children": view.document["children"]}
     return JSONResponse(standing, 202, {"Retry-After": AGAIN})
 
 

@@ -18,8 +18,9 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
 from sagadsl.frozen import frozen
-from sagadsl.standing import Attempt
-from sagadsl.temporal.client import status_of
+from sagadsl.standing import Attempt, paused
+from sagadsl.temporal.children import Room, standing
+from sagadsl.temporal.client import Ended, result, status_of
 from sagadsl.temporal.history import state_of, watch
 from sagadsl.temporal.refusals import known
 from sagadsl.temporal.watching import error_in
@@ -31,6 +32,9 @@ GAP_SECONDS = 0.1
 """Shortest time between two pictures: a saga of thousands of steps is not asked after each."""
 
 NO_WORKER_SECONDS = 3.0
+
+_FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.5, 10.0
+"""Of who waits for the end alone: a saga that needs somebody does not say so by itself."""
 
 
 @frozen
@@ -95,6 +99,24 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
         await asyncio.gather(listening, return_exceptions=True)
 
 
+async def until_over(client: Client, id: str) -> Ended | Picture:
+    """Wait until a saga has ended, or needs an operator: then return how it stands. Raises ``SagaNotFound``."""
+    ending = asyncio.create_task(result(client, id))
+    pause = _FIRST_LOOK_SECONDS
+    try:
+        while True:
+            done, _ = await asyncio.wait([ending], timeout=pause)
+            if done:
+                return ending.result()
+            found = await picture(client, id)
+            if found.is_open and paused(found.status):
+                return found
+            pause = min(2 * pause, _LAST_LOOK_SECONDS)
+    finally:
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+
+
 async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
     """Return how a saga stands now. Raises ``SagaNotFound``."""
     return await picture_of(client, await describe(client, id, run_id=run_id))
@@ -106,17 +128,26 @@ async def describe(client: Client, id: str, *, run_id: str | None = None) -> Wor
         return await client.get_workflow_handle(id, run_id=run_id).describe()
 
 
-async def picture_of(client: Client, described: WorkflowExecutionDescription) -> Picture:
-    """Return how a saga stands that has been described."""
+async def picture_of(client: Client, described: WorkflowExecutionDescription, room: Room | None = None) -> Picture:
+    """Return how a saga stands that has been described, and how its children do; *room* is how many may be asked."""
     is_open = described.status is WorkflowExecutionStatus.RUNNING
     is_saga = "saga" in await described.memo()
+    children = await standing(client, described, room or Room(), _look) if is_open else []
     if is_open and _waits_for_worker(described):  # nobody would answer a query either
         handle = client.get_workflow_handle(described.id, run_id=described.run_id)
         state = await state_of(handle, described.workflow_type, described.run_id)
-        return Picture(state, has_worker=False, is_saga=is_saga)
+        return Picture(state | {"children": children}, has_worker=False, is_saga=is_saga)
     status = await status_of(client, described)
     has_worker = status.get("source") != "history"
-    return Picture(status, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga)
+    return Picture(
+        status | {"children": children}, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga
+    )
+
+
+async def _look(client: Client, described: WorkflowExecutionDescription, room: Room) -> Mapping[str, Any]:
+    """Return the status of a child; of one that nobody answers for, how its own children stand and nothing else."""
+    found = await picture_of(client, described, room)
+    return found.status if found.has_worker else {"children": found.status["children"]}
 
 
 def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:

@@ -40,10 +40,9 @@ def shop(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         assert process.wait(30) == 0, rest
 
 
-def _start(shop: Shop, name: str, **values: str) -> str:
-    saga = f"{name}-{uuid.uuid4()}"
-    sets = [word for key, value in {"order": "1", **values}.items() for word in ("--set", f"{key}={value}")]
-    ran = shop.run("run", f"{name}.saga.yaml", "--id", saga, "--task-queue", QUEUE, "--detach", *sets)
+def _start(shop: Shop, name: str, **values: Any) -> str:
+    saga, data = f"{name}-{uuid.uuid4()}", json.dumps({"order": "1", **values})
+    ran = shop.run("run", f"{name}.saga.yaml", "--id", saga, "--task-queue", QUEUE, "--detach", "--input", data)
     assert ran.code == 0, ran.err
     return saga
 
@@ -85,7 +84,7 @@ def test_run_and_result_end_when_a_child_needs_an_operator_and_say_where(shop: S
 
 def test_a_child_that_waits_for_a_signal_is_told_of_with_its_own_id(shop: Shop) -> None:
     """B4: nobody has to act on the saga itself, so that `result` goes on waiting."""
-    saga = _start(shop, "tour", wait="true")
+    saga = _start(shop, "tour", wait=True)
     shop.until(saga, lambda found: any(each["waiting_for"] for each in found["children"]))
     command = f"sagadsl signal {saga}/trip/book/hotel approve --payload JSON"
 
@@ -97,7 +96,7 @@ def test_a_child_that_waits_for_a_signal_is_told_of_with_its_own_id(shop: Shop) 
 
 def test_a_pause_goes_down_and_comes_back_up(shop: Shop) -> None:
     """B5: each saga that was held is named."""
-    saga = _start(shop, "tour", wait="true")
+    saga = _start(shop, "tour", wait=True)
     shop.until(saga, lambda found: any(each["waiting_for"] for each in found["children"]))
     held = shop.run("pause", saga)
     shown = shop.run("status", saga).out

@@ -112,7 +112,7 @@ def test_what_makes_no_sense_now_is_refused_and_audited(house: House) -> None:
     assert house.ask("POST", "/sagas/none/cancel").status_code == 404
 
 
-@pytest.mark.parametrize("body", [[], "why", {"reason": "x"}, {"why": 7}, {"why": "x" * 1001}, {"step": "a"}])
+@pytest.mark.parametrize("body", [[], "why", {"reason": "x"}, {"why": 7}, {"why": "x" * 1001}, {"step": 7}])
 def test_a_request_that_cannot_be_read_is_refused(house: House, body: Any) -> None:
     saga = house.start()
     answer = house.ask("POST", f"/sagas/{saga}/pause", body)

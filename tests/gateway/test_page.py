@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import Server
-from tests.gateway.house import House, fresh, serve, worker
+from tests.gateway.house import House, fresh, serve, trips, worker
 
 pytestmark = pytest.mark.temporal
 
@@ -247,6 +247,36 @@ def test_hostile_names_inputs_and_errors_stay_text(browser: Browser, server: Ser
             expect(page.locator("main")).to_contain_text("<script>document.title")
             assert page.locator("main img, main script, main b").count() == 0
             assert page.title() != "taken"
+
+
+def test_a_child_that_waits_is_seen_at_its_parent_and_decided_there(
+    browser: Browser, server: Server, tmp_path: Path
+) -> None:
+    """B4: its path leads to its own page; a pause of the parent is one of the child, too (B5)."""
+    broken = tmp_path / "broken"
+    broken.touch()
+    with worker(trips(tmp_path), server.address), serve(tmp_path, server.address) as house:
+        trip = house.ask("POST", "/sagas/trip", {"order": "1", "wait": True, "how": "fail", "broken": str(broken)})
+        for page in _window(browser, house.url):
+            _open(page, trip.json()["id"])
+            waits = page.locator("section.attention")
+            expect(waits).to_contain_text("book/hotel → Signal approve")
+            page.get_by_role("link", name="book/hotel").click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text(f"{trip.json()['id']}/book/hotel")
+            page.go_back()
+            page.get_by_role("button", name="Pause").click()
+            page.get_by_role("dialog").get_by_role("button", name="Pause").click()
+            expect(waits).to_contain_text("book/hotel → is paused")
+            page.get_by_role("button", name="Go on", exact=True).click()
+            page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+            expect(waits).not_to_contain_text("is paused")
+            page.get_by_role("button", name="Send").click()
+            page.get_by_role("dialog").get_by_role("button", name="Send").click()
+            expect(waits).to_contain_text("book/hotel → charge.compensation BankDown: the bank is down")
+            broken.unlink()
+            page.get_by_role("button", name="Try again: book/hotel/charge.compensation").click()
+            page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+            expect(page.get_by_role("heading", level=1)).to_contain_text("compensated")
 
 
 def test_where_a_token_is_wanted_the_page_asks_for_it(browser: Browser, house: House) -> None:

@@ -70,12 +70,33 @@ function attention(section, found, path) {
   const waiting = Object.keys(found.waiting_for ?? {});
   const decisions = found.is_open ? found.attention ?? [] : [];
   const signals = found.is_open ? waiting : [];
-  fill(section, decisions.length || signals.length ? el("h2", {}, "Waits for you") : null,
+  const children = (found.is_open ? found.children ?? [] : []).filter((each) =>
+    each.paused || each.status === "unknown" || each.attention.length || Object.keys(each.waiting_for).length);
+  fill(section, decisions.length || signals.length || children.length ? el("h2", {}, "Waits for you") : null,
     decisions.map((each) => el("div.decision", {},
       el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
       el("p.buttons", {}, button("retry", path, each.path), button("skip", path, each.path), button("abort", path)))),
-    signals.map((name) => el("div.decision", {}, el("p", {}, "Signal ", el("strong", {}, name)),
-      el("p.buttons", {}, el("button", { type: "button", data: { key: `signal ${name}` }, onclick: () => sendSignal(name, path) }, "Send")))));
+    signals.map((name) => awaited(name, path)), children.map((each) => child(each, path)));
+}
+
+function awaited(name, path, where = []) {
+  return el("div.decision", {}, el("p", {}, where, "Signal ", el("strong", {}, name)),
+    el("p.buttons", {}, el("button", { type: "button", data: { key: `signal ${path} ${name}` }, onclick: () => sendSignal(name, path) }, "Send")));
+}
+
+/** What waits in a child saga: operators reach it through its parent, signals go to itself. */
+function child(found, path) {
+  const own = `/sagas/${encodeURIComponent(found.id)}`;
+  const where = () => [el("a", { href: `#${own}` }, found.path), " → "];
+  const held = found.paused && !found.attention.length;
+  return [
+    found.attention.map((each) => el("div.decision", {},
+      el("p", {}, where(), el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
+      el("p.buttons", {}, button("retry", path, `${found.path}/${each.path}`), button("skip", path, `${found.path}/${each.path}`), button("abort", path, found.path)))),
+    held ? el("div.decision", {}, el("p", {}, where(), "is paused"), el("p.buttons", {}, button("resume", path, found.path))) : [],
+    Object.keys(found.waiting_for).map((name) => awaited(name, own, where())),
+    found.status === "unknown" ? el("p.hint", {}, where(), "nobody knows how it stands") : [],
+  ];
 }
 
 /** Asks for a reason, and does it. */
@@ -84,7 +105,13 @@ function confirm(verb, path, step) {
   const why = el("textarea", { id: "why", rows: 3, maxlength: "1000" });
   dialog(label, [el("p", {}, means), step ? el("p", {}, "Step: ", el("strong", {}, step)) : null,
     el("label", { htmlFor: "why" }, "Why (kept in the saga's history)"), why],
-    () => ask("POST", `${path}/${verb}`, { body: { why: why.value, ...(step ? { step } : {}) } }), label);
+    async () => done(await ask("POST", `${path}/${verb}`, { body: { why: why.value, ...(step ? { step } : {}) } })), label);
+}
+
+/** A verb that goes down to child sagas may be done in some of them only. */
+function done(answer) {
+  const not = (answer.children ?? []).filter((each) => each.problem);
+  if (not.length) throw new Error(`not done in ${not.map((each) => `${each.path}: ${each.problem}`).join("; ")}`);
 }
 
 function sendSignal(name, path) {
