@@ -47,6 +47,7 @@ class Options:
 
     Attributes:
         status_attribute: Search attribute ``SagaStatus`` is registered, so that it may be set.
+        name_attributes: ``SagaName`` and ``SagaVersion`` are, and the run may not have been started with them.
         continue_after_events: Continue as new at this length of history, instead of when the server suggests it.
         rules: Version of the rules (``State.rules``); ``None`` when whoever started the run did not say.
     """
@@ -54,12 +55,16 @@ class Options:
     status_attribute: bool = False
     continue_after_events: int | None = None
     rules: int | None = None
+    name_attributes: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name in _OPTIONS if (value := getattr(self, name))}
 
 
 DEFAULTS = Options()
+INDEXED = "indexed"
+"""Key of the memo of runs that tell the index when they wait for somebody, and that they have failed."""
+
 _OPTIONS = tuple(each.name for each in fields(Options))
 
 
@@ -88,6 +93,8 @@ class Package:
         """Return what a run shows of its definition in listings."""
         saga = self.saga
         memo: dict[str, Any] = {"saga": saga.name, "version": saga.version, "digest": saga.digest}
+        if self.options.status_attribute:
+            memo[INDEXED] = True
         return memo | ({"labels": dict(saga.labels)} if saga.labels else {})
 
 
@@ -237,7 +244,10 @@ def _problem(data: Any) -> str:
     rules = options.get("rules", FIRST_RULES)
     if not isinstance(rules, int) or isinstance(rules, bool) or not FIRST_RULES <= rules <= RULES:
         return f"`rules` must be a version from {FIRST_RULES} to {RULES}, as far as this worker knows; found {rules!r}"
-    return "" if isinstance(options.get("status_attribute", False), bool) else "`status_attribute` must be a boolean"
+    for name in ("status_attribute", "name_attributes"):
+        if not isinstance(options.get(name, False), bool):
+            return f"`{name}` must be a boolean"
+    return ""
 
 
 def to_bytes(data: Any) -> bytes:

@@ -3,7 +3,7 @@ that sets an unknown one is blocked for ever (measured)."""
 
 from __future__ import annotations
 
-from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
+from temporalio.common import SearchAttributeKey, SearchAttributePair, SearchAttributeUpdate, TypedSearchAttributes
 
 from sagadsl.language.model import Saga
 
@@ -19,3 +19,8 @@ def at_start(saga: Saga) -> TypedSearchAttributes:
     return TypedSearchAttributes(
         [SearchAttributePair(SAGA_NAME, saga.name), SearchAttributePair(SAGA_VERSION, saga.version)]
     )
+
+
+def to_set(saga: Saga) -> list[SearchAttributeUpdate[str]]:
+    """Return the same, for a saga that sets them itself."""
+    return [SAGA_NAME.value_set(saga.name), SAGA_VERSION.value_set(saga.version)]

@@ -14,9 +14,9 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSyste
 from temporalio.client import Client
 
 from sagadsl.frozen import frozen
-from sagadsl.temporal.client import registered
 from sagadsl.temporal.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
+from sagadsl.temporal.index import registered
 from sagadsl.temporal.settings import Settings
 
 _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}

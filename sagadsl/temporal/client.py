@@ -11,9 +11,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import (
     Client,
     WorkflowExecutionDescription,
@@ -33,9 +31,10 @@ from sagadsl.engine.journal import RULES
 from sagadsl.engine.keys import MAX_ID
 from sagadsl.frozen import frozen
 from sagadsl.temporal import attributes
-from sagadsl.temporal.arguments import Options, Package, envelope, open_envelope, to_bytes, to_payload
+from sagadsl.temporal.arguments import INDEXED, Options, Package, envelope, open_envelope, to_bytes, to_payload
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
+from sagadsl.temporal.index import keeps_names, keeps_status
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
@@ -99,7 +98,7 @@ class Ended:
 
 async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
     """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``."""
-    options = Options("SagaStatus" in await registered(client), rules=RULES)
+    options = Options(await keeps_status(client), rules=RULES)
     return open_envelope(to_bytes(envelope(definition, children, options)))
 
 
@@ -135,8 +134,7 @@ async def start(
     Raises:
         InvalidDefinition, InvalidInput, AlreadyStarted, TooLong: See there.
     """
-    listed = await registered(client)
-    options = Options("SagaStatus" in listed, continue_after_events, RULES)
+    options = Options(await keeps_status(client), continue_after_events, RULES)
     package: Package | None = None
     if isinstance(saga, Package):
         package = saga
@@ -157,15 +155,14 @@ async def start(
     for what, text in (("id", chosen), ("task queue", queue)):
         if len(text) > MAX_ID:
             raise TooLong(what, text)
-    attribute_names = {"SagaName", "SagaVersion"}
     try:
         handle = await client.start_workflow(
             name,
             args=arguments,
             id=chosen,
             task_queue=queue,
-            memo=(package.memo() if package else {"saga": name}) | ({"request": request} if request else {}),
-            search_attributes=attributes.at_start(package.saga) if package and attribute_names <= listed else None,
+            memo=_memo(name, package, by_name=by_name) | ({"request": request} if request else {}),
+            search_attributes=attributes.at_start(package.saga) if package and await keeps_names(client) else None,
             static_summary=_cut(summary or _summary(package), _SUMMARY_BYTES) or None,
             static_details=_cut(package.saga.description, _DETAILS_BYTES) or None if package else None,
             id_reuse_policy=_reuse(again=again, once=once),
@@ -288,25 +285,6 @@ async def operate(client: Client, id: str, verb: Verb, *, path: str = "", by: st
     return str(answer["status"])
 
 
-async def registered(client: Client) -> frozenset[str]:
-    """Return the names of the search attributes that may be set in the client's namespace; asked once a client."""
-    if (known := _REGISTERED.get(client)) is None:
-        try:
-            answer = await client.operator_service.list_search_attributes(
-                ListSearchAttributesRequest(namespace=client.namespace)
-            )
-            known = frozenset(answer.custom_attributes)
-        except RPCError as error:
-            if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED):
-                raise
-            known = frozenset()
-        _REGISTERED[client] = known
-    return known
-
-
-_REGISTERED: WeakKeyDictionary[Client, frozenset[str]] = WeakKeyDictionary()
-
-
 def _ended(id: str, cause: BaseException) -> Ended:
     error = error_of(cause, "")
     told, causes = (error.type, error.message), error.causes
@@ -337,6 +315,12 @@ async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStart
     return AlreadyStarted(
         id, run_id or described.run_id, status, name=described.workflow_type, request=str(memo.get("request", ""))
     )
+
+
+def _memo(name: str, package: Package | None, *, by_name: bool) -> dict[str, Any]:
+    """Return what a run shows of itself; only whoever gives it its definition knows what it will tell the index."""
+    memo = package.memo() if package else {"saga": name}
+    return {key: value for key, value in memo.items() if key != INDEXED} if by_name else memo
 
 
 def _sendable(name: str, input: Any) -> bytes:

@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 
 from sagadsl.frozen import frozen
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
-from sagadsl.temporal.client import registered
+from sagadsl.temporal.index import registered
 
 _PATIENCE = timedelta(seconds=10)
 _CLOSED = {

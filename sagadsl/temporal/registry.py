@@ -12,10 +12,12 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from sagadsl.engine.journal import RULES
 from sagadsl.language.suggest import closest
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
+from sagadsl.temporal.index import keeps_names, keeps_status
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
 
 _LISTED = 50
@@ -34,19 +36,32 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         return tuple(self._definitions)
 
-    def envelope(self, name: str) -> dict[str, Any]:
-        """Return what a run of saga *name* is pinned to. Raises ``KeyError``."""
-        return envelope(self._definitions[name], children_of(name, self._definitions), self._options)
+    def envelope(self, name: str, *, keeps_names: bool = False, keeps_status: bool = False) -> dict[str, Any]:
+        """Return what a run of saga *name* is pinned to. Raises ``KeyError``.
+
+        Args:
+            keeps_names, keeps_status: What the server's index keeps of it; see ``index``.
+        """
+        options = replace(
+            self._options,
+            status_attribute=self._options.status_attribute or keeps_status,
+            name_attributes=self._options.name_attributes or keeps_names,
+        )
+        return envelope(self._definitions[name], children_of(name, self._definitions), options)
 
     def activities(self) -> list[Callable[..., Any]]:
         """Return the local activities that the workflow asks."""
 
         @activity.defn(name=DEFINITION_ACTIVITY)
         async def definition(name: str) -> dict[str, Any]:
+            if name not in self._definitions:
+                raise _not_found(name, self.names)
+            client = activity.client()
             try:
-                return self.envelope(name)
-            except KeyError:
-                raise _not_found(name, self.names) from None
+                names, status = await keeps_names(client), await keeps_status(client)
+            except RPCError:  # it runs without: lists then ask it how it stands
+                names = status = False
+            return self.envelope(name, keeps_names=names, keeps_status=status)
 
         return [definition, cancel]
 

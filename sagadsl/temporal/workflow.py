@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
-from temporalio.exceptions import ApplicationError, FailureError
+from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from sagadsl.engine import interpreter, operator, projection
 from sagadsl.engine.facts import (
@@ -36,6 +36,7 @@ from sagadsl.engine.scope import iso
 from sagadsl.language.model import Saga
 from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.arguments import (
+    INDEXED,
     Carry,
     Package,
     child_envelope,
@@ -57,8 +58,11 @@ REFUSES_INLINE = "sagadsl.refuses_inline"
 
 _REJECTED = "sagadsl.rejected"
 _RULES = "sagadsl.rules.2"
+_LISTED = "sagadsl.listed"
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
+_KEEPS_SHOWN = 2
+"""Rules from which on a run knows what the run before it has told the index, so that it does not stay there."""
 
 
 class _Rejected(Exception):
@@ -85,6 +89,7 @@ class SagaWorkflow:
         self._refused: list[dict[str, Any]] = []
         self._early: list[tuple[str, Sequence[RawValue], float]] = []
         self._rejection: Error | None = None
+        self._stopped_early = False
         self._shown: Status | None = None
         self._carries = False
         self._continues = False
@@ -97,9 +102,15 @@ class SagaWorkflow:
         except _Rejected as rejected:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
             self._host.close()
+            self._list_not_begun()
             await self._handlers_finished()
             report = closing.not_begun(workflow.info(), self._rejection, self._refused_status())
             raise closing.failed(self._rejection, rejected.message, report) from None
+        except asyncio.CancelledError:
+            self._stopped_early = True
+            self._host.close()
+            self._list_not_begun()
+            raise
         for name, payloads, at in self._early:
             self._signal(name, payloads, at)
         return await self._end(await self._drive(first))
@@ -156,9 +167,31 @@ class SagaWorkflow:
             )
         self._package = self._opened(raw, trusted=trusted)
         first = self._first_fact(self._package, input_, trusted=trusted)
-        if "saga" not in workflow.memo():  # started by a client in another language: lists shall know what it is
-            workflow.upsert_memo(self._package.memo())
+        self._list(self._package)
         return first
+
+    @staticmethod
+    def _list(package: Package) -> None:
+        """Have a run found as what it is, whose client has not known its definition."""
+        memo = workflow.memo()
+        if "saga" not in memo or (package.options.name_attributes and "digest" not in memo):
+            workflow.upsert_memo(package.memo())
+        named = workflow.info().typed_search_attributes.get(attributes.SAGA_NAME)
+        if package.options.name_attributes and named is None:
+            workflow.upsert_search_attributes(attributes.to_set(package.saga))
+
+    def _list_not_begun(self) -> None:
+        """Have a run listed that does not begin; one that has not told the index that it failed is asked then."""
+        memo = workflow.memo()
+        is_told = self._stopped_early or self._refused_status() is Status.COMPENSATED
+        if ("saga" in memo and (is_told or INDEXED not in memo)) or not workflow.patched(_LISTED):
+            return
+        if self._package is not None:
+            self._list(self._package)
+        elif "saga" not in memo:
+            workflow.upsert_memo({"saga": workflow.info().workflow_type})
+        if not is_told and INDEXED in workflow.memo():
+            workflow.upsert_memo({INDEXED: None})
 
     def _opened(self, raw: bytes, *, trusted: bool) -> Package:
         try:
@@ -215,6 +248,8 @@ class SagaWorkflow:
                 summary="definition",
             )
         except FailureError as error:  # a local activity's error comes without the wrapper of the others
+            if is_cancelled_exception(error) and workflow.patched(_LISTED):
+                raise asyncio.CancelledError from None
             cause = failures.error_of(error, "")
             raise _Rejected(cause.type, cause.message) from error
         raw = self._raw(answer)
@@ -225,6 +260,8 @@ class SagaWorkflow:
         """Run the engine to its end, or go over to a new run."""
         assert self._package is not None
         self._host.bounds_work = self._state.rules >= BOUNDED_WORK
+        if self._state.rules >= _KEEPS_SHOWN:
+            self._shown = _shown_before()
         while True:
             outcome = await interpreter.run(self._package.saga, self._host, self._state, first)
             if isinstance(outcome, Close):
@@ -424,12 +461,13 @@ class SagaWorkflow:
         info = workflow.info()
         if self._package is None or self._rejection is not None:
             failure = self._rejection
+            standing = Status.RUNNING if failure is None else self._refused_status()
             return {
                 "schema_version": 1,
                 "id": info.workflow_id,
                 "run_id": info.run_id,
                 "name": info.workflow_type,
-                "status": (Status.RUNNING if failure is None else self._refused_status()).value,
+                "status": (Status.CANCELLED if self._stopped_early else standing).value,
                 "failure": None if failure is None else {"type": failure.type, "message": failure.message, "step": ""},
                 "steps": [],
             }
@@ -461,6 +499,12 @@ class SagaWorkflow:
             return None if payload.data == b"null" else payload.data
         data = workflow.payload_converter().from_payload(payload)
         return None if data is None else to_bytes(data)
+
+
+def _shown_before() -> Status | None:
+    """Return what the index says of this run when it begins: continue-as-new takes it along."""
+    said = workflow.info().typed_search_attributes.get(attributes.SAGA_STATUS)
+    return Status(said) if said in {each.value for each in Status} else None
 
 
 def _refuses_inline() -> bool:
