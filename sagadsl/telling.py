@@ -31,6 +31,7 @@ _VERBS: Mapping[str, str] = {
     "resume": "let it go on",
     "cancel": "cancelled it",
 }
+NOTHING_LEFT = "Nothing is left to do."
 _UNKNOWN = "nobody knows whether it happened"
 
 
@@ -130,7 +131,7 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
     elif left:
         yield f"What is left is to undo by hand: {_listed(left)}."
     elif status["status"] not in ("running", "compensating"):
-        yield "Nothing is left to do."
+        yield NOTHING_LEFT
 
 
 def _began(step: Mapping[str, Any]) -> bool:

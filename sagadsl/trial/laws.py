@@ -93,7 +93,7 @@ def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Ite
             yield Breach(
                 "report-untrue", "R1", path, f"the report says that `{path}` was undone, and its effect stands"
             )
-        elif status in (Status.COMPENSATED.value, Status.CANCELLED.value):
+        if status in (Status.COMPENSATED.value, Status.CANCELLED.value):
             yield Breach("effect-left", "R1", path, f"the saga is `{status}`, but the effect of this step stands")
         elif status == Status.FAILED.value and path not in named and not report.get("why_not"):
             yield Breach(

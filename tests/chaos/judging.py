@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
+from sagadsl.telling import NOTHING_LEFT
 from sagadsl.temporal.client import Ended
 from sagadsl.trial.laws import untrue
 from tests.chaos.books import Books, Effect
@@ -41,7 +42,7 @@ def judged(known: Known, runs: Sequence[Ended], seen: Views, books: Books) -> It
         yield from _one(known, seen, standing, books)
     else:
         yield from _several(known, runs, standing)
-    if "Nothing is left to do." in seen.sentences and seen.ended.status == "failed" and _left(standing, seen):
+    if NOTHING_LEFT in seen.sentences and seen.ended.status == "failed" and _left(standing, seen):
         left = [each.path for each in _left(standing, seen)]
         yield Violation(known.id, f"explain-run says that nothing is left to do; it stands: {left}")
 

@@ -31,8 +31,8 @@ input: {type: object, required: [a], properties: {a: {type: string, pattern: '^[
 steps: [{id: a, set: {x: 1}}]
 """
 SCREEN = """\
-example: 11 ways with up to 1 fault, 21 states (0 met again), in 0.0 s
-  ends: 6 compensated, 4 cancelled, 1 completed
+example: 15 ways with up to 1 fault, 31 states (0 met again), in 0.0 s
+  ends: 8 compensated, 4 cancelled, 3 completed
   data: 1 input
   at worst 28 events of history; the longest way took 1m
   stays although the saga went back, as it says: ship
@@ -40,9 +40,13 @@ example: 11 ways with up to 1 fault, 21 states (0 met again), in 0.0 s
   `pay` fails with Refused                             compensated
   `pay` is never heard of again and has happened       compensated
   `pay` is never heard of again and has not happened   compensated
+  `pay` loses its result and has happened              compensated
+  an operator holds `pay`                              completed
   `ship` fails with Refused                            compensated
   `ship` is never heard of again and has happened      compensated
   `ship` is never heard of again and has not happened  compensated
+  `ship` loses its result and has happened             compensated
+  an operator holds `ship`                             completed
   somebody cancels the saga                            cancelled
 
 error[SD810]: the saga is `compensated`, but the effect of this step stands: its outcome was unknown, and its \

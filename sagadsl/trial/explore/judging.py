@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sagadsl.engine.facts import Error, Outcome, Status
-from sagadsl.engine.journal import Progress, Record, State
+from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.projection import report
-from sagadsl.language.model import ActivityCall, On, Saga, Step
+from sagadsl.engine.projection import status as status_of
+from sagadsl.language.model import ActivityCall, On, Saga, SagaCall, Step
+from sagadsl.telling import NOTHING_LEFT, sentences
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
-from sagadsl.trial.laws import breaches
+from sagadsl.trial.laws import breaches, untrue
 from sagadsl.trial.names import plain
 from sagadsl.trial.played import ID
 
@@ -64,25 +66,46 @@ def _errors(state: State) -> Iterator[tuple[Error, str, str]]:
 
 
 def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
-    """R1, R3, R20: what stands in the participants' books when the saga says how it ended."""
+    """R1, R3, R20: what stands in the participants' books, and what the saga says of its end."""
     assert node.close is not None
     state, status = node.state, node.close.status
-    for path in sorted(node.here.effects):
-        record = state.records[path]
-        step = saga.places[record.step].step
-        if not _is_undoable(step, around) or path.startswith("on_failure/"):
-            continue
-        match status:
-            case Status.COMPLETED:
-                if record.outcome is Outcome.UNKNOWN and record.progress is not Progress.COMPLETED:
-                    why = "the saga completed, and nobody knows that the effect of this step happened"
-                    yield Violation("effect-left", "R3", path, why)
-            case Status.COMPENSATED | Status.CANCELLED:
-                yield Violation("effect-left", "R1", path, _why_left(record, step, status))
-            case _:
-                if not _is_told(saga, state, record):
-                    why = "the effect stands, and the report of the failed saga does not name the step"
-                    yield Violation("effect-left", "R20", path, why)
+    stands = [path for path in sorted(node.here.effects) if _must_go(saga, state, path, around)]
+    told, shown = report(saga, state), status_of(saga, state)
+    if not told["status"] == shown["status"] == status.value:
+        views = f"the saga closes `{status.value}`, its report says `{told['status']}`, its status `{shown['status']}`"
+        yield Violation("views-disagree", "R60", "", views)
+    for breach in untrue(status.value, told, stands):
+        step = saga.places[state.records[breach.path].step].step
+        why = _why_left(state.records[breach.path], step, status) if breach.rule == "R1" else breach.message
+        yield Violation(
+            breach.kind, breach.rule, breach.path, breach.message if breach.kind == "report-untrue" else why
+        )
+    if status is Status.COMPLETED:
+        yield from _completed(saga, node, stands)
+    elif status is Status.FAILED and stands and not state.pivot_passed and NOTHING_LEFT in sentences(shown):
+        yield Violation(
+            "views-disagree", "R20", stands[0], "it is explained that nothing is left to do, and this stands"
+        )
+
+
+def _must_go(saga: Saga, state: State, path: str, around: Surroundings) -> bool:
+    return _is_undoable(saga.places[state.records[path].step].step, around) and not path.startswith("on_failure/")
+
+
+def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violation]:
+    """R1, R3: completed is said, so that what succeeded stands, and of nothing that stands it is doubtful."""
+    for path in stands:
+        record = node.state.records[path]
+        if record.outcome is Outcome.UNKNOWN and record.progress is not Progress.COMPLETED:
+            why = "the saga completed, and nobody knows that the effect of this step happened"
+            yield Violation("effect-left", "R3", path, why)
+    for path, record in node.state.records.items():
+        body = saga.places[record.step].step.body
+        done = record.outcome is Outcome.SUCCEEDED and record.progress is Progress.COMPLETED
+        lost = record.undo is not None and record.undo.progress is not UndoProgress.REGISTERED  # of `complete_when`
+        if isinstance(body, ActivityCall | SagaCall) and done and not lost and path not in node.here.effects:
+            why = "the saga completed, and the effect of this step does not stand"
+            yield Violation("effect-missing", "R1", path, why)
 
 
 def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
@@ -116,10 +139,3 @@ def _why_left(record: Record, step: Step, status: Status) -> str:
     if record.outcome is Outcome.UNKNOWN and step.compensation.on is On.COMPLETED:
         return f"{said}: its outcome was unknown, and its compensation is due `on: completed` only"
     return f"{said}: it reported an error although it had happened" if record.outcome is Outcome.FAILED else said
-
-
-def _is_told(saga: Saga, state: State, record: Record) -> bool:
-    told = report(saga, state)
-    if state.pivot_passed or state.stopped or state.aborted:
-        return True
-    return record.path in told["not_attempted"] or any(line["path"] == record.path for line in told["not_undone"])

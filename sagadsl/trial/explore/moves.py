@@ -44,13 +44,20 @@ is_undo = lru_cache(maxsize=4096)(is_compensation)
 
 
 @frozen
+class Silence:
+    """Something happens of which the saga hears nothing."""
+
+    at: float
+
+
+@frozen
 class Move:
     """One thing that happens.
 
     Attributes:
         what: In words, e.g. ``withdraw fails with Refused``.
         kind: Of the end of a call ``ok``, ``error``, ``unknown``, ``not started`` or ``child``; else ``timer``,
-            ``signal``, ``operator``, ``cancel`` or ``timeout``.
+            ``signal``, ``operator``, ``cancel``, ``timeout``, or ``held`` and ``released``, of which no saga hears.
         target: The call, timer, signal or path that it is about.
         cost: How many faults it counts as.
         effect: Of a call: it has happened in the world, whatever is reported.
@@ -61,7 +68,7 @@ class Move:
     what: str
     kind: str
     target: str
-    fact: Fact
+    fact: Fact | Silence
     cost: int = 0
     effect: bool = False
     detail: str = ""
@@ -76,6 +83,8 @@ class Flight:
         ends: The latest instant at which it can still run; infinite where nothing bounds it.
         asked: It has been asked to stop.
         sent: It has left the worker: it was not asked with the same breath.
+        held: An operator has paused the activity, or the child saga waits for a person; ``released``: and it goes on,
+            later than any limit allows.
     """
 
     command: StartActivity | StartChild
@@ -83,6 +92,8 @@ class Flight:
     ends: float
     asked: bool = False
     sent: bool = True
+    held: bool = False
+    released: bool = False
 
 
 @frozen
@@ -92,7 +103,8 @@ class Circumstances:
     Attributes:
         effects: Paths of the steps whose effect stands in the world.
         cancelled: Somebody has cancelled it, and ``late``: the saga's timeout has passed.
-        again: Paths that an operator has had repeated: once is enough; ``PAUSE`` when one has paused it.
+        again: Paths that an operator has had repeated: once is enough; ``PAUSE`` when one has paused the saga,
+            ``HELD`` an activity, or a child saga has waited.
     """
 
     now: float
@@ -103,7 +115,7 @@ class Circumstances:
     again: frozenset[str] = frozenset()
 
 
-PAUSE = "@pause"
+PAUSE, HELD = "@pause", "@held"
 
 
 def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, left: int = 1) -> Iterator[Move]:
@@ -112,10 +124,15 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
     soonest = min(state.timers.values(), default=inf)
     for call_id, flight in here.flights.items():
         path = state.calls[call_id]
+        if flight.held or (left and _may_be_held(flight, here)):
+            yield from _held(call_id, flight, at)
         step = saga.places[state.records[path].step].step
         # With others beside it, it ends soon: in a trial no call can wait for a worker until it is its turn.
         end = _End(call_id, flight, at, soonest if len(here.flights) == 1 else at, path in here.effects, left > 0)
-        yield from _ends(step, end, around)
+        if not flight.held:
+            yield from _ends(step, end, around)
+        elif flight.asked and isinstance(flight.command, StartActivity):
+            yield from (end.unknown("cancelled", effect=effect, cost=0) for effect in (False, True))
     yield from (move for move in _timers(saga, state, here, at) if move.cost <= left)
     for signal in state.waiting:
         for number, payload in enumerate(around.payloads(signal)[: None if left else 1]):
@@ -148,6 +165,25 @@ def _decisions(state: State, here: Circumstances, at: float, *, pauses: bool) ->
         yield Move("an operator resumes the saga", "operator", "", _asked(at, Verb.RESUME), detail="resume")
     elif pauses and PAUSE not in here.again and not state.attention:
         yield Move("an operator pauses the saga", "operator", PAUSE, _asked(at, Verb.PAUSE), 1, detail="pause")
+
+
+def _may_be_held(flight: Flight, here: Circumstances) -> bool:
+    """Whether a call may be held up: once in a run; an activity goes forward then, and is not asked to stop."""
+    if HELD in here.again or not flight.sent:
+        return False
+    command = flight.command
+    return isinstance(command, StartChild) or not (command.local or flight.asked or is_undo(command.call_id))
+
+
+def _held(call: str, flight: Flight, at: float) -> Iterator[Move]:
+    """Operators pause an activity, and release it, however long it takes; a child saga waits for a person by itself."""
+    child = isinstance(flight.command, StartChild)
+    if flight.held:
+        what = f"somebody decides in child saga `{call}`" if child else f"an operator releases `{call}`"
+        yield Move(what, "released", call, Silence(at))
+    else:
+        what = f"child saga `{call}` waits for a person" if child else f"an operator holds `{call}`"
+        yield Move(what, "held", call, Silence(at), 1)
 
 
 def _asked(at: float, verb: Verb) -> OperatorAsked:
@@ -184,13 +220,24 @@ class _End:
         return Move(f"`{self.call}` fails with {type_}", "error", self.call, fact, 1, detail=type_, takes=takes)
 
     def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = TICK) -> Move:
-        error = Error(type_, "start_to_close timeout" if type_ == "timeout" else "it was cancelled")
+        error = Error(type_, _MESSAGES[type_])
         fact = Settled(
             self.at(takes), self.call, Outcome.UNKNOWN, error=error, cancelled=type_ == "cancelled", attempts=1
         )
-        word = "is cancelled" if type_ == "cancelled" else "is never heard of again"
+        word = _WORDS[type_]
         what = f"`{self.call}` {word} and has {'' if effect else 'not '}happened"
         return Move(what, "unknown", self.call, fact, cost, effect, type_, takes)
+
+
+LOST = "ResultLost"
+"""A call that happened, and whose result nobody can read: an error that says nothing about what was done."""
+
+_WORDS = {"cancelled": "is cancelled", "timeout": "is never heard of again", LOST: "loses its result"}
+_MESSAGES = {
+    "cancelled": "it was cancelled",
+    "timeout": "start_to_close timeout",
+    LOST: "its result was lost (explored)",
+}
 
 
 def _ends(step: Step, end: _End, around: Surroundings) -> Iterator[Move]:
@@ -244,6 +291,7 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
     if _may_be_lost(command):
         for effect in (True,) if end.happened else (True, False):
             yield end.unknown("timeout", effect=effect, cost=1, takes=silence(command, once=end.flight.asked))
+    yield end.unknown(LOST, effect=True, cost=1)
     queue = None if command.local else queue_limit(command)
     if queue is not None:
         waits = queue.total_seconds()
@@ -282,6 +330,10 @@ def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterato
         fact = Settled(end.soon, end.call, Outcome.FAILED, error=Error(type_, "it has undone itself"), cancelled=asked)
         first = f"{end.call}/{child.first}"
         yield Move(f"{name} fails and undoes itself", "child", end.call, fact, 0 if asked else 1, detail=first)
+    if end.faulty and not undoes:
+        error = Error("InvalidInput", "the input does not fit (explored)")
+        fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error)
+        yield Move(f"{name} refuses its input", "child", end.call, fact, 1, detail="?")
     if end.faulty:
         error = Error("ChildFailed", "it failed, and something of it is not undone (explored)")
         fact = Settled(end.soon, end.call, Outcome.UNKNOWN, error=error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from sagadsl.engine.decide import decide
@@ -17,6 +18,7 @@ from sagadsl.engine.facts import (
     CancelTimer,
     Close,
     Command,
+    OperatorAsked,
     Outcome,
     Settled,
     StartActivity,
@@ -30,7 +32,7 @@ from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck
-from sagadsl.trial.explore.moves import Circumstances, Flight, Move, is_undo, moves
+from sagadsl.trial.explore.moves import HELD, Circumstances, Flight, Move, Silence, is_undo, moves
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
@@ -89,7 +91,13 @@ class Node:
     def key(self, *, exact: bool) -> Hashable:
         """What decides how it may go on, and how it will be judged."""
         here = self.here
-        asked = tuple([(call, flight.sent) for call, flight in here.flights.items() if flight.asked])
+        asked = tuple(
+            [
+                (call, flight.asked, flight.sent, flight.held, flight.released)
+                for call, flight in here.flights.items()
+                if flight.asked or flight.held or flight.released
+            ]
+        )
         return (
             fingerprint(self.state, exact=exact),
             (self.spent, here.cancelled, here.late, here.again, asked),
@@ -186,7 +194,7 @@ class Search:
         """Return the node to which *move* leads."""
         state, fact, broken = copied(node.state), move.fact, ""
         try:
-            commands = decide(self.saga, state, fact)
+            commands = [] if isinstance(fact, Silence) else decide(self.saga, state, fact)
         except Exception as error:  # noqa: BLE001  # a mistake of the interpreter: the way to it is what is looked for
             commands, broken = [], repr(error)
         here, undone = node.here, node.undone
@@ -203,9 +211,13 @@ class Search:
             elif move.effect and state.records[path].outcome is not Outcome.FAILED:  # `failed_if`: it says no
                 effects = effects | {path}
                 undone = {key: value for key, value in undone.items() if key != path}
+        if isinstance(fact, Silence):
+            flights = {**flights, move.target: _handled(flights[move.target], move)}
         again = here.again
         if move.detail in ("retry", "pause"):
             again = again | {move.target}
+        elif move.kind == "held":
+            again = again | {HELD}
         told = (move.what,) if move.cost else ()
         made = Node(
             state,
@@ -277,15 +289,20 @@ class Search:
         node.events = tuple(events)
 
     def _told_twice(self, node: Node, move: Move) -> None:
-        """R49, R59: a fact that arrives once more changes nothing. Looked at once for each call and way to end."""
-        if not isinstance(move.fact, Settled | TimerFired) or (move.kind, move.target) in self._repeated:
+        """R49, R59: a fact that arrives once more changes nothing. Looked at once for each call and way to end.
+
+        Of a decision: it comes late, when it has been carried out. But for one that is due again.
+        """
+        fact, kind = move.fact, f"{move.kind} {move.detail if move.kind == 'operator' else ''}"
+        if not isinstance(fact, Settled | TimerFired | OperatorAsked) or (kind, move.target) in self._repeated:
             return
-        self._repeated.add((move.kind, move.target))
+        if isinstance(fact, OperatorAsked) and fact.path in node.state.attention:
+            return
+        self._repeated.add((kind, move.target))
         state = copied(node.state)
-        if node.close is None and (
-            decide(self.saga, state, move.fact) or fingerprint(state) != fingerprint(node.state)
-        ):
-            breach = Violation("redelivery", "R59", move.target, f"{move.what}, told twice, changes something")
+        if node.close is None and (decide(self.saga, state, fact) or fingerprint(state) != fingerprint(node.state)):
+            rule = "R22" if isinstance(fact, OperatorAsked) else "R59"
+            breach = Violation("redelivery", rule, move.target, f"{move.what}, told twice, changes something")
             self._violated(breach, node)
 
     def _ended(self, node: Node) -> None:
@@ -308,5 +325,22 @@ class Search:
             self.summary.violated(made)
 
 
-_EVENTS = {"ok": 1, "error": 1, "unknown": 1, "not started": 1, "timer": 1, "signal": 1, "cancel": 1, "operator": 2}
+def _handled(flight: Flight, move: Move) -> Flight:
+    """Return a call whose activity an operator has paused or let go on: its limits count anew, or are others."""
+    held = move.kind == "held"
+    return replace(flight, held=held, released=not held, ends=inf)
+
+
+_EVENTS = {
+    "ok": 1,
+    "error": 1,
+    "unknown": 1,
+    "not started": 1,
+    "timer": 1,
+    "signal": 1,
+    "cancel": 1,
+    "operator": 2,
+    "held": -3,
+    "released": -3,
+}
 """Events of a history for what happened, beside the workflow task that it brings; a call has two more, of its start."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from sagadsl.engine import blocks, decide, journal, operator, steps, undo
-from sagadsl.engine.facts import Settled, Status
+from sagadsl.engine.facts import OperatorAsked, Outcome, Settled, Status
 from sagadsl.engine.journal import Closing, Frame, Phase, Record
 from sagadsl.engine.run import Run
 from sagadsl.engine.virtual import Event
+from sagadsl.telling import NOTHING_LEFT
 from sagadsl.trial import laws
+from sagadsl.trial.explore import judging
 from sagadsl.trial.explore.run import Task, explore
 from tests.engine.scenes import act, plain, saga
 
@@ -198,6 +201,54 @@ def test_the_status_must_be_true(monkeypatch: pytest.MonkeyPatch) -> None:
     found = _found(AB)
 
     assert found["status-untrue R20"] == {""}
+
+
+def test_a_report_must_not_say_undone_of_what_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R1, R20: whatever is undone in truth, the books decide."""
+    real = judging.report
+    monkeypatch.setattr(judging, "report", lambda saga, state: real(saga, state) | {"undone": ["a", "b"]})
+
+    assert _found(AB)["report-untrue R1"] == {"a", "b"}
+
+
+def test_what_is_explained_must_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R20: of a failed saga that something is left, and what."""
+    monkeypatch.setattr(judging, "sentences", lambda status: iter([NOTHING_LEFT]))
+
+    assert "views-disagree R20" in _found(AB)
+
+
+def test_all_views_must_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R60: the status says something else than the end."""
+    real = judging.status_of
+    monkeypatch.setattr(judging, "status_of", lambda saga, state: real(saga, state) | {"status": "completed"})
+
+    assert _found(AB, 1) == {"views-disagree R60": {""}}
+
+
+def test_completed_must_not_be_said_of_what_did_not_happen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R1: the interpreter takes a no for a yes."""
+    real = decide._settled
+
+    def deaf(run: Run, fact: Settled) -> None:
+        real(run, replace(fact, outcome=Outcome.SUCCEEDED) if fact.outcome is Outcome.FAILED else fact)
+
+    monkeypatch.setattr(decide, "_settled", deaf)
+
+    assert _found(AB, 1)["effect-missing R1"] == {"a", "b", "c"}
+
+
+def test_a_decision_that_comes_late_must_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R22: it has been carried out, and comes once more."""
+    real = operator.asked
+
+    def eager(run: Run, fact: OperatorAsked) -> None:
+        run.state.stopped = operator.refusal(run.state, fact.verb, fact.path) is not None
+        real(run, fact)
+
+    monkeypatch.setattr(decide.operator, "asked", eager)
+
+    assert _found(AB)["redelivery R22"] == {"a.compensation", "b.compensation"}
 
 
 def test_keys_must_not_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:

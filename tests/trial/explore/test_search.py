@@ -39,17 +39,19 @@ def test_without_faults_there_is_one_way() -> None:
     assert found.history == 23  # R51: as the same saga written by hand
 
 
-def test_one_call_has_five_ways_with_one_fault() -> None:
-    """R3, R5, R25: success; an error; unknown with and without effect; and a cancel, after which it ends somehow."""
+def test_one_call_has_seven_ways_with_one_fault() -> None:
+    """R3, R5, R25: success, an error, unknown with and without effect, a lost result, a hold, a cancel."""
     found = _explore(saga(act("a")), 1).summary
 
-    assert found.ends["completed"] == 1
-    assert found.ends["compensated"] == 3
+    assert found.ends["completed"] == 2
+    assert found.ends["compensated"] == 4
     assert set(found.faults["somebody cancels the saga"]) == {"cancelled"}
     assert set(found.faults) == {
         "`a` fails with Refused",
         "`a` is never heard of again and has happened",
         "`a` is never heard of again and has not happened",
+        "`a` loses its result and has happened",
+        "an operator holds `a`",
         "somebody cancels the saga",
     }
 
@@ -252,5 +254,7 @@ def test_a_child_saga_is_one_call_that_completes_fails_or_needs_a_person() -> No
     assert {fault: set(ends) for fault, ends in found.summary.faults.items() if "child saga" in fault} == {
         "child saga `c` fails and undoes itself": {"compensated"},
         "child saga `c` fails and is not undone": {"failed"},
+        "child saga `c` refuses its input": {"compensated"},
+        "child saga `c` waits for a person": {"completed"},
     }
     assert found.summary.violations == {}
