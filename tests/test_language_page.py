@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from sagadsl.engine.virtual import World
 from sagadsl.language import schema
+from sagadsl.language.formats import CHECKED
 from sagadsl.language.load import load
 
 PAGE = (Path(__file__).parents[1] / "docs" / "language.md").read_text("utf-8")
@@ -66,6 +68,27 @@ def test_every_key_and_every_word_of_the_schema_is_on_the_page() -> None:
     assert [key for key in sorted(set(_keys(whole))) if f"`{key}" not in PAGE] == []
     assert [word for word in sorted(set(_words(whole))) if not re.search(rf"`[^`]*\b{word}\b[^`]*`", PAGE)] == []
     assert [key for key in sorted(set(_keys(whole))) if not re.search(rf"\b{key}:", shown)] == []
+
+
+def test_the_input_is_taken_as_the_page_shows() -> None:
+    """B13: the definition, an input, and what becomes of it."""
+    definition, sent, taken = re.findall(r"^```(?:yaml|json)\n(.*?)^```", _section("The input"), re.M | re.S)
+    saga = load(definition).saga
+    assert saga is not None
+    world = World()
+    run = world.start(saga, json.loads(sent))
+    world.run()
+
+    assert run.close is not None
+    assert run.close.output == json.loads(taken)
+
+
+def test_the_page_names_every_format_that_is_checked() -> None:
+    assert set(CHECKED) <= set(re.findall(r"`([a-z0-9-]+)`", _section("The input")))
+
+
+def _section(title: str) -> str:
+    return PAGE.partition(f"### {title}\n")[2].partition("\n### ")[0]
 
 
 def test_links_within_the_page_lead_somewhere() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.checks.known import Signature
+from sagadsl.language.validator import validator
 from sagadsl.plugins import Catalogue, Plugin, PluginConflict
 
 
@@ -56,7 +57,5 @@ def _examine(catalogue: Catalogue, plugin: Plugin) -> Report:
 
 
 def _misfits(example: Any, signature: Signature) -> list[str]:
-    from jsonschema import Draft202012Validator
-
     schema = signature.input_schema if signature.input_schema is not None else True
-    return [error.message for error in Draft202012Validator(schema).iter_errors(example)]
+    return [error.message for error in validator(schema, formats=False).iter_errors(example)]

@@ -41,10 +41,11 @@ from sagadsl.engine.facts import (
     Status,
     TimerFired,
 )
-from sagadsl.engine.journal import Action, Closing, Frame, FrameKind, Phase, State
+from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, State
 from sagadsl.engine.run import SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.frozen import frozen
+from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
 
@@ -143,6 +144,12 @@ def _begin(run: Run, fact: Began) -> None:
     state.saga_id, state.run_id, state.input, state.started_at = fact.saga_id, fact.run_id, fact.input, fact.at
     root = Frame(blocks.ROOT, FrameKind.SEQUENCE, "", "steps")
     run.open(root)
+    if state.rules > FIRST_RULES:
+        try:
+            state.input = filled(run.saga.input_schema, fact.input)
+        except TooManyDefaults as problem:
+            blocks.stop(run, Error("InvalidInput", f"`input` cannot be taken: {problem}"))
+            return
     if run.saga.timeout is None:
         return
     try:

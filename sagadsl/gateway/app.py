@@ -29,9 +29,8 @@ _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_FILES = {"index.html": "text/html", "style.css": "text/css"} | {
-    f"{name}.js": "text/javascript" for name in ("app", "api", "detail", "dom", "form", "graph", "list")
-}
+_SCRIPTS = ("app", "api", "detail", "dom", "fields", "form", "graph", "json", "list")
+_FILES = {"index.html": "text/html", "style.css": "text/css"} | {f"{name}.js": "text/javascript" for name in _SCRIPTS}
 _READ = ["GET"]
 _DO = ["POST"]
 

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
+from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.validator import validator
+
 _SHOWN = 10
 _LONGEST = 300
 
@@ -16,22 +19,30 @@ Check = Callable[[Any], tuple[str, ...]]
 """Takes a value; returns what is wrong with it, one sentence each, nothing when it fits."""
 
 
-def checker(schema: Mapping[str, Any] | bool | None, what: str) -> Check:
-    """Return the check of values against *schema*; *what* names the value in messages, e.g. ``input``."""
+def checker(
+    schema: Mapping[str, Any] | bool | None, what: str, *, fill: bool = False, first_rules: bool = False
+) -> Check:
+    """Return the check of values against *schema*.
+
+    Args:
+        what: Names the value in messages, e.g. ``input``.
+        fill: Check a value with the defaults of what it leaves out, as a saga takes its input.
+        first_rules: Judge as older releases did, for what replays their runs.
+    """
     if schema is None:
         return lambda _value: ()
     # Late: a command that runs nothing shall not pay for it.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-    from referencing import Registry  # noqa: PLC0415
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
-    validator = Draft202012Validator(schema, registry=Registry())
+    found = validator(schema, first_rules=first_rules)
 
     def check(value: Any) -> tuple[str, ...]:
         try:
-            errors = list(islice(validator.iter_errors(value), _SHOWN))
+            errors = list(islice(found.iter_errors(filled(schema, value) if fill else value), _SHOWN))
         except RecursionError:
             return (f"`{what}` is nested too deeply to be checked",)
+        except TooManyDefaults as error:
+            return (f"`{what}` cannot be taken: {error}",)
         except Unresolvable as error:
             return (f"`{what}` cannot be checked: its schema refers to `{error.ref}`",)
         errors.sort(key=lambda error: [str(part) for part in error.absolute_path])

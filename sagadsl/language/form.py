@@ -6,9 +6,10 @@ Whatever is not understood here counts as no: the library then decides, and word
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from sagadsl.language.patterns import compiled
 
 _DEEPEST = 100
 _ANNOTATIONS = frozenset(
@@ -72,7 +73,7 @@ class _Fit:
             case "minLength" | "maxLength":
                 return not isinstance(value, str) or _BOUNDS[word](len(value), rule)
             case "pattern":
-                return not isinstance(value, str) or re.search(rule, value) is not None
+                return not isinstance(value, str) or compiled(rule).search(value) is not None
             case _ if isinstance(value, list):
                 return self._of_list(word, rule, value, depth)
             case _ if isinstance(value, dict):
@@ -108,14 +109,14 @@ class _Fit:
                     self.fits(each, inner, depth)
                     for pattern, inner in rule.items()
                     for key, each in value.items()
-                    if re.search(pattern, key)
+                    if compiled(pattern).search(key)
                 )
             case "additionalProperties":
                 known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
                 return all(
                     self.fits(each, rule, depth)
                     for key, each in value.items()
-                    if key not in known and not any(re.search(pattern, key) for pattern in patterns)
+                    if key not in known and not any(compiled(pattern).search(key) for pattern in patterns)
                 )
             case "minProperties" | "maxProperties":
                 return _BOUNDS[word](len(value), rule)

@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote
 
 from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.expression_data import shortened
+from sagadsl.language.form import fits
+from sagadsl.language.formats import CHECKED
+from sagadsl.language.patterns import compiled
 from sagadsl.language.suggest import closest
+from sagadsl.language.validator import validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_EXPANDED = 10_000
@@ -54,7 +62,10 @@ def check(schema: Any, route: Route) -> Iterator[Finding]:
             yield from _keywords(inner, place)
         elif not isinstance(inner, bool):
             yield _wrong("a schema must be a mapping, `true` or `false`", place)
-    yield from _references(schemas, route)
+    found = list(_references(schemas, route))
+    yield from found
+    if not any(finding.severity is Severity.ERROR for finding in found):
+        yield from _defaults(schema, schemas)
 
 
 def _walk(schema: Any, route: Route) -> Iterator[tuple[Route, Any]]:
@@ -84,6 +95,8 @@ def _keywords(schema: Mapping[str, Any], route: Route) -> Iterator[Finding]:
             yield _wrong(f"`{word}` of a schema must be {needs}", (*route, word), help)
     for word in ("pattern", "patternProperties"):
         yield from _patterns(word, schema.get(word), route)
+    if isinstance(schema.get("format"), str) and schema["format"] not in CHECKED:
+        yield _unchecked(schema["format"], (*route, "format"))
     said = schema.get("$schema")
     if isinstance(said, str) and said.rstrip("#") != DIALECT:
         yield _wrong(f"`$schema` must be `{DIALECT}`", (*route, "$schema"))
@@ -101,6 +114,19 @@ def _strange(word: str, schema: Mapping[str, Any], route: Route) -> Finding:
         if meant
         else "a property belongs below `properties`; a note may begin with `x-`",
         at_key=True,
+        fix=meant,
+    )
+
+
+def _unchecked(name: str, route: Route) -> Finding:
+    meant = closest(name, CHECKED)
+    known = ", ".join(f"`{each}`" for each in CHECKED)
+    return Finding(
+        "SD109",
+        f"nothing checks the format `{name}`",
+        route,
+        severity=Severity.WARNING,
+        help=f"did you mean `{meant}`?" if meant else f"checked are {known}; others are better a `description`",
         fix=meant,
     )
 
@@ -146,7 +172,7 @@ def _names(value: Any) -> bool:
 def _patterns(word: str, value: Any, route: Route) -> Iterator[Finding]:
     for text in [value] if isinstance(value, str) else list(value) if isinstance(value, Mapping) else []:
         try:
-            re.compile(text)
+            compiled(text)
         except (re.error, OverflowError, RecursionError) as error:
             where = (*route, word) if isinstance(value, str) else (*route, word, text)
             yield _wrong(f"`{text}` is not a regular expression: {error}", where)
@@ -211,6 +237,29 @@ def _target(reference: str, root: Route, anchors: Mapping[str, Route]) -> Route 
         name = part.replace("~1", "/").replace("~0", "~")
         route = (*route, int(name) if name.isdecimal() and _KEYWORDS.get(str(route[-1])) == "schemas" else name)
     return route
+
+
+def _defaults(root: Any, schemas: Mapping[Route, Any]) -> Iterator[Finding]:
+    """A default that does not fit is no input, and one that leads to itself makes one without end."""
+    for route, schema in schemas.items():
+        if not isinstance(schema, Mapping) or "default" not in schema:
+            continue
+        try:
+            default = filled(schema, schema["default"], root)
+        except TooManyDefaults as problem:
+            yield _wrong(f"this default cannot be taken: {problem}", (*route, "default"))
+            continue
+        if not fits(default, schema, root):
+            errors = list(islice(_errors(default, schema, root), 1))
+            for error in errors:
+                help = "whoever leaves it out gets this value, which is then refused"
+                message = f"the default does not fit its own schema: {shortened(error.message, 200)}"
+                yield Finding("SD109", message, (*route, "default"), severity=Severity.WARNING, help=help)
+
+
+def _errors(value: Any, schema: Any, root: Any) -> Iterator[Any]:
+    with suppress(Exception):  # the schema itself is wrong, which is reported where it stands
+        yield from validator(root, schema).iter_errors(value)
 
 
 def _growth(next_to: Mapping[Route, list[Route]]) -> Iterator[Finding]:

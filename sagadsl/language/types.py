@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
+from enum import Enum
 from typing import Any
 
 from sagadsl.frozen import frozen
+from sagadsl.language.defaults import default_of, target
 from sagadsl.language.expression_data import shortened
 
 Schema = Mapping[str, Any] | bool
@@ -27,6 +29,19 @@ _WORDS = {
     "object": "an object",
 }
 KINDS = frozenset(_WORDS)
+
+
+class Fill(Enum):
+    """What becomes of properties that have a ``default``."""
+
+    NONE = "none"
+    """Nothing: they may be missing."""
+    WRITTEN = "written"
+    """They are always there: a program has written all of it out."""
+    STARTED = "started"
+    """They are always there, but in alternatives: a saga has taken it as its input."""
+    SENT = "sent"
+    """Nobody needs to send them, but in alternatives: a saga will take it as its input."""
 
 
 class Countdown:
@@ -47,12 +62,12 @@ class Later:
 
     Attributes:
         root: The document that its references are looked up in.
-        filled: Fields with a default are always there: true of what a program has written out.
+        filled: What becomes of fields with a default.
     """
 
     schema: Any
     root: Any
-    filled: bool = False
+    filled: Fill = Fill.NONE
 
 
 @frozen
@@ -162,12 +177,12 @@ def of_data(value: Any) -> Shape:
             return Shape(frozenset((_kind(value),)), choices=(value,))
 
 
-def of_schema(schema: Any, root: Any = None, *, filled: bool = False, left: Countdown | None = None) -> Shape:
+def of_schema(schema: Any, root: Any = None, *, filled: Fill = Fill.NONE, left: Countdown | None = None) -> Shape:
     """Return the shape that a JSON Schema declares.
 
     Args:
         root: The whole document when *schema* is a part of it.
-        filled: Fields with a default are always there.
+        filled: What becomes of fields with a default.
         left: How many schemas about the same value may still be looked at: references may go round.
     """
     root = schema if root is None else root
@@ -177,13 +192,14 @@ def of_schema(schema: Any, root: Any = None, *, filled: bool = False, left: Coun
             return ANY
         if "$ref" not in schema:
             break
-        schema = _target(schema["$ref"], root)
+        schema = target(schema["$ref"], root)
     else:
         return ANY
     own = _own(schema, root, filled)
+    inside = filled if filled is Fill.WRITTEN else Fill.NONE
     for word in ("anyOf", "oneOf"):
         if isinstance(schema.get(word), list) and schema[word]:
-            own = _both(own, union([of_schema(each, root, filled=filled, left=left) for each in schema[word]]))
+            own = _both(own, union([of_schema(each, root, filled=inside, left=left) for each in schema[word]]))
     for each in schema.get("allOf", ()):
         own = _both(own, of_schema(each, root, filled=filled, left=left))
     return replace(own, origin=Later(schema, root, filled))
@@ -227,7 +243,7 @@ def _merged(shapes: Iterable[Shape | Later]) -> Shape | Later:
     return ANY
 
 
-def _own(schema: Mapping[str, Any], root: Any, filled: bool) -> Shape:
+def _own(schema: Mapping[str, Any], root: Any, filled: Fill) -> Shape:
     """Return what the keywords of one schema say by themselves."""
     properties = schema.get("properties")
     fields = (
@@ -235,10 +251,9 @@ def _own(schema: Mapping[str, Any], root: Any, filled: bool) -> Shape:
     )
     said = schema.get("required", ())
     required = set(said) if isinstance(said, list) else set()
-    if filled:
-        required |= {
-            name for name, inner in fields.items() if isinstance(inner.schema, dict) and "default" in inner.schema
-        }
+    if filled is not Fill.NONE:
+        given = {name for name, inner in fields.items() if default_of(inner.schema, root)}
+        required = required - given if filled is Fill.SENT else required | given
     choices = tuple(schema["enum"]) if isinstance(schema.get("enum"), list) else ()
     choices = (schema["const"],) if "const" in schema else choices
     said = schema.get("type")
@@ -281,22 +296,6 @@ def _both(one: Shape, other: Shape) -> Shape:
         items=one.items or other.items,
         choices=one.choices or other.choices,
     )
-
-
-def _target(reference: Any, root: Any) -> Any:
-    """Return what an internal reference leads to; anything else takes everything."""
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        return True
-    here = root
-    for part in reference[1:].split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(here, Mapping) and name in here:
-            here = here[name]
-        elif isinstance(here, list) and name.isdecimal() and int(name) < len(here):
-            here = here[int(name)]
-        else:
-            return True
-    return here
 
 
 def _kind(value: Any) -> str:

@@ -17,6 +17,7 @@ from sagadsl.language import durations
 from sagadsl.language.document import MAX_FINDINGS, Document
 from sagadsl.language.form import fits
 from sagadsl.language.suggest import closest
+from sagadsl.language.validator import validator
 from sagadsl.language.vocabulary import meant
 
 
@@ -117,9 +118,7 @@ def errors_in(value: Any, schema: Any) -> Iterator[Any]:
     if fits(value, schema):
         return iter(())
     if id(schema) not in _VALIDATORS:
-        from jsonschema import Draft7Validator  # noqa: PLC0415  # 90 ms that a file without mistakes need not pay
-
-        _VALIDATORS[id(schema)] = (schema, Draft7Validator(schema))  # holding the schema keeps its id its own
+        _VALIDATORS[id(schema)] = (schema, validator(schema, draft7=True))  # holding the schema keeps its id its own
     errors: Iterator[Any] = _VALIDATORS[id(schema)][1].iter_errors(value)
     return errors
 
@@ -232,6 +231,10 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
             if value is None and key == "compensation":
                 help = "write `none` when there is nothing to undo"
             return _finding(part, path, "SD103", f"be {expected}", value, help=help, fix=fix)
+        case "pattern" if r"\s" in rule:
+            plain = " ".join(value.split())
+            must = "be text on one line, without spaces around it"
+            return _finding(part, path, "SD107", must, value, help=f"write `{plain}`", fix=plain or None)
         case "pattern":
             variable = key == "as"
             slug = _slug(value, "_" if variable else "-")

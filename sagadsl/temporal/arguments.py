@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import field, fields
+from dataclasses import field, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -88,6 +88,13 @@ class Package:
     raw: bytes = field(repr=False)
     check_input: Check = field(repr=False)
     check_signals: Mapping[str, Check] = field(repr=False)
+
+    def judged_by(self, rules: int) -> Package:
+        """Return the same with the checks of a run that began with these rules."""
+        if rules != FIRST_RULES:
+            return self
+        input_, signals = _checks(self.saga, first_rules=True)
+        return replace(self, check_input=input_, check_signals=signals)
 
     def memo(self) -> dict[str, Any]:
         """Return what a run shows of its definition in listings."""
@@ -200,15 +207,22 @@ def _opened(raw: bytes, trusted: bool) -> Package:
     data = json.loads(raw) if trusted else _parsed(raw)
     definition, children = data["definition"], data.get("children", {})
     saga = build(definition) if trusted else checked(definition)
+    check_input, check_signals = _checks(saga, first_rules=False)
     return Package(
         saga=saga,
         definition=definition,
         children=children,
         options=Options(**data.get("options", {})),
         raw=raw,
-        check_input=checker(saga.input_schema, "input"),
-        check_signals={name: checker(payload, name) for name, payload in saga.signals.items()},
+        check_input=check_input,
+        check_signals=check_signals,
     )
+
+
+def _checks(saga: Saga, *, first_rules: bool) -> tuple[Check, Mapping[str, Check]]:
+    """Return the checks of the input and of the payloads of signals."""
+    signals = {name: checker(payload, name, first_rules=first_rules) for name, payload in saga.signals.items()}
+    return checker(saga.input_schema, "input", fill=not first_rules, first_rules=first_rules), signals
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

@@ -214,15 +214,17 @@ class SagaWorkflow:
         info, carry, at = workflow.info(), self._carry, workflow.time()
         if carry.state is not None:
             self._state = self._restored(carry.state)
+            self._package = package.judged_by(self._state.rules)
             return Resumed(at, info.run_id)
         if carry.journal is not None:
             failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
             self._state.rules = self._restored(carry.journal).rules
             return BeganUndo(at, info.run_id, carry.journal, failure)
+        self._state.rules = package.options.rules or self._unsaid_rules()
+        self._package = package = package.judged_by(self._state.rules)
         problems = () if trusted else package.check_input(input_)
         if problems:
             raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}")
-        self._state.rules = package.options.rules or self._unsaid_rules()
         return Began(at, info.workflow_id, info.run_id, input_)
 
     @staticmethod

@@ -20,9 +20,11 @@ _TEXT_FORMATS = {
     "duration": "PT1H",
     "email": "someone@example.org",
     "uri": "https://example.org/",
-    "url": "https://example.org/",
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "json-pointer": "/value",
+    "regex": "^value$",
     "hostname": "example.org",
 }
 

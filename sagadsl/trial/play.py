@@ -42,7 +42,7 @@ def play(
         until: Seconds of virtual time after which it is left alone.
         replay: Write each state down and restore it after each fact, as if another worker took over every time.
     """
-    problems = checker(saga.input_schema, "input")(case.input)
+    problems = checker(saga.input_schema, "input", fill=True)(case.input)
     if problems and case.input is None:
         return _refused("the saga wants an input: write `given: {input: …}` in the case, or `input` in `defaults`")
     if problems:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.conftest import Server
 from tests.gateway.house import House, serve, shop, worker
@@ -16,3 +18,16 @@ def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = shop(tmp_path_factory.mktemp("gateway"))
     with worker(folder, server.address), serve(folder, server.address, "--rate", "10000") as house:
         yield house
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """The Chromium of the system's packages."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.fail("the tests of the page need Chromium: `apt-get install chromium`, or Google Chrome on PATH")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from playwright.sync_api import Browser, Page
 
 from tests.cli.shell import SAGADSL, environment
 from tests.cli.shop import lay_out, lay_out_trips
@@ -144,3 +145,18 @@ def trips(folder: Path) -> Path:
 def shop(folder: Path) -> Path:
     """Write the shop into *folder*, and return it."""
     return lay_out(folder)
+
+
+def window(browser: Browser, url: str, width: int = 1200, theme: str = "light") -> Iterator[Page]:
+    """Open a window on a gateway; whatever the page complains of fails the test."""
+    complaints: list[str] = []
+    context = browser.new_context(
+        base_url=url, viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light"
+    )
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    yield page
+    context.close()
+    assert [each for each in complaints if "Failed to load resource" not in each] == []

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import Server
-from tests.gateway.house import House, fresh, serve, trips, worker
+from tests.gateway.house import House, fresh, serve, trips, window, worker
 
 pytestmark = pytest.mark.temporal
 
@@ -30,37 +29,10 @@ steps:
 """
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The Chromium of the system's packages."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.fail("the tests of the page need Chromium: `apt-get install chromium`, or Google Chrome on PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Browser, house: House) -> Iterator[Page]:
     """A window on the gateway; whatever the page complains of fails the test."""
-    yield from _window(browser, house.url)
-
-
-def _window(browser: Browser, url: str, width: int = 1200, theme: str = "light") -> Iterator[Page]:
-    complaints: list[str] = []
-    context = browser.new_context(
-        base_url=url, viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light"
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    yield page
-    context.close()
-    assert [each for each in complaints if "Failed to load resource" not in each] == []
+    yield from window(browser, house.url)
 
 
 def _open(page: Page, saga: str) -> None:
@@ -220,7 +192,7 @@ def test_every_field_and_button_has_a_name(page: Page, house: House) -> None:
 def test_on_a_phone_nothing_hangs_over(browser: Browser, house: House, theme: str) -> None:
     saga = house.start(how="fail")
     house.ask("GET", f"/sagas/{saga}/result?wait=20s")
-    for page in _window(browser, house.url, width=360, theme=theme):
+    for page in window(browser, house.url, width=360, theme=theme):
         for address in ("/#/", "/#/start/order", f"/#/sagas/{saga}"):
             page.goto(address)
             page.get_by_role("heading", level=1).wait_for()
@@ -236,7 +208,7 @@ def test_hostile_names_inputs_and_errors_stay_text(browser: Browser, server: Ser
     with worker(tmp_path, server.address), serve(tmp_path, server.address) as house:
         answer = house.ask("POST", "/sagas/hostile?wait=true", {"<b>key</b>": hostile, "other": [hostile]})
         assert answer.json()["status"] == "compensated", answer.text
-        for page in _window(browser, house.url):
+        for page in window(browser, house.url):
             _open(page, answer.json()["id"])
             expect(page.locator(".failure")).to_contain_text("<b>Error</b>: <img src=x onerror=")
             for details in page.locator("details").all():
@@ -257,7 +229,7 @@ def test_a_child_that_waits_is_seen_at_its_parent_and_decided_there(
     broken.touch()
     with worker(trips(tmp_path), server.address), serve(tmp_path, server.address) as house:
         trip = house.ask("POST", "/sagas/trip", {"order": "1", "wait": True, "how": "fail", "broken": str(broken)})
-        for page in _window(browser, house.url):
+        for page in window(browser, house.url):
             _open(page, trip.json()["id"])
             waits = page.locator("section.attention")
             expect(waits).to_contain_text("book/hotel → Signal approve")
@@ -288,7 +260,7 @@ def test_where_a_token_is_wanted_the_page_asks_for_it(browser: Browser, house: H
     tokens.write_text(f"tokens:\n{made.out}")
     token = made.err.strip().rpartition(" ")[2]
     with serve(house.folder, house.address, "--tokens", str(tokens)) as guarded:
-        for page in _window(browser, guarded.url):
+        for page in window(browser, guarded.url):
             page.goto("/")
             page.get_by_label("Token").fill("wrong")
             page.get_by_role("button", name="Enter").click()

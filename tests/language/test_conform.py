@@ -47,3 +47,41 @@ def test_a_reference_to_elsewhere_is_not_followed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     (problem,) = checker({"$ref": "http://127.0.0.1:1/schema.json"}, "input")({})
     assert problem == "`input` cannot be checked: its schema refers to `http://127.0.0.1:1/schema.json`"
+
+
+@pytest.mark.parametrize("amount", [19.99, 0.07, 4.35, 1.1, 100, 1e20, -0.3])
+def test_money_is_a_multiple_of_a_cent(amount: float) -> None:
+    """N2: as the number is written, and not as binary fractions make it."""
+    assert checker({"multipleOf": 0.01}, "input")(amount) == ()
+    assert checker({"multipleOf": 0.01}, "input", first_rules=True)(100) == ()
+
+
+def test_what_is_no_multiple_is_told() -> None:
+    assert checker({"multipleOf": 0.01}, "input")(19.999) == ("`input`: 19.999 is not a multiple of 0.01",)
+
+
+def test_runs_of_the_first_rules_are_judged_as_they_were() -> None:
+    """A signal that an older release refused must stay refused when its run is replayed, and the other way round."""
+    schema = {"properties": {"day": {"format": "date"}, "code": {"pattern": "^A$"}, "sum": {"multipleOf": 0.01}}}
+
+    assert checker(schema, "go", first_rules=True)({"day": "today", "code": "A\n"}) == ()
+    assert checker(schema, "go", first_rules=True)({"sum": 19.99}) == ("`go.sum`: 19.99 is not a multiple of 0.01",)
+    assert checker(schema, "go")({"sum": 19.99}) == ()
+
+
+def test_the_same_holds_at_every_depth_and_behind_a_declared_dialect() -> None:
+    """S06: the library would take its own words again for a schema that says `$schema`."""
+    tree = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "properties": {"day": {"type": "string", "format": "date"}, "next": {"$ref": "#"}},
+        "patternProperties": {"^x$": False},
+    }
+
+    assert checker(tree, "input")({"next": {"next": {"day": "today"}}}) == (
+        "`input.next.next.day`: 'today' is not a 'date'",
+    )
+    assert checker(tree, "input")({"x\n": 1}) == ()
+    assert len(checker(tree, "input")({"x": 1})) == 1
+    closed = {**tree, "patternProperties": {"^x$": True}, "additionalProperties": False}
+    assert checker(closed, "input")({"x": 1}) == ()
+    assert len(checker(closed, "input")({"x\n": 1})) == 1

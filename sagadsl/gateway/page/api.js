@@ -1,5 +1,7 @@
 // Talking to the gateway. The token, where one is wanted, lives as long as the tab.
 
+import { parse } from "./json.js";
+
 const KEY = "sagadsl-token";
 
 export class Refused extends Error {
@@ -24,12 +26,15 @@ function headers(more = {}) {
   return { ...(token ? { Authorization: `Bearer ${token}` } : {}), ...more };
 }
 
-/** Asks, and returns the answer as data; throws `Refused`. */
-export async function ask(method, path, { body, signal, ...more } = {}) {
-  const content = body === undefined ? {} : { body: JSON.stringify(body) };
-  const type = body === undefined ? {} : { "Content-Type": "application/json" };
+/**
+ * Asks, and returns the answer as data; throws `Refused`.
+ * Sends `json` as it stands, so that no number in it changes; or `body`, data of the page's own.
+ */
+export async function ask(method, path, { body, json = body && JSON.stringify(body), signal, ...more } = {}) {
+  const content = json === undefined ? {} : { body: json };
+  const type = json === undefined ? {} : { "Content-Type": "application/json" };
   const answer = await fetch(path, { method, signal, headers: headers({ ...type, ...more }), ...content });
-  const data = await answer.json().catch(() => ({}));
+  const data = await answer.text().then(parse).catch(() => ({}));
   if (!answer.ok) throw new Refused(answer.status, data);
   return data;
 }
@@ -46,7 +51,7 @@ export async function* changes(id, signal, onLost) {
       for await (const [kind, data] of events(answer.body)) {
         pause = 500;
         if (kind === "end") return;
-        if (kind === "status") yield JSON.parse(data);
+        if (kind === "status") yield parse(data);
       }
     } catch (error) {
       if (signal.aborted) return;

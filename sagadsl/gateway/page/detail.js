@@ -3,6 +3,7 @@
 import { ask, changes, get, Refused } from "./api.js";
 import { badge, el, fill, instant, say, spell, value } from "./dom.js";
 import { graph } from "./graph.js";
+import { parse } from "./json.js";
 
 const VERBS = {
   retry: ["Try again", "What has failed is tried once more."],
@@ -117,7 +118,13 @@ function done(answer) {
 function sendSignal(name, path) {
   const payload = el("textarea", { id: "payload", rows: 5, spellcheck: "false" });
   dialog(`Send ${name}`, [el("label", { htmlFor: "payload" }, "Payload as JSON; none if left empty"), payload],
-    () => ask("POST", `${path}/signals/${encodeURIComponent(name)}`, payload.value.trim() ? { body: JSON.parse(payload.value) } : {}), "Send");
+    () => ask("POST", `${path}/signals/${encodeURIComponent(name)}`, payload.value.trim() ? { json: checked(payload.value) } : {}), "Send");
+}
+
+/** Returns JSON exactly as it stands; throws `SyntaxError` when it is none. */
+function checked(text) {
+  parse(text);
+  return text.trim();
 }
 
 function dialog(title, content, act, label) {

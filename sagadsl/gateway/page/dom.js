@@ -1,5 +1,7 @@
 // Making elements. Whatever comes from a saga goes in as text, and never as markup.
 
+import { write } from "./json.js";
+
 /**
  * Returns an element. `on*` are listeners, `data` and `aria` objects, everything else an attribute or a property;
  * `value` is always a property, since a textarea has no such attribute.
@@ -56,8 +58,8 @@ export function instant(iso) {
 
 /** A value of a saga, folded when it is long. */
 export function value(data, key) {
-  const text = JSON.stringify(data, null, 2) ?? "";
-  if (text.length < 60) return el("code", {}, JSON.stringify(data) ?? "nothing");
+  const text = write(data, "  ") ?? "";
+  if (text.length < 60) return el("code", {}, write(data) ?? "nothing");
   return el("details", { data: { key } }, el("summary", {}, `${text.length.toLocaleString()} characters`), el("pre", {}, text));
 }
 

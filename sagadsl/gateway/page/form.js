@@ -2,6 +2,8 @@
 
 import { ask, get, newKey, Refused } from "./api.js";
 import { el, fill, say } from "./dom.js";
+import { field } from "./fields.js";
+import { parse } from "./json.js";
 
 /** What may be started. */
 export async function choose(main, _, signal) {
@@ -28,17 +30,12 @@ export async function form(main, name, signal) {
     event.preventDefault();
     fill(problem);
     for (const each of fields) each.clear();
-    let input;
-    try {
-      input = raw.value.trim() ? JSON.parse(raw.value) : Object.assign({}, ...fields.map((each) => each.read()));
-    } catch (error) {
-      (error.field ?? { complain: (text) => fill(problem, el("p", {}, text)) }).complain(error.message);
-      return;
-    }
+    const input = raw.value.trim() ? whole(raw.value, problem) : pieced(fields);
+    if (input === undefined) return;
     try {
       const own = id.value.trim();
       const started = await ask("POST", `/sagas/${encodeURIComponent(name)}`,
-        { body: input, ...(own ? { "Workflow-Id": own } : { "Idempotency-Key": `page-${key}-${hash(JSON.stringify(input))}` }) });
+        { json: input, ...(own ? { "Workflow-Id": own } : { "Idempotency-Key": `page-${key}-${hash(input)}` }) });
       location.hash = `#/sagas/${encodeURIComponent(started.id)}`;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
@@ -63,6 +60,36 @@ export async function form(main, name, signal) {
       problem, el("button.primary", { type: "submit" }, "Start")));
 }
 
+/** Returns the JSON of somebody's own, exactly as it stands; `undefined` when it is none. */
+function whole(text, problem) {
+  try {
+    parse(text);
+    return text.trim();
+  } catch (error) {
+    fill(problem, el("p", {}, error.message));
+    return undefined;
+  }
+}
+
+/** Returns the JSON of all fields together; `undefined`, with a word at each of them, when some cannot be sent. */
+function pieced(fields) {
+  const pieces = [];
+  for (const each of fields) {
+    try {
+      const json = each.read();
+      if (json !== undefined) pieces.push(`${JSON.stringify(each.key)}:${json}`);
+    } catch (error) {
+      if (!error.field) throw error;
+      each.complain(error.message);
+    }
+  }
+  const wrong = fields.find((each) => each.failed);
+  if (!wrong) return `{${pieces.join(",")}}`;
+  wrong.input.focus();
+  say(wrong.input.labels[0].textContent);
+  return undefined;
+}
+
 /** Follows references within a schema. */
 function resolve(part, whole, depth = 0) {
   if (part && typeof part === "object" && typeof part.$ref === "string" && part.$ref.startsWith("#") && depth < 20) {
@@ -71,69 +98,6 @@ function resolve(part, whole, depth = 0) {
     return resolve(found, whole, depth + 1);
   }
   return part === true || part === undefined ? {} : part;
-}
-
-function field(key, schema, required) {
-  const id = `field-${key}`;
-  const types = [schema.type ?? []].flat().filter((type) => type !== "null");
-  const type = types.length === 1 ? types[0] : "";
-  const shared = { id, name: key, aria: { describedby: `${id}-hint ${id}-problem`, required: String(required) } };
-  const example = schema.examples?.[0] ?? schema.default;
-  let input, read;
-  if (Array.isArray(schema.enum)) {
-    input = el("select", shared, required ? null : el("option", { value: "" }, ""),
-      schema.enum.map((each) => el("option", { value: JSON.stringify(each), selected: each === schema.default }, String(each))));
-    read = () => (input.value === "" ? undefined : JSON.parse(input.value));
-  } else if (type === "boolean") {
-    input = el("input", { ...shared, type: "checkbox", checked: schema.default === true });
-    read = () => (input.checked || required || schema.default !== undefined ? input.checked : undefined);
-  } else if (type === "integer" || type === "number") {
-    input = el("input", { ...shared, inputmode: type === "integer" ? "numeric" : "decimal", value: String(schema.default ?? ""), placeholder: String(example ?? "") });
-    read = () => {
-      const text = input.value.trim();
-      if (text === "") return undefined;
-      if (!/^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(text)) throw Object.assign(new Error(`${text} is no number`), { field: made });
-      return Number(text);
-    };
-  } else if (type === "string") {
-    const kind = { date: "date", email: "email", uri: "url" }[schema.format] ?? "text";
-    input = el("input", { ...shared, type: schema.writeOnly ? "password" : kind, value: schema.default ?? "", placeholder: String(example ?? ""), autocomplete: "off" });
-    read = () => (input.value === "" && !required ? undefined : input.value);
-  } else {
-    const given = schema.default ?? undefined;
-    input = el("textarea", { ...shared, rows: 4, spellcheck: "false", value: given === undefined ? "" : JSON.stringify(given, null, 2),
-      placeholder: example === undefined ? "JSON" : JSON.stringify(example) });
-    read = () => {
-      if (input.value.trim() === "") return undefined;
-      try {
-        return JSON.parse(input.value);
-      } catch {
-        throw Object.assign(new Error("this is not JSON"), { field: made });
-      }
-    };
-  }
-  const problem = el("span.problem", { id: `${id}-problem` });
-  const made = {
-    key, input, failed: false,
-    node: el("div.field", {}, el("label", { htmlFor: id }, schema.title ?? key, required ? el("span.required", {}, " (needed)") : null),
-      input, el("span.hint", { id: `${id}-hint` }, schema.description ?? ""), problem),
-    read: () => {
-      const found = read();
-      return found === undefined ? {} : { [key]: found };
-    },
-    complain: (text) => {
-      made.failed = true;
-      problem.textContent = text;
-      input.setAttribute("aria-invalid", "true");
-      input.focus();
-    },
-    clear: () => {
-      made.failed = false;
-      problem.textContent = "";
-      input.removeAttribute("aria-invalid");
-    },
-  };
-  return made;
 }
 
 /** Not a secret: tells one input of this form from another, so that a corrected one is not taken for the first. */

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from sagadsl.diagnostics import Severity
 from sagadsl.frozen import frozen
 from sagadsl.language.checks.world import World
+from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expression_code import chain_of
 from sagadsl.language.expression_data import Path, path_text, shortened
 from sagadsl.language.expressions import Constant, Expression, Listing, Object, Text
@@ -20,7 +22,8 @@ from sagadsl.language.form import fits
 from sagadsl.language.inference import spelled_chain
 from sagadsl.language.model import Value
 from sagadsl.language.suggest import listed
-from sagadsl.language.types import TEXT, Later, Shape, of_data, without_null
+from sagadsl.language.types import TEXT, Fill, Later, Shape, of_data, without_null
+from sagadsl.language.validator import validator
 from sagadsl.language.walk import Site
 
 _DEEPEST = 6
@@ -221,15 +224,16 @@ class _Fit:
 
 
 def _errors(data: Any, origin: Later) -> list[Any]:
+    is_input = origin.filled is Fill.SENT
+    with suppress(TooManyDefaults):  # reported where they stand
+        data = filled(origin.schema, data, origin.root) if is_input else data
     if fits(data, origin.schema, origin.root):
         return []
-    from jsonschema import Draft202012Validator  # noqa: PLC0415  # 90 ms that a file without mistakes need not pay
-    from referencing import Registry  # noqa: PLC0415
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415  # 90 ms that a file without mistakes need not pay
 
-    validator = Draft202012Validator(origin.root, registry=Registry()).evolve(schema=origin.schema)
+    found = validator(origin.root, origin.schema, formats=is_input)
     try:
-        return sorted(validator.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
+        return sorted(found.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
     except (Unresolvable, RecursionError):  # a schema that leads nowhere is reported where it stands
         return []
 

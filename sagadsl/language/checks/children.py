@@ -12,7 +12,7 @@ from sagadsl.language.checks.world import World, world_of
 from sagadsl.language.expressions import Constant
 from sagadsl.language.model import ForEach, Saga, SagaCall
 from sagadsl.language.suggest import Suggestions
-from sagadsl.language.types import of_schema
+from sagadsl.language.types import Fill, of_schema
 from sagadsl.language.walk import Lane, Phase, Site, Spot, calls, spots
 
 
@@ -69,7 +69,7 @@ def inputs_that_children_do_not_take(saga: Saga, known: Known) -> Iterator[Findi
 def _input(world: World, site: Site, call: SagaCall, child: Saga) -> Iterator[Finding]:
     assert site.step is not None
     route = site.route if call.input is not None else (*site.route[:-1], "saga")
-    for misfit in misfits(world, site, call.input, of_schema(child.input_schema), f"`{child.name}`"):
+    for misfit in misfits(world, site, call.input, of_schema(child.input_schema, filled=Fill.SENT), f"`{child.name}`"):
         yield Finding(
             "SD403",
             misfit.message,

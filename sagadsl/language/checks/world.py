@@ -37,6 +37,7 @@ from sagadsl.language.suggest import Suggestions
 from sagadsl.language.types import (
     ANY,
     NULL,
+    Fill,
     Shape,
     listing,
     of_schema,
@@ -64,7 +65,7 @@ class World:
         self.spots: dict[str, Spot] = {}
         for spot in spots(saga):
             self.spots.setdefault(spot[-1].step.id, spot)
-        self.input = ANY if saga.input_schema is None else of_schema(saga.input_schema)
+        self.input = ANY if saga.input_schema is None else of_schema(saga.input_schema, filled=Fill.STARTED)
         self.complaints: list[tuple[Site, Complaint]] = []
         self.suggestions = Suggestions()
         self._children: dict[str, World | None] = {saga.name: None} if children is None else children
@@ -100,7 +101,7 @@ class World:
         signature = (self.known.activities or {}).get(call.activity)
         if signature is None or signature.output_schema is None:
             return ANY
-        return of_schema(signature.output_schema, filled=True)
+        return of_schema(signature.output_schema, filled=Fill.WRITTEN)
 
     def saga_output(self) -> Shape:
         """Return the shape of the saga's result."""

@@ -137,7 +137,7 @@ class Surroundings:
     def inputs(self) -> tuple[Any, ...]:
         """Return inputs of the saga: the usual one with everything in it, then one deviation each."""
         schema = overlaid(dict(self.saga.input_schema or {}), input_wanted(self.saga))
-        check = checker(self.saga.input_schema, "input")
+        check = checker(self.saga.input_schema, "input", fill=True)
         full, least = draw(schema, 0, "input", items=2), draw(schema, 0, "input", full=False)
         found = [each for each in _unlike((full, *variations(schema, full), least)) if not check(each)]
         return tuple(found) or ((least,) if not check(least) else ())
