@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
@@ -9,6 +10,9 @@ from sagadsl.language.durations import spell
 
 TIMEOUT = "timeout"
 """The error type of every timeout, also in ``non_retryable_error_types`` (R55)."""
+
+NAMES_OF_TIMEOUTS = {"start_to_close": "TemporalTimeout:StartToClose", "heartbeat": "TemporalTimeout:Heartbeat"}
+"""The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
 
 CANCELLED = "cancelled"
 """The error type of what ended because somebody asked it to."""
@@ -27,15 +31,18 @@ def queue_limit(command: StartActivity, own: str | None = None) -> timedelta | N
     return FOREIGN_QUEUE_BOUND if unbounded and command.task_queue not in (None, own) else command.schedule_to_start
 
 
-def timed_out(command: StartActivity, kind: str, *, queued: bool = False, last: Causes = ()) -> Error:
+def timed_out(
+    command: StartActivity, kind: str, *, queued: bool = False, last: Causes = (), in_force: bool = True
+) -> Error:
     """Return the error of a call that ran into a limit: the kind, the limit, and the last real error (R16).
 
     Args:
         kind: ``start_to_close``, ``schedule_to_close``, ``schedule_to_start`` or ``heartbeat``; empty if nobody told.
         queued: It waited for a worker.
         last: The error of the last attempt that reported one, and what lies behind it.
+        in_force: The command's limit is the one that was reached; an operator may have set another.
     """
-    text = spelled(command, kind)
+    text = spelled(command, kind) if in_force else unmeasured(kind)
     if queued:
         where = f"task queue `{command.task_queue}`" if command.task_queue else "the task queue"
         text += f": no worker took `{command.activity}` from {where}"
@@ -44,10 +51,25 @@ def timed_out(command: StartActivity, kind: str, *, queued: bool = False, last: 
     return Error(TIMEOUT, text, command.call_id, last)
 
 
+def stops_retries(kind: str, types: Sequence[str]) -> bool:
+    """Whether *types*, after which there is no other attempt, hold a timeout: by our name or by Temporal's."""
+    return TIMEOUT in types or NAMES_OF_TIMEOUTS.get(kind) in types
+
+
 def spelled(command: StartActivity, kind: str) -> str:
     """Return a limit of a call in words, e.g. ``start_to_close timeout of 5s``."""
-    limit = queue_limit(command) if kind == "schedule_to_start" else getattr(command, kind) if kind else None
-    return f"{kind or 'activity'} timeout" + ("" if limit is None else f" of {spell(limit)}")
+    limit = limit_of(command, kind)
+    return unmeasured(kind) + ("" if limit is None else f" of {spell(limit)}")
+
+
+def unmeasured(kind: str) -> str:
+    """Return a limit in words of which nobody has recorded how long it was."""
+    return f"{kind or 'activity'} timeout"
+
+
+def limit_of(command: StartActivity, kind: str) -> timedelta | None:
+    """Return a limit of a call as it was sent."""
+    return queue_limit(command) if kind == "schedule_to_start" else getattr(command, kind) if kind else None
 
 
 def never_sent(call_id: str, at: float) -> Settled:

@@ -188,6 +188,15 @@ class RetryPlan:
     maximum_interval: timedelta
     non_retryable_error_types: tuple[str, ...]
 
+    def pause(self, attempt: int) -> float:
+        """Return the seconds between this attempt and the next, as Temporal's server computes them."""
+        longest = self.maximum_interval.total_seconds()
+        try:
+            growth = self.backoff_coefficient ** (attempt - 1)
+        except OverflowError:
+            return longest
+        return min(self.initial_interval.total_seconds() * growth, longest)
+
 
 @frozen
 class StartActivity:

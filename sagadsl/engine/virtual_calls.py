@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 from sagadsl.engine.clock import Clock
-from sagadsl.engine.ends import CANCELLED, TIMEOUT, Causes, queue_limit, spelled, timed_out
+from sagadsl.engine.ends import CANCELLED, TIMEOUT, Causes, queue_limit, stops_retries, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.frozen import frozen
 
@@ -188,8 +188,8 @@ class Calls:
         error = timed_out(call.command, kind, queued=queued, last=call.last)
         if kind in ("start_to_close", "heartbeat"):
             call.clean = False
-            retryable = TIMEOUT not in call.command.retry.non_retryable_error_types
-            self._retry_or_settle(call, error, ((TIMEOUT, spelled(call.command, kind)),), retryable, None)
+            retryable = not stops_retries(kind, call.command.retry.non_retryable_error_types)
+            self._retry_or_settle(call, error, ((TIMEOUT, unmeasured(kind)),), retryable, None)
             return
         if queued and call.attempt == 1:
             outcome = Outcome.NOT_STARTED
@@ -206,7 +206,7 @@ class Calls:
         command, retry = call.command, call.command.retry
         call.running = False
         used_up = retry.maximum_attempts is not None and call.attempt >= retry.maximum_attempts
-        pause = _back_off(call) if retry_after is None else retry_after
+        pause = retry.pause(call.attempt) if retry_after is None else retry_after
         total = command.schedule_to_close
         too_late = total is not None and self._clock.now + pause >= call.scheduled + total.total_seconds()
         if call.cancelled or not retryable or used_up:
@@ -243,14 +243,3 @@ def _known(call: _Call) -> Outcome:
     Of a local activity nobody ever does: a worker that died may have made attempts of which no trace is left.
     """
     return Outcome.FAILED if call.clean and not call.command.local else Outcome.UNKNOWN
-
-
-def _back_off(call: _Call) -> float:
-    """Return the pause before the next attempt, as Temporal's server computes it."""
-    retry = call.command.retry
-    longest = retry.maximum_interval.total_seconds()
-    try:
-        growth = retry.backoff_coefficient ** (call.attempt - 1)
-    except OverflowError:
-        return longest
-    return min(retry.initial_interval.total_seconds() * growth, longest)

@@ -11,13 +11,15 @@ over what people want to read. The facts below were measured on a real server (1
 - When no time is left for another attempt, a ``SCHEDULE_TO_CLOSE`` arrives, or the last attempt's error
   with ``retry_state`` ``TIMEOUT``; in both nothing is running (``started_event_id`` is 0 in the former).
 - Only the last attempt's error arrives. Our own worker adds whether the earlier ones were
-  clean; for others, time tells: see ``_none_was_silent``.
+  clean; for others the server's record is looked up, see ``attempts``.
+- What an operator changes while a call is under way (``activity pause``, ``reset``, ``update-options``)
+  stands in no event: a limit, and how many attempts are allowed, prove nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any
 
 from temporalio.exceptions import (
@@ -26,19 +28,27 @@ from temporalio.exceptions import (
     CancelledError,
     ChildWorkflowError,
     RetryState,
+    ServerError,
     TerminatedError,
     TimeoutError,
     TimeoutType,
     WorkflowAlreadyStartedError,
 )
 
-from sagadsl.engine.ends import CANCELLED, TIMEOUT, never_sent, spelled, timed_out
+from sagadsl.engine.ends import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
-from sagadsl.temporal.marker import outcome_of
+from sagadsl.frozen import frozen
+from sagadsl.temporal.marker import Recorded, outcome_of
 
 MESSAGE_BYTES = 8 * 1024
 _CAUSE_BYTES = 1024
 _CAUSES = 8
+
+_EARLY_SECONDS, _LATE_SECONDS = 0.1, 2.0
+"""How exactly the server's timers run."""
+
+_CUT_BY_THE_SERVER = "Failure exceeds size limit."
+"""What stands around an error that the server keeps between two attempts and finds too long."""
 
 _NAMES = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
@@ -48,18 +58,42 @@ _NAMES = {
 }
 
 
-def activity_failed(command: StartActivity, error: BaseException, at: float, took: float) -> Settled:
-    """Return how a call ended that did not succeed; *took* is the time since it was scheduled, in seconds."""
+@frozen
+class Known:
+    """What is known of the end of a call, beside its error.
+
+    Attributes:
+        rules: The version of the rules that the run is under.
+        took: The time since it was asked for, in seconds.
+        record: What was looked up, see ``to_look_up``.
+    """
+
+    rules: int
+    took: float
+    record: Recorded = field(default_factory=Recorded)
+
+
+def activity_failed(command: StartActivity, error: BaseException, at: float, known: Known) -> Settled:
+    """Return how a call ended that did not succeed."""
     cause = error.__cause__ if isinstance(error, ActivityError) else error
     match cause:
         case CancelledError():
-            return _cancelled(command, error, at)
+            return _cancelled(command, error, at, known)
         case TimeoutError():
-            return _timed_out(command, error, cause, at, took)
+            return _timed_out(command, error, cause, at, known)
         case ApplicationError():
-            return _reported(command, error, cause, at, took)
+            return _reported(command, error, cause, at, known)
         case _:  # a server or SDK failure, or one without a cause: nobody knows
             return Settled(at, command.call_id, Outcome.UNKNOWN, error=error_of(cause or error, command.call_id))
+
+
+def to_look_up(command: StartActivity, error: BaseException, rules: int) -> ActivityError | None:
+    """Return *error* when the server's record can say more of it than the error itself."""
+    if rules < 2 or command.local or not isinstance(error, ActivityError):
+        return None
+    cause = error.__cause__
+    reported = isinstance(cause, ApplicationError) and _mark(cause)[0] is None
+    return error if reported or isinstance(cause, TimeoutError) else None
 
 
 def child_failed(command: StartChild, error: BaseException, at: float) -> Settled:
@@ -107,32 +141,39 @@ def bounded(text: str, limit: int = MESSAGE_BYTES) -> str:
     return data[: limit - 24].decode("utf-8", "ignore") + f" … ({len(data)} bytes)"
 
 
-def _cancelled(command: StartActivity, error: BaseException, at: float) -> Settled:
+def _cancelled(command: StartActivity, error: BaseException, at: float, known: Known) -> Settled:
     """R5: cancelled while it ran is unknown; R2: what never started has nothing to undo."""
     if isinstance(error, ActivityError) and not command.local:
         if not error.scheduled_event_id:
             return never_sent(command.call_id, at)
-        if not error.started_event_id and command.retry.maximum_attempts == 1:
+        # From the second rules on one attempt allowed is no proof: an operator's pause ends one and begins another.
+        untaken = command.retry.maximum_attempts == 1 if known.rules < 2 else known.record.attempt == 0
+        if not error.started_event_id and untaken:
             told = Error(CANCELLED, "it was cancelled before a worker took it", command.call_id)
             return Settled(at, command.call_id, Outcome.NOT_STARTED, error=told, cancelled=True, attempts=0)
     told = Error(CANCELLED, "it was cancelled", command.call_id)
     return Settled(at, command.call_id, Outcome.UNKNOWN, error=told, cancelled=True)
 
 
-def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError, at: float, took: float) -> Settled:
+def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError, at: float, known: Known) -> Settled:
     last = cause.__cause__
-    attempt, clean = _mark(last)
-    outcome, attempts = Outcome.UNKNOWN, _attempts(command, error, attempt)
-    if _waits(command, error, cause):  # nothing is running, so the earlier attempts decide
-        if last is None:
-            outcome, attempts = Outcome.NOT_STARTED, 0
+    kind = _NAMES.get(cause.type, "") if cause.type is not None else ""
+    queued, waits = kind == "schedule_to_start", _waits(command, error, cause)
+    since = known.took if known.record.since is None else known.record.since
+    if queued and command.schedule_to_close is not None and since >= command.schedule_to_close.total_seconds():
+        kind = "schedule_to_close"
+    in_force = command.local or _in_force(command, kind, since, known.record.ran, first=last is None)
+    outcome, attempts = Outcome.UNKNOWN, known.record.attempt
+    if waits:  # nothing is running, so the earlier attempts decide
+        attempt, clean = _mark(last)
+        attempts = attempt
+        if last is None:  # an operator's reset hides them
+            untaken = known.rules < 2 or (queued and in_force)
+            outcome, attempts = (Outcome.NOT_STARTED, 0) if untaken else (Outcome.UNKNOWN, None)
         elif clean:
             outcome = Outcome.FAILED
-    kind = _NAMES.get(cause.type, "") if cause.type is not None else ""
-    queued, total = kind == "schedule_to_start", command.schedule_to_close
-    if queued and total is not None and took >= total.total_seconds():
-        kind = "schedule_to_close"
-    return Settled(at, command.call_id, outcome, error=_limit_reached(command, kind, last, queued), attempts=attempts)
+    told = _limit_reached(command, kind, last, queued=queued, in_force=in_force)
+    return Settled(at, command.call_id, outcome, error=told, attempts=attempts)
 
 
 def _waits(command: StartActivity, error: BaseException, cause: TimeoutError) -> bool:
@@ -143,40 +184,63 @@ def _waits(command: StartActivity, error: BaseException, cause: TimeoutError) ->
     return ended and cause.type == TimeoutType.SCHEDULE_TO_CLOSE
 
 
-def _limit_reached(command: StartActivity, kind: str, last: BaseException | None, queued: bool = False) -> Error:
+def _in_force(command: StartActivity, kind: str, since: float, ran: float | None, *, first: bool) -> bool:
+    """Whether the limit that was sent can be the one that was reached: an operator may change it while a call waits.
+
+    Args:
+        since: Seconds since it was scheduled.
+        ran: Seconds that the last attempt ran; ``None`` when nobody knows.
+        first: It waited for its first attempt.
+    """
+    limit = limit_of(command, kind)
+    if limit is None:
+        return True
+    sent, lasted = limit.total_seconds(), since
+    if kind in ("start_to_close", "heartbeat"):
+        if ran is None:
+            return False
+        lasted = ran
+    if lasted < sent - _EARLY_SECONDS:
+        return False
+    # A heartbeat's time begins with each heartbeat, and the queue's with each attempt.
+    open_ended = kind == "heartbeat" or (kind == "schedule_to_start" and not first)
+    return open_ended or lasted <= sent + _LATE_SECONDS
+
+
+def _limit_reached(
+    command: StartActivity, kind: str, last: BaseException | None, *, queued: bool = False, in_force: bool = True
+) -> Error:
     """R16: the kind, the limit, and the last real error, which would be hidden otherwise."""
     causes = _causes(list(_chain(last))) if last is not None else ()
     if isinstance(last, TimeoutError) and last.type is not None:
-        causes = ((TIMEOUT, spelled(command, _NAMES.get(last.type, ""))), *causes[1:])
-    told = timed_out(command, kind, queued=queued, last=causes)
+        causes = ((TIMEOUT, unmeasured(_NAMES.get(last.type, ""))), *causes[1:])
+    told = timed_out(command, kind, queued=queued, last=causes, in_force=in_force)
     return replace(told, message=bounded(told.message))
 
 
-def _reported(command: StartActivity, error: BaseException, cause: ApplicationError, at: float, took: float) -> Settled:
+def _reported(
+    command: StartActivity, error: BaseException, cause: ApplicationError, at: float, known: Known
+) -> Settled:
     attempt, clean = _mark(cause)
     if attempt is None:
-        clean = _none_was_silent(command, took)
+        attempt = known.record.attempt
+        clean = known.record.alone if known.rules >= 2 else _none_was_silent(command, known.took)
     outcome = Outcome.FAILED if clean else Outcome.UNKNOWN
     told = error_of(cause, command.call_id)
     if isinstance(error, ActivityError) and error.retry_state == RetryState.TIMEOUT:  # no time for another attempt
-        told = _limit_reached(command, "schedule_to_close", cause)
-    return Settled(at, command.call_id, outcome, error=told, attempts=_attempts(command, error, attempt))
-
-
-def _attempts(command: StartActivity, error: BaseException, marked: int | None) -> int | None:
-    """Return how many attempts were made, as far as anybody told."""
-    if marked is not None:
-        return marked
-    if isinstance(error, ActivityError) and error.retry_state == RetryState.MAXIMUM_ATTEMPTS_REACHED:
-        return command.retry.maximum_attempts
-    return 1 if command.retry.maximum_attempts == 1 else None
+        total = command.schedule_to_close
+        pause = command.retry.pause(attempt or 1)
+        in_force = total is None or known.took + pause >= total.total_seconds() >= known.took - _LATE_SECONDS
+        told = _limit_reached(command, "schedule_to_close", cause, in_force=in_force)
+    return Settled(at, command.call_id, outcome, error=told, attempts=attempt)
 
 
 def _none_was_silent(command: StartActivity, took: float) -> bool:
-    """Whether every attempt must have ended in an error that it reported itself.
+    """Whether every attempt must have ended in an error that it reported itself. Of the first rules alone.
 
     An attempt that did not report holds the call for one whole start_to_close or heartbeat
     timeout, and the next one comes a first back-off later: in less time there was none.
+    What a worker that stops reports, and what operators do, it does not see.
     """
     if command.retry.maximum_attempts == 1:
         return True
@@ -196,9 +260,14 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
     """Walk the causes, leaving out Temporal's own wrappers, which say nothing (R17)."""
     current: BaseException | None = error
     while current is not None:
-        if not isinstance(current, ActivityError | ChildWorkflowError) or current.__cause__ is None:
+        if current.__cause__ is None or not _wraps(current):
             yield current
         current = current.__cause__
+
+
+def _wraps(error: BaseException) -> bool:
+    cut = isinstance(error, ServerError) and error.message == _CUT_BY_THE_SERVER
+    return cut or isinstance(error, ActivityError | ChildWorkflowError)
 
 
 def _causes(behind: list[BaseException]) -> tuple[tuple[str, str], ...]:

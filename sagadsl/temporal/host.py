@@ -43,11 +43,20 @@ from sagadsl.engine.facts import (
     StartTimer,
     TimerFired,
 )
+from sagadsl.engine.journal import RULES
 from sagadsl.engine.run import PART_WORK
 from sagadsl.frozen import frozen
 from sagadsl.temporal import failures
-from sagadsl.temporal.marker import by_and_why
-from sagadsl.temporal.scheduling import Unsendable, check_names, encoded, start_activity, succeeded
+from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
+from sagadsl.temporal.scheduling import (
+    Unsendable,
+    check_names,
+    encoded,
+    ended_well,
+    look_up,
+    start_activity,
+    succeeded,
+)
 
 MAX_MESSAGE_BYTES = 3_500_000
 """Arguments that one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
@@ -72,6 +81,7 @@ class _Call:
     Attributes:
         turn: Of the run in which it was asked for; until the next one nothing has left the worker.
         handle: What ends with it; ``None`` while it waits to be sent, or a child to be started.
+        taken: Tells whether a worker had taken it when it was asked to stop; ``None`` where that proves nothing.
     """
 
     command: StartActivity | StartChild
@@ -79,6 +89,7 @@ class _Call:
     turn: int
     handle: asyncio.Task[Any] | None = None
     cancelled: bool = False
+    taken: asyncio.Task[Any] | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +99,7 @@ class TemporalHost:
     Attributes:
         child_start: Gives what a child saga is started with.
         before_wait: Called when the engine has answered all that has happened.
+        rules: Gives the version of the rules that the run is under.
         drain_after: Length of history at which the run asks to be continued; ``None`` when the server suggests it.
         cancel_seen: Somebody has asked this run to stop.
         bounds_work: The run's rules let it rest between two facts.
@@ -95,6 +107,7 @@ class TemporalHost:
 
     child_start: Callable[[StartChild], ChildStart] | None = None
     before_wait: Callable[[], None] | None = None
+    rules: Callable[[], int] = lambda: RULES
     drain_after: int | None = None
     cancel_seen: bool = False
     bounds_work: bool = False
@@ -249,6 +262,12 @@ class TemporalHost:
         call.cancelled = True
         if call.handle is not None:
             call.handle.cancel()
+            command = call.command
+            alone = isinstance(command, StartActivity) and not command.local and command.retry.maximum_attempts == 1
+            if alone and self.rules() >= 2 and not call.handle.done() and call.turn != self._turn:
+                call.taken = look_up(
+                    TAKEN_ACTIVITY, command.call_id, command.call_id
+                )  # answered before the cancel leaves the worker
         elif call in self._unsent or call.turn == self._turn:
             del self._calls[call_id]
             self._facts.append(never_sent(call_id, workflow.time()))
@@ -256,17 +275,40 @@ class TemporalHost:
     def _activity_ended(self, call: _Call, handle: asyncio.Task[Any]) -> None:
         command, at = call.command, workflow.time()
         assert isinstance(command, StartActivity)
-        self._calls.pop(command.call_id, None)
         if handle.cancelled():
             if command.local and call.turn != self._turn:  # in the pause before a local activity's next attempt
                 error: BaseException = asyncio.CancelledError()
-                fact = failures.activity_failed(command, error, at, at - call.at)
+                fact = failures.activity_failed(command, error, at, failures.Known(self.rules(), at - call.at))
             else:
                 fact = never_sent(command.call_id, at)
         elif (raised := handle.exception()) is not None:
-            fact = failures.activity_failed(command, raised, at, at - call.at)
+            self._activity_failed(call, command, raised, at - call.at)
+            return
         else:
             fact = succeeded(command.call_id, handle.result(), at)
+        self._settle(command, fact)
+
+    def _activity_failed(self, call: _Call, command: StartActivity, error: BaseException, took: float) -> None:
+        """Take in an end that nobody's word explains: the server's record may."""
+        asked = call.taken
+        if (recorded := failures.to_look_up(command, error, self.rules())) is not None:
+            asked = look_up(
+                ATTEMPTS_ACTIVITY, command.call_id, recorded.scheduled_event_id, recorded.started_event_id, call.at
+            )
+
+        def told(answer: asyncio.Task[Any] | None) -> None:
+            record = Recorded.from_json(None if answer is None or not ended_well(answer) else answer.result())
+            known = failures.Known(self.rules(), took, record)
+            fact = failures.activity_failed(command, error, workflow.time(), known)
+            self._settle(command, fact)
+
+        if asked is None or asked.done():
+            told(asked)
+        else:
+            asked.add_done_callback(told)
+
+    def _settle(self, command: StartActivity, fact: Settled) -> None:
+        self._calls.pop(command.call_id, None)
         self._facts.append(fact)
 
     async def _start_child(

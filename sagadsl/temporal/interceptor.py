@@ -4,7 +4,9 @@ A saga undoes a step whose outcome nobody knows, and leaves one alone that said 
 Temporal shows the workflow only the last attempt's error. So each attempt that ends in a
 reported error leaves a marker in its heartbeat details, which the server hands to the next
 attempt, and every error carries ``{"sagadsl": {"attempt": n, "clean": bool}}`` as its last
-detail. Knows nothing of definitions and plugins.
+detail. An attempt that finds a marker takes it back before its function runs: numbers repeat
+after an operator's reset, so that a marker that stays would speak of an attempt that came later.
+Knows nothing of definitions and plugins.
 """
 
 from __future__ import annotations
@@ -17,8 +19,13 @@ from types import TracebackType
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.failure.v1 import Failure as RecordedFailure
+from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
+from temporalio.client import Client
 from temporalio.common import RawValue
+from temporalio.converter import DefaultFailureConverter
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
+from temporalio.service import RPCError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -26,25 +33,35 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from sagadsl.authoring import Failure, InvalidOutput, Permanent, Unknown
+from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unknown
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
+MAX_KEPT_BYTES = 2_800
+"""Of an error that is followed by another attempt; the server keeps 4 kB, and the rest is room for a codec."""
+_KEPT_MESSAGE, _KEPT_CAUSE, _KEPT_STACK = 1_000, 300, 600
 _CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures.")
 """Modules through which every call of an activity goes."""
 
 
-def interceptors() -> list[Interceptor]:
-    """Return what a worker that hosts activities of sagas needs."""
-    return [OutcomeInterceptor()]
+def interceptors(client: Client) -> list[Interceptor]:
+    """Return what a worker that hosts activities of sagas needs; *client* is the worker's."""
+    return [OutcomeInterceptor(client)]
 
 
 class OutcomeInterceptor(Interceptor):
-    """Put it on every worker that runs activities of sagas."""
+    """Put it on every worker that runs activities of sagas.
+
+    Attributes:
+        client: The worker's. Without one a ``def`` activity's error is a sure no at its first attempt alone.
+    """
+
+    def __init__(self, client: Client | None = None) -> None:
+        self.client = client
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Inbound(next)
+        return _Inbound(next, self)
 
 
 class _Outbound(ActivityOutboundInterceptor):
@@ -73,13 +90,22 @@ class _Outbound(ActivityOutboundInterceptor):
 class _Inbound(ActivityInboundInterceptor):
     _outbound: _Outbound
 
+    def __init__(self, next: ActivityInboundInterceptor, worker: OutcomeInterceptor) -> None:
+        super().__init__(next)
+        self._worker = worker
+
     def init(self, outbound: ActivityOutboundInterceptor) -> None:
         self._outbound = _Outbound(outbound)
         super().init(self._outbound)
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = self._outbound.raw
+        if info.workflow_id is None:  # nobody but a saga reads what we add
+            return await super().execute_activity(input)
+        client = self._worker.client or (None if input.executor else activity.client())
         try:
+            if outcome_of(info.heartbeat_details) is not None:
+                await _take_back(client, info, self._outbound.details)
             return encoded(await super().execute_activity(input))
         except BrokenExecutor:  # the SDK has to end the worker
             raise
@@ -94,14 +120,34 @@ class _Inbound(ActivityInboundInterceptor):
         # Our own errors say what they mean; any other one, after a cancel has reached the
         # activity, does not say how far it had got.
         in_doubt = error.effect_unknown if isinstance(error, Failure) else activity.is_cancelled()
-        clean = clean_before(info) and not in_doubt
-        if clean and _tried_again(info, reported):
+        clean = not in_doubt and clean_before(info) and (info.attempt == 1 or client is not None)
+        again = _tried_again(info, reported)
+        if clean and again and client is not None:
             self._outbound.mark(info.attempt)
         failure = with_details(reported, info.attempt, clean)
         failure.stack = authors_stack(error.__traceback__)
         failure.__cause__, failure.__context__ = error.__cause__, error.__context__
         failure.__suppress_context__ = error.__suppress_context__
+        if again:
+            failure.kept = kept(failure)
         raise failure
+
+
+async def _take_back(client: Client | None, info: activity.Info, details: Sequence[Any]) -> None:
+    """Take the marker of an earlier attempt back, so that no later one finds it; the server knows when this returns."""
+    if client is None:
+        return
+    request = RecordActivityTaskHeartbeatRequest(
+        task_token=info.task_token, identity=client.identity, namespace=info.namespace
+    )
+    if details:
+        request.details.payloads.extend(await client.data_converter.encode(details))
+    try:
+        await client.workflow_service.record_activity_task_heartbeat(request, retry=True)
+    except RPCError as error:
+        raise Transient(
+            f"the server cannot be told that another attempt begins: {error.message}", type="ServerUnreachable"
+        ) from None
 
 
 class ActivityFailed(ApplicationError):
@@ -111,6 +157,12 @@ class ActivityFailed(ApplicationError):
     """
 
     stack: TracebackType | None = None
+    kept: RecordedFailure | None = None
+
+    @property
+    def failure(self) -> RecordedFailure | None:
+        """What is recorded instead, where this is too long."""
+        return self.kept
 
     @property
     def __traceback__(self) -> TracebackType | None:  # what is formatted, not what is raised
@@ -216,12 +268,12 @@ def with_details(error: ApplicationError, attempt: int, clean: bool) -> Activity
     )
 
 
-def shortened(text: str) -> str:
-    """Return *text* in at most ``MAX_MESSAGE_BYTES`` bytes of UTF-8, and always as text that UTF-8 can carry."""
+def shortened(text: str, limit: int = MAX_MESSAGE_BYTES) -> str:
+    """Return *text* in at most *limit* bytes of UTF-8, and always as text that UTF-8 can carry."""
     data = text.encode(errors="backslashreplace")
-    if len(data) <= MAX_MESSAGE_BYTES:
+    if len(data) <= limit:
         return data.decode()
-    return data[: MAX_MESSAGE_BYTES - 4].decode(errors="ignore") + "…"
+    return data[: limit - 4].decode(errors="ignore") + "…"
 
 
 def _bounded(details: Sequence[Any]) -> Sequence[Any]:
@@ -232,6 +284,50 @@ def _bounded(details: Sequence[Any]) -> Sequence[Any]:
     except Exception:  # noqa: BLE001 # converters, the user's too, say no in their own ways
         return ["details left out: they cannot become JSON"]
     return details if size <= MAX_DETAILS_BYTES else [f"details left out: {size} bytes"]
+
+
+def kept(error: ActivityFailed) -> RecordedFailure | None:
+    """Return *error* short enough for the server to keep it until the next attempt; ``None`` if it is (M: 4 kB).
+
+    The server would keep a cut message, without the details that say whether the step has to be undone.
+    """
+    made = RecordedFailure()
+    DefaultFailureConverter().to_failure(error, activity.payload_converter(), made)
+    if made.ByteSize() <= MAX_KEPT_BYTES:
+        return None
+    for cut in (_cut_details, _cut_causes, _cut_texts):
+        cut(made)
+        if made.ByteSize() <= MAX_KEPT_BYTES:
+            break
+    return made
+
+
+def _cut_details(failure: RecordedFailure) -> None:
+    details = failure.application_failure_info.details.payloads
+    if len(details) > 1:
+        (note,) = activity.payload_converter().to_payloads(["details left out: there is another attempt"])
+        details[0].CopyFrom(note)
+        del details[1:-1]
+
+
+def _cut_causes(failure: RecordedFailure) -> None:
+    """Leave of what lies behind *failure* the nearest error, and the beginning of its message."""
+    failure.stack_trace = _last(failure.stack_trace, _KEPT_STACK)
+    if failure.HasField("cause"):
+        cause = failure.cause
+        cause.ClearField("cause")
+        cause.ClearField("stack_trace")
+        cause.application_failure_info.ClearField("details")
+        cause.message = shortened(cause.message, _KEPT_CAUSE)
+
+
+def _cut_texts(failure: RecordedFailure) -> None:
+    failure.message = shortened(failure.message, _KEPT_MESSAGE)
+    failure.ClearField("stack_trace")
+
+
+def _last(text: str, limit: int) -> str:
+    return text if len(text.encode()) <= limit else "…" + text.encode()[-limit:].decode(errors="ignore")
 
 
 def _tried_again(info: activity.Info, error: ApplicationError) -> bool:

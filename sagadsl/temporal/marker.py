@@ -1,14 +1,21 @@
-"""What travels beside the data: the marker of an attempt, the reason of a cancel, the size of a payload.
+"""What travels beside the data: what is known of attempts, the reason of a cancel, the size of a payload.
 
 Apart from the interceptor, so that a client need not import the SDK's worker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sagadsl.frozen import frozen
+
 MARKER = "sagadsl"
+
+ATTEMPTS_ACTIVITY = "sagadsl.attempts"
+TAKEN_ACTIVITY = "sagadsl.taken"
+"""Local activities that answer with ``Recorded``; see ``attempts``."""
+
 MAX_PAYLOAD_BYTES = 2_000_000
 """The server takes 2 MiB a payload; the rest is room for a codec. R52."""
 
@@ -40,3 +47,30 @@ def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
 def without_marker(details: Sequence[Any]) -> Sequence[Any]:
     """Return *details* as the activity itself gave them."""
     return details if outcome_of(details) is None else details[:-1]
+
+
+@frozen
+class Recorded:
+    """What the server has recorded of a call that has ended without a word of our worker's.
+
+    Attributes:
+        attempt: Number of the last attempt; ``None`` when it did not start, or nobody knows.
+        alone: It was the only one, and ended in an error that the function itself reported.
+        ran: Seconds from the beginning of the last attempt to the end of the call.
+        since: Seconds from the scheduling to the end of the call.
+    """
+
+    attempt: int | None = None
+    alone: bool = False
+    ran: float | None = None
+    since: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"attempt": self.attempt, "alone": self.alone, "ran": self.ran, "since": self.since}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recorded:
+        """Return what ``as_json`` gave *data* of; of anything else, that nothing is known."""
+        if not isinstance(data, Mapping):
+            return cls()
+        return cls(data.get("attempt"), bool(data.get("alone")), data.get("ran"), data.get("since"))

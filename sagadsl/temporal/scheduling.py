@@ -7,20 +7,19 @@ workflow task for ever (R52, R56), so everything that it would refuse is refused
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 from temporalio.common import Priority, RawValue, RetryPolicy
 
-from sagadsl.engine.ends import TIMEOUT, queue_limit
+from sagadsl.engine.ends import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
 from sagadsl.temporal import failures
-from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
+from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES
 
 _MAX_ID_BYTES = 1000
 _SYSTEM_QUEUES = "/_sys/"
-_TIMEOUTS = ("TemporalTimeout:StartToClose", "TemporalTimeout:Heartbeat")
-"""The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
 
 
 class Unsendable(Exception):
@@ -71,10 +70,27 @@ def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio
     )
 
 
+def look_up(name: str, call_id: str, *args: Any) -> asyncio.Task[Any]:
+    """Ask the server, through a local activity of our own worker, for what a workflow cannot see of a call."""
+    return workflow.start_local_activity(
+        name,
+        args=args,
+        start_to_close_timeout=timedelta(seconds=5),
+        retry_policy=RetryPolicy(maximum_attempts=3, initial_interval=timedelta(milliseconds=200)),
+        activity_id=f"{call_id}{name.removeprefix(MARKER)}",
+        summary="attempts",
+    )
+
+
+def ended_well(task: asyncio.Task[Any]) -> bool:
+    """Whether a task that is done has a result."""
+    return not task.cancelled() and task.exception() is None
+
+
 def _non_retryable(types: tuple[str, ...]) -> list[str] | None:
     if not types:
         return None
-    return [*types, *_TIMEOUTS] if TIMEOUT in types else list(types)
+    return [*types, *NAMES_OF_TIMEOUTS.values()] if TIMEOUT in types else list(types)
 
 
 def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from temporalio.client import Client
 from temporalio.exceptions import ActivityError, RetryState
 
 from sagadsl.engine.facts import Outcome, RetryPlan, StartActivity
-from sagadsl.temporal.failures import activity_failed
+from sagadsl.engine.journal import RULES
+from sagadsl.temporal.failures import Known, activity_failed
+from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, MARKER, TAKEN_ACTIVITY, Recorded
 from sagadsl.temporal.trial_worker import Begun
 from sagadsl.temporal.watching import Reader
 from sagadsl.trial.mocks import call_name
@@ -32,6 +35,8 @@ class _Recorded:
     at: int
     started: int = 0
     outcome: str = ""
+    failed: tuple[Failure, Any, float] | None = None
+    record: Recorded = field(default_factory=Recorded)
 
 
 async def calls(
@@ -57,6 +62,9 @@ async def calls(
                 waiting.append((id_, event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id))
             else:
                 await _read(client, call_name(id_, root, ""), event, found)
+        for each in found.values():
+            if each.failed is not None:
+                each.outcome = await _outcome(client, each, *each.failed)
         recorded += found.values()
     recorded.sort(key=lambda each: each.at)
     return tuple(_all(recorded, made, ends))
@@ -87,6 +95,8 @@ async def _events(client: Client, id_: str, run_id: str) -> AsyncIterator[Histor
 async def _read(client: Client, prefix: str, event: HistoryEvent, found: dict[int, _Recorded]) -> None:
     attributes = event.WhichOneof("attributes") or ""
     kind = attributes.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    if attributes == "marker_recorded_event_attributes":
+        await _look_up(client, event.marker_recorded_event_attributes, found)
     if not attributes.startswith(_PREFIX):
         return
     about = getattr(event, attributes)
@@ -102,10 +112,22 @@ async def _read(client: Client, prefix: str, event: HistoryEvent, found: dict[in
             failure = Failure(canceled_failure_info=CanceledFailureInfo())
         elif kind != "completed":
             failure = about.failure
-        took = (at - each.at) / 1e9
-        each.outcome = (
-            Outcome.SUCCEEDED.value if failure is None else await _outcome(client, each, failure, about, took)
-        )
+        if failure is None:
+            each.outcome = Outcome.SUCCEEDED.value
+        else:
+            each.failed = failure, about, (at - each.at) / 1e9
+
+
+async def _look_up(client: Client, marker: Any, found: Mapping[int, _Recorded]) -> None:
+    """Take in what the workflow has looked up of a call."""
+    told = json.loads(marker.details["data"].payloads[0].data) if "data" in marker.details else {}
+    if told.get("activity_type") not in (ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY) or "result" not in marker.details:
+        return
+    call_id = told["activity_id"].removesuffix(told["activity_type"].removeprefix(MARKER))
+    (record,) = await client.data_converter.decode(marker.details["result"].payloads)
+    for each in found.values():
+        if each.about.activity_id == call_id:
+            each.record = Recorded.from_json(record)
 
 
 async def _argument(client: Client, sent: Payloads) -> Any:
@@ -126,7 +148,7 @@ async def _outcome(client: Client, call: _Recorded, failure: Failure, about: Any
         retry_state=RetryState(about.retry_state) if getattr(about, "retry_state", 0) else None,
     )
     error.__cause__ = await client.data_converter.decode_failure(failure)
-    return activity_failed(_command(scheduled), error, 0.0, took).outcome.value
+    return activity_failed(_command(scheduled), error, 0.0, Known(RULES, took, call.record)).outcome.value
 
 
 def _command(scheduled: Any) -> StartActivity:

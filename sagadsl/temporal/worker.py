@@ -32,7 +32,7 @@ from sagadsl.language.suggest import closest
 from sagadsl.plugins import Catalogue
 from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
-from sagadsl.temporal.interceptor import interceptors
+from sagadsl.temporal.interceptor import OutcomeInterceptor, interceptors
 from sagadsl.temporal.registry import Registry
 from sagadsl.temporal.workflow import REFUSES_INLINE, SagaWorkflow
 
@@ -107,7 +107,7 @@ def build_worker(
         activities=[*local, *([] if only == "workflows" else served)],
         no_remote_activities=only == "workflows",
         activity_executor=executor or _threads(threads),
-        interceptors=[*more.pop("interceptors", ()), *interceptors(), SagaInterceptor(inline=inline)],
+        interceptors=[*more.pop("interceptors", ()), *interceptors(client), SagaInterceptor(inline=inline)],
         graceful_shutdown_timeout=drain,
         **more,
     )
@@ -135,17 +135,19 @@ class SagaPlugin(SimplePlugin):
         def add(own: Sequence[Callable[..., Any]] | None) -> Sequence[Callable[..., Any]]:
             return [*registry.activities(), *_with_answer([*(own or ()), *served])]
 
+        self._outcomes = OutcomeInterceptor()
         super().__init__(
             "sagadsl",
             activities=add,
             workflows=[SagaWorkflow],
             workflow_runner=_passing_through,
-            interceptors=[*interceptors(), SagaInterceptor(inline=inline)],
+            interceptors=[self._outcomes, SagaInterceptor(inline=inline)],
         )
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add what sagas need, and threads for plain functions where the worker has none."""
         configured = super().configure_worker(config)
+        self._outcomes.client = configured["client"]
         if configured.get("activity_executor") is None:
             configured["activity_executor"] = _threads(THREADS)
         return configured

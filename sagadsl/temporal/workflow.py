@@ -82,7 +82,7 @@ class SagaWorkflow:
     """A saga, whatever its definition says."""
 
     def __init__(self) -> None:
-        self._host = TemporalHost()
+        self._host = TemporalHost(rules=lambda: self._state.rules)
         self._state = State()
         self._package: Package | None = None
         self._carry = Carry()

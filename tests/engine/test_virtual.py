@@ -417,9 +417,9 @@ def test_a_timeout_hides_no_more_than_the_error_before_it() -> None:
     thrice = {"maximum_attempts": 3}
     run = _run(_world({"a": LOST}), plain("a", retry=thrice, timeouts={"start_to_close": "1s"}))
 
-    once = "start_to_close timeout of 1s"
-    assert _how(run) == ("unknown", f"{once}; the last error was timeout: {once}", 3)
-    assert _cause(run).causes == (("timeout", once),)
+    message = "start_to_close timeout of 1s; the last error was timeout: start_to_close timeout"
+    assert _how(run) == ("unknown", message, 3)
+    assert _cause(run).causes == (("timeout", "start_to_close timeout"),)
 
 
 def test_a_queue_of_somebody_else_s_is_waited_for_ten_minutes() -> None:

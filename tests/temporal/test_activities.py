@@ -261,7 +261,7 @@ def test_plugins_run_on_a_real_worker(server: Server) -> None:
                 workflows=[CallsThree],
                 activities=[worker_activity(plugin) for plugin in plugins],
                 activity_executor=threads,
-                interceptors=interceptors(),
+                interceptors=interceptors(client),
                 workflow_runner=UnsandboxedWorkflowRunner(),
             ):
                 try:

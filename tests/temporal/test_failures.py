@@ -14,6 +14,7 @@ from temporalio.exceptions import (
     CancelledError,
     ChildWorkflowError,
     RetryState,
+    ServerError,
     TerminatedError,
     TimeoutError,
     TimeoutType,
@@ -21,7 +22,10 @@ from temporalio.exceptions import (
 )
 
 from sagadsl.engine.facts import Outcome, RetryPlan, Settled, StartActivity, StartChild
-from sagadsl.temporal.failures import activity_failed, bounded, child_failed, error_of
+from sagadsl.engine.journal import RULES
+from sagadsl.temporal.attempts import by_the_function
+from sagadsl.temporal.failures import Known, activity_failed, bounded, child_failed, error_of, to_look_up
+from sagadsl.temporal.marker import Recorded
 
 
 def _call(attempts: int | None = 3, *, local: bool = False, heartbeat: float | None = None) -> StartActivity:
@@ -72,8 +76,16 @@ def _no(attempt: int = 1, *, clean: bool = True, details: Sequence[Any] = ()) ->
     return ApplicationError("no money", *details, {"sagadsl": {"attempt": attempt, "clean": clean}}, type="Broke")
 
 
-def _settled(cause: BaseException | None, call: StartActivity | None = None, took: float = 0.5, **how: Any) -> Settled:
-    return activity_failed(call or _call(), _error(cause, **how), 100.0, took)
+def _settled(
+    cause: BaseException | None,
+    call: StartActivity | None = None,
+    took: float = 0.5,
+    record: Recorded | None = None,
+    rules: int = RULES,
+    **how: Any,
+) -> Settled:
+    known = Known(rules, took, record or Recorded())
+    return activity_failed(call or _call(), _error(cause, **how), 100.0, known)
 
 
 @pytest.mark.parametrize("kind", [TimeoutType.START_TO_CLOSE, TimeoutType.HEARTBEAT, TimeoutType.SCHEDULE_TO_CLOSE])
@@ -84,8 +96,48 @@ def test_a_timeout_of_something_that_ran_leaves_doubt(kind: TimeoutType) -> None
 
 def test_a_queue_timeout_without_an_attempt_means_that_nothing_began() -> None:
     """R2, R5."""
-    found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), started=0)
+    call = replace(_call(), schedule_to_start=timedelta(seconds=4))
+    found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), call, 4.1, started=0)
     assert (found.outcome, found.attempts) == (Outcome.NOT_STARTED, 0)
+
+
+def test_a_queue_timeout_of_another_length_may_hide_an_attempt() -> None:
+    """R5, M: an operator's reset takes the error of the attempts before away, and the wait begins anew."""
+    call = replace(_call(), schedule_to_start=timedelta(seconds=4))
+    for took in (1, 30):
+        found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), call, 4.1, Recorded(since=took), started=0)
+        assert (found.outcome, found.attempts) == (Outcome.UNKNOWN, None)
+        assert found.error is not None
+        assert found.error.message == "schedule_to_start timeout: no worker took `bank.pay` from the task queue"
+    total = replace(_call(), schedule_to_close=timedelta(seconds=4))
+    late = _settled(_timeout(TimeoutType.SCHEDULE_TO_CLOSE), total, 4.1, started=0)  # paused until then
+    assert late.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "message"),
+    [
+        (TimeoutType.START_TO_CLOSE, Recorded(2, ran=10.3), "start_to_close timeout of 10s"),
+        (TimeoutType.START_TO_CLOSE, Recorded(2, ran=4.0), "start_to_close timeout"),
+        (TimeoutType.START_TO_CLOSE, Recorded(2, ran=30.0), "start_to_close timeout"),
+        (TimeoutType.START_TO_CLOSE, Recorded(), "start_to_close timeout"),
+        (TimeoutType.HEARTBEAT, Recorded(2, ran=30.0), "heartbeat timeout of 3s"),
+        (TimeoutType.HEARTBEAT, Recorded(2, ran=1.0), "heartbeat timeout"),
+    ],
+)
+def test_a_limit_is_told_when_it_was_the_one_in_force(kind: TimeoutType, record: Recorded, message: str) -> None:
+    """R16, M: `activity update-options` changes what the definition says, also of a running attempt."""
+    found = _settled(_timeout(kind), _call(heartbeat=3), record=record)
+    assert found.error is not None
+    assert (found.error.message, found.attempts) == (message, record.attempt)
+
+
+def test_a_total_is_told_only_where_it_left_no_time() -> None:
+    """R16."""
+    call = replace(_call(), schedule_to_close=timedelta(seconds=60))
+    found = _settled(_no(), call, 3.0, state=RetryState.TIMEOUT)
+    assert found.error is not None
+    assert found.error.message == "schedule_to_close timeout; the last error was Broke: no money"
 
 
 @pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.FAILED), (False, Outcome.UNKNOWN)])
@@ -110,16 +162,15 @@ def test_of_two_limits_of_a_queue_the_one_is_told_that_was_reached(took: float, 
 def test_a_timeout_behind_a_timeout_is_told_in_our_words() -> None:
     """R16: not as `activity StartToClose timeout`."""
     last = _timeout(TimeoutType.START_TO_CLOSE, _no())
-    found = _settled(_timeout(TimeoutType.START_TO_CLOSE, last))
+    found = _settled(_timeout(TimeoutType.START_TO_CLOSE, last), record=Recorded(ran=10.01))
     assert found.error is not None
-    once = "start_to_close timeout of 10s"
-    assert found.error.message == f"{once}; the last error was timeout: {once}"
-    assert found.error.causes == (("timeout", once), ("Broke", "no money"))
+    assert found.error.message == "start_to_close timeout of 10s; the last error was timeout: start_to_close timeout"
+    assert found.error.causes == (("timeout", "start_to_close timeout"), ("Broke", "no money"))
 
 
 def test_the_last_real_error_is_told_beside_the_timeout() -> None:
     """R16."""
-    found = _settled(_timeout(TimeoutType.HEARTBEAT, _no()), _call(heartbeat=3))
+    found = _settled(_timeout(TimeoutType.HEARTBEAT, _no()), _call(heartbeat=3), record=Recorded(ran=5))
     assert found.error is not None
     assert found.error.type == "timeout"
     assert found.error.message == "heartbeat timeout of 3s; the last error was Broke: no money"
@@ -130,7 +181,7 @@ def test_the_last_real_error_is_told_beside_the_timeout() -> None:
 def test_when_the_time_is_up_between_two_attempts_they_decide(clean: bool, outcome: Outcome) -> None:
     """R5, R16, M: the server reports it in two ways, which mean the same."""
     last, call = _no(2, clean=clean), replace(_call(), schedule_to_close=timedelta(seconds=2))
-    one = _settled(_timeout(TimeoutType.SCHEDULE_TO_CLOSE, last), call, started=0)
+    one = _settled(_timeout(TimeoutType.SCHEDULE_TO_CLOSE, last), call, 2, started=0)
     other = _settled(last, call, state=RetryState.TIMEOUT)
     assert one == other
     assert (one.outcome, one.attempts) == (outcome, 2)
@@ -162,8 +213,61 @@ def _foreign(type_: str | None = "Broke") -> ApplicationError:
 def test_of_a_foreign_worker_time_tells_whether_an_attempt_was_silent(
     call: StartActivity, took: float, outcome: Outcome
 ) -> None:
-    """R5: a silent attempt lasts for its whole timeout, and the next one comes a back-off later."""
-    assert _settled(_foreign(), call, took).outcome is outcome
+    """R5, the first rules: a silent attempt lasts for its timeout, and the next one comes a back-off later."""
+    assert _settled(_foreign(), call, took, rules=1).outcome is outcome
+
+
+@pytest.mark.parametrize("call", [_call(1), _call(3), _call(None)])
+def test_of_a_foreign_worker_the_record_tells_whether_it_was_the_only_attempt(call: StartActivity) -> None:
+    """R5: neither the definition's retries nor the time that it took prove it."""
+    sure = _settled(_foreign(), call, record=Recorded(1, alone=True))
+    assert (sure.outcome, sure.attempts) == (Outcome.FAILED, 1)
+    for record in (Recorded(1), Recorded(2), Recorded()):
+        found = _settled(_foreign(), call, record=record)
+        assert (found.outcome, found.attempts) == (Outcome.UNKNOWN, record.attempt)
+
+
+def test_what_our_worker_has_said_is_not_looked_up() -> None:
+    """R5: nor is what the first rules decide, and what stands in no history."""
+    foreign = _error(_foreign())
+    assert to_look_up(_call(), foreign, RULES) is foreign
+    assert to_look_up(_call(), foreign, 1) is None
+    assert to_look_up(_call(local=True), foreign, RULES) is None
+    assert to_look_up(_call(), _error(_no()), RULES) is None
+    assert to_look_up(_call(), _error(CancelledError()), RULES) is None
+    assert to_look_up(_call(), _error(_timeout(TimeoutType.HEARTBEAT)), RULES) is not None
+
+
+@pytest.mark.parametrize(
+    ("type_", "message", "its_own"),
+    [
+        ("Broke", "no money", True),
+        ("acme.Shop$Declined", "no", True),
+        (None, "no", True),
+        ("WorkerShutdown", "Activity cancelled due to worker shutdown", False),
+        ("ActivityReset", "…", False),
+        ("io.temporal.client.ActivityWorkerShutdownException", "…", False),
+        ("payloadSizeError", "…", False),
+        ("io.temporal.common.converter.DataConverterException", "…", False),
+        ("wrapError", "values[0]: unable to encode: json: unsupported value: NaN", False),
+        ("TypeError", "Object of type object is not JSON serializable", False),
+    ],
+)
+def test_what_an_sdk_reports_for_a_function_is_none_of_the_function_s_errors(
+    type_: str | None, message: str, its_own: bool
+) -> None:
+    """R5: the function has been stopped, or has returned."""
+    assert by_the_function(ApplicationError(message, type=type_)) is its_own
+    assert not by_the_function(ServerError(message, non_retryable=True))
+
+
+def test_an_error_that_the_server_found_too_long_shows_what_it_was() -> None:
+    """R17, M: between two attempts it keeps 4 kB of one, behind an error of its own."""
+    cut = ServerError("Failure exceeds size limit.")
+    cut.__cause__ = ApplicationError("no mon", type="Broke")
+    found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START, cut), started=0)
+    assert found.error is not None
+    assert found.error.causes == (("Broke", "no mon"),)
 
 
 def test_an_error_without_a_type_is_tolerated() -> None:
@@ -178,8 +282,11 @@ def test_an_error_without_a_cause_leaves_doubt() -> None:
     assert _settled(None).outcome is Outcome.UNKNOWN
 
 
-def test_attempts_are_counted_when_they_are_used_up() -> None:
-    assert _settled(_foreign(), state=RetryState.MAXIMUM_ATTEMPTS_REACHED).attempts == 3
+def test_attempts_are_those_that_were_recorded_and_not_those_that_were_allowed() -> None:
+    """R17, M: `activity update-options` changes how many are allowed."""
+    state = RetryState.MAXIMUM_ATTEMPTS_REACHED
+    assert _settled(_foreign(), state=state).attempts is None
+    assert _settled(_foreign(), record=Recorded(5), state=state).attempts == 5
 
 
 @pytest.mark.parametrize(
@@ -187,15 +294,18 @@ def test_attempts_are_counted_when_they_are_used_up() -> None:
     [
         (_call(3), {"started": 6}, Outcome.UNKNOWN),
         (_call(3), {"started": 0}, Outcome.UNKNOWN),
-        (_call(1), {"started": 0}, Outcome.NOT_STARTED),
+        (_call(1), {"started": 0}, Outcome.UNKNOWN),
+        (_call(1), {"started": 0, "rules": 1}, Outcome.NOT_STARTED),
+        (_call(1), {"started": 0, "record": Recorded(0)}, Outcome.NOT_STARTED),
+        (_call(1), {"started": 6, "record": Recorded(0)}, Outcome.UNKNOWN),
         (_call(3), {"scheduled": 0, "started": 0}, Outcome.NOT_STARTED),
         (_call(1, local=True), {"scheduled": 0, "started": 0}, Outcome.UNKNOWN),
     ],
 )
 def test_a_cancelled_call_leaves_doubt_unless_it_cannot_have_begun(
-    call: StartActivity, ids: dict[str, int], outcome: Outcome
+    call: StartActivity, ids: dict[str, Any], outcome: Outcome
 ) -> None:
-    """R2, R5, M: in the queue and in a back-off look the same; a local activity has no event ids at all."""
+    """R2, R5, M: in the queue, in a back-off and paused look the same; a local activity has no event ids at all."""
     found = _settled(CancelledError(), call, **ids)
     assert (found.outcome, found.cancelled) == (outcome, True)
 

@@ -27,7 +27,7 @@ from temporalio.worker import (
 )
 
 from sagadsl import Permanent, Transient, Unknown
-from sagadsl.temporal.interceptor import MAX_MESSAGE_BYTES, OutcomeInterceptor, interceptors, shortened
+from sagadsl.temporal.interceptor import MAX_MESSAGE_BYTES, interceptors, shortened
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
 from tests.conftest import Server
 
@@ -80,7 +80,7 @@ async def _working(client: Client, queue: str, work: Callable[..., Any], *outsid
             workflows=[OneActivity],
             activities=[work],
             activity_executor=threads,
-            interceptors=[*outside, *interceptors()],
+            interceptors=[*outside, *interceptors(client)],
             workflow_runner=UnsandboxedWorkflowRunner(),
         ):
             yield
@@ -403,6 +403,52 @@ def test_long_messages_and_details_are_bounded(server: Server) -> None:
     assert outcome_of(error.details) == (1, True)
 
 
+@pytest.mark.parametrize("threaded", [False, True])
+def test_a_long_error_keeps_its_mark_while_it_is_tried_again(server: Server, threaded: bool) -> None:
+    """R5, R52, M (N6): of more than 4 kB the server keeps a message that says nothing."""
+
+    def fail() -> None:
+        try:
+            raise KeyError("below" * 2_000)
+        except KeyError as cause:
+            raise ApplicationError("x" * 20_000, "y" * 20_000, type="Busy") from cause
+
+    async def fail_in_the_loop() -> None:
+        fail()
+
+    async def play() -> Any:
+        async with _running(server, fail if threaded else fail_in_the_loop, Call(first_pause=60)) as handle:
+            await _until_waiting_for_a_retry(handle)
+            (pending,) = (await handle.describe()).raw_description.pending_activities
+            client = await Client.connect(server.address)
+            await handle.terminate()
+            return await client.data_converter.decode_failure(pending.last_failure)
+
+    error = asyncio.run(play())
+    assert isinstance(error, ApplicationError)
+    assert (error.type, outcome_of(error.details)) == ("Busy", (1, True))
+    assert error.details[0] == "details left out: there is another attempt"
+    assert error.message.startswith("xxxx")
+    assert len(error.message) > 500
+    assert isinstance(error.cause, ApplicationError)
+    assert error.cause.type == "KeyError"
+
+
+def test_a_mark_does_not_outlast_the_next_attempt(server: Server) -> None:
+    """R5, M: numbers repeat after an operator's reset, so a mark that stays would speak of a later attempt."""
+    seen: list[Any] = []
+
+    async def work() -> None:
+        if activity.info().attempt == 2:
+            handle = activity.client().get_workflow_handle(activity.info().workflow_id or "")
+            (pending,) = (await handle.describe()).raw_description.pending_activities
+            seen.append(pending.HasField("heartbeat_details"))
+        raise ValueError("no")
+
+    error = _ended(server, work, Call(attempts=2))
+    assert (seen, outcome_of(error.details)) == ([False], (2, True))
+
+
 def test_a_cancellation_passes_as_one_and_is_no_error_in_the_log(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -506,7 +552,6 @@ def test_the_marker_of_other_workers_is_absent_and_foreign_details_are_kept() ->
     assert outcome_of([marker(2, clean=True), "more"]) is None
     assert without_marker(["a", marker(2, clean=False)]) == ["a"]
     assert without_marker(["a"]) == ["a"]
-    assert isinstance(interceptors()[0], OutcomeInterceptor)
 
 
 def test_a_message_is_cut_between_characters() -> None:

@@ -1,0 +1,352 @@
+"""What attempts have done when operators and deploys step in: foreign workers and ours, on a real server.
+
+A foreign worker here is `temporalio.worker.Worker` as it is. What it "does" is a list of effects; the undo is
+right when it is called although nothing tells the saga that the attempt had its effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio import activity
+from temporalio.api.activity.v1 import ActivityOptions
+from temporalio.api.common.v1 import RetryPolicy, WorkflowExecution
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import (
+    PauseActivityRequest,
+    ResetActivityRequest,
+    UnpauseActivityRequest,
+    UpdateActivityOptionsRequest,
+)
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
+
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.client import Ended, Started
+from tests.conftest import Server
+from tests.temporal.play import PATIENCE, replay, stage
+
+pytestmark = pytest.mark.temporal
+
+
+@dataclass
+class Scene:
+    """A saga of one step on a foreign queue, and the hands of an operator.
+
+    Attributes:
+        done: The attempts that had their effect, and ``undo``.
+        began: Set by the activity, when an operator may step in.
+    """
+
+    client: Client
+    queue: str
+    done: list[str] = field(default_factory=list)
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    started: Started | None = None
+
+    @property
+    def run(self) -> WorkflowExecution:
+        assert self.started is not None
+        return WorkflowExecution(workflow_id=self.started.id)
+
+    async def pending(self) -> PendingActivityInfo | None:
+        """Return what the server says of the step's call; ``None`` when it is not under way."""
+        handle = self.client.get_workflow_handle(self.run.workflow_id)
+        found = (await handle.describe()).raw_description.pending_activities
+        return found[0] if found else None
+
+    async def until(self, wanted: Callable[[PendingActivityInfo], bool]) -> PendingActivityInfo:
+        while (found := await self.pending()) is None or not wanted(found):
+            await asyncio.sleep(0.02)
+        return found
+
+    async def pause(self) -> None:
+        request = PauseActivityRequest(namespace="default", execution=self.run, id="a", identity="ops")
+        await self.client.workflow_service.pause_activity(request)
+
+    async def paused(self) -> None:
+        """Pause the attempt that runs, and wait until it has stopped."""
+        await self.pause()
+        await self.until(lambda each: each.state == PendingActivityState.PENDING_ACTIVITY_STATE_PAUSED)
+
+    async def unpause(self, **how: Any) -> None:
+        request = UnpauseActivityRequest(namespace="default", execution=self.run, id="a", identity="ops", **how)
+        await self.client.workflow_service.unpause_activity(request)
+
+    async def reset(self, **how: Any) -> None:
+        request = ResetActivityRequest(namespace="default", execution=self.run, id="a", identity="ops", **how)
+        await self.client.workflow_service.reset_activity(request)
+
+    async def update(self, options: ActivityOptions, *paths: str) -> None:
+        request = UpdateActivityOptionsRequest(
+            namespace="default",
+            execution=self.run,
+            id="a",
+            identity="ops",
+            activity_options=options,
+            update_mask=FieldMask(paths=paths),
+        )
+        await self.client.workflow_service.update_activity_options(request)
+
+    async def cancel(self) -> None:
+        await sagas.cancel(self.client, self.run.workflow_id)
+
+
+Work = Callable[[Scene], Awaitable[Any]]
+Operator = Callable[[Scene], Awaitable[None]]
+
+
+def _step(**keys: Any) -> dict[str, Any]:
+    timeouts = {"start_to_close": "20s", "heartbeat": "1s"}
+    return {"id": "a", "activity": "work", "retry": "none", "timeouts": timeouts, **keys}
+
+
+@contextlib.asynccontextmanager
+async def _scene(server: Server, work: Work, *, ours: bool, serve: bool = True) -> AsyncIterator[Scene]:
+    client = await Client.connect(server.address)
+    scene = Scene(client, f"theirs-{uuid.uuid4().hex[:8]}")
+
+    @activity.defn(name="work")
+    async def run(_: Any) -> Any:
+        return await work(scene)
+
+    @activity.defn(name="undo")
+    async def undo(_: Any) -> None:
+        scene.done.append("undo")
+
+    quick = {"max_heartbeat_throttle_interval": timedelta(milliseconds=100)}
+    if ours:
+        async with stage(server.address, queue=scene.queue, activities=[run, undo]):
+            yield scene
+    else:
+        async with stage(server.address):
+            if not serve:
+                yield scene
+                return
+            async with Worker(client, task_queue=scene.queue, activities=[run, undo], **quick):  # type: ignore[arg-type]
+                yield scene
+
+
+def _played(
+    server: Server,
+    work: Work,
+    operator: Operator | None = None,
+    *,
+    ours: bool = False,
+    step: Mapping[str, Any] | None = None,
+) -> tuple[Ended, list[str], dict[str, Any]]:
+    """Return how the saga ended, what was done and undone, and the step as the status tells it."""
+
+    async def play() -> tuple[Ended, list[str], dict[str, Any]]:
+        async with asyncio.timeout(PATIENCE), stage(server.address) as own, _scene(server, work, ours=ours) as scene:
+            undo = {"activity": "undo", "task_queue": scene.queue, "input": "{{ step.idempotency_key }}"}
+            calls = {"task_queue": scene.queue, "input": "{{ idempotency_key }}", "compensation": undo}
+            definition = {
+                "sagadsl": 1,
+                "name": "operated",
+                "version": "1",
+                "steps": [{**_step(), **(step or {}), **calls}],
+            }
+            scene.started = await own.start(definition)
+            if operator is not None:
+                await operator(scene)
+            ended = await own.end(scene.started)
+            status = await sagas.status(own.client, scene.started.id)
+            await replay(own.client, scene.started.id)
+            return ended, scene.done, status["steps"][0]
+
+    return asyncio.run(play())
+
+
+async def _beats(scene: Scene) -> None:
+    """Have the effect, and go on until somebody stops it."""
+    scene.done.append("do")
+    scene.began.set()
+    while True:
+        activity.heartbeat()
+        await asyncio.sleep(0.05)
+
+
+def _first(first: Work) -> Work:
+    """Return an activity whose first attempt is *first*, and whose further ones say no."""
+    tried = []
+
+    async def work(scene: Scene) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            return await first(scene)
+        raise ApplicationError("no", type="No", non_retryable=True)
+
+    return work
+
+
+async def _no(_scene: Scene) -> None:
+    raise ApplicationError("no", type="No")
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_an_attempt_that_was_paused_is_unknown_when_the_saga_is_cancelled(server: Server, ours: bool) -> None:
+    """R5, M: the server answers the cancel as if the call had never begun."""
+
+    async def operator(scene: Scene) -> None:
+        await scene.began.wait()
+        await scene.paused()
+        await scene.cancel()
+
+    ended, done, step = _played(server, _beats, operator, ours=ours)
+    assert (ended.status, done, step["outcome"]) == ("cancelled", ["do", "undo"], "unknown")
+
+
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_no_after_a_pause_says_nothing_of_the_attempt_before(server: Server, ours: bool, again: bool) -> None:
+    """R5, M: unpausing goes on beyond the attempts that are allowed, and may count from 1 again."""
+
+    async def operator(scene: Scene) -> None:
+        await scene.began.wait()
+        await scene.paused()
+        await scene.unpause(reset_attempts=again)
+
+    ended, done, step = _played(server, _first(_beats), operator, ours=ours)
+    assert (ended.status, done, step["outcome"]) == ("compensated", ["do", "undo"], "unknown")
+    assert step["error"]["type"] == "No"
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_an_attempt_that_was_reset_is_unknown(server: Server, ours: bool) -> None:
+    """R5, M: with one attempt allowed the reset itself is the error of the step."""
+
+    async def operator(scene: Scene) -> None:
+        await scene.began.wait()
+        await scene.reset()
+
+    ended, done, step = _played(server, _beats, operator, ours=ours)
+    assert (ended.status, done, step["error"]["type"]) == ("compensated", ["do", "undo"], "ActivityReset")
+
+
+def test_a_foreign_worker_that_stops_has_not_said_no(server: Server) -> None:
+    """R5, M (N1): every deploy stops workers, and the SDK reports it as an error of the activity."""
+
+    async def play() -> tuple[str, list[str], str]:
+        async with (
+            asyncio.timeout(PATIENCE),
+            stage(server.address) as own,
+            _scene(server, _no, ours=False, serve=False) as scene,
+        ):
+
+            @activity.defn(name="work")
+            async def work(_: Any) -> None:
+                scene.done.append("do")
+                scene.began.set()
+                await asyncio.sleep(30)
+
+            @activity.defn(name="undo")
+            async def undo(_: Any) -> None:
+                scene.done.append("undo")
+
+            call = {**_step(timeouts={"start_to_close": "20s"}), "task_queue": scene.queue, "input": "x"}
+            call["compensation"] = {"activity": "undo", "task_queue": scene.queue, "input": "x"}
+            definition = {"sagadsl": 1, "name": "deployed", "version": "1", "steps": [call]}
+            started = await own.start(definition, None)
+            async with Worker(own.client, task_queue=scene.queue, activities=[work]):
+                await scene.began.wait()
+            async with Worker(own.client, task_queue=scene.queue, activities=[undo]):
+                ended = await own.end(started)
+            return ended.status, scene.done, ended.error[0]
+
+    assert asyncio.run(play()) == ("compensated", ["do", "undo"], "WorkerShutdown")
+
+
+def test_a_foreign_no_of_the_only_attempt_has_nothing_to_undo(server: Server) -> None:
+    """R3, R5: the server's record shows that there was one, whatever the definition allows."""
+    for retry in ("none", {"maximum_attempts": 3, "non_retryable_error_types": ["No"]}):
+        ended, done, step = _played(server, _no, step={"retry": retry})
+        assert (ended.status, done, step["outcome"], step["attempts"]) == ("compensated", [], "failed", 1)
+
+
+def test_a_foreign_no_after_other_attempts_leaves_doubt(server: Server) -> None:
+    """R5: the server keeps the last error alone; a deploy's looks like another from here."""
+    retry = {"maximum_attempts": 3, "initial_interval": "50ms"}
+    ended, done, step = _played(server, _no, step={"retry": retry})
+    assert (ended.status, done, step["outcome"], step["attempts"]) == ("compensated", ["undo"], "unknown", 3)
+
+
+@pytest.mark.parametrize("result", ["x" * 3_000_000, {"a": object()}], ids=["long", "object"])
+def test_a_foreign_result_that_cannot_travel_comes_after_the_effect(server: Server, result: Any) -> None:
+    """R5, M: the SDK reports it as an error of the activity, which has run."""
+
+    async def work(scene: Scene) -> Any:
+        scene.done.append("do")
+        return result
+
+    ended, done, step = _played(server, work)
+    assert (ended.status, done, step["outcome"]) == ("compensated", ["do", "undo"], "unknown")
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_reset_repeats_the_numbers_of_attempts(server: Server, ours: bool) -> None:
+    """R5, M: 1 said no, 2 had its effect and hangs, a reset, and the next one is number 2 again."""
+    tried: list[int] = []
+
+    async def work(scene: Scene) -> None:
+        tried.append(activity.info().attempt)
+        if len(tried) == 2:
+            scene.done.append("do")
+            scene.began.set()
+            await asyncio.sleep(30)
+        raise ApplicationError("no", type="No", non_retryable=len(tried) > 2)
+
+    async def operator(scene: Scene) -> None:
+        await scene.began.wait()
+        await scene.reset()
+
+    retry = {"maximum_attempts": 5, "initial_interval": "50ms"}
+    step = {"retry": retry, "timeouts": {"start_to_close": "2s"}}
+    ended, done, told = _played(server, work, operator, ours=ours, step=step)
+    assert tried == [1, 2, 2]
+    assert (ended.status, done, told["outcome"]) == ("compensated", ["do", "undo"], "unknown")
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_limits_that_an_operator_has_changed_are_not_told_as_the_definition_s(server: Server, ours: bool) -> None:
+    """R16, M: `update-options` counts for the attempt that runs, too."""
+
+    async def hangs(scene: Scene) -> None:
+        scene.done.append("do")
+        scene.began.set()
+        await asyncio.sleep(30)
+
+    async def operator(scene: Scene) -> None:
+        await scene.began.wait()
+        await scene.update(ActivityOptions(start_to_close_timeout=Duration(seconds=1)), "start_to_close_timeout")
+
+    ended, done, told = _played(server, hangs, operator, ours=ours, step={"timeouts": {"start_to_close": "20s"}})
+    assert (ended.status, done) == ("compensated", ["do", "undo"])
+    assert told["error"]["message"] == "start_to_close timeout"
+    assert told["attempts"] == 1
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_attempts_that_an_operator_has_forbidden_are_not_counted(server: Server, ours: bool) -> None:
+    """R17, M: of nine that the definition allows."""
+
+    async def operator(scene: Scene) -> None:
+        await scene.until(lambda each: each.HasField("last_failure"))
+        policy = RetryPolicy(maximum_attempts=2)
+        await scene.update(ActivityOptions(retry_policy=policy), "retry_policy.maximum_attempts")
+        await scene.reset(keep_paused=False)
+
+    retry = {"maximum_attempts": 9, "initial_interval": "300ms", "backoff_coefficient": 1.0}
+    _, _, told = _played(server, _no, operator, ours=ours, step={"retry": retry})
+    assert told["attempts"] == 2
