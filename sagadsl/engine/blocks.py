@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from sagadsl.engine import calls, steps, undo
 from sagadsl.engine.around import is_final
+from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, Record
 from sagadsl.engine.run import SAGA_TIMEOUT, Mistake, Run, error_of
@@ -343,6 +344,8 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
     if frame.undone or not isinstance(block, Parallel | ForEach) or block.keep_remaining:
         return False
     losers = []
+    for packed in [each for each in waiting(run.state) if each.last > record.began]:
+        unpack(run, packed)
     for path in reversed(run.state.undoable):
         if run.state.records[path].began < record.began and not record.repeats:
             break  # nothing older is of this block, unless an operator had it repeated

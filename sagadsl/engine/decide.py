@@ -164,7 +164,7 @@ def _begin(run: Run, fact: Began) -> None:
 def _begin_undo(run: Run, fact: BeganUndo) -> None:
     """Become the saga that has completed, and undo it. RULES R46, R47."""
     done = State.restore(fact.journal)
-    for name in ("rules", "saga_id", "started_at", "input", "clock", "records", "undoable"):
+    for name in ("rules", "saga_id", "started_at", "input", "clock", "records", "undoable", "chunks", "gone"):
         setattr(run.state, name, getattr(done, name))
     run.state.run_id, run.state.undo_only = fact.run_id, True
     run.state.failure = fact.failure

@@ -219,6 +219,20 @@ class Action:
     why: str
 
 
+@frozen
+class Chunk:
+    """Steps that are over, packed: see ``chunks``.
+
+    Attributes:
+        last: Number of the last moment at which one of them was over.
+        undone: They have been undone; the others have to be if the saga fails.
+    """
+
+    last: int
+    data: str
+    undone: bool = False
+
+
 @dataclass(slots=True)
 class State:
     """Everything known so far about one run.
@@ -239,6 +253,8 @@ class State:
         waiting: Paths of steps that wait, by signal name.
         calls: Calls in flight: call id to the path of record.
         timers: Timers set: id to the instant.
+        chunks: What is to be undone, or has been, and has no records any more; ``gone`` counts all steps without
+            a record, as ``<step> <word>``.
         held: Frames and passes (``undo:`` before the key) that stopped because of a pause or a drain.
     """
 
@@ -274,6 +290,8 @@ class State:
     timers: dict[str, float] = field(default_factory=dict)
     held: dict[str, bool] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+    gone: dict[str, int] = field(default_factory=dict)
     status: Status | None = None
     output: Any = None
 
@@ -324,7 +342,7 @@ def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
 _FREE = frozenset({"input", "output", "journal"})
 """Fields that are the user's JSON: they travel as they are."""
 
-_ORDERED = frozenset({"undoable", "open", "begun", "done", "running", "calls", "timers", "held", "loops"})
+_ORDERED = frozenset({"undoable", "open", "begun", "done", "running", "calls", "timers", "held", "loops", "gone"})
 """Maps whose order counts (R10). Like every map of ours they travel as pairs: Temporal's converter sorts keys."""
 
 _HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
@@ -343,6 +361,8 @@ def _data(value: Any) -> Any:
             return value.value
         case Error(type_, message, step, causes):
             return [type_, message, step, [list(cause) for cause in causes]]
+        case Chunk(last, data, undone):
+            return [last, data, undone]
         case Undo():
             return _pack(value)
         case Action(at, verb, path, by, why):
@@ -391,6 +411,8 @@ def _unpack(name: str, value: Any) -> Any:
             return {key: _error(item) for key, item in dict(value).items()}
         case "actions":
             return [Action(at, verb, path, by, why) for at, verb, path, by, why in value]
+        case "chunks":
+            return [Chunk(last, data, undone) for last, data, undone in value]
         case "undo":
             return _undo(value)
         case "waiting":

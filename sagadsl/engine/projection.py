@@ -5,9 +5,13 @@ Projections of the state and of nothing else; they decide nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+from sagadsl.engine import chunks
 from sagadsl.engine.facts import Error, Status, Verb
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
@@ -49,6 +53,12 @@ KINDS: dict[type[Any], str] = {
 _LAST = 253_402_300_799.0
 """The last second that has a date; a timer may be set beyond it."""
 
+Rounds = Mapping[str, Sequence[int]]
+
+LINES = 2_000
+"""Steps that a status shows one by one; the answer to a query has at most 2 MB (R52)."""
+
+_ROUND = re.compile(r"\[(\d+)\]")
 _SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
 
 
@@ -63,6 +73,7 @@ def current(state: State) -> Status:
 
 def status(saga: Saga, state: State) -> dict[str, Any]:
     """Return the whole state of a run as JSON data: the answer to the ``status`` query."""
+    lines, left_out = _shown(saga, state)
     return {
         "schema_version": 1,
         "id": state.saga_id,
@@ -82,31 +93,33 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
         "attention": [{"path": path} | _error_data(error) for path, error in state.attention.items()],
         "waiting_for": {signal: list(paths) for signal, paths in state.waiting.items()},
         "kept_signals": {signal: len(payloads) for signal, payloads in state.signals.items()},
-        "steps": [_step(line, state.timers.get(line.path)) for line in walk(saga, state)],
+        "steps": [_step(line, state.timers.get(line.path)) for line in lines],
         "actions": [
             {"at": iso(action.at), "verb": action.verb, "path": action.path, "by": action.by, "why": action.why}
             for action in state.actions
         ],
-    }
+    } | ({"left_out": left_out} if left_out else {})
 
 
 def report(saga: Saga, state: State) -> dict[str, Any]:
     """Return what a closed saga leaves: what failed, what was undone, and what was not (R20)."""
-    undone, not_undone, not_attempted = [], [], []
-    for path in reversed(state.undoable):  # as they are undone: newest first
+    undone = chunks.begun(saga, state, undone=True)
+    not_undone: list[dict[str, Any]] = []
+    not_attempted = chunks.begun(saga, state, undone=False)
+    for path in reversed(state.undoable):
         record = state.records[path]
         undo = record.undo
         assert undo is not None
         match undo.progress:
             case UndoProgress.DONE:
-                undone.append(path)
+                undone.append((record.began, path))
             case UndoProgress.FAILED | UndoProgress.SKIPPED:
                 for index, error in undo.errors.items():
                     not_undone.append({"path": path, "action": index, "skipped": undo.skipped} | _error_data(error))
             case UndoProgress.NOT_ATTEMPTED:
-                not_attempted.append(path)
+                not_attempted.append((record.began, path))
             case UndoProgress.REGISTERED if _was_due(saga, record):
-                not_attempted.append(path)
+                not_attempted.append((record.began, path))
             case _:
                 pass
     return {
@@ -118,11 +131,16 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
         "failed_step": state.failure.step if state.failure else "",
         "failure": _error(state.failure),
         "other_errors": [_error(error) for error in state.others],
-        "undone": undone,
+        "undone": _newest_first(undone),
         "not_undone": not_undone,
-        "not_attempted": [] if state.status is Status.COMPLETED else not_attempted,
+        "not_attempted": [] if state.status is Status.COMPLETED else _newest_first(not_attempted),
         "why_not": _why_not(state),
     }
+
+
+def _newest_first(found: list[tuple[int, str]]) -> list[str]:
+    """Return the paths of steps in the order in which they are undone."""
+    return [path for _, path in sorted(found, reverse=True)]
 
 
 def summary(saga: Saga, state: State) -> str:
@@ -150,40 +168,79 @@ class Line:
     record: Record | None
 
 
+@frozen
+class _Tree:
+    """A run, and the rounds of each loop of which it has records."""
+
+    state: State
+    rounds: Rounds
+
+
 def walk(saga: Saga, state: State) -> Iterator[Line]:
     """Yield every step in the order of the definition, rounds of loops and handlers that ran included."""
     rest = "pending" if state.phase is Phase.FORWARD else "not_started"
-    yield from _walk(state, saga.steps, "", 0, rest)
+    tree = _Tree(state, _rounds(state))
+    yield from _walk(tree, saga.steps, "", 0, rest)
     if state.phase in (Phase.FINISHING, Phase.CLOSED):
         ran = tuple(step for step in saga.on_failure if f"on_failure/{step.id}" in state.records)
-        yield from _walk(state, ran, "on_failure/", 0, rest)
+        yield from _walk(tree, ran, "on_failure/", 0, rest)
 
 
-def _walk(state: State, steps: tuple[Step, ...], prefix: str, depth: int, rest: str) -> Iterator[Line]:
+def _shown(saga: Saga, state: State) -> tuple[list[Line], list[dict[str, Any]]]:
+    """Return the steps that are shown one by one, and the numbers of the others, by step.
+
+    Rounds long over are numbers already. Of more than ``LINES`` steps, those that went well go first.
+    """
+    lines = list(walk(saga, state))
+    numbers = Counter(state.gone)
+    if len(lines) > LINES:
+        well = [index for index, line in enumerate(lines) if line.depth and _went_well(line)]
+        dropped = frozenset(islice(well, len(lines) - LINES))
+        numbers.update(f"{line.step.id} {line.progress}" for index, line in enumerate(lines) if index in dropped)
+        lines = [line for index, line in enumerate(lines) if index not in dropped]
+        for line in lines[LINES:]:
+            numbers[f"{line.step.id} {line.progress}"] += 1
+    return lines[:LINES], chunks.by_step(numbers)
+
+
+def _went_well(line: Line) -> bool:
+    undo = None if line.record is None else line.record.undo
+    open_undo = undo is not None and undo.progress not in (*_SHOWN_UNDO, UndoProgress.DONE)
+    return line.progress in ("completed", "skipped", "pending", "not_started") and not open_undo
+
+
+def _rounds(state: State) -> Rounds:
+    """Return the rounds of each loop of which there are records: those long over have none any more."""
+    found: dict[str, set[int]] = {}
+    for path in state.records:
+        for at in _ROUND.finditer(path):
+            found.setdefault(path[: at.start()], set()).add(int(at[1]))
+    return {path: sorted(indices) for path, indices in found.items()}
+
+
+def _walk(tree: _Tree, steps: tuple[Step, ...], prefix: str, depth: int, rest: str) -> Iterator[Line]:
     for step in steps:
         path = prefix + step.id
-        record = state.records.get(path)
+        record = tree.state.records.get(path)
         progress = rest if record is None else record.progress.value
         yield Line(path, step, depth, progress, record)
         inner = "skipped" if progress in ("skipped", "completed") else rest
-        yield from _inside(state, step.body, path, depth + 1, inner)
+        yield from _inside(tree, step.body, path, depth + 1, inner)
         for handler in step.on_error:
-            ran = tuple(each for each in handler.steps if f"{path}.on_error/{each.id}" in state.records)
-            yield from _walk(state, ran, f"{path}.on_error/", depth + 1, rest)
+            ran = tuple(each for each in handler.steps if f"{path}.on_error/{each.id}" in tree.state.records)
+            yield from _walk(tree, ran, f"{path}.on_error/", depth + 1, rest)
 
 
-def _inside(state: State, body: Body, path: str, depth: int, rest: str) -> Iterator[Line]:
+def _inside(tree: _Tree, body: Body, path: str, depth: int, rest: str) -> Iterator[Line]:
     match body:
         case Group(steps) | Parallel(steps):
-            yield from _walk(state, steps, f"{path}/", depth, rest)
+            yield from _walk(tree, steps, f"{path}/", depth, rest)
         case Switch(arms):
             for arm in arms:
-                yield from _walk(state, arm.steps, f"{path}/", depth, rest)
+                yield from _walk(tree, arm.steps, f"{path}/", depth, rest)
         case ForEach(steps=steps) | Repeat(steps=steps):
-            index = 0
-            while f"{path}[{index}]/{steps[0].id}" in state.records:
-                yield from _walk(state, steps, f"{path}[{index}]/", depth, rest)
-                index += 1
+            for index in tree.rounds.get(path, ()):
+                yield from _walk(tree, steps, f"{path}[{index}]/", depth, rest)
         case _:
             pass
 
@@ -198,11 +255,17 @@ def markdown(saga: Saga, state: State) -> str:
     for path, error in state.attention.items():
         rows.append(f"- `{path}` waits for an operator: {_cell(error.type)}: {_cell(error.message)}")
     rows += ["", "| step | state | attempts | undo |", "|---|---|---|---|"]
-    for line in walk(saga, state):
+    lines, left_out = _shown(saga, state)
+    for line in lines:
         attempts = "" if line.record is None or line.record.attempts is None else str(line.record.attempts)
         undo = "" if line.record is None or line.record.undo is None else line.record.undo.progress.value
         rows.append(f"| `{line.path}` | {line.progress} | {attempts} | {'' if undo == 'registered' else undo} |")
+    rows += [f"| `{each['step']}` | {_numbers(each)} | | |" for each in left_out]
     return "\n".join(rows)
+
+
+def _numbers(left_out: Mapping[str, Any]) -> str:
+    return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in left_out.items() if word != "step")
 
 
 def _step(line: Line, due: float | None) -> dict[str, Any]:

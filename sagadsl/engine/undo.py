@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sagadsl.engine import calls, steps
+from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
 from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
 from sagadsl.engine.run import Mistake, Run, error_of
@@ -30,7 +31,7 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
             due.append(path)
         else:
             undo.progress = UndoProgress.NOT_DUE
-    if not due:
+    if not due and (key or not waiting(run.state)):
         return False
     if run.saga.order is Order.PARALLEL:
         by_end = sorted(due, key=lambda path: run.state.records[path].settled)
@@ -61,7 +62,7 @@ def advance(run: Run, unwind: Unwind) -> None:
         for path in unwind.pending:
             _undo(run.state.records[path]).progress = UndoProgress.NOT_ATTEMPTED
         unwind.pending.clear()
-    while unwind.pending and not unwind.stopped and _is_next(run, unwind):
+    while _supply(run, unwind) and _is_next(run, unwind):
         if not run.may_start(f"unwind:{unwind.key}"):
             return
         path = unwind.pending.pop()
@@ -73,6 +74,25 @@ def advance(run: Run, unwind: Unwind) -> None:
     if not unwind.pending and not unwind.running:
         del run.state.unwinds[unwind.key]
         run.todo.append(("undone", unwind.key) if not unwind.failed else ("not undone", unwind.key))
+
+
+def _supply(run: Run, unwind: Unwind) -> bool:
+    """Unpack what may come before the next one to be undone; false when nothing is left to begin. RULES R10."""
+    if unwind.stopped:
+        return False
+    reverse, state = run.saga.order is Order.REVERSE, run.state
+    while not unwind.key and not (reverse and unwind.running) and (packed := waiting(state)):
+        newest = max(packed, key=lambda each: each.last)
+        if unwind.pending:
+            first = state.records[unwind.pending[-1]]
+            if newest.last < (first.began if reverse else first.settled):
+                break
+        paths = unpack(run, newest)
+        unwind.pending += paths
+        unwind.pending.sort(key=lambda path: state.records[path].began if reverse else state.records[path].settled)
+        if not reverse:
+            unwind.order = sorted(dict.fromkeys([*unwind.order, *paths]), key=lambda path: state.records[path].began)
+    return bool(unwind.pending)
 
 
 def _is_next(run: Run, unwind: Unwind) -> bool:

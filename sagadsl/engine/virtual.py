@@ -40,6 +40,7 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import State
+from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import report, summary
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.virtual_calls import Attempt, Calls, Participant
@@ -233,6 +234,7 @@ class World:
             case ContinueAsNew():
                 assert not run.calls, "nobody would hear of them"
                 assert not run.children, "nobody would hear of them"
+                pack(run.saga, run.state)
                 run.state = State.restore(_sent(run.state.snapshot()))
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")

@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from sagadsl.engine.facts import Error, Verb
-from sagadsl.engine.journal import RULES, Action, Frame, FrameKind, Record, State, Undo, Unwind
+from sagadsl.engine.journal import RULES, Action, Chunk, Frame, FrameKind, Record, State, Undo, Unwind
 from sagadsl.engine.projection import markdown, report, status
 from tests.engine.scenes import Ran, act, no, operator, play, saga, signal, slow
 
@@ -50,6 +50,8 @@ def _example(kind: Any, name: str) -> Any:
         return Error("Type", "message", "a/b", (("Cause", "why"), ("Cause", "deeper")))
     if kind is Action:
         return Action(1.5, "abort", "a", "ann", "because")
+    if kind is Chunk:
+        return Chunk(7, "packed")
     if kind is Undo:
         return _full(Undo)
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -1,0 +1,206 @@
+"""What a run keeps of what is over: little enough for continue-as-new, and all that undoing needs. Replay-critical.
+
+A step in a round that is over is read by nobody any more but by its own compensation, and what that reads is
+known by now: all but ``failure``. So its input is computed here, and the step becomes a row of a chunk: a few
+bytes instead of a record. Chunks are unpacked again one at a time, newest first, when the saga is undone. Of
+steps that need no undoing only their number is kept. Outputs that nothing reads are dropped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sagadsl.engine import calls
+from sagadsl.engine.chunks import TO_UNDO, Rows, chunk, count, done, row
+from sagadsl.engine.journal import Frame, FrameKind, Record, State, UndoProgress
+from sagadsl.engine.run import Mistake, Run
+from sagadsl.engine.undo import is_due
+from sagadsl.frozen import frozen
+from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.model import Compensation, ForEach, Parallel, Saga, Step, Value
+from sagadsl.language.walk import Phase, sites
+
+_ROUND = re.compile(r"\[\d+\]")
+_EARLY = ("input", "saga")
+"""Names that mean the same whenever a compensation is rendered."""
+
+
+@frozen
+class _Needs:
+    """What of a saga's data is still read when a step is over.
+
+    Attributes:
+        outputs: Steps whose output an expression may read, the blocks around them counted; ``None`` is any.
+        steps: Steps with a compensation that cannot be computed before the saga has failed, and what such a
+            one reads: their records stay. ``None`` is any.
+    """
+
+    outputs: frozenset[str] | None
+    steps: frozenset[str] | None
+
+
+def pack(saga: Saga, state: State, *, is_over: bool = False) -> None:
+    """Make *state* small; what the saga does afterwards stays the same.
+
+    Args:
+        is_over: The saga has completed: nothing reads it any more but what undoes it (R46).
+    """
+    needs = _needs(saga, is_over=is_over)
+    if needs.steps is None:
+        return
+    run = Run(saga, state)
+    busy = _busy(state)
+    rows: Rows = {}
+    undone: Rows = {}
+    last = 0
+    quiet = [record for record in state.records.values() if record.ended and record.path not in busy]
+    ready = [record for record in quiet if record.step not in needs.steps and _complete(run, record)]
+    for record in ready:  # not before all are complete: one compensation may read another step's output
+        if is_over or _round_is_over(state, record):
+            last = max(last, _put_away(run, record, rows, undone))
+        else:
+            _strip(run, record, needs)
+    if rows:
+        state.chunks.append(chunk(last, rows))
+    if undone:
+        state.chunks.append(chunk(0, undone, undone=True))
+    for frame in state.frames.values():
+        _strip_frame(run, frame, needs)
+    for unwind in state.unwinds.values():
+        unwind.order = [path for path in unwind.order if path in state.records and path in busy]
+
+
+def _needs(saga: Saga, *, is_over: bool) -> _Needs:
+    outputs: set[str] = set()
+    steps: set[str] = set()
+    late: set[str] = set()
+    any_output = saga.output is None and not is_over
+    any_step = False
+    for site in sites(saga):
+        step = site.step
+        undoes = site.phase is Phase.UNDO
+        is_late = undoes and step is not None and _is_late(site.value, step)
+        if is_late:
+            assert step is not None
+            late.add(step.id)
+        for chain in site.value.reads:
+            if chain[0] != "steps":
+                continue
+            if len(chain) == 1:
+                any_step, any_output = any_step or is_late, True
+            elif is_late:
+                steps.add(chain[1])
+                outputs.add(chain[1])
+            elif is_over:
+                continue
+            elif len(chain) == 2 or chain[2] == "output":
+                outputs.add(chain[1])
+    return _Needs(None if any_output else frozenset(outputs), None if any_step else frozenset(steps | late))
+
+
+def _is_late(value: Value, step: Step) -> bool:
+    """Whether a value of a compensation has to be computed when the saga is undone, and not before."""
+    assert step.compensation is not None
+    if any(value is action.call.input for action in step.compensation.actions):
+        return any(chain[0] == "failure" or chain in (("saga",), ("saga", "run_id")) for chain in value.reads)
+    return any(chain[0] not in _EARLY for chain in value.reads)
+
+
+def _busy(state: State) -> frozenset[str]:
+    """Return the paths of records that something is still going on with."""
+    found = {*state.calls.values(), *state.timers, state.pivot_at}
+    found |= {path.rpartition(".compensation")[0] if path not in state.records else path for path in state.attention}
+    for paths in state.waiting.values():
+        found.update(paths)
+    for frame in state.frames.values():
+        found.update((frame.owner, *frame.open))
+    for unwind in state.unwinds.values():
+        found.update((*unwind.pending, *unwind.running))
+    return frozenset(found)
+
+
+def _round_is_over(state: State, record: Record) -> bool:
+    return any(record.path[: found.end()] not in state.frames for found in _ROUND.finditer(record.path))
+
+
+def _complete(run: Run, record: Record) -> bool:
+    """Compute what the compensation is given, as of the end of its step (R14); false when that is not possible."""
+    undo, compensation = record.undo, run.step(record).compensation
+    if undo is None or compensation is None or undo.progress is not UndoProgress.REGISTERED:
+        return True
+    if not is_due(compensation, record.outcome):
+        return True
+    early: list[dict[str, Any]] = []
+    for index, action in enumerate(compensation.actions):
+        value = action.call.input
+        if value is None or not value.reads:
+            early.append({})
+            continue
+        names = calls.undo_names(run, record, undo, index if len(compensation.actions) > 1 else None)
+        try:
+            whole = calls.render_late(value, undo.early[index], names)
+        except (ExpressionError, Mistake):
+            return False  # the same mistake is told when it is undone (R15)
+        early.append({"": whole} if value.items is None else whole)
+    undo.early, undo.variables = early, {}
+    return True
+
+
+def _put_away(run: Run, record: Record, rows: Rows, undone: Rows) -> int:
+    """Make a row of a record, or a number; return when it was over, 0 if it has no row."""
+    state, undo, compensation = run.state, record.undo, run.step(record).compensation
+    last = 0
+    if undo is not None and compensation is not None:
+        if undo.progress is UndoProgress.REGISTERED and is_due(compensation, record.outcome):
+            rows.setdefault(record.step, []).append(row(state, record, undo, keeps_input=_keeps_input(compensation)))
+            count(state, record.step, TO_UNDO)
+            last = max(record.ended, record.settled)
+        elif undo.progress is UndoProgress.DONE:
+            undone.setdefault(record.step, []).append(done(record, undo))
+            count(state, record.step, "undone")
+        elif undo.progress not in (UndoProgress.REGISTERED, UndoProgress.NOT_DUE):
+            return 0  # the report tells of it by its path
+    count(state, record.step, record.progress.value)
+    del state.records[record.path]
+    state.undoable.pop(record.path, None)
+    return last
+
+
+def _keeps_input(compensation: Compensation) -> bool:
+    """Whether the compensation takes its step's own input."""
+    return compensation.auto or any(action.call.input is None for action in compensation.actions)
+
+
+def _strip(run: Run, record: Record, needs: _Needs) -> None:
+    """Drop the data of a step that keeps its record, as far as nobody reads it."""
+    compensation = run.step(record).compensation
+    if compensation is None or not _keeps_input(compensation):
+        record.input = None
+    if not _is_read(run.saga, record.step, needs):
+        record.output = None
+
+
+def _is_read(saga: Saga, step_id: str, needs: _Needs) -> bool:
+    if needs.outputs is None or step_id in needs.outputs:
+        return True
+    return any(block.removesuffix(".on_error") in needs.outputs for block in saga.places[step_id].blocks)
+
+
+def _strip_frame(run: Run, frame: Frame, needs: _Needs) -> None:
+    if frame.kind not in (FrameKind.LOOP, FrameKind.PARALLEL):
+        return
+    owner = run.state.records[frame.owner]
+    block = run.step(owner).body
+    assert isinstance(block, ForEach | Parallel)
+    condition = block.complete_when
+    if condition is not None and any(chain[0] == "outputs" for chain in condition.reads):
+        return
+    if not _is_read(run.saga, owner.step, needs):
+        frame.outputs = dict.fromkeys(frame.outputs)
+    if frame.items is not None:  # a list of its own: the one that it came from is the user's
+        begun = frame.cursor
+        frame.items = [
+            item if index >= begun or f"{frame.path}[{index}]" in frame.open else None
+            for index, item in enumerate(frame.items)
+        ]
