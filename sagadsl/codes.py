@@ -171,6 +171,12 @@ _ENVIRONMENT = (
     Code("SD954", "address that the gateway does not have"),
     Code("SD955", "packages of an extra missing"),
     Code("SD956", "folder in use by another `sagadsl dev`"),
+    Code("SD961", "request that nobody has answered"),
+    Code("SD962", "saga that begins later"),
+    Code("SD963", "signal that the saga never waits for"),
+    Code("SD964", "payload that the signal does not take"),
+    Code("SD965", "signal that nothing waits for any more"),
+    Code("SD966", "signal that the saga has refused"),
 )
 
 CODES: Mapping[str, Code] = {

@@ -52,6 +52,9 @@ NONE: Mapping[str, int] = {}
 _CHILDREN = 10
 """Child sagas that wait and are named, with all that can be done; a page has an end."""
 
+_SIGNALS_SHOWN = 10
+"""Refused ones that are shown; the newest."""
+
 
 @frozen
 class Attempt:
@@ -177,6 +180,14 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
         yield ""
         fit = widths(lines)
         yield from (text(row, fit) for row in lines)
+    refused = status.get("refused_signals", ())[-_SIGNALS_SHOWN:]
+    if refused or status.get("kept_signals"):
+        yield ""
+        yield from (refused_signal(each) for each in refused)
+        yield from (
+            f"signal `{name}` is kept for a later wait" + (f": {count} of them" if count > 1 else "")
+            for name, count in status.get("kept_signals", {}).items()
+        )
     advice = list(next_steps(status))
     if advice:
         yield ""
@@ -206,7 +217,7 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     for each in attention:
         yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
     if attention:
-        path = f" {quote(attention[0]['path'])}" if len(attention) > 1 else ""
+        path = f" {quote(attention[0]['path'])}{_again(attention[0])}"
         yield f"   sagadsl retry {saga_id}{path}{tail}   once more"
         yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
         yield f"   sagadsl abort {saga_id}{tail}   give up"
@@ -223,11 +234,16 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
         yield f"of {_counted(unknown)} nobody knows whether it waits: sagadsl status {quote(unknown[0]['id'])}{tail}"
 
 
+def _again(attention: Mapping[str, Any]) -> str:
+    """Return what names the time that something waits, from the second one on."""
+    return f" --occurrence {attention['occurrence']}" if attention.get("occurrence", 1) > 1 else ""
+
+
 def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str]:
     """Yield what a person can do in a child saga, from the saga on that was asked."""
     of, to = quote(saga_id), quote(child["path"])
     for each in child["attention"]:
-        path = quote(f"{child['path']}/{each['path']}")
+        path = quote(f"{child['path']}/{each['path']}") + _again(each)
         yield f"needs a decision: {child['path']} → {each['path']}: {each['type']}: {one_line(each['message'])}"
         yield f"   sagadsl retry {of} {path}{tail}   once more"
         yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"
@@ -253,6 +269,11 @@ def paused(status: Mapping[str, Any]) -> list[str]:
 
 def _counted(children: Sequence[Mapping[str, Any]]) -> str:
     return f"child saga {children[0]['path']}" if len(children) == 1 else f"{len(children)} child sagas"
+
+
+def refused_signal(refused: Mapping[str, Any]) -> str:
+    """Return what the status says of a signal that was not taken, in one line."""
+    return f"{refused['at']}  signal `{one_line(refused['signal'])}` was refused: {one_line(refused['reason'])}"
 
 
 def error_text(error: Mapping[str, Any]) -> str:

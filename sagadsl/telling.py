@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sagadsl.standing import moment, next_steps, one_line, spell
+from sagadsl.standing import moment, next_steps, one_line, refused_signal, spell
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")
@@ -44,6 +44,7 @@ def sentences(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     yield from _failure(status, calls)
     yield from _undone(calls)
     yield from _operators(status)
+    yield from (f"{refused_signal(each)}." for each in status.get("refused_signals", ()))
     yield from _left(status, calls, options)
 
 

@@ -118,10 +118,12 @@ def test_a_saga_that_waits_for_a_decision_says_what_can_be_done() -> None:
     status = _status("paused", attention=[undo])
     assert list(next_steps(status, "--address h:1")) == [
         "needs a decision: charge.compensation: Down: bank is down",
-        "   sagadsl retry o-1 --address h:1   once more",
-        "   sagadsl skip o-1 --address h:1   leave it and go on",
+        "   sagadsl retry o-1 charge.compensation --address h:1   once more",
+        "   sagadsl skip o-1 charge.compensation --address h:1   leave it and go on",
         "   sagadsl abort o-1 --address h:1   give up",
     ]
+    again = _status("paused", attention=[undo | {"occurrence": 2}])
+    assert "   sagadsl skip o-1 charge.compensation --occurrence 2   leave it and go on" in next_steps(again)
     two = _status("paused", attention=[undo, {**undo, "path": "reserve.compensation"}])
     assert "   sagadsl retry o-1 charge.compensation   once more" in list(next_steps(two))
     assert list(next_steps(_status("paused", paused=True))) == ["paused: sagadsl resume o-1"]
@@ -177,3 +179,14 @@ def test_a_held_saga_whose_timeout_has_passed_says_what_its_resumption_begins() 
     status = _status("paused", paused=True, timed_out=True, timeout_at=None)
 
     assert "its timeout has passed: what it did is undone when somebody resumes it" in page(status, {}, NOW)
+
+
+def test_signals_that_were_refused_or_kept_are_shown() -> None:
+    """B7, R59: nobody has to look for them in a log."""
+    refused = {"signal": "aprove", "reason": "the saga does not wait for it", "at": _at(3)}
+    status = _status("running", refused_signals=[refused], kept_signals={"approve": 2})
+
+    lines = list(page(status, {}, NOW))
+
+    assert f"{_at(3)}  signal `aprove` was refused: the saga does not wait for it" in lines
+    assert "signal `approve` is kept for a later wait: 2 of them" in lines

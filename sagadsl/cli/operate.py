@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_OCCURRENCE = "Which time it is that STEP waits, as `status` shows it; refused when that one is decided."
+
 
 def on_saga(command: Callable[..., int]) -> Callable[..., int]:
     """Add what every command on one saga takes: its id, the output, the connection."""
@@ -38,6 +40,13 @@ def _who(command: Callable[..., int]) -> Callable[..., int]:
         command
     )
     return click.option("--why", metavar="TEXT", default="", help="Why; kept in the saga's history.")(command)
+
+
+def _request(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the id of what is asked, so that it can be asked again without being done twice."""
+    return click.option(
+        "--request", metavar="KEY", default="", help="Id of this request: the same one again counts once."
+    )(command)
 
 
 def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
@@ -116,21 +125,24 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
 
 
 @click.command(short_help="Send a signal to a saga that waits for it.")
+@_request
 @on_saga
 @click.argument("name")
 @click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @file, or - for standard input.")
-def signal(*, id: str, name: str, payload: str | None, flags: Flags) -> int:
-    """Send a signal to a saga that waits for it. One that comes early is kept.
+def signal(*, id: str, name: str, payload: str | None, request: str, flags: Flags) -> int:
+    """Send a signal to a saga that waits for it, and say what became of it. One that comes early is kept.
+
+    A name that the saga never waits for, and a payload that does not fit, are refused, and nothing is sent.
 
     \b
     Example:
       sagadsl signal order-7 approval --payload '{"approved": true}'
     """
-    from sagadsl.temporal import client as sagas
+    from sagadsl.temporal import asking
 
     value = None if payload is None else read_value(payload, "--payload")
-    connected(flags, lambda client: sagas.signal(client, id, name, value))
-    screen.result({"id": id, "signal": name}, f"sent `{name}` to {id}")
+    sent = connected(flags, lambda client: asking.signal(client, id, name, value, request=request))
+    screen.result(sent.as_json(), str(sent))
     return 0
 
 
@@ -177,17 +189,26 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
     return 0
 
 
-def _verb(name: str, *, what: str, short: str, text: str, example: str) -> click.Command:
-    """Return the command of one operator's verb; *what* its path names."""
+def _verb(name: str, *, what: str, short: str, text: str, example: str, is_about_one: bool = False) -> click.Command:
+    """Return the command of one operator's verb; *what* its path names, always when it *is_about_one*."""
 
-    def ask(*, id: str, path: str | None = None, why: str, by: str | None, flags: Flags) -> int:
+    def ask(
+        *,
+        id: str,
+        path: str | None = None,
+        occurrence: int | None = None,
+        why: str,
+        by: str | None,
+        request: str,
+        flags: Flags,
+    ) -> int:
         from sagadsl.engine.facts import Verb
         from sagadsl.temporal import reaching
+        from sagadsl.temporal.refusals import NotAnswered
 
-        verb = Verb(name)
-        done = connected(
-            flags, lambda client: reaching.operate(client, id, verb, path=path or "", by=_user(by), why=why)
-        )
+        told: dict[str, Any] = {"path": path or "", "by": _user(by), "why": why}
+        told |= {"request": request, "occurrence": occurrence}
+        done = connected(flags, lambda client: reaching.operate(client, id, Verb(name), **told))
         held = [f"{each.id} is {each.status}" for each in done.children if each.problem is None]
         children = {"children": [each.as_json() for each in done.children]} if done.children else {}
         screen.result(
@@ -195,12 +216,16 @@ def _verb(name: str, *, what: str, short: str, text: str, example: str) -> click
             "\n".join([f"{done.id} is {done.status}", *held]),
         )
         for each in done.problems:
-            screen.warn(f"NOT done in {each.id}: {each.problem}")
+            done_or_not = "not known to be done" if isinstance(each.problem, NotAnswered) else "NOT done"
+            screen.warn(f"{done_or_not} in {each.id}: {each.problem}")
         return max((each.problem.exit_code for each in done.problems if each.problem is not None), default=0)
 
     ask.__doc__ = f"{text}\n\n\b\nExample:\n  {example}"
-    command: Callable[..., int] = _who(ask)
-    command = click.argument("path", metavar=f"[{what}]", required=False)(command)
+    command: Callable[..., int] = _who(_request(ask))
+    if what == "STEP":
+        command = click.option("--occurrence", metavar="N", type=click.IntRange(1), help=_OCCURRENCE)(command)
+    shown = what if is_about_one else f"[{what}]"
+    command = click.argument("path", metavar=shown, required=is_about_one)(command)
     return click.command(name.removesuffix("_step"), short_help=short)(on_saga(command))
 
 
@@ -216,6 +241,7 @@ retry = _verb(
 skip = _verb(
     "skip_step",
     what="STEP",
+    is_about_one=True,
     short="Leave out what has failed in a paused saga, and go on.",
     text="Leave out what has failed in a paused saga, and go on. A compensation that is left out is reported as such. "
     "STEP is as of `retry`.",

@@ -11,7 +11,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
-from sagadsl.standing import Row, error_text, one_line, rows, text, widths
+from sagadsl.standing import Row, error_text, one_line, refused_signal, rows, text, widths
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -71,6 +71,7 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
     for each in traced.outside:
         data = "" if each.data is None else f"  {_short(each.data)}"
         yield f"  {each.at:%H:%M:%S}  {each.what.replace('_', ' ')} {each.name}{data}".rstrip()
+    yield from (f"  {refused_signal(each)}" for each in status.get("refused_signals", ()))
 
 
 def _failures(status: Any) -> Iterator[Any]:

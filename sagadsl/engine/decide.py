@@ -112,6 +112,8 @@ def _told(run: Run, fact: Fact) -> None:
 
 
 def _take(run: Run, fact: Fact) -> None:
+    if isinstance(fact, SignalReceived | OperatorAsked) and fact.request in run.state.requests:
+        return  # it was taken in before
     match fact:
         case Began():
             _begin(run, fact)
@@ -216,8 +218,10 @@ def _signal(run: Run, fact: SignalReceived) -> None:
     path = next((path for path in run.state.waiting.get(fact.name, ()) if _in_time(run.state, path)), None)
     if path is None:
         run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before its wait
+        run.taken_in(fact.request, "")
         return
     record = run.state.records[path]
+    run.taken_in(fact.request, path)
     steps.stop_waiting(run, record)
     steps.succeed(run, record, fact.payload)
 

@@ -123,11 +123,16 @@ class TimerFired:
 
 @frozen
 class SignalReceived:
-    """A declared signal with a payload that its schema has accepted."""
+    """A declared signal with a payload that its schema has accepted.
+
+    Attributes:
+        request: Chosen by the sender: what comes with the same one again is the same signal. Empty: none was chosen.
+    """
 
     at: float
     name: str
     payload: Any
+    request: str = ""
 
 
 @frozen
@@ -149,6 +154,8 @@ class OperatorAsked:
 
     Attributes:
         path: For ``RETRY_STEP`` and ``SKIP_STEP``: what needs attention; empty when only one thing does.
+        request: What comes with the same one again is the same decision.
+        occurrence: Which time it is that ``path`` waits, as the operator has seen it; ``None``: whichever it is.
     """
 
     at: float
@@ -156,6 +163,8 @@ class OperatorAsked:
     path: str = ""
     by: str = ""
     why: str = ""
+    request: str = ""
+    occurrence: int | None = None
 
 
 @frozen

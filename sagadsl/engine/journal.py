@@ -249,6 +249,9 @@ class State:
         stopped: A handler said ``then: stop``. ``aborted``: an operator gave the rest up.
         undo_only: The run exists only to undo a completed one. ``undo_failed``: something stays not undone.
         attention: What waits for an operator, by path, and why.
+        occurrences: How often each path has waited for an operator.
+        requests: Ids of the signals and decisions that were taken in, the newest last, and what became of each: the
+            path of the step that took the signal, empty for one that was kept; of a decision, its verb.
         signals: Payloads that no step has taken yet, by signal name (R59).
         waiting: Paths of steps that wait, by signal name.
         calls: Calls in flight: call id to the path of record.
@@ -284,6 +287,8 @@ class State:
     undo_only: bool = False
     undo_failed: bool = False
     attention: dict[str, Error] = field(default_factory=dict)
+    occurrences: dict[str, int] = field(default_factory=dict)
+    requests: dict[str, str] = field(default_factory=dict)
     signals: dict[str, list[Any]] = field(default_factory=dict)
     waiting: dict[str, list[str]] = field(default_factory=dict)
     calls: dict[str, str] = field(default_factory=dict)
@@ -342,7 +347,10 @@ def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
 _FREE = frozenset({"input", "output", "journal"})
 """Fields that are the user's JSON: they travel as they are."""
 
-_ORDERED = frozenset({"undoable", "open", "begun", "done", "running", "calls", "timers", "held", "loops", "gone"})
+_ORDERED = frozenset(
+    {"undoable", "open", "begun", "done", "running", "calls", "timers", "held", "loops", "gone"}
+    | {"occurrences", "requests"}
+)
 """Maps whose order counts (R10). Like every map of ours they travel as pairs: Temporal's converter sorts keys."""
 
 _HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})

@@ -9,8 +9,12 @@ from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.language.expressions import ExpressionError
 
 
-def refusal(state: State, verb: Verb, path: str = "") -> str | None:
-    """Return why *verb* is not possible now, in one sentence; ``None`` when it is."""
+def refusal(state: State, verb: Verb, path: str = "", occurrence: int | None = None) -> str | None:
+    """Return why *verb* is not possible now, in one sentence; ``None`` when it is.
+
+    Args:
+        occurrence: Which time it is that *path* waits, as the operator has seen it.
+    """
     if state.phase is Phase.CLOSED:
         return "the saga is over"
     match verb:
@@ -19,7 +23,7 @@ def refusal(state: State, verb: Verb, path: str = "") -> str | None:
         case Verb.RESUME:
             return None if state.paused else _not_paused(state)
         case Verb.RETRY_STEP | Verb.SKIP_STEP:
-            return _unclear(state, path)
+            return _unclear(state, path, occurrence)
         case Verb.ABORT:
             return None if state.attention else "nothing waits for an operator; to stop a running saga, cancel it"
 
@@ -30,12 +34,18 @@ def _not_paused(state: State) -> str:
     return "the saga is not paused"
 
 
-def _unclear(state: State, path: str) -> str | None:
+def _unclear(state: State, path: str, occurrence: int | None) -> str | None:
+    if path and path not in state.attention and path in state.occurrences:
+        return f"`{path}` is decided already: it does not wait any more"
     if not state.attention:
         return "nothing waits for an operator"
-    if path:
-        return None if path in state.attention else f"`{path}` does not wait for an operator; {_listed(state)} does"
-    return None if len(state.attention) == 1 else f"say which one of {_listed(state)}"
+    if not path:
+        return None if len(state.attention) == 1 else f"say which one of {_listed(state)}"
+    if path not in state.attention:
+        return f"`{path}` does not wait for an operator; {_listed(state)} does"
+    if occurrence is not None and occurrence != state.occurrences.get(path, 1):
+        return f"that is decided already: `{path}` has failed again since, and waits for a new decision"
+    return None
 
 
 def _listed(state: State) -> str:
@@ -45,8 +55,9 @@ def _listed(state: State) -> str:
 def asked(run: Run, fact: OperatorAsked) -> None:
     """Do what an operator asked; what is not possible (any more) changes nothing."""
     state = run.state
-    if refusal(state, fact.verb, fact.path) is not None:
+    if refusal(state, fact.verb, fact.path, fact.occurrence) is not None:
         return
+    run.taken_in(fact.request, fact.verb.value)
     path = fact.path or (next(iter(state.attention)) if len(state.attention) == 1 else "")
     state.actions.append(Action(fact.at, fact.verb.value, path, fact.by, fact.why))
     match fact.verb:

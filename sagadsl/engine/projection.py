@@ -90,7 +90,10 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
         "timeout_at": _instant(state.timers.get(TIMEOUT_TIMER)),
         "failure": _error(state.failure),
         "other_errors": [_error(error) for error in state.others],
-        "attention": [{"path": path} | _error_data(error) for path, error in state.attention.items()],
+        "attention": [
+            {"path": path, "occurrence": state.occurrences.get(path, 1)} | _error_data(error)
+            for path, error in state.attention.items()
+        ],
         "waiting_for": {signal: list(paths) for signal, paths in state.waiting.items()},
         "kept_signals": {signal: len(payloads) for signal, payloads in state.signals.items()},
         "steps": [_step(line, state.timers.get(line.path)) for line in lines],

@@ -34,6 +34,9 @@ WHOLE_WORK = 30_000_000
 BOUNDED_WORK = 2
 """Version of the rules since which work is bounded."""
 
+REQUESTS_KEPT = 500
+"""Ids of signals and decisions that are remembered, so that a repeat of one changes nothing."""
+
 OTHER_ERRORS = 100
 """Errors kept besides the first; each step keeps its own in any case."""
 
@@ -143,6 +146,20 @@ class Run:
         if state.paused or state.draining or len(state.calls) >= IN_FLIGHT:
             return False
         return state.pending_stop is None or not self.forward  # R25: nothing more, once somebody wants it to stop
+
+    def taken_in(self, request: str, by: str) -> None:
+        """Remember a request, and what became of it: one that nobody has named is not remembered."""
+        if not request:
+            return
+        requests = self.state.requests
+        requests[request] = by
+        if len(requests) > REQUESTS_KEPT:
+            del requests[next(iter(requests))]
+
+    def needs_attention(self, path: str, error: Error) -> None:
+        """Have the call at *path* wait for an operator. RULES R22."""
+        self.state.attention[path] = error
+        self.state.occurrences[path] = self.state.occurrences.get(path, 0) + 1
 
     def doom(self, error: Error | None) -> None:
         """Take the error of which the saga fails; one that comes later, a cancel too, is beside it (R23)."""

@@ -294,7 +294,7 @@ def handled(run: Run, record: Record, index: int) -> None:
 def pause(run: Run, record: Record, error: Error) -> None:
     """Keep a step open until an operator decides. RULES R22."""
     record.progress = Progress.PAUSED
-    run.state.attention[record.path] = error
+    run.needs_attention(record.path, error)
 
 
 def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:

@@ -178,7 +178,7 @@ def failed(run: Run, record: Record, error: Error) -> None:
     match run.saga.compensation_failure:
         case OnFailure.PAUSE:
             undo.progress = UndoProgress.PAUSED
-            run.state.attention[action_path(run, record)] = error
+            run.needs_attention(action_path(run, record), error)
         case OnFailure.CONTINUE:
             undo.errors[undo.action] = error
             next_action(run, record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 import re
@@ -25,7 +26,7 @@ from sagadsl.gateway.addresses import decoded
 from sagadsl.gateway.hub import Hub, View
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
-from sagadsl.gateway.problems import BadBody, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
+from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
 from sagadsl.gateway.shelf import Shelf
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import guard
@@ -38,6 +39,7 @@ audit_log = logging.getLogger("sagadsl.audit")
 LONGEST_WAIT = 60.0
 """Seconds: more than that, something between client and gateway cuts the connection."""
 
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _WAIT = re.compile(r"[1-9][0-9]{0,3}s")
 _SECONDS = 30.0
 """How long a request may take that does not ask to wait."""
@@ -152,6 +154,20 @@ class Call:
             return json.loads(raw.decode(), parse_constant=_no_constant)
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise BadBody(f"the body is not JSON: {error}") from None
+
+    def key(self, *about: str) -> str:
+        """Return an id made of the caller's idempotency key and of what it is about; empty without one.
+
+        Keys of different callers do not meet: nobody gets the answer of somebody else by guessing a key.
+        Raises ``BadKey``.
+        """
+        key = self.request.headers.get("idempotency-key")
+        if key is None:
+            return ""
+        if not _KEY.fullmatch(key):
+            raise BadKey("this is no idempotency key", "up to 200 visible ASCII characters")
+        owner = self.who.name if self.who.is_known else ""
+        return hashlib.sha256("\n".join((owner, *about, key)).encode()).hexdigest()[:32]
 
     def demand(self, scope: Scope, saga: str) -> None:
         """Raise ``NotAllowed`` unless the caller may do so with sagas of this name."""

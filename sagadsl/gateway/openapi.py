@@ -149,18 +149,24 @@ def _reading() -> Data:
 
 
 def _operating() -> Data:
-    id_ = _ref("parameters", "id")
+    id_, key = _ref("parameters", "id"), _ref("parameters", "request-key")
     asked = {"202": _json("It was asked to", _ref("schemas", "asked"))}
+    sent = {"202": _json("It was sent: what became of it", _ref("schemas", "sent"))}
     paths: Data = {
         "/sagas/{id}/signals/{signal}": _post(
-            "signal", "Send a signal, with the body as its payload", [id_, _ref("parameters", "signal")], _ANY, asked
+            "signal",
+            "Send a signal, with the body as its payload",
+            [id_, _ref("parameters", "signal"), key],
+            _ANY,
+            sent,
         ),
         "/sagas/{id}/cancel": _post("cancel", "Stop a saga, and undo what it has done", [id_], _request(), asked),
     }
     for name in VERBS:
-        body = _request(step=_STEP_TEXT.get(name, "Path of a child saga, instead of the saga itself"))
+        step = _STEP_TEXT.get(name, "Path of a child saga, instead of the saga itself")
+        body = _request(step=step, is_about_one=name == "skip", is_decision=name in _STEP_TEXT)
         done = {"200": _json("Done", _ref("schemas", "operated")), **_refusals("503")}
-        paths[f"/sagas/{{id}}/{name}"] = _post(name, _VERB_TEXT[name], [id_], body, done)
+        paths[f"/sagas/{{id}}/{name}"] = _post(name, _VERB_TEXT[name], [id_, key], body, done)
     return paths
 
 
@@ -207,7 +213,7 @@ def _post(id_: str, summary: str, parameters: list[Data], body: Data, responses:
     return {"post": operation}
 
 
-def _request(*, step: str = "") -> Data:
+def _request(*, step: str = "", is_about_one: bool = False, is_decision: bool = False) -> Data:
     text = {"type": "string", "maxLength": 1000}
     properties: Data = {
         "why": text | {"description": "Kept in the saga, and in the audit log"},
@@ -215,7 +221,14 @@ def _request(*, step: str = "") -> Data:
     }
     if step:
         properties["step"] = text | {"description": step}
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    if is_decision:
+        properties["occurrence"] = {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Which time it is that it waits, as `attention` shows it: refused when that is decided",
+        }
+    needed = {"required": ["step"]} if is_about_one else {}
+    return {"type": "object", "properties": properties, "additionalProperties": False, **needed}
 
 
 def _ref(kind: str, name: str) -> Data:
@@ -272,6 +285,12 @@ _PARAMETERS: Data = {
         "header",
         {"type": "string", "pattern": "^[!-~]{1,200}$"},
         "The same key again is the same run",
+    ),
+    "request-key": _parameter(
+        "Idempotency-Key",
+        "header",
+        {"type": "string", "pattern": "^[!-~]{1,200}$"},
+        "The same key again is the same request, and counts once",
     ),
     "workflow-id": _parameter(
         "Workflow-Id",
@@ -349,7 +368,18 @@ _SCHEMAS: Data = {
     ),
     "explanation": _object({"id": _TEXT, "sentences": _list(_TEXT)}),
     "graph": _object({"name": _TEXT, "version": _TEXT, "steps": _NODES, "on_failure": _NODES}),
-    "asked": _object({"id": _TEXT}, signal=_TEXT, requested=_TEXT),
+    "asked": _object({"id": _TEXT, "requested": _TEXT}),
+    "sent": _object(
+        {
+            "id": _TEXT,
+            "signal": _TEXT,
+            "request": _TEXT,
+            "state": {"type": "string", "enum": ["taken", "kept", "sent"]},
+            "step": _NULLABLE,
+            "checked": {"type": "boolean"},
+            "repeated": {"type": "boolean"},
+        }
+    ),
     "operated": _object(
         {"id": _TEXT, "verb": _TEXT, "step": _NULLABLE, "status": _TEXT},
         children=_list(_object({"path": _TEXT, "id": _TEXT, "status": _TEXT, "problem": _NULLABLE})),

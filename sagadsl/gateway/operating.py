@@ -10,24 +10,25 @@ from sagadsl.engine.facts import VERBS, Verb
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.edge import Call, Handler
 from sagadsl.gateway.problems import BadRequest
+from sagadsl.temporal import asking, reaching
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import reaching
 
 _LONGEST = 1000
 
 
 async def signal(call: Call) -> Response:
-    """Send a signal with the body as its payload."""
+    """Send a signal with the body as its payload, and say what became of it."""
     call.query()
     id_, name = await call.saga("operate"), call.path("signal")
+    request = call.key(id_, "signal", name)
     payload = await call.body()
     try:
-        await sagas.signal(call.client, id_, name, payload)
+        sent = await asking.signal(call.client, id_, name, payload, request=request)
     except SagadslError as error:
         call.audit("signal", id_, error.code, signal=name)
         raise
-    call.audit("signal", id_, "sent", signal=name)
-    return JSONResponse({"id": id_, "signal": name}, 202)
+    call.audit("signal", id_, "repeated" if sent.is_repeated else sent.state, signal=name)
+    return JSONResponse(sent.as_json(), 202, {"Idempotent-Replayed": "true"} if sent.is_repeated else None)
 
 
 async def cancel(call: Call) -> Response:
@@ -50,11 +51,18 @@ def verb(name: str) -> Handler:
     async def operate(call: Call) -> Response:
         call.query()
         id_ = await call.saga("operate")
-        asked = await _asked(call, with_step=True)
+        asked = await _asked(call, with_step=True, with_occurrence=VERBS[name] in (Verb.RETRY_STEP, Verb.SKIP_STEP))
         told = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
         try:
             done = await reaching.operate(
-                call.client, id_, VERBS[name], path=asked["step"], by=asked["by"], why=asked["why"]
+                call.client,
+                id_,
+                VERBS[name],
+                path=asked["step"],
+                by=asked["by"],
+                why=asked["why"],
+                request=call.key(id_, name, asked["step"]),
+                occurrence=asked.get("occurrence"),
             )
         except SagadslError as error:
             call.audit(name, id_, error.code, **told)
@@ -69,10 +77,11 @@ def verb(name: str) -> Handler:
     return operate
 
 
-async def _asked(call: Call, *, with_step: bool) -> dict[str, str]:
+async def _asked(call: Call, *, with_step: bool, with_occurrence: bool = False) -> dict[str, Any]:
     """Return what the body says. Who it is says the token; only where none is wanted, the body may."""
     body: Any = await call.body()
-    known = {"why", *(["step"] if with_step else []), *([] if call.who.is_known else ["by"])}
+    known = {"why", *(["step"] if with_step else []), *(["occurrence"] if with_occurrence else [])}
+    known |= set() if call.who.is_known else {"by"}
     if body is None:
         body = {}
     if not isinstance(body, dict) or set(body) - known:
@@ -80,8 +89,11 @@ async def _asked(call: Call, *, with_step: bool) -> dict[str, str]:
             "the body is no such request",
             f"an object of {', '.join(sorted(known))}; each may be left out",
         )
+    occurrence = body.get("occurrence", 1)
+    if not isinstance(occurrence, int) or isinstance(occurrence, bool) or occurrence < 1:
+        raise BadRequest("`occurrence` is no whole number from 1 on")
     for key, value in body.items():
-        if not isinstance(value, str) or len(value) > _LONGEST:
+        if key != "occurrence" and (not isinstance(value, str) or len(value) > _LONGEST):
             raise BadRequest(f"`{key}` is no text of up to {_LONGEST} characters")
     by = call.who.name if call.who.is_known else body.get("by") or call.who.name
-    return {"step": body.get("step", ""), "why": body.get("why", ""), "by": by}
+    return {"step": "", "why": "", **body, "by": by}

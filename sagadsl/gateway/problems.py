@@ -12,7 +12,16 @@ from sagadsl.codes import CODES
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.limits import TooLarge, TooMany
 from sagadsl.temporal.connection import NotConnected
-from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound
+from sagadsl.temporal.refusals import (
+    AlreadyStarted,
+    InvalidInput,
+    NoAnswer,
+    NotAnswered,
+    NotAwaited,
+    NotBegun,
+    SagaNotFound,
+    UnfitPayload,
+)
 
 MEDIA = "application/problem+json"
 
@@ -118,6 +127,12 @@ _STATUS: Mapping[str, int] = {
     "SD925": 409,
     "SD926": 503,
     "SD927": 422,
+    "SD961": 504,
+    "SD962": 409,
+    "SD963": 404,
+    "SD964": 422,
+    "SD965": 409,
+    "SD966": 409,
     "SD945": 429,
     "SD946": 413,
 }
@@ -143,6 +158,13 @@ def problem(error: SagadslError) -> Response:
         case InvalidInput(problems=problems):
             detail = "the input does not fit the saga"
             more["errors"] = [_pointed(each) for each in problems]
+        case UnfitPayload(signal=signal, problems=problems):
+            detail = f"the payload does not fit signal `{signal}`"
+            more["errors"] = [_pointed(each, signal) for each in problems]
+        case NotAnswered():  # its help names the task queue
+            remedy = "the same request again, with the same `Idempotency-Key`, counts once"
+        case NotBegun() | NotAwaited():  # their help speaks of the command line
+            remedy = ""
         case NotConnected():  # its page names the server and its settings
             detail, remedy = "the saga service is not available at this moment", "try again"
         case SagaNotFound(id=id_):
@@ -171,7 +193,7 @@ def answer(status: int, code: str, detail: str, remedy: str, headers: Mapping[st
     return Response(json.dumps(document, ensure_ascii=False), status, headers, MEDIA)
 
 
-def _pointed(sentence: str) -> dict[str, str]:
-    """Return one problem of an input as its place and its reason; see ``language.conform``."""
+def _pointed(sentence: str, whole: str = "input") -> dict[str, str]:
+    """Return one problem of a value as its place and its reason; see ``language.conform``."""
     place, found, reason = sentence.partition("`: ")
-    return {"path": place.lstrip("`"), "reason": reason} if found else {"path": "input", "reason": sentence}
+    return {"path": place.lstrip("`"), "reason": reason} if found else {"path": whole, "reason": sentence}

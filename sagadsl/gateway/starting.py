@@ -21,7 +21,6 @@ from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
 """What an id may be here: it stands in addresses, so it has nothing that they would have to escape."""
 
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 AGAIN = "1"
 """Seconds after which it makes sense to look how a saga stands."""
 
@@ -71,17 +70,10 @@ def _offered(call: Call, name: str) -> Package:
 
 def _id(call: Call, name: str) -> str | None:
     """Return the id of the run: as the caller has chosen it, or made of its key."""
-    chosen, key = call.request.headers.get("workflow-id"), call.request.headers.get("idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise BadKey("this is no idempotency key", "up to 200 visible ASCII characters")
+    chosen, key = call.request.headers.get("workflow-id"), call.key(name)
     if chosen is not None and not _ID.fullmatch(chosen):
         raise BadKey(f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
-    if chosen is not None or key is None:
-        return chosen
-    # Keys of different callers do not meet: nobody gets a run of somebody else by guessing a key.
-    owner = call.who.name if call.who.is_known else ""
-    digest = hashlib.sha256("\n".join((owner, name, key)).encode()).hexdigest()
-    return f"{name}-{digest[:32]}"
+    return chosen if chosen is not None or not key else f"{name}-{key}"
 
 
 def _fingerprint(name: str, input_: Any) -> str:

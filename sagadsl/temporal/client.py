@@ -7,6 +7,8 @@ from being carried out, is one of the errors of ``refusals``; anything else of t
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
@@ -36,16 +38,20 @@ from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
 from sagadsl.temporal.index import keeps_names, keeps_status
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
+from sagadsl.temporal.recorded import begins_at, last_answer
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
     InvalidInput,
     NoAnswer,
+    NotAnswered,
+    NotBegun,
     NotPossible,
     SagaNotFound,
     SagaOver,
     TooLong,
     known,
 )
+from sagadsl.temporal.requests import Asked, signal_arguments
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 ANSWER_SECONDS = 10.0
@@ -235,10 +241,17 @@ async def definition(client: Client, id: str) -> dict[str, Any]:
     return found
 
 
-async def signal(client: Client, id: str, name: str, payload: Any = None) -> None:
-    """Send a signal; a saga that does not wait for it says so in its status. Raises ``SagaNotFound``, ``SagaOver``."""
+async def signal(client: Client, id: str, name: str, payload: Any = None, *, request: str = "") -> None:
+    """Send a signal, whatever it is; a saga that does not take it says so in its status. See also ``asking``.
+
+    Args:
+        request: Its id: with the same one it is the same signal, and counts once.
+
+    Raises:
+        SagaNotFound, SagaOver: See there.
+    """
     with known(client, id):
-        await client.get_workflow_handle(id).signal(name, payload)
+        await client.get_workflow_handle(id).signal(name, args=signal_arguments(payload, request))
 
 
 async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> None:
@@ -256,33 +269,60 @@ async def terminate(client: Client, id: str, reason: str) -> None:
         await client.get_workflow_handle(id).terminate(reason=reason)
 
 
-async def operate(client: Client, id: str, verb: Verb, *, path: str = "", by: str = "", why: str = "") -> str:
+async def operate(
+    client: Client,
+    id: str,
+    verb: Verb,
+    *,
+    path: str = "",
+    by: str = "",
+    why: str = "",
+    request: str = "",
+    occurrence: int | None = None,
+) -> str:
     """Carry out an operator's request (R22), and return the status that follows.
 
+    Args:
+        request: Its id: with the same one it is the same request, and counts once. Left out, it is made of what
+            is asked, and of how far the run has come.
+        occurrence: Which time it is that *path* waits, as the operator has seen it: it is refused when that has passed.
+
     Raises:
-        NotPossible, NoAnswer, SagaNotFound, SagaOver: See there.
+        NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
     """
     handle = client.get_workflow_handle(id)
     with known(client, id):
         described = await handle.describe()
-    if described.status is not WorkflowExecutionStatus.RUNNING:
-        raise SagaOver(id)
-    request = {key: value for key, value in (("path", path), ("by", by), ("why", why)) if value}
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            raise SagaOver(id)
+        answered = await last_answer(client, described)
+    if not answered and (later := begins_at(described)) is not None:
+        raise NotBegun(id, verb.value, later)
+    if verb is Verb.SKIP_STEP and not path:  # by the time it comes, another one may wait
+        raise NotPossible(id, verb.value, "say which one is left out")
+    request = request or _same_request(verb, path, described.run_id, answered)
+    asked = Asked(path, by, why, occurrence).to_json()
     try:
         with known(client, id):
             patience = timedelta(seconds=ANSWER_SECONDS)
-            answer = await handle.execute_update(verb.value, request, rpc_timeout=patience)
+            answer = await handle.execute_update(verb.value, asked, id=request, rpc_timeout=patience)
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():  # the SDK gives both the same name
             raise asyncio.CancelledError from None
-        raise NoAnswer(id, described.task_queue) from None
+        raise NotAnswered(id, verb.value, path, request, described.task_queue) from None
     except WorkflowUpdateFailedError as refused:
         cause = refused.cause
         raise NotPossible(
             id, verb.value, cause.message if isinstance(cause, ApplicationError) else str(cause)
         ) from None
     return str(answer["status"])
+
+
+def _same_request(verb: Verb, path: str, run_id: str, answered: int) -> str:
+    """Return the id of a request that nobody has named: the same as long as the run stands as it stood."""
+    asked = json.dumps([verb.value, path, run_id, answered])
+    return f"{verb.value.removesuffix('_step')}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
 def _ended(id: str, cause: BaseException) -> Ended:

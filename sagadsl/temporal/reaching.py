@@ -18,7 +18,7 @@ from sagadsl.frozen import frozen
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.children import Child, children_of
 from sagadsl.temporal.following import describe, picture
-from sagadsl.temporal.refusals import NoAnswer, NotPossible, SagaNotFound, SagaOver
+from sagadsl.temporal.refusals import NotAnswered, NotBegun, NotPossible, SagaNotFound, SagaOver
 
 _DOWN = (Verb.PAUSE, Verb.RESUME)
 _AT_ONCE = 8
@@ -69,20 +69,33 @@ class Done:
         return [each for each in self.children if each.problem is not None]
 
 
-async def operate(client: Client, id: str, verb: Verb, *, path: str = "", by: str = "", why: str = "") -> Done:
+async def operate(
+    client: Client,
+    id: str,
+    verb: Verb,
+    *,
+    path: str = "",
+    by: str = "",
+    why: str = "",
+    request: str = "",
+    occurrence: int | None = None,
+) -> Done:
     """Carry out an operator's request (R22) in the saga that *path* leads to.
 
     Args:
         path: Of a step as the status writes it, or of a child saga, or both: ``book/hotel/charge.compensation``.
+        request, occurrence: See ``client.operate``.
 
     Raises:
-        NotPossible, NoAnswer, SagaNotFound, SagaOver: See there.
+        NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
     """
     target, rest = await found(client, id, path)
     if rest and verb not in (Verb.RETRY_STEP, Verb.SKIP_STEP):
         raise NotPossible(id, verb.value, f"`{path}` is no child saga that is open; leave it out for the saga itself")
     try:
-        status = await sagas.operate(client, target, verb, path=rest, by=by, why=why)
+        status = await sagas.operate(
+            client, target, verb, path=rest, by=by, why=why, request=request, occurrence=occurrence
+        )
     except NotPossible as refused:
         return await _although(client, target, verb, refused, by=by, why=why)
     told = await _all_below(client, target, verb, by=by, why=why) if verb in _DOWN else ()
@@ -150,7 +163,7 @@ async def _told(client: Client, child: Child, path: str, verb: Verb, *, by: str,
             if is_paused is not None and is_paused == (verb is Verb.PAUSE):
                 return Told(path, child.id, "paused") if is_paused else None
             problem: SagadslError = refused
-        except NoAnswer as error:
+        except (NotAnswered, NotBegun) as error:
             return Told(path, child.id, "unknown", error)
         except RPCError as error:
             return Told(path, child.id, "unknown", NotPossible(child.id, verb.value, str(error)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from temporalio.client import Client
@@ -11,6 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.keys import MAX_ID
 from sagadsl.errors import SagadslError
+from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.standing import spell
 
 
 class InvalidInput(SagadslError):
@@ -132,6 +135,119 @@ class NoAnswer(SagadslError):
     @property
     def help(self) -> str:
         return f"start one with `sagadsl worker --task-queue {self.task_queue}`"
+
+
+class NotAnswered(SagadslError):
+    """An operator's request has been sent, and no worker has answered: nobody knows whether it is carried out."""
+
+    code: ClassVar[str] = "SD961"
+    exit_code: ClassVar[int] = 16
+
+    def __init__(self, id: str, verb: str, path: str, request: str, task_queue: str) -> None:
+        super().__init__(id, verb, path, request, task_queue)
+        self.id, self.verb, self.path, self.request, self.task_queue = id, verb, path, request, task_queue
+
+    def __str__(self) -> str:
+        asked = f"{self.verb.removesuffix('_step')} {self.path}".rstrip()
+        return (
+            f"`{asked}` was sent to saga `{self.id}`, and no worker has answered: it may still be carried out when "
+            "one comes back, unless the saga is over or the matter is decided by then"
+        )
+
+    @property
+    def help(self) -> str:
+        command = " ".join(("sagadsl", self.verb.removesuffix("_step"), self.id, *filter(None, (self.path,))))
+        return (
+            f"start a worker with `sagadsl worker --task-queue {self.task_queue}`; "
+            f"`{command} --request {self.request}` asks for the same once more, and counts once"
+        )
+
+
+class NotBegun(SagadslError):
+    """The run was started with a delay, and has not begun: an operator's request would begin it now."""
+
+    code: ClassVar[str] = "SD962"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, verb: str, begins_at: datetime) -> None:
+        super().__init__(id, verb, begins_at)
+        self.id, self.verb, self.begins_at = id, verb, begins_at
+
+    def __str__(self) -> str:
+        left = spell(self.begins_at - datetime.now(UTC))
+        return (
+            f"saga `{self.id}` begins at {self.begins_at:%Y-%m-%dT%H:%M:%SZ}, in {left}: "
+            f"to {self.verb.replace('_', ' ')} it now would begin it"
+        )
+
+    @property
+    def help(self) -> str:
+        return f"to have it never begin, `sagadsl cancel {self.id}`"
+
+
+class UnknownSignal(SagadslError):
+    """The saga waits for no signal of this name, wherever it stands; nothing was sent."""
+
+    code: ClassVar[str] = "SD963"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, id: str, signal: str, known: tuple[str, ...]) -> None:
+        super().__init__(id, signal, known)
+        self.id, self.signal, self.known = id, signal, known
+
+    def __str__(self) -> str:
+        return f"saga `{self.id}` never waits for a signal `{self.signal}`"
+
+    @property
+    def help(self) -> str:
+        near = did_you_mean(self.signal, self.known)
+        return near or f"the signals that it waits for are {listed(self.known)}"
+
+
+class UnfitPayload(SagadslError):
+    """The payload does not fit the signal; nothing was sent."""
+
+    code: ClassVar[str] = "SD964"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, signal: str, problems: tuple[str, ...]) -> None:
+        super().__init__(signal, problems)
+        self.signal, self.problems = signal, problems
+
+    def __str__(self) -> str:
+        return f"the payload does not fit signal `{self.signal}`: {'; '.join(self.problems)}"
+
+
+class NotAwaited(SagadslError):
+    """The saga is past every wait for this signal; nothing was sent."""
+
+    code: ClassVar[str] = "SD965"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, signal: str, status: str) -> None:
+        super().__init__(id, signal, status)
+        self.id, self.signal, self.status = id, signal, status
+
+    def __str__(self) -> str:
+        return f"saga `{self.id}` is {self.status}, and nothing in it will wait for signal `{self.signal}` any more"
+
+    @property
+    def help(self) -> str:
+        return f"see how it stands with `sagadsl status {self.id}`"
+
+
+class SignalRefused(SagadslError):
+    """The signal was sent, and the saga has refused it."""
+
+    code: ClassVar[str] = "SD966"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, signal: str, reason: str) -> None:
+        super().__init__(id, signal, reason)
+        self.id, self.signal, self.reason = id, signal, reason
+
+    def __str__(self) -> str:
+        return f"saga `{self.id}` has refused signal `{self.signal}`: {self.reason}"
 
 
 @contextmanager

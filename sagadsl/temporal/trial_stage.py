@@ -16,7 +16,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.engine.facts import VERBS
+from sagadsl.engine.facts import VERBS, Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import trial_calls
@@ -271,7 +271,8 @@ class Stage:
                     await self._timeout()
                 case _:
                     verb = VERBS[asked.action]
-                    await sagas.operate(self.client, self.id, verb, path=asked.name, by=asked.by, why=asked.why)
+                    path = asked.name or (await self._one_that_waits() if verb is Verb.SKIP_STEP else "")
+                    await sagas.operate(self.client, self.id, verb, path=path, by=asked.by, why=asked.why)
         except SagaOver:
             self.refused.append(f"{asked}: the saga is over")
         except NotPossible as error:
@@ -279,6 +280,11 @@ class Stage:
         finally:
             self.acting -= 1
             self.stops += asked.action in _STOPS
+
+    async def _one_that_waits(self) -> str:
+        """Return the path that `skip: true` means; empty when none waits, or several do."""
+        waiting = (await sagas.status(self.client, self.id)).get("attention", ())
+        return str(waiting[0]["path"]) if len(waiting) == 1 else ""
 
     async def _timeout(self) -> None:
         """Wait until the saga's timeout has passed, and not a moment sooner."""

@@ -48,6 +48,7 @@ from sagadsl.temporal.arguments import (
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.host import ChildStart, TemporalHost
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
+from sagadsl.temporal.requests import Asked, request_of
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 CANCEL_ACTIVITY = "sagadsl.cancel"
@@ -88,6 +89,7 @@ class SagaWorkflow:
         self._carry = Carry()
         self._refused: list[dict[str, Any]] = []
         self._early: list[tuple[str, Sequence[RawValue], float]] = []
+        self._early_decisions: list[OperatorAsked] = []
         self._rejection: Error | None = None
         self._stopped_early = False
         self._shown: Status | None = None
@@ -103,6 +105,7 @@ class SagaWorkflow:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
             self._host.close()
             self._list_not_begun()
+            self._early_decisions.clear()
             await self._handlers_finished()
             report = closing.not_begun(workflow.info(), self._rejection, self._refused_status())
             raise closing.failed(self._rejection, rejected.message, report) from None
@@ -110,10 +113,24 @@ class SagaWorkflow:
             self._stopped_early = True
             self._host.close()
             self._list_not_begun()
+            self._early_decisions.clear()
+            await self._handlers_finished()
             raise
+        return await self._end(await self._drive(self._after_early_ones(first)))
+
+    def _after_early_ones(self, first: Fact) -> Fact:
+        """Put what came before the definition was known to its place in the queue; return what comes first.
+
+        A decision comes before the saga begins, so that nothing begins after a pause. Of a run that goes on,
+        it comes afterwards, as it would have in the run before.
+        """
+        early, self._early_decisions = self._early_decisions, []
+        facts: list[Fact] = [first, *early] if isinstance(first, Resumed) else [*early, first]
+        for fact in facts[1:]:
+            self._host.tell(fact)
         for name, payloads, at in self._early:
             self._signal(name, payloads, at)
-        return await self._end(await self._drive(first))
+        return facts[0]
 
     def _refused_status(self) -> Status:
         """Return how a refused run stands: with nothing to undo, unless it was to go on with another's work."""
@@ -376,48 +393,66 @@ class SagaWorkflow:
 
     def _signal(self, name: str, args: Sequence[RawValue], at: float) -> None:
         assert self._package is not None
+        request = request_of(args, self._decoded)
         check = self._package.check_signals.get(name)
         if check is None:
-            self._refuse_signal(name, "the saga does not wait for it", at)
+            self._refuse_signal(name, "the saga does not wait for it", at, request)
             return
         try:
             payload = self._decoded(args[0]) if args else None
         except Exception as error:  # noqa: BLE001 # a client in any language may send anything
-            self._refuse_signal(name, f"its payload is not JSON: {error}", at)
+            self._refuse_signal(name, f"its payload is not JSON: {error}", at, request)
             return
         if problems := check(payload):
-            self._refuse_signal(name, "; ".join(problems), at)
+            self._refuse_signal(name, "; ".join(problems), at, request)
             return
-        self._host.tell(SignalReceived(at, name, payload))
+        self._host.tell(SignalReceived(at, name, payload, request))
 
-    def _refuse_signal(self, name: str, why: str, at: float) -> None:
+    def _refuse_signal(self, name: str, why: str, at: float, request: str) -> None:
         workflow.logger.warning("signal `%s` is not taken: %s", name, why)
-        self._refused.append({"signal": name[:200], "reason": failures.bounded(why, 1000), "at": iso(at)})
+        told = {"signal": name[:200], "reason": failures.bounded(why, 1000), "at": iso(at)}
+        self._refused.append(told | ({"request": request} if request else {}))
         del self._refused[:-_REFUSED_SIGNALS]
 
     async def _operate(self, verb: Verb, request: Any) -> dict[str, Any]:
         """Do what an operator asked, and say how the saga stands then."""
-        asked = request or {}
+        asked, id_ = Asked.read(request), _update_id()
         fact = OperatorAsked(
-            workflow.time(), verb, path=asked.get("path", ""), by=asked.get("by", ""), why=asked.get("why", "")
+            workflow.time(), verb, asked.path, by=asked.by, why=asked.why, request=id_, occurrence=asked.occurrence
         )
-        self._host.tell(fact)
-        await workflow.wait_condition(lambda: not self._host.holds(fact))
-        return {"status": projection.current(self._state).value}
+        repeated = id_ in self._state.requests
+        if self._package is None:
+            self._early_decisions.append(fact)
+        else:
+            self._host.tell(fact)
+        await workflow.wait_condition(
+            lambda: not (self._host.holds(fact) or any(each is fact for each in self._early_decisions))
+        )
+        if id_ not in self._state.requests:  # others were faster
+            raise ApplicationError(self._refusal(verb, asked) or "something else came first", type="NotPossible")
+        return {"status": projection.current(self._state).value} | ({"repeated": True} if repeated else {})
 
     def _allow(self, verb: Verb, request: Any) -> None:
-        """Raise why *verb* is not possible now."""
-        if self._package is None:
-            raise ApplicationError("the saga has not begun yet: try again", type="NotPossible")
-        if not isinstance(request, dict | None) or not all(
-            key in ("path", "by", "why") and isinstance(value, str) for key, value in (request or {}).items()
-        ):
-            raise ApplicationError("an operator's request is an object of `path`, `by` and `why`", type="InvalidInput")
-        why = operator.refusal(self._state, verb, (request or {}).get("path", ""))
-        if why is not None:
+        """Raise why *verb* is not possible now. What comes before the definition is known is judged when it is."""
+        try:
+            asked = Asked.read(request)
+        except ValueError as problem:
+            raise ApplicationError(str(problem), type="InvalidInput") from problem
+        begun = self._package is not None or self._rejection is not None or self._stopped_early
+        if begun and _update_id() not in self._state.requests and (why := self._refusal(verb, asked)) is not None:
             raise ApplicationError(why, type="NotPossible")
 
-    @workflow.update(description="Repeat what waits for an operator: {path?, by?, why?}")
+    def _refusal(self, verb: Verb, asked: Asked) -> str | None:
+        if self._rejection is not None:
+            return f"the saga did not begin: {self._rejection.message}"
+        if self._stopped_early:
+            return "the saga was cancelled before it began"
+        why = operator.refusal(self._state, verb, asked.path, asked.occurrence)
+        if why is None and verb is Verb.SKIP_STEP and not asked.path:  # by the time it comes, another one may wait
+            return f"say which one is left out: `{next(iter(self._state.attention))}` waits for a decision"
+        return why
+
+    @workflow.update(description="Repeat what waits for an operator: {path?, by?, why?, occurrence?}")
     async def retry_step(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.RETRY_STEP, request)
 
@@ -425,7 +460,7 @@ class SagaWorkflow:
     def _may_retry(self, request: Any = None) -> None:
         self._allow(Verb.RETRY_STEP, request)
 
-    @workflow.update(description="Go on without what waits for an operator: {path?, by?, why?}")
+    @workflow.update(description="Go on without what waits for an operator: {path, by?, why?, occurrence?}")
     async def skip_step(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.SKIP_STEP, request)
 
@@ -476,6 +511,17 @@ class SagaWorkflow:
         found = projection.status(self._package.saga, self._state)
         return found | ({"refused_signals": self._refused} if self._refused else {})
 
+    @workflow.query(description="What became of the signal or the decision with this id")
+    def request(self, id: str) -> dict[str, Any] | None:
+        """Return what took it in (a path; empty for a signal that is kept; a verb), or why it was refused.
+
+        ``None``: nothing of that id has come, or so many others have come since that it is forgotten.
+        """
+        if id in self._state.requests:
+            return {"taken": True, "by": self._state.requests[id]}
+        refused = next((each for each in reversed(self._refused) if each.get("request") == id), None)
+        return None if refused is None else {"taken": False, "reason": refused["reason"]}
+
     @workflow.query(description="The definition that this run is pinned to")
     def definition(self) -> Any:
         """Return the definition as data; ``null`` before it is known."""
@@ -507,6 +553,13 @@ def _shown_before() -> Status | None:
     """Return what the index says of this run when it begins: continue-as-new takes it along."""
     said = workflow.info().typed_search_attributes.get(attributes.SAGA_STATUS)
     return Status(said) if said in {each.value for each in Status} else None
+
+
+def _update_id() -> str:
+    """Return the id of the update that is being handled: who sends it again asks for the same."""
+    info = workflow.current_update_info()
+    assert info is not None
+    return info.id
 
 
 def _refuses_inline() -> bool:

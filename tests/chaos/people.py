@@ -21,7 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.refusals import AlreadyStarted, NoAnswer, NotPossible, SagaNotFound, SagaOver
+from sagadsl.temporal.refusals import AlreadyStarted, NotAnswered, NotPossible, SagaNotFound, SagaOver
 from tests.chaos.plans import ORDER, Plan
 from tests.chaos.stage import QUEUE, Stage
 from tests.temporal.play import data
@@ -173,7 +173,7 @@ class People:
             name = verb.value.removesuffix("_step")
             await self._ask("POST", f"/sagas/{id_.replace('/', '%2F')}/{name}", body)
             return
-        with suppress(*_OVER, NoAnswer):
+        with suppress(*_OVER, NotAnswered):
             await self._patiently(lambda: sagas.operate(self.client, id_, verb, path=path, by="ann", why="chaos"))
 
     async def watch(self) -> None:

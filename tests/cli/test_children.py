@@ -124,8 +124,8 @@ def test_what_could_not_be_paused_is_said_and_is_an_error(shop: Shop) -> None:
     shop.run("terminate", saga, "--yes")
     shop.run("terminate", f"{saga}/book/hotel", "--yes")
 
-    assert (held.code, held.out) == (3, f"{saga} is paused\n")
-    assert f"warning: NOT done in {saga}/book/hotel: no worker answers for saga `{saga}/book/hotel`" in held.err
+    assert (held.code, held.out) == (16, f"{saga} is paused\n")
+    assert f"warning: not known to be done in {saga}/book/hotel: `pause` was sent to saga" in held.err
     assert (shown["status"], _children(shown)) == ("paused", [("book/hotel", "unknown")])
     assert f"of child saga book/hotel nobody knows whether it waits: sagadsl status {saga}/book/hotel\n" in said
 

@@ -89,9 +89,9 @@ def test_at_a_terminal_a_paused_saga_waits_for_its_operator_and_the_list_changes
     ) as process:
         os.close(other_side)
         shown = _read(terminal, lambda text: "give up" in text)
-        found = re.search(r"sagadsl skip o-1 --address (\S+)", shown)
+        found = re.search(r"sagadsl skip o-1 \S+ --address (\S+)", shown)
         assert found is not None, shown
-        assert inside("skip", "o-1", "--address", found[1], "--why", "a test").code == 0
+        assert inside("skip", "o-1", "charge.compensation", "--address", found[1], "--why", "a test").code == 0
         shown += _read(terminal, lambda text: False)
         assert process.wait(30) == 11
     os.close(terminal)

@@ -89,7 +89,7 @@ def test_pause_is_the_default_and_keeps_the_saga_open_and_idle() -> None:
 
     assert (ran.status, ran.run.close) == ("paused", None)
     assert ran.now["attention"] == [
-        {"path": "b.compensation", "type": "Down", "message": "Down!", "step": "b.compensation"}
+        {"path": "b.compensation", "occurrence": 1, "type": "Down", "message": "Down!", "step": "b.compensation"}
     ]
     assert not ran.state.calls
     assert ran.undo("a") == "registered"

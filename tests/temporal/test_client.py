@@ -155,7 +155,7 @@ def test_without_a_worker_the_history_tells_how_it_stands(server: Server, monkey
             waits = await made.start(saga(act("a"), {"id": "w", "wait_for": {"signal": "go"}}, name="waits"))
             await made.until_status(waits, lambda found: bool(found.get("waiting_for")))
         with pytest.raises(NoAnswer, match=f"no worker answers for saga `{waits.id}` on task queue `{made.queue}`"):
-            await sagas.operate(made.client, waits.id, Verb.PAUSE)
+            await sagas.definition(made.client, waits.id)
         return await status(made.client, ended.id), (await status(made.client, waits.id))["status"]
 
     found, waiting = asyncio.run(scene())

@@ -1,6 +1,6 @@
 // One saga: how it stands, what it did and with what data, what was undone, and what somebody can do.
 
-import { ask, changes, get, Refused } from "./api.js";
+import { ask, changes, get, newKey, Refused } from "./api.js";
 import { badge, el, fill, instant, say, spell, value } from "./dom.js";
 import { graph } from "./graph.js";
 import { parse } from "./json.js";
@@ -60,10 +60,10 @@ function head(section, found, me, path) {
     el("p.buttons", {}, verbs.map((verb) => button(verb, path))));
 }
 
-function button(verb, path, step) {
+function button(verb, path, step, occurrence) {
   const [label] = VERBS[verb];
   return el("button", { type: "button", data: { key: `${verb} ${step ?? ""}` }, aria: step ? { label: `${label}: ${step}` } : {},
-    onclick: () => confirm(verb, path, step) }, label);
+    onclick: () => confirm(verb, path, step, occurrence) }, label);
 }
 
 /** What waits for somebody: a decision, or a signal. */
@@ -76,7 +76,7 @@ function attention(section, found, path) {
   fill(section, decisions.length || signals.length || children.length ? el("h2", {}, "Waits for you") : null,
     decisions.map((each) => el("div.decision", {},
       el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
-      el("p.buttons", {}, button("retry", path, each.path), button("skip", path, each.path), button("abort", path)))),
+      el("p.buttons", {}, button("retry", path, each.path, each.occurrence), button("skip", path, each.path, each.occurrence), button("abort", path)))),
     signals.map((name) => awaited(name, path)), children.map((each) => child(each, path)));
 }
 
@@ -93,7 +93,7 @@ function child(found, path) {
   return [
     found.attention.map((each) => el("div.decision", {},
       el("p", {}, where(), el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
-      el("p.buttons", {}, button("retry", path, `${found.path}/${each.path}`), button("skip", path, `${found.path}/${each.path}`), button("abort", path, found.path)))),
+      el("p.buttons", {}, button("retry", path, `${found.path}/${each.path}`, each.occurrence), button("skip", path, `${found.path}/${each.path}`, each.occurrence), button("abort", path, found.path)))),
     held ? el("div.decision", {}, el("p", {}, where(), "is paused"), el("p.buttons", {}, button("resume", path, found.path))) : [],
     Object.keys(found.waiting_for).map((name) => awaited(name, own, where())),
     found.status === "unknown" ? el("p.hint", {}, where(), "nobody knows how it stands") : [],
@@ -101,12 +101,13 @@ function child(found, path) {
 }
 
 /** Asks for a reason, and does it. */
-function confirm(verb, path, step) {
+function confirm(verb, path, step, occurrence) {
   const [label, means] = VERBS[verb];
   const why = el("textarea", { id: "why", rows: 3, maxlength: "1000" });
+  const key = newKey(); // of this decision: however often it is sent, it counts once
   dialog(label, [el("p", {}, means), step ? el("p", {}, "Step: ", el("strong", {}, step)) : null,
     el("label", { htmlFor: "why" }, "Why (kept in the saga's history)"), why],
-    async () => done(await ask("POST", `${path}/${verb}`, { body: { why: why.value, ...(step ? { step } : {}) } })), label);
+    async () => done(await ask("POST", `${path}/${verb}`, { body: { why: why.value, ...(step ? { step, ...(occurrence ? { occurrence } : {}) } : {}) }, "Idempotency-Key": key })), label);
 }
 
 /** A verb that goes down to child sagas may be done in some of them only. */
@@ -117,8 +118,9 @@ function done(answer) {
 
 function sendSignal(name, path) {
   const payload = el("textarea", { id: "payload", rows: 5, spellcheck: "false" });
+  const key = newKey();
   dialog(`Send ${name}`, [el("label", { htmlFor: "payload" }, "Payload as JSON; none if left empty"), payload],
-    () => ask("POST", `${path}/signals/${encodeURIComponent(name)}`, payload.value.trim() ? { json: checked(payload.value) } : {}), "Send");
+    () => ask("POST", `${path}/signals/${encodeURIComponent(name)}`, { ...(payload.value.trim() ? { json: checked(payload.value) } : {}), "Idempotency-Key": key }), "Send", became);
 }
 
 /** Returns JSON exactly as it stands; throws `SyntaxError` when it is none. */
@@ -127,15 +129,22 @@ function checked(text) {
   return text.trim();
 }
 
-function dialog(title, content, act, label) {
+/** What became of a signal. */
+function became(sent) {
+  if (sent.state === "taken") return `${sent.signal}: taken by ${sent.step}`;
+  if (sent.state === "kept") return `${sent.signal}: kept, since nothing waits for it yet`;
+  return `${sent.signal}: sent${sent.checked ? "" : " unchecked"}; no worker has answered, so nobody has taken it yet`;
+}
+
+function dialog(title, content, act, label, told = () => `${label}: done`) {
   const problem = el("p.problem", { role: "alert" });
   const box = el("dialog", { aria: { labelledby: "dialog-title" }, onclose: () => box.remove() },
     el("form", { onsubmit: async (event) => {
       event.preventDefault();
       try {
-        await act();
+        const answer = await act();
         box.close();
-        say(`${label}: done`);
+        say(told(answer));
       } catch (error) {
         problem.textContent = error instanceof SyntaxError ? `this is not JSON: ${error.message}`
           : error instanceof Refused ? `${error.message}${error.problem.help ? `; ${error.problem.help}` : ""}` : String(error);
@@ -199,9 +208,11 @@ function data(section, trace) {
     trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`))))] : []);
 }
 
-/** Who stepped in. */
+/** Who stepped in, and which signals were not taken. */
 function actions(section, found) {
-  const done = found.actions ?? [];
-  fill(section, done.length ? [el("h2", {}, "Stepped in"), el("ul", {}, done.map((each) =>
+  const done = found.actions ?? [], refused = found.refused_signals ?? [], kept = Object.entries(found.kept_signals ?? {});
+  fill(section, refused.length || kept.length ? [el("h2", {}, "Signals"), el("ul", {},
+    refused.map((each) => el("li", {}, instant(each.at), ` ${each.signal} was refused: ${each.reason}`)),
+    kept.map(([name, count]) => el("li", {}, `${name} is kept for a later wait${count > 1 ? `: ${count} of them` : ""}`)))] : [], done.length ? [el("h2", {}, "Stepped in"), el("ul", {}, done.map((each) =>
     el("li", {}, instant(each.at), ` ${each.verb.replace("_", " ")} ${each.path ?? ""} by ${each.by || "somebody"}${each.why ? `: ${each.why}` : ""}`)))] : []);
 }

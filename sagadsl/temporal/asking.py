@@ -1,0 +1,150 @@
+"""Signals that are checked before they are sent, and asked after: nothing is "sent" that nobody will take.
+
+The definition that a run is pinned to says which signals it waits for, and what they carry; the run itself says
+what became of one. Where one of them cannot be asked, that is said, too.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.frozen import frozen
+from sagadsl.language.model import Saga, WaitFor
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.recorded import begins_at, last_answer, pinned
+from sagadsl.temporal.refusals import NotAwaited, SagaOver, SignalRefused, UnfitPayload, UnknownSignal, known
+
+ANSWER_SECONDS = 5.0
+"""How long a worker may take to say what became of a signal; a signal waits for nobody, so it is not long."""
+
+_OPEN_STEPS = ("pending", "running", "paused")
+
+
+@frozen
+class Sent:
+    """What became of a signal.
+
+    Attributes:
+        state: ``taken``: a step has taken it. ``kept``: nothing waits for it yet. ``sent``: nobody has answered.
+        step: Path of the step that has taken it.
+        is_checked: It was known, before it was sent, to be one that the saga waits for.
+        is_repeated: It had been sent before, with the same id, and counts once.
+        begins_at: Of a saga that was started with a delay: when it begins, and looks at what has come.
+    """
+
+    id: str
+    signal: str
+    request: str
+    state: str
+    step: str = ""
+    is_checked: bool = True
+    is_repeated: bool = False
+    begins_at: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is told to programs."""
+        return {
+            "id": self.id,
+            "signal": self.signal,
+            "request": self.request,
+            "state": self.state,
+            "step": self.step or None,
+            "checked": self.is_checked,
+            "repeated": self.is_repeated,
+        }
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        text = f"sent `{self.signal}` to {self.id}{' before; it counts once' if self.is_repeated else ''}: "
+        match self.state:
+            case "taken":
+                return f"{text}taken by step `{self.step}`"
+            case "kept":
+                return f"{text}kept, since nothing waits for it yet"
+            case _ if self.begins_at is not None:
+                text += f"the saga begins at {self.begins_at:%Y-%m-%dT%H:%M:%SZ}"
+            case _:
+                text += "no worker has answered, so nobody has taken it yet"
+        unchecked = "; whether the saga waits for such a signal could not be checked"
+        return text if self.is_checked else text + unchecked
+
+
+async def signal(client: Client, id: str, name: str, payload: Any = None, *, request: str = "") -> Sent:
+    """Send a signal that the saga waits for, or will, and say what became of it.
+
+    Args:
+        request: Its id: with the same one it is the same signal, and counts once.
+
+    Raises:
+        SagaNotFound, SagaOver, UnknownSignal, UnfitPayload, NotAwaited: Nothing was sent.
+        SignalRefused: It was sent, and the saga has refused it.
+    """
+    handle = client.get_workflow_handle(id)
+    with known(client, id):
+        described = await handle.describe()
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            raise SagaOver(id)
+        package = await pinned(client, described)
+        later = None if await last_answer(client, described) else begins_at(described)
+    if package is not None:
+        _check(id, package, name, payload)
+    told = Sent(id, name, request or uuid.uuid4().hex, "sent", is_checked=package is not None, begins_at=later)
+    standing = None if later is not None else await _ask(handle, "status")
+    if standing is not None and request and (await _ask(handle, "request", request) or {}).get("taken"):
+        return replace(await _became(handle, told) or told, is_repeated=True)
+    if standing is not None and package is not None and not _may_wait(package.saga, standing, name):
+        raise NotAwaited(id, name, standing["status"])
+    await sagas.signal(client, id, name, payload, request=told.request)
+    return told if standing is None else await _became(handle, told) or told
+
+
+def _check(id: str, package: Package, name: str, payload: Any) -> None:
+    check = package.check_signals.get(name)
+    if check is None:
+        raise UnknownSignal(id, name, tuple(package.check_signals))
+    if problems := check(payload):
+        raise UnfitPayload(name, problems)
+
+
+async def _became(handle: WorkflowHandle[Any, Any], sent: Sent) -> Sent | None:
+    """Return what became of a signal; ``None`` when it has not come, or nobody answers. Raises ``SignalRefused``."""
+    answer = await _ask(handle, "request", sent.request)
+    if answer is None:
+        return None
+    if not answer["taken"]:
+        raise SignalRefused(sent.id, sent.signal, answer["reason"])
+    return replace(sent, state="taken" if answer["by"] else "kept", step=answer["by"])
+
+
+async def _ask(handle: WorkflowHandle[Any, Any], query: str, *args: Any) -> Any:
+    """Return a run's own answer; ``None`` when nobody gives one, or an older release does not know the question."""
+    try:
+        return await handle.query(query, args=args, rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
+    except WorkflowQueryFailedError:
+        return None
+    except RPCError as error:
+        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
+            raise
+        return None
+
+
+def _may_wait(saga: Saga, standing: Mapping[str, Any], name: str) -> bool:
+    """Whether a wait for this signal is there or may yet come, as far as the steps at the top tell."""
+    if name in standing.get("waiting_for", {}):
+        return True
+    stands = {step["path"]: step["status"] for step in standing.get("steps", ())}
+    for id_, place in saga.places.items():
+        if not isinstance(place.step.body, WaitFor) or place.step.body.signal != name:
+            continue
+        top = place.blocks[0] if place.blocks else id_
+        if top == "on_failure" or stands.get(top.removesuffix(".on_error"), "pending") in _OPEN_STEPS:
+            return True
+    return False
