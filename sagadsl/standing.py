@@ -48,6 +48,8 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 NONE: Mapping[str, int] = {}
+_NOTE = "OutputLeftOut"
+"""Type of what is no mistake of anybody: the outputs of all steps together are too large to be shown."""
 
 _CHILDREN = 10
 """Child sagas that wait and are named, with all that can be done; a page has an end."""
@@ -163,6 +165,12 @@ def widths(lines: Sequence[Row]) -> tuple[int, int]:
     return names, max((len(row.what) for row in lines), default=0)
 
 
+def warnings(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to be said about the output of a completed saga, of its status or its result."""
+    for each in found.get("warnings", ()):
+        yield f"{'note' if each['type'] == _NOTE else 'warning'}: {one_line(each['message'], 500)}"
+
+
 def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Iterator[str]:
     """Yield the lines of the ``status`` command."""
     name = f"{status['name']} {status.get('version', '')}".rstrip()
@@ -175,6 +183,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
     if status.get("failure"):
         yield f"first error: {error_text(status['failure'])}"
     yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
+    yield from warnings(status)
     lines = rows(status, attempts, now)
     if lines:
         yield ""

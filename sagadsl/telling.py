@@ -62,6 +62,8 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"Saga `{status['id']}` ({name}){begun} {ended.format(took=took)}."
     if status.get("source") == "history":
         yield "No worker answers for it, so this is only what the server knows."
+    for each in status.get("warnings", ()):
+        yield f"All its steps are done, but its output is null: {each['type']}: {one_line(each['message'], 500)}."
 
 
 def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.cli import screen
-from sagadsl.standing import SIGNS, error_text, one_line, paused, spell
+from sagadsl.standing import SIGNS, error_text, one_line, paused, spell, warnings
 
 if TYPE_CHECKING:
     from sagadsl.temporal.client import Ended
@@ -57,6 +57,7 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
         consequence = "; there was nothing to undo"
     exit_code = f" (exit {code})" if code else ""
     yield f"{sign} {words}{f' after {took}' if took else ''}{consequence}{exit_code}"
+    yield from (f"   {text}" for text in warnings(ended.as_json()))
     report = ended.report or {}
     failure = report.get("failure")
     if failure:

@@ -259,6 +259,7 @@ def _shown(saga: Saga, played: Played, format: str) -> str:
                 "status": played.status,
                 "output": played.output,
                 "failure": played.failure,
+                "warnings": list(played.standing.get("warnings", ())),
                 "report": played.report,
                 "refused": list(played.refused),
                 "timeline": telling.data(drawn),

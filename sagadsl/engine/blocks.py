@@ -13,7 +13,7 @@ from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, R
 from sagadsl.engine.run import SAGA_TIMEOUT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
-from sagadsl.language.model import ForEach, Group, Parallel, Repeat, Saga, Step, Switch
+from sagadsl.language.model import ForEach, Group, Parallel, Repeat, Step, Switch
 
 ROOT, ON_FAILURE = "", "on_failure"
 
@@ -373,10 +373,3 @@ def losers_undone(run: Run, frame: Frame, failed: bool) -> None:
         frame.closing = Closing.FAILED
         frame.failure = Error("CompensationFailed", f"what `{frame.path}` left behind could not be undone", frame.path)
     run.todo.append(("advance", frame.path))
-
-
-def saga_output(run: Run, saga: Saga, frame: Frame) -> Any:
-    """Return the result of a completed saga: its ``output``, or outputs by step id."""
-    if saga.output is None:
-        return outputs(run, frame)
-    return saga.output.render(scope(saga, run.state, frame))

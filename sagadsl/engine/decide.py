@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
-from sagadsl.engine import blocks, operator, steps, undo
+from sagadsl.engine import blocks, operator, result, steps, undo
 from sagadsl.engine.calls import duration
 from sagadsl.engine.facts import (
     Began,
@@ -305,9 +305,13 @@ def _frame_over(run: Run, frame: Frame) -> None:
         _close(run)
         return
     run.drop_timer(TIMEOUT_TIMER)
+    if frame.closing is None and state.rules >= result.OUTPUT_NEVER_FAILS:
+        result.conclude(run, frame)
+        state.status = Status.COMPLETED
+        return
     if frame.closing is None:
         try:
-            state.output = blocks.saga_output(run, run.saga, frame)
+            state.output = result.saga_output(run, frame)
             state.status = Status.COMPLETED
             return
         except ExpressionError as mistake:

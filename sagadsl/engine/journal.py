@@ -258,6 +258,7 @@ class State:
         timers: Timers set: id to the instant.
         chunks: What is to be undone, or has been, and has no records any more; ``gone`` counts all steps without
             a record, as ``<step> <word>``.
+        warnings: Of a completed saga: why it gives null.
         held: Frames and passes (``undo:`` before the key) that stopped because of a pause or a drain.
     """
 
@@ -299,6 +300,7 @@ class State:
     gone: dict[str, int] = field(default_factory=dict)
     status: Status | None = None
     output: Any = None
+    warnings: list[Error] = field(default_factory=list)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as JSON data, without fields that hold their default; users' data is shared, not copied."""
@@ -413,7 +415,7 @@ def _unpack(name: str, value: Any) -> Any:
             return Status(value)
         case "failure" | "error" | "pending_stop":
             return _error(value)
-        case "others":
+        case "others" | "warnings":
             return [_error(item) for item in value]
         case "attention":
             return {key: _error(item) for key, item in dict(value).items()}

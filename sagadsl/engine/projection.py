@@ -101,7 +101,14 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
             {"at": iso(action.at), "verb": action.verb, "path": action.path, "by": action.by, "why": action.why}
             for action in state.actions
         ],
-    } | ({"left_out": left_out} if left_out else {})
+        **({"warnings": warnings(state)} if state.warnings else {}),
+        **({"left_out": left_out} if left_out else {}),
+    }
+
+
+def warnings(state: State) -> list[dict[str, str]]:
+    """Return what a completed saga has to say about its output."""
+    return [{"type": warning.type, "message": warning.message} for warning in state.warnings]
 
 
 def report(saga: Saga, state: State) -> dict[str, Any]:
@@ -255,6 +262,7 @@ def markdown(saga: Saga, state: State) -> str:
         at = f" at `{state.failure.step}`" if state.failure.step else ""
         head += f": {_cell(state.failure.type)}{at}: {_cell(state.failure.message)}"
     rows = [head, ""]
+    rows += [f"- {_cell(warning.type)}: {_cell(warning.message)}" for warning in state.warnings]
     for path, error in state.attention.items():
         rows.append(f"- `{path}` waits for an operator: {_cell(error.type)}: {_cell(error.message)}")
     rows += ["", "| step | state | attempts | undo |", "|---|---|---|---|"]

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any
 
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Frame, Record, State
-from sagadsl.language.model import Place, Saga
+from sagadsl.engine.journal import Frame, Progress, Record, State
+from sagadsl.language.model import ForEach, Group, Parallel, Place, Repeat, Saga, Step, Switch
 
 
 class StepsView(Mapping[str, Any]):
@@ -20,12 +20,16 @@ class StepsView(Mapping[str, Any]):
 
     Args:
         as_of: Only what had ended by then is there; ``None`` is now (R14).
+        lenient: An output that a step has not given is null.
     """
 
-    __slots__ = ("_as_of", "_loops", "_saga", "_state")
+    __slots__ = ("_as_of", "_lenient", "_loops", "_saga", "_state")
 
-    def __init__(self, saga: Saga, state: State, frame: Frame, as_of: int | None = None) -> None:
+    def __init__(
+        self, saga: Saga, state: State, frame: Frame, as_of: int | None = None, *, lenient: bool = False
+    ) -> None:
         self._saga, self._state, self._loops, self._as_of = saga, state, frame.loops, as_of
+        self._lenient = lenient
 
     def __getitem__(self, step_id: str) -> StepView:
         path = step_path(self._saga.places[step_id], self._loops)
@@ -34,7 +38,7 @@ class StepsView(Mapping[str, Any]):
         record = self._state.records.get(path)
         if record is not None and self._as_of is not None and not 0 < record.ended <= self._as_of:
             record = None
-        return StepView(record)
+        return LenientStepView(record, self._saga.places[step_id].step) if self._lenient else StepView(record)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._saga.places)
@@ -75,6 +79,64 @@ class StepView(Mapping[str, Any]):
         return {name: self[name] for name in self}
 
 
+class LenientStepView(StepView):
+    """A step whose output is null if it gave none: the same for the steps in it, at every depth. F06."""
+
+    __slots__ = ("_step",)
+    nulls = ("output",)
+
+    def __init__(self, record: Record | None, step: Step) -> None:
+        super().__init__(record)
+        self._step = step
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        record = self._record
+        by_itself = record is not None and record.progress is Progress.COMPLETED
+        return _viewed(self._step, value) if name == "output" and by_itself else value
+
+
+class BlockView(Mapping[str, Any]):
+    """What a block gave, by step id; null for those of its steps that gave nothing.
+
+    Attributes:
+        nulls: The ids of its steps.
+    """
+
+    __slots__ = ("_output", "_steps", "nulls")
+
+    def __init__(self, steps: tuple[Step, ...], output: Mapping[str, Any]) -> None:
+        self._output = output
+        self._steps = {step.id: step for step in steps}
+        self.nulls = tuple(self._steps)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._output[name]
+        return _viewed(self._steps[name], value) if name in self._steps else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._output)
+
+    def __len__(self) -> int:
+        return len(self._output)
+
+    def to_data(self) -> Mapping[str, Any]:
+        return self._output
+
+
+def _viewed(step: Step, output: Any) -> Any:
+    """Return what *step* gave; if it is a block, as a view of the steps in it."""
+    match step.body:
+        case Group(steps) | Parallel(steps) | Repeat(steps=steps) if isinstance(output, Mapping):
+            return BlockView(steps, output)
+        case Switch(arms) if isinstance(output, Mapping):
+            return BlockView(tuple(inner for arm in arms for inner in arm.steps), output)
+        case ForEach(steps=steps) if isinstance(output, list):
+            return [BlockView(steps, each) if isinstance(each, Mapping) else each for each in output]
+        case _:
+            return output
+
+
 def step_path(place: Place, loops: Mapping[str, int]) -> str | None:
     """Return the path of a step as seen from inside *loops*; ``None`` when it stands in another loop."""
     if not place.blocks:
@@ -91,11 +153,11 @@ def step_path(place: Place, loops: Mapping[str, int]) -> str | None:
     return "/".join(parts)
 
 
-def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None) -> dict[str, Any]:
-    """Return the names that every expression in *frame* can read."""
+def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None, lenient: bool = False) -> dict[str, Any]:
+    """Return the names that every expression in *frame* can read; see ``StepsView``."""
     names: dict[str, Any] = {
         "input": state.input,
-        "steps": StepsView(saga, state, frame, as_of),
+        "steps": StepsView(saga, state, frame, as_of, lenient=lenient),
         "saga": SagaView(saga, state),
     }
     for around in outwards(state, frame):

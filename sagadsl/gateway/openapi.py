@@ -329,7 +329,8 @@ _SCHEMAS: Data = {
     ),
     "standing": _object({"id": _TEXT, "status": _TEXT, "output": _ANY}),
     "ended": _object(
-        {"id": _TEXT, "status": _TEXT, "output": _ANY, "error": _ERROR, "report": {"type": ["object", "null"]}}
+        {"id": _TEXT, "status": _TEXT, "output": _ANY, "error": _ERROR, "report": {"type": ["object", "null"]}},
+        warnings=_list(_object({"type": _TEXT, "message": _TEXT})),
     ),
     "status": _object(
         {

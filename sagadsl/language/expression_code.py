@@ -24,6 +24,7 @@ from sagadsl.language.expression_data import (
     kind,
     lookup,
     nothing_there,
+    nulls_of,
     refuse,
     spelled,
     step_text,
@@ -109,9 +110,7 @@ def _chain(chain: Chain, soft: bool) -> Code:
                 value = value[key] if type(value) is dict else lookup(value, key)
         except KeyError:
             missing = _missing(scope, chain)
-            if soft:
-                return missing
-            raise missing.error() from None
+            return missing if soft else missing.or_null()
         return value
 
     return read
@@ -124,6 +123,8 @@ def _missing(scope: Mapping[str, Any], chain: Chain) -> Missing:
         try:
             found = lookup(value, key)
         except KeyError:
+            break
+        if found is None and key in nulls_of(value):
             break
         label = str(key) if label == "." else label + step_text(key)
         value = found
@@ -143,9 +144,7 @@ def _element(base: nodes.Node, key: nodes.Node, soft: bool) -> Code:
             return lookup(value, at)
         except KeyError:
             missing = Missing(value, at, label or "this")
-            if soft:
-                return missing
-            raise missing.error() from None
+            return missing if soft else missing.or_null()
 
     return read
 

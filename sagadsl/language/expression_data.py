@@ -116,6 +116,11 @@ class Missing:
     def __init__(self, base: Any, key: Any, label: str) -> None:
         self._base, self._key, self._label = base, key, label
 
+    def or_null(self) -> None:
+        """Return null if it counts as that where it is missing; else raise."""
+        if self._key not in nulls_of(self._base):
+            raise self.error()
+
     def error(self) -> ExpressionError:
         """Return the error of using it, which names what is there instead."""
         base, key, label = self._base, self._key, self._label
@@ -133,6 +138,11 @@ class Missing:
         if isinstance(base, list | tuple) and isinstance(key, int):
             return ExpressionError(f"`{whole}` is not defined: `{label}` has {len(base)} elements")
         return ExpressionError(f"`{whole}` is not defined: `{label}` is {found_text(base)}")
+
+
+def nulls_of(value: Any) -> Collection[Any]:
+    """Return the keys of *value* that read as null, and all below them, when nothing is there."""
+    return getattr(value, "nulls", ())
 
 
 def nothing_there(message: str) -> Missing:

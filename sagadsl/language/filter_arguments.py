@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sagadsl.language.expression_data import Budget, Missing, finite, lookup, refuse, step_text
+from sagadsl.language.expression_data import Budget, Missing, finite, lookup, nulls_of, refuse, step_text
 
 
 def as_text(value: Any, asker: str) -> str:
@@ -40,18 +40,17 @@ def as_members(value: Any, budget: Budget, asker: str) -> Mapping[Any, Any]:
 
 def attribute_of(item: Any, attribute: Any) -> Any:
     """Return what ``attribute="a.b.0"`` reads in an item, or the missing value that stops it."""
-    label = "each element"
+    label, nothing = "each element", None
     for part in str(attribute).split(".") if isinstance(attribute, str) else [attribute]:
         key = int(part) if isinstance(part, str) and part.isascii() and part.isdigit() else part
         try:
-            item = lookup(item, key)
+            found = lookup(item, key)
         except KeyError:
-            return Missing(item, key, label)
-        label += step_text(key)
+            return Missing(item, key, label) if nothing is None else nothing
+        nothing = Missing(item, key, label) if found is None and key in nulls_of(item) else None
+        item, label = found, label + step_text(key)
     return item
 
 
 def there(value: Any) -> Any:
-    if isinstance(value, Missing):
-        raise value.error()
-    return value
+    return value.or_null() if isinstance(value, Missing) else value

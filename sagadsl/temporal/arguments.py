@@ -34,6 +34,9 @@ from sagadsl.temporal.definitions import InvalidDefinition, checked
 FORMAT = 1
 """Of the envelope; its key is ``sagadsl``."""
 
+WARNINGS = "warnings"
+"""Key of the memo under which a completed saga says why its output is null; there in that rare case alone."""
+
 _CACHED = 128
 _QUICK_BYTES = 50_000
 _LARGE = ThreadPoolExecutor(1, thread_name_prefix="definition")

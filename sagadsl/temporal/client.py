@@ -33,7 +33,16 @@ from sagadsl.engine.journal import RULES
 from sagadsl.engine.keys import MAX_ID
 from sagadsl.frozen import frozen
 from sagadsl.temporal import attributes
-from sagadsl.temporal.arguments import INDEXED, Options, Package, envelope, open_envelope, to_bytes, to_payload
+from sagadsl.temporal.arguments import (
+    INDEXED,
+    WARNINGS,
+    Options,
+    Package,
+    envelope,
+    open_envelope,
+    to_bytes,
+    to_payload,
+)
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
 from sagadsl.temporal.index import keeps_names, keeps_status
@@ -83,6 +92,7 @@ class Ended:
         report: What was undone and what was not, of one that failed; empty when the run left none.
         error: Type and message of what went wrong.
         causes: What lies behind it, nearest first.
+        warnings: Why the output of a completed saga is null though it should not be: types and messages.
     """
 
     id: str
@@ -91,6 +101,7 @@ class Ended:
     report: Data | None = None
     error: tuple[str, str] | None = None
     causes: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[Data, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``result`` tells programs."""
@@ -99,7 +110,8 @@ class Ended:
             error = {"type": self.error[0], "message": self.error[1]}
             if self.causes:
                 error["causes"] = [{"type": type_, "message": message} for type_, message in self.causes]
-        return {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
+        told = {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
+        return told | ({"warnings": [dict(each) for each in self.warnings]} if self.warnings else {})
 
 
 async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
@@ -205,6 +217,8 @@ async def status_of(client: Client, described: WorkflowExecutionDescription) -> 
         answer = await state_of(handle, described.workflow_type, run_id)
         if closed == "failed":  # the report in the failure knows whether it was undone
             answer["status"] = (await result(client, id, run_id=run_id)).status
+        if warnings := _warnings(await described.memo()):
+            answer["warnings"] = list(warnings)
     if closed in ("terminated", "timed_out"):
         answer["status"] = closed
     return answer | {"close_status": closed, "task_queue": described.task_queue}
@@ -215,7 +229,9 @@ async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended
     handle = client.get_workflow_handle(id, run_id=run_id)
     try:
         with known(client, id):
-            return Ended(id, "completed", output=await handle.result())
+            output = await handle.result()
+            warnings = () if output is not None else _warnings(await (await handle.describe()).memo())
+            return Ended(id, "completed", output=output, warnings=warnings)
     except WorkflowFailureError as failure:
         return _ended(id, failure.cause)
 
@@ -340,6 +356,12 @@ def _ended(id: str, cause: BaseException) -> Ended:
             return Ended(id, str(report.get("status", "failed")), report=report or None, error=told, causes=causes)
         case _:
             return Ended(id, "failed", error=told, causes=causes)
+
+
+def _warnings(memo: Mapping[str, Any]) -> tuple[Data, ...]:
+    """Return what a completed saga has left beside its output; see ``arguments.WARNINGS``."""
+    found = memo.get(WARNINGS, ())
+    return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
 
 
 def _reuse(*, again: bool, once: bool) -> WorkflowIDReusePolicy:

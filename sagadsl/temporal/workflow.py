@@ -12,10 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
-from sagadsl.engine import interpreter, operator, projection
+from sagadsl.engine import interpreter, operator, projection, result
 from sagadsl.engine.facts import (
     Began,
     BeganUndo,
@@ -37,6 +38,7 @@ from sagadsl.language.model import Saga
 from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.arguments import (
     INDEXED,
+    WARNINGS,
     Carry,
     Package,
     child_envelope,
@@ -324,16 +326,26 @@ class SagaWorkflow:
                 raise closing.failed(close.failure, message, report) from closing.cause(close.failure)
 
     def _result(self, saga: Saga, output: Any) -> Any:
-        result = output
-        if self._carry.wants_journal:
-            result = {"output": output, "journal": packed(self._state.snapshot())}
-        payload = workflow.payload_converter().to_payload(result)
+        payload = self._returned(output)
+        if len(payload.data) > MAX_PAYLOAD_BYTES and self._state.rules >= result.OUTPUT_NEVER_FAILS:
+            beside = " with what undoing the saga needs" if self._carry.wants_journal else ""
+            result.leave_out(saga, self._state, len(payload.data), beside)
+            payload = self._returned(None)
+        if self._state.warnings:  # whoever asks for the result gets null alone
+            told = [{**each, "message": failures.bounded(each["message"])} for each in projection.warnings(self._state)]
+            workflow.upsert_memo({WARNINGS: told})
         if len(payload.data) <= MAX_PAYLOAD_BYTES:
             return RawValue(payload)
         message = f"all steps are done, but the saga's result has {len(payload.data):,} bytes, and 2 MB fit"
         error = Error("PayloadTooLarge", message)
-        told = {"status": Status.FAILED.value, "failure": {"type": error.type, "message": message, "step": ""}}
-        raise closing.failed(error, message, closing.report(saga, self._state) | told)
+        end = {"status": Status.FAILED.value, "failure": {"type": error.type, "message": message, "step": ""}}
+        raise closing.failed(error, message, closing.report(saga, self._state) | end)
+
+    def _returned(self, output: Any) -> Payload:
+        whole = output
+        if self._carry.wants_journal:
+            whole = {"output": output, "journal": packed(self._state.snapshot())}
+        return workflow.payload_converter().to_payload(whole)
 
     async def _see_cancel(self) -> None:
         """Have this run cancelled too: after continue-as-new only the run before was, and Temporal closes

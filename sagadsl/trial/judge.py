@@ -156,6 +156,7 @@ def _expression(index: int, text: str, case: Case, played: Played) -> Iterator[M
         "report": played.report,
         "steps": {step["path"]: step for step in played.standing.get("steps") or ()},
         "actions": list(played.standing.get("actions") or ()),
+        "warnings": list(played.standing.get("warnings") or ()),
         "seconds": played.seconds,
         "calls": [
             {

@@ -289,6 +289,8 @@ def outcome(played: Played) -> Iterator[str]:
         where = f" in `{failure['step']}`" if failure["step"] else ""
         why = f": {failure['type']}{where}: {failure['message']}"
     yield clean(f"{played.status} after {length(played.seconds)} of virtual time{why}")
+    for line in played.standing.get("warnings") or ():
+        yield clean(f"  warning: {line['type']}: {line['message']}")
     report = played.report
     if report["undone"]:
         yield f"  undone: {', '.join(report['undone'])}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import Client
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
@@ -478,16 +479,40 @@ def test_branches_whose_inputs_together_are_too_large_for_one_message_are_sent_i
     assert sorted(played.calls) == ["a", *(f"all/b{number}" for number in range(6))]
 
 
-def test_a_result_that_no_message_holds_ends_the_run_and_says_that_all_is_done(server: Server) -> None:
-    """R52, R56: the workflow task would fail for ever otherwise."""
+def test_a_result_that_no_message_holds_is_null_and_every_view_says_completed_and_why(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B8, R52, R56: also without a worker, from the memo."""
     definition = saga(act("a"), name="big", output=["{{ steps.a.output }}", "{{ steps.a.output }}"])
     played = play(server.address, definition, {"do.a": gives("x" * 1_100_000)})
 
-    assert played.ended.status == "failed"
-    assert played.ended.error is not None
-    assert played.ended.error[0] == "PayloadTooLarge"
-    assert played.ended.error[1].startswith("all steps are done, but the saga's result has 2,200,0")
+    assert (played.ended.status, played.ended.output, played.ended.error) == ("completed", None, None)
+    (warning,) = played.ended.warnings
+    assert warning["type"] == "PayloadTooLarge"
+    assert "it has 2,200,0" in warning["message"]
+    assert played.status["status"] == played.status["close_status"] == "completed"
+    assert played.status["warnings"] == [warning]
     assert played.calls == ["a"]
+    monkeypatch.setattr(sagas, "ANSWER_SECONDS", 0.5)
+    assert asyncio.run(_without_worker(server.address, played.started.id)) == ("completed", [warning])
+
+
+async def _without_worker(address: str, id_: str) -> tuple[str, list[Any]]:
+    found = await sagas.status(await Client.connect(address), id_)
+    assert found["source"] == "history"
+    return found["status"], found["warnings"]
+
+
+def test_a_mistake_in_the_output_of_a_child_undoes_neither_it_nor_its_parent(server: Server) -> None:
+    """F06, R46: what it has done stands, and can still be undone."""
+    child = saga(act("c"), name="child", output="{{ steps.c.output.ref }}")
+    parent = saga({"id": "part", "saga": "child", "compensation": "auto"}, act("b"), name="parent")
+    played = play(server.address, parent, {"do.b": no()}, children=[child])
+
+    assert played.ended.status == "compensated"
+    assert played.ended.report is not None
+    assert played.ended.report["undone"] == ["part"]
+    assert played.calls == ["c", "b", "c.compensation"]
 
 
 def test_local_activities_leave_no_events_but_markers(where: dict[str, Any]) -> None:

@@ -57,6 +57,7 @@ function head(section, found, me, path) {
     found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
     (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),
+    (found.warnings ?? []).map((warning) => el("p.failure.later", {}, `${warning.type}: ${warning.message}`)),
     el("p.buttons", {}, verbs.map((verb) => button(verb, path))));
 }
 

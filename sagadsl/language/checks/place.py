@@ -164,6 +164,9 @@ class Place:
         whole = f"steps.{step.id}.{key}"
         help = f"say what to take then: `{whole} | default(…)`, or ask `steps.{step.id}.status` first"
         message = f"`{whole}` may be missing: {doubt}"
+        if self._site.phase is Phase.END and key == "output":
+            message += "; what is read in it is null then"
+            help = f"say what to give instead, `{whole} | default(…)`, or that null is meant, `… | default(null)`"
         return Complaint(MAY_BE_MISSING, message, help, Severity.WARNING, step.id, steps=((step.id, "the step"),))
 
     def _readable(self) -> str:

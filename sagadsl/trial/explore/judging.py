@@ -60,7 +60,7 @@ def _errors(state: State) -> Iterator[tuple[Error, str, str]]:
             yield record.error, record.path, ""
         for error in record.undo.errors.values() if record.undo is not None else ():
             yield error, record.path, "its compensation: "
-    for own in (state.failure, *state.others):
+    for own in (state.failure, *state.others, *state.warnings):
         if own is not None and not own.step:
             yield own, "", ""
 

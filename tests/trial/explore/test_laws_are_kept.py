@@ -284,7 +284,7 @@ EXPRESSIONS = {
         "a",
     ),
     "the saga's output": (
-        saga(act("a", on_error="continue", compensation="none"), output="{{ steps.a.output.x }}"),
+        saga(act("a", on_error="continue", compensation="none"), output="Got {{ steps.a.output.x }}"),
         "",
     ),
 }

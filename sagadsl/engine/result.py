@@ -1,0 +1,65 @@
+"""What a completed saga gives: its output, or null and why. Replay-critical.
+
+Everything was done by then. So nothing here decides about effects: whatever is wrong
+becomes a warning beside the output, and the saga has completed all the same.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sagadsl.engine import blocks
+from sagadsl.engine.facts import Error
+from sagadsl.engine.journal import Frame, State
+from sagadsl.engine.run import Run
+from sagadsl.engine.scope import scope
+from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.model import Saga
+
+OUTPUT_NEVER_FAILS = 2
+"""Version of the rules since which a mistake in the output undoes nothing."""
+
+OUTPUT_BYTES = 2_000_000
+"""JSON that a saga can return. The server takes 2 MiB a payload; the rest is room for a codec. R52."""
+
+LEFT_OUT = "OutputLeftOut"
+"""Type of the note that says why a saga gives null which did not say what it gives."""
+
+
+def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
+    """Return the result of a completed saga: its ``output``, or outputs by step id.
+
+    Args:
+        lenient: Outputs of steps that gave none are null. F06.
+    """
+    if run.saga.output is None:
+        return blocks.outputs(run, frame)
+    return run.saga.output.render(scope(run.saga, run.state, frame, lenient=lenient))
+
+
+def conclude(run: Run, frame: Frame) -> None:
+    """Set the output of the saga, or the warning that says why it is null."""
+    state = run.state
+    try:
+        output = saga_output(run, frame, lenient=True)
+    except ExpressionError as mistake:
+        state.warnings.append(Error("ExpressionError", f"`output` of the saga is null: {mistake}"))
+        return
+    size = len(json.dumps(output, separators=(",", ":")))
+    if size <= OUTPUT_BYTES:
+        state.output = output
+    else:
+        leave_out(run.saga, state, size)
+
+
+def leave_out(saga: Saga, state: State, size: int, beside: str = "") -> None:
+    """Give null instead of an output of *size* bytes, which nothing can carry; *beside* is what has to go with it."""
+    state.output = None
+    limit = f"has {size:,} bytes{beside}, at most {OUTPUT_BYTES:,} fit"
+    if saga.output is None:
+        text = f"what all steps gave {limit}, so the saga gives null; say in `output` what it shall give"
+        state.warnings.append(Error(LEFT_OUT, text))
+    else:
+        text = f"`output` of the saga is null: it {limit}; give a reference to where the data is"
+        state.warnings.append(Error("PayloadTooLarge", text))
