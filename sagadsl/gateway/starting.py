@@ -32,7 +32,7 @@ async def start(call: Call) -> Response:
     wait = call.wait(call.query("wait").get("wait"))
     id_ = _id(call, name)
     input_ = await call.body()
-    request = _fingerprint(name, input_)
+    request = fingerprint(name, input_)
     try:
         with call.gateway.metrics.start_call.time():
             started = await sagas.start(
@@ -76,9 +76,23 @@ def _id(call: Call, name: str) -> str | None:
     return chosen if chosen is not None or not key else f"{name}-{key}"
 
 
-def _fingerprint(name: str, input_: Any) -> str:
-    raw = json.dumps([name, input_], sort_keys=True, separators=(",", ":")).encode()
+def fingerprint(name: str, input_: Any) -> str:
+    """Return what tells a request from another one under the same key."""
+    raw = json.dumps([name, _alike(input_)], sort_keys=True, separators=(",", ":")).encode()
     return hashlib.sha256(raw).hexdigest()[:32]
+
+
+def _alike(value: Any) -> Any:
+    """Return data in which equal numbers are written alike: a client that sends `30.0` for `30` asks for the same."""
+    match value:
+        case dict():
+            return {key: _alike(each) for key, each in value.items()}
+        case list():
+            return [_alike(each) for each in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def _fitting(package: Package, input_: Any) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sagadsl.engine.facts import Verb
+from sagadsl.temporal import client as sagas
 from tests.conftest import Server
 from tests.crash.scene import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, scene
 
@@ -113,5 +115,32 @@ def test_a_run_keeps_the_definition_with_which_it_was_started(server: Server, tm
             assert undone_by == {before: "held.undo_withdraw", after: "held.put_back"}
             assert made.bank.balances(before) == made.bank.balances(after) == UNTOUCHED
             assert made.bank.problems() == ()
+
+    asyncio.run(play())
+
+
+def test_a_paused_run_keeps_its_definition_too(server: Server, tmp_path: Path) -> None:
+    """B23, R48: the file is edited while an operator holds the run, and another worker lets it go on."""
+
+    async def play() -> None:
+        folder = tmp_path / "definitions"
+        folder.mkdir()
+        file = folder / "held_transfer.saga.yaml"
+        file.write_text(TRANSFER, encoding="utf-8")
+        async with scene(server.address, tmp_path) as made:
+            old = await made.worker(str(folder), "--no-inline-definitions")
+            saga = await made.start("paused", hold="give@before", definition="held-transfer", fail=True)
+            await made.until(saga, "give@before")
+            assert await sagas.operate(made.client, saga, Verb.PAUSE) == "paused"
+            file.write_text(NEXT, encoding="utf-8")
+            old.kill()
+            made.let_go(saga, "give@before")
+            await made.worker(str(folder), "--no-inline-definitions")
+            await sagas.operate(made.client, saga, Verb.RESUME)
+
+            assert (await made.end(saga)).status == "compensated"
+            assert made.calls(saga) == [*FORWARD, *UNDONE]
+            assert made.lines(saga)[-1].activity == "held.undo_withdraw"
+            assert made.bank.balances(saga) == UNTOUCHED
 
     asyncio.run(play())

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from temporalio.client import Client
 
+from sagadsl.gateway.starting import fingerprint
 from tests.gateway.house import House, fresh
 
 pytestmark = pytest.mark.temporal
@@ -67,13 +68,14 @@ def test_the_same_key_is_the_same_run(house: House) -> None:
 
 
 def test_the_same_key_many_times_at_once_is_one_run(house: House) -> None:
+    """T11, B25: 25 starts at once."""
     key = str(uuid.uuid4())
 
     def once(_: int) -> httpx2.Response:
         return house.ask("POST", "/sagas/order", {"order": "1"}, Idempotency_Key=key)
 
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(once, range(16)))
+    with ThreadPoolExecutor(25) as pool:
+        answers = list(pool.map(once, range(25)))
 
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["run_id"] for answer in answers}) == 1
@@ -81,13 +83,21 @@ def test_the_same_key_many_times_at_once_is_one_run(house: House) -> None:
 
 
 def test_a_key_for_another_input_is_refused(house: House) -> None:
-    """A client that forgets to take a new key learns of it, and nothing is started."""
+    """B26: a client that forgets to take a new key learns of it, and nothing is started."""
     key = str(uuid.uuid4())
     house.ask("POST", "/sagas/order", {"order": "1"}, Idempotency_Key=key)
     other = house.ask("POST", "/sagas/order", {"order": "2"}, Idempotency_Key=key)
 
     assert (other.status_code, other.json()["code"]) == (409, "SD952")
     assert other.headers["Content-Type"] == "application/problem+json"
+
+
+def test_equal_numbers_are_the_same_request() -> None:
+    """B26: what another client writes as `30.0` is no other input than `30`; `true` is."""
+    made = [fingerprint("order", {"lines": [{"price": price}]}) for price in (30, 30.0, 30.5, "30", 1, True)]
+
+    assert made[0] == made[1]
+    assert len(set(made)) == 5
 
 
 def test_an_id_of_ones_own_is_taken_once(house: House) -> None:

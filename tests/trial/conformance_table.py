@@ -30,6 +30,7 @@ FILES = (
     "pivot_and_nesting",
     "durability_and_limits",
     "peer_suite",
+    "newer_cases",
 )
 """In the order of the rules."""
 
