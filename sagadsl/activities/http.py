@@ -27,6 +27,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
 from sagadsl.frozen import frozen
 from sagadsl.language.durations import PATTERN, parse
+from sagadsl.language.json_text import read_json
 from sagadsl.plugins import PluginNeedsExtra
 
 if find_spec("httpx2") is None:
@@ -302,7 +303,7 @@ def _result(reply: _Reply, secrets: Iterable[str]) -> Response:
     kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         try:
-            data = _clean_data(json.loads(reply.body), secrets)
+            data = _clean_data(read_json(reply.body), secrets)
             return Response.model_validate({"status": reply.status, "headers": headers, "json": data})
         except (ValueError, RecursionError):
             pass  # says that it is JSON and is not: the text tells more than an error

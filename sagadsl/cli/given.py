@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.errors import SagadslError
+from sagadsl.language.json_text import read_json
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
@@ -90,7 +91,7 @@ def _json(text: str, where: str) -> Any:
     if not text.strip():
         raise InputUnusable(f"{where} is empty; a JSON value is needed")
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates)
+        return read_json(text, pairs=_no_duplicates)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputUnusable(
@@ -109,10 +110,6 @@ def _yaml(text: str, name: str) -> Any:
         span = where.get(finding.route) or document.spans[document.nearest(finding.route)]
         raise InputUnusable(f"`{name}` line {span.line}, column {span.column}: {finding.message}", finding.help)
     return document.data
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"`{name}` is no JSON number")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -150,7 +147,7 @@ def _typed(key: str, text: str, schemas: list[Mapping[str, Any]]) -> Any:
         return text
     wanted = " or ".join(sorted(types))
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = read_json(text)
     except ValueError:
         raise InputUnusable(f"`--set {key}={text}`: the input schema wants {wanted} for `{key}`") from None
     return value

@@ -28,6 +28,7 @@ from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
 from sagadsl.gateway.shelf import Shelf
+from sagadsl.language.json_text import read_json
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import guard
 from sagadsl.temporal.refusals import SagaNotFound
@@ -151,7 +152,7 @@ class Call:
         if media != "application/json":  # also what keeps a plain form of another site out
             raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
         try:
-            return json.loads(raw.decode(), parse_constant=_no_constant)
+            return read_json(raw.decode())
         except (UnicodeDecodeError, ValueError, RecursionError) as error:
             raise BadBody(f"the body is not JSON: {error}") from None
 
@@ -284,7 +285,3 @@ def loopback_hosts() -> frozenset[str]:
 def rights(who: Principal) -> dict[str, list[str]]:
     """Return what somebody may do, for pages that show no more than that."""
     return {scope: list(who.rights.get(scope, ())) for scope in SCOPES}
-
-
-def _no_constant(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON")

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.json_text import is_finite
 from sagadsl.language.validator import validator
 
 _SHOWN = 10
@@ -30,13 +31,15 @@ def checker(
         first_rules: Judge as older releases did, for what replays their runs.
     """
     if schema is None:
-        return lambda _value: ()
+        return (lambda _value: ()) if first_rules else (lambda value: _unsent(value, what))
     # Late: a command that runs nothing shall not pay for it.
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
     found = validator(schema, first_rules=first_rules)
 
     def check(value: Any) -> tuple[str, ...]:
+        if not first_rules and (problems := _unsent(value, what)):
+            return problems
         try:
             errors = list(islice(found.iter_errors(filled(schema, value) if fill else value), _SHOWN))
         except RecursionError:
@@ -49,6 +52,10 @@ def checker(
         return tuple(_sentence(what, error) for error in errors)
 
     return check
+
+
+def _unsent(value: Any, what: str) -> tuple[str, ...]:
+    return () if is_finite(value) else (f"`{what}` holds a number that JSON cannot carry, such as `NaN` or `1e999`",)
 
 
 def _sentence(what: str, error: Any) -> str:

@@ -28,6 +28,7 @@ from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.conform import Check, checker
+from sagadsl.language.json_text import read_json
 from sagadsl.language.model import Saga
 from sagadsl.temporal.definitions import InvalidDefinition, checked
 
@@ -231,7 +232,7 @@ def _checks(saga: Saga, *, first_rules: bool) -> tuple[Check, Mapping[str, Check
 def _parsed(raw: bytes) -> dict[str, Any]:
     """Return the envelope as data, when its form is right; the definitions in it are not looked at."""
     try:
-        data = json.loads(raw)
+        data = read_json(raw)
     except (ValueError, RecursionError) as error:
         raise InvalidDefinition((f"the second argument is not JSON: {error}",)) from error
     problem = _problem(data)

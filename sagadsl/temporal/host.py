@@ -285,7 +285,7 @@ class TemporalHost:
             self._activity_failed(call, command, raised, at - call.at)
             return
         else:
-            fact = succeeded(command.call_id, handle.result(), at)
+            fact = succeeded(command.call_id, handle.result(), at, strict=self.rules() >= 2)
         self._settle(command, fact)
 
     def _activity_failed(self, call: _Call, command: StartActivity, error: BaseException, took: float) -> None:
@@ -345,7 +345,7 @@ class TemporalHost:
         if raised is not None:
             self._facts.append(failures.child_failed(command, raised, at))
             return
-        fact = succeeded(command.call_id, handle.result(), at)
+        fact = succeeded(command.call_id, handle.result(), at, strict=self.rules() >= 2)
         if command.wants_journal and isinstance(fact.output, Mapping) and fact.output.keys() == {"output", "journal"}:
             fact = Settled(at, fact.call_id, fact.outcome, output=fact.output["output"], journal=fact.output["journal"])
         self._facts.append(fact)

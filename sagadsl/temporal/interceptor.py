@@ -34,6 +34,7 @@ from temporalio.worker import (
 )
 
 from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unknown
+from sagadsl.language.json_text import is_strict
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
 
 MAX_MESSAGE_BYTES = 8 * 1024
@@ -222,6 +223,9 @@ def encoded(result: Any) -> RawValue:
         payloads = activity.payload_converter().to_payloads([result])
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
         raise InvalidOutput(f"the result of `{activity.info().activity_type}` cannot become JSON: {error}") from None
+    if payloads[0].metadata.get("encoding") == b"json/plain" and not is_strict(payloads[0].data):
+        what = f"the result of `{activity.info().activity_type}` holds a number that JSON cannot carry"
+        raise InvalidOutput(f"{what}, such as infinity; return null or text instead")
     size = sum(payload.ByteSize() for payload in payloads)
     if size > MAX_PAYLOAD_BYTES:
         raise InvalidOutput(

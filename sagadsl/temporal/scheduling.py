@@ -15,6 +15,7 @@ from temporalio.common import Priority, RawValue, RetryPolicy
 
 from sagadsl.engine.ends import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
+from sagadsl.language.json_text import is_strict
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES
 
@@ -137,8 +138,12 @@ def check_names(command: StartActivity | StartChild) -> None:
         raise Unsendable("InvalidDefinition", f"`{command.call_id}` needs a start_to_close above 0")
 
 
-def succeeded(call_id: str, result: Any, at: float) -> Settled:
-    """Return the end of a call that returned *result*, a raw payload, or nothing."""
+def succeeded(call_id: str, result: Any, at: float, *, strict: bool) -> Settled:
+    """Return the end of a call that returned *result*, a raw payload, or nothing.
+
+    Args:
+        strict: Numbers that JSON cannot carry are refused; older releases took them.
+    """
     if not isinstance(result, RawValue):
         return Settled(at, call_id, Outcome.SUCCEEDED, output=result)
     try:
@@ -147,6 +152,8 @@ def succeeded(call_id: str, result: Any, at: float) -> Settled:
         return _unreadable(call_id, f"{type(error).__name__}: {error}", at)
     if isinstance(output, bytes) or not isinstance(output, dict | list | str | int | float | bool | None):
         return _unreadable(call_id, f"it is {type(output).__name__}", at)
+    if strict and result.payload.metadata.get("encoding") == b"json/plain" and not is_strict(result.payload.data):
+        return _unreadable(call_id, "it holds a number that JSON cannot carry", at)
     return Settled(at, call_id, Outcome.SUCCEEDED, output=output)
 
 

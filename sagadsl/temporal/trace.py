@@ -15,6 +15,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
 from sagadsl.frozen import frozen
+from sagadsl.language.json_text import spelled_out
 from sagadsl.temporal.refusals import known
 from sagadsl.temporal.watching import Reader, StepEvent
 
@@ -170,7 +171,7 @@ class _Collecting:
             (value,) = await self.client.data_converter.decode([payload])
         except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
             return {"bytes": len(payload.data)}
-        return value
+        return spelled_out(value)
 
 
 def iso(at: datetime) -> str:

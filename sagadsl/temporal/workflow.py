@@ -60,6 +60,8 @@ REFUSES_INLINE = "sagadsl.refuses_inline"
 """Name of the function by which a worker tells that it takes definitions from its own folder alone."""
 
 _REJECTED = "sagadsl.rejected"
+_REJECTED_BY_RULES = "sagadsl.rejected.2"
+"""The same of a run whose input was judged by later rules than the first."""
 _RULES = "sagadsl.rules.2"
 _LISTED = "sagadsl.listed"
 _REFUSED_SIGNALS = 100
@@ -69,11 +71,11 @@ _KEEPS_SHOWN = 2
 
 
 class _Rejected(Exception):
-    """The run cannot begin: error type and message."""
+    """The run cannot begin: error type and message, and the marker that the refusal leaves in the history."""
 
-    def __init__(self, type_: str, message: str) -> None:
-        super().__init__(type_, message)
-        self.type, self.message = type_, message
+    def __init__(self, type_: str, message: str, marker: str = _REJECTED) -> None:
+        super().__init__(type_, message, marker)
+        self.type, self.message, self.marker = type_, message, marker
 
 
 class Unreadable(Exception):
@@ -158,7 +160,7 @@ class SagaWorkflow:
                     f"this worker cannot go on with what the run before has left: {rejected.type}: {rejected.message}; "
                     "nothing is lost: a worker of the release that began the saga can take it"
                 ) from rejected
-            workflow.patched(_REJECTED)
+            workflow.patched(rejected.marker)
             raise
 
     async def _accept(self, args: Sequence[RawValue]) -> Fact:
@@ -177,7 +179,10 @@ class SagaWorkflow:
         inline = raw is not None
         if raw is None:
             raw = await self._ask_registry()
-        trusted = workflow.unsafe.is_replaying() and not workflow.patched(_REJECTED)
+        refused = workflow.unsafe.is_replaying() and (
+            workflow.patched(_REJECTED) or workflow.patched(_REJECTED_BY_RULES)
+        )
+        trusted = workflow.unsafe.is_replaying() and not refused
         trusted = trusted or self._continues  # the run before was accepted
         if inline and not trusted and _refuses_inline():
             raise _Rejected(
@@ -239,12 +244,21 @@ class SagaWorkflow:
             failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
             self._state.rules = self._restored(carry.journal).rules
             return BeganUndo(at, info.run_id, carry.journal, failure)
+        if not trusted:
+            self._judge(package, input_)
         self._state.rules = package.options.rules or self._unsaid_rules()
-        self._package = package = package.judged_by(self._state.rules)
-        problems = () if trusted else package.check_input(input_)
-        if problems:
-            raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}")
+        self._package = package.judged_by(self._state.rules)
         return Began(at, info.workflow_id, info.run_id, input_)
+
+    @staticmethod
+    def _judge(package: Package, input_: Any) -> None:
+        """Raise ``_Rejected`` for an input that does not fit, by the rules that the run has, or had when refused."""
+        rules = package.options.rules or RULES
+        if workflow.unsafe.is_replaying() and workflow.patched(_REJECTED):
+            rules = FIRST_RULES
+        if problems := package.judged_by(rules).check_input(input_):
+            marker = _REJECTED if rules == FIRST_RULES else _REJECTED_BY_RULES
+            raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}", marker)
 
     @staticmethod
     def _unsaid_rules() -> int:

@@ -166,6 +166,7 @@ def test_a_key_or_id_that_cannot_be_one_is_refused(house: House, headers: dict[s
     [
         (b"{", "application/json", 400, "SD948"),
         (b'{"order": NaN}', "application/json", 400, "SD948"),
+        (b'{"order": 1e999}', "application/json", 400, "SD948"),
         (b"\xff", "application/json", 400, "SD948"),
         (b"[" * 100_000, "application/json", 400, "SD948"),
         (b"order=1", "application/x-www-form-urlencoded", 415, "SD948"),

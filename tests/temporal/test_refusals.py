@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError
+from temporalio.worker import Worker
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import arguments
@@ -57,6 +59,8 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
         ([{"x": 1}, envelope(ONE, {}), 7], "InvalidDefinition", "third argument"),
         ([[1], envelope(ONE, {})], "InvalidInput", "`input`: [1] is not of type 'object'"),
         ([{}, envelope(ONE, {})], "InvalidInput", "`input`: 'x' is a required property"),
+        ([{"x": float("inf")}, envelope(ONE, {})], "InvalidInput", "`input` holds a number that JSON cannot carry"),
+        ([{"x": float("nan")}, envelope(ONE, {})], "InvalidInput", "`input` holds a number that JSON cannot carry"),
         ([b"bytes", envelope(ONE, {})], "InvalidInput", "the input does not fit"),
         ([], "DefinitionNotFound", "this worker's definitions: it has none"),
     ],
@@ -250,3 +254,32 @@ def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monk
     attention, status, undone = asyncio.run(scene())
     assert (attention["path"], attention["type"]) == ("trip.compensation", "InvalidDefinition")
     assert (status, undone) == ("compensated", ["trip"])
+
+
+@activity.defn(name="foreign.rate")
+async def _infinite() -> float:
+    return float("inf")
+
+
+@activity.defn(name="undo.a")
+async def _undone(_: dict[str, str]) -> str:
+    return "undone by the foreign worker"
+
+
+def test_a_result_that_json_cannot_carry_is_an_unknown_outcome(server: Server) -> None:
+    """Y20: a plain worker of Temporal's writes `Infinity`. The step has run, and so it is undone."""
+    asked = act("a", activity="foreign.rate", task_queue=f"foreign-{uuid.uuid4()}", retry="none")
+
+    async def scene() -> tuple[str, str, list[str]]:
+        async with stage(server.address) as made:
+            worker = Worker(made.client, task_queue=asked["task_queue"], activities=[_infinite, _undone])
+            async with worker:
+                started = await made.start(saga(asked, name="rates"))
+                ended = await made.end(started)
+            await replay(made.client, started.id)
+            return ended.status, str(ended.error), (ended.report or {})["undone"]
+
+    status, error, undone = asyncio.run(scene())
+    assert (status, undone) == ("compensated", ["a"])
+    assert "InvalidOutput" in error
+    assert "it holds a number that JSON cannot carry" in error
