@@ -17,6 +17,9 @@ from sagadsl.temporal.arguments import Package, open_envelope, to_bytes
 
 _LOCAL = "core_local_activity"
 _DEFINITION = "sagadsl.definition"
+_PAGE = 20
+"""Events asked for at once: what is looked for stands at one end of a history."""
+
 _LOOKED_AT = 200
 """Events at the beginning of a history in which the definition may stand."""
 
@@ -39,6 +42,7 @@ async def last_answer(client: Client, described: WorkflowExecutionDescription) -
             GetWorkflowExecutionHistoryReverseRequest(
                 namespace=client.namespace,
                 execution=WorkflowExecution(workflow_id=described.id, run_id=described.run_id),
+                maximum_page_size=_PAGE,
                 next_page_token=token,
             )
         )
@@ -53,7 +57,7 @@ async def last_answer(client: Client, described: WorkflowExecutionDescription) -
 async def pinned(client: Client, described: WorkflowExecutionDescription) -> Package | None:
     """Return the definition that a run is pinned to, as its history tells; ``None`` when nobody has said it yet."""
     handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
-    async for event in handle.fetch_history_events():
+    async for event in handle.fetch_history_events(page_size=_PAGE):
         seen += 1
         payload = _envelope(event)
         if payload is not None and (raw := await _json(client, payload)) is not None:

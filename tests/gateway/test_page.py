@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from temporalio.client import Client
 
+from sagadsl.temporal import client as sagas
 from tests.conftest import Server
 from tests.gateway.house import House, fresh, serve, trips, window, worker
 
@@ -102,6 +106,36 @@ def test_a_signal_takes_a_payload_and_a_wrong_one_is_told(page: Page, house: Hou
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
     expect(page.get_by_text("signalled approve")).to_contain_text('{"approved":true}')
+
+
+def test_a_click_is_sent_with_a_key_and_the_page_says_what_became_of_it(page: Page, house: House) -> None:
+    """B6, B7: sent again it counts once; what was refused or is kept stands on the page."""
+    saga = house.start(wait=True)
+    house.until(saga, lambda status: bool(status.get("waiting_for")))
+    house.ask("POST", f"/sagas/{saga}/pause")
+    _send(house, saga, "aprove")
+    _open(page, saga)
+    expect(page.locator("section.actions")).to_contain_text("aprove was refused: the saga does not wait for it")
+    page.get_by_role("button", name="Send").click()
+    with page.expect_request(lambda request: "/signals/" in request.url) as asked:
+        page.get_by_role("dialog").get_by_role("button", name="Send").click()
+
+    expect(page.locator("#said")).to_have_text("approve: taken by approval")
+    assert re.fullmatch(r"[0-9a-f]{32}", asked.value.headers["idempotency-key"])
+    _send(house, saga, "approve")
+    page.reload()
+    expect(page.locator("section.actions")).to_contain_text("approve is kept for a later wait")
+    house.ask("POST", f"/sagas/{saga}/cancel")
+
+
+def _send(house: House, saga: str, name: str) -> None:
+    """Send a signal as a client of any language may: nobody checks it."""
+
+    async def send() -> None:
+        await sagas.signal(await Client.connect(house.address), saga, name)
+
+    with ThreadPoolExecutor(1) as aside:  # this thread has the browser's loop
+        aside.submit(lambda: asyncio.run(send())).result()
 
 
 def test_a_paused_compensation_is_tried_again_with_a_reason(page: Page, house: House, tmp_path: Path) -> None:
