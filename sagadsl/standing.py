@@ -321,6 +321,8 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
         note, wait = _attempt(attempts[step["path"]], now)
     elif step.get("due_at"):
         wait = max(moment(step["due_at"]) - now, timedelta())
+    elif step.get("took_kept"):
+        note = "the signal had come before"
     elif tried > 1:
         note = f"{note}  after {tried} attempts".strip()
     depth = step.get("depth", 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sagadsl.standing import moment, next_steps, one_line, refused_signal, spell
+from sagadsl.standing import moment, next_steps, one_line, spell
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")
@@ -41,10 +41,12 @@ def sentences(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     calls = [step for step in status.get("steps", ()) if step.get("kind", "activity") in _KINDS and _began(step)]
     calls.sort(key=lambda step: step["started_at"])
     yield from _done(calls)
+    yield from _waits(status)
     yield from _failure(status, calls)
     yield from _undone(calls)
     yield from _operators(status)
-    yield from (f"{refused_signal(each)}." for each in status.get("refused_signals", ()))
+    for each in status.get("refused_signals", ()):
+        yield f"Signal `{one_line(each['signal'])}` was refused at {each['at']}: {one_line(each['reason'])}."
     yield from _left(status, calls, options)
 
 
@@ -73,6 +75,18 @@ def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for step in calls:
         if step["status"] == "running":
             yield f"`{step['path']}` is under way."
+
+
+def _waits(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say of waits what may be a misunderstanding: one without an answer, and one answered before it was asked."""
+    for step in status.get("steps", ()):
+        if step.get("kind") != "wait_for":
+            continue
+        error = step.get("error")
+        if error and error["type"] == "SignalTimeout" and (status.get("failure") or {}).get("step") != step["path"]:
+            yield f"`{step['path']}` waited in vain: {error['type']}: {one_line(error['message'])}."
+        if step.get("took_kept"):
+            yield f"`{step['path']}` took a signal `{step['signal']}` that had come before it began to wait."
 
 
 def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -109,3 +109,27 @@ def test_a_saga_that_nobody_answers_for_says_so() -> None:
     told = _told("running", _step("a", "running"), source="history", waiting_for={})
 
     assert told[1] == "No worker answers for it, so this is only what the server knows."
+
+
+def test_waits_that_may_be_a_misunderstanding_are_told() -> None:
+    """B12: one that nobody has answered, and one that was answered before it was asked."""
+    late = {"type": "SignalTimeout", "message": "signal `approve` did not come in time", "step": "clerk"}
+    told = _told(
+        "completed",
+        _step("clerk", "failed", kind="wait_for", signal="approve", error=late),
+        _step("boss", "completed", kind="wait_for", signal="approve", took_kept=True),
+    )
+
+    assert told[1:3] == [
+        "`clerk` waited in vain: SignalTimeout: signal `approve` did not come in time.",
+        "`boss` took a signal `approve` that had come before it began to wait.",
+    ]
+
+
+def test_signals_that_were_refused_are_told() -> None:
+    """B7."""
+    refused = {"signal": "aprove", "reason": "the saga does not wait for it", "at": "2026-01-01T12:00:03Z"}
+
+    told = _told("running", refused_signals=[refused])
+
+    assert told[1] == "Signal `aprove` was refused at 2026-01-01T12:00:03Z: the saga does not wait for it."

@@ -70,6 +70,7 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
         yield f"  output  {_short(traced.output)}"
     for each in traced.outside:
         data = "" if each.data is None else f"  {_short(each.data)}"
+        data += f"  from {one_line(each.sender)}" if each.sender else ""
         yield f"  {each.at:%H:%M:%S}  {each.what.replace('_', ' ')} {each.name}{data}".rstrip()
     yield from (f"  {refused_signal(each)}" for each in status.get("refused_signals", ()))
 

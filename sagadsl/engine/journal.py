@@ -122,6 +122,7 @@ class Record:
         cancel_asked: The host has been asked to stop it.
         repeats: How often an operator had it repeated.
         journal: Of a child saga that may have to undo itself.
+        took_kept: The signal that it waited for had come before it began.
     """
 
     path: str
@@ -144,6 +145,7 @@ class Record:
     repeats: int = 0
     journal: Any = None
     undo: Undo | None = None
+    took_kept: bool = False
 
 
 @dataclass(slots=True)

@@ -286,6 +286,8 @@ def _step(line: Line, due: float | None) -> dict[str, Any]:
         data["activity"] = body.activity
     elif isinstance(body, SagaCall):
         data["saga"] = body.saga
+    elif isinstance(body, WaitFor):
+        data["signal"] = body.signal
     data["status"] = line.progress
     if record is None:
         return data
@@ -295,6 +297,8 @@ def _step(line: Line, due: float | None) -> dict[str, Any]:
         "ended_at": _instant(record.ended_at),
         "error": _error(record.error),
     }
+    if record.took_kept:
+        data["took_kept"] = True
     if (due_at := _instant(due)) is not None:
         data["due_at"] = due_at
     if record.progress is not Progress.SKIPPED and isinstance(body, ActivityCall | SagaCall):

@@ -163,6 +163,7 @@ def _begin_wait(run: Run, body: WaitFor, record: Record) -> None:
         payload = kept.pop(0)
         if not kept:
             del run.state.signals[body.signal]
+        record.took_kept = True
         succeed(run, record, payload)
         return
     limit = calls.duration(body.timeout, names_of(run, record), "timeout")

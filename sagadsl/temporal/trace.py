@@ -64,16 +64,22 @@ class Call:
 
 @frozen
 class Outside:
-    """Something that came from outside: a signal, an operator's request, a cancel."""
+    """Something that came from outside: a signal, an operator's request, a cancel.
+
+    Attributes:
+        sender: Of a signal: the client that has sent it, as it calls itself.
+    """
 
     at: datetime
     what: str
     name: str
     data: Any = None
+    sender: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""
-        return {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
+        told = {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
+        return told | ({"sender": self.sender} if self.sender else {})
 
 
 @frozen
@@ -149,7 +155,7 @@ class _Collecting:
                     await self._ended(event, at)
                 case what if what in _OUTSIDE:
                     data = event.error[1] if event.error else await self._value(event.input)
-                    self.outside.append(Outside(at, what, event.path, data))
+                    self.outside.append(Outside(at, what, event.path, data, event.name))
                 case _:
                     pass
 

@@ -62,8 +62,8 @@ class StepEvent:
         what: ``started`` is when a step was handed to its workers; ``ended`` is the whole run.
         path: The step's path as the engine writes it, ``.compensation`` included; empty for the run as a whole.
             For a timer its summary, for a signal or an operator's request its name.
-        name: Activity type, or the child saga's; of ``ended`` how: ``completed``, ``failed``, ``cancelled``,
-            ``timed_out``, ``terminated``.
+        name: Activity type, or the child saga's; of ``signalled`` the client that has sent it, as it calls itself; of
+            ``ended`` how: ``completed``, ``failed``, ``cancelled``, ``timed_out``, ``terminated``.
         attempt: Of a call that has ended, or is being retried; ``None`` when nobody knows.
         error: Type and message of what went wrong.
         run_id: Of ``continued``: the run that goes on.
@@ -187,7 +187,7 @@ def _others(kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         case "workflow_execution_started":
             yield StepEvent(at, "began", name=about.workflow_type.name, input=_first(about, "input"))
         case "workflow_execution_signaled":
-            yield StepEvent(at, "signalled", about.signal_name, input=_first(about, "input"))
+            yield StepEvent(at, "signalled", about.signal_name, about.identity, input=_first(about, "input"))
         case "workflow_execution_cancel_requested":
             yield StepEvent(at, "cancel_requested", error=("cancelled", about.cause) if about.cause else None)
         case "workflow_execution_update_accepted":

@@ -87,12 +87,12 @@ def built(definition: Mapping[str, Any] | str) -> Saga:
     return build(document.data)
 
 
-def signal(at: float, name: str, payload: Any = None) -> Meddling:
-    return at, lambda now: SignalReceived(now, name, payload)
+def signal(at: float, name: str, payload: Any = None, request: str = "") -> Meddling:
+    return at, lambda now: SignalReceived(now, name, payload, request)
 
 
-def operator(at: float, verb: Verb, path: str = "", *, by: str = "ann", why: str = "because") -> Meddling:
-    return at, lambda now: OperatorAsked(now, verb, path, by=by, why=why)
+def operator(at: float, verb: Verb, path: str = "", *, by: str = "ann", why: str = "because", **more: Any) -> Meddling:
+    return at, lambda now: OperatorAsked(now, verb, path, by=by, why=why, **more)
 
 
 @dataclass(frozen=True, slots=True)

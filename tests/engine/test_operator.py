@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sagadsl.engine.facts import Verb
+from sagadsl.engine.decide import decide
+from sagadsl.engine.facts import Began, OperatorAsked, StartActivity, Verb
+from sagadsl.engine.journal import State
 from sagadsl.engine.operator import refusal
-from tests.engine.scenes import Ran, act, gives, no, operator, plain, play, saga, signal, slow
+from tests.engine.scenes import Ran, act, built, gives, no, operator, plain, play, saga, signal, slow
 
 ABC = saga(act("a"), act("b"), act("c"))
 
@@ -307,3 +309,45 @@ def test_a_saga_that_is_paused_says_so_to_who_wants_to_pause_it() -> None:
 
     assert _refusals(paused)["pause"] == "the saga is already paused"
     assert _refusals(paused)["resume"] is None
+
+
+BROKEN = {"c": no(), "b.compensation": no("Down"), "a.compensation": no("Down")}
+
+
+def test_a_decision_with_an_id_counts_once() -> None:
+    """R22: it is sent again when nobody has answered; of two that are skipped one would be too many."""
+    decision = {"path": "b.compensation", "request": "k"}
+
+    ran = play(ABC, BROKEN, *(operator(at, Verb.RETRY_STEP, **decision) for at in (5, 6)))
+
+    assert (ran.attempts("b.compensation#2"), len(ran.now["actions"])) == (1, 1)
+
+
+def test_a_decision_about_what_has_moved_on_changes_nothing() -> None:
+    """R22: what waits is the second failure, and the decision was about the first."""
+    retried = operator(5, Verb.RETRY_STEP, "b.compensation", occurrence=1)
+    ran = play(ABC, BROKEN, retried, operator(6, Verb.SKIP_STEP, "b.compensation", occurrence=1))
+
+    assert (list(ran.state.attention), ran.now["attention"][0]["occurrence"]) == (["b.compensation"], 2)
+    why = refusal(ran.state, Verb.SKIP_STEP, "b.compensation", 1)
+    assert why == "that is decided already: `b.compensation` has failed again since, and waits for a new decision"
+    assert refusal(ran.state, Verb.SKIP_STEP, "b.compensation", 2) is None
+
+
+def test_a_decision_about_what_was_decided_says_so() -> None:
+    """R22."""
+    ran = play(ABC, BROKEN, operator(5, Verb.SKIP_STEP, "b.compensation"))
+
+    why = refusal(ran.state, Verb.SKIP_STEP, "b.compensation")
+    assert why == "`b.compensation` is decided already: it does not wait any more"
+
+
+def test_a_pause_before_the_beginning_holds_everything() -> None:
+    """N7, R22: and the saga goes on when it is resumed."""
+    definition, state = built(ABC), State()
+    assert decide(definition, state, OperatorAsked(0.0, Verb.PAUSE)) == []
+    assert decide(definition, state, Began(0.0, "s", "r", None)) == []
+    (first,) = decide(definition, state, OperatorAsked(9.0, Verb.RESUME))
+
+    assert isinstance(first, StartActivity)
+    assert first.call_id == "a"

@@ -8,6 +8,7 @@ from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Close, Error, SignalReceived, TimerFired
 from sagadsl.engine.journal import State
 from sagadsl.engine.projection import status
+from sagadsl.engine.run import REQUESTS_KEPT
 from tests.engine.scenes import act, built, plain, play, saga, signal, slow
 
 
@@ -150,3 +151,34 @@ def test_a_signal_and_its_timeout_in_the_same_instant_give_one_end() -> None:
     ran = play(saga(_ask(timeout="5s"), act("a")), None, signal(5, "go", 1))
 
     assert ran.calls.count("a") + (ran.status == "compensated") == 1
+
+
+def test_a_signal_with_an_id_counts_once() -> None:
+    """B6, R59: of four eyes, one click is two; another click counts, and so does one without an id."""
+    steps = _ask("one"), _ask("two"), _ask("three")
+
+    ran = play(saga(*steps), None, *(signal(at, "go", at, request="k") for at in (1, 2)), signal(3, "go", 3))
+
+    assert (ran.status, ran.now["waiting_for"]) == ("running", {"go": ["three"]})
+    assert ran.state.requests == {"k": "one"}
+
+
+def test_the_ids_of_signals_are_bounded_and_carried_along() -> None:
+    """B6, R50: the newest are kept; one that was kept for later is remembered, too."""
+    state = State()
+    definition = built(saga({"id": "nap", "sleep": "1h"}, _ask()))
+    decide(definition, state, Began(0.0, "s", "r", None))
+    for number in range(REQUESTS_KEPT + 1):
+        decide(definition, state, SignalReceived(1.0, "go", number, f"k{number}"))
+    restored = State.restore(state.snapshot())
+    decide(definition, restored, SignalReceived(2.0, "go", "again", f"k{REQUESTS_KEPT}"))
+
+    assert list(restored.requests) == [f"k{number}" for number in range(1, REQUESTS_KEPT + 1)]
+    assert len(restored.signals["go"]) == REQUESTS_KEPT + 1
+
+
+def test_a_wait_that_takes_a_kept_signal_says_so() -> None:
+    """B12, R60."""
+    ran = play(saga(act("a"), _ask("early"), _ask("late")), {"a": slow(9)}, signal(1, "go"), signal(20, "go"))
+
+    assert [step.get("took_kept") for step in ran.now["steps"]] == [None, True, None]

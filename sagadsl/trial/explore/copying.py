@@ -71,6 +71,7 @@ def _record(record: Record) -> Record:
         record.repeats,
         record.journal,
         None if undo is None else _undo(undo),
+        record.took_kept,
     )
 
 
