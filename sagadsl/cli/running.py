@@ -34,6 +34,18 @@ _DRAIN = timedelta(seconds=5)
 """How long activities may go on when the command is left; without their server it makes no sense to wait."""
 
 
+_EARLIER = {
+    "completed": "completed",
+    "failed": "failed",
+    "canceled": "been cancelled",
+    "terminated": "been terminated: what it had done stands",
+    "timed_out": "timed out: what it had done stands",
+}
+"""What to say of an earlier run, by Temporal's word for its end."""
+
+_ANEW = "this one begins anew, with idempotency keys of its own"
+
+
 @frozen
 class Order:
     """What to start.
@@ -137,6 +149,8 @@ async def _serve(
 def _header(started: sagas.Started, place: Place) -> None:
     url = f"   {place.ui}/namespaces/{place.settings.namespace.value}/workflows/{started.id}" if place.ui else ""
     screen.note(f"{started.name}   id {started.id}{url}")
+    if started.earlier:
+        screen.note(f"the run before under this id has {_EARLIER.get(started.earlier, 'ended')}; {_ANEW}")
 
 
 async def _follow(client: Client, started: sagas.Started, place: Place, interrupts: Interrupts) -> int:

@@ -59,7 +59,7 @@ def child(
 
 def child_of(run: Run, call_id: str) -> str:
     """Return the workflow id of the child saga that a call begins."""
-    return child_id(run.state.saga_id, call_id, cut=run.state.rules >= 2)
+    return child_id(run.state.caller, call_id, cut=run.state.rules >= 2)
 
 
 def _queue(run: Run, call: SagaCall, names: Names) -> str | None:
@@ -139,11 +139,11 @@ def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[
         "input": record.input,
         "output": record.output,
         "outcome": record.outcome.value,
-        "idempotency_key": forward_key(run.state.saga_id, record.path),
+        "idempotency_key": forward_key(run.state.caller, record.path),
         "error": None if error is None else {"type": error.type, "message": error.message},
     }
     names["failure"] = failure_view(why_undone(run, record))
-    names["idempotency_key"] = undo_key(run.state.saga_id, record.path, index)
+    names["idempotency_key"] = undo_key(run.state.caller, record.path, index)
     return names
 
 

@@ -49,6 +49,12 @@ from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
 
+_OF_THE_RUN = (
+    *("rules", "saga_id", "generation", "started_at", "input"),
+    *("clock", "records", "undoable", "chunks", "gone"),
+)
+"""Of a saga that undoes itself: what it has from the run that completed."""
+
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
     """Take *fact* into *state* and return what the host shall do now, in order.
@@ -144,6 +150,7 @@ def _take(run: Run, fact: Fact) -> None:
 def _begin(run: Run, fact: Began) -> None:
     state = run.state
     state.saga_id, state.run_id, state.input, state.started_at = fact.saga_id, fact.run_id, fact.input, fact.at
+    state.generation = fact.generation
     root = Frame(blocks.ROOT, FrameKind.SEQUENCE, "", "steps")
     run.open(root)
     if state.rules > FIRST_RULES:
@@ -166,7 +173,7 @@ def _begin(run: Run, fact: Began) -> None:
 def _begin_undo(run: Run, fact: BeganUndo) -> None:
     """Become the saga that has completed, and undo it. RULES R46, R47."""
     done = State.restore(fact.journal)
-    for name in ("rules", "saga_id", "started_at", "input", "clock", "records", "undoable", "chunks", "gone"):
+    for name in _OF_THE_RUN:
         setattr(run.state, name, getattr(done, name))
     run.state.run_id, run.state.undo_only = fact.run_id, True
     run.state.failure = fact.failure

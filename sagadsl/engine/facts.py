@@ -69,12 +69,17 @@ class Error:
 
 @frozen
 class Began:
-    """The run starts: the first fact, once."""
+    """The run starts: the first fact, once.
+
+    Attributes:
+        generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
+    """
 
     at: float
     saga_id: str
     run_id: str
     input: Any
+    generation: str = ""
 
 
 @frozen

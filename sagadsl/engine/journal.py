@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.engine.facts import Error, Outcome, Status
+from sagadsl.engine.keys import caller_of
 from sagadsl.frozen import frozen
 
 RULES = 2
@@ -240,6 +241,7 @@ class State:
     """Everything known so far about one run.
 
     Attributes:
+        generation: Of a saga that was begun anew under its id: a token that stands in its keys.
         clock: Number of the last beginning or end.
         undoable: Paths of the records with a compensation, in the order of their beginning.
         failure: The first error; what came later is in ``others`` (R9, R39).
@@ -266,6 +268,7 @@ class State:
 
     rules: int = RULES
     saga_id: str = ""
+    generation: str = ""
     run_id: str = ""
     started_at: float = 0.0
     now: float = 0.0
@@ -303,6 +306,11 @@ class State:
     status: Status | None = None
     output: Any = None
     warnings: list[Error] = field(default_factory=list)
+
+    @property
+    def caller(self) -> str:
+        """Who calls: what idempotency keys and ids of children begin with."""
+        return caller_of(self.saga_id, self.generation)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as JSON data, without fields that hold their default; users' data is shared, not copied."""

@@ -101,7 +101,7 @@ def begin(run: Run, step: Step, record: Record) -> None:
 def names_of(run: Run, record: Record) -> dict[str, Any]:
     """Return what the expressions of a forward step see."""
     names = scope(run.saga, run.state, run.state.frames[record.frame])
-    names["idempotency_key"] = forward_key(run.state.saga_id, record.path)
+    names["idempotency_key"] = forward_key(run.state.caller, record.path)
     if run.state.failure is not None and not run.forward:
         names["failure"] = failure_view(run.state.failure)
     return names
@@ -150,7 +150,7 @@ def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> Non
     actions = step.compensation.actions
     for index, action in enumerate(actions):
         several = index if len(actions) > 1 else None
-        early_names["idempotency_key"] = undo_key(run.state.saga_id, record.path, several)
+        early_names["idempotency_key"] = undo_key(run.state.caller, record.path, several)
         undo.early.append(calls.render_early(action, step.id, early_names))
     record.undo = undo
     run.state.undoable.pop(record.path, None)  # begun again, it is the newest

@@ -116,6 +116,7 @@ class World:
         self.clock = Clock(start)
         self.runs: dict[str, VirtualRun] = {}
         self.events: list[Event] = []
+        self._starts: dict[str, int] = {}
         self._participant = participant or (lambda _saga, _command, _attempt: Attempt())
         self._sagas = dict(sagas or {})
         self._replay, self._drain = replay, drain
@@ -132,9 +133,11 @@ class World:
         return self.clock.begin
 
     def start(self, saga: Saga, input_: Any = None, saga_id: str = "saga-1") -> VirtualRun:
-        """Begin a saga now."""
-        run = self._begun(saga_id, VirtualRun(saga, State()))
-        self.tell(saga_id, Began(self.now, saga_id, f"run-{saga_id}", input_))
+        """Begin a saga now; anew, with keys of its own, under the id of one that has closed. R49."""
+        number = self._starts[saga_id] = self._starts.get(saga_id, 0) + 1
+        assert number == 1 or self.runs[saga_id].close is not None, f"`{saga_id}` is open"
+        run = self._begun(saga_id, VirtualRun(saga, State(), since=len(self.events)))
+        self.tell(saga_id, Began(self.now, saga_id, f"run-{saga_id}", input_, "" if number == 1 else str(number)))
         return run
 
     def at(self, seconds: float, make: Callable[[float], Fact], saga_id: str = "saga-1") -> None:

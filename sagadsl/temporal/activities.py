@@ -14,7 +14,7 @@ from typing import Any
 from temporalio import activity
 
 from sagadsl.authoring import Context
-from sagadsl.engine.keys import forward_key, is_compensation, key_of_activity_id, step_of_activity_id
+from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_key_of_activity_id, step_of_activity_id
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken
 from sagadsl.signatures import Reader, form, to_json_data
 
@@ -97,14 +97,13 @@ def _is_async(function: Callable[..., Any]) -> bool:
 def _context() -> Context:
     info = activity.info()
     saga_id = info.workflow_id or ""
-    step = step_of_activity_id(info.activity_id)
     return Context(
         idempotency_key=key_of_activity_id(saga_id, info.activity_id),
         attempt=info.attempt,
         saga_id=saga_id,
-        step=step,
+        step=step_of_activity_id(info.activity_id),
         activity=info.activity_type,
-        step_idempotency_key=forward_key(saga_id, step),
+        step_idempotency_key=step_key_of_activity_id(saga_id, info.activity_id),
         is_compensation=is_compensation(info.activity_id),
         heartbeat_details=tuple(info.heartbeat_details),
         logger=activity.logger,

@@ -25,6 +25,7 @@ from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import FIRST_RULES, RULES
+from sagadsl.engine.keys import is_generation
 from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.conform import Check, checker
@@ -118,6 +119,7 @@ class Carry:
         journal: Undo what this snapshot says was done, and nothing else; ``failure`` is why.
         state: Go on from this snapshot: continue-as-new, or a saga that is resumed.
         refused: Signals that were not taken: name, reason, time.
+        generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
     """
 
     wants_journal: bool = False
@@ -125,6 +127,7 @@ class Carry:
     failure: Error | None = None
     state: Any = None
     refused: tuple[Mapping[str, Any], ...] = ()
+    generation: str = ""
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = {}
@@ -139,6 +142,8 @@ class Carry:
             data["state"] = packed(self.state)
         if self.refused:
             data["refused"] = list(self.refused)
+        if self.generation:
+            data["generation"] = self.generation
         return data
 
     @classmethod
@@ -154,6 +159,7 @@ class Carry:
                 failure=_error(*failure) if failure else None,
                 state=unpacked(data.get("state")),
                 refused=tuple(dict(each) for each in data.get("refused", ())),
+                generation=_generation(data.get("generation", "")),
             )
         except (AttributeError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise InvalidDefinition((f"the third argument is not one that sagadsl makes: {error}",)) from error
@@ -295,6 +301,12 @@ def unpacked(data: Any) -> Any:
             raise ValueError(f"more than {_LARGEST_BYTES} bytes")
         return json.loads(plain)
     return data
+
+
+def _generation(data: Any) -> str:
+    if data != "" and not (isinstance(data, str) and is_generation(data)):
+        raise ValueError(f"`generation` must be 1 to 32 letters and digits, found {data!r}")
+    return str(data)
 
 
 def _error(type_: str, message: str, step: str, causes: list[list[str]]) -> Error:

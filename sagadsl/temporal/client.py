@@ -11,6 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +37,7 @@ from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import (
     INDEXED,
     WARNINGS,
+    Carry,
     Options,
     Package,
     envelope,
@@ -66,6 +68,8 @@ DEFAULT_TASK_QUEUE = "sagadsl"
 ANSWER_SECONDS = 10.0
 """How long a worker may take to answer a query or an update before nobody is believed to be there."""
 
+_GENERATION = 10
+"""Characters of the token of a saga that is begun anew."""
 _SUMMARY_BYTES = 200
 _DETAILS_BYTES = 20_000
 
@@ -74,12 +78,17 @@ Data = Mapping[str, Any]
 
 @frozen
 class Started:
-    """A run that has begun."""
+    """A run that has begun.
+
+    Attributes:
+        earlier: How the run before under this id has ended, e.g. ``failed``; empty for the first one.
+    """
 
     id: str
     run_id: str
     name: str
     task_queue: str
+    earlier: str = ""
 
 
 @frozen
@@ -143,7 +152,8 @@ async def start(
         id: Chosen by chance if left out.
         task_queue: Where its workers poll; the definition's own, or ``sagadsl``.
         by_name: Leave the definition at home: a worker's folder has it.
-        again: Run it again although a run with this id has ended well.
+        again: Run it again although a run with this id has ended well. It does all of its work once more: whatever
+            begins anew under an id has idempotency keys of its own.
         once: Do not run it again even though a run with this id has failed.
         request: A fingerprint of whatever asked for it, kept beside the run; see ``AlreadyStarted``.
         summary: One line for lists, instead of the definition's description.
@@ -173,22 +183,35 @@ async def start(
     for what, text in (("id", chosen), ("task queue", queue)):
         if len(text) > MAX_ID:
             raise TooLong(what, text)
-    try:
+
+    async def begin(policy: WorkflowIDReusePolicy, generation: str = "") -> Started:
+        carry: list[Any] = [*[None] * (2 - len(arguments)), Carry(generation=generation).to_json()]
         handle = await client.start_workflow(
             name,
-            args=arguments,
+            args=[*arguments, *(carry if generation else ())],
             id=chosen,
             task_queue=queue,
             memo=_memo(name, package, by_name=by_name) | ({"request": request} if request else {}),
             search_attributes=attributes.at_start(package.saga) if package and await keeps_names(client) else None,
             static_summary=_cut(summary or _summary(package), _SUMMARY_BYTES) or None,
             static_details=_cut(package.saga.description, _DETAILS_BYTES) or None if package else None,
-            id_reuse_policy=_reuse(again=again, once=once),
+            id_reuse_policy=policy,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
+        return Started(chosen, handle.first_execution_run_id or "", name, queue)
+
+    try:
+        return await begin(WorkflowIDReusePolicy.REJECT_DUPLICATE)
     except WorkflowAlreadyStartedError as error:
+        earlier = await _already_started(client, chosen, error.run_id or "")
+    if once or not earlier.may_begin_anew(again=again):
+        raise earlier
+    # What the run before has done and undone under its keys must not answer for this one (R49).
+    allowed = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
+    try:
+        return replace(await begin(allowed, uuid.uuid4().hex[:_GENERATION]), earlier=earlier.status)
+    except WorkflowAlreadyStartedError as error:  # somebody else was quicker
         raise await _already_started(client, chosen, error.run_id or "") from None
-    return Started(chosen, handle.first_execution_run_id or "", name, queue)
 
 
 async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
@@ -362,12 +385,6 @@ def _warnings(memo: Mapping[str, Any]) -> tuple[Data, ...]:
     """Return what a completed saga has left beside its output; see ``arguments.WARNINGS``."""
     found = memo.get(WARNINGS, ())
     return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
-
-
-def _reuse(*, again: bool, once: bool) -> WorkflowIDReusePolicy:
-    if once:
-        return WorkflowIDReusePolicy.REJECT_DUPLICATE
-    return WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
 
 
 async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:

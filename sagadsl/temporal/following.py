@@ -17,6 +17,7 @@ from typing import Any
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 
+from sagadsl.engine.keys import call_of_activity
 from sagadsl.frozen import frozen
 from sagadsl.standing import Attempt, paused
 from sagadsl.temporal.children import Room, standing
@@ -164,7 +165,7 @@ def _attempts(described: WorkflowExecutionDescription) -> dict[str, Attempt]:
     for each in described.raw_description.pending_activities:
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
         waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
-        found[each.activity_id] = Attempt(
+        found[call_of_activity(each.activity_id)] = Attempt(
             each.attempt,
             failure=f"{error[0]}: {error[1]}" if error else "",
             next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,

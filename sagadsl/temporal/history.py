@@ -8,6 +8,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
+from sagadsl.engine.keys import call_of_activity
 from sagadsl.temporal.refusals import known
 from sagadsl.temporal.watching import Reader, StepEvent, error_in
 
@@ -70,9 +71,8 @@ async def _attempts(handle: WorkflowHandle[Any, Any], seen: dict[str, int]) -> l
             seen[pending.activity_id] = pending.attempt
             at = pending.last_attempt_complete_time.ToDatetime()
             error = error_in(pending.last_failure)
-            found.append(
-                StepEvent(at, "retrying", pending.activity_id, pending.activity_type.name, pending.attempt - 1, error)
-            )
+            path = call_of_activity(pending.activity_id)
+            found.append(StepEvent(at, "retrying", path, pending.activity_type.name, pending.attempt - 1, error))
     return found
 
 

@@ -44,6 +44,7 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import RULES
+from sagadsl.engine.keys import activity_id
 from sagadsl.engine.run import PART_WORK
 from sagadsl.frozen import frozen
 from sagadsl.temporal import failures
@@ -100,6 +101,7 @@ class TemporalHost:
         child_start: Gives what a child saga is started with.
         before_wait: Called when the engine has answered all that has happened.
         rules: Gives the version of the rules that the run is under.
+        generation: Gives that of the saga, which stands in the ids of its activities.
         drain_after: Length of history at which the run asks to be continued; ``None`` when the server suggests it.
         cancel_seen: Somebody has asked this run to stop.
         bounds_work: The run's rules let it rest between two facts.
@@ -108,6 +110,7 @@ class TemporalHost:
     child_start: Callable[[StartChild], ChildStart] | None = None
     before_wait: Callable[[], None] | None = None
     rules: Callable[[], int] = lambda: RULES
+    generation: Callable[[], str] = lambda: ""
     drain_after: int | None = None
     cancel_seen: bool = False
     bounds_work: bool = False
@@ -229,7 +232,7 @@ class TemporalHost:
             return False
         call.turn = self._turn
         if isinstance(command, StartActivity):
-            call.handle = start_activity(command, arguments)
+            call.handle = start_activity(command, arguments, self.generation())
             call.handle.add_done_callback(partial(self._activity_ended, call))
         elif start is not None:
             asyncio.create_task(self._start_child(call, command, start, arguments))  # noqa: RUF006 # the same
@@ -266,7 +269,7 @@ class TemporalHost:
             alone = isinstance(command, StartActivity) and not command.local and command.retry.maximum_attempts == 1
             if alone and self.rules() >= 2 and not call.handle.done() and call.turn != self._turn:
                 call.taken = look_up(
-                    TAKEN_ACTIVITY, command.call_id, command.call_id
+                    TAKEN_ACTIVITY, command.call_id, activity_id(command.call_id, self.generation())
                 )  # answered before the cancel leaves the worker
         elif call in self._unsent or call.turn == self._turn:
             del self._calls[call_id]

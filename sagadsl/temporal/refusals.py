@@ -45,6 +45,10 @@ class AlreadyStarted(SagadslError):
         super().__init__(id, run_id, status)
         self.id, self.run_id, self.status, self.name, self.request = id, run_id, status, name, request
 
+    def may_begin_anew(self, *, again: bool) -> bool:
+        """Whether that run has ended, and not well or with the wish to have it *again*."""
+        return self.status != "running" and (again or self.status != "completed")
+
     def __str__(self) -> str:
         return f"saga `{self.id}` exists already: run {self.run_id or 'unknown'} is {self.status}"
 

@@ -15,6 +15,7 @@ from temporalio.common import Priority, RawValue, RetryPolicy
 
 from sagadsl.engine.ends import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
+from sagadsl.engine.keys import activity_id
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES
@@ -31,8 +32,8 @@ class Unsendable(Exception):
         self.type, self.message = type_, message
 
 
-def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio.Task[Any]:
-    """Schedule an activity, and return what ends with it."""
+def start_activity(command: StartActivity, arguments: list[RawValue], generation: str) -> asyncio.Task[Any]:
+    """Schedule an activity of a saga of this generation, and return what ends with it."""
     retry = command.retry
     policy = RetryPolicy(
         initial_interval=retry.initial_interval,
@@ -51,7 +52,7 @@ def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio
             start_to_close_timeout=command.start_to_close,
             retry_policy=policy,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            activity_id=command.call_id,
+            activity_id=activity_id(command.call_id, generation),
             summary=command.summary or None,
         )
     return workflow.start_activity(
@@ -65,7 +66,7 @@ def start_activity(command: StartActivity, arguments: list[RawValue]) -> asyncio
         heartbeat_timeout=command.heartbeat,
         retry_policy=policy,
         cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,  # R12
-        activity_id=command.call_id,
+        activity_id=activity_id(command.call_id, generation),
         summary=command.summary or None,
         priority=Priority.default if command.priority is None else Priority(priority_key=command.priority),
     )

@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagadsl.engine.keys import call_of_child
+from sagadsl.engine.keys import call_of_activity, call_of_child
 from sagadsl.frozen import frozen
 
 What = Literal[
@@ -118,8 +118,9 @@ class Reader:
 
     def _activity(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         if kind == "scheduled":
-            self._calls[event.event_id] = (about.activity_id, about.activity_type.name)
-            yield StepEvent(at, "started", about.activity_id, about.activity_type.name, input=_first(about, "input"))
+            path = call_of_activity(about.activity_id)
+            self._calls[event.event_id] = (path, about.activity_type.name)
+            yield StepEvent(at, "started", path, about.activity_type.name, input=_first(about, "input"))
         elif kind == "started":
             self._attempts[about.scheduled_event_id] = about.attempt
         elif kind in _CALL_ENDS:
@@ -172,7 +173,11 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
 
 def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
     told = json.loads(about.details["data"].payloads[0].data) if "data" in about.details else {}
-    path, name, attempt = told.get("activity_id", ""), told.get("activity_type", ""), told.get("attempt")
+    path, name, attempt = (
+        call_of_activity(told.get("activity_id", "")),
+        told.get("activity_type", ""),
+        told.get("attempt"),
+    )
     if name.startswith("sagadsl."):
         return
     if about.HasField("failure"):

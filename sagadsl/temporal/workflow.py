@@ -87,7 +87,7 @@ class SagaWorkflow:
     """A saga, whatever its definition says."""
 
     def __init__(self) -> None:
-        self._host = TemporalHost(rules=lambda: self._state.rules)
+        self._host = TemporalHost(rules=lambda: self._state.rules, generation=lambda: self._state.generation)
         self._state = State()
         self._package: Package | None = None
         self._carry = Carry()
@@ -248,7 +248,7 @@ class SagaWorkflow:
             self._judge(package, input_)
         self._state.rules = package.options.rules or self._unsaid_rules()
         self._package = package.judged_by(self._state.rules)
-        return Began(at, info.workflow_id, info.run_id, input_)
+        return Began(at, info.workflow_id, info.run_id, input_, carry.generation)
 
     @staticmethod
     def _judge(package: Package, input_: Any) -> None:

@@ -2,16 +2,25 @@ from __future__ import annotations
 
 import pytest
 
+from sagadsl.engine.facts import StartActivity, Status
 from sagadsl.engine.keys import (
     MAX_ID,
+    activity_id,
+    call_of_activity,
     call_of_child,
+    caller_of,
     child_id,
     forward_key,
     is_compensation,
     key_of_activity_id,
+    step_key_of_activity_id,
     step_of_activity_id,
     undo_key,
 )
+from sagadsl.engine.virtual import World
+from sagadsl.engine.virtual_calls import Attempt
+from tests.engine.invariants import check
+from tests.engine.scenes import act, built, no, plain, saga
 
 
 @pytest.mark.parametrize(
@@ -74,3 +83,53 @@ def test_of_a_path_that_is_too_long_its_end_stays() -> None:
 
     assert len(found.encode()) <= MAX_ID
     assert call_of_child("trip-7", found) == f"…{call[-200:]}"
+
+
+@pytest.mark.parametrize("call", ["out", "book/flight", "lines[3]/take#2", "out.compensation", "out.compensation[1]#2"])
+def test_a_run_that_begins_anew_has_keys_of_its_own(call: str) -> None:
+    """R49: the token stands behind the id in keys, and behind the ids of activities, where workers read it."""
+    anew = activity_id(call, "4f1c09a2be")
+
+    assert anew == f"{call}~4f1c09a2be"
+    assert call_of_activity(anew) == call_of_activity(call) == call
+    assert key_of_activity_id("s-1", anew) == key_of_activity_id("s-1~4f1c09a2be", call)
+    assert step_key_of_activity_id("s-1", anew) == step_key_of_activity_id("s-1~4f1c09a2be", call)
+    assert step_of_activity_id(anew) == step_of_activity_id(call)
+    assert is_compensation(anew) == is_compensation(call)
+
+
+@pytest.mark.parametrize("parent", ["trip-7", "é" * 90, "x" * 255, "trip~7"])
+def test_a_child_of_a_run_that_begins_anew_is_another_one_and_tells_its_call(parent: str) -> None:
+    """R46, R49."""
+    first, second = (child_id(caller_of(parent, token), "book/hotel") for token in ("", "4f1c09a2be"))
+
+    assert first != second
+    assert len(second.encode()) <= MAX_ID
+    assert call_of_child(parent, first) == call_of_child(parent, second) == "book/hotel"
+
+
+def test_virtual_time_begins_a_closed_saga_anew_with_other_keys() -> None:
+    """R49: in calls, undos, children and theirs; what it has sent tells."""
+    child = saga(act("c", input="{{ idempotency_key }}"), name="child")
+    part = {"id": "part", "saga": "child", "compensation": "auto"}
+    own = {"activity": "undo.a", "input": "{{ step.idempotency_key }} {{ idempotency_key }}"}
+    sent: list[str] = []
+
+    def act_out(saga_id: str, command: StartActivity, attempt: int) -> Attempt:
+        sent.extend(map(str, command.arguments))
+        return no() if command.call_id == "end" else Attempt()
+
+    world = World(act_out, sagas={"child": built(child)})
+    definition = built(saga(act("a", input="{{ idempotency_key }}", compensation=own), part, plain("end")))
+    for number in range(2):
+        run = world.start(definition)
+        world.run()
+        assert run.close is not None, number
+        assert run.close.status is Status.COMPENSATED
+        check(world.events, "saga-1", run)
+
+    first, second = sent[: len(sent) // 2], sent[len(sent) // 2 :]
+    assert first[0] == "saga-1/a/do"
+    assert first[1] == "saga-1/part/c/do"
+    assert first[-1] == "saga-1/a/do saga-1/a/undo"
+    assert second == [each.replace("saga-1/", "saga-1~2/") for each in first]

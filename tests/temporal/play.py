@@ -27,6 +27,7 @@ from temporalio.common import RawValue
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from sagadsl.authoring import Permanent, Transient, Unknown
+from sagadsl.engine.keys import call_of_activity, key_of_activity_id
 from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
@@ -69,6 +70,7 @@ class Stage:
     Attributes:
         begun: Every attempt of a call, as ``call id`` or ``call id@attempt`` from the second on, in order.
         sent: The argument of each call.
+        keys: The idempotency keys of each call, as its worker sees them, one an attempt.
     """
 
     client: Client
@@ -78,6 +80,7 @@ class Stage:
     ended: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     sent: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, list[str]] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def start(self, definition: Definition, input_: Any = None, **more: Any) -> Started:
@@ -106,7 +109,8 @@ class Stage:
     async def attempt(self, args: Sequence[RawValue]) -> Any:
         """Act out one attempt of whatever is called."""
         info = activity.info()
-        call = info.activity_id
+        call = call_of_activity(info.activity_id)
+        self.keys.setdefault(call, []).append(key_of_activity_id(info.workflow_id or "", info.activity_id))
         name = call if info.attempt == 1 else f"{call}@{info.attempt}"
         self.sent[call] = activity.payload_converter().from_payload(args[0].payload) if args else ...
         how = self.script.get(call, self.script.get(info.activity_type, Attempt(takes=0)))
