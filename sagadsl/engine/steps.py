@@ -5,6 +5,7 @@ Nothing here looks at what stands beside a step: its frame is told that it ended
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -15,6 +16,8 @@ from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
 from sagadsl.engine.run import STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
+from sagadsl.language.durations import LONGEST
+from sagadsl.language.expression_data import shortened
 from sagadsl.language.expressions import METER, ExpressionError
 from sagadsl.language.model import (
     ActivityCall,
@@ -380,7 +383,7 @@ def _due(run: Run, body: Sleep, record: Record) -> float:
         return run.state.now + length.total_seconds()
     moment = body.until.render(names)
     if isinstance(moment, int | float) and not isinstance(moment, bool):
-        return float(moment)
+        return _within_reach(run, moment, moment)
     try:
         parsed = datetime.fromisoformat(moment)
     except (TypeError, ValueError):
@@ -390,7 +393,23 @@ def _due(run: Run, body: Sleep, record: Record) -> float:
             "ExpressionError",
             f"`sleep_until` must be a time with its zone such as `2030-01-31T09:00:00Z`, found `{moment!r}`",
         )
-    return parsed.timestamp()
+    return _within_reach(run, parsed.timestamp(), moment)
+
+
+def _within_reach(run: Run, due: float, moment: Any) -> float:
+    """Return a moment that somebody can have meant: the server waits for 292 years at most, and no saga for 100."""
+    try:
+        due = float(due)
+    except OverflowError:
+        due = math.inf if due > 0 else 0.0
+    away = due - run.state.now
+    if away <= LONGEST.total_seconds() or run.state.rules < 2:
+        return due
+    means = "a number counts seconds since 1970" if isinstance(moment, int | float) else "give an earlier time"
+    if 1e11 <= away < 1e14 and isinstance(moment, int | float):
+        means += ", so divide milliseconds by 1000"
+    shown = shortened(str(moment), 40)
+    raise Mistake("ExpressionError", f"`sleep_until` is `{shown}`, more than 100 years from now; {means}")
 
 
 def _text(value: Any) -> str:

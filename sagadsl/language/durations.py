@@ -15,6 +15,9 @@ PATTERN = (
 )
 """Every accepted spelling; ECMA-262 syntax, because the JSON Schema holds it too."""
 
+FORMAT = "sagadsl-duration"
+"""What the JSON Schema calls a text that :func:`is_duration` takes: no pattern bounds a length."""
+
 SPELLINGS = "`500ms`, `30s`, `5m`, `1h30m`, `2d`, `1w` or ISO 8601 (`PT30S`, `P1DT2H`)"
 LONGEST = timedelta(days=36500)
 """Temporal's server counts nanoseconds in 64 bits: 292 years. A round hundred is enough."""
@@ -83,6 +86,17 @@ def parse(text: object) -> timedelta:
         shown = text if len(text) < 30 else f"{text[:27]}..."
         raise NotADuration(text, f"`{shown}` is longer than 100 years", "give a length below `36500d`")
     return length
+
+
+def is_duration(text: str) -> bool:
+    """Whether *text* spells a length, or holds the expression that will give it."""
+    if "{{" in text:
+        return True
+    try:
+        parse(text)
+    except NotADuration:
+        return False
+    return True
 
 
 def spell(length: timedelta) -> str:

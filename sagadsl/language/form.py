@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sagadsl.language.durations import FORMAT, is_duration
 from sagadsl.language.patterns import compiled
 
 _DEEPEST = 100
@@ -74,6 +75,8 @@ class _Fit:
                 return not isinstance(value, str) or _BOUNDS[word](len(value), rule)
             case "pattern":
                 return not isinstance(value, str) or compiled(rule).search(value) is not None
+            case "format" if rule == FORMAT:
+                return not isinstance(value, str) or is_duration(value)
             case _ if isinstance(value, list):
                 return self._of_list(word, rule, value, depth)
             case _ if isinstance(value, dict):

@@ -11,6 +11,7 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
+from sagadsl.language.durations import FORMAT, is_duration
 from sagadsl.language.formats import CHECKED
 from sagadsl.language.patterns import compiled
 
@@ -94,6 +95,11 @@ def _additional(check: Any, rule: Any, value: Any, schema: Mapping[str, Any]) ->
     yield from Draft202012Validator.VALIDATORS["additionalProperties"](check, rule, value, schema) or ()
 
 
-def _format(check: Any, name: str, value: Any, _schema: Any) -> Iterator[Any]:
-    if check.is_type(value, "string") and name in CHECKED and not CHECKED[name](value):
+def _format(check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+    if not check.is_type(value, "string"):
+        return
+    has = CHECKED.get(name)
+    if name == FORMAT and compiled(schema.get("pattern", "")).search(value):  # one mistake is told once
+        has = is_duration
+    if has is not None and not has(value):
         yield _error(f"{value!r} is not a {name!r}")

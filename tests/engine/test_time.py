@@ -9,8 +9,9 @@ import pytest
 
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, DrainRequested, OperatorAsked, Outcome, Settled, StartActivity, TimerFired, Verb
-from sagadsl.engine.journal import State
+from sagadsl.engine.journal import FIRST_RULES, State
 from sagadsl.engine.run import TIMEOUT_TIMER
+from sagadsl.engine.scope import iso
 from sagadsl.engine.virtual_calls import Attempt
 from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, plain, play, saga, slow
 
@@ -164,6 +165,34 @@ def test_the_report_shows_type_message_step_and_attempts() -> None:
 
     assert ran.report["failure"] == {"type": "ValueError", "message": "ValueError!", "step": "a"}
     assert ran.now["steps"][0]["attempts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("moment", "means"),
+    [
+        (1_800_000_000_000, "a number counts seconds since 1970, so divide milliseconds by 1000"),
+        (1e300, "a number counts seconds since 1970"),
+        ("9999-12-31T09:00:00Z", "give an earlier time"),
+    ],
+)
+def test_a_moment_that_nobody_can_have_meant_is_an_error(moment: Any, means: str) -> None:
+    """R12 of the cases: milliseconds would wait for 57,000 years, and 1e300 did not wait at all."""
+    ran = play(saga(act("a"), {"id": "until", "sleep_until": "{{ input }}"}), input_=moment)
+
+    assert (ran.status, ran.failure.type if ran.failure else "") == ("compensated", "ExpressionError")
+    assert ran.failure is not None
+    assert "more than 100 years from now" in ran.failure.message
+    assert ran.failure.message.endswith(means)
+
+
+def test_runs_of_the_first_rules_wait_for_it() -> None:
+    """What they have begun is replayed; their status can be shown."""
+    model = built(saga({"id": "until", "sleep_until": "{{ input }}"}))
+    state = State(rules=FIRST_RULES)
+    decide(model, state, Began(0.0, "s", "r", 1_800_000_000_000))
+
+    assert list(state.timers.values()) == [1_800_000_000_000.0]
+    assert iso(state.timers["until"]) == "9999-12-31T23:59:59.000Z"
 
 
 def test_sleep_and_sleep_until_end_at_their_moment() -> None:

@@ -764,3 +764,52 @@ def test_any_data_gives_findings_that_stand_in_the_document_and_say_what_to_do(
         assert finding.help or finding.notes or finding.label, finding
         assert document.nearest(finding.route) == finding.route
         assert "\n" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ('id: "a\\n"\nactivity: b', "the id of a step"),
+        ('id: a\nactivity: "b\\n"', "`activity` of step `a`"),
+        ('id: a\nactivity: b\ntask_queue: "q\\n"', "`task_queue` of step `a`"),
+        ('id: a\nactivity: " b"', "`activity` of step `a`"),
+        ('id: a\nsaga: "b\\n"', "`saga` of step `a`"),
+        ('id: a\nwait_for: {signal: "go\\n", timeout: 1h}', "`wait_for.signal` of step `a`"),
+        ('id: a\nfail: {type: "T\\n", message: m}', "`fail.type` of step `a`"),
+        ('id: a\nactivity: b\nretry: {non_retryable_error_types: ["T\\n"]}', "`retry.non_retryable_error_types[0]` of step"),
+        ('id: a\nfor_each: {items: x, as: "y\\n"}\nsteps: [{id: b, sleep: 1s}]', "`for_each.as` of step `a`"),
+    ],
+)  # fmt: skip
+def test_a_name_that_ends_in_a_newline_is_refused(body: str, where: str) -> None:
+    """S06: two of them would print alike."""
+    finding = only(step(body))
+    assert finding.code == "SD107"
+    assert finding.message.startswith(where)
+
+
+@pytest.mark.parametrize("key", ["name", "version", "task_queue"])
+def test_a_name_of_the_file_that_ends_in_a_newline_is_refused(key: str) -> None:
+    """S06."""
+    keys = {"name": "a", key: "a\\n"}
+    text = "".join(f'{name}: "{value}"\n' for name, value in keys.items())
+    assert [each.code for each in check(f"sagadsl: 1\n{text}steps: [{{id: b, sleep: 1s}}]\n")] == ["SD107"]
+
+
+@pytest.mark.parametrize("length", ["1000000000000h", "36501d", "P36501D"])
+@pytest.mark.parametrize(
+    ("body", "route"),
+    [
+        ("id: a\nsleep: {}", ("steps", 0, "sleep")),
+        ("id: a\nactivity: b\ntimeouts: {{start_to_close: {}}}", ("steps", 0, "timeouts", "start_to_close")),
+        ("id: a\nactivity: b\nretry: {{initial_interval: {}}}", ("steps", 0, "retry", "initial_interval")),
+        ("id: a\nwait_for: {{signal: go, timeout: {}}}", ("steps", 0, "wait_for", "timeout")),
+        ("id: a\nrepeat: {{until: x, every: {}}}\nsteps: [{{id: b, sleep: 1s}}]", ("steps", 0, "repeat", "every")),
+    ],
+)
+def test_a_length_that_nobody_can_wait_for_is_found_at_its_place(
+    body: str, route: tuple[Any, ...], length: str
+) -> None:
+    """R12 of the cases: its form is right, and the parser does not take it."""
+    finding = only(step(body.format(length)))
+    assert (finding.code, finding.route) == ("SD501", route)
+    assert finding.message == f"`{length}` is longer than 100 years"
