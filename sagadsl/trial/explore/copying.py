@@ -150,7 +150,8 @@ def fingerprint(state: State, *, exact: bool = True) -> Hashable:
         tuple(state.attention),
         tuple([(name, tuple(paths)) for name, paths in state.waiting.items()]),
         tuple([(name, len(payloads)) for name, payloads in state.signals.items()]),
-        tuple(state.held),
+        (tuple(state.held), state.draining),
+        tuple([(each.data, each.undone) for each in state.chunks]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -69,14 +70,15 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
     """R1, R3, R20: what stands in the participants' books, and what the saga says of its end."""
     assert node.close is not None
     state, status = node.state, node.close.status
-    stands = [path for path in sorted(node.here.effects) if _must_go(saga, state, path, around)]
+    stands = [path for path in sorted(node.here.effects) if _must_go(saga, path, around)]
     told, shown = report(saga, state), status_of(saga, state)
     if not told["status"] == shown["status"] == status.value:
         views = f"the saga closes `{status.value}`, its report says `{told['status']}`, its status `{shown['status']}`"
         yield Violation("views-disagree", "R60", "", views)
     for breach in untrue(status.value, told, stands):
-        step = saga.places[state.records[breach.path].step].step
-        why = _why_left(state.records[breach.path], step, status) if breach.rule == "R1" else breach.message
+        why = breach.message
+        if breach.rule == "R1":
+            why = _why_left(state.records.get(breach.path), _step(saga, breach.path), status)
         yield Violation(
             breach.kind, breach.rule, breach.path, breach.message if breach.kind == "report-untrue" else why
         )
@@ -88,14 +90,21 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
         )
 
 
-def _must_go(saga: Saga, state: State, path: str, around: Surroundings) -> bool:
-    return _is_undoable(saga.places[state.records[path].step].step, around) and not path.startswith("on_failure/")
+def _must_go(saga: Saga, path: str, around: Surroundings) -> bool:
+    return _is_undoable(_step(saga, path), around) and not path.startswith("on_failure/")
+
+
+def _step(saga: Saga, path: str) -> Step:
+    """Return the step of a path; in a round that is over it may have no record any more."""
+    return saga.places[re.sub(r"\[\d+\]", "", path).rpartition("/")[2]].step
 
 
 def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violation]:
     """R1, R3: completed is said, so that what succeeded stands, and of nothing that stands it is doubtful."""
     for path in stands:
-        record = node.state.records[path]
+        record = node.state.records.get(path)
+        if record is None:
+            continue
         if record.outcome is Outcome.UNKNOWN and record.progress is not Progress.COMPLETED:
             why = "the saga completed, and nobody knows that the effect of this step happened"
             yield Violation("effect-left", "R3", path, why)
@@ -112,7 +121,7 @@ def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
     """Yield the steps whose effect stays although the saga went back: their authors say that nothing is to undo."""
     if node.close is not None and node.close.status in (Status.COMPENSATED, Status.CANCELLED):
         for path in node.here.effects:
-            step = saga.places[node.state.records[path].step].step
+            step = _step(saga, path)
             if not (_is_undoable(step, around) or path.startswith("on_failure/")):
                 yield plain(path)
 
@@ -130,12 +139,14 @@ def _has_inverse(step: Step, around: Surroundings) -> bool:
     return signature is not None and signature.compensated_by is not None
 
 
-def _why_left(record: Record, step: Step, status: Status) -> str:
+def _why_left(record: Record | None, step: Step, status: Status) -> str:
     said = f"the saga is `{status.value}`, but the effect of this step stands"
     if step.pivot:
         return f"{said}: it is the pivot, behind which nothing may be undone"
     if step.compensation is None:
         return f"{said}: it has no compensation, although its plugin names what undoes it"
+    if record is None:
+        return said
     if record.outcome is Outcome.UNKNOWN and step.compensation.on is On.COMPLETED:
         return f"{said}: its outcome was unknown, and its compensation is due `on: completed` only"
     return f"{said}: it reported an error although it had happened" if record.outcome is Outcome.FAILED else said

@@ -6,7 +6,7 @@ Facts as any host could tell them. Knows nothing of searching, and judges nothin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from functools import lru_cache
 from math import inf
 
@@ -14,6 +14,7 @@ from sagadsl.engine import operator
 from sagadsl.engine.ends import never_sent, queue_limit
 from sagadsl.engine.facts import (
     CancelRequested,
+    DrainRequested,
     Error,
     Fact,
     OperatorAsked,
@@ -57,7 +58,7 @@ class Move:
     Attributes:
         what: In words, e.g. ``withdraw fails with Refused``.
         kind: Of the end of a call ``ok``, ``error``, ``unknown``, ``not started`` or ``child``; else ``timer``,
-            ``signal``, ``operator``, ``cancel``, ``timeout``, or ``held`` and ``released``, of which no saga hears.
+            ``signal``, ``operator``, ``cancel``, ``timeout``, ``continued``; of ``held``, ``released`` no saga hears.
         target: The call, timer, signal or path that it is about.
         cost: How many faults it counts as.
         effect: Of a call: it has happened in the world, whatever is reported.
@@ -104,7 +105,7 @@ class Circumstances:
         effects: Paths of the steps whose effect stands in the world.
         cancelled: Somebody has cancelled it, and ``late``: the saga's timeout has passed.
         again: Paths that an operator has had repeated: once is enough; ``PAUSE`` when one has paused the saga,
-            ``HELD`` an activity, or a child saga has waited.
+            ``HELD`` an activity, or a child saga has waited; ``CONTINUED`` when it is to go on in a new run.
     """
 
     now: float
@@ -115,7 +116,7 @@ class Circumstances:
     again: frozenset[str] = frozenset()
 
 
-PAUSE, HELD = "@pause", "@held"
+PAUSE, HELD, CONTINUED = "@pause", "@held", "@continued"
 
 
 def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, left: int = 1) -> Iterator[Move]:
@@ -136,10 +137,12 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
     yield from (move for move in _timers(saga, state, here, at) if move.cost <= left)
     for signal in state.waiting:
         for number, payload in enumerate(around.payloads(signal)[: None if left else 1]):
-            came = SignalReceived(at, signal, payload)
+            came = SignalReceived(at, signal, payload, f"{signal} {at}")
             other = " with another payload" if number else ""
             yield Move(f"signal `{signal}` comes{other}", "signal", signal, came, min(number, 1), detail=str(number))
     yield from _decisions(state, here, at, pauses=around.pauses and left > 0)
+    if left and CONTINUED not in here.again:
+        yield Move("the saga goes on in a new run", "continued", "", DrainRequested(at), 1)
     if not here.cancelled and left:
         yield Move("somebody cancels the saga", "cancel", "", CancelRequested(at), 1)
     if TIMEOUT_TIMER in state.timers and not here.late:
@@ -159,7 +162,7 @@ def _decisions(state: State, here: Circumstances, at: float, *, pauses: bool) ->
             if path == state.pivot_at and verb is (Verb.ABORT if path in here.effects else Verb.SKIP_STEP):
                 continue
             word = verb.value.partition("_")[0]
-            asked = OperatorAsked(at, verb, path, "operator", "explored")
+            asked = replace(_asked(at, verb), path=path, occurrence=state.occurrences.get(path, 1))
             yield Move(f"an operator says {word} to `{path}`", "operator", path, asked, detail=word)
     if state.paused:
         yield Move("an operator resumes the saga", "operator", "", _asked(at, Verb.RESUME), detail="resume")
@@ -187,7 +190,7 @@ def _held(call: str, flight: Flight, at: float) -> Iterator[Move]:
 
 
 def _asked(at: float, verb: Verb) -> OperatorAsked:
-    return OperatorAsked(at, verb, by="operator", why="explored")
+    return OperatorAsked(at, verb, by="operator", why="explored", request=f"{verb.value} {at}")
 
 
 @frozen

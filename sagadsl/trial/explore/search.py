@@ -5,6 +5,7 @@ Depth first, so that little has to be kept; of each violation the shortest way t
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,21 +19,26 @@ from sagadsl.engine.facts import (
     CancelTimer,
     Close,
     Command,
+    ContinueAsNew,
     OperatorAsked,
     Outcome,
+    Resumed,
     Settled,
+    SignalReceived,
     StartActivity,
     StartChild,
     StartTimer,
     TimerFired,
+    Verb,
 )
 from sagadsl.engine.journal import State
+from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
 from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck
-from sagadsl.trial.explore.moves import HELD, Circumstances, Flight, Move, Silence, is_undo, moves
+from sagadsl.trial.explore.moves import CONTINUED, HELD, Circumstances, Flight, Move, Silence, is_undo, moves
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
@@ -216,8 +222,8 @@ class Search:
         again = here.again
         if move.detail in ("retry", "pause"):
             again = again | {move.target}
-        elif move.kind == "held":
-            again = again | {HELD}
+        elif move.kind in ("held", "continued"):
+            again = again | {HELD if move.kind == "held" else CONTINUED}
         told = (move.what,) if move.cost else ()
         made = Node(
             state,
@@ -244,6 +250,7 @@ class Search:
         self._told(made, commands)
         if not broken:
             self._told_twice(made, move)
+            self._decided_late(made)
         if move.detail in ("skip", "abort") and move.target in state.attention:
             what = f"after {move.detail} it waits for an operator again"
             self._violated(Violation("no-way-out", "R22", move.target, what), made)
@@ -262,6 +269,7 @@ class Search:
     def _told(self, node: Node, commands: list[Command]) -> None:
         """Take what the saga asks for into a node."""
         flights, events = dict(node.here.flights), list(node.events)
+        again: list[Command] = []
         for command in commands:
             match command:
                 case StartActivity(call_id=call):
@@ -282,28 +290,54 @@ class Search:
                 case Close():
                     node.close = command
                     node.history += 1
-                case _:
-                    pass
+                case ContinueAsNew():
+                    again = self._continued(node)
         node.begun += tuple([event.call for event in events if event.what == "start" and is_undo(event.call)])
         node.here = replace(node.here, flights=flights)
         node.events = tuple(events)
+        if again:
+            self._told(node, again)
+
+    def _continued(self, node: Node) -> list[Command]:
+        """Let the saga go on in a new run, with what the old one hands on; return what it asks for (R50)."""
+        try:
+            pack(self.saga, node.state)
+            node.state = State.restore(json.loads(json.dumps(node.state.snapshot())))
+            return decide(self.saga, node.state, Resumed(node.here.now, f"run-2-{ID}"))
+        except Exception as error:  # noqa: BLE001  # as in `after`
+            node.broken = repr(error)
+            return []
 
     def _told_twice(self, node: Node, move: Move) -> None:
-        """R49, R59: a fact that arrives once more changes nothing. Looked at once for each call and way to end.
-
-        Of a decision: it comes late, when it has been carried out. But for one that is due again.
-        """
+        """R22, R49, R59: a fact that arrives once more changes nothing. Looked at once for each call and way to end."""
         fact, kind = move.fact, f"{move.kind} {move.detail if move.kind == 'operator' else ''}"
-        if not isinstance(fact, Settled | TimerFired | OperatorAsked) or (kind, move.target) in self._repeated:
+        several = Settled | TimerFired | OperatorAsked | SignalReceived
+        if node.close is not None or not isinstance(fact, several) or (kind, move.target) in self._repeated:
             return
         if isinstance(fact, OperatorAsked) and fact.path in node.state.attention:
-            return
+            return  # it waits again: see `_decided_late`
         self._repeated.add((kind, move.target))
+        if isinstance(fact, OperatorAsked):
+            fact = replace(fact, request="")  # by somebody else, who has seen the same
         state = copied(node.state)
-        if node.close is None and (decide(self.saga, state, fact) or fingerprint(state) != fingerprint(node.state)):
+        if decide(self.saga, state, fact) or fingerprint(state) != fingerprint(node.state):
             rule = "R22" if isinstance(fact, OperatorAsked) else "R59"
             breach = Violation("redelivery", rule, move.target, f"{move.what}, told twice, changes something")
             self._violated(breach, node)
+
+    def _decided_late(self, node: Node) -> None:
+        """R22: what an operator has decided about an earlier failure of a step says nothing about a later one."""
+        for path in node.state.attention:
+            before = node.state.occurrences.get(path, 1) - 1
+            if before < 1 or ("late", path) in self._repeated:
+                continue
+            self._repeated.add(("late", path))
+            for verb in (Verb.RETRY_STEP, Verb.SKIP_STEP):
+                state = copied(node.state)
+                late = OperatorAsked(node.here.now, verb, path, "operator", "explored", occurrence=before)
+                if decide(self.saga, state, late) or fingerprint(state) != fingerprint(node.state):
+                    what = f"a decision about an earlier failure of `{path}` is carried out"
+                    self._violated(Violation("late-decision", "R22", path, what), node)
 
     def _ended(self, node: Node) -> None:
         summary = self.summary

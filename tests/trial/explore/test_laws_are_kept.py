@@ -10,12 +10,13 @@ import pytest
 
 from sagadsl.engine import blocks, decide, journal, operator, steps, undo
 from sagadsl.engine.facts import OperatorAsked, Outcome, Settled, Status
-from sagadsl.engine.journal import Closing, Frame, Phase, Record
+from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
 from sagadsl.engine.run import Run
 from sagadsl.engine.virtual import Event
+from sagadsl.language.model import Saga
 from sagadsl.telling import NOTHING_LEFT
 from sagadsl.trial import laws
-from sagadsl.trial.explore import judging
+from sagadsl.trial.explore import judging, search
 from sagadsl.trial.explore.run import Task, explore
 from tests.engine.scenes import act, plain, saga
 
@@ -249,6 +250,36 @@ def test_a_decision_that_comes_late_must_change_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(decide.operator, "asked", eager)
 
     assert _found(AB)["redelivery R22"] == {"a.compensation", "b.compensation"}
+
+
+def test_a_decision_about_an_earlier_failure_must_not_be_carried_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R22: an operator had it retried, it failed again, and what was said about the first time comes."""
+    real = operator.refusal
+    monkeypatch.setattr(operator, "refusal", lambda state, verb, path="", occurrence=None: real(state, verb, path))
+
+    assert _found(AB, 3)["late-decision R22"] == {"a.compensation", "b.compensation"}
+
+
+def test_a_signal_must_not_count_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R59: sent once more with the same request."""
+    ask = {"id": "ask", "wait_for": {"signal": "go", "timeout": "1h"}}
+    assert _found(saga(act("a"), ask, act("b")), 0) == {}
+    monkeypatch.setattr(Run, "taken_in", lambda run, request, became: None)
+
+    assert _found(saga(act("a"), ask, act("b")), 0) == {"redelivery R59": {"go"}}
+
+
+def test_what_is_handed_on_to_a_new_run_must_be_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R50: the new run does not know what the old one did."""
+    real = search.pack
+
+    def careless(saga: Saga, state: State) -> None:
+        real(saga, state)
+        state.undoable.clear()
+
+    monkeypatch.setattr(search, "pack", careless)
+
+    assert _found(AB)["effect-left R1"] >= {"a"}
 
 
 def test_keys_must_not_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,11 +39,11 @@ def test_without_faults_there_is_one_way() -> None:
     assert found.history == 23  # R51: as the same saga written by hand
 
 
-def test_one_call_has_seven_ways_with_one_fault() -> None:
-    """R3, R5, R25: success, an error, unknown with and without effect, a lost result, a hold, a cancel."""
+def test_one_call_has_eight_ways_with_one_fault() -> None:
+    """R3, R5, R25, R50: success, an error, unknown in two ways, a lost result, a hold, a cancel, a new run."""
     found = _explore(saga(act("a")), 1).summary
 
-    assert found.ends["completed"] == 2
+    assert found.ends["completed"] == 3
     assert found.ends["compensated"] == 4
     assert set(found.faults["somebody cancels the saga"]) == {"cancelled"}
     assert set(found.faults) == {
@@ -52,6 +52,7 @@ def test_one_call_has_seven_ways_with_one_fault() -> None:
         "`a` is never heard of again and has not happened",
         "`a` loses its result and has happened",
         "an operator holds `a`",
+        "the saga goes on in a new run",
         "somebody cancels the saga",
     }
 
