@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import uuid
+from pathlib import Path
+
 import pytest
 from sagadsl_bank import ledger
 
 from sagadsl.temporal.refusals import InvalidInput
+from tests.cli.shell import Ran, inside
 from tests.conftest import Server
 from tests.definitions.conftest import Bank, Shop
 from tests.definitions.hosting import play
 
 pytestmark = pytest.mark.temporal
 
+ROOT = Path(__file__).parents[2]
 TRANSFER = {"from_account": "alice", "to_account": "bob", "amount": 30}
 
 
@@ -94,3 +100,50 @@ def test_three_steps_compose_their_output(shop: Shop, server: Server) -> None:
 
     assert played.ended.output == {"greeting": "hello ada, hello ada!", "printed": "from the worker no. 42"}
     assert shop.data("print") == [{"text": "from the worker no. 42"}]
+
+
+def _transfer(server: Server, id_: str, *more: str) -> Ran:
+    """Run a transfer of 30 under an id, as a person does."""
+    place = ("--address", server.address, "--task-queue", f"again-{id_}", "--worker", "--id", id_, "--json")
+    sets = ("--set", "from_account=alice", "--set", "to_account=bob", "--set", "amount=30")
+    env = {"SAGADSL_BANK_URL": os.environ["SAGADSL_BANK_URL"]}
+    return inside("run", "definitions/transfer_money.saga.yaml", *sets, *place, *more, cwd=ROOT, env=env)
+
+
+def test_the_same_id_again_after_an_undone_run_moves_the_money(bank: Bank, server: Server) -> None:
+    """R49: the bank answers `AlreadyUndone` for the keys of the first run; the second one has keys of its own."""
+    bank.open(alice=100, bob=50)
+    id_ = f"transfer-{uuid.uuid4().hex[:8]}"
+
+    failed = _transfer(server, id_, "--set", "fail=true")
+    assert (failed.code, bank.balances()) == (10, {"alice": 100, "bob": 50})
+
+    moved = _transfer(server, id_)
+    assert (moved.code, bank.balances()) == (0, {"alice": 70, "bob": 80})
+    assert (
+        "the run before under this id has failed; this one begins anew, with idempotency keys of its own" in moved.err
+    )
+
+    refused = _transfer(server, id_)
+    assert (refused.code, bank.balances()) == (4, {"alice": 70, "bob": 80})
+
+
+def test_again_after_a_completed_run_moves_the_money_once_more(bank: Bank, server: Server) -> None:
+    """R49: whatever says `completed` has moved the money: twice said, twice moved."""
+    bank.open(alice=100, bob=50)
+    id_ = f"transfer-{uuid.uuid4().hex[:8]}"
+
+    ends = [_transfer(server, id_).code, _transfer(server, id_, "--again").code]
+
+    assert (ends, bank.balances()) == ([0, 0], {"alice": 40, "bob": 110})
+
+
+def test_a_run_that_began_anew_is_undone_by_its_own_keys(bank: Bank, server: Server) -> None:
+    """R49: and a third one moves the money."""
+    bank.open(alice=100, bob=50)
+    id_ = f"transfer-{uuid.uuid4().hex[:8]}"
+
+    ends = [_transfer(server, id_, "--set", f"fail={fail}").code for fail in ("true", "true", "false")]
+
+    assert (ends, bank.balances()) == ([10, 10, 0], {"alice": 70, "bob": 80})
+    assert bank.undone() == ["deposit", "withdraw"] * 2

@@ -10,6 +10,7 @@ import (
 	"log"
 	"os"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 )
@@ -43,7 +44,13 @@ func main() {
 	defer connected.Close()
 
 	ctx := context.Background()
-	options := client.StartWorkflowOptions{ID: *id, TaskQueue: *queue}
+	options := client.StartWorkflowOptions{
+		ID:        *id,
+		TaskQueue: *queue,
+		// Idempotency keys are made of the id, so an id is used once: of a second run of it, no key would be new.
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+	}
 	run, err := connected.ExecuteWorkflow(ctx, options, *saga, json.RawMessage(*input))
 	if err != nil {
 		log.Fatalf("not started: %v", err)
