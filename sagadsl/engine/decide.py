@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
-from sagadsl.engine import blocks, operator, result, steps, undo
+from sagadsl.engine import blocks, handover, operator, result, steps, undo
 from sagadsl.engine.calls import duration
 from sagadsl.engine.facts import (
     Began,
@@ -42,18 +42,12 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, State
-from sagadsl.engine.run import SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
+from sagadsl.engine.run import SAFE_HANDOVER, SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.frozen import frozen
 from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
-
-_OF_THE_RUN = (
-    *("rules", "saga_id", "generation", "started_at", "input"),
-    *("clock", "records", "undoable", "chunks", "gone"),
-)
-"""Of a saga that undoes itself: what it has from the run that completed."""
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
@@ -104,7 +98,7 @@ def _last_words(run: Run) -> None:
     state = run.state
     if state.status is not None:
         state.phase = Phase.CLOSED
-        run.commands.append(Close(state.status, state.output, state.failure))
+        run.commands.append(Close(state.status, state.output, state.failure, run.journal))
     elif state.draining and not state.calls:
         run.commands.append(ContinueAsNew())
 
@@ -151,6 +145,7 @@ def _begin(run: Run, fact: Began) -> None:
     state = run.state
     state.saga_id, state.run_id, state.input, state.started_at = fact.saga_id, fact.run_id, fact.input, fact.at
     state.generation = fact.generation
+    state.wants_journal = fact.wants_journal and state.rules >= SAFE_HANDOVER
     root = Frame(blocks.ROOT, FrameKind.SEQUENCE, "", "steps")
     run.open(root)
     if state.rules > FIRST_RULES:
@@ -173,7 +168,7 @@ def _begin(run: Run, fact: Began) -> None:
 def _begin_undo(run: Run, fact: BeganUndo) -> None:
     """Become the saga that has completed, and undo it. RULES R46, R47."""
     done = State.restore(fact.journal)
-    for name in _OF_THE_RUN:
+    for name in handover.HANDED_OVER:
         setattr(run.state, name, getattr(done, name))
     run.state.run_id, run.state.undo_only = fact.run_id, True
     run.state.failure = fact.failure
@@ -312,6 +307,8 @@ def _frame_over(run: Run, frame: Frame) -> None:
         _close(run)
         return
     run.drop_timer(TIMEOUT_TIMER)
+    if frame.closing is None and (refusal := handover.refuse(run)) is not None:
+        frame.closing, frame.failure = Closing.FAILED, refusal
     if frame.closing is None and state.rules >= result.OUTPUT_NEVER_FAILS:
         result.conclude(run, frame)
         state.status = Status.COMPLETED

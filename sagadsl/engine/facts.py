@@ -73,6 +73,7 @@ class Began:
 
     Attributes:
         generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
+        wants_journal: Its parent may have to undo it when it has completed.
     """
 
     at: float
@@ -80,6 +81,7 @@ class Began:
     run_id: str
     input: Any
     generation: str = ""
+    wants_journal: bool = False
 
 
 @frozen
@@ -244,8 +246,8 @@ class StartChild:
 
     Attributes:
         workflow_id: Derived from the parent's id and the path, so that it is the same at every attempt.
-        wants_journal: The child shall return its snapshot with its output, since it may have to undo itself.
-        journal: Set when the child shall do nothing but undo what this snapshot says was done. Its id is then
+        wants_journal: The child shall return its journal with its output, since it may have to undo itself.
+        journal: Set when the child shall do nothing but undo what this snapshot, packed, says was done. Its id is then
             that of the child that completed, so that its keys are the same: the host must allow the id again.
         failure: With ``journal``: why.
     """
@@ -298,11 +300,13 @@ class Close:
         output: The result of a completed saga.
         failure: The first error otherwise. RULES R23. ``None`` with ``COMPENSATED`` is a run that existed only
             to undo a completed one and has done so: for its parent that is a success.
+        journal: What undoing a completed saga needs, when its parent wants it; packed (see ``squeeze``).
     """
 
     status: Status
     output: Any = None
     failure: Error | None = None
+    journal: Any = None
 
 
 Command = StartActivity | StartChild | Cancel | StartTimer | CancelTimer | ContinueAsNew | Close

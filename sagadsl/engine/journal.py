@@ -252,6 +252,7 @@ class State:
         pivot_passed: Nothing is compensated any more (R43).
         stopped: A handler said ``then: stop``. ``aborted``: an operator gave the rest up.
         undo_only: The run exists only to undo a completed one. ``undo_failed``: something stays not undone.
+        wants_journal: Its parent may have to undo it when it has completed.
         attention: What waits for an operator, by path, and why.
         occurrences: How often each path has waited for an operator.
         requests: Ids of the signals and decisions that were taken in, the newest last, and what became of each: the
@@ -292,6 +293,7 @@ class State:
     draining: bool = False
     undo_only: bool = False
     undo_failed: bool = False
+    wants_journal: bool = False
     attention: dict[str, Error] = field(default_factory=dict)
     occurrences: dict[str, int] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)

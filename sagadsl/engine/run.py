@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Frame, FrameKind, Phase, Progress, Record, State, Undo
@@ -37,6 +38,9 @@ BOUNDED_WORK = 2
 REQUESTS_KEPT = 500
 """Ids of signals and decisions that are remembered, so that a repeat of one changes nothing."""
 
+SAFE_HANDOVER = 2
+"""Version of the rules since which a child saga does not complete when its parent could not undo it."""
+
 OTHER_ERRORS = 100
 """Errors kept besides the first; each step keeps its own in any case."""
 
@@ -54,16 +58,17 @@ class Run:
 
     The queue takes the place of recursion: ten thousand steps that end at once cost no stack.
     Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)`` and so on;
-    ``began`` counts the steps that have begun since the fact. Work is measured from ``resume`` to ``rest``:
-    between them nothing else computes in this thread.
+    ``began`` counts the steps that have begun since the fact, ``journal`` is what a completed saga hands over.
+    Work is measured from ``resume`` to ``rest``: between them nothing else computes in this thread.
     """
 
-    __slots__ = ("_before", "_mark", "began", "commands", "saga", "state", "todo")
+    __slots__ = ("_before", "_mark", "began", "commands", "journal", "saga", "state", "todo")
 
     def __init__(self, saga: Saga, state: State) -> None:
         self.saga = saga
         self.state = state
         self.commands: list[Command] = []
+        self.journal: Any = None
         self.todo: deque[tuple[str, str]] = deque()
         self.began = 0
         self._before = self._mark = 0

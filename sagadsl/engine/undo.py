@@ -12,9 +12,13 @@ from sagadsl.engine import calls, steps
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
 from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
-from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
+from sagadsl.engine.squeeze import compact
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order, SagaCall
+
+_SENT_TWICE = 100_000
+"""Bytes of a child's input up to which its undoing run is given it again, for whoever looks at it."""
 
 _OPEN = (UndoProgress.REGISTERED, UndoProgress.RUNNING, UndoProgress.PAUSED)
 
@@ -149,9 +153,10 @@ def _undo_child(run: Run, record: Record) -> StartChild:
     call = run.step(record).body
     assert isinstance(call, SagaCall)
     names = calls.undo_names(run, record, _undo(record), None)
-    command = calls.child(
-        run, call, _call_id(run, record), record.input, names, summary=f"undo {record.path}", journal=False
-    )
+    given = record.input
+    if run.state.rules >= SAFE_HANDOVER and len(compact(given)) > _SENT_TWICE:
+        given = None  # the journal has it, and both may not fit
+    command = calls.child(run, call, _call_id(run, record), given, names, summary=f"undo {record.path}", journal=False)
     return replace(
         command,
         workflow_id=calls.child_of(run, steps.call_id(record)),

@@ -43,6 +43,7 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import report, summary
 from sagadsl.engine.run import TIMEOUT_TIMER
+from sagadsl.engine.squeeze import unpacked
 from sagadsl.engine.virtual_calls import Attempt, Calls, Participant
 from sagadsl.language.model import Saga
 
@@ -62,7 +63,6 @@ class VirtualRun:
     state: State
     close: Close | None = None
     parent: tuple[str, str] | None = None
-    wants_journal: bool = False
     since: int = 0
     calls: Calls | None = None
     children: dict[str, str] = field(default_factory=dict)
@@ -277,17 +277,16 @@ class World:
             saga,
             State(),
             parent=(saga_id, command.call_id),
-            wants_journal=command.wants_journal,
             since=len(self.events),
         )
         self._begun(child_id, child)
         run.children[command.call_id] = child_id
         first: Fact
         if command.journal is None:
-            first = Began(self.now, child_id, f"run-{child_id}", command.input)
+            first = Began(self.now, child_id, f"run-{child_id}", command.input, wants_journal=command.wants_journal)
         else:
             assert command.failure is not None
-            first = BeganUndo(self.now, f"run-{child_id}", command.journal, command.failure)
+            first = BeganUndo(self.now, f"run-{child_id}", unpacked(command.journal), command.failure)
         self.clock.later(0, lambda: self.tell(child_id, first))
 
     def _close(self, saga_id: str, run: VirtualRun, command: Close) -> None:
@@ -309,7 +308,7 @@ class World:
             output=command.output,
             error=_as_told(run, command),
             cancelled=command.status is Status.CANCELLED,
-            journal=_sent(run.state.snapshot()) if run.wants_journal and outcome is Outcome.SUCCEEDED else None,
+            journal=_sent(command.journal),
         )
         self.clock.later(0, lambda: self._child_over(parent_id, fact))
 

@@ -11,7 +11,6 @@ Pure: knows of Temporal only what a payload is.
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 import zlib
@@ -26,6 +25,7 @@ from temporalio.api.common.v1 import Payload
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.engine.keys import is_generation
+from sagadsl.engine.squeeze import compact, packed, unpacked
 from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.conform import Check, checker
@@ -39,11 +39,11 @@ FORMAT = 1
 WARNINGS = "warnings"
 """Key of the memo under which a completed saga says why its output is null; there in that rare case alone."""
 
+to_bytes = compact
+
 _CACHED = 128
 _QUICK_BYTES = 50_000
 _LARGE = ThreadPoolExecutor(1, thread_name_prefix="definition")
-_PLAIN_BYTES = 256 * 1024
-_LARGEST_BYTES = 64 * 1024 * 1024
 
 
 @frozen
@@ -116,7 +116,7 @@ class Carry:
 
     Attributes:
         wants_journal: The parent wants ``{"output", "journal"}`` instead of the output.
-        journal: Undo what this snapshot says was done, and nothing else; ``failure`` is why.
+        journal: Undo what this snapshot says was done, and nothing else; ``failure`` is why. It may be packed.
         state: Go on from this snapshot: continue-as-new, or a saga that is resumed.
         refused: Signals that were not taken: name, reason, time.
         generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
@@ -274,33 +274,9 @@ def _problem(data: Any) -> str:
     return ""
 
 
-def to_bytes(data: Any) -> bytes:
-    """Return compact JSON."""
-    return json.dumps(data, separators=(",", ":")).encode()
-
-
 def to_payload(raw: bytes) -> Payload:
     """Return JSON that is there already as a payload."""
     return Payload(metadata={"encoding": b"json/plain"}, data=raw)
-
-
-def packed(data: Any) -> Any:
-    """Return *data*, or when it is large, the same in a tenth of the space: a payload holds 2 MB at most (R52)."""
-    plain = to_bytes(data)
-    if len(plain) <= _PLAIN_BYTES:
-        return data
-    return {"zlib": base64.b64encode(zlib.compress(plain)).decode()}
-
-
-def unpacked(data: Any) -> Any:
-    """Return what ``packed`` was given."""
-    if isinstance(data, dict) and data.keys() == {"zlib"}:
-        inflate = zlib.decompressobj()
-        plain = inflate.decompress(base64.b64decode(data["zlib"]), _LARGEST_BYTES)
-        if not inflate.eof:
-            raise ValueError(f"more than {_LARGEST_BYTES} bytes")
-        return json.loads(plain)
-    return data
 
 
 def _generation(data: Any) -> str:

@@ -34,6 +34,7 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import FIRST_RULES, RULES, State
 from sagadsl.engine.run import BOUNDED_WORK
 from sagadsl.engine.scope import iso
+from sagadsl.engine.squeeze import packed
 from sagadsl.language.model import Saga
 from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.arguments import (
@@ -43,7 +44,6 @@ from sagadsl.temporal.arguments import (
     Package,
     child_envelope,
     open_envelope,
-    packed,
     to_bytes,
     to_payload,
 )
@@ -248,7 +248,7 @@ class SagaWorkflow:
             self._judge(package, input_)
         self._state.rules = package.options.rules or self._unsaid_rules()
         self._package = package.judged_by(self._state.rules)
-        return Began(at, info.workflow_id, info.run_id, input_, carry.generation)
+        return Began(at, info.workflow_id, info.run_id, input_, carry.generation, carry.wants_journal)
 
     @staticmethod
     def _judge(package: Package, input_: Any) -> None:
@@ -328,7 +328,7 @@ class SagaWorkflow:
         await self._handlers_finished()
         match close.status:
             case Status.COMPLETED:
-                return self._result(self._package.saga, close.output)
+                return self._result(self._package.saga, close.output, close.journal)
             case Status.CANCELLED:
                 await self._see_cancel()
                 raise asyncio.CancelledError
@@ -339,12 +339,12 @@ class SagaWorkflow:
                 report = closing.report(self._package.saga, self._state)
                 raise closing.failed(close.failure, message, report) from closing.cause(close.failure)
 
-    def _result(self, saga: Saga, output: Any) -> Any:
-        payload = self._returned(output)
+    def _result(self, saga: Saga, output: Any, journal: Any) -> Any:
+        payload = self._returned(output, journal)
         if len(payload.data) > MAX_PAYLOAD_BYTES and self._state.rules >= result.OUTPUT_NEVER_FAILS:
             beside = " with what undoing the saga needs" if self._carry.wants_journal else ""
             result.leave_out(saga, self._state, len(payload.data), beside)
-            payload = self._returned(None)
+            payload = self._returned(None, journal)
         if self._state.warnings:  # whoever asks for the result gets null alone
             told = [{**each, "message": failures.bounded(each["message"])} for each in projection.warnings(self._state)]
             workflow.upsert_memo({WARNINGS: told})
@@ -355,10 +355,11 @@ class SagaWorkflow:
         end = {"status": Status.FAILED.value, "failure": {"type": error.type, "message": message, "step": ""}}
         raise closing.failed(error, message, closing.report(saga, self._state) | end)
 
-    def _returned(self, output: Any) -> Payload:
+    def _returned(self, output: Any, journal: Any) -> Payload:
         whole = output
         if self._carry.wants_journal:
-            whole = {"output": output, "journal": packed(self._state.snapshot())}
+            kept = journal if self._state.wants_journal else packed(self._state.snapshot())
+            whole = {"output": output, "journal": kept}
         return workflow.payload_converter().to_payload(whole)
 
     async def _see_cancel(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import random
 from typing import Any
 
 import pytest
@@ -259,3 +261,84 @@ def test_a_child_runs_on_no_queue_whose_name_is_too_long() -> None:
     assert play(saga(step), sagas=[CHILD]).state.failure == Error(
         "InvalidDefinition", "`task_queue` of a saga has at most 255 characters", "trip"
     )
+
+
+def _noise(size: int, seed: int = 1) -> str:
+    """Return text that cannot be packed."""
+    return base64.b64encode(random.Random(seed).randbytes(size)).decode()[:size]
+
+
+def _large(undo: Any, *more: dict[str, Any], **top: Any) -> dict[str, Any]:
+    """Return a child with six steps, each of which gives 300 kB."""
+    return saga(*(act(f"s{number}", compensation=undo) for number in range(6)), *more, name="child", **top)
+
+
+LARGE = {f"s{number}": gives(_noise(300_000, number)) for number in range(6)}
+
+
+def test_a_child_that_could_not_be_undone_later_undoes_itself_while_it_can() -> None:
+    """R46, R47: its parent has nothing to undo, and is told why."""
+    child = _large({"activity": "undo", "input": "{{ step.output }}"})
+    ran = play(saga(act("a"), _step(), act("b")), LARGE, sagas=[child])
+
+    assert (ran.status, ran.events("start")) == ("compensated", ["a", "trip", "a.compensation"])
+    assert _undone_in_child(ran) == [f"s{number}.compensation" for number in reversed(range(6))]
+    assert ran.state.failure is not None
+    assert ran.state.failure.type == "StateTooLarge"
+    assert "what undoing this saga needs has 1,8" in ran.state.failure.message
+
+
+def test_what_undoing_does_not_read_is_no_reason_to_fail() -> None:
+    """R46, R47: outputs of 2.4 MB and an input of 1.9 MB, of which the compensations read a digit each."""
+    undo = {"activity": "undo", "input": "{{ step.output[0] ~ input[0] }}"}
+    child = saga(*(act(f"s{number}", compensation=undo) for number in range(8)), name="child", output="done")
+    script = {f"s{number}": gives(_noise(300_000, number)) for number in range(8)}
+    large = _noise(1_900_000, 77)
+    ran = play(
+        saga({**_step(), "input": "{{ input }}"}, act("b")),
+        {**script, "b": no()},
+        sagas=[child],
+        input_=large,
+    )
+
+    assert (ran.status, ran.report["undone"]) == ("compensated", ["trip"])
+    assert _undone_in_child(ran) == [f"s{number}.compensation" for number in reversed(range(8))]
+    assert ran.sent("saga-1/trip:s7.compensation") == script["s7"].output[0] + large[0]
+
+
+def test_a_child_is_undone_where_its_input_says() -> None:
+    """R14: what a compensation reads beside the input of its call is not forgotten either."""
+    undo = {"activity": "undo", "task_queue": "{{ input.desk }}"}
+    ran = play(
+        saga({**_step(), "input": {"desk": "north"}}, act("b")),
+        {"b": no()},
+        sagas=[saga(act("x", compensation=undo), name="child")],
+    )
+
+    assert ran.status == "compensated"
+    assert ran.commands["saga-1/trip:x.compensation"].task_queue == "north"
+
+
+def test_without_a_parent_that_might_undo_it_a_large_saga_completes() -> None:
+    child = _large({"activity": "undo", "input": "{{ step.output }}"}, output="done")
+
+    assert play(saga(_step(compensation="none")), LARGE, sagas=[child]).status == "completed"
+
+
+def test_past_its_pivot_a_large_child_completes_and_an_operator_decides_what_its_parent_cannot() -> None:
+    """R43: nothing of it is undone because of its size."""
+    child = _large({"activity": "undo", "input": "{{ step.output }}"}, act("done", compensation="none", pivot=True))
+    ran = play(saga(_step(), act("b")), {**LARGE, "b": no()}, sagas=[child])
+
+    assert (ran.status, _undone_in_child(ran)) == ("paused", [])
+    assert ran.state.attention["trip.compensation"].type == "NoJournal"
+
+
+def test_a_large_input_is_not_sent_along_with_the_journal_that_has_it() -> None:
+    """R47, R52: both do not fit into one message."""
+    child = saga(act("x", compensation={"activity": "undo", "input": "{{ input.n }}"}), name="child")
+    large = _noise(120_000)
+    ran = play(saga({**_step(), "input": {"n": large}}, act("b")), {"b": no()}, sagas=[child])
+
+    assert ran.status == "compensated"
+    assert ran.sent("saga-1/trip:x.compensation") == large

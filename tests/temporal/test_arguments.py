@@ -11,15 +11,14 @@ import pytest
 
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import RULES
+from sagadsl.engine.squeeze import packed, unpacked
 from sagadsl.temporal.arguments import (
     Carry,
     Options,
     child_envelope,
     envelope,
     open_envelope,
-    packed,
     to_bytes,
-    unpacked,
 )
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.registry import Registry, children_of
@@ -119,6 +118,17 @@ def test_a_bomb_is_not_unpacked() -> None:
 def test_small_data_is_packed_as_it_is() -> None:
     assert packed({"a": 1}) == {"a": 1}
     assert unpacked(packed(["x" * 300_000])) == ["x" * 300_000]
+
+
+def test_what_is_packed_stays_as_it_is() -> None:
+    """R47: a child's journal is packed when its parent sends it back; packed twice, it could not be read."""
+    noise = "".join(f"{number * number:x}" for number in range(200_000))
+    once = packed({"noise": noise})
+    sent = json.loads(to_bytes(Carry(journal=once, failure=Error("A", "b")).to_json()))
+
+    assert len(to_bytes(once)) > 256 * 1024
+    assert sent["journal"] == once
+    assert Carry.from_json(sent).journal == {"noise": noise}
 
 
 def test_a_child_is_pinned_by_its_parents_envelope() -> None:

@@ -6,8 +6,10 @@ Every scene ends with the status of the closed run and with a replay of its hist
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -365,6 +367,56 @@ def test_a_completed_child_is_undone_as_one_unit(where: dict[str, Any]) -> None:
     assert played.ended.status == "compensated"
     assert played.calls == ["a", "x", "y", "last", "y.compensation", "x.compensation", "a.compensation"]
     assert played.report["undone"] == ["kid", "a"]
+
+
+def _large(steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a child that gives 300 kB a step which nobody can pack, all of which its undoing reads; and the script."""
+    undo = {"activity": "undo", "input": "{{ step.output }}"}
+    child = saga(*(act(f"s{number}", compensation=undo) for number in range(steps)), name="child", output="done")
+    noise = [base64.b64encode(random.Random(number).randbytes(225_000)).decode() for number in range(steps)]
+    return child, {f"do.s{number}": gives(noise[number]) for number in range(steps)}
+
+
+def test_a_completed_child_with_much_data_is_undone(where: dict[str, Any]) -> None:
+    """R46, R47: what undoing it needs travels to the parent and back in one message each."""
+    child, script = _large(4)
+    played = play(definition=parent(act("last")), script={**script, "do.last": no()}, children=[child], **where)
+
+    assert played.ended.status == "compensated"
+    assert played.report["undone"] == ["kid", "a"]
+    assert [call for call in played.calls if "compensation" in call] == [
+        *(f"s{number}.compensation" for number in reversed(range(4))),
+        "a.compensation",
+    ]
+
+
+def test_what_undoing_a_child_does_not_read_stays_behind(where: dict[str, Any]) -> None:
+    """R46, R47: six megabytes of results, of which the compensations read a character each."""
+    undo = {"activity": "undo", "input": "{{ step.output[0] }}"}
+    child, _ = _large(1)
+    child["steps"] = [act(f"s{number}", compensation=undo) for number in range(12)]
+    noise = _large(1)[1]["do.s0"].output
+    script = {f"do.s{number}": gives(f"{number % 10}{noise}{noise}"[:500_000]) for number in range(12)}
+    played = play(definition=parent(act("last")), script={**script, "do.last": no()}, children=[child], **where)
+
+    assert (played.ended.status, played.report["undone"]) == ("compensated", ["kid", "a"])
+    assert played.stage.sent["s7.compensation"] == "7"
+
+
+def test_a_child_that_could_not_be_undone_later_undoes_itself_while_it_can(where: dict[str, Any]) -> None:
+    """R46, R47, R52: in virtual time the same, see ``tests.engine.test_nesting``."""
+    child, script = _large(6)
+    played = play(definition=parent(act("last")), script=script, children=[child], **where)
+
+    assert played.ended.status == "compensated"
+    assert played.ended.error is not None
+    assert played.ended.error[0] == "StateTooLarge"
+    assert played.calls == [
+        "a",
+        *(f"s{number}" for number in range(6)),
+        *(f"s{number}.compensation" for number in reversed(range(6))),
+        "a.compensation",
+    ]
 
 
 def test_a_child_that_runs_is_cancelled_and_undoes_itself_first(where: dict[str, Any]) -> None:

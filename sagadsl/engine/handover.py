@@ -1,0 +1,72 @@
+"""What a child saga hands to its parent when it has completed: all that undoing it needs (R46, R47). Replay-critical.
+
+A child that has closed runs no code any more. So it completes only if what it hands over fits;
+otherwise its parent could never undo it, and it undoes itself while it can.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sagadsl.engine.facts import Error
+from sagadsl.engine.journal import State
+from sagadsl.engine.pack import pack
+from sagadsl.engine.run import Run
+from sagadsl.engine.squeeze import compact, packed
+from sagadsl.language.model import Saga
+from sagadsl.language.walk import Phase, Site, sites
+
+HANDED_OVER = (
+    *("rules", "saga_id", "generation", "started_at", "input"),
+    *("clock", "records", "undoable", "chunks", "gone"),
+)
+"""Fields of the state that a run takes over which undoes a completed saga."""
+
+LARGEST_JOURNAL = 1_500_000
+"""Bytes. It has to go back with the definition, in one message of 2 MB (R52)."""
+
+
+def refuse(run: Run) -> Error | None:
+    """Put what the parent wants into ``run.journal``, or return why the saga must not complete.
+
+    After its pivot there is no way back: then it completes without, and its parent asks an operator if it ever fails.
+    """
+    state = run.state
+    if not state.wants_journal:
+        return None
+    run.journal = packed(journal_of(run.saga, state))
+    size = len(compact(run.journal))
+    if size <= LARGEST_JOURNAL:
+        return None
+    run.journal = None
+    if state.pivot_passed:
+        return None
+    text = f"what undoing this saga needs has {size:,} bytes, at most {LARGEST_JOURNAL:,} fit: pass references to data"
+    return Error("StateTooLarge", f"all steps are done, but they could not be undone later: {text}")
+
+
+def journal_of(saga: Saga, state: State) -> dict[str, Any]:
+    """Return what undoing a completed saga needs, and nothing else, as a snapshot; *state* stays as it is."""
+    copy = State.restore(state.snapshot())
+    pack(saga, copy, is_over=True)
+    left = State()
+    for name in HANDED_OVER:
+        setattr(left, name, getattr(copy, name))
+    if not left.records and not _reads_input(saga):
+        left.input = None
+    return left.snapshot()
+
+
+def _reads_input(saga: Saga) -> bool:
+    """Whether undoing reads the saga's input beside what its calls are given, which is computed by then."""
+    return any(
+        chain[0] == "input"
+        for site in sites(saga)
+        if site.phase is Phase.UNDO and not _is_given(site)
+        for chain in site.value.reads
+    )
+
+
+def _is_given(site: Site) -> bool:
+    compensation = None if site.step is None else site.step.compensation
+    return compensation is not None and any(site.value is action.call.input for action in compensation.actions)
