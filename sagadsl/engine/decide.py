@@ -16,7 +16,6 @@ histories, or branch on ``state.rules``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
@@ -44,6 +43,7 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, State
 from sagadsl.engine.run import SAFE_HANDOVER, SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
+from sagadsl.engine.waits import in_time
 from sagadsl.frozen import frozen
 from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expressions import ExpressionError
@@ -217,7 +217,8 @@ def _not_in_time(state: State, wait: WaitFor) -> str:
 
 
 def _signal(run: Run, fact: SignalReceived) -> None:
-    path = next((path for path in run.state.waiting.get(fact.name, ()) if _in_time(run.state, path)), None)
+    came_at = fact.at if fact.came_at is None else fact.came_at
+    path = next((path for path in run.state.waiting.get(fact.name, ()) if in_time(run.state, path, came_at)), None)
     if path is None:
         run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before its wait
         run.taken_in(fact.request, "")
@@ -226,15 +227,6 @@ def _signal(run: Run, fact: SignalReceived) -> None:
     run.taken_in(fact.request, path)
     steps.stop_waiting(run, record)
     steps.succeed(run, record, fact.payload)
-
-
-def _in_time(state: State, path: str) -> bool:
-    """Say whether a wait may take a signal now: its time may be over though its timer has not been heard of.
-
-    After an outage a host tells signals before timers, in whatever order they came. A wait that has run
-    into its limit must not be taken for an answer, so what is heard at its limit or later is late.
-    """
-    return state.rules < 2 or state.now < state.timers.get(path, math.inf)
 
 
 def _stop_forward(run: Run, why: Error) -> None:

@@ -134,12 +134,14 @@ class SignalReceived:
 
     Attributes:
         request: Chosen by the sender: what comes with the same one again is the same signal. Empty: none was chosen.
+        came_at: When it came, if the host knows that it was earlier than ``at``, when it was heard of.
     """
 
     at: float
     name: str
     payload: Any
     request: str = ""
+    came_at: float | None = None
 
 
 @frozen

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any, assert_never
@@ -38,6 +38,7 @@ from sagadsl.engine.facts import (
     Fact,
     Outcome,
     Settled,
+    SignalReceived,
     StartActivity,
     StartChild,
     StartTimer,
@@ -48,7 +49,7 @@ from sagadsl.engine.keys import activity_id
 from sagadsl.engine.run import PART_WORK
 from sagadsl.frozen import frozen
 from sagadsl.temporal import failures
-from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
+from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, CAME_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
 from sagadsl.temporal.scheduling import (
     Unsendable,
     check_names,
@@ -116,6 +117,7 @@ class TemporalHost:
     bounds_work: bool = False
     _drained: bool = False
     _facts: deque[Fact] = field(default_factory=deque)
+    _unknown: list[SignalReceived] = field(default_factory=list)
     _calls: dict[str, _Call] = field(default_factory=dict)
     _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _unsent: deque[_Call] = field(default_factory=deque)
@@ -127,6 +129,24 @@ class TemporalHost:
     def tell(self, fact: Fact) -> None:
         """Take in a fact that a handler of the workflow has received."""
         self._facts.append(fact)
+
+    def tell_when_known(self, fact: SignalReceived, number: int) -> None:
+        """Take in a signal of which it matters when it came; what follows it is told after it.
+
+        Args:
+            number: Which signal of this run it is.
+        """
+        asked = look_up(CAME_ACTIVITY, f"signal {number}", number, fact.name, summary=f"when did {fact.name} come?")
+        self._facts.append(fact)
+        self._unknown.append(fact)
+
+        def told(answer: asyncio.Task[Any]) -> None:
+            came_at = answer.result() if ended_well(answer) else None  # nobody knows: it counts from now
+            known = replace(fact, came_at=came_at)
+            self._unknown = [each for each in self._unknown if each is not fact]
+            self._facts = deque(known if each is fact else each for each in self._facts)
+
+        asked.add_done_callback(told)
 
     @property
     def has_facts(self) -> bool:
@@ -152,6 +172,11 @@ class TemporalHost:
             self._worked = 0
             try:
                 await workflow.wait_condition(lambda: bool(self._facts))
+            except asyncio.CancelledError:
+                await self.take_cancel()
+        while any(each is self._facts[0] for each in self._unknown):
+            try:
+                await workflow.wait_condition(lambda: not any(each is self._facts[0] for each in self._unknown))
             except asyncio.CancelledError:
                 await self.take_cancel()
         return self._facts.popleft()

@@ -16,6 +16,9 @@ ATTEMPTS_ACTIVITY = "sagadsl.attempts"
 TAKEN_ACTIVITY = "sagadsl.taken"
 """Local activities that answer with ``Recorded``; see ``attempts``."""
 
+CAME_ACTIVITY = "sagadsl.came"
+"""Local activity; see ``arrivals``."""
+
 MAX_PAYLOAD_BYTES = 2_000_000
 """The server takes 2 MiB a payload; the rest is room for a codec. R52."""
 

@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 from sagadsl.engine.journal import RULES
 from sagadsl.language.suggest import closest
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
+from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
 from sagadsl.temporal.index import keeps_names, keeps_status
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
@@ -64,7 +65,7 @@ class Registry:
                 names = status = False
             return self.envelope(name, keeps_names=names, keeps_status=status)
 
-        return [definition, cancel, attempts, taken]
+        return [definition, cancel, attempts, taken, came]
 
 
 @activity.defn(name=CANCEL_ACTIVITY)

@@ -72,7 +72,7 @@ def start_activity(command: StartActivity, arguments: list[RawValue], generation
     )
 
 
-def look_up(name: str, call_id: str, *args: Any) -> asyncio.Task[Any]:
+def look_up(name: str, call_id: str, *args: Any, summary: str = "attempts") -> asyncio.Task[Any]:
     """Ask the server, through a local activity of our own worker, for what a workflow cannot see of a call."""
     return workflow.start_local_activity(
         name,
@@ -80,7 +80,7 @@ def look_up(name: str, call_id: str, *args: Any) -> asyncio.Task[Any]:
         start_to_close_timeout=timedelta(seconds=5),
         retry_policy=RetryPolicy(maximum_attempts=3, initial_interval=timedelta(milliseconds=200)),
         activity_id=f"{call_id}{name.removeprefix(MARKER)}",
-        summary="attempts",
+        summary=summary,
     )
 
 

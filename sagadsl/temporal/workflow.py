@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
-from sagadsl.engine import interpreter, operator, projection, result
+from sagadsl.engine import interpreter, operator, projection, result, waits
 from sagadsl.engine.facts import (
     Began,
     BeganUndo,
@@ -92,7 +92,8 @@ class SagaWorkflow:
         self._package: Package | None = None
         self._carry = Carry()
         self._refused: list[dict[str, Any]] = []
-        self._early: list[tuple[str, Sequence[RawValue], float]] = []
+        self._signals = 0
+        self._early: list[tuple[str, Sequence[RawValue], float, int]] = []
         self._early_decisions: list[OperatorAsked] = []
         self._rejection: Error | None = None
         self._stopped_early = False
@@ -132,8 +133,8 @@ class SagaWorkflow:
         facts: list[Fact] = [first, *early] if isinstance(first, Resumed) else [*early, first]
         for fact in facts[1:]:
             self._host.tell(fact)
-        for name, payloads, at in self._early:
-            self._signal(name, payloads, at)
+        for early_signal in self._early:
+            self._signal(*early_signal)
         return facts[0]
 
     def _refused_status(self) -> Status:
@@ -413,12 +414,13 @@ class SagaWorkflow:
     @workflow.signal(dynamic=True, description="A signal that the saga waits for")
     def on_signal(self, name: str, args: Sequence[RawValue]) -> None:
         """Take in a signal; one that comes before the definition is known waits for it (R59)."""
+        self._signals += 1
         if self._package is None:
-            self._early.append((name, args, workflow.time()))
+            self._early.append((name, args, workflow.time(), self._signals))
         else:
-            self._signal(name, args, workflow.time())
+            self._signal(name, args, workflow.time(), self._signals)
 
-    def _signal(self, name: str, args: Sequence[RawValue], at: float) -> None:
+    def _signal(self, name: str, args: Sequence[RawValue], at: float, number: int) -> None:
         assert self._package is not None
         request = request_of(args, self._decoded)
         check = self._package.check_signals.get(name)
@@ -433,7 +435,11 @@ class SagaWorkflow:
         if problems := check(payload):
             self._refuse_signal(name, "; ".join(problems), at, request)
             return
-        self._host.tell(SignalReceived(at, name, payload, request))
+        fact = SignalReceived(at, name, payload, request)
+        if waits.is_doubtful(self._state, name, at):
+            self._host.tell_when_known(fact, number)
+        else:
+            self._host.tell(fact)
 
     def _refuse_signal(self, name: str, why: str, at: float, request: str) -> None:
         workflow.logger.warning("signal `%s` is not taken: %s", name, why)

@@ -9,6 +9,7 @@ from sagadsl.engine.facts import Began, Close, Error, SignalReceived, TimerFired
 from sagadsl.engine.journal import State
 from sagadsl.engine.projection import status
 from sagadsl.engine.run import REQUESTS_KEPT
+from sagadsl.engine.waits import is_doubtful
 from tests.engine.scenes import act, built, plain, play, saga, signal, slow
 
 
@@ -114,6 +115,19 @@ def test_a_signal_that_is_heard_when_the_time_is_over_is_late() -> None:
         "ask",
     )
     assert status(definition, state)["kept_signals"] == {"go": 1}
+
+
+def test_a_signal_that_came_in_time_counts_however_late_it_is_heard_of() -> None:
+    """R59, N9: if the host knows when it came."""
+    definition = built(saga(_ask(timeout="30s"), act("a")))
+    state = State()
+    decide(definition, state, Began(0.0, "s", "r", None))
+    late = decide(definition, state, SignalReceived(99.0, "go", "no", came_at=30.0))
+    in_time = decide(definition, state, SignalReceived(99.0, "go", "yes", came_at=29.9))
+
+    assert (late, is_doubtful(state, "go", 99.0), is_doubtful(State(), "go", 99.0)) == ([], False, False)
+    assert state.records["ask"].output == "yes"
+    assert in_time != []
 
 
 def test_a_late_signal_goes_to_a_wait_whose_time_is_not_over() -> None:
