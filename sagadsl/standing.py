@@ -19,12 +19,14 @@ SIGNS: Mapping[str, str] = {
     "not_started": "·",
     "running": "▶",
     "paused": "‖",
+    "held": "‖",
     "completed": "✓",
     "failed": "✗",
     "skipped": "-",
     "cancelled": "⊘",
     "compensating": "↩",
     "compensated": "↩",
+    "unknown": "?",
 }
 """Of steps and of whole sagas."""
 
@@ -32,6 +34,7 @@ COLOURS: Mapping[str, str] = {
     "running": "cyan",
     "compensating": "yellow",
     "paused": "yellow",
+    "held": "yellow",
     "completed": "green",
     "compensated": "yellow",
     "failed": "red",
@@ -46,6 +49,9 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "skipped": ("✗", "not undone: skipped"),
     "not_attempted": ("✗", "not undone: not attempted"),
 }
+
+OPEN = ("running", "compensating", "paused", "held")
+"""Words of sagas that have not ended."""
 
 NONE: Mapping[str, int] = {}
 _NOTE = "OutputLeftOut"
@@ -175,8 +181,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
     """Yield the lines of the ``status`` command."""
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {status['id']}   {status['status']}"
-    if status.get("source") == "history":
-        yield "no worker answers: this is what the server knows"
+    yield from trouble(status)
     if status.get("started_at"):
         yield f"started {status['started_at']}, changed {status['changed_at']}"
     yield from _time_left(status, now)
@@ -216,6 +221,25 @@ def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
         yield "its timeout has passed: what it did is undone when somebody resumes it"
 
 
+def trouble(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say why the saga itself does not tell how it stands: Temporal's own pause, a worker that fails, or none."""
+    held, stuck = status.get("held"), status.get("stuck")
+    if held:
+        told = (("by", " by "), ("at", " since "), ("why", ": "))
+        yield "held by Temporal's own pause" + "".join(
+            f"{sign}{one_line(held[key])}" for key, sign in told if held[key]
+        )
+    if stuck:
+        yield f"the worker cannot go on: {one_line(stuck['message'])}; attempt {stuck['attempt']}"
+    if status.get("source") == "history":
+        yield "this is what the server knows" if held or stuck else "no worker answers: this is what the server knows"
+
+
+def unpause(saga_id: str) -> str:
+    """Return the command that releases a run from Temporal's own pause."""
+    return f"temporal workflow unpause --workflow-id {saga_id}"
+
+
 def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     """Yield what a person can do now, with the commands; *options* (``--address …``) go at their end.
 
@@ -223,6 +247,8 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     """
     saga_id, tail = quote(status["id"]), f" {options}" if options else ""
     attention = status.get("attention", ())
+    if status.get("held"):
+        yield f"held: {unpause(saga_id)}{tail}"
     for each in attention:
         yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
     if attention:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sagadsl.standing import moment, next_steps, one_line, spell
+from sagadsl.standing import OPEN, moment, next_steps, one_line, spell
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")
@@ -22,6 +22,7 @@ _ENDS: Mapping[str, str] = {
     "running": "is running",
     "compensating": "is undoing what it did",
     "paused": "waits for somebody",
+    "held": "is held by Temporal's own pause",
 }
 _VERBS: Mapping[str, str] = {
     "retry_step": "had `{path}` tried again",
@@ -62,7 +63,11 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
         took = f" after {length}"
     begun = f", started {status['started_at']}," if status.get("started_at") else ""
     yield f"Saga `{status['id']}` ({name}){begun} {ended.format(took=took)}."
-    if status.get("source") == "history":
+    stuck = status.get("stuck")
+    if stuck:
+        told = f"Its worker cannot go on: {one_line(stuck['message'])}"
+        yield f"{told}; attempt {stuck['attempt']}, since {stuck['since']}. This is only what the server knows."
+    elif status.get("source") == "history" and not status.get("held"):
         yield "No worker answers for it, so this is only what the server knows."
     for each in status.get("warnings", ()):
         yield f"All its steps are done, but its output is null: {each['type']}: {one_line(each['message'], 500)}."
@@ -137,7 +142,7 @@ def _operators(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options: str) -> Iterator[str]:
-    advice = list(next_steps(status, options)) if status["status"] in ("running", "compensating", "paused") else []
+    advice = list(next_steps(status, options)) if status["status"] in OPEN else []
     left = [step["path"] for step in calls if _undo(step).get("status") in ("failed", "skipped", "not_attempted")]
     if advice:
         yield "To do:"
@@ -147,7 +152,7 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
         yield f"What is left is to undo by hand: {_listed(done)}." if done else "Nothing had been done."
     elif left:
         yield f"What is left is to undo by hand: {_listed(left)}."
-    elif status["status"] not in ("running", "compensating"):
+    elif status["status"] not in OPEN:
         yield NOTHING_LEFT
 
 

@@ -35,6 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("temporal") / "server.log"
     attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
+    command += ["--dynamic-config-value", "frontend.WorkflowPauseEnabled=true"]  # for `temporal workflow pause`
     command += [
         "--namespace",
         APART,

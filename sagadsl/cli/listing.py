@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from sagadsl.temporal.listing import Listed
     from sagadsl.temporal.settings import Flags
 
+_PAGES, _QUESTIONS = 5, 100
 _WORDS = (
-    *("running", "compensating", "paused", "completed", "compensated"),
+    *("running", "compensating", "paused", "held", "completed", "compensated"),
     *("cancelled", "failed", "terminated", "timed_out"),
 )
 
@@ -41,33 +42,59 @@ def list_(*, name: str | None, status: str | None, query: str | None, limit: int
       sagadsl list --name transfer-money --query "StartTime > '2026-01-01T00:00:00Z'"
     """
     from sagadsl.temporal.connection import connect, guard
-    from sagadsl.temporal.listing import list_sagas, tells_failures_apart
+    from sagadsl.temporal.index import keeps_status
+    from sagadsl.temporal.listing import name_condition, page
     from sagadsl.temporal.settings import resolve
 
     settings = resolve(flags, os.environ)
+    conditions = [name_condition([name])] if name else []
+    conditions += [f"({query})"] if query else []
 
-    async def fetch() -> tuple[list[Listed], bool]:
+    async def fetch() -> tuple[list[Listed], int, bool, bool]:
         with guard(settings):
             client = await connect(settings)
             found: list[Listed] = []
-            async for each in list_sagas(client, name=name, status=status, query=query):
-                found.append(each)
-                if len(found) == limit:
+            untold, before = 0, None
+            for _ in range(_PAGES):
+                here = await page(
+                    client,
+                    conditions=conditions,
+                    status=status,
+                    size=limit - len(found),
+                    before=before,
+                    questions=_QUESTIONS,
+                )
+                found, untold, before = [*found, *here.sagas], untold + here.untold, here.next
+                if before is None or len(found) >= limit:
                     break
-            return found, await tells_failures_apart(client)
+            return found[:limit], untold, len(found) < limit and before is not None, await keeps_status(client)
 
-    found, tells = asyncio.run(fetch())
-    if not tells:
-        screen.note(
-            "this server does not keep the status of sagas: `failed` may mean compensated, `running` paused; "
-            "`temporal operator search-attribute create --name SagaStatus --type Keyword` changes that"
-        )
+    found, untold, has_more, tells = asyncio.run(fetch())
+    _hints(found, status, untold, has_more=has_more, tells=tells)
     if screen.session().output == "jsonl":
         for each in found:
             screen.result(each.as_json())
     else:
         screen.result({"sagas": [each.as_json() for each in found]}, _table(found))
     return 0
+
+
+def _hints(found: list[Listed], status: str | None, untold: int, *, has_more: bool, tells: bool) -> None:
+    """Say on stderr what is not known."""
+    unknown = sum(each.status == "unknown" for each in found)
+    if untold:
+        screen.note(
+            f"of {untold} more nobody knows whether they are {status}: the server's index does not, nor do they"
+        )
+    if unknown:
+        screen.note(f"how {unknown} of them stand the index does not know, nor do they answer: `sagadsl status ID`")
+    if has_more:
+        screen.note("there are more that were not looked at; `--name` and `--query` narrow the list")
+    if (untold or unknown) and not tells:
+        screen.note(
+            "this server does not keep the status of sagas; "
+            "`temporal operator search-attribute create --name SagaStatus --type Keyword` changes that"
+        )
 
 
 def _table(found: list[Listed]) -> str:

@@ -15,6 +15,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.given import read_value
 from sagadsl.cli.options import common, connection, output
+from sagadsl.standing import unpause
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -70,8 +71,8 @@ def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
 def status(*, id: str, flags: Flags) -> int:
     """Show how a saga stands, step by step, and what can be done about it.
 
-    Words: running, compensating, paused; then completed, compensated (failed, all undone),
-    cancelled, failed, timed_out, terminated.
+    Words: running, compensating, paused, held (by Temporal's own pause); then completed,
+    compensated (failed, all undone), cancelled, failed, timed_out, terminated.
 
     \b
     Examples:
@@ -159,8 +160,11 @@ def cancel(*, id: str, why: str, by: str | None, flags: Flags) -> int:
     """
     from sagadsl.temporal import client as sagas
 
-    connected(flags, lambda client: sagas.cancel(client, id, by=_user(by), why=why))
-    screen.result({"id": id, "requested": "cancel"}, f"asked {id} to stop; what it has done is being undone")
+    hears = connected(flags, lambda client: sagas.cancel(client, id, by=_user(by), why=why))
+    asked = f"asked {id} to stop; what it has done is being undone"
+    if not hears:
+        asked = f"asked {id} to stop; it hears of it when it is released: {unpause(id)}"
+    screen.result({"id": id, "requested": "cancel", "held": not hears}, asked)
     return 0
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from temporalio.client import Client
 
 from sagadsl.frozen import frozen
-from sagadsl.temporal.following import Picture, describe, follow, picture_of
+from sagadsl.temporal.described import describe
+from sagadsl.temporal.following import Picture, follow, picture_of
 from sagadsl.temporal.refusals import SagaNotFound
 
 _REMEMBERED = 1000

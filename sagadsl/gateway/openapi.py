@@ -340,6 +340,7 @@ _SCHEMAS: Data = {
             "revision": _TEXT,
             "is_open": {"type": "boolean"},
             "has_worker": {"type": "boolean"},
+            "trouble": _list(_TEXT),
             "failure": _ERROR,
             "lines": _list({"type": "object", "required": ["key", "sign", "state", "path", "what", "seconds"]}),
             "steps": _list(_object({"path": _TEXT, "status": _TEXT})),
@@ -355,7 +356,7 @@ _SCHEMAS: Data = {
             ),
         }
     ),
-    "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE}),
+    "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE, "untold": {"type": "integer"}}),
     "counts": _object({"counts": {"type": "object", "additionalProperties": {"type": "integer"}}}),
     "trace": _object(
         {

@@ -20,7 +20,7 @@ from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
-from sagadsl.standing import Row, rows
+from sagadsl.standing import Row, rows, trouble, unpause
 from sagadsl.telling import sentences
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
@@ -134,9 +134,17 @@ async def list_(call: Call) -> Response:
     limit = query.get("limit", str(_PAGE))
     if not limit.isdigit() or not 1 <= int(limit) <= _LARGEST_PAGE:
         raise BadParameter(f"`limit` is `{limit[:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
-    token = _page_token(call, query.get("page", ""))
-    found = await page(call.client, conditions=conditions, status=status_, size=int(limit), token=token)
-    return JSONResponse({"sagas": [each.as_json() for each in found.sagas], "next_page": _page_text(call, found.next)})
+    before = _page_time(call, query.get("page", ""))
+    found = await page(
+        call.client,
+        conditions=conditions,
+        status=status_,
+        fits=lambda id_, name: id_.startswith(query.get("id", "")) and call.who.may("read", name),
+        size=int(limit),
+        before=before,
+    )
+    shown = {"sagas": [each.as_json() for each in found.sagas], "next_page": _page_text(call, found.next)}
+    return JSONResponse(shown | {"untold": found.untold})
 
 
 async def count(call: Call) -> Response:
@@ -158,21 +166,22 @@ def _status(word: str | None) -> str | None:
     return word or None
 
 
-def _page_text(call: Call, token: bytes) -> str | None:
-    """Return a token of the server as part of an address."""
-    return base64.urlsafe_b64encode(_seal(call, token) + token).decode() if token else None
+def _page_text(call: Call, before: datetime | None) -> str | None:
+    """Return the time before which the next page begins as part of an address."""
+    raw = b"" if before is None else before.isoformat().encode()
+    return base64.urlsafe_b64encode(_seal(call, raw) + raw).decode() if raw else None
 
 
-def _page_token(call: Call, text: str) -> bytes:
-    """Return the server's token. It tries ten seconds long what is none of its own, so such a one is not passed on."""
+def _page_time(call: Call, text: str) -> datetime | None:
+    """Return the time that a page begins before."""
     try:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b"x"
-    seal, token = raw[:_SEAL], raw[_SEAL:]
-    if raw and seal != _seal(call, token):
+    seal, told = raw[:_SEAL], raw[_SEAL:]
+    if raw and seal != _seal(call, told):
         raise BadParameter("`page` is none that this gateway has given out", "take `next_page` of an answer")
-    return token
+    return datetime.fromisoformat(told.decode()) if told else None
 
 
 def _seal(call: Call, token: bytes) -> bytes:
@@ -183,7 +192,9 @@ def _seal(call: Call, token: bytes) -> bytes:
 def _document(view: View) -> dict[str, Any]:
     now = datetime.now(UTC)
     lines = rows(view.picture.status, view.picture.attempts, now, view.picture.tried) if view.picture.status else []
-    return view.document | {"revision": view.revision, "lines": [_line(each) for each in lines]}
+    why = list(trouble(view.picture.status)) if view.picture.is_open else []
+    release = {"release": unpause(view.document["id"])} if view.document.get("held") else {}
+    return view.document | {"revision": view.revision, "lines": list(map(_line, lines)), "trouble": why, **release}
 
 
 def _line(row: Row) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
+from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga, WaitFor
+from sagadsl.standing import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.described import describe
 from sagadsl.temporal.recorded import begins_at, last_answer, pinned
 from sagadsl.temporal.refusals import NotAwaited, SagaOver, SignalRefused, UnfitPayload, UnknownSignal, known
 
@@ -38,6 +40,7 @@ class Sent:
         is_checked: It was known, before it was sent, to be one that the saga waits for.
         is_repeated: It had been sent before, with the same id, and counts once.
         begins_at: Of a saga that was started with a delay: when it begins, and looks at what has come.
+        is_held: Temporal's own pause holds the saga: it looks when it is released.
     """
 
     id: str
@@ -48,6 +51,7 @@ class Sent:
     is_checked: bool = True
     is_repeated: bool = False
     begins_at: datetime | None = None
+    is_held: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what is told to programs."""
@@ -69,6 +73,8 @@ class Sent:
                 return f"{text}taken by step `{self.step}`"
             case "kept":
                 return f"{text}kept, since nothing waits for it yet"
+            case _ if self.is_held:
+                text += f"the saga looks at it when it is released: {unpause(self.id)}"
             case _ if self.begins_at is not None:
                 text += f"the saga begins at {self.begins_at:%Y-%m-%dT%H:%M:%SZ}"
             case _:
@@ -88,16 +94,19 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         SignalRefused: It was sent, and the saga has refused it.
     """
     handle = client.get_workflow_handle(id)
+    described = await describe(client, id)
+    if not described.is_open:
+        raise SagaOver(id)
     with known(client, id):
-        described = await handle.describe()
-        if described.status is not WorkflowExecutionStatus.RUNNING:
-            raise SagaOver(id)
         package = await pinned(client, described)
         later = None if await last_answer(client, described) else begins_at(described)
     if package is not None:
         _check(id, package, name, payload)
-    told = Sent(id, name, request or uuid.uuid4().hex, "sent", is_checked=package is not None, begins_at=later)
-    standing = None if later is not None else await _ask(handle, "status")
+    held = described.held is not None
+    told = Sent(
+        id, name, request or uuid.uuid4().hex, "sent", is_checked=package is not None, begins_at=later, is_held=held
+    )
+    standing = None if later is not None or held else await _ask(handle, "status")
     if standing is not None and request and (await _ask(handle, "request", request) or {}).get("taken"):
         return replace(await _became(handle, told) or told, is_repeated=True)
     if standing is not None and package is not None and not _may_wait(package.saga, standing, name):

@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.engine.keys import call_of_child
 from sagadsl.frozen import frozen
-from sagadsl.temporal.refusals import SagaNotFound, known
+from sagadsl.temporal.described import Described, describe
+from sagadsl.temporal.refusals import SagaNotFound
 
 MOST = 50
 """Children, their children included, that are asked for one picture."""
@@ -49,22 +50,20 @@ class Room:
     depth: int = DEEPEST
 
 
-Look = Callable[[Client, WorkflowExecutionDescription, Room], Awaitable[Mapping[str, Any]]]
+Look = Callable[[Client, Described, Room], Awaitable[Mapping[str, Any]]]
 """Returns the status of a run, with its ``children``; empty for one that has ended, or that nobody answers for."""
 
 
-def children_of(described: WorkflowExecutionDescription) -> list[Child]:
+def children_of(described: Described) -> list[Child]:
     """Return the children of a run that are open, in the order in which they began."""
-    pending = sorted(described.raw_description.pending_children, key=lambda each: each.initiated_id)
+    pending = sorted(described.raw.pending_children, key=lambda each: each.initiated_id)
     return [
         Child(call_of_child(described.id, each.workflow_id), each.workflow_id, each.workflow_type_name)
         for each in pending
     ]
 
 
-async def standing(
-    client: Client, described: WorkflowExecutionDescription, room: Room, look: Look
-) -> list[dict[str, Any]]:
+async def standing(client: Client, described: Described, room: Room, look: Look) -> list[dict[str, Any]]:
     """Return how the open children of a run stand, and theirs: path from the run on, id, name, status, what it needs.
 
     Args:
@@ -89,8 +88,7 @@ async def _ask(client: Client, child: Child, room: Room, look: Look) -> Mapping[
     """Return how a child stands: empty when nobody knows, ``None`` when it has ended."""
     try:
         async with asyncio.timeout(_SECONDS):
-            with known(client, child.id):
-                described = await client.get_workflow_handle(child.id).describe()
+            described = await describe(client, child.id)
             if described.close_time is not None:
                 return None
             return await look(client, described, room)

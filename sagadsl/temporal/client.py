@@ -17,8 +17,6 @@ from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowExecutionDescription,
-    WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
@@ -45,6 +43,7 @@ from sagadsl.temporal.arguments import (
     to_bytes,
     to_payload,
 )
+from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
 from sagadsl.temporal.index import keeps_names, keeps_status
@@ -52,6 +51,7 @@ from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.recorded import begins_at, last_answer
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
+    Held,
     InvalidInput,
     NoAnswer,
     NotAnswered,
@@ -70,6 +70,10 @@ ANSWER_SECONDS = 10.0
 
 _GENERATION = 10
 """Characters of the token of a saga that is begun anew."""
+
+_HELD_SECONDS = 1.0
+"""How often a run is looked at that Temporal's own pause holds: the server does not tell when it goes on."""
+
 _SUMMARY_BYTES = 200
 _DETAILS_BYTES = 20_000
 
@@ -219,16 +223,18 @@ async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[
 
     Without a worker to answer, what the server knows is made into the same form; it says ``"source": "history"``.
     """
-    with known(client, id):
-        described = await client.get_workflow_handle(id, run_id=run_id).describe()
-    return await status_of(client, described)
+    return await status_of(client, await describe(client, id, run_id=run_id))
 
 
-async def status_of(client: Client, described: WorkflowExecutionDescription) -> dict[str, Any]:
+async def status_of(client: Client, described: Described) -> dict[str, Any]:
     """Return the same as ``status``, of a run that has been described."""
     id, run_id = described.id, described.run_id
     handle = client.get_workflow_handle(id, run_id=run_id)
-    closed = described.status.name.lower() if described.status else "running"
+    closed = described.status
+    if described.held is not None:  # Temporal passes it nothing, no query either
+        known_to_server = await state_of(handle, described.workflow_type, run_id)
+        held = {"status": "held", "held": described.held, "close_status": "running"}
+        return known_to_server | held | {"task_queue": described.task_queue}
     try:
         answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
     except (RPCError, WorkflowQueryFailedError) as error:
@@ -240,7 +246,7 @@ async def status_of(client: Client, described: WorkflowExecutionDescription) -> 
         answer = await state_of(handle, described.workflow_type, run_id)
         if closed == "failed":  # the report in the failure knows whether it was undone
             answer["status"] = (await result(client, id, run_id=run_id)).status
-        if warnings := _warnings(await described.memo()):
+        if warnings := _warnings(described.memo):
             answer["warnings"] = list(warnings)
     if closed in ("terminated", "timed_out"):
         answer["status"] = closed
@@ -250,20 +256,24 @@ async def status_of(client: Client, described: WorkflowExecutionDescription) -> 
 async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended:
     """Wait until a saga has ended, and say how."""
     handle = client.get_workflow_handle(id, run_id=run_id)
-    try:
-        with known(client, id):
-            output = await handle.result()
-            warnings = () if output is not None else _warnings(await (await handle.describe()).memo())
+    while True:
+        try:
+            with known(client, id):
+                output = await handle.result()
+            warnings = () if output is not None else _warnings((await describe(client, id, run_id=run_id)).memo)
             return Ended(id, "completed", output=output, warnings=warnings)
-    except WorkflowFailureError as failure:
-        return _ended(id, failure.cause)
+        except WorkflowFailureError as failure:
+            return _ended(id, failure.cause)
+        except RuntimeError:  # the SDK's word for a history that a held run has left without an end
+            if not (await describe(client, id, run_id=run_id)).is_open:
+                raise
+            await asyncio.sleep(_HELD_SECONDS)
 
 
 async def name_of(client: Client, id: str) -> str:
     """Return the name of the saga with this id. Raises ``SagaNotFound``, also for a workflow that is no saga."""
-    with known(client, id):
-        described = await client.get_workflow_handle(id).describe()
-    if "saga" not in await described.memo():
+    described = await describe(client, id)
+    if "saga" not in described.memo:
         raise SagaNotFound(id, client.namespace)
     return described.workflow_type
 
@@ -271,8 +281,9 @@ async def name_of(client: Client, id: str) -> str:
 async def definition(client: Client, id: str) -> dict[str, Any]:
     """Return the definition that a run is pinned to. Raises ``SagaNotFound``, ``NoAnswer``."""
     handle = client.get_workflow_handle(id)
-    with known(client, id):
-        described = await handle.describe()
+    described = await describe(client, id)
+    if described.held is not None:
+        raise Held(id)
     try:
         found: dict[str, Any] = await handle.query("definition", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
     except (RPCError, WorkflowQueryFailedError):
@@ -293,13 +304,17 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         await client.get_workflow_handle(id).signal(name, args=signal_arguments(payload, request))
 
 
-async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> None:
-    """Ask a saga to stop and undo what it did; it keeps who and why. Raises ``SagaNotFound``, ``SagaOver``."""
-    handle = client.get_workflow_handle(id)
+async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> bool:
+    """Ask a saga to stop and undo what it did; it keeps who and why. Raises ``SagaNotFound``, ``SagaOver``.
+
+    Returns whether it hears of it: one that Temporal's own pause holds does so when it is released.
+    """
+    described = await describe(client, id)
+    if not described.is_open:
+        raise SagaOver(id)  # the server takes a cancel of a closed run without a word
     with known(client, id):
-        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
-            raise SagaOver(id)  # the server takes a cancel of a closed run without a word
-        await handle.cancel(reason=reason(by, why))
+        await client.get_workflow_handle(id).cancel(reason=reason(by, why))
+    return described.held is None
 
 
 async def terminate(client: Client, id: str, reason: str) -> None:
@@ -330,11 +345,12 @@ async def operate(
         NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
     """
     handle = client.get_workflow_handle(id)
-    with known(client, id):
-        described = await handle.describe()
-        if described.status is not WorkflowExecutionStatus.RUNNING:
-            raise SagaOver(id)
-        answered = await last_answer(client, described)
+    described = await describe(client, id)
+    if not described.is_open:
+        raise SagaOver(id)
+    if described.held is not None:
+        raise Held(id)
+    answered = await last_answer(client, described)
     if not answered and (later := begins_at(described)) is not None:
         raise NotBegun(id, verb.value, later)
     if verb is Verb.SKIP_STEP and not path:  # by the time it comes, another one may wait
@@ -388,11 +404,10 @@ def _warnings(memo: Mapping[str, Any]) -> tuple[Data, ...]:
 
 
 async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:
-    described = await client.get_workflow_handle(id).describe()
-    status = described.status.name.lower() if described.status else "running"
-    memo = await described.memo()
+    described = await describe(client, id)
+    request = str(described.memo.get("request", ""))
     return AlreadyStarted(
-        id, run_id or described.run_id, status, name=described.workflow_type, request=str(memo.get("request", ""))
+        id, run_id or described.run_id, described.status, name=described.workflow_type, request=request
     )
 
 

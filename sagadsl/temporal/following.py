@@ -15,19 +15,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
-from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import Client
 
 from sagadsl.engine.keys import call_of_activity
 from sagadsl.frozen import frozen
-from sagadsl.standing import Attempt, paused
+from sagadsl.standing import OPEN, Attempt, paused
 from sagadsl.temporal.children import Room, standing
 from sagadsl.temporal.client import Ended, result, status_of
+from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.history import state_of, watch
-from sagadsl.temporal.refusals import known
+from sagadsl.temporal.stuck import stuck
 from sagadsl.temporal.watching import error_in
 
 TICK_SECONDS = 1.0
 """How often attempts are looked at while nothing else happens."""
+
+_ENDS_SECONDS = 3.0
+"""How long the end of a saga may take to reach the server."""
 
 GAP_SECONDS = 0.1
 """Shortest time between two pictures: a saga of thousands of steps is not asked after each."""
@@ -73,10 +77,14 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
 
     async def listen() -> None:
         try:
-            async for event in watch(client, id, run_id=run_id):
-                if event.attempt and event.what != "retrying":
-                    tried[event.path] = event.attempt
-                happened.set()
+            while True:
+                async for event in watch(client, id, run_id=run_id):
+                    if event.attempt and event.what != "retrying":
+                        tried[event.path] = event.attempt
+                    happened.set()
+                if not (await describe(client, id, run_id=run_id)).is_open:
+                    return
+                await asyncio.sleep(TICK_SECONDS)  # of a run that Temporal's pause holds nothing comes by itself
         finally:
             over.set()
             happened.set()
@@ -123,46 +131,58 @@ async def picture(client: Client, id: str, *, run_id: str | None = None) -> Pict
     return await picture_of(client, await describe(client, id, run_id=run_id))
 
 
-async def describe(client: Client, id: str, *, run_id: str | None = None) -> WorkflowExecutionDescription:
-    """Return what the server says of a run. Raises ``SagaNotFound``."""
-    with known(client, id):
-        return await client.get_workflow_handle(id, run_id=run_id).describe()
+async def picture_of(client: Client, described: Described, room: Room | None = None) -> Picture:
+    """Return how a saga stands that has been described, and how its children do; *room* is how many may be asked.
+
+    A saga that has come to its end says so some moments before the server does: what is told is one of both.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _ENDS_SECONDS
+    while True:
+        found = await _picture_of(client, described, room)
+        if not found.is_open or found.status["status"] in OPEN:
+            return found
+        if loop.time() > deadline:
+            word = "running" if found.status["status"] == "completed" else "compensating"
+            return replace(found, status={**found.status, "status": word})
+        await asyncio.sleep(GAP_SECONDS)
+        described = await describe(client, described.id, run_id=described.run_id)
 
 
-async def picture_of(client: Client, described: WorkflowExecutionDescription, room: Room | None = None) -> Picture:
-    """Return how a saga stands that has been described, and how its children do; *room* is how many may be asked."""
-    is_open = described.status is WorkflowExecutionStatus.RUNNING
-    is_saga = "saga" in await described.memo()
+async def _picture_of(client: Client, described: Described, room: Room | None) -> Picture:
+    is_open, is_saga = described.is_open, "saga" in described.memo
     children = await standing(client, described, room or Room(), _look) if is_open else []
-    if is_open and _waits_for_worker(described):  # nobody would answer a query either
+    why = await stuck(client, described) if is_open else None
+    if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
         handle = client.get_workflow_handle(described.id, run_id=described.run_id)
         state = await state_of(handle, described.workflow_type, described.run_id)
-        return Picture(state | {"children": children}, has_worker=False, is_saga=is_saga)
+        state |= {"children": children} if why is None else {"children": children, "stuck": why}
+        return Picture(state, _attempts(described), has_worker=why is not None, is_saga=is_saga)
     status = await status_of(client, described)
-    has_worker = status.get("source") != "history"
+    has_worker = status.get("source") != "history" or described.held is not None
     return Picture(
         status | {"children": children}, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga
     )
 
 
-async def _look(client: Client, described: WorkflowExecutionDescription, room: Room) -> Mapping[str, Any]:
+async def _look(client: Client, described: Described, room: Room) -> Mapping[str, Any]:
     """Return the status of a child; of one that nobody answers for, how its own children stand and nothing else."""
     found = await picture_of(client, described, room)
     return found.status if found.has_worker else {"children": found.status["children"]}
 
 
-def _waits_for_worker(described: WorkflowExecutionDescription) -> bool:
+def _waits_for_worker(described: Described) -> bool:
     """Tell whether work has been lying there for so long that nobody seems to take it."""
-    task = described.raw_description.pending_workflow_task
+    task = described.raw.pending_workflow_task
     if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
         return False
     waited = datetime.now(UTC) - task.scheduled_time.ToDatetime(UTC)
     return waited.total_seconds() > NO_WORKER_SECONDS
 
 
-def _attempts(described: WorkflowExecutionDescription) -> dict[str, Attempt]:
+def _attempts(described: Described) -> dict[str, Attempt]:
     found = {}
-    for each in described.raw_description.pending_activities:
+    for each in described.raw.pending_activities:
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
         waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
         found[call_of_activity(each.activity_id)] = Attempt(

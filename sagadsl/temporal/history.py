@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 
 from sagadsl.engine.keys import call_of_activity
-from sagadsl.temporal.refusals import known
+from sagadsl.temporal.described import describe
 from sagadsl.temporal.watching import Reader, StepEvent, error_in
 
 _POLL_SECONDS = 1.0
@@ -17,18 +17,17 @@ _POLL_SECONDS = 1.0
 
 async def watch(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[StepEvent]:
     """Yield what happens in a saga, from its beginning to its end, over continue-as-new."""
-    with known(client, id):
-        current = run_id or (await client.get_workflow_handle(id).describe()).run_id
+    current = run_id or (await describe(client, id)).run_id
     while current:
         following = ""
-        async for event in _watch_run(client.get_workflow_handle(id, run_id=current), Reader(id)):
+        async for event in _watch_run(client, client.get_workflow_handle(id, run_id=current), Reader(id)):
             yield event
             if event.what == "continued":
                 following = event.run_id
         current = following
 
 
-async def _watch_run(handle: WorkflowHandle[Any, Any], reader: Reader) -> AsyncIterator[StepEvent]:
+async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: Reader) -> AsyncIterator[StepEvent]:
     """Merge a run's history, which comes by itself, with its pending attempts, which have to be asked for."""
     events: asyncio.Queue[list[StepEvent] | BaseException | None] = asyncio.Queue()
 
@@ -48,7 +47,7 @@ async def _watch_run(handle: WorkflowHandle[Any, Any], reader: Reader) -> AsyncI
                 async with asyncio.timeout(_POLL_SECONDS):
                     found = await events.get()
             except TimeoutError:
-                for event in await _attempts(handle, attempts):
+                for event in await _attempts(client, handle, attempts):
                     yield event
                 continue
             if isinstance(found, BaseException):
@@ -62,11 +61,11 @@ async def _watch_run(handle: WorkflowHandle[Any, Any], reader: Reader) -> AsyncI
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _attempts(handle: WorkflowHandle[Any, Any], seen: dict[str, int]) -> list[StepEvent]:
+async def _attempts(client: Client, handle: WorkflowHandle[Any, Any], seen: dict[str, int]) -> list[StepEvent]:
     """Return the attempts that have failed since the last look; history shows them only at the end."""
-    described = await handle.describe()
+    described = await describe(client, handle.id, run_id=handle.run_id)
     found = []
-    for pending in described.raw_description.pending_activities:
+    for pending in described.raw.pending_activities:
         if pending.attempt > seen.get(pending.activity_id, 1):
             seen[pending.activity_id] = pending.attempt
             at = pending.last_attempt_complete_time.ToDatetime()

@@ -1,29 +1,43 @@
-"""Which sagas there are, newest first, as the server's index knows them; that lags a little behind the sagas."""
+"""Which sagas there are, newest first, as the server's index knows them; that lags a little behind the sagas.
+
+What the index does not know is asked of the runs themselves, as many as one list may cost; of the rest it is
+said that nobody knows.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.client import Client
+from temporalio.common import TypedSearchAttributes
+from temporalio.converter import decode_typed_search_attributes
+from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.frozen import frozen
+from sagadsl.standing import OPEN
+from sagadsl.temporal.arguments import INDEXED
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
-from sagadsl.temporal.index import registered
+from sagadsl.temporal.described import memo_of, word
+from sagadsl.temporal.index import keeps_status
+from sagadsl.temporal.survey import UNKNOWN, Asking
+from sagadsl.temporal.windows import count, newest, within
 
-_PATIENCE = timedelta(seconds=10)
 _CLOSED = {
-    WorkflowExecutionStatus.COMPLETED: "completed",
-    WorkflowExecutionStatus.CANCELED: "cancelled",
-    WorkflowExecutionStatus.TERMINATED: "terminated",
-    WorkflowExecutionStatus.TIMED_OUT: "timed_out",
+    "held": "held",
+    "completed": "completed",
+    "canceled": "cancelled",
+    "terminated": "terminated",
+    "timed_out": "timed_out",
 }
 _QUERIES = {
     "running": "ExecutionStatus = 'Running'",
     "paused": "ExecutionStatus = 'Running'",
     "compensating": "ExecutionStatus = 'Running'",
+    "held": "ExecutionStatus = 'Paused'",
     "completed": "ExecutionStatus = 'Completed'",
     "cancelled": "ExecutionStatus = 'Canceled'",
     "compensated": "ExecutionStatus = 'Failed'",
@@ -31,8 +45,19 @@ _QUERIES = {
     "terminated": "ExecutionStatus = 'Terminated'",
     "timed_out": "ExecutionStatus = 'TimedOut'",
 }
+_UNTOLD = f"({SAGA_STATUS.name} IS NULL AND {SAGA_VERSION.name} IS NULL)"
+"""Of runs that do not tell the index when they are paused, and that they have failed. The memo says it more exactly."""
+
+_OPEN_OR_FAILED = "ExecutionStatus IN ('Running', 'Failed')"
+_ANY = "StartTime IS NOT NULL"
 _NOT_INDEXED = ("compensating",)
 """A saga tells the index that it needs somebody, not each of its phases: that would be an event each time."""
+
+_TOLD = ("running", "paused", "compensated", "failed")
+"""Words that Temporal's own status does not tell."""
+
+_SCANNED = 2000
+"""Rows that are looked at for one page."""
 
 STATUSES = tuple(_QUERIES)
 """The words by which ``list`` can choose."""
@@ -59,58 +84,101 @@ class Listed:
 
 @frozen
 class Page:
-    """Some runs, and the token of the page after them; empty after the last one."""
+    """Some runs, the newest first.
+
+    Attributes:
+        next: The time before which those of the next page have begun; ``None`` after the last page.
+        untold: How many runs there are, at least, of which nobody knows whether they stand as was asked for.
+    """
 
     sagas: tuple[Listed, ...]
-    next: bytes
-
-
-async def list_sagas(
-    client: Client, *, name: str | None = None, status: str | None = None, query: str | None = None
-) -> AsyncIterator[Listed]:
-    """Yield runs of sagas; workflows that are no sagas are left out.
-
-    Args:
-        name: Of the definition.
-        status: One of ``STATUSES``.
-        query: A further condition in Temporal's own list filter.
-    """
-    tells = await tells_failures_apart(client)
-    conditions = [name_condition([name])] if name else []
-    conditions += [f"({query})"] if query else []
-    async for found in client.list_workflows(_joined([*conditions, *_status_conditions(status, tells)])):
-        if (listed := await _listed(found, tells)) and status in (None, listed.status):
-            yield listed
+    next: datetime | None
+    untold: int = 0
 
 
 async def page(
-    client: Client, *, conditions: Sequence[str] = (), status: str | None = None, size: int = 50, token: bytes = b""
+    client: Client,
+    *,
+    conditions: Sequence[str] = (),
+    status: str | None = None,
+    fits: Callable[[str, str], bool] | None = None,
+    size: int = 50,
+    before: datetime | None = None,
+    questions: int = 50,
 ) -> Page:
-    """Return up to *size* runs, and where the next ones begin; a page that has fewer need not be the last.
+    """Return the newest *size* runs of sagas, or a few more that began in the same moment.
+
+    Workflows that are no sagas are left out. A page that has fewer need not be the last.
 
     Args:
         conditions: In Temporal's list filter, all of which hold; see ``name_condition`` and ``id_condition``.
         status: One of ``STATUSES``.
-        token: Of the page before.
+        fits: Says of id and name whether a run is meant: some databases take capitals for the same.
+        before: The ``next`` of the page before.
+        questions: How many runs may be asked how they stand.
     """
-    tells = await tells_failures_apart(client)
-    query = _joined([*conditions, *_status_conditions(status, tells)])
-    pages = client.list_workflows(query, page_size=size, next_page_token=token or None, rpc_timeout=_PATIENCE)
-    await pages.fetch_next_page()
-    found = [await _listed(each, tells) for each in pages.current_page or ()]
-    return Page(tuple(each for each in found if each and status in (None, each.status)), pages.next_page_token or b"")
+    tells, asking = await keeps_status(client), Asking(client, questions)
+    chosen = [*conditions, *_status_conditions(status, tells)] or [_ANY]
+    found: list[Listed] = []
+    scanned = untold = 0
+    async for rows in newest(client, chosen, before):
+        for some in _moments(rows, size):
+            own = [each for each in some if fits is None or fits(each.execution.workflow_id, each.type.name)]
+            for listed in await _listed(client, own, status, tells, asking):
+                if status in (None, listed.status):
+                    found.append(listed)
+                elif listed.status == UNKNOWN:
+                    untold += 1
+            if len(found) >= size:
+                return await _cut(client, chosen, found, size, untold)
+        scanned += len(rows)
+        if scanned >= _SCANNED:
+            return Page(tuple(found), _began(rows[-1]), untold)
+    return Page(tuple(found), None, untold)
+
+
+async def _cut(client: Client, chosen: Sequence[str], found: list[Listed], size: int, untold: int) -> Page:
+    """Return the first *size*, and those that began in the same moment as the last of them."""
+    last = found[size - 1].started_at
+    shown = [each for each in found if each.started_at >= last]
+    is_last = len(shown) == len(found) and not await count(client, within(chosen, None, last))
+    return Page(tuple(shown), None if is_last else last, untold)
+
+
+def _moments(rows: Sequence[WorkflowExecutionInfo], size: int) -> Iterator[list[WorkflowExecutionInfo]]:
+    """Yield about *size* rows at a time; what began in one moment is not separated."""
+    some: list[WorkflowExecutionInfo] = []
+    for each in rows:
+        if len(some) >= size and _began(each) != _began(some[-1]):
+            yield some
+            some = []
+        some.append(each)
+    if some:
+        yield some
 
 
 async def counts(client: Client, conditions: Sequence[str] = ()) -> dict[str, int]:
-    """Return how many workflows stand how, by status. The server's index lags, and counts other workflows too."""
-    tells = await tells_failures_apart(client)
+    """Return how many workflows stand how, by status, as far as the index knows; it lags, and counts others, too.
 
-    async def count(*more: str) -> int:
-        return (await client.count_workflows(_joined([*conditions, *more]))).count
+    ``unknown`` is of how many it does not know whether they are paused, or have not been undone.
+    """
+    tells = await keeps_status(client)
 
-    words = [word for word in STATUSES if word not in _NOT_INDEXED and (tells or word not in ("paused", "compensated"))]
-    found = await asyncio.gather(*(count(*_status_conditions(word, tells)) for word in words))
-    return dict(zip(words, found, strict=True))
+    async def number(word: str, *more: str) -> tuple[str, int]:
+        try:
+            return word, await count(client, [*conditions, *more])
+        except RPCError as error:
+            if word == "held" and error.status is RPCStatusCode.INVALID_ARGUMENT:  # a server without that word
+                return word, 0
+            raise
+
+    if tells:
+        words = {word: [*_status_conditions(word, tells), f"NOT {_UNTOLD}"] for word in _TOLD}
+        words[UNKNOWN] = [_OPEN_OR_FAILED, _UNTOLD]
+    else:
+        words = {UNKNOWN: [_OPEN_OR_FAILED]}
+    words |= {word: [condition] for word, condition in _QUERIES.items() if word not in (*_TOLD, *_NOT_INDEXED)}
+    return dict(await asyncio.gather(*(number(word, *more) for word, more in words.items())))
 
 
 def name_condition(names: Sequence[str]) -> str:
@@ -126,50 +194,70 @@ def id_condition(beginning: str) -> str:
     return f"WorkflowId STARTS_WITH '{_quoted(beginning)}'"
 
 
-async def _listed(found: WorkflowExecution, tells: bool) -> Listed | None:
-    """Return a workflow as a saga; ``None`` when it is none."""
-    memo = await found.memo()
-    if "saga" not in memo:
+async def _listed(
+    client: Client, rows: Sequence[WorkflowExecutionInfo], status: str | None, tells: bool, asking: Asking
+) -> list[Listed]:
+    """Return workflows as sagas, those that are none left out; what the index does not know is asked of them."""
+    memos = [await memo_of(client, each.execution.workflow_id, each.memo) for each in rows]
+    sagas = [(row, memo) for row, memo in zip(rows, memos, strict=True) if "saga" in memo]
+    told = [_told(row, memo, tells, status) for row, memo in sagas]
+    doubtful = [row for (row, _), known in zip(sagas, told, strict=True) if known is None]
+    answers = iter(
+        await asking.all(
+            [(each.execution.workflow_id, each.execution.run_id, word(each.status) == "running") for each in doubtful]
+        )
+    )
+    return [
+        Listed(
+            row.execution.workflow_id,
+            row.execution.run_id,
+            row.type.name,
+            str(memo.get("version") or _attributes(row).get(SAGA_VERSION) or ""),
+            next(answers) if known is None else known,
+            _began(row),
+            row.close_time.ToDatetime(UTC) if row.HasField("close_time") else None,
+        )
+        for (row, memo), known in zip(sagas, told, strict=True)
+    ]
+
+
+def _told(row: WorkflowExecutionInfo, memo: Mapping[str, Any], tells: bool, status: str | None) -> str | None:
+    """Return how a saga stands as far as the index knows; ``None`` if it does not, for sure."""
+    closed = word(row.status)
+    if closed in _CLOSED:
+        return _CLOSED[closed]
+    said = _attributes(row).get(SAGA_STATUS) or ""
+    if closed == "failed":
+        return said if said in ("failed", "compensated") else "compensated" if tells and memo.get(INDEXED) else None
+    if closed != "running":
+        return UNKNOWN
+    if status == "compensating" and said != "paused":
         return None
-    version = str(memo.get("version") or found.typed_search_attributes.get(SAGA_VERSION) or "")
-    status = _status(found, tells)
-    return Listed(found.id, found.run_id, found.workflow_type, version, status, found.start_time, found.close_time)
+    return said if said in OPEN else "running" if tells and memo.get(INDEXED) else None
 
 
-def _joined(conditions: Sequence[str]) -> str | None:
-    return " AND ".join(conditions) or None
+def _attributes(row: WorkflowExecutionInfo) -> TypedSearchAttributes:
+    return decode_typed_search_attributes(row.search_attributes)
+
+
+def _began(row: WorkflowExecutionInfo) -> datetime:
+    return row.start_time.ToDatetime(UTC)
 
 
 def _status_conditions(status: str | None, tells: bool) -> list[str]:
-    """Return what the server can choose by; without the sagas' own status, it chooses too many."""
+    """Return what the server can choose by; where it does not know, it chooses too many."""
     if status is None:
         return []
     conditions = [_QUERIES[status]]
-    if tells and status in ("paused", "compensating"):
-        conditions.append(f"{SAGA_STATUS.name} = '{status}'")
+    if tells and status in ("paused", "failed"):
+        conditions.append(f"({SAGA_STATUS.name} = '{status}' OR {_UNTOLD})")
     elif tells and status == "running":
         conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} NOT IN ('paused', 'compensating'))")
-    elif tells and status == "failed":
-        conditions.append(f"{SAGA_STATUS.name} = 'failed'")
+    elif tells and status == "compensating":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'paused')")
     elif tells and status == "compensated":
         conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'failed')")
     return conditions
-
-
-async def tells_failures_apart(client: Client) -> bool:
-    """Return whether the server keeps the status of sagas, and not only that of workflows."""
-    return SAGA_STATUS.name in await registered(client)
-
-
-def _status(found: WorkflowExecution, tells: bool) -> str:
-    if found.status in _CLOSED:
-        return _CLOSED[found.status]
-    said = found.typed_search_attributes.get(SAGA_STATUS)
-    if said:
-        return said
-    if found.status is WorkflowExecutionStatus.FAILED:
-        return "compensated" if tells else "failed"
-    return "running"
 
 
 def _quoted(text: str) -> str:

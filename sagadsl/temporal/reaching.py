@@ -17,7 +17,8 @@ from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.children import Child, children_of
-from sagadsl.temporal.following import describe, picture
+from sagadsl.temporal.described import describe
+from sagadsl.temporal.following import picture
 from sagadsl.temporal.refusals import NotAnswered, NotBegun, NotPossible, SagaNotFound, SagaOver
 
 _DOWN = (Verb.PAUSE, Verb.RESUME)

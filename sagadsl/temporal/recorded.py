@@ -10,10 +10,11 @@ from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import Client
 from temporalio.common import RawValue
 
 from sagadsl.temporal.arguments import Package, open_envelope, to_bytes
+from sagadsl.temporal.described import Described
 
 _LOCAL = "core_local_activity"
 _DEFINITION = "sagadsl.definition"
@@ -24,14 +25,15 @@ _LOOKED_AT = 200
 """Events at the beginning of a history in which the definition may stand."""
 
 
-def begins_at(described: WorkflowExecutionDescription) -> datetime | None:
+def begins_at(described: Described) -> datetime | None:
     """Return when a run begins that was started with a delay, and that nothing has woken; ``None`` once it has."""
-    at = described.execution_time
-    woken = described.raw_description.HasField("pending_workflow_task")
+    info = described.raw.workflow_execution_info
+    at = info.execution_time.ToDatetime(UTC) if info.HasField("execution_time") else None
+    woken = described.raw.HasField("pending_workflow_task")
     return at if at is not None and at > datetime.now(UTC) and not woken else None
 
 
-async def last_answer(client: Client, described: WorkflowExecutionDescription) -> int:
+async def last_answer(client: Client, described: Described) -> int:
     """Return the number of the event by which a worker has last answered for a run; 0 when none ever has.
 
     As long as it is the same, the run stands as it stood.
@@ -54,7 +56,7 @@ async def last_answer(client: Client, described: WorkflowExecutionDescription) -
             return 0
 
 
-async def pinned(client: Client, described: WorkflowExecutionDescription) -> Package | None:
+async def pinned(client: Client, described: Described) -> Package | None:
     """Return the definition that a run is pinned to, as its history tells; ``None`` when nobody has said it yet."""
     handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
     async for event in handle.fetch_history_events(page_size=_PAGE):

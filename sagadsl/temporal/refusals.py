@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.engine.keys import MAX_ID
 from sagadsl.errors import SagadslError
 from sagadsl.language.suggest import did_you_mean, listed
-from sagadsl.standing import spell
+from sagadsl.standing import spell, unpause
 
 
 class InvalidInput(SagadslError):
@@ -121,6 +121,24 @@ class NotPossible(SagadslError):
 
     def __str__(self) -> str:
         return f"cannot {self.verb.replace('_', ' ')} of saga `{self.id}`: {self.why}"
+
+
+class Held(SagadslError):
+    """Temporal's own pause holds the run: it hears of nothing, and answers nothing."""
+
+    code: ClassVar[str] = "SD928"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+    def __str__(self) -> str:
+        return f"saga `{self.id}` is held by Temporal's own pause, so that it takes nothing in"
+
+    @property
+    def help(self) -> str:
+        return f"release it with `{unpause(self.id)}`"
 
 
 class NoAnswer(SagadslError):

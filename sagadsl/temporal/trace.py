@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from sagadsl.frozen import frozen
 from sagadsl.language.json_text import spelled_out
-from sagadsl.temporal.refusals import known
+from sagadsl.temporal.described import describe
 from sagadsl.temporal.watching import Reader, StepEvent
 
 _SHOWN_BYTES = 20_000
@@ -107,9 +107,8 @@ class Trace:
 
 async def trace(client: Client, id: str) -> Trace:
     """Return what is recorded of the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
-    with known(client, id):
-        described = await client.get_workflow_handle(id).describe()
-    first = described.raw_description.workflow_execution_info.first_run_id or described.run_id
+    described = await describe(client, id)
+    first = described.raw.workflow_execution_info.first_run_id or described.run_id
     collecting = _Collecting(client, id)
     following = first
     while following:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal import windows
 from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
+from sagadsl.temporal.listing import Page, counts, page
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
 from tests.temporal.play import SDK_RACE, Stage, events, stage
@@ -103,3 +107,77 @@ def test_a_saga_that_is_cancelled_before_its_definition_is_read_is_cancelled(ser
     found, status, closed = asyncio.run(scene())
     assert found["memo"]["saga"] == "by_name"
     assert (status, closed) == ("cancelled", "canceled")
+
+
+async def listed(client: Client, prefix: str, until: Callable[[Page], bool], **how: Any) -> Page:
+    """Return a list as soon as the index has what is waited for."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = await page(client, conditions=[f"WorkflowId STARTS_WITH '{prefix}'"], **how)
+        if until(found):
+            return found
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.1)
+
+
+def test_a_list_is_newest_first_whatever_is_open(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own order has open runs first, so that a limit hid newer ones; many slices make one list."""
+    monkeypatch.setattr(windows, "_SLICE", 3)
+    prefix = f"order-{uuid.uuid4().hex[:8]}"
+    waits = saga({"id": "w", "wait_for": {"signal": "go"}}, name="waits")
+
+    async def scene() -> tuple[list[str], list[list[str]]]:
+        async with stage(server.address) as made:
+            for number in range(8):
+                is_open = number in (0, 5)
+                started = await made.start(waits if is_open else saga(act("a"), name="one"), id=f"{prefix}-{number}")
+                if not is_open:
+                    await made.end(started)
+            whole = await listed(made.client, prefix, lambda found: len(found.sagas) == 8)
+            pages, before = [], None
+            while True:
+                here = await listed(made.client, prefix, lambda found: True, size=3, before=before)
+                pages.append([each.id[-1] for each in here.sagas])
+                before = here.next
+                if before is None:
+                    break
+            for number in (0, 5):
+                await sagas.terminate(made.client, f"{prefix}-{number}", "the test is over")
+            return [each.id[-1] for each in whole.sagas], pages
+
+    whole, pages = asyncio.run(scene())
+    assert whole == list("76543210")
+    assert pages == [list("765"), list("432"), list("10")]
+
+
+def test_what_the_index_does_not_know_is_asked_of_the_runs(server: Server) -> None:
+    """Runs that tell the index nothing, as an older worker began them, or clients that bring the definition."""
+    prefix = f"untold-{uuid.uuid4().hex[:8]}"
+    broken = {"do.b": no("Refused"), "undo.a": no("BankDown")}
+    pauses = saga(act("a"), act("b"), name="pauses")
+
+    async def scene() -> tuple[list[tuple[str, str]], list[Page], dict[str, int]]:
+        async with stage(server.address, broken) as made:
+            for number, definition in enumerate((BY_NAME, pauses, saga(act("a"), {**act("b"), "activity": "do.c"}))):
+                envelope = {"sagadsl": 1, "definition": definition}
+                await made.client.start_workflow(
+                    definition["name"], args=[{}, envelope], id=f"{prefix}-{number}", task_queue=made.queue
+                )
+            expected = {f"{prefix}-0": "failed", f"{prefix}-1": "paused", f"{prefix}-2": "completed"}
+            whole = await listed(
+                made.client, prefix, lambda found: {each.id: each.status for each in found.sagas} == expected
+            )
+            chosen = [
+                await listed(made.client, prefix, lambda found: True, status=word)
+                for word in ("failed", "compensated", "paused", "running")
+            ]
+            chosen.append(await listed(made.client, prefix, lambda found: True, status="paused", questions=0))
+            counted = await counts(made.client, [f"WorkflowId STARTS_WITH '{prefix}'"])
+            await sagas.terminate(made.client, f"{prefix}-1", "the test is over")
+            return [(each.id[-1], each.status) for each in whole.sagas], chosen, counted
+
+    whole, chosen, counted = asyncio.run(scene())
+    assert whole == [("2", "completed"), ("1", "paused"), ("0", "failed")]
+    assert [[each.id[-1] for each in found.sagas] for found in chosen] == [["0"], [], ["1"], [], []]
+    assert [found.untold for found in chosen] == [0, 0, 0, 0, 1]
+    assert {word: number for word, number in counted.items() if number} == {"completed": 1, "unknown": 2}

@@ -49,11 +49,12 @@ export async function detail(main, id, signal) {
 function head(section, found, me, path) {
   document.title = `${found.status} · ${found.id}`;
   const web = me.web_ui ? el("a", { href: `${me.web_ui}/workflows/${encodeURIComponent(found.id)}`, rel: "noreferrer" }, "in Temporal's Web UI") : null;
-  const verbs = !found.is_open ? [] : found.paused ? ["resume", "cancel"] : ["pause", "cancel"];
+  const verbs = !found.is_open ? [] : found.held ? ["cancel"] : found.paused ? ["resume", "cancel"] : ["pause", "cancel"];
   fill(section,
     el("h1", {}, el("span", {}, found.id), " ", badge(found.status)),
     el("p.hint", {}, `${found.name} ${found.version ?? ""}`, found.started_at ? [", started ", instant(found.started_at)] : null, " ", web),
-    el("p.lost", { role: "status" }, found.has_worker ? "" : found.is_open ? "no worker answers: this is what the server knows" : ""),
+    el("p.lost", { role: "status" }, found.trouble.join("; ")),
+    found.held ? el("p.hint", {}, "Release it with ", el("code", {}, found.release)) : null,
     found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
     (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),

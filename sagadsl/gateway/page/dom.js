@@ -65,7 +65,7 @@ export function value(data, key) {
 
 /** The words and signs of states, as in the command line. */
 export const SIGNS = {
-  pending: "·", not_started: "·", running: "▶", paused: "‖", completed: "✓", failed: "✗", skipped: "-", cancelled: "⊘",
+  pending: "·", not_started: "·", running: "▶", paused: "‖", held: "‖", completed: "✓", failed: "✗", skipped: "-", cancelled: "⊘",
   compensating: "↩", compensated: "↩", terminated: "✗", timed_out: "✗",
 };
 

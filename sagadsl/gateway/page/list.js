@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { badge, el, fill, instant } from "./dom.js";
 
 const EVERY = 3000;
-const WORDS = ["running", "paused", "completed", "compensated", "failed", "cancelled", "timed_out", "terminated"];
+const WORDS = ["running", "paused", "held", "completed", "compensated", "failed", "cancelled", "timed_out", "terminated"];
 
 export async function list(main, query, signal) {
   const asked = Object.fromEntries(new URLSearchParams(query));
@@ -41,7 +41,8 @@ export async function list(main, query, signal) {
       el(`button.count.${word}`, {
         type: "button", data: { key: word }, aria: { pressed: String(asked.status === word) },
         onclick: () => go({ status: asked.status === word ? "" : word }),
-      }, badge(word), ` ${counted.counts[word]}`))));
+      }, badge(word), ` ${counted.counts[word]}`))),
+      counted.counts.unknown ? el("li.count", { title: "the server's index does not know how they stand" }, badge("unknown"), ` ${counted.counts.unknown}`) : null);
     show(found, pages);
   };
   const show = (first, older) => {
@@ -52,7 +53,9 @@ export async function list(main, query, signal) {
       el("td", {}, `${saga.name} ${saga.version}`),
       el("td", { data: { label: "started " } }, instant(saga.started_at)),
       el("td", { data: { label: "ended " } }, saga.closed_at ? instant(saga.closed_at) : ""))));
-    empty.textContent = sagas.length ? "" : "None. Those that have just begun appear after a moment.";
+    const untold = [first, ...older].reduce((sum, page) => sum + page.untold, 0);
+    empty.textContent = [sagas.length ? "" : "None. Those that have just begun appear after a moment.",
+      untold ? `Of ${untold} more nobody knows whether they are ${asked.status}.` : ""].filter(Boolean).join(" ");
     const next = (older.at(-1) ?? first).next_page;
     fill(more, next ? el("button", { type: "button", data: { key: "more" }, onclick: async () => {
       pages.push(await get(`/sagas?${parameters({ status: asked.status, limit: "50", page: next })}`, { signal }));

@@ -1,0 +1,91 @@
+"""What the server says of a run. The SDK's own description cannot be had of a run that Temporal's pause holds:
+it does not know the word (measured with 1.35), so that what the server sends is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.common.v1 import Memo, WorkflowExecution
+from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
+from temporalio.client import Client
+from temporalio.converter import WorkflowSerializationContext
+
+from sagadsl.frozen import frozen
+from sagadsl.temporal.refusals import known
+
+_WORDS: Mapping[int, str] = {
+    Status.WORKFLOW_EXECUTION_STATUS_RUNNING: "running",
+    Status.WORKFLOW_EXECUTION_STATUS_PAUSED: "held",
+    Status.WORKFLOW_EXECUTION_STATUS_COMPLETED: "completed",
+    Status.WORKFLOW_EXECUTION_STATUS_FAILED: "failed",
+    Status.WORKFLOW_EXECUTION_STATUS_CANCELED: "canceled",
+    Status.WORKFLOW_EXECUTION_STATUS_TERMINATED: "terminated",
+    Status.WORKFLOW_EXECUTION_STATUS_TIMED_OUT: "timed_out",
+    Status.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: "continued_as_new",
+}
+
+
+@frozen
+class Described:
+    """A run as the server describes it.
+
+    Attributes:
+        status: Temporal's own: ``running``, ``held`` (by ``temporal workflow pause``), or how it has closed.
+    """
+
+    id: str
+    run_id: str
+    workflow_type: str
+    task_queue: str
+    status: str
+    close_time: datetime | None
+    memo: Mapping[str, Any]
+    raw: DescribeWorkflowExecutionResponse = field(repr=False)
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in ("running", "held")
+
+    @property
+    def held(self) -> Mapping[str, Any] | None:
+        """Who has paused the run, why and when; ``None`` of a run that goes on."""
+        if self.status != "held":
+            return None
+        info = self.raw.workflow_extended_info.pause_info
+        at = info.paused_time.ToDatetime(UTC) if info.HasField("paused_time") else None
+        return {"by": info.identity, "why": info.reason, "at": None if at is None else at.isoformat()}
+
+
+async def describe(client: Client, id: str, *, run_id: str | None = None) -> Described:
+    """Return what the server says of a run, the newest with this id if none is named. Raises ``SagaNotFound``."""
+    request = DescribeWorkflowExecutionRequest(
+        namespace=client.namespace, execution=WorkflowExecution(workflow_id=id, run_id=run_id or "")
+    )
+    with known(client, id):
+        raw = await client.workflow_service.describe_workflow_execution(request, retry=True)
+    info = raw.workflow_execution_info
+    return Described(
+        info.execution.workflow_id,
+        info.execution.run_id,
+        info.type.name,
+        info.task_queue,
+        word(info.status),
+        info.close_time.ToDatetime(UTC) if info.HasField("close_time") else None,
+        await memo_of(client, id, info.memo),
+        raw,
+    )
+
+
+def word(status: int) -> str:
+    """Return the word for a status of the server; one that is newer than this program is ``unknown``."""
+    return _WORDS.get(status, "unknown")
+
+
+async def memo_of(client: Client, id: str, memo: Memo) -> dict[str, Any]:
+    """Return a memo as data, by the client's own codec."""
+    converter = client.data_converter.with_context(WorkflowSerializationContext(client.namespace, id))
+    return {key: (await converter.decode([value]))[0] for key, value in memo.fields.items()}

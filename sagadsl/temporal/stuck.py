@@ -1,0 +1,41 @@
+"""Why a run does not go on although a worker takes it: what its workflow task fails with, again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
+from temporalio.client import Client
+
+from sagadsl.temporal.described import Described
+
+_FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+_ENDS = (_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+_NEWEST = 20
+
+
+async def stuck(client: Client, described: Described) -> dict[str, Any] | None:
+    """Return why the newest workflow task of a run has failed, and the attempt that comes; ``None`` if none has.
+
+    The server records the first failure of a task, and none of the following. A task that timed out is
+    something else: its worker has gone.
+    """
+    attempt = described.raw.pending_workflow_task.attempt
+    if attempt < 2:
+        return None
+    newest = await client.workflow_service.get_workflow_execution_history_reverse(
+        GetWorkflowExecutionHistoryReverseRequest(
+            namespace=client.namespace,
+            execution=WorkflowExecution(workflow_id=described.id, run_id=described.run_id),
+            maximum_page_size=_NEWEST,
+        ),
+        retry=True,
+    )
+    event = next((each for each in newest.history.events if each.event_type in _ENDS), None)
+    if event is None or event.event_type != _FAILED:
+        return None
+    message = event.workflow_task_failed_event_attributes.failure.message
+    since = event.event_time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
+    return {"message": message, "attempt": attempt, "since": since}

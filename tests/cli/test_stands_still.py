@@ -1,0 +1,115 @@
+"""Sagas that stand still for a reason that they cannot tell themselves: Temporal's own pause, a worker that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from tests.cli.shell import inside
+from tests.cli.test_operate import Shop, shop
+
+__all__ = ["shop"]
+
+pytestmark = pytest.mark.temporal
+
+
+def _temporal(shop: Shop, *arguments: str) -> None:
+    binary = Path(sys.executable).with_name("temporal")
+    subprocess.run([binary, *arguments, "--address", shop.address], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def held(shop: Shop) -> Iterator[str]:
+    """A saga that waits for a signal, and that somebody has paused behind its back."""
+    saga = shop.start(f"held-{uuid.uuid4()}", wait="true")
+    shop.until(saga, lambda status: bool(status.get("waiting_for")))
+    _temporal(shop, "workflow", "pause", "-w", saga, "--reason", "the bank is down", "--identity", "ann")
+    yield saga
+    shop.run("terminate", saga, "--yes")
+
+
+def test_a_workflow_that_temporal_has_paused_is_shown_as_held(shop: Shop, held: str) -> None:
+    """And how to release it; the SDK has no word for it, and breaks."""
+    shown, told = shop.run("status", held), shop.run("explain-run", held)
+    trace, waited = shop.run("trace", held), shop.run("result", held, "--timeout", "2")
+
+    assert [each.code for each in (shown, told, trace, waited)] == [0, 0, 0, 15]
+    lines = shown.out.splitlines()
+    assert lines[0] == f"order   id {held}   held"
+    assert lines[1].startswith("held by Temporal's own pause by ann since ")
+    assert lines[1].endswith(": the bank is down")
+    assert lines[2] == "this is what the server knows"
+    assert lines[-1] == f"held: temporal workflow unpause --workflow-id {held}"
+    assert f"  held: temporal workflow unpause --workflow-id {held}" in told.out.splitlines()
+    assert "is held by Temporal's own pause" in told.out
+
+
+def test_operators_are_told_that_a_held_saga_takes_nothing_in(shop: Shop, held: str) -> None:
+    resumed, retried = shop.run("resume", held), shop.run("retry", held)
+    signalled, cancelled = shop.run("signal", held, "approve"), shop.run("cancel", held)
+
+    assert [each.code for each in (resumed, retried, cancelled)] == [4, 4, 0]
+    assert signalled.code != 70
+    assert "SD928" in resumed.err
+    assert f"`temporal workflow unpause --workflow-id {held}`" in resumed.err
+    assert cancelled.out == (
+        f"asked {held} to stop; it hears of it when it is released: temporal workflow unpause --workflow-id {held}\n"
+    )
+    _temporal(shop, "workflow", "unpause", "-w", held)
+    assert shop.run("result", held).code == 12
+
+
+def test_a_list_with_a_held_saga_in_it_is_a_list(shop: Shop, held: str) -> None:
+    deadline = time.monotonic() + 30
+    only = ("list", "--query", f"WorkflowId = '{held}'")
+    while "held" not in (ran := shop.run(*only)).out.split():
+        assert ran.code == 0, ran.err
+        assert time.monotonic() < deadline, ran
+        time.sleep(0.2)
+    assert held in shop.run(*only, "--status", "held").out
+    assert shop.run(*only, "--status", "running").out == ""
+    assert shop.run("list").code == 0
+
+
+@workflow.defn(dynamic=True, sandboxed=False)
+class Broken:
+    """What a worker with a bug is to a saga: each task of it fails."""
+
+    @workflow.run
+    async def run(self, args: Sequence[RawValue]) -> None:
+        raise RuntimeError("the deploy of monday cannot read this")
+
+
+def _told(shop: Shop, *command: str) -> str:
+    return inside(*command, "--address", shop.address).out
+
+
+def test_a_worker_that_cannot_go_on_is_told_with_its_message(shop: Shop) -> None:
+    """T07: it is not that no worker answers."""
+    saga, queue = f"stuck-{uuid.uuid4()}", f"stuck-{uuid.uuid4()}"
+    shop.run("run", "order.saga.yaml", "--id", saga, "--task-queue", queue, "--detach", "--set", "order=1")
+
+    async def scene() -> tuple[str, str]:
+        client = await Client.connect(shop.address)
+        worker = Worker(client, task_queue=queue, workflows=[Broken], workflow_runner=UnsandboxedWorkflowRunner())
+        async with worker:
+            while "cannot go on" not in (shown := await asyncio.to_thread(_told, shop, "status", saga)):
+                await asyncio.sleep(0.2)
+            return shown, await asyncio.to_thread(_told, shop, "explain-run", saga)
+
+    shown, told = asyncio.run(asyncio.wait_for(scene(), 60))
+    shop.run("terminate", saga, "--yes")
+    assert "the worker cannot go on: the deploy of monday cannot read this; attempt " in shown
+    assert "Its worker cannot go on: the deploy of monday cannot read this; attempt " in told
+    assert "no worker answers" not in shown + told
