@@ -12,7 +12,7 @@ from sagadsl_bank import audit
 
 from tests.chaos.stage import Stage
 
-_KEY = re.compile(r"(?P<id>[^/]+)/(?P<path>.+)/do")
+_KEY = re.compile(r"(?P<id>[^/~]+)(~(?P<generation>[^/]+))?/(?P<path>.+)/do")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Effect:
 
     Attributes:
         path: Of its step, seen from the root saga, e.g. ``prepare/pack``.
+        generation: Empty in the first run under its id.
         state: ``done``, ``undone``, or ``refused`` when the undo came first.
         undone: How often it was taken back.
     """
@@ -31,6 +32,7 @@ class Effect:
     state: str
     undone: int
     amount: int = 0
+    generation: str = ""
 
     @property
     def stands(self) -> bool:
@@ -62,16 +64,17 @@ def read(stage: Stage) -> Books:
     return Books(by_id, tuple(problems), balances)
 
 
-def _path(key: str) -> str:
+def _effect(key: str, name: str, state: str, undone: int, amount: int = 0) -> Effect:
     found = _KEY.fullmatch(key)
-    return found["path"] if found else ""
+    path, generation = (found["path"], found["generation"] or "") if found else ("", "")
+    return Effect(path, key, name, state, undone, amount, generation)
 
 
 def _bank(stage: Stage) -> Iterable[Effect]:
     for entry in audit.history(stage.engine):
         if not entry.key.startswith("init/"):
             undone = 1 if entry.state == "undone" else 0  # the audit has looked at the postings of each key
-            yield Effect(_path(entry.key), entry.key, entry.kind, entry.state, undone, entry.amount)
+            yield _effect(entry.key, entry.kind, entry.state, undone, entry.amount)
 
 
 def _shop(stage: Stage) -> Iterable[Effect]:
@@ -85,6 +88,6 @@ def _shop(stage: Stage) -> Iterable[Effect]:
         undone = len(mine) - len(done)
         state = "refused" if not done else "undone" if undone else "done"
         name = str((done or mine)[0]["name"])
-        yield Effect(_path(key), key, name, state, undone)
+        yield _effect(key, name, state, undone)
         for _ in done[1:]:  # one key, two effects: told as an effect of its own
-            yield Effect(_path(key), key, name, "done", 0)
+            yield _effect(key, name, "done", 0)

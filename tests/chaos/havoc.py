@@ -7,21 +7,41 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.chaos.parts import Part
 from tests.chaos.stage import Stage
 
 
-async def havoc(
-    stage: Stage, chance: random.Random, until: float, pause: float, told: Callable[[str], None]
-) -> Counter[str]:
-    """Break one part after the other, about one each *pause* seconds; all of them run again in the end."""
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of it.
+
+    Attributes:
+        seconds: While sagas are started and parts are broken: at least ``breaks`` of them.
+        pause: Between two things that break.
+        settles: Seconds in which all must have ended after the last thing broke.
+    """
+
+    transfers: int
+    orders: int
+    advances: int
+    seconds: float
+    breaks: int
+    pause: float
+    settles: float
+    long: bool = False
+
+
+async def havoc(stage: Stage, chance: random.Random, size: Size, told: Callable[[str], None]) -> Counter[str]:
+    """Break one part after the other, about one each *size.pause* seconds; all of them run again in the end."""
     done: Counter[str] = Counter()
-    for number in range(10**6):
-        await asyncio.sleep(chance.uniform(0.5, 1.5) * pause)
+    until = time.monotonic() + size.seconds
+    number = 0
+    while number < size.breaks or time.monotonic() < until:
+        await asyncio.sleep(chance.uniform(0.5, 1.5) * size.pause)
         part, act, seconds = _next(stage, chance, number)
-        if time.monotonic() + seconds > until:
-            return done
+        number += 1
         done[f"{part.name.partition('-')[0]} {act}"] += 1
         told(f"{act} {part.name} {seconds:.1f} s")
         match act:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sagadsl.telling import NOTHING_LEFT
 from sagadsl.temporal.client import Ended
@@ -37,30 +38,33 @@ def judged(known: Known, runs: Sequence[Ended], seen: Views, books: Books) -> It
     allowed = 2 if known.second else 1
     if len(runs) > allowed:
         yield Violation(known.id, f"started {len(runs)} times; {allowed} is right")
-    standing = books.standing(known.id)
-    if len(runs) == 1:
-        yield from _one(known, seen, standing, books)
-    else:
-        yield from _several(known, runs, standing)
-    if NOTHING_LEFT in seen.sentences and seen.ended.status == "failed" and _left(standing, seen):
-        left = [each.path for each in _left(standing, seen)]
+    effects = books.of.get(known.id, ())
+    generations = sorted({each.generation for each in effects})  # the first run has none
+    if len(generations) > len(runs):
+        yield Violation(known.id, f"effects of runs that nobody knows: {generations}")
+    for number, ended in enumerate(runs):
+        mine = [each for each in effects if bool(each.generation) == bool(number)]
+        report = seen.report if ended == seen.ended else ended.report or {}
+        yield from _one(known, ended, report, mine)
+    left = [each.path for each in effects if each.stands and not _KEPT.fullmatch(each.path)]
+    nothing = NOTHING_LEFT in seen.sentences and len(runs) == 1 and not seen.status.get("pivot_passed")
+    if nothing and seen.ended.status == "failed" and left:
         yield Violation(known.id, f"explain-run says that nothing is left to do; it stands: {left}")
 
 
-def _one(known: Known, seen: Views, standing: Sequence[Effect], books: Books) -> Iterator[Violation]:
-    id_, ended = known.id, seen.ended
+def _one(known: Known, ended: Ended, report: Mapping[str, Any], effects: Sequence[Effect]) -> Iterator[Violation]:
+    """Judge one run by what it says and what stands of it."""
     if ended.status == "completed":
-        yield from _completed(known, standing, books)
+        yield from _completed(known, effects)
         return
-    stands = [_named(each.path) for each in standing if not _KEPT.fullmatch(each.path)]
-    if seen.status.get("pivot_passed"):
-        stands = []  # it says so
-    for breach in untrue(ended.status, seen.report, dict.fromkeys(stands)):
-        yield Violation(id_, f"{breach.message} (`{breach.path}`, {breach.kind})")
+    stands = [_named(each.path) for each in effects if each.stands and not _KEPT.fullmatch(each.path)]
+    for breach in untrue(ended.status, report, dict.fromkeys(stands)):
+        yield Violation(known.id, f"{breach.message} (`{breach.path}`, {breach.kind})")
 
 
-def _completed(known: Known, standing: Sequence[Effect], books: Books) -> Iterator[Violation]:
+def _completed(known: Known, effects: Sequence[Effect]) -> Iterator[Violation]:
     """Completed is said: everything is there, once, and nothing was taken back."""
+    standing = [each for each in effects if each.stands]
     counts = Counter(each.path for each in standing)
     for path in _due(known):
         if counts[path] != 1:
@@ -68,20 +72,9 @@ def _completed(known: Known, standing: Sequence[Effect], books: Books) -> Iterat
     money = [each.amount for each in standing if each.name in ("withdraw", "deposit")]
     if money != [known.plan.amount] * 2:
         yield Violation(known.id, f"completed, and moved {money} for {known.plan.amount}")
-    taken = [each.path for each in books.of.get(known.id, ()) if each.state == "undone"]
+    taken = [each.path for each in effects if each.state == "undone"]
     if taken:
         yield Violation(known.id, f"completed, and taken back: {taken}")
-
-
-def _several(known: Known, runs: Sequence[Ended], standing: Sequence[Effect]) -> Iterator[Violation]:
-    """Run anew under the same id: as many effects stand as runs say so."""
-    least = sum(each.status == "completed" for each in runs)
-    most = least + sum(each.status == "failed" for each in runs)
-    counts = Counter(each.path for each in standing)
-    for path in _due(known):
-        if not least <= counts[path] <= most:
-            words = [each.status for each in runs]
-            yield Violation(known.id, f"its runs say {words}, and `{path}` stands {counts[path]} times")
 
 
 def _due(known: Known) -> list[str]:
@@ -100,10 +93,6 @@ def _due(known: Known) -> list[str]:
 def _named(path: str) -> str:
     """Return the step of the root saga that answers for it: a child is undone as one."""
     return re.sub(r"^(prepare|approve)/.*", r"\1", path)
-
-
-def _left(standing: Sequence[Effect], seen: Views) -> list[Effect]:
-    return [each for each in standing if not _KEPT.fullmatch(each.path) and not seen.status.get("pivot_passed")]
 
 
 def money(books: Books, known: Sequence[Known], failed: Container[str]) -> Iterator[Violation]:

@@ -56,7 +56,12 @@ def _troubled(key: str, *, undoes: bool, effect: Callable[[], _Out]) -> _Out:
 
 
 def _is_broken(key: str) -> bool:
-    return any((Path(os.environ[BROKEN]) / part).exists() for part in key.split("/")[:1])
+    return (Path(os.environ[BROKEN]) / root_of(key)).exists()
+
+
+def root_of(id_: str) -> str:
+    """Return the id with which people have started what a key, or the id of a child saga, belongs to."""
+    return id_.partition("/")[0].partition("~")[0]
 
 
 def _rest(seconds: float) -> None:

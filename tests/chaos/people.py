@@ -22,6 +22,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.refusals import AlreadyStarted, NotAnswered, NotPossible, SagaNotFound, SagaOver
+from tests.chaos.participants import root_of
 from tests.chaos.plans import ORDER, Plan
 from tests.chaos.stage import QUEUE, Stage
 from tests.temporal.play import data
@@ -150,9 +151,8 @@ class People:
         """Start it once more under the same id when it has ended: done once, it is refused; undone, it runs anew."""
         with suppress(WorkflowFailureError):
             await self._patiently(lambda: sagas.result(self.client, known.id))
-        if not self.closing:
-            known.second = await self._by_client(known, once=False)
-            self.acts["started again, ran" if known.second else "started again, refused"] += 1
+        known.second = await self._by_client(known, once=False)
+        self.acts["started again, ran" if known.second else "started again, refused"] += 1
 
     async def _cancel(self, id_: str) -> None:
         self.acts["cancels"] += 1
@@ -190,7 +190,7 @@ class People:
         status = await sagas.status(self.client, id_)
         if status.get("source") == "history":
             return  # no worker answers
-        root = id_.partition("/")[0]
+        root = root_of(id_)
         plan = self.known[root].plan if root in self.known else self._by_id(root)
         for line in status["attention"]:
             (self.stage.broken / root).unlink(missing_ok=True) if plan.verb == "retry" or self.closing else None

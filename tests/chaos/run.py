@@ -18,7 +18,7 @@ from temporalio.service import RPCError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
 from tests.chaos import books
-from tests.chaos.havoc import havoc
+from tests.chaos.havoc import Size, havoc
 from tests.chaos.judging import Violation, judged, money
 from tests.chaos.people import Known, People
 from tests.chaos.plans import plans
@@ -30,27 +30,8 @@ _AT_ONCE = 6
 """Sagas that are judged beside each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much of it.
-
-    Attributes:
-        seconds: While sagas are started and parts are broken.
-        pause: Between two things that break.
-        settles: Seconds in which all must have ended after the last thing broke.
-    """
-
-    transfers: int
-    orders: int
-    advances: int
-    seconds: float
-    pause: float
-    settles: float
-    long: bool = False
-
-
-SHORT = Size(transfers=30, orders=10, advances=6, seconds=15, pause=0.8, settles=90)
-LONG = Size(transfers=1000, orders=150, advances=50, seconds=1200, pause=6, settles=900, long=True)
+SHORT = Size(transfers=30, orders=10, advances=6, seconds=10, breaks=4, pause=0.8, settles=120)
+LONG = Size(transfers=1000, orders=150, advances=50, seconds=1200, breaks=100, pause=6, settles=900, long=True)
 
 
 @dataclass(slots=True)
@@ -99,7 +80,7 @@ async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, told
     living = [asyncio.create_task(people.live(known.plan, begin)) for known in people.known.values()]
     chance = random.Random(f"{outcome.seed} havoc")
     try:
-        outcome.broke = await havoc(stage, chance, begin + size.seconds, size.pause, told)
+        outcome.broke = await havoc(stage, chance, size, told)
         told("nothing breaks any more")
         people.closing = True
         for known in people.known.values():
