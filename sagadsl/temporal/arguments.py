@@ -274,6 +274,12 @@ def _problem(data: Any) -> str:
     return ""
 
 
+def warnings_in(memo: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return what a completed saga has left in its memo beside its output."""
+    found = memo.get(WARNINGS)
+    return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+
+
 def to_payload(raw: bytes) -> Payload:
     """Return JSON that is there already as a payload."""
     return Payload(metadata={"encoding": b"json/plain"}, data=raw)

@@ -34,7 +34,6 @@ from sagadsl.frozen import frozen
 from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import (
     INDEXED,
-    WARNINGS,
     Carry,
     Options,
     Package,
@@ -42,6 +41,7 @@ from sagadsl.temporal.arguments import (
     open_envelope,
     to_bytes,
     to_payload,
+    warnings_in,
 )
 from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.failures import error_of, report_of
@@ -246,7 +246,7 @@ async def status_of(client: Client, described: Described) -> dict[str, Any]:
         answer = await state_of(handle, described.workflow_type, run_id)
         if closed == "failed":  # the report in the failure knows whether it was undone
             answer["status"] = (await result(client, id, run_id=run_id)).status
-        if warnings := _warnings(described.memo):
+        if warnings := warnings_in(described.memo):
             answer["warnings"] = list(warnings)
     if closed in ("terminated", "timed_out"):
         answer["status"] = closed
@@ -260,7 +260,8 @@ async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended
         try:
             with known(client, id):
                 output = await handle.result()
-            warnings = () if output is not None else _warnings((await describe(client, id, run_id=run_id)).memo)
+            memo = (await describe(client, id, run_id=run_id)).memo if _gives_nothing(output) else {}
+            warnings = warnings_in(memo)
             return Ended(id, "completed", output=output, warnings=warnings)
         except WorkflowFailureError as failure:
             return _ended(id, failure.cause)
@@ -380,6 +381,13 @@ def _same_request(verb: Verb, path: str, run_id: str, answered: int) -> str:
     return f"{verb.value.removesuffix('_step')}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
+def _gives_nothing(result: Any) -> bool:
+    """Whether a saga has completed with null, and may say why; a child that can be undone returns more than that."""
+    return result is None or (
+        isinstance(result, dict) and result.keys() == {"output", "journal"} and result["output"] is None
+    )
+
+
 def _ended(id: str, cause: BaseException) -> Ended:
     error = error_of(cause, "")
     told, causes = (error.type, error.message), error.causes
@@ -395,12 +403,6 @@ def _ended(id: str, cause: BaseException) -> Ended:
             return Ended(id, str(report.get("status", "failed")), report=report or None, error=told, causes=causes)
         case _:
             return Ended(id, "failed", error=told, causes=causes)
-
-
-def _warnings(memo: Mapping[str, Any]) -> tuple[Data, ...]:
-    """Return what a completed saga has left beside its output; see ``arguments.WARNINGS``."""
-    found = memo.get(WARNINGS, ())
-    return tuple(each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
 
 
 async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:

@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.frozen import frozen
 from sagadsl.standing import OPEN
-from sagadsl.temporal.arguments import INDEXED
+from sagadsl.temporal.arguments import INDEXED, warnings_in
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.described import memo_of, word
 from sagadsl.temporal.index import keeps_status
@@ -65,7 +65,7 @@ STATUSES = tuple(_QUERIES)
 
 @frozen
 class Listed:
-    """One run in a list; ``version`` is empty where the server does not keep it."""
+    """One run in a list; ``version`` is empty where the server does not keep it, ``warnings`` as of ``Ended``."""
 
     id: str
     run_id: str
@@ -74,12 +74,15 @@ class Listed:
     status: str
     started_at: datetime
     closed_at: datetime | None
+    warnings: tuple[Mapping[str, Any], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``list`` tells programs."""
         closed = None if self.closed_at is None else self.closed_at.isoformat()
         known = {"id": self.id, "run_id": self.run_id, "name": self.name, "version": self.version}
-        return {**known, "status": self.status, "started_at": self.started_at.isoformat(), "closed_at": closed}
+        times = {"started_at": self.started_at.isoformat(), "closed_at": closed}
+        warned = {"warnings": list(self.warnings)} if self.warnings else {}
+        return {**known, "status": self.status, **times, **warned}
 
 
 @frozen
@@ -216,6 +219,7 @@ async def _listed(
             next(answers) if known is None else known,
             _began(row),
             row.close_time.ToDatetime(UTC) if row.HasField("close_time") else None,
+            warnings_in(memo),
         )
         for (row, memo), known in zip(sagas, told, strict=True)
     ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
 import httpx2
 import pytest
+from temporalio.client import Client
 
-from tests.gateway.house import House, fresh
+from sagadsl.temporal import client as sagas
+from tests.cli.shell import inside
+from tests.gateway.house import QUEUE, House, fresh
 
 pytestmark = pytest.mark.temporal
 
@@ -217,3 +222,60 @@ def test_it_counts_by_route_and_not_by_id(house: House) -> None:
     assert 'sagadsl_gateway_requests_total{method="GET",route="/sagas/{id}",status="200"}' in page
     assert 'sagadsl_gateway_starts_total{result="started",saga="order"}' in page
     assert saga not in page
+
+
+OUTPUTS = {
+    "careless": ("Receipt {{ steps.maybe.output.id }}", "ExpressionError", "null cannot stand inside text"),
+    "large": ("{{ 'x' * 1000000 ~ ('x' * 40000) }}", "PayloadTooLarge", "bytes, at most 2,000,000 fit"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OUTPUTS))
+def test_an_output_that_cannot_be_given_is_completed_with_a_warning_in_every_view(house: House, name: str) -> None:
+    """B8, F06: gateway, list and commands tell the same, and so does Temporal."""
+    output, type_, says = OUTPUTS[name]
+    steps = [
+        {"id": "pay", "set": {"paid": True}},
+        {"id": "maybe", "if": "false", "set": {"id": 1}},
+    ]
+    whole = [output, output] if name == "large" else output
+    definition = {"sagadsl": 1, "name": name, "version": "1", "steps": steps, "output": whole}
+    saga = fresh()
+
+    async def scene() -> str:
+        client = await Client.connect(house.address)
+        started = await sagas.start(client, definition, {}, id=saga, task_queue=QUEUE)
+        await sagas.result(client, started.id)
+        described = await client.get_workflow_handle(saga).describe()
+        return described.status.name if described.status else ""
+
+    assert asyncio.run(scene()) == "COMPLETED"
+    views = [house.ask("GET", f"/sagas/{saga}").json(), house.ask("GET", f"/sagas/{saga}/result").json()]
+    place = ("--address", house.address)
+    for command in ("status", "result"):
+        ran = inside(command, saga, "--json", *place)
+        assert ran.code == 0
+        views.append(json.loads(ran.out))
+    views.append(_listed(lambda: house.ask("GET", f"/sagas?id={saga}").json()))
+    views.append(_listed(lambda: json.loads(inside("list", "--query", f"WorkflowId = '{saga}'", "--json", *place).out)))
+
+    assert [view["status"] for view in views] == ["completed"] * 6
+    (warning,) = views[0]["warnings"]
+    assert warning["type"] == type_
+    assert says in warning["message"]
+    assert [view["warnings"] for view in views] == [[warning]] * 6
+    assert [view["output"] for view in (views[1], views[3])] == [None, None]
+    assert "warning: `output` of the saga is null" in inside("result", saga, *place).err
+    assert "warning: `output` of the saga is null" in inside("status", saga, *place).out
+    assert type_ in inside("explain-run", saga, *place).out
+
+
+def _listed(ask: Callable[[], Any]) -> Any:
+    """Return the one saga of a list, which lags a little behind, once it has ended there too."""
+    deadline = time.monotonic() + 30
+    while True:
+        found = ask()["sagas"]
+        if found and found[0]["status"] == "completed":
+            return found[0]
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)

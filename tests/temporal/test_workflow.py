@@ -721,3 +721,25 @@ def test_a_cancel_that_comes_while_a_saga_computes_is_heard(server: Server) -> N
 
     assert played.ended.status == "cancelled"
     assert "b" not in played.calls or "b.compensation" in played.calls
+
+
+def test_a_child_whose_output_does_not_fit_beside_what_undoing_needs_gives_null_and_can_be_undone(
+    server: Server,
+) -> None:
+    """B8, R47: the journal matters; the child has completed, and says what it left out."""
+    child = saga(act("c"), name="child", output="{{ steps.c.output }}")
+    parent = saga({"id": "part", "saga": "child", "compensation": "auto"}, act("b"), name="parent")
+    kept: list[Any] = []
+
+    async def ask(made: Stage, started: Started) -> None:
+        await made.until("b")
+        kept.append(await sagas.result(made.client, f"{started.id}/part"))
+
+    script = {"do.c": gives("x" * 1_999_900), "do.b": no(takes=1)}
+    played = play(server.address, parent, script, children=[child], act=ask)
+
+    (ended,) = kept
+    assert (ended.status, ended.output["output"]) == ("completed", None)
+    assert "bytes with what undoing the saga needs, at most 2,000,000 fit" in ended.warnings[0]["message"]
+    assert played.ended.status == "compensated"
+    assert played.calls == ["c", "b", "c.compensation"]
