@@ -53,6 +53,8 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
 OPEN = ("running", "compensating", "paused", "held")
 """Words of sagas that have not ended."""
 
+PAUSED = "paused by an operator"
+
 NONE: Mapping[str, int] = {}
 _NOTE = "OutputLeftOut"
 """Type of what is no mistake of anybody: the outputs of all steps together are too large to be shown."""
@@ -72,15 +74,19 @@ class Attempt:
         number: Of the attempt that runs, or comes next; counts from 1.
         failure: Why the last one failed; empty when none has.
         next_at: When the next one starts; ``None`` while one runs.
+        paused: An operator has paused the call itself (``temporal activity pause``): no further attempt begins.
+        activity_id: By which the server knows the call.
     """
 
     number: int
     failure: str = ""
     next_at: datetime | None = None
+    paused: bool = False
+    activity_id: str = ""
 
     def as_json(self) -> dict[str, Any]:
         next_at = None if self.next_at is None else self.next_at.isoformat(timespec="milliseconds")
-        return {"attempt": self.number, "failure": self.failure, "next_at": next_at}
+        return {"attempt": self.number, "failure": self.failure, "next_at": next_at, "paused": self.paused}
 
 
 @frozen
@@ -202,7 +208,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
             f"signal `{name}` is kept for a later wait" + (f": {count} of them" if count > 1 else "")
             for name, count in status.get("kept_signals", {}).items()
         )
-    advice = list(next_steps(status))
+    advice = [*next_steps(status), *releases(status, attempts)]
     if advice:
         yield ""
         yield from advice
@@ -272,6 +278,18 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
 def _again(attention: Mapping[str, Any]) -> str:
     """Return what names the time that something waits, from the second one on."""
     return f" --occurrence {attention['occurrence']}" if attention.get("occurrence", 1) > 1 else ""
+
+
+def releases(status: Mapping[str, Any], attempts: Mapping[str, Attempt]) -> Iterator[str]:
+    """Yield how calls go on that an operator has paused at the server, where the saga hears nothing of it."""
+    for call, attempt in attempts.items():
+        if attempt.paused:
+            yield f"an operator has paused `{call}`: {release_of(status, attempt)}"
+
+
+def release_of(status: Mapping[str, Any], attempt: Attempt) -> str:
+    """Return the command that lets a paused call go on."""
+    return f"temporal activity unpause --workflow-id {quote(status['id'])} --activity-id {quote(attempt.activity_id)}"
 
 
 def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str]:
@@ -353,6 +371,8 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
         note = f"{note}  after {tried} attempts".strip()
     depth = step.get("depth", 0)
     name = _name(step["path"], depth)
+    if state == "running" and _is_paused(attempts, step["path"]):
+        state = "paused"
     return Row(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
 
 
@@ -374,11 +394,19 @@ def _undo(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     elif (undo.get("attempts") or 0) > 1:
         note = f"{note}  after {undo['attempts']} attempts".strip()
     state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")
+    if state == "compensating" and calls and _is_paused(attempts, calls[0]):
+        sign, state = SIGNS["paused"], "paused"
     return Row(f"{step['path']}.compensation", sign, state, step["path"], words, 0, _took(undo, now), note, wait)
+
+
+def _is_paused(attempts: Mapping[str, Attempt], call: str) -> bool:
+    return call in attempts and attempts[call].paused
 
 
 def _attempt(attempt: Attempt, now: datetime) -> tuple[str, timedelta | None]:
     """Say which attempt it is and why the last one failed, and how long until the next one starts."""
+    if attempt.paused:
+        return f"{PAUSED} before attempt {attempt.number}" if attempt.number > 1 else PAUSED, None
     if attempt.number <= 1 and not attempt.failure:
         return "", None
     why = f": {one_line(attempt.failure, 120)}" if attempt.failure else ""

@@ -9,7 +9,7 @@ import pytest
 
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
-from sagadsl.standing import SIGNS, Attempt, next_steps, one_line, page, rows, spell, text, widths
+from sagadsl.standing import SIGNS, Attempt, next_steps, one_line, page, releases, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 
@@ -48,6 +48,27 @@ def _status(status: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
 def _lines(status: dict[str, Any], attempts: dict[str, Attempt] | None = None) -> list[str]:
     lines = rows(status, attempts or {}, NOW)
     return [text(row, widths(lines)) for row in lines]
+
+
+def test_a_call_that_an_operator_has_paused_at_the_server_is_shown_with_what_releases_it() -> None:
+    """The saga hears nothing of it, and would seem to run."""
+    undo = {"status": "running", "started_at": _at(8), "ended_at": None}
+    status = _status(
+        "running", _step("lines[1]/charge", "running", 0), _step("b", "completed", 0, 1, compensation=undo)
+    )
+    attempts = {"lines[1]/charge": Attempt(1, paused=True, activity_id="lines[1]/charge")}
+    attempts["b.compensation#2"] = Attempt(3, "Busy", paused=True, activity_id="b.compensation#2~4f1c")
+
+    lines = rows(status, attempts, NOW)
+    assert [(row.sign, row.state, row.note) for row in (lines[0], lines[-1])] == [
+        ("‖", "paused", "paused by an operator"),
+        ("‖", "paused", "paused by an operator before attempt 3"),
+    ]
+    unpause = "temporal activity unpause --workflow-id o-1 --activity-id"
+    assert list(releases(status, attempts)) == [
+        f"an operator has paused `lines[1]/charge`: {unpause} 'lines[1]/charge'",
+        f"an operator has paused `b.compensation#2`: {unpause} 'b.compensation#2~4f1c'",
+    ]
 
 
 DECLINED = {"type": "Declined", "message": "no money", "step": "ship"}

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from sagadsl.cli import screen
-from sagadsl.standing import COLOURS, Row, next_steps, rows, text, trouble, widths
+from sagadsl.standing import COLOURS, Row, next_steps, releases, rows, text, trouble, widths
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -154,7 +154,11 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
         return []
     if not picture.has_worker:
         return [no_worker]
-    return [*trouble(picture.status), *next_steps(picture.status, options)]
+    return [
+        *trouble(picture.status),
+        *next_steps(picture.status, options),
+        *releases(picture.status, picture.attempts),
+    ]
 
 
 def fitting(lines: list[Row], height: int) -> list[Row | str]:

@@ -20,6 +20,8 @@ from sagadsl.cli.worker import CHILD
 from sagadsl.temporal.embedded import end_with_parent
 
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 3.0
+"""What a child has beyond its drain: it ends by itself soon after it."""
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
@@ -98,7 +100,7 @@ def _stop(children: Sequence[_Child], signals: list[int], drain: float) -> int:
     alive = [child.process for child in children if child.process.poll() is None]
     for process in alive:
         process.terminate()
-    deadline = time.monotonic() + drain + 10
+    deadline = time.monotonic() + drain + _PATIENCE_SECONDS
     while any(process.poll() is None for process in alive):
         if len(signals) > 1 or time.monotonic() > deadline:
             for process in alive:

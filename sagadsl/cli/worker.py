@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 INVALID = 1
 STOPPED_AT_ONCE = 130
+LAST_WORDS_SECONDS = 0.5
+"""What activities have, when the drain is over and they are told to stop, to report it."""
 _NAMED = 12
 CHILD = "SAGADSL_WORKER_CHILD"
 """Set for the processes that ``--processes`` starts: one of them says nothing that its parent has said."""
@@ -268,9 +270,17 @@ async def serve(plan: Plan, settings: Settings, metrics: str | None = None) -> i
         ended, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
         if stopping in ended:
             screen.note(f"stopping: running activities have {plan.drain.total_seconds():.0f} seconds to end")
+        told = stopping in ended
         stopping.cancel()
-        await asyncio.gather(*(each.shutdown() for each in workers))
-        await asyncio.gather(*running)
+        stopped = asyncio.gather(*(each.shutdown() for each in workers), *running)
+        patience = plan.drain.total_seconds() + LAST_WORDS_SECONDS if told else None
+        if stopped not in (await asyncio.wait([stopped], timeout=patience))[0]:
+            screen.note(
+                "stopped; what could not be interrupted is left, and tried again by another worker or timed out"
+            )
+            sys.stdout.flush()
+            os._exit(0)  # a thread that blocks, and a local activity, would hold the process for as long as they take
+        await stopped
     return 0
 
 

@@ -119,3 +119,8 @@ def call_of_child(saga_id: str, workflow_id: str) -> str:
     if found is None:
         return workflow_id
     return found[2] if found[1] == "/" else f"…{found[2]}"
+
+
+def standalone_key(namespace: str, activity_id: str, run_id: str) -> str:
+    """Return the key of an activity that no workflow has called; no step's path is like a run id."""
+    return f"{namespace}/{activity_id}/{run_id}/do"

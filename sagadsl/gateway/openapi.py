@@ -352,7 +352,10 @@ _SCHEMAS: Data = {
                 )
             ),
             "attempts": _list(
-                _object({"call": _TEXT, "attempt": {"type": "integer"}, "failure": _TEXT, "next_at": _NULLABLE})
+                _object(
+                    {"call": _TEXT, "attempt": {"type": "integer"}, "failure": _TEXT, "next_at": _NULLABLE},
+                    paused={"type": "boolean"},
+                )
             ),
         }
     ),

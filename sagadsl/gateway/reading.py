@@ -20,9 +20,10 @@ from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
-from sagadsl.standing import Row, rows, trouble, unpause
+from sagadsl.standing import Row, release_of, rows, trouble, unpause
 from sagadsl.telling import sentences
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.following import Picture
 from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
 from sagadsl.temporal.trace import trace as trace_of
 
@@ -194,11 +195,18 @@ def _document(view: View) -> dict[str, Any]:
     lines = rows(view.picture.status, view.picture.attempts, now, view.picture.tried) if view.picture.status else []
     why = list(trouble(view.picture.status)) if view.picture.is_open else []
     release = {"release": unpause(view.document["id"])} if view.document.get("held") else {}
-    return view.document | {"revision": view.revision, "lines": list(map(_line, lines)), "trouble": why, **release}
+    shown = [_line(each, view.picture) for each in lines]
+    return view.document | {"revision": view.revision, "lines": shown, "trouble": why, **release}
 
 
-def _line(row: Row) -> dict[str, Any]:
+def _is_of(call: str, row: Row) -> bool:
+    return call == row.key or (row.key.endswith(".compensation") and call.startswith(row.key))
+
+
+def _line(row: Row, picture: Picture) -> dict[str, Any]:
     """Return a line of the status as `sagadsl status` shows it; lengths of time in seconds, as they are now."""
+    held = [each for call, each in picture.attempts.items() if each.paused and _is_of(call, row)]
+    note = f"{row.note}: {release_of(picture.status, held[0])}" if held else row.note
     return {
         "key": row.key,
         "sign": row.sign,
@@ -206,7 +214,7 @@ def _line(row: Row) -> dict[str, Any]:
         "path": row.path,
         "what": row.what,
         "depth": row.depth,
-        "note": row.note,
+        "note": note,
         "seconds": None if row.took is None else round(row.took.total_seconds(), 3),
         "wait": None if row.wait is None else round(row.wait.total_seconds(), 3),
         "is_open": row.state in ("running", "compensating"),

@@ -6,19 +6,30 @@ Which errors mean what to a saga is the interceptor's business.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from sagadsl.authoring import Context
-from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_key_of_activity_id, step_of_activity_id
+from sagadsl.engine.keys import (
+    is_compensation,
+    key_of_activity_id,
+    standalone_key,
+    step_key_of_activity_id,
+    step_of_activity_id,
+)
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken
 from sagadsl.signatures import Reader, form, to_json_data
 
 _log = logging.getLogger(__name__)
+
+_ENDS_THE_WORKER = (SystemExit, GeneratorExit)
+"""What goes through an event loop and ends it, as `sys.exit` in an activity would."""
 
 
 def worker_activities(catalogue: Catalogue, names: Iterable[str] | None = None) -> list[Callable[..., Any]]:
@@ -64,17 +75,28 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
     # or, from a hand-written workflow, a plain activity's arguments in order.
     async def run(*sent: Any) -> Any:
         arguments = reader.read(sent, _context())
-        return to_json_data(await function(*arguments.positional, **arguments.keyword))
+        try:
+            return to_json_data(await function(*arguments.positional, **arguments.keyword))
+        except _ENDS_THE_WORKER as error:
+            raise _passable(error) from error
 
     def run_in_thread(*sent: Any) -> Any:
         arguments = reader.read(sent, _context())
-        return to_json_data(function(*arguments.positional, **arguments.keyword))
+        try:
+            return to_json_data(function(*arguments.positional, **arguments.keyword))
+        except (StopIteration, asyncio.CancelledError, KeyboardInterrupt, *_ENDS_THE_WORKER) as error:
+            raise _passable(error) from error
 
     chosen: Callable[..., Any] = run if _is_async(function) else run_in_thread
     chosen.__name__ = getattr(function, "__name__", plugin.name)
     chosen.__qualname__ = getattr(function, "__qualname__", plugin.name)
     chosen.__doc__ = function.__doc__
     return activity.defn(name=plugin.name, no_thread_cancel_exception=_shielded(function))(chosen)
+
+
+def _passable(error: BaseException) -> ApplicationError:
+    """Return an error that no future can carry, or that would end the worker, as one like others."""
+    return ApplicationError(str(error), type=type(error).__name__)
 
 
 def _shielded(function: Callable[..., Any]) -> bool:
@@ -97,14 +119,19 @@ def _is_async(function: Callable[..., Any]) -> bool:
 def _context() -> Context:
     info = activity.info()
     saga_id = info.workflow_id or ""
+    if saga_id:
+        key = key_of_activity_id(saga_id, info.activity_id)
+        forward = step_key_of_activity_id(saga_id, info.activity_id)
+    else:  # `temporal activity execute`
+        key = forward = standalone_key(info.namespace, info.activity_id, info.activity_run_id or "")
     return Context(
-        idempotency_key=key_of_activity_id(saga_id, info.activity_id),
+        idempotency_key=key,
         attempt=info.attempt,
         saga_id=saga_id,
         step=step_of_activity_id(info.activity_id),
         activity=info.activity_type,
-        step_idempotency_key=step_key_of_activity_id(saga_id, info.activity_id),
-        is_compensation=is_compensation(info.activity_id),
+        step_idempotency_key=forward,
+        is_compensation=bool(saga_id) and is_compensation(info.activity_id),
         heartbeat_details=tuple(info.heartbeat_details),
         logger=activity.logger,
         send_heartbeat=activity.heartbeat,

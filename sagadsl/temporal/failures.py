@@ -38,7 +38,7 @@ from temporalio.exceptions import (
 from sagadsl.engine.ends import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
 from sagadsl.frozen import frozen
-from sagadsl.temporal.marker import Recorded, outcome_of
+from sagadsl.temporal.marker import CUT_BY_THE_SERVER, Recorded, outcome_of
 
 MESSAGE_BYTES = 8 * 1024
 _CAUSE_BYTES = 1024
@@ -46,9 +46,6 @@ _CAUSES = 8
 
 _EARLY_SECONDS, _LATE_SECONDS = 0.1, 2.0
 """How exactly the server's timers run."""
-
-_CUT_BY_THE_SERVER = "Failure exceeds size limit."
-"""What stands around an error that the server keeps between two attempts and finds too long."""
 
 _NAMES = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
@@ -266,7 +263,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _wraps(error: BaseException) -> bool:
-    cut = isinstance(error, ServerError) and error.message == _CUT_BY_THE_SERVER
+    cut = isinstance(error, ServerError) and error.message == CUT_BY_THE_SERVER
     return cut or isinstance(error, ActivityError | ChildWorkflowError)
 
 

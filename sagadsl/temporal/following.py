@@ -189,5 +189,7 @@ def _attempts(described: Described) -> dict[str, Attempt]:
             each.attempt,
             failure=f"{error[0]}: {error[1]}" if error else "",
             next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,
+            paused=each.paused,
+            activity_id=each.activity_id,
         )
     return found

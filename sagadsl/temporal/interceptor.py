@@ -12,8 +12,9 @@ Knows nothing of definitions and plugins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import BrokenExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -34,8 +35,10 @@ from temporalio.worker import (
 )
 
 from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unknown
+from sagadsl.engine.ends import TIMEOUT
+from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
-from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
+from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
@@ -107,7 +110,8 @@ class _Inbound(ActivityInboundInterceptor):
         try:
             if outcome_of(info.heartbeat_details) is not None:
                 await _take_back(client, info, self._outbound.details)
-            return encoded(await super().execute_activity(input))
+            async with _own_limit(info):
+                return encoded(await super().execute_activity(input))
         except BrokenExecutor:  # the SDK has to end the worker
             raise
         except (asyncio.CancelledError, CancelledError) as cancelled:  # the second one is raised in threads
@@ -149,6 +153,29 @@ async def _take_back(client: Client | None, info: activity.Info, details: Sequen
         raise Transient(
             f"the server cannot be told that another attempt begins: {error.message}", type="ServerUnreachable"
         ) from None
+
+
+class _LocalTimeout(Unknown):
+    """The end of an attempt of a local activity whose timeout is not to be followed by another one."""
+
+    retryable = False
+
+
+@asynccontextmanager
+async def _own_limit(info: activity.Info) -> AsyncIterator[None]:
+    """End a local activity's attempt in time where its timeout ends the attempts: the SDK would try again (M)."""
+    types = info.retry_policy.non_retryable_error_types if info.is_local and info.retry_policy else None
+    limit = limit_in(types or ())
+    if limit is None:
+        yield
+        return
+    try:
+        async with asyncio.timeout(limit.total_seconds()) as own:
+            yield
+    except TimeoutError:
+        if not own.expired():
+            raise
+        raise _LocalTimeout(f"start_to_close timeout of {spell(limit)}", type=TIMEOUT) from None
 
 
 class ActivityFailed(ApplicationError):

@@ -6,11 +6,16 @@ Apart from the interceptor, so that a client need not import the SDK's worker.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from sagadsl.frozen import frozen
 
 MARKER = "sagadsl"
+_LIMIT = "sagadsl.start_to_close="
+
+CUT_BY_THE_SERVER = "Failure exceeds size limit."
+"""What stands around an error that the server keeps between two attempts and finds too long."""
 
 ATTEMPTS_ACTIVITY = "sagadsl.attempts"
 TAKEN_ACTIVITY = "sagadsl.taken"
@@ -45,6 +50,19 @@ def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
 def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
     """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*."""
     return {MARKER: {"attempt": attempt, "clean": clean}}
+
+
+def limit_as_type(limit: timedelta) -> str:
+    """Return a limit as one of a retry policy's error types: all that a local activity is told besides its input."""
+    return f"{_LIMIT}{limit.total_seconds()}"
+
+
+def limit_in(types: Sequence[str]) -> timedelta | None:
+    """Return what ``limit_as_type`` has put among *types*; ``None`` if it has not."""
+    for each in types:
+        if each.startswith(_LIMIT):
+            return timedelta(seconds=float(each.removeprefix(_LIMIT)))
+    return None
 
 
 def without_marker(details: Sequence[Any]) -> Sequence[Any]:

@@ -13,13 +13,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import Priority, RawValue, RetryPolicy
 
-from sagadsl.engine.ends import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit
+from sagadsl.engine.ends import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit, stops_retries
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
 from sagadsl.engine.keys import activity_id
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal import failures
-from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES
+from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES, limit_as_type
 
+_BEHIND = timedelta(seconds=5)
+"""How far behind our own limit of a local activity the SDK's is."""
 _MAX_ID_BYTES = 1000
 _SYSTEM_QUEUES = "/_sys/"
 
@@ -43,13 +45,18 @@ def start_activity(command: StartActivity, arguments: list[RawValue], generation
         non_retryable_error_types=_non_retryable(retry.non_retryable_error_types),
     )
     if command.local:
+        limit = command.start_to_close
+        if limit is not None and stops_retries("start_to_close", retry.non_retryable_error_types):
+            # The SDK tries again after every timeout (M), so that the worker's interceptor ends the attempt instead.
+            policy.non_retryable_error_types = [*(policy.non_retryable_error_types or ()), limit_as_type(limit)]
+            limit += _BEHIND
         return workflow.start_local_activity(
             command.activity,
             args=arguments,
             result_type=RawValue,
             schedule_to_close_timeout=command.schedule_to_close,
             schedule_to_start_timeout=command.schedule_to_start,
-            start_to_close_timeout=command.start_to_close,
+            start_to_close_timeout=limit,
             retry_policy=policy,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=activity_id(command.call_id, generation),

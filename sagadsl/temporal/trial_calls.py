@@ -16,6 +16,7 @@ from temporalio.exceptions import ActivityError, RetryState
 
 from sagadsl.engine.facts import Outcome, RetryPlan, StartActivity
 from sagadsl.engine.journal import RULES
+from sagadsl.engine.keys import call_of_activity
 from sagadsl.temporal.failures import Known, activity_failed
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, MARKER, TAKEN_ACTIVITY, Recorded
 from sagadsl.temporal.trial_worker import Begun
@@ -126,7 +127,7 @@ async def _look_up(client: Client, marker: Any, found: Mapping[int, _Recorded]) 
     call_id = told["activity_id"].removesuffix(told["activity_type"].removeprefix(MARKER))
     (record,) = await client.data_converter.decode(marker.details["result"].payloads)
     for each in found.values():
-        if each.about.activity_id == call_id:
+        if call_of_activity(each.about.activity_id) == call_id:
             each.record = Recorded.from_json(record)
 
 

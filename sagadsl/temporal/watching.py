@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.engine.keys import call_of_activity, call_of_child
 from sagadsl.frozen import frozen
+from sagadsl.temporal.marker import CUT_BY_THE_SERVER
 
 What = Literal[
     "began",
@@ -160,7 +161,7 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
     """Return type and message of the error that a recorded failure is about, without Temporal's wrappers (R17)."""
     if failure is None or (not failure.message and not failure.WhichOneof("failure_info")):
         return None
-    while failure.WhichOneof("failure_info") in ("activity_failure_info", "child_workflow_execution_failure_info"):
+    while _wraps(failure):
         failure = failure.cause
     info = failure.WhichOneof("failure_info")
     if info == "application_failure_info":
@@ -169,6 +170,13 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
         last = error_in(failure.cause) if failure.HasField("cause") else None
         return "timeout", failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")
     return (info or "error").removesuffix("_failure_info"), failure.message
+
+
+def _wraps(failure: Failure) -> bool:
+    """Whether it is one of Temporal's wrappers, the one around an error that was too long to be kept included."""
+    info = failure.WhichOneof("failure_info")
+    cut = info == "server_failure_info" and failure.message == CUT_BY_THE_SERVER and failure.HasField("cause")
+    return cut or info in ("activity_failure_info", "child_workflow_execution_failure_info")
 
 
 def _local(about: Any, at: datetime) -> Iterator[StepEvent]:

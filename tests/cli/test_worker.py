@@ -36,6 +36,19 @@ async def work(file: str, seconds: float) -> int:
     return os.getpid()
 '''
 
+SLEEPS = """
+import time
+from pathlib import Path
+from sagadsl import activity
+
+@activity
+def work(file: str, seconds: float) -> int:
+    Path(file).write_text("began", encoding="utf-8")
+    time.sleep(seconds)
+    Path(file).write_text("done", encoding="utf-8")
+    return 1
+"""
+
 WORK = """\
 sagadsl: 1
 name: work
@@ -162,6 +175,33 @@ def test_the_first_sigterm_lets_an_activity_end_and_the_second_stops_at_once(fol
             assert worker.process.wait(30) == code
         assert (file.read_text(encoding="utf-8") == "done") == (signals == 1)
         inside("terminate", saga, "--yes", "--address", server.address)
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one", "two"])
+@pytest.mark.parametrize("local", [False, True], ids=["thread", "local"])
+def test_a_drain_that_is_over_ends_what_cannot_be_interrupted(
+    folder: Path, server: Server, processes: tuple[str, ...], local: bool
+) -> None:
+    """N8: a thread that blocks for a minute, and a local activity, hold a worker for its drain and no longer."""
+    (folder / "slow_activities.py").write_text(SLEEPS, encoding="utf-8")
+    (folder / "work.saga.yaml").write_text(
+        WORK.replace("compensation: none", f"compensation: none\n    local: {str(local).lower()}"), encoding="utf-8"
+    )
+    options = ("--task-queue", _queue(), "--address", server.address)
+    file = folder / "file.txt"
+    with _worker(folder, "work.saga.yaml", "--drain", "1", *processes, *options) as worker:
+        worker.wait_for("ready")
+        given = json.dumps({"file": str(file), "seconds": 50})
+        saga = inside("run", "work", "-i", given, *options, "--detach", "-q", cwd=folder).out.strip()
+        deadline = time.monotonic() + 30
+        while not file.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.process.wait(25) == 0
+    assert file.read_text(encoding="utf-8") == "began"
+    inside("terminate", saga, "--yes", "--address", server.address)
 
 
 @pytest.mark.temporal

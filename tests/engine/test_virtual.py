@@ -412,6 +412,19 @@ def test_what_is_known_of_a_call_whose_time_has_run_out(
     assert _cause(run).causes == ((("Unreachable", "Unreachable!"),) if len(script) > 1 else ())
 
 
+@pytest.mark.parametrize(
+    ("name", "attempts"),
+    [("timeout", 1), ("TemporalTimeout:StartToClose", 1), ("TemporalTimeout:Heartbeat", 3), ("Timeout", 3)],
+)
+@pytest.mark.parametrize("local", [False, True])
+def test_a_timeout_stops_the_retries_by_our_name_and_by_temporal_s(name: str, attempts: int, local: bool) -> None:
+    """R55 (N5)."""
+    retry = {"maximum_attempts": 3, "non_retryable_error_types": [name]}
+    run = _run(_world({"a": LOST}), plain("a", retry=retry, timeouts={"start_to_close": "1s"}, local=local))
+
+    assert _how(run)[2] == attempts
+
+
 def test_a_timeout_hides_no_more_than_the_error_before_it() -> None:
     """R16: not the ones before that, although that one says so itself."""
     thrice = {"maximum_attempts": 3}

@@ -17,7 +17,7 @@ import pytest
 from pydantic import BaseModel
 from temporalio import activity as temporal_activity
 from temporalio import workflow
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -273,3 +273,74 @@ def test_plugins_run_on_a_real_worker(server: Server) -> None:
     assert ran[1:] == [{"1": True, "2": ["test.thread"]}, "Hi Ann", ["InvalidInput", True, [1, True]]]
     assert ran[0]["charge_id"] == "ch-3"
     assert ran[0]["key"].endswith("/test.charge/do")
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize(
+    "error", [StopIteration("no more"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+)
+def test_an_error_that_no_future_can_carry_is_one_like_others(server: Server, error: BaseException) -> None:
+    """R5 (R05 of the cases): at once, and the worker goes on; it ran into the attempt's timeout, or ended it."""
+
+    def work() -> None:
+        raise error
+
+    async def play() -> Any:
+        client = await Client.connect(server.address)
+        queue = f"activities-{uuid.uuid4()}"
+        with ThreadPoolExecutor(2) as threads:
+            async with Worker(
+                client,
+                task_queue=queue,
+                activities=[worker_activity(_plugin(work, name="test.work"))],
+                activity_executor=threads,
+                interceptors=interceptors(client),
+            ):
+                try:
+                    return await client.execute_activity(
+                        "test.work",
+                        id=queue,
+                        task_queue=queue,
+                        start_to_close_timeout=timedelta(seconds=20),
+                        retry_policy=RetryPolicy(maximum_attempts=1),
+                    )
+                except ActivityFailureError as failure:
+                    return failure.cause
+
+    found = asyncio.run(play())
+    assert isinstance(found, ApplicationError)
+    assert (found.type, outcome_of(found.details)) == (type(error).__name__, None)
+
+
+@pytest.mark.temporal
+def test_an_activity_that_no_workflow_calls_has_a_key_of_its_own(server: Server) -> None:
+    """R49, for `temporal activity execute`: equal over its attempts, and nobody else's."""
+    seen: list[tuple[str, str]] = []
+
+    async def work(ctx: Context) -> None:
+        seen.append((ctx.step, ctx.idempotency_key))
+        assert ctx.step_idempotency_key == ctx.idempotency_key
+        if ctx.attempt == 1:
+            raise ValueError("again")
+
+    async def play() -> None:
+        client = await Client.connect(server.address)
+        queue = f"activities-{uuid.uuid4()}"
+        async with Worker(
+            client,
+            task_queue=queue,
+            activities=[worker_activity(_plugin(work, name="test.work"))],
+            interceptors=interceptors(client),
+        ):
+            retry = RetryPolicy(maximum_attempts=2, initial_interval=timedelta(milliseconds=50))
+            for _ in range(2):
+                limit = timedelta(seconds=20)
+                await client.execute_activity(
+                    "test.work", id="a1", task_queue=queue, start_to_close_timeout=limit, retry_policy=retry
+                )
+
+    asyncio.run(play())
+    assert [step for step, _ in seen] == ["a1"] * 4
+    keys = [key for _, key in seen]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    assert all(key.startswith("default/a1/") and key.endswith("/do") for key in keys)

@@ -11,7 +11,7 @@ import contextlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,8 +32,10 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
+from sagadsl.standing import page, rows
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started
+from sagadsl.temporal.following import picture
 from tests.conftest import Server
 from tests.temporal.play import PATIENCE, replay, stage
 
@@ -350,3 +352,24 @@ def test_attempts_that_an_operator_has_forbidden_are_not_counted(server: Server,
     retry = {"maximum_attempts": 9, "initial_interval": "300ms", "backoff_coefficient": 1.0}
     _, _, told = _played(server, _no, operator, ours=ours, step={"retry": retry})
     assert told["attempts"] == 2
+
+
+def test_a_step_that_an_operator_has_paused_is_shown_so(server: Server) -> None:
+    """With the command that releases it: the saga itself hears nothing of it."""
+    seen: list[Any] = []
+
+    async def operator(scene: Scene) -> None:
+        await scene.began.wait()
+        await scene.paused()
+        found = await picture(scene.client, scene.run.workflow_id)
+        seen.append((found, list(page(found.status, found.attempts, datetime.now(UTC)))))
+        await scene.cancel()
+
+    _played(server, _beats, operator)
+    ((found, lines),) = seen
+    (row,) = rows(found.status, found.attempts, datetime.now(UTC))
+    assert (row.sign, row.state, row.note) == ("‖", "paused", "paused by an operator before attempt 2")
+    saga_id = found.status["id"]
+    command = f"temporal activity unpause --workflow-id {saga_id} --activity-id a"
+    assert f"an operator has paused `a`: {command}" in lines
+    assert found.as_json()["attempts"][0]["paused"] is True

@@ -211,6 +211,20 @@ def test_a_silent_step_is_undone_since_nobody_knows_what_it_did(where: dict[str,
     assert played.ended.causes == (("timeout", "start_to_close timeout of 1s"),)
 
 
+@pytest.mark.parametrize("name", ["timeout", "TemporalTimeout:StartToClose"])
+@pytest.mark.parametrize("local", [False, True])
+def test_a_timeout_that_stops_the_retries_does_so_by_both_names(server: Server, name: str, local: bool) -> None:
+    """R55 (N5): also of a local activity, whose timeouts the SDK would retry."""
+    step = act("a", timeouts={"start_to_close": "1s"}, local=local)
+    step["retry"] = {"maximum_attempts": 3, "initial_interval": "100ms", "non_retryable_error_types": [name]}
+    played = play(server.address, saga(step, name="silent"), {"do.a": lost()})
+
+    assert played.begun == ["a", "a.compensation"]
+    (line,) = played.status["steps"]
+    message = "start_to_close timeout of 1s"
+    assert (line["attempts"], line["outcome"], line["error"]["message"]) == (1, "unknown", message)
+
+
 def test_an_error_after_a_clean_retry_has_nothing_to_undo(where: dict[str, Any]) -> None:
     """R5, R8, R17: the attempts are counted, and both ended in a reported error."""
     step = act("a", retry={"maximum_attempts": 2, "initial_interval": "100ms"})
