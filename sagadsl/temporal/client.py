@@ -147,6 +147,7 @@ async def start(
     request: str = "",
     summary: str | None = None,
     continue_after_events: int | None = None,
+    same_keys: bool = False,
 ) -> Started:
     """Start a saga; nothing is started when anything is wrong.
 
@@ -162,6 +163,7 @@ async def start(
         request: A fingerprint of whatever asked for it, kept beside the run; see ``AlreadyStarted``.
         summary: One line for lists, instead of the definition's description.
         continue_after_events: For tests: continue as new at this length of history.
+        same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
 
     Raises:
         InvalidDefinition, InvalidInput, AlreadyStarted, TooLong: See there.
@@ -213,7 +215,8 @@ async def start(
     # What the run before has done and undone under its keys must not answer for this one (R49).
     allowed = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
     try:
-        return replace(await begin(allowed, uuid.uuid4().hex[:_GENERATION]), earlier=earlier.status)
+        generation = "" if same_keys else uuid.uuid4().hex[:_GENERATION]
+        return replace(await begin(allowed, generation), earlier=earlier.status)
     except WorkflowAlreadyStartedError as error:  # somebody else was quicker
         raise await _already_started(client, chosen, error.run_id or "") from None
 

@@ -104,6 +104,7 @@ class Stage:
             id=self.id,
             task_queue=self.queue,
             again=True,
+            same_keys=True,  # of one case after the other, each like the first
         )
         self.run_id = started.run_id
         for index, each in enumerate(self.case.when):

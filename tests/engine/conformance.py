@@ -168,7 +168,7 @@ CONFORMANCE: tuple[Scene, ...] = (
         "R22",
         saga(act("a"), act("b"), act("c")),
         {"c": no("Broke"), "b.compensation": no("Down")},
-        operator=((Verb.SKIP_STEP, ""),),
+        operator=((Verb.SKIP_STEP, "b.compensation"),),
         status="failed",
         calls=("a", "b", "c", "b.compensation", "a.compensation"),
         failure=("Broke", "c"),
