@@ -29,6 +29,8 @@ from tests.temporal.play import data
 
 _Out = TypeVar("_Out")
 _CALM = 0.5
+_OPERATORS = 4
+"""Sagas that are looked at beside each other."""
 _OVER = (SagaOver, SagaNotFound, NotPossible)
 
 
@@ -57,7 +59,7 @@ class People:
 
     Attributes:
         acts: What was done, counted.
-        mended: Sagas whose undo works again.
+        gave_up: What kept an operator from looking at a saga, though everything answered.
     """
 
     stage: Stage
@@ -67,9 +69,11 @@ class People:
     known: dict[str, Known]
     acts: Counter[str] = field(default_factory=Counter)
     closing: bool = False
+    gave_up: list[str] = field(default_factory=list)
     _definitions: dict[str, Any] = field(default_factory=dict)
     _signalled: dict[str, float] = field(default_factory=dict)
     _paused: dict[str, float] = field(default_factory=dict)
+    _desks: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_OPERATORS))
 
     def __post_init__(self) -> None:
         for file in Path(self.stage.definitions).glob("*.saga.yaml"):
@@ -179,12 +183,19 @@ class People:
     async def watch(self) -> None:
         """Look at everything that is open, again and again, and decide what waits for somebody."""
         while True:
-            with suppress(RPCError, RuntimeError, SagadslError, httpx2.HTTPError):
+            with suppress(RPCError):
                 open_ = [each.id async for each in self.client.list_workflows("ExecutionStatus = 'Running'")]
-                for id_ in open_:
-                    with suppress(RPCError, SagadslError, httpx2.HTTPError):
-                        await self._look(id_)
+                await asyncio.gather(*(self._looked_at(id_) for id_ in open_))
             await asyncio.sleep(_CALM)
+
+    async def _looked_at(self, id_: str) -> None:
+        async with self._desks:
+            try:
+                await self._look(id_)
+            except (RPCError, SagadslError, httpx2.HTTPError):
+                pass  # it has ended, or nobody answers just now
+            except Exception as error:  # noqa: BLE001  # the others wait all the same; the end tells of it
+                self.gave_up.append(f"{id_}: {error!r}")
 
     async def _look(self, id_: str) -> None:
         status = await sagas.status(self.client, id_)
@@ -192,6 +203,8 @@ class People:
             return  # no worker answers
         root = root_of(id_)
         plan = self.known[root].plan if root in self.known else self._by_id(root)
+        if "attention" not in status:
+            return  # it is about to begin
         for line in status["attention"]:
             (self.stage.broken / root).unlink(missing_ok=True) if plan.verb == "retry" or self.closing else None
             verb = {"retry": Verb.RETRY_STEP, "skip": Verb.SKIP_STEP, "abort": Verb.ABORT}[plan.verb]

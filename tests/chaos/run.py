@@ -96,6 +96,7 @@ async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, told
         for task in (watching, *living):
             task.cancel()
         await asyncio.gather(watching, *living, return_exceptions=True)
+    outcome.violations += [Violation("", f"an operator gave up: {what}") for what in people.gave_up]
     for task in living:
         if not task.cancelled() and (error := task.exception()) is not None:
             outcome.violations.append(Violation("", f"somebody gave up: {error!r}"))

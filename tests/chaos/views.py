@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
-from sagadsl.temporal.listing import list_sagas
+from sagadsl.temporal.listing import page
 
 _CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
 _LAG = 40
@@ -68,7 +68,7 @@ async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) ->
         "the gateway": (await http.get(address)).json()["status"],
         "the page's stream": await _streamed(http, f"{address}/events"),
         "the list": await _listed(client, id_, ended.status),
-        "the gateway's list": (await http.get(f"{url}/sagas?id={quote(id_, safe='')}")).json()["sagas"][0]["status"],
+        "the gateway's list": await _listed_there(http, url, id_),
     }
     if "/" not in id_ and ended.report is not None:
         words["the report"] = ended.report["status"]
@@ -90,6 +90,12 @@ def _compensations(status: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
+async def _listed_there(http: httpx2.AsyncClient, url: str, id_: str) -> str:
+    """Return the status of the newest run in the gateway's list, which shows child sagas, too."""
+    found = (await http.get(f"{url}/sagas?limit=200&id={quote(id_, safe='')}")).json()["sagas"]
+    return next((str(each["status"]) for each in found if each["id"] == id_), "nothing")
+
+
 async def _streamed(http: httpx2.AsyncClient, address: str) -> str:
     said = ""
     async with http.stream("GET", address) as answer:
@@ -105,9 +111,9 @@ async def _listed(client: Client, id_: str, wanted: str) -> str:
     """Return the status in the list; the index lags, so that it is asked for a while."""
     said = "nothing"
     for _ in range(_LAG):
-        runs = [each async for each in list_sagas(client, query=f"WorkflowId = '{id_}'")]
+        runs = (await page(client, conditions=[f"WorkflowId = '{id_}'"])).sagas
         if runs:
-            said = max(runs, key=lambda each: each.started_at).status
+            said = runs[0].status
         if said == wanted:
             break
         await asyncio.sleep(0.25)
