@@ -159,6 +159,8 @@ def _with_child(row: Row, notes: Mapping[str, str]) -> Row:
 def _note(child: Mapping[str, Any]) -> str:
     for each in child["attention"]:
         return f"waits for a decision: {each['path']}"
+    if child.get("held") or child.get("stuck"):
+        return next(trouble(child))
     signals = ", ".join(f"`{signal}`" for signal in child["waiting_for"])
     return "is paused" if child["status"] == "paused" else f"waits for signal {signals}"
 
@@ -295,6 +297,9 @@ def release_of(status: Mapping[str, Any], attempt: Attempt) -> str:
 def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str]:
     """Yield what a person can do in a child saga, from the saga on that was asked."""
     of, to = quote(saga_id), quote(child["path"])
+    if child.get("held"):
+        yield f"held: {child['path']}: {unpause(quote(child['id']))}{tail}"
+    yield from (f"{child['path']}: {line}" for line in trouble(child) if not child.get("held"))
     for each in child["attention"]:
         path = quote(f"{child['path']}/{each['path']}") + _again(each)
         yield f"needs a decision: {child['path']} → {each['path']}: {each['type']}: {one_line(each['message'])}"
@@ -310,8 +315,10 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
 
 
 def waits(status: Mapping[str, Any]) -> bool:
-    """Whether a saga, or a child of one, needs somebody: an operator, or a signal."""
-    return status["status"] == "paused" or bool(status.get("attention") or status.get("waiting_for"))
+    """Whether a saga, or a child of one, needs somebody: an operator, a signal, another worker."""
+    return status["status"] in ("paused", "held") or any(
+        status.get(name) for name in ("attention", "waiting_for", "stuck")
+    )
 
 
 def paused(status: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
-from sagadsl.standing import SIGNS, Attempt, next_steps, one_line, page, releases, rows, spell, text, widths
+from sagadsl.standing import SIGNS, Attempt, next_steps, one_line, page, paused, releases, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 
@@ -211,3 +211,63 @@ def test_signals_that_were_refused_or_kept_are_shown() -> None:
 
     assert f"{_at(3)}  signal `aprove` was refused: the saga does not wait for it" in lines
     assert "signal `approve` is kept for a later wait: 2 of them" in lines
+
+
+def _child(path: str, status: str = "running", **more: Any) -> dict[str, Any]:
+    known = {"path": path, "id": f"o-1/{path}", "name": "kid", "status": status, "paused": False}
+    return known | {"attention": [], "waiting_for": {}, **more}
+
+
+ASKED = {"path": "pay.compensation", "type": "BankDown", "message": "the bank is down", "step": "pay"}
+
+
+def test_what_waits_in_child_sagas_comes_with_the_paths_that_lead_there() -> None:
+    """B4: quoted where a shell would read them in another way."""
+    status = _status(
+        "running",
+        children=[
+            _child("lines[3]/kid"),
+            _child("lines[3]/kid/deep", "paused", attention=[ASKED]),
+            _child("other", "paused", paused=True, waiting_for={"go": ["ask"]}),
+            _child("lost", "unknown"),
+            _child("stopped", "held", held={"by": "ann", "at": "", "why": ""}),
+            _child("broken", stuck={"message": "no such thing", "attempt": 4}),
+        ],
+    )
+
+    assert list(next_steps(status, "-n x")) == [
+        "needs a decision: lines[3]/kid/deep → pay.compensation: BankDown: the bank is down",
+        "   sagadsl retry o-1 'lines[3]/kid/deep/pay.compensation' -n x   once more",
+        "   sagadsl skip o-1 'lines[3]/kid/deep/pay.compensation' -n x   leave it and go on",
+        "   sagadsl abort o-1 'lines[3]/kid/deep' -n x   give lines[3]/kid/deep up",
+        "paused: other: sagadsl resume o-1 other -n x",
+        "other waits for signal `go`: sagadsl signal o-1/other go --payload JSON -n x",
+        "held: stopped: temporal workflow unpause --workflow-id o-1/stopped -n x",
+        "broken: the worker cannot go on: no such thing; attempt 4",
+        "of child saga lost nobody knows whether it waits: sagadsl status o-1/lost -n x",
+    ]
+    assert paused(status) == ["lines[3]/kid/deep", "other"]
+
+
+def test_the_line_of_a_child_says_what_waits_in_it_or_below() -> None:
+    kid = _step("kid", "running", 1, kind="saga", saga="trip")
+    done = _step("done", "completed", 1, 2, compensation={"status": "running", "started_at": _at(5)})
+    status = _status(
+        "compensating",
+        kid,
+        done,
+        children=[_child("kid"), _child("kid/deep", waiting_for={"go": ["ask"]}), _child("done", attention=[ASKED])],
+    )
+    notes = {row.key: row.note for row in rows(status, {}, NOW)}
+
+    assert notes == {
+        "kid": "deep waits for signal `go`",
+        "done": "",
+        "done.compensation": "waits for a decision: pay.compensation",
+    }
+
+
+def test_a_page_has_an_end_although_many_children_wait() -> None:
+    status = _status("running", children=[_child(f"k{number}", "paused", paused=True) for number in range(12)])
+
+    assert list(next_steps(status))[-1] == "2 more child sagas wait for somebody"

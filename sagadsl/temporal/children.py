@@ -97,7 +97,8 @@ async def _ask(client: Client, child: Child, room: Room, look: Look) -> Mapping[
 
 
 def _line(child: Child, status: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    trouble = {name: status[name] for name in ("held", "stuck") if status.get(name)}
+    return trouble | {
         "path": child.path,
         "id": child.id,
         "name": child.name,
