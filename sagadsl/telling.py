@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sagadsl.standing import OPEN, moment, next_steps, one_line, spell
+from sagadsl.advice import next_steps
+from sagadsl.standing import OPEN, moment, one_line, spell
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from sagadsl.advice import next_steps, page, releases
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
-from sagadsl.standing import SIGNS, Attempt, next_steps, one_line, page, paused, releases, rows, spell, text, widths
+from sagadsl.standing import SIGNS, Attempt, one_line, paused, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 
@@ -231,6 +232,7 @@ def test_what_waits_in_child_sagas_comes_with_the_paths_that_lead_there() -> Non
             _child("other", "paused", paused=True, waiting_for={"go": ["ask"]}),
             _child("lost", "unknown"),
             _child("stopped", "held", held={"by": "ann", "at": "", "why": ""}),
+            _child("still", paused_calls={"pay": "pay"}),
             _child("broken", stuck={"message": "no such thing", "attempt": 4}),
         ],
     )
@@ -243,6 +245,7 @@ def test_what_waits_in_child_sagas_comes_with_the_paths_that_lead_there() -> Non
         "paused: other: sagadsl resume o-1 other -n x",
         "other waits for signal `go`: sagadsl signal o-1/other go --payload JSON -n x",
         "held: stopped: temporal workflow unpause --workflow-id o-1/stopped -n x",
+        "an operator has paused `still/pay`: temporal activity unpause --workflow-id o-1/still --activity-id pay -n x",
         "broken: the worker cannot go on: no such thing; attempt 4",
         "of child saga lost nobody knows whether it waits: sagadsl status o-1/lost -n x",
     ]

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from sagadsl.advice import next_steps, releases
 from sagadsl.cli import screen
-from sagadsl.standing import COLOURS, Row, next_steps, releases, rows, text, trouble, widths
+from sagadsl.standing import COLOURS, Row, rows, text, trouble, widths
 
 if TYPE_CHECKING:
     from rich.live import Live

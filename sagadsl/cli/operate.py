@@ -79,7 +79,7 @@ def status(*, id: str, flags: Flags) -> int:
       sagadsl status transfer-42
       sagadsl status transfer-42 --json | jq -r .status
     """
-    from sagadsl.standing import page
+    from sagadsl.advice import page
     from sagadsl.temporal.following import picture
 
     found = connected(flags, lambda client: picture(client, id))
@@ -99,8 +99,8 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
       sagadsl result transfer-42
       sagadsl result transfer-42 --timeout 60 --json
     """
+    from sagadsl.advice import next_steps
     from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
-    from sagadsl.standing import next_steps
     from sagadsl.temporal.following import Picture, until_over
 
     async def wait(client: Client) -> sagas.Ended | Picture | None:

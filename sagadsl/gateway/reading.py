@@ -14,13 +14,14 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from sagadsl.advice import release_of
 from sagadsl.gateway.edge import Call
 from sagadsl.gateway.hub import View
 from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
-from sagadsl.standing import Row, release_of, rows, trouble, unpause
+from sagadsl.standing import Row, rows, trouble, unpause
 from sagadsl.telling import sentences
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.following import Picture

@@ -97,7 +97,7 @@ async def _ask(client: Client, child: Child, room: Room, look: Look) -> Mapping[
 
 
 def _line(child: Child, status: Mapping[str, Any]) -> dict[str, Any]:
-    trouble = {name: status[name] for name in ("held", "stuck") if status.get(name)}
+    trouble = {name: status[name] for name in ("held", "stuck", "paused_calls") if status.get(name)}
     return trouble | {
         "path": child.path,
         "id": child.id,

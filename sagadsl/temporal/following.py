@@ -168,7 +168,9 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
 async def _look(client: Client, described: Described, room: Room) -> Mapping[str, Any]:
     """Return the status of a child; of one that nobody answers for, how its own children stand and nothing else."""
     found = await picture_of(client, described, room)
-    return found.status if found.has_worker else {"children": found.status["children"]}
+    paused_calls = {call: attempt.activity_id for call, attempt in found.attempts.items() if attempt.paused}
+    status = found.status if found.has_worker else {"children": found.status["children"]}
+    return {**status, "paused_calls": paused_calls}
 
 
 def _waits_for_worker(described: Described) -> bool:

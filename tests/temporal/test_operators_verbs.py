@@ -32,7 +32,8 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from sagadsl.standing import page, rows
+from sagadsl.advice import page
+from sagadsl.standing import rows
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started
 from sagadsl.temporal.following import picture

@@ -74,7 +74,7 @@ function attention(section, found, path) {
   const decisions = found.is_open ? found.attention ?? [] : [];
   const signals = found.is_open ? waiting : [];
   const children = (found.is_open ? found.children ?? [] : []).filter((each) =>
-    each.paused || each.held || each.stuck || each.status === "unknown" || each.attention.length || Object.keys(each.waiting_for).length);
+    each.paused || each.held || each.stuck || each.paused_calls || each.status === "unknown" || each.attention.length || Object.keys(each.waiting_for).length);
   fill(section, decisions.length || signals.length || children.length ? el("h2", {}, "Waits for you") : null,
     decisions.map((each) => el("div.decision", {},
       el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
@@ -99,6 +99,7 @@ function child(found, path) {
     held ? el("div.decision", {}, el("p", {}, where(), "is paused"), el("p.buttons", {}, button("resume", path, found.path))) : [],
     Object.keys(found.waiting_for).map((name) => awaited(name, own, where())),
     found.held ? el("p.hint", {}, where(), "held by Temporal's own pause") : [],
+    Object.keys(found.paused_calls ?? {}).map((call) => el("p.hint", {}, where(), `an operator has paused ${call}`)),
     found.stuck ? el("p.hint", {}, where(), `the worker cannot go on: ${found.stuck.message}`) : [],
     found.status === "unknown" ? el("p.hint", {}, where(), "nobody knows how it stands") : [],
   ];
