@@ -30,6 +30,10 @@ class InvalidInput(SagadslError):
         return f"the input does not fit saga `{self.name}`: {'; '.join(self.problems)}"
 
 
+_ENDED = ("completed", "failed", "canceled", "terminated", "timed_out")
+"""Temporal's words for the end of a run."""
+
+
 class AlreadyStarted(SagadslError):
     """A run with this id exists, and starting it again would do its work twice (T11).
 
@@ -47,7 +51,7 @@ class AlreadyStarted(SagadslError):
 
     def may_begin_anew(self, *, again: bool) -> bool:
         """Whether that run has ended, and not well or with the wish to have it *again*."""
-        return self.status != "running" and (again or self.status != "completed")
+        return self.status in _ENDED and (again or self.status != "completed")
 
     def __str__(self) -> str:
         return f"saga `{self.id}` exists already: run {self.run_id or 'unknown'} is {self.status}"

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from pathlib import Path
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from tests.conftest import Server
-from tests.crash.scene import FORWARD, MOVED, UNDONE, UNTOUCHED, Scene, scene
+from tests.crash.scene import FORWARD, MOVED, UNDONE, UNTOUCHED, scene
+from tests.temporal.play import reset
 
 pytestmark = pytest.mark.temporal
-
-
-async def _reset(made: Scene, saga: str) -> None:
-    """Go back to the first workflow task, as `temporal workflow reset --type FirstWorkflowTask` does."""
-    handle = made.client.get_workflow_handle(saga)
-    first = await anext(
-        event.event_id
-        async for event in handle.fetch_history_events()
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
-    )
-    await made.client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=made.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=saga, run_id=(await handle.describe()).run_id),
-            workflow_task_finish_event_id=first,
-            request_id=str(uuid.uuid4()),
-            reason="for the test",
-        )
-    )
 
 
 def test_a_completed_saga_that_is_reset_moves_no_money_again(server: Server, tmp_path: Path) -> None:
@@ -44,7 +22,7 @@ def test_a_completed_saga_that_is_reset_moves_no_money_again(server: Server, tmp
             await made.worker()
             saga = await made.start("again")
             first = await made.end(saga)
-            await _reset(made, saga)
+            await reset(made.client, saga)
             second = await made.end(saga)
 
             assert (second.status, second.output) == (first.status, first.output) == ("completed", {"left": 70})
@@ -65,7 +43,7 @@ def test_a_compensated_saga_that_is_reset_stays_undone(server: Server, tmp_path:
             await made.worker()
             saga = await made.start("undone", fail=True)
             assert (await made.end(saga)).status == "compensated"
-            await _reset(made, saga)
+            await reset(made.client, saga)
             second = await made.end(saga)
 
             assert second.status == "compensated"
@@ -85,7 +63,7 @@ def test_a_saga_that_is_reset_while_it_compensates_is_undone_once(server: Server
             await made.worker()
             saga = await made.start("halfway", hold="give.compensation@after", fail=True)
             await made.until(saga, "give.compensation@after")
-            await _reset(made, saga)
+            await reset(made.client, saga)
             made.let_go(saga, "give.compensation@after")
             ended = await made.end(saga)
 

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import RawValue
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
@@ -218,6 +220,25 @@ async def playing(
         handle = made.client.get_workflow_handle(started.id)
         await replay(made.client, started.id)
         return Played(ended, started, made, status, await events(handle))
+
+
+async def reset(client: Client, saga: str) -> None:
+    """Go back to the first workflow task, as `temporal workflow reset --type FirstWorkflowTask` does."""
+    handle = client.get_workflow_handle(saga)
+    first = await anext(
+        event.event_id
+        async for event in handle.fetch_history_events()
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+    )
+    await client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=saga, run_id=(await handle.describe()).run_id),
+            workflow_task_finish_event_id=first,
+            request_id=str(uuid.uuid4()),
+            reason="for the test",
+        )
+    )
 
 
 async def replay(client: Client, id_: str) -> None:

@@ -14,7 +14,7 @@ from sagadsl.temporal.refusals import AlreadyStarted
 from sagadsl.temporal.trace import trace
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga
-from tests.temporal.play import SDK_RACE, Stage, replay, stage
+from tests.temporal.play import SDK_RACE, Stage, replay, reset, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -129,6 +129,23 @@ def test_continue_as_new_keeps_the_keys_of_a_run_that_began_anew(server: Server)
     tokens = {_generation(made.keys[f"s{number}"][1], id_) for number in range(6)}
     assert len(tokens) == 1
     assert "" not in tokens
+
+
+def test_a_reset_of_a_run_that_began_anew_keeps_its_keys(server: Server) -> None:
+    """R49, R58: it is the same run, so what it does a second time is answered as before."""
+    id_ = _id()
+
+    async def scene() -> Stage:
+        async with stage(server.address) as made:
+            _, second = await _twice(made, TRANSFER, id_)
+            await made.end(second)
+            await reset(made.client, id_)
+            assert (await made.end(second)).status == "completed"
+            return made
+
+    made = asyncio.run(scene())
+    assert len(made.keys["out"]) == 3
+    assert made.keys["out"][1] == made.keys["out"][2]
 
 
 def test_by_name_too(server: Server) -> None:
