@@ -36,6 +36,11 @@ def waiting(state: State) -> list[Chunk]:
     return [packed for packed in state.chunks if not packed.undone]
 
 
+def to_undo(state: State) -> int:
+    """Return how many steps would have to be undone now, at the most."""
+    return len(state.undoable) + sum(number for key, number in state.gone.items() if key.endswith(f" {TO_UNDO}"))
+
+
 def unpack(run: Run, packed: Chunk) -> list[str]:
     """Take the rows of *packed* back as records that wait to be undone, and return their paths by their beginning."""
     state = run.state

@@ -32,6 +32,7 @@ from sagadsl.engine.facts import (
     DrainRequested,
     Error,
     Fact,
+    HistoryFull,
     OperatorAsked,
     Resumed,
     Settled,
@@ -137,6 +138,8 @@ def _take(run: Run, fact: Fact) -> None:
             operator.asked(run, fact)
         case DrainRequested():
             run.state.draining = True
+        case HistoryFull():
+            _history_full(run)
         case _:
             assert_never(fact)
 
@@ -244,6 +247,16 @@ def _stop_forward(run: Run, why: Error) -> None:
         record = state.records[state.pivot_at]
         if steps.call_id(record) in state.calls:
             blocks.cancel(run, record.path)
+
+
+def _history_full(run: Run) -> None:
+    """Begin nothing more but what undoes; after the pivot, where nothing is undone, the saga ends failed. RULES R51."""
+    state = run.state
+    error = Error("HistoryFull", "the history of the run is full, and what the saga has to keep fits into no new one")
+    if state.pivot_passed and state.phase is Phase.FORWARD and blocks.ROOT in state.frames:
+        blocks.stop(run, error)
+    else:
+        _stop_forward(run, error)
 
 
 def _stop_endless(run: Run) -> None:

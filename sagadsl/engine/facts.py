@@ -183,6 +183,13 @@ class DrainRequested:
     at: float
 
 
+@frozen
+class HistoryFull:
+    """The host has room left for undoing and for nothing else: stop, and undo while there is room. RULES R51."""
+
+    at: float
+
+
 Fact = (
     Began
     | BeganUndo
@@ -193,6 +200,7 @@ Fact = (
     | CancelRequested
     | OperatorAsked
     | DrainRequested
+    | HistoryFull
 )
 
 

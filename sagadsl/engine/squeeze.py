@@ -16,6 +16,23 @@ def compact(data: Any) -> bytes:
     return json.dumps(data, separators=(",", ":")).encode()
 
 
+def squeezed(data: Any) -> tuple[bytes, bool] | None:
+    """Return *data* as JSON, compressed if large, and whether it is; ``None`` for more than ``inflated`` takes."""
+    plain = compact(data)
+    if len(plain) > _LARGEST_BYTES:
+        return None
+    return (plain, False) if len(plain) <= _PLAIN_BYTES else (zlib.compress(plain), True)
+
+
+def inflated(compressed: bytes) -> Any:
+    """Return the data that was compressed. Raises ``ValueError`` or ``zlib.error`` for what ``squeezed`` gives not."""
+    inflate = zlib.decompressobj()
+    plain = inflate.decompress(compressed, _LARGEST_BYTES)
+    if not inflate.eof:
+        raise ValueError(f"more than {_LARGEST_BYTES} bytes")
+    return json.loads(plain)
+
+
 def packed(data: Any) -> Any:
     """Return *data*, or when it is large, the same in a tenth of the space: a payload holds 2 MB at most (R52).
 
@@ -32,9 +49,5 @@ def packed(data: Any) -> Any:
 def unpacked(data: Any) -> Any:
     """Return what ``packed`` was given. Raises ``ValueError`` or ``zlib.error`` for what it would not give."""
     if isinstance(data, dict) and data.keys() == {"zlib"}:
-        inflate = zlib.decompressobj()
-        plain = inflate.decompress(base64.b64decode(data["zlib"]), _LARGEST_BYTES)
-        if not inflate.eof:
-            raise ValueError(f"more than {_LARGEST_BYTES} bytes")
-        return json.loads(plain)
+        return inflated(base64.b64decode(data["zlib"]))
     return data

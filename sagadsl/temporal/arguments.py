@@ -25,7 +25,7 @@ from temporalio.api.common.v1 import Payload
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.engine.keys import is_generation
-from sagadsl.engine.squeeze import compact, packed, unpacked
+from sagadsl.engine.squeeze import compact, inflated, packed, squeezed, unpacked
 from sagadsl.frozen import frozen
 from sagadsl.language.build import build
 from sagadsl.language.conform import Check, checker
@@ -44,6 +44,7 @@ to_bytes = compact
 _CACHED = 128
 _QUICK_BYTES = 50_000
 _LARGE = ThreadPoolExecutor(1, thread_name_prefix="definition")
+_COMPRESSED = b"binary/sagadsl-json-zlib"
 
 
 @frozen
@@ -130,21 +131,37 @@ class Carry:
     generation: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        data = self._data()
+        return data | {name: packed(data[name]) for name in ("journal", "state") if name in data}
+
+    def _data(self) -> dict[str, Any]:
         data: dict[str, Any] = {}
         if self.wants_journal:
             data["wants_journal"] = True
         if self.journal is not None:
-            data["journal"] = packed(self.journal)
+            data["journal"] = self.journal
         if self.failure is not None:
             why = self.failure
             data["failure"] = [why.type, why.message, why.step, [list(cause) for cause in why.causes]]
         if self.state is not None:
-            data["state"] = packed(self.state)
+            data["state"] = self.state
         if self.refused:
             data["refused"] = list(self.refused)
         if self.generation:
             data["generation"] = self.generation
         return data
+
+    def to_payload(self, most: int) -> Payload | None:
+        """Return the carry as one payload of at most *most* bytes; ``None`` when it is larger.
+
+        A large one is compressed. What its reader would not take is not written either.
+        """
+        found = squeezed(self._data())
+        if found is None:
+            return None
+        data, is_compressed = found
+        payload = Payload(metadata={"encoding": _COMPRESSED}, data=data) if is_compressed else to_payload(data)
+        return payload if payload.ByteSize() <= most else None
 
     @classmethod
     def from_json(cls, data: Any) -> Carry:
@@ -283,6 +300,16 @@ def warnings_in(memo: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 def to_payload(raw: bytes) -> Payload:
     """Return JSON that is there already as a payload."""
     return Payload(metadata={"encoding": b"json/plain"}, data=raw)
+
+
+def from_payload(payload: Payload) -> Any:
+    """Return the data of a compressed payload; ``None`` for any other. Raises ``InvalidDefinition``."""
+    if payload.metadata.get("encoding") != _COMPRESSED:
+        return None
+    try:
+        return inflated(payload.data)
+    except (ValueError, zlib.error) as error:
+        raise InvalidDefinition((f"the third argument cannot be read: {error}",)) from error
 
 
 def _generation(data: Any) -> str:

@@ -15,6 +15,7 @@ Knows no rule about sagas. Three traps decide its shape.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -36,7 +37,9 @@ from sagadsl.engine.facts import (
     DrainRequested,
     Error,
     Fact,
+    HistoryFull,
     Outcome,
+    Resumed,
     Settled,
     SignalReceived,
     StartActivity,
@@ -45,14 +48,17 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import RULES
-from sagadsl.engine.keys import activity_id
-from sagadsl.engine.run import PART_WORK
+from sagadsl.engine.keys import activity_id, call_of_activity
+from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.frozen import frozen
 from sagadsl.temporal import failures
+from sagadsl.temporal.local_results import room_needed
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, CAME_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
+from sagadsl.temporal.room import LOCAL_RESULT_BYTES, TIMER_BYTES, History, Message
 from sagadsl.temporal.scheduling import (
     Unsendable,
     check_names,
+    described,
     encoded,
     ended_well,
     look_up,
@@ -60,8 +66,11 @@ from sagadsl.temporal.scheduling import (
     succeeded,
 )
 
-MAX_MESSAGE_BYTES = 3_500_000
-"""Arguments that one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
+_WHOLE_MESSAGES = 2
+"""Version of the rules since which all of a workflow task's message is counted, and not its arguments alone."""
+
+_PATIENCE = timedelta(seconds=30)
+"""How long a run that should be continued waits for what is in flight, before it goes on for a while."""
 
 _REASON = 1000
 """Characters of a cancel's reason that are kept."""
@@ -83,6 +92,7 @@ class _Call:
     Attributes:
         turn: Of the run in which it was asked for; until the next one nothing has left the worker.
         handle: What ends with it; ``None`` while it waits to be sent, or a child to be started.
+        room: For the result of a local activity, in bytes.
         taken: Tells whether a worker had taken it when it was asked to stop; ``None`` where that proves nothing.
     """
 
@@ -92,6 +102,7 @@ class _Call:
     handle: asyncio.Task[Any] | None = None
     cancelled: bool = False
     taken: asyncio.Task[Any] | None = None
+    room: int = LOCAL_RESULT_BYTES
 
 
 @dataclass(slots=True)
@@ -103,26 +114,26 @@ class TemporalHost:
         before_wait: Called when the engine has answered all that has happened.
         rules: Gives the version of the rules that the run is under.
         generation: Gives that of the saga, which stands in the ids of its activities.
-        drain_after: Length of history at which the run asks to be continued; ``None`` when the server suggests it.
+        history: When the run has to be continued as new.
+        to_undo: Gives the number of steps that would have to be undone now.
         cancel_seen: Somebody has asked this run to stop.
-        bounds_work: The run's rules let it rest between two facts.
     """
 
     child_start: Callable[[StartChild], ChildStart] | None = None
     before_wait: Callable[[], None] | None = None
     rules: Callable[[], int] = lambda: RULES
     generation: Callable[[], str] = lambda: ""
-    drain_after: int | None = None
+    history: History = field(default_factory=History)
+    to_undo: Callable[[], int] = lambda: 0
     cancel_seen: bool = False
-    bounds_work: bool = False
-    _drained: bool = False
+    _draining: bool = False
+    _full: bool = False
     _facts: deque[Fact] = field(default_factory=deque)
     _unknown: list[SignalReceived] = field(default_factory=list)
     _calls: dict[str, _Call] = field(default_factory=dict)
     _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _unsent: deque[_Call] = field(default_factory=deque)
-    _sent_bytes: int = 0
-    _task: int = 0
+    _message: Message = field(default_factory=Message)
     _turn: int = 0
     _worked: int = 0
 
@@ -148,8 +159,8 @@ class TemporalHost:
 
         asked.add_done_callback(told)
 
-    @property
     def has_facts(self) -> bool:
+        """Whether something has happened that the engine does not know yet."""
         return bool(self._facts)
 
     def holds(self, fact: Fact) -> bool:
@@ -165,9 +176,8 @@ class TemporalHost:
         while not self._facts:
             if self.before_wait is not None:
                 self.before_wait()
-            if self._should_drain():
-                self._drained = True
-                return DrainRequested(workflow.time())
+            if (asked := self._wants_new_run()) is not None:
+                return asked
             self._turn += 1
             self._worked = 0
             try:
@@ -185,12 +195,20 @@ class TemporalHost:
         """End this workflow task when there is much behind it and more to do: the SDK takes one that computes
         for two seconds for dead, and so it would every time it is tried again."""
         self._worked += work
-        if must or (self._worked > PART_WORK and self._facts and self.bounds_work):
-            try:
-                await workflow.sleep(timedelta(milliseconds=1), summary="much to compute")
-            except asyncio.CancelledError:
-                await self.take_cancel()
+        if must or (self._worked > PART_WORK and self._facts and self.rules() >= BOUNDED_WORK):
+            await self._next_task("much to compute")
             self._worked = 0
+
+    async def make_room(self, size: int) -> None:
+        """See to it that *size* more bytes go into the message of the workflow task, in another one if need be."""
+        if self.rules() >= _WHOLE_MESSAGES and not self._message.takes(size):
+            await self._next_task("more than one message holds")
+
+    async def _next_task(self, why: str) -> None:
+        try:
+            await workflow.sleep(timedelta(milliseconds=1), summary=why)
+        except asyncio.CancelledError:
+            await self.take_cancel()
 
     async def take_cancel(self) -> None:
         """Take in that the workflow's task was cancelled."""
@@ -219,13 +237,34 @@ class TemporalHost:
             case _:
                 assert_never(command)
 
-    def _should_drain(self) -> bool:
-        if self._drained:
-            return False
-        info = workflow.info()
-        if self.drain_after is not None:
-            return info.get_current_history_length() >= self.drain_after
-        return info.is_continue_as_new_suggested()
+    def _wants_new_run(self) -> Fact | None:
+        """Return what to tell the engine when the history has become long."""
+        if self.rules() >= _WHOLE_MESSAGES and self.history.is_stuck and not self._full:
+            self._full = self.history.is_full(self.to_undo(), len(self._calls))
+            if self._full:
+                return HistoryFull(workflow.time())
+        if self._draining or not self.history.asks_to_continue():
+            return None
+        self._draining = True
+        if self._calls and self.rules() >= _WHOLE_MESSAGES and self.history.is_patient:
+            asyncio.create_task(self._lose_patience())  # noqa: RUF006 # the workflow's loop keeps its tasks
+        return DrainRequested(workflow.time())
+
+    async def _lose_patience(self) -> None:
+        """Let the saga go on in this run for a while, when what is in flight does not end."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await workflow.sleep(_PATIENCE, summary="continue as new when nothing is in flight")
+        if self._draining:
+            self.go_on()
+            self._facts.append(Resumed(workflow.time(), workflow.info().run_id))
+
+    def go_on(self, *, stuck: bool = False) -> None:
+        """Take note that the run is not continued as new, for now; *stuck*: since its state is too large."""
+        if self.rules() < _WHOLE_MESSAGES:  # it was tried once
+            return
+        self._draining = False
+        self.history.is_stuck = self.history.is_stuck or stuck
+        self.history.goes_on()
 
     def _start(self, command: StartActivity | StartChild) -> None:
         call = _Call(command, workflow.time(), self._turn)
@@ -253,7 +292,7 @@ class TemporalHost:
             error = Error(problem.type, failures.bounded(problem.message), command.call_id)
             self._facts.append(Settled(workflow.time(), command.call_id, Outcome.FAILED, error=error, attempts=0))
             return True
-        if not self._fits(size):
+        if not self._message.takes(*self._sizes(call, size)):
             return False
         call.turn = self._turn
         if isinstance(command, StartActivity):
@@ -263,15 +302,14 @@ class TemporalHost:
             asyncio.create_task(self._start_child(call, command, start, arguments))  # noqa: RUF006 # the same
         return True
 
-    def _fits(self, size: int) -> bool:
-        """Whether *size* more bytes go into the message of this workflow task."""
-        task = workflow.info().get_current_history_length()  # differs from one workflow task to the next
-        if task != self._task:
-            self._task, self._sent_bytes = task, 0
-        if self._sent_bytes and self._sent_bytes + size > MAX_MESSAGE_BYTES:
-            return False
-        self._sent_bytes += size
-        return True
+    def _sizes(self, call: _Call, arguments: int) -> tuple[int, int]:
+        """Return the bytes that a call adds to the message of this workflow task, and those that its end may add."""
+        command = call.command
+        if self.rules() < _WHOLE_MESSAGES:
+            return arguments, 0
+        if isinstance(command, StartActivity) and command.local:  # its input is not sent, its result is
+            return 0, described(command) + call.room
+        return described(command) + arguments, 0
 
     async def _send_rest(self) -> None:
         """Send what did not fit, a message full at a time: a timer brings the next workflow task."""
@@ -303,6 +341,8 @@ class TemporalHost:
     def _activity_ended(self, call: _Call, handle: asyncio.Task[Any]) -> None:
         command, at = call.command, workflow.time()
         assert isinstance(command, StartActivity)
+        if command.local:
+            self._give_back(call, handle)
         if handle.cancelled():
             if command.local and call.turn != self._turn:  # in the pause before a local activity's next attempt
                 error: BaseException = asyncio.CancelledError()
@@ -310,11 +350,35 @@ class TemporalHost:
             else:
                 fact = never_sent(command.call_id, at)
         elif (raised := handle.exception()) is not None:
+            if command.local and (room := room_needed(raised)) is not None:
+                self._ask_again(call, room)
+                return
             self._activity_failed(call, command, raised, at - call.at)
             return
         else:
             fact = succeeded(command.call_id, handle.result(), at, strict=self.rules() >= 2)
         self._settle(command, fact)
+
+    def _give_back(self, call: _Call, handle: asyncio.Task[Any]) -> None:
+        """Count what a local activity has returned, instead of the room that was kept for it."""
+        if self.rules() < _WHOLE_MESSAGES:
+            return
+        ended_so = ended_well(handle) and isinstance(handle.result(), RawValue)
+        size = handle.result().payload.ByteSize() if ended_so else 0
+        self._message.give_back(self._sizes(call, 0)[1], size + described(call.command))
+
+    def local_room(self, activity_id: str | None) -> int | None:
+        """Return how large the result of a local activity may be; ``None`` for one that is no step's."""
+        call = self._calls.get(call_of_activity(activity_id or ""))
+        return None if call is None else call.room
+
+    def _ask_again(self, call: _Call, room: int) -> None:
+        """Ask for the result of a local activity once more, when its message has room for it."""
+        call.room, call.handle = room, None
+        call.cancelled = False  # it has happened, so that its result counts (R29)
+        self._unsent.append(call)
+        if len(self._unsent) == 1:
+            asyncio.create_task(self._send_rest())  # noqa: RUF006 # the workflow's loop keeps its tasks
 
     def _activity_failed(self, call: _Call, command: StartActivity, error: BaseException, took: float) -> None:
         """Take in an end that nobody's word explains: the server's record may."""
@@ -385,6 +449,8 @@ class TemporalHost:
         if delay <= 0:
             self._facts.append(TimerFired(workflow.time(), command.timer_id))
             return
+        if self.rules() >= _WHOLE_MESSAGES:
+            self._message.add(TIMER_BYTES + len(command.summary))
         timer = asyncio.create_task(workflow.sleep(delay, summary=command.summary or None))
         self._timers[command.timer_id] = timer
         timer.add_done_callback(partial(self._timer_ended, command.timer_id))

@@ -38,6 +38,7 @@ from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unkn
 from sagadsl.engine.ends import TIMEOUT
 from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
+from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 
 MAX_MESSAGE_BYTES = 8 * 1024
@@ -63,6 +64,7 @@ class OutcomeInterceptor(Interceptor):
 
     def __init__(self, client: Client | None = None) -> None:
         self.client = client
+        self.local_results = LocalResults()
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _Inbound(next, self)
@@ -107,11 +109,20 @@ class _Inbound(ActivityInboundInterceptor):
         if info.workflow_id is None:  # nobody but a saga reads what we add
             return await super().execute_activity(input)
         client = self._worker.client or (None if input.executor else activity.client())
+        room = room_in(input.headers) if info.is_local else None
+        key = (info.workflow_run_id, info.activity_id)
+        if room is not None and (waiting := self._worker.local_results.take(key)) is not None:
+            return waiting
         try:
             if outcome_of(info.heartbeat_details) is not None:
                 await _take_back(client, info, self._outbound.details)
             async with _own_limit(info):
-                return encoded(await super().execute_activity(input))
+                result = encoded(await super().execute_activity(input))
+            if room is None or result.payload.ByteSize() <= room:
+                return result
+            raise self._worker.local_results.keep(key, result)
+        except NeedsRoom:
+            raise
         except BrokenExecutor:  # the SDK has to end the worker
             raise
         except (asyncio.CancelledError, CancelledError) as cancelled:  # the second one is raised in threads

@@ -19,6 +19,7 @@ from sagadsl.engine.keys import activity_id
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES, limit_as_type
+from sagadsl.temporal.room import COMMAND_BYTES
 
 _BEHIND = timedelta(seconds=5)
 """How far behind our own limit of a local activity the SDK's is."""
@@ -123,6 +124,16 @@ def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
             "pass a reference to where the data is",
         )
     return payloads, size
+
+
+def described(command: StartActivity | StartChild) -> int:
+    """Return how many bytes a command takes beside its data, about."""
+    texts = [command.call_id, command.task_queue or "", command.summary]
+    if isinstance(command, StartActivity):
+        texts += [command.activity, *command.retry.non_retryable_error_types]
+    else:
+        texts += [command.saga, command.workflow_id]
+    return COMMAND_BYTES + sum(len(text.encode("utf-8", "replace")) + 4 for text in texts)
 
 
 def check_names(command: StartActivity | StartChild) -> None:

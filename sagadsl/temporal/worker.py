@@ -20,10 +20,12 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     HandleQueryInput,
     Interceptor,
+    StartLocalActivityInput,
     Worker,
     WorkerConfig,
     WorkflowInboundInterceptor,
     WorkflowInterceptorClassInput,
+    WorkflowOutboundInterceptor,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -33,6 +35,7 @@ from sagadsl.plugins import Catalogue
 from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
 from sagadsl.temporal.interceptor import OutcomeInterceptor, interceptors
+from sagadsl.temporal.local_results import headers_with
 from sagadsl.temporal.registry import Registry
 from sagadsl.temporal.workflow import REFUSES_INLINE, SagaWorkflow
 
@@ -173,6 +176,9 @@ class SagaInterceptor(Interceptor):
 class _Details(WorkflowInboundInterceptor):
     """Makes the Markdown of the details pane when somebody looks at it, not at every step."""
 
+    def init(self, outbound: WorkflowOutboundInterceptor) -> None:
+        super().init(_Rooms(outbound))
+
     async def handle_query(self, input: HandleQueryInput) -> Any:
         answer = await super().handle_query(input)
         if input.query == _METADATA and isinstance(answer, WorkflowMetadata):
@@ -180,6 +186,16 @@ class _Details(WorkflowInboundInterceptor):
             if isinstance(saga, SagaWorkflow):
                 answer.current_details = saga.details()
         return answer
+
+
+class _Rooms(WorkflowOutboundInterceptor):
+    """Tells a saga's local activities how large their results may be."""
+
+    def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
+        saga = workflow.instance()
+        if isinstance(saga, SagaWorkflow) and (room := saga.local_room(input.activity_id)) is not None:
+            input.headers = headers_with(input.headers, room)
+        return super().start_local_activity(input)
 
 
 def _passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:

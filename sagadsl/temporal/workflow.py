@@ -17,6 +17,7 @@ from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError, FailureError, is_cancelled_exception
 
 from sagadsl.engine import interpreter, operator, projection, result, waits
+from sagadsl.engine.chunks import to_undo
 from sagadsl.engine.facts import (
     Began,
     BeganUndo,
@@ -32,7 +33,7 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import FIRST_RULES, RULES, State
-from sagadsl.engine.run import BOUNDED_WORK
+from sagadsl.engine.pack import pack
 from sagadsl.engine.scope import iso
 from sagadsl.engine.squeeze import packed
 from sagadsl.language.model import Saga
@@ -43,6 +44,7 @@ from sagadsl.temporal.arguments import (
     Carry,
     Package,
     child_envelope,
+    from_payload,
     open_envelope,
     to_bytes,
     to_payload,
@@ -63,6 +65,12 @@ _REJECTED = "sagadsl.rejected"
 _REJECTED_BY_RULES = "sagadsl.rejected.2"
 """The same of a run whose input was judged by later rules than the first."""
 _RULES = "sagadsl.rules.2"
+_WENT_ON = "sagadsl.went_on"
+_PACKS = 2
+"""Version of the rules since which the state is packed before it is carried over."""
+
+_BESIDE = 1_000
+"""Bytes of what else continue-as-new sends."""
 _LISTED = "sagadsl.listed"
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
@@ -87,7 +95,11 @@ class SagaWorkflow:
     """A saga, whatever its definition says."""
 
     def __init__(self) -> None:
-        self._host = TemporalHost(rules=lambda: self._state.rules, generation=lambda: self._state.generation)
+        self._host = TemporalHost(
+            rules=lambda: self._state.rules,
+            generation=lambda: self._state.generation,
+            to_undo=lambda: to_undo(self._state),
+        )
         self._state = State()
         self._package: Package | None = None
         self._carry = Carry()
@@ -100,6 +112,7 @@ class SagaWorkflow:
         self._shown: Status | None = None
         self._carries = False
         self._continues = False
+        self._attempts = 0
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -151,7 +164,7 @@ class SagaWorkflow:
         nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
         open, its status says why, and a worker of another release may take it.
         """
-        self._carries = len(args) > 2 and self._raw(args[2]) is not None
+        self._carries = len(args) > 2 and args[2].payload.data != b"null"
         self._continues = self._carries and workflow.info().continued_run_id is not None
         try:
             return await self._accept(args)
@@ -170,7 +183,7 @@ class SagaWorkflow:
         try:
             input_ = self._decoded(args[0]) if args else {}
             raw = self._raw(args[1]) if len(args) > 1 else None
-            self._carry = Carry.from_json(self._decoded(args[2]) if len(args) > 2 else None)
+            self._carry = Carry.from_json(self._carried(args[2]) if len(args) > 2 else None)
             self._carries = self._carry.state is not None or self._carry.journal is not None
         except InvalidDefinition as problem:
             raise _Rejected("InvalidDefinition", str(problem)) from problem
@@ -230,7 +243,7 @@ class SagaWorkflow:
                 f"the workflow type is `{type_}`, but the definition is named `{package.saga.name}`",
             )
         self._host.child_start = self._child_start
-        self._host.drain_after = package.options.continue_after_events
+        self._host.history.drain_after = package.options.continue_after_events
         if package.options.status_attribute:
             self._host.before_wait = self._show_status
         return package
@@ -295,7 +308,6 @@ class SagaWorkflow:
     async def _drive(self, first: Fact) -> Close:
         """Run the engine to its end, or go over to a new run."""
         assert self._package is not None
-        self._host.bounds_work = self._state.rules >= BOUNDED_WORK
         if self._state.rules >= _KEEPS_SHOWN:
             self._shown = _shown_before()
         while True:
@@ -303,23 +315,44 @@ class SagaWorkflow:
             if isinstance(outcome, Close):
                 return outcome
             assert isinstance(outcome, ContinueAsNew)
-            await self._handlers_finished()
-            if self._host.has_facts:  # a signal or a cancel that came meanwhile goes along in the state
-                first = await self._host.next_fact()
-                continue
-            carry = self._taken_along()
-            if carry is not None:
-                workflow.continue_as_new(args=[None, RawValue(to_payload(self._package.raw)), carry])
-            workflow.logger.warning("the state is too large for continue-as-new: this run goes on")
-            first = Resumed(workflow.time(), workflow.info().run_id)
+            first = await self._go_over()
 
-    def _taken_along(self) -> RawValue | None:
-        """Return what continue-as-new carries over, or ``None`` when no payload can hold it."""
+    async def _go_over(self) -> Fact:
+        """Continue as new; return a fact instead when one has come meanwhile, or when the state is too large."""
+        assert self._package is not None
+        await self._handlers_finished()
+        if self._host.has_facts():  # a signal or a cancel that came meanwhile goes along in the state
+            return await self._host.next_fact()
+        carry = self._taken_along()
+        if carry is None:
+            workflow.logger.warning("the state is too large for continue-as-new: this run goes on")
+            self._host.go_on(stuck=True)
+            return Resumed(workflow.time(), workflow.info().run_id)
+        await self._host.make_room(carry.ByteSize())
+        if not self._host.has_facts():
+            workflow.continue_as_new(args=[None, RawValue(to_payload(self._package.raw)), RawValue(carry)])
+        return await self._host.next_fact()
+
+    def _taken_along(self) -> Payload | None:
+        """Return what continue-as-new carries over, or ``None`` when no payload can hold it.
+
+        Which of the two it was stands in history: how much a library compresses may differ at a replay.
+        """
+        assert self._package is not None
+        bounded = self._state.rules >= _PACKS
+        if bounded:
+            pack(self._package.saga, self._state)
+        self._attempts += 1
+        went_on = f"{_WENT_ON}.{self._attempts}"
+        if bounded and workflow.unsafe.is_replaying() and workflow.patched(went_on):
+            return None
         carry = Carry(
             wants_journal=self._carry.wants_journal, state=self._state.snapshot(), refused=tuple(self._refused)
         )
-        raw = to_bytes(carry.to_json())
-        return RawValue(to_payload(raw)) if len(raw) <= MAX_PAYLOAD_BYTES else None
+        payload = carry.to_payload(MAX_PAYLOAD_BYTES - len(self._package.raw) - _BESIDE)
+        if payload is None and bounded:
+            workflow.patched(went_on)
+        return payload
 
     async def _end(self, close: Close) -> Any:
         assert self._package is not None
@@ -560,6 +593,10 @@ class SagaWorkflow:
         """Return the definition as data; ``null`` before it is known."""
         return None if self._package is None else self._package.definition
 
+    def local_room(self, activity_id: str | None) -> int | None:
+        """Return how large the result of a local activity may be; ``None`` for one that is no step's."""
+        return self._host.local_room(activity_id)
+
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""
         if self._rejection is not None:
@@ -571,6 +608,11 @@ class SagaWorkflow:
     @staticmethod
     def _decoded(value: RawValue) -> Any:
         return workflow.payload_converter().from_payload(value.payload)
+
+    @classmethod
+    def _carried(cls, value: RawValue) -> Any:
+        plain = from_payload(value.payload)
+        return cls._decoded(value) if plain is None else plain
 
     @staticmethod
     def _raw(value: RawValue) -> bytes | None:

@@ -1,0 +1,70 @@
+"""Results of local activities that are too large to be sent beside others: kept in the worker until asked for.
+
+A workflow task sends the results of all its local activities in one message, and the server ends a run whose
+message is too large (R52). So a saga says in a header how much room it has for a result. A larger one is answered
+with ``NEEDS_ROOM``, and given when the saga asks again, with the room. It has happened once: asking again does not
+run it again, unless the worker has died in between; then it is repeated under the same key, as any attempt may be.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+ROOM_HEADER = "sagadsl-room"
+NEEDS_ROOM = "sagadsl.NeedsRoom"
+
+_KEPT = 1_000
+_Key = tuple[str | None, str]
+
+
+class NeedsRoom(ApplicationError):
+    """A result is there, and has to wait for room."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(
+            "the result waits for room in the workflow task's message", size, type=NEEDS_ROOM, non_retryable=True
+        )
+
+
+class LocalResults:
+    """The results that one worker keeps, the oldest of too many forgotten."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Key, RawValue] = OrderedDict()
+
+    def keep(self, key: _Key, result: RawValue) -> NeedsRoom:
+        """Keep *result*, and return the error that tells how large it is."""
+        self._kept[key] = result
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return NeedsRoom(result.payload.ByteSize())
+
+    def take(self, key: _Key) -> RawValue | None:
+        """Return a result that was kept, once."""
+        return self._kept.pop(key, None)
+
+
+def room_in(headers: Mapping[str, Payload]) -> int | None:
+    """Return how large a result may be, if the headers of a local activity say so."""
+    told = headers.get(ROOM_HEADER)
+    return None if told is None else int(told.data)
+
+
+def headers_with(headers: Mapping[str, Payload], room: int) -> Mapping[str, Payload]:
+    """Return the headers of a local activity with the room that its result has."""
+    return {**headers, ROOM_HEADER: Payload(metadata={"encoding": b"json/plain"}, data=str(room).encode())}
+
+
+def room_needed(error: BaseException | None) -> int | None:
+    """Return how many bytes a result needs, if that is what *error* says."""
+    cause: Any = getattr(error, "__cause__", None) or error
+    for each in (error, cause):
+        if isinstance(each, ApplicationError) and each.type == NEEDS_ROOM and each.details:
+            return int(each.details[0])
+    return None

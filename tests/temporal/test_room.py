@@ -1,0 +1,166 @@
+"""What one message and one history hold, and what a saga does before they are full (R50, R51, R52)."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sagadsl.engine import squeeze
+from sagadsl.temporal import host, room
+from tests.conftest import Server
+from tests.engine.scenes import act, gives, no, plain, saga, slow
+from tests.temporal.play import SDK_RACE, play
+
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
+
+
+def _noise(size: int) -> str:
+    return random.Random(7).randbytes(size // 2).hex()
+
+
+def _loop(*steps: Any, **more: Any) -> dict[str, Any]:
+    return {"id": "l", "for_each": {"items": "input", **more}, "steps": list(steps)}
+
+
+def test_a_loop_with_large_results_is_undone_over_all_its_runs(server: Server) -> None:
+    """R50: of rounds that are over, only what undoing needs goes along; what the reader takes is what is written."""
+    definition = saga(_loop(act("x"), max_concurrency=5), act("end"), output="done", name="large")
+
+    played = play(
+        server.address,
+        definition,
+        {"do.x": gives("x" * 1_500_000), "end": no()},
+        input_=list(range(60)),
+        options={"continue_after_events": 60},
+    )
+
+    assert played.status["run_id"] != played.started.run_id
+    assert played.ended.status == "compensated"
+    assert sorted(played.report["undone"]) == sorted(f"l[{index}]/x" for index in range(60))
+    undos = [each.removesuffix(".compensation") for each in played.calls if "." in each]
+    assert undos == played.report["undone"]
+
+
+def test_a_compensation_is_sent_what_its_step_gave_though_the_step_is_long_packed(server: Server) -> None:
+    """R14, R50: computed when its round was over, from its own output and that of a step beside it."""
+    undo = {"activity": "undo.y", "input": {"x": "{{ steps.x.output.n }}", "y": "{{ step.output }}", "i": "{{ item }}"}}
+    definition = saga(_loop(act("x"), act("y", compensation=undo)), act("end"), output="done", name="packed")
+
+    played = play(
+        server.address,
+        definition,
+        {"do.x": gives({"n": 5}), "do.y": gives("out"), "end": no()},
+        input_=list(range(12)),
+        options={"continue_after_events": 30},
+    )
+
+    assert played.ended.status == "compensated"
+    assert played.status["run_id"] != played.started.run_id
+    sent = [played.stage.sent[f"l[{index}]/y.compensation"] for index in range(12)]
+    assert sent == [{"x": 5, "y": "out", "i": index} for index in range(12)]
+
+
+def test_a_state_that_no_payload_holds_is_undone_while_there_is_room(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R51: the server would end the run, and nothing would be undone."""
+    monkeypatch.setattr(room, "MAX_EVENTS", room._RESERVE_EVENTS + 600)
+    definition = saga(_loop(act("x")), plain("end"), output="{{ steps.l.output }}", name="full")
+
+    played = play(
+        server.address,
+        definition,
+        {"do.x": gives(_noise(200_000))},
+        input_=list(range(500)),
+        options={"continue_after_events": 60},
+    )
+
+    assert (played.ended.status, played.report["failure"]["type"]) == ("compensated", "HistoryFull")
+    done = [each for each in played.calls if "." not in each]
+    assert 20 < len(done) < 100
+    assert "end" not in done
+    assert len(played.report["undone"]) == len(done)
+    assert len(played.events) < 600 + 100
+
+
+def test_what_nobody_could_read_again_is_not_written(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R50: the limit of the reader is the writer's, so that no run begins that cannot go on."""
+    monkeypatch.setattr(squeeze, "_LARGEST_BYTES", 4_000)
+    monkeypatch.setattr(room, "MAX_EVENTS", room._RESERVE_EVENTS + 300)
+    definition = saga(_loop(act("x")), output="{{ steps.l.output }}", name="unread")
+
+    played = play(
+        server.address,
+        definition,
+        {"do.x": gives("x" * 1_000)},
+        input_=list(range(200)),
+        options={"continue_after_events": 60},
+    )
+
+    assert (played.ended.status, played.report["failure"]["type"]) == ("compensated", "HistoryFull")
+    assert len(played.report["undone"]) == len([each for each in played.calls if "." not in each])
+
+
+@pytest.mark.parametrize(
+    ("steps", "script", "items"),
+    [
+        pytest.param(
+            [plain(f"s{n}", local=True) for n in range(3)],
+            {f"s{n}": gives("x" * 1_500_000) for n in range(3)},
+            [],
+            id="three in a row",
+        ),
+        pytest.param(
+            [_loop(plain("x", local=True), max_concurrency="unlimited")],
+            {"do.x": gives("x" * 200_000)},
+            list(range(30)),
+            id="thirty at once",
+        ),
+    ],
+)
+def test_results_of_local_activities_that_no_message_holds_together_arrive(
+    server: Server, steps: list[Any], script: dict[str, Any], items: list[int]
+) -> None:
+    """R52: all of a workflow task's local results go in one message; too large a one ends the run at once."""
+    played = play(server.address, saga(*steps, output="done", name="local"), script, input_=items)
+
+    assert (played.ended.status, played.ended.output) == ("completed", "done")
+    assert len(played.begun) == max(len(steps), len(items))  # asking again runs nothing again
+
+
+def test_commands_are_counted_with_their_descriptions_and_error_types(server: Server) -> None:
+    """R52: the inputs alone would fit."""
+    step = plain(
+        "x",
+        description="d" * 190,
+        input={"text": "{{ 'x' * 500 }}"},
+        retry={"maximum_attempts": 1, "non_retryable_error_types": [f"{'E' * 1_000}{n}" for n in range(8)]},
+    )
+
+    played = play(
+        server.address,
+        saga(_loop(step, max_concurrency="unlimited"), output="done", name="crowd"),
+        input_=list(range(500)),
+    )
+
+    assert played.ended.status == "completed"
+
+
+def test_a_loop_goes_on_beside_a_call_that_takes_long(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """N3: continue-as-new waits for a call in flight for a while only."""
+    monkeypatch.setattr(host, "_PATIENCE", timedelta(milliseconds=50))
+    both = {"id": "both", "parallel": [plain("long"), _loop(plain("x"))]}
+
+    played = play(
+        server.address,
+        saga(both, output="done", name="beside"),
+        {"both/long": slow(6), "long": slow(6)},
+        input_=list(range(30)),
+        options={"continue_after_events": 40},
+    )
+
+    assert played.ended.status == "completed"
+    assert played.stage.ended[-1] in ("both/long", "long")
