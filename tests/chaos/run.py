@@ -111,18 +111,21 @@ async def _ends(people: People) -> None:
 
 async def _settled(client: Client, known: Sequence[Known], size: Size, told: Told) -> list[Violation]:
     """Return those that are lost, or still open: each with how it stands."""
-    found = []
-    for each in known:
-        try:
-            status = await sagas.status(client, each.id)
-        except (sagas.SagaNotFound, RPCError) as error:
-            found.append(Violation(each.id, f"lost: {error}"))
-            continue
-        if status["close_status"] == "running":
-            waits = {name: status.get(name) for name in ("attention", "waiting_for", "paused")}
-            running = [step["path"] for step in status["steps"] if step["status"] == "running"]
-            found.append(Violation(each.id, f"still open: `{status['status']}`, {running}, {waits}"))
-    return found
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(each: Known) -> list[Violation]:
+        async with room:
+            try:
+                status = await sagas.status(client, each.id)
+            except (sagas.SagaNotFound, RPCError) as error:
+                return [Violation(each.id, f"lost: {error}")]
+        if status["close_status"] != "running":
+            return []
+        waits = {name: status.get(name) for name in ("attention", "waiting_for", "paused")}
+        running = [step["path"] for step in status["steps"] if step["status"] == "running"]
+        return [Violation(each.id, f"still open: `{status['status']}`, {running}, {waits}")]
+
+    return [lost for several in await asyncio.gather(*map(one, known)) for lost in several]
 
 
 async def _judge(
