@@ -38,10 +38,12 @@ class Setting:
 
     Attributes:
         always: An activity that gives another output than the usual one whenever it is called, and which.
+        generation: Set when the saga is begun anew under the id of one that has ended.
     """
 
     input: Any
     always: tuple[str, int] | None = None
+    generation: str = ""
 
 
 @frozen
@@ -120,6 +122,7 @@ def explore(task: Task, jobs: int = 1) -> Explored:
 def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[Setting]:
     """Yield the usual one first. All others are deviations, and count as a fault."""
     yield from (Setting(input_) for input_ in inputs)
+    yield from (Setting(input_, generation="2") for input_ in inputs[:1])
     for activity in around.repeated() if inputs else ():
         yield from (Setting(inputs[0], (activity, number)) for number in range(1, len(around.outputs(activity))))
 
@@ -131,6 +134,7 @@ def _search(
     if setting.always is not None:
         around = replace(around, always=dict([setting.always]))
     search = Search(around.saga, around, setting.input, task.most - min(number, 1), deadline, states)
+    search.generation = setting.generation
     search.summary.usual = number == 0
     return search
 

@@ -32,6 +32,7 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import State
+from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
 from sagadsl.engine.virtual import Event
@@ -120,6 +121,7 @@ class Search:
     Attributes:
         most: Faults in one run.
         deadline: When to stop, by the monotonic clock; ``nodes`` after how many nodes.
+        generation: Of a saga that is begun anew under the id of one that has ended.
     """
 
     saga: Saga
@@ -129,6 +131,7 @@ class Search:
     deadline: float = float("inf")
     nodes: int = 10**12
     deduplicate: bool = True
+    generation: str = ""
     summary: Summary = field(default_factory=Summary)
     exact: bool = field(init=False)
     deepest: int = field(init=False)
@@ -143,7 +146,7 @@ class Search:
     def begin(self) -> Node:
         """Return the beginning of every way."""
         node = Node(State(), Circumstances(START), history=4)  # it, and its first task: scheduled, started, completed
-        self._told(node, decide(self.saga, node.state, Began(START, ID, f"run-{ID}", self.input)))
+        self._told(node, decide(self.saga, node.state, Began(START, ID, f"run-{ID}", self.input, self.generation)))
         return node
 
     def follow(self, way: tuple[Move, ...]) -> Node:
@@ -273,11 +276,13 @@ class Search:
         for command in commands:
             match command:
                 case StartActivity(call_id=call):
+                    self._anew(node, call, json.dumps(command.arguments))
                     life = longest_life(command)
                     flights[call] = Flight(command, node.here.now, node.here.now + life)
                     events.append(Event(node.here.now, ID, "start", call, detail=command.activity))
                     node.history += 2
                 case StartChild(call_id=call):
+                    self._anew(node, call, json.dumps([command.workflow_id, command.input]))
                     flights[call] = Flight(command, node.here.now, float("inf"))
                     events.append(Event(node.here.now, ID, "start", call, detail=command.saga))
                     node.history += 2
@@ -297,6 +302,12 @@ class Search:
         node.events = tuple(events)
         if again:
             self._told(node, again)
+
+    def _anew(self, node: Node, call: str, sent: str) -> None:
+        """R49: of a saga that is begun anew, nothing goes by a key of the run before, whose effects may stand."""
+        if self.generation and f'"{ID}/' in sent:
+            what = f"`{call}` is sent a key of the run before under the same id"
+            self._violated(Violation("key-shared", "R49", step_of_activity_id(call), what), node)
 
     def _continued(self, node: Node) -> list[Command]:
         """Let the saga go on in a new run, with what the old one hands on; return what it asks for (R50)."""

@@ -289,6 +289,16 @@ def test_keys_must_not_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _found(AB, 0) == {"key-shared R49": {"b", "c"}}
 
 
+def test_a_saga_that_is_begun_anew_must_not_use_the_keys_of_the_run_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R49: the first run was undone under them, so that they are refused, or undo what is not theirs."""
+    compensation = {"activity": "undo.a", "input": "{{ step.idempotency_key }}"}
+    definition = saga(act("a", input="{{ idempotency_key }}", compensation=compensation), plain("b"))
+    assert _found(definition) == {}
+    monkeypatch.setattr(State, "caller", property(lambda state: state.saga_id))
+
+    assert _found(definition) == {"key-shared R49": {"a"}}
+
+
 def test_nothing_must_be_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """R12: the saga closes, and a timer of it is still set."""
     monkeypatch.setattr(Run, "drop_timer", lambda run, timer_id: None)
