@@ -155,6 +155,7 @@ _ENVIRONMENT = (
     Code("SD928", "saga that Temporal's own pause holds"),
     Code("SD930", "input that cannot be read"),
     Code("SD931", "scene that cannot be played"),
+    Code("SD932", "result that cannot be written"),
     Code("SD940", "address that cannot be listened on"),
     Code("SD941", "file of tokens that cannot be used"),
     Code("SD942", "token missing or unknown"),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
+from sagadsl.guests import contained
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
@@ -323,9 +324,10 @@ class Catalogue:
 
         try:
             importlib.invalidate_caches()  # P05: what was installed a moment ago counts
-            target = EntryPoint(offer.name, offer.value, GROUP).load()
-            if isinstance(target, type):
-                target = target()
+            with contained():
+                target = EntryPoint(offer.name, offer.value, GROUP).load()
+                if isinstance(target, type):
+                    target = target()
             if not is_activity(target):
                 members = members_of(target, f"{offer.name}.")
                 if members:
@@ -351,7 +353,8 @@ class Catalogue:
             sys.path.insert(0, self._folder)
         try:
             importlib.invalidate_caches()
-            members = members_of(importlib.import_module(module), "")
+            with contained():
+                members = members_of(importlib.import_module(module), "")
             if not members:
                 raise TypeError(f"`{module}` holds no function with @activity")
         except KeyboardInterrupt:

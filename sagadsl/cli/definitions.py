@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -85,9 +86,12 @@ class Definitions:
         )
 
     def show(self) -> None:
-        """Write the report for people to stderr: the command has another result, or none."""
+        """Write the report for people to stderr: the command has another result, or none. JSON has it too."""
         color = screen.wants_color(sys.stderr, screen.session().color)
         print(report.render("text", self.files, unplaced=self.unplaced, color=color), file=sys.stderr, flush=True)
+        found = json.loads(report.render("json", self.files, unplaced=self.unplaced))
+        first = next((each for each in found["findings"] if each["severity"] == "error"), {"code": "", "message": ""})
+        screen.failed({"code": first["code"], "message": first["message"], "help": "", "findings": found["findings"]})
 
 
 def load_definitions(

@@ -13,6 +13,7 @@ import io
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
@@ -22,6 +23,7 @@ from click.shell_completion import shell_complete
 
 from sagadsl.cli.commands import cli
 from sagadsl.cli.screen import Session, show_error, show_failure
+from sagadsl.cli.streams import Unwritable, complete, give_up, is_about_writing, out
 from sagadsl.errors import SagadslError
 
 INTERRUPTED = 130
@@ -35,6 +37,7 @@ _JSON = frozenset({"json", "--json", "jsonl", "sarif"})
 
 def main() -> NoReturn:
     """Run the command line of this process and end the process."""
+    complete()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a sign that a terminal lacks must not end the command
@@ -51,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with cli.make_context("sagadsl", list(arguments), obj=here) as context:
             returned = cli.invoke(context)
-            sys.stdout.flush()  # a closed pipe has to show up here, not at exit
+            out().flush()  # a closed pipe and a full disk have to show up here, not at exit
             return returned if isinstance(returned, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -71,6 +74,12 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         show_failure(here, error)
         return error.exit_code
+    except OSError as error:
+        if not is_about_writing(error):
+            _show_internal(here, error)
+            return INTERNAL
+        show_failure(here, Unwritable(error))
+        return Unwritable.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence: whatever it is, it is our mistake
         _show_internal(here, error)
         return INTERNAL
@@ -78,15 +87,16 @@ def run(arguments: Sequence[str]) -> int:
 
 def leave(code: int) -> NoReturn:
     """End the process with *code*, and with nothing but *code*."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in dict.fromkeys((out(), sys.stdout, sys.stderr)):
         try:
             stream.flush()
-        except (BrokenPipeError, ValueError):  # ValueError: somebody closed it
-            code = BROKEN_PIPE if code == 0 else code
-            # the interpreter flushes once more at exit: give it something that takes it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        except (OSError, ValueError) as error:  # ValueError: somebody closed it
+            gone = BROKEN_PIPE if isinstance(error, BrokenPipeError | ValueError) else Unwritable.exit_code
+            code = gone if code == 0 else code
+            give_up(stream)
     logging.shutdown()
-    if "temporalio" in sys.modules:  # sdk-python#300
+    # sdk-python#300; and a plugin's thread would keep the process until it ends
+    if "temporalio" in sys.modules or threading.active_count() > 1:
         os._exit(code)
     sys.exit(code)
 

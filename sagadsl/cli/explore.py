@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from sagadsl.cli.files import STDIN
 from sagadsl.cli.given import read_input
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules
+from sagadsl.cli.streams import out
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.document import parse
 from sagadsl.language.load import Loaded, beside
@@ -151,13 +151,13 @@ def _write(
             text = "\n".join(_lines(results, faults))
     screen.session().wrote_result = True
     if output_file is None:
-        print(text)
+        print(text, file=out())
     else:
         Path(output_file).write_text(text + "\n", encoding="utf-8")
 
 
 def _lines(results: Sequence[tuple[Loaded, Explored, tuple[Example, ...]]], faults: int) -> Iterator[str]:
-    color = screen.wants_color(sys.stdout, screen.session().color)
+    color = screen.wants_color(out(), screen.session().color)
     for loaded, found, shown in results:
         yield from telling.text(found, faults)
         for example in shown:

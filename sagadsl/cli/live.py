@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sagadsl.advice import next_steps, releases
 from sagadsl.cli import screen
+from sagadsl.cli.streams import out
 from sagadsl.standing import COLOURS, Row, rows, text, trouble, widths
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _to_stderr(row: Row, line: str) -> None:
 def _to_stdout(row: Row, line: str) -> None:
     change = {"type": "step", "path": row.key, "status": row.state, "what": row.what, "note": row.note}
     took = None if row.took is None else round(row.took.total_seconds(), 3)
-    print(json.dumps({**change, "seconds": took}, ensure_ascii=False), flush=True)
+    print(json.dumps({**change, "seconds": took}, ensure_ascii=False), file=out(), flush=True)
 
 
 class Silent:

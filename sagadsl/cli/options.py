@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from sagadsl.cli.screen import session_of
+from sagadsl.cli.streams import with_guests
 
 if TYPE_CHECKING:
     from sagadsl.temporal.settings import Flags
@@ -48,14 +49,14 @@ def output(*choices: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def modules(command: Callable[P, R]) -> Callable[P, R]:
-    """Add ``-m/--module``, for activities that are not installed as a plugin."""
+    """Add ``-m/--module``, for activities that are not installed as a plugin, and keep stdout from all of them."""
     return click.option(
         "-m",
         "--module",
         multiple=True,
         metavar="MODULE",
         help="Also take the activities of this Python module; may be repeated.",
-    )(command)
+    )(with_guests(command))
 
 
 def connection(command: Callable[..., R]) -> Callable[..., R]:

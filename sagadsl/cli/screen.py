@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import click
 
+from sagadsl.cli.streams import out
 from sagadsl.errors import SagadslError
 
 SCHEMA_VERSION = 1
@@ -97,13 +98,13 @@ def result(document: Any, text: str = "") -> None:
         case "json":
             if isinstance(document, dict):
                 document = {"schema_version": SCHEMA_VERSION, **document}
-            print(json.dumps(document, ensure_ascii=False, indent=2))
+            print(json.dumps(document, ensure_ascii=False, indent=2), file=out())
         case "jsonl":
-            print(json.dumps(document, ensure_ascii=False))
+            print(json.dumps(document, ensure_ascii=False), file=out())
         case "none":
             pass
         case _ if text:
-            print(text)
+            print(text, file=out())
 
 
 def show_error(here: Session, code: str, message: str, remedy: str = "", extra: dict[str, Any] | None = None) -> None:
@@ -112,11 +113,19 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
     lines = [f"{label}: {message}"]
     lines += [f"   = help: {line}" for line in remedy.splitlines()]
     print("\n".join(lines), file=sys.stderr, flush=True)
+    _document(here, {"code": code, "message": message, "help": remedy, **(extra or {})})
+
+
+def failed(error: dict[str, Any]) -> None:
+    """Write a failure that stderr tells already as a document to stdout, when JSON was asked for."""
+    _document(session(), error)
+
+
+def _document(here: Session, error: dict[str, Any]) -> None:
     if here.output in _MACHINES and not here.wrote_result:
         here.wrote_result = True
-        error = {"code": code, "message": message, "help": remedy, **(extra or {})}
         document = {"schema_version": SCHEMA_VERSION, "error": error}
-        print(json.dumps(document, ensure_ascii=False, indent=None if here.output == "jsonl" else 2))
+        print(json.dumps(document, ensure_ascii=False, indent=None if here.output == "jsonl" else 2), file=out())
 
 
 def show_failure(here: Session, error: SagadslError) -> None:

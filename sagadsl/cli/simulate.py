@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sagadsl.cli.given import InputUnusable, read_input
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.outcome import EXIT_CODES
+from sagadsl.cli.streams import out
 from sagadsl.language import durations
 from sagadsl.language.document import Document, parse
 from sagadsl.language.load import beside
@@ -275,7 +275,7 @@ def _shown(saga: Saga, played: Played, format: str) -> str:
 def _write(text: str, output_file: str | None) -> None:
     screen.session().wrote_result = True
     if output_file is None:
-        print(text)
-        sys.stdout.flush()
+        print(text, file=out())
+        out().flush()
     else:
         Path(output_file).write_text(text + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.files import Missing, find
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, output
+from sagadsl.cli.streams import out
 from sagadsl.diagnostics import Finding
 from sagadsl.excerpt import clean
 from sagadsl.plugin_cache import Cache
@@ -119,12 +120,12 @@ def test(
             raise click.BadParameter(f"cannot write `{junit}`: {error.strerror}", param_hint="--junit") from None
     screen.session().wrote_result = True
     if screen.session().output == "json":
-        print(json.dumps(_document(results, coverages), ensure_ascii=False))
+        print(json.dumps(_document(results, coverages), ensure_ascii=False), file=out())
     else:
         lines = [*_slowest(results, durations), *_coverage(coverages, in_full=coverage or bool(low))]
         if low:
             lines.append(f"✗ less than {fail_under:g} % is shown of {', '.join(each.saga for each in low)}")
-        print("\n".join([*lines, _summary(results, wrong, time.perf_counter() - began)]))
+        print("\n".join([*lines, _summary(results, wrong, time.perf_counter() - began)]), file=out())
     return 1 if low or wrong or any(each.misses for each in results) else 0
 
 
@@ -147,8 +148,8 @@ def _show(result: Result, so_far: Sequence[Result]) -> None:
         return
     shown = [each for each in so_far[:-1] if not (screen.session().is_quiet and each.passed)]
     if not shown or shown[-1].suite is not result.suite:
-        print(clean(result.suite.document.name))
-    print("\n".join(_lines(result)), flush=True)
+        print(clean(result.suite.document.name), file=out())
+    print("\n".join(_lines(result)), file=out(), flush=True)
 
 
 def _lines(result: Result) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.options import common, modules
+from sagadsl.cli.streams import out
 from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 
@@ -81,11 +81,11 @@ def validate(
         format,
         definitions.files,
         unplaced=definitions.unplaced,
-        color=format in _FOR_PEOPLE and screen.wants_color(sys.stdout, screen.session().color),
+        color=format in _FOR_PEOPLE and screen.wants_color(out(), screen.session().color),
         elapsed_ms=round((time.monotonic() - began) * 1000),
     )
     if shown and not (screen.session().is_quiet and format in _FOR_PEOPLE and not definitions.findings):
-        print(shown)
+        print(shown, file=out())
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
 
 

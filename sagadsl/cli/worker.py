@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
@@ -75,6 +76,7 @@ class Plan:
     drain: timedelta
     takeover: timedelta
     problems: tuple[Problem, ...] = field(default=())
+    activities: tuple[str, ...] = ()
 
 
 @click.command(short_help="Serve sagas and their activities until stopped.")
@@ -181,10 +183,11 @@ def _plan(
 
     in_the_way = list(_doubles(loaded))
     problems: tuple[Problem, ...] = ()
+    activities: tuple[str, ...] = ()
     if only != "workflows":
-        catalogue.load_all()
+        activities, broken = working(catalogue)
         needed = {name for saga in loaded.sagas for name in own_activities(saga)}
-        problems = (*catalogue.problems, *(_missing(catalogue, needed)))
+        problems = (*catalogue.problems, *broken, *(_missing(catalogue, needed)))
         in_the_way += [str(each) for each in problems if _is_in_the_way(each, needed, catalogue)]
     if in_the_way:
         raise CannotServe(tuple(dict.fromkeys(in_the_way)), "`sagadsl plugins` shows what is installed")
@@ -198,8 +201,25 @@ def _plan(
         only=only,
         drain=drain,
         takeover=takeover,
-        problems=problems,
+        problems=tuple({str(each): each for each in problems}.values()),
+        activities=activities,
     )
+
+
+def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, ...]]:
+    """Return the names of all activities that a worker can serve, and what is wrong with the types of others (P04)."""
+    from sagadsl.temporal.activities import worker_activity
+
+    names: list[str] = []
+    broken: list[PluginBroken] = []
+    for plugin in catalogue.load_all():
+        try:
+            worker_activity(plugin)
+        except PluginBroken as problem:
+            broken.append(problem)
+        else:
+            names.append(plugin.name)
+    return tuple(names), tuple(broken)
 
 
 def _doubles(loaded: Definitions) -> Iterable[str]:
@@ -235,6 +255,8 @@ def _announce(plan: Plan, settings: Settings) -> None:
         screen.warn(text)
     for problem in plan.problems:
         screen.warn(f"{problem}; it is left out")
+        if screen.session().debug and isinstance(problem, PluginBroken):
+            traceback.print_exception(problem.reason)
     queues = ", ".join(plan.queues)
     screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
     if plan.only != "activities":
@@ -242,7 +264,7 @@ def _announce(plan: Plan, settings: Settings) -> None:
         taken = "those that come with their start" if plan.inline else ""
         screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
     if plan.only != "workflows":
-        screen.note(f"  activities  {_in_short(plan.catalogue.names)}")
+        screen.note(f"  activities  {_in_short(plan.activities)}")
 
 
 def _in_short(names: Sequence[str]) -> str:
@@ -293,7 +315,7 @@ def build(client: Any, queue: str, plan: Plan) -> Worker:
         task_queue=queue,
         catalogue=plan.catalogue,
         definitions=plan.definitions,
-        names=plan.catalogue.names,
+        names=plan.activities,
         inline=plan.inline,
         only=plan.only,
         drain=plan.drain,
