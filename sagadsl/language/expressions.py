@@ -23,6 +23,7 @@ from sagadsl.language.expression_data import (
     Path,
     as_json,
     kind,
+    shortened,
     spelled,
     truth,
 )
@@ -335,8 +336,22 @@ def _bare(text: str) -> Compiled:
     pieces, problem = split(text)
     written = [piece for piece in pieces if piece.expression or piece.text.strip()]
     if problem is None and len(written) != 1:
-        problem = Problem("there is more than one expression here", "write all of it as one, without braces")
+        problem = _beside(text, written)
     return Broken(text, (problem,)) if problem is not None else _expression(text, written[0])
+
+
+def _beside(text: str, written: list[Piece]) -> Problem:
+    """Say what stands beside the one expression that there may be, or that there are several (J07)."""
+    strays = [piece for piece in written if not piece.expression]
+    inside = [piece for piece in written if piece.expression]
+    if len(inside) != 1 or not strays:
+        return Problem("there is more than one expression here", "write all of it as one, without braces")
+    stray, expression = strays[0], f"{{{{ {inside[0].text.strip()} }}}}"
+    focus = stray.text.strip()
+    what = "quote" if focus in ("'", '"') else "text"
+    message = f"the {what} `{shortened(focus, 40)}` stands beside the expression, in `{shortened(text.strip(), 60)}`"
+    offset = stray.offset + stray.text.index(focus)
+    return Problem(message, f"leave it out, and write `{shortened(expression, 60)}` alone", offset, focus)
 
 
 def _expression(source: str, piece: Piece) -> Expression | Broken:

@@ -23,7 +23,7 @@ from sagadsl.language.complaints import (
     Names,
 )
 from sagadsl.language.expression_code import Chain, chain_of, reads
-from sagadsl.language.expression_data import Path, step_text
+from sagadsl.language.expression_data import Path, shortened, step_text
 from sagadsl.language.expressions import (
     Condition,
     Constant,
@@ -90,6 +90,11 @@ class Inference:
         if not shape.can_be(*kinds):
             tree = value.tree if isinstance(value, Expression) else None
             self._path = ()
+            if isinstance(tree, nodes.Const) and isinstance(tree.value, str):  # J07
+                help = f"without its quotes it is an expression: `{tree.value}`" if tree.value.strip() else ""
+                written = shortened(self._source.strip(), 40)
+                self._complain(WRONG_TYPE, f"{what}, but this is the text `{written}`, in quotes", help)
+                return
             message = f"{what}, but {self._called(tree)} is {shape.said()}"
             self._complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=tree)
 

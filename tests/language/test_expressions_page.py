@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.language.expressions import compile_value
+from sagadsl.language.expressions import ExpressionError, compile_value
 from sagadsl.language.filters import FILTERS
 from sagadsl.language.predicates import TESTS
 
@@ -36,6 +36,29 @@ def test_an_example_gives_what_the_page_says(expression: str, result: str) -> No
     value = compile_value(expression.replace("\\|", "|"), bare=True)
 
     assert value.render({"input": json.loads(found[1])}) == json.loads(result)
+
+
+ORDER = re.compile(r"^\| `((?:[^`|]|\\\|)+)` \| `((?:[^`|]|\\\|)+)` \| (`[^`]+`|an error) \|$", re.M)
+
+
+def _gives(expression: str) -> str:
+    value = compile_value(expression.replace("\\|", "|"), bare=True)
+    try:
+        return f"`{json.dumps(value.render({}))}`"
+    except ExpressionError:
+        return "an error"
+
+
+@pytest.mark.parametrize(("written", "read", "result"), ORDER.findall(_section("Operators")))
+def test_operators_bind_as_the_page_says(written: str, read: str, result: str) -> None:
+    """N11: both spellings are computed."""
+    assert (_gives(written), _gives(read)) == (result, result)
+
+
+def test_the_surprises_are_on_the_page() -> None:
+    """N11."""
+    written = {row[0].replace('"', "'").replace("\\|", "|") for row in ORDER.findall(_section("Operators"))}
+    assert {"2 ** 3 ** 2", "-2 ** 2", "'a' ~ 1 + 2", "10 - 2 | abs * 3"} <= written
 
 
 def test_there_are_examples() -> None:
