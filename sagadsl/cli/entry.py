@@ -23,7 +23,7 @@ from click.shell_completion import shell_complete
 
 from sagadsl.cli.commands import cli
 from sagadsl.cli.screen import Session, show_error, show_failure
-from sagadsl.cli.streams import Unwritable, complete, give_up, is_about_writing, out
+from sagadsl.cli.streams import Unwritable, complete, give_back, give_up, is_about_writing, out
 from sagadsl.errors import SagadslError
 
 INTERRUPTED = 130
@@ -42,11 +42,18 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a sign that a terminal lacks must not end the command
     gc.set_threshold(100_000)  # most of what a command makes lives as long as it does
-    leave(run(sys.argv[1:]))
+    leave(_run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; the process goes on afterwards, with its own standard output."""
+    try:
+        return _run(arguments)
+    finally:
+        give_back()
+
+
+def _run(arguments: Sequence[str]) -> int:
     instruction = os.environ.get(_COMPLETE)
     if instruction:
         return shell_complete(cli, {}, "sagadsl", _COMPLETE, instruction)

@@ -66,6 +66,15 @@ def _taken(stream: TextIO) -> TextIO:
     return taken
 
 
+def give_back() -> None:
+    """Let standard output be anybody's again."""
+    while _ours:
+        ours = _ours.pop()
+        ours.flush()
+        os.dup2(ours.fileno(), 1)
+        ours.close()
+
+
 class Unwritable(SagadslError):
     """The result of a command could not be written: the disk is full, or nobody gave it a standard output."""
 
