@@ -70,9 +70,9 @@ def give_back() -> None:
     """Let standard output be anybody's again."""
     while _ours:
         ours = _ours.pop()
-        ours.flush()
         os.dup2(ours.fileno(), 1)
-        ours.close()
+        with suppress(OSError):  # who wrote to it has been told
+            ours.close()
 
 
 class Unwritable(SagadslError):
