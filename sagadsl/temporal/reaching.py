@@ -19,7 +19,7 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.children import Child, children_of
 from sagadsl.temporal.described import describe
 from sagadsl.temporal.following import picture
-from sagadsl.temporal.refusals import NotAnswered, NotBegun, NotPossible, SagaNotFound, SagaOver
+from sagadsl.temporal.refusals import NotPossible, SagaNotFound, SagaOver
 
 _DOWN = (Verb.PAUSE, Verb.RESUME)
 _AT_ONCE = 8
@@ -164,7 +164,7 @@ async def _told(client: Client, child: Child, path: str, verb: Verb, *, by: str,
             if is_paused is not None and is_paused == (verb is Verb.PAUSE):
                 return Told(path, child.id, "paused") if is_paused else None
             problem: SagadslError = refused
-        except (NotAnswered, NotBegun) as error:
+        except SagadslError as error:  # nobody answers, or Temporal itself holds it
             return Told(path, child.id, "unknown", error)
         except RPCError as error:
             return Told(path, child.id, "unknown", NotPossible(child.id, verb.value, str(error)))

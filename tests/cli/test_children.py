@@ -14,6 +14,7 @@ import pytest
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out_trips
 from tests.cli.test_operate import Shop
+from tests.cli.test_stands_still import temporal
 from tests.conftest import Server
 
 pytestmark = pytest.mark.temporal
@@ -112,6 +113,23 @@ def test_a_pause_goes_down_and_comes_back_up(shop: Shop) -> None:
     assert (alone.code, json.loads(alone.out)["status"]) == (0, "running")
     assert (rest.code, rest.out.splitlines()) == (0, [f"{saga} is running", f"{saga}/trip is running"])
     assert (again.code, "the saga is not paused" in again.err) == (4, True)
+
+
+def test_a_child_that_temporal_itself_holds_is_told_of_with_what_releases_it(shop: Shop) -> None:
+    """B4: and a pause of its parent does not claim to have reached it."""
+    saga = _start(shop, "trip", wait=True)
+    shop.until(saga, lambda found: any(each["waiting_for"] for each in found["children"]))
+    temporal(shop, "workflow", "pause", "-w", f"{saga}/book/hotel", "--reason", "the bank is down", "--identity", "ann")
+    found = shop.until(saga, lambda found: _children(found) == [("book/hotel", "held")])
+    shown, held = shop.run("status", saga).out, shop.run("pause", saga)
+    temporal(shop, "workflow", "unpause", "-w", f"{saga}/book/hotel")
+    shop.run("cancel", saga)
+
+    assert (found["status"], found["children"][0]["held"]["by"]) == ("running", "ann")
+    assert f"held: book/hotel: temporal workflow unpause --workflow-id {saga}/book/hotel\n" in shown
+    assert held.out == f"{saga} is paused\n"
+    assert held.code != 0
+    assert f"warning: NOT done in {saga}/book/hotel: " in held.err
 
 
 def test_what_could_not_be_paused_is_said_and_is_an_error(shop: Shop) -> None:

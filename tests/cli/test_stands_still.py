@@ -24,7 +24,8 @@ __all__ = ["shop"]
 pytestmark = pytest.mark.temporal
 
 
-def _temporal(shop: Shop, *arguments: str) -> None:
+def temporal(shop: Shop, *arguments: str) -> None:
+    """Run a command of Temporal's own."""
     binary = Path(sys.executable).with_name("temporal")
     subprocess.run([binary, *arguments, "--address", shop.address], check=True, capture_output=True, timeout=30)
 
@@ -34,7 +35,7 @@ def held(shop: Shop) -> Iterator[str]:
     """A saga that waits for a signal, and that somebody has paused behind its back."""
     saga = shop.start(f"held-{uuid.uuid4()}", wait="true")
     shop.until(saga, lambda status: bool(status.get("waiting_for")))
-    _temporal(shop, "workflow", "pause", "-w", saga, "--reason", "the bank is down", "--identity", "ann")
+    temporal(shop, "workflow", "pause", "-w", saga, "--reason", "the bank is down", "--identity", "ann")
     yield saga
     shop.run("terminate", saga, "--yes")
 
@@ -66,7 +67,7 @@ def test_operators_are_told_that_a_held_saga_takes_nothing_in(shop: Shop, held: 
     assert cancelled.out == (
         f"asked {held} to stop; it hears of it when it is released: temporal workflow unpause --workflow-id {held}\n"
     )
-    _temporal(shop, "workflow", "unpause", "-w", held)
+    temporal(shop, "workflow", "unpause", "-w", held)
     assert shop.run("result", held).code == 12
 
 
