@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.failure.v1 import Failure, ServerFailureInfo
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -26,6 +27,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.temporal.attempts import by_the_function
 from sagadsl.temporal.failures import Known, activity_failed, bounded, child_failed, error_of, to_look_up
 from sagadsl.temporal.marker import Recorded
+from sagadsl.temporal.watching import error_in
 
 
 def _call(attempts: int | None = 3, *, local: bool = False, heartbeat: float | None = None) -> StartActivity:
@@ -268,6 +270,15 @@ def test_an_error_that_the_server_found_too_long_shows_what_it_was() -> None:
     found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START, cut), started=0)
     assert found.error is not None
     assert found.error.causes == (("Broke", "no mon"),)
+
+
+def test_what_is_shown_of_a_retried_error_that_was_too_long_is_the_error_itself() -> None:
+    """N6: in `status`, `run` and the page, where the next attempt is waited for."""
+    kept = Failure(message="Failure exceeds size limit.", server_failure_info=ServerFailureInfo())
+    assert error_in(kept) == ("server", "Failure exceeds size limit.")
+    kept.cause.message = "no mon"
+    kept.cause.application_failure_info.type = "Broke"
+    assert error_in(kept) == ("Broke", "no mon")
 
 
 def test_an_error_without_a_type_is_tolerated() -> None:
