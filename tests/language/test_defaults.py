@@ -8,6 +8,7 @@ import pytest
 
 from sagadsl.language.conform import checker
 from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.load import load
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -80,3 +81,17 @@ def test_an_input_is_checked_with_its_defaults() -> None:
     assert checker(schema, "input", fill=True)({"b": "x"}) == ()
     assert checker(schema, "input", fill=True)({}) == ("`input.b`: 1 is not of type 'string'",)
     assert checker(schema, "input")({"b": "x"}) == ("`input`: 'a' is a required property",)
+
+
+def test_the_checks_know_that_a_property_with_a_default_is_there() -> None:
+    """What steps read of the input is what it is after the start; alternatives promise nothing."""
+    text = """\
+sagadsl: 1
+name: a
+input:
+  properties: {a: {type: integer, default: 5}, b: {type: integer}}
+  anyOf: [{properties: {c: {type: integer, default: 5}}}]
+steps: [{id: s, set: {x: "{{ input.a + 1 }}", y: "{{ input.b + 1 }}", z: "{{ input.c + 1 }}"}}]
+"""
+    told = [(finding.code, finding.message) for finding in load(text).findings]
+    assert told == [("SD307", "`input.b` may be missing"), ("SD307", "`input.c` may be missing")]
