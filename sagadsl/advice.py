@@ -13,6 +13,7 @@ from typing import Any
 from sagadsl.standing import (
     Attempt,
     error_text,
+    left_out,
     moment,
     one_line,
     refused_signal,
@@ -50,6 +51,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
         yield ""
         fit = widths(lines)
         yield from (text(row, fit) for row in lines)
+    yield from (f" … {line}" for line in left_out(status))
     refused = status.get("refused_signals", ())[-_SIGNALS_SHOWN:]
     if refused or status.get("kept_signals"):
         yield ""

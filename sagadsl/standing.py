@@ -105,6 +105,13 @@ class Row:
     wait: timedelta | None = None
 
 
+def left_out(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each step of which there are too many to be shown one by one: how they stand, in numbers."""
+    for each in status.get("left_out", ()):
+        numbers = [f"{number:,} {word.replace('_', ' ')}" for word, number in each.items() if word != "step"]
+        yield f"{each['step']}: {', '.join(numbers)}"
+
+
 def rows(
     status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime, tried: Mapping[str, int] = NONE
 ) -> list[Row]:

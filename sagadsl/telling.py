@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sagadsl.advice import next_steps
-from sagadsl.standing import OPEN, moment, one_line, spell
+from sagadsl.standing import OPEN, left_out, moment, one_line, spell
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")
@@ -46,6 +46,7 @@ def sentences(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     yield from _waits(status)
     yield from _failure(status, calls)
     yield from _undone(calls)
+    yield from (f"Not told one by one: {line}." for line in left_out(status))
     yield from _operators(status)
     for each in status.get("refused_signals", ()):
         yield f"Signal `{one_line(each['signal'])}` was refused at {each['at']}: {one_line(each['reason'])}."
@@ -56,7 +57,7 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     word = status["status"]
     ended = _ENDS.get(word, f"is {word}")
-    if word == "failed" and not any(_undo(step) for step in status.get("steps", ())):
+    if word == "failed" and not any(_undo(step) for step in status.get("steps", ())) and not status.get("left_out"):
         ended = "has failed{took}"
     took = ""
     if status.get("started_at") and status.get("changed_at"):

@@ -24,6 +24,9 @@ EXIT_CODES: Mapping[str, int] = {
 }
 """ECOSYSTEM.md §1.3: a script can tell what a person has to do."""
 
+_MANY, _FEW = 200, 20
+"""Steps in one line: more than the first are shortened to the second."""
+
 _WORDS: Mapping[str, tuple[str, str]] = {
     "completed": ("completed", ""),
     "compensated": ("failed", ", and all that was done has been undone"),
@@ -69,13 +72,21 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     for error in report.get("other_errors", ()):
         yield f"   later error: {error_text(error)}"
     if report.get("undone"):
-        yield f"   undone: {', '.join(report['undone'])}"
+        yield f"   undone: {_paths(report, 'undone')}"
     for each in report.get("not_undone", ()):
         how = "skipped" if each.get("skipped") else "failed"
         yield f"   NOT undone: {each['path']}: {how}: {each['type']}: {one_line(each['message'])}"
     if report.get("not_attempted"):
         why = f" ({report['why_not']})" if report.get("why_not") else ""
-        yield f"   not attempted: {', '.join(report['not_attempted'])}{why}"
+        yield f"   not attempted: {_paths(report, 'not_attempted')}{why}"
+
+
+def _paths(report: Mapping[str, Any], name: str) -> str:
+    """Return the steps of a list in the report, the first of very many, and how many there are."""
+    paths = report[name]
+    shown = paths if len(paths) <= _MANY else paths[:_FEW]
+    more = report.get("counts", {}).get(name, len(paths)) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
 def paused_line(status: Mapping[str, Any]) -> str:

@@ -264,6 +264,7 @@ class State:
         chunks: What is to be undone, or has been, and has no records any more; ``gone`` counts all steps without
             a record, as ``<step> <word>``.
         warnings: Of a completed saga: why it gives null.
+        output_dropped: What all steps gave, which would be the output, was too large to be kept.
         held: Frames and passes (``undo:`` before the key) that stopped because of a pause or a drain.
     """
 
@@ -308,6 +309,7 @@ class State:
     status: Status | None = None
     output: Any = None
     warnings: list[Error] = field(default_factory=list)
+    output_dropped: bool = False
 
     @property
     def caller(self) -> str:

@@ -46,7 +46,7 @@ def pack(saga: Saga, state: State, *, is_over: bool = False) -> None:
     Args:
         is_over: The saga has completed: nothing reads it any more but what undoes it (R46).
     """
-    needs = _needs(saga, is_over=is_over)
+    needs = _needs(saga, any_output=saga.output is None and not (is_over or state.output_dropped), is_over=is_over)
     if needs.steps is None:
         return
     run = Run(saga, state)
@@ -71,11 +71,10 @@ def pack(saga: Saga, state: State, *, is_over: bool = False) -> None:
         unwind.order = [path for path in unwind.order if path in state.records and path in busy]
 
 
-def _needs(saga: Saga, *, is_over: bool) -> _Needs:
+def _needs(saga: Saga, *, any_output: bool, is_over: bool) -> _Needs:
     outputs: set[str] = set()
     steps: set[str] = set()
     late: set[str] = set()
-    any_output = saga.output is None and not is_over
     any_step = False
     for site in sites(saga):
         step = site.step

@@ -41,6 +41,12 @@ def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
 def conclude(run: Run, frame: Frame) -> None:
     """Set the output of the saga, or the warning that says why it is null."""
     state = run.state
+    if state.output_dropped:
+        text = (
+            "what all steps gave was too large to be kept, so the saga gives null; say in `output` what it shall give"
+        )
+        state.warnings.append(Error(LEFT_OUT, text))
+        return
     try:
         output = saga_output(run, frame, lenient=True)
     except ExpressionError as mistake:

@@ -34,9 +34,10 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
     """Return the report of a closed saga, short enough to be recorded."""
     found = projection.report(saga, state)
     if len(to_bytes(found)) > _REPORT_BYTES:
-        for name in ("undone", "not_undone", "not_attempted", "other_errors"):
+        lists = ("undone", "not_undone", "not_attempted", "other_errors")
+        found |= {"shortened": True, "counts": {name: len(found[name]) for name in lists}}
+        for name in lists:
             found[name] = found[name][:_LISTED]
-        found["shortened"] = True
     return found
 
 

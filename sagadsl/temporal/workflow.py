@@ -339,20 +339,28 @@ class SagaWorkflow:
         Which of the two it was stands in history: how much a library compresses may differ at a replay.
         """
         assert self._package is not None
-        bounded = self._state.rules >= _PACKS
-        if bounded:
-            pack(self._package.saga, self._state)
+        saga, state = self._package.saga, self._state
+        if state.rules < _PACKS:
+            return self._carry_on()
         self._attempts += 1
         went_on = f"{_WENT_ON}.{self._attempts}"
-        if bounded and workflow.unsafe.is_replaying() and workflow.patched(went_on):
-            return None
+        was_too_large = workflow.unsafe.is_replaying() and workflow.patched(went_on)
+        pack(saga, state)
+        payload = None if was_too_large else self._carry_on()
+        if payload is None and saga.output is None and not state.output_dropped:  # nobody has asked for it
+            state.output_dropped = True
+            pack(saga, state)
+            payload = None if was_too_large else self._carry_on()
+        if payload is None:
+            workflow.patched(went_on)
+        return payload
+
+    def _carry_on(self) -> Payload | None:
+        assert self._package is not None
         carry = Carry(
             wants_journal=self._carry.wants_journal, state=self._state.snapshot(), refused=tuple(self._refused)
         )
-        payload = carry.to_payload(MAX_PAYLOAD_BYTES - len(self._package.raw) - _BESIDE)
-        if payload is None and bounded:
-            workflow.patched(went_on)
-        return payload
+        return carry.to_payload(MAX_PAYLOAD_BYTES - len(self._package.raw) - _BESIDE)
 
     async def _end(self, close: Close) -> Any:
         assert self._package is not None

@@ -58,6 +58,8 @@ function head(section, found, me, path) {
     found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
     (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),
+    (found.left_out ?? []).map(({ step, ...numbers }) => el("p.hint", {}, `not shown one by one: ${step}: `,
+      Object.entries(numbers).map(([word, number]) => `${number} ${word.replace("_", " ")}`).join(", "))),
     (found.warnings ?? []).map((warning) => el("p.failure.later", {}, `${warning.type}: ${warning.message}`)),
     el("p.buttons", {}, verbs.map((verb) => button(verb, path))));
 }

@@ -1,0 +1,163 @@
+"""What a run keeps of rounds that are over (R50): little, and all that undoing them needs."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+from sagadsl.advice import page
+from sagadsl.engine.facts import DrainRequested, Outcome
+from sagadsl.engine.journal import State
+from sagadsl.engine.pack import pack
+from sagadsl.engine.projection import LINES, markdown, report, status
+from sagadsl.engine.virtual import World
+from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.language.build import build
+from sagadsl.standing import moment
+from sagadsl.telling import sentences
+from tests.engine.scenes import act, gives, no, plain, play, saga, scripted
+
+LAST = plain("last", timeouts={"start_to_close": "10d"})
+
+
+def _loop(*steps: Any, **more: Any) -> dict[str, Any]:
+    return {"id": "l", "for_each": {"items": "input", **more}, "steps": list(steps)}
+
+
+def _size(state: State) -> int:
+    return len(json.dumps(state.snapshot()))
+
+
+def test_ten_thousand_steps_with_results_fit_into_one_payload() -> None:
+    """R50, R52: 20 MB of results, none of which anybody reads."""
+    key = {"activity": "undo.x", "input": {"key": "{{ step.idempotency_key }}"}}
+    definition = saga(
+        _loop(act("x", compensation=key), act("y"), max_concurrency=100),
+        LAST,
+        output="{{ steps.last.output }}",
+    )
+    model = build(definition)
+    rng = random.Random(3)
+
+    def attempt(_saga: str, command: Any, _attempt: int) -> Attempt:
+        return Attempt(takes=1e5) if command.call_id == "last" else Attempt(output=rng.randbytes(500).hex())
+
+    world = World(attempt)
+    run = world.start(model, list(range(5_000)))
+    world.run(1e4)
+    assert _size(run.state) > 10_000_000
+
+    pack(model, run.state)
+
+    assert _size(run.state) < 600_000
+    assert len(run.state.records) == 2
+
+
+def test_an_output_that_is_still_read_is_kept() -> None:
+    """R50: by the saga's output, by a step, by a compensation that looks beside its own step."""
+    reader = {**LAST, "input": "{{ steps.l.output }}"}
+    for definition in (
+        saga(_loop(act("x")), LAST, output="{{ steps.l.output }}"),
+        saga(_loop(act("x")), reader, output="x"),
+        saga(_loop(act("x")), LAST),
+    ):
+        world = World(scripted({"do.x": gives("kept"), "last": Attempt(takes=1e5)}))
+        run = world.start(build(definition), [1, 2])
+        world.run(1e4)
+        pack(run.saga, run.state)
+        assert run.state.records["l"].output == [{"x": "kept"}, {"x": "kept"}]
+
+
+def test_the_default_output_may_be_dropped_and_says_so() -> None:
+    """B8: it is nobody's wish, and never fails a saga."""
+    world = World(scripted({"do.x": gives("kept"), "last": Attempt(takes=5)}))
+    run = world.start(build(saga(_loop(act("x")), LAST)), [1, 2])
+    world.run(1)
+    run.state.output_dropped = True
+    pack(run.saga, run.state)
+    assert run.state.records["l"].output is None
+
+    world.run()
+
+    assert (run.state.status, run.state.output) == (run.close.status if run.close else None, None)
+    assert [warning.type for warning in run.state.warnings] == ["OutputLeftOut"]
+
+
+def test_a_compensation_that_reads_the_failure_waits_for_it() -> None:
+    """R14: it cannot be computed before, so that its step, and what it reads beside, stay as they are."""
+    undo = {"activity": "undo.y", "input": {"why": "{{ failure.type }}", "x": "{{ steps.x.output }}"}}
+    ran = play(
+        saga(_loop(act("x"), act("y", compensation=undo)), act("end")),
+        {"do.x": gives(7), "end": no("Broke")},
+        *((second / 4, DrainRequested) for second in range(1, 20)),
+        input_=[1, 2, 3],
+    )
+
+    assert ran.status == "compensated"
+    assert ran.sent("l[0]/y.compensation") == {"why": "Broke", "x": 7}
+    assert sorted(ran.report["undone"]) == sorted(f"l[{index}]/{step}" for index in range(3) for step in "xy")
+
+
+def test_an_unknown_outcome_and_a_handled_one_are_undone_as_what_they_were() -> None:
+    """R3, R5, R14: what a compensation is told of its step survives."""
+    tell = {"activity": "undo.x", "input": {"outcome": "{{ step.outcome }}", "error": "{{ step.error }}"}}
+    silent = Attempt(takes=1e9)
+    step = act("x", compensation=tell, on_error="continue", retry="none", timeouts={"start_to_close": "1s"})
+    ran = play(
+        saga(_loop(step), act("end")),
+        {"do.x": silent, "end": no()},
+        *((second / 2, DrainRequested) for second in range(1, 30)),
+        input_=[1, 2],
+    )
+
+    assert ran.status == "compensated"
+    sent = ran.sent("l[0]/x.compensation")
+    assert (sent["outcome"], sent["error"]["type"]) == (Outcome.UNKNOWN.value, "timeout")
+
+
+def test_what_is_left_out_is_told_in_numbers() -> None:
+    """R60: the status stays small, and hides nothing that needs somebody."""
+    model = build(saga(_loop(act("x"), max_concurrency=50), LAST, output="x"))
+    world = World(scripted({"last": Attempt(takes=1e5)}))
+    run = world.start(model, list(range(100)))
+    world.run(1e4)
+    pack(model, run.state)
+
+    found = status(model, run.state)
+
+    assert [line["path"] for line in found["steps"]] == ["l", "last"]
+    assert found["left_out"] == [{"step": "x", "to_undo": 100, "completed": 100}]
+    assert "100 to undo, 100 completed" in markdown(model, run.state)
+    assert " … x: 100 to undo, 100 completed" in list(page(found, {}, moment(found["changed_at"])))
+    assert "Not told one by one: x: 100 to undo, 100 completed." in list(sentences(found))
+
+
+def test_a_status_of_very_many_steps_shows_those_that_matter() -> None:
+    """R52, R60: the answer to a query has 2 MB at most."""
+    world = World(scripted({"l[2999]/x": no("Broke")}))
+    loop = _loop(act("x", on_error="continue"), max_concurrency=100)
+    run = world.start(build(saga(loop, output="x")), list(range(3_000)))
+    world.run()
+
+    found = status(run.saga, run.state)
+
+    assert len(found["steps"]) == LINES
+    assert found["left_out"] == [{"step": "x", "completed": 3_001 - LINES}]
+    assert any(line["path"] == "l[2999]/x" and line["status"] == "failed" for line in found["steps"])
+
+
+def test_a_stop_names_what_was_packed_and_not_attempted() -> None:
+    """R21: `stop` lists what it left, whatever of it was packed."""
+    definition = saga(_loop(act("x")), act("b"), act("end"), compensation={"on_failure": "stop"})
+    ran = play(
+        definition,
+        {"end": no(), "b.compensation": no("Stuck")},
+        *((second / 4, DrainRequested) for second in range(1, 12)),
+        input_=[1, 2, 3],
+    )
+
+    told = report(ran.run.saga, ran.state)
+    assert ran.status == "failed"
+    assert sorted(told["not_attempted"]) == ["l[0]/x", "l[1]/x", "l[2]/x"]
+    assert [each["path"] for each in told["not_undone"]] == ["b"]
