@@ -17,6 +17,7 @@ from sagadsl.engine.facts import (
     DrainRequested,
     Error,
     Fact,
+    HistoryFull,
     OperatorAsked,
     Outcome,
     Settled,
@@ -58,7 +59,8 @@ class Move:
     Attributes:
         what: In words, e.g. ``withdraw fails with Refused``.
         kind: Of the end of a call ``ok``, ``error``, ``unknown``, ``not started`` or ``child``; else ``timer``,
-            ``signal``, ``operator``, ``cancel``, ``timeout``, ``continued``; of ``held``, ``released`` no saga hears.
+            ``signal``, ``operator``, ``cancel``, ``timeout``, ``continued``, ``full``; no saga hears of ``held``
+            and ``released``.
         target: The call, timer, signal or path that it is about.
         cost: How many faults it counts as.
         effect: Of a call: it has happened in the world, whatever is reported.
@@ -105,7 +107,8 @@ class Circumstances:
         effects: Paths of the steps whose effect stands in the world.
         cancelled: Somebody has cancelled it, and ``late``: the saga's timeout has passed.
         again: Paths that an operator has had repeated: once is enough; ``PAUSE`` when one has paused the saga,
-            ``HELD`` an activity, or a child saga has waited; ``CONTINUED`` when it is to go on in a new run.
+            ``HELD`` an activity, or a child saga has waited; ``CONTINUED`` when it is to go on in a new run,
+            ``FULL`` when its history has room for undoing alone.
     """
 
     now: float
@@ -116,7 +119,7 @@ class Circumstances:
     again: frozenset[str] = frozenset()
 
 
-PAUSE, HELD, CONTINUED = "@pause", "@held", "@continued"
+PAUSE, HELD, CONTINUED, FULL = "@pause", "@held", "@continued", "@full"
 
 
 def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, left: int = 1) -> Iterator[Move]:
@@ -143,6 +146,8 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
     yield from _decisions(state, here, at, pauses=around.pauses and left > 0)
     if left and CONTINUED not in here.again:
         yield Move("the saga goes on in a new run", "continued", "", DrainRequested(at), 1)
+    if left and FULL not in here.again:
+        yield Move("there is room in the history for undoing alone", "full", "", HistoryFull(at), 1)
     if not here.cancelled and left:
         yield Move("somebody cancels the saga", "cancel", "", CancelRequested(at), 1)
     if TIMEOUT_TIMER in state.timers and not here.late:

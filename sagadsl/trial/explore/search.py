@@ -39,7 +39,7 @@ from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck
-from sagadsl.trial.explore.moves import CONTINUED, HELD, Circumstances, Flight, Move, Silence, is_undo, moves
+from sagadsl.trial.explore.moves import CONTINUED, FULL, HELD, Circumstances, Flight, Move, Silence, is_undo, moves
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
@@ -225,8 +225,8 @@ class Search:
         again = here.again
         if move.detail in ("retry", "pause"):
             again = again | {move.target}
-        elif move.kind in ("held", "continued"):
-            again = again | {HELD if move.kind == "held" else CONTINUED}
+        elif move.kind in _ONCE:
+            again = again | {_ONCE[move.kind]}
         told = (move.what,) if move.cost else ()
         made = Node(
             state,
@@ -375,6 +375,9 @@ def _handled(flight: Flight, move: Move) -> Flight:
     held = move.kind == "held"
     return replace(flight, held=held, released=not held, ends=inf)
 
+
+_ONCE = {"held": HELD, "continued": CONTINUED, "full": FULL}
+"""What happens once in a run, and the mark of it."""
 
 _EVENTS = {
     "ok": 1,

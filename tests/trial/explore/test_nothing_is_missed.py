@@ -28,7 +28,7 @@ from tests.engine.any_saga import Maker, Seeded
 SAGAS = range(36)
 RUNS = 60
 FAULTS = 2
-STATES = 20_000
+STATES = 2 * 20_000
 """A saga that has more is left out: what was not followed cannot have been foreseen."""
 
 
