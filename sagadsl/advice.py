@@ -18,12 +18,14 @@ from sagadsl.standing import (
     one_line,
     refused_signal,
     rows,
+    since_reset,
     spell,
     text,
     trouble,
     unpause,
     waits,
     warnings,
+    was_reset,
     widths,
 )
 
@@ -39,6 +41,8 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: dateti
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {status['id']}   {status['status']}"
     yield from trouble(status)
+    if status.get("reset"):
+        yield f"{was_reset(status['reset'])}; {since_reset(status['reset'])}"
     if status.get("started_at"):
         yield f"started {status['started_at']}, changed {status['changed_at']}"
     yield from _time_left(status, now)
@@ -87,7 +91,7 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     saga_id, tail = quote(status["id"]), f" {options}" if options else ""
     attention = status.get("attention", ())
     if status.get("held"):
-        yield f"held: {unpause(saga_id)}{tail}"
+        yield f"held: {unpause(status['id'])}{tail}"
     for each in attention:
         yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
     if attention:
@@ -133,7 +137,7 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
     """Yield what a person can do in a child saga, from the saga on that was asked."""
     of, to = quote(saga_id), quote(child["path"])
     if child.get("held"):
-        yield f"held: {child['path']}: {unpause(quote(child['id']))}{tail}"
+        yield f"held: {child['path']}: {unpause(child['id'])}{tail}"
     yield from (f"{child['path']}: {line}" for line in trouble(child) if not child.get("held"))
     for call, activity_id in child.get("paused_calls", {}).items():
         yield f"an operator has paused `{child['path']}/{call}`: {_unpause_call(child['id'], activity_id)}{tail}"

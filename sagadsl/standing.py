@@ -47,6 +47,7 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "not undone"),
     "skipped": ("✗", "not undone: skipped"),
     "not_attempted": ("✗", "not undone: not attempted"),
+    "unknown": ("?", "nobody knows whether it was undone"),
 }
 
 OPEN = ("running", "compensating", "paused", "held")
@@ -201,9 +202,24 @@ def trouble(status: Mapping[str, Any]) -> Iterator[str]:
         yield "this is what the server knows" if held or stuck else "no worker answers: this is what the server knows"
 
 
+def was_reset(reset: Mapping[str, Any]) -> str:
+    """Say that a run was reset, from which one, when and why."""
+    why = f": {one_line(reset['why'])}" if reset.get("why") else ""
+    return f"reset by hand at {reset['at']} from run {reset['run_id']}{why}"
+
+
+def since_reset(reset: Mapping[str, Any]) -> str:
+    """Say what the run before had done since the point that the reset went back to."""
+    if reset["done"] is None:
+        return "what that run had done after that point, the server does not know any more"
+    words = (("done", "had done"), ("undone", "had undone"), ("open", "had not heard of the end of"))
+    told = [f"{said} {', '.join(f'`{path}`' for path in reset[key])}" for key, said in words if reset[key]]
+    return f"after that point that run {'; '.join(told) or 'had done nothing'}"
+
+
 def unpause(saga_id: str) -> str:
     """Return the command that releases a run from Temporal's own pause."""
-    return f"temporal workflow unpause --workflow-id {saga_id}"
+    return f"temporal workflow unpause --workflow-id {quote(saga_id)}"
 
 
 def waits(status: Mapping[str, Any]) -> bool:
@@ -258,6 +274,8 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     tried = step.get("attempts") or 0
     if state == "running" and step["path"] in attempts:
         note, wait = _attempt(attempts[step["path"]], now)
+    elif state == "unknown":
+        note = "nobody knows whether it happened"
     elif step.get("due_at"):
         wait = max(moment(step["due_at"]) - now, timedelta())
     elif step.get("took_kept"):

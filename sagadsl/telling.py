@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sagadsl.advice import next_steps
-from sagadsl.standing import OPEN, left_out, moment, one_line, spell
+from sagadsl.standing import OPEN, left_out, moment, one_line, since_reset, spell, was_reset
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")
@@ -18,8 +18,8 @@ _ENDS: Mapping[str, str] = {
     "compensated": "has failed{took}, and all that it had done has been undone",
     "cancelled": "was cancelled{took}",
     "failed": "has failed{took}, and not all of it is undone",
-    "timed_out": "was ended by the server's time limit: nothing was undone",
-    "terminated": "was terminated: nothing was undone",
+    "timed_out": "was ended by the server's time limit: none of its code ran any more",
+    "terminated": "was terminated: none of its code ran any more",
     "running": "is running",
     "compensating": "is undoing what it did",
     "paused": "waits for somebody",
@@ -33,6 +33,7 @@ _VERBS: Mapping[str, str] = {
     "resume": "let it go on",
     "cancel": "cancelled it",
 }
+_AFTERWARDS = "on_failure/"
 NOTHING_LEFT = "Nothing is left to do."
 _UNKNOWN = "nobody knows whether it happened"
 
@@ -40,13 +41,16 @@ _UNKNOWN = "nobody knows whether it happened"
 def sentences(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     """Yield the sentences; *options* (``--address …``) go at the end of commands."""
     yield from _whole(status)
-    calls = [step for step in status.get("steps", ()) if step.get("kind", "activity") in _KINDS and _began(step)]
+    steps = _folded(status)
+    calls = [step for step in steps if step.get("kind", "activity") in _KINDS and _began(step)]
     calls.sort(key=lambda step: step["started_at"])
-    yield from _done(calls)
+    afterwards = [step for step in calls if step["path"].startswith(_AFTERWARDS)]
+    yield from _done([step for step in calls if step not in afterwards])
     yield from _waits(status)
     yield from _failure(status, calls)
     yield from _undone(calls)
     yield from (f"Not told one by one: {line}." for line in left_out(status))
+    yield from _afterwards(afterwards)
     yield from _operators(status)
     for each in status.get("refused_signals", ()):
         yield f"Signal `{one_line(each['signal'])}` was refused at {each['at']}: {one_line(each['reason'])}."
@@ -71,6 +75,8 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"{told}; attempt {stuck['attempt']}, since {stuck['since']}. This is only what the server knows."
     elif status.get("source") == "history" and not status.get("held"):
         yield "No worker answers for it, so this is only what the server knows."
+    if status.get("reset"):
+        yield f"It was {was_reset(status['reset'])}; {since_reset(status['reset'])}."
     for each in status.get("warnings", ()):
         yield f"All its steps are done, but its output is null: {each['type']}: {one_line(each['message'], 500)}."
 
@@ -98,8 +104,15 @@ def _waits(status: Mapping[str, Any]) -> Iterator[str]:
 
 def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     failure = status.get("failure")
-    if failure is None:
-        return
+    if failure is not None:
+        yield from _errors(status, failure, calls)
+    for each in calls:
+        if each.get("outcome") == "unknown" and each["status"] != "running":
+            also = "; it was undone to be sure" if _undo(each).get("status") == "done" else ""
+            yield f"Of `{each['path']}`, {_UNKNOWN}{also}."
+
+
+def _errors(status: Mapping[str, Any], failure: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     step = next((each for each in calls if each["path"] == failure.get("step")), None)
     where = f"`{failure['step']}`" if failure.get("step") else "the saga itself"
     tries = f" after {step['attempts']} attempts" if step and (step.get("attempts") or 0) > 1 else ""
@@ -108,10 +121,6 @@ def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> I
     for each in status.get("other_errors", ()):
         at = f"`{each['step']}` failed, too" if each.get("step") else "another error came"
         yield f"Later {at}: {each['type']}: {one_line(each['message'])}."
-    for each in calls:
-        if each.get("outcome") == "unknown":
-            also = "; it was undone to be sure" if _undo(each).get("status") == "done" else ""
-            yield f"Of `{each['path']}`, {_UNKNOWN}{also}."
 
 
 def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -132,6 +141,8 @@ def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield f"`{step['path']}` was left as it is, since it could not be undone{tries}: {why}."
             case "not_attempted":
                 yield f"`{step['path']}` was not undone: nobody has tried."
+            case "unknown":
+                yield f"`{step['path']}` was being undone, and nobody knows whether it was."
             case _:
                 pass
 
@@ -150,12 +161,53 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
         yield "To do:"
         yield from (f"  {line}" for line in advice)
     elif status["status"] in ("terminated", "timed_out"):
-        done = [step["path"] for step in calls if step["status"] == "completed"]
-        yield f"What is left is to undo by hand: {_listed(done)}." if done else "Nothing had been done."
+        yield from _left_by_a_kill(calls)
     elif left:
         yield f"What is left is to undo by hand: {_listed(left)}."
     elif status["status"] not in OPEN:
         yield NOTHING_LEFT
+
+
+def _left_by_a_kill(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what stands, and of what nobody knows whether it does (R31)."""
+    stands = [step["path"] for step in calls if step["status"] == "completed" and _undo(step).get("status") != "done"]
+    doubtful = [step["path"] for step in calls if step["status"] == "unknown"]
+    doubtful += [step["path"] for step in calls if _undo(step).get("status") == "unknown"]
+    if stands := [path for path in stands if path not in doubtful]:
+        yield f"What is left is to undo by hand: {_listed(stands)}."
+    if doubtful:
+        yield f"Whether it stands has to be found out: {_listed(doubtful)}."
+    if not stands and not doubtful:
+        is_undone = any(_undo(step).get("status") == "done" for step in calls)
+        yield "All that had been done was undone." if is_undone else "Nothing had been done."
+
+
+def _afterwards(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what ran because the saga had failed, after what was undone."""
+    for step in calls:
+        how = {"completed": "succeeded", "running": "is under way", "unknown": "was under way"}
+        yield f"Afterwards `{step['path']}` {how.get(step['status'], 'did not succeed')}."
+
+
+def _folded(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the steps; what the history alone tells has the undoing of a step as a step of its own."""
+    steps = status.get("steps", ())
+    if status.get("source") != "history":
+        return list(steps)
+    undone: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        path, undoes, _ = step["path"].partition(".compensation")
+        if undoes:
+            errors = [step["error"]] if step.get("error") else []
+            word = {"completed": "done"}.get(step["status"], step["status"])
+            before = undone.get(path)  # of several actions the one that went worst counts
+            if before is None or before["status"] == "done":
+                undone[path] = {**step, "status": word, "errors": errors}
+    return [
+        {**step, "compensation": undone[step["path"]]} if step["path"] in undone else step
+        for step in steps
+        if ".compensation" not in step["path"]
+    ]
 
 
 def _began(step: Mapping[str, Any]) -> bool:

@@ -133,3 +133,58 @@ def test_signals_that_were_refused_are_told() -> None:
     told = _told("running", refused_signals=[refused])
 
     assert told[1] == "Signal `aprove` was refused at 2026-01-01T12:00:03Z: the saga does not wait for it."
+
+
+def test_a_saga_that_was_killed_while_it_undid_tells_what_stands_and_what_nobody_knows() -> None:
+    """R31: what had been undone by then is not left; what was under way is unknown."""
+    told = _told(
+        "terminated",
+        _step("a", "completed"),
+        _step("b", "completed", **_undo("unknown")),
+        _step("c", "completed", **_undo("done")),
+        _step("d", "unknown", "unknown"),
+    )
+
+    assert told[0].endswith("was terminated: none of its code ran any more.")
+    assert told[2:] == [
+        "Of `d`, nobody knows whether it happened.",
+        "`c` was undone.",
+        "`b` was being undone, and nobody knows whether it was.",
+        "What is left is to undo by hand: `a`.",
+        "Whether it stands has to be found out: `d` and `b`.",
+    ]
+    assert _told("timed_out", _step("c", "completed", **_undo("done")))[-1] == "All that had been done was undone."
+
+
+def test_what_runs_because_a_saga_has_failed_is_told_after_that() -> None:
+    told = _told(
+        "compensated",
+        _step("a", "completed", **_undo("done")),
+        _step("on_failure/alarm", "completed"),
+        failure={"type": "Refused", "message": "no", "step": "b"},
+    )
+
+    assert told[1:] == [
+        "`a` succeeded.",
+        "Then `b` failed: Refused: no.",
+        "`a` was undone.",
+        "Afterwards `on_failure/alarm` succeeded.",
+        "Nothing is left to do.",
+    ]
+
+
+def test_what_the_history_alone_tells_has_no_undoing_as_a_step() -> None:
+    steps = [_step("a", "completed"), _step("b", "completed"), _step("a.compensation", "completed")]
+    told = _told("terminated", *steps, source="history")
+
+    assert told[2:] == ["`a` and `b` succeeded.", "`a` was undone.", "What is left is to undo by hand: `b`."]
+
+
+def test_a_run_that_was_reset_tells_what_the_run_before_it_had_done() -> None:
+    reset = {"run_id": "r1", "at": AT, "why": "again", "done": ["b"], "undone": ["a"], "open": []}
+
+    assert _told("completed", _step("a", "completed"), reset=reset)[1] == (
+        f"It was reset by hand at {AT} from run r1: again; after that point that run had done `b`; had undone `a`."
+    )
+    forgotten = reset | {"done": None, "undone": None, "open": None}
+    assert "the server does not know any more" in _told("completed", reset=forgotten)[1]

@@ -189,7 +189,7 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
         click.confirm("Terminate?", abort=True, err=True)
     reason = f"{why or 'terminated'} ({_user(by)})"
     connected(flags, lambda client: sagas.terminate(client, id, reason))
-    screen.result({"id": id, "status": "terminated"}, f"terminated {id}; nothing was undone")
+    screen.result({"id": id, "status": "terminated"}, f"terminated {id}; nothing more is undone")
     return 0
 
 

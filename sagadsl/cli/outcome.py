@@ -32,15 +32,18 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "compensated": ("failed", ", and all that was done has been undone"),
     "failed": ("failed", ""),
     "cancelled": ("cancelled", ""),
-    "timed_out": ("ended by the server's time limit", "; nothing was undone"),
-    "terminated": ("terminated", "; nothing was undone"),
+    "timed_out": ("ended by the server's time limit", "; nothing more is undone"),
+    "terminated": ("terminated", "; nothing more is undone"),
 }
 """What to say before and after how long it took."""
 
 
 def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -> None:
     """Write how a saga ended to stderr, and its output, or *whole*, to stdout."""
-    for line in lines(ended, "" if seconds is None else spell(timedelta(seconds=seconds))):
+    told = list(lines(ended, "" if seconds is None else spell(timedelta(seconds=seconds))))
+    if screen.session().is_quiet and ended.status != "completed":
+        screen.say(told[0] if ended.error is None else f"{told[0]}: {': '.join(map(one_line, _why(ended)))}")
+    for line in told:
         screen.note(line)
     if screen.session().output == "text":
         if ended.status == "completed":
@@ -49,6 +52,15 @@ def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -
         screen.result({"type": "result", **whole})
     else:
         screen.result(dict(whole))
+
+
+def _why(ended: Ended) -> tuple[str, ...]:
+    """Return type and message of what went wrong first."""
+    failure = (ended.report or {}).get("failure")
+    if failure:
+        return str(failure["type"]), str(failure["message"])
+    assert ended.error is not None
+    return ended.error[1:] if ended.status == "terminated" else ended.error
 
 
 def lines(ended: Ended, took: str = "") -> Iterator[str]:

@@ -213,7 +213,7 @@ def _say_detached(view: View, started: sagas.Started, place: Place) -> None:
 def _paused(started: sagas.Started, last: Picture, place: Place) -> int:
     code = EXIT_CODES["paused"]
     left = "its server is gone with this command" if place.goes_with_us else "left open"
-    screen.note(f"{paused_line(last.status)}; {left} (exit {code})")
+    screen.say(f"{paused_line(last.status)}; {left} (exit {code})")
     known = {"id": started.id, "run_id": started.run_id, "name": started.name}
     screen.result({**known, **paused_document(last.status), "steps": last.status.get("steps", [])})
     return code

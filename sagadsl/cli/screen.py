@@ -78,6 +78,11 @@ def log(usual: int) -> None:
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
+def say(text: str) -> None:
+    """Write one line to stderr that ``--quiet`` leaves as the only one."""
+    print(text, file=sys.stderr, flush=True)
+
+
 def note(text: str) -> None:
     """Write one line about what is going on to stderr, unless ``--quiet``."""
     if not session().is_quiet:

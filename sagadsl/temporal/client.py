@@ -43,6 +43,7 @@ from sagadsl.temporal.arguments import (
     to_payload,
     warnings_in,
 )
+from sagadsl.temporal.cut import cut
 from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
@@ -252,7 +253,7 @@ async def status_of(client: Client, described: Described) -> dict[str, Any]:
         if warnings := warnings_in(described.memo):
             answer["warnings"] = list(warnings)
     if closed in ("terminated", "timed_out"):
-        answer["status"] = closed
+        answer = cut(answer, closed)
     return answer | {"close_status": closed, "task_queue": described.task_queue}
 
 

@@ -24,6 +24,7 @@ from sagadsl.temporal.children import Room, standing
 from sagadsl.temporal.client import Ended, result, status_of
 from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.history import state_of, watch
+from sagadsl.temporal.resets import reset_of
 from sagadsl.temporal.stuck import stuck
 from sagadsl.temporal.watching import error_in
 
@@ -158,7 +159,8 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
         state = await state_of(handle, described.workflow_type, described.run_id)
         state |= {"children": children} if why is None else {"children": children, "stuck": why}
         return Picture(state, _attempts(described), has_worker=why is not None, is_saga=is_saga)
-    status = await status_of(client, described)
+    reset = await reset_of(client, described)
+    status = await status_of(client, described) | ({} if reset is None else {"reset": reset})
     has_worker = status.get("source") != "history" or described.held is not None
     return Picture(
         status | {"children": children}, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga

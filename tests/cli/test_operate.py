@@ -222,9 +222,9 @@ def test_terminate_undoes_nothing_says_so_and_wants_to_be_asked_for(shop: Shop) 
     assert "add `--yes`" in refused.err
     assert shop.status(saga)["status"] == "running"
     done = shop.run("terminate", saga, "--yes", "--why", "a test", "--by", "ann")
-    assert done == Ran(0, f"terminated {saga}; nothing was undone\n", "")
+    assert done == Ran(0, f"terminated {saga}; nothing more is undone\n", "")
     assert shop.run("result", saga) == Ran(
-        14, "", "✗ terminated; nothing was undone (exit 14)\n   reason: a test (ann)\n"
+        14, "", "✗ terminated; nothing more is undone (exit 14)\n   reason: a test (ann)\n"
     )
     assert shop.status(saga)["status"] == "terminated"
 

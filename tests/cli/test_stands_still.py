@@ -1,8 +1,9 @@
-"""Sagas that stand still for a reason that they cannot tell themselves: Temporal's own pause, a worker that fails."""
+"""What a saga cannot tell by itself: Temporal's own pause, a worker that fails, a kill, a reset."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from temporalio.common import RawValue
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.cli.shell import inside
-from tests.cli.test_operate import Shop, shop
+from tests.cli.test_operate import QUEUE, Shop, shop
 
 __all__ = ["shop"]
 
@@ -114,3 +115,57 @@ def test_a_worker_that_cannot_go_on_is_told_with_its_message(shop: Shop) -> None
     assert "the worker cannot go on: the deploy of monday cannot read this; attempt " in shown
     assert "Its worker cannot go on: the deploy of monday cannot read this; attempt " in told
     assert "no worker answers" not in shown + told
+
+
+def test_a_saga_that_was_terminated_offers_nothing_that_cannot_work(shop: Shop) -> None:
+    """R31: what stands, and of what nobody knows."""
+    waits, runs = (shop.start(f"killed-{uuid.uuid4()}", **how) for how in ({"wait": "true"}, {"how": "slow"}))
+    shop.until(waits, lambda status: bool(status.get("waiting_for")))
+    shop.until(
+        runs, lambda status: any(step["path"] == "ship" and step["status"] == "running" for step in status["steps"])
+    )
+    for saga in (waits, runs):
+        assert shop.run("terminate", saga, "--yes").code == 0
+    shown, told = shop.run("status", waits).out, shop.run("explain-run", runs).out.splitlines()
+
+    assert "sagadsl signal" not in shown + shop.run("explain-run", waits).out
+    assert shop.status(waits).get("waiting_for", {}) == {}
+    assert told[0].endswith("was terminated: none of its code ran any more.")
+    assert told[1:] == [
+        "`charge` succeeded.",
+        "Of `ship`, nobody knows whether it happened.",
+        "What is left is to undo by hand: `charge`.",
+        "Whether it stands has to be found out: `ship`.",
+    ]
+    assert "? ship" in shop.run("status", runs).out
+
+
+def test_a_run_that_was_reset_says_what_the_first_one_had_undone(shop: Shop) -> None:
+    """R58: the new run knows nothing of it, and the history of the first one does."""
+    saga = shop.start(f"reset-{uuid.uuid4()}", how="fail")
+    assert shop.run("result", saga).code == 10
+    first = shop.status(saga)["run_id"]
+    assert "reset" not in shop.status(saga)
+    _temporal(shop, "workflow", "reset", "-w", saga, "--type", "FirstWorkflowTask", "--reason", "once more")
+    assert shop.run("result", saga).code == 10
+
+    reset = shop.status(saga)["reset"]
+    assert (reset["run_id"], reset["done"], reset["undone"]) == (first, ["charge"], ["charge"])
+    sentence = "once more; after that point that run had done `charge`; had undone `charge`"
+    assert f"from run {first}: " in shop.run("explain-run", saga).out
+    assert sentence in shop.run("explain-run", saga).out
+    assert sentence in shop.run("status", saga).out
+
+
+def test_a_quiet_run_says_in_one_line_that_it_has_failed(shop: Shop) -> None:
+    options = ("--address", shop.address, "--task-queue", QUEUE, "-q", "--set", "order=1")
+    failed = inside("run", "order.saga.yaml", *options, "--set", "how=fail", cwd=shop.folder)
+    went_well = inside("run", "order.saga.yaml", *options, cwd=shop.folder)
+
+    assert (failed.code, failed.out) == (10, "")
+    assert re.fullmatch(
+        r"\S failed after \d+\.\ds, and all that was done has been undone \(exit 10\): "
+        r"AddressInvalid: carrier rejected address\n",
+        failed.err,
+    )
+    assert (went_well.code, went_well.err) == (0, "")

@@ -1,0 +1,34 @@
+"""The status of a run that the server has ended: no code of it ran any more, so that its own word is out of date.
+
+Pure: what was under way then has an outcome that nobody knows, and nothing waits for anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_CALLS = ("activity", "saga")
+_OPEN = ("running", "paused", "compensating")
+
+
+def cut(status: Mapping[str, Any], how: str) -> dict[str, Any]:
+    """Return the *status* of a run that is over, with *how* as its word: ``terminated`` or ``timed_out``."""
+    left_out = ("waiting_for", "attention", "paused", "timeout_at", "kept_signals")
+    kept = {key: value for key, value in status.items() if key not in left_out}
+    return {**kept, "status": how, "steps": [_step(each) for each in status.get("steps", ())]}
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(step)
+    if step["status"] in _OPEN:
+        is_call = step.get("kind", "activity") in _CALLS
+        found |= {"status": "unknown", "outcome": "unknown"} if is_call else {"status": "cancelled"}
+    undo = step.get("compensation")
+    if undo and undo["status"] == "running":
+        found["compensation"] = {**undo, "status": "unknown"}
+    elif undo and undo["status"] == "paused":
+        found["compensation"] = {**undo, "status": "failed"}
+    elif undo and undo["status"] not in ("done", "failed", "skipped"):
+        found["compensation"] = {**undo, "status": "not_attempted"}
+    return found
