@@ -38,15 +38,20 @@ NOTHING_LEFT = "Nothing is left to do."
 _UNKNOWN = "nobody knows whether it happened"
 
 
-def sentences(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
-    """Yield the sentences; *options* (``--address …``) go at the end of commands."""
+def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield the sentences.
+
+    Args:
+        options: Go at the end of commands: ``--address …``.
+        came: When signals came, and from whom, that waits have taken that began later; by path of the wait.
+    """
     yield from _whole(status)
     steps = _folded(status)
     calls = [step for step in steps if step.get("kind", "activity") in _KINDS and _began(step)]
     calls.sort(key=lambda step: step["started_at"])
     afterwards = [step for step in calls if step["path"].startswith(_AFTERWARDS)]
     yield from _done([step for step in calls if step not in afterwards])
-    yield from _waits(status)
+    yield from _waits(status, came or {})
     yield from _failure(status, calls)
     yield from _undone(calls)
     yield from (f"Not told one by one: {line}." for line in left_out(status))
@@ -90,7 +95,7 @@ def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"`{step['path']}` is under way."
 
 
-def _waits(status: Mapping[str, Any]) -> Iterator[str]:
+def _waits(status: Mapping[str, Any], came: Mapping[str, str]) -> Iterator[str]:
     """Say of waits what may be a misunderstanding: one without an answer, and one answered before it was asked."""
     for step in status.get("steps", ()):
         if step.get("kind") != "wait_for":
@@ -99,7 +104,8 @@ def _waits(status: Mapping[str, Any]) -> Iterator[str]:
         if error and error["type"] == "SignalTimeout" and (status.get("failure") or {}).get("step") != step["path"]:
             yield f"`{step['path']}` waited in vain: {error['type']}: {one_line(error['message'])}."
         if step.get("took_kept"):
-            yield f"`{step['path']}` took a signal `{step['signal']}` that had come before it began to wait."
+            when = f": {came[step['path']]}" if step["path"] in came else ""
+            yield f"`{step['path']}` took a signal `{step['signal']}` that had come before it began to wait{when}."
 
 
 def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -101,10 +101,8 @@ def explain_run(*, id: str, flags: Flags) -> int:
     Example:
       sagadsl explain-run transfer-42
     """
-    from sagadsl.telling import sentences
-    from sagadsl.temporal.following import picture
+    from sagadsl.temporal.explaining import explain
 
-    found = connected(flags, lambda client: picture(client, id))
-    told = list(sentences(found.status))
+    found, told = connected(flags, lambda client: explain(client, id))
     screen.result({"id": id, "status": found.status["status"], "sentences": told}, "\n".join(told))
     return 0

@@ -22,8 +22,8 @@ from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
 from sagadsl.standing import Row, rows, trouble, unpause
-from sagadsl.telling import sentences
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.explaining import told
 from sagadsl.temporal.following import Picture
 from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
 from sagadsl.temporal.trace import trace as trace_of
@@ -119,7 +119,7 @@ async def explanation(call: Call) -> Response:
     """Tell in sentences what happened."""
     call.query()
     view = await call.view()
-    return JSONResponse({"id": view.document["id"], "sentences": list(sentences(view.picture.status))})
+    return JSONResponse({"id": view.document["id"], "sentences": await told(call.client, view.picture)})
 
 
 async def graph(call: Call) -> Response:

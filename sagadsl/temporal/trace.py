@@ -6,7 +6,7 @@ Decides nothing and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from temporalio.client import Client
 
 from sagadsl.frozen import frozen
 from sagadsl.language.json_text import spelled_out
+from sagadsl.standing import moment
 from sagadsl.temporal.described import describe
 from sagadsl.temporal.watching import Reader, StepEvent
 
@@ -108,16 +109,12 @@ class Trace:
 async def trace(client: Client, id: str) -> Trace:
     """Return what is recorded of the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
     described = await describe(client, id)
-    first = described.raw.workflow_execution_info.first_run_id or described.run_id
+    runs = await _chain(client, id, described.run_id)
     collecting = _Collecting(client, id)
-    following = first
-    while following:
-        handle, reader, run = client.get_workflow_handle(id, run_id=following), Reader(id), following
-        following = ""
-        async for recorded in handle.fetch_history_events():
-            events = list(reader.read(recorded))
-            await collecting.take(events, is_first=run == first)
-            following = next((event.run_id for event in events if event.what == "continued"), following)
+    for run in runs:
+        reader = Reader(id)
+        async for recorded in client.get_workflow_handle(id, run_id=run).fetch_history_events():
+            await collecting.take(reader.read(recorded), is_first=run == runs[0])
     return Trace(
         id,
         described.workflow_type,
@@ -126,6 +123,42 @@ async def trace(client: Client, id: str) -> Trace:
         tuple(collecting.calls),
         tuple(collecting.outside),
     )
+
+
+async def _chain(client: Client, id: str, run_id: str) -> list[str]:
+    """Return the runs that have led to this one by continue-as-new, the first one first.
+
+    A run that was reset begins with a copy of another one's history: that one does not belong to it.
+    """
+    runs = [run_id]
+    while True:
+        events = client.get_workflow_handle(id, run_id=runs[0]).fetch_history_events(page_size=1)
+        began = (await anext(events)).workflow_execution_started_event_attributes
+        if not began.continued_execution_run_id:
+            return runs
+        runs.insert(0, began.continued_execution_run_id)
+
+
+def senders(status: Mapping[str, Any], traced: Trace) -> dict[str, str]:
+    """Return when the signals came, and from whom, that waits have taken that began later; by path of the wait.
+
+    Left out is what cannot be told for sure: where signals of that name were refused.
+    """
+    refused = {each["signal"] for each in status.get("refused_signals", ())}
+    waits = [step for step in status.get("steps", ()) if step.get("kind") == "wait_for" and step.get("started_at")]
+    left = [each for each in traced.outside if each.what == "signalled"]
+    found = {}
+    for step in sorted(waits, key=lambda each: str(each["started_at"])):
+        if step["status"] != "completed" or step["signal"] in refused:
+            continue
+        began, is_kept = moment(step["started_at"]), step.get("took_kept", False)
+        mine = [each for each in left if each.name == step["signal"] and (each.at <= began or not is_kept)]
+        taken = next(iter(mine), None)
+        if taken is not None:
+            left.remove(taken)
+            if is_kept:
+                found[step["path"]] = f"at {iso(taken.at)}" + (f" from {taken.sender}" if taken.sender else "")
+    return found
 
 
 @dataclass(slots=True)
