@@ -49,7 +49,9 @@ _UNTOLD = f"({SAGA_STATUS.name} IS NULL AND {SAGA_VERSION.name} IS NULL)"
 """Of runs that do not tell the index when they are paused, and that they have failed. The memo says it more exactly."""
 
 _OPEN_OR_FAILED = "ExecutionStatus IN ('Running', 'Failed')"
-_ANY = "StartTime IS NOT NULL"
+_WHOLE = "ExecutionStatus != 'ContinuedAsNew'"
+"""A run that goes on in another one is a part of a saga, and that other one stands for it."""
+
 _NOT_INDEXED = ("compensating",)
 """A saga tells the index that it needs somebody, not each of its phases: that would be an event each time."""
 
@@ -121,7 +123,7 @@ async def page(
         questions: How many runs may be asked how they stand.
     """
     tells, asking = await keeps_status(client), Asking(client, questions)
-    chosen = [*conditions, *_status_conditions(status, tells)] or [_ANY]
+    chosen = [*conditions, *_status_conditions(status, tells), _WHOLE]
     found: list[Listed] = []
     scanned = untold = 0
     async for rows in newest(client, chosen, before):

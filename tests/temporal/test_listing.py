@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import windows
 from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
@@ -84,7 +85,10 @@ def test_a_run_that_was_refused_can_be_found(server: Server, name: str, argument
         async with stage(server.address, definitions=[BY_NAME]) as made:
             handle = await foreign(made, name, *arguments)
             await ends(handle)
-            return await known(handle), (await sagas.status(made.client, handle.id))["status"]
+            status = (await sagas.status(made.client, handle.id))["status"]
+            (row,) = (await listed(made.client, handle.id, lambda page: len(page.sagas) == 1)).sagas
+            assert (row.name, row.status) == (name, status)
+            return await known(handle), status
 
     found, status = asyncio.run(scene())
     assert found["memo"]["saga"] == name
@@ -181,3 +185,28 @@ def test_what_the_index_does_not_know_is_asked_of_the_runs(server: Server) -> No
     assert [[each.id[-1] for each in found.sagas] for found in chosen] == [["0"], [], ["1"], [], []]
     assert [found.untold for found in chosen] == [0, 0, 0, 0, 1]
     assert {word: number for word, number in counted.items() if number} == {"completed": 1, "unknown": 2}
+
+
+def test_continue_as_new_does_not_keep_what_is_no_longer_so(server: Server) -> None:
+    """A saga that was paused and resumed before it went over to a new run, and that failed there, is not `running`."""
+    definition = saga(
+        {"id": "w", "wait_for": {"signal": "go"}}, *(act(f"s{number}") for number in range(4)), act("b"), name="long"
+    )
+
+    async def scene() -> tuple[dict[str, Any], str]:
+        async with stage(server.address, {"do.b": no("Refused")}) as made:
+            started = await made.start(definition, {}, continue_after_events=25)
+            await made.until_status(started, lambda found: bool(found.get("waiting_for")))
+            for verb in (Verb.PAUSE, Verb.RESUME):
+                await sagas.operate(made.client, started.id, verb)
+            await sagas.signal(made.client, started.id, "go")
+            await made.end(started)
+            handle = made.client.get_workflow_handle(started.id)
+            assert "CONTINUED" in " ".join(
+                await events(made.client.get_workflow_handle(started.id, run_id=started.run_id))
+            )
+            (row,) = (await listed(made.client, started.id, lambda page: page.sagas[0].status != "running")).sagas
+            return await known(handle), row.status
+
+    found, status = asyncio.run(scene())
+    assert (found["SagaStatus"], status) == ("compensated", "compensated")

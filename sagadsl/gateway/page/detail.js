@@ -27,9 +27,10 @@ export async function detail(main, id, signal) {
   const retrace = () => {
     clearTimeout(tracing);
     tracing = setTimeout(async () => {
+      const isOver = Boolean(last) && !last.is_open; // what is asked before the end does not know the output
       const [trace, told] = await Promise.all(["trace", "explanation"].map((name) => get(`${path}/${name}`, { signal }).catch(() => null)));
       if (told && last && !last.is_open) fill(parts.told, el("h2", {}, "What happened"), told.sentences.map((text) => el("p.told", {}, text)));
-      if (trace) { timeline(parts.timeline, trace); data(parts.data, trace); }
+      if (trace) { timeline(parts.timeline, trace); data(parts.data, trace, isOver); }
     }, last ? 300 : 0);
   };
   const lost = () => parts.head.querySelector(".lost")?.replaceChildren("connection lost; trying again");
@@ -205,12 +206,12 @@ function timeline(section, trace) {
 }
 
 /** What was given, sent and got back. */
-function data(section, trace) {
+function data(section, trace, isOver) {
   fill(section, el("h2", {}, "Data"),
-    el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(trace.input, "input")), el("dt", {}, "Output"), el("dd", {}, value(trace.output, "output"))),
+    el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(trace.input, "input")), isOver ? [el("dt", {}, "Output"), el("dd", {}, value(trace.output, "output"))] : []),
     trace.calls.map((call, index) => el("details.call", { data: { key: `call ${index}` } },
       el("summary", {}, badge(call.status === "timed_out" ? "failed" : call.status), ` ${call.path} · ${call.name}${call.attempts > 1 ? `, ${call.attempts} attempts` : ""}`),
-      el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`)),
+      el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), call.ended_at ? [el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`))] : [],
         call.error ? [el("dt", {}, "Error"), el("dd", {}, `${call.error.type}: ${call.error.message}`)] : []))),
     trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`))))] : []);
 }
