@@ -146,7 +146,7 @@ def test_a_run_that_was_reset_says_what_the_first_one_had_undone(shop: Shop) -> 
     assert shop.run("result", saga).code == 10
     first = shop.status(saga)["run_id"]
     assert "reset" not in shop.status(saga)
-    _temporal(shop, "workflow", "reset", "-w", saga, "--type", "FirstWorkflowTask", "--reason", "once more")
+    temporal(shop, "workflow", "reset", "-w", saga, "--type", "FirstWorkflowTask", "--reason", "once more")
     assert shop.run("result", saga).code == 10
 
     reset = shop.status(saga)["reset"]
