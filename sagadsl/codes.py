@@ -113,7 +113,7 @@ _FLOW_AND_LIMITS = (
     Code("SD703", "wait without an end", Severity.WARNING),
     Code("SD704", "signal with two payloads"),
     Code("SD705", "too many calls at once"),
-    Code("SD706", "history that grows too long", Severity.WARNING),
+    Code("SD706", "more to undo than a run hands on", Severity.WARNING),
     Code("SD707", "handler that never matches", Severity.WARNING),
     Code("SD708", "suppression of nothing", Severity.WARNING),
     Code("SD709", "suppression without a known code", Severity.WARNING),
