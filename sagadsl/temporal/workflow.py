@@ -164,7 +164,7 @@ class SagaWorkflow:
         nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
         open, its status says why, and a worker of another release may take it.
         """
-        self._carries = len(args) > 2 and args[2].payload.data != b"null"
+        self._carries = len(args) > 2 and args[2].payload.data not in (b"null", b"")
         self._continues = self._carries and workflow.info().continued_run_id is not None
         try:
             return await self._accept(args)
@@ -579,8 +579,13 @@ class SagaWorkflow:
                 "run_id": info.run_id,
                 "name": info.workflow_type,
                 "status": (Status.CANCELLED if self._stopped_early else standing).value,
+                "paused": False,
                 "failure": None if failure is None else {"type": failure.type, "message": failure.message, "step": ""},
+                "other_errors": [],
+                "attention": [],
+                "waiting_for": {},
                 "steps": [],
+                "actions": [],
             }
         found = projection.status(self._package.saga, self._state)
         return found | ({"refused_signals": self._refused} if self._refused else {})

@@ -22,7 +22,7 @@ from tests.gateway.house import House, fresh, serve, shop, worker
 
 pytestmark = pytest.mark.temporal
 
-PAGE = tuple(f"/page/{name}.js" for name in ("app", "api", "detail", "dom", "form", "graph", "list"))
+PAGE = tuple(f"/page/{name}.js" for name in ("app", "api", "detail", "dom", "fields", "form", "graph", "json", "list"))
 OPEN = ("/healthz", "/readyz", "/", "/page/style.css", *PAGE)
 ISSUER, AUDIENCE = "https://id.example", "sagadsl"
 
