@@ -74,10 +74,10 @@ AGAIN: Mapping[str, str] = {
 
 OPEN = frozenset(
     {
-        *("B3", "N3", "N10", "N11", "N12", "P04", "L03", "C03", "J07"),
+        *("B3", "N12", "C03"),
     }
 )
-"""Rows that no test shows yet."""
+"""Rows that no test shows: of a rolling deploy (B3) nothing is mended yet; N12 and C03 are sentences of the docs."""
 
 _NUMBER = re.compile(rf"\b(?:[BN]\d{{1,2}}|{'|'.join(row for row in AGAIN if row != 'R12')}|R12(?= of the cases))\b")
 

@@ -774,3 +774,13 @@ def test_uuid5_gives_the_same_identifier_for_ever() -> None:
     assert render("{{ 'python.org' | uuid5('6ba7b810-9dad-11d1-80b4-00c04fd430c8') }}") == (
         "886313e1-3b8a-5372-9b90-0c9aee199e5d"
     )
+
+
+@pytest.mark.parametrize("text", ["{{ input.ok }}'", "{{ input.ok }} please"])
+def test_what_stands_beside_a_condition_is_named(text: str) -> None:
+    """J07: the stray quote or word, and what to write instead."""
+    (problem,) = compile_condition(text).problems
+
+    assert problem.focus == text.removeprefix("{{ input.ok }}").strip()
+    assert "beside the expression" in problem.message
+    assert "`{{ input.ok }}`" in problem.help
