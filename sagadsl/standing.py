@@ -200,7 +200,13 @@ def trouble(status: Mapping[str, Any]) -> Iterator[str]:
     if stuck:
         yield f"the worker cannot go on: {one_line(stuck['message'])}; attempt {stuck['attempt']}"
     if status.get("source") == "history":
-        yield "this is what the server knows" if held or stuck else "no worker answers: this is what the server knows"
+        known = "this is what the server knows"
+        yield known if held or stuck else f"no worker answers{on_queue(status)}: {known}"
+
+
+def on_queue(status: Mapping[str, Any]) -> str:
+    """Return where nobody answers for a saga; empty when that is not known."""
+    return f" on task queue `{status['task_queue']}`" if status.get("task_queue") else ""
 
 
 def was_reset(reset: Mapping[str, Any]) -> str:

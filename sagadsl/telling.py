@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sagadsl.advice import next_steps
-from sagadsl.standing import OPEN, left_out, moment, one_line, since_reset, spell, was_reset
+from sagadsl.standing import OPEN, left_out, moment, on_queue, one_line, since_reset, spell, was_reset
 
 _SHOWN = 6
 _KINDS = ("activity", "saga")
@@ -25,6 +25,12 @@ _ENDS: Mapping[str, str] = {
     "paused": "waits for somebody",
     "held": "is held by Temporal's own pause",
 }
+_WITHOUT_UNDO: Mapping[str, str] = {
+    "compensated": "has failed{took}; there was nothing to undo",
+    "failed": "has failed{took}",
+}
+"""The same when nothing was undone, and nothing was to be."""
+
 _VERBS: Mapping[str, str] = {
     "retry_step": "had `{path}` tried again",
     "skip_step": "had `{path}` left out",
@@ -66,8 +72,8 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     word = status["status"]
     ended = _ENDS.get(word, f"is {word}")
-    if word == "failed" and not any(_undo(step) for step in status.get("steps", ())) and not status.get("left_out"):
-        ended = "has failed{took}"
+    if not any(_undo(step) for step in _folded(status)) and not status.get("left_out"):
+        ended = _WITHOUT_UNDO.get(word, ended)
     took = ""
     if status.get("started_at") and status.get("changed_at"):
         length = spell(moment(status["changed_at"]) - moment(status["started_at"]))
@@ -79,7 +85,7 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
         told = f"Its worker cannot go on: {one_line(stuck['message'])}"
         yield f"{told}; attempt {stuck['attempt']}, since {stuck['since']}. This is only what the server knows."
     elif status.get("source") == "history" and not status.get("held"):
-        yield "No worker answers for it, so this is only what the server knows."
+        yield f"No worker answers for it{on_queue(status)}, so this is only what the server knows."
     if status.get("reset"):
         yield f"It was {was_reset(status['reset'])}; {since_reset(status['reset'])}."
     for each in status.get("warnings", ()):
@@ -122,8 +128,11 @@ def _errors(status: Mapping[str, Any], failure: Mapping[str, Any], calls: Sequen
     step = next((each for each in calls if each["path"] == failure.get("step")), None)
     where = f"`{failure['step']}`" if failure.get("step") else "the saga itself"
     tries = f" after {step['attempts']} attempts" if step and (step.get("attempts") or 0) > 1 else ""
-    yield f"Then {where} failed{tries}: {failure['type']}: {one_line(failure['message'])}."
-    yield from (f"Behind it: {cause['type']}: {one_line(cause['message'])}." for cause in failure.get("causes", ()))
+    is_first = not any(each["status"] == "completed" for each in calls)
+    said = f"{failure['type']}: {one_line(failure['message'])}"
+    yield f"{where[0].upper() + where[1:] if is_first else f'Then {where}'} failed{tries}: {said}."
+    behind = (f"{cause['type']}: {one_line(cause['message'])}" for cause in failure.get("causes", ()))
+    yield from (f"Behind it: {cause}." for cause in behind if cause != said)
     for each in status.get("other_errors", ()):
         at = f"`{each['step']}` failed, too" if each.get("step") else "another error came"
         yield f"Later {at}: {each['type']}: {one_line(each['message'])}."

@@ -99,6 +99,13 @@ def test_a_saga_that_was_killed_leaves_what_it_did() -> None:
     assert _told("failed")[0].endswith("has failed after 2.0s.")
 
 
+def test_a_saga_that_had_nothing_to_undo_says_so() -> None:
+    assert _told("compensated")[0].endswith("has failed after 2.0s; there was nothing to undo.")
+    assert _told("compensated", {**_step("a", "completed"), "compensation": {"status": "done"}})[0].endswith(
+        "has failed after 2.0s, and all that it had done has been undone."
+    )
+
+
 def test_many_steps_are_told_in_short() -> None:
     told = _told("completed", *(_step(f"s{number}", "completed") for number in range(9)))
 
@@ -109,6 +116,8 @@ def test_a_saga_that_nobody_answers_for_says_so() -> None:
     told = _told("running", _step("a", "running"), source="history", waiting_for={})
 
     assert told[1] == "No worker answers for it, so this is only what the server knows."
+    on_queue = _told("running", source="history", waiting_for={}, task_queue="payments")[1]
+    assert on_queue == "No worker answers for it on task queue `payments`, so this is only what the server knows."
 
 
 def test_waits_that_may_be_a_misunderstanding_are_told() -> None:

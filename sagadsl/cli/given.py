@@ -141,6 +141,18 @@ def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | 
     target[last] = _json(text, f"`--set {key}`") if is_json else _typed(key, text, _property(inner, last, schema or {}))
 
 
+def untyped(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield key and text of each ``--set key=value`` that is text without a schema, and looks like something else."""
+    for assignment in assignments:
+        key, _, text = assignment.partition("=")
+        try:
+            value = None if key.endswith(":") else read_json(text)
+        except ValueError:
+            continue
+        if isinstance(value, bool | int | float | list | dict):
+            yield key, text
+
+
 def _typed(key: str, text: str, schemas: list[Mapping[str, Any]]) -> Any:
     types = set.union(*(set(_types(each)) for each in schemas)) if schemas else set()
     if not types or "string" in types:

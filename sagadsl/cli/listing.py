@@ -84,10 +84,13 @@ def _hints(found: list[Listed], status: str | None, untold: int, *, has_more: bo
     unknown = sum(each.status == "unknown" for each in found)
     if untold:
         screen.note(
-            f"of {untold} more nobody knows whether they are {status}: the server's index does not, nor do they"
+            f"{_sagas(untold)} may be {status} as well: the server's index does not know, and no worker answers"
         )
     if unknown:
-        screen.note(f"how {unknown} of them stand the index does not know, nor do they answer: `sagadsl status ID`")
+        screen.note(
+            f"the status of {_sagas(unknown)} is unknown: the server's index does not hold it, and no worker answers; "
+            "see `sagadsl status ID`"
+        )
     if has_more:
         screen.note("there are more that were not looked at; `--name` and `--query` narrow the list")
     if (untold or unknown) and not tells:
@@ -95,6 +98,10 @@ def _hints(found: list[Listed], status: str | None, untold: int, *, has_more: bo
             "this server does not keep the status of sagas; "
             "`temporal operator search-attribute create --name SagaStatus --type Keyword` changes that"
         )
+
+
+def _sagas(count: int) -> str:
+    return "1 saga" if count == 1 else f"{count} sagas"
 
 
 def _table(found: list[Listed]) -> str:

@@ -13,7 +13,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN, find
-from sagadsl.cli.given import read_input
+from sagadsl.cli.given import read_input, untyped
 from sagadsl.cli.options import common, connection, modules, output
 from sagadsl.cli.serving import calls
 from sagadsl.language.load import Loaded
@@ -111,6 +111,12 @@ def run(
         _check_input(order)
     for text in settings.warnings:
         screen.warn(text)
+    if model is None:
+        for key, value in untyped(set):
+            screen.warn(
+                f"`--set {key}={value}` is sent as text, as only the worker knows the saga's input schema; "
+                f"as JSON it is `--set {key}:={value}`"
+            )
     return asyncio.run(execute(order, settings, catalogue, detach=detach, with_worker=worker))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from temporalio.client import Client
@@ -114,7 +115,7 @@ async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, det
                 known = {"id": started.id, "run_id": started.run_id, "name": started.name}
                 screen.result({**known, "task_queue": started.task_queue}, started.id)
                 return 0
-            return await _follow(client, started, place, interrupts)
+            return await _follow(client, started, place, interrupts, by_name=order.definition is None)
 
 
 async def _place(stack: AsyncExitStack, settings: Settings, *, with_worker: bool) -> Place:
@@ -153,10 +154,11 @@ def _header(started: sagas.Started, place: Place) -> None:
         screen.note(f"the run before under this id has {_EARLIER.get(started.earlier, 'ended')}; {_ANEW}")
 
 
-async def _follow(client: Client, started: sagas.Started, place: Place, interrupts: Interrupts) -> int:
+async def _follow(
+    client: Client, started: sagas.Started, place: Place, interrupts: Interrupts, *, by_name: bool
+) -> int:
     """Show the saga until it ends, pauses, or somebody wants to leave."""
-    no_worker = f"no worker takes it; start one: sagadsl worker --task-queue {started.task_queue} {place.options}"
-    view = view_for(screen.session().output, place.options, no_worker.rstrip())
+    view = view_for(screen.session().output, place.options, _no_worker(started, place, by_name=by_name))
     try:
         last = await _watch(client, started, place, interrupts, view)
     finally:
@@ -169,6 +171,13 @@ async def _follow(client: Client, started: sagas.Started, place: Place, interrup
     steps = last.status.get("steps", [])
     show(ended, {**ended.as_json(), "run_id": started.run_id, "name": started.name, "steps": steps}, _took(last))
     return EXIT_CODES[ended.status]
+
+
+def _no_worker(started: sagas.Started, place: Place, *, by_name: bool) -> str:
+    """Return what to say while nobody takes the saga's work; one started by name needs a worker that knows it."""
+    options = [f"--task-queue {quote(started.task_queue)}", place.options, "--definitions DIR" if by_name else ""]
+    command = " ".join(["sagadsl worker", *filter(None, options)])
+    return f"no worker takes it on task queue `{started.task_queue}`; start one: {command}"
 
 
 async def _watch(

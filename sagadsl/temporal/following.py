@@ -157,11 +157,14 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
     if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
         handle = client.get_workflow_handle(described.id, run_id=described.run_id)
         state = await state_of(handle, described.workflow_type, described.run_id)
-        state |= {"children": children} if why is None else {"children": children, "stuck": why}
+        state |= {"children": children, "task_queue": described.task_queue}
+        state |= {} if why is None else {"stuck": why}
         return Picture(state, _attempts(described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
     status = await status_of(client, described) | ({} if reset is None else {"reset": reset})
     has_worker = status.get("source") != "history" or described.held is not None
+    if is_open and not has_worker:
+        status |= {"task_queue": described.task_queue}
     return Picture(
         status | {"children": children}, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga
     )

@@ -279,17 +279,15 @@ def test_the_server_can_come_from_the_environment(shop: Shop) -> None:
 
 def test_without_a_worker_the_status_is_what_the_server_knows(shop: Shop) -> None:
     """R60."""
-    saga = _id("unserved")
-    started = shop.run(
-        "run", "order.saga.yaml", "--id", saga, "--task-queue", _id("nobody"), "--detach", "--set", "order=1"
-    )
+    saga, queue = _id("unserved"), _id("nobody")
+    started = shop.run("run", "order.saga.yaml", "--id", saga, "--task-queue", queue, "--detach", "--set", "order=1")
     assert started.code == 0
     time.sleep(NO_WORKER_SECONDS + 0.2)  # sooner, the command asks the saga itself, and waits for an answer
     shown = shop.run("status", saga)
     assert shown.code == 0
     assert shown.out.splitlines()[:2] == [
         f"order   id {saga}   running",
-        "no worker answers: this is what the server knows",
+        f"no worker answers on task queue `{queue}`: this is what the server knows",
     ]
     shop.run("terminate", saga, "--yes")
 

@@ -203,10 +203,25 @@ def test_nobody_who_takes_a_saga_is_noticed(folder: Path, server: Server) -> Non
         lines = _read_until(process, "no worker takes it")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-    assert lines[-1] == (
-        f"no worker takes it; start one: sagadsl worker --task-queue {queue} --address {server.address}"
-    )
+    assert lines[-1] == _nobody(queue, f"sagadsl worker --task-queue {queue} --address {server.address}")
     assert process.returncode == 130
+
+
+def test_a_saga_started_by_name_needs_a_worker_that_knows_it(folder: Path, server: Server) -> None:
+    queue = f"run-{uuid.uuid4()}"
+    options = ("--set", "order=1", "--set", "how:=2", "--set", "note=1", "--address", server.address)
+    with _running(folder, "run", "order", "--task-queue", queue, *options) as process:
+        lines = _read_until(process, "no worker takes it")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    command = f"sagadsl worker --task-queue {queue} --address {server.address} --definitions DIR"
+    assert lines[-1] == _nobody(queue, command)
+    warned = [line for line in lines if "is sent as text" in line]
+    assert [line.partition(":=")[2] for line in warned] == ["1`", "1`"]
+
+
+def _nobody(queue: str, command: str) -> str:
+    return f"no worker takes it on task queue `{queue}`; start one: {command}"
 
 
 def test_child_sagas_are_found_beside_the_file(folder: Path) -> None:
