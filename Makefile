@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
-HISTORIES := tests/temporal/histories/rules-2
+HISTORIES := tests/temporal/histories/rules-3
 
 .PHONY: help setup demo cluster cluster-down test chaos lint bench mutation histories lock clean
 

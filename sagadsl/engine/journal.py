@@ -17,10 +17,11 @@ from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.engine.keys import caller_of
 from sagadsl.frozen import frozen
 
-RULES = 2
+RULES = 3
 """Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.
 
-1: the first. 2: no false "undone", "completed" or "sent" at the edges of the first one.
+1: the first. 2: no false "undone", "completed" or "sent" at the edges of the first one. 3: the same of local
+activities that are stopped, and room for all that a run returns.
 """
 
 FIRST_RULES = 1

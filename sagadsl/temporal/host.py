@@ -15,7 +15,6 @@ Knows no rule about sagas. Three traps decide its shape.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from typing import Any, assert_never
 
 from temporalio import workflow
 from temporalio.common import RawValue, TypedSearchAttributes
+from temporalio.exceptions import CancelledError
 
 from sagadsl.engine.ends import never_sent
 from sagadsl.engine.facts import (
@@ -69,6 +69,10 @@ from sagadsl.temporal.scheduling import (
 _WHOLE_MESSAGES = 2
 """Version of the rules since which all of a workflow task's message is counted, and not its arguments alone."""
 
+_KNOWS_WHAT_LEFT = 3
+"""Version of the rules since which a cancel that comes at once tells what has left the worker from what has not, and
+does not reach a local activity that has happened."""
+
 _PATIENCE = timedelta(seconds=30)
 """How long a run that should be continued waits for what is in flight, before it goes on for a while."""
 
@@ -93,7 +97,9 @@ class _Call:
         turn: Of the run in which it was asked for; until the next one nothing has left the worker.
         handle: What ends with it; ``None`` while it waits to be sent, or a child to be started.
         room: For the result of a local activity, in bytes.
+        has_happened: It is a local activity that has ended well, and its result waits for room.
         taken: Tells whether a worker had taken it when it was asked to stop; ``None`` where that proves nothing.
+        never_left: It was asked to stop before it had left the worker.
     """
 
     command: StartActivity | StartChild
@@ -102,7 +108,9 @@ class _Call:
     handle: asyncio.Task[Any] | None = None
     cancelled: bool = False
     taken: asyncio.Task[Any] | None = None
+    never_left: bool = False
     room: int = LOCAL_RESULT_BYTES
+    has_happened: bool = False
 
 
 @dataclass(slots=True)
@@ -185,11 +193,17 @@ class TemporalHost:
             except asyncio.CancelledError:
                 await self.take_cancel()
         while any(each is self._facts[0] for each in self._unknown):
+            self._leaves()
             try:
                 await workflow.wait_condition(lambda: not any(each is self._facts[0] for each in self._unknown))
             except asyncio.CancelledError:
                 await self.take_cancel()
         return self._facts.popleft()
+
+    def _leaves(self) -> None:
+        """Take note that what was asked for leaves the worker, though the engine has more to do."""
+        if self.rules() >= _KNOWS_WHAT_LEFT:
+            self._turn += 1
 
     async def rest(self, work: int, *, must: bool) -> None:
         """End this workflow task when there is much behind it and more to do: the SDK takes one that computes
@@ -205,6 +219,7 @@ class TemporalHost:
             await self._next_task("more than one message holds")
 
     async def _next_task(self, why: str) -> None:
+        self._leaves()
         try:
             await workflow.sleep(timedelta(milliseconds=1), summary=why)
         except asyncio.CancelledError:
@@ -252,8 +267,7 @@ class TemporalHost:
 
     async def _lose_patience(self) -> None:
         """Let the saga go on in this run for a while, when what is in flight does not end."""
-        with contextlib.suppress(asyncio.CancelledError):
-            await workflow.sleep(_PATIENCE, summary="continue as new when nothing is in flight")
+        await workflow.sleep(_PATIENCE, summary="continue as new when nothing is in flight")
         if self._draining:
             self.go_on()
             self._facts.append(Resumed(workflow.time(), workflow.info().run_id))
@@ -325,16 +339,18 @@ class TemporalHost:
         call = self._calls.get(call_id)
         if call is None or call.cancelled:
             return
-        call.cancelled = True
+        if call.has_happened and self.rules() >= _KNOWS_WHAT_LEFT:  # its result counts (R29)
+            return
+        call.cancelled, call.never_left = True, call.turn == self._turn
         if call.handle is not None:
             call.handle.cancel()
             command = call.command
             alone = isinstance(command, StartActivity) and not command.local and command.retry.maximum_attempts == 1
-            if alone and self.rules() >= 2 and not call.handle.done() and call.turn != self._turn:
+            if alone and self.rules() >= 2 and not call.handle.done() and not call.never_left:
                 call.taken = look_up(
                     TAKEN_ACTIVITY, command.call_id, activity_id(command.call_id, self.generation())
                 )  # answered before the cancel leaves the worker
-        elif call in self._unsent or call.turn == self._turn:
+        elif call in self._unsent or call.never_left:
             del self._calls[call_id]
             self._facts.append(never_sent(call_id, workflow.time()))
 
@@ -344,11 +360,7 @@ class TemporalHost:
         if command.local:
             self._give_back(call, handle)
         if handle.cancelled():
-            if command.local and call.turn != self._turn:  # in the pause before a local activity's next attempt
-                error: BaseException = asyncio.CancelledError()
-                fact = failures.activity_failed(command, error, at, failures.Known(self.rules(), at - call.at))
-            else:
-                fact = never_sent(command.call_id, at)
+            fact = self._not_awaited(call, command, at)
         elif (raised := handle.exception()) is not None:
             if command.local and (room := room_needed(raised)) is not None:
                 self._ask_again(call, room)
@@ -358,6 +370,17 @@ class TemporalHost:
         else:
             fact = succeeded(command.call_id, handle.result(), at, strict=self.rules() >= 2)
         self._settle(command, fact)
+
+    def _not_awaited(self, call: _Call, command: StartActivity, at: float) -> Settled:
+        """Return how a call ended for which the SDK has not waited: one that has not left the worker, or a local
+        activity in the pause before its next attempt."""
+        if not command.local:
+            return never_sent(command.call_id, at)
+        knows = self.rules() >= _KNOWS_WHAT_LEFT
+        if call.never_left if knows else call.turn == self._turn:
+            return never_sent(command.call_id, at)
+        error = CancelledError() if knows else asyncio.CancelledError()
+        return failures.activity_failed(command, error, at, failures.Known(self.rules(), at - call.at))
 
     def _give_back(self, call: _Call, handle: asyncio.Task[Any]) -> None:
         """Count what a local activity has returned, instead of the room that was kept for it."""
@@ -375,7 +398,7 @@ class TemporalHost:
     def _ask_again(self, call: _Call, room: int) -> None:
         """Ask for the result of a local activity once more, when its message has room for it."""
         call.room, call.handle = room, None
-        call.cancelled = False  # it has happened, so that its result counts (R29)
+        call.cancelled, call.has_happened = False, True
         self._unsent.append(call)
         if len(self._unsent) == 1:
             asyncio.create_task(self._send_rest())  # noqa: RUF006 # the workflow's loop keeps its tasks

@@ -64,7 +64,8 @@ REFUSES_INLINE = "sagadsl.refuses_inline"
 _REJECTED = "sagadsl.rejected"
 _REJECTED_BY_RULES = "sagadsl.rejected.2"
 """The same of a run whose input was judged by later rules than the first."""
-_RULES = "sagadsl.rules.2"
+_RULES = {version: f"sagadsl.rules.{version}" for version in range(RULES, FIRST_RULES, -1)}
+"""Markers of runs whose client did not name the rules: by version, the newest first."""
 _WENT_ON = "sagadsl.went_on"
 _PACKS = 2
 """Version of the rules since which the state is packed before it is carried over."""
@@ -74,6 +75,8 @@ _BESIDE = 1_000
 _LISTED = "sagadsl.listed"
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
+_WHOLE_RESULT = 3
+"""Rules from which on there is room in the last message of a run for all that it returns, or hands on."""
 _KEEPS_SHOWN = 2
 """Rules from which on a run knows what the run before it has told the index, so that it does not stay there."""
 
@@ -276,8 +279,8 @@ class SagaWorkflow:
 
     @staticmethod
     def _unsaid_rules() -> int:
-        """Return the rules of a run whose client did not name them: the newest, with a marker, or the first."""
-        return RULES if workflow.patched(_RULES) else FIRST_RULES
+        """Return the rules of a run whose client named none: the newest, with a marker, or those it began with."""
+        return next((version for version, marker in _RULES.items() if workflow.patched(marker)), FIRST_RULES)
 
     def _restored(self, snapshot: Any) -> State:
         try:
@@ -328,7 +331,8 @@ class SagaWorkflow:
             workflow.logger.warning("the state is too large for continue-as-new: this run goes on")
             self._host.go_on(stuck=True)
             return Resumed(workflow.time(), workflow.info().run_id)
-        await self._host.make_room(carry.ByteSize())
+        beside = len(self._package.raw) if self._state.rules >= _WHOLE_RESULT else 0
+        await self._host.make_room(carry.ByteSize() + beside)
         if not self._host.has_facts():
             workflow.continue_as_new(args=[None, RawValue(to_payload(self._package.raw)), RawValue(carry)])
         return await self._host.next_fact()
@@ -370,7 +374,7 @@ class SagaWorkflow:
         await self._handlers_finished()
         match close.status:
             case Status.COMPLETED:
-                return self._result(self._package.saga, close.output, close.journal)
+                return await self._result(self._package.saga, close.output, close.journal)
             case Status.CANCELLED:
                 await self._see_cancel()
                 raise asyncio.CancelledError
@@ -381,7 +385,7 @@ class SagaWorkflow:
                 report = closing.report(self._package.saga, self._state)
                 raise closing.failed(close.failure, message, report) from closing.cause(close.failure)
 
-    def _result(self, saga: Saga, output: Any, journal: Any) -> Any:
+    async def _result(self, saga: Saga, output: Any, journal: Any) -> Any:
         payload = self._returned(output, journal)
         if len(payload.data) > MAX_PAYLOAD_BYTES and self._state.rules >= result.OUTPUT_NEVER_FAILS:
             beside = " with what undoing the saga needs" if self._carry.wants_journal else ""
@@ -391,6 +395,8 @@ class SagaWorkflow:
             told = [{**each, "message": failures.bounded(each["message"])} for each in projection.warnings(self._state)]
             workflow.upsert_memo({WARNINGS: told})
         if len(payload.data) <= MAX_PAYLOAD_BYTES:
+            if self._state.rules >= _WHOLE_RESULT:
+                await self._host.make_room(payload.ByteSize())
             return RawValue(payload)
         message = f"all steps are done, but the saga's result has {len(payload.data):,} bytes, and 2 MB fit"
         error = Error("PayloadTooLarge", message)

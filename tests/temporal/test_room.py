@@ -132,6 +132,28 @@ def test_results_of_local_activities_that_no_message_holds_together_arrive(
     assert len(played.begun) == max(len(steps), len(items))  # asking again runs nothing again
 
 
+def test_what_a_saga_returns_has_room_beside_the_results_of_its_local_activities(server: Server) -> None:
+    """R52: they are sent together with the end, and the server would terminate a saga that has done all its work."""
+    together = {"id": "p", "parallel": [plain(f"s{n}", local=True) for n in range(3)]}
+    results = {f"do.s{n}": gives("x" * 1_150_000) for n in range(3)}
+
+    played = play(server.address, saga(together, output="{{ steps.s0.output }}", name="whole"), results)
+
+    assert (played.ended.status, len(played.ended.output or "")) == ("completed", 1_150_000)
+
+
+def test_a_local_activity_whose_result_waits_for_room_is_undone_when_its_saga_fails_meanwhile(server: Server) -> None:
+    """R1, R29: it has happened, whatever comes before its result."""
+    both = {"id": "both", "parallel": [act("big", local=True), act("bad", local=True)]}
+    script = {"do.big": gives("x" * 100_000), "do.bad": no(takes=0.5)}
+
+    played = play(server.address, saga(both, name="waits"), script)
+
+    assert (played.ended.status, played.report["failed_step"]) == ("compensated", "both/bad")
+    assert "both/big" in played.report["undone"]
+    assert "both/big.compensation" in played.calls
+
+
 def test_commands_are_counted_with_their_descriptions_and_error_types(server: Server) -> None:
     """R52: the inputs alone would fit."""
     step = plain(

@@ -12,19 +12,21 @@ import os
 import random
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal import workflow as saga_workflow
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.refusals import NotPossible, SagaOver
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, plain, saga, slow
-from tests.temporal.play import SDK_RACE, Played, Stage, cancelling, play, stage
+from tests.temporal.play import SDK_RACE, Played, Stage, cancelling, events, play, replayer, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -579,6 +581,64 @@ def test_a_mistake_in_the_output_of_a_child_undoes_neither_it_nor_its_parent(ser
     assert played.ended.report is not None
     assert played.ended.report["undone"] == ["part"]
     assert played.calls == ["c", "b", "c.compensation"]
+
+
+@pytest.mark.parametrize("local", [False, True])
+def test_a_call_that_is_stopped_before_it_has_left_its_worker_is_not_undone(server: Server, local: bool) -> None:
+    """R2: the branch beside it fails in the same moment; nobody has begun anything."""
+    bad = {"id": "bad", "fail": {"type": "Bad", "message": "no"}}
+
+    played = play(server.address, saga({"id": "both", "parallel": [act("a", local=local), bad]}, name="at-once"))
+
+    assert played.calls == []
+    assert (played.ended.status, played.report["undone"], played.report["other_errors"]) == ("compensated", [], [])
+    step = next(each for each in played.status["steps"] if each["path"] == "both/a")
+    assert (step["status"], step["outcome"]) == ("cancelled", "not_started")
+
+
+def test_a_run_whose_client_names_no_rules_keeps_those_that_it_began_with(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T04: one that began under the second rules gives their commands, to the worker of a later release too."""
+    bad = {"id": "bad", "fail": {"type": "Bad", "message": "no"}}
+    definition = saga({"id": "both", "parallel": [act("a", local=True), bad]}, name="unsaid")
+    monkeypatch.setattr(saga_workflow, "_RULES", {2: "sagadsl.rules.2"})
+
+    async def scene() -> tuple[list[str], WorkflowHistory]:
+        async with stage(server.address) as made:
+            envelope = {"sagadsl": 1, "definition": definition}
+            handle = await made.client.start_workflow(
+                "unsaid", args=[None, envelope], id=f"t-{uuid.uuid4()}", task_queue=made.queue
+            )
+            with pytest.raises(WorkflowFailureError):
+                await handle.result()
+            return made.begun, await handle.fetch_history()
+
+    calls, history = asyncio.run(scene())
+    assert calls == ["both/a.compensation"]
+
+    monkeypatch.undo()
+    asyncio.run(replayer().replay_workflow(history))
+
+
+def test_a_local_activity_that_is_cancelled_between_two_attempts_is_cancelled_and_undone(server: Server) -> None:
+    """R3, R25: nobody knows what its attempts did; that it stops is no error of its own."""
+    retry = {"maximum_attempts": 5, "initial_interval": "1h", "maximum_interval": "1h"}
+    definition = saga(act("a", local=True, retry=retry), name="between")
+
+    async def cancel(made: Stage, started: Started) -> None:
+        handle = made.client.get_workflow_handle(started.id)
+        async with asyncio.timeout(30):
+            while "TIMER_STARTED" not in await events(handle):
+                await asyncio.sleep(0.05)
+        await sagas.cancel(made.client, started.id)
+
+    played = play(server.address, definition, {"do.a": flaky()}, act=cancel)
+
+    assert (played.ended.status, played.calls) == ("cancelled", ["a", "a.compensation"])
+    (step,) = played.status["steps"]
+    assert (step["status"], step["outcome"]) == ("cancelled", "unknown")
+    assert played.status["other_errors"] == []
 
 
 def test_local_activities_leave_no_events_but_markers(where: dict[str, Any]) -> None:
