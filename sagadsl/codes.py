@@ -62,6 +62,7 @@ _NAMES = (
     Code("SD204", "child saga that is not beside the file", Severity.WARNING),
     Code("SD205", "saga that runs itself"),
     Code("SD206", "loop variable that hides a name"),
+    Code("SD207", "activity of sagadsl itself"),
 )
 
 _EXPRESSIONS = (

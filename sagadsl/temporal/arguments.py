@@ -121,6 +121,7 @@ class Carry:
         state: Go on from this snapshot: continue-as-new, or a saga that is resumed.
         refused: Signals that were not taken: name, reason, time.
         generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
+        from_folder: The definition came from a worker's own folder, and from no client.
     """
 
     wants_journal: bool = False
@@ -129,6 +130,12 @@ class Carry:
     state: Any = None
     refused: tuple[Mapping[str, Any], ...] = ()
     generation: str = ""
+    from_folder: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run is to go on with what another one has done, or to undo it."""
+        return self.state is not None or self.journal is not None
 
     def to_json(self) -> dict[str, Any]:
         data = self._data()
@@ -149,6 +156,8 @@ class Carry:
             data["refused"] = list(self.refused)
         if self.generation:
             data["generation"] = self.generation
+        if self.from_folder:
+            data["from_folder"] = True
         return data
 
     def to_payload(self, most: int) -> Payload | None:
@@ -177,6 +186,7 @@ class Carry:
                 state=unpacked(data.get("state")),
                 refused=tuple(dict(each) for each in data.get("refused", ())),
                 generation=_generation(data.get("generation", "")),
+                from_folder=data.get("from_folder") is True,
             )
         except (AttributeError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise InvalidDefinition((f"the third argument is not one that sagadsl makes: {error}",)) from error
@@ -202,6 +212,17 @@ def child_envelope(raw: bytes, name: str) -> bytes | None:
     if name not in children:
         return None
     return to_bytes({**data, "definition": children[name]})
+
+
+def is_same_definition(raw: bytes, own: bytes) -> bool:
+    """Whether an envelope holds the definition of *own*, another one, and none of its child sagas in another form.
+
+    Raises ``InvalidDefinition`` for anything that is no envelope.
+    """
+    given, known = _parsed(raw), json.loads(own)
+    children, theirs = known.get("children", {}), given.get("children", {})
+    same = all(theirs[name] == child for name, child in children.items() if name in theirs)
+    return same and bool(given["definition"] == known["definition"])
 
 
 def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
@@ -282,9 +303,10 @@ def _problem(data: Any) -> str:
     after = options.get("continue_after_events")
     if after is not None and (not isinstance(after, int) or isinstance(after, bool) or after < 1):
         return "`continue_after_events` must be a whole number of at least 1"
-    rules = options.get("rules", FIRST_RULES)
-    if not isinstance(rules, int) or isinstance(rules, bool) or not FIRST_RULES <= rules <= RULES:
-        return f"`rules` must be a version from {FIRST_RULES} to {RULES}, as far as this worker knows; found {rules!r}"
+    rules = options.get("rules", RULES)
+    if not isinstance(rules, int) or isinstance(rules, bool) or not FIRST_RULES < rules <= RULES:
+        known = f"a version from {FIRST_RULES + 1} to {RULES}"  # nobody has ever started a saga that named the first
+        return f"`rules` must be {known}, as far as this worker knows; found {rules!r}"
     for name in ("status_attribute", "name_attributes"):
         if not isinstance(options.get(name, False), bool):
             return f"`{name}` must be a boolean"
@@ -302,9 +324,19 @@ def to_payload(raw: bytes) -> Payload:
     return Payload(metadata={"encoding": b"json/plain"}, data=raw)
 
 
+def holds_anything(payload: Payload) -> bool:
+    """Whether a payload is more than null."""
+    return payload.data not in (b"null", b"")
+
+
+def is_compressed(payload: Payload) -> bool:
+    """Whether a payload is what ``Carry.to_payload`` makes of much."""
+    return payload.metadata.get("encoding") == _COMPRESSED
+
+
 def from_payload(payload: Payload) -> Any:
     """Return the data of a compressed payload; ``None`` for any other. Raises ``InvalidDefinition``."""
-    if payload.metadata.get("encoding") != _COMPRESSED:
+    if not is_compressed(payload):
         return None
     try:
         return inflated(payload.data)

@@ -22,6 +22,7 @@ _NEEDED = (
     names.ids_used_twice,
     names.needs_of_no_sibling,
     names.needs_in_a_circle,
+    names.activities_of_sagadsl_itself,
     expressions.expressions_that_cannot_be_read,
 )
 """What the engine takes for granted. The other checks are for authors, who may overrule them with a comment;

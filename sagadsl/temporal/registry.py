@@ -70,7 +70,10 @@ class Registry:
 
 @activity.defn(name=CANCEL_ACTIVITY)
 async def cancel(workflow_id: str, run_id: str) -> None:
-    """Ask a run to stop: it may close as Canceled only when somebody did."""
+    """Ask the run that calls this to stop: it may close as Canceled only when somebody did."""
+    info = activity.info()
+    if not info.is_local or (workflow_id, run_id) != (info.workflow_id, info.workflow_run_id):
+        raise ApplicationError("a saga cancels no run but its own", type="NotPossible", non_retryable=True)
     await activity.client().get_workflow_handle(workflow_id, run_id=run_id).cancel()
 
 

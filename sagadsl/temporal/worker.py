@@ -36,8 +36,9 @@ from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
 from sagadsl.temporal.interceptor import OutcomeInterceptor, interceptors
 from sagadsl.temporal.local_results import headers_with
+from sagadsl.temporal.origin import REFUSES_INLINE
 from sagadsl.temporal.registry import Registry
-from sagadsl.temporal.workflow import REFUSES_INLINE, SagaWorkflow
+from sagadsl.temporal.workflow import SagaWorkflow
 
 PASSED_THROUGH = (
     "sagadsl",

@@ -7,6 +7,7 @@ signals, updates and queries in between. A change here must replay every recorde
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -45,6 +46,9 @@ from sagadsl.temporal.arguments import (
     Package,
     child_envelope,
     from_payload,
+    holds_anything,
+    is_compressed,
+    is_same_definition,
     open_envelope,
     to_bytes,
     to_payload,
@@ -52,14 +56,12 @@ from sagadsl.temporal.arguments import (
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.host import ChildStart, TemporalHost
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
+from sagadsl.temporal.origin import Origin, forged, origin, refuses_inline
 from sagadsl.temporal.requests import Asked, request_of
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 CANCEL_ACTIVITY = "sagadsl.cancel"
 """Local activities that every worker of sagas has; see ``registry``."""
-
-REFUSES_INLINE = "sagadsl.refuses_inline"
-"""Name of the function by which a worker tells that it takes definitions from its own folder alone."""
 
 _REJECTED = "sagadsl.rejected"
 _REJECTED_BY_RULES = "sagadsl.rejected.2"
@@ -73,6 +75,7 @@ _PACKS = 2
 _BESIDE = 1_000
 """Bytes of what else continue-as-new sends."""
 _LISTED = "sagadsl.listed"
+_COMPARED = "sagadsl.compared"
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
 _WHOLE_RESULT = 3
@@ -115,6 +118,7 @@ class SagaWorkflow:
         self._shown: Status | None = None
         self._carries = False
         self._continues = False
+        self._from_folder = False
         self._attempts = 0
 
     @workflow.run
@@ -167,8 +171,8 @@ class SagaWorkflow:
         nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
         open, its status says why, and a worker of another release may take it.
         """
-        self._carries = len(args) > 2 and args[2].payload.data not in (b"null", b"")
-        self._continues = self._carries and workflow.info().continued_run_id is not None
+        self._carries = len(args) > 2 and holds_anything(args[2].payload)
+        self._continues = self._carries and origin() is Origin.RUN_BEFORE
         try:
             return await self._accept(args)
         except _Rejected as rejected:
@@ -183,11 +187,11 @@ class SagaWorkflow:
     async def _accept(self, args: Sequence[RawValue]) -> Fact:
         if len(args) > 3:
             raise _Rejected("InvalidInput", f"a saga takes at most 3 arguments, got {len(args)}")
+        foreign = ""
         try:
             input_ = self._decoded(args[0]) if args else {}
             raw = self._raw(args[1]) if len(args) > 1 else None
-            self._carry = Carry.from_json(self._carried(args[2]) if len(args) > 2 else None)
-            self._carries = self._carry.state is not None or self._carry.journal is not None
+            foreign = self._take_carry(args)
         except InvalidDefinition as problem:
             raise _Rejected("InvalidDefinition", str(problem)) from problem
         except Exception as error:  # a client in any language may send anything
@@ -196,20 +200,73 @@ class SagaWorkflow:
         inline = raw is not None
         if raw is None:
             raw = await self._ask_registry()
+        self._from_folder = self._carry.from_folder or not inline
+        own = await self._asked_to_compare()
         refused = workflow.unsafe.is_replaying() and (
             workflow.patched(_REJECTED) or workflow.patched(_REJECTED_BY_RULES)
         )
         trusted = workflow.unsafe.is_replaying() and not refused
         trusted = trusted or self._continues  # the run before was accepted
-        if inline and not trusted and _refuses_inline():
+        if foreign and not trusted:
             raise _Rejected(
-                "InlineDefinitionRefused",
-                "this worker takes definitions from its own folder only: start the saga by its name alone",
+                "CarryRefused",
+                f"the third argument has `{foreign}`, which a saga takes only from the run before it or from its "
+                "parent, and neither of them has sent it: start the saga with its input alone",
             )
+        self._carries = self._carry.goes_on
+        if inline and not trusted:
+            self._check_inline(raw, own)
+        if own is not None:
+            raw, self._from_folder = own, True
         self._package = self._opened(raw, trusted=trusted)
         first = self._first_fact(self._package, input_, trusted=trusted)
         self._list(self._package)
         return first
+
+    def _take_carry(self, args: Sequence[RawValue]) -> str:
+        """Read the third argument, and return what of it this run cannot have been handed: that is not looked into.
+
+        At a replay it may have been taken, by a release that did not ask from whom it came.
+        """
+        if len(args) < 3:
+            return ""
+        data = None if is_compressed(args[2].payload) else self._decoded(args[2])
+        foreign = forged(args, data)
+        if not foreign or workflow.unsafe.is_replaying():
+            with contextlib.suppress(*([InvalidDefinition] if foreign else [])):
+                self._carry = Carry.from_json(from_payload(args[2].payload) if data is None else data)
+        self._carries = not foreign and self._carry.goes_on
+        return foreign
+
+    async def _asked_to_compare(self) -> bytes | None:
+        """Return what this worker's folder has, if a parent's definition counts only when it is the same.
+
+        What a run before, or a parent, had from a worker's folder was taken already.
+        """
+        if self._from_folder or self._continues or origin() is Origin.CLIENT or not self._compares():
+            return None
+        return await self._ask_registry()
+
+    def _check_inline(self, raw: bytes, own: bytes | None) -> None:
+        """Raise ``_Rejected`` for a definition that came along, where a worker takes those of its own folder alone."""
+        alone = "this worker takes definitions from its own folder only"
+        if origin() is Origin.CLIENT and refuses_inline():
+            raise _Rejected("InlineDefinitionRefused", f"{alone}: start the saga by its name alone")
+        try:
+            differs = own is not None and not is_same_definition(raw, own)
+        except InvalidDefinition as problem:
+            raise _Rejected("InvalidDefinition", str(problem)) from problem
+        if differs:
+            raise _Rejected(
+                "InlineDefinitionRefused",
+                f"{alone}, and the one that the parent has sent is another one: give the workers of both the same "
+                "definition, or start the parent by its name alone",
+            )
+
+    @staticmethod
+    def _compares() -> bool:
+        """Whether a parent's definition is compared with the one of this worker's folder; at a replay: was."""
+        return (workflow.unsafe.is_replaying() or refuses_inline()) and workflow.patched(_COMPARED)
 
     @staticmethod
     def _list(package: Package) -> None:
@@ -259,13 +316,27 @@ class SagaWorkflow:
             return Resumed(at, info.run_id)
         if carry.journal is not None:
             failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
-            self._state.rules = self._restored(carry.journal).rules
+            handed_over = self._restored(carry.journal)
+            if not trusted:
+                self._check_journal(package, handed_over)
+            self._state.rules = handed_over.rules
             return BeganUndo(at, info.run_id, carry.journal, failure)
         if not trusted:
             self._judge(package, input_)
         self._state.rules = package.options.rules or self._unsaid_rules()
         self._package = package.judged_by(self._state.rules)
         return Began(at, info.workflow_id, info.run_id, input_, carry.generation, carry.wants_journal)
+
+    @staticmethod
+    def _check_journal(package: Package, handed_over: State) -> None:
+        """Raise ``_Rejected`` for a journal that no run of this definition can have left."""
+        steps = [record.step for record in handed_over.records.values()]
+        steps += [key.partition(" ")[0] for key in handed_over.gone]
+        if unknown := next((step for step in steps if step not in package.saga.places), ""):
+            raise _Rejected("InvalidDefinition", f"the journal to undo tells of a step `{unknown}`: the saga has none")
+        problems = package.judged_by(handed_over.rules).check_input(handed_over.input)
+        if handed_over.input is not None and problems:
+            raise _Rejected("InvalidInput", f"the input in the journal does not fit the saga: {'; '.join(problems)}")
 
     @staticmethod
     def _judge(package: Package, input_: Any) -> None:
@@ -362,7 +433,10 @@ class SagaWorkflow:
     def _carry_on(self) -> Payload | None:
         assert self._package is not None
         carry = Carry(
-            wants_journal=self._carry.wants_journal, state=self._state.snapshot(), refused=tuple(self._refused)
+            wants_journal=self._carry.wants_journal,
+            state=self._state.snapshot(),
+            refused=tuple(self._refused),
+            from_folder=self._from_folder,
         )
         return carry.to_payload(MAX_PAYLOAD_BYTES - len(self._package.raw) - _BESIDE)
 
@@ -437,7 +511,12 @@ class SagaWorkflow:
     def _child_start(self, command: StartChild) -> ChildStart:
         assert self._package is not None
         raw = child_envelope(self._package.raw, command.saga)
-        carry = Carry(wants_journal=command.wants_journal, journal=command.journal, failure=command.failure).to_json()
+        carry = Carry(
+            wants_journal=command.wants_journal,
+            journal=command.journal,
+            failure=command.failure,
+            from_folder=raw is not None and self._from_folder,
+        ).to_json()
         envelope = None if raw is None else RawValue(to_payload(raw))
         arguments = [command.input, envelope, carry] if carry else [command.input, envelope] if raw else [command.input]
         try:
@@ -628,11 +707,6 @@ class SagaWorkflow:
     def _decoded(value: RawValue) -> Any:
         return workflow.payload_converter().from_payload(value.payload)
 
-    @classmethod
-    def _carried(cls, value: RawValue) -> Any:
-        plain = from_payload(value.payload)
-        return cls._decoded(value) if plain is None else plain
-
     @staticmethod
     def _raw(value: RawValue) -> bytes | None:
         """Return the JSON of an argument, ``None`` for null: an envelope is looked up by its bytes."""
@@ -654,12 +728,3 @@ def _update_id() -> str:
     info = workflow.current_update_info()
     assert info is not None
     return info.id
-
-
-def _refuses_inline() -> bool:
-    """Whether this worker takes no definition from a client; one that a run passes on was taken already."""
-    info = workflow.info()
-    if info.continued_run_id is not None or info.parent is not None:
-        return False
-    asked = workflow.extern_functions().get(REFUSES_INLINE)
-    return asked is not None and bool(asked())

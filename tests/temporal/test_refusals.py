@@ -55,7 +55,6 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
         ([{"x": 1}, envelope({**ONE, "name": "two"}, {})], "InvalidDefinition", "the definition is named `two`"),
         ([{"x": 1}, "garbage"], "InvalidDefinition", "must be an object such as"),
         ([{"x": 1}, 7, 8, 9], "InvalidInput", "at most 3 arguments, got 4"),
-        ([{"x": 1}, envelope(ONE, {}), {"state": {"records": 7}}], "InvalidDefinition", "is not one of a saga"),
         ([{"x": 1}, envelope(ONE, {}), 7], "InvalidDefinition", "third argument"),
         ([[1], envelope(ONE, {})], "InvalidInput", "`input`: [1] is not of type 'object'"),
         ([{}, envelope(ONE, {})], "InvalidInput", "`input`: 'x' is a required property"),

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping
 from sagadsl.diagnostics import Finding
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.order import Needs
-from sagadsl.language.model import ForEach, Parallel, Saga, Step
+from sagadsl.language.model import ActivityCall, ForEach, Parallel, Saga, Step
 from sagadsl.language.suggest import Suggestions, listed
-from sagadsl.language.walk import spots
+from sagadsl.language.walk import calls, spots
+
+OWN = "sagadsl."
+"""What the names of the interpreter's own activities begin with."""
 
 _RESERVED = (
     *("completed", "error", "failed", "failure", "idempotency_key", "input", "item_index", "output", "outputs"),
@@ -87,6 +90,21 @@ def variables_that_hide_a_name(saga: Saga, known: Known) -> Iterator[Finding]:
                 help="choose another name with `as`",
                 step=spot[-1].step.id,
             )
+
+
+def activities_of_sagadsl_itself(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD207: what the interpreter asks its worker for is no step's to call."""
+    for spot in spots(saga):
+        step = spot[-1].step
+        for call, route, _phase in calls(step):
+            if isinstance(call, ActivityCall) and call.activity.startswith(OWN):
+                yield Finding(
+                    "SD207",
+                    f"`{call.activity}` is an activity of sagadsl itself, which no step can call",
+                    (*route, "activity"),
+                    help=f"names that begin with `{OWN}` are reserved: give the activity another name",
+                    step=step.id,
+                )
 
 
 def _parallel(saga: Saga) -> Iterator[tuple[Step, tuple[Step, ...]]]:

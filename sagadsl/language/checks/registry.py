@@ -32,6 +32,7 @@ ALL: tuple[Check, ...] = (
     children.children_that_are_not_beside_the_file,
     children.children_in_a_circle,
     names.variables_that_hide_a_name,
+    names.activities_of_sagadsl_itself,
     expressions.expressions_that_cannot_be_read,
     expressions.names_unknown_in_their_place,
     expressions.steps_read_too_early,

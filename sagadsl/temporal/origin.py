@@ -1,0 +1,67 @@
+"""Who has begun a run, and what it may therefore bring along. Replay-critical.
+
+A client of any language may send any arguments. What only a run itself hands on (its state, a journal to undo,
+that its definition came from a worker's folder) is taken from a run alone: from the one before, by
+continue-as-new, or from the parent. Only the server writes down who that was. A client can have it begin a run
+that names an earlier one, too: by a cron schedule or a retry policy, with the client's own arguments. Such a run
+has a cron schedule, or is a second attempt; one that was continued as new has neither (measured).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+
+from sagadsl.temporal.arguments import holds_anything, is_compressed
+
+REFUSES_INLINE = "sagadsl.refuses_inline"
+"""Name of the function by which a worker tells that it takes definitions from its own folder alone."""
+
+
+class Origin(Enum):
+    """Who has begun a run."""
+
+    CLIENT = "client"
+    PARENT = "parent"
+    RUN_BEFORE = "run before"
+
+
+_MAY_CARRY = {
+    Origin.CLIENT: {"generation"},
+    Origin.PARENT: {"wants_journal", "journal", "failure", "from_folder"},
+    Origin.RUN_BEFORE: {"wants_journal", "state", "refused", "from_folder"},
+}
+
+
+def origin() -> Origin:
+    """Return who has begun this run, by what the server says of it."""
+    info = workflow.info()
+    if info.continued_run_id is not None and info.attempt == 1 and info.cron_schedule is None:
+        return Origin.RUN_BEFORE
+    return Origin.CLIENT if info.parent is None else Origin.PARENT
+
+
+def forged(args: Sequence[RawValue], plain: Any) -> str:
+    """Return what of the third argument this run cannot have been handed; empty when all is in order.
+
+    Args:
+        plain: The third argument as data, which a compressed one need not be: it is not looked into.
+    """
+    if len(args) < 3 or not holds_anything(args[2].payload):
+        return ""
+    who = origin()
+    if is_compressed(args[2].payload):
+        return "" if who is Origin.RUN_BEFORE else "state"
+    if not isinstance(plain, dict):
+        return ""
+    return next((name for name in sorted(plain) if name not in _MAY_CARRY[who]), "")
+
+
+def refuses_inline() -> bool:
+    """Whether this worker takes definitions from its own folder alone. Not to be asked at a replay."""
+    asked = workflow.extern_functions().get(REFUSES_INLINE)
+    return asked is not None and bool(asked())

@@ -1,0 +1,262 @@
+"""Whoever may start workflows may send anything. What only a run hands on is not taken from a client.
+
+The client here forges: states to go on from, journals to undo, definitions past `--no-inline-definitions`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowContinuedAsNewError, WorkflowFailureError, WorkflowHandle
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import ActivityError, ChildWorkflowError
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from sagadsl.engine.squeeze import packed
+from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.arguments import Carry, Options, envelope, is_compressed
+from sagadsl.temporal.workflow import CANCEL_ACTIVITY
+from tests.conftest import Server
+from tests.engine.scenes import act, saga
+from tests.temporal.play import Stage, replay, stage
+
+
+@workflow.defn(name="foreign")
+class Foreign:
+    """Somebody's own workflow that has a saga as its child."""
+
+    @workflow.run
+    async def run(self, queue: str, carry: Any) -> str:
+        try:
+            await workflow.execute_child_workflow("known", args=[None, None, carry], task_queue=queue)
+        except ChildWorkflowError as error:
+            return getattr(error.cause, "type", None) or repr(error.cause)
+        return "completed"
+
+
+@workflow.defn(name="canceller")
+class Canceller:
+    """Somebody's own workflow that calls an activity of the worker's own."""
+
+    @workflow.run
+    async def run(self, queue: str, workflow_id: str, run_id: str) -> str:
+        limit = timedelta(seconds=20)
+        try:
+            await workflow.execute_activity(
+                CANCEL_ACTIVITY, args=[workflow_id, run_id], task_queue=queue, start_to_close_timeout=limit
+            )
+        except ActivityError as error:
+            return getattr(error.cause, "type", None) or repr(error.cause)
+        return "cancelled"
+
+
+KNOWN = saga(act("take", compensation={"activity": "give_back"}), name="known", output="{{ input.amount }}")
+WAITING = saga(act("take"), {"id": "w", "wait_for": {"signal": "go"}}, name="waiting")
+BROUGHT = saga(act("steal"), name="known")
+
+
+async def _handle(made: Stage, *args: Any, name: str = "known", **more: Any) -> WorkflowHandle[Any, Any]:
+    return await made.client.start_workflow(
+        name, args=list(args), id=f"f-{uuid.uuid4()}", task_queue=made.queue, **more
+    )
+
+
+async def _end(made: Stage, handle: WorkflowHandle[Any, Any], run: str | None = None) -> HistoryEvent:
+    """Wait for the end of one run, whether the server begins another one or not, and return its last event."""
+    one = made.client.get_workflow_handle(handle.id, run_id=run)
+    with contextlib.suppress(WorkflowFailureError, WorkflowContinuedAsNewError):
+        async with asyncio.timeout(20):
+            await one.result(follow_runs=False)
+    return (await one.fetch_history()).events[-1]
+
+
+def _error(event: HistoryEvent) -> tuple[str, str]:
+    failure = event.workflow_execution_failed_event_attributes.failure
+    return failure.application_failure_info.type, failure.message
+
+
+STATE: dict[str, Any] = {
+    "saga_id": "f",
+    "run_id": "r",
+    "input": {"amount": 1000},
+    "records": [{"path": "take", "step": "take", "frame": "", "began": 1, "started_at": 0.0, "progress": "completed",
+                 "ended": 2, "outcome": "succeeded", "undo": {}}],
+    "undoable": [["take", True]],
+}  # fmt: skip
+
+
+def _compressed(state: dict[str, Any]) -> Payload:
+    payload = Carry(state=state).to_payload(10**7)
+    assert payload is not None
+    assert is_compressed(payload)
+    return payload
+
+
+@pytest.mark.parametrize(
+    "carry",
+    [
+        {"state": STATE},
+        {"journal": STATE},
+        {"state": packed(STATE | {"input": {"amount": "1" * 300_000}})},
+        {"wants_journal": True},
+        {"from_folder": True},
+        {"refused": [{"signal": "go"}]},
+        RawValue(_compressed(STATE | {"input": {"amount": "1" * 300_000}})),
+    ],
+    ids=["state", "journal", "packed", "wants_journal", "from_folder", "refused", "payload"],
+)
+@pytest.mark.parametrize("inline", [False, True])
+def test_what_a_run_hands_on_is_not_taken_from_a_client(server: Server, carry: Any, inline: bool) -> None:
+    """Nothing is done and nothing is undone that no run before has done."""
+
+    async def scene() -> tuple[tuple[str, str], list[str], str]:
+        async with stage(server.address, definitions=[KNOWN], inline=inline) as made:
+            handle = await _handle(made, {"amount": 1}, envelope(KNOWN, {}) if inline else None, carry)
+            refused = _error(await _end(made, handle))
+            await replay(made.client, handle.id)
+            return refused, made.begun, (await sagas.status(made.client, handle.id))["status"]
+
+    (type_, message), begun, status = asyncio.run(scene())
+    assert (type_, begun, status) == ("CarryRefused", [], "compensated")
+    assert "takes only from the run before it or from its parent" in message
+
+
+@pytest.mark.parametrize("carry", [None, {"state": STATE}], ids=["definition", "state"])
+def test_a_run_of_a_cron_schedule_is_no_continued_one(server: Server, carry: Any) -> None:
+    """The server repeats the client's own arguments in a run that says from which one it continues."""
+
+    async def scene() -> list[tuple[str, list[str]]]:
+        async with stage(server.address, definitions=[KNOWN], inline=False) as made:
+            brought = None if carry else envelope(BROUGHT, {})
+            handle = await _handle(made, {"amount": 1}, brought, carry, cron_schedule="@every 1s")
+            run, refused = handle.first_execution_run_id, []
+            for _ in range(2):
+                closed = await _end(made, handle, run)
+                refused.append((_error(closed)[0], list(made.begun)))
+                run = closed.workflow_execution_failed_event_attributes.new_execution_run_id
+            await made.client.get_workflow_handle(handle.id).terminate()
+            return refused
+
+    type_ = "CarryRefused" if carry else "InlineDefinitionRefused"
+    assert asyncio.run(scene()) == [(type_, [])] * 2
+
+
+@pytest.mark.parametrize("carry", [None, {"state": STATE}], ids=["definition", "state"])
+def test_a_run_of_a_retry_policy_is_no_continued_one(server: Server, carry: Any) -> None:
+    """The same, when the first run has ended before any worker has looked at it."""
+    queue = f"q-{uuid.uuid4()}"
+
+    async def scene() -> tuple[str, list[str]]:
+        async with stage(server.address, definitions=[KNOWN], inline=False) as made:
+            made.queue = queue  # which nobody polls
+            brought = None if carry else envelope(BROUGHT, {})
+            policy = RetryPolicy(initial_interval=timedelta(milliseconds=10), maximum_attempts=100)
+            limit = timedelta(seconds=1)
+            handle = await _handle(made, {"amount": 1}, brought, carry, retry_policy=policy, run_timeout=limit)
+            ended = await _end(made, handle, handle.first_execution_run_id)
+        async with stage(server.address, definitions=[KNOWN], inline=False, queue=queue) as made:
+            while run := ended.workflow_execution_timed_out_event_attributes.new_execution_run_id:
+                ended = await _end(made, handle, run)
+            return _error(ended)[0], made.begun
+
+    assert asyncio.run(scene()) == ("CarryRefused" if carry else "InlineDefinitionRefused", [])
+
+
+def _calling(child_queue: str) -> dict[str, Any]:
+    return saga({"id": "kid", "saga": "known", "task_queue": child_queue, "input": {"amount": 1}}, name="top")
+
+
+@pytest.mark.parametrize(
+    ("child", "by_name", "begun"),
+    [(BROUGHT, False, []), (KNOWN, False, ["take"]), (BROUGHT, True, ["steal"])],
+    ids=["another definition of a client", "the same definition", "from the folder of the parent's worker"],
+)
+def test_a_parent_brings_no_client_s_definition_past_the_folder(
+    server: Server, child: dict[str, Any], by_name: bool, begun: list[str]
+) -> None:
+    """The parent runs where a client may bring its definitions; its child does not."""
+
+    async def scene() -> tuple[str, list[str]]:
+        async with stage(server.address, definitions=[KNOWN], inline=False) as strict:
+            top = _calling(strict.queue)
+            async with stage(server.address, definitions=[top, child]) as lenient:
+                started = await lenient.start(top, children={"known": child}, by_name=by_name)
+                ended = await lenient.end(started)
+                await replay(lenient.client, started.id)
+                await replay(lenient.client, f"{started.id}/kid")
+                return ended.error[0] if ended.error else ended.status, strict.begun
+
+    assert asyncio.run(scene()) == ("completed" if begun else "InlineDefinitionRefused", begun)
+
+
+def test_what_a_saga_had_from_a_folder_stays_so_when_it_goes_on_in_a_new_run(server: Server) -> None:
+    """A child's definition that was pinned is taken though the folder's has changed meanwhile."""
+    kid = {"id": "kid", "saga": "known", "input": {"amount": 1}}
+    top = saga(act("a"), act("b"), kid, name="top")
+
+    async def scene() -> tuple[str, list[str]]:
+        options = Options(continue_after_events=8)
+        async with stage(server.address, definitions=[top, KNOWN], inline=False, options=options) as made:
+            started = await made.start(top, by_name=True)
+            ended = await made.end(started)
+            await replay(made.client, started.id)
+            run = await made.client.get_workflow_handle(f"{started.id}/kid").describe()
+            assert run.parent_id == started.id
+            return ended.status, made.begun
+
+    assert asyncio.run(scene()) == ("completed", ["a", "b", "take"])
+
+
+@pytest.mark.parametrize(
+    ("journal", "type_"),
+    [
+        (STATE | {"records": [STATE["records"][0] | {"step": "nix"}]}, "InvalidDefinition"),
+        (STATE | {"input": 7}, "InvalidInput"),
+    ],
+)
+def test_a_parent_s_journal_must_be_one_of_this_definition(server: Server, journal: dict[str, Any], type_: str) -> None:
+    """A parent may be a workflow of anybody's: what it hands over fails the run at the most."""
+
+    async def scene() -> tuple[str, list[str]]:
+        queue = f"q-{uuid.uuid4()}"
+        async with stage(server.address, definitions=[KNOWN | {"input": {"type": "object"}}]) as made:
+            client = made.client
+            async with Worker(
+                client, task_queue=queue, workflows=[Foreign], workflow_runner=UnsandboxedWorkflowRunner()
+            ):
+                arguments = [made.queue, {"journal": journal}]
+                told = await client.execute_workflow(
+                    "foreign", args=arguments, id=f"p-{uuid.uuid4()}", task_queue=queue
+                )
+            return str(told), made.begun
+
+    assert asyncio.run(scene()) == (type_, [])
+
+
+def test_nobody_has_another_run_cancelled_through_a_worker(server: Server) -> None:
+    """The worker's own activity, called as an activity like any other by a workflow of anybody's."""
+
+    async def scene() -> tuple[str, str]:
+        queue = f"q-{uuid.uuid4()}"
+        async with stage(server.address, {"take": Attempt(takes=0)}, definitions=[WAITING]) as made:
+            victim = await made.start(WAITING)
+            await made.until("take")
+            client, free = made.client, UnsandboxedWorkflowRunner()
+            async with Worker(client, task_queue=queue, workflows=[Canceller], workflow_runner=free):
+                arguments = [made.queue, victim.id, victim.run_id]
+                told = await client.execute_workflow(
+                    "canceller", args=arguments, id=f"c-{uuid.uuid4()}", task_queue=queue
+                )
+            await made.client.get_workflow_handle(victim.id).signal("go")
+            return str(told), (await made.end(victim)).status
+
+    assert asyncio.run(scene()) == ("NotPossible", "completed")
