@@ -10,7 +10,7 @@ from sagadsl.engine.around import is_final
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, Record
-from sagadsl.engine.run import SAGA_TIMEOUT, Mistake, Run, error_of
+from sagadsl.engine.run import BEHIND_PIVOT, SAGA_TIMEOUT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import ForEach, Group, Parallel, Repeat, Step, Switch
@@ -194,8 +194,8 @@ def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
 def stop(run: Run, why: Error) -> None:
     """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. RULES R9, R23, R25.
 
-    A person who stops it ends a pause with that. A timer does not: what an operator holds begins nothing,
-    no undo either, until somebody resumes it.
+    A person who stops it ends a pause with that, and so does a full history, which has no room to wait. A timer
+    does not: what an operator holds begins nothing, no undo either, until somebody resumes it.
     """
     state = run.state
     state.pending_stop = None
@@ -344,7 +344,8 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
     if frame.undone or not isinstance(block, Parallel | ForEach) or block.keep_remaining:
         return False
     losers = []
-    for packed in [each for each in waiting(run.state) if each.last > record.began]:
+    of_the_first_time = bool(record.repeats) and run.state.rules >= BEHIND_PIVOT
+    for packed in [each for each in waiting(run.state) if each.last > record.began or of_the_first_time]:
         unpack(run, packed)
     for path in reversed(run.state.undoable):
         if run.state.records[path].began < record.began and not record.repeats:

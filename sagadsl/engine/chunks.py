@@ -27,7 +27,7 @@ TO_UNDO = "to_undo"
 
 def chunk(last: int, rows: Rows, *, undone: bool = False) -> Chunk:
     """Return *rows* as a chunk; *last* is when the last of them was over."""
-    text = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     return Chunk(last, base64.b64encode(zlib.compress(text, 9)).decode(), undone)
 
 
@@ -42,13 +42,17 @@ def to_undo(state: State) -> int:
 
 
 def unpack(run: Run, packed: Chunk) -> list[str]:
-    """Take the rows of *packed* back as records that wait to be undone, and return their paths by their beginning."""
+    """Take the rows of *packed* back as records that wait to be undone, and return their paths by their beginning.
+
+    Those of steps that have begun again since are forgotten: only the last time counts.
+    """
     state = run.state
     state.chunks.remove(packed)
     records = [_record(run, step_id, row) for step_id, row in _rows(packed)]
     for record in records:
         count(state, record.step, TO_UNDO, -1)
         count(state, record.step, record.progress.value, -1)
+    records = [record for record in records if record.path not in state.records]
     records.sort(key=lambda record: record.began)
     state.records.update((record.path, record) for record in records)
     undoable = [*state.undoable, *(record.path for record in records)]

@@ -42,7 +42,16 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, State
-from sagadsl.engine.run import SAFE_HANDOVER, SAGA_TIMEOUT, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
+from sagadsl.engine.run import (
+    HISTORY_FULL,
+    SAFE_HANDOVER,
+    SAGA_TIMEOUT,
+    STEPS_AT_ONCE,
+    TIMEOUT_TIMER,
+    Mistake,
+    Run,
+    error_of,
+)
 from sagadsl.engine.scope import scope
 from sagadsl.engine.waits import in_time
 from sagadsl.frozen import frozen
@@ -108,8 +117,17 @@ def _told(run: Run, fact: Fact) -> None:
     state = run.state
     state.now = fact.at
     _take(run, fact)
-    if state.pending_stop is not None and not state.pivot_at and blocks.ROOT in state.frames:
-        blocks.stop(run, state.pending_stop)
+    if not state.pivot_passed:
+        _stop_at_last(run)
+
+
+def _stop_at_last(run: Run) -> bool:
+    """Stop a saga that was to stop as soon as its pivot had settled; false when it is not, or not yet."""
+    state = run.state
+    if state.pending_stop is None or state.pivot_at or blocks.ROOT not in state.frames:
+        return False
+    blocks.stop(run, state.pending_stop)
+    return True
 
 
 def _take(run: Run, fact: Fact) -> None:
@@ -252,7 +270,7 @@ def _stop_forward(run: Run, why: Error) -> None:
 def _history_full(run: Run) -> None:
     """Begin nothing more but what undoes; after the pivot, where nothing is undone, the saga ends failed. RULES R51."""
     state = run.state
-    error = Error("HistoryFull", "the history of the run is full, and what the saga has to keep fits into no new one")
+    error = Error(HISTORY_FULL, "the history of the run is full, and what the saga has to keep fits into no new one")
     if state.pivot_passed and state.phase is Phase.FORWARD and blocks.ROOT in state.frames:
         blocks.stop(run, error)
     else:
@@ -273,7 +291,7 @@ def _stop_endless(run: Run) -> None:
 def _work(run: Run, fact: Fact) -> bool:
     """Take a fact in, and look at every place that it has touched, until nothing follows; false: a rest is due."""
     state, todo = run.state, run.todo
-    while todo or run.release():
+    while todo or run.release() or (state.pivot_passed and _stop_at_last(run)):
         if run.tired:
             return False
         if run.began > STEPS_AT_ONCE:

@@ -21,7 +21,7 @@ RULES = 3
 """Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.
 
 1: the first. 2: no false "undone", "completed" or "sent" at the edges of the first one. 3: the same of local
-activities that are stopped, and room for all that a run returns.
+activities that are stopped, and behind the pivot of a very long run; room for all that a run returns.
 """
 
 FIRST_RULES = 1
@@ -266,7 +266,8 @@ class State:
             a record, as ``<step> <word>``.
         warnings: Of a completed saga: why it gives null.
         output_dropped: What all steps gave, which would be the output, was too large to be kept.
-        held: Frames and passes (``undo:`` before the key) that stopped because of a pause or a drain.
+        held: What begins nothing because of a pause, a drain or too many calls in flight, as ``<kind>:<key>`` of
+            ``Run.todo``, the one that has waited longest first.
     """
 
     rules: int = RULES

@@ -18,7 +18,7 @@ from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.frozen import frozen
 from sagadsl.language.expressions import ExpressionError
-from sagadsl.language.model import Compensation, ForEach, Parallel, Saga, Step, Value
+from sagadsl.language.model import Compensation, Saga, Step, Value
 from sagadsl.language.walk import Phase, sites
 
 _ROUND = re.compile(r"\[\d+\]")
@@ -31,7 +31,7 @@ class _Needs:
     """What of a saga's data is still read when a step is over.
 
     Attributes:
-        outputs: Steps whose output an expression may read, the blocks around them counted; ``None`` is any.
+        outputs: Steps whose output an expression may read, or an output in it; ``None`` is any.
         steps: Steps with a compensation that cannot be computed before the saga has failed, and what such a
             one reads: their records stay. ``None`` is any.
     """
@@ -84,6 +84,8 @@ def _needs(saga: Saga, *, any_output: bool, is_over: bool) -> _Needs:
             assert step is not None
             late.add(step.id)
         for chain in site.value.reads:
+            if chain[0] == "outputs" and site.phase is Phase.BRANCHES and step is not None:
+                outputs.add(step.id)
             if chain[0] != "steps":
                 continue
             if len(chain) == 1:
@@ -189,13 +191,7 @@ def _is_read(saga: Saga, step_id: str, needs: _Needs) -> bool:
 def _strip_frame(run: Run, frame: Frame, needs: _Needs) -> None:
     if frame.kind not in (FrameKind.LOOP, FrameKind.PARALLEL):
         return
-    owner = run.state.records[frame.owner]
-    block = run.step(owner).body
-    assert isinstance(block, ForEach | Parallel)
-    condition = block.complete_when
-    if condition is not None and any(chain[0] == "outputs" for chain in condition.reads):
-        return
-    if not _is_read(run.saga, owner.step, needs):
+    if not _is_read(run.saga, run.state.records[frame.owner].step, needs):
         frame.outputs = dict.fromkeys(frame.outputs)
     if frame.items is not None:  # a list of its own: the one that it came from is the user's
         begun = frame.cursor

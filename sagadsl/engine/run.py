@@ -35,8 +35,15 @@ WHOLE_WORK = 30_000_000
 BOUNDED_WORK = 2
 """Version of the rules since which work is bounded."""
 
+BEHIND_PIVOT = 3
+"""Version of the rules since which a saga stops behind its pivot whose history became full while that ran, and rounds
+that an operator has repeated neither take the ids of those that were packed nor forget their losers."""
+
 REQUESTS_KEPT = 500
 """Ids of signals and decisions that are remembered, so that a repeat of one changes nothing."""
+
+HISTORY_FULL = "HistoryFull"
+"""Error type of a saga whose history has room left for undoing alone."""
 
 SAFE_HANDOVER = 2
 """Version of the rules since which a child saga does not complete when its parent could not undo it."""

@@ -11,10 +11,10 @@ from typing import Any, assert_never
 
 from sagadsl.engine import calls
 from sagadsl.engine.around import taken_outside
-from sagadsl.engine.facts import Error, Outcome, Settled
+from sagadsl.engine.facts import Error, Outcome, Settled, Verb
 from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
-from sagadsl.engine.run import STEP_WORK, Mistake, Run, error_of
+from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.durations import LONGEST
 from sagadsl.language.expression_data import shortened
@@ -54,6 +54,9 @@ def start(run: Run, frame: Frame, step: Step) -> None:
     if before is not None:  # an operator has its block repeated: a call, and a child's keys, are new ones
         record.repeats = before.repeats + 1
         state.undoable.pop(path, None)  # until it begins again
+    elif state.rules >= BEHIND_PIVOT and frame.owner and state.records[frame.owner].repeats:
+        # Whether it began before, `pack` may have forgotten. No step has begun again more often than this.
+        record.repeats = sum(action.verb == Verb.RETRY_STEP.value for action in state.actions)
     state.records[path] = record
     frame.open[path] = True
     try:
@@ -223,11 +226,16 @@ def cancelled_outside(path: str) -> Error:
 
 
 def pass_pivot(run: Run) -> None:
-    """Go past the point of no return: what would have stopped the saga comes too late. RULES R30, R35, R43."""
+    """Go past the point of no return: what would have stopped the saga comes too late. RULES R30, R35, R43.
+
+    Not so a full history: the saga begins nothing more, and ends unless it is done (R51).
+    """
     state = run.state
     state.pivot_passed, state.pivot_at = True, ""
-    late, state.pending_stop = state.pending_stop, None
-    run.note(late)
+    late = state.pending_stop
+    if late is None or late.type != HISTORY_FULL or state.rules < BEHIND_PIVOT:
+        state.pending_stop = None
+        run.note(late)
 
 
 def succeed(run: Run, record: Record, output: Any) -> None:

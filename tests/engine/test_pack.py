@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from sagadsl.advice import page
-from sagadsl.engine.facts import DrainRequested, Outcome
+from sagadsl.engine.facts import DrainRequested, Outcome, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import LINES, markdown, report, status
@@ -16,13 +16,18 @@ from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.standing import moment
 from sagadsl.telling import sentences
-from tests.engine.scenes import act, gives, no, plain, play, saga, scripted
+from tests.engine.scenes import Meddling, act, gives, no, operator, plain, play, saga, scripted, slow
 
 LAST = plain("last", timeouts={"start_to_close": "10d"})
 
 
 def _loop(*steps: Any, **more: Any) -> dict[str, Any]:
     return {"id": "l", "for_each": {"items": "input", **more}, "steps": list(steps)}
+
+
+def _new_runs(seconds: int) -> tuple[Meddling, ...]:
+    """Continue as new all the time."""
+    return tuple((quarter / 4, DrainRequested) for quarter in range(4 * seconds))
 
 
 def _size(state: State) -> int:
@@ -90,7 +95,7 @@ def test_a_compensation_that_reads_the_failure_waits_for_it() -> None:
     ran = play(
         saga(_loop(act("x"), act("y", compensation=undo)), act("end")),
         {"do.x": gives(7), "end": no("Broke")},
-        *((second / 4, DrainRequested) for second in range(1, 20)),
+        *_new_runs(5),
         input_=[1, 2, 3],
     )
 
@@ -107,7 +112,7 @@ def test_an_unknown_outcome_and_a_handled_one_are_undone_as_what_they_were() -> 
     ran = play(
         saga(_loop(step), act("end")),
         {"do.x": silent, "end": no()},
-        *((second / 2, DrainRequested) for second in range(1, 30)),
+        *_new_runs(15),
         input_=[1, 2],
     )
 
@@ -153,7 +158,7 @@ def test_a_stop_names_what_was_packed_and_not_attempted() -> None:
     ran = play(
         definition,
         {"end": no(), "b.compensation": no("Stuck")},
-        *((second / 4, DrainRequested) for second in range(1, 12)),
+        *_new_runs(3),
         input_=[1, 2, 3],
     )
 
@@ -161,3 +166,56 @@ def test_a_stop_names_what_was_packed_and_not_attempted() -> None:
     assert ran.status == "failed"
     assert sorted(told["not_attempted"]) == ["l[0]/x", "l[1]/x", "l[2]/x"]
     assert [each["path"] for each in told["not_undone"]] == ["b"]
+
+
+def test_what_ends_a_block_early_finds_what_the_steps_of_a_branch_gave() -> None:
+    """R40, R50: the branch goes on in a new run after its first step; its outputs are read when it has ended."""
+    first = {"id": "g", "steps": [plain("x"), plain("y")]}
+    block = {"id": "p", "parallel": [first, {"id": "nap", "sleep": "1h"}]}
+    loop = _loop(plain("x"), plain("y"))
+    for step, condition in ((block, "outputs[0].x.ok"), (loop, "outputs[0].x.ok")):
+        definition = saga({**step, "complete_when": condition}, output="x")
+        ran = play(definition, {"do.x": gives({"ok": True}), "do.y": slow(1)}, *_new_runs(5), input_=[1, 2])
+
+        assert ran.events("continue_as_new")
+        assert (ran.status, len(ran.calls), ran.took()) == ("completed", 2, 1.1)
+
+
+def test_text_that_is_half_a_character_is_handed_on() -> None:
+    """R56: JSON can hold it, and an activity can give it; it is undone with what it gave."""
+    undo = {"activity": "undo.x", "input": "{{ step.output }}"}
+    script = {"do.x": gives("half \ud83d"), "end": no()}
+    ran = play(saga(_loop(act("x", compensation=undo)), act("end")), script, *_new_runs(2), input_=[1, 2])
+
+    assert (ran.status, ran.report["undone"]) == ("compensated", ["l[1]/x", "l[0]/x"])
+    assert ran.sent("l[0]/x.compensation") == "half \ud83d"
+
+
+def test_rounds_that_are_repeated_call_child_sagas_under_new_ids() -> None:
+    """R22, R49: although nothing but their number was kept of the rounds that they repeat."""
+    trip = {"id": "trip", "saga": "child", "compensation": "none"}
+    poll = {"id": "poll", "repeat": {"until": "steps.trip.output == 'there'", "maximum_attempts": 2}, "steps": [trip]}
+    child = saga(act("x"), name="child", output="{{ steps.x.output }}")
+    ran = play(
+        saga(plain("p", pivot=True), poll, output="x"),
+        {"do.x": gives("away")},
+        *_new_runs(60),
+        operator(20, Verb.RETRY_STEP),
+        operator(40, Verb.RETRY_STEP),
+        sagas=[child],
+    )
+
+    calls = ["poll[0]/trip", "poll[1]/trip"]
+    assert ran.calls == ["p", *calls, *(f"{call}#2" for call in calls), *(f"{call}#3" for call in calls)]
+
+
+def test_a_loser_of_the_first_time_is_undone_although_it_was_packed() -> None:
+    """R22, R40: the block was repeated, and complete before it came to that branch."""
+    definition = saga(
+        plain("p", pivot=True), _loop(act("x")) | {"complete_when": "outputs[completed - 1].x.ok"}, output="x"
+    )
+    script = {"l[0]/x": gives({"ok": False}), "l[1]/x": gives({}), "l[0]/x#2": gives({"ok": True})}
+    ran = play(definition, script, *_new_runs(30), operator(20, Verb.RETRY_STEP), input_=[1, 2, 3])
+
+    assert (ran.status, ran.report["undone"]) == ("completed", ["l[1]/x"])
+    assert ran.calls == ["p", "l[0]/x", "l[1]/x", "l[0]/x#2", "l[1]/x.compensation"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.facts import Verb
+from sagadsl.engine.facts import HistoryFull, Verb
 from sagadsl.engine.virtual_calls import Attempt
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, operator, plain, play, saga, slow
 
@@ -137,6 +137,16 @@ def test_a_cancel_while_the_pivot_runs_undoes_if_it_said_no() -> None:
     ran = play(_saga(act("b")), {"p": no(takes=9)}, cancel_at=5)
 
     assert (ran.status, ran.calls, ran.others) == ("cancelled", ["a", "p", "a.compensation"], ["Refused"])
+
+
+@pytest.mark.parametrize("after", [(), ("b",)])
+def test_a_history_that_is_full_while_the_pivot_runs_ends_the_saga_behind_it(after: tuple[str, ...]) -> None:
+    """R43, R51: nothing more begins, since the server would end the run; a saga that is done is completed."""
+    ran = play(_saga(*map(act, after)), {"p": slow(10)}, (5, HistoryFull))
+
+    assert (ran.status, ran.calls) == ("failed" if after else "completed", ["a", "p"])
+    if after:
+        assert (ran.why, ran.report["why_not"]) == (("HistoryFull", ""), "the pivot had passed")
 
 
 def test_nothing_more_begins_beside_a_pivot_once_somebody_wants_the_saga_to_stop() -> None:

@@ -19,8 +19,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.workflow import NondeterminismError
 
 from sagadsl.engine import undo
-from sagadsl.engine.journal import Unwind
+from sagadsl.engine.journal import FIRST_RULES, RULES, Unwind
 from sagadsl.engine.run import Run
+from sagadsl.temporal.workflow import SagaWorkflow
 from tests.temporal.play import replayer
 
 FOLDER = Path(__file__).with_name("histories")
@@ -68,6 +69,16 @@ def test_the_recordings_show_what_can_happen_to_a_saga() -> None:
         seen |= {event["eventType"].removeprefix("EVENT_TYPE_") for event in events}
 
     assert not TYPES - seen
+
+
+@pytest.mark.parametrize("version", range(FIRST_RULES, RULES + 1))
+def test_a_run_whose_client_named_no_rules_keeps_those_that_its_history_has_a_marker_of(
+    version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T04: that of the second version is still known."""
+    monkeypatch.setattr("temporalio.workflow.patched", lambda marker: marker == f"sagadsl.rules.{version}")
+
+    assert SagaWorkflow._unsaid_rules() == version
 
 
 def test_an_interpreter_that_undoes_in_another_order_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
