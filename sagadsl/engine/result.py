@@ -6,7 +6,6 @@ becomes a warning beside the output, and the saga has completed all the same.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sagadsl.engine import blocks
@@ -14,6 +13,7 @@ from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import Frame, State
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import scope
+from sagadsl.engine.squeeze import compact
 from sagadsl.language.expressions import ExpressionError
 from sagadsl.language.model import Saga
 
@@ -52,7 +52,7 @@ def conclude(run: Run, frame: Frame) -> None:
     except ExpressionError as mistake:
         state.warnings.append(Error("ExpressionError", f"`output` of the saga is null: {mistake}"))
         return
-    size = len(json.dumps(output, separators=(",", ":")))
+    size = len(compact(output))
     if size <= OUTPUT_BYTES:
         state.output = output
     else:

@@ -15,6 +15,7 @@ from sagadsl.engine.virtual import Event
 from sagadsl.excerpt import clean
 from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
+from sagadsl.standing import warnings
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played
 
@@ -289,8 +290,7 @@ def outcome(played: Played) -> Iterator[str]:
         where = f" in `{failure['step']}`" if failure["step"] else ""
         why = f": {failure['type']}{where}: {failure['message']}"
     yield clean(f"{played.status} after {length(played.seconds)} of virtual time{why}")
-    for line in played.standing.get("warnings") or ():
-        yield clean(f"  warning: {line['type']}: {line['message']}")
+    yield from (f"  {line}" for line in warnings(played.standing))
     report = played.report
     if report["undone"]:
         yield f"  undone: {', '.join(report['undone'])}"

@@ -16,7 +16,7 @@ from sagadsl.trial.mermaid import mermaid
 from sagadsl.trial.mocks import parse
 from sagadsl.trial.play import play
 from sagadsl.trial.svg import svg
-from sagadsl.trial.timeline import Kind, Timeline, data, length, text, timeline
+from sagadsl.trial.timeline import Kind, Timeline, data, length, outcome, text, timeline
 from tests.engine.scenes import act, plain, saga
 
 EVIL = 'x"><script>alert(1)</script>; end #; %%'
@@ -46,6 +46,22 @@ def test_attempts_and_the_pauses_between_them_are_spans() -> None:
     ]
     assert drawn.lanes == ("a", "b", "a.compensation")
     assert (drawn.status, drawn.seconds) == ("compensated", 3.3)
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "line"),
+    [
+        ({"output": "{{ 1 / 0 }}"}, 1, "  warning: `output` of the saga is null: division by zero, in `{{ 1 / 0 }}`"),
+        ({}, "x" * 2_100_000, "  note: what all steps gave has 2,100,008 bytes, at most 2,000,000 fit, so"),
+    ],
+)
+def test_an_output_that_is_null_is_told_in_the_words_of_the_status(more: dict[str, Any], given: Any, line: str) -> None:
+    """F06, B8: a note is no warning."""
+    played = play(build(saga(plain("a"), **more)), Case("case", mocks=parse({"a": {"output": given}})))
+
+    first, second = outcome(played)
+    assert first.startswith("completed after")
+    assert second.startswith(line)
 
 
 def test_lines_say_when_what_happened() -> None:

@@ -43,7 +43,7 @@ def more_at_once_than_temporal_bears(saga: Saga, known: Known) -> Iterator[Findi
         yield from _crowds(step, saga)
 
 
-def histories_that_grow_too_long(saga: Saga, known: Known) -> Iterator[Finding]:
+def more_to_undo_than_a_run_hands_on(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD706: the worst case has more to undo than one run can carry over to the next."""
     number = _to_undo(saga.steps, saga)
     if number > CARRIED:

@@ -62,7 +62,7 @@ ALL: tuple[Check, ...] = (
     flow.waits_that_nobody_ends,
     flow.signals_with_two_payloads,
     limits.more_at_once_than_temporal_bears,
-    limits.histories_that_grow_too_long,
+    limits.more_to_undo_than_a_run_hands_on,
     flow.handlers_that_never_match,
     waits.answers_that_come_too_late,
 )

@@ -14,17 +14,16 @@ _TIMEOUT = "SignalTimeout"
 
 def answers_that_come_too_late(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD711: an answer that nobody took is kept, and the next wait for this signal takes it for its own."""
-    earlier: dict[str, list[Spot]] = {}
-    for spot in spots(saga):
-        step = spot[-1].step
-        if not isinstance(step.body, WaitFor):
-            continue
-        before = earlier.setdefault(step.body.signal, [])
+    waits = [(spot, spot[-1].step.body) for spot in spots(saga) if isinstance(spot[-1].step.body, WaitFor)]
+    unanswered: dict[str, list[Spot]] = {}
+    for spot, body in waits:
         if _ends_without_an_answer(spot):
-            before.append(spot)
-        given_up = None if step.body.since_now else next((each for each in before if _is_followed(each, spot)), None)
+            unanswered.setdefault(body.signal, []).append(spot)
+    for spot, body in waits:
+        before = () if body.since_now else unanswered.get(body.signal, ())
+        given_up = next((each for each in before if _is_followed(each, spot)), None)
         if given_up is not None:
-            yield _finding(step, step.body.signal, given_up[-1].step)
+            yield _finding(spot[-1].step, body.signal, given_up[-1].step)
 
 
 def _finding(step: Step, signal: str, given_up: Step) -> Finding:
@@ -50,11 +49,10 @@ def _ends_without_an_answer(spot: Spot) -> bool:
 
 def _is_followed(first: Spot, second: Spot) -> bool:
     """Whether *second* may begin after *first* has ended without an answer."""
-    if first is second:
-        loops = (depth for depth, level in enumerate(first[:-1]) if isinstance(level.step.body, ForEach | Repeat))
-        return any(_is_given_up(first[depth + 1 :]) for depth in loops)
     shared = 0
     while shared < min(len(first), len(second)) and first[shared].step is second[shared].step:
+        if _is_repeated(first[shared].step, first[shared + 1 :], second[shared + 1 :]):
+            return True
         shared += 1
     if shared == len(second):
         return False
@@ -62,6 +60,13 @@ def _is_followed(first: Spot, second: Spot) -> bool:
     if ours.lane is Lane.HANDLER and not (theirs and theirs[0].lane is Lane.HANDLER):
         return _takes(second[shared - 1].step.on_error[ours.way])  # the first one's own error brings it
     return bool(theirs) and _comes_later(theirs[0], ours) and _is_given_up(theirs)
+
+
+def _is_repeated(block: Step, first: Spot, second: Spot) -> bool:
+    """Whether *block* is a loop in a later round of which *second* comes after *first*, wherever they stand."""
+    if not isinstance(block.body, ForEach | Repeat) or not first or not second:
+        return False
+    return first[0].lane is second[0].lane is Lane.STEPS and _is_given_up(first)
 
 
 def _comes_later(first: Level, second: Level) -> bool:
