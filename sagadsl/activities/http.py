@@ -26,7 +26,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
 from sagadsl.frozen import frozen
-from sagadsl.language.durations import PATTERN, parse
+from sagadsl.language.durations import FORMAT, PATTERN, parse
 from sagadsl.language.json_text import read_json
 from sagadsl.plugins import PluginNeedsExtra
 
@@ -55,7 +55,7 @@ _Duration = Annotated[
     str,
     AfterValidator(lambda text: parse(text) and text),
     # Only in the schema: the pattern looks ahead, which pydantic's own regular expressions cannot.
-    WithJsonSchema({"type": "string", "pattern": PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": PATTERN, "format": FORMAT}),
 ]
 _Expected = Annotated[str, Field(pattern=r"^[1-5]xx$")] | Annotated[int, Field(ge=100, le=599)]
 

@@ -21,7 +21,12 @@ Check = Callable[[Any], tuple[str, ...]]
 
 
 def checker(
-    schema: Mapping[str, Any] | bool | None, what: str, *, fill: bool = False, first_rules: bool = False
+    schema: Mapping[str, Any] | bool | None,
+    what: str,
+    *,
+    fill: bool = False,
+    first_rules: bool = False,
+    accepted: bool = False,
 ) -> Check:
     """Return the check of values against *schema*.
 
@@ -29,13 +34,14 @@ def checker(
         what: Names the value in messages, e.g. ``input``.
         fill: Check a value with the defaults of what it leaves out, as a saga takes its input.
         first_rules: Judge as older releases did, for what replays their runs.
+        accepted: The schema was taken when its run began; see ``validator``.
     """
     if schema is None:
         return (lambda _value: ()) if first_rules else (lambda value: _unsent(value, what))
     # Late: a command that runs nothing shall not pay for it.
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
-    found = validator(schema, first_rules=first_rules)
+    found = validator(schema, first_rules=first_rules, accepted=accepted)
 
     def check(value: Any) -> tuple[str, ...]:
         if not first_rules and (problems := _unsent(value, what)):

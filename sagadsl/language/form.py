@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sagadsl.language.durations import FORMAT, is_duration
-from sagadsl.language.patterns import compiled
+from sagadsl.language.patterns import Search, backtracking, linear_or_none
 
 _DEEPEST = 100
 _ANNOTATIONS = frozenset(
@@ -28,17 +28,20 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-def fits(value: Any, schema: Any, root: Any = None) -> bool:
+def fits(value: Any, schema: Any, root: Any = None, *, ours: bool = False) -> bool:
     """Return whether *value* satisfies *schema* beyond doubt; *root* is where its references lead.
 
     Understands what drafts 7 and 2020-12 have in common. ``False`` says nothing.
+
+    Args:
+        ours: The schema is one of our own; a pattern of any other one is matched in linear time, or not at all.
     """
-    return _Fit(schema if root is None else root).fits(value, schema, 0)
+    return _Fit(schema if root is None else root, backtracking if ours else linear_or_none).fits(value, schema, 0)
 
 
 class _Fit:
-    def __init__(self, root: Any) -> None:
-        self._root = root
+    def __init__(self, root: Any, engine: Callable[[str], Search | None]) -> None:
+        self._root, self._engine = root, engine
 
     def fits(self, value: Any, schema: Any, depth: int) -> bool:
         if schema is True:
@@ -74,7 +77,7 @@ class _Fit:
             case "minLength" | "maxLength":
                 return not isinstance(value, str) or _BOUNDS[word](len(value), rule)
             case "pattern":
-                return not isinstance(value, str) or compiled(rule).search(value) is not None
+                return not isinstance(value, str) or self._matches(rule, value) is True
             case "format" if rule == FORMAT:
                 return not isinstance(value, str) or is_duration(value)
             case _ if isinstance(value, list):
@@ -112,19 +115,23 @@ class _Fit:
                     self.fits(each, inner, depth)
                     for pattern, inner in rule.items()
                     for key, each in value.items()
-                    if compiled(pattern).search(key)
+                    if self._matches(pattern, key) is not False
                 )
             case "additionalProperties":
                 known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
                 return all(
                     self.fits(each, rule, depth)
                     for key, each in value.items()
-                    if key not in known and not any(compiled(pattern).search(key) for pattern in patterns)
+                    if key not in known and not any(self._matches(pattern, key) for pattern in patterns)
                 )
             case "minProperties" | "maxProperties":
                 return _BOUNDS[word](len(value), rule)
             case _:
                 return word in _OF_OTHERS
+
+    def _matches(self, pattern: str, text: str) -> bool | None:
+        search = self._engine(pattern)
+        return None if search is None else search(text)
 
     def _target(self, reference: Any) -> Any:
         if not isinstance(reference, str) or not reference.startswith("#/") or "%" in reference:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import date
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from sagadsl.language.patterns import compiled
+from sagadsl.language.patterns import backtracking
 
 _DATE = r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
 _TIME = (
@@ -71,6 +71,6 @@ CHECKED: Mapping[str, Callable[[str], bool]] = {
     "uri-reference": _like(_REFERENCE),
     "uuid": _like(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"),
     "json-pointer": _like(r"(?:/(?:[^~/]|~[01])*)*"),
-    "regex": _reads(compiled),
+    "regex": _reads(backtracking),
 }
 """The formats, each with what says whether a text has it."""

@@ -19,7 +19,7 @@ from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expression_data import shortened
 from sagadsl.language.form import fits
 from sagadsl.language.formats import CHECKED
-from sagadsl.language.patterns import compiled
+from sagadsl.language.patterns import NotLinear, linear
 from sagadsl.language.suggest import closest
 from sagadsl.language.validator import validator
 
@@ -171,11 +171,14 @@ def _names(value: Any) -> bool:
 
 def _patterns(word: str, value: Any, route: Route) -> Iterator[Finding]:
     for text in [value] if isinstance(value, str) else list(value) if isinstance(value, Mapping) else []:
+        where = (*route, word) if isinstance(value, str) else (*route, word, text)
         try:
-            compiled(text)
+            linear(text)
         except (re.error, OverflowError, RecursionError) as error:
-            where = (*route, word) if isinstance(value, str) else (*route, word, text)
             yield _wrong(f"`{text}` is not a regular expression: {error}", where)
+        except NotLinear as reason:
+            message = f"`{text}` is a regular expression that may take for ever: {reason}"
+            yield _wrong(message, where, _INSTEAD)
 
 
 def _references(schemas: Mapping[Route, Any], root: Route) -> Iterator[Finding]:
@@ -275,6 +278,9 @@ def _growth(next_to: Mapping[Route, list[Route]]) -> Iterator[Finding]:
         if weight[route] > MAX_EXPANDED:
             yield _wrong(f"the references of this schema make more than {MAX_EXPANDED:,} schemas for one value", route)
             return
+
+
+_INSTEAD = "put what has to hold at once into several patterns below `allOf`, a length into `maxLength`"
 
 
 def _wrong(message: str, route: Route, help: str = "") -> Finding:

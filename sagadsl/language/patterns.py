@@ -1,24 +1,104 @@
-"""Regular expressions as JSON Schema means them, ECMA 262, on Python's. Replay-critical.
+"""Regular expressions as JSON Schema means them, ECMA 262, in linear time. Replay-critical.
 
-They differ where nobody looks: Python's ``$`` also matches before a newline at the end, its ``\\d`` takes the
-digits of every script. What Python does not know at all does not compile, and the check of schemas says so.
+Whoever writes a definition is not trusted, and whoever sends a value is not either: with Python's library, 27
+characters can keep a worker busy for seconds, and each further one doubles that. So patterns are matched by RE2, which
+needs time in proportion to the text. What Python does not know, and what cannot be matched in linear time (looking
+ahead or behind, references back), does not compile, and the check of schemas says so.
+
+ECMA 262 and these libraries differ where nobody looks: Python's ``$`` also matches before a newline at the end, its
+``\\d`` takes the digits of every script.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
-_PART = re.compile(r"\\.|\[\^?\]?|.", re.DOTALL)
+_PART = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|\[\^?\]?|\{,|.", re.DOTALL)
 _SPACES = r"\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-_OUTSIDE = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACES}]", r"\S": f"[^{_SPACES}]"}
+_OUTSIDE = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACES}]", r"\S": f"[^{_SPACES}]", "{,": "{0,"}
 _INSIDE = {r"\s": _SPACES}
+_UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_LARGEST = 2 << 20
+"""Bytes that one pattern may take in memory, beside what it remembers of texts."""
+_REASONS = (
+    ("(?=", "it looks ahead"),
+    ("(?!", "it looks ahead"),
+    ("(?<=", "it looks behind"),
+    ("(?<!", "it looks behind"),
+    ("repetition size", "it repeats something more than 1,000 times"),
+    ("too large", "it is too large"),
+    ("invalid escape sequence", "it refers back to a group, or escapes a character that needs no escape"),
+)
+
+Search = Callable[[str], bool]
+"""Says whether a pattern matches somewhere in a text."""
+
+
+class NotLinear(ValueError):
+    """A regular expression that cannot be matched in linear time; the message says why, one clause."""
 
 
 @lru_cache(maxsize=1024)
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Return *pattern* for ``search``. Raises ``re.error`` for what Python does not know."""
-    return re.compile("".join(_translated(pattern)), re.ASCII)
+def backtracking(pattern: str) -> Search:
+    """Return *pattern* as Python matches it: for the patterns of our own schemas. Raises ``re.error``."""
+    found = re.compile("".join(_translated(pattern)), re.ASCII)
+    return lambda text: found.search(text) is not None
+
+
+@lru_cache(maxsize=256)
+def linear(pattern: str) -> Search:
+    """Return *pattern*, matched in linear time. Raises ``re.error`` for what Python does not know, or ``NotLinear``."""
+    import re2  # noqa: PLC0415 # late: a command that checks no text shall not pay for it
+
+    backtracking(pattern)
+    options = re2.Options()
+    options.log_errors, options.max_mem = False, _LARGEST
+    try:
+        found = re2.compile(_for_re2(pattern), options)
+    except re2.error as error:
+        raise NotLinear(_reason(str(error))) from None
+    return lambda text: found.search(_utf8(text)) is not None
+
+
+def linear_or_any(pattern: str) -> Search:
+    """Return *pattern* for a run whose definition was taken by a release that took every pattern: it stays taken."""
+    try:
+        return linear(pattern)
+    except NotLinear:
+        return backtracking(pattern)
+
+
+def linear_or_none(pattern: str) -> Search | None:
+    """Return *pattern* in linear time, or ``None`` when that is not possible: then it cannot be said what fits."""
+    try:
+        return linear(pattern)
+    except NotLinear:
+        return None
+
+
+def _reason(said: str) -> str:
+    return next((reason for part, reason in _REASONS if part in said), said)
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a character
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+
+
+def _for_re2(pattern: str) -> bytes:
+    return _utf8("".join(map(_part_for_re2, _translated(pattern))))
+
+
+def _part_for_re2(part: str) -> str:
+    if part == r"\Z":
+        return r"\z"
+    if len(part) == 2 and part[0] == "\\" and (part[1] == "_" or not part.isascii()):
+        return part[1]  # it needs no escape, and RE2 takes none
+    return _UNICODE.sub(r"\\x{\1}", part)
 
 
 def _translated(pattern: str) -> list[str]:

@@ -1,35 +1,47 @@
 """The JSON Schema library, where it says something else than JSON Schema: one place for everybody. Replay-critical.
 
-Decimal fractions are counted as they are written (19.99 is a multiple of 0.01), patterns mean ECMA 262, and
-``format`` checks. Opens no file and no connection, whatever a schema refers to (S05).
+Decimal fractions are counted as they are written (19.99 is a multiple of 0.01), patterns mean ECMA 262 and take
+linear time, and ``format`` checks. Opens no file and no connection, whatever a schema refers to (S05).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sagadsl.language.durations import FORMAT, is_duration
 from sagadsl.language.formats import CHECKED
-from sagadsl.language.patterns import compiled
+from sagadsl.language.patterns import Search, backtracking, linear_or_any, linear_or_none
+
+_Engine = Callable[[str], Search | None]
+"""Returns how a pattern is matched; ``None``: it is not, and lets everything pass."""
 
 
 def validator(
-    schema: Any, part: Any = None, *, draft7: bool = False, formats: bool = True, first_rules: bool = False
+    schema: Any,
+    part: Any = None,
+    *,
+    draft7: bool = False,
+    formats: bool = True,
+    first_rules: bool = False,
+    accepted: bool = False,
 ) -> Any:
     """Return the library's validator of values against *schema*.
 
     Args:
         part: Validate against this part of the schema, which is where its references lead.
-        draft7: The schema is one of draft 7, instead of 2020-12.
+        draft7: The schema is one of our own, which are of draft 7, instead of 2020-12.
         formats: ``format`` is checked, too; not so of types of activities, which read texts themselves.
         first_rules: Judge as older releases did, for what replays their runs.
+        accepted: The schema was taken when its run began, perhaps by a release that took patterns which this one
+            refuses since they need more than linear time. In any other schema such a pattern lets everything pass.
     """
     from referencing import Registry  # noqa: PLC0415  # late: a command that checks nothing shall not pay for it
 
-    found = _class(draft7, formats and not first_rules, first_rules)(_undeclared(schema), registry=Registry())
+    engine: _Engine = backtracking if draft7 else linear_or_any if accepted else linear_or_none
+    found = _class(draft7, formats and not first_rules, first_rules, engine)(_undeclared(schema), registry=Registry())
     return found if part is None else found.evolve(schema=_undeclared(part))
 
 
@@ -41,15 +53,20 @@ def _undeclared(schema: Any) -> Any:
 
 
 @cache
-def _class(draft7: bool, formats: bool, plain: bool) -> Any:
+def _class(draft7: bool, formats: bool, plain: bool, engine: _Engine) -> Any:
     from jsonschema import Draft7Validator, Draft202012Validator, validators  # noqa: PLC0415
 
     extend: Any = validators.extend
     draft: Any = Draft7Validator if draft7 else Draft202012Validator
     if plain:
         return draft
-    words = {"multipleOf": _multiple_of, "pattern": _pattern, "patternProperties": _pattern_properties}
-    return extend(draft, {**words, "additionalProperties": _additional} | ({"format": _format} if formats else {}))
+    words = {
+        "multipleOf": _multiple_of,
+        "pattern": partial(_pattern, engine),
+        "patternProperties": partial(_pattern_properties, engine),
+        "additionalProperties": partial(_additional, engine),
+    }
+    return extend(draft, words | ({"format": partial(_format, engine)} if formats else {}))
 
 
 def _error(message: str) -> Any:
@@ -71,35 +88,40 @@ def _multiple_of(check: Any, factor: float, value: Any, _schema: Any) -> Iterato
         yield _error(f"{value!r} is not a multiple of {factor}")
 
 
-def _pattern(check: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
-    if check.is_type(value, "string") and not compiled(pattern).search(value):
+def _pattern(engine: _Engine, check: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
+    if check.is_type(value, "string") and (search := engine(pattern)) is not None and not search(value):
         yield _error(f"{value!r} does not match {pattern!r}")
 
 
-def _pattern_properties(check: Any, rules: Mapping[str, Any], value: Any, _schema: Any) -> Iterator[Any]:
+def _pattern_properties(
+    engine: _Engine, check: Any, rules: Mapping[str, Any], value: Any, _schema: Any
+) -> Iterator[Any]:
     if check.is_type(value, "object"):
         for pattern, rule in rules.items():
+            search = engine(pattern)
             for key, item in value.items():
-                if compiled(pattern).search(key):
+                if search is not None and search(key):
                     yield from check.descend(item, rule, path=key, schema_path=pattern)
 
 
-def _additional(check: Any, rule: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+def _additional(engine: _Engine, check: Any, rule: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
     """Hand the library only the keys that no pattern takes."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415
 
-    patterns = [compiled(pattern) for pattern in schema.get("patternProperties", ())]
+    patterns = [engine(pattern) for pattern in schema.get("patternProperties", ())]
     if patterns and check.is_type(value, "object"):
-        value = {key: item for key, item in value.items() if not any(each.search(key) for each in patterns)}
+        taken = {key for key in value if any(search is None or search(key) for search in patterns)}
+        value = {key: item for key, item in value.items() if key not in taken}
         schema = {word: rule for word, rule in schema.items() if word != "patternProperties"}
     yield from Draft202012Validator.VALIDATORS["additionalProperties"](check, rule, value, schema) or ()
 
 
-def _format(check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+def _format(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
     if not check.is_type(value, "string"):
         return
     has = CHECKED.get(name)
-    if name == FORMAT and compiled(schema.get("pattern", "")).search(value):  # one mistake is told once
-        has = is_duration
+    if name == FORMAT:
+        search = engine(schema.get("pattern", ""))
+        has = is_duration if search is None or search(value) else None  # one mistake is told once
     if has is not None and not has(value):
         yield _error(f"{value!r} is not a {name!r}")

@@ -115,7 +115,7 @@ def found(document: Document, route: Route, value: Any) -> str:
 
 def errors_in(value: Any, schema: Any) -> Iterator[Any]:
     """Validate against a part of the definition's schema; each part is compiled once."""
-    if fits(value, schema):
+    if fits(value, schema, ours=True):
         return iter(())
     if id(schema) not in _VALIDATORS:
         _VALIDATORS[id(schema)] = (schema, validator(schema, draft7=True))  # holding the schema keeps its id its own

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import field, fields, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -99,7 +99,7 @@ class Package:
         """Return the same with the checks of a run that began with these rules."""
         if rules != FIRST_RULES:
             return self
-        input_, signals = _checks(self.saga, first_rules=True)
+        input_, signals = _checks(self.saga, first_rules=True, accepted=True)
         return replace(self, check_input=input_, check_signals=signals)
 
     def memo(self) -> dict[str, Any]:
@@ -255,7 +255,7 @@ def _opened(raw: bytes, trusted: bool) -> Package:
     data = json.loads(raw) if trusted else _parsed(raw)
     definition, children = data["definition"], data.get("children", {})
     saga = build(definition) if trusted else checked(definition)
-    check_input, check_signals = _checks(saga, first_rules=False)
+    check_input, check_signals = _checks(saga, first_rules=False, accepted=trusted)
     return Package(
         saga=saga,
         definition=definition,
@@ -267,10 +267,11 @@ def _opened(raw: bytes, trusted: bool) -> Package:
     )
 
 
-def _checks(saga: Saga, *, first_rules: bool) -> tuple[Check, Mapping[str, Check]]:
+def _checks(saga: Saga, *, first_rules: bool, accepted: bool) -> tuple[Check, Mapping[str, Check]]:
     """Return the checks of the input and of the payloads of signals."""
-    signals = {name: checker(payload, name, first_rules=first_rules) for name, payload in saga.signals.items()}
-    return checker(saga.input_schema, "input", fill=not first_rules, first_rules=first_rules), signals
+    check = partial(checker, first_rules=first_rules, accepted=accepted)
+    signals = {name: check(payload, name) for name, payload in saga.signals.items()}
+    return check(saga.input_schema, "input", fill=not first_rules), signals
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:

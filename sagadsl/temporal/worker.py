@@ -49,6 +49,7 @@ PASSED_THROUGH = (
     "jsonschema_specifications",
     "referencing",
     "rpds",
+    "re2",
     "attrs",
     "attr",
 )
