@@ -132,8 +132,9 @@ def _complete(run: Run, frame: Frame, record: Record, block: Parallel | ForEach)
         "completed": len(frame.ended),
         "failed": frame.failed,
         "total": total,
-        "outputs": [frame.outputs[key] for key in frame.ended],
     }
+    if any(chain[0] == "outputs" for chain in block.complete_when.reads):  # a list as long as the block
+        names["outputs"] = [frame.outputs[key] for key in frame.ended]
     try:
         if not block.complete_when.render(names):
             return False
@@ -351,7 +352,7 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
         if run.state.records[path].began < record.began and not record.repeats:
             break  # nothing older is of this block, unless an operator had it repeated
         branch = _branch_of(frame, path)
-        if branch is not None and branch not in frame.ended:
+        if branch is not None and branch not in frame.outputs:  # they hold all that has ended well
             losers.append(path)
     losers.reverse()
     frame.undone = True

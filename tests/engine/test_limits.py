@@ -128,6 +128,26 @@ def test_the_cost_of_a_block_that_ends_early_does_not_grow_with_what_was_done_be
     assert cost(400) < cost(40) * 1.15
 
 
+class _Unsearched(list[str]):
+    def __contains__(self, item: object) -> bool:
+        raise AssertionError("for each step that could be undone, this is looked through")
+
+
+def test_the_losers_of_a_long_block_are_not_looked_for_in_the_list_of_those_that_ended() -> None:
+    """T07, R40: with ten thousand items it took longer than a worker of Temporal's bears."""
+    loop = {
+        "id": "l",
+        "for_each": {"items": "input", "max_concurrency": "unlimited"},
+        "complete_when": "completed >= 2",
+    }
+    world = World(scripted({"l[2]/x": slow(1), "l[3]/x": slow(1)}))
+    run = world.start(build(saga({**loop, "steps": [act("x")]})), [1, 2, 3, 4])
+    run.state.frames["l"].ended = _Unsearched()
+    world.run()
+
+    assert (world.report()["status"], world.report()["undone"]) == ("completed", ["l[3]/x", "l[2]/x"])
+
+
 def test_two_thousand_branches_at_once() -> None:
     """R51: all begin, all end, all are undone."""
     branches = [act(f"b{index}") for index in range(2000)]
