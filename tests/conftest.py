@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.needs import need
 
 APART = "apart"
 """A second namespace, for tests that must not see the sagas of others."""
@@ -59,12 +60,10 @@ def temporal_address(server: Server) -> str:
 @pytest.fixture(scope="session")
 def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The worker and the client in Go, built from their source."""
-    go = shutil.which("go", path=str(Path(sys.executable).parent)) or shutil.which("go")
-    if go is None:
-        pytest.fail("the tests of the Go worker need Go: run `make setup`, which installs it")
+    go = need("go")
     folder = tmp_path_factory.mktemp("go")
     built = subprocess.run(
-        [go, "build", "-o", f"{folder}/", "./worker", "./client"],
+        [*go, "build", "-o", f"{folder}/", "./worker", "./client"],
         cwd=Path(__file__).parents[1] / "examples" / "go-worker",
         capture_output=True,
         text=True,
