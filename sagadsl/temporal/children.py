@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.client import Client
@@ -43,11 +43,25 @@ class Child:
 
 
 @dataclass(slots=True)
-class Room:
-    """How many more children may be asked, and how deep."""
+class Questions:
+    """How many more children may be asked for one picture."""
 
-    left: int = MOST
+    left: int
+
+
+@frozen
+class Room:
+    """What may still be asked; the questions are shared by all who ask for the same picture.
+
+    Attributes:
+        depth: How many levels of children are looked at.
+    """
+
+    questions: Questions = field(default_factory=lambda: Questions(MOST))
     depth: int = DEEPEST
+
+    def below(self) -> Room:
+        return Room(self.questions, self.depth - 1)
 
 
 Look = Callable[[Client, Described, Room], Awaitable[Mapping[str, Any]]]
@@ -67,14 +81,12 @@ async def standing(client: Client, described: Described, room: Room, look: Look)
     """Return how the open children of a run stand, and theirs: path from the run on, id, name, status, what it needs.
 
     Args:
-        room: What may still be asked; the rest has the status ``unknown``.
+        room: What may still be asked; those that are not have the status ``unknown``.
     """
     found = children_of(described)
-    asked = found[: max(room.left, 0)] if room.depth > 0 else []
-    room.left -= len(asked)
-    below = Room(room.left, room.depth - 1)
-    stand = await asyncio.gather(*(_ask(client, child, below, look) for child in asked))
-    room.left = below.left
+    asked = found[: room.questions.left] if room.depth > 0 else []
+    room.questions.left -= len(asked)
+    stand = await asyncio.gather(*(_ask(client, child, room.below(), look) for child in asked))
     lines = []
     for child, status in zip(found, [*stand, *({} for _ in found[len(asked) :])], strict=True):
         if status is None:

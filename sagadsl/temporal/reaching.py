@@ -34,7 +34,7 @@ class Told:
     """What a child saga has answered.
 
     Attributes:
-        path: Of the child, from the saga on that was asked.
+        path: Of the child, from the saga on that was asked; ends with ``…`` for all below it, when nobody knows them.
         status: How it stands then; ``unknown`` when it was not done.
         problem: Why it was not done.
     """
@@ -144,6 +144,8 @@ async def _all_below(client: Client, id: str, verb: Verb, *, by: str, why: str) 
             children = children_of(await describe(client, id))
         except SagaNotFound:  # it has not begun, so that it has none
             return []
+        except RPCError as error:
+            return [Told(f"{prefix}…", id, "unknown", NotPossible(id, verb.value, f"its child sagas: {error}"))]
         answers = await asyncio.gather(*(ask(child, prefix + child.path) for child in children))
         return [each for answer in answers for each in answer]
 

@@ -57,13 +57,19 @@ async def last_answer(client: Client, described: Described) -> int:
 
 
 async def pinned(client: Client, described: Described) -> Package | None:
-    """Return the definition that a run is pinned to, as its history tells; ``None`` when nobody has said it yet."""
+    """Return the definition that a run is pinned to, as its history tells.
+
+    ``None`` when nobody has said it yet, or when it is none: its worker will say so.
+    """
     handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
     async for event in handle.fetch_history_events(page_size=_PAGE):
         seen += 1
         payload = _envelope(event)
         if payload is not None and (raw := await _json(client, payload)) is not None:
-            return open_envelope(raw, trusted=True)
+            try:
+                return open_envelope(raw, trusted=True)
+            except Exception:  # noqa: BLE001 # whoever may start workflows may send anything, and nobody has looked yet
+                return None
         if seen == _LOOKED_AT:
             break
     return None

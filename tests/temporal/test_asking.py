@@ -9,8 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -30,7 +28,7 @@ from sagadsl.temporal.refusals import (
 )
 from tests.conftest import Server
 from tests.engine.scenes import act, no, plain, saga, slow
-from tests.temporal.play import SDK_RACE, events, replay, stage
+from tests.temporal.play import SDK_RACE, events, replay, reset, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -130,7 +128,7 @@ def test_a_pause_before_the_first_task_is_kept_also_over_a_reset(server: Server,
                 await asyncio.wait_for(skipping, 20)
             assert isinstance(refused.value.cause, ApplicationError)
             assert refused.value.cause.message == "nothing waits for an operator"
-            await _reset(client, started)
+            await reset(client, started.id)
             found = await made.until_status(started, lambda found: bool(found.get("actions")))
             assert (found["status"], [each["verb"] for each in found["actions"]]) == ("paused", ["pause"])
             assert made.begun == []
@@ -139,20 +137,6 @@ def test_a_pause_before_the_first_task_is_kept_also_over_a_reset(server: Server,
             await replay(client, started.id)
 
     asyncio.run(scene())
-
-
-async def _reset(client: Client, started: Started) -> None:
-    """Go back to the first workflow task."""
-    execution = WorkflowExecution(workflow_id=started.id, run_id=started.run_id)
-    await client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=client.namespace,
-            workflow_execution=execution,
-            reason="test",
-            workflow_task_finish_event_id=4,
-            request_id=uuid.uuid4().hex,
-        )
-    )
 
 
 def test_a_saga_that_begins_later_is_not_woken_by_an_operator(server: Server) -> None:
@@ -259,6 +243,24 @@ def test_a_signal_that_nothing_will_wait_for_is_not_sent(server: Server) -> None
             with pytest.raises(NotAwaited, match="nothing in it will wait for signal `approve` any more"):
                 await asking.signal(made.client, started.id, "approve")
             await sagas.terminate(made.client, started.id, "done")
+
+    asyncio.run(scene())
+
+
+def test_a_signal_to_a_run_that_was_started_with_no_definition_at_all_is_sent_unchecked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B7: whoever may start workflows may send anything; as long as no worker has looked, nobody knows."""
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+
+    async def scene() -> None:
+        client = await Client.connect(server.address)
+        for envelope in ({"foo": 1}, {"sagadsl": 1, "definition": {"steps": 7}}, [1]):
+            id_ = f"t-{uuid.uuid4().hex[:12]}"
+            await client.start_workflow("odd", args=[None, envelope], id=id_, task_queue=f"q-{id_}")
+            sent = await asking.signal(client, id_, "approve")
+            assert (sent.state, sent.is_checked) == ("sent", False)
+            await sagas.terminate(client, id_, "done")
 
     asyncio.run(scene())
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import children, following, reaching
@@ -62,7 +63,7 @@ def test_of_more_children_than_can_be_asked_in_a_moment_the_rest_is_unknown(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B4: and not told to be running."""
-    monkeypatch.setattr(children.Room, "__init__", _small)
+    monkeypatch.setattr(children, "MOST", 2)
     loop = {"id": "rows", "for_each": {"items": "{{ [1, 2, 3, 4, 5] }}", "max_concurrency": 5}, "steps": [_kid()]}
 
     async def scene() -> Mapping[str, Any]:
@@ -76,12 +77,62 @@ def test_of_more_children_than_can_be_asked_in_a_moment_the_rest_is_unknown(
     assert stand == ["running", "running", "unknown", "unknown", "unknown"]
 
 
-def _small(room: children.Room, left: int = 2, depth: int = 1) -> None:
-    room.left, room.depth = left, depth
+def _kid(name: str = "waits") -> dict[str, Any]:
+    return {"id": "kid", "saga": name}
 
 
-def _kid() -> dict[str, Any]:
-    return {"id": "kid", "saga": "waits"}
+def test_the_children_of_children_count_among_those_that_are_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B4: at whatever depth, and whoever of them is asked at the same time."""
+
+    def three(name: str, child: str) -> dict[str, Any]:
+        loop = {"id": "rows", "for_each": {"items": "{{ [1, 2, 3] }}", "max_concurrency": 3}, "steps": [_kid(child)]}
+        return saga(loop, name=name)
+
+    family = {"mid": three("mid", "low"), "low": saga(_kid(), name="low"), "waits": WAITS}
+
+    async def scene() -> list[str]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(three("top", "mid"), children=family)
+            await _until(made, started.id, lambda status: len(_waiting(status)) == 9)
+            monkeypatch.setattr(children, "MOST", 8)
+            found = (await following.picture(made.client, started.id)).status
+            await sagas.cancel(made.client, started.id)
+            return [each["status"] for each in found["children"]]
+
+    stand = asyncio.run(scene())
+    assert stand.count("running") == 8
+    assert "unknown" in stand
+
+
+def test_children_are_paused_though_one_of_them_cannot_be_looked_at(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B5: what is done is told, and what is not known of the others."""
+    loop = {"id": "rows", "for_each": {"items": "{{ [1, 2] }}", "max_concurrency": 2}, "steps": [_kid()]}
+    described = reaching.describe
+
+    async def unreachable(client: Any, id_: str) -> Any:
+        if id_.endswith("rows[0]/kid"):
+            raise RPCError("gone", RPCStatusCode.UNAVAILABLE, b"")
+        return await described(client, id_)
+
+    async def scene() -> list[tuple[str, str, bool]]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(saga(loop, name="top"), children={"waits": WAITS})
+            await _until(made, started.id, lambda status: len(_waiting(status)) == 2)
+            with monkeypatch.context() as patch:
+                patch.setattr(reaching, "describe", unreachable)
+                done = await reaching.operate(made.client, started.id, Verb.PAUSE)
+            await sagas.cancel(made.client, started.id)
+            return [(each.path, each.status, each.problem is None) for each in done.children]
+
+    assert asyncio.run(scene()) == [
+        ("rows[0]/kid", "paused", True),
+        ("rows[0]/kid/…", "unknown", False),
+        ("rows[1]/kid", "paused", True),
+    ]
 
 
 def test_while_a_parent_is_paused_its_children_begin_nothing_and_none_begins(server: Server) -> None:
