@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
@@ -209,10 +209,10 @@ def _verb(name: str, *, what: str, short: str, text: str, example: str, is_about
         from sagadsl.engine.facts import Verb
         from sagadsl.temporal import reaching
         from sagadsl.temporal.refusals import NotAnswered
+        from sagadsl.temporal.requests import Asked
 
-        told: dict[str, Any] = {"path": path or "", "by": _user(by), "why": why}
-        told |= {"request": request, "occurrence": occurrence}
-        done = connected(flags, lambda client: reaching.operate(client, id, Verb(name), **told))
+        asked = Asked(path or "", _user(by), why, occurrence)
+        done = connected(flags, lambda client: reaching.operate(client, id, Verb(name), asked, request=request))
         held = [f"{each.id} is {each.status}" for each in done.children if each.problem is None]
         children = {"children": [each.as_json() for each in done.children]} if done.children else {}
         screen.result(

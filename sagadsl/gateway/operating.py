@@ -12,6 +12,7 @@ from sagadsl.gateway.edge import Call, Handler
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.temporal import asking, reaching
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.requests import Asked
 
 _LONGEST = 1000
 
@@ -58,11 +59,8 @@ def verb(name: str) -> Handler:
                 call.client,
                 id_,
                 VERBS[name],
-                path=asked["step"],
-                by=asked["by"],
-                why=asked["why"],
+                Asked(asked["step"], asked["by"], asked["why"], asked.get("occurrence")),
                 request=call.key(id_, name, asked["step"]),
-                occurrence=asked.get("occurrence"),
             )
         except SagadslError as error:
             call.audit(name, id_, error.code, **told)

@@ -63,7 +63,7 @@ from sagadsl.temporal.refusals import (
     TooLong,
     known,
 )
-from sagadsl.temporal.requests import Asked, signal_arguments
+from sagadsl.temporal.requests import UNSAID, Asked, signal_arguments
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 ANSWER_SECONDS = 10.0
@@ -332,19 +332,15 @@ async def operate(
     client: Client,
     id: str,
     verb: Verb,
+    asked: Asked = UNSAID,
     *,
-    path: str = "",
-    by: str = "",
-    why: str = "",
     request: str = "",
-    occurrence: int | None = None,
 ) -> str:
     """Carry out an operator's request (R22), and return the status that follows.
 
     Args:
         request: Its id: with the same one it is the same request, and counts once. Left out, it is made of what
             is asked, and of how far the run has come.
-        occurrence: Which time it is that *path* waits, as the operator has seen it: it is refused when that has passed.
 
     Raises:
         NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
@@ -358,19 +354,18 @@ async def operate(
     answered = await last_answer(client, described)
     if not answered and (later := begins_at(described)) is not None:
         raise NotBegun(id, verb.value, later)
-    if verb is Verb.SKIP_STEP and not path:  # by the time it comes, another one may wait
+    if verb is Verb.SKIP_STEP and not asked.path:  # by the time it comes, another one may wait
         raise NotPossible(id, verb.value, "say which one is left out")
-    request = request or _same_request(verb, path, described.run_id, answered)
-    asked = Asked(path, by, why, occurrence).to_json()
+    request = request or _same_request(verb, asked.path, described.run_id, answered)
     try:
         with known(client, id):
             patience = timedelta(seconds=ANSWER_SECONDS)
-            answer = await handle.execute_update(verb.value, asked, id=request, rpc_timeout=patience)
+            answer = await handle.execute_update(verb.value, asked.to_json(), id=request, rpc_timeout=patience)
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():  # the SDK gives both the same name
             raise asyncio.CancelledError from None
-        raise NotAnswered(id, verb.value, path, request, described.task_queue) from None
+        raise NotAnswered(id, verb.value, asked.path, request, described.task_queue) from None
     except WorkflowUpdateFailedError as refused:
         cause = refused.cause
         raise NotPossible(

@@ -7,6 +7,7 @@ is done here is to ask the right one, or all of them, and to tell of each what i
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from temporalio.client import Client
@@ -20,6 +21,7 @@ from sagadsl.temporal.children import Child, children_of
 from sagadsl.temporal.described import describe
 from sagadsl.temporal.following import picture
 from sagadsl.temporal.refusals import NotPossible, SagaNotFound, SagaOver
+from sagadsl.temporal.requests import UNSAID, Asked
 
 _DOWN = (Verb.PAUSE, Verb.RESUME)
 _AT_ONCE = 8
@@ -70,36 +72,26 @@ class Done:
         return [each for each in self.children if each.problem is not None]
 
 
-async def operate(
-    client: Client,
-    id: str,
-    verb: Verb,
-    *,
-    path: str = "",
-    by: str = "",
-    why: str = "",
-    request: str = "",
-    occurrence: int | None = None,
-) -> Done:
-    """Carry out an operator's request (R22) in the saga that *path* leads to.
+async def operate(client: Client, id: str, verb: Verb, asked: Asked = UNSAID, *, request: str = "") -> Done:
+    """Carry out an operator's request (R22) in the saga that its path leads to.
 
     Args:
-        path: Of a step as the status writes it, or of a child saga, or both: ``book/hotel/charge.compensation``.
-        request, occurrence: See ``client.operate``.
+        asked: Its path is that of a step, of a child saga, or both: ``book/hotel/charge.compensation``.
+        request: See ``client.operate``.
 
     Raises:
         NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
     """
-    target, rest = await found(client, id, path)
+    target, rest = await found(client, id, asked.path)
     if rest and verb not in (Verb.RETRY_STEP, Verb.SKIP_STEP):
-        raise NotPossible(id, verb.value, f"`{path}` is no child saga that is open; leave it out for the saga itself")
-    try:
-        status = await sagas.operate(
-            client, target, verb, path=rest, by=by, why=why, request=request, occurrence=occurrence
+        raise NotPossible(
+            id, verb.value, f"`{asked.path}` is no child saga that is open; leave it out for the saga itself"
         )
+    try:
+        status = await sagas.operate(client, target, verb, replace(asked, path=rest), request=request)
     except NotPossible as refused:
-        return await _although(client, target, verb, refused, by=by, why=why)
-    told = await _all_below(client, target, verb, by=by, why=why) if verb in _DOWN else ()
+        return await _although(client, target, verb, asked, refused)
+    told = await _all_below(client, target, verb, asked) if verb in _DOWN else ()
     return Done(target, status, told)
 
 
@@ -114,10 +106,10 @@ async def found(client: Client, id: str, path: str) -> tuple[str, str]:
     return id, path
 
 
-async def _although(client: Client, id: str, verb: Verb, refused: NotPossible, *, by: str, why: str) -> Done:
+async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: NotPossible) -> Done:
     """Do what a saga has refused for itself in its children, as far as it makes sense there; else raise *refused*."""
     if verb in _DOWN:
-        told = await _all_below(client, id, verb, by=by, why=why)
+        told = await _all_below(client, id, verb, asked)
         if told:
             return Done(id, str((await sagas.status(client, id))["status"]), told)
         raise refused
@@ -130,13 +122,14 @@ async def _although(client: Client, id: str, verb: Verb, refused: NotPossible, *
     )
 
 
-async def _all_below(client: Client, id: str, verb: Verb, *, by: str, why: str) -> tuple[Told, ...]:
-    """Ask all open children, theirs included; those that need not be asked are left out."""
+async def _all_below(client: Client, id: str, verb: Verb, asked: Asked) -> tuple[Told, ...]:
+    """Ask all open children for the same, theirs included; those that need not be asked are left out."""
+    same = Asked(by=asked.by, why=asked.why)
     turn = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(child: Child, path: str) -> list[Told]:
         async with turn:
-            answer = await _told(client, child, path, verb, by=by, why=why)
+            answer = await _told(client, child, path, verb, same)
         return [*([answer] if answer else []), *await below(child.id, f"{path}/")]
 
     async def below(id: str, prefix: str) -> list[Told]:
@@ -152,13 +145,13 @@ async def _all_below(client: Client, id: str, verb: Verb, *, by: str, why: str) 
     return tuple(await below(id, ""))
 
 
-async def _told(client: Client, child: Child, path: str, verb: Verb, *, by: str, why: str) -> Told | None:
+async def _told(client: Client, child: Child, path: str, verb: Verb, asked: Asked) -> Told | None:
     """Ask one child, again while it begins. ``None``: it is over, or it goes on anyway."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _BEGINS_SECONDS
     while True:
         try:
-            return Told(path, child.id, await sagas.operate(client, child.id, verb, by=by, why=why))
+            return Told(path, child.id, await sagas.operate(client, child.id, verb, asked))
         except SagaOver:
             return None
         except (NotPossible, SagaNotFound) as refused:

@@ -25,6 +25,8 @@ class Asked:
     """What an operator's request says.
 
     Attributes:
+        path: Of what waits, as the status writes it; empty for the saga as a whole.
+        by, why: Who asks, and the reason, for the saga to keep.
         occurrence: Which time it is that ``path`` waits, as the operator has seen it; ``None``: not said.
     """
 
@@ -50,6 +52,10 @@ class Asked:
     def to_json(self) -> dict[str, Any]:
         texts = {key: value for key in _TEXTS if (value := getattr(self, key))}
         return texts | ({} if self.occurrence is None else {"occurrence": self.occurrence})
+
+
+UNSAID = Asked()
+"""Of a request that says nothing beside its verb."""
 
 
 def signal_arguments(payload: Any, request: str) -> list[Any]:

@@ -21,6 +21,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import trial_calls
 from sagadsl.temporal.refusals import NotPossible, SagaOver
+from sagadsl.temporal.requests import Asked
 from sagadsl.temporal.trial_process import Process, Spares
 from sagadsl.temporal.trial_standing import outcomes, report, step_has_ended
 from sagadsl.temporal.trial_worker import Begun, Script, worker
@@ -273,7 +274,7 @@ class Stage:
                 case _:
                     verb = VERBS[asked.action]
                     path = asked.name or (await self._one_that_waits() if verb is Verb.SKIP_STEP else "")
-                    await sagas.operate(self.client, self.id, verb, path=path, by=asked.by, why=asked.why)
+                    await sagas.operate(self.client, self.id, verb, Asked(path, by=asked.by, why=asked.why))
         except SagaOver:
             self.refused.append(f"{asked}: the saga is over")
         except NotPossible as error:

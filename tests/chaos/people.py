@@ -22,6 +22,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.refusals import AlreadyStarted, NotAnswered, NotPossible, SagaNotFound, SagaOver
+from sagadsl.temporal.requests import Asked
 from tests.chaos.participants import root_of
 from tests.chaos.plans import ORDER, Plan
 from tests.chaos.stage import QUEUE, Stage
@@ -178,7 +179,7 @@ class People:
             await self._ask("POST", f"/sagas/{id_.replace('/', '%2F')}/{name}", body)
             return
         with suppress(*_OVER, NotAnswered):
-            await self._patiently(lambda: sagas.operate(self.client, id_, verb, path=path, by="ann", why="chaos"))
+            await self._patiently(lambda: sagas.operate(self.client, id_, verb, Asked(path, by="ann", why="chaos")))
 
     async def watch(self) -> None:
         """Look at everything that is open, again and again, and decide what waits for somebody."""

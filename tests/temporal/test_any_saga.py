@@ -20,6 +20,7 @@ from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
+from sagadsl.temporal.requests import Asked
 from tests.engine.any_saga import CHILD, Maker, Seeded
 from tests.engine.scenes import ID, scripted
 from tests.temporal.play import ByAnyName, Stage, agreed, playing
@@ -60,7 +61,7 @@ class _Case:
         """Be the operator: decide what waits, as in virtual time."""
         for verb, path in self.decisions:
             await stage.until_status(started, partial(_waits, path))
-            await sagas.operate(stage.client, started.id, verb, path=path, by="ann", why="drawn")
+            await sagas.operate(stage.client, started.id, verb, Asked(path, by="ann", why="drawn"))
 
 
 def _waits(path: str, status: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ from sagadsl.temporal.refusals import (
     UnfitPayload,
     UnknownSignal,
 )
+from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, events, replay, reset, stage
@@ -67,14 +68,14 @@ def test_a_decision_that_nobody_answered_counts_once_when_it_is_sent_again(
             patch.setattr(sagas, "ANSWER_SECONDS", 0.5)
             for _ in range(2):
                 with pytest.raises(NotAnswered, match="may still be carried out") as caught:
-                    await sagas.operate(made.client, started.id, Verb.SKIP_STEP, path="b.compensation")
+                    await sagas.operate(made.client, started.id, Verb.SKIP_STEP, Asked("b.compensation"))
                 requests.add(caught.value.request)
         async with stage(server.address, DOWN, queue=queue) as again:
             found = await again.until_status(started, _waits("a.compensation"))
             (request,) = requests
-            await sagas.operate(again.client, started.id, Verb.SKIP_STEP, path="b.compensation", request=request)
+            await sagas.operate(again.client, started.id, Verb.SKIP_STEP, Asked("b.compensation"), request=request)
             with pytest.raises(NotPossible, match="is decided already"):
-                await sagas.operate(again.client, started.id, Verb.SKIP_STEP, path="b.compensation")
+                await sagas.operate(again.client, started.id, Verb.SKIP_STEP, Asked("b.compensation"))
             await sagas.terminate(again.client, started.id, "done")
         return requests, found
 
@@ -94,10 +95,10 @@ def test_a_skip_names_what_it_skips_and_which_time_it_waits(server: Server) -> N
             with pytest.raises(NotPossible, match="say which one is left out"):
                 await sagas.operate(made.client, started.id, Verb.SKIP_STEP)
             asked: dict[str, Any] = {"path": "b.compensation", "occurrence": 1}
-            await sagas.operate(made.client, started.id, Verb.RETRY_STEP, **asked)
+            await sagas.operate(made.client, started.id, Verb.RETRY_STEP, Asked(**asked))
             await made.until_status(started, lambda found: found["attention"][:1] != [] and _occurrence(found) == 2)
             with pytest.raises(NotPossible, match="that is decided already"):
-                await sagas.operate(made.client, started.id, Verb.SKIP_STEP, **asked)
+                await sagas.operate(made.client, started.id, Verb.SKIP_STEP, Asked(**asked))
             found = await sagas.status(made.client, started.id)
             await sagas.operate(made.client, started.id, Verb.ABORT)
             await made.end(started)

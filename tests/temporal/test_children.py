@@ -13,6 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import children, following, reaching
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga, slow
 from tests.temporal.play import Stage, stage
@@ -143,11 +144,11 @@ def test_while_a_parent_is_paused_its_children_begin_nothing_and_none_begins(ser
         async with stage(server.address, {"do.after": slow(0.1)}) as made:
             started = await made.start(definition, children={"waits": WAITS})
             await _until(made, started.id, _waiting)
-            done = await reaching.operate(made.client, started.id, Verb.PAUSE, by="ann")
+            done = await reaching.operate(made.client, started.id, Verb.PAUSE, Asked(by="ann"))
             await sagas.signal(made.client, f"{started.id}/kid", "go")
             await _until(made, started.id, lambda status: not _waiting(status))
             held = list(made.begun)
-            await reaching.operate(made.client, started.id, Verb.RESUME, path="kid")
+            await reaching.operate(made.client, started.id, Verb.RESUME, Asked("kid"))
             await _until(made, started.id, lambda status: not status["children"])  # the parent is still paused
             alone = list(made.begun)
             await reaching.operate(made.client, started.id, Verb.RESUME)
@@ -170,7 +171,7 @@ def test_a_child_with_a_shortened_id_is_reached_by_its_path(server: Server) -> N
         async with stage(server.address, {}) as made:
             started = await made.start(saga(_kid(), name="top"), children={"waits": WAITS}, id=id_)
             found = await _until(made, started.id, _waiting)
-            done = await reaching.operate(made.client, id_, Verb.PAUSE, path="kid")
+            done = await reaching.operate(made.client, id_, Verb.PAUSE, Asked("kid"))
             await sagas.cancel(made.client, id_)
             ended = await made.end(started)
             return [each["path"] for each in found["children"]], done.id, ended.status

@@ -9,6 +9,7 @@ import pytest
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
+from sagadsl.temporal.requests import Asked
 from tests.engine.conformance import CONFORMANCE, Scene
 from tests.engine.test_conformance import matches
 from tests.temporal.play import SDK_RACE, ByAnyName, Played, Stage, playing
@@ -30,7 +31,7 @@ def _interfering(scene: Scene) -> Callable[[Stage, Started], Awaitable[None]]:
             await sagas.cancel(stage.client, started.id)
         for verb, path in scene.operator:
             await stage.until_status(started, lambda status: bool(status["attention"]))
-            await sagas.operate(stage.client, started.id, verb, path=path, by="ann", why="because")
+            await sagas.operate(stage.client, started.id, verb, Asked(path, by="ann", why="because"))
 
     return act
 

@@ -24,6 +24,7 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal import workflow as saga_workflow
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.refusals import NotPossible, SagaOver
+from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Played, Stage, cancelling, events, play, replayer, stage
@@ -258,8 +259,8 @@ def test_an_operator_retries_a_compensation_that_failed(where: dict[str, Any]) -
         found = await made.until_status(started, lambda found: found["status"] == "paused")
         assert [each["path"] for each in found["attention"]] == ["a.compensation"]
         with pytest.raises(NotPossible, match="does not wait for an operator"):
-            await sagas.operate(made.client, started.id, Verb.SKIP_STEP, path="b")
-        await sagas.operate(made.client, started.id, Verb.RETRY_STEP, path="a.compensation", by="ann", why="fixed")
+            await sagas.operate(made.client, started.id, Verb.SKIP_STEP, Asked("b"))
+        await sagas.operate(made.client, started.id, Verb.RETRY_STEP, Asked("a.compensation", by="ann", why="fixed"))
 
     script = {"do.b": no(), "a.compensation": no("Down"), "a.compensation#2": gives(None)}
     played = play(definition=saga(act("a"), act("b"), name="two"), script=script, act=repair, **where)
@@ -280,7 +281,7 @@ def test_an_operator_gives_up_and_the_report_says_what_is_left(server: Server) -
 
     async def abort(made: Stage, started: Started) -> None:
         await made.until_status(started, lambda found: found["status"] == "paused")
-        assert await sagas.operate(made.client, started.id, Verb.ABORT, by="ann") == "failed"
+        assert await sagas.operate(made.client, started.id, Verb.ABORT, Asked(by="ann")) == "failed"
 
     script = {"do.c": no(), "undo.b": no("Down")}
     played = play(server.address, saga(act("a"), act("b"), act("c"), name="three"), script, act=abort)
