@@ -12,19 +12,16 @@ Measured on server 1.32:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import (
-    DescribeWorkflowExecutionRequest,
-    GetWorkflowExecutionHistoryReverseRequest,
-)
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError
 
+from sagadsl.temporal.backwards import newest_first
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded
 
 AT_ONCE_SECONDS = 0.5
@@ -84,7 +81,8 @@ async def attempts(scheduled_id: int, started_id: int, asked_at: float) -> dict[
         asked_at: When the workflow asked for it, as Unix time: somewhat earlier than it was scheduled.
     """
     scheduled = started = closed = None
-    async for event in _newest_first():
+    run = _run()
+    async for event in newest_first(activity.client(), run.workflow_id, run.run_id, most=_EVENTS):
         if event.event_id == scheduled_id:
             scheduled = event
             break
@@ -107,14 +105,14 @@ async def attempts(scheduled_id: int, started_id: int, asked_at: float) -> dict[
 
 
 @activity.defn(name=TAKEN_ACTIVITY)
-async def taken(call_id: str) -> dict[str, Any]:
-    """Return ``Recorded`` with 0 attempts when no worker has taken the call *call_id* of this run yet."""
+async def taken(activity_id: str) -> dict[str, Any]:
+    """Return ``Recorded`` with 0 attempts when no worker has taken the activity *activity_id* of this run yet."""
     info, client = activity.info(), activity.client()
     described = await client.workflow_service.describe_workflow_execution(
         DescribeWorkflowExecutionRequest(namespace=info.namespace, execution=_run())
     )
     for each in described.pending_activities:
-        if each.activity_id == call_id:
+        if each.activity_id == activity_id:
             untouched = (
                 each.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED
                 and each.attempt <= 1
@@ -128,22 +126,6 @@ async def taken(call_id: str) -> dict[str, Any]:
 def _run() -> WorkflowExecution:
     info = activity.info()
     return WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
-
-
-async def _newest_first() -> AsyncIterator[HistoryEvent]:
-    service, token, read = activity.client().workflow_service, b"", 0
-    while read < _EVENTS:
-        answer = await service.get_workflow_execution_history_reverse(
-            GetWorkflowExecutionHistoryReverseRequest(
-                namespace=activity.info().namespace, execution=_run(), maximum_page_size=100, next_page_token=token
-            )
-        )
-        for event in answer.history.events:
-            yield event
-        read += len(answer.history.events)
-        token = answer.next_page_token
-        if not token:
-            return
 
 
 def _closes(event: HistoryEvent) -> int:

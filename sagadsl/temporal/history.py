@@ -83,7 +83,7 @@ async def state_of(handle: WorkflowHandle[Any, Any], name: str, run_id: str) -> 
         for event in reader.read(recorded):
             if event.what == "ended":
                 ended = event
-            elif event.name and event.what in ("started", "completed", "failed", "timed_out", "cancelled"):
+            elif event.what == "started" or event.ends_call:
                 step = steps.setdefault(
                     event.path,
                     {

@@ -6,20 +6,20 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from temporalio.api.common.v1 import Payload, WorkflowExecution
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
 
 from sagadsl.temporal.arguments import Package, open_envelope, to_bytes
+from sagadsl.temporal.backwards import newest_first
 from sagadsl.temporal.described import Described
 
 _LOCAL = "core_local_activity"
 _DEFINITION = "sagadsl.definition"
 _PAGE = 20
-"""Events asked for at once: what is looked for stands at one end of a history."""
+"""Events asked for at once: what is looked for stands at the beginning of a history."""
 
 _LOOKED_AT = 200
 """Events at the beginning of a history in which the definition may stand."""
@@ -38,22 +38,10 @@ async def last_answer(client: Client, described: Described) -> int:
 
     As long as it is the same, the run stands as it stood.
     """
-    token = b""
-    while True:
-        page = await client.workflow_service.get_workflow_execution_history_reverse(
-            GetWorkflowExecutionHistoryReverseRequest(
-                namespace=client.namespace,
-                execution=WorkflowExecution(workflow_id=described.id, run_id=described.run_id),
-                maximum_page_size=_PAGE,
-                next_page_token=token,
-            )
-        )
-        for event in page.history.events:
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
-                return event.event_id
-        token = page.next_page_token
-        if not token:
-            return 0
+    async for event in newest_first(client, described.id, described.run_id):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            return event.event_id
+    return 0
 
 
 async def pinned(client: Client, described: Described) -> Package | None:

@@ -70,7 +70,7 @@ async def _since(client: Client, id_: str, run_id: str, event_id: int) -> dict[s
         for event in reader.read(recorded):
             if event.what == "started":
                 running[event.path] = None
-            elif event.name and event.what in ("completed", "failed", "timed_out", "cancelled"):
+            elif event.ends_call:
                 running.pop(event.path, None)
                 if recorded.event_id >= event_id and event.what == "completed":
                     ends.append(event)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
 
+from sagadsl.temporal.backwards import newest_first
 from sagadsl.temporal.described import Described
 
 _FAILED = EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
-_ENDS = (_FAILED, EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+_OTHER_ENDS = (EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT, EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
 _NEWEST = 20
 
 
@@ -25,17 +24,11 @@ async def stuck(client: Client, described: Described) -> dict[str, Any] | None:
     attempt = described.raw.pending_workflow_task.attempt
     if attempt < 2:
         return None
-    newest = await client.workflow_service.get_workflow_execution_history_reverse(
-        GetWorkflowExecutionHistoryReverseRequest(
-            namespace=client.namespace,
-            execution=WorkflowExecution(workflow_id=described.id, run_id=described.run_id),
-            maximum_page_size=_NEWEST,
-        ),
-        retry=True,
-    )
-    event = next((each for each in newest.history.events if each.event_type in _ENDS), None)
-    if event is None or event.event_type != _FAILED:
-        return None
-    message = event.workflow_task_failed_event_attributes.failure.message
-    since = event.event_time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
-    return {"message": message, "attempt": attempt, "since": since}
+    async for event in newest_first(client, described.id, described.run_id, most=_NEWEST):
+        if event.event_type == _FAILED:
+            message = event.workflow_task_failed_event_attributes.failure.message
+            since = event.event_time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
+            return {"message": message, "attempt": attempt, "since": since}
+        if event.event_type in _OTHER_ENDS:
+            return None
+    return None

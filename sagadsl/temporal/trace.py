@@ -24,7 +24,6 @@ _SHOWN_BYTES = 20_000
 """Larger values are named by their size: a page, or a terminal, is no place for them."""
 
 _OUTSIDE = ("signalled", "operated", "cancel_requested")
-_ENDS = ("completed", "failed", "timed_out", "cancelled")
 
 
 @dataclass(slots=True)
@@ -183,7 +182,7 @@ class _Collecting:
                     call = Call(event.path, event.name, at, input=await self._value(event.input))
                     self.running[event.path] = call
                     self.calls.append(call)
-                case what if what in _ENDS and event.name:
+                case _ if event.ends_call:
                     await self._ended(event, at)
                 case what if what in _OUTSIDE:
                     data = event.error[1] if event.error else await self._value(event.input)

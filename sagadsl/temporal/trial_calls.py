@@ -76,7 +76,7 @@ async def ended(client: Client, workflow: str, id_: str) -> bool:
     reader = Reader(workflow)
     async for recorded in client.get_workflow_handle(workflow).fetch_history_events():
         for event in reader.read(recorded):
-            if event.path == id_ and event.what in ("completed", "failed", "timed_out", "cancelled"):
+            if event.path == id_ and event.ends_call:
                 return True
     return False
 

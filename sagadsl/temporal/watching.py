@@ -83,6 +83,11 @@ class StepEvent:
     output: Payload | None = field(default=None, repr=False)
 
     @property
+    def ends_call(self) -> bool:
+        """Whether a call of an activity or a child saga has ended, and not the run."""
+        return bool(self.name) and self.what in _CALL_ENDS.values()
+
+    @property
     def undoes(self) -> bool:
         """Whether it is about a compensation."""
         return ".compensation" in self.path

@@ -10,7 +10,7 @@ import pytest
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from tests.conftest import Server
-from tests.crash.scene import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, scene
+from tests.crash.scene import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Process, Scene, scene
 
 pytestmark = pytest.mark.temporal
 
@@ -89,22 +89,25 @@ NEXT = TRANSFER.replace('version: "1"', 'version: "2"').replace(
 ).replace("compensation: {activity: held.undo_withdraw,", "compensation: {activity: held.put_back,")  # fmt: skip
 
 
+async def _serve(made: Scene, definition: str) -> Process:
+    """Write a definition over the one in the workers' folder, and start a worker that takes none from elsewhere."""
+    folder = made.folder / "definitions"
+    folder.mkdir(exist_ok=True)
+    (folder / "held_transfer.saga.yaml").write_text(definition, encoding="utf-8")
+    return await made.worker(str(folder), "--no-inline-definitions")
+
+
 def test_a_run_keeps_the_definition_with_which_it_was_started(server: Server, tmp_path: Path) -> None:
     """T03, C22: the file is edited and the worker started anew while a run is open; R48: no non-determinism either."""
 
     async def play() -> None:
-        folder = tmp_path / "definitions"
-        folder.mkdir()
-        file = folder / "held_transfer.saga.yaml"
-        file.write_text(TRANSFER, encoding="utf-8")
         async with scene(server.address, tmp_path) as made:
-            old = await made.worker(str(folder), "--no-inline-definitions")
+            old = await _serve(made, TRANSFER)
             before = await made.start("before", hold="give@before", definition="held-transfer", fail=True)
             await made.until(before, "give@before")
-            file.write_text(NEXT, encoding="utf-8")
             old.kill()
             made.let_go(before, "give@before")
-            await made.worker(str(folder), "--no-inline-definitions")
+            await _serve(made, NEXT)
             after = await made.start("after", definition="held-transfer", fail=True)
 
             assert (await made.end(before)).status == "compensated"
@@ -123,19 +126,14 @@ def test_a_paused_run_keeps_its_definition_too(server: Server, tmp_path: Path) -
     """B23, R48: the file is edited while an operator holds the run, and another worker lets it go on."""
 
     async def play() -> None:
-        folder = tmp_path / "definitions"
-        folder.mkdir()
-        file = folder / "held_transfer.saga.yaml"
-        file.write_text(TRANSFER, encoding="utf-8")
         async with scene(server.address, tmp_path) as made:
-            old = await made.worker(str(folder), "--no-inline-definitions")
+            old = await _serve(made, TRANSFER)
             saga = await made.start("paused", hold="give@before", definition="held-transfer", fail=True)
             await made.until(saga, "give@before")
             assert await sagas.operate(made.client, saga, Verb.PAUSE) == "paused"
-            file.write_text(NEXT, encoding="utf-8")
             old.kill()
             made.let_go(saga, "give@before")
-            await made.worker(str(folder), "--no-inline-definitions")
+            await _serve(made, NEXT)
             await sagas.operate(made.client, saga, Verb.RESUME)
 
             assert (await made.end(saga)).status == "compensated"
