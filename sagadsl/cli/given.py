@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.errors import SagadslError
-from sagadsl.language.json_text import read_json
+from sagadsl.language.json_text import read_json, whole_texts
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
@@ -66,7 +66,7 @@ def read_value(text: str, flag: str) -> Any:
 
 def _read(text: str, flag: str = "--input") -> Any:
     if text in {"-", "@-"}:
-        return _json(sys.stdin.read(), "standard input")
+        return _json(sys.stdin.buffer.read(), "standard input")
     if text.startswith("@"):
         return _read_file(text[1:])
     return _json(text, f"`{flag}`")
@@ -74,24 +74,22 @@ def _read(text: str, flag: str = "--input") -> Any:
 
 def _read_file(name: str) -> Any:
     if name == "-":
-        return _json(sys.stdin.read(), "standard input")
+        return _json(sys.stdin.buffer.read(), "standard input")
     path = Path(name)
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise InputUnusable(f"`{name}` is not UTF-8 text") from None
+        raw = path.read_bytes()
     except OSError as error:
         raise InputUnusable(f"`{name}` cannot be read: {(error.strerror or str(error)).lower()}") from None
     if path.suffix in {".yaml", ".yml"}:
-        return _yaml(text, name)
-    return _json(text, f"`{name}`")
+        return _yaml(raw, name)
+    return _json(raw, f"`{name}`")
 
 
-def _json(text: str, where: str) -> Any:
+def _json(text: str | bytes, where: str) -> Any:
     if not text.strip():
         raise InputUnusable(f"{where} is empty; a JSON value is needed")
     try:
-        return read_json(text, pairs=_no_duplicates)
+        return read_json(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputUnusable(
@@ -101,7 +99,7 @@ def _json(text: str, where: str) -> Any:
         raise InputUnusable(f"{where} is not JSON: {error}") from None
 
 
-def _yaml(text: str, name: str) -> Any:
+def _yaml(text: bytes, name: str) -> Any:
     from sagadsl.language.document import parse
 
     document, findings = parse(text, name)
@@ -110,15 +108,6 @@ def _yaml(text: str, name: str) -> Any:
         span = where.get(finding.route) or document.spans[document.nearest(finding.route)]
         raise InputUnusable(f"`{name}` line {span.line}, column {span.column}: {finding.message}", finding.help)
     return document.data
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) < len(pairs):
-        names = [key for key, _ in pairs]
-        double = next(key for key in names if names.count(key) > 1)
-        raise ValueError(f"key `{double}` stands twice")
-    return keys
 
 
 def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | None) -> None:
@@ -156,13 +145,22 @@ def untyped(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:
 def _typed(key: str, text: str, schemas: list[Mapping[str, Any]]) -> Any:
     types = set.union(*(set(_types(each)) for each in schemas)) if schemas else set()
     if not types or "string" in types:
-        return text
+        return _whole(text, f"`--set {key}`")
     wanted = " or ".join(sorted(types))
     try:
         value = read_json(text)
     except ValueError:
         raise InputUnusable(f"`--set {key}={text}`: the input schema wants {wanted} for `{key}`") from None
     return value
+
+
+def _whole(text: str, where: str) -> str:
+    """Return what the shell has handed over, if it is text: bytes that are none come as halves of characters."""
+    try:
+        whole_texts(text)
+    except ValueError:
+        raise InputUnusable(f"{where} is not UTF-8 text") from None
+    return text
 
 
 def _property(schema: Any, name: str, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:

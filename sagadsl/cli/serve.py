@@ -21,6 +21,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, output
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
+from sagadsl.language.json_text import small_number
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -211,9 +212,10 @@ def serve(
 def parse_bind(text: str) -> Bind:
     """Return the address in ``HOST:PORT``. Raises ``click.UsageError``."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535 or not host:
+    number = small_number(port)
+    if not colon or number is None or number > 65535 or not host:
         raise click.UsageError(f"`--bind` is `{text}`, not HOST:PORT, such as `{DEFAULT_BIND}`")
-    return Bind(host.strip("[]"), int(port))
+    return Bind(host.strip("[]"), number)
 
 
 def _check_access(where: Bind, access: Access) -> None:
@@ -349,7 +351,7 @@ def token(*, name: str, start: Sequence[str], read: Sequence[str], operate: Sequ
       echo "tokens:" > tokens.yaml
       sagadsl token shop --start transfer-money --read "*" >> tokens.yaml
     """
-    import yaml
+    from sagadsl.language.scalars import write_yaml
 
     try:
         from sagadsl.gateway.access import new_token
@@ -362,5 +364,5 @@ def token(*, name: str, start: Sequence[str], read: Sequence[str], operate: Sequ
         screen.result({"token": made, "entry": entry})
     else:
         print(f"the token of {name}, which is shown only now: {made}", file=sys.stderr)
-        screen.result({}, yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=1000).rstrip())
+        screen.result({}, write_yaml([entry]))
     return 0

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
@@ -27,7 +26,7 @@ from sagadsl.plugin_cache import Cache
 from sagadsl.plugins import Catalogue
 from sagadsl.trial import spelling
 from sagadsl.trial import timeline as telling
-from sagadsl.trial.case import Case, Interference, moment
+from sagadsl.trial.case import Case, Interference, is_time, moment
 from sagadsl.trial.mermaid import mermaid
 from sagadsl.trial.mocks import Mocks
 from sagadsl.trial.mocks import parse as parse_mocks
@@ -60,7 +59,7 @@ def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--cancel-at", metavar="WHEN", help="Cancel the saga: after a time such as 5s, or when a call begins.")
 @click.option("--timeout-at", metavar="WHEN", help="Let the saga's timeout pass then.")
 @click.option("--crash-at", metavar="WHEN", help="Let the workers die then; others take over.")
-@click.option("--signal", multiple=True, metavar="NAME[=JSON]@WHEN", help="Send a signal then; may be repeated.")
+@click.option("--signal", multiple=True, metavar="NAME[=VALUE]@WHEN", help="Send a signal then; may be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Draw other inputs.")
 @click.option("--until", metavar="TIME", help="Stop after so much virtual time.")
 @click.option(
@@ -171,7 +170,7 @@ def _mocks(
         data |= _checked(*_read(Path(file)))
     for text in mock:
         name, _, value = text.partition("=")
-        data |= _checked(*_document(f"{json.dumps(name)}: {value}", f"--mock {name}"))
+        data |= _checked(*_named(name, value, f"--mock {name}"))
     for text in fail:
         name, _, type_ = text.partition("=")
         data[name] = {"error": type_ or "Refused"}
@@ -204,6 +203,14 @@ def _document(text: str, name: str) -> tuple[Document, str]:
     return document, name
 
 
+def _named(name: str, value: str, what: str) -> tuple[Document, str]:
+    """Read one value as a file would have it below its name."""
+    document, _ = _document(f"{json.dumps(name, ensure_ascii=False)}: {value}", what)
+    if list(document.data) != [name]:
+        raise InputUnusable(f"{what} is more than one value")
+    return document, what
+
+
 def _checked(document: Document, name: str) -> Mapping[str, Any]:
     if not isinstance(document.data, dict):
         raise InputUnusable(f"{name} is not a mapping of mocks by call or activity")
@@ -213,7 +220,7 @@ def _checked(document: Document, name: str) -> Mapping[str, Any]:
 
 
 def _at(known: Names, action: str, when: str, name: str = "", payload: Any = None) -> Interference:
-    if when[:1].isdigit():
+    if is_time(when):
         _time(when, f"--{action}-at")
     elif not known.is_call(when) and not known.is_step(when):
         there = {**known.calls, **known.steps}
@@ -231,10 +238,7 @@ def _signal(saga: Saga, known: Names, text: str) -> Interference:
     if name not in saga.signals:
         hint = did_you_mean(name, saga.signals) or f"it waits for: {listed(saga.signals)}"
         raise click.UsageError(f"the saga waits for no signal `{name}`; {hint}")
-    try:
-        payload = yaml.safe_load(value) if value else None
-    except yaml.YAMLError:
-        raise click.UsageError(f"the payload of signal `{name}` is neither JSON nor YAML") from None
+    payload = _named(name, value, f"--signal {name}")[0].data[name] if value else None
     return _at(known, "signal", when, name, payload)
 
 

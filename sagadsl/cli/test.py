@@ -39,7 +39,7 @@ HOSTS = ("virtual", "temporal")
 _LONG = 100
 """Characters of a value beyond which two are compared piece by piece."""
 
-_PIECE = re.compile(r"[^,{}\[\]]*[,{}\[\]]|[^,{}\[\]]+$")
+_PIECE = re.compile(r"[^,{}\[\]]*[,{}\[\]]|[^,{}\[\]]+\Z")
 _SHOWN = 40
 """Lines of what happened in a case that failed."""
 

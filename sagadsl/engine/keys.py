@@ -17,16 +17,16 @@ from hashlib import sha256
 MAX_ID = 255
 """Bytes of an id that every database of a server takes; a longer one may be waited for in vain, for ever."""
 
-_BESIDE = re.compile(r"(?:\.probe)?(?:#\d+)?$")
+_BESIDE = re.compile(r"(?:\.probe)?(?:#\d+)?\Z")
 """What an activity id has beside path and compensation: a repetition has the same key, and a probe asks about it."""
-_COMPENSATION = re.compile(r"\.compensation(?:\[(\d+)\])?$")
+_COMPENSATION = re.compile(r"\.compensation(?:\[(\d+)\])?\Z")
 
-_GENERATION = re.compile(r"~([0-9A-Za-z]{1,32})$")
+_GENERATION = re.compile(r"~([0-9A-Za-z]{1,32})\Z")
 """What stands behind the id of an activity: no path has a `~`."""
 
 _LONGEST_CALL = 200
 _MARK = 12
-_CUT = re.compile(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)$")
+_CUT = re.compile(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
 """What stands behind the beginning of a parent's id: the mark of the whole, then the call, or after `~` its end."""
 
 

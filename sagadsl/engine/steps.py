@@ -6,7 +6,6 @@ Nothing here looks at what stands beside a step: its frame is told that it ended
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from typing import Any, assert_never
 
 from sagadsl.engine import calls
@@ -35,6 +34,7 @@ from sagadsl.language.model import (
     Then,
     WaitFor,
 )
+from sagadsl.language.moments import read_moment
 
 _EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
 """Names that are no variables of a block."""
@@ -392,11 +392,8 @@ def _due(run: Run, body: Sleep, record: Record) -> float:
     moment = body.until.render(names)
     if isinstance(moment, int | float) and not isinstance(moment, bool):
         return _within_reach(run, moment, moment)
-    try:
-        parsed = datetime.fromisoformat(moment)
-    except (TypeError, ValueError):
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
+    parsed = read_moment(moment)
+    if parsed is None:
         raise Mistake(
             "ExpressionError",
             f"`sleep_until` must be a time with its zone such as `2030-01-31T09:00:00Z`, found `{moment!r}`",

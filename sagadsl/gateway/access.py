@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import yaml
-
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
+from sagadsl.language.document import parse
 
 Scope = Literal["start", "read", "operate"]
 SCOPES: tuple[Scope, ...] = ("start", "read", "operate")
@@ -174,12 +173,16 @@ def _claimed(claims: Mapping[str, Any]) -> dict[Scope, tuple[str, ...]]:
 
 def _read(path: Path) -> tuple[dict[bytes, Principal], tuple[int, int]]:
     try:
-        stat = path.stat()
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokensUnusable(str(path), getattr(error, "strerror", None) or "it is not UTF-8 text") from None
-    except yaml.YAMLError:  # its message would quote the file
-        raise TokensUnusable(str(path), "it is not YAML") from None
+        stat, raw = path.stat(), path.read_bytes()
+    except OSError as error:
+        raise TokensUnusable(str(path), error.strerror or str(error)) from None
+    document, findings = parse(raw, str(path))
+    for finding in findings:  # its message would quote the file
+        if finding.code != "SD012":
+            line = document.spans[document.nearest(finding.route)].line
+            reason = f"line {line} is not the YAML that is read here: see `sagadsl explain {finding.code}`"
+            raise TokensUnusable(str(path), reason)
+    data = document.data
     if not isinstance(data, dict) or not isinstance(data.get("tokens"), list):
         raise TokensUnusable(str(path), "it is no mapping with a list `tokens`")
     found: dict[bytes, Principal] = {}

@@ -28,7 +28,7 @@ from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
 from sagadsl.gateway.shelf import Shelf
-from sagadsl.language.json_text import read_json
+from sagadsl.language.json_text import read_json, small_number
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import guard
 from sagadsl.temporal.refusals import SagaNotFound
@@ -138,8 +138,7 @@ class Call:
     async def body(self) -> Any:
         """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``BadBody``."""
         limit = self.gateway.options.max_body
-        declared = self.request.headers.get("content-length", "0")
-        if declared.isdigit() and int(declared) > limit:
+        if (small_number(self.request.headers.get("content-length", "0")) or 0) > limit:
             raise TooLarge(limit)
         raw = bytearray()
         async for chunk in self.request.stream():
@@ -152,8 +151,8 @@ class Call:
         if media != "application/json":  # also what keeps a plain form of another site out
             raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
         try:
-            return read_json(raw.decode())
-        except (UnicodeDecodeError, ValueError, RecursionError) as error:
+            return read_json(bytes(raw))
+        except ValueError as error:
             raise BadBody(f"the body is not JSON: {error}") from None
 
     def key(self, *about: str) -> str:

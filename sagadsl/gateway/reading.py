@@ -21,6 +21,7 @@ from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.shelf import graph as graph_of
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.language.build import build
+from sagadsl.language.json_text import small_number
 from sagadsl.standing import Row, rows, trouble, unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.explaining import told
@@ -133,16 +134,16 @@ async def list_(call: Call) -> Response:
     query = call.query("name", "status", "id", "limit", "page")
     conditions = _conditions(call, query)
     status_ = _status(query.get("status"))
-    limit = query.get("limit", str(_PAGE))
-    if not limit.isdigit() or not 1 <= int(limit) <= _LARGEST_PAGE:
-        raise BadParameter(f"`limit` is `{limit[:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
+    size = small_number(query.get("limit", str(_PAGE))) or 0
+    if not 1 <= size <= _LARGEST_PAGE:
+        raise BadParameter(f"`limit` is `{query['limit'][:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
     before = _page_time(call, query.get("page", ""))
     found = await page(
         call.client,
         conditions=conditions,
         status=status_,
         fits=lambda id_, name: id_.startswith(query.get("id", "")) and call.who.may("read", name),
-        size=int(limit),
+        size=size,
         before=before,
     )
     shown = {"sagas": [each.as_json() for each in found.sagas], "next_page": _page_text(call, found.next)}

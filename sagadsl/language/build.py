@@ -183,7 +183,7 @@ def _activity(data: Data, defaults: _Defaults) -> ActivityCall:
         timeouts=_bounded(_timeouts(data.get("timeouts", _NOTHING), defaults.timeouts)),
         retry=_retry(data.get("retry"), defaults.retry),
         local=data.get("local", False),
-        priority=data.get("priority"),
+        priority=_count(data.get("priority")),
     )
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from sagadsl.language.json_text import small_number
+
 MOST = 10_000
 """Defaults that one input can take in."""
 
@@ -53,8 +55,8 @@ def target(reference: Any, root: Any) -> Any:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(here, Mapping) and name in here:
             here = here[name]
-        elif isinstance(here, list) and name.isdecimal() and int(name) < len(here):
-            here = here[int(name)]
+        elif isinstance(here, list) and (index := small_number(name)) is not None and index < len(here):
+            here = here[index]
         else:
             return True
     return here

@@ -18,6 +18,7 @@ import yaml
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.frozen import frozen
 from sagadsl.language import syntax
+from sagadsl.language.scalars import resolved
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
 
 MAX_BYTES = 1024 * 1024
@@ -31,14 +32,6 @@ _MAX_REREAD = 4 * MAX_BYTES
 """Each repair reads the text once more; in a file of usual size there is room for hundreds."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is thirteen times faster
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_WORDS = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
 
 
@@ -353,7 +346,7 @@ class _Reader:
     def _key(self, node: _Node, route: Route, number: int) -> str | None:
         problem = node.problem or self._repair(node)
         if problem is None and isinstance(node.value, str):
-            key = self._resolve(node) if node.plain else node.value
+            key = resolved(node.value) if node.plain else node.value
             if isinstance(key, str) and len(key) <= MAX_KEY:
                 return key
         place = (*route, -number)
@@ -376,7 +369,7 @@ class _Reader:
         """Add what *data* lacks: an explicit key wins, then the earlier mapping of the list."""
         for key_node, value_node in source.value:
             key = key_node.value if isinstance(key_node.value, str) else None
-            if key is None or (key_node.plain and not isinstance(self._resolve(key_node), str)):
+            if key is None or (key_node.plain and not isinstance(resolved(key_node.value), str)):
                 continue  # refused where it was written
             if key == "<<" and key_node.plain:
                 for inner in self._merged(value_node, (*route, key)):
@@ -389,7 +382,7 @@ class _Reader:
         if refused := self._repair(node):
             self._note(refused.finding(route))
             return self.text[node.start.index : node.end.index]
-        value = self._resolve(node)
+        value = resolved(node.value)
         if isinstance(value, float) and not math.isfinite(value):
             self._note(
                 Finding(
@@ -406,19 +399,6 @@ class _Reader:
             if node.start.index <= start < node.end.index:
                 return syntax.unquoted(self.text, node.start.index, node.end.index)
         return None
-
-    def _resolve(self, node: _Node) -> Any:
-        """YAML 1.2 core, without octal and hexadecimal: `0o17` and `0755` are text by the same rule (Y03)."""
-        text: str = node.value
-        if text in _WORDS:
-            return _WORDS[text]
-        if _INT.fullmatch(text):
-            return int(text) if len(text) < 1000 else math.inf
-        if _FLOAT.fullmatch(text):
-            return float(text)
-        if _NOT_JSON.fullmatch(text):
-            return math.nan if "nan" in text.lower() else math.inf
-        return text
 
     def _span(self, node: _Node) -> Span:
         start, end = node.start, node.end

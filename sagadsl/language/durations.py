@@ -72,7 +72,7 @@ def parse(text: object) -> timedelta:
     """
     if not isinstance(text, str):
         raise _not_text(text)
-    if not _ACCEPTED.match(text) or text.endswith("\n"):
+    if not _ACCEPTED.fullmatch(text):
         raise _explain(text)
     iso, body = text.startswith("P"), text.removeprefix("P")
     date, _, time = body.partition("T")
@@ -147,7 +147,7 @@ def _explain(text: str) -> NotADuration:
 
 
 def _explain_iso(text: str, shown: str, plain: str) -> NotADuration:
-    if plain != text and _ACCEPTED.match(plain):
+    if plain != text and _ACCEPTED.fullmatch(plain):
         return NotADuration(text, f"`{shown}` is not a duration", f"write `{plain}`")
     if weeks := re.fullmatch(r"PT([0-9]{1,6})([WD])", plain):
         return NotADuration(

@@ -19,6 +19,7 @@ from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.expression_data import shortened
 from sagadsl.language.form import fits
 from sagadsl.language.formats import CHECKED
+from sagadsl.language.json_text import small_number
 from sagadsl.language.patterns import NotLinear, linear
 from sagadsl.language.suggest import closest
 from sagadsl.language.validator import validator
@@ -238,7 +239,8 @@ def _target(reference: str, root: Route, anchors: Mapping[str, Route]) -> Route 
     route = root
     for part in pointer.split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        route = (*route, int(name) if name.isdecimal() and _KEYWORDS.get(str(route[-1])) == "schemas" else name)
+        index = small_number(name) if _KEYWORDS.get(str(route[-1])) == "schemas" else None
+        route = (*route, name if index is None else index)
     return route
 
 

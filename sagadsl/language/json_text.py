@@ -1,6 +1,8 @@
-"""JSON text, read strictly: numbers that JSON cannot carry are refused wherever they come from.
+"""JSON text, read strictly and in one way, wherever it comes from: what two readers could take differently is refused.
 
-Python reads ``NaN``, ``Infinity`` and ``1e999`` without a word, and writes what no other language reads (Y20).
+Python reads ``NaN``, ``Infinity`` and ``1e999`` without a word, and writes what no other language reads (Y20). Of two
+equal keys each reader takes one or the other, half a character becomes another one in other languages, and a
+number beyond every double becomes infinity.
 """
 
 from __future__ import annotations
@@ -8,19 +10,67 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
+_HALF = re.compile("[\ud800-\udfff]")
+_MOST_DIGITS = 310
+"""No double has more before its point: a longer number need not be read to know that it is too large."""
 
 
-def read_json(text: str | bytes, *, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Return what a text of JSON says. Raises ``ValueError``.
+def read_json(text: str | bytes) -> Any:
+    """Return what a text of JSON says, UTF-8 with or without its mark. Raises ``ValueError``, one clause."""
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        found = json.loads(
+            text.removeprefix("\ufeff"),
+            parse_constant=_refuse,
+            parse_float=_float,
+            parse_int=whole_number,
+            object_pairs_hook=_object,
+        )
+        if "\\u" in text or not text.isascii():
+            whole_texts(found)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return found
 
-    Args:
-        pairs: Makes an object of its keys and values.
+
+def whole_number(text: str) -> int:
+    """Return the whole number that decimal digits spell. Raises ``ValueError`` for one beyond every double."""
+    value = int(text) if len(text) <= _MOST_DIGITS else None
+    try:
+        float(text if value is None else value)
+    except OverflowError:
+        value = None
+    if value is None:
+        raise ValueError(f"`{text[:40]}…` is a number that JSON cannot carry")
+    return value
+
+
+def small_number(text: str) -> int | None:
+    """Return the number that up to nine ASCII digits spell; ``None`` for any other text.
+
+    Python's own ``isdigit`` says yes to ``²``, and ``int`` no.
     """
-    return json.loads(text, parse_constant=_refuse, parse_float=_float, object_pairs_hook=pairs)
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
+
+
+def whole_texts(value: Any) -> None:
+    """Raise ``ValueError`` if a text in a value holds half a character, which no UTF-8 can spell."""
+    match value:
+        case str() if found := _HALF.search(value):
+            raise ValueError(f"`\\u{ord(found[0]):04x}` is half a character")
+        case dict():
+            for key, item in value.items():
+                whole_texts(key)
+                whole_texts(item)
+        case list():
+            for item in value:
+                whole_texts(item)
 
 
 def is_finite(value: Any) -> bool:
@@ -35,11 +85,11 @@ def is_finite(value: Any) -> bool:
 
 
 def is_strict(raw: bytes) -> bool:
-    """The same of JSON that somebody has written; a quick look spares most of it being read."""
+    """The same of JSON that somebody has written; a quick look spares most of it being read. Replay-critical."""
     if _SUSPICIOUS.search(raw) is None:
         return True
     try:
-        read_json(raw)
+        json.loads(raw, parse_constant=_refuse, parse_float=_float)
     except ValueError:
         return False
     return True
@@ -56,6 +106,15 @@ def spelled_out(value: Any) -> Any:
             return [spelled_out(item) for item in value]
         case _:
             return json.dumps(value)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"key `{key[:100]}` stands twice")
+        found[key] = value
+    return found
 
 
 def _float(text: str) -> float:

@@ -154,7 +154,7 @@ def _kind(part: Part, step: dict[str, Any], kinds: list[str], branch: bool) -> I
     every = _properties("any_step")
     guess = _guess(step, kinds, every)
     if len(kinds) > 1:
-        yield _several(part, kinds)
+        yield _several(part, step, kinds)
     elif not kinds and not guess:
         yield Finding(
             "SD105",
@@ -188,8 +188,8 @@ def _guess(step: Mapping[str, Any], kinds: list[str], every: Mapping[str, Any]) 
     return {key: kind for key in unknown if (kind := meant(key, candidates))}
 
 
-def _several(part: Part, kinds: list[str]) -> Finding:
-    first, second, *_ = sorted(kinds, key=lambda kind: part.document.keys[(*part.route, kind)])
+def _several(part: Part, step: Mapping[str, Any], kinds: list[str]) -> Finding:
+    first, second, *_ = (key for key in step if key in kinds)  # as written: data that has no text has an order, too
     named = ", ".join(f"`{kind}`" for kind in kinds[:-1]) + f" and `{kinds[-1]}`"
     return Finding(
         "SD106",

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import durations, json_schema
+from sagadsl.language.moments import LATEST, has_form, read_moment
 from sagadsl.language.wording import Part
-
-_RFC_3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 
 
 def check(part: Part, step: Mapping[str, Any]) -> Iterator[Finding]:
@@ -66,21 +62,22 @@ def _moment(part: Part, value: str) -> Iterator[Finding]:
     """`format: date-time` would check nothing (S01)."""
     if "{{" in value or not value:
         return
-    try:
-        if _RFC_3339.fullmatch(value):
-            datetime.fromisoformat(value.upper())
-            return
-    except ValueError:
-        pass
+    what, found = "is not a moment", read_moment(value) if has_form(value) else None
+    if found is not None and found <= LATEST:
+        return
     help = "write it like `2026-01-31T09:00:00Z`, or an expression in `{{ }}`"
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         help = f"give the time and its offset: `{value}T00:00:00Z`"
-    elif _RFC_3339.fullmatch(f"{value}Z"):
+    elif found is not None:
+        what, help = "is more than 100 years away", f"the latest moment is `{LATEST:%Y-%m-%dT%H:%M:%SZ}`"
+    elif has_form(value) and read_moment(value.upper()) is not None:
+        help = f"write `{value.upper()}`"
+    elif has_form(f"{value}Z"):
         help = f"give the offset: `{value}Z` is UTC"
     elif re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)+", value):
         help = f'an expression needs its braces here: `"{{{{ {value} }}}}"`'
     route = (*part.route, "sleep_until")
-    yield Finding("SD107", f"`{value}` is not a moment", route, help=help, step=part.step or "")
+    yield Finding("SD107", f"`{value}` {what}", route, help=help, step=part.step or "")
 
 
 def _arms(part: Part, arms: list[Any]) -> Iterator[Finding]:

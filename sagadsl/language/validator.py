@@ -33,7 +33,8 @@ def validator(
     Args:
         part: Validate against this part of the schema, which is where its references lead.
         draft7: The schema is one of our own, which are of draft 7, instead of 2020-12.
-        formats: ``format`` is checked, too; not so of types of activities, which read texts themselves.
+        formats: Every ``format`` is checked; left out, that of our lengths of time alone: an activity reads
+            the other texts itself.
         first_rules: Judge as older releases did, for what replays their runs.
         accepted: The schema was taken when its run began, perhaps by a release that took patterns which this one
             refuses since they need more than linear time. In any other schema such a pattern lets everything pass.
@@ -65,8 +66,9 @@ def _class(draft7: bool, formats: bool, plain: bool, engine: _Engine) -> Any:
         "pattern": partial(_pattern, engine),
         "patternProperties": partial(_pattern_properties, engine),
         "additionalProperties": partial(_additional, engine),
+        "format": partial(_format if formats else _length, engine),
     }
-    return extend(draft, words | ({"format": partial(_format, engine)} if formats else {}))
+    return extend(draft, words)
 
 
 def _error(message: str) -> Any:
@@ -120,8 +122,15 @@ def _format(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[
     if not check.is_type(value, "string"):
         return
     has = CHECKED.get(name)
-    if name == FORMAT:
-        search = engine(schema.get("pattern", ""))
-        has = is_duration if search is None or search(value) else None  # one mistake is told once
     if has is not None and not has(value):
+        yield _error(f"{value!r} is not a {name!r}")
+    yield from _length(engine, check, name, value, schema)
+
+
+def _length(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Lengths of time are ours alone, and read in one way everywhere."""
+    if name != FORMAT or not check.is_type(value, "string"):
+        return
+    search = engine(schema.get("pattern", ""))
+    if (search is None or search(value)) and not is_duration(value):  # one mistake is told once
         yield _error(f"{value!r} is not a {name!r}")

@@ -16,6 +16,7 @@ from sagadsl.frozen import frozen
 from sagadsl.language import durations
 from sagadsl.language.document import MAX_FINDINGS, Document
 from sagadsl.language.form import fits
+from sagadsl.language.patterns import backtracking
 from sagadsl.language.suggest import closest
 from sagadsl.language.validator import validator
 from sagadsl.language.vocabulary import meant
@@ -168,7 +169,7 @@ def misspelt(part: Part, path: Route, value: Any, properties: Mapping[str, Any])
 def _extra(error: Any) -> list[str]:
     patterns = error.schema.get("patternProperties", {})
     known = error.schema["properties"]
-    unknown = (key for key in error.instance if key not in known and not any(re.search(p, key) for p in patterns))
+    unknown = (key for key in error.instance if key not in known and not any(backtracking(p)(key) for p in patterns))
     return list(islice(unknown, 100))  # nobody reads more, and each costs a look for the name that was meant
 
 
@@ -243,6 +244,9 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
                 must = "be a lower case letter, then lower case letters, digits and `_`"
             help = f"use `{slug}`" if slug else "begin with a letter"
             return _finding(part, path, "SD107", must, value, help=help, fix=slug or None)
+        case "minimum" | "maximum" if key == "sleep_until":
+            must = "be a moment between the years 1970 and 2125"
+            help = "a number counts seconds since 1970: divide milliseconds by 1000"
         case "minimum" | "maximum":
             must = f"be at {'least' if error.validator == 'minimum' else 'most'} {rule}"
         case "minLength":

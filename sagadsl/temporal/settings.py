@@ -22,6 +22,7 @@ from temporalio.service import TLSConfig
 
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
+from sagadsl.language.json_text import small_number
 
 DEFAULT = "(built-in default)"
 
@@ -293,10 +294,12 @@ def _check_address(address: Setting) -> None:
     host, colon, port = address.value.rpartition(":")
     if "://" in address.value:
         remedy = f"write `{address.value.split('://', 1)[1].rstrip('/')}`"
-    elif not colon or not port.isdigit():
+    elif not colon or (number := small_number(port)) is None:
         remedy = f"write `{address.value.rstrip(':')}:7233`, if it is the usual port"
     elif not host or any(character.isspace() or character == "/" for character in host):
         remedy = "for example `localhost:7233`"
+    elif number > 65535:
+        remedy = "a port is at most 65535"
     else:
         return
     raise SettingsUnusable(f"`{address.value}` is not an address: host and port are needed ({address.origin})", remedy)

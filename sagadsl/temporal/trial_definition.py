@@ -16,7 +16,7 @@ from sagadsl.trial.suite import Target
 _DATA = ("input", "output", "set", "payload", "labels")
 """Keys below which nothing is a step, whatever it looks like."""
 
-_UNDO = re.compile(r"\.compensation(?:\[(\d+)\])?$")
+_UNDO = re.compile(r"\.compensation(?:\[(\d+)\])?\Z")
 _SILENCE = "schedule_to_start"
 """The timeout of a call that no worker takes."""
 

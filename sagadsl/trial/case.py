@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
@@ -10,6 +11,7 @@ from sagadsl.diagnostics import Route
 from sagadsl.frozen import frozen
 from sagadsl.trial.mocks import Mocks, parse, seconds
 
+_TIME = re.compile(r"[0-9]|PT?[0-9]")
 ACTIONS = ("cancel", "timeout", "crash", "signal", "retry", "skip", "abort", "pause", "resume")
 """What can interfere, by its key."""
 
@@ -99,10 +101,15 @@ def moment(at: Any, after: float = 0.0) -> Moment:
     """Return a moment: a duration since the start, a call that begins, or a mapping with one of ``MOMENTS``."""
     if isinstance(at, Mapping):
         on = next(each for each in MOMENTS if each in at)
-        return Moment(on, at[on], at.get("attempt", 1), after)
-    if at[:1].isdigit() or at[:1] == "P":
+        return Moment(on, at[on], int(at.get("attempt", 1)), after)
+    if is_time(at):
         return Moment(seconds=seconds(at) + after)
     return Moment("begin", at, 1, after)
+
+
+def is_time(at: str) -> bool:
+    """Whether a moment is a length of time since the start, in whichever spelling; else it names a call or step."""
+    return _TIME.match(at) is not None
 
 
 def case(data: Mapping[str, Any], defaults: Mapping[str, Any], route: Route) -> Case:

@@ -132,8 +132,8 @@ class _Drawing:
         return {name: self.value(properties.get(name, {}), name, depth + 1) for name in dict.fromkeys(wanted)}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
-        size = max(self._items, schema.get("minItems") or 0)
-        size = min(size, schema["maxItems"]) if isinstance(schema.get("maxItems"), int) else size
+        size = max(self._items, _size(schema, "minItems", 0))
+        size = min(size, _size(schema, "maxItems", size))
         one = name.removesuffix("s") or name
         prefix = schema.get("prefixItems") or []
         drawn = []
@@ -148,9 +148,8 @@ class _Drawing:
         text = _TEXT_FORMATS.get(schema.get("format", ""))
         if text is None:
             text = f"{name}-{self._number + 1}"
-        least, most = schema.get("minLength") or 0, schema.get("maxLength")
-        text = text.ljust(least, "x")
-        return text[:most] if isinstance(most, int) else text
+        text = text.ljust(_size(schema, "minLength", 0), "x")
+        return text[: _size(schema, "maxLength", len(text))]
 
     def _amount(self, schema: Mapping[str, Any], *, whole: bool) -> int | float:
         low = schema.get("minimum")
@@ -167,3 +166,9 @@ class _Drawing:
         if factor:
             value = -(-value // factor) * factor
         return int(value) if whole else value
+
+
+def _size(schema: Mapping[str, Any], word: str, left_out: int) -> int:
+    """Return a size, which may be written `3.0` in JSON Schema."""
+    size = schema.get(word)
+    return int(size) if isinstance(size, int | float) else left_out

@@ -24,7 +24,7 @@ DELAY = 0.1
 """Seconds that an attempt takes when nothing is said."""
 
 _ROUND = re.compile(r"\[\d+\]")
-_REPEATED = re.compile(r"#\d+(?=/|$)")
+_REPEATED = re.compile(r"#\d+(?=/|\Z)")
 
 Draw = Callable[[str, str, int], Any]
 """Gives the output of a call that nobody has fixed: its name, its activity, which of the possible ones."""
@@ -154,7 +154,7 @@ def _mock(data: Mapping[str, Any], *, last: bool) -> Mock:
     return Mock(
         output=data.get("output"),
         fixed="output" in data,
-        drawn=data.get("draw", 0),
+        drawn=int(data.get("draw", 0)),
         error=error,
         message=data.get("message", "" if error is None else f"{error} (mock)"),
         retryable=data.get("retryable", not last),

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from sagadsl.frozen import frozen
 from sagadsl.language.model import ActivityCall, Place, Saga, SagaCall, Step
 
-_INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|$|\.|#)")
-_REPEATED = re.compile(r"#\d+(?=/|$)")
+_INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|\Z|\.|#)")
+_REPEATED = re.compile(r"#\d+(?=/|\Z)")
 
 
 @frozen

@@ -11,6 +11,7 @@ from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.trial.case import is_time
 from sagadsl.trial.names import Names
 
 _UNDO = ".compensation"
@@ -64,7 +65,7 @@ def _local(name: str, attempt: Mapping[str, Any], route: Route) -> Iterator[Find
 
 def _interference(entry: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:
     at = entry["at"]
-    if isinstance(at, str) and not (at[:1].isdigit() or (at[:1] == "P" and at[1:2].isdigit())):
+    if isinstance(at, str) and not is_time(at):
         yield from _call_or_step(at, known, (*route, "at"))
     if isinstance(at, Mapping):
         for key in ("begin", "end", "retry"):

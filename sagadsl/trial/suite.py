@@ -17,12 +17,13 @@ from sagadsl.language.document import Document, parse
 from sagadsl.language.expressions import compile_condition
 from sagadsl.language.load import Loaded, beside, load
 from sagadsl.language.model import Saga
+from sagadsl.language.scalars import write_flow
 from sagadsl.language.schema import inline
 from sagadsl.language.shipped import schema_text
 from sagadsl.language.suggest import closest, listed
 from sagadsl.language.wording import Part
 from sagadsl.trial import spelling
-from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case
+from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case, is_time
 from sagadsl.trial.mocks import ENDS
 from sagadsl.trial.names import Names, names
 
@@ -241,7 +242,7 @@ class _Reading:
             except OSError as error:
                 return None, known, f"cannot read the saga `{named}`: {error.strerror or error}"
         else:
-            file, data = self.path.with_name("inline.saga.yaml"), json.dumps(named).encode()
+            file, data = self.path.with_name("inline.saga.yaml"), write_flow(named).encode()
         known = beside(file, data, known)
         loaded = load(data, name=str(file), known=known)
         if not isinstance(named, str) and loaded.errors and _only_lacks_activities(loaded):
@@ -265,7 +266,7 @@ class _Reading:
                 if len(found) != 1:
                     what = f"{len(found)} moments: {listed(found)}" if found else "no moment"
                     yield Finding("SD804", f"`at` has {what}", (*here, "at"), help=f"give one of {listed(MOMENTS)}")
-            elif at[:1].isdigit() or at[:1] == "P":
+            elif is_time(at):
                 try:
                     durations.parse(at)
                 except durations.NotADuration as error:

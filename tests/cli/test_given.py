@@ -100,7 +100,7 @@ def test_a_value_cannot_go_below_a_value_that_has_no_keys() -> None:
 
 @pytest.mark.parametrize("text", ["-", "@-"])
 def test_the_input_can_come_from_standard_input(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO('{"amount": 5}'))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"amount": 5}')))
     assert read_input(text, None, [], None) == {"amount": 5}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -158,3 +160,27 @@ def test_mocks_come_from_a_file(folder: Path) -> None:
 
     assert _simulate(folder, "--mocks", "mocks.yaml").code == 10
     assert _simulate(folder, "--mocks", "mocks.yaml", "--mock", "charge={}", *APPROVED).code == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "payload"),
+    [("1_000", "1_000"), ("1:30", "1:30"), ("2026-01-31", "2026-01-31"), ("yes", "yes"), ("0o7", "0o7"), ("7", 7)],
+)
+def test_a_payload_is_read_as_definitions_are(tmp_path: Path, word: str, payload: Any) -> None:
+    """By the rules of YAML 1.2: a date ended in an internal error, and `1:30` came as 90."""
+    steps = "steps: [{id: a, wait_for: {signal: go, timeout: 1h}}]"
+    (tmp_path / "order.saga.yaml").write_text(f"sagadsl: 1\nname: order\n{steps}\n")
+    ran = _simulate(tmp_path, "--signal", f"go={word}@5s", "--format", "json")
+
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["output"] == {"a": payload}
+
+
+def test_a_moment_is_a_time_in_every_spelling_of_one(folder: Path) -> None:
+    """As everywhere else; what merely looks like a digit begins no number."""
+    ran = _simulate(folder, "--cancel-at", "PT5S")
+    wrong = _simulate(folder, "--cancel-at", "\u00b2s")
+
+    assert ran.code == 12
+    assert re.search(r"\+5s +■ ", ran.out)
+    assert (wrong.code, "no call or step is named `\u00b2s`" in wrong.err) == (2, True)

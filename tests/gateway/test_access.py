@@ -343,6 +343,7 @@ def test_an_address_that_others_reach_wants_to_know_who_asks(house: House) -> No
     ("content", "why"),
     [
         ("", "it is no mapping with a list `tokens`"),
+        ("tokens: [{name: a, name: b}]", "line 1 is not the YAML that is read here: see `sagadsl explain SD003`"),
         ("tokens: [x]", "`tokens[0]` is no mapping of `name`, `sha256` and `allow`"),
         ("tokens: [{sha256: a, allow: {}}]", "`tokens[0]` has no `name`"),
         ("tokens: [{name: a, sha256: zz, allow: {}}]", "`sha256` of `tokens[0]` is no SHA-256"),

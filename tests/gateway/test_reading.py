@@ -188,7 +188,11 @@ def test_lists_are_searched_and_paged(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["status=odd", "limit=0", "limit=201", "limit=x", "page=!", "page=AAAA", "order=1", "id=a&id=b", "id=%00"]
+    "query",
+    [
+        *("status=odd", "limit=0", "limit=201", "limit=x", "limit=%C2%B2", f"limit={'1' * 5000}"),
+        *("page=!", "page=AAAA", "order=1", "id=a&id=b", "id=%00"),
+    ],
 )
 def test_a_list_that_cannot_be_read_is_refused(house: House, query: str) -> None:
     answer = house.ask("GET", f"/sagas?{query}")

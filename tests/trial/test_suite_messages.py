@@ -377,3 +377,36 @@ def test_a_report_that_cannot_be_written_is_a_mistake_of_the_command(folder: Pat
 
     assert ran.code == 2
     assert "cannot write `nowhere/x.xml`: No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "given: {mocks: {pay: {delay: 36501d}}}, then: {status: completed}",
+        "given: {mocks: {pay: {retry_after: 36501d}}}, then: {status: completed}",
+        "when: [{at: 36501d, cancel: true}], then: {status: completed}",
+        "when: [{at: 1s, after: 36501d, cancel: true}], then: {status: completed}",
+        "then: {takes: 36501d}",
+        "then: {takes: {at_most: 36501d}}",
+    ],
+)
+def test_a_length_that_nobody_can_wait_for_is_told_of(folder: Path, written: str) -> None:
+    """The form of suites took it and its reader did not, which was an internal error."""
+    (folder / "pay.saga-test.yaml").write_text(f"{HEAD}cases: [{{name: x, {written}}}]\n")
+    ran = inside("test", "--no-plugins", "pay.saga-test.yaml", cwd=folder)
+
+    assert ran.code == 1
+    assert "error[SD501]: `36501d` is longer than 100 years" in ran.err + ran.out
+
+
+def test_whole_numbers_and_times_may_be_written_as_json_does(folder: Path) -> None:
+    """`1.0` is a whole number of JSON, and `PT5S` a length of time as good as `5s`; an emoji is a text."""
+    inline = '{sagadsl: 1, name: "a", description: "\\U0001f600 \\x7f", steps: [{id: pay, activity: card.pay}]}'
+    given = "{mocks: {pay: {draw: 1.0, delay: 9s}}}"
+    when = "[{at: {begin: pay, attempt: 1.0}, crash: true}, {at: PT5S, cancel: true}]"
+    then = "{status: cancelled, attempts: {pay: 1.0}, refused: 0.0}"
+    case = f"{{name: x, saga: {inline}, given: {given}, when: {when}, then: {then}}}"
+    (folder / "pay.saga-test.yaml").write_text(f"sagadsl_test: 1\ncases: [{case}]\n", encoding="utf-8")
+    ran = inside("test", "--no-plugins", "pay.saga-test.yaml", cwd=folder)
+
+    assert ran.code == 0, ran.out + ran.err

@@ -168,4 +168,4 @@ def _length(items: Value, saga: Saga) -> int | None:
         properties = schema.get("properties") if isinstance(schema, dict) else None
         schema = properties.get(key) if isinstance(properties, dict) else None
     most = schema.get("maxItems") if isinstance(schema, dict) else None
-    return most if isinstance(most, int) else None
+    return int(most) if isinstance(most, int | float) else None

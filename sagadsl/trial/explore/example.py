@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import yaml
-
 from sagadsl.engine.facts import Outcome, Settled, SignalReceived
 from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
+from sagadsl.language.scalars import write_yaml
 from sagadsl.trial.case import case as read_case
 from sagadsl.trial.explore.moves import TICK, UNSENT, Move
 from sagadsl.trial.explore.search import START
@@ -77,9 +76,7 @@ def case(violation: Violation, *, by_time: bool) -> dict[str, Any]:
 
 def as_yaml(data: Mapping[str, Any]) -> str:
     """Return a case as an entry of ``cases``."""
-    return yaml.safe_dump([dict(data)], sort_keys=False, allow_unicode=True, width=110, default_flow_style=None).rstrip(
-        "\n"
-    )
+    return write_yaml([dict(data)])
 
 
 def timeline(way: Sequence[Move]) -> list[tuple[str, str]]:
@@ -158,5 +155,5 @@ def _ends_of(played: Played, way: Sequence[Move]) -> Counter[tuple[str, str]]:
     )
 
 
-_UNDO = re.compile(r"\.compensation(?:\[\d+\])?(?=#|$)")
+_UNDO = re.compile(r"\.compensation(?:\[\d+\])?(?=#|\Z)")
 """What follows the path in the name of a call that undoes; a child undoes itself under its own name."""

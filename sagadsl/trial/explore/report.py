@@ -50,7 +50,7 @@ def finding(explored: Explored, violation: Violation) -> Finding:
     return Finding("SD810", message, route, step="" if place is None else id_, notes=notes, focus=focus)
 
 
-_WRITTEN = re.compile(r", in `(.+?)`(?:, at `|$)", re.DOTALL)
+_WRITTEN = re.compile(r", in `(.+?)`(?:, at `|\Z)", re.DOTALL)
 """Where the message of an error says which expression it is about."""
 
 
