@@ -15,7 +15,7 @@ from sagadsl.engine import chunks
 from sagadsl.engine.facts import Error, Status, Verb
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
-from sagadsl.engine.scope import iso
+from sagadsl.engine.scope import LAST_INSTANT, iso
 from sagadsl.engine.undo import is_due
 from sagadsl.frozen import frozen
 from sagadsl.language.model import (
@@ -49,9 +49,6 @@ KINDS: dict[type[Any], str] = {
     Fail: "fail",
 }
 """The key that names each kind of step in a definition."""
-
-_LAST = 253_402_300_799.0
-"""The last second that has a date; a timer may be set beyond it."""
 
 Rounds = Mapping[str, Sequence[int]]
 
@@ -332,7 +329,7 @@ def _why_not(state: State) -> str:
 
 
 def _instant(at: float | None) -> str | None:
-    return None if at is None or at > _LAST else iso(at)
+    return None if at is None or at > LAST_INSTANT else iso(at)
 
 
 def _error(error: Error | None) -> dict[str, Any] | None:

@@ -205,14 +205,15 @@ def failure_view(error: Error) -> dict[str, Any]:
     return {"type": error.type, "message": error.message, "step": error.step}
 
 
-_LAST = 253_402_300_799.0
-"""The end of the year 9999."""
+LAST_INSTANT = 253_402_300_799.0
+"""The end of the year 9999; a timer may be set beyond it."""
 
 
 @lru_cache(maxsize=1024)  # the end of one thing is the beginning of the next
 def iso(instant: float) -> str:
     """Return an instant as RFC 3339 text in UTC, to the millisecond; the last one there is for what lies beyond."""
-    return datetime.fromtimestamp(min(instant, _LAST), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = datetime.fromtimestamp(min(instant, LAST_INSTANT), UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def outwards(state: State, frame: Frame) -> Iterator[Frame]:

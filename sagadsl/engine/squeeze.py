@@ -25,7 +25,7 @@ def squeezed(data: Any) -> tuple[bytes, bool] | None:
 
 
 def inflated(compressed: bytes) -> Any:
-    """Return the data that was compressed. Raises ``ValueError`` or ``zlib.error`` for what ``squeezed`` gives not."""
+    """Return the data that was compressed. Raises ``ValueError`` or ``zlib.error`` for any that is not ours."""
     inflate = zlib.decompressobj()
     plain = inflate.decompress(compressed, _LARGEST_BYTES)
     if not inflate.eof:
@@ -47,7 +47,7 @@ def packed(data: Any) -> Any:
 
 
 def unpacked(data: Any) -> Any:
-    """Return what ``packed`` was given. Raises ``ValueError`` or ``zlib.error`` for what it would not give."""
+    """Return what ``packed`` was given. Raises ``ValueError`` or ``zlib.error`` for any that is not ours."""
     if isinstance(data, dict) and data.keys() == {"zlib"}:
         return inflated(base64.b64decode(data["zlib"]))
     return data

@@ -16,7 +16,7 @@ from sagadsl.engine.keys import forward_key, undo_key
 from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.durations import LONGEST
-from sagadsl.language.expression_data import shortened
+from sagadsl.language.expression_data import kind, shortened
 from sagadsl.language.expressions import METER, ExpressionError
 from sagadsl.language.model import (
     ActivityCall,
@@ -80,7 +80,7 @@ def begin(run: Run, step: Step, record: Record) -> None:
         case ForEach(items=value):
             items = value.render(names_of(run, record))
             if not isinstance(items, list):
-                raise Mistake("ExpressionError", f"`items` must give a list, found {_kind(items)}")
+                raise Mistake("ExpressionError", f"`items` must give a list, found {kind(items)}")
             _open(run, record, FrameKind.LOOP).items = items
         case Repeat():
             _open(run, record, FrameKind.REPEAT)
@@ -419,7 +419,3 @@ def _within_reach(run: Run, due: float, moment: Any) -> float:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value)
-
-
-def _kind(value: Any) -> str:
-    return {dict: "an object", str: "text", bool: "a boolean", type(None): "null"}.get(type(value), "a number")

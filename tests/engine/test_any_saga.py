@@ -51,18 +51,34 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    maker = Maker(_Drawn(draw))
+def cases(draw: st.DrawFn, *, sequential: bool = False) -> Case:
+    maker = Maker(_Drawn(draw), sequential)
     definition = maker.saga()
     names = sorted({*maker.calls, "act.x", "act.y", "undo.one", "undo.two", "undo.x", "act.probe"})
     faulty = draw(st.lists(st.sampled_from(names), max_size=4, unique=True))
     script = {name: draw(st.lists(FAULTS, min_size=1, max_size=2)) for name in faulty}
     if "act.probe" not in script:
         script["act.probe"] = [Attempt(output=maker.pick(True, False))]
+    if sequential:  # in the same instant a new run may hear of things in another order
+        definition.pop("timeout", None)
+        script["act.one"] = [Attempt(output={"ok": True})]
+        definition = _reading(definition, draw(st.integers(10, 90)))
+        definition |= draw(st.sampled_from([{}, {"output": "reads nothing"}]))
+        return Case(definition, script, None, verbs=(Verb.RETRY_STEP,) * draw(st.integers(0, 4)))
     cancel_at = draw(st.none() | st.integers(0, 120).map(lambda twentieths: twentieths / 20))
     pause_at = draw(st.none() | st.none() | st.integers(0, 60).map(lambda tenths: tenths / 10))
     verbs = draw(st.lists(st.sampled_from([Verb.RETRY_STEP, Verb.SKIP_STEP, Verb.ABORT]), max_size=3))
     return Case(definition, script, cancel_at, pause_at, tuple(verbs))
+
+
+def _reading(part: Any, length: int) -> Any:
+    """Return a part of a definition in which blocks are ended early by what all their branches have given."""
+    if isinstance(part, list):
+        return [_reading(each, length) for each in part]
+    if not isinstance(part, dict):
+        return part
+    made = {key: _reading(each, length) for key, each in part.items()}
+    return made | {"complete_when": f"(outputs | to_json | length) > {length}"} if "complete_when" in made else made
 
 
 def _run(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[World, VirtualRun]:
@@ -122,3 +138,16 @@ def test_any_saga_survives_continue_as_new_at_every_moment(case: Case) -> None:
         check(world.events, saga_id, each)
     assert State.restore(json.loads(json.dumps(run.state.snapshot()))) == run.state
     assert ID in world.runs
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@given(case=cases(sequential=True))
+def test_any_saga_that_does_one_thing_at_a_time_does_the_same_in_new_runs(case: Case) -> None:
+    """R49, R50: the same calls with the same data, the same end, and the report says the same of them."""
+    (world, run), (continued, other) = _run(case), _run(case, drain=True)
+
+    assert [event.call for event in continued.events if event.what == "start"] == [
+        event.call for event in world.events if event.what == "start"
+    ]
+    assert (other.state.status, other.state.output) == (run.state.status, run.state.output)
+    assert continued.report() == world.report()
