@@ -71,7 +71,7 @@ _WHOLE_MESSAGES = 2
 
 _KNOWS_WHAT_LEFT = 3
 """Version of the rules since which a cancel that comes at once tells what has left the worker from what has not, and
-does not reach a local activity that has happened."""
+does not reach a local activity that has happened; and since which errors of local activities are counted."""
 
 _PATIENCE = timedelta(seconds=30)
 """How long a run that should be continued waits for what is in flight, before it goes on for a while."""
@@ -383,11 +383,15 @@ class TemporalHost:
         return failures.activity_failed(command, error, at, failures.Known(self.rules(), at - call.at))
 
     def _give_back(self, call: _Call, handle: asyncio.Task[Any]) -> None:
-        """Count what a local activity has returned, instead of the room that was kept for it."""
+        """Count what a local activity has returned, or its error, instead of the room that was kept for it."""
         if self.rules() < _WHOLE_MESSAGES:
             return
-        ended_so = ended_well(handle) and isinstance(handle.result(), RawValue)
-        size = handle.result().payload.ByteSize() if ended_so else 0
+        size = 0
+        error = None if handle.cancelled() else handle.exception()
+        if error is not None and room_needed(error) is None and self.rules() >= _KNOWS_WHAT_LEFT:
+            size = LOCAL_RESULT_BYTES  # the worker's interceptor lets none be much longer
+        elif ended_well(handle) and isinstance(result := handle.result(), RawValue):
+            size = result.payload.ByteSize()
         self._message.give_back(self._sizes(call, 0)[1], size + described(call.command))
 
     def local_room(self, activity_id: str | None) -> int | None:

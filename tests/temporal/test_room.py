@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine import squeeze
 from sagadsl.temporal import host, room
@@ -140,6 +144,20 @@ def test_what_a_saga_returns_has_room_beside_the_results_of_its_local_activities
     played = play(server.address, saga(together, output="{{ steps.s0.output }}", name="whole"), results)
 
     assert (played.ended.status, len(played.ended.output or "")) == ("completed", 1_150_000)
+
+
+def test_errors_of_local_activities_that_no_message_holds_together_arrive(server: Server) -> None:
+    """R52: they go in the same message as results do, however few of them are under way at the same time."""
+    step = plain("x", local=True, on_error="continue")
+
+    @activity.defn(dynamic=True)
+    async def refuse(_: Sequence[RawValue]) -> None:
+        raise ApplicationError("no", "x" * 60_000, type="No", non_retryable=True)
+
+    definition = saga(_loop(step), output="done", name="errors")
+    played = play(server.address, definition, input_=list(range(100)), activities=[refuse])
+
+    assert (played.ended.status, played.ended.output) == ("completed", "done")
 
 
 def test_a_local_activity_whose_result_waits_for_room_is_undone_when_its_saga_fails_meanwhile(server: Server) -> None:
