@@ -119,6 +119,9 @@ class Context:
         step_idempotency_key: Of the forward call; differs from ``idempotency_key`` in a compensation.
         is_compensation: This call undoes ``step``.
         heartbeat_details: What the newest heartbeat of an earlier attempt carried.
+        secrets: Names of secrets that the definition itself has written into the input, as ``${secret:NAME}``, by
+            where they stand, keys joined by ``/``. What came out of data is not among them, so look up no other ones.
+        secrets_host: Host of the input's ``url``, with its port, if the definition writes it out and names a secret.
         logger: Adds the saga and the activity to every line.
     """
 
@@ -130,6 +133,8 @@ class Context:
     step_idempotency_key: str = "saga/step/do"
     is_compensation: bool = False
     heartbeat_details: tuple[Any, ...] = ()
+    secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets_host: str = ""
     logger: logging.Logger | logging.LoggerAdapter[Any] = field(default=logging.getLogger("sagadsl.activity"))
     send_heartbeat: Callable[..., None] = field(default=_not_running, repr=False)
     is_cancelled: Callable[[], bool] = field(default=_never, repr=False)

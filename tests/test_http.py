@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from sagadsl import Context, Permanent, Transient, Unknown
-from sagadsl.activities import http
+from sagadsl.activities import http, reach
 from sagadsl.authoring import Failure, InvalidInput
 from sagadsl.language.checks.known import Signature
+from sagadsl.language.secrets import Named, named
 from sagadsl.plugins import Catalogue, PluginBroken
 from sagadsl.signatures import Reader, form, to_json_data
 
@@ -57,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(302, b"", location="http://127.0.0.1:9/elsewhere", **{"set-cookie": "a=b"})
             case "text":
                 self._answer(200, "grüß".encode("latin-1"), kind="text/plain; charset=latin-1")
+            case "":  # as a proxy is asked
+                self._answer(200, b"{}")
             case "liar":
                 self._answer(200, b"not json")
 
@@ -84,14 +87,18 @@ def _site() -> Iterator[str]:
 
 @pytest.fixture
 def site(_site: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", http.SECRETS, http.HOSTS):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", reach.SECRETS, reach.HOSTS):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(reach.NETWORKS, "127.0.0.0/8")
     _Handler.seen.clear()
     return _site
 
 
-def _send(**call: Any) -> Any:
-    arguments = Reader(form(http.request)).read((call,), Context(idempotency_key="order-7/pay/do"))
+def _send(written: Any = None, **call: Any) -> Any:
+    """Send a request whose definition has *written* what is told here, or all of it."""
+    found = named(call if written is None else written) or Named({})
+    context = Context(idempotency_key="order-7/pay/do", secrets=found.places, secrets_host=found.host)
+    arguments = Reader(form(http.request)).read((call,), context)
     return to_json_data(asyncio.run(http.request(**arguments.keyword)))
 
 
@@ -194,8 +201,9 @@ def test_redirects_are_not_followed(site: str) -> None:
     assert len(_Handler.seen) == 1
 
 
-def test_a_connection_that_was_never_made_is_a_sure_no() -> None:
+def test_a_connection_that_was_never_made_is_a_sure_no(monkeypatch: pytest.MonkeyPatch) -> None:
     """R5: the request was not sent."""
+    monkeypatch.setenv(reach.NETWORKS, "127.0.0.1")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -223,7 +231,7 @@ def test_a_secret_is_sent_and_appears_nowhere_else(
     site: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """R18, T12: result, error and log carry stars, even when the server repeats it."""
-    monkeypatch.setenv(http.SECRETS, "TOKEN, OTHER")
+    monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1, OTHER@127.0.0.1")
     monkeypatch.setenv("TOKEN", 'hush"42')
     headers = {"Authorization": "Bearer ${secret:TOKEN}", "X-Key": {"secret": "TOKEN"}}
     with caplog.at_level(logging.DEBUG):
@@ -241,7 +249,7 @@ def test_a_secret_with_an_impossible_character_is_refused_without_showing_it(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T12: the HTTP library's own message would show the header."""
-    monkeypatch.setenv(http.SECRETS, "TOKEN")
+    monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
     monkeypatch.setenv("TOKEN", "hush\r\nX-Evil: 1")
     error = _error(url=f"{site}/echo", headers={"X-Key": {"secret": "TOKEN"}})
     assert str(error) == "header `X-Key` holds a character that HTTP does not carry"
@@ -253,7 +261,8 @@ def test_a_secret_with_an_impossible_character_is_refused_without_showing_it(
         (None, "hush", "secret `TOKEN` is not among those"),
         ("OTHER", "hush", "secret `TOKEN` is not among those"),
         ("TOKEN@api.example.com", "hush", "secret `TOKEN` is not among those"),
-        ("TOKEN", "", "secret `TOKEN` is not set"),
+        ("TOKEN@127.0.0.1", "", "secret `TOKEN` is not set"),
+        ("TOKEN", "hush", f"{reach.SECRETS} of the worker does not say where secret `TOKEN` may go"),
     ],
 )
 def test_only_listed_secrets_are_looked_up(
@@ -261,7 +270,7 @@ def test_only_listed_secrets_are_looked_up(
 ) -> None:
     """T12: a definition cannot read the worker's environment."""
     if listed is not None:
-        monkeypatch.setenv(http.SECRETS, listed)
+        monkeypatch.setenv(reach.SECRETS, listed)
     monkeypatch.setenv("TOKEN", value)
     error = _error(url=f"{site}/echo", headers={"X-Key": "${secret:TOKEN}"})
     assert str(error).startswith(says)
@@ -271,24 +280,135 @@ def test_only_listed_secrets_are_looked_up(
 
 def test_a_secret_may_be_bound_to_its_host(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """T12: an untrusted definition cannot send it elsewhere."""
-    monkeypatch.setenv(http.SECRETS, "TOKEN@127.0.0.1")
+    monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
     monkeypatch.setenv("TOKEN", "hush")
     _send(url=f"{site}/echo", headers={"X-Key": "${secret:TOKEN}"})
     assert _Handler.seen[0][2]["x-key"] == "hush"
 
 
+def test_a_secret_for_any_permitted_host_goes_where_the_definition_writes_it(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T12: an input that chooses the host does not choose who gets the secret."""
+    monkeypatch.setenv(reach.SECRETS, "TOKEN")
+    monkeypatch.setenv(reach.HOSTS, "127.0.0.1")
+    monkeypatch.setenv("TOKEN", "hush")
+    headers = {"X-Key": "${secret:TOKEN}"}
+    _send({"url": f"{site}/{{{{ input.path }}}}", "headers": headers}, url=f"{site}/echo", headers=headers)
+    assert _Handler.seen[0][2]["x-key"] == "hush"
+    for written in ("{{ input.url }}", "http://{{ input.host }}/echo", "http://127.0.0.1{{ input.rest }}"):
+        error = _error(written={"url": written, "headers": headers}, url=f"{site}/echo", headers=headers)
+        assert str(error).startswith("secret `TOKEN` is sent to a host that the definition itself has not written")
+    assert len(_Handler.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("{{ input.key }}", "${secret:TOKEN}"),
+        ("{{ input.key }}", {"secret": "TOKEN"}),
+        ("Bearer ${secret:OTHER} {{ input.key }}", "Bearer ${secret:OTHER} ${secret:TOKEN}"),
+        ({"secret": "{{ input.key }}"}, {"secret": "TOKEN"}),
+        ("${secret:{{ input.key }}}", "${secret:TOKEN}"),
+    ],
+)
+def test_data_names_no_secret(site: str, monkeypatch: pytest.MonkeyPatch, written: Any, sent: Any) -> None:
+    """R18, T12: only the definition's own text does, at the same place."""
+    monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1, OTHER@127.0.0.1")
+    monkeypatch.setenv("TOKEN", "hush")
+    monkeypatch.setenv("OTHER", "hush too")
+    elsewhere = {"X-Other": "${secret:TOKEN}"}
+    written = {"url": site, "headers": {"X-Key": written} | elsewhere}
+    error = _error(written=written, url=f"{site}/echo", headers={"X-Key": sent} | elsewhere)
+    assert str(error).startswith(
+        "`headers/X-Key` names the secret `TOKEN`, which the definition itself has not written"
+    )
+    assert (_kind(error), _Handler.seen) == (("HttpForbidden", False, False), [])
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Length", "Host", "transfer-encoding", "Connection", "TE", "Proxy-Authorization"]
+)
+@pytest.mark.parametrize("key", ["headers", "idempotency_key_header"])
+def test_headers_of_the_connection_are_the_worker_s(site: str, name: str, key: str) -> None:
+    """T12: two requests in one, another host behind the same name, an answer that never comes."""
+    error = _error(url=f"{site}/echo", method="POST", text="a", **{key: {name: "0"} if key == "headers" else name})
+    assert str(error) == f"header `{name}` says how the message travels, and is written by the worker: leave it out"
+    assert (_kind(error), _Handler.seen) == (("InvalidInput", False, False), [])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "127.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:10.0.0.1]"),
+        *("0.0.0.0", "10.0.0.1", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "[fe80::1]"),
+        *("[fd00::1]", "[64:ff9b::a00:1]", "[2002:a00:1::1]", "224.0.0.1", "255.255.255.255"),
+    ],
+)
+def test_no_request_reaches_what_is_not_public(site: str, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """T12: this machine, its network, what a cloud tells its machines; however the address is written."""
+    monkeypatch.delenv(reach.NETWORKS)
+    error = _error(url=f"http://{host}:{site.rpartition(':')[2]}/echo")
+    assert "is no public address; SAGADSL_HTTP_NETWORKS of the worker can permit it" in str(error)
+    assert (_kind(error), _Handler.seen) == (("HttpForbidden", False, False), [])
+
+
+def test_the_address_counts_and_not_the_name(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T12: whoever owns a name chooses its addresses; also of a host that the operator has named."""
+    port = int(site.rpartition(":")[2])
+    answers = [[(2, 1, 6, "", ("127.0.0.1", port))]]
+
+    async def getaddrinfo(_loop: Any, host: str, *_: Any, **__: Any) -> Any:
+        return answers[0] if host == "api.example.com" else [(2, 1, 6, "", (host, port))]
+
+    monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", getaddrinfo)
+    url = f"http://api.example.com:{port}/echo"
+    assert _send(url=url)["status"] == 200
+    assert _Handler.seen[0][2]["host"] == f"api.example.com:{port}"
+    monkeypatch.delenv(reach.NETWORKS)
+    for hosts in ("", "*.example.com, api.example.com"):
+        if hosts:
+            monkeypatch.setenv(reach.HOSTS, hosts)
+        error = _error(url=url)
+        assert str(error).startswith("`api.example.com` leads to `127.0.0.1`, which is no public address")
+    answers[0] = [(2, 1, 6, "", ("10.0.0.1", port)), *answers[0]]
+    monkeypatch.setenv(reach.NETWORKS, "192.168.0.0/16, 127.0.0.1")
+    assert _send(url=url)["status"] == 200
+
+
+def test_an_operator_permits_what_is_not_public(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that is named, `localhost` that is named, or a network."""
+    port = site.rpartition(":")[2]
+    monkeypatch.delenv(reach.NETWORKS)
+    monkeypatch.setenv(reach.HOSTS, "127.0.0.1, localhost")
+    assert _send(url=f"{site}/echo")["status"] == 200
+    assert _send(url=f"http://localhost:{port}/echo")["status"] == 200
+    monkeypatch.setenv(reach.NETWORKS, "nonsense")
+    monkeypatch.delenv(reach.HOSTS)
+    assert "`nonsense`, which is no network" in str(_error(url=f"{site}/echo"))
+
+
+def test_the_worker_s_own_proxy_may_be_inside(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator has named it; what goes through it must not name an inner address either."""
+    monkeypatch.delenv(reach.NETWORKS)
+    monkeypatch.setenv("http_proxy", site)
+    _send(url="http://api.example.com/echo")
+    assert _Handler.seen[0][1] == "http://api.example.com/echo"
+    assert _kind(_error(url="http://10.0.0.1/echo")) == ("HttpForbidden", False, False)
+
+
 def test_the_worker_s_operator_can_limit_the_hosts(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """T12: definitions are untrusted."""
-    monkeypatch.setenv(http.HOSTS, "api.example.com, *.example.org")
+    monkeypatch.setenv(reach.HOSTS, "api.example.com, *.example.org")
     error = _error(url=f"{site}/echo")
     assert (_kind(error), "host `127.0.0.1`" in str(error)) == (("HttpForbidden", False, False), True)
-    monkeypatch.setenv(http.HOSTS, "127.0.0.1")
+    monkeypatch.setenv(reach.HOSTS, "127.0.0.1")
     assert _send(url=f"{site}/echo")["status"] == 200
-    assert http._matches("a.example.org", None, "*.example.org")
-    assert not http._matches("example.org", None, "*.example.org")
-    assert not http._matches("evil-example.org", None, "*.example.org")
-    assert http._matches("api", 81, "api:81")
-    assert not http._matches("api", 82, "api:81")
+    assert reach.matches("a.example.org", None, "*.example.org")
+    assert not reach.matches("example.org", None, "*.example.org")
+    assert not reach.matches("evil-example.org", None, "*.example.org")
+    assert reach.matches("api", 81, "api:81")
+    assert not reach.matches("api", 82, "api:81")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """``http.request``: one HTTP call as a step, without writing a plugin.
 
-A secret is named in the definition and looked up here, in the worker's environment, only if
+A secret is named in the definition's own text and looked up here, in the worker's environment, only if
 the worker's operator has listed it. It is in no result, error or log (R18, T12). Redirects are
 not followed, so that nothing is sent where nobody meant it. Knows nothing of Temporal.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import os
 import re
 import ssl
 from collections.abc import Iterable, Mapping
@@ -20,14 +19,15 @@ from http import HTTPStatus
 from importlib.util import find_spec
 from time import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
+from sagadsl.activities.reach import guard, permitted_host, secret
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
 from sagadsl.frozen import frozen
 from sagadsl.language.durations import FORMAT, PATTERN, parse
 from sagadsl.language.json_text import read_json
+from sagadsl.language.secrets import SECRET, Named
 from sagadsl.plugins import PluginNeedsExtra
 
 if find_spec("httpx2") is None:
@@ -36,17 +36,15 @@ if find_spec("httpx2") is None:
 if TYPE_CHECKING:
     import httpx2
 
-SECRETS = "SAGADSL_HTTP_SECRETS"
-"""Names of environment variables that requests may send, with commas; ``NAME@host`` for one host only."""
-HOSTS = "SAGADSL_HTTP_HOSTS"
-"""Hosts that requests may go to, with commas; ``*.example.com`` covers its subdomains. Unset: all."""
-
 MAX_RESPONSE_BYTES = 1024 * 1024
 _EXCERPT = 500
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _SHOWN_HEADERS = ("content-type", "etag", "last-modified", "link", "location", "retry-after", "x-request-id")
-_SECRET = re.compile(r"\$\{secret:([^}]*)\}")
 _RETRYABLE_CLIENT_ERRORS = (408, 425, 429)
+_OF_THE_CONNECTION = frozenset(
+    {"connection", "content-length", "expect", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that say how a message travels: the client writes them. Others would make two requests of one, or hang."""
 _NOT_DONE = (501, 503, 505)
 """Server errors that say that nothing was done; after the others nobody knows."""
 
@@ -138,8 +136,8 @@ async def request(call: Request, ctx: Context) -> Response:
     not tried again, but for 408, 425 and 429; 5xx is tried again, as is a connection that fails.
     Where the answer is missing, or comes from a server in trouble, nobody knows whether it happened.
     """
-    host = _permitted_host(call.url)
-    headers, secrets = _headers(call, ctx, host)
+    permitted_host(call.url)
+    headers, secrets = _headers(call, ctx)
     reply = await _exchange(call, headers, secrets)
     result = _result(reply, secrets)
     if _expected(reply.status, call.expect):
@@ -147,43 +145,25 @@ async def request(call: Request, ctx: Context) -> Response:
     raise _status_error(call, reply, result)
 
 
-def _permitted_host(url: str) -> str:
-    """Return the host of *url*, if the worker's operator lets requests go there."""
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        port = parts.port
-    except ValueError:
-        raise Permanent("the url cannot be read: check its host and port", type="InvalidInput") from None
-    if parts.username is not None or parts.password is not None:
-        raise Permanent(
-            "the url holds credentials, which would end up in the history; send a header with `${secret:NAME}` instead",
-            type="InvalidInput",
-        )
-    allowed = _listed(HOSTS)
-    if not host or (allowed is not None and not any(_matches(host, port, each.lower()) for each in allowed)):
-        raise Permanent(f"host `{host}` is not among those that {HOSTS} of the worker permits", type="HttpForbidden")
-    return host
-
-
-def _matches(host: str, port: int | None, allowed: str) -> bool:
-    if allowed in (host, f"{host}:{port}"):
-        return True
-    return allowed.startswith("*.") and host.endswith(allowed[1:])
-
-
-def _headers(call: Request, ctx: Context, host: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def _headers(call: Request, ctx: Context) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the headers to send, and the secrets in them."""
     used: list[str] = []
+    named = Named(ctx.secrets, ctx.secrets_host)
 
-    def resolve(match: re.Match[str]) -> str:
-        used.append(_secret(match[1], host))
-        return used[-1]
+    def resolved(place: str, value: str | Secret) -> str:
+        def resolve(match: re.Match[str]) -> str:
+            used.append(secret(match[1], call.url, place, named))
+            return used[-1]
 
-    headers: dict[str, str] = {}
-    for name, value in call.headers.items():
-        template = f"${{secret:{value.secret}}}" if isinstance(value, Secret) else value
-        headers[name] = _SECRET.sub(resolve, template)
+        return SECRET.sub(resolve, f"${{secret:{value.secret}}}" if isinstance(value, Secret) else value)
+
+    for name in (*call.headers, call.idempotency_key_header or ""):
+        if name.lower() in _OF_THE_CONNECTION or name.lower().startswith("proxy-"):
+            raise Permanent(
+                f"header `{name}` says how the message travels, and is written by the worker: leave it out",
+                type="InvalidInput",
+            )
+    headers = {name: resolved(f"headers/{name}", value) for name, value in call.headers.items()}
     given = {name.lower() for name in headers}
     key_header = call.idempotency_key_header
     if key_header and key_header.lower() not in given and call.method not in _SAFE:
@@ -197,22 +177,6 @@ def _headers(call: Request, ctx: Context, host: str) -> tuple[dict[str, str], tu
         if not value.isascii():
             headers[name] = value.encode().decode("latin-1")
     return headers, tuple(used)
-
-
-def _secret(name: str, host: str) -> str:
-    for each in _listed(SECRETS) or ():
-        allowed, _, only = each.partition("@")
-        if allowed == name and (not only or only.lower() == host):
-            break
-    else:
-        raise Permanent(
-            f"secret `{name}` is not among those that {SECRETS} of the worker permits for `{host}`",
-            type="HttpForbidden",
-        )
-    value = os.environ.get(name)
-    if not value:
-        raise Permanent(f"secret `{name}` is not set in the worker's environment", type="HttpForbidden")
-    return value
 
 
 async def _exchange(call: Request, headers: Mapping[str, str], secrets: Iterable[str]) -> _Reply:
@@ -253,6 +217,7 @@ def _client(library: Any, url: str, seconds: float) -> httpx2.AsyncClient:
     client: httpx2.AsyncClient = library.AsyncClient(
         verify=verify, timeout=library.Timeout(seconds, connect=min(seconds * 0.8, 10.0)), follow_redirects=False
     )
+    guard(client)
     return client
 
 
@@ -365,8 +330,8 @@ def _target(call: Request) -> str:
 
 
 def _clean(text: str, secrets: Iterable[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
+    for each in secrets:
+        text = text.replace(each, "***")
     return text
 
 
@@ -379,9 +344,3 @@ def _clean_data(data: Any, secrets: Iterable[str]) -> Any:
         case list():
             return [_clean_data(each, secrets) for each in data]
     return data
-
-
-def _listed(variable: str) -> tuple[str, ...] | None:
-    """Return the names in an environment variable; ``None`` when it is not set."""
-    text = os.environ.get(variable)
-    return None if text is None else tuple(each.strip() for each in text.split(",") if each.strip())

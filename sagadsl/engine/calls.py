@@ -39,6 +39,7 @@ def activity(
         local=call.local,
         priority=call.priority,
         summary=summary,
+        secrets=call.secrets,
     )
 
 

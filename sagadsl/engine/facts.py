@@ -8,11 +8,13 @@ Instants are seconds since 1970 (UTC), as the host's own clock gives them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from datetime import timedelta
 from enum import Enum
 from typing import Any
 
 from sagadsl.frozen import frozen
+from sagadsl.language.secrets import Named
 
 
 class Outcome(Enum):
@@ -234,6 +236,7 @@ class StartActivity:
         arguments: None or one JSON value.
         task_queue: ``None`` is the saga's own.
         summary: One line for people.
+        secrets: Those that the definition itself names in the input.
     """
 
     call_id: str
@@ -248,6 +251,7 @@ class StartActivity:
     local: bool
     priority: int | None
     summary: str
+    secrets: Named | None = field(default=None, compare=False)
 
 
 @frozen

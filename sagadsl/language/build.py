@@ -48,6 +48,7 @@ from sagadsl.language.model import (
     Value,
     WaitFor,
 )
+from sagadsl.language.secrets import named
 
 Data = Mapping[str, Any]
 
@@ -184,6 +185,7 @@ def _activity(data: Data, defaults: _Defaults) -> ActivityCall:
         retry=_retry(data.get("retry"), defaults.retry),
         local=data.get("local", False),
         priority=_count(data.get("priority")),
+        secrets=named(data.get("input")),
     )
 
 
@@ -264,7 +266,9 @@ def _undo(data: Data, forward: Body, defaults: _Defaults) -> CompensationAction:
         return CompensationAction(SagaCall(data["saga"], _value(data, "input"), queue), already_undone)
     attempt: Duration | None = defaults.timeouts.start_to_close
     inherited = defaults.task_queue
+    secrets = named(data.get("input"))
     if isinstance(forward, ActivityCall):
+        secrets = secrets if "input" in data else forward.secrets
         attempt, inherited = forward.timeouts.start_to_close, forward.task_queue
     timeouts = _timeouts(defaults.undo_timeouts, Timeouts(start_to_close=attempt))
     call = ActivityCall(
@@ -273,6 +277,7 @@ def _undo(data: Data, forward: Body, defaults: _Defaults) -> CompensationAction:
         task_queue=inherited if queue is None else queue,
         timeouts=_bounded(_timeouts(data.get("timeouts", _NOTHING), timeouts)),
         retry=_retry(data.get("retry"), defaults.undo_retry),
+        secrets=secrets,
     )
     return CompensationAction(call, already_undone)
 

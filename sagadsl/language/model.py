@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from sagadsl.frozen import frozen
+from sagadsl.language.secrets import Named
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root; for messages, never for meaning."""
@@ -122,6 +123,7 @@ class ActivityCall:
         task_queue: Where its workers poll; ``None`` is the saga's own queue.
         local: Run it as a local activity, in the worker that holds the saga.
         priority: Temporal's priority key, 1 (first) to 5; ``None`` is the server's default.
+        secrets: Those that its input names, as the definition writes it.
     """
 
     activity: str
@@ -131,6 +133,7 @@ class ActivityCall:
     retry: Retry = Retry()
     local: bool = False
     priority: int | None = None
+    secrets: Named | None = field(default=None, compare=False)
 
 
 @frozen

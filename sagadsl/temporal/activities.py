@@ -23,8 +23,10 @@ from sagadsl.engine.keys import (
     step_key_of_activity_id,
     step_of_activity_id,
 )
+from sagadsl.language.secrets import Named
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken
 from sagadsl.signatures import Reader, form, to_json_data
+from sagadsl.temporal.named_secrets import NAMED
 
 _log = logging.getLogger(__name__)
 
@@ -124,6 +126,7 @@ def _context() -> Context:
         forward = step_key_of_activity_id(saga_id, info.activity_id)
     else:  # `temporal activity execute`
         key = forward = standalone_key(info.namespace, info.activity_id, info.activity_run_id or "")
+    secrets = NAMED.get() or Named({})
     return Context(
         idempotency_key=key,
         attempt=info.attempt,
@@ -133,6 +136,8 @@ def _context() -> Context:
         step_idempotency_key=forward,
         is_compensation=bool(saga_id) and is_compensation(info.activity_id),
         heartbeat_details=tuple(info.heartbeat_details),
+        secrets=secrets.places,
+        secrets_host=secrets.host,
         logger=activity.logger,
         send_heartbeat=activity.heartbeat,
         is_cancelled=activity.is_cancelled,

@@ -51,6 +51,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.engine.keys import activity_id, call_of_activity
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.frozen import frozen
+from sagadsl.language.secrets import Named
 from sagadsl.temporal import failures
 from sagadsl.temporal.local_results import room_needed
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, CAME_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
@@ -398,6 +399,12 @@ class TemporalHost:
         """Return how large the result of a local activity may be; ``None`` for one that is no step's."""
         call = self._calls.get(call_of_activity(activity_id or ""))
         return None if call is None else call.room
+
+    def secrets_of(self, activity_id: str | None) -> Named | None:
+        """Return the secrets that a step's activity may look up."""
+        call = self._calls.get(call_of_activity(activity_id or ""))
+        command = None if call is None else call.command
+        return command.secrets if isinstance(command, StartActivity) else None
 
     def _ask_again(self, call: _Call, room: int) -> None:
         """Ask for the result of a local activity once more, when its message has room for it."""

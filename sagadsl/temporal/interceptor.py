@@ -40,6 +40,7 @@ from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
+from sagadsl.temporal.named_secrets import NAMED, named_in
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
@@ -106,6 +107,7 @@ class _Inbound(ActivityInboundInterceptor):
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = self._outbound.raw
+        NAMED.set(named_in(input.headers))
         if info.workflow_id is None:  # nobody but a saga reads what we add
             return await super().execute_activity(input)
         client = self._worker.client or (None if input.executor else activity.client())

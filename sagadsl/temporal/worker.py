@@ -20,6 +20,7 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     HandleQueryInput,
     Interceptor,
+    StartActivityInput,
     StartLocalActivityInput,
     Worker,
     WorkerConfig,
@@ -36,6 +37,7 @@ from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
 from sagadsl.temporal.interceptor import OutcomeInterceptor, interceptors
 from sagadsl.temporal.local_results import headers_with
+from sagadsl.temporal.named_secrets import headers_naming
 from sagadsl.temporal.origin import REFUSES_INLINE
 from sagadsl.temporal.registry import Registry
 from sagadsl.temporal.workflow import SagaWorkflow
@@ -191,12 +193,20 @@ class _Details(WorkflowInboundInterceptor):
 
 
 class _Rooms(WorkflowOutboundInterceptor):
-    """Tells a saga's local activities how large their results may be."""
+    """Tells a saga's activities which secrets they may look up, and local ones how large their results may be."""
+
+    def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
+        saga = workflow.instance()
+        if isinstance(saga, SagaWorkflow):
+            input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
+        return super().start_activity(input)
 
     def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
         saga = workflow.instance()
         if isinstance(saga, SagaWorkflow) and (room := saga.local_room(input.activity_id)) is not None:
             input.headers = headers_with(input.headers, room)
+        if isinstance(saga, SagaWorkflow):
+            input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
         return super().start_local_activity(input)
 
 

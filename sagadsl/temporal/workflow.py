@@ -38,6 +38,7 @@ from sagadsl.engine.pack import pack
 from sagadsl.engine.scope import iso
 from sagadsl.engine.squeeze import packed
 from sagadsl.language.model import Saga
+from sagadsl.language.secrets import Named
 from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.arguments import (
     INDEXED,
@@ -694,6 +695,10 @@ class SagaWorkflow:
     def local_room(self, activity_id: str | None) -> int | None:
         """Return how large the result of a local activity may be; ``None`` for one that is no step's."""
         return self._host.local_room(activity_id)
+
+    def secrets_of(self, activity_id: str | None) -> Named | None:
+        """Return the secrets that a step's activity may look up: those that its definition names."""
+        return self._host.secrets_of(activity_id)
 
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""

@@ -1,0 +1,37 @@
+"""Which secrets a step's definition names, on their way from the workflow to the activity: in a header.
+
+The activity's input does not tell: what an expression has filled in looks the same. A header is set by the saga's
+own worker, and is as little secret as the definition.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+from temporalio.api.common.v1 import Payload
+
+from sagadsl.language.secrets import Named
+from sagadsl.temporal.marker import MARKER
+
+HEADER = f"{MARKER}-secrets"
+
+NAMED: ContextVar[Named | None] = ContextVar("named_secrets", default=None)
+"""Of the activity that runs."""
+
+
+def headers_naming(headers: Mapping[str, Payload], named: Named | None) -> Mapping[str, Payload]:
+    """Return the headers of an activity with the secrets that its definition names."""
+    if named is None:
+        return headers
+    return {**headers, HEADER: Payload(metadata={"encoding": b"json/plain"}, data=json.dumps(named.to_json()).encode())}
+
+
+def named_in(headers: Mapping[str, Payload]) -> Named:
+    """Return the secrets that the headers of an activity name."""
+    told = headers.get(HEADER)
+    try:
+        return Named({}) if told is None else Named.from_json(json.loads(told.data))
+    except (ValueError, TypeError, KeyError, AttributeError):  # whoever calls an activity may send any header
+        return Named({})
