@@ -6,7 +6,7 @@ LOCAL := -e . -e examples/bank -e examples/shop
 DEMO := build/demo
 HISTORIES := tests/temporal/histories/rules-3
 
-.PHONY: help setup demo cluster cluster-down test chaos lint bench mutation histories lock clean
+.PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -33,6 +33,9 @@ test: setup  ## all tests, on a real Temporal server; in three processes, as mos
 
 chaos: setup  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)
 	$(BIN)/python -m tests.chaos
+
+fuzz: setup  ## definitions, suites, inputs and settings, changed by a seed: does anything break? (SEED=…, TIME=…, CASE=…)
+	$(BIN)/python -m tests.fuzz
 
 lint: setup  ## format, lint, types, imports
 	$(BIN)/ruff format --check .

@@ -40,6 +40,7 @@ _YAML = (
     Code("SD014", "merge key without a mapping"),
     Code("SD015", "unknown alias"),
     Code("SD016", "file that cannot be read"),
+    Code("SD017", "more mistakes than are told"),
 )
 
 _SCHEMA = (

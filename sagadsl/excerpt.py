@@ -59,6 +59,8 @@ def _focused(document: Document, span: Span, focus: str) -> Span:
     for pattern in (rf"(?<!\w){re.escape(focus)}(?!\w)", re.escape(focus)):
         for number in range(span.line, min(span.end_line, len(lines)) + 1):
             line = lines[number - 1]
+            if focus not in line:  # asked first: for each focus an expression would have to be compiled
+                continue
             start = span.column - 1 if number == span.line else 0
             end = span.end_column - 1 if number == span.end_line else len(line)
             if found := re.compile(pattern).search(line, start, end):

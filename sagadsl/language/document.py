@@ -18,15 +18,13 @@ import yaml
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.frozen import frozen
 from sagadsl.language import syntax
+from sagadsl.language.bounds import MAX_FINDINGS, first
 from sagadsl.language.scalars import resolved
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
 """Values that aliases may add to a file; ten levels of ten aliases would add ten thousand million (Y10)."""
-
-MAX_FINDINGS = 1000
-"""Of one file: nobody reads more, and the time for a hostile one has to have an end."""
 
 _MAX_REREAD = 4 * MAX_BYTES
 """Each repair reads the text once more; in a file of usual size there is room for hundreds."""
@@ -180,7 +178,7 @@ class _Reader:
         return Document(self.name, self.text, data, self.spans, self.keys), self._once()
 
     def _note(self, finding: Finding) -> None:
-        if len(self.findings) < MAX_FINDINGS:
+        if len(self.findings) <= MAX_FINDINGS:  # one more than are told, so that it is told that there are more
             self.findings.append(syntax.bounded(finding))
 
     def _once(self) -> tuple[Finding, ...]:
@@ -189,7 +187,7 @@ class _Reader:
         for finding in self.findings:
             where = (self.keys if finding.at_key else self.spans)[finding.route]
             seen.setdefault((finding.code, where), finding)
-        return tuple(seen.values())
+        return tuple(first(seen.values()))
 
     # events -> nodes
 

@@ -58,7 +58,7 @@ class Inference:
         self._guards = guards
         self._source = ""
         self._path: Path = ()
-        self.complaints: list[Complaint] = []
+        self._heard: dict[Complaint, None] = {}
 
     def value(self, value: Value, path: Path = ()) -> Shape:
         """Return the shape of a value, in which expressions may stand anywhere."""
@@ -112,8 +112,12 @@ class Inference:
         chain = None if node is None else chain_of(node)
         focus = focus or (written(chain, self._source) if chain is not None else "")
         found = Complaint(code, message, help, severity, focus, self._path, notes)
-        if found not in self.complaints:
-            self.complaints.append(found)
+        self._heard.setdefault(found)
+
+    @property
+    def complaints(self) -> tuple[Complaint, ...]:
+        """What is wrong, each once."""
+        return tuple(self._heard)
 
     def _called(self, node: nodes.Node | None) -> str:
         """Name an expression in a message."""
@@ -164,7 +168,7 @@ class Inference:
     def _guarded(self, test: nodes.Node) -> Inference:
         """Return the same inference for a place that is reached only after *test* has looked at its names."""
         inner = Inference(self._names, (*self._guards, *looked_at(test)))
-        inner._source, inner._path, inner.complaints = self._source, self._path, self.complaints
+        inner._source, inner._path, inner._heard = self._source, self._path, self._heard
         return inner
 
     def _is_guarded(self, chain: Chain) -> bool:
@@ -193,7 +197,7 @@ class Inference:
         if root == "steps":
             shape, taken, complaints = self._names.step(chain, soft)
             for each in complaints:
-                self.complaints.append(_at(each, self._path))
+                self._heard.setdefault(_at(each, self._path))
         label = spelled_chain(chain[:taken])
         for key in chain[taken:]:
             shape = self._field(node, shape, key, label, soft)

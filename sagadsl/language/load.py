@@ -14,6 +14,7 @@ from pathlib import Path
 from sagadsl.diagnostics import Finding, Severity
 from sagadsl.frozen import frozen
 from sagadsl.language import schema, suppressions
+from sagadsl.language.bounds import are_all, first
 from sagadsl.language.build import build
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.registry import ALL
@@ -86,7 +87,7 @@ def beside(path: Path, data: bytes | str, known: Known | None = None) -> Known:
 def _draft(data: bytes | str, name: str) -> _Draft:
     document, syntax = parse(data, name)
     form = schema.check(document)
-    left = remains(document, form)
+    left = remains(document, form) if are_all((*syntax, *form)) else None
     saga = build(left.data) if left is not None else None
     return _Draft(document, (*syntax, *form), left, saga)
 
@@ -94,14 +95,14 @@ def _draft(data: bytes | str, name: str) -> _Draft:
 def _judge(draft: _Draft, known: Known) -> Loaded:
     findings = [*draft.findings]
     if draft.saga is not None and draft.left is not None:
-        findings += _meaning(draft.saga, draft.left, known)
+        findings += first(_meaning(draft.saga, draft.left, known))
     document, kept = suppressions.apply(
         draft.document,
         findings,
         lambda finding: _span(draft.document, finding).line,
         complete=draft.left is not None and not draft.left.touched,
     )
-    ordered = tuple(sorted(dict.fromkeys(kept), key=lambda finding: _position(document, finding)))
+    ordered = tuple(first(sorted(dict.fromkeys(kept), key=lambda finding: _position(document, finding))))
     usable = not any(finding.severity is Severity.ERROR for finding in ordered)
     return Loaded(document, ordered, draft.saga if usable else None, draft.saga)
 

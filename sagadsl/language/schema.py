@@ -15,7 +15,8 @@ from typing import Any
 
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import json_schema, step_rules, wording
-from sagadsl.language.document import MAX_FINDINGS, Document, Span
+from sagadsl.language.bounds import first
+from sagadsl.language.document import Document, Span
 from sagadsl.language.shipped import schema_text
 from sagadsl.language.suggest import closest
 from sagadsl.language.syntax import bounded
@@ -49,7 +50,7 @@ def check(document: Document) -> tuple[Finding, ...]:
     if not isinstance(document.data, dict):
         return ()
     unsupported = _version(document)
-    findings = (unsupported,) if unsupported else map(bounded, islice(_definition(document), MAX_FINDINGS))
+    findings = (unsupported,) if unsupported else map(bounded, first(_definition(document)))
     return tuple(sorted(findings, key=lambda finding: _position(document, finding)))
 
 

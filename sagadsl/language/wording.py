@@ -14,7 +14,8 @@ from typing import Any
 from sagadsl.diagnostics import Finding, Route
 from sagadsl.frozen import frozen
 from sagadsl.language import durations
-from sagadsl.language.document import MAX_FINDINGS, Document
+from sagadsl.language.bounds import MAX_FINDINGS
+from sagadsl.language.document import Document
 from sagadsl.language.form import fits
 from sagadsl.language.patterns import backtracking
 from sagadsl.language.suggest import closest
@@ -134,7 +135,7 @@ def reword(
         name: The key of that value, if it is not the last of *path*.
         spoken_for: Keys that the value lacks because they are misspelt, as has been reported.
     """
-    listed = list(islice(errors, MAX_FINDINGS))
+    listed = list(islice(errors, MAX_FINDINGS + 1))
     meant_there = {((), key) for key in spoken_for} | {
         (tuple(error.absolute_path), suggestion)
         for error in listed

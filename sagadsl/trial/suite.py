@@ -11,7 +11,7 @@ from typing import Any
 
 from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language import durations, wording
+from sagadsl.language import bounds, durations, wording
 from sagadsl.language.checks.known import Known, Signature
 from sagadsl.language.document import Document, parse
 from sagadsl.language.expressions import compile_condition
@@ -100,9 +100,9 @@ def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature
     document, findings = parse(data, str(path))
     if not isinstance(document.data, dict):
         return Suite(document, tuple(_of_a_suite(each) for each in findings))
-    formal = (*findings, *_form(document))
+    formal = bounds.first((*findings, *_form(document)))
     if formal:
-        return Suite(document, formal)
+        return Suite(document, tuple(formal))
     return _Reading(document, path, activities).suite()
 
 
@@ -180,7 +180,7 @@ class _Reading:
         known = [each.names for each in self.targets.values() if each is not None]
         self.findings += spelling.defaults(defaults, known)
         self.findings += _contradictions(defaults.get("mocks") or {}, ("defaults", "mocks"))
-        return Suite(self.document, tuple(self.findings), tuple(cases))
+        return Suite(self.document, tuple(bounds.first(self.findings)), tuple(cases))
 
     def _note(self, code: str, message: str, route: Route, help: str = "") -> None:
         self.findings.append(Finding(code, message, route, help=help))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,35 @@ def test_loading_needs_nothing_of_temporal() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("{{id: s{0}, sleep: 1x}}", "SD501"),
+        ("{{id: s{0}, sleep: 1s, slep: 1}}", "SD104"),
+        ('{{id: s{0}, set: {{a: "{{{{ input.amoun{0} }}}}"}}}}', "SD306"),
+        ('{{id: s{0}, set: {{a: "{{{{ 1 + }}}}"}}}}', "SD301"),
+        ("{{id: s, sleep: 1s}}", "SD201"),
+    ],
+)
+def test_of_very_many_mistakes_the_first_are_told_and_that_there_are_more(step: str, code: str) -> None:
+    """A file with 20,000 took minutes, most of them to draw what nobody reads."""
+    steps = "".join(f"  - {step.format(number)}\n" for number in range(3000))
+    input_ = "input: {type: object, additionalProperties: false, properties: {amount: {type: integer}}}"
+    loaded = load(f"sagadsl: 1\nname: many\n{input_}\nsteps:\n{steps}")
+
+    assert Counter(each.code for each in loaded.errors) == {code: 1000, "SD017": 1}
+    assert loaded.errors[-1].code == "SD017"
+    assert loaded.saga is None
+
+
+def test_warnings_never_hide_an_error_and_are_none_themselves() -> None:
+    steps = "".join(f"  - {{id: s{number}, wait_for: {{signal: a}}}}\n" for number in range(1500))
+    good = load(f"sagadsl: 1\nname: many\nsteps:\n{steps}")
+    last = '  - {id: last, set: {a: "{{ steps.nope.output }}"}}\n'
+    wrong = load(f"sagadsl: 1\nname: many\nsteps:\n{steps}{last}")
+
+    assert (Counter(each.code for each in good.findings), good.errors) == ({"SD703": 1000, "SD017": 1}, ())
+    assert good.saga is not None
+    assert [each.code for each in wrong.errors] == ["SD305"]

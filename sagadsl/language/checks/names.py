@@ -49,13 +49,13 @@ def needs_of_no_sibling(saga: Saga, known: Known) -> Iterator[Finding]:
                 if name in siblings:
                     continue
                 near = suggestions.closest(name, siblings - {branch.id})
-                others = listed(siblings - {branch.id})
+                others = "" if suggestions.are_over else f": {listed(siblings - {branch.id})}"
                 where = f"stands outside of `{block.id}`" if name in every else "does not exist"
                 yield Finding(
                     "SD202",
                     f"`{branch.id}` needs `{name}`, which {where}",
                     (*branch.route, "needs", number),
-                    help=f"did you mean `{near}`?" if near else f"a branch needs branches of the same block: {others}",
+                    help=f"did you mean `{near}`?" if near else f"a branch needs branches of the same block{others}",
                     step=branch.id,
                 )
 
