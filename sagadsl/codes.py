@@ -83,6 +83,7 @@ _ACTIVITIES = (
     Code("SD402", "input that the activity does not take"),
     Code("SD403", "input that the child saga does not take"),
     Code("SD404", "error type that the activity does not declare", Severity.WARNING),
+    Code("SD405", "error type that matches otherwise than it is written", Severity.WARNING),
 )
 
 _DURATIONS_AND_RETRIES = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import Frame, FrameKind
+from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import outwards
 from sagadsl.language.model import ForEach, Parallel
@@ -20,7 +21,10 @@ def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
         owner = run.state.records[around.owner]
         if around.body.startswith("handler"):  # it ends with the error that it was to handle
             error = owner.error or error
-        elif any(not handler.types or error.type in handler.types for handler in run.step(owner).on_error):
+        elif any(
+            not handler.types or is_one_of(error, handler.types, run.state.rules)
+            for handler in run.step(owner).on_error
+        ):
             return True
     return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from sagadsl.engine.keys import MAX_ID, child_id, forward_key, undo_key
 from sagadsl.engine.run import Mistake, Run, past
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.durations import parse
+from sagadsl.language.error_types import class_name
 from sagadsl.language.model import ActivityCall, CompensationAction, Duration, Retry, SagaCall, Value
 
 Names = Mapping[str, Any]
@@ -104,8 +105,16 @@ def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
         initial_interval=initial,
         backoff_coefficient=retry.backoff_coefficient,
         maximum_interval=max(initial, maximum),  # Temporal refuses a maximum below the initial interval
-        non_retryable_error_types=retry.non_retryable_error_types,
+        non_retryable_error_types=_as_recorded(retry.non_retryable_error_types),
     )
+
+
+def _as_recorded(names: Sequence[str]) -> tuple[str, ...]:
+    """Return error types as they may have been recorded: by class, and as written. R04.
+
+    Python records the class's name alone, Java the qualified one, and the server compares whole names.
+    """
+    return tuple(dict.fromkeys(form for name in names for form in (class_name(name), name)))
 
 
 def render_early(action: CompensationAction, step_id: str, names: Names) -> dict[str, Any]:

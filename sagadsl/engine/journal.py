@@ -21,7 +21,8 @@ RULES = 3
 """Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.
 
 1: the first. 2: no false "undone", "completed" or "sent" at the edges of the first one. 3: the same of local
-activities that are stopped, and behind the pivot of a very long run; room for all that a run returns.
+activities that are stopped, and behind the pivot of a very long run; room for all that a run returns; errors named
+as other languages do, see ``matching``.
 """
 
 FIRST_RULES = 1

@@ -13,6 +13,7 @@ from sagadsl.engine.around import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled, Verb
 from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
+from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.durations import LONGEST
@@ -360,7 +361,7 @@ def _refusal(run: Run, step: Step, record: Record, output: Any) -> Error | None:
 
 
 def _takes(run: Run, record: Record, handler: Handler, error: Error) -> bool:
-    if handler.types and error.type not in handler.types:
+    if handler.types and not is_one_of(error, handler.types, run.state.rules):
         return False
     if handler.condition is None:
         return True

@@ -12,6 +12,7 @@ from sagadsl.engine import calls, steps
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
 from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
+from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
 from sagadsl.engine.squeeze import compact
 from sagadsl.language.expressions import ExpressionError
@@ -171,7 +172,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
     undo.attempts = fact.attempts
     error = fact.error or steps.cancelled_outside(action_path(run, record))
     already = () if compensation.auto else compensation.actions[undo.action].already_undone
-    if fact.outcome is Outcome.SUCCEEDED or error.type in already:  # R24
+    if fact.outcome is Outcome.SUCCEEDED or is_one_of(error, already, run.state.rules):  # R24
         next_action(run, record)
     else:
         failed(run, record, error)

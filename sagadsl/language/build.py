@@ -16,6 +16,7 @@ from typing import Any
 
 from sagadsl.frozen import frozen
 from sagadsl.language import durations
+from sagadsl.language.error_types import bare_type
 from sagadsl.language.expressions import compile_condition, compile_value
 from sagadsl.language.model import (
     ActivityCall,
@@ -101,15 +102,6 @@ def digest(data: Data) -> str:
     """Return the SHA-256 of the definition's canonical JSON, in hexadecimal."""
     canonical = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def bare_type(name: str) -> str:
-    """Return the class name of a qualified one: ``acme.errors.CardDeclined`` is recorded as ``CardDeclined``. R04.
-
-    A dotted name that does not end like a class is an error code (``payment.declined``) and stays.
-    """
-    last = name.rpartition(".")[2]
-    return last if last[:1].isupper() else name
 
 
 def _defaults(data: Data) -> _Defaults:
@@ -235,7 +227,7 @@ def _handlers(data: Any, route: Route, defaults: _Defaults) -> tuple[Handler, ..
         return _CONTINUE
     return tuple(
         Handler(
-            types=_types(item.get("types", ())),
+            types=tuple(item.get("types", ())),
             condition=_condition(item, "if"),
             output=_value(item, "output"),
             steps=_steps(item.get("steps", ()), (*route, "on_error", index, "steps"), defaults),
@@ -259,7 +251,7 @@ def _undo(data: Data, forward: Body, defaults: _Defaults) -> CompensationAction:
     Its retries it never takes from there: undoing has to be more patient than doing (R19).
     """
     queue = _value(data, "task_queue")
-    already_undone = _types(data.get("already_undone", ()))
+    already_undone = tuple(data.get("already_undone", ()))
     if "saga" in data:
         if queue is None and isinstance(forward, SagaCall):
             queue = forward.task_queue
@@ -310,7 +302,7 @@ def _retry(data: Any, base: Retry) -> Retry:
         initial_interval=initial,
         backoff_coefficient=float(data.get("backoff_coefficient", base.backoff_coefficient)),
         maximum_interval=maximum,
-        non_retryable_error_types=base.non_retryable_error_types if types is None else _types(types),
+        non_retryable_error_types=base.non_retryable_error_types if types is None else tuple(types),
         explicit=said or base.explicit,
     )
 
@@ -353,14 +345,6 @@ def _value(data: Data, key: str) -> Value | None:
 
 def _condition(data: Data, key: str) -> Value | None:
     return compile_condition(data[key]) if key in data else None
-
-
-def _types(names: Sequence[str]) -> tuple[str, ...]:
-    """Return error types as they may have been recorded: by class name, and as written. R04.
-
-    Python records the class's bare name, Java the qualified one, and the server compares whole names.
-    """
-    return tuple(dict.fromkeys(form for name in names for form in (bare_type(name), name)))
 
 
 def _listed(data: Any) -> Sequence[Data]:

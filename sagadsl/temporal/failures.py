@@ -37,7 +37,9 @@ from temporalio.exceptions import (
 
 from sagadsl.engine.ends import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
+from sagadsl.engine.matching import BY_CLASS
 from sagadsl.frozen import frozen
+from sagadsl.language.error_types import WRAPPERS
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER, Recorded, outcome_of
 
 MESSAGE_BYTES = 8 * 1024
@@ -224,12 +226,20 @@ def _reported(
         clean = known.record.alone if known.rules >= 2 else _none_was_silent(command, known.took)
     outcome = Outcome.FAILED if clean else Outcome.UNKNOWN
     told = error_of(cause, command.call_id)
+    if known.rules >= BY_CLASS:
+        told = _unwrapped(told)
     if isinstance(error, ActivityError) and error.retry_state == RetryState.TIMEOUT:  # no time for another attempt
         total = command.schedule_to_close
         pause = command.retry.pause(attempt or 1)
         in_force = total is None or known.took + pause >= total.total_seconds() >= known.took - _LATE_SECONDS
         told = _limit_reached(command, "schedule_to_close", cause, in_force=in_force)
     return Settled(at, command.call_id, outcome, error=told, attempts=attempt)
+
+
+def _unwrapped(error: Error) -> Error:
+    """Return *error* under the type of the one that it carries, where its own type says nothing."""
+    types = [error.type, *(type_ for type_, _ in error.causes)]
+    return replace(error, type=next((each for each in types if each not in WRAPPERS), error.type))
 
 
 def _none_was_silent(command: StartActivity, took: float) -> bool:

@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.engine.keys import call_of_activity, call_of_child
 from sagadsl.frozen import frozen
+from sagadsl.language.error_types import WRAPPERS
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER
 
 What = Literal[
@@ -170,7 +171,10 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
         failure = failure.cause
     info = failure.WhichOneof("failure_info")
     if info == "application_failure_info":
-        return failure.application_failure_info.type or "Error", failure.message
+        named = failure
+        while named.application_failure_info.type in WRAPPERS and named.HasField("cause"):
+            named = named.cause
+        return named.application_failure_info.type or "Error", failure.message
     if info == "timeout_failure_info":
         last = error_in(failure.cause) if failure.HasField("cause") else None
         return "timeout", failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")

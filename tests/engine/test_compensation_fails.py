@@ -134,7 +134,7 @@ def test_retrying_one_action_of_a_list_does_not_repeat_the_ones_before() -> None
     assert ran.status == "compensated"
 
 
-@pytest.mark.parametrize("type_", ["NotFound", "timeout"])
+@pytest.mark.parametrize("type_", ["NotFound", "timeout", "acme.Bank$NotFound"])
 def test_an_error_that_says_already_undone_is_a_success(type_: str) -> None:
     """R24."""
     undo = {"activity": "undo.a", "already_undone": ["NotFound", "timeout"], "retry": "none"}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partialmethod
 from typing import Any
 
 import pytest
 
 from sagadsl.engine.facts import Verb
+from sagadsl.engine.journal import State
 from tests.engine.scenes import Script, act, flaky, gives, lost, no, operator, plain, play, saga, slow
 
 
@@ -57,7 +59,7 @@ def test_a_step_of_any_kind_is_handled_by_the_type_of_its_error(step: Any, scrip
 
 
 def test_an_error_that_no_handler_takes_fails_the_saga() -> None:
-    """R14: types are compared as they were recorded, whole and with their case."""
+    """R14: types are compared as they were recorded, with their case."""
     handlers = [{"types": ["broke"]}, {"types": ["Brok"]}, {"types": ["Broke"], "if": "error.message == ''"}]
 
     ran = play(saga(act("a"), act("b", on_error=handlers)), {"b": no("Broke")})
@@ -74,6 +76,28 @@ def test_an_error_is_handled_only_after_the_retries_are_used_up() -> None:
 
     assert (ran.calls, ran.attempts("b")) == (["b", "b.on_error/fix"], 3)
     assert (mended.calls, mended.output) == (["b"], {"b": 1})
+
+
+@pytest.mark.parametrize(
+    ("types", "rules", "status"),
+    [
+        (["acme.Shop$Declined"], 3, "completed"),
+        (["Declined"], 3, "completed"),
+        (["Shop$Declined", "declined", "other.Shop$Declined"], 3, "compensated"),
+        (["Declined"], 2, "compensated"),
+        (["acme.Shop$Declined"], 2, "completed"),
+    ],
+)
+def test_a_class_is_named_whole_or_by_its_own_name(
+    types: list[str], rules: int, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Java reports a nested class as ``acme.Shop$Declined``; runs of earlier rules compare the whole."""
+    monkeypatch.setattr(State, "__init__", partialmethod(State.__init__, rules=rules))
+    handled = _handled(plain("b"), types=types, then="continue")
+    block = {"id": "block", "steps": [plain("c")], "on_error": [{"types": types}]}
+
+    assert play(saga(act("a"), handled), {"b": no("acme.Shop$Declined")}).status == status
+    assert play(saga(act("a"), block), {"c": no("acme.Shop$Declined")}).status == status
 
 
 def test_a_handler_without_output_gives_null() -> None:

@@ -11,6 +11,7 @@ from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.language.checks.arguments import Misfit, misfits
 from sagadsl.language.checks.known import Known, Signature
 from sagadsl.language.checks.world import World, world_of
+from sagadsl.language.error_types import class_name
 from sagadsl.language.expressions import Constant
 from sagadsl.language.model import ActivityCall, Saga, SagaCall, Step
 from sagadsl.language.types import of_schema
@@ -23,6 +24,9 @@ OURS = (
 """Error types that the engine itself gives."""
 _NO_INPUT = Constant({})
 
+NON_RETRYABLE = ("retry", "non_retryable_error_types")
+"""Where the error types stand that the server compares."""
+
 
 def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD401: a worker would wait for ever for somebody who serves this name. R15, R54.
@@ -33,7 +37,7 @@ def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Find
         return
     names = list(known.activities)
     world = world_of(saga, known)
-    for spot, call, route, _phase in _activity_calls(world):
+    for spot, call, route, _phase in activity_calls(world):
         if call.task_queue is not None or call.activity in known.activities or call.activity in names:
             continue
         near = world.suggestions.closest(call.activity, names)
@@ -56,7 +60,7 @@ def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Find
 def inputs_that_do_not_fit(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD402: the input lacks what the activity needs, or holds what it does not take."""
     world = world_of(saga, known)
-    for spot, call, route, phase in _activity_calls(world):
+    for spot, call, route, phase in activity_calls(world):
         signature = (known.activities or {}).get(call.activity)
         if signature is None or signature.input_schema is None:
             continue
@@ -77,15 +81,15 @@ def inputs_that_do_not_fit(saga: Saga, known: Known) -> Iterator[Finding]:
 def error_types_that_nobody_raises(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD404: nearly, but not quite, an error type that the activity declares."""
     world = world_of(saga, known)
-    for spot, call, route, _phase in _activity_calls(world):
+    for spot, call, route, _phase in activity_calls(world):
         signature = (known.activities or {}).get(call.activity)
         if signature is None or not signature.errors:
             continue
         step = spot[-1].step
         declared = {*signature.errors, *OURS, *(rule.type for rule in step.failed_if)}
-        for name, keys in _named_errors(step, call, route):
+        for name, keys in named_errors(step, call, route):
             near = world.suggestions.closest(name, signature.errors)
-            if name not in declared and near is not None:
+            if class_name(name) not in declared and near is not None:
                 yield Finding(
                     "SD404",
                     f"`{call.activity}` declares no error `{name}`",
@@ -97,7 +101,8 @@ def error_types_that_nobody_raises(saga: Saga, known: Known) -> Iterator[Finding
                 )
 
 
-def _activity_calls(world: World) -> Iterator[tuple[Spot, ActivityCall, Route, Phase]]:
+def activity_calls(world: World) -> Iterator[tuple[Spot, ActivityCall, Route, Phase]]:
+    """Yield every call of an activity, with the step that it belongs to, and where it stands."""
     for spot in world.spots.values():
         for call, route, phase in calls(spot[-1].step):
             if isinstance(call, ActivityCall):
@@ -148,14 +153,15 @@ def _described(signature: Signature, misfit: Misfit) -> tuple[str, ...]:
     return (f"`{misfit.path[0]}`: {text}",) if isinstance(text, str) else ()
 
 
-def _named_errors(step: Step, call: ActivityCall, route: Route) -> Iterator[tuple[str, Route]]:
-    for name in call.retry.non_retryable_error_types:
-        yield name, (*route, "retry", "non_retryable_error_types")
+def named_errors(step: Step, call: ActivityCall, route: Route) -> Iterator[tuple[str, Route]]:
+    """Yield the error types that are written for *call*, each with its place."""
+    for number, name in enumerate(call.retry.non_retryable_error_types):
+        yield name, (*route, *NON_RETRYABLE, number)
     if call is step.body:
-        for number, handler in enumerate(step.on_error):
-            for name in handler.types:
-                yield name, (*step.route, "on_error", number, "types")
+        for handled, handler in enumerate(step.on_error):
+            for number, name in enumerate(handler.types):
+                yield name, (*step.route, "on_error", handled, "types", number)
     for action in step.compensation.actions if step.compensation is not None else ():
         if action.call is call:
-            for name in action.already_undone:
-                yield name, (*route, "already_undone")
+            for number, name in enumerate(action.already_undone):
+                yield name, (*route, "already_undone", number)

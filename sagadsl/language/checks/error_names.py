@@ -1,0 +1,61 @@
+"""SD405: names of error types that workers in other languages never report, or that the server compares otherwise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sagadsl.diagnostics import Finding, Severity
+from sagadsl.language.checks.activities import NON_RETRYABLE, named_errors
+from sagadsl.language.checks.known import Known
+from sagadsl.language.checks.world import world_of
+from sagadsl.language.error_types import WRAPPERS, class_name
+from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.walk import calls
+
+_NESTED = re.compile(r"((?:[a-z_]\w*\.)+[A-Z]\w*)\.([A-Z]\w*)")
+"""A class in a class, as Java's source spells it: ``acme.Shop.Declined``."""
+
+
+def error_types_as_nobody_reports_them(saga: Saga, known: Known) -> Iterator[Finding]:
+    """SD405: a name that matches nothing, or not what it seems to."""
+    for spot in world_of(saga, known).spots.values():
+        step = spot[-1].step
+        named = [
+            each
+            for call, route, _phase in calls(step)
+            if isinstance(call, ActivityCall)
+            for each in named_errors(step, call, route)
+        ]
+        for name, route in named:
+            for_the_server = route[-3:-1] == NON_RETRYABLE
+            found = _wrapper(name, final=for_the_server) or _nested(name)
+            if found is None and for_the_server:
+                found = _otherwise(name, [other for other, _ in named])
+            if found is not None:
+                message, help = found
+                yield Finding("SD405", message, route, severity=Severity.WARNING, help=help, focus=name, step=step.id)
+
+
+def _wrapper(name: str, *, final: bool) -> tuple[str, str] | None:
+    if name not in WRAPPERS:
+        return None
+    if final:
+        message = f"`{name}` is around an error of any type: no error that is wrapped would be tried again"
+        return message, "name the type inside, and let the worker report that error itself"
+    return f"an error in a `{name}` has the type of the one inside", "name that type"
+
+
+def _nested(name: str) -> tuple[str, str] | None:
+    nested = _NESTED.fullmatch(name)
+    if nested is None:
+        return None
+    outer, inner = nested.groups()
+    return f"Java reports a class in a class with `$`, not as `{name}`", f"write `{outer}${inner}`"
+
+
+def _otherwise(name: str, named: Sequence[str]) -> tuple[str, str] | None:
+    whole = next((other for other in named if other != name and class_name(other) == name), None)
+    if whole is None:
+        return None
+    return f"`{name}` does not end the attempts after `{whole}`: the server compares whole names", f"write `{whole}`"
