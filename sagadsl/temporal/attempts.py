@@ -12,6 +12,7 @@ Measured on server 1.32:
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from temporalio import activity
@@ -21,6 +22,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError
 
+from sagadsl.language.error_types import class_name
 from sagadsl.temporal.backwards import newest_first
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded
 
@@ -44,9 +46,10 @@ INTERRUPTIONS = frozenset(
         "ActivityResetException",
         "ActivityCanceledException",
         "ActivityNotExistsException",
+        "InterruptedException",
     }
 )
-"""Types of the errors that an SDK reports for a function that was stopped, by their last part."""
+"""Types of the errors with which a function ends that was stopped, by their last part."""
 
 CANNOT_TRAVEL = frozenset({"payloadSizeError", "PayloadsTooLarge", "DataConverterException"})
 """Types of the errors that an SDK reports for a result of a function that has returned."""
@@ -61,15 +64,29 @@ UNENCODABLE = (
 )
 """Parts of the messages of such errors whose type says nothing."""
 
+_ENCODING = re.compile(
+    r"""temporalio[/\\]converter\S*",\ line\ \d+,\ in\ to_payloads?\b  # Python
+    | \bencodeToPayload\b  # TypeScript
+    | \bio\.temporal\.common\.converter\.\w+\.toPayloads?\(  # Java
+    """,
+    re.VERBOSE,
+)
+"""What stands in the stack of such an error, whatever the value's own code has thrown; Go gives no stack."""
 
-def by_the_function(error: BaseException) -> bool:
-    """Whether the function itself has reported *error*, and not an SDK in its place."""
+
+def by_the_function(error: BaseException | None) -> bool:
+    """Whether the function itself has reported *error*, and nothing that an SDK has made lies behind it."""
     if not isinstance(error, ApplicationError):
         return False
-    type_ = (error.type or "").rpartition(".")[2]
-    return not (
-        type_ in INTERRUPTIONS or type_ in CANNOT_TRAVEL or any(text in (error.message or "") for text in UNENCODABLE)
+    type_ = class_name(error.type or "")
+    stack = error.failure.stack_trace if error.failure is not None else ""
+    made_by_an_sdk = (
+        type_ in INTERRUPTIONS
+        or type_ in CANNOT_TRAVEL
+        or any(text in (error.message or "") for text in UNENCODABLE)
+        or _ENCODING.search(stack) is not None
     )
+    return not made_by_an_sdk and (error.__cause__ is None or by_the_function(error.__cause__))
 
 
 @activity.defn(name=ATTEMPTS_ACTIVITY)

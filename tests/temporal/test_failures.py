@@ -22,7 +22,7 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 
-from sagadsl.engine.facts import Outcome, RetryPlan, Settled, StartActivity, StartChild
+from sagadsl.engine.facts import Error, Outcome, RetryPlan, Settled, StartActivity, StartChild
 from sagadsl.engine.journal import RULES
 from sagadsl.temporal.attempts import by_the_function
 from sagadsl.temporal.failures import Known, activity_failed, bounded, child_failed, error_of, to_look_up
@@ -253,6 +253,7 @@ def test_what_our_worker_has_said_is_not_looked_up() -> None:
         ("io.temporal.common.converter.DataConverterException", "…", False),
         ("wrapError", "values[0]: unable to encode: json: unsupported value: NaN", False),
         ("TypeError", "Object of type object is not JSON serializable", False),
+        ("java.lang.InterruptedException", "", False),
     ],
 )
 def test_what_an_sdk_reports_for_a_function_is_none_of_the_function_s_errors(
@@ -261,6 +262,67 @@ def test_what_an_sdk_reports_for_a_function_is_none_of_the_function_s_errors(
     """R5: the function has been stopped, or has returned."""
     assert by_the_function(ApplicationError(message, type=type_)) is its_own
     assert not by_the_function(ServerError(message, non_retryable=True))
+
+
+@pytest.mark.parametrize(
+    ("stack", "its_own"),
+    [
+        ('File "/x/temporalio/converter/_payload_converter.py", line 338, in to_payload\n  payload = …', False),
+        ('File "C:\\x\\temporalio\\converter.py", line 3, in to_payloads\n  …', False),
+        ('File "/x/temporalio/converter/_payload_converter.py", line 9, in from_payload\n  …', True),
+        ("ValueError: no\n    at encodeToPayload (/x/codec-helpers.js:77:92)\n    at async /x/worker.js:813:30", False),
+        ("io.temporal.common.converter.JacksonJsonPayloadConverter.toData(J.java:116)\n"
+         "io.temporal.common.converter.PayloadAndFailureDataConverter.toPayload(P.java:57)", False),
+        ('File "/x/shop.py", line 3, in to_payload\n  raise Declined', True),
+    ],
+)  # fmt: skip
+def test_a_stack_tells_that_the_function_had_returned(stack: str, its_own: bool) -> None:
+    """R5: the value's own code may throw anything while the SDK encodes it."""
+    error = ApplicationError("no", type="Declined")
+    error._failure = Failure(message="no", stack_trace=stack)
+    assert by_the_function(error) is its_own
+
+
+@pytest.mark.parametrize(
+    ("cause", "its_own"),
+    [
+        (ApplicationError("no", type="Declined"), True),
+        (CancelledError("WORKER_SHUTDOWN"), False),
+        (ApplicationError("no", type="io.temporal.client.ActivityWorkerShutdownException"), False),
+    ],
+)
+def test_an_error_that_was_caused_by_a_stop_leaves_doubt(cause: BaseException, its_own: bool) -> None:
+    """R5: an author may catch it, and throw an error of his own."""
+    error = ApplicationError("while charging", type="ChargeFailed")
+    error.__cause__ = cause
+    assert by_the_function(error) is its_own
+
+
+@pytest.mark.parametrize(
+    ("outer", "rules", "type_"),
+    [
+        ("wrapError", 3, "Declined"),
+        ("java.util.concurrent.ExecutionException", 3, "Declined"),
+        ("RuntimeError", 3, "RuntimeError"),
+        ("wrapError", 2, "wrapError"),
+    ],
+)
+def test_an_error_in_a_mere_wrapper_has_its_own_type(outer: str, rules: int, type_: str) -> None:
+    """What `on_error` and `already_undone` compare; runs of earlier rules keep theirs."""
+    error = ApplicationError("while charging: no", type=outer)
+    error.__cause__ = ApplicationError("no", type="Declined")
+    found = _settled(error, rules=rules)
+    assert found.error == Error(type_, "while charging: no", "pay", (("Declined", "no"),))
+    failure = Failure(message="while charging: no")
+    failure.application_failure_info.type = outer
+    failure.cause.application_failure_info.type = "Declined"
+    assert error_in(failure) == ("Declined" if outer != "RuntimeError" else outer, "while charging: no")
+
+
+def test_a_wrapper_around_nothing_keeps_its_type() -> None:
+    found = _settled(ApplicationError("no", type="wrapError"))
+    assert found.error is not None
+    assert found.error.type == "wrapError"
 
 
 def test_an_error_that_the_server_found_too_long_shows_what_it_was() -> None:
