@@ -7,12 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-from tests.needs import need
 
 APART = "apart"
 """A second namespace, for tests that must not see the sagas of others."""
@@ -29,11 +28,17 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A dev server, in memory, with the search attributes that sagas may set."""
+    with serving(tmp_path_factory.mktemp("temporal") / "server.log") as address:
+        yield Server(address)
+
+
+@contextmanager
+def serving(log: Path) -> Iterator[str]:
+    """Run such a server until the end of the block, and return its address."""
     binary = Path(sys.executable).with_name("temporal")
     if not binary.exists():
         pytest.fail("the `temporal` binary is not installed beside this Python: run `make setup`")
     port = _free_port()
-    log = tmp_path_factory.mktemp("temporal") / "server.log"
     attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
     command += ["--dynamic-config-value", "frontend.WorkflowPauseEnabled=true"]  # for `temporal workflow pause`
@@ -47,7 +52,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
         try:
             _wait_until_serving(binary, f"127.0.0.1:{port}", process, log)
-            yield Server(f"127.0.0.1:{port}")
+            yield f"127.0.0.1:{port}"
         finally:
             process.terminate()
 
@@ -55,23 +60,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def temporal_address(server: Server) -> str:
     return server.address
-
-
-@pytest.fixture(scope="session")
-def go_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The worker and the client in Go, built from their source."""
-    go = need("go")
-    folder = tmp_path_factory.mktemp("go")
-    built = subprocess.run(
-        [*go, "build", "-o", f"{folder}/", "./worker", "./client"],
-        cwd=Path(__file__).parents[1] / "examples" / "go-worker",
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return folder
 
 
 def _free_port() -> int:

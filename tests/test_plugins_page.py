@@ -23,7 +23,9 @@ pytestmark = pytest.mark.temporal
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "plugins.md").read_text("utf-8")
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S)
+OTHER_LANGUAGES = (DOCS / "other-languages.md").read_text("utf-8")
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+BLOCKS: list[tuple[str, str]] = _BLOCK.findall(PAGE)
 NAMED = re.compile(r"# (\w[\w.]*\.(?:py|yaml|toml))\n")
 VARIES = (
     (re.compile(r"\(\d+ ms\)"), "(N ms)"),
@@ -133,7 +135,7 @@ def test_the_errors_that_are_shown_are_those_of_the_table(card: str, folder: Pat
 
 
 def test_every_definition_and_step_that_is_shown_loads() -> None:
-    texts = [text for kind, text in BLOCKS if kind == "yaml"]
+    texts = [text for kind, text in (*BLOCKS, *_BLOCK.findall(OTHER_LANGUAGES)) if kind == "yaml"]
     head = "sagadsl: 1\nname: example\nversion: '1'\nsteps:\n"
 
     assert len(texts) == 3
@@ -143,7 +145,7 @@ def test_every_definition_and_step_that_is_shown_loads() -> None:
 
 
 def test_links_lead_to_files() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", PAGE)
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", PAGE + OTHER_LANGUAGES)
 
     assert links
     assert [link for link in links if not os.path.exists(DOCS / link)] == []

@@ -22,6 +22,7 @@ import httpx2
 import pytest
 
 from tests.cli.shell import environment, sagadsl
+from tests.foreign.programs import programs
 
 pytestmark = pytest.mark.timeout(1800)  # the first build of the Temporal server takes minutes
 
@@ -96,7 +97,7 @@ class Everything:
 
 
 @pytest.fixture(scope="module")
-def everything(go_programs: Path) -> Iterator[Everything]:
+def everything() -> Iterator[Everything]:
     """The cluster, with alice's 100 in the bank, and the partner's worker, which takes its time."""
     folder = Path(tempfile.mkdtemp(prefix="sagadsl-cluster-"))
     folder.chmod(0o755)  # PostgreSQL's user has to get in
@@ -106,7 +107,7 @@ def everything(go_programs: Path) -> Iterator[Everything]:
         made.cluster("up")
         address = f"127.0.0.1:{made.state['ports']['frontend']}"
         options = ["-address", address, "-ledger", str(folder / "partner.jsonl"), "-slow", "2s"]
-        with subprocess.Popen([str(go_programs / "worker"), *options], stderr=subprocess.DEVNULL) as partner:
+        with subprocess.Popen([*programs("go").worker, *options], stderr=subprocess.DEVNULL) as partner:
             try:
                 yield made
             finally:

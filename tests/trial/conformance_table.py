@@ -246,7 +246,7 @@ def _by_rule(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]
         more = "" if any(_of(rule)) else ", which no case shows"
         yield from (f"- {rule}{more}:", *(f"  - `{node}`" for node in tests)) if tests else ()
     yield "\nA saga whose compensations run in a worker of another language, which suites of peers have, is shown by"
-    yield "`tests/test_go_worker.py::test_what_fails_after_the_go_worker_is_undone_there_first`."
+    yield "`tests/foreign/transfers.py::Transfers::test_what_fails_after_the_foreign_worker_is_undone_there_first`."
 
 
 def _of(rule: str) -> Iterator[str]:

@@ -56,10 +56,10 @@ func main() {
 		log.Fatalf("not started: %v", err)
 	}
 	fmt.Printf("started %s as %s\n", *saga, run.GetID())
-	var output map[string]any
+	var output json.RawMessage // a number beyond 2^53 would lose its end in a map[string]any
 	err = run.Get(ctx, &output)
 	if err == nil {
-		fmt.Printf("completed: %v\n", output)
+		fmt.Printf("completed: %s\n", output)
 		return
 	}
 	var failure *temporal.ApplicationError
