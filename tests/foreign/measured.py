@@ -46,7 +46,7 @@ _DOUBTS = 3
 
 async def measure(address: str, language: str) -> dict[str, Any]:
     """Return what arrives from the worker of *language*, as JSON."""
-    async with _worker(address, language) as (queue, version, process), stage(address) as scene:
+    async with serving_worker(address, language) as (queue, version, process), stage(address) as scene:
         echoed = await _outputs(scene, queue, {"echo": SENT})
         found = {
             "sdk": version,
@@ -69,7 +69,7 @@ def _told(echoed: Any, sent: Mapping[str, Any]) -> Iterator[Any]:
 
 
 @asynccontextmanager
-async def _worker(address: str, language: str) -> AsyncIterator[tuple[str, str, asyncio.subprocess.Process]]:
+async def serving_worker(address: str, language: str) -> AsyncIterator[tuple[str, str, asyncio.subprocess.Process]]:
     """Run the worker of *language* on a queue of its own; it says which version its SDK has."""
     python = (sys.executable, "-m", "tests.foreign.plain_python")
     command = python if language == "python" else programs(language).measured
