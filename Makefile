@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-LOCAL := -e . -e examples/bank -e examples/shop
+READY := $(VENV)/.ready
+LOCAL := . examples/bank examples/shop
 DEMO := build/demo
+SERVER := build/cluster/bin/server
 HISTORIES := tests/temporal/histories/rules-3
 
 .PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories lock clean
@@ -11,48 +13,57 @@ HISTORIES := tests/temporal/histories/rules-3
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
-setup: $(VENV)/.ready  ## make the virtual environment from the lock file
+setup: $(READY) $(VENV)/.chromium  ## make the virtual environment from the lock file
 
-$(VENV)/.ready: requirements.lock pyproject.toml examples/bank/pyproject.toml examples/shop/pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(LOCAL)
-	@touch $@
+# What was moved with its folder, or has lost its Python, does not run any more.
+ifneq ($(shell $(BIN)/python -c "print(open('$(READY)').read())" 2>/dev/null),$(abspath $(VENV)))
+.PHONY: $(READY)
+endif
 
-demo: setup  ## a transfer that succeeds, then one that fails and is undone
+$(READY): requirements.lock pyproject.toml examples/bank/pyproject.toml examples/shop/pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo 'error: there is no $(PYTHON); sagadsl needs Python 3.11 or later' >&2; exit 1; }
+	@"$(PYTHON)" tools/environment.py $(VENV) $(LOCAL)
+
+$(VENV)/.chromium: | $(READY)
+	@$(BIN)/python -m tests.chromium $@
+
+$(SERVER): | $(READY)
+	@$(BIN)/python -m deploy.cluster build || echo 'the tests of the cluster will not run' >&2
+
+demo: $(READY)  ## a transfer that succeeds, then one that fails and is undone
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
 
-cluster: setup  ## PostgreSQL, the Temporal server, two workers and the gateway, on this machine
+cluster: $(READY)  ## PostgreSQL, the Temporal server, two workers and the gateway, on this machine
 	$(BIN)/python -m deploy.cluster up
 
-cluster-down: setup  ## end what `make cluster` has begun; its data stays
+cluster-down: $(READY)  ## end what `make cluster` has begun; its data stays
 	$(BIN)/python -m deploy.cluster down
 
-test: setup  ## all tests, on a real Temporal server; in three processes, as most of them wait
+test: setup $(SERVER)  ## all tests, on a real Temporal server; in three processes, as most of them wait
 	$(BIN)/pytest -n 3 --dist loadfile
 
-chaos: setup  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)
+chaos: $(READY)  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)
 	$(BIN)/python -m tests.chaos
 
-fuzz: setup  ## definitions, suites, inputs and settings, changed by a seed: does anything break? (SEED=…, TIME=…, CASE=…)
+fuzz: $(READY)  ## definitions, suites, inputs and settings, changed by a seed: does anything break? (SEED=…, TIME=…, CASE=…)
 	$(BIN)/python -m tests.fuzz
 
-lint: setup  ## format, lint, types, imports
+lint: $(READY)  ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks deploy
+	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks deploy tools
 	$(BIN)/lint-imports
 	$(BIN)/sagadsl validate definitions examples/go-worker
 
-bench: setup  ## the figures of benchmarks/README.md, measured again
+bench: $(READY)  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks
 
-mutation: setup  ## change the interpreter in one place at a time, and see whether a test notices
+mutation: $(READY)  ## change the interpreter in one place at a time, and see whether a test notices
 	$(BIN)/pip install --quiet --disable-pip-version-check 'mutmut==3.8.1'
 	$(BIN)/mutmut run
 
-histories: setup  ## record the histories that every change has to replay
+histories: $(READY)  ## record the histories that every change has to replay
 	rm -f $(HISTORIES)/*.json.gz
 	mkdir -p $(HISTORIES)
 	SAGADSL_RECORD=$(HISTORIES) $(BIN)/pytest tests/temporal/test_stories.py tests/temporal/test_workflow.py -k "not replayed"

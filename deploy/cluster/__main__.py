@@ -24,6 +24,8 @@ def main() -> int:
     cluster = Cluster(folder, (asked.binaries or folder / "bin").resolve(), asked.definitions.resolve())
     cluster.folder.mkdir(parents=True, exist_ok=True)
     state = State.read(cluster.folder)
+    if asked.what == "build":
+        return _build(cluster)
     if asked.what == "up":
         return _up(cluster, state)
     if asked.what == "down":
@@ -33,12 +35,22 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     asked = argparse.ArgumentParser(prog="python -m deploy.cluster", description=__doc__)
-    asked.add_argument("what", choices=["up", "down", "status"])
+    asked.add_argument("what", choices=["build", "up", "down", "status"])
     asked.add_argument("--folder", type=Path, default=ROOT / "build" / "cluster", help="data, logs, state")
     asked.add_argument("--binaries", type=Path, help="where the server is built; below the folder if left out")
     asked.add_argument("--definitions", type=Path, default=ROOT / "definitions", help="what is served")
     asked.add_argument("--wipe", action="store_true", help="with `down`: remove the data, too")
     return asked.parse_args()
+
+
+def _build(cluster: Cluster) -> int:
+    """Build the Temporal server alone."""
+    try:
+        parts.build(cluster)
+    except Failed as failed:
+        print(f"error: {failed}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _up(cluster: Cluster, state: State) -> int:
@@ -75,7 +87,7 @@ def _down(cluster: Cluster, state: State, *, wipe: bool) -> int:
         if state.end(name, _how(name)):
             print(f"  {name:<10} ended", flush=True)
     if wipe:
-        for path in ("postgres", "logs"):
+        for path in ("postgres", "postgresql", "logs"):
             shutil.rmtree(cluster.folder / path, ignore_errors=True)
         for path in ("state.json", "password", "server.yaml", "schemas"):
             (cluster.folder / path).unlink(missing_ok=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from deploy.cluster.processes import Failed, State
+from deploy import postgresql
+from deploy.cluster.processes import Failed, State, end_of
 from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES
 
 VERSION = "v1.32.2"
@@ -22,7 +23,6 @@ VERSION = "v1.32.2"
 
 NAMESPACE = "default"
 _DATABASES = {"temporal": "temporal", "temporal_visibility": "visibility"}
-_SERVER_USER = "postgres"
 _BIN = Path(sys.executable).parent
 _CANDIDATES = random.sample(range(20_000, 32_000), 2_000)
 """Ports: the server keeps its own in a column that ends at 32,767."""
@@ -63,38 +63,34 @@ def build(cluster: Cluster) -> None:
     print(f"building the Temporal server {VERSION}; the first time takes minutes", flush=True)
     cluster.binaries.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "GOBIN": str(cluster.binaries.resolve()), "GOTOOLCHAIN": "auto"}
-    built = subprocess.run([go, "install", *(f"{each}@{VERSION}" for each in missing)], env=env, check=False)
+    command = [go, "install", *(f"{each}@{VERSION}" for each in missing)]
+    built = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if built.returncode:
-        raise Failed(f"`go install` ended with exit code {built.returncode}")
+        raise Failed(
+            f"the Temporal server could not be built; the end of what `go install` said:\n{end_of(built.stdout)}"
+        )
 
 
 def postgres(cluster: Cluster, state: State) -> None:
     """Begin PostgreSQL on a port and a folder of its own, as a user who is not root."""
-    programs = _programs()
-    who = as_user()
     port = _port(state, "postgres")
+    try:
+        programs = postgresql.programs(cluster.folder, cluster.data)
+    except postgresql.Unavailable as unavailable:
+        raise Failed(str(unavailable)) from None
     if not (cluster.data / "PG_VERSION").exists():
         cluster.data.mkdir(parents=True, exist_ok=True)
         secret = cluster.folder / "password"
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_hex(16))
-        if who:
-            for path in (cluster.data, secret):
-                shutil.chown(path, _SERVER_USER, _SERVER_USER)
-        _run(
-            [
-                *(*who, f"{programs}/initdb", "-D", str(cluster.data), "-U", "temporal", "-A", "scram-sha-256"),
-                *(f"--pwfile={secret}", "--no-locale", "-E", "UTF8"),
-            ],
-            "initdb",
-        )
+        postgresql.give(cluster.data, secret)
+        init = ("-D", str(cluster.data), "-U", "temporal", "-A", "scram-sha-256", f"--pwfile={secret}")
+        _run(programs.command("initdb", *init, "--no-locale", "-E", "UTF8"), "initdb")
+    options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=")  # a socket's path may be too long
     state.begin(
         "postgres",
-        [
-            *(*who, f"{programs}/postgres", "-D", str(cluster.data), "-p", str(port)),
-            *("-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={cluster.data}"),
-        ],
-        lambda: _quietly([f"{programs}/pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]),
+        programs.command("postgres", "-D", str(cluster.data), "-p", str(port), *options),
+        lambda: _quietly(programs.command("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port))),
         cwd="/",
     )
 
@@ -202,21 +198,6 @@ def _config(cluster: Cluster, state: State) -> dict[str, object]:
         },
         "dcRedirectionPolicy": {"policy": "noop"},
     }
-
-
-def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
-    elsewhere = shutil.which("postgres")
-    if not found and not elsewhere:
-        raise Failed("there is no PostgreSQL server: `apt-get install postgresql`")
-    return found[-1].parent if found else Path(str(elsewhere)).parent
-
-
-def as_user() -> list[str]:
-    """Return what makes a command run as somebody else than root, as whom PostgreSQL refuses to run."""
-    if os.geteuid() != 0:
-        return []
-    return ["setpriv", f"--reuid={_SERVER_USER}", f"--regid={_SERVER_USER}", "--init-groups"]
 
 
 def _port(state: State, name: str) -> int:

@@ -22,6 +22,11 @@ class Failed(Exception):
     """Something did not begin; the message says where to read why."""
 
 
+def end_of(text: str) -> str:
+    """Return the last lines of a log, indented and not too wide."""
+    return "\n".join(f"  {line[:_WIDE]}" for line in text.splitlines()[-_TAIL:])
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One that we have begun."""
@@ -85,8 +90,7 @@ class State:
         deadline = time.monotonic() + _PATIENCE
         while not is_ready():
             if begun.poll() is not None or time.monotonic() > deadline:
-                lines = log.read_text(errors="replace").splitlines()[-_TAIL:]
-                told = "\n".join(f"  {line[:_WIDE]}" for line in lines)
+                told = end_of(log.read_text(errors="replace"))
                 raise Failed(f"{name} (pid {process.pid}) did not become ready; the end of {log}:\n{told}")
             time.sleep(0.1)
 

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sagadsl_bank import database, ledger
 from temporalio.client import Client
 
-from deploy.cluster.parts import Cluster, as_user, postgres, temporal
+from deploy.cluster.parts import Cluster, postgres, temporal
 from deploy.cluster.processes import State
+from deploy.postgresql import as_user
 from tests.chaos import participants
 from tests.chaos.definitions import lay_out
 from tests.chaos.parts import PATIENCE, Part

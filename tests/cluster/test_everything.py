@@ -23,6 +23,7 @@ import pytest
 
 from tests.cli.shell import environment, sagadsl
 from tests.foreign.programs import programs
+from tests.needs import built, need
 
 pytestmark = pytest.mark.timeout(1800)  # the first build of the Temporal server takes minutes
 
@@ -53,8 +54,14 @@ class Everything:
 
     def cluster(self, what: str, *options: str) -> str:
         """Say `up`, `down` or `status` to the cluster."""
+        ran = self.said(what, *options)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    def said(self, what: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Say something to the cluster, and return how it went."""
         where = ("--folder", str(self.folder), "--binaries", str(BINARIES), "--definitions", str(DEFINITIONS))
-        ran = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-m", "deploy.cluster", what, *where, *options],
             cwd=ROOT,
             env=environment(SAGADSL_BANK_URL=self.bank, XDG_CACHE_HOME=CACHE),
@@ -63,8 +70,6 @@ class Everything:
             timeout=1500,
             check=False,
         )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        return ran.stdout
 
     def command(self, *arguments: str) -> str:
         """Run a command of the bank."""
@@ -99,11 +104,13 @@ class Everything:
 @pytest.fixture(scope="module")
 def everything() -> Iterator[Everything]:
     """The cluster, with alice's 100 in the bank, and the partner's worker, which takes its time."""
+    need("postgresql")
     folder = Path(tempfile.mkdtemp(prefix="sagadsl-cluster-"))
     folder.chmod(0o755)  # PostgreSQL's user has to get in
     made = Everything(folder)
     try:
         made.command("init", "--accounts", "alice=100")
+        built("go", made.said("build"))
         made.cluster("up")
         address = f"127.0.0.1:{made.state['ports']['frontend']}"
         options = ["-address", address, "-ledger", str(folder / "partner.jsonl"), "-slow", "2s"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.needs import Command, need
+from tests.needs import Command, built, need
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "foreign"
@@ -70,27 +70,26 @@ def _digest(source: Path) -> str:
 
 
 def _go(tool: Command, source: Path, target: Path) -> None:
-    _run(*tool, "build", "-o", f"{target}/", "./worker", "./client", "./measured", cwd=source)
+    _run("go", *tool, "build", "-o", f"{target}/", "./worker", "./client", "./measured", cwd=source)
 
 
 def _node(tool: Command, source: Path, target: Path) -> None:
     for path in source.iterdir():
         if path.is_file():
             shutil.copy(path, target)
-    _run(*tool, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=target)
+    _run("npm", *tool, "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=target)
 
 
 def _java(tool: Command, source: Path, target: Path) -> None:
-    _run(*tool, "-q", "-B", f"-Dto={target}", "compile", cwd=source)
+    _run("maven", *tool, "-q", "-B", f"-Dto={target}", "compile", cwd=source)
 
 
 _BUILDERS = {"go": _go, "node": _node, "java": _java}
 
 
-def _run(*command: str, cwd: Path) -> None:
+def _run(what: str, *command: str, cwd: Path) -> None:
     env: Mapping[str, str] = {**os.environ, "NO_COLOR": "1"}
-    built = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=900, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
+    built(what, subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=900, check=False))
 
 
 def _go_called(_run: Command, target: Path) -> Programs:

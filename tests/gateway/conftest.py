@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
+from tests import chromium
 from tests.conftest import Server
 from tests.gateway.house import House, serve, shop, worker
-from tests.needs import need
+from tests.needs import missing
 
 
 @pytest.fixture(scope="package")
@@ -23,8 +24,8 @@ def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A real Chromium."""
-    (program,) = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    try:
+        with chromium.started() as browser:
+            yield browser
+    except chromium.Unavailable as unavailable:
+        missing("chromium", str(unavailable))

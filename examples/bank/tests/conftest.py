@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NoReturn
 
 import psycopg
 import pytest
+from deploy import postgresql
 from sqlalchemy import Engine
+from tests.needs import missing
 
 from sagadsl_bank import database
-
-SERVER_USER = "postgres"  # the server refuses to run as root
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -47,49 +45,28 @@ def engine(url: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[str]:
     """URL of a server on a private port, with its data in a folder of its own."""
-    binaries = _server_binaries()
-    folder = Path(tempfile.mkdtemp(prefix="sagadsl-bank-pg-"))
-    port, password = _free_port(), secrets.token_hex(16)
-    (folder / "password").write_text(password)
-    as_user: list[str] = []
-    if os.geteuid() == 0:
-        for path in (folder, folder / "password"):
-            shutil.chown(path, SERVER_USER, SERVER_USER)
-        # pdeathsig: a killed test session takes its server along
-        who = [f"--reuid={SERVER_USER}", f"--regid={SERVER_USER}", "--init-groups", "--pdeathsig=QUIT"]
-        as_user = ["setpriv", *who]
-    data = str(folder / "data")
-    init = ["-D", data, "-U", "bank", "-A", "scram-sha-256", f"--pwfile={folder}/password", "--no-locale", "-E", "UTF8"]
-    subprocess.run([*as_user, binaries / "initdb", "--no-sync", *init], check=True, capture_output=True, cwd="/")
-    options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*as_user, binaries / "postgres", "-D", data, "-p", str(port), *options], stdout=log, stderr=log, cwd="/"
-        )
-    try:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sagadsl-bank-pg-")))
+        secret, data = folder / "password", folder / "data"
+        port, password = _free_port(), secrets.token_hex(16)
+        secret.write_text(password)
+        postgresql.give(folder, secret)
+        try:
+            programs = postgresql.programs(folder, data)
+        except postgresql.Unavailable as unavailable:
+            missing("postgresql", str(unavailable))
+        place = ("-D", str(data))
+        init = (*place, "-U", "bank", "-A", "scram-sha-256", f"--pwfile={secret}", "--no-locale", "-E", "UTF8")
+        subprocess.run(programs.command("initdb", "--no-sync", *init), check=True, capture_output=True, cwd="/")
+        options = ("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
+        command = programs.command("postgres", *place, "-p", str(port), *options, tied=True)
+        log = stack.enter_context((folder / "log").open("wb"))
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+        stack.callback(server.wait, timeout=20)
+        stack.callback(server.send_signal, signal.SIGQUIT)  # at once, without writing anything: nobody will read it
         url = f"postgresql://bank:{password}@127.0.0.1:{port}"
         _wait_for(url, server, folder / "log")
         yield url
-    finally:
-        server.send_signal(signal.SIGQUIT)  # at once, without writing anything: nobody will read it
-        server.wait(timeout=20)
-        shutil.rmtree(folder)
-
-
-def _server_binaries() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
-    if not found:
-        _unavailable("no PostgreSQL server in /usr/lib/postgresql/*/bin")
-    if os.geteuid() == 0 and shutil.which("setpriv") is None:
-        _unavailable("the tests run as root, PostgreSQL must not, and there is no `setpriv`")
-    return found[-1].parent
-
-
-def _unavailable(reason: str) -> NoReturn:
-    """Loud where it matters: a CI without PostgreSQL would be green for nothing."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"PostgreSQL is not tested: {reason}")
-    pytest.skip(f"PostgreSQL is not tested: {reason}")
 
 
 def _free_port() -> int:
