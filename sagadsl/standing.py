@@ -199,6 +199,11 @@ def trouble(status: Mapping[str, Any]) -> Iterator[str]:
         )
     if stuck:
         yield f"the worker cannot go on: {one_line(stuck['message'])}; attempt {stuck['attempt']}"
+    for call in status.get("unknown_activities", ()):
+        yield (
+            f"`{call['path']}` waits until {call['until']} for a worker that knows `{call['activity']}`; "
+            f"asked {call['times']} times, at last `{call['worker']}`: {one_line(call['message'])}"
+        )
     if status.get("source") == "history":
         known = "this is what the server knows"
         yield known if held or stuck else f"no worker answers{on_queue(status)}: {known}"
@@ -232,7 +237,7 @@ def unpause(saga_id: str) -> str:
 def waits(status: Mapping[str, Any]) -> bool:
     """Whether a saga, or a child of one, needs somebody: an operator, a signal, another worker."""
     return status["status"] in ("paused", "held") or any(
-        status.get(name) for name in ("attention", "waiting_for", "stuck", "paused_calls")
+        status.get(name) for name in ("attention", "waiting_for", "stuck", "paused_calls", "unknown_activities")
     )
 
 

@@ -57,6 +57,7 @@ def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, s
     calls.sort(key=lambda step: step["started_at"])
     afterwards = [step for step in calls if step["path"].startswith(_AFTERWARDS)]
     yield from _done([step for step in calls if step not in afterwards])
+    yield from _unknown(status)
     yield from _waits(status, came or {})
     yield from _failure(status, calls)
     yield from _undone(calls)
@@ -99,6 +100,15 @@ def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for step in calls:
         if step["status"] == "running":
             yield f"`{step['path']}` is under way."
+
+
+def _unknown(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say which calls wait for a worker that knows them."""
+    for call in status.get("unknown_activities", ()):
+        yield (
+            f"`{call['path']}` waits for a worker that knows `{call['activity']}`, until {call['until']}: "
+            f"{call['times']} did not, at last `{call['worker']}`."
+        )
 
 
 def _waits(status: Mapping[str, Any], came: Mapping[str, str]) -> Iterator[str]:

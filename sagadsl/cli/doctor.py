@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import load_definitions
+from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, modules, output
+from sagadsl.cli.serving import own_activities
 from sagadsl.plugins import Catalogue
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.checkup import Check
+    from sagadsl.temporal.checkup import Check, Needs
     from sagadsl.temporal.settings import Flags
 
 ILL = 3
@@ -42,7 +43,7 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
       sagadsl doctor --address localhost:7233
       sagadsl doctor definitions/ --json
     """
-    from sagadsl.temporal.checkup import Check, embedded, examine
+    from sagadsl.temporal.checkup import Check, Needs, embedded, examine
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
     from sagadsl.temporal.settings import resolve
 
@@ -50,23 +51,40 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
     catalogue = Catalogue.discover(module)
     checks = [Check("sagadsl", True, f"{version('sagadsl')}, Python {platform.python_version()}")]
     checks.append(_plugins(catalogue))
-    queues = list(task_queue)
+    needs = {queue: Needs() for queue in task_queue}
     if paths:
         loaded = load_definitions(paths, catalogue)
         wrong = sum(each.saga is None for each in loaded.files)
         found = f"{len(loaded.files)} files" + ("" if loaded.are_usable else f", {wrong or 'some'} with mistakes")
         checks.append(Check("definitions", loaded.are_usable, found, f"sagadsl validate {' '.join(paths)}"))
-        queues += [saga.task_queue or DEFAULT_TASK_QUEUE for saga in loaded.sagas]
+        needs = _needs(loaded, task_queue)
 
     async def look() -> None:
         checks.append(await embedded())
-        async for each in examine(settings, list(dict.fromkeys(queues)) or [DEFAULT_TASK_QUEUE]):
+        async for each in examine(settings, needs or {DEFAULT_TASK_QUEUE: Needs()}):
             checks.append(each)
 
     asyncio.run(look())
     is_well = all(each.is_well or not each.is_needed for each in checks)
     screen.result({"ok": is_well, "checks": [each.as_json() for each in checks]}, "\n".join(_lines(checks)))
     return 0 if is_well else ILL
+
+
+def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, Needs]:
+    """Return what the workers of each queue have to know: of *queues*, or of those that the definitions name."""
+    from sagadsl.temporal.checkup import Needs
+    from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
+    from sagadsl.temporal.manifest import fingerprint
+
+    needs = {queue: Needs() for queue in queues}
+    for each in loaded.files:
+        if each.saga is None:
+            continue
+        for queue in queues or (each.saga.task_queue or DEFAULT_TASK_QUEUE,):
+            before = needs.get(queue, Needs())
+            sagas = {**before.sagas, each.saga.name: fingerprint(each.document.data)}
+            needs[queue] = Needs(sagas, before.activities | own_activities(each.saga))
+    return needs
 
 
 def _plugins(catalogue: Catalogue) -> Check:

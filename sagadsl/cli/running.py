@@ -19,8 +19,10 @@ from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
 from sagadsl.cli.live import View, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.serving import activities, queues
+from sagadsl.engine.ends import QUEUE_BOUND
 from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
+from sagadsl.language.suggest import listed
 from sagadsl.plugins import Catalogue
 from sagadsl.standing import moment, paused
 from sagadsl.temporal import client as sagas
@@ -30,7 +32,7 @@ from sagadsl.temporal.following import Picture, follow
 from sagadsl.temporal.settings import Settings
 from sagadsl.temporal.worker import build_worker
 
-_NO_DRAIN = timedelta(0)
+_NO_DRAIN = _NO_PATIENCE = timedelta(0)
 _DRAIN = timedelta(seconds=5)
 """How long activities may go on when the command is left; without their server it makes no sense to wait."""
 
@@ -97,7 +99,7 @@ async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, det
         with guard(place.settings):
             await check_namespace(client, place.settings)
             if place.has_our_worker:
-                await _serve(stack, client, order, catalogue, drain=_NO_DRAIN if place.goes_with_us else _DRAIN)
+                await _serve(stack, client, order, catalogue, alone=place.goes_with_us)
             if interrupts.count:  # somebody changed their mind before anything had happened
                 return INTERRUPTED
             started = await sagas.start(
@@ -132,17 +134,25 @@ def _options(settings: Settings) -> str:
     return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
 
 
-async def _serve(
-    stack: AsyncExitStack, client: Client, order: Order, catalogue: Catalogue, *, drain: timedelta
-) -> None:
-    """Run workers in this process: on the saga's queue, and on those that its steps name."""
+async def _serve(stack: AsyncExitStack, client: Client, order: Order, catalogue: Catalogue, *, alone: bool) -> None:
+    """Run workers in this process: on the saga's own queue, and where the server is ours *alone*, on those that its
+    steps name; elsewhere those are other people's, whose tasks are none of ours."""
     installed = Installed(catalogue)
     names = sorted(name for saga in order.sagas for name in activities(saga) if name in installed)
     definitions = {**order.children, **({order.name: order.definition} if order.definition is not None else {})}
     own = order.task_queue or sagas.DEFAULT_TASK_QUEUE
-    for queue in sorted({own, *queues(order.sagas)}):
+    others = sorted(queues(order.sagas) - {own})
+    if others and not alone:
+        screen.note(f"its steps also call task queue {listed(others)}, which workers of their own have to serve")
+    for queue in (own, *(others if alone else ())):
         worker = build_worker(
-            client, task_queue=queue, catalogue=catalogue, definitions=definitions, names=names, drain=drain
+            client,
+            task_queue=queue,
+            catalogue=catalogue,
+            definitions=definitions,
+            names=names,
+            drain=_NO_DRAIN if alone else _DRAIN,
+            patience=_NO_PATIENCE if alone else QUEUE_BOUND,
         )
         await stack.enter_async_context(worker)
 

@@ -20,15 +20,16 @@ CANCELLED = "cancelled"
 Causes = tuple[tuple[str, str], ...]
 """What lies behind an error, nearest first, as (type, message)."""
 
-FOREIGN_QUEUE_BOUND = timedelta(minutes=10)
+QUEUE_BOUND = timedelta(minutes=10)
 """How long a call waits on a queue of somebody else's when the definition sets no limit: a queue
-that nobody serves would hold the saga for ever (R54). Our own queue has a worker: the one that asks."""
+that nobody serves would hold the saga for ever (R54). Our own queue has a worker: the one that asks.
+As long it waits for a worker that knows its activity, on any queue."""
 
 
 def queue_limit(command: StartActivity, own: str | None = None) -> timedelta | None:
     """Return how long a call may wait for a worker, each attempt; *own* is the name of the saga's own queue."""
     unbounded = command.schedule_to_start is None and command.schedule_to_close is None
-    return FOREIGN_QUEUE_BOUND if unbounded and command.task_queue not in (None, own) else command.schedule_to_start
+    return QUEUE_BOUND if unbounded and command.task_queue not in (None, own) else command.schedule_to_start
 
 
 def timed_out(

@@ -72,6 +72,7 @@ INDEXED = "indexed"
 """Key of the memo of runs that tell the index when they wait for somebody, and that they have failed."""
 
 _OPTIONS = tuple(each.name for each in fields(Options))
+_ENVELOPE = frozenset({"sagadsl", "definition", "children", "options"})
 
 
 @frozen
@@ -282,7 +283,7 @@ def _parsed(raw: bytes) -> dict[str, Any]:
         raise InvalidDefinition((f"the second argument is not JSON: {error}",)) from error
     problem = _problem(data)
     if problem:
-        raise InvalidDefinition((problem,))
+        raise InvalidDefinition((problem,), is_newer=_is_newer(data))
     parsed: dict[str, Any] = data
     return parsed
 
@@ -293,7 +294,7 @@ def _problem(data: Any) -> str:
     version = data.get("sagadsl")
     if version != FORMAT or isinstance(version, bool):
         return f"the second argument has format `{version}`, this worker knows {FORMAT}"
-    if unknown := sorted(data.keys() - {"sagadsl", "definition", "children", "options"}):
+    if unknown := sorted(data.keys() - _ENVELOPE):
         return f"unknown key `{unknown[0]}` beside `definition`"
     children = data.get("children", {})
     if not isinstance(children, dict) or not all(isinstance(child, dict) for child in children.values()):
@@ -314,6 +315,17 @@ def _problem(data: Any) -> str:
     return ""
 
 
+def _is_newer(data: Any) -> bool:
+    """Whether an envelope that this release does not take has the form of one of a later release."""
+    if not is_envelope_data(data):
+        return False
+    options = data.get("options", {})
+    format_, rules = data["sagadsl"], options.get("rules", RULES) if isinstance(options, dict) else RULES
+    numbers = all(isinstance(each, int) and not isinstance(each, bool) for each in (format_, rules))
+    more = data.keys() - _ENVELOPE or (isinstance(options, dict) and options.keys() - set(_OPTIONS))
+    return numbers and (format_ > FORMAT or rules > RULES or bool(more))
+
+
 def warnings_in(memo: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
     """Return what a completed saga has left in its memo beside its output."""
     found = memo.get(WARNINGS)
@@ -323,6 +335,22 @@ def warnings_in(memo: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 def to_payload(raw: bytes) -> Payload:
     """Return JSON that is there already as a payload."""
     return Payload(metadata={"encoding": b"json/plain"}, data=raw)
+
+
+def is_envelope(payload: Payload) -> bool:
+    """Whether a second argument has the form of a saga's, whatever is in it."""
+    if payload.metadata.get("encoding") != b"json/plain":
+        return False
+    try:
+        data = json.loads(payload.data)
+    except (ValueError, RecursionError):
+        return False
+    return is_envelope_data(data)
+
+
+def is_envelope_data(data: Any) -> bool:
+    """Whether *data* has the form of an envelope."""
+    return isinstance(data, dict) and "sagadsl" in data and "definition" in data
 
 
 def holds_anything(payload: Payload) -> bool:

@@ -5,22 +5,38 @@ Changes nothing, and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import field
 from datetime import UTC, datetime
 
-from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.enums.v1 import TaskQueueType, WorkerStatus
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest, ListWorkersRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from sagadsl.frozen import frozen
+from sagadsl.language.suggest import listed
 from sagadsl.temporal.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
 from sagadsl.temporal.index import registered
+from sagadsl.temporal.manifest import Manifest, read
 from sagadsl.temporal.settings import Settings
 
 _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
 _SHOWN = 5
+
+
+@frozen
+class Needs:
+    """What a task queue's workers should know.
+
+    Attributes:
+        sagas: Fingerprints of definitions by name, see ``manifest``.
+    """
+
+    sagas: Mapping[str, str] = field(default_factory=dict)
+    activities: frozenset[str] = frozenset()
 
 
 @frozen
@@ -48,8 +64,8 @@ class Check:
         }
 
 
-async def examine(settings: Settings, queues: Sequence[str]) -> AsyncIterator[Check]:
-    """Look at the server, the namespace, the search attributes, and who polls *queues*."""
+async def examine(settings: Settings, needs: Mapping[str, Needs]) -> AsyncIterator[Check]:
+    """Look at the server, the namespace, the search attributes, and who polls the queues and knows what they need."""
     try:
         client = await connect(settings)
     except NotConnected as error:
@@ -64,9 +80,11 @@ async def examine(settings: Settings, queues: Sequence[str]) -> AsyncIterator[Ch
         return
     yield Check("namespace", True, f"`{client.namespace}` is there")
     yield await _attributes(client)
-    for queue in queues:
+    for queue, needed in needs.items():
         for kind, number in _KINDS.items():
             yield await _pollers(client, queue, kind, number)
+        async for each in compared(client, queue, needed):
+            yield each
 
 
 async def embedded() -> Check:
@@ -105,3 +123,66 @@ async def _pollers(client: Client, queue: str, kind: str, number: int) -> Check:
     names = ", ".join(sorted({each.identity for each in answer.pollers})[:_SHOWN])
     count = len(answer.pollers)
     return Check(what, True, f"{count} worker{'s' if count > 1 else ''}, seen {min(seen):.0f}s ago: {names}")
+
+
+async def compared(client: Client, queue: str, needed: Needs) -> AsyncIterator[Check]:
+    """Say which worker of a queue lacks what: of what is *needed*, and of what the others have."""
+    what = f"what workers of {queue} know"
+    try:
+        workers = await _manifests(client, queue)
+    except RPCError as error:
+        found = f"this server does not keep it ({error.status.name.lower().replace('_', ' ')})"
+        yield Check(what, True, found, is_needed=False)
+        return
+    told = {identity: each for identity, each in workers.items() if each is not None}
+    if not told:
+        yield Check(what, True, "none has said it yet", is_needed=False)
+        return
+    activities = frozenset(needed.activities.union(*(each.activities or () for each in told.values())))
+    sagas = {name: mark for each in told.values() for name, mark in (each.sagas or {}).items()}
+    if sagas:  # else definitions come with the start
+        sagas |= needed.sagas
+    lacks = {identity: [*_lacks(each, activities, sagas, needed)] for identity, each in sorted(told.items())}
+    lacking = [f"worker `{identity}` lacks {', '.join(found)}" for identity, found in lacks.items() if found]
+    silent = len(workers) - len(told)
+    if not lacking:
+        said = (
+            f"{len(told)} worker{'s' if len(told) > 1 else ''}: {len(sagas)} sagas, {len(activities)} activities each"
+        )
+        yield Check(what, True, said + (f"; {silent} more do not say" if silent else ""))
+        return
+    # Others do it meanwhile, and sagas wait for them; what nobody knows nobody does.
+    nowhere = [
+        name
+        for name in activities
+        if all(each.activities is not None and name not in each.activities for each in told.values())
+    ]
+    remedy = f"no worker has {listed(nowhere)}: start one that does" if nowhere else "replace the workers that lack it"
+    yield Check(what, False, "; ".join(lacking), remedy, is_needed=bool(nowhere) and not silent)
+
+
+def _lacks(worker: Manifest, activities: frozenset[str], sagas: Mapping[str, str], needed: Needs) -> Iterator[str]:
+    if worker.activities is not None and (missing := activities - worker.activities):
+        yield f"activity {listed(missing)}"
+    if worker.sagas is not None:
+        if unknown := sagas.keys() - worker.sagas.keys():
+            yield f"saga {listed(unknown)}"
+        if old := [name for name, each in needed.sagas.items() if worker.sagas.get(name, each) != each]:
+            yield f"this version of saga {listed(old)}"
+
+
+async def _manifests(client: Client, queue: str) -> dict[str, Manifest | None]:
+    """Return what each worker of a queue has said of itself, by identity."""
+    found: dict[str, Manifest | None] = {}
+    token = b""
+    while True:
+        answer = await client.workflow_service.list_workers(
+            ListWorkersRequest(namespace=client.namespace, page_size=100, next_page_token=token)
+        )
+        for each in answer.workers:
+            if each.task_queue == queue and each.status == WorkerStatus.WORKER_STATUS_RUNNING:
+                told = (read(plugin.name) for plugin in each.plugins)
+                found[each.worker_identity] = next((one for one in told if one is not None), None)
+        token = answer.next_page_token
+        if not token:
+            return found

@@ -160,7 +160,8 @@ async def start(
         by_name: Leave the definition at home: a worker's folder has it.
         again: Run it again although a run with this id has ended well. It does all of its work once more: whatever
             begins anew under an id has idempotency keys of its own.
-        once: Do not run it again even though a run with this id has failed.
+        once: Do not run it again even though a run with this id has failed; unless that run was refused before
+            anything had begun, and the same *request* asks again.
         request: A fingerprint of whatever asked for it, kept beside the run; see ``AlreadyStarted``.
         summary: One line for lists, instead of the definition's description.
         continue_after_events: For tests: continue as new at this length of history.
@@ -211,7 +212,8 @@ async def start(
         return await begin(WorkflowIDReusePolicy.REJECT_DUPLICATE)
     except WorkflowAlreadyStartedError as error:
         earlier = await _already_started(client, chosen, error.run_id or "")
-    if once or not earlier.may_begin_anew(again=again):
+    anew = await _has_not_begun(client, earlier, request) if once else earlier.may_begin_anew(again=again)
+    if not anew:
         raise earlier
     # What the run before has done and undone under its keys must not answer for this one (R49).
     allowed = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
@@ -410,6 +412,14 @@ async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStart
     return AlreadyStarted(
         id, run_id or described.run_id, described.status, name=described.workflow_type, request=request
     )
+
+
+async def _has_not_begun(client: Client, earlier: AlreadyStarted, request: str) -> bool:
+    """Whether an earlier run of the same request was refused before it began: no worker has done anything for it."""
+    if earlier.status != "failed" or earlier.request != request:
+        return False
+    report = (await result(client, earlier.id, run_id=earlier.run_id)).report
+    return report is not None and report.get("begun") is False
 
 
 def _memo(name: str, package: Package | None, *, by_name: bool) -> dict[str, Any]:

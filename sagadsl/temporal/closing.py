@@ -60,6 +60,7 @@ def not_begun(info: Info, error: Error, status: Status) -> dict[str, Any]:
         "not_undone": [],
         "not_attempted": [],
         "why_not": unknown,
+        "begun": False,
     }
 
 

@@ -37,14 +37,15 @@ class InvalidDefinition(SagadslError):
 
     Attributes:
         findings: One sentence each.
+        is_newer: It says of itself that it needs a newer release.
     """
 
     code: ClassVar[str] = "SD920"
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, findings: tuple[str, ...]) -> None:
+    def __init__(self, findings: tuple[str, ...], *, is_newer: bool = False) -> None:
         super().__init__(findings)
-        self.findings = findings
+        self.findings, self.is_newer = findings, is_newer
 
     def __str__(self) -> str:
         shown = "; ".join(self.findings[:_SHOWN])

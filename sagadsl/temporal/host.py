@@ -53,8 +53,10 @@ from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.frozen import frozen
 from sagadsl.language.secrets import Named
 from sagadsl.temporal import failures
+from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.local_results import room_needed
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, CAME_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
+from sagadsl.temporal.missing import Miss, Missing, missed
 from sagadsl.temporal.room import LOCAL_RESULT_BYTES, TIMER_BYTES, History, Message
 from sagadsl.temporal.scheduling import (
     Unsendable,
@@ -73,6 +75,9 @@ _WHOLE_MESSAGES = 2
 _KNOWS_WHAT_LEFT = 3
 """Version of the rules since which a cancel that comes at once tells what has left the worker from what has not, and
 does not reach a local activity that has happened; and since which errors of local activities are counted."""
+
+WAITS_FOR_OTHERS = 3
+"""Version of the rules since which a call that its worker does not know waits for another worker; see ``missing``."""
 
 _PATIENCE = timedelta(seconds=30)
 """How long a run that should be continued waits for what is in flight, before it goes on for a while."""
@@ -101,6 +106,7 @@ class _Call:
         has_happened: It is a local activity that has ended well, and its result waits for room.
         taken: Tells whether a worker had taken it when it was asked to stop; ``None`` where that proves nothing.
         never_left: It was asked to stop before it had left the worker.
+        missing: What is known of it since a worker has not known its activity.
     """
 
     command: StartActivity | StartChild
@@ -112,6 +118,7 @@ class _Call:
     never_left: bool = False
     room: int = LOCAL_RESULT_BYTES
     has_happened: bool = False
+    missing: Missing | None = None
 
 
 @dataclass(slots=True)
@@ -145,6 +152,7 @@ class TemporalHost:
     _message: Message = field(default_factory=Message)
     _turn: int = 0
     _worked: int = 0
+    _unable: NotKnownHere | None = None
 
     def tell(self, fact: Fact) -> None:
         """Take in a fact that a handler of the workflow has received."""
@@ -190,9 +198,11 @@ class TemporalHost:
             self._turn += 1
             self._worked = 0
             try:
-                await workflow.wait_condition(lambda: bool(self._facts))
+                await workflow.wait_condition(lambda: bool(self._facts or self._unable))
             except asyncio.CancelledError:
                 await self.take_cancel()
+            if self._unable is not None:
+                raise self._unable
         while any(each is self._facts[0] for each in self._unknown):
             self._leaves()
             try:
@@ -284,6 +294,10 @@ class TemporalHost:
     def _start(self, command: StartActivity | StartChild) -> None:
         call = _Call(command, workflow.time(), self._turn)
         self._calls[command.call_id] = call
+        self._submit(call)
+
+    def _submit(self, call: _Call) -> None:
+        """Send a call now, or when there is room for it."""
         if self._unsent:
             self._unsent.append(call)
         elif not self._send(call):
@@ -311,11 +325,21 @@ class TemporalHost:
             return False
         call.turn = self._turn
         if isinstance(command, StartActivity):
-            call.handle = start_activity(command, arguments, self.generation())
+            self._check_local(command)
+            sent = command if call.missing is None else call.missing.again(command, call.at)
+            call.handle = start_activity(sent, arguments, self.generation(), waits=self.rules() >= WAITS_FOR_OTHERS)
             call.handle.add_done_callback(partial(self._activity_ended, call))
         elif start is not None:
             asyncio.create_task(self._start_child(call, command, start, arguments))  # noqa: RUF006 # the same
         return True
+
+    def _check_local(self, command: StartActivity) -> None:
+        """Leave the workflow task to another worker, for a while, if this one does not have a local activity."""
+        worker = at_hand() if command.local and self.rules() >= WAITS_FOR_OTHERS else None
+        if worker is None or worker.has_activity(command.activity):
+            return
+        if worker.is_patient(workflow.info().run_id, command.call_id):
+            self._unable = NotKnownHere(worker.without_activity(command.activity).message)
 
     def _sizes(self, call: _Call, arguments: int) -> tuple[int, int]:
         """Return the bytes that a call adds to the message of this workflow task, and those that its end may add."""
@@ -343,7 +367,9 @@ class TemporalHost:
         if call.has_happened and self.rules() >= _KNOWS_WHAT_LEFT:  # its result counts (R29)
             return
         call.cancelled, call.never_left = True, call.turn == self._turn
-        if call.handle is not None:
+        if call.missing is not None and call.missing.pause is not None:
+            call.missing.pause.cancel()
+        elif call.handle is not None:
             call.handle.cancel()
             command = call.command
             alone = isinstance(command, StartActivity) and not command.local and command.retry.maximum_attempts == 1
@@ -352,8 +378,7 @@ class TemporalHost:
                     TAKEN_ACTIVITY, command.call_id, activity_id(command.call_id, self.generation())
                 )  # answered before the cancel leaves the worker
         elif call in self._unsent or call.never_left:
-            del self._calls[call_id]
-            self._facts.append(never_sent(call_id, workflow.time()))
+            self._settle(call, never_sent(call_id, workflow.time()))
 
     def _activity_ended(self, call: _Call, handle: asyncio.Task[Any]) -> None:
         command, at = call.command, workflow.time()
@@ -370,7 +395,7 @@ class TemporalHost:
             return
         else:
             fact = succeeded(command.call_id, handle.result(), at, strict=self.rules() >= 2)
-        self._settle(command, fact)
+        self._settle(call, fact)
 
     def _not_awaited(self, call: _Call, command: StartActivity, at: float) -> Settled:
         """Return how a call ended for which the SDK has not waited: one that has not left the worker, or a local
@@ -425,17 +450,50 @@ class TemporalHost:
         def told(answer: asyncio.Task[Any] | None) -> None:
             record = Recorded.from_json(None if answer is None or not ended_well(answer) else answer.result())
             known = failures.Known(self.rules(), took, record)
-            fact = failures.activity_failed(command, error, workflow.time(), known)
-            self._settle(command, fact)
+            miss = missed(command, error, record) if self.rules() >= WAITS_FOR_OTHERS else None
+            if miss is not None:
+                self._ask_others(call, command, miss)
+            else:
+                self._settle(call, failures.activity_failed(command, error, workflow.time(), known))
 
         if asked is None or asked.done():
             told(asked)
         else:
             asked.add_done_callback(told)
 
-    def _settle(self, command: StartActivity, fact: Settled) -> None:
-        self._calls.pop(command.call_id, None)
-        self._facts.append(fact)
+    def _ask_others(self, call: _Call, command: StartActivity, miss: Miss) -> None:
+        """Take in that a worker does not know an activity: ask the queue again after a while, if there is time."""
+        at = workflow.time()
+        missing = call.missing = call.missing or Missing(at, miss)
+        missing.add(miss)
+        pause = missing.next_pause(missing.deadline(command, call.at) - at)
+        if pause is None or miss.final or command.local or call.cancelled:
+            self._settle(call, missing.gives_up(command, at))
+            return
+        summary = f"no worker that was asked knows {command.activity}"
+        self._message.add(TIMER_BYTES + len(summary))
+        call.handle = None
+        missing.pause = asyncio.create_task(workflow.sleep(pause, summary=summary))
+        missing.pause.add_done_callback(partial(self._pause_over, call, missing))
+
+    def _pause_over(self, call: _Call, missing: Missing, pause: asyncio.Task[None]) -> None:
+        missing.pause = None
+        if pause.cancelled():
+            self._settle(call, never_sent(call.command.call_id, workflow.time()))
+        else:
+            self._submit(call)
+
+    def unknown_activities(self) -> list[dict[str, Any]]:
+        """Return the calls that wait for a worker that knows their activity."""
+        return [
+            call.missing.as_json(call.command, call.at)
+            for call in self._calls.values()
+            if call.missing is not None and isinstance(call.command, StartActivity)
+        ]
+
+    def _settle(self, call: _Call, fact: Settled) -> None:
+        self._calls.pop(call.command.call_id, None)
+        self._facts.append(fact if call.missing is None else call.missing.with_earlier(fact))
 
     async def _start_child(
         self, call: _Call, command: StartChild, start: ChildStart, arguments: list[RawValue]

@@ -12,7 +12,7 @@ Knows nothing of definitions and plugins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -38,8 +38,10 @@ from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unkn
 from sagadsl.engine.ends import TIMEOUT
 from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
+from sagadsl.temporal.knowledge import ActivityUnknown
 from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
+from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
 
 MAX_MESSAGE_BYTES = 8 * 1024
@@ -135,6 +137,8 @@ class _Inbound(ActivityInboundInterceptor):
         except Exception as raised:  # noqa: BLE001 # the author's code may raise anything
             error = raised
         reported = application_error(error)
+        if isinstance(reported, ActivityUnknown) and (info.is_local or waits_in(input.headers)):
+            reported = reported.final()
         # Our own errors say what they mean; any other one, after a cancel has reached the
         # activity, does not say how far it had got.
         in_doubt = error.effect_unknown if isinstance(error, Failure) else activity.is_cancelled()
@@ -142,7 +146,8 @@ class _Inbound(ActivityInboundInterceptor):
         again = _tried_again(info, reported)
         if clean and again and client is not None:
             self._outbound.mark(info.attempt)
-        failure = with_details(reported, info.attempt, clean)
+        unknown = reported.where if isinstance(reported, ActivityUnknown) else ""
+        failure = with_details(reported, marker(info.attempt, clean=clean, unknown=unknown))
         failure.stack = authors_stack(error.__traceback__)
         failure.__cause__, failure.__context__ = error.__cause__, error.__context__
         failure.__suppress_context__ = error.__suppress_context__
@@ -299,12 +304,12 @@ def application_error(error: Exception) -> ApplicationError:
     return ApplicationError(str(error), type=type(error).__name__)  # R55: the bare name
 
 
-def with_details(error: ApplicationError, attempt: int, clean: bool) -> ActivityFailed:
-    """Return *error*, bounded, with what the workflow has to know as its last detail."""
+def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFailed:
+    """Return *error*, bounded, with what the workflow has to know as its *last* detail."""
     return ActivityFailed(
         shortened(error.message),
         *_bounded(error.details),
-        marker(attempt, clean=clean),
+        last,
         type=error.type,
         non_retryable=error.non_retryable,
         next_retry_delay=error.next_retry_delay,

@@ -14,6 +14,8 @@ from sagadsl.frozen import frozen
 MARKER = "sagadsl"
 _LIMIT = "sagadsl.start_to_close="
 
+HERE, ANYWHERE = "here", "anywhere"
+
 CUT_BY_THE_SERVER = "Failure exceeds size limit."
 """What stands around an error that the server keeps between two attempts and finds too long."""
 
@@ -47,9 +49,21 @@ def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
     return None
 
 
-def marker(attempt: int, *, clean: bool) -> dict[str, Any]:
-    """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*."""
-    return {MARKER: {"attempt": attempt, "clean": clean}}
+def marker(attempt: int, *, clean: bool, unknown: str = "") -> dict[str, Any]:
+    """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*.
+
+    Args:
+        unknown: ``HERE`` when this worker does not have the activity, ``ANYWHERE`` when no other worker can have it.
+    """
+    return {MARKER: {"attempt": attempt, "clean": clean, **({"unknown": unknown} if unknown else {})}}
+
+
+def unknown_in(details: Sequence[Any]) -> bool | None:
+    """Return whether an activity is known nowhere, of an error of a worker that does not have it; else ``None``."""
+    match list(details)[-1:]:
+        case [{"sagadsl": {"unknown": "here" | "anywhere" as where}}]:
+            return bool(where == ANYWHERE)
+    return None
 
 
 def limit_as_type(limit: timedelta) -> str:

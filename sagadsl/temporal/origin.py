@@ -36,6 +36,9 @@ _MAY_CARRY = {
     Origin.RUN_BEFORE: {"wants_journal", "state", "refused", "from_folder"},
 }
 
+KNOWN_CARRY = frozenset().union(*_MAY_CARRY.values())
+"""What anybody hands on; anything else may be what a newer release does."""
+
 
 def origin() -> Origin:
     """Return who has begun this run, by what the server says of it."""

@@ -15,14 +15,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from sagadsl.engine.journal import RULES
-from sagadsl.language.suggest import closest
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
 from sagadsl.temporal.index import keeps_names, keeps_status
+from sagadsl.temporal.knowledge import Knowledge
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
-
-_LISTED = 50
 
 Data = Mapping[str, Any]
 
@@ -37,6 +35,10 @@ class Registry:
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._definitions)
+
+    def definition(self, name: str) -> Data:
+        """Return a definition as it was given. Raises ``KeyError``."""
+        return self._definitions[name]
 
     def envelope(self, name: str, *, keeps_names: bool = False, keeps_status: bool = False) -> dict[str, Any]:
         """Return what a run of saga *name* is pinned to. Raises ``KeyError``.
@@ -57,7 +59,8 @@ class Registry:
         @activity.defn(name=DEFINITION_ACTIVITY)
         async def definition(name: str) -> dict[str, Any]:
             if name not in self._definitions:
-                raise _not_found(name, self.names)
+                message = Knowledge(self.names, ()).without_saga(name)
+                raise ApplicationError(message, type="DefinitionNotFound", non_retryable=True)
             client = activity.client()
             try:
                 names, status = await keeps_names(client), await keeps_status(client)
@@ -115,18 +118,3 @@ def _in_step(step: Mapping[str, Any]) -> Iterator[str]:
         for inner in step[key] if isinstance(step.get(key), list) else ():
             if isinstance(inner, dict):
                 yield from _in_steps(inner.get("steps") or inner.get("else"))
-
-
-def _not_found(name: str, known: tuple[str, ...]) -> ApplicationError:
-    if not known:
-        listed = "it has none"
-    else:
-        more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-        listed = f"it has {', '.join(f'`{each}`' for each in known[:_LISTED])}{more}"
-    meant = closest(name, known)
-    hint = f"; did you mean `{meant}`?" if meant else ""
-    return ApplicationError(
-        f"no saga `{name}` among this worker's definitions: {listed}{hint}",
-        type="DefinitionNotFound",
-        non_retryable=True,
-    )

@@ -19,6 +19,7 @@ from sagadsl.engine.keys import activity_id
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES, limit_as_type
+from sagadsl.temporal.missing import GO_NOT_REGISTERED
 from sagadsl.temporal.room import COMMAND_BYTES
 
 _BEHIND = timedelta(seconds=5)
@@ -35,8 +36,14 @@ class Unsendable(Exception):
         self.type, self.message = type_, message
 
 
-def start_activity(command: StartActivity, arguments: list[RawValue], generation: str) -> asyncio.Task[Any]:
-    """Schedule an activity of a saga of this generation, and return what ends with it."""
+def start_activity(
+    command: StartActivity, arguments: list[RawValue], generation: str, *, waits: bool
+) -> asyncio.Task[Any]:
+    """Schedule an activity of a saga of this generation, and return what ends with it.
+
+    Args:
+        waits: The saga asks again by itself when a worker does not know the activity.
+    """
     retry = command.retry
     policy = RetryPolicy(
         initial_interval=retry.initial_interval,
@@ -45,6 +52,8 @@ def start_activity(command: StartActivity, arguments: list[RawValue], generation
         maximum_attempts=retry.maximum_attempts or 0,  # Temporal spells "no limit" as 0
         non_retryable_error_types=_non_retryable(retry.non_retryable_error_types),
     )
+    if waits and command.task_queue and not command.local:  # on the saga's own queue are workers of ours
+        policy.non_retryable_error_types = [*(policy.non_retryable_error_types or ()), GO_NOT_REGISTERED]
     if command.local:
         limit = command.start_to_close
         if limit is not None and stops_retries("start_to_close", retry.non_retryable_error_types):

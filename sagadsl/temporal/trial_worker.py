@@ -108,6 +108,7 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
         definitions=own,
         activities=[act],
         drain=timedelta(0),
+        patience=timedelta(0),  # its queue has no other worker
         build_id="trial",  # else the SDK reads every module that is loaded, for each worker
         max_heartbeat_throttle_interval=timedelta(milliseconds=100),
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),

@@ -6,6 +6,7 @@ reaches the workflow as a function of the worker, never as data that a client co
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
@@ -15,7 +16,6 @@ from temporalio import activity, workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 from temporalio.common import RawValue
-from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     HandleQueryInput,
@@ -31,12 +31,15 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from sagadsl.language.suggest import closest
+from sagadsl.engine.ends import QUEUE_BOUND
 from sagadsl.plugins import Catalogue
 from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
-from sagadsl.temporal.interceptor import OutcomeInterceptor, interceptors
+from sagadsl.temporal.interceptor import interceptors
+from sagadsl.temporal.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
 from sagadsl.temporal.local_results import headers_with
+from sagadsl.temporal.manifest import manifest
+from sagadsl.temporal.missing import waiting
 from sagadsl.temporal.named_secrets import headers_naming
 from sagadsl.temporal.origin import REFUSES_INLINE
 from sagadsl.temporal.registry import Registry
@@ -57,9 +60,21 @@ PASSED_THROUGH = (
 )
 """Packages that the sandbox of a user's own worker shall not import again for each run (T02)."""
 
+
+class _OneLine(logging.Filter):
+    """Has the SDK say on one line that a task was left to another worker: its stack would tell nobody anything."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, NotKnownHere):
+            record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error}", (), None
+        return True
+
+
+logging.getLogger("temporalio.worker._workflow_instance").addFilter(_OneLine())
+
 DRAIN_SECONDS = 30.0
 THREADS = 100
-_LISTED = 50
 _METADATA = "__temporal_workflow_metadata"
 
 Only = Literal["workflows", "activities"]
@@ -79,6 +94,7 @@ def build_worker(
     threads: int = THREADS,
     drain: timedelta = timedelta(seconds=DRAIN_SECONDS),
     executor: Executor | None = None,
+    patience: timedelta = QUEUE_BOUND,
     **more: Any,
 ) -> Worker:
     """Return a worker that hosts sagas, their activities, or both.
@@ -93,6 +109,7 @@ def build_worker(
         threads: For activities that are plain functions; each runs in one of them.
         drain: How long running activities may go on when the worker is told to stop.
         executor: Instead of the threads.
+        patience: How long it leaves to the other workers of its queue what it does not know; 0 where there are none.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:
@@ -102,7 +119,7 @@ def build_worker(
     served = [] if only == "workflows" else [*activities]
     if catalogue is not None and only != "workflows":
         served += worker_activities(catalogue, names)
-    served = _with_answer(served)
+    knowledge = Knowledge(registry.names, _known(served), patience)
     local = [] if only == "activities" else registry.activities()
     if client.data_converter.external_storage is None:
         # Else the SDK makes a task of its own for each payload, to look whether it is stored elsewhere.
@@ -111,10 +128,15 @@ def build_worker(
         client,
         task_queue=task_queue,
         workflows=[] if only == "activities" else [SagaWorkflow],
-        activities=[*local, *([] if only == "workflows" else served)],
+        activities=[*local, *([] if only == "workflows" else _with_answer(served, knowledge))],
         no_remote_activities=only == "workflows",
         activity_executor=executor or _threads(threads),
-        interceptors=[*more.pop("interceptors", ()), *interceptors(client), SagaInterceptor(inline=inline)],
+        interceptors=[
+            *more.pop("interceptors", ()),
+            *interceptors(client),
+            SagaInterceptor(inline=inline, knowledge=knowledge),
+        ],
+        plugins=[*more.pop("plugins", ()), SimplePlugin(manifest(registry, knowledge, only))],
         graceful_shutdown_timeout=drain,
         **more,
     )
@@ -136,25 +158,28 @@ class SagaPlugin(SimplePlugin):
         inline: bool = True,
         options: Options = DEFAULTS,
     ) -> None:
-        registry = Registry(definitions or {}, options)
-        served = worker_activities(catalogue, names) if catalogue is not None else []
+        self._registry = Registry(definitions or {}, options)
+        self._served = worker_activities(catalogue, names) if catalogue is not None else []
+        self._inline = inline
+        self._manifest = "sagadsl"
+        super().__init__("sagadsl", workflows=[SagaWorkflow], workflow_runner=_passing_through)
 
-        def add(own: Sequence[Callable[..., Any]] | None) -> Sequence[Callable[..., Any]]:
-            return [*registry.activities(), *_with_answer([*(own or ()), *served])]
-
-        self._outcomes = OutcomeInterceptor()
-        super().__init__(
-            "sagadsl",
-            activities=add,
-            workflows=[SagaWorkflow],
-            workflow_runner=_passing_through,
-            interceptors=[self._outcomes, SagaInterceptor(inline=inline)],
-        )
+    def name(self) -> str:
+        """Return what the worker tells the server of itself."""
+        return self._manifest
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add what sagas need, and threads for plain functions where the worker has none."""
         configured = super().configure_worker(config)
-        self._outcomes.client = configured["client"]
+        served = [*(configured.get("activities") or ()), *self._served]
+        knowledge = Knowledge(self._registry.names, _known(served))
+        self._manifest = manifest(self._registry, knowledge)
+        configured["activities"] = [*self._registry.activities(), *_with_answer(served, knowledge)]
+        configured["interceptors"] = [
+            *(configured.get("interceptors") or ()),
+            *interceptors(configured["client"]),
+            SagaInterceptor(inline=self._inline, knowledge=knowledge),
+        ]
         if configured.get("activity_executor") is None:
             configured["activity_executor"] = _threads(THREADS)
         return configured
@@ -167,13 +192,14 @@ def _threads(number: int) -> Executor:
 class SagaInterceptor(Interceptor):
     """Tells the workflow what this worker allows, and shows a saga's state where Temporal's UI looks for it."""
 
-    def __init__(self, *, inline: bool) -> None:
-        self._inline = inline
+    def __init__(self, *, inline: bool, knowledge: Knowledge | None = None) -> None:
+        self._inline, self._knowledge = inline, knowledge
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor] | None:
         input.unsafe_extern_functions[REFUSES_INLINE] = lambda: not self._inline
+        input.unsafe_extern_functions[KNOWLEDGE] = lambda: self._knowledge
         return _Details
 
 
@@ -181,7 +207,7 @@ class _Details(WorkflowInboundInterceptor):
     """Makes the Markdown of the details pane when somebody looks at it, not at every step."""
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_Rooms(outbound))
+        super().init(_Calls(outbound))
 
     async def handle_query(self, input: HandleQueryInput) -> Any:
         answer = await super().handle_query(input)
@@ -192,13 +218,20 @@ class _Details(WorkflowInboundInterceptor):
         return answer
 
 
-class _Rooms(WorkflowOutboundInterceptor):
-    """Tells a saga's activities which secrets they may look up, and local ones how large their results may be."""
+class _Calls(WorkflowOutboundInterceptor):
+    """Tells a saga's activities which secrets they may look up, and that the saga waits for a worker that knows them;
+    and local ones how large their results may be."""
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
         saga = workflow.instance()
         if isinstance(saga, SagaWorkflow):
             input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
+            if saga.waits_for_others:
+                input.headers = waiting(input.headers)
+                # An eager task would come to this worker, which does not have it, each time.
+                worker = at_hand()
+                lacks_it = worker is not None and not worker.has_activity(input.activity)
+                input.disable_eager_execution = input.disable_eager_execution or lacks_it
         return super().start_activity(input)
 
     def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
@@ -217,34 +250,26 @@ def _passing_through(runner: WorkflowRunner | None) -> WorkflowRunner:
     return SandboxedWorkflowRunner(restrictions=passed, runner_class=runner.runner_class)
 
 
-def _with_answer(served: list[Callable[..., Any]]) -> list[Callable[..., Any]]:
+def _known(served: Sequence[Callable[..., Any]]) -> list[str] | None:
+    """Return the names of activities; ``None`` when one of them takes every name."""
+    names = [name for each in served if (name := _name(each))]
+    return names if len(names) == len(served) else None
+
+
+def _with_answer(served: Sequence[Callable[..., Any]], knowledge: Knowledge) -> list[Callable[..., Any]]:
     """Return *served* with an activity that answers for every name that is not among them (R15).
 
-    Without it the SDK reports an error that is retried; the workflow cannot look at the
-    catalogue itself, for it may be another one at the next replay.
+    The SDK's own answer would not say whether the attempts before were clean, and would use up one; the
+    workflow cannot look at the catalogue itself, for it may be another one at the next replay.
     """
-    known = [name for each in served if (name := _name(each))]
-    if len(known) < len(served):  # a dynamic one is there already
-        return served
+    if knowledge.activities is None:  # a dynamic one is there already
+        return [*served]
 
     @activity.defn(dynamic=True)
     async def unknown(_args: Sequence[RawValue]) -> None:
-        raise not_found(activity.info().activity_type, sorted(known))
+        raise knowledge.without_activity(activity.info().activity_type)
 
     return [*served, unknown]
-
-
-def not_found(name: str, known: Sequence[str]) -> ApplicationError:
-    """Return the error for an activity that is not installed, with those that are."""
-    more = f" and {len(known) - _LISTED} more" if len(known) > _LISTED else ""
-    listed = ", ".join(f"`{each}`" for each in known[:_LISTED]) or "none"
-    meant = closest(name, known)
-    hint = f"; did you mean `{meant}`?" if meant else ""
-    return ApplicationError(
-        f"activity `{name}` is not installed on this worker; installed: {listed}{more}{hint}",
-        type="ActivityNotFound",
-        non_retryable=True,
-    )
 
 
 def _name(function: Callable[..., Any]) -> str | None:

@@ -49,15 +49,17 @@ from sagadsl.temporal.arguments import (
     from_payload,
     holds_anything,
     is_compressed,
+    is_envelope,
     is_same_definition,
     open_envelope,
     to_bytes,
     to_payload,
 )
 from sagadsl.temporal.definitions import InvalidDefinition
-from sagadsl.temporal.host import ChildStart, TemporalHost
+from sagadsl.temporal.host import WAITS_FOR_OTHERS, ChildStart, TemporalHost
+from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
-from sagadsl.temporal.origin import Origin, forged, origin, refuses_inline
+from sagadsl.temporal.origin import KNOWN_CARRY, Origin, forged, origin, refuses_inline
 from sagadsl.temporal.requests import Asked, request_of
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
@@ -86,11 +88,15 @@ _KEEPS_SHOWN = 2
 
 
 class _Rejected(Exception):
-    """The run cannot begin: error type and message, and the marker that the refusal leaves in the history."""
+    """The run cannot begin: error type and message, and the marker that the refusal leaves in the history.
 
-    def __init__(self, type_: str, message: str, marker: str = _REJECTED) -> None:
+    Attributes:
+        is_ignorance: The reason is what this worker has, or does not know yet, so that another one may know better.
+    """
+
+    def __init__(self, type_: str, message: str, marker: str = _REJECTED, *, is_ignorance: bool = False) -> None:
         super().__init__(type_, message, marker)
-        self.type, self.message, self.marker = type_, message, marker
+        self.type, self.message, self.marker, self.is_ignorance = type_, message, marker, is_ignorance
 
 
 class Unreadable(Exception):
@@ -121,12 +127,14 @@ class SagaWorkflow:
         self._continues = False
         self._from_folder = False
         self._attempts = 0
+        self._args: Sequence[RawValue] = ()
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
         """Take ``[input]``, ``[input, envelope]`` or ``[input, envelope, carry]``; return the saga's output."""
+        self._args = args
         try:
-            first = await self._begin(args)
+            first = await self._begin()
         except _Rejected as rejected:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
             self._host.close()
@@ -162,7 +170,7 @@ class SagaWorkflow:
         """Return how a refused run stands: with nothing to undo, unless it was to go on with another's work."""
         return Status.FAILED if self._carries else Status.COMPENSATED
 
-    async def _begin(self, args: Sequence[RawValue]) -> Fact:
+    async def _begin(self) -> Fact:
         """Take in the start arguments, and return the first fact. Raises ``_Rejected``.
 
         What a run was accepted with stays accepted, whichever release and worker replays it: the
@@ -172,6 +180,7 @@ class SagaWorkflow:
         nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
         open, its status says why, and a worker of another release may take it.
         """
+        args = self._args
         self._carries = len(args) > 2 and holds_anything(args[2].payload)
         self._continues = self._carries and origin() is Origin.RUN_BEFORE
         try:
@@ -182,12 +191,39 @@ class SagaWorkflow:
                     f"this worker cannot go on with what the run before has left: {rejected.type}: {rejected.message}; "
                     "nothing is lost: a worker of the release that began the saga can take it"
                 ) from rejected
+            self._leave_to_others(rejected)
             workflow.patched(rejected.marker)
             raise
+        except asyncio.CancelledError:
+            self._leave_to_others()
+            raise
+
+    def _leave_to_others(self, rejected: _Rejected | None = None) -> None:
+        """Raise ``NotKnownHere`` where this worker shall not have the last word, on a refusal or on a cancel.
+
+        A queue may have workflows of others, of any type, whose workers know what to do. And a saga that this
+        worker does not know, or cannot read, may be known to the next one: it waits for a while.
+        """
+        info, worker = workflow.info(), at_hand()
+        if worker is None:  # at a replay, it was decided
+            return
+        is_saga = "saga" in workflow.memo() or worker.has_saga(info.workflow_type)
+        is_saga = is_saga or (len(self._args) > 1 and is_envelope(self._args[1].payload))
+        why = "" if rejected is None else f": {rejected.message}"
+        if not is_saga:
+            raise NotKnownHere(
+                f"nothing says that workflow type `{info.workflow_type}` is a saga{why}; this worker leaves it to "
+                f"other workers of task queue `{info.task_queue}`"
+            )
+        if rejected is not None and rejected.is_ignorance and worker.is_patient(info.run_id):
+            raise NotKnownHere(
+                f"another worker of task queue `{info.task_queue}` may know better, and is waited for{why}"
+            )
 
     async def _accept(self, args: Sequence[RawValue]) -> Fact:
         if len(args) > 3:
-            raise _Rejected("InvalidInput", f"a saga takes at most 3 arguments, got {len(args)}")
+            message = f"a saga takes at most 3 arguments, got {len(args)}"
+            raise _Rejected("InvalidInput", message, is_ignorance=True)
         foreign = ""
         try:
             input_ = self._decoded(args[0]) if args else {}
@@ -213,6 +249,7 @@ class SagaWorkflow:
                 "CarryRefused",
                 f"the third argument has `{foreign}`, which a saga takes only from the run before it or from its "
                 "parent, and neither of them has sent it: start the saga with its input alone",
+                is_ignorance=foreign not in KNOWN_CARRY,
             )
         self._carries = self._carry.goes_on
         if inline and not trusted:
@@ -262,6 +299,7 @@ class SagaWorkflow:
                 "InlineDefinitionRefused",
                 f"{alone}, and the one that the parent has sent is another one: give the workers of both the same "
                 "definition, or start the parent by its name alone",
+                is_ignorance=True,
             )
 
     @staticmethod
@@ -295,8 +333,9 @@ class SagaWorkflow:
     def _opened(self, raw: bytes, *, trusted: bool) -> Package:
         try:
             package = open_envelope(raw, trusted=trusted)
-        except InvalidDefinition as problem:
-            raise _Rejected("InvalidDefinition", str(problem)) from problem
+        except InvalidDefinition as problem:  # whoever has written the digest has checked it
+            is_ignorance = problem.is_newer or "digest" in workflow.memo()
+            raise _Rejected("InvalidDefinition", str(problem), is_ignorance=is_ignorance) from problem
         type_ = workflow.info().workflow_type
         if package.saga.name != type_:
             raise _Rejected(
@@ -347,7 +386,13 @@ class SagaWorkflow:
             rules = FIRST_RULES
         if problems := package.judged_by(rules).check_input(input_):
             marker = _REJECTED if rules == FIRST_RULES else _REJECTED_BY_RULES
-            raise _Rejected("InvalidInput", f"the input does not fit the saga: {'; '.join(problems)}", marker)
+            meant = workflow.memo().get("digest", package.saga.digest)
+            raise _Rejected(
+                "InvalidInput",
+                f"the input does not fit the saga: {'; '.join(problems)}",
+                marker,
+                is_ignorance=meant != package.saga.digest,  # whoever has started it has another version
+            )
 
     @staticmethod
     def _unsaid_rules() -> int:
@@ -362,10 +407,13 @@ class SagaWorkflow:
 
     async def _ask_registry(self) -> bytes:
         """Return the envelope that a worker's own folder holds for this name."""
+        worker, type_ = at_hand(), workflow.info().workflow_type
+        if worker is not None and not worker.has_saga(type_):  # nothing is recorded while others are waited for
+            self._leave_to_others(_Rejected("DefinitionNotFound", worker.without_saga(type_), is_ignorance=True))
         try:
             answer = await workflow.start_local_activity(
                 DEFINITION_ACTIVITY,
-                workflow.info().workflow_type,
+                type_,
                 result_type=RawValue,
                 start_to_close_timeout=timedelta(seconds=10),
                 retry_policy=RetryPolicy(maximum_attempts=5),
@@ -525,7 +573,8 @@ class SagaWorkflow:
         except InvalidDefinition:  # the child itself will say so
             package = None
         if package is None:
-            return ChildStart(arguments)
+            told = {"saga": command.saga} if self.waits_for_others else None  # else nobody knows that it is one
+            return ChildStart(arguments, told)
         listed = workflow.info().typed_search_attributes.get(attributes.SAGA_NAME) is not None
         found: TypedSearchAttributes | None = attributes.at_start(package.saga) if listed else None
         return ChildStart(arguments, package.memo(), found)
@@ -674,6 +723,8 @@ class SagaWorkflow:
                 "actions": [],
             }
         found = projection.status(self._package.saga, self._state)
+        unknown = self._host.unknown_activities()
+        found |= {"unknown_activities": unknown} if unknown else {}
         return found | ({"refused_signals": self._refused} if self._refused else {})
 
     @workflow.query(description="What became of the signal or the decision with this id")
@@ -691,6 +742,11 @@ class SagaWorkflow:
     def definition(self) -> Any:
         """Return the definition as data; ``null`` before it is known."""
         return None if self._package is None else self._package.definition
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether a call that its worker does not know is asked for again."""
+        return self._state.rules >= WAITS_FOR_OTHERS
 
     def local_room(self, activity_id: str | None) -> int | None:
         """Return how large the result of a local activity may be; ``None`` for one that is no step's."""

@@ -163,6 +163,7 @@ async def stage(
 
     own = {each["name"]: each for each in map(data, definitions)}
     more.setdefault("activities", [act])
+    more.setdefault("patience", timedelta(0))  # its queue has no other worker
     more.setdefault("max_heartbeat_throttle_interval", timedelta(milliseconds=100))
     worker = build_worker(client, task_queue=made.queue, definitions=own, drain=timedelta(0), **more)
     async with worker:

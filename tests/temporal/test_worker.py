@@ -15,7 +15,8 @@ from temporalio.worker import Worker
 
 from sagadsl.plugins import Catalogue
 from sagadsl.temporal.client import result, start
-from sagadsl.temporal.worker import SagaPlugin, build_worker, not_found
+from sagadsl.temporal.knowledge import Knowledge
+from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.temporal.play import SDK_RACE, stage
@@ -92,9 +93,8 @@ def test_the_activities_of_a_catalogue_are_served_and_plain_functions_run_in_thr
 
 def test_an_unknown_activity_is_named_with_what_was_probably_meant() -> None:
     """R15."""
-    error = not_found("bank.pya", ["bank.pay", "bank.refund"])
+    error = Knowledge((), ["bank.pay", "bank.refund"]).without_activity("bank.pya")
     assert isinstance(error, ApplicationError)
-    assert error.non_retryable
     assert error.message == (
         "activity `bank.pya` is not installed on this worker; installed: `bank.pay`, `bank.refund`; "
         "did you mean `bank.pay`?"
@@ -102,4 +102,4 @@ def test_an_unknown_activity_is_named_with_what_was_probably_meant() -> None:
 
 
 def test_a_long_list_of_installed_activities_is_cut() -> None:
-    assert not_found("x", [f"a{number}" for number in range(60)]).message.endswith("and 10 more")
+    assert Knowledge((), [f"a{number}" for number in range(60)]).without_activity("x").message.endswith("and 10 more")

@@ -1,0 +1,109 @@
+"""What one worker knows, and how long it leaves to others what it does not know.
+
+While workers are replaced one after the other, an old one takes tasks that only a new one can do; and other teams
+may have work on the same queue. What one worker does not know says nothing about the others. So it gives such a
+workflow task back to the queue, for as long as its patience lasts. Its own memory counts the time: what stands in
+no history needs no replay.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from sagadsl.engine.ends import QUEUE_BOUND
+from sagadsl.language.suggest import closest
+from sagadsl.temporal.marker import ANYWHERE, HERE
+
+KNOWLEDGE = "sagadsl.knowledge"
+"""Name of the function by which a worker hands its workflows what it knows."""
+
+_REMEMBERED = 10_000
+_LISTED = 50
+
+
+class NotKnownHere(Exception):
+    """This worker cannot do what a workflow task asks, and another one may: fails the task, and never the run."""
+
+
+class ActivityUnknown(ApplicationError):
+    """An activity that this worker does not have. It is tried again, unless who calls it does so by itself.
+
+    Attributes:
+        where: ``marker.HERE`` when another worker may have it, else ``ANYWHERE``.
+    """
+
+    def __init__(self, message: str, where: str, *, non_retryable: bool = False) -> None:
+        super().__init__(message, type="ActivityNotFound", non_retryable=non_retryable)
+        self.where = where
+
+    def final(self) -> ActivityUnknown:
+        """Return the same for one who asks again by itself."""
+        return ActivityUnknown(self.message, self.where, non_retryable=True)
+
+
+class Knowledge:
+    """The sagas and activities that a worker has.
+
+    Attributes:
+        patience: How long it leaves to other workers what it does not know; 0 where there are no others.
+    """
+
+    def __init__(self, sagas: Iterable[str], activities: Iterable[str] | None, patience: timedelta = QUEUE_BOUND):
+        """*activities* is ``None`` for a worker that takes every name."""
+        self.sagas = tuple(sorted(sagas))
+        self.activities = None if activities is None else tuple(sorted(activities))
+        self.patience = patience
+        self._saga_names = frozenset(self.sagas)
+        self._activity_names = None if activities is None else frozenset(self.activities or ())
+        self._since: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def has_saga(self, name: str) -> bool:
+        return name in self._saga_names
+
+    def has_activity(self, name: str) -> bool:
+        return self._activity_names is None or name in self._activity_names
+
+    def is_patient(self, run_id: str, what: str = "") -> bool:
+        """Whether to leave *what* of a run to others still: counted from the first time that somebody asks for it."""
+        if not self.patience:
+            return False
+        now = time.monotonic()
+        since = self._since.setdefault((run_id, what), now)
+        while len(self._since) > _REMEMBERED:
+            self._since.popitem(last=False)
+        return now - since < self.patience.total_seconds()
+
+    def without_saga(self, name: str) -> str:
+        """Return the sentence for a saga that is not among the definitions, with those that are."""
+        listed = f"it has {_list(self.sagas)}" if self.sagas else "it has none"
+        return f"no saga `{name}` among this worker's definitions: {listed}{_hint(name, self.sagas)}"
+
+    def without_activity(self, name: str) -> ActivityUnknown:
+        """Return the error for an activity that is not installed, with those that are."""
+        known = self.activities or ()
+        listed = _list(known) if known else "none"
+        message = f"activity `{name}` is not installed on this worker; installed: {listed}{_hint(name, known)}"
+        return ActivityUnknown(message, HERE if self.patience else ANYWHERE)
+
+
+def at_hand() -> Knowledge | None:
+    """Return what the worker of the running workflow knows; ``None`` where it does not say. No part of a replay."""
+    asked = None if workflow.unsafe.is_replaying() else workflow.extern_functions().get(KNOWLEDGE)
+    found = None if asked is None else asked()
+    return found if isinstance(found, Knowledge) else None
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(f"`{each}`" for each in names[:_LISTED]) + more
+
+
+def _hint(name: str, names: Sequence[str]) -> str:
+    meant = closest(name, names)
+    return f"; did you mean `{meant}`?" if meant else ""

@@ -1,0 +1,175 @@
+"""A worker that does not know an activity says nothing about the others of its queue. Replay-critical.
+
+While workers are replaced one after the other, the old ones take calls that only the new ones can do. So a saga
+waits, and asks the queue again, until the bound that holds for a call that nobody takes (``queue_limit``). What
+a worker does not know has not run: the step's attempts are not used up by it, and it leaves nothing to undo.
+
+- A worker of ours ends the call at once, with a word in its error that tells this end from all others.
+- A plain worker of another SDK reports an error like any other (measured), which is retried by the step's policy.
+  It is told by its type and its message. Go's type has that one meaning, so that it is not retried by the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from sagadsl.engine.ends import QUEUE_BOUND
+from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
+from sagadsl.engine.scope import iso
+from sagadsl.frozen import frozen
+from sagadsl.language.durations import spell
+from sagadsl.temporal.failures import bounded, error_of
+from sagadsl.temporal.marker import Recorded, outcome_of, unknown_in
+
+ACTIVITY_NOT_FOUND = "ActivityNotFound"
+GO_NOT_REGISTERED = "ActivityNotRegisteredError"
+WAITS_HEADER = "sagadsl-waits"
+"""Header of the calls of a saga that asks again by itself when a worker does not know the activity."""
+
+_SAID = {
+    "NotFoundError": "is not registered on this worker",  # Python, TypeScript, .NET, Ruby
+    GO_NOT_REGISTERED: "unable to find activityType=",
+    "java.lang.IllegalArgumentException": "is not registered with a worker",
+}
+"""What the SDKs say, by the type of the error: a part of its message."""
+
+_FIRST_PAUSE, _GROWS_BY, _LONGEST_PAUSE = 0.5, 1.5, 10.0
+_CALM_FROM = 20_000
+"""Events after which a run asks once more alone: each time costs some ten."""
+
+
+@frozen
+class Miss:
+    """What a worker said that does not know the activity of a call.
+
+    Attributes:
+        worker: Its identity.
+        ran: Attempts before, by workers that knew it, since the call was sent; ``None`` when nobody knows.
+        clean: All of them have ended in a reported error.
+        final: There is no other worker to ask.
+    """
+
+    error: Error
+    worker: str
+    ran: int | None
+    clean: bool
+    final: bool
+
+
+@dataclass(slots=True)
+class Missing:
+    """A call that a worker did not know.
+
+    Attributes:
+        since: When the first one said so, and ``times`` how often it was said.
+        ran: Attempts that have run, and ``clean``: each of them has ended in a reported error.
+        pause: The time until the queue is asked again, while it runs.
+    """
+
+    since: float
+    last: Miss
+    times: int = 0
+    ran: int = 0
+    clean: bool = True
+    pause: asyncio.Task[None] | None = None
+
+    def add(self, miss: Miss) -> None:
+        """Take in that one more worker did not know it."""
+        self.last, self.times = miss, self.times + 1
+        self.ran += miss.ran or 0
+        self.clean = self.clean and miss.clean
+
+    def deadline(self, command: StartActivity, asked_at: float) -> float:
+        """Return until when to ask; *asked_at* is when the step first wanted the call."""
+        at = self.since + (command.schedule_to_start or QUEUE_BOUND).total_seconds()
+        return (
+            at if command.schedule_to_close is None else min(at, asked_at + command.schedule_to_close.total_seconds())
+        )
+
+    def next_pause(self, left: float) -> float | None:
+        """Return how long to wait before asking again, of the seconds *left*; ``None`` when there is no time for it."""
+        pause = min(_FIRST_PAUSE * _GROWS_BY ** min(self.times - 1, 10), _LONGEST_PAUSE)
+        if left > _LONGEST_PAUSE and workflow.info().get_current_history_length() > _CALM_FROM:
+            pause = left - 1
+        return pause if pause < left else None
+
+    def again(self, command: StartActivity, asked_at: float) -> StartActivity:
+        """Return the call as it is sent again: with the attempts and the time that it has left."""
+        retry, close = command.retry, command.schedule_to_close
+        if retry.maximum_attempts is not None:
+            retry = replace(retry, maximum_attempts=max(retry.maximum_attempts - self.ran, 1))
+        if close is not None:
+            close = timedelta(seconds=max(asked_at + close.total_seconds() - workflow.time(), 0.001))
+        return replace(command, retry=retry, schedule_to_close=close)
+
+    def gives_up(self, command: StartActivity, at: float) -> Settled:
+        """Return the end of a call that no worker knew."""
+        where = f"task queue `{command.task_queue}`" if command.task_queue else "the saga's task queue"
+        asked = f"asked {self.times} times in {spell(timedelta(seconds=round(at - self.since)))}, at last "
+        said = f"{asked if self.times > 1 else ''}worker `{self.last.worker}`: {self.last.error.message}"
+        told = Error(
+            ACTIVITY_NOT_FOUND,
+            bounded(f"no worker on {where} knows `{command.activity}`; {said}"),
+            command.call_id,
+            ((self.last.error.type, self.last.error.message), *self.last.error.causes),
+        )
+        return Settled(at, command.call_id, Outcome.NOT_STARTED, error=told, attempts=0)
+
+    def with_earlier(self, fact: Settled) -> Settled:
+        """Return the end of the call with what the attempts before have left."""
+        outcome = fact.outcome
+        if outcome is Outcome.NOT_STARTED and self.ran:
+            outcome = Outcome.FAILED
+        if outcome in (Outcome.NOT_STARTED, Outcome.FAILED) and not self.clean:
+            outcome = Outcome.UNKNOWN
+        attempts = None if fact.attempts is None else fact.attempts + self.ran
+        return replace(fact, outcome=outcome, attempts=attempts)
+
+    def as_json(self, command: StartActivity, asked_at: float) -> dict[str, Any]:
+        """Return what the status tells of it."""
+        return {
+            "path": command.call_id,
+            "activity": command.activity,
+            "worker": self.last.worker,
+            "message": self.last.error.message,
+            "times": self.times,
+            "since": iso(self.since),
+            "until": iso(self.deadline(command, asked_at)),
+        }
+
+
+def missed(command: StartActivity, error: BaseException, record: Recorded) -> Miss | None:
+    """Return what *error* says of a worker that does not know the activity; ``None`` when it says something else.
+
+    A type that the step's own policy names is never retried: then it is an error like any other.
+    """
+    cause = error.__cause__ if isinstance(error, ActivityError) else error
+    if not isinstance(cause, ApplicationError) or cause.type in command.retry.non_retryable_error_types:
+        return None
+    worker = error.identity if isinstance(error, ActivityError) else ""  # a local one: the saga's own worker
+    told = error_of(cause, command.call_id)
+    if (final := unknown_in(cause.details)) is not None:
+        attempt, clean = outcome_of(cause.details) or (1, False)
+        return Miss(told, worker, attempt - 1, clean, final)
+    if _SAID.get(cause.type or "", "\0") not in (cause.message or ""):
+        return None
+    first = record.attempt == 1
+    return Miss(told, worker, 0 if first else None, record.alone, final=False)
+
+
+def waits_in(headers: Mapping[str, Payload]) -> bool:
+    """Whether the one who calls an activity asks again by itself when this worker does not know it."""
+    return WAITS_HEADER in headers
+
+
+def waiting(headers: Mapping[str, Payload]) -> Mapping[str, Payload]:
+    """Return the headers of a call whose saga asks again by itself."""
+    return {**headers, WAITS_HEADER: Payload(metadata={"encoding": b"json/plain"}, data=b"true")}

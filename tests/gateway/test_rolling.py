@@ -1,0 +1,103 @@
+"""Workers replaced one after the other, by a release with more activities and sagas, while a gateway starts sagas."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import inside
+from tests.cli.shop import ACTIVITIES, DEFINITION, lay_out
+from tests.conftest import Server
+from tests.gateway.house import QUEUE, House, serve, worker
+
+pytestmark = pytest.mark.temporal
+
+SHIP = ACTIVITIES.index("\n@activity\nasync def ship")
+EXPRESS = DEFINITION.replace("name: order", "name: express")
+
+
+@contextmanager
+def load(house: House, name: str) -> Iterator[list[str]]:
+    """Start sagas, each with a key of its own, for as long as the block lasts; give their ids."""
+    ids: list[str] = []
+    wrong: list[str] = []
+    over = threading.Event()
+
+    def start() -> None:
+        while not over.is_set():
+            answer = house.ask("POST", f"/sagas/{name}", {"order": "1"}, Idempotency_Key=uuid.uuid4().hex)
+            if answer.status_code != 202:
+                wrong.append(answer.text)
+                return
+            ids.append(answer.json()["id"])
+            over.wait(0.3)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    try:
+        yield ids
+    finally:
+        over.set()
+        thread.join(30)
+    assert not wrong
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> tuple[Path, Path]:
+    """The folders of two releases: the old one has neither the activity `ship` nor the saga `express`."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        lay_out(folder)
+    (old / "shop_activities.py").write_text(ACTIVITIES[:SHIP])
+    (old / "order.saga.yaml").write_text(DEFINITION[: DEFINITION.index("  - id: ship")])
+    (new / "express.saga.yaml").write_text(EXPRESS)
+    return old, new
+
+
+@pytest.mark.parametrize(("name", "options"), [("order", ()), ("express", ("--by-name",))])
+def test_no_saga_is_lost_or_undone_while_workers_are_replaced(
+    server: Server, releases: tuple[Path, Path], name: str, options: tuple[str, ...]
+) -> None:
+    """The order of the page: worker by worker; the gateway is already of the new release, which is the worse case."""
+    old, new = releases
+    with ExitStack() as running, serve(new, server.address, *options) as house:
+        first, second = ExitStack(), ExitStack()
+        running.enter_context(first)
+        running.enter_context(second)
+        first.enter_context(worker(old, server.address))
+        second.enter_context(worker(old, server.address))
+        with load(house, name) as ids:
+            for each in (first, second):
+                running.enter_context(worker(new, server.address))
+                each.close()
+        ends = [house.until(each, lambda found: found["close_status"] != "running")["status"] for each in ids]
+
+    assert len(ends) >= 6
+    assert set(ends) == {"completed"}
+
+
+def test_the_doctor_says_which_worker_lacks_what(server: Server, releases: tuple[Path, Path]) -> None:
+    """Others have it, so that sagas wait for those; what no worker has is an ill."""
+    old, new = releases
+    with worker(old, server.address):
+        alone = _doctor(server, new)
+        with worker(new, server.address):
+            both = _doctor(server, new)
+
+    assert (alone.code, both.code) == (3, 0)
+    lacks = r"worker `\d+@\S+` lacks activity `ship`, saga `express`, this version of saga `order`"
+    assert re.search(rf"✗ what workers of {QUEUE} know +{lacks}\n", alone.out), alone.out
+    assert re.search(rf"! what workers of {QUEUE} know +{lacks}\n", both.out), both.out
+    assert "no worker has `ship`: start one that does" in alone.out
+
+
+def _doctor(server: Server, folder: Path) -> Any:
+    return inside("doctor", ".", "--task-queue", QUEUE, "--address", server.address, cwd=folder)
