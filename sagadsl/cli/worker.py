@@ -277,10 +277,10 @@ def _in_short(names: Sequence[str]) -> str:
 
 async def serve(plan: Plan, settings: Settings, metrics: str | None = None) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
-    from sagadsl.temporal.connection import check_namespace, connect, guard, with_metrics
+    from sagadsl.temporal.connection import check_namespace, connect, guard, worker_runtime
 
     screen.log(logging.WARNING)
-    client = await connect(settings, **({} if metrics is None else {"runtime": with_metrics(metrics)}))
+    client = await connect(settings, runtime=worker_runtime(metrics))
     await check_namespace(client, settings)
     stop = asyncio.Event()
     _on_signal(stop)

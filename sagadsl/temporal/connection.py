@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -17,6 +18,9 @@ from sagadsl.temporal import probe
 from sagadsl.temporal.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+
+HEARTBEAT = timedelta(seconds=10)
+"""How often a worker tells the server that it is there, and what it knows; the SDK would do so each minute."""
 
 
 class NotConnected(SagadslError):
@@ -89,12 +93,17 @@ async def connect(settings: Settings, **options: Any) -> Client:
     raise _not_connected(settings, reason, found)
 
 
-def with_metrics(address: str) -> Runtime:
-    """Return a runtime of the SDK that shows its metrics at *address*. Raises ``MetricsUnusable``."""
+def worker_runtime(metrics: str | None) -> Runtime:
+    """Return the SDK's runtime of a worker that tells early what it knows, and shows its *metrics* at an address.
+
+    Raises:
+        MetricsUnusable: See there.
+    """
+    shown = None if metrics is None else PrometheusConfig(bind_address=metrics)
     try:
-        return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address)))
+        return Runtime(telemetry=TelemetryConfig(metrics=shown), worker_heartbeat_interval=HEARTBEAT)
     except (RuntimeError, ValueError) as error:
-        raise MetricsUnusable(address, str(error)) from None
+        raise MetricsUnusable(metrics or "", str(error)) from None
 
 
 async def check_namespace(client: Client, settings: Settings) -> None:

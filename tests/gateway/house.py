@@ -81,9 +81,11 @@ def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
         for line in process.stderr:
             if line.startswith("ready"):
                 break
-        yield
-        process.terminate()
-        rest = process.stderr.read()
+        try:
+            yield
+        finally:
+            process.terminate()
+            rest = process.stderr.read()
         assert process.wait(30) == 0, rest
 
 
