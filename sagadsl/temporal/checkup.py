@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import TaskQueueType, WorkerStatus
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, GetSystemInfoRequest, ListWorkersRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    DescribeTaskQueueResponse,
+    GetSystemInfoRequest,
+    ListWorkersRequest,
+)
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -111,10 +116,14 @@ async def _attributes(client: Client) -> Check:
     )
 
 
-async def _pollers(client: Client, queue: str, kind: str, number: int) -> Check:
+async def _described(client: Client, queue: str, number: int) -> DescribeTaskQueueResponse:
     request = DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue))
     request.task_queue_type = number  # type: ignore[assignment]
-    answer = await client.workflow_service.describe_task_queue(request)
+    return await client.workflow_service.describe_task_queue(request)
+
+
+async def _pollers(client: Client, queue: str, kind: str, number: int) -> Check:
+    answer = await _described(client, queue, number)
     what = f"{kind} on {queue}"
     if not answer.pollers:
         return Check(what, False, "nobody serves them", f"sagadsl worker --task-queue {queue}")
@@ -144,7 +153,7 @@ async def compared(client: Client, queue: str, needed: Needs) -> AsyncIterator[C
         sagas |= needed.sagas
     lacks = {identity: [*_lacks(each, activities, sagas, needed)] for identity, each in sorted(told.items())}
     lacking = [f"worker `{identity}` lacks {', '.join(found)}" for identity, found in lacks.items() if found]
-    silent = len(workers) - len(told)
+    silent = len(await _identities(client, queue) - told.keys())
     if not lacking:
         said = (
             f"{len(told)} worker{'s' if len(told) > 1 else ''}: {len(sagas)} sagas, {len(activities)} activities each"
@@ -169,6 +178,12 @@ def _lacks(worker: Manifest, activities: frozenset[str], sagas: Mapping[str, str
             yield f"saga {listed(unknown)}"
         if old := [name for name, each in needed.sagas.items() if worker.sagas.get(name, each) != each]:
             yield f"this version of saga {listed(old)}"
+
+
+async def _identities(client: Client, queue: str) -> set[str]:
+    """Return the identities of all workers that poll a queue, those too of which the server has not heard more yet."""
+    answers = [await _described(client, queue, number) for number in _KINDS.values()]
+    return {poller.identity for answer in answers for poller in answer.pollers}
 
 
 async def _manifests(client: Client, queue: str) -> dict[str, Manifest | None]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.shell import inside
+from tests.cli.shell import Ran, inside
 from tests.cli.shop import ACTIVITIES, DEFINITION, lay_out
 from tests.conftest import Server
 from tests.gateway.house import QUEUE, House, serve, worker
@@ -95,5 +95,11 @@ def test_the_doctor_says_which_worker_lacks_what(server: Server, releases: tuple
     assert "no worker has `ship`: start one that does" in alone.out
 
 
-def _doctor(server: Server, folder: Path) -> Any:
-    return inside("doctor", ".", "--task-queue", QUEUE, "--address", server.address, cwd=folder)
+def _doctor(server: Server, folder: Path) -> Ran:
+    """Ask until the server has heard of a worker that lacks something: they tell it every ten seconds."""
+    deadline = time.monotonic() + 40
+    while True:
+        ran = inside("doctor", ".", "--task-queue", QUEUE, "--address", server.address, cwd=folder)
+        if " lacks " in ran.out or time.monotonic() > deadline:
+            return ran
+        time.sleep(0.5)
