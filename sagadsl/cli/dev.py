@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -111,6 +111,7 @@ def _folder(state: Path) -> Iterator[None]:
 async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
     from sagadsl.temporal.connection import connect
     from sagadsl.temporal.embedded import port_near, serve
+    from sagadsl.temporal.settings import codec_setting
 
     interrupts = Interrupts.install()
     async with AsyncExitStack() as stack:
@@ -118,12 +119,13 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         server = await stack.enter_async_context(
             serve(database=database, port=port_near(_SERVER), ui_port=port_near(_WEB_UI))
         )
-        client = await connect(server.settings)
+        settings = replace(server.settings, codec=codec_setting(None, os.environ))
+        client = await connect(settings)
         are_right = await _are_right(paths, module)
         loaded = _load(paths)
         where = Bind("127.0.0.1", port_near(port))
         web_ui = f"{server.ui_url}/namespaces/{server.namespace}"
-        gateway = await build(client, server.settings, loaded, Access(), where, rate=10_000, web_ui=web_ui)
+        gateway = await build(client, settings, loaded, Access(), where, rate=10_000, web_ui=web_ui)
         worker = await stack.enter_async_context(_worker(paths, server, module))
         sock, found = stack.enter_context(listening(where))
         stop = asyncio.Event()

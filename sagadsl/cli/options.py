@@ -113,6 +113,11 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("config_file", ("--config-file",), {"metavar": "FILE", "help": "temporal.toml.  [env: TEMPORAL_CONFIG_FILE]"}),
     ("disable_config_file", ("--disable-config-file",), {"is_flag": True, "help": "Read no temporal.toml."}),
     ("disable_config_env", ("--disable-config-env",), {"is_flag": True, "help": "Read no TEMPORAL_* variable."}),
+    (
+        "codec",
+        ("--codec",),
+        {"metavar": "MODULE:NAME", "help": "Payload codec or data converter of your own.  [env: SAGADSL_CODEC]"},
+    ),
 )
 
 

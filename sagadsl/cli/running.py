@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
@@ -125,12 +125,14 @@ async def _place(stack: AsyncExitStack, settings: Settings, *, with_worker: bool
         return Place(settings, _options(settings), has_our_worker=with_worker)
     server = await stack.enter_async_context(serve())
     options = f"--address {server.address}"
-    return Place(server.settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
+    settings = replace(server.settings, codec=settings.codec)
+    return Place(settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
 
 
 def _options(settings: Settings) -> str:
     """Return the flags that lead to the same place, as far as they may be shown."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
+    shown["--codec"] = settings.codec
     return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
 
 

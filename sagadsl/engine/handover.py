@@ -23,7 +23,7 @@ HANDED_OVER = (
 """Fields of the state that a run takes over which undoes a completed saga."""
 
 LARGEST_JOURNAL = 1_500_000
-"""Bytes. It has to go back with the definition, in one message of 2 MB (R52)."""
+"""Bytes. It has to go back with the definition, in one message of 2 MB (R52); less where a codec lengthens it."""
 
 
 def refuse(run: Run) -> Error | None:
@@ -36,12 +36,13 @@ def refuse(run: Run) -> Error | None:
         return None
     run.journal = packed(journal_of(run.saga, state))
     size = len(compact(run.journal))
-    if size <= LARGEST_JOURNAL:
+    most = LARGEST_JOURNAL * 100 // state.journal_percent
+    if size <= most:
         return None
     run.journal = None
     if state.pivot_passed:
         return None
-    text = f"what undoing this saga needs has {size:,} bytes, at most {LARGEST_JOURNAL:,} fit: pass references to data"
+    text = f"what undoing this saga needs has {size:,} bytes, at most {most:,} fit: pass references to data"
     return Error("StateTooLarge", f"all steps are done, but they could not be undone later: {text}")
 
 

@@ -255,6 +255,7 @@ class State:
         stopped: A handler said ``then: stop``. ``aborted``: an operator gave the rest up.
         undo_only: The run exists only to undo a completed one. ``undo_failed``: something stays not undone.
         wants_journal: Its parent may have to undo it when it has completed.
+        journal_percent: How much longer what it hands over becomes on its way to the parent.
         attention: What waits for an operator, by path, and why.
         occurrences: How often each path has waited for an operator.
         requests: Ids of the signals and decisions that were taken in, the newest last, and what became of each: the
@@ -298,6 +299,7 @@ class State:
     undo_only: bool = False
     undo_failed: bool = False
     wants_journal: bool = False
+    journal_percent: int = 100
     attention: dict[str, Error] = field(default_factory=dict)
     occurrences: dict[str, int] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)

@@ -56,13 +56,13 @@ def conclude(run: Run, frame: Frame) -> None:
     if size <= OUTPUT_BYTES:
         state.output = output
     else:
-        leave_out(run.saga, state, size)
+        leave_out(run.saga, state, size, OUTPUT_BYTES)
 
 
-def leave_out(saga: Saga, state: State, size: int, beside: str = "") -> None:
-    """Give null instead of an output of *size* bytes, which nothing can carry; *beside* is what has to go with it."""
+def leave_out(saga: Saga, state: State, size: int, most: int, beside: str = "") -> None:
+    """Give null instead of an output of *size* bytes, of which *most* can be carried; *beside* is what goes with it."""
     state.output = None
-    limit = f"has {size:,} bytes{beside}, at most {OUTPUT_BYTES:,} fit"
+    limit = f"has {size:,} bytes{beside}, at most {most:,} fit"
     if saga.output is None:
         text = f"what all steps gave {limit}, so the saga gives null; say in `output` what it shall give"
         state.warnings.append(Error(LEFT_OUT, text))

@@ -51,7 +51,7 @@ INTERRUPTIONS = frozenset(
 )
 """Types of the errors with which a function ends that was stopped, by their last part."""
 
-CANNOT_TRAVEL = frozenset({"payloadSizeError", "PayloadsTooLarge", "DataConverterException"})
+CANNOT_TRAVEL = frozenset({"payloadSizeError", "PayloadsTooLarge", "DataConverterException", "CodecFailed"})
 """Types of the errors that an SDK reports for a result of a function that has returned."""
 
 UNENCODABLE = (
@@ -61,6 +61,7 @@ UNENCODABLE = (
     "are not JSON compliant",
     "Circular reference detected",
     "has no known converter",
+    "Failed building exception result",  # the same, of an error that could not be encoded either
 )
 """Parts of the messages of such errors whose type says nothing."""
 

@@ -43,6 +43,7 @@ from sagadsl.temporal.arguments import (
     to_payload,
     warnings_in,
 )
+from sagadsl.temporal.codec import encoded_size, of_workflow
 from sagadsl.temporal.cut import cut
 from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.failures import error_of, report_of
@@ -61,9 +62,11 @@ from sagadsl.temporal.refusals import (
     SagaNotFound,
     SagaOver,
     TooLong,
+    UnfitPayload,
     known,
 )
 from sagadsl.temporal.requests import UNSAID, Asked, signal_arguments
+from sagadsl.temporal.stretch import MAX_ENCODED_BYTES
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 ANSWER_SECONDS = 10.0
@@ -192,6 +195,11 @@ async def start(
         if len(text) > MAX_ID:
             raise TooLong(what, text)
 
+    size = await encoded_size(of_workflow(client, chosen), [each.payload for each in arguments])
+    if size > MAX_ENCODED_BYTES:
+        what = "it has" if len(arguments) == 1 else "with the definition it has"
+        raise InvalidInput(name, (f"{what} {_too_many(size)}",))
+
     async def begin(policy: WorkflowIDReusePolicy, generation: str = "") -> Started:
         carry: list[Any] = [*[None] * (2 - len(arguments)), Carry(generation=generation).to_json()]
         handle = await client.start_workflow(
@@ -305,10 +313,15 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         request: Its id: with the same one it is the same signal, and counts once.
 
     Raises:
-        SagaNotFound, SagaOver: See there.
+        SagaNotFound, SagaOver, UnfitPayload: See there.
     """
+    arguments = signal_arguments(payload, request)
+    converter = of_workflow(client, id)
+    size = await encoded_size(converter, converter.payload_converter.to_payloads(arguments))
+    if size > MAX_ENCODED_BYTES:
+        raise UnfitPayload(name, (f"it has {_too_many(size)}",))
     with known(client, id):
-        await client.get_workflow_handle(id).signal(name, args=signal_arguments(payload, request))
+        await client.get_workflow_handle(id).signal(name, args=arguments)
 
 
 async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> bool:
@@ -439,6 +452,11 @@ def _sendable(name: str, input: Any) -> bytes:
             (f"it has {len(raw):,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit: pass a reference to where the data is",),
         )
     return raw
+
+
+def _too_many(size: int) -> str:
+    fits = f"at most {MAX_ENCODED_BYTES:,} fit: pass a reference to where the data is"
+    return f"{size:,} bytes as it is sent, encoded by the payload codec if there is one; {fits}"
 
 
 def _summary(package: Package | None) -> str:

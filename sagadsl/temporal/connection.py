@@ -15,6 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import probe
+from sagadsl.temporal.codec import patient
+from sagadsl.temporal.converters import converter_of
 from sagadsl.temporal.settings import Settings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -80,8 +82,14 @@ class Refused(SagadslError):
 
 
 async def connect(settings: Settings, **options: Any) -> Client:
-    """Connect, or raise ``NotConnected`` with a page that says why. *options* go to ``Client.connect``."""
+    """Connect, with the codec that was chosen; *options* go to ``Client.connect``.
+
+    Raises:
+        NotConnected: With a page that says why.
+        CodecUnusable: See there.
+    """
     arguments = {"namespace": settings.namespace.value, **settings.secrets, **options}
+    arguments["data_converter"] = patient(converter_of(settings.codec))
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             return await Client.connect(settings.address.value, **arguments)

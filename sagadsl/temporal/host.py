@@ -55,7 +55,14 @@ from sagadsl.language.secrets import Named
 from sagadsl.temporal import failures
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.local_results import room_needed
-from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, CAME_ACTIVITY, TAKEN_ACTIVITY, Recorded, by_and_why
+from sagadsl.temporal.marker import (
+    ATTEMPTS_ACTIVITY,
+    CAME_ACTIVITY,
+    MAX_PAYLOAD_BYTES,
+    TAKEN_ACTIVITY,
+    Recorded,
+    by_and_why,
+)
 from sagadsl.temporal.missing import Miss, Missing, missed
 from sagadsl.temporal.room import LOCAL_RESULT_BYTES, TIMER_BYTES, History, Message
 from sagadsl.temporal.scheduling import (
@@ -67,7 +74,9 @@ from sagadsl.temporal.scheduling import (
     look_up,
     start_activity,
     succeeded,
+    too_large,
 )
+from sagadsl.temporal.stretch import DOUBTFUL_BYTES, PLAIN, Asked, Stretch
 
 _WHOLE_MESSAGES = 2
 """Version of the rules since which all of a workflow task's message is counted, and not its arguments alone."""
@@ -133,6 +142,7 @@ class TemporalHost:
         history: When the run has to be continued as new.
         to_undo: Gives the number of steps that would have to be undone now.
         cancel_seen: Somebody has asked this run to stop.
+        asked: How much longer the worker's codec makes what is sent.
     """
 
     child_start: Callable[[StartChild], ChildStart] | None = None
@@ -149,10 +159,21 @@ class TemporalHost:
     _calls: dict[str, _Call] = field(default_factory=dict)
     _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _unsent: deque[_Call] = field(default_factory=deque)
-    _message: Message = field(default_factory=Message)
+    asked: Asked = field(default_factory=Asked)
+    _message: Message = field(init=False)
     _turn: int = 0
     _worked: int = 0
     _unable: NotKnownHere | None = None
+
+    def __post_init__(self) -> None:
+        self._message = Message(self.asked)
+
+    def fits(self, size: int, payloads: int = 1) -> Stretch | None:
+        """Return ``None`` if payloads may be sent with one command; else how much longer the codec makes them."""
+        if size <= DOUBTFUL_BYTES:
+            return None
+        found = PLAIN if size > MAX_PAYLOAD_BYTES else self.asked.now(self.rules())
+        return None if found.fits(size, payloads) else found
 
     def tell(self, fact: Fact) -> None:
         """Take in a fact that a handler of the workflow has received."""
@@ -226,7 +247,7 @@ class TemporalHost:
 
     async def make_room(self, size: int) -> None:
         """See to it that *size* more bytes go into the message of the workflow task, in another one if need be."""
-        if self.rules() >= _WHOLE_MESSAGES and not self._message.takes(size):
+        if self.rules() >= _WHOLE_MESSAGES and not self._message.takes(size, rules=self.rules()):
             await self._next_task("more than one message holds")
 
     async def _next_task(self, why: str) -> None:
@@ -316,12 +337,14 @@ class TemporalHost:
             else:
                 values = list(command.arguments)
             arguments, size = encoded(values, command.call_id)
+            if (stretch := self.fits(size, len(arguments))) is not None:
+                raise too_large(command.call_id, stretch.told(size, len(arguments)))
         except Unsendable as problem:
             del self._calls[command.call_id]
             error = Error(problem.type, failures.bounded(problem.message), command.call_id)
             self._facts.append(Settled(workflow.time(), command.call_id, Outcome.FAILED, error=error, attempts=0))
             return True
-        if not self._message.takes(*self._sizes(call, size)):
+        if not self._message.takes(*self._sizes(call, size), rules=self.rules()):
             return False
         call.turn = self._turn
         if isinstance(command, StartActivity):

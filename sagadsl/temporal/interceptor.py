@@ -24,7 +24,7 @@ from temporalio.api.failure.v1 import Failure as RecordedFailure
 from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
-from temporalio.converter import DefaultFailureConverter
+from temporalio.converter import ActivitySerializationContext, DefaultFailureConverter
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
 from temporalio.service import RPCError
 from temporalio.worker import (
@@ -38,11 +38,13 @@ from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unkn
 from sagadsl.engine.ends import TIMEOUT
 from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
+from sagadsl.temporal.codec import encoded_size
 from sagadsl.temporal.knowledge import ActivityUnknown
 from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
+from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
@@ -122,6 +124,7 @@ class _Inbound(ActivityInboundInterceptor):
                 await _take_back(client, info, self._outbound.details)
             async with _own_limit(info):
                 result = encoded(await super().execute_activity(input))
+                await _check_length(client, info, result)
             if room is None or result.payload.ByteSize() <= room:
                 return result
             raise self._worker.local_results.keep(key, result)
@@ -280,6 +283,29 @@ def encoded(result: Any) -> RawValue:
             type="PayloadTooLarge",
         )
     return RawValue(payloads[0])
+
+
+async def _check_length(client: Client | None, info: activity.Info, result: RawValue) -> None:
+    """Refuse a result that is too large when it is encoded, as ``encoded`` refuses one that is so already."""
+    if client is None or result.payload.ByteSize() <= DOUBTFUL_BYTES:
+        return
+    context = ActivitySerializationContext(
+        namespace=info.namespace,
+        workflow_id=info.workflow_id,
+        workflow_type=info.workflow_type,
+        activity_type=info.activity_type,
+        activity_id=info.activity_id,
+        activity_task_queue=info.task_queue,
+        is_local=info.is_local,
+    )
+    size = await encoded_size(client.data_converter.with_context(context), [result.payload])
+    if size > MAX_ENCODED_BYTES:
+        raise InvalidOutput(
+            f"the result of `{info.activity_type}` has {size} bytes when the payload codec has encoded it, at most "
+            f"{MAX_ENCODED_BYTES} fit; return a reference to where the data is",
+            {"size": size, "limit": MAX_ENCODED_BYTES},
+            type="PayloadTooLarge",
+        )
 
 
 def application_error(error: Exception) -> ApplicationError:

@@ -203,8 +203,8 @@ async def _listed(
     client: Client, rows: Sequence[WorkflowExecutionInfo], status: str | None, tells: bool, asking: Asking
 ) -> list[Listed]:
     """Return workflows as sagas, those that are none left out; what the index does not know is asked of them."""
-    memos = [await memo_of(client, each.execution.workflow_id, each.memo) for each in rows]
-    sagas = [(row, memo) for row, memo in zip(rows, memos, strict=True) if "saga" in memo]
+    own = [each for each in rows if "saga" in each.memo.fields]  # memos of others need not be readable here
+    sagas = [(row, await memo_of(client, row.execution.workflow_id, row.memo)) for row in own]
     told = [_told(row, memo, tells, status) for row, memo in sagas]
     doubtful = [row for (row, _), known in zip(sagas, told, strict=True) if known is None]
     answers = iter(

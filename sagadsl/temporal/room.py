@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from temporalio import workflow
 
+from sagadsl.temporal.stretch import LONGEST, Asked
+
 MAX_MESSAGE_BYTES = 3_500_000
 """What one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
 
@@ -20,6 +22,9 @@ COMMAND_BYTES = 300
 """What a command takes beside its data: ids, timeouts, the retry policy's numbers."""
 
 TIMER_BYTES = 120
+
+_PAYLOADS = 3
+"""Payloads of a command, about: its input or result, its summary, what undoing a child needs."""
 
 MAX_EVENTS = 51_200
 MAX_HISTORY_BYTES = 50 * 1024 * 1024
@@ -37,39 +42,57 @@ _AGAIN_AFTER = 4_096
 
 @dataclass(slots=True)
 class Message:
-    """What the current workflow task has to send so far, and what calls in flight may add to any."""
+    """What the current workflow task has to send so far, and what calls in flight may add to any.
 
+    Attributes:
+        asked: How much longer the worker's codec makes it.
+    """
+
+    asked: Asked
     _bytes: int = 0
+    _payloads: int = 0
     _held: int = 0
+    _held_payloads: int = 0
     _task: int = -1
 
-    def takes(self, size: int, later: int = 0) -> bool:
+    def takes(self, size: int, later: int = 0, *, rules: int) -> bool:
         """Add *size* bytes, and *later* ones that come at a time unknown; false if that is more than one holds.
 
         Something always fits into an empty message.
         """
         self._at_task()
         before = self._bytes + self._held
-        if before and before + size + later > MAX_MESSAGE_BYTES:
+        payloads = self._payloads + self._held_payloads + _PAYLOADS
+        if before and not self._holds(before + size + later, payloads, rules):
             return False
         self._bytes += size
+        self._payloads += _PAYLOADS if size else 0
         self._held += later
+        self._held_payloads += _PAYLOADS if later else 0
         return True
 
     def add(self, size: int) -> None:
         """Add what goes along whether it fits or not."""
         self._at_task()
         self._bytes += size
+        self._payloads += _PAYLOADS
 
     def give_back(self, later: int, size: int) -> None:
         """Add the *size* bytes that came, for the *later* ones that ``takes`` has held."""
         self._held -= later
+        self._held_payloads -= _PAYLOADS
         self.add(size)
+
+    def _holds(self, size: int, payloads: int, rules: int) -> bool:
+        if size > MAX_MESSAGE_BYTES:
+            return False
+        in_doubt = LONGEST.of(size, payloads) > MAX_MESSAGE_BYTES
+        return not in_doubt or self.asked.now(rules).of(size, payloads) <= MAX_MESSAGE_BYTES
 
     def _at_task(self) -> None:
         task = workflow.info().get_current_history_length()  # differs from one workflow task to the next
         if task != self._task:
-            self._task, self._bytes = task, 0
+            self._task, self._bytes, self._payloads = task, 0, 0
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartCh
 from sagadsl.engine.keys import activity_id
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal import failures
-from sagadsl.temporal.marker import MARKER, MAX_PAYLOAD_BYTES, limit_as_type
+from sagadsl.temporal.marker import MARKER, limit_as_type
 from sagadsl.temporal.missing import GO_NOT_REGISTERED
 from sagadsl.temporal.room import COMMAND_BYTES
 
@@ -126,13 +126,13 @@ def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
                 raise Unsendable("ExpressionError", f"the input of `{call_id}` cannot become JSON: {error}") from error
         size += len(payload.data)
         payloads.append(RawValue(payload))
-    if size > MAX_PAYLOAD_BYTES:
-        raise Unsendable(
-            "PayloadTooLarge",
-            f"the input of `{call_id}` has {size:,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit; "
-            "pass a reference to where the data is",
-        )
     return payloads, size
+
+
+def too_large(call_id: str, how_large: str) -> Unsendable:
+    """Return the refusal of an input that no message can carry."""
+    told = f"the input of `{call_id}` {how_large}; pass a reference to where the data is"
+    return Unsendable("PayloadTooLarge", told)
 
 
 def described(command: StartActivity | StartChild) -> int:

@@ -66,6 +66,7 @@ class Flags:
     config_file: str | None = None
     disable_config_file: bool = False
     disable_config_env: bool = False
+    codec: str | None = None
 
 
 @frozen
@@ -80,6 +81,17 @@ class Setting:
         return self.origin == DEFAULT
 
 
+NO_CODEC = Setting("none", DEFAULT)
+
+
+def codec_setting(flag: str | None, environ: Mapping[str, str]) -> Setting:
+    """Return the codec that a flag names, or ``SAGADSL_CODEC``."""
+    if flag:
+        return Setting(flag, "--codec")
+    named = environ.get("SAGADSL_CODEC")
+    return Setting(named, "SAGADSL_CODEC") if named else NO_CODEC
+
+
 @frozen
 class Settings:
     """Everything needed to connect. What is secret is in ``secrets``, which is never shown.
@@ -89,6 +101,7 @@ class Settings:
         api_key: ``set`` or ``none``: never the key.
         warnings: What was found and not used, one sentence each.
         secrets: Keyword arguments of ``Client.connect`` besides address and namespace.
+        codec: What makes payloads longer, shorter or unreadable, as ``module:name``; ``none`` if nothing does.
     """
 
     address: Setting
@@ -98,6 +111,7 @@ class Settings:
     profile: Setting
     warnings: tuple[str, ...] = ()
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    codec: Setting = NO_CODEC
 
     @property
     def names_a_server(self) -> bool:
@@ -110,6 +124,8 @@ class Settings:
         rows = [("address", self.address), ("namespace", self.namespace), ("tls", self.tls)]
         if not self.api_key.is_default:
             rows.append(("api key", self.api_key))
+        if not self.codec.is_default:
+            rows.append(("codec", self.codec))
         if not self.profile.is_default:
             rows.append(("profile", self.profile))
         width = max(len(setting.value) for _, setting in rows)
@@ -147,6 +163,7 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
         profile=Setting(profile_name or "default", origins.of_profile()),
         warnings=_warnings(env, file, profile_name or "default"),
         secrets={"tls": tls, "api_key": api_key, "rpc_metadata": metadata},
+        codec=codec_setting(flags.codec, environ),
     )
 
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 
 from temporalio import activity, workflow
@@ -20,6 +21,7 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     HandleQueryInput,
     Interceptor,
+    Plugin,
     StartActivityInput,
     StartLocalActivityInput,
     Worker,
@@ -35,6 +37,7 @@ from sagadsl.engine.ends import QUEUE_BOUND
 from sagadsl.plugins import Catalogue
 from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
+from sagadsl.temporal.codec import patient_client, stretch_of
 from sagadsl.temporal.interceptor import interceptors
 from sagadsl.temporal.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
 from sagadsl.temporal.local_results import headers_with
@@ -43,6 +46,7 @@ from sagadsl.temporal.missing import waiting
 from sagadsl.temporal.named_secrets import headers_naming
 from sagadsl.temporal.origin import REFUSES_INLINE
 from sagadsl.temporal.registry import Registry
+from sagadsl.temporal.stretch import PLAIN, STRETCH, Stretch
 from sagadsl.temporal.workflow import SagaWorkflow
 
 PASSED_THROUGH = (
@@ -116,11 +120,14 @@ def build_worker(
         SagadslError: An activity that was asked for cannot be used.
     """
     registry = Registry(definitions or {}, options)
+    plugins = [*(each for each in client.config()["plugins"] if isinstance(each, Plugin)), *more.pop("plugins", ())]
+    client = patient_client(client)
     served = [] if only == "workflows" else [*activities]
     if catalogue is not None and only != "workflows":
         served += worker_activities(catalogue, names)
     knowledge = Knowledge(registry.names, _known(served), patience)
     local = [] if only == "activities" else registry.activities()
+    own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client))
     if client.data_converter.external_storage is None:
         # Else the SDK makes a task of its own for each payload, to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
@@ -131,12 +138,8 @@ def build_worker(
         activities=[*local, *([] if only == "workflows" else _with_answer(served, knowledge))],
         no_remote_activities=only == "workflows",
         activity_executor=executor or _threads(threads),
-        interceptors=[
-            *more.pop("interceptors", ()),
-            *interceptors(client),
-            SagaInterceptor(inline=inline, knowledge=knowledge),
-        ],
-        plugins=[*more.pop("plugins", ()), SimplePlugin(manifest(registry, knowledge, only))],
+        interceptors=[*more.pop("interceptors", ()), *interceptors(client), own],
+        plugins=[*plugins, SimplePlugin(manifest(registry, knowledge, only))],
         graceful_shutdown_timeout=drain,
         **more,
     )
@@ -171,14 +174,15 @@ class SagaPlugin(SimplePlugin):
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
         """Add what sagas need, and threads for plain functions where the worker has none."""
         configured = super().configure_worker(config)
+        configured["client"] = client = patient_client(configured["client"])
         served = [*(configured.get("activities") or ()), *self._served]
         knowledge = Knowledge(self._registry.names, _known(served))
         self._manifest = manifest(self._registry, knowledge)
         configured["activities"] = [*self._registry.activities(), *_with_answer(served, knowledge)]
         configured["interceptors"] = [
             *(configured.get("interceptors") or ()),
-            *interceptors(configured["client"]),
-            SagaInterceptor(inline=self._inline, knowledge=knowledge),
+            *interceptors(client),
+            SagaInterceptor(inline=self._inline, knowledge=knowledge, stretch=partial(stretch_of, client)),
         ]
         if configured.get("activity_executor") is None:
             configured["activity_executor"] = _threads(THREADS)
@@ -192,14 +196,21 @@ def _threads(number: int) -> Executor:
 class SagaInterceptor(Interceptor):
     """Tells the workflow what this worker allows, and shows a saga's state where Temporal's UI looks for it."""
 
-    def __init__(self, *, inline: bool, knowledge: Knowledge | None = None) -> None:
-        self._inline, self._knowledge = inline, knowledge
+    def __init__(
+        self,
+        *,
+        inline: bool,
+        knowledge: Knowledge | None = None,
+        stretch: Callable[[], Stretch] = lambda: PLAIN,
+    ) -> None:
+        self._inline, self._knowledge, self._stretch = inline, knowledge, stretch
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
     ) -> type[WorkflowInboundInterceptor] | None:
         input.unsafe_extern_functions[REFUSES_INLINE] = lambda: not self._inline
         input.unsafe_extern_functions[KNOWLEDGE] = lambda: self._knowledge
+        input.unsafe_extern_functions[STRETCH] = self._stretch
         return _Details
 
 

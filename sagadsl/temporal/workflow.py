@@ -61,6 +61,7 @@ from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 from sagadsl.temporal.origin import KNOWN_CARRY, Origin, forged, origin, refuses_inline
 from sagadsl.temporal.requests import Asked, request_of
+from sagadsl.temporal.stretch import ASKS, of_this_worker
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 CANCEL_ACTIVITY = "sagadsl.cancel"
@@ -77,6 +78,8 @@ _PACKS = 2
 
 _BESIDE = 1_000
 """Bytes of what else continue-as-new sends."""
+_ARGUMENTS = 3
+_ANY_SIZE = 2**40
 _LISTED = "sagadsl.listed"
 _COMPARED = "sagadsl.compared"
 _REFUSED_SIGNALS = 100
@@ -352,6 +355,7 @@ class SagaWorkflow:
         info, carry, at = workflow.info(), self._carry, workflow.time()
         if carry.state is not None:
             self._state = self._restored(carry.state)
+            self._measure()
             self._package = package.judged_by(self._state.rules)
             return Resumed(at, info.run_id)
         if carry.journal is not None:
@@ -365,7 +369,13 @@ class SagaWorkflow:
             self._judge(package, input_)
         self._state.rules = package.options.rules or self._unsaid_rules()
         self._package = package.judged_by(self._state.rules)
+        self._measure()
         return Began(at, info.workflow_id, info.run_id, input_, carry.generation, carry.wants_journal)
+
+    def _measure(self) -> None:
+        """Take note of how much a child saga can hand over to its parent, if that is less than usual."""
+        if self._carry.wants_journal and self._state.rules >= ASKS:
+            self._state.journal_percent = self._host.asked.now(self._state.rules).percent
 
     @staticmethod
     def _check_journal(package: Package, handed_over: State) -> None:
@@ -465,21 +475,25 @@ class SagaWorkflow:
         assert self._package is not None
         saga, state = self._package.saga, self._state
         if state.rules < _PACKS:
-            return self._carry_on()
+            return self._carry_on(MAX_PAYLOAD_BYTES)
         self._attempts += 1
         went_on = f"{_WENT_ON}.{self._attempts}"
         was_too_large = workflow.unsafe.is_replaying() and workflow.patched(went_on)
         pack(saga, state)
-        payload = None if was_too_large else self._carry_on()
+        # At a replay the state went over, however much longer this worker's codec makes it.
+        replayed = workflow.unsafe.is_replaying()
+        most = _ANY_SIZE if replayed else of_this_worker().most(_ARGUMENTS)
+        payload = None if was_too_large else self._carry_on(most)
         if payload is None and saga.output is None and not state.output_dropped:  # nobody has asked for it
             state.output_dropped = True
             pack(saga, state)
-            payload = None if was_too_large else self._carry_on()
+            payload = None if was_too_large else self._carry_on(most)
         if payload is None:
             workflow.patched(went_on)
         return payload
 
-    def _carry_on(self) -> Payload | None:
+    def _carry_on(self, most: int) -> Payload | None:
+        """Return the state as a payload, or ``None`` when it is more than all arguments together may have."""
         assert self._package is not None
         carry = Carry(
             wants_journal=self._carry.wants_journal,
@@ -487,7 +501,7 @@ class SagaWorkflow:
             refused=tuple(self._refused),
             from_folder=self._from_folder,
         )
-        return carry.to_payload(MAX_PAYLOAD_BYTES - len(self._package.raw) - _BESIDE)
+        return carry.to_payload(most - len(self._package.raw) - _BESIDE)
 
     async def _end(self, close: Close) -> Any:
         assert self._package is not None
@@ -510,18 +524,20 @@ class SagaWorkflow:
 
     async def _result(self, saga: Saga, output: Any, journal: Any) -> Any:
         payload = self._returned(output, journal)
-        if len(payload.data) > MAX_PAYLOAD_BYTES and self._state.rules >= result.OUTPUT_NEVER_FAILS:
+        stretch = self._host.fits(len(payload.data))
+        if stretch is not None and self._state.rules >= result.OUTPUT_NEVER_FAILS:
             beside = " with what undoing the saga needs" if self._carry.wants_journal else ""
-            result.leave_out(saga, self._state, len(payload.data), beside)
+            result.leave_out(saga, self._state, len(payload.data), stretch.most(), beside)
             payload = self._returned(None, journal)
+            stretch = self._host.fits(len(payload.data))
         if self._state.warnings:  # whoever asks for the result gets null alone
             told = [{**each, "message": failures.bounded(each["message"])} for each in projection.warnings(self._state)]
             workflow.upsert_memo({WARNINGS: told})
-        if len(payload.data) <= MAX_PAYLOAD_BYTES:
+        if stretch is None:
             if self._state.rules >= _WHOLE_RESULT:
                 await self._host.make_room(payload.ByteSize())
             return RawValue(payload)
-        message = f"all steps are done, but the saga's result has {len(payload.data):,} bytes, and 2 MB fit"
+        message = f"all steps are done, but the saga's result {stretch.told(len(payload.data))}"
         error = Error("PayloadTooLarge", message)
         end = {"status": Status.FAILED.value, "failure": {"type": error.type, "message": message, "step": ""}}
         raise closing.failed(error, message, closing.report(saga, self._state) | end)

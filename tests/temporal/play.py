@@ -15,7 +15,7 @@ import os
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import RawValue
+from temporalio.converter import DataConverter, PayloadCodec
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from sagadsl.authoring import Permanent, Transient, Unknown
@@ -34,6 +35,7 @@ from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started
+from sagadsl.temporal.stretch import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.temporal.workflow import SagaWorkflow
 from tests.engine.scenes import names_of
@@ -151,10 +153,11 @@ async def stage(
     *,
     definitions: Sequence[Definition] = (),
     queue: str | None = None,
+    codec: PayloadCodec | None = None,
     **more: Any,
 ) -> AsyncIterator[Stage]:
-    """Open a stage; *definitions* are its worker's own, *more* goes to the worker."""
-    client = await Client.connect(address)
+    """Open a stage; *definitions* are its worker's own, *codec* is of client and worker, *more* goes to the worker."""
+    client = await Client.connect(address, data_converter=replace(DataConverter.default, payload_codec=codec))
     made = Stage(client, queue or f"q-{uuid.uuid4().hex[:12]}", script or {})
 
     @activity.defn(dynamic=True)
@@ -245,23 +248,27 @@ async def reset(client: Client, saga: str) -> None:
 async def replay(client: Client, id_: str) -> None:
     """Run the histories of a saga again, the last run's first: the same commands have to come out.
 
+    Where there is a codec, also on workers whose codecs make payloads as long as none else, or no longer at all.
     Keeps them when ``make histories`` asks.
     """
+    stretches = (PLAIN,) if client.data_converter.payload_codec is None else (PLAIN, LONGEST)
     run_id, before = None, 0
     while run_id != "":
         history = await client.get_workflow_handle(id_, run_id=run_id).fetch_history()
         keep(history, f"_{before}_before" if before else "")
-        await replayer().replay_workflow(history)
+        for stretch in stretches:
+            await replayer(client.data_converter, stretch).replay_workflow(history)
         run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
         before += 1
 
 
-def replayer() -> Replayer:
+def replayer(converter: DataConverter = DataConverter.default, stretch: Stretch = PLAIN) -> Replayer:
     """Return what replays the histories of sagas."""
     return Replayer(
         workflows=[SagaWorkflow],
-        interceptors=[SagaInterceptor(inline=False)],  # what was taken stays taken
+        interceptors=[SagaInterceptor(inline=False, stretch=lambda: stretch)],  # what was taken stays taken
         workflow_runner=UnsandboxedWorkflowRunner(),
+        data_converter=converter,
     )
 
 

@@ -1,0 +1,72 @@
+"""The codec or data converter that a user names, as every client and every worker of ours gets it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from dataclasses import replace
+
+from temporalio.converter import DataConverter, PayloadCodec
+
+from sagadsl.errors import SagadslError
+from sagadsl.guests import contained
+from sagadsl.temporal.settings import Setting
+
+
+class CodecUnusable(SagadslError):
+    """What was named is no codec."""
+
+    code = "SD916"
+    exit_code = 3
+
+    def __init__(self, named: Setting, why: str) -> None:
+        super().__init__(named, why)
+        self.named, self.why = named, why
+
+    def __str__(self) -> str:
+        return f"`{self.named.value}` ({self.named.origin}) cannot be used as payload codec: {self.why}"
+
+    @property
+    def help(self) -> str:
+        return (
+            "write `MODULE:NAME`, where NAME is a `PayloadCodec` or a `DataConverter` of `temporalio.converter`, or a "
+            "function without arguments that returns one"
+        )
+
+
+def converter_of(named: Setting) -> DataConverter:
+    """Return the data converter that a setting names, the SDK's own without one. Raises ``CodecUnusable``."""
+    if named.is_default:
+        return DataConverter.default
+    found = _found(named)
+    if callable(found) and not isinstance(found, DataConverter | PayloadCodec):
+        try:
+            found = found()
+        except Exception as error:
+            raise CodecUnusable(named, f"{type(error).__name__}: {error}") from error
+    match found:
+        case DataConverter():
+            return found
+        case PayloadCodec():
+            return replace(DataConverter.default, payload_codec=found)
+    raise CodecUnusable(named, f"it is `{type(found).__name__}`")
+
+
+def _found(named: Setting) -> object:
+    module, _, name = named.value.partition(":")
+    if not module or not name:
+        raise CodecUnusable(named, "it names no module and attribute")
+    folder = os.getcwd()
+    if folder not in sys.path:  # as for `--module`
+        sys.path.insert(0, folder)
+    try:
+        with contained():
+            found: object = importlib.import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise CodecUnusable(named, f"{type(error).__name__}: {error}") from error
+    return found
