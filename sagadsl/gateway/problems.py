@@ -118,6 +118,8 @@ class NoRoute(Refusal):
 
 _STATUS: Mapping[str, int] = {
     "SD901": 503,
+    "SD914": 503,
+    "SD915": 503,
     "SD906": 400,
     "SD920": 422,
     "SD921": 422,

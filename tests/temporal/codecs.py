@@ -82,3 +82,10 @@ def twelvefold() -> PayloadCodec:
 def broken() -> PayloadCodec:
     """Cannot even be made."""
     raise ValueError("no key")
+
+
+def never() -> PayloadCodec:
+    """Its server never answers."""
+    codec = Away()
+    codec.fails = lambda doing, payloads: True
+    return codec
