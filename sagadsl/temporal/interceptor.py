@@ -38,7 +38,7 @@ from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unkn
 from sagadsl.engine.ends import TIMEOUT
 from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
-from sagadsl.temporal.codec import encoded_size
+from sagadsl.temporal.codec import CodecFailed, encoded_size
 from sagadsl.temporal.knowledge import ActivityUnknown
 from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
@@ -298,7 +298,10 @@ async def _check_length(client: Client | None, info: activity.Info, result: RawV
         activity_task_queue=info.task_queue,
         is_local=info.is_local,
     )
-    size = await encoded_size(client.data_converter.with_context(context), [result.payload])
+    try:
+        size = await encoded_size(client.data_converter.with_context(context), [result.payload])
+    except CodecFailed as error:  # the function has run
+        raise Unknown(str(error), type=error.type) from error
     if size > MAX_ENCODED_BYTES:
         raise InvalidOutput(
             f"the result of `{info.activity_type}` has {size} bytes when the payload codec has encoded it, at most "

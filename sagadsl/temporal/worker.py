@@ -120,8 +120,10 @@ def build_worker(
         SagadslError: An activity that was asked for cannot be used.
     """
     registry = Registry(definitions or {}, options)
-    plugins = [*(each for each in client.config()["plugins"] if isinstance(each, Plugin)), *more.pop("plugins", ())]
-    client = patient_client(client)
+    plugins = list(more.pop("plugins", ()))
+    if (own_client := patient_client(client)) is not client:  # which has no plugins any more
+        plugins = [*(each for each in client.config()["plugins"] if isinstance(each, Plugin)), *plugins]
+        client = own_client
     served = [] if only == "workflows" else [*activities]
     if catalogue is not None and only != "workflows":
         served += worker_activities(catalogue, names)

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator
     """A folder with a definition, and a worker that has the codec."""
     folder = tmp_path_factory.mktemp("shop")
     lay_out(folder)
-    command = [*SAGADSL, "worker", "-m", "activities", "--task-queue", QUEUE, "--codec", CODEC]
+    command = [*SAGADSL, "worker", "--task-queue", QUEUE, "--codec", CODEC]
     command += ["--address", server.address, "--namespace", APART]
     here = environment(PYTHONPATH=str(Path(__file__).parents[2]))
     with subprocess.Popen(command, cwd=folder, env=here, stderr=subprocess.DEVNULL) as worker:
@@ -56,7 +56,7 @@ def test_a_saga_runs_with_the_codec_that_an_option_or_a_variable_names(folder: P
     assert {each["id"] for each in json.loads(listed.out)["sagas"]} >= {by_option, by_variable}
 
 
-@pytest.mark.parametrize("command", ["status", "result", "trace", "explain-run", "graph", "cancel"])
+@pytest.mark.parametrize("command", ["status", "result", "trace", "explain-run", "cancel"])
 def test_a_command_without_the_codec_says_what_it_cannot_read_and_why(
     folder: Path, server: Server, command: str
 ) -> None:

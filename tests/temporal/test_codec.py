@@ -79,13 +79,14 @@ def _with(codec: PayloadCodec | None) -> DataConverter:
     return patient(replace(DataConverter.default, payload_codec=codec))
 
 
-def test_a_result_that_its_codec_cannot_encode_at_all_has_happened_and_is_undone(server: Server) -> None:
+@pytest.mark.parametrize("times", [1, 120_000], ids=["small", "large"])
+def test_a_result_that_its_codec_cannot_encode_at_all_has_happened_and_is_undone(server: Server, times: int) -> None:
     """R5: the SDK's error is no word of the function, even where there is only one attempt."""
     codec = Away()
     codec.fails = lambda doing, payloads: doing == "encode" and any(b"poison" in each.data for each in payloads)
     definition = saga(act("a"), output="done", name="never")
 
-    played = play(server.address, definition, {"do.a": gives("poison")}, codec=codec)
+    played = play(server.address, definition, {"do.a": gives("poison" * times)}, codec=codec)
 
     assert (played.ended.status, played.begun) == ("compensated", ["a", "a.compensation"])
     assert (played.report["failure"]["type"], played.report["undone"]) == ("CodecFailed", ["a"])
