@@ -269,6 +269,7 @@ def replayer(converter: DataConverter = DataConverter.default, stretch: Stretch 
         interceptors=[SagaInterceptor(inline=False, stretch=lambda: stretch)],  # what was taken stays taken
         workflow_runner=UnsandboxedWorkflowRunner(),
         data_converter=converter,
+        debug_mode=True,  # the commands count, and not how fast a busy machine gives them
     )
 
 

@@ -776,8 +776,7 @@ def test_a_saga_that_computes_for_long_lets_its_worker_breathe(where: dict[str, 
     played = play(definition=definition, input_={"rows": [{"n": 1}] * 1000}, **where)
 
     assert (played.ended.status, played.ended.output) == ("completed", 1000)
-    assert "WORKFLOW_TASK_FAILED" not in played.events
-    assert "WORKFLOW_TASK_TIMED_OUT" not in played.events
+    assert played.events.count("WORKFLOW_TASK_COMPLETED") > 1  # done in one part it never ends: the SDK breaks it off
 
 
 def test_a_cancel_that_comes_while_a_saga_computes_is_heard(server: Server) -> None:
