@@ -179,6 +179,7 @@ _ENVIRONMENT = (
     Code("SD954", "address that the gateway does not have"),
     Code("SD955", "packages of an extra missing"),
     Code("SD956", "folder in use by another `sagadsl dev`"),
+    Code("SD957", "tokens that cannot be known at this moment"),
     Code("SD961", "request that nobody has answered"),
     Code("SD962", "saga that begins later"),
     Code("SD963", "signal that the saga never waits for"),

@@ -292,7 +292,7 @@ def listening(where: Bind) -> Iterator[tuple[socket.socket, Bind]]:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((where.host, where.port))
-            sock.listen(2048)  # whoever reads the address may come before the first answer is ready
+            sock.listen(128)  # whoever reads the address may come before the first answer is ready
         except OSError as error:
             raise CannotListen(str(where), error.strerror or str(error)) from None
         yield sock, Bind(where.host, sock.getsockname()[1])
@@ -305,26 +305,36 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
     import uvicorn
 
     from sagadsl.gateway.app import application
+    from sagadsl.gateway.connections import BACKLOG, Guard, guarded, room
 
+    guard = Guard(room(), gateway.metrics)
     config = uvicorn.Config(
         application(gateway),
+        http=guarded(guard),
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=int(guard.patience.head),
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each request that is none
     server = uvicorn.Server(config)
     server.capture_signals = _nothing  # type: ignore[method-assign] # signals are ours
-    serving = asyncio.create_task(server.serve([sock]))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    while not serving.done():  # whoever begins to wait meanwhile is sent home, too
-        await gateway.hub.close()
-        await asyncio.wait([serving], timeout=0.1)
+    with guard.told_of_starving():
+        watching = asyncio.create_task(guard.watch())
+        serving = asyncio.create_task(server.serve([sock]))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        server.should_exit = True
+        while not serving.done():  # whoever begins to wait meanwhile is sent home, too
+            await gateway.hub.close()
+            await asyncio.wait([serving], timeout=0.1)
+        watching.cancel()
     serving.result()
 
 

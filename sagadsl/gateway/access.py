@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import secrets
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -18,6 +21,8 @@ from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.language.document import parse
 
+log = logging.getLogger("sagadsl.gateway")
+
 Scope = Literal["start", "read", "operate"]
 SCOPES: tuple[Scope, ...] = ("start", "read", "operate")
 PREFIX = "sagadsl_"
@@ -25,6 +30,18 @@ PREFIX = "sagadsl_"
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """What a JWKS can hold a public key for. Nothing symmetric, and not ``none``."""
+
+HOLD_SECONDS = 60.0
+"""How long the tokens of a file hold that has gone, or has got a mistake: somebody may be writing it."""
+
+_FRESH_SECONDS = 300.0
+_KEYS_HOLD_SECONDS = 900.0
+"""How long the keys of a provider hold that cannot be asked any more."""
+_ASK_SECONDS = 10.0
+"""A provider is asked no more often: anybody can send a token that names a key nobody knows."""
+_LONGEST_NAME = 255
+
+Clock = Callable[[], float]
 
 
 class TokensUnusable(SagadslError):
@@ -45,6 +62,20 @@ class TokensUnusable(SagadslError):
         return "`sagadsl token NAME` makes a token, and prints its entry for the file"
 
 
+class TokensLost(SagadslError):
+    """What tokens are worth cannot be known at this moment."""
+
+    code = "SD957"
+    exit_code = 4
+
+    def __str__(self) -> str:
+        return "the gateway cannot tell at this moment who may do what"
+
+    @property
+    def help(self) -> str:
+        return "try again; the log of the gateway says what is wrong"
+
+
 @frozen
 class Principal:
     """Somebody who asks.
@@ -52,11 +83,18 @@ class Principal:
     Attributes:
         rights: Names of sagas, by scope: ``*`` is any, ``order-*`` any that begins so.
         is_known: Has shown who it is; else it may say so itself.
+        realm: Who vouches for the name; empty for the file of tokens.
     """
 
     name: str
     rights: Mapping[Scope, tuple[str, ...]]
     is_known: bool = True
+    realm: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from everybody else: two who vouch may give the same name."""
+        return f"{self.realm}\n{self.name}" if self.realm else self.name
 
     def may(self, scope: Scope, saga: str) -> bool:
         """Whether this one may do so with sagas of this name."""
@@ -75,34 +113,80 @@ class Door(Protocol):
     """A way to find out who a token stands for."""
 
     async def who(self, token: str) -> Principal | None:
-        """Return who has this token; ``None`` when it is worth nothing here."""
+        """Return who has this token; ``None`` when it is worth nothing here. Raises ``TokensLost``."""
         ...
+
+    def check(self) -> bool:
+        """Return whether all is well with it. Raises ``TokensLost`` when it lets nobody in any more."""
+        ...
+
+
+_Stamp = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
 class TokenFile:
     """Tokens from a file, which is read again when it has changed.
 
+    A file that has gone, cannot be read or has a mistake is told in the log at once. What was read before holds for
+    ``HOLD_SECONDS`` since the file was last found in order, and then no token of it is taken until it is.
+
     Raises:
-        TokensUnusable: When it is first read. Later the last good tokens stay.
+        TokensUnusable: When it is first read.
     """
 
     path: Path
+    clock: Clock = time.monotonic
     _by_digest: Mapping[bytes, Principal] = field(default_factory=dict, repr=False)
-    _stamp: tuple[int, int] = (0, 0)
+    _stamp: _Stamp = (0, 0, 0, 0)
+    _seen: float = 0.0
+    _refused: tuple[_Stamp | None, str] = (None, "")
+    _told: Literal["", "holds", "shut"] = ""
 
     def __post_init__(self) -> None:
         self._by_digest, self._stamp = _read(self.path)
+        self._seen = self.clock()
 
     async def who(self, token: str) -> Principal | None:
-        try:
-            stat = self.path.stat()
-            if (stat.st_mtime_ns, stat.st_size) != self._stamp:
-                self._by_digest, self._stamp = _read(self.path)
-        except (OSError, TokensUnusable):
-            pass  # somebody is writing it
+        self.check()
         # Looked up by its digest: a comparison byte by byte would tell nothing of the token itself.
         return self._by_digest.get(hashlib.sha256(token.encode()).digest())
+
+    def check(self) -> bool:
+        why = self._look()
+        now = self.clock()
+        if not why:
+            if self._told:
+                log.warning("the tokens in %s can be used again", self.path)
+            self._seen, self._told = now, ""
+            return True
+        left = self._seen + HOLD_SECONDS - now
+        if left > 0:
+            if not self._told:
+                log.error("%s; those read before hold for %.0f s more", TokensUnusable(str(self.path), why), left)
+                self._told = "holds"
+            return False
+        if self._told != "shut":
+            log.error("%s; none of them is taken until that is mended", TokensUnusable(str(self.path), why))
+            self._told = "shut"
+        raise TokensLost
+
+    def _look(self) -> str:
+        """Read the file when it has changed. Return what is wrong with it."""
+        try:
+            stamp = _stamp_of(self.path)
+            if stamp == self._stamp:
+                return ""
+            if stamp != self._refused[0]:  # else it would be read again for each request
+                try:
+                    self._by_digest, self._stamp = _read(self.path)
+                except TokensUnusable as error:
+                    self._refused = stamp, error.why
+                else:
+                    return ""
+        except OSError as error:
+            return error.strerror or str(error)
+        return self._refused[1]
 
 
 @dataclass(slots=True)
@@ -110,29 +194,43 @@ class SignedTokens:
     """Tokens that an identity provider has signed (JWT), by the keys that it publishes (JWKS).
 
     Rights come from the claims ``scope`` (words) and ``sagadsl`` (a list):
-    ``sagadsl:start:order-*``, ``sagadsl:read:*``.
+    ``sagadsl:start:order-*``, ``sagadsl:read:*``. The keys are fetched again every five minutes, and for a key that is
+    not known yet; when the provider does not answer, the last ones hold for ``_KEYS_HOLD_SECONDS``.
     """
 
     url: str
     issuer: str
     audience: str
-    _keys: Any = None
+    clock: Clock = time.monotonic
+    _source: Any = None
+    _keys: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    _fetched: float = float("-inf")
+    _asked: float = float("-inf")
+    _fails: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         import jwt  # noqa: PLC0415 # only who has an identity provider pays for it
 
-        self._keys = jwt.PyJWKClient(self.url, cache_keys=True, lifespan=300, timeout=5)
+        self._source = jwt.PyJWKClient(self.url, timeout=5)
 
     async def who(self, token: str) -> Principal | None:
         if token.count(".") != 2:
             return None
         return await asyncio.to_thread(self._who, token)
 
+    def check(self) -> bool:
+        if self._fails and self.clock() - self._fetched > _KEYS_HOLD_SECONDS:
+            raise TokensLost
+        return not self._fails
+
     def _who(self, token: str) -> Principal | None:
         import jwt  # noqa: PLC0415
 
         try:
-            key = self._keys.get_signing_key_from_jwt(token)
+            key = self._key(str(jwt.get_unverified_header(token).get("kid")))
+            if key is None:
+                return None
             claims = jwt.decode(
                 token,
                 key.key,
@@ -144,7 +242,32 @@ class SignedTokens:
             )
         except (jwt.PyJWTError, ValueError):
             return None
-        return Principal(str(claims["sub"])[:200], _claimed(claims))
+        name = str(claims["sub"])
+        if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+            return None  # cut, or with line ends, it could be taken for somebody else's
+        return Principal(name, _claimed(claims), realm=self.issuer)
+
+    def _key(self, kid: str) -> Any:
+        with self._lock:
+            now = self.clock()
+            is_wanted = kid not in self._keys or now - self._fetched > _FRESH_SECONDS
+            if is_wanted and now - self._asked > _ASK_SECONDS:
+                self._asked = now
+                self._fetch()
+            self.check()
+            return self._keys.get(kid)
+
+    def _fetch(self) -> None:
+        import jwt  # noqa: PLC0415
+
+        try:
+            self._keys = {str(each.key_id): each for each in self._source.get_signing_keys(refresh=True)}
+        except (jwt.PyJWTError, ValueError, OSError) as error:
+            if not self._fails:
+                log.error("the keys at %s cannot be fetched: %s", self.url, str(error)[:200])
+            self._fails = True
+        else:
+            self._fetched, self._fails = self.clock(), False
 
 
 def new_token(name: str, rights: Mapping[Scope, Sequence[str]]) -> tuple[str, dict[str, Any]]:
@@ -171,9 +294,14 @@ def _claimed(claims: Mapping[str, Any]) -> dict[Scope, tuple[str, ...]]:
     return rights
 
 
-def _read(path: Path) -> tuple[dict[bytes, Principal], tuple[int, int]]:
+def _stamp_of(path: Path) -> _Stamp:
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size
+
+
+def _read(path: Path) -> tuple[dict[bytes, Principal], _Stamp]:
     try:
-        stat, raw = path.stat(), path.read_bytes()
+        stamp, raw = _stamp_of(path), path.read_bytes()
     except OSError as error:
         raise TokensUnusable(str(path), error.strerror or str(error)) from None
     document, findings = parse(raw, str(path))
@@ -191,7 +319,7 @@ def _read(path: Path) -> tuple[dict[bytes, Principal], tuple[int, int]]:
         if digest in found:
             raise TokensUnusable(str(path), f"`tokens[{index}]` is the token of `tokens` before it")
         found[digest] = principal
-    return found, (stat.st_mtime_ns, stat.st_size)
+    return found, stamp
 
 
 def _entry(path: str, index: int, entry: Any) -> tuple[bytes, Principal]:

@@ -17,7 +17,8 @@ from starlette.routing import Route
 from sagadsl.engine.facts import VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
-from sagadsl.gateway.addresses import AsSent, decoded
+from sagadsl.gateway.access import Door, TokensLost
+from sagadsl.gateway.addresses import AsSent
 from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
 from sagadsl.gateway.openapi import document
 from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
@@ -103,15 +104,13 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return the methods of an address. Below `/sagas/`, a name of a saga is there to be started, an id to be read."""
-    gateway, (_, _, name) = request.app.state.gateway, request.url.path.rpartition("/")
-    fitting = [
-        each for each in request.app.routes if isinstance(each, Route) and each.path_regex.match(request.url.path)
-    ]
-    if len(fitting) > 1:
-        wanted = "POST" if gateway.shelf.get(decoded(name)) else "GET"
-        fitting = [each for each in fitting if wanted in (each.methods or ())]
-    return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
+    """Return the methods of an address. Below `/sagas/`, a name of a saga is there to be started, an id to be read.
+
+    Which names there are is not told: nobody has asked for a token yet.
+    """
+    fitting = [each for each in request.app.routes if isinstance(each, Route)]
+    methods = {method for each in fitting if each.path_regex.match(request.url.path) for method in each.methods or ()}
+    return ", ".join(sorted(methods))
 
 
 async def _definitions(call: Call) -> Response:
@@ -162,7 +161,7 @@ async def _me(call: Call) -> Response:
 async def _openapi(call: Call) -> Response:
     """Describe all of this for programs."""
     call.query()
-    return JSONResponse(document([each for each in call.gateway.shelf if _may_know(call, each.saga.name)]))
+    return JSONResponse(document([each for each in call.gateway.shelf if call.who.may("start", each.saga.name)]))
 
 
 async def _metrics(call: Call) -> Response:
@@ -170,7 +169,16 @@ async def _metrics(call: Call) -> Response:
     call.query()
     if not call.who.may_all("read"):
         raise NotAllowed(f"`{call.who.name}` may not read every saga")
+    are_well = [_is_well(door) for door in call.gateway.doors]
+    call.gateway.metrics.tokens.set(all(are_well))
     return Response(call.gateway.metrics.page(), media_type=metrics.MEDIA)
+
+
+def _is_well(door: Door) -> bool:
+    try:
+        return door.check()
+    except TokensLost:
+        return False
 
 
 async def _healthz(_: Call) -> Response:
@@ -179,7 +187,12 @@ async def _healthz(_: Call) -> Response:
 
 
 async def _readyz(call: Call) -> Response:
-    """Say whether sagas can be started: the server answers, and knows the namespace."""
+    """Say whether sagas can be started: callers can be told apart, the server answers, and knows the namespace."""
+    try:
+        for door in call.gateway.doors:
+            door.check()
+    except TokensLost as error:
+        return JSONResponse({"status": str(error)}, 503, {"Retry-After": "2"})
     try:
         async with asyncio.timeout(_READY_SECONDS):
             await check_namespace(call.client, call.gateway.settings)

@@ -9,7 +9,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,7 +22,7 @@ from temporalio.client import Client
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.gateway import problems
-from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope
+from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope, TokensLost
 from sagadsl.gateway.addresses import decoded
 from sagadsl.gateway.hub import Hub, View
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
@@ -166,7 +167,7 @@ class Call:
             return ""
         if not _KEY.fullmatch(key):
             raise BadKey("this is no idempotency key", "up to 200 visible ASCII characters")
-        owner = self.who.name if self.who.is_known else ""
+        owner = self.who.identity if self.who.is_known else ""
         return hashlib.sha256("\n".join((owner, *about, key)).encode()).hexdigest()[:32]
 
     def demand(self, scope: Scope, saga: str) -> None:
@@ -190,19 +191,30 @@ class Call:
 
     async def view(self) -> View:
         """Return how the saga in the address stands, if the caller may read it. Raises ``SagaNotFound``."""
-        id_ = self.path("id")
-        view = await self.gateway.hub.now(id_)
-        if not self.who.may("read", view.document["name"]):
-            if self.who.may("operate", view.document["name"]):
-                self.demand("read", view.document["name"])
-            raise SagaNotFound(id_, self.client.namespace)
-        return view
+        if not self.who.may_all("read"):  # first: no worker is asked for who may not know, and no error tells of it
+            await self.saga("read")
+        return await self.gateway.hub.now(self.path("id"))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Have one of the seats for those who wait. Raises ``TooMany``."""
+        with self.gateway.seats.seat(self.who.identity), self.gateway.metrics.waiting.track_inprogress():
+            yield
+
+    async def is_still_let_in(self, saga: str) -> bool:
+        """Whether the token that came with this request may still read sagas of this name: a stream outlives tokens."""
+        try:
+            self.who = await _admitted(self)
+        except SagadslError:
+            return False
+        return self.who.may("read", saga)
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
         """Leave a line for each thing that changes a saga: who, what, why."""
         record = {"request": self.id, "who": self.who.name, "action": action, "saga": saga, "result": result}
         peer = self.request.client.host if self.request.client else ""
-        audit_log.info(json.dumps({**record, "peer": peer, **more}, ensure_ascii=False))
+        issuer = {"issuer": self.who.realm} if self.who.realm else {}
+        audit_log.info(json.dumps({**record, **issuer, "peer": peer, **more}, ensure_ascii=False))
 
 
 Handler = Callable[[Call], Awaitable[Response]]
@@ -231,7 +243,7 @@ async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
         _check_host(call)
         if not open_to_all:
             call.who = await _admitted(call)
-            call.gateway.rate.take(call.who.name)
+            call.gateway.rate.take(call.who.identity)
         with guard(call.gateway.settings):
             async with asyncio.timeout(_SECONDS + call.gateway.options.longest_wait):
                 return await handler(call)
@@ -266,10 +278,17 @@ async def _admitted(call: Call) -> Principal:
         return ANYBODY
     kind, _, token = call.request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and token.strip():
+        lost: TokensLost | None = None
         for door in call.gateway.doors:
-            who = await door.who(token.strip())
+            try:
+                who = await door.who(token.strip())
+            except TokensLost as error:
+                lost = error  # another door may still know it
+                continue
             if who is not None:
                 return who
+        if lost is not None:
+            raise lost
     call.gateway.rate.take(f"peer {call.request.client.host if call.request.client else ''}")
     if not token:
         raise NoToken("this gateway wants a token", "send `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer")

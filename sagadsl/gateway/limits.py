@@ -74,7 +74,7 @@ class Rate:
         while len(self._left) > _REMEMBERED:
             self._left.popitem(last=False)
         if left < 1:
-            raise TooMany(f"more than {self.per_second:g} requests a second by `{who}`", (1 - left) / self.per_second)
+            raise TooMany(f"more than {self.per_second:g} requests a second", (1 - left) / self.per_second)
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class Seats:
         if sum(self._taken.values()) >= self.most:
             raise TooMany(f"{self.most} requests wait already", 1)
         if self._taken.get(who, 0) >= self.each:
-            raise TooMany(f"{self.each} requests of `{who}` wait already", 1)
+            raise TooMany(f"{self.each} requests of yours wait already", 1)
         self._taken[who] = self._taken.get(who, 0) + 1
         try:
             yield

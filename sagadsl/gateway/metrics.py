@@ -18,7 +18,10 @@ class Metrics:
     _requests: Counter = field(init=False)
     _seconds: Histogram = field(init=False)
     _started: Counter = field(init=False)
+    _ended: Counter = field(init=False)
     waiting: Gauge = field(init=False)
+    connections: Gauge = field(init=False)
+    tokens: Gauge = field(init=False)
     start_call: Histogram = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,7 +50,18 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._ended = Counter(
+            "sagadsl_gateway_connections_ended",
+            "Connections that were ended, by what was awaited of them, or for want of room.",
+            ("why",),
+            registry=self.registry,
+        )
         self.waiting = Gauge("sagadsl_gateway_waiting", "Requests that wait for a change.", registry=self.registry)
+        self.connections = Gauge("sagadsl_gateway_connections", "Connections.", registry=self.registry)
+        self.tokens = Gauge(
+            "sagadsl_gateway_tokens_usable", "1 while the file of tokens can be read.", registry=self.registry
+        )
+        self.tokens.set(1)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; its *route* is the pattern, so that ids do not become labels."""
@@ -57,6 +71,10 @@ class Metrics:
     def start(self, saga: str, result: str) -> None:
         """Count a start: ``started``, ``repeated``, ``refused``."""
         self._started.labels(saga, result).inc()
+
+    def ended(self, why: str) -> None:
+        """Count a connection that was ended: ``head``, ``body``, ``taking``, ``room``, ``refused``."""
+        self._ended.labels(why).inc()
 
     def page(self) -> bytes:
         """Return all of it, as Prometheus reads it."""

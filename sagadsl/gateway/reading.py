@@ -7,14 +7,19 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+from temporalio.service import RPCError
 
 from sagadsl.advice import release_of
+from sagadsl.errors import SagadslError
 from sagadsl.gateway.edge import Call
 from sagadsl.gateway.hub import View
 from sagadsl.gateway.problems import BadParameter
@@ -29,8 +34,10 @@ from sagadsl.temporal.following import Picture
 from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
 from sagadsl.temporal.trace import trace as trace_of
 
+log = logging.getLogger("sagadsl.gateway")
+
 _BEAT = 15.0
-"""Seconds between signs of life in a stream, so that nothing between takes it for dead."""
+"""Seconds between signs of life in a stream, so that nothing between takes it for dead; its token is looked at, too."""
 
 _SEAL = 8
 _PAGE = 50
@@ -43,7 +50,7 @@ async def status(call: Call) -> Response:
     wait = call.wait(query.get("wait"))
     view = await call.view()
     if wait and view.picture.is_open and view.revision == query.get("since"):
-        with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
+        with call.waiting():
             view = await call.gateway.hub.after(view, wait)
     headers = {"ETag": f'"{view.revision}"', **({"Retry-After": AGAIN} if view.picture.is_open else {})}
     if f'"{view.revision}"' in call.request.headers.get("if-none-match", ""):
@@ -55,25 +62,45 @@ async def events(call: Call) -> Response:
     """Send a saga each time it has changed, as server-sent events, until it has ended."""
     call.query()
     await call.view()  # a saga that is not there is an answer, and not an empty stream
-    return StreamingResponse(
-        _stream(call, call.path("id")), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
-    )
+    seat = ExitStack()
+    seat.enter_context(call.waiting())  # and so is a house that is full
+    return _Events(_stream(call, call.path("id")), seat)
+
+
+class _Events(StreamingResponse):
+    """A stream that has its seat from before its first byte until its end, however it ends."""
+
+    def __init__(self, content: AsyncIterator[str], seat: ExitStack) -> None:
+        super().__init__(content, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+        self._seat = seat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._seat:
+            await super().__call__(scope, receive, send)
 
 
 async def _stream(call: Call, id_: str) -> AsyncIterator[str]:
-    with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
-        async with aclosing(call.gateway.hub.views(id_)) as views:
-            is_open = True
-            async for view in _with_beats(views):
+    is_open, name, checked = True, "", time.monotonic()
+    try:
+        async with aclosing(call.gateway.hub.views(id_)) as views, aclosing(_with_beats(views)) as seen:
+            async for view in seen:
+                if time.monotonic() - checked >= _BEAT:
+                    checked = time.monotonic()
+                    if not await call.is_still_let_in(name):
+                        is_open = True
+                        break
                 if view is None:
                     yield ": still here\n\n"
                     continue
-                is_open = view.picture.is_open
+                is_open, name = view.picture.is_open, view.document["name"]
                 yield f"id: {view.revision}\nevent: status\ndata: {json.dumps(_document(view))}\n\n"
-            yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
+    except (RPCError, SagadslError) as error:  # the answer has begun: all that can be said is to come again
+        is_open = True
+        log.warning("%s the events of a saga have stopped: %s", call.id, str(error).partition("\n")[0])
+    yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
 
 
-async def _with_beats(views: AsyncGenerator[View]) -> AsyncIterator[View | None]:
+async def _with_beats(views: AsyncGenerator[View]) -> AsyncGenerator[View | None]:
     """Yield what comes, and ``None`` whenever nothing has come for a while."""
     coming: asyncio.Task[View | None] | None = None
     try:
@@ -98,7 +125,7 @@ async def result(call: Call) -> Response:
     wait = call.wait(call.query("wait").get("wait"))
     view, id_ = await call.view(), call.path("id")
     if view.picture.is_open and wait:
-        with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
+        with call.waiting():
             try:
                 async with asyncio.timeout(wait):
                     return JSONResponse((await sagas.result(call.client, id_)).as_json())

@@ -6,13 +6,15 @@ import asyncio
 import hashlib
 import json
 import re
+from contextlib import nullcontext
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
+from temporalio.service import RPCError
 
 from sagadsl.gateway.addresses import encoded
 from sagadsl.gateway.edge import Call
-from sagadsl.gateway.problems import BadKey, KeyReused, NotOffered
+from sagadsl.gateway.problems import BadKey, KeyReused, NotAllowed, NotOffered
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
@@ -32,6 +34,21 @@ async def start(call: Call) -> Response:
     wait = call.wait(call.query("wait").get("wait"))
     id_ = _id(call, name)
     input_ = await call.body()
+    with call.waiting() if wait else nullcontext():  # before anything is started: a refusal must not be one that did
+        started, repeated = await _started(call, package, id_, input_)
+        ended = await _ended(call, started, wait) if wait else None
+    where = f"{call.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
+    headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
+    if ended is not None:
+        return JSONResponse({**ended.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
+    document = {"id": started.id, "run_id": started.run_id, "name": started.name, "repeated": repeated}
+    links = {"status": where, "result": f"{where}/result", "events": f"{where}/events"}
+    return JSONResponse(document | {"links": links}, 202, {**headers, "Retry-After": AGAIN})
+
+
+async def _started(call: Call, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
+    """Return the run, and whether it was there before."""
+    name = package.saga.name
     request = fingerprint(name, input_)
     try:
         with call.gateway.metrics.start_call.time():
@@ -44,17 +61,25 @@ async def start(call: Call) -> Response:
                 once=True,
                 request=request,
             )
-        repeated = False
     except AlreadyStarted as error:
-        started, repeated = _same(call, error, name, request), True
+        started = _same(call, error, name, request)
+        call.gateway.metrics.start(name, "repeated")
+        return started, True
     except InvalidInput:
         call.gateway.metrics.start(name, "refused")
         raise
-    result = "repeated" if repeated else "started"
-    call.gateway.metrics.start(name, result)
-    if not repeated:
-        call.audit("start", started.id, result, name=name)
-    return await _answer(call, started, repeated, wait)
+    call.gateway.metrics.start(name, "started")
+    call.audit("start", started.id, "started", name=name)
+    return started, False
+
+
+async def _ended(call: Call, started: sagas.Started, wait: float) -> sagas.Ended | None:
+    """Return how the run has ended; nothing when it has not, or when nobody knows: that it was started is known."""
+    try:
+        async with asyncio.timeout(wait):
+            return await sagas.result(call.client, started.id)
+    except (TimeoutError, RPCError):
+        return None
 
 
 def _offered(call: Call, name: str) -> Package:
@@ -71,8 +96,13 @@ def _offered(call: Call, name: str) -> Package:
 def _id(call: Call, name: str) -> str | None:
     """Return the id of the run: as the caller has chosen it, or made of its key."""
     chosen, key = call.request.headers.get("workflow-id"), call.key(name)
-    if chosen is not None and not _ID.fullmatch(chosen):
-        raise BadKey(f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
+    if chosen is not None:
+        if not _ID.fullmatch(chosen):
+            raise BadKey(f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
+        if not call.who.may("read", name):  # an id that is taken tells of a run that may be somebody else's
+            raise NotAllowed(
+                f"`{call.who.name}` may not read saga `{name}`, so it cannot choose ids", "send an `Idempotency-Key`"
+            )
     return chosen if chosen is not None or not key else f"{name}-{key}"
 
 
@@ -108,19 +138,3 @@ def _same(call: Call, error: AlreadyStarted, name: str, request: str) -> sagas.S
     if "idempotency-key" in call.request.headers:
         raise KeyReused("this idempotency key was used before, for another input", "use a key for one request only")
     raise error
-
-
-async def _answer(call: Call, started: sagas.Started, repeated: bool, wait: float) -> Response:
-    where = f"{call.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
-    headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
-    if wait:
-        with call.gateway.seats.seat(call.who.name), call.gateway.metrics.waiting.track_inprogress():
-            try:
-                async with asyncio.timeout(wait):
-                    ended = await sagas.result(call.client, started.id)
-                return JSONResponse({**ended.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
-            except TimeoutError:
-                pass
-    document = {"id": started.id, "run_id": started.run_id, "name": started.name, "repeated": repeated}
-    links = {"status": where, "result": f"{where}/result", "events": f"{where}/events"}
-    return JSONResponse(document | {"links": links}, 202, {**headers, "Retry-After": AGAIN})

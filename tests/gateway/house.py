@@ -90,9 +90,11 @@ def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
 
 
 @contextmanager
-def serve(folder: Path, address: str, *options: str) -> Iterator[House]:
-    """Run `sagadsl serve` on a free port of loopback, unless *options* say otherwise."""
+def serve(folder: Path, address: str, *options: str, descriptors: int = 0) -> Iterator[House]:
+    """Run `sagadsl serve` on a free port of loopback, unless *options* say otherwise; with so many *descriptors*."""
     command = [*SAGADSL, "serve", ".", "--bind", "127.0.0.1:0", "--task-queue", QUEUE, "--address", address, *options]
+    if descriptors:
+        command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     log = folder / f"gateway-{uuid.uuid4().hex[:8]}.log"
     with (
         log.open("w") as written,

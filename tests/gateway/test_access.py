@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -12,10 +14,12 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import httpx2
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sagadsl.gateway.access import HOLD_SECONDS, SignedTokens, TokenFile, TokensLost
 from tests.cli.shell import inside
 from tests.conftest import Server
 from tests.gateway.house import House, fresh, serve, shop, worker
@@ -365,3 +369,199 @@ def test_a_file_of_tokens_with_a_mistake_is_refused(house: House, tmp_path: Path
 
 def test_a_token_that_may_do_nothing_is_not_made() -> None:
     assert inside("token", "nobody").code == 2
+
+
+@pytest.mark.parametrize("how", ["deleted", "a mistake", "not to be read"])
+def test_tokens_of_a_file_that_cannot_be_read_do_not_hold_for_ever(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    """A minute, in case somebody is writing it; told at once, and once."""
+    path, now = tmp_path / "tokens.yaml", [0.0]
+    path.write_text("tokens:\n")
+    token = _token(path, "shop", "--read", "*")
+    file, kept = TokenFile(path, clock=lambda: now[0]), path.read_text()
+
+    def who() -> str:
+        found = asyncio.run(file.who(token))
+        return found.name if found else ""
+
+    assert (who(), file.check(), caplog.messages) == ("shop", True, [])
+    now[0] = 1000.0
+    assert who() == "shop"
+    if how == "deleted":
+        path.unlink()
+    elif how == "a mistake":
+        path.write_text("tokens: [")
+    else:
+        path.unlink()
+        path.mkdir()
+    now[0] += HOLD_SECONDS - 1
+    assert [who(), who()] == ["shop", "shop"]
+    assert not file.check()
+    now[0] += 2
+    for _ in range(2):
+        with pytest.raises(TokensLost):
+            who()
+    if how == "not to be read":
+        path.rmdir()
+    path.write_text(kept)
+    assert who() == "shop"
+    told = caplog.messages
+    assert [each.rpartition("; ")[2].split()[0] for each in told[:2]] == ["those", "none"]
+    assert len(told) == 3
+    assert told[2].endswith("can be used again")
+    assert token not in "".join(told)
+
+
+def test_a_token_that_is_taken_out_is_gone_although_size_and_time_of_the_file_are_as_before(tmp_path: Path) -> None:
+    """`rsync -t` and `cp -p` keep the time."""
+    path, other = tmp_path / "tokens.yaml", tmp_path / "other.yaml"
+    for each in (path, other):
+        each.write_text("tokens:\n")
+    token = _token(path, "shop", "--read", "*")
+    _token(other, "shop", "--read", "*")
+    os.utime(path, (1, 1))
+    os.utime(other, (1, 1))
+    file = TokenFile(path)
+    assert asyncio.run(file.who(token)) is not None
+    other.rename(path)
+    assert asyncio.run(file.who(token)) is None
+
+
+def test_a_gateway_whose_tokens_have_gone_says_so(guarded: Guarded, tmp_path: Path) -> None:
+    """While the minute lasts, in its log and its metrics; nothing in an answer."""
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text(guarded.tokens.read_text())
+    house = guarded.house
+    with serve(house.folder, house.address, "--tokens", str(tokens)) as other:
+        assert "tokens_usable 1.0" in other.ask("GET", "/metrics", token=guarded.chief).text
+        tokens.unlink()
+        assert "tokens_usable 0.0" in other.ask("GET", "/metrics", token=guarded.chief).text
+        assert other.ask("GET", "/readyz").status_code == 200
+        told = [line for line in other.lines if "those read before hold for" in line]
+    assert len(told) == 1
+
+
+def test_a_provider_is_not_asked_for_each_token_that_somebody_makes_up(
+    provider: tuple[str, ec.EllipticCurvePrivateKey], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that does not answer is no reason to take a token, or to say that it is worth nothing."""
+    url, key = provider
+    now, asked = [0.0], [0]
+    door = SignedTokens(url, ISSUER, AUDIENCE, clock=lambda: now[0])
+    source = door._source.get_signing_keys
+
+    def counted(*, refresh: bool) -> Any:
+        asked[0] += 1
+        return source(refresh=refresh)
+
+    door._source.get_signing_keys = counted
+    claims = {"sub": "ann", "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600}
+    good = jwt.encode(claims, key, "ES256", headers={"kid": "k1"})
+    for number in range(20):
+        assert asyncio.run(door.who(jwt.encode(claims, key, "ES256", headers={"kid": f"x{number}"}))) is None
+    found = asyncio.run(door.who(good))
+    assert found is not None
+    assert (found.name, found.realm, asked) == ("ann", ISSUER, [1])
+    door._source.uri = "http://127.0.0.1:9/keys"
+    now[0] = 800.0
+    assert asyncio.run(door.who(good)) is not None
+    now[0] = 1000.0
+    with pytest.raises(TokensLost):
+        asyncio.run(door.who(good))
+    assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("name", ["a\nb", "", "x" * 256, "a\u2028b"])
+def test_a_signed_name_that_could_be_taken_for_another_one_is_none(guarded: Guarded, name: str) -> None:
+    assert guarded.house.ask("GET", "/me", token=guarded.signed(sub=name, scope="sagadsl:read:*")).status_code == 401
+
+
+def test_a_name_of_the_provider_is_not_that_of_the_file(guarded: Guarded) -> None:
+    """Keys of both do not meet, and the audit says who vouches."""
+    key, rights = str(uuid.uuid4()), ["sagadsl:start:order", "sagadsl:read:order"]
+    other = guarded.signed(sub="chief", sagadsl=rights)
+    one = guarded.house.ask("POST", "/sagas/order", {"order": "1"}, token=guarded.chief, Idempotency_Key=key)
+    two = guarded.house.ask("POST", "/sagas/order", {"order": "1"}, token=other, Idempotency_Key=key)
+
+    assert one.json()["id"] != two.json()["id"]
+    assert f'"issuer": "{ISSUER}"' in guarded.house.audit(two.json()["id"])[0]
+    assert "issuer" not in guarded.house.audit(one.json()["id"])[0]
+
+
+def test_who_may_only_start_learns_nothing_of_the_runs_of_others(guarded: Guarded) -> None:
+    """Not by an id that it chooses, be it taken or free; its own runs it may wait for, by its own keys."""
+    house = guarded.house
+    saga = house.ask("POST", "/sagas/order?wait=true", {"order": "1"}, token=guarded.chief, Workflow_Id=fresh()).json()[
+        "id"
+    ]
+    for id_ in (saga, fresh()):
+        for query in ("", "?wait=5s"):
+            for body in ({"order": "1"}, {"order": "2"}):
+                answer = house.ask("POST", f"/sagas/order{query}", body, token=guarded.starter, Workflow_Id=id_)
+                assert (answer.status_code, answer.json()["code"]) == (403, "SD943")
+                assert answer.json()["help"] == "send an `Idempotency-Key`"
+                assert id_ not in answer.text
+    key = str(uuid.uuid4())
+    first = house.ask("POST", "/sagas/order?wait=20s", {"order": "7"}, token=guarded.starter, Idempotency_Key=key)
+    again = house.ask("POST", "/sagas/order?wait=20s", {"order": "7"}, token=guarded.starter, Idempotency_Key=key)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json() == first.json()
+
+
+def test_what_one_may_not_start_is_described_as_nothing_that_can_be_started(guarded: Guarded) -> None:
+    described = {
+        who: "/sagas/order" in guarded.house.ask("GET", "/openapi.json", token=getattr(guarded, who)).json()["paths"]
+        for who in ("chief", "starter", "reader", "stranger")
+    }
+    assert described == {"chief": True, "starter": True, "reader": False, "stranger": False}
+
+
+def test_a_wrong_method_does_not_tell_which_sagas_there_are(guarded: Guarded) -> None:
+    """It is answered before anybody has shown a token."""
+    answers = [guarded.house.ask("PUT", f"/sagas/{name}") for name in ("order", "nothing")]
+
+    assert {(each.status_code, each.headers["Allow"]) for each in answers} == {(405, "GET, HEAD, POST")}
+
+
+def test_a_stream_ends_when_its_token_does(guarded: Guarded) -> None:
+    """It would go on for as long as the saga does."""
+    house, before = guarded.house, guarded.tokens.read_text()
+    new = _token(guarded.tokens, "guest", "--read", "order")
+    saga = house.ask("POST", "/sagas/order", {"order": "1", "wait": True}, token=guarded.chief).json()["id"]
+    kinds: list[str] = []
+    headers = {"Authorization": f"Bearer {new}"}
+    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", headers=headers, timeout=40) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kinds.append(line.removeprefix("event: "))
+                guarded.tokens.write_text(before)
+    house.ask("POST", f"/sagas/{saga}/cancel", token=guarded.chief)
+
+    assert set(kinds[:-1]) == {"status"}
+    assert kinds[-1] == "leave"
+
+
+def test_a_stream_and_a_start_that_find_no_seat_are_told_so_before_anything_is_done(house: House) -> None:
+    """A stream broke off with 200; a saga was started by a request that was refused."""
+    saga = house.start(wait=True)
+    id_ = fresh()
+    with serve(house.folder, house.address, "--waiting", "1") as other:
+        url = f"{other.url}/sagas/{saga}/events"
+        with httpx2.stream("GET", url, timeout=40) as first:
+            lines = first.iter_lines()
+            next(lines)
+            stream = other.ask("GET", f"/sagas/{saga}/events")
+            start = other.ask("POST", "/sagas/order?wait=5s", {"order": "1"}, Workflow_Id=id_)
+        for _ in range(100):  # the seat is free as soon as the gateway knows that nobody reads
+            with httpx2.stream("GET", url, timeout=40) as again:
+                if again.status_code == 200:
+                    break
+            time.sleep(0.1)
+        assert "Traceback" not in "\n".join(other.lines)
+    house.ask("POST", f"/sagas/{saga}/cancel")
+
+    for answer in (stream, start):
+        assert (answer.status_code, answer.json()["code"], answer.headers["Retry-After"]) == (429, "SD945", "1")
+    assert house.ask("GET", f"/sagas/{id_}").status_code == 404
+    assert again.status_code == 200

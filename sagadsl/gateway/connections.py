@@ -1,0 +1,201 @@
+"""Connections of strangers: how many there may be, and how long each may keep the gateway waiting.
+
+uvicorn waits for ever for a request that does not come, and for an answer that is not taken. Here every connection is
+looked at once a second: what is awaited of its peer, and since when. Nothing that a peer sends puts the end off, but a
+whole request. Knows nothing of what is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import resource
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from sagadsl.frozen import frozen
+from sagadsl.gateway.metrics import Metrics
+
+log = logging.getLogger("sagadsl.gateway")
+
+Awaited = Literal["", "head", "body", "taking"]
+
+BACKLOG = 128
+"""Connections that the kernel keeps for us; asyncio accepts as many at once."""
+
+_MOST = 4_000
+"""Each may hold 128 KiB of a request that nobody has read yet."""
+_LEAST = 16
+_RESERVED = BACKLOG + 32
+"""Descriptors for what is accepted at once, for Temporal, for files."""
+_HIGHEST = 65_536
+
+_LOOK_SECONDS = 1.0
+_TELL_SECONDS = 30.0
+"""How often the log says that the process is out of descriptors: asyncio tells it thousands of times a second."""
+
+_STARVED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_LIVELINESS: Mapping[str, int] = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
+"""Of the kernel, as far as it has them: a peer that is gone without a word is found out within a minute."""
+
+
+@frozen
+class Patience:
+    """Seconds that a peer has.
+
+    Attributes:
+        head: For the head of a request: from the first moment, or from the last answer.
+        body: For its body.
+        taking: For taking what it has been sent.
+    """
+
+    head: float = 15.0
+    body: float = 30.0
+    taking: float = 60.0
+
+
+@dataclass(slots=True)
+class Guard:
+    """The connections of one gateway."""
+
+    most: int
+    metrics: Metrics
+    patience: Patience = field(default_factory=Patience)
+    _known: dict[Connection, None] = field(default_factory=dict)
+    _told: float = float("-inf")
+
+    def enter(self, new: Connection) -> None:
+        """Take in a connection; beyond the most, in place of the oldest that has not asked for anything."""
+        self._known[new] = None
+        if len(self._known) <= self.most:
+            return
+        for each in self._known:
+            if each.awaits() == "head" and each is not new:
+                self._end(each, "room")
+                return
+        self.metrics.ended("refused")
+        new.refuse(503, "Service Unavailable", b"Retry-After: 1\r\n")
+
+    def leave(self, gone: Connection) -> None:
+        """Forget a connection."""
+        self._known.pop(gone, None)
+
+    async def watch(self) -> None:
+        """Look after all of them, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.look(time.monotonic())
+
+    def look(self, now: float) -> None:
+        """End whoever has kept us waiting for too long."""
+        self.metrics.connections.set(len(self._known))
+        for each in list(self._known):
+            why = each.awaits()
+            if why and each.waited(why, now) > getattr(self.patience, why):
+                self._end(each, why)
+
+    def _end(self, connection: Connection, why: str) -> None:
+        self.leave(connection)
+        self.metrics.ended(why)
+        connection.end(why)
+
+    @contextmanager
+    def told_of_starving(self) -> Iterator[None]:
+        """Say it once, and again after a while, that no connection can be accepted."""
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+
+        def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            error = context.get("exception")
+            if not isinstance(error, OSError) or error.errno not in _STARVED:
+                loop.default_exception_handler(context)
+            elif time.monotonic() - self._told > _TELL_SECONDS:
+                self._told = time.monotonic()
+                log.error("no connection can be accepted at this moment: %s", error.strerror)
+
+        loop.set_exception_handler(handle)
+        try:
+            yield
+        finally:
+            loop.set_exception_handler(before)
+
+
+class Connection(H11Protocol):
+    """One connection, as uvicorn speaks HTTP/1.1, and since when it waits for its peer."""
+
+    guard: Guard
+    _awaited: tuple[Awaited, Any] = ("", None)
+    _since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        self._since = time.monotonic()
+        self._awaited = "head", None
+        _watch_peer(transport.get_extra_info("socket"))
+        self.guard.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guard.leave(self)
+        super().connection_lost(exc)
+
+    def awaits(self) -> Awaited:
+        """Return what is awaited of the peer; nothing while the answer is ours to make."""
+        if self.transport.get_write_buffer_size():
+            return "taking"
+        if self.conn.their_state is h11.IDLE:
+            return "head"
+        return "body" if self.conn.their_state is h11.SEND_BODY else ""
+
+    def waited(self, why: Awaited, now: float) -> float:
+        """Return for how many seconds it has been waited for *why*."""
+        if self._awaited != (why, self.cycle):  # another request is another wait
+            self._awaited, self._since = (why, self.cycle), now
+        return now - self._since
+
+    def end(self, why: str) -> None:
+        """Let the peer go; who has asked for a part of something is told why."""
+        has_begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if why == "taking" or has_begun:
+            self.transport.abort()
+        elif why == "body" or self.conn.trailing_data[0]:
+            self.refuse(408, "Request Timeout")
+        else:
+            self.transport.close()
+
+    def refuse(self, status: int, reason: str, headers: bytes = b"") -> None:
+        """Answer without having heard anything, and close."""
+        head = f"HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n"
+        self.transport.write(head.encode() + headers + b"\r\n")
+        self.transport.close()
+
+
+def guarded(guard: Guard) -> type[Connection]:
+    """Return the protocol whose connections *guard* knows, for uvicorn to make them."""
+    return type("Guarded", (Connection,), {"guard": guard})
+
+
+def room() -> int:
+    """Return how many connections there may be; the limit of descriptors is raised as far as it can be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _HIGHEST if hard == resource.RLIM_INFINITY else min(hard, _HIGHEST)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    most = _HIGHEST if soft == resource.RLIM_INFINITY else soft
+    return max(_LEAST, min(_MOST, most - _RESERVED))
+
+
+def _watch_peer(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _LIVELINESS.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
