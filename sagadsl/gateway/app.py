@@ -17,8 +17,8 @@ from starlette.routing import Route
 from sagadsl.engine.facts import VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
-from sagadsl.gateway.access import Door, TokensLost
-from sagadsl.gateway.addresses import AsSent
+from sagadsl.gateway.access import ANYBODY, Door, TokensLost
+from sagadsl.gateway.addresses import AsSent, decoded
 from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
 from sagadsl.gateway.openapi import document
 from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
@@ -99,18 +99,22 @@ async def _no_route(request: Request, error: Exception) -> Response:
     )
     response = problems.problem(found)
     if error.status_code == 405:
-        response.headers["Allow"] = _allowed(request)
+        response.headers["Allow"] = await _allowed(Call(request.app.state.gateway, request, ANYBODY, ""))
     return response
 
 
-def _allowed(request: Request) -> str:
+async def _allowed(call: Call) -> str:
     """Return the methods of an address. Below `/sagas/`, a name of a saga is there to be started, an id to be read.
 
-    Which names there are is not told: nobody has asked for a token yet.
+    Who may not know of a saga is told the same as for an id.
     """
-    fitting = [each for each in request.app.routes if isinstance(each, Route)]
-    methods = {method for each in fitting if each.path_regex.match(request.url.path) for method in each.methods or ()}
-    return ", ".join(sorted(methods))
+    path = call.request.url.path
+    fitting = [each for each in call.request.app.routes if isinstance(each, Route) and each.path_regex.match(path)]
+    if len(fitting) > 1:
+        name = decoded(path.rpartition("/")[2])
+        is_saga = call.gateway.shelf.get(name) is not None and await call.is_let_in("start", name)
+        fitting = [each for each in fitting if ("POST" if is_saga else "GET") in (each.methods or ())]
+    return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
 
 
 async def _definitions(call: Call) -> Response:

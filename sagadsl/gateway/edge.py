@@ -201,13 +201,13 @@ class Call:
         with self.gateway.seats.seat(self.who.identity), self.gateway.metrics.waiting.track_inprogress():
             yield
 
-    async def is_still_let_in(self, saga: str) -> bool:
-        """Whether the token that came with this request may still read sagas of this name: a stream outlives tokens."""
+    async def is_let_in(self, scope: Scope, saga: str) -> bool:
+        """Whether the token that came with this request may do so, as it stands now: a stream outlives tokens."""
         try:
             self.who = await _admitted(self)
         except SagadslError:
             return False
-        return self.who.may("read", saga)
+        return self.who.may(scope, saga)
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
         """Leave a line for each thing that changes a saga: who, what, why."""

@@ -86,7 +86,7 @@ async def _stream(call: Call, id_: str) -> AsyncIterator[str]:
             async for view in seen:
                 if time.monotonic() - checked >= _BEAT:
                     checked = time.monotonic()
-                    if not await call.is_still_let_in(name):
+                    if not await call.is_let_in("read", name):
                         is_open = True
                         break
                 if view is None:
