@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -13,7 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
-from sagadsl.cli.options import common, connection, modules, output
+from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import own_activities
 from sagadsl.plugins import Catalogue
 
@@ -45,9 +44,8 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
     """
     from sagadsl.temporal.checkup import Check, Needs, embedded, examine
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
-    from sagadsl.temporal.settings import resolve
 
-    settings = resolve(flags, os.environ)
+    settings = settings_of(flags)
     catalogue = Catalogue.discover(module)
     checks = [Check("sagadsl", True, f"{version('sagadsl')}, Python {platform.python_version()}")]
     checks.append(_plugins(catalogue))

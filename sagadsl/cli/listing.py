@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.options import common, connection, output
+from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.standing import SIGNS, spell
 
 if TYPE_CHECKING:
@@ -44,9 +43,8 @@ def list_(*, name: str | None, status: str | None, query: str | None, limit: int
     from sagadsl.temporal.connection import connect, guard
     from sagadsl.temporal.index import keeps_status
     from sagadsl.temporal.listing import name_condition, page
-    from sagadsl.temporal.settings import resolve
 
-    settings = resolve(flags, os.environ)
+    settings = settings_of(flags)
     conditions = [name_condition([name])] if name else []
     conditions += [f"({query})"] if query else []
 

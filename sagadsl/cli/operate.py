@@ -14,7 +14,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.given import read_value
-from sagadsl.cli.options import common, connection, output
+from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.standing import unpause
 
 if TYPE_CHECKING:
@@ -53,11 +53,8 @@ def _request(command: Callable[..., int]) -> Callable[..., int]:
 def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
     """Connect, do *work*, and turn a refusal that is about the connection into a page about it."""
     from sagadsl.temporal.connection import connect, guard
-    from sagadsl.temporal.settings import resolve
 
-    settings = resolve(flags, os.environ)
-    for text in settings.warnings:
-        screen.warn(text)
+    settings = settings_of(flags)
 
     async def main() -> R:
         with guard(settings):

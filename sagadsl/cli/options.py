@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from sagadsl.cli.screen import session_of
+from sagadsl.cli.screen import session_of, warn
 from sagadsl.cli.streams import with_guests
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.settings import Flags
+    from sagadsl.temporal.settings import Flags, Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,6 +58,16 @@ def modules(command: Callable[P, R]) -> Callable[P, R]:
         metavar="MODULE",
         help="Also take the activities of this Python module; may be repeated.",
     )(with_guests(command))
+
+
+def settings_of(flags: Flags) -> Settings:
+    """Return which server, with what credentials; what was found and not used, or is a risk, is told."""
+    from sagadsl.temporal.settings import resolve
+
+    settings = resolve(flags, os.environ)
+    for text in settings.warnings:
+        warn(text)
+    return settings
 
 
 def connection(command: Callable[..., R]) -> Callable[..., R]:

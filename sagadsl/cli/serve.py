@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
@@ -18,7 +17,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
-from sagadsl.cli.options import common, connection, output
+from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.language.json_text import small_number
@@ -160,14 +159,10 @@ def serve(
       sagadsl serve definitions/
       sagadsl serve /etc/sagas --bind 0.0.0.0:8080 --tokens /run/secrets/tokens.yaml
     """
-    from sagadsl.temporal.settings import resolve
-
     where = parse_bind(bind)
     access = Access(tokens, jwks, issuer, audience, tuple(host), tuple(cors_origin))
     _check_access(where, access)
-    settings = resolve(flags, os.environ)
-    for text in settings.warnings:
-        screen.warn(text)
+    settings = settings_of(flags)
     loaded = load_definitions(paths) if paths else Definitions()
     if not loaded.are_usable:
         loaded.show()

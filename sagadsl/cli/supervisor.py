@@ -26,7 +26,11 @@ _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
 _HOPELESS = frozenset({1, 2, 3})
-"""Exit codes that another try does not change: a bad definition, bad usage, a bad environment."""
+"""Exit codes that another try does not change: a bad definition, bad usage, a bad environment.
+
+Of the first process of a place: where one has served already, the server may be away while its successor starts, or a
+file be half written, and the others serve on.
+"""
 
 
 @dataclass(slots=True)
@@ -38,6 +42,7 @@ class _Child:
     started: float
     pause: float = _FIRST_PAUSE_SECONDS
     due: float | None = field(default=None)
+    is_first: bool = True
 
 
 def supervise(count: int, drain: float, arguments: Sequence[str] | None = None) -> int:
@@ -72,14 +77,15 @@ def _look_after(child: _Child, command: Sequence[str]) -> int | None:
     now = time.monotonic()
     if child.due is not None:
         if now >= child.due:
-            child.process, child.started, child.due = _start(command), now, None
+            child.process, child.started, child.due, child.is_first = _start(command), now, None, False
         return None
     code = child.process.poll()
     if code is None:
         return None
-    if code in _HOPELESS:
+    is_new = now - child.started <= _HEALTHY_SECONDS
+    if code in _HOPELESS and child.is_first and is_new:
         return code
-    if now - child.started > _HEALTHY_SECONDS:
+    if not is_new:
         child.pause = _FIRST_PAUSE_SECONDS
     screen.warn(f"process {child.number} ended with exit code {code}; it starts again in {child.pause:.0f}s")
     child.due, child.pause = now + child.pause, min(child.pause * 2, _LONGEST_PAUSE_SECONDS)

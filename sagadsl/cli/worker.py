@@ -278,8 +278,10 @@ def _in_short(names: Sequence[str]) -> str:
 async def serve(plan: Plan, settings: Settings, metrics: str | None = None) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
     from sagadsl.temporal.connection import check_namespace, connect, guard, worker_runtime
+    from sagadsl.temporal.worker_log import short_failures
 
     screen.log(logging.WARNING)
+    short_failures(with_stacks=screen.session().debug)
     client = await connect(settings, runtime=worker_runtime(metrics))
     await check_namespace(client, settings)
     stop = asyncio.Event()

@@ -15,7 +15,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from sagadsl.authoring import Context
+from sagadsl.authoring import MARK, Context
 from sagadsl.engine.keys import (
     is_compensation,
     key_of_activity_id,
@@ -26,6 +26,7 @@ from sagadsl.engine.keys import (
 from sagadsl.language.secrets import Named
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken
 from sagadsl.signatures import Reader, form, to_json_data
+from sagadsl.temporal.interceptor import ERRORS, Impassable
 from sagadsl.temporal.named_secrets import NAMED
 
 _log = logging.getLogger(__name__)
@@ -93,12 +94,13 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
     chosen.__name__ = getattr(function, "__name__", plugin.name)
     chosen.__qualname__ = getattr(function, "__qualname__", plugin.name)
     chosen.__doc__ = function.__doc__
+    setattr(chosen, ERRORS, getattr(getattr(function, MARK, None), "errors", ()))
     return activity.defn(name=plugin.name, no_thread_cancel_exception=_shielded(function))(chosen)
 
 
 def _passable(error: BaseException) -> ApplicationError:
     """Return an error that no future can carry, or that would end the worker, as one like others."""
-    return ApplicationError(str(error), type=type(error).__name__)
+    return Impassable(str(error), type=type(error).__name__)
 
 
 def _shielded(function: Callable[..., Any]) -> bool:

@@ -24,6 +24,12 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 HEARTBEAT = timedelta(seconds=10)
 """How often a worker tells the server that it is there, and what it knows; the SDK would do so each minute."""
 
+_WORKER_LOST = ("Worker validation failed", "Poll failure")
+_LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
+_UNCLEAR = (RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL)
+_BROKEN = ("transport error", "h2 protocol error", "error reading a body", "operation was canceled")
+"""How the messages begin of requests whose connection broke; the SDK gives them the status ``unknown``."""
+
 
 class NotConnected(SagadslError):
     """No usable answer from the server.
@@ -125,6 +131,13 @@ def guard(settings: Settings) -> Iterator[None]:
     """Turn a refusal that is about the connection into ``NotConnected``, and any other into ``Refused``."""
     try:
         yield
+    except RuntimeError as error:  # all that a worker of the SDK raises when its server is gone
+        told = next((text for text in map(str, (error, error.__cause__)) if text.startswith(_WORKER_LOST)), "")
+        if not told:
+            raise
+        headline = f"the connection to Temporal at {settings.address.value} was lost"
+        details = (*settings.lines(), f"the SDK says: {told[:300]}")
+        raise NotConnected(headline, details, "start the worker again when the server answers") from error
     except RPCError as error:
         headline, remedy = _refusal(error, settings)
         if not headline:
@@ -147,7 +160,7 @@ def _refusal(error: RPCError, settings: Settings) -> tuple[str, str]:
                 f"Temporal at {address} has no namespace `{namespace}`",
                 f"create it with `temporal operator namespace create --namespace {namespace}`, or choose with `-n`",
             )
-        case RPCStatusCode.UNAVAILABLE | RPCStatusCode.DEADLINE_EXCEEDED:
+        case status if status in _LOST or (status in _UNCLEAR and error.message.startswith(_BROKEN)):
             return f"the connection to Temporal at {address} was lost: {error.message}", "try again"
         case _:
             return "", ""

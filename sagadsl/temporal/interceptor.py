@@ -36,6 +36,8 @@ from temporalio.worker import (
 
 from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unknown
 from sagadsl.engine.ends import TIMEOUT
+from sagadsl.engine.keys import step_of_activity_id
+from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
 from sagadsl.temporal.codec import CodecFailed, encoded_size
@@ -45,6 +47,9 @@ from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome
 from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
 from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES
+
+ERRORS = "__sagadsl_errors__"
+"""Attribute of an activity's function: the error types that it raises on purpose."""
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
@@ -151,6 +156,7 @@ class _Inbound(ActivityInboundInterceptor):
             self._outbound.mark(info.attempt)
         unknown = reported.where if isinstance(reported, ActivityUnknown) else ""
         failure = with_details(reported, marker(info.attempt, clean=clean, unknown=unknown))
+        failure.told = told_of(info, error, reported, getattr(input.fn, ERRORS, ()))
         failure.stack = authors_stack(error.__traceback__)
         failure.__cause__, failure.__context__ = error.__cause__, error.__context__
         failure.__suppress_context__ = error.__suppress_context__
@@ -199,6 +205,33 @@ async def _own_limit(info: activity.Info) -> AsyncIterator[None]:
         raise _LocalTimeout(f"start_to_close timeout of {spell(limit)}", type=TIMEOUT) from None
 
 
+@frozen
+class Told:
+    """What a worker's log says of an attempt that failed.
+
+    Attributes:
+        error: As the author's code raised it.
+        is_expected: It was raised on purpose, so that its stack tells nothing.
+    """
+
+    line: str
+    error: Exception
+    is_expected: bool
+
+
+def told_of(info: activity.Info, error: Exception, reported: ApplicationError, declared: Sequence[str]) -> Told:
+    """Return what a log says of *error*; *declared* are the error types that the activity raises on purpose."""
+    message = shortened(reported.message, 300).partition("\n")[0]
+    place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
+    line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
+    is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
+    return Told(line, error, is_meant or reported.type in declared)
+
+
+class Impassable(ApplicationError):
+    """Stands for what no future can carry, or what would end the worker: nobody has raised it to tell a saga."""
+
+
 class ActivityFailed(ApplicationError):
     """An error of an activity as the history records it, with a stack that begins in the author's code.
 
@@ -206,6 +239,7 @@ class ActivityFailed(ApplicationError):
     """
 
     stack: TracebackType | None = None
+    told: Told | None = None
     kept: RecordedFailure | None = None
 
     @property

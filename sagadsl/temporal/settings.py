@@ -161,7 +161,7 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
         tls=Setting("on" if tls else "off", tls_origin),
         api_key=Setting("set" if api_key else "none", origins.of("api_key") if api_key else DEFAULT),
         profile=Setting(profile_name or "default", origins.of_profile()),
-        warnings=_warnings(env, file, profile_name or "default"),
+        warnings=(*_in_clear(address, tls, api_key, tls_origin), *_warnings(env, file, profile_name or "default")),
         secrets={"tls": tls, "api_key": api_key, "rpc_metadata": metadata},
         codec=codec_setting(flags.codec, environ),
     )
@@ -327,6 +327,14 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise SettingsUnusable(f"`--grpc-meta {text}` has no key and value", "write `--grpc-meta KEY=VALUE`")
     return key.strip().lower(), value
+
+
+def _in_clear(address: Setting, tls: TLSConfig | bool, api_key: str | None, origin: str) -> tuple[str, ...]:
+    """Say that a key can be read on its way: only somebody who switched TLS off gets there."""
+    host = address.value.rpartition(":")[0].strip("[]")
+    if not api_key or tls is not False or host == "localhost" or host.startswith("127.") or host == "::1":
+        return ()
+    return (f"TLS is off ({origin}): the API key goes to {address.value} in clear, for everybody between to read",)
 
 
 def _warnings(env: Mapping[str, str], file: Path | None, profile: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,25 @@ def test_tls_that_is_switched_off_stays_off_with_an_api_key(profiles: str) -> No
     assert resolve(Flags(config_file=profiles, profile="plain"), {}).tls.value == "off"
     by_flag = resolve(Flags(disable_config_file=True, api_key="k", tls=False), {})
     assert by_flag.tls == Setting("off", "--no-tls")
+
+
+@pytest.mark.parametrize(
+    ("address", "flags", "env"),
+    [
+        ("temporal.example:7233", Flags(api_key="very-secret", tls=False), {}),
+        ("10.0.0.7:7233", Flags(tls=False), {"TEMPORAL_API_KEY": "very-secret"}),
+        ("temporal.example:7233", Flags(api_key="very-secret"), {"TEMPORAL_TLS": "false"}),
+    ],
+)
+def test_a_key_that_goes_in_clear_is_told(address: str, flags: Flags, env: dict[str, str]) -> None:
+    """Whoever is between reads it; on this machine nobody is, and without a key there is nothing to read."""
+    (told,) = resolve(replace(flags, address=address, disable_config_file=True), env).warnings
+    assert "the API key goes to" in told
+    assert address in told
+    assert "very-secret" not in told
+    for host in ("localhost:7233", "127.0.0.1:7233", "[::1]:7233"):
+        assert resolve(replace(flags, address=host, disable_config_file=True), env).warnings == ()
+    assert resolve(Flags(address=address, tls=False, disable_config_file=True), {}).warnings == ()
 
 
 def test_a_header_on_the_command_line_replaces_that_of_the_profile(profiles: str) -> None:

@@ -1,0 +1,36 @@
+"""What a worker's log says of attempts that failed: one line, and the author's stack where nobody expected it.
+
+The SDK logs each of them with a traceback through itself and us, twenty lines for a business error that is tried again.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from sagadsl.temporal.interceptor import ActivityFailed, Impassable, authors_stack
+
+_LOGGER = "temporalio.activity"
+
+
+def short_failures(*, with_stacks: bool) -> None:
+    """Have attempts that failed told in one line each; the stack for errors that are not expected, or *with_stacks*."""
+    logger = logging.getLogger(_LOGGER)
+    for each in [each for each in logger.filters if isinstance(each, _Short)]:
+        logger.removeFilter(each)
+    logger.addFilter(_Short(with_stacks))
+
+
+class _Short(logging.Filter):
+    def __init__(self, with_stacks: bool) -> None:
+        super().__init__()
+        self._with_stacks = with_stacks
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        failure = record.exc_info[1] if record.exc_info else None
+        if isinstance(failure, ActivityFailed) and failure.told is not None:
+            told = failure.told
+            record.msg, record.args = "%s", (told.line,)
+            shown = told.error.__cause__ if isinstance(told.error, Impassable) and told.error.__cause__ else told.error
+            is_shown = self._with_stacks or not told.is_expected
+            record.exc_info = (type(shown), shown, authors_stack(shown.__traceback__)) if is_shown else None
+        return True
