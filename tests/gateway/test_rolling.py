@@ -15,7 +15,7 @@ import pytest
 from tests.cli.shell import Ran, inside
 from tests.cli.shop import ACTIVITIES, DEFINITION, lay_out
 from tests.conftest import Server
-from tests.gateway.house import QUEUE, House, serve, worker
+from tests.gateway.house import House, serve, worker
 
 pytestmark = pytest.mark.temporal
 
@@ -83,23 +83,24 @@ def test_no_saga_is_lost_or_undone_while_workers_are_replaced(
 def test_the_doctor_says_which_worker_lacks_what(server: Server, releases: tuple[Path, Path]) -> None:
     """Others have it, so that sagas wait for those; what no worker has is an ill."""
     old, new = releases
-    with worker(old, server.address):
-        alone = _doctor(server, new)
-        with worker(new, server.address):
-            both = _doctor(server, new)
+    queue = f"doctor-{uuid.uuid4()}"  # of workers that have stopped, the server tells for a while
+    with worker(old, server.address, "--task-queue", queue):
+        alone = _doctor(server, new, queue)
+        with worker(new, server.address, "--task-queue", queue):
+            both = _doctor(server, new, queue)
 
     assert (alone.code, both.code) == (3, 0), alone.out + both.out
     lacks = r"worker `\d+@\S+` lacks activity `ship`, saga `express`, this version of saga `order`"
-    assert re.search(rf"✗ what workers of {QUEUE} know +{lacks}\n", alone.out), alone.out
-    assert re.search(rf"! what workers of {QUEUE} know +{lacks}\n", both.out), both.out
+    assert re.search(rf"✗ what workers of {queue} know +{lacks}\n", alone.out), alone.out
+    assert re.search(rf"! what workers of {queue} know +{lacks}\n", both.out), both.out
     assert "no worker has `ship`: start one that does" in alone.out
 
 
-def _doctor(server: Server, folder: Path) -> Ran:
+def _doctor(server: Server, folder: Path, queue: str) -> Ran:
     """Ask until the server has heard of a worker that lacks something: they tell it every ten seconds."""
     deadline = time.monotonic() + 40
     while True:
-        ran = inside("doctor", ".", "--task-queue", QUEUE, "--address", server.address, cwd=folder)
+        ran = inside("doctor", ".", "--task-queue", queue, "--address", server.address, cwd=folder)
         if " lacks " in ran.out or time.monotonic() > deadline:
             return ran
         time.sleep(0.5)
