@@ -178,3 +178,38 @@ def test_money_goes_abroad_and_back_while_the_server_dies(everything: Everything
     assert sum(each["amount"] * (-1 if each.get("undone") else 1) for each in entries) == 30
     listed = httpx2.get(f"{everything.url}/counts").json()["counts"]
     assert listed["completed"] >= 1
+
+
+DEEP = """
+sagadsl: 1
+name: deep
+version: "1"
+input: {type: object, properties: {depth: {type: integer}}, required: [depth]}
+steps:
+  - {id: depth, set: {left: "{{ input.depth }}"}}
+  - id: a_step_with_a_long_name_that_begins_the_next
+    if: "{{ input.depth > 0 }}"
+    saga: deep
+    input: {depth: "{{ input.depth - 1 }}"}
+    compensation: none
+"""
+
+
+def test_ids_are_as_long_as_the_database_takes(everything: Everything, tmp_path: Path) -> None:
+    """PostgreSQL holds 255 characters. Ids of children are cut to that, at any depth; what is longer is not sent."""
+    (tmp_path / "deep.saga.yaml").write_text(DEEP, encoding="utf-8")
+    address = ("--address", f"127.0.0.1:{everything.state['ports']['frontend']}")
+    options = (*address, "--worker", "--task-queue", "q" * 255, "--set", "depth=12")
+
+    too_long = sagadsl("run", "deep.saga.yaml", "--id", "é" * 256, *options, cwd=tmp_path)
+    ran = sagadsl("run", "deep.saga.yaml", "--id", "é" * 255, *options, cwd=tmp_path)
+
+    assert (too_long.code, "has 256 characters, at most 255 fit" in too_long.err) == (2, True), too_long.err
+    assert ran.code == 0, ran.err
+    deadline = time.monotonic() + 60
+    while True:  # the index comes after the end
+        listed = json.loads(sagadsl("list", "--name", "deep", "--limit", "50", "--json", *address).out)["sagas"]
+        if len(listed) == 13 and {each["status"] for each in listed} == {"completed"}:
+            break
+        assert time.monotonic() < deadline, listed
+    assert max(len(each["id"]) for each in listed) == 255
