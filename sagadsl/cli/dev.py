@@ -98,7 +98,7 @@ def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) 
 @contextmanager
 def _folder(state: Path) -> Iterator[None]:
     """Have the folder for ourselves. Raises ``FolderInUse``."""
-    state.mkdir(parents=True, exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / ".gitignore").write_text("*\n")
     with (state / "lock").open("w") as lock:
         try:
@@ -119,6 +119,8 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         server = await stack.enter_async_context(
             serve(database=database, port=port_near(_SERVER), ui_port=port_near(_WEB_UI))
         )
+        for file in state.glob(f"{database.name}*"):  # it holds what sagas were given; SQLite's later files are alike
+            file.chmod(0o600)
         settings = replace(server.settings, codec=codec_setting(None, os.environ))
         client = await connect(settings)
         are_right = await _are_right(paths, module)

@@ -101,7 +101,9 @@ def test_sagas_are_kept_over_a_restart_and_one_folder_has_one_server(tmp_path: P
         ended = house.ask("GET", f"/sagas/{waiting}/result?wait=30s").json()
 
     assert (ended["status"], ended["output"]) == ("completed", {"tracking": "t_1"})
-    assert (tmp_path / ".sagadsl" / ".gitignore").read_text() == "*\n"
+    state = tmp_path / ".sagadsl"
+    assert (state / ".gitignore").read_text() == "*\n"
+    assert [each.name for each in [state, *state.glob("sagas.db*")] if each.stat().st_mode & 0o077] == []
 
 
 def test_ports_that_are_taken_are_replaced(tmp_path: Path) -> None:
