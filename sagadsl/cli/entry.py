@@ -9,7 +9,6 @@ code is lost (sdk-python#300).
 from __future__ import annotations
 
 import gc
-import io
 import logging
 import os
 import sys
@@ -23,7 +22,7 @@ from click.shell_completion import shell_complete
 
 from sagadsl.cli.commands import cli
 from sagadsl.cli.screen import Session, show_error, show_failure
-from sagadsl.cli.streams import Unwritable, complete, give_back, give_up, is_about_writing, out
+from sagadsl.cli.streams import Unwritable, complete, give_back, give_up, is_about_writing, out, prepare
 from sagadsl.errors import SagadslError
 
 INTERRUPTED = 130
@@ -38,9 +37,7 @@ _JSON = frozenset({"json", "--json", "jsonl", "sarif"})
 def main() -> NoReturn:
     """Run the command line of this process and end the process."""
     complete()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a sign that a terminal lacks must not end the command
+    prepare()  # a sign that a terminal lacks must not end the command
     gc.set_threshold(100_000)  # most of what a command makes lives as long as it does
     leave(_run(sys.argv[1:]))
 

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import click
 
-from sagadsl.cli.streams import out
+from sagadsl.cli.streams import give_up, out
 from sagadsl.errors import SagadslError
 
 SCHEMA_VERSION = 1
@@ -130,7 +130,11 @@ def _document(here: Session, error: dict[str, Any]) -> None:
     if here.output in _MACHINES and not here.wrote_result:
         here.wrote_result = True
         document = {"schema_version": SCHEMA_VERSION, "error": error}
-        print(json.dumps(document, ensure_ascii=False, indent=None if here.output == "jsonl" else 2), file=out())
+        try:
+            print(json.dumps(document, ensure_ascii=False, indent=None if here.output == "jsonl" else 2), file=out())
+            out().flush()
+        except (OSError, ValueError):  # stderr and the exit code say what has failed
+            give_up(out())
 
 
 def show_failure(here: Session, error: SagadslError) -> None:

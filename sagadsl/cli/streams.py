@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import functools
 import io
@@ -12,6 +13,9 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec, TextIO, TypeVar
 
 from sagadsl.errors import SagadslError
+
+ESCAPED = "sagadsl-escaped"
+"""Name of the way in which characters are written that an output cannot take."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +68,45 @@ def _taken(stream: TextIO) -> TextIO:
     taken = open(os.dup(1), "w", encoding=stream.encoding, errors=stream.errors)  # noqa: SIM115 # until the process ends
     os.dup2(2, 1)
     return taken
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Write what the output cannot take as JSON would, so that JSON stays JSON: `\\u20ac`; an emoji takes two."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    units = found.encode("utf-16-be", errors="surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2)), error.end
+
+
+codecs.register_error(ESCAPED, _escaped)
+
+
+class _Lenient(io.TextIOWrapper):
+    """Standard error that may be full: what is told there is no reason to end a command."""
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except (OSError, ValueError):
+            give_up(self)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except (OSError, ValueError):
+            give_up(self)
+
+
+def prepare() -> None:
+    """Make standard output take every character, and standard error take everything."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors=ESCAPED)
+    before = sys.stderr
+    if isinstance(before, io.TextIOWrapper):
+        encoding = before.encoding
+        sys.stderr = _Lenient(before.detach(), encoding, ESCAPED, line_buffering=True)
 
 
 def give_back() -> None:

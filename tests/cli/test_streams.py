@@ -1,0 +1,113 @@
+"""Every command with streams that take nothing, or only ASCII: a clear end, and what is said stays what it is (L03)."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.shell import SAGADSL, environment
+
+DEFINITION = """\
+sagadsl: 1
+name: greet
+description: "été 😀"
+steps: [{id: a, set: {text: "Zürich 😀"}}]
+output: {text: "{{ steps.a.output.text }}"}
+"""
+WRONG = 'sagadsl: 1\nname: wrong\nsteps: [{id: a, activty: "Zürich 😀"}]\n'
+SUITE = """\
+sagadsl_test: 1
+saga: grüße.saga.yaml
+cases:
+  - {name: "été 😀", then: {status: completed}}
+"""
+CALLS = {
+    "--help": 0,
+    "validate . -f text": 1,
+    "validate . -f json": 1,
+    "validate . -f sarif": 1,
+    "explain SD101 --json": 0,
+    "explain SD9999 --json": 2,
+    "schema": 0,
+    "plugins list --json": 0,
+    "simulate good/grüße.saga.yaml -f text": 0,
+    "simulate good/grüße.saga.yaml -f json": 0,
+    "explore good/grüße.saga.yaml -f json": 0,
+    "test good --json": 0,
+    "token zoë --read * --json": 0,
+    "run nothing.saga.yaml --json": 2,
+    "status nothing --address 127.0.0.1:1 --json": 3,
+}
+"""A call of each form of output, a failure of each kind; none of them needs a server."""
+WHOLE = ("validate . -f json", "simulate good/grüße.saga.yaml -f text", "run nothing.saga.yaml --json")
+FULL = {">/dev/full": "out"}
+SITUATIONS = FULL | {
+    ">&-": "out",
+    "| true": "pipe",
+    "2>&-": "err",
+    "2>/dev/full": "err",
+    ">/dev/full 2>/dev/full": "out",
+    ">&- 2>&-": "out",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "good").mkdir()
+    (tmp_path / "good" / "grüße.saga.yaml").write_text(DEFINITION)
+    (tmp_path / "good" / "grüße.saga-test.yaml").write_text(SUITE)
+    (tmp_path / "wrong.saga.yaml").write_text(WRONG)
+    (tmp_path / "sagadsl.toml").write_text("plugins = {allow = []}\n")
+    return tmp_path
+
+
+def _ended(folder: Path, call: str, where: str = "", **env: str) -> tuple[int, bytes, bytes]:
+    words = " ".join(map(shlex.quote, (*SAGADSL, *call.split())))
+    ended = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {words} {where}"],
+        cwd=folder,
+        env=environment(**env),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def _lasting(document: bytes) -> Any:
+    """Return a document without what differs from call to call."""
+
+    def kept(value: Any) -> Any:
+        if isinstance(value, dict):
+            gone = ("seconds", "took", "token", "sha256", "duration", "elapsed")
+            return {key: kept(each) for key, each in value.items() if not key.startswith(gone)}
+        return [kept(each) for each in value] if isinstance(value, list) else value
+
+    return kept(json.loads(document))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_stream_breaks_a_command(folder: Path, call: str) -> None:
+    """A failure keeps its exit code; a success whose result cannot be written is exit 74, or 141 for a pipe."""
+    code = CALLS[call]
+    for where, kind in (SITUATIONS if call in WHOLE else FULL).items():
+        found, _, err = _ended(folder, call, where)
+        expected = {"out": {74, code} if code else {74}, "pipe": {141, code}, "err": {code}}[kind]
+        assert found in expected, (where, err)
+        assert b"Traceback" not in err, (where, err)
+        assert b"Exception ignored" not in err, (where, err)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_terminal_that_knows_ascii_alone_breaks_no_command(folder: Path, call: str) -> None:
+    """What it cannot show is escaped as JSON would, so that JSON stays JSON."""
+    code, shown, err = _ended(folder, call, PYTHONIOENCODING="ascii")
+
+    assert (code, b"Traceback" in err, shown.isascii()) == (CALLS[call], False, True), err
+    if "json" in call:
+        assert _lasting(shown) == _lasting(_ended(folder, call)[1])
