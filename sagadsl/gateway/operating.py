@@ -88,10 +88,11 @@ async def _asked(call: Call, *, with_step: bool, with_occurrence: bool = False) 
             f"an object of {', '.join(sorted(known))}; each may be left out",
         )
     occurrence = body.get("occurrence", 1)
-    if not isinstance(occurrence, int) or isinstance(occurrence, bool) or occurrence < 1:
+    if isinstance(occurrence, bool) or not isinstance(occurrence, int | float) or occurrence < 1 or occurrence % 1:
         raise BadRequest("`occurrence` is no whole number from 1 on")
     for key, value in body.items():
         if key != "occurrence" and (not isinstance(value, str) or len(value) > _LONGEST):
             raise BadRequest(f"`{key}` is no text of up to {_LONGEST} characters")
     by = call.who.name if call.who.is_known else body.get("by") or call.who.name
-    return {"step": "", "why": "", **body, "by": by}
+    whole = {"occurrence": int(occurrence)} if "occurrence" in body else {}
+    return {"step": "", "why": "", **body, **whole, "by": by}

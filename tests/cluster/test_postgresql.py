@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +16,12 @@ from tests.needs import need
 
 
 @pytest.fixture
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder() -> Iterator[Path]:
     """A folder that the server's user may enter; pytest's own are for one user."""
     need("postgresql")
-    made = tmp_path_factory.mktemp("server")
-    for path in (made, *made.parents[:2]):
-        path.chmod(0o755)
-    return made
+    with tempfile.TemporaryDirectory(prefix="sagadsl-postgresql-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
 
 
 def test_data_of_another_version_is_told_before_a_server_refuses_it(folder: Path) -> None:

@@ -52,7 +52,8 @@ class Service:
 
 
 @pytest.fixture
-def service() -> Iterator[Service]:
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    monkeypatch.setenv("SAGADSL_HTTP_NETWORKS", "127.0.0.0/8")
     made = Service()
 
     class Handler(BaseHTTPRequestHandler):

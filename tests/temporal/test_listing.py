@@ -6,10 +6,12 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.converter import DataConverter
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
@@ -18,6 +20,7 @@ from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.listing import Page, counts, page
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
+from tests.temporal.codecs import sealed
 from tests.temporal.play import SDK_RACE, Stage, events, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -76,7 +79,7 @@ def test_a_saga_by_its_name_carries_what_the_others_carry(server: Server) -> Non
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("by_name", ({"nope": 1}, None, None, None)), ("no_such", ({},)), ("by_name", ({}, {"sagadsl": 1}))],
+    [("by_name", ({"nope": 1}, None, None, None)), ("by_name", ({}, {"sagadsl": 1}))],
 )
 def test_a_run_that_was_refused_can_be_found(server: Server, name: str, arguments: tuple[Any, ...]) -> None:
     """B10: a schedule that starts a saga with a mistake."""
@@ -93,6 +96,24 @@ def test_a_run_that_was_refused_can_be_found(server: Server, name: str, argument
     found, status = asyncio.run(scene())
     assert found["memo"]["saga"] == name
     assert status == "compensated"
+
+
+def test_a_saga_whose_codec_is_not_here_hides_no_other(server: Server) -> None:
+    """It is listed with what the index says."""
+
+    async def scene() -> list[tuple[str, str]]:
+        sealing = replace(DataConverter.default, payload_codec=sealed())
+        client = await Client.connect(server.address)
+        other = await Client.connect(server.address, data_converter=sealing)
+        begin, queue = f"sealed-{uuid.uuid4()}", f"q-{uuid.uuid4()}"
+        for who, id_ in ((client, f"{begin}-open"), (other, f"{begin}-sealed")):
+            await who.start_workflow("by_name", {}, id=id_, task_queue=queue, memo={"saga": "by_name"})
+        found = await listed(client, begin, lambda page: len(page.sagas) == 2)
+        for each in found.sagas:
+            await client.get_workflow_handle(each.id).terminate()
+        return sorted((each.id.removeprefix(begin), each.name) for each in found.sagas)
+
+    assert asyncio.run(scene()) == [("-open", "by_name"), ("-sealed", "by_name")]
 
 
 def test_a_saga_that_is_cancelled_before_its_definition_is_read_is_cancelled(server: Server) -> None:
