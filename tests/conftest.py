@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-APART = "apart"
-"""A second namespace, for tests that must not see the sagas of others."""
+APART, SEALED = "apart", "sealed"
+"""Further namespaces, for tests that must not see the sagas of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,8 @@ def serving(log: Path) -> Iterator[str]:
     command += [
         "--namespace",
         APART,
+        "--namespace",
+        SEALED,
         "--log-level",
         "error",
         *(word for each in attributes for word in ("--search-attribute", each)),

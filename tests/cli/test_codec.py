@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
-from tests.conftest import APART, Server
+from tests.conftest import SEALED, Server
 
 pytestmark = pytest.mark.temporal
 
@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator
     folder = tmp_path_factory.mktemp("shop")
     lay_out(folder)
     command = [*SAGADSL, "worker", "--task-queue", QUEUE, "--codec", CODEC]
-    command += ["--address", server.address, "--namespace", APART]
+    command += ["--address", server.address, "--namespace", SEALED]
     here = environment(PYTHONPATH=str(Path(__file__).parents[2]))
     with subprocess.Popen(command, cwd=folder, env=here, stderr=subprocess.DEVNULL) as worker:
         try:
@@ -38,14 +38,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator
 def _order(folder: Path, server: Server, *more: str, **env: str) -> str:
     id_ = f"codec-{uuid.uuid4()}"
     words = ("run", "order.saga.yaml", "--id", id_, "--task-queue", QUEUE, "--set", "order=1", "-o", "json")
-    ran = inside(*words, *more, "--address", server.address, "-n", APART, cwd=folder, env=env)
+    ran = inside(*words, *more, "--address", server.address, "-n", SEALED, cwd=folder, env=env)
     assert ran.code == 0, ran.err
     return id_
 
 
 def test_a_saga_runs_with_the_codec_that_an_option_or_a_variable_names(folder: Path, server: Server) -> None:
     """Whoever has it reads what others do not even see."""
-    there = ("--address", server.address, "-n", APART)
+    there = ("--address", server.address, "-n", SEALED)
     by_option = _order(folder, server, "--codec", CODEC)
     by_variable = _order(folder, server, SAGADSL_CODEC=CODEC)
 
@@ -62,7 +62,7 @@ def test_a_command_without_the_codec_says_what_it_cannot_read_and_why(
 ) -> None:
     id_ = _order(folder, server, "--codec", CODEC)
 
-    ran = inside(command, id_, "--address", server.address, "-n", APART)
+    ran = inside(command, id_, "--address", server.address, "-n", SEALED)
 
     assert (ran.code, ran.out) == (3, ""), ran.err
     assert "error[SD915]: the data cannot be read here: it is encoded as `binary/sealed`" in ran.err
@@ -90,7 +90,7 @@ def test_what_is_no_codec_is_refused_before_anything_is_sent(codec: str, why: st
 def test_a_codec_that_fails_is_told_as_such(server: Server, folder: Path) -> None:
     ran = inside(
         *("run", "order.saga.yaml", "--set", "order=1", "--task-queue", QUEUE, "--detach"),
-        *("--address", server.address, "-n", APART, "--codec", "tests.temporal.codecs:never"),
+        *("--address", server.address, "-n", SEALED, "--codec", "tests.temporal.codecs:never"),
         cwd=folder,
     )
 

@@ -74,10 +74,19 @@ def test_no_saga_is_lost_or_undone_while_workers_are_replaced(
         with load(house, name) as ids:
             running.enter_context(worker(new, server.address))
             before.close()
-        ends = [house.ask("GET", f"/sagas/{each}/result?wait=50s").json()["status"] for each in ids]
+        ends = [_end(house, each) for each in ids]
 
     assert len(ends) >= 3
     assert set(ends) == {"completed"}
+
+
+def _end(house: House, saga: str) -> str:
+    """Wait for the end; each task that the old worker has drawn takes ten seconds until it is given to another."""
+    for _ in range(3):
+        status = str(house.ask("GET", f"/sagas/{saga}/result?wait=30s").json()["status"])
+        if status != "running":
+            break
+    return status
 
 
 def test_the_doctor_says_which_worker_lacks_what(server: Server, releases: tuple[Path, Path]) -> None:
