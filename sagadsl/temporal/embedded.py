@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -124,9 +125,9 @@ async def serve(
         try:
             process, server = await _start(binary, ports, database, namespaces)
             break
-        except _PortTaken as taken:  # between looking and binding somebody else was faster
+        except _Ended as ended:  # likely somebody was faster between looking and binding: it says so in many ways
             if not races_left or port or ui_port:
-                raise ServerNotStarted(binary, str(taken)) from None
+                raise ServerNotStarted(binary, str(ended)) from None
     try:
         yield server
     finally:
@@ -151,8 +152,8 @@ async def find_binary() -> str:
         raise ServerNotFound(str(error)[:300]) from None
 
 
-class _PortTaken(Exception):
-    pass
+class _Ended(Exception):
+    """The server has ended, or would, before it answered."""
 
 
 async def _start(
@@ -161,7 +162,7 @@ async def _start(
     port, ui_port = ports
     for wanted in ports:  # a server already there would answer in place of ours
         if not _is_free(wanted):
-            raise _PortTaken(f"port {wanted} is in use")
+            raise _Ended(f"port {wanted} is in use")
     arguments = [
         *("server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port)),
         *("--namespace", NAMESPACE, "--log-level", "error"),
@@ -177,22 +178,20 @@ async def _start(
             binary,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
             preexec_fn=end_with_parent(),
         )
     except OSError as error:
         raise ServerNotStarted(binary, error.strerror or str(error)) from None
-    errors = asyncio.create_task(_tail(process))
+    said = asyncio.gather(_errors(process), _fatal(process))
     try:
         async with asyncio.timeout(START_TIMEOUT_SECONDS):
             while not await _answers(f"127.0.0.1:{port}"):
                 if process.returncode is not None:
-                    said = await errors
-                    if "address already in use" in said:
-                        raise _PortTaken(said)
-                    raise ServerNotStarted(binary, said or f"it ended with exit code {process.returncode}")
+                    told = next(filter(None, await said), f"it ended with exit code {process.returncode}")
+                    raise _Ended(told)
                 await asyncio.sleep(0.02)
     except TimeoutError:
         await _stop(process)
@@ -217,13 +216,32 @@ async def _answers(address: str) -> bool:
     return True
 
 
-async def _tail(process: asyncio.subprocess.Process) -> str:
-    """Read what the server says on stderr for as long as it lives; return the last line."""
-    last = ""
-    assert process.stderr is not None
-    async for line in process.stderr:
-        last = line.decode(errors="replace").strip() or last
-    return last.removeprefix("Error: ")
+async def _errors(process: asyncio.subprocess.Process) -> str:
+    """Read what the server says on stderr for as long as it lives; return the last line, or the one of a panic."""
+    last = panic = ""
+    async for line in _lines(process.stderr):
+        last = line or last
+        panic = panic or (line if line.startswith("panic:") else "")
+    return panic or last.removeprefix("Error: ")
+
+
+async def _fatal(process: asyncio.subprocess.Process) -> str:
+    """Read the server's banner and log for as long as it lives; return what ended it: the Web UI says that here."""
+    fatal = ""
+    async for line in _lines(process.stdout):
+        with suppress(ValueError):  # a line of the banner
+            entry = json.loads(line)
+            if isinstance(entry, dict) and str(entry.get("level")).upper() == "FATAL":
+                fatal = str(entry.get("message", ""))
+    return fatal
+
+
+async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
+    """Read to the end, whatever comes: a server whose pipe is full stands still."""
+    assert stream is not None
+    while not stream.at_eof():
+        with suppress(ValueError):  # a line longer than the reader takes: left out
+            yield (await stream.readline()).decode(errors="replace").strip()
 
 
 async def _stop(process: asyncio.subprocess.Process, *, save: bool = False) -> None:

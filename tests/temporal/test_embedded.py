@@ -103,3 +103,59 @@ def test_a_command_that_is_not_temporal_s_is_an_error_with_what_it_said(
     with pytest.raises(ServerNotStarted, match="does not start: no such thing") as failed:
         asyncio.run(scenario())
     assert failed.value.binary == str(impostor)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        'echo \'{"level":"FATAL","message":"listen tcp 127.0.0.1:1: bind: address already in use"}\'',
+        "printf 'panic: no port\\n\\ngoroutine 1:\\n main.go\\n' >&2",
+        "true",
+    ],
+    ids=["the Web UI's", "a panic", "nothing"],
+)
+def test_a_port_lost_between_looking_and_binding_is_no_error(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many servers that start at once draw the same free ports; the one that loses says so in several ways."""
+    real = asyncio.run(find_binary())
+    loser = tmp_path / "temporal"
+    lost = tmp_path / "lost"
+    loser.write_text(
+        f"#!/bin/sh\nif [ ! -e '{lost}' ]; then touch '{lost}'; {words}; exit 1; fi\nexec '{real}' \"$@\"\n",
+        encoding="utf-8",
+    )
+    loser.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    async def scenario() -> None:
+        async with serve() as server:
+            await connect(server.settings)
+
+    asyncio.run(scenario())
+    assert lost.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ('echo Temporal Server 1; echo \'{"level":"FATAL","message":"no disk"}\'', "no disk"),
+        ("printf 'panic: no port\\n\\ngoroutine 1:\\n main.go\\n' >&2", "panic: no port"),
+        ("true", "it ended with exit code 4"),
+    ],
+)
+def test_a_server_that_ends_at_once_is_told_with_its_own_words(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impostor = tmp_path / "temporal"
+    impostor.write_text(f"#!/bin/sh\n{words}\nexit 4\n", encoding="utf-8")
+    impostor.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+
+    async def scenario() -> None:
+        async with serve():
+            pass
+
+    with pytest.raises(ServerNotStarted) as failed:
+        asyncio.run(scenario())
+    assert failed.value.reason == told
