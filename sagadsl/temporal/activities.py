@@ -26,8 +26,9 @@ from sagadsl.engine.keys import (
 from sagadsl.language.secrets import Named
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken
 from sagadsl.signatures import Reader, form, to_json_data
-from sagadsl.temporal.interceptor import ERRORS, Impassable
+from sagadsl.temporal.interceptor import ERRORS
 from sagadsl.temporal.named_secrets import NAMED
+from sagadsl.temporal.reported import Impassable
 
 _log = logging.getLogger(__name__)
 

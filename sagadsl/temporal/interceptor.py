@@ -12,20 +12,18 @@ Knows nothing of definitions and plugins.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from types import TracebackType
 from typing import Any
 
 from temporalio import activity
-from temporalio.api.failure.v1 import Failure as RecordedFailure
 from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
-from temporalio.converter import ActivitySerializationContext, DefaultFailureConverter
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, CancelledError
+from temporalio.converter import ActivitySerializationContext, DataConverter
+from temporalio.exceptions import ApplicationError, CancelledError
 from temporalio.service import RPCError
 from temporalio.worker import (
     ActivityInboundInterceptor,
@@ -34,30 +32,22 @@ from temporalio.worker import (
     Interceptor,
 )
 
-from sagadsl.authoring import Failure, InvalidOutput, Permanent, Transient, Unknown
+from sagadsl.authoring import Failure, InvalidOutput, Transient, Unknown
 from sagadsl.engine.ends import TIMEOUT
-from sagadsl.engine.keys import step_of_activity_id
-from sagadsl.frozen import frozen
 from sagadsl.language.durations import spell
 from sagadsl.language.json_text import is_strict
-from sagadsl.temporal.codec import CodecFailed, encoded_size
+from sagadsl.temporal.codec import CodecFailed, encoded_size, stretch_of
+from sagadsl.temporal.kept import kept
 from sagadsl.temporal.knowledge import ActivityUnknown
 from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
-from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES
+from sagadsl.temporal.reported import application_error, authors_stack, told_of, with_details
+from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
 
 ERRORS = "__sagadsl_errors__"
 """Attribute of an activity's function: the error types that it raises on purpose."""
-
-MAX_MESSAGE_BYTES = 8 * 1024
-MAX_DETAILS_BYTES = 64 * 1024
-MAX_KEPT_BYTES = 2_800
-"""Of an error that is followed by another attempt; the server keeps 4 kB, and the rest is room for a codec."""
-_KEPT_MESSAGE, _KEPT_CAUSE, _KEPT_STACK = 1_000, 300, 600
-_CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures.")
-"""Modules through which every call of an activity goes."""
 
 
 def interceptors(client: Client) -> list[Interceptor]:
@@ -161,7 +151,7 @@ class _Inbound(ActivityInboundInterceptor):
         failure.__cause__, failure.__context__ = error.__cause__, error.__context__
         failure.__suppress_context__ = error.__suppress_context__
         if again:
-            failure.kept = kept(failure)
+            failure = await kept(failure, *_sending(client, info))
         raise failure
 
 
@@ -173,7 +163,7 @@ async def _take_back(client: Client | None, info: activity.Info, details: Sequen
         task_token=info.task_token, identity=client.identity, namespace=info.namespace
     )
     if details:
-        request.details.payloads.extend(await client.data_converter.encode(details))
+        request.details.payloads.extend(await _of_activity(client, info).encode(details))
     try:
         await client.workflow_service.record_activity_task_heartbeat(request, retry=True)
     except RPCError as error:
@@ -203,67 +193,6 @@ async def _own_limit(info: activity.Info) -> AsyncIterator[None]:
         if not own.expired():
             raise
         raise _LocalTimeout(f"start_to_close timeout of {spell(limit)}", type=TIMEOUT) from None
-
-
-@frozen
-class Told:
-    """What a worker's log says of an attempt that failed.
-
-    Attributes:
-        error: As the author's code raised it.
-        is_expected: It was raised on purpose, so that its stack tells nothing.
-    """
-
-    line: str
-    error: Exception
-    is_expected: bool
-
-
-def told_of(info: activity.Info, error: Exception, reported: ApplicationError, declared: Sequence[str]) -> Told:
-    """Return what a log says of *error*; *declared* are the error types that the activity raises on purpose."""
-    message = shortened(reported.message, 300).partition("\n")[0]
-    place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
-    line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
-    is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
-    return Told(line, error, is_meant or reported.type in declared)
-
-
-class Impassable(ApplicationError):
-    """Stands for what no future can carry, or what would end the worker: nobody has raised it to tell a saga."""
-
-
-class ActivityFailed(ApplicationError):
-    """An error of an activity as the history records it, with a stack that begins in the author's code.
-
-    The frames before are the SDK's and ours: they tell nobody anything, and each takes time to be formatted.
-    """
-
-    stack: TracebackType | None = None
-    told: Told | None = None
-    kept: RecordedFailure | None = None
-
-    @property
-    def failure(self) -> RecordedFailure | None:
-        """What is recorded instead, where this is too long."""
-        return self.kept
-
-    @property
-    def __traceback__(self) -> TracebackType | None:  # what is formatted, not what is raised
-        return self.stack
-
-    @__traceback__.setter
-    def __traceback__(self, whole: TracebackType | None) -> None:
-        """Let context managers that the error passes through believe that they have set it."""
-
-
-def authors_stack(traceback: TracebackType | None) -> TracebackType | None:
-    """Return *traceback* from the first frame that is neither the SDK's nor ours; ``None`` if there is none."""
-    while traceback is not None:
-        module = str(traceback.tb_frame.f_globals.get("__name__", ""))
-        if not module.startswith(_CARRIERS):
-            return traceback
-        traceback = traceback.tb_next
-    return None
 
 
 def _interruption() -> Unknown | None:
@@ -323,17 +252,8 @@ async def _check_length(client: Client | None, info: activity.Info, result: RawV
     """Refuse a result that is too large when it is encoded, as ``encoded`` refuses one that is so already."""
     if client is None or result.payload.ByteSize() <= DOUBTFUL_BYTES:
         return
-    context = ActivitySerializationContext(
-        namespace=info.namespace,
-        workflow_id=info.workflow_id,
-        workflow_type=info.workflow_type,
-        activity_type=info.activity_type,
-        activity_id=info.activity_id,
-        activity_task_queue=info.task_queue,
-        is_local=info.is_local,
-    )
     try:
-        size = await encoded_size(client.data_converter.with_context(context), [result.payload])
+        size = await encoded_size(_of_activity(client, info), [result.payload])
     except CodecFailed as error:  # the function has run
         raise Unknown(str(error), type=error.type) from error
     if size > MAX_ENCODED_BYTES:
@@ -345,101 +265,26 @@ async def _check_length(client: Client | None, info: activity.Info, result: RawV
         )
 
 
-def application_error(error: Exception) -> ApplicationError:
-    """Return *error* as Temporal records it."""
-    match error:
-        case ApplicationError():
-            return error
-        case Failure():
-            return ApplicationError(
-                error.message,
-                *error.details,
-                type=error.type,
-                non_retryable=not error.retryable,
-                next_retry_delay=error.retry_after,
-                # A business no is nothing that an operator's log should warn of.
-                category=(
-                    ApplicationErrorCategory.BENIGN
-                    if isinstance(error, Permanent)
-                    else ApplicationErrorCategory.UNSPECIFIED
-                ),
-            )
-    return ApplicationError(str(error), type=type(error).__name__)  # R55: the bare name
+def _sending(client: Client | None, info: activity.Info) -> tuple[DataConverter, Stretch]:
+    """Return what an attempt's error is sent by, and how much longer that makes it."""
+    if client is None:  # the SDK tells nobody which one its worker has
+        return DataConverter.default, PLAIN
+    return _of_activity(client, info), stretch_of(client)
 
 
-def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFailed:
-    """Return *error*, bounded, with what the workflow has to know as its *last* detail."""
-    return ActivityFailed(
-        shortened(error.message),
-        *_bounded(error.details),
-        last,
-        type=error.type,
-        non_retryable=error.non_retryable,
-        next_retry_delay=error.next_retry_delay,
-        category=error.category,
+def _of_activity(client: Client, info: activity.Info) -> DataConverter:
+    """Return the converter for what an attempt is sent, and sends."""
+    return client.data_converter.with_context(
+        ActivitySerializationContext(
+            namespace=info.namespace,
+            workflow_id=info.workflow_id,
+            workflow_type=info.workflow_type,
+            activity_type=info.activity_type,
+            activity_id=info.activity_id,
+            activity_task_queue=info.task_queue,
+            is_local=info.is_local,
+        )
     )
-
-
-def shortened(text: str, limit: int = MAX_MESSAGE_BYTES) -> str:
-    """Return *text* in at most *limit* bytes of UTF-8, and always as text that UTF-8 can carry."""
-    data = text.encode(errors="backslashreplace")
-    if len(data) <= limit:
-        return data.decode()
-    return data[: limit - 4].decode(errors="ignore") + "…"
-
-
-def _bounded(details: Sequence[Any]) -> Sequence[Any]:
-    if not details:
-        return details
-    try:
-        size = sum(each.ByteSize() for each in activity.payload_converter().to_payloads(details))
-    except Exception:  # noqa: BLE001 # converters, the user's too, say no in their own ways
-        return ["details left out: they cannot become JSON"]
-    return details if size <= MAX_DETAILS_BYTES else [f"details left out: {size} bytes"]
-
-
-def kept(error: ActivityFailed) -> RecordedFailure | None:
-    """Return *error* short enough for the server to keep it until the next attempt; ``None`` if it is (M: 4 kB).
-
-    The server would keep a cut message, without the details that say whether the step has to be undone.
-    """
-    made = RecordedFailure()
-    DefaultFailureConverter().to_failure(error, activity.payload_converter(), made)
-    if made.ByteSize() <= MAX_KEPT_BYTES:
-        return None
-    for cut in (_cut_details, _cut_causes, _cut_texts):
-        cut(made)
-        if made.ByteSize() <= MAX_KEPT_BYTES:
-            break
-    return made
-
-
-def _cut_details(failure: RecordedFailure) -> None:
-    details = failure.application_failure_info.details.payloads
-    if len(details) > 1:
-        (note,) = activity.payload_converter().to_payloads(["details left out: there is another attempt"])
-        details[0].CopyFrom(note)
-        del details[1:-1]
-
-
-def _cut_causes(failure: RecordedFailure) -> None:
-    """Leave of what lies behind *failure* the nearest error, and the beginning of its message."""
-    failure.stack_trace = _last(failure.stack_trace, _KEPT_STACK)
-    if failure.HasField("cause"):
-        cause = failure.cause
-        cause.ClearField("cause")
-        cause.ClearField("stack_trace")
-        cause.application_failure_info.ClearField("details")
-        cause.message = shortened(cause.message, _KEPT_CAUSE)
-
-
-def _cut_texts(failure: RecordedFailure) -> None:
-    failure.message = shortened(failure.message, _KEPT_MESSAGE)
-    failure.ClearField("stack_trace")
-
-
-def _last(text: str, limit: int) -> str:
-    return text if len(text.encode()) <= limit else "…" + text.encode()[-limit:].decode(errors="ignore")
 
 
 def _tried_again(info: activity.Info, error: ApplicationError) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from sagadsl.temporal.interceptor import ActivityFailed, Impassable, authors_stack
+from sagadsl.temporal.reported import ActivityFailed, Impassable, authors_stack
 
 _LOGGER = "temporalio.activity"
 

@@ -1,15 +1,18 @@
-"""Payload codecs of users: one that lengthens, one that shortens, one that seals, one whose server is away at times."""
+"""Payload codecs of users: that lengthen, shorten, seal and encrypt, and one whose server is away at times."""
 
 from __future__ import annotations
 
 import base64
+import os
 import zlib
 from collections.abc import Callable, Sequence
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
-from temporalio.converter import PayloadCodec
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 
 SEAL_BYTES = 60
+WRAPPED_KEY_BYTES = 700
 _MIRROR = bytes(range(255, -1, -1))
 
 
@@ -72,6 +75,32 @@ def sealed() -> PayloadCodec:
 
 def _opened(data: bytes) -> bytes:
     return data[:-SEAL_BYTES].translate(_MIRROR)
+
+
+def aes_codec() -> PayloadCodec:
+    """Encrypts each payload: AES-GCM with a nonce of its own."""
+    key, nonce_bytes = AESGCM(b"k" * 32), 12
+
+    def seal(data: bytes) -> bytes:
+        nonce = os.urandom(nonce_bytes)
+        return nonce + key.encrypt(nonce, data, b"")
+
+    return Coded("aes", seal, lambda data: key.decrypt(data[:nonce_bytes], data[nonce_bytes:], b""))
+
+
+def wrapped() -> PayloadCodec:
+    """Adds what a key server adds: the payload's own key, encrypted."""
+    key = b"k" * WRAPPED_KEY_BYTES
+    return Coded(
+        "wrapped", lambda data: key + data.translate(_MIRROR), lambda data: data[WRAPPED_KEY_BYTES:].translate(_MIRROR)
+    )
+
+
+def secretive() -> DataConverter:
+    """Encrypts what an error says, too."""
+    return DataConverter(
+        payload_codec=aes_codec(), failure_converter_class=DefaultFailureConverterWithEncodedAttributes
+    )
 
 
 def twelvefold() -> PayloadCodec:

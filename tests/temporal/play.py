@@ -153,11 +153,11 @@ async def stage(
     *,
     definitions: Sequence[Definition] = (),
     queue: str | None = None,
-    codec: PayloadCodec | None = None,
+    codec: PayloadCodec | DataConverter | None = None,
     **more: Any,
 ) -> AsyncIterator[Stage]:
     """Open a stage; *definitions* are its worker's own, *codec* is of client and worker, *more* goes to the worker."""
-    client = await Client.connect(address, data_converter=replace(DataConverter.default, payload_codec=codec))
+    client = await Client.connect(address, data_converter=converter(codec))
     made = Stage(client, queue or f"q-{uuid.uuid4().hex[:12]}", script or {})
 
     @activity.defn(dynamic=True)
@@ -224,6 +224,11 @@ async def playing(
         handle = made.client.get_workflow_handle(started.id)
         await replay(made.client, started.id)
         return Played(ended, started, made, status, await events(handle))
+
+
+def converter(codec: PayloadCodec | DataConverter | None) -> DataConverter:
+    """Return the data converter of a client with *codec*."""
+    return codec if isinstance(codec, DataConverter) else replace(DataConverter.default, payload_codec=codec)
 
 
 async def reset(client: Client, saga: str) -> None:

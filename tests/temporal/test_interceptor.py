@@ -27,8 +27,9 @@ from temporalio.worker import (
 )
 
 from sagadsl import Permanent, Transient, Unknown
-from sagadsl.temporal.interceptor import MAX_MESSAGE_BYTES, interceptors, shortened
+from sagadsl.temporal.interceptor import interceptors
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
+from sagadsl.temporal.reported import MAX_MESSAGE_BYTES, shortened
 from tests.conftest import Server
 
 pytestmark = pytest.mark.temporal
