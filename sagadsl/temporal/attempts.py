@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.language.error_types import class_name
 from sagadsl.temporal.backwards import newest_first
+from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded
 
 AT_ONCE_SECONDS = 0.5
@@ -161,7 +162,8 @@ async def _by_the_function(closed: HistoryEvent) -> bool:
     if not closed.HasField("activity_task_failed_event_attributes"):
         return False
     failure = closed.activity_task_failed_event_attributes.failure
-    return by_the_function(await activity.client().data_converter.decode_failure(failure))
+    converter = of_workflow(activity.client(), activity.info().workflow_id or "")
+    return by_the_function(await converter.decode_failure(failure))
 
 
 def _seconds(event: HistoryEvent) -> float:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -246,7 +246,7 @@ async def status_of(client: Client, described: Described) -> dict[str, Any]:
     handle = client.get_workflow_handle(id, run_id=run_id)
     closed = described.status
     if described.held is not None:  # Temporal passes it nothing, no query either
-        known_to_server = await state_of(handle, described.workflow_type, run_id)
+        known_to_server = await state_of(client, described)
         held = {"status": "held", "held": described.held, "close_status": "running"}
         return known_to_server | held | {"task_queue": described.task_queue}
     try:
@@ -257,7 +257,7 @@ async def status_of(client: Client, described: Described) -> dict[str, Any]:
             RPCStatusCode.PERMISSION_DENIED,
         ):
             raise
-        answer = await state_of(handle, described.workflow_type, run_id)
+        answer = await state_of(client, described)
         if closed == "failed":  # the report in the failure knows whether it was undone
             answer["status"] = (await result(client, id, run_id=run_id)).status
         if warnings := warnings_in(described.memo):
@@ -316,9 +316,7 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         SagaNotFound, SagaOver, UnfitPayload: See there.
     """
     arguments = signal_arguments(payload, request)
-    converter = of_workflow(client, id)
-    size = await encoded_size(converter, converter.payload_converter.to_payloads(arguments))
-    if size > MAX_ENCODED_BYTES:
+    if (size := await _sent_size(client, id, arguments)) > MAX_ENCODED_BYTES:
         raise UnfitPayload(name, (f"it has {_too_many(size)}",))
     with known(client, id):
         await client.get_workflow_handle(id).signal(name, args=arguments)
@@ -372,6 +370,8 @@ async def operate(
     if verb is Verb.SKIP_STEP and not asked.path:  # by the time it comes, another one may wait
         raise NotPossible(id, verb.value, "say which one is left out")
     request = request or _same_request(verb, asked.path, described.run_id, answered)
+    if (size := await _sent_size(client, id, [asked.to_json()])) > MAX_ENCODED_BYTES:
+        raise NotPossible(id, verb.value, f"the request has {_too_many(size)}")
     try:
         with known(client, id):
             patience = timedelta(seconds=ANSWER_SECONDS)
@@ -452,6 +452,12 @@ def _sendable(name: str, input: Any) -> bytes:
             (f"it has {len(raw):,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit: pass a reference to where the data is",),
         )
     return raw
+
+
+async def _sent_size(client: Client, id: str, values: Sequence[Any]) -> int:
+    """Return the bytes of what a run is sent, as the codec sends it."""
+    converter = of_workflow(client, id)
+    return await encoded_size(converter, converter.payload_converter.to_payloads(values))
 
 
 def _too_many(size: int) -> str:

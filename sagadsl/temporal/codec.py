@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +33,9 @@ _PAUSE_SECONDS = 0.2
 _SAMPLE_BYTES = 128 * 1024
 _READABLE = (b"json/", b"binary/null", b"binary/plain", b"binary/protobuf", b"binary/sagadsl-")
 """How the encodings begin that are read without a codec."""
+
+_NOT_STORED_HERE = ("[TMPRL1105]", "[TMPRL1106]")
+"""How the SDK's error begins for a payload that is a reference to an external storage, without that storage."""
 
 _Coding = Callable[[PayloadCodec, Sequence[Payload]], Awaitable[list[Payload]]]
 
@@ -86,8 +90,10 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
     that says of itself that it is not.
     """
 
-    def __init__(self, codec: PayloadCodec | None, measured: _Measured | None = None) -> None:
-        self.codec = codec
+    def __init__(
+        self, codec: PayloadCodec | None, measured: _Measured | None = None, *, attempts: int = ATTEMPTS
+    ) -> None:
+        self.codec, self._attempts = codec, attempts
         self._measured = measured or _Measured(PLAIN if codec is None else None)
 
     @property
@@ -100,14 +106,18 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
         if not isinstance(codec, WithSerializationContext):
             return self
         bound: Any = codec.with_context(context)
-        return PatientCodec(bound, self._measured)
+        return PatientCodec(bound, self._measured, attempts=self._attempts)
+
+    def once(self) -> PatientCodec:
+        """Return the same codec, which is tried once: for what others have written, perhaps with keys of their own."""
+        return PatientCodec(self.codec, self._measured, attempts=1)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encode by the user's codec. Raises ``CodecFailed``."""
         if self.codec is None:
             return list(payloads)
         await self.measure()
-        return await _patiently("encode", self.codec, payloads, lambda codec, given: codec.encode(given))
+        return await self._patiently("encode", payloads, lambda codec, given: codec.encode(given))
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Decode by the user's codec. Raises ``CodecFailed``, ``CodecMissing``."""
@@ -115,7 +125,7 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
             decoded = list(payloads)
         else:
             await self.measure()
-            decoded = await _patiently("decode", self.codec, payloads, lambda codec, given: codec.decode(given))
+            decoded = await self._patiently("decode", payloads, lambda codec, given: codec.decode(given))
         for each in decoded:
             encoding = each.metadata.get("encoding", b"")
             if encoding and not encoding.startswith(_READABLE):
@@ -125,12 +135,11 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
     async def measure(self) -> Stretch:
         """Return how much longer payloads become. Raises ``CodecFailed``, and for a codec that is too long, too."""
         if self._measured.stretch is None:
-            assert self.codec is not None
             samples = [_sample(0), _sample(_SAMPLE_BYTES)]
             sizes = [
                 (
                     sample.ByteSize(),
-                    _size(await _patiently("encode", self.codec, [sample], lambda codec, given: codec.encode(given))),
+                    _size(await self._patiently("encode", [sample], lambda codec, given: codec.encode(given))),
                 )
                 for sample in samples
             ]
@@ -140,17 +149,17 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
                 raise CodecFailed("be used", error) from None
         return self._measured.stretch
 
-
-async def _patiently(doing: str, codec: PayloadCodec, payloads: Sequence[Payload], code: _Coding) -> list[Payload]:
-    attempt = 1
-    while True:
-        try:
-            return await code(codec, payloads)
-        except Exception as error:  # the user's code may raise anything
-            if attempt == ATTEMPTS:
-                raise CodecFailed(doing, error) from error
-        await asyncio.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
-        attempt += 1
+    async def _patiently(self, doing: str, payloads: Sequence[Payload], code: _Coding) -> list[Payload]:
+        assert self.codec is not None
+        attempt = 1
+        while True:
+            try:
+                return await code(self.codec, payloads)
+            except Exception as error:  # the user's code may raise anything
+                if attempt >= self._attempts:
+                    raise CodecFailed(doing, error) from error
+            await asyncio.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
+            attempt += 1
 
 
 def _sample(size: int) -> Payload:
@@ -167,6 +176,23 @@ def patient(converter: DataConverter) -> DataConverter:
     if isinstance(converter.payload_codec, PatientCodec):
         return converter
     return replace(converter, payload_codec=PatientCodec(converter.payload_codec))
+
+
+def tried_once(converter: DataConverter) -> DataConverter:
+    """Return *converter* with its codec tried once, see ``PatientCodec.once``."""
+    codec = converter.payload_codec
+    return replace(converter, payload_codec=codec.once()) if isinstance(codec, PatientCodec) else converter
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Say in our words that data lies in a storage which this client does not have."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(_NOT_STORED_HERE):
+            raise
+        raise CodecMissing("json/external-storage-reference") from None
 
 
 def patient_client(client: Client) -> Client:

@@ -15,7 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import probe
-from sagadsl.temporal.codec import patient
+from sagadsl.temporal.codec import patient, reading
 from sagadsl.temporal.converters import converter_of
 from sagadsl.temporal.settings import Settings
 
@@ -130,7 +130,8 @@ async def check_namespace(client: Client, settings: Settings) -> None:
 def guard(settings: Settings) -> Iterator[None]:
     """Turn a refusal that is about the connection into ``NotConnected``, and any other into ``Refused``."""
     try:
-        yield
+        with reading():
+            yield
     except RuntimeError as error:  # all that a worker of the SDK raises when its server is gone
         told = next((text for text in map(str, (error, error.__cause__)) if text.startswith(_WORKER_LOST)), "")
         if not told:

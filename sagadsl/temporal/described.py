@@ -12,9 +12,10 @@ from temporalio.api.common.v1 import Memo, WorkflowExecution
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
 from temporalio.client import Client
-from temporalio.converter import WorkflowSerializationContext
+from temporalio.converter import DataConverter
 
 from sagadsl.frozen import frozen
+from sagadsl.temporal.codec import CodecFailed, CodecMissing, of_workflow, reading, tried_once
 from sagadsl.temporal.refusals import known
 
 _WORDS: Mapping[int, str] = {
@@ -87,5 +88,18 @@ def word(status: int) -> str:
 
 async def memo_of(client: Client, id: str, memo: Memo) -> dict[str, Any]:
     """Return a memo as data, by the client's own codec."""
-    converter = client.data_converter.with_context(WorkflowSerializationContext(client.namespace, id))
+    with reading():
+        return await _memo_of(of_workflow(client, id), memo)
+
+
+async def memo_at_once(client: Client, id: str, memo: Memo) -> dict[str, Any]:
+    """Return the same; a codec that fails is not waited for. Of what cannot be read, nothing."""
+    try:
+        with reading():
+            return await _memo_of(tried_once(of_workflow(client, id)), memo)
+    except (CodecFailed, CodecMissing, KeyError):  # KeyError: of the SDK's own converter, of somebody's own client
+        return {}
+
+
+async def _memo_of(converter: DataConverter, memo: Memo) -> dict[str, Any]:
     return {key: (await converter.decode([value]))[0] for key, value in memo.fields.items()}

@@ -22,8 +22,10 @@ from sagadsl.frozen import frozen
 from sagadsl.standing import OPEN, Attempt, paused
 from sagadsl.temporal.children import Room, standing
 from sagadsl.temporal.client import Ended, result, status_of
+from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.history import state_of, watch
+from sagadsl.temporal.readable import read
 from sagadsl.temporal.resets import reset_of
 from sagadsl.temporal.stuck import stuck
 from sagadsl.temporal.watching import error_in
@@ -155,18 +157,21 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
     children = await standing(client, described, room or Room(), _look) if is_open else []
     why = await stuck(client, described) if is_open else None
     if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
-        handle = client.get_workflow_handle(described.id, run_id=described.run_id)
-        state = await state_of(handle, described.workflow_type, described.run_id)
+        state = await state_of(client, described)
         state |= {"children": children, "task_queue": described.task_queue}
         state |= {} if why is None else {"stuck": why}
-        return Picture(state, _attempts(described), has_worker=why is not None, is_saga=is_saga)
+        return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
     status = await status_of(client, described) | ({} if reset is None else {"reset": reset})
     has_worker = status.get("source") != "history" or described.held is not None
     if is_open and not has_worker:
         status |= {"task_queue": described.task_queue}
     return Picture(
-        status | {"children": children}, _attempts(described), has_worker=has_worker, is_open=is_open, is_saga=is_saga
+        status | {"children": children},
+        await _attempts(client, described),
+        has_worker=has_worker,
+        is_open=is_open,
+        is_saga=is_saga,
     )
 
 
@@ -187,9 +192,10 @@ def _waits_for_worker(described: Described) -> bool:
     return waited.total_seconds() > NO_WORKER_SECONDS
 
 
-def _attempts(described: Described) -> dict[str, Attempt]:
+async def _attempts(client: Client, described: Described) -> dict[str, Attempt]:
     found = {}
     for each in described.raw.pending_activities:
+        await read(of_workflow(client, described.id), each.last_failure)
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
         waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
         found[call_of_activity(each.activity_id)] = Attempt(

@@ -9,7 +9,9 @@ from typing import Any
 from temporalio.client import Client, WorkflowHandle
 
 from sagadsl.engine.keys import call_of_activity
-from sagadsl.temporal.described import describe
+from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.described import Described, describe
+from sagadsl.temporal.readable import events_of, read
 from sagadsl.temporal.watching import Reader, StepEvent, error_in
 
 _POLL_SECONDS = 1.0
@@ -33,7 +35,7 @@ async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: R
 
     async def follow() -> None:
         try:
-            async for event in handle.fetch_history_events(wait_new_event=True):
+            async for event in events_of(client, handle.id, handle.run_id, wait_new_event=True):
                 events.put_nowait(list(reader.read(event)))
             events.put_nowait(None)
         except Exception as error:  # noqa: BLE001 # handed over to whoever watches
@@ -69,17 +71,19 @@ async def _attempts(client: Client, handle: WorkflowHandle[Any, Any], seen: dict
         if pending.attempt > seen.get(pending.activity_id, 1):
             seen[pending.activity_id] = pending.attempt
             at = pending.last_attempt_complete_time.ToDatetime()
+            await read(of_workflow(client, handle.id), pending.last_failure)
             error = error_in(pending.last_failure)
             path = call_of_activity(pending.activity_id)
             found.append(StepEvent(at, "retrying", path, pending.activity_type.name, pending.attempt - 1, error))
     return found
 
 
-async def state_of(handle: WorkflowHandle[Any, Any], name: str, run_id: str) -> dict[str, Any]:
+async def state_of(client: Client, described: Described) -> dict[str, Any]:
     """Return the state of a run as far as the server knows it."""
-    reader, ended = Reader(handle.id), None
+    id_, run_id = described.id, described.run_id
+    reader, ended = Reader(id_), None
     steps: dict[str, dict[str, Any]] = {}
-    async for recorded in handle.fetch_history_events():
+    async for recorded in events_of(client, id_, run_id):
         for event in reader.read(recorded):
             if event.what == "ended":
                 ended = event
@@ -104,9 +108,9 @@ async def state_of(handle: WorkflowHandle[Any, Any], name: str, run_id: str) -> 
     return {
         "schema_version": 1,
         "source": "history",
-        "id": handle.id,
+        "id": id_,
         "run_id": run_id,
-        "name": name,
+        "name": described.workflow_type,
         "status": ended.name if ended else "running",
         "failure": None if error is None else {"type": error[0], "message": error[1], "step": ""},
         "steps": list(steps.values()),

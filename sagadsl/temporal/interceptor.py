@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from temporalio import activity
+from temporalio.api.common.v1 import Payload
 from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
@@ -49,6 +50,9 @@ from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, S
 ERRORS = "__sagadsl_errors__"
 """Attribute of an activity's function: the error types that it raises on purpose."""
 
+MARKER_BYTES = 200
+"""Of what a heartbeat carries beside the activity's own details, at the most."""
+
 
 def interceptors(client: Client) -> list[Interceptor]:
     """Return what a worker that hosts activities of sagas needs; *client* is the worker's."""
@@ -73,8 +77,9 @@ class OutcomeInterceptor(Interceptor):
 class _Outbound(ActivityOutboundInterceptor):
     """Hides our marker from the activity, and remembers what it last said."""
 
-    def __init__(self, next: ActivityOutboundInterceptor) -> None:
+    def __init__(self, next: ActivityOutboundInterceptor, worker: OutcomeInterceptor) -> None:
         super().__init__(next)
+        self._worker = worker
         # `info` is the same at every call, so that it is looked at once.
         self.raw = next.info()
         self.details: Sequence[Any] = without_marker(self.raw.heartbeat_details)
@@ -84,9 +89,27 @@ class _Outbound(ActivityOutboundInterceptor):
         return self._info
 
     def heartbeat(self, *details: Any) -> None:
+        if details and self.raw.workflow_id is not None:
+            self._check(details)
         # Without a marker: an attempt that dies after this one has not ended in a reported error.
         self.details = details
         super().heartbeat(*details)
+
+    def _check(self, details: Sequence[Any]) -> None:
+        """Refuse what cannot be sent, by an error that says so: the SDK's own would have the activity run again."""
+        try:
+            size = _size(activity.payload_converter().to_payloads(details))
+        except Exception:  # noqa: BLE001 # converters, the user's too, say no in their own ways: the SDK tells it
+            return
+        client = self._worker.client
+        stretch = PLAIN if client is None else stretch_of(client)
+        if not stretch.fits(size + MARKER_BYTES, len(details) + 1):
+            raise InvalidOutput(
+                f"the heartbeat of `{self.raw.activity_type}` {stretch.told(size, len(details))}; "
+                "pass a reference to where the data is",
+                {"size": size, "limit": stretch.most(len(details) + 1)},
+                type="PayloadTooLarge",
+            )
 
     def mark(self, attempt: int) -> None:
         """Leave word for the next attempt, beside what the activity said itself."""
@@ -101,7 +124,7 @@ class _Inbound(ActivityInboundInterceptor):
         self._worker = worker
 
     def init(self, outbound: ActivityOutboundInterceptor) -> None:
-        self._outbound = _Outbound(outbound)
+        self._outbound = _Outbound(outbound, self._worker)
         super().init(self._outbound)
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
@@ -237,7 +260,7 @@ def encoded(result: Any) -> RawValue:
     if payloads[0].metadata.get("encoding") == b"json/plain" and not is_strict(payloads[0].data):
         what = f"the result of `{activity.info().activity_type}` holds a number that JSON cannot carry"
         raise InvalidOutput(f"{what}, such as infinity; return null or text instead")
-    size = sum(payload.ByteSize() for payload in payloads)
+    size = _size(payloads)
     if size > MAX_PAYLOAD_BYTES:
         raise InvalidOutput(
             f"the result of `{activity.info().activity_type}` has {size} bytes, at most {MAX_PAYLOAD_BYTES} fit; "
@@ -246,6 +269,10 @@ def encoded(result: Any) -> RawValue:
             type="PayloadTooLarge",
         )
     return RawValue(payloads[0])
+
+
+def _size(payloads: Sequence[Payload]) -> int:
+    return sum(each.ByteSize() for each in payloads)
 
 
 async def _check_length(client: Client | None, info: activity.Info, result: RawValue) -> None:

@@ -21,8 +21,7 @@ from sagadsl.frozen import frozen
 from sagadsl.standing import OPEN
 from sagadsl.temporal.arguments import INDEXED, warnings_in
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
-from sagadsl.temporal.codec import CodecMissing
-from sagadsl.temporal.described import memo_of, word
+from sagadsl.temporal.described import memo_at_once, word
 from sagadsl.temporal.index import keeps_status
 from sagadsl.temporal.survey import UNKNOWN, Asking
 from sagadsl.temporal.windows import count, newest, within
@@ -205,7 +204,8 @@ async def _listed(
 ) -> list[Listed]:
     """Return workflows as sagas, those that are none left out; what the index does not know is asked of them."""
     own = [each for each in rows if "saga" in each.memo.fields]  # memos of others need not be readable here
-    sagas = [(row, await _memo(client, row)) for row in own]
+    # One whose codec is not here, or fails, hides no other.
+    sagas = [(row, await memo_at_once(client, row.execution.workflow_id, row.memo)) for row in own]
     told = [_told(row, memo, tells, status) for row, memo in sagas]
     doubtful = [row for (row, _), known in zip(sagas, told, strict=True) if known is None]
     answers = iter(
@@ -226,14 +226,6 @@ async def _listed(
         )
         for (row, memo), known in zip(sagas, told, strict=True)
     ]
-
-
-async def _memo(client: Client, row: WorkflowExecutionInfo) -> Mapping[str, Any]:
-    """Return what a saga says of itself; nothing of one whose codec is not here: the others are listed all the same."""
-    try:
-        return await memo_of(client, row.execution.workflow_id, row.memo)
-    except (CodecMissing, KeyError):  # the SDK's own converter, of a client that others have made, knows no better
-        return {}
 
 
 def _told(row: WorkflowExecutionInfo, memo: Mapping[str, Any], tells: bool, status: str | None) -> str | None:

@@ -7,6 +7,7 @@ a worker does not know has not run: the step's attempts are not used up by it, a
 - A worker of ours ends the call at once, with a word in its error that tells this end from all others.
 - A plain worker of another SDK reports an error like any other (measured), which is retried by the step's policy.
   It is told by its type and its message. Go's type has that one meaning, so that it is not retried by the server.
+- A worker that cannot read an activity's input, since it lacks the codec or the storage, does not know it either.
 """
 
 from __future__ import annotations
@@ -40,6 +41,16 @@ _SAID = {
     "java.lang.IllegalArgumentException": "is not registered with a worker",
 }
 """What the SDKs say, by the type of the error: a part of its message."""
+
+_UNREAD = "Failed decoding arguments"
+"""What Python's SDK says of an input that it cannot read, whatever lies behind it."""
+
+_READABLE_ELSEWHERE = {
+    "CodecMissing": "there is no codec for that",
+    "CodecFailed": "the payload codec cannot decode",
+    "RuntimeError": "[TMPRL1105]",  # an external storage that this worker does not have
+}
+"""What lies behind it where another worker may know better."""
 
 _FIRST_PAUSE, _GROWS_BY, _LONGEST_PAUSE = 0.5, 1.5, 10.0
 _CALM_FROM = 20_000
@@ -159,10 +170,15 @@ def missed(command: StartActivity, error: BaseException, record: Recorded) -> Mi
     if (final := unknown_in(cause.details)) is not None:
         attempt, clean = outcome_of(cause.details) or (1, False)
         return Miss(told, worker, attempt - 1, clean, final)
-    if _SAID.get(cause.type or "", "\0") not in (cause.message or ""):
+    if not (_says(cause, _SAID) or (cause.message == _UNREAD and _says(cause.__cause__, _READABLE_ELSEWHERE))):
         return None
     first = record.attempt == 1
     return Miss(told, worker, 0 if first else None, record.alone, final=False)
+
+
+def _says(error: BaseException | None, known: Mapping[str, str]) -> bool:
+    """Whether an error is one of the *known* ones."""
+    return isinstance(error, ApplicationError) and known.get(error.type or "", "\0") in (error.message or "")
 
 
 def waits_in(headers: Mapping[str, Payload]) -> bool:

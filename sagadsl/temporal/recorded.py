@@ -11,9 +11,11 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.common import RawValue
+from temporalio.converter import DataConverter
 
 from sagadsl.temporal.arguments import Package, open_envelope, to_bytes
 from sagadsl.temporal.backwards import newest_first
+from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.described import Described
 
 _LOCAL = "core_local_activity"
@@ -53,7 +55,7 @@ async def pinned(client: Client, described: Described) -> Package | None:
     async for event in handle.fetch_history_events(page_size=_PAGE):
         seen += 1
         payload = _envelope(event)
-        if payload is not None and (raw := await _json(client, payload)) is not None:
+        if payload is not None and (raw := await _json(of_workflow(client, described.id), payload)) is not None:
             try:
                 return open_envelope(raw, trusted=True)
             except Exception:  # noqa: BLE001 # whoever may start workflows may send anything, and nobody has looked yet
@@ -77,11 +79,11 @@ def _envelope(event: HistoryEvent) -> Payload | None:
     return marker.details["result"].payloads[0] if told.get("activity_type") == _DEFINITION else None
 
 
-async def _json(client: Client, payload: Payload) -> bytes | None:
+async def _json(converter: DataConverter, payload: Payload) -> bytes | None:
     """Return an envelope as JSON, by the client's own codec; ``None`` for null."""
-    (value,) = await client.data_converter.decode([payload], [RawValue])
+    (value,) = await converter.decode([payload], [RawValue])
     assert isinstance(value, RawValue)
     if value.payload.metadata.get("encoding") == b"json/plain":
         return None if value.payload.data == b"null" else value.payload.data
-    data: Any = client.data_converter.payload_converter.from_payload(value.payload)
+    data: Any = converter.payload_converter.from_payload(value.payload)
     return None if data is None else to_bytes(data)

@@ -13,7 +13,7 @@ from temporalio.service import RPCError
 from sagadsl.errors import SagadslError
 from sagadsl.standing import OPEN
 from sagadsl.temporal.client import result
-from sagadsl.temporal.codec import CodecMissing
+from sagadsl.temporal.codec import CodecFailed, CodecMissing, reading
 
 _AT_ONCE = 10
 _PATIENCE = timedelta(seconds=2)
@@ -54,9 +54,10 @@ _ENDED: OrderedDict[str, str] = OrderedDict()
 
 async def _standing(client: Client, id_: str, run_id: str) -> str:
     try:
-        answer = await client.get_workflow_handle(id_, run_id=run_id).query("status", rpc_timeout=_PATIENCE)
+        with reading():
+            answer = await client.get_workflow_handle(id_, run_id=run_id).query("status", rpc_timeout=_PATIENCE)
         word = str(answer["status"])
-    except (RPCError, WorkflowQueryFailedError, CodecMissing, ValueError, TypeError, KeyError):
+    except (RPCError, WorkflowQueryFailedError, CodecFailed, CodecMissing, ValueError, TypeError, KeyError):
         # no worker, no codec, or no saga's answer
         return UNKNOWN
     return word if word in OPEN else "running"  # what it has come to is not written down yet

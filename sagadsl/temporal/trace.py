@@ -17,7 +17,9 @@ from temporalio.client import Client
 from sagadsl.frozen import frozen
 from sagadsl.language.json_text import spelled_out
 from sagadsl.standing import moment
+from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.described import describe
+from sagadsl.temporal.readable import events_of
 from sagadsl.temporal.watching import Reader, StepEvent
 
 _SHOWN_BYTES = 20_000
@@ -112,7 +114,7 @@ async def trace(client: Client, id: str) -> Trace:
     collecting = _Collecting(client, id)
     for run in runs:
         reader = Reader(id)
-        async for recorded in client.get_workflow_handle(id, run_id=run).fetch_history_events():
+        async for recorded in events_of(client, id, run):
             await collecting.take(reader.read(recorded), is_first=run == runs[0])
     return Trace(
         id,
@@ -205,7 +207,7 @@ class _Collecting:
         if len(payload.data) > _SHOWN_BYTES:
             return {"bytes": len(payload.data)}
         try:
-            (value,) = await self.client.data_converter.decode([payload])
+            (value,) = await of_workflow(self.client, self.id).decode([payload])
         except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
             return {"bytes": len(payload.data)}
         return spelled_out(value)

@@ -40,6 +40,7 @@ from sagadsl.engine.squeeze import packed
 from sagadsl.language.model import Saga
 from sagadsl.language.secrets import Named
 from sagadsl.temporal import attributes, closing, failures
+from sagadsl.temporal.answers import fitting
 from sagadsl.temporal.arguments import (
     INDEXED,
     WARNINGS,
@@ -718,8 +719,11 @@ class SagaWorkflow:
         self._allow(Verb.RESUME, request)
 
     @workflow.query(description="How the saga stands, step by step")
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Any:
         """Return the whole state as JSON; in every phase, and after the end (R60)."""
+        return RawValue(fitting(self._status(), workflow.payload_converter().to_payload, of_this_worker().most()))
+
+    def _status(self) -> dict[str, Any]:
         info = workflow.info()
         if self._package is None or self._rejection is not None:
             failure = self._rejection

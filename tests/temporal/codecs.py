@@ -77,15 +77,20 @@ def _opened(data: bytes) -> bytes:
     return data[:-SEAL_BYTES].translate(_MIRROR)
 
 
-def aes_codec() -> PayloadCodec:
+def aes_codec(secret: bytes = b"k" * 32) -> PayloadCodec:
     """Encrypts each payload: AES-GCM with a nonce of its own."""
-    key, nonce_bytes = AESGCM(b"k" * 32), 12
+    key, nonce_bytes = AESGCM(secret), 12
 
     def seal(data: bytes) -> bytes:
         nonce = os.urandom(nonce_bytes)
         return nonce + key.encrypt(nonce, data, b"")
 
     return Coded("aes", seal, lambda data: key.decrypt(data[:nonce_bytes], data[nonce_bytes:], b""))
+
+
+def other_key() -> PayloadCodec:
+    """The same with another key."""
+    return aes_codec(b"o" * 32)
 
 
 def wrapped() -> PayloadCodec:

@@ -18,8 +18,9 @@ from sagadsl.temporal.refusals import InvalidInput, UnfitPayload
 from sagadsl.temporal.stretch import PLAIN, Stretch, grade
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, plain, saga
-from tests.temporal.codecs import Away, base64_codec, twelvefold
-from tests.temporal.play import SDK_RACE, play, stage
+from tests.temporal.codecs import Away, aes_codec, base64_codec, other_key, twelvefold
+from tests.temporal.play import SDK_RACE, play, replay, stage
+from tests.temporal.storage import THRESHOLD, Dictionary, stored
 from tests.temporal.test_codec_limits import CODECS, Make, fits
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -114,6 +115,33 @@ def test_a_worker_without_the_codec_leaves_a_saga_for_one_that_has_it(server: Se
 
     ended = asyncio.run(scene())
     assert (ended.status, ended.output) == ("completed", "A")
+
+
+@pytest.mark.parametrize("lacking", [None, other_key, "storage"])
+def test_an_activity_is_left_to_a_worker_that_can_read_its_input(server: Server, lacking: Any) -> None:
+    """R5: one that cannot has called nothing: the step's attempts are not used up, and nothing is undone."""
+    driver = Dictionary()
+    whole = stored(driver) if lacking == "storage" else _with(aes_codec())
+    bare = DataConverter.default if lacking in (None, "storage") else _with(lacking())
+    definition = saga(
+        act("a"), act("b", input="{{ input }}", task_queue="", retry="none"), output="{{ steps.b.output }}", name="left"
+    )
+
+    async def scene() -> tuple[Any, dict[str, Any]]:
+        async with stage(server.address, {"do.a": gives("A")}, codec=whole) as made:
+            queue = f"{made.queue}-b"
+            definition["steps"][1]["task_queue"] = queue
+            async with stage(server.address, codec=bare, queue=queue, only="activities"):
+                started = await made.start(definition, "x" * 5 * THRESHOLD)
+                found = await made.until_status(started, lambda status: bool(status.get("unknown_activities")))
+            async with stage(server.address, {"do.b": gives("B")}, codec=whole, queue=queue, only="activities"):
+                ended = await made.end(started)
+            await replay(made.client, started.id)
+            return ended, found["unknown_activities"][0]
+
+    ended, told = asyncio.run(scene())
+    assert (ended.status, ended.output) == ("completed", "B")
+    assert (told["path"], told["activity"]) == ("b", "do.b")
 
 
 @pytest.mark.parametrize(
