@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,3 +82,20 @@ def test_nothing_is_told_where_nothing_is_missing(tmp_path: Path) -> None:
 
 def test_every_need_says_how_to_have_it() -> None:
     assert all(each.name and each.remedy for each in NEEDS.values())
+
+
+def test_no_test_is_skipped_in_another_way() -> None:
+    """Whatever is left out elsewhere is in no line at the end, and is no failure under CI."""
+    quiet = re.compile(r"\bpytest\.skip\(|mark\.skip|importorskip|mark\.xfail|pytest\.xfail\(|SkipTest")
+    allowed = {Path(__file__), ROOT / "tests" / "needs.py"}
+    files = [path for folder in ("tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in sorted({*files, ROOT / "conftest.py"} - allowed)
+        if "node_modules" not in path.parts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if quiet.search(line)
+    ]
+
+    assert found == []

@@ -45,6 +45,8 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _WAIT = re.compile(r"[1-9][0-9]{0,3}s")
 _SECONDS = 30.0
 """How long a request may take that does not ask to wait."""
+_LITTLE = 10_000
+"""Bytes of a body that the event loop reads itself."""
 
 _HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -152,7 +154,7 @@ class Call:
         if media != "application/json":  # also what keeps a plain form of another site out
             raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
         try:
-            return read_json(bytes(raw))
+            return await asyncio.to_thread(read_json, bytes(raw)) if len(raw) > _LITTLE else read_json(bytes(raw))
         except ValueError as error:
             raise BadBody(f"the body is not JSON: {error}") from None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import re
 from contextlib import nullcontext
 from typing import Any
@@ -15,6 +14,7 @@ from temporalio.service import RPCError
 from sagadsl.gateway.addresses import encoded
 from sagadsl.gateway.edge import Call
 from sagadsl.gateway.problems import BadKey, KeyReused, NotAllowed, NotOffered
+from sagadsl.language.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
@@ -49,7 +49,7 @@ async def start(call: Call) -> Response:
 async def _started(call: Call, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
     """Return the run, and whether it was there before."""
     name = package.saga.name
-    request = fingerprint(name, input_)
+    request = await asyncio.to_thread(fingerprint, name, input_)
     try:
         with call.gateway.metrics.start_call.time():
             started = await sagas.start(
@@ -107,22 +107,8 @@ def _id(call: Call, name: str) -> str | None:
 
 
 def fingerprint(name: str, input_: Any) -> str:
-    """Return what tells a request from another one under the same key."""
-    raw = json.dumps([name, _alike(input_)], sort_keys=True, separators=(",", ":")).encode()
-    return hashlib.sha256(raw).hexdigest()[:32]
-
-
-def _alike(value: Any) -> Any:
-    """Return data in which equal numbers are written alike: a client that sends `30.0` for `30` asks for the same."""
-    match value:
-        case dict():
-            return {key: _alike(each) for key, each in value.items()}
-        case list():
-            return [_alike(each) for each in value]
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value
+    """Return what tells a request from another one under the same key; a client may send `30.0` for `30`."""
+    return hashlib.sha256(canonical([name, input_]).encode()).hexdigest()[:32]
 
 
 def _fitting(package: Package, input_: Any) -> Any:

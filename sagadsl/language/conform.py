@@ -5,19 +5,67 @@ The schema has passed :mod:`sagadsl.language.json_schema`. Opens no file and no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.effort import MOST, TooMuch, limited
 from sagadsl.language.json_text import is_finite
 from sagadsl.language.validator import validator
 
 _SHOWN = 10
 _LONGEST = 300
+_LITTLE = 5_000
+"""Units of work, some tens of milliseconds, for which nothing else has to be let through."""
 
-Check = Callable[[Any], tuple[str, ...]]
-"""Takes a value; returns what is wrong with it, one sentence each, nothing when it fits."""
+
+class Check:
+    """Takes a value; returns what is wrong with it, one sentence each, nothing when it fits. It may take seconds."""
+
+    def __init__(self, what: str, errors: Callable[[Any], Iterator[Any]] | None, *, is_first: bool = False) -> None:
+        """Take how the library finds mistakes; without it, everything fits.
+
+        Args:
+            is_first: Judge as older releases did.
+        """
+        self._what, self._errors, self._is_first = what, errors, is_first
+
+    def __call__(self, value: Any) -> tuple[str, ...]:
+        """Check *value* in this thread, to the end."""
+        found = self._within(MOST, value)
+        return (f"`{self._what}` would take too long to be checked: {_WHY}",) if found is None else found
+
+    def at_once(self, value: Any) -> tuple[str, ...] | None:
+        """Check *value* if that takes little; ``None`` when it takes more, so that it belongs into another thread."""
+        return self._within(_LITTLE, value)
+
+    def _within(self, effort: int, value: Any) -> tuple[str, ...] | None:
+        if not self._is_first and (problems := _unsent(value, self._what)):
+            return problems
+        if self._errors is None:
+            return ()
+        # Late: a command that runs nothing shall not pay for it.
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415
+
+        errors: list[Any] = []
+        try:
+            with limited(effort):
+                errors.extend(islice(self._errors(value), _SHOWN))
+        except RecursionError:
+            return (f"`{self._what}` is nested too deeply to be checked",)
+        except TooManyDefaults as error:
+            return (f"`{self._what}` cannot be taken: {error}",)
+        except Unresolvable as error:
+            return (f"`{self._what}` cannot be checked: its schema refers to `{error.ref}`",)
+        except TooMuch:
+            if effort < MOST or not errors:
+                return None
+        errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
+        return tuple(_sentence(self._what, error) for error in errors)
+
+
+_WHY = f"more than {MOST:,} rules of the schema apply to it and to its parts"
 
 
 def checker(
@@ -37,27 +85,13 @@ def checker(
         accepted: The schema was taken when its run began; see ``validator``.
     """
     if schema is None:
-        return (lambda _value: ()) if first_rules else (lambda value: _unsent(value, what))
-    # Late: a command that runs nothing shall not pay for it.
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
-
+        return Check(what, None, is_first=first_rules)
     found = validator(schema, first_rules=first_rules, accepted=accepted)
 
-    def check(value: Any) -> tuple[str, ...]:
-        if not first_rules and (problems := _unsent(value, what)):
-            return problems
-        try:
-            errors = list(islice(found.iter_errors(filled(schema, value) if fill else value), _SHOWN))
-        except RecursionError:
-            return (f"`{what}` is nested too deeply to be checked",)
-        except TooManyDefaults as error:
-            return (f"`{what}` cannot be taken: {error}",)
-        except Unresolvable as error:
-            return (f"`{what}` cannot be checked: its schema refers to `{error.ref}`",)
-        errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
-        return tuple(_sentence(what, error) for error in errors)
+    def errors(value: Any) -> Iterator[Any]:
+        yield from found.iter_errors(filled(schema, value) if fill else value)
 
-    return check
+    return Check(what, errors, is_first=first_rules)
 
 
 def _unsent(value: Any, what: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Does a value surely satisfy a JSON Schema? A quick yes, so that the library is loaded only to say what is wrong.
 
 Most definitions are right, and importing ``jsonschema`` takes longer than checking them.
-Whatever is not understood here counts as no: the library then decides, and words it.
+Whatever is not understood here, or takes too long, counts as no: the library then decides, and words it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from sagadsl.language.durations import FORMAT, is_duration
 from sagadsl.language.patterns import Search, backtracking, linear_or_none
 
 _DEEPEST = 100
+_MOST = 500_000
+"""Keywords that are applied to find a yes."""
 _ANNOTATIONS = frozenset(
     {"$comment", "$defs", "$schema", "default", "definitions", "deprecated", "description", "examples", "title"}
     | {"readOnly", "writeOnly", "defaultSnippets", "markdownDescription"}
@@ -41,12 +43,15 @@ def fits(value: Any, schema: Any, root: Any = None, *, ours: bool = False) -> bo
 
 class _Fit:
     def __init__(self, root: Any, engine: Callable[[str], Search | None]) -> None:
-        self._root, self._engine = root, engine
+        self._root, self._engine, self._left = root, engine, _MOST
 
     def fits(self, value: Any, schema: Any, depth: int) -> bool:
         if schema is True:
             return True
         if not isinstance(schema, dict) or depth > _DEEPEST:
+            return False
+        self._left -= 1 + len(schema)
+        if self._left < 0:
             return False
         return all(
             word in _ANNOTATIONS or self._word(word, rule, value, schema, depth + 1) for word, rule in schema.items()
@@ -58,6 +63,7 @@ class _Fit:
                 kinds = rule if isinstance(rule, list) else [rule]
                 return any(kind in _TYPES and _TYPES[kind](value) for kind in kinds)
             case "enum":
+                self._left -= len(rule) // 10
                 return any(_same(value, each) for each in rule)
             case "const":
                 return _same(value, rule)

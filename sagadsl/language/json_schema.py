@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.effort import limited
 from sagadsl.language.expression_data import shortened
 from sagadsl.language.form import fits
 from sagadsl.language.formats import CHECKED
@@ -49,6 +50,7 @@ _KEYWORDS: Mapping[str, str] = {
 }
 """Every keyword of JSON Schema 2020-12, with what stands there."""
 
+_MOST_OF_A_DEFAULT = 20_000
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
 
 
@@ -255,16 +257,19 @@ def _defaults(root: Any, schemas: Mapping[Route, Any]) -> Iterator[Finding]:
             yield _wrong(f"this default cannot be taken: {problem}", (*route, "default"))
             continue
         if not fits(default, schema, root):
-            errors = list(islice(_errors(default, schema, root), 1))
-            for error in errors:
+            for error in _first_error(default, schema, root):
                 help = "whoever leaves it out gets this value, which is then refused"
                 message = f"the default does not fit its own schema: {shortened(error.message, 200)}"
                 yield Finding("SD109", message, (*route, "default"), severity=Severity.WARNING, help=help)
 
 
-def _errors(value: Any, schema: Any, root: Any) -> Iterator[Any]:
-    with suppress(Exception):  # the schema itself is wrong, which is reported where it stands
-        yield from validator(root, schema).iter_errors(value)
+def _first_error(value: Any, schema: Any, root: Any) -> list[Any]:
+    with (
+        suppress(Exception),
+        limited(_MOST_OF_A_DEFAULT),
+    ):  # the schema itself is wrong, which is reported where it stands
+        return list(islice(validator(root, schema).iter_errors(value), 1))
+    return []
 
 
 def _growth(next_to: Mapping[Route, list[Route]]) -> Iterator[Finding]:

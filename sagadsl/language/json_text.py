@@ -13,6 +13,8 @@ import re
 from typing import Any
 
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
+MAX_DEPTH = 200
+"""Levels of lists and objects: whoever walks through deeper ones would meet Python's limit, each at another depth."""
 _HALF = re.compile("[\ud800-\udfff]")
 _MOST_DIGITS = 310
 """No double has more before its point: a longer number need not be read to know that it is too large."""
@@ -30,13 +32,25 @@ def read_json(text: str | bytes) -> Any:
             parse_int=whole_number,
             object_pairs_hook=_object,
         )
+        if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(found):
+            raise RecursionError
         if "\\u" in text or not text.isascii():
             whole_texts(found)
     except UnicodeDecodeError as error:
         raise ValueError(f"byte {error.start + 1} is not UTF-8") from None
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels") from None
     return found
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than it may be; found without calls within each other."""
+    level, depth = [value] if isinstance(value, list | dict) else [], 0
+    while level and depth <= MAX_DEPTH:
+        inner = (each for outer in level for each in (outer.values() if isinstance(outer, dict) else outer))
+        level = [each for each in inner if isinstance(each, list | dict)]
+        depth += 1
+    return depth > MAX_DEPTH
 
 
 def whole_number(text: str) -> int:
@@ -82,6 +96,23 @@ def is_finite(value: Any) -> bool:
     except (TypeError, RecursionError):  # whoever sends it says what is wrong
         return True
     return True
+
+
+def canonical(value: Any) -> str:
+    """Return the one text of all values that JSON takes for equal: 30.0 is 30, and the order of keys says nothing."""
+    return json.dumps(_alike(value), sort_keys=True, separators=(",", ":"), default=repr)
+
+
+def _alike(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _alike(each) for key, each in value.items()}
+        case list():
+            return [_alike(each) for each in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def is_strict(raw: bytes) -> bool:

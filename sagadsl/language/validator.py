@@ -1,22 +1,30 @@
 """The JSON Schema library, where it says something else than JSON Schema: one place for everybody. Replay-critical.
 
 Decimal fractions are counted as they are written (19.99 is a multiple of 0.01), patterns mean ECMA 262 and take
-linear time, and ``format`` checks. Opens no file and no connection, whatever a schema refers to (S05).
+linear time, and ``format`` checks. Its work is counted, see :mod:`sagadsl.language.effort`.
+Opens no file and no connection, whatever a schema refers to (S05).
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
 from sagadsl.language.durations import FORMAT, is_duration
+from sagadsl.language.effort import counted, spend
 from sagadsl.language.formats import CHECKED
+from sagadsl.language.json_text import canonical
 from sagadsl.language.patterns import Search, backtracking, linear_or_any, linear_or_none
 
 _Engine = Callable[[str], Search | None]
 """Returns how a pattern is matched; ``None``: it is not, and lets everything pass."""
+
+
+_REMEMBERED = 64
+"""Lists of choices whose texts are kept."""
 
 
 def validator(
@@ -67,8 +75,11 @@ def _class(draft7: bool, formats: bool, plain: bool, engine: _Engine) -> Any:
         "patternProperties": partial(_pattern_properties, engine),
         "additionalProperties": partial(_additional, engine),
         "format": partial(_format if formats else _length, engine),
+        "uniqueItems": _unique,
+        "enum": _Choices(),
+        "const": _constant,
     }
-    return extend(draft, words)
+    return extend(draft, {word: counted(word, apply) for word, apply in (draft.VALIDATORS | words).items()})
 
 
 def _error(message: str) -> Any:
@@ -88,6 +99,41 @@ def is_multiple(value: float, factor: float) -> bool:
 def _multiple_of(check: Any, factor: float, value: Any, _schema: Any) -> Iterator[Any]:
     if check.is_type(value, "number") and not is_multiple(value, factor):
         yield _error(f"{value!r} is not a multiple of {factor}")
+
+
+def _text(value: Any) -> str:
+    """Return what equal values have alike, and only those, as JSON Schema means it: 1.0 is 1, and no `true`."""
+    text = canonical(value)
+    spend(len(text) // 100)
+    return text
+
+
+def _unique(check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
+    """The library compares each item with each other one, unless Python can sort them."""
+    if rule and check.is_type(value, "array") and len(set(map(_text, value))) < len(value):
+        yield _error(f"{value!r} has non-unique elements")
+
+
+def _constant(_check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
+    if _text(value) != _text(rule):
+        yield _error(f"{rule!r} was expected")
+
+
+class _Choices:
+    """``enum``: the library compares each value with each choice; here it is looked up."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Any, frozenset[str]]] = OrderedDict()
+
+    def __call__(self, _check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
+        known = self._known.get(id(rule))
+        if known is None or known[0] is not rule:
+            spend(len(rule))
+            known = self._known[id(rule)] = (rule, frozenset(map(canonical, rule)))
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)  # two threads may do so; what is gone is made again
+        if _text(value) not in known[1]:
+            yield _error(f"{value!r} is not one of {rule!r}")
 
 
 def _pattern(engine: _Engine, check: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:

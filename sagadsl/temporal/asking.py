@@ -21,6 +21,7 @@ from sagadsl.standing import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
 from sagadsl.temporal.described import describe
+from sagadsl.temporal.judging import aside
 from sagadsl.temporal.recorded import begins_at, last_answer, pinned
 from sagadsl.temporal.refusals import NotAwaited, SagaOver, SignalRefused, UnfitPayload, UnknownSignal, known
 
@@ -101,7 +102,7 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         package = await pinned(client, described)
         later = None if await last_answer(client, described) else begins_at(described)
     if package is not None:
-        _check(id, package, name, payload)
+        await _check(id, package, name, payload)
     held = described.held is not None
     told = Sent(
         id, name, request or uuid.uuid4().hex, "sent", is_checked=package is not None, begins_at=later, is_held=held
@@ -115,11 +116,11 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
     return told if standing is None else await _became(handle, told) or told
 
 
-def _check(id: str, package: Package, name: str, payload: Any) -> None:
+async def _check(id: str, package: Package, name: str, payload: Any) -> None:
     check = package.check_signals.get(name)
     if check is None:
         raise UnknownSignal(id, name, tuple(package.check_signals))
-    if problems := check(payload):
+    if problems := await aside(check, payload):
         raise UnfitPayload(name, problems)
 
 

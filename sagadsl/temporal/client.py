@@ -49,6 +49,7 @@ from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.history import state_of
 from sagadsl.temporal.index import keeps_names, keeps_status
+from sagadsl.temporal.judging import aside
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.recorded import begins_at, last_answer
 from sagadsl.temporal.refusals import (
@@ -180,7 +181,7 @@ async def start(
     elif not isinstance(saga, str):
         package = open_envelope(to_bytes(envelope(saga, children or {}, options)))
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
-    if package is not None and (problems := package.check_input(input)):
+    if package is not None and (problems := await aside(package.check_input, input)):
         raise InvalidInput(name, problems)
     arguments = [RawValue(to_payload(_sendable(name, input)))]
     if package is not None and not by_name:

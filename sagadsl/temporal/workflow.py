@@ -58,6 +58,7 @@ from sagadsl.temporal.arguments import (
 )
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.host import WAITS_FOR_OTHERS, ChildStart, TemporalHost
+from sagadsl.temporal.judging import patiently
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 from sagadsl.temporal.origin import KNOWN_CARRY, Origin, forged, origin, refuses_inline
@@ -385,8 +386,8 @@ class SagaWorkflow:
         steps += [key.partition(" ")[0] for key in handed_over.gone]
         if unknown := next((step for step in steps if step not in package.saga.places), ""):
             raise _Rejected("InvalidDefinition", f"the journal to undo tells of a step `{unknown}`: the saga has none")
-        problems = package.judged_by(handed_over.rules).check_input(handed_over.input)
-        if handed_over.input is not None and problems:
+        check = package.judged_by(handed_over.rules).check_input
+        if handed_over.input is not None and (problems := patiently(check, handed_over.input)):
             raise _Rejected("InvalidInput", f"the input in the journal does not fit the saga: {'; '.join(problems)}")
 
     @staticmethod
@@ -395,7 +396,7 @@ class SagaWorkflow:
         rules = package.options.rules or RULES
         if workflow.unsafe.is_replaying() and workflow.patched(_REJECTED):
             rules = FIRST_RULES
-        if problems := package.judged_by(rules).check_input(input_):
+        if problems := patiently(package.judged_by(rules).check_input, input_):
             marker = _REJECTED if rules == FIRST_RULES else _REJECTED_BY_RULES
             meant = workflow.memo().get("digest", package.saga.digest)
             raise _Rejected(
@@ -625,7 +626,7 @@ class SagaWorkflow:
         except Exception as error:  # noqa: BLE001 # a client in any language may send anything
             self._refuse_signal(name, f"its payload is not JSON: {error}", at, request)
             return
-        if problems := check(payload):
+        if problems := patiently(check, payload):
             self._refuse_signal(name, "; ".join(problems), at, request)
             return
         fact = SignalReceived(at, name, payload, request)

@@ -151,7 +151,7 @@ def test_words_of_yaml_1_1_are_text(word: str) -> None:
 def test_what_two_readers_of_json_take_differently_is_refused(text: str) -> None:
     """Each of them in one clause, without the words of a library."""
     for written in (text, text.encode()):
-        with pytest.raises(ValueError, match=r"number|twice|half a character|nested too deeply"):
+        with pytest.raises(ValueError, match=r"number|twice|half a character|nested deeper than 200 levels"):
             read_json(written)
 
 

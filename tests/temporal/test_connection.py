@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.temporal.connection import NotConnected, Refused, connect, guard
@@ -96,13 +99,21 @@ def test_a_server_that_does_not_speak_tls_is_told_from_one_that_is_down() -> Non
 @pytest.fixture
 def certificate(tmp_path: Path) -> ssl.SSLContext:
     """A server's side of TLS, with a certificate that nobody has signed."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs the `openssl` command to make a certificate")
+    secret, name = ec.generate_private_key(ec.SECP256R1()), "temporal.example"
+    called = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(called, called, secret.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(secret, hashes.SHA256())
+    )
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subject = ("-subj", "/CN=temporal.example", "-addext", "subjectAltName=DNS:temporal.example")
-    made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", str(key), "-out", str(cert))
-    subprocess.run([openssl, *made, *subject], check=True, capture_output=True)
+    cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    key.write_bytes(secret.private_bytes(*pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
     return context

@@ -218,7 +218,8 @@ def test_what_is_configured_and_not_used_is_said(profiles: str) -> None:
     )
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="each platform keeps its files elsewhere")
-def test_profiles_are_where_the_temporal_command_keeps_them(tmp_path: Path) -> None:
+def test_profiles_are_where_the_temporal_command_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Linux; each platform keeps its files elsewhere."""
+    monkeypatch.setattr(sys, "platform", "linux")
     expected = tmp_path / "temporalio" / "temporal.toml"
     assert default_config_file({"XDG_CONFIG_HOME": str(tmp_path)}) == expected

@@ -15,6 +15,7 @@ from sagadsl.diagnostics import Severity
 from sagadsl.frozen import frozen
 from sagadsl.language.checks.world import World
 from sagadsl.language.defaults import TooManyDefaults, filled
+from sagadsl.language.effort import MOST, TooMuch, limited
 from sagadsl.language.expression_code import chain_of
 from sagadsl.language.expression_data import Path, path_text, shortened
 from sagadsl.language.expressions import Constant, Expression, Listing, Object, Text
@@ -233,8 +234,9 @@ def _errors(data: Any, origin: Later) -> list[Any]:
 
     found = validator(origin.root, origin.schema, formats=is_input)
     try:
-        return sorted(found.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
-    except (Unresolvable, RecursionError):  # a schema that leads nowhere is reported where it stands
+        with limited(MOST):
+            return sorted(found.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
+    except (Unresolvable, RecursionError, TooMuch):  # a schema that leads nowhere is reported where it stands
         return []
 
 
