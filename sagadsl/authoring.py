@@ -165,6 +165,11 @@ class Failure(Exception):
 
     retryable: bool = True
     effect_unknown: bool = False
+    # for subclasses whose own `__init__` does not call this one
+    message: str = ""
+    details: tuple[Any, ...] = ()
+    type: str = ""
+    retry_after: timedelta | None = None
 
     def __init__(
         self, message: str, *details: Any, type: str | None = None, retry_after: timedelta | None = None
@@ -176,7 +181,7 @@ class Failure(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return self.message
+        return str(self.message) if self.message else super().__str__()
 
 
 class Permanent(Failure):

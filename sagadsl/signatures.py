@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import is_dataclass
-from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import typing_extensions
 
-from sagadsl.authoring import Context, InvalidInput, InvalidOutput
+from sagadsl.authoring import Context, InvalidInput
 from sagadsl.frozen import frozen
 from sagadsl.language.suggest import did_you_mean
+from sagadsl.texts import told
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-_DEEPEST = 200
 _SHOWN = 120
 _PROBLEMS_SHOWN = 3
 
@@ -73,7 +71,7 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Form:
     try:
         hints = typing.get_type_hints(target, include_extras=True)
     except NameError as error:
-        raise TypeError(f"a type of `{name}` cannot be resolved: {error}; define it at module level") from error
+        raise TypeError(f"a type of `{name}` cannot be resolved: {told(error)}; define it at module level") from error
     parameters = list(inspect.signature(function).parameters.values())
     context = next((each.name for each in parameters if _is_context(hints.get(each.name))), None)
     parameters = [each for each in parameters if each.name != context]
@@ -179,76 +177,6 @@ def output_schema(shape: Form) -> dict[str, Any] | None:
         return None
     adapter = _adapter(shape.returns)
     return None if adapter is None else _schema(adapter, "serialization", shape)
-
-
-def to_json_data(value: Any, path: str = "output", depth: int = 0) -> Any:
-    """Return *value* as plain JSON data: what the saga sees is what replay sees (sets become lists, keys text).
-
-    Raises :class:`InvalidOutput` for what has no JSON form of its own. ``bytes`` and
-    ``Decimal`` are among them, because text that looks like a number invites arithmetic.
-    A pydantic model or dataclass declares the form of its fields, so there they are fine.
-    """
-    if depth > _DEEPEST:
-        raise InvalidOutput(f"{path[:_SHOWN]} is nested deeper than {_DEEPEST} levels, or contains itself")
-    match value:
-        case None | bool():
-            return value
-        case Enum():
-            return to_json_data(value.value, path, depth + 1)
-        case str():
-            return str(value)
-        case int():
-            return int(value)
-        case float():
-            if not math.isfinite(value):
-                raise InvalidOutput(f"{path} is `{value}`, which JSON cannot carry; return null or text instead")
-            return float(value)
-        case Mapping():
-            return _object(value, path, depth)
-        case list() | tuple():
-            return [to_json_data(each, f"{path}[{index}]", depth + 1) for index, each in enumerate(value)]
-        case set() | frozenset():
-            every = [to_json_data(each, f"{path}[…]", depth + 1) for each in value]
-            return sorted(every, key=lambda each: (type(each).__name__, repr(each) if isinstance(each, list) else each))
-        case bytes() | bytearray() | memoryview():
-            raise InvalidOutput(f"{path} is `bytes`, which JSON cannot carry; return text, e.g. `.decode()` or base64")
-        case Decimal():
-            raise InvalidOutput(
-                f"{path} is the Decimal `{value}`, which JSON cannot carry; "
-                "return `str(…)`, or a number of minor units (cents)"
-            )
-    return to_json_data(_dumped(value, path), path, depth + 1)
-
-
-def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, each in value.items():
-        name = key.value if isinstance(key, Enum) else key
-        if isinstance(name, bool) or not isinstance(name, str | int):
-            raise InvalidOutput(f"{path} has the key `{key!r}`; keys are text or whole numbers")
-        if str(name) in result:
-            raise InvalidOutput(f"{path} has the key `{name}` twice: as text and as a number")
-        result[str(name)] = to_json_data(each, f"{path}.{name}", depth + 1)
-    return result
-
-
-def _dumped(value: Any, path: str) -> Any:
-    """Return what pydantic makes of a model, dataclass, date, UUID and the like."""
-    from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter  # noqa: PLC0415
-    from pydantic_core import PydanticSerializationError  # noqa: PLC0415 # heavy
-
-    kind = type(value)
-    try:
-        if isinstance(value, BaseModel):
-            return value.model_dump(mode="json", by_alias=True, warnings=False)
-        if inspect.isgenerator(value) or inspect.iscoroutine(value) or callable(value):
-            raise InvalidOutput(f"{path} is `{value!r}`, which JSON cannot carry")
-        if kind.__module__ == "builtins" and kind.__name__ not in ("object",):
-            raise InvalidOutput(f"{path} is of type `{kind.__name__}`, which JSON cannot carry")
-        return TypeAdapter(kind).dump_python(value, mode="json", by_alias=True, warnings=False)
-    except (PydanticSerializationError, PydanticSchemaGenerationError, PydanticUserError, UnicodeDecodeError) as error:
-        reason = f": {str(error)[:_SHOWN]}" if isinstance(error, PydanticSerializationError) else ""
-        raise InvalidOutput(f"{path} is of type `{kind.__name__}`, which JSON cannot carry{reason}") from None
 
 
 def _is_context(hint: Any) -> bool:

@@ -22,7 +22,8 @@ from sagadsl.authoring import Failure, InvalidInput
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.secrets import Named, named
 from sagadsl.plugins import Catalogue, PluginBroken
-from sagadsl.signatures import Reader, form, to_json_data
+from sagadsl.results import to_json_data
+from sagadsl.signatures import Reader, form
 
 _RELEASE = threading.Event()
 

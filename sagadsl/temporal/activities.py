@@ -25,15 +25,14 @@ from sagadsl.engine.keys import (
 )
 from sagadsl.language.secrets import Named
 from sagadsl.plugins import Catalogue, Plugin, PluginBroken
-from sagadsl.signatures import Reader, form, to_json_data
-from sagadsl.temporal.interceptor import ERRORS
+from sagadsl.results import to_json_data
+from sagadsl.signatures import Reader, form
+from sagadsl.temporal.interceptor import ERRORS, passes
 from sagadsl.temporal.named_secrets import NAMED
 from sagadsl.temporal.reported import Impassable
+from sagadsl.texts import text_of
 
 _log = logging.getLogger(__name__)
-
-_ENDS_THE_WORKER = (SystemExit, GeneratorExit)
-"""What goes through an event loop and ends it, as `sys.exit` in an activity would."""
 
 
 def worker_activities(catalogue: Catalogue, names: Iterable[str] | None = None) -> list[Callable[..., Any]]:
@@ -81,14 +80,26 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
         arguments = reader.read(sent, _context())
         try:
             return to_json_data(await function(*arguments.positional, **arguments.keyword))
-        except _ENDS_THE_WORKER as error:
+        except BaseException as error:
+            hidden = _stop_iteration(error)
+            if hidden is not None:
+                raise _passable(hidden) from hidden
+            if isinstance(error, Exception) or passes(error):
+                raise
             raise _passable(error) from error
 
     def run_in_thread(*sent: Any) -> Any:
         arguments = reader.read(sent, _context())
         try:
             return to_json_data(function(*arguments.positional, **arguments.keyword))
-        except (StopIteration, asyncio.CancelledError, KeyboardInterrupt, *_ENDS_THE_WORKER) as error:
+        except StopIteration as error:
+            raise _passable(error) from error
+        except Exception:
+            raise
+        except BaseException as error:
+            # in a thread nobody but the author's code raises `asyncio.CancelledError` and `KeyboardInterrupt`
+            if passes(error) and not isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+                raise
             raise _passable(error) from error
 
     chosen: Callable[..., Any] = run if _is_async(function) else run_in_thread
@@ -101,7 +112,14 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
 
 def _passable(error: BaseException) -> ApplicationError:
     """Return an error that no future can carry, or that would end the worker, as one like others."""
-    return Impassable(str(error), type=type(error).__name__)
+    return Impassable(text_of(error), type=type(error).__name__)
+
+
+def _stop_iteration(error: BaseException) -> StopIteration | None:
+    """Return the error that Python has replaced, since a coroutine cannot raise it."""
+    cause = error.__cause__
+    is_it = isinstance(error, RuntimeError) and str(error) == "coroutine raised StopIteration"
+    return cause if is_it and isinstance(cause, StopIteration) else None
 
 
 def _shielded(function: Callable[..., Any]) -> bool:

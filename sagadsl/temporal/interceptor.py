@@ -12,6 +12,7 @@ Knows nothing of definitions and plugins.
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import asynccontextmanager
@@ -44,8 +45,9 @@ from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
-from sagadsl.temporal.reported import application_error, authors_stack, told_of, with_details
+from sagadsl.temporal.reported import application_error, authors_stack, behind, origin, told_of, with_details
 from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
+from sagadsl.texts import told
 
 ERRORS = "__sagadsl_errors__"
 """Attribute of an activity's function: the error types that it raises on purpose."""
@@ -137,6 +139,7 @@ class _Inbound(ActivityInboundInterceptor):
         key = (info.workflow_run_id, info.activity_id)
         if room is not None and (waiting := self._worker.local_results.take(key)) is not None:
             return waiting
+        error: BaseException
         try:
             if outcome_of(info.heartbeat_details) is not None:
                 await _take_back(client, info, self._outbound.details)
@@ -154,8 +157,10 @@ class _Inbound(ActivityInboundInterceptor):
             interruption = _interruption()
             if interruption is None:
                 raise
-            error: Exception = interruption.with_traceback(cancelled.__traceback__)
-        except Exception as raised:  # noqa: BLE001 # the author's code may raise anything
+            error = interruption.with_traceback(cancelled.__traceback__)
+        except BaseException as raised:  # the author's code may raise anything
+            if passes(raised):
+                raise
             error = raised
         reported = application_error(error)
         if isinstance(reported, ActivityUnknown) and (info.is_local or waits_in(input.headers)):
@@ -170,12 +175,11 @@ class _Inbound(ActivityInboundInterceptor):
         unknown = reported.where if isinstance(reported, ActivityUnknown) else ""
         failure = with_details(reported, marker(info.attempt, clean=clean, unknown=unknown))
         failure.told = told_of(info, error, reported, getattr(input.fn, ERRORS, ()))
-        failure.stack = authors_stack(error.__traceback__)
-        failure.__cause__, failure.__context__ = error.__cause__, error.__context__
-        failure.__suppress_context__ = error.__suppress_context__
+        failure.stack = authors_stack(origin(error).__traceback__)
+        failure.__cause__ = behind(origin(error))
         if again:
             failure = await kept(failure, *_sending(client, info))
-        raise failure
+        raise failure from failure.__cause__  # and nothing of the context, which may be anything
 
 
 async def _take_back(client: Client | None, info: activity.Info, details: Sequence[Any]) -> None:
@@ -193,6 +197,18 @@ async def _take_back(client: Client | None, info: activity.Info, details: Sequen
         raise Transient(
             f"the server cannot be told that another attempt begins: {error.message}", type="ServerUnreachable"
         ) from None
+
+
+def passes(error: BaseException) -> bool:
+    """Whether *error* is not for the saga: a real Ctrl-C, and what the SDK says to itself."""
+    if isinstance(error, KeyboardInterrupt):
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        module = last.tb_frame.f_globals.get("__name__") if last is not None else None
+        return module == "asyncio.runners" or signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # `raise_complete_async` raises a class that the SDK does not export
+    return isinstance(error, asyncio.CancelledError) or type(error).__module__ == "temporalio.activity"
 
 
 class _LocalTimeout(Unknown):
@@ -256,7 +272,8 @@ def encoded(result: Any) -> RawValue:
     try:
         payloads = activity.payload_converter().to_payloads([result])
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
-        raise InvalidOutput(f"the result of `{activity.info().activity_type}` cannot become JSON: {error}") from None
+        what = f"the result of `{activity.info().activity_type}`"
+        raise InvalidOutput(f"{what} cannot become JSON: {told(error)}") from None
     if payloads[0].metadata.get("encoding") == b"json/plain" and not is_strict(payloads[0].data):
         what = f"the result of `{activity.info().activity_type}` holds a number that JSON cannot carry"
         raise InvalidOutput(f"{what}, such as infinity; return null or text instead")

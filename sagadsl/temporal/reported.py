@@ -1,20 +1,31 @@
-"""An activity's error as the history records it: its type, bounded texts, a stack that begins in the author's code."""
+"""What an author's code raises -> what the history records of it: bounded, tellable, with the author's stack.
+
+An error may be anything: without a text, in a circle with itself, with details that cannot travel. What the SDK cannot
+write down it replaces by an error of its own, without the marker that says whether the step has to be undone; so
+nothing that it cannot write down leaves here.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from sagadsl.authoring import Failure, Permanent
 from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.frozen import frozen
+from sagadsl.texts import text_of
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
+_MOST_CAUSES = 10
+_LONGEST = timedelta(days=36_500)
+"""Of pauses that Temporal can record."""
 _CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures.")
 """Modules through which every call of an activity goes."""
 
@@ -29,8 +40,17 @@ class Told:
     """
 
     line: str
-    error: Exception
+    error: BaseException
     is_expected: bool
+
+
+def told_of(info: activity.Info, error: BaseException, reported: ApplicationError, declared: Sequence[str]) -> Told:
+    """Return what a log says of *error*; *declared* are the error types that the activity raises on purpose."""
+    message = shortened(reported.message, 300).partition("\n")[0]
+    place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
+    line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
+    is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
+    return Told(line, error, is_meant or reported.type in declared)
 
 
 class Impassable(ApplicationError):
@@ -65,18 +85,27 @@ def authors_stack(traceback: TracebackType | None) -> TracebackType | None:
     return None
 
 
-def application_error(error: Exception) -> ApplicationError:
-    """Return *error* as Temporal records it."""
+def application_error(error: BaseException) -> ApplicationError:
+    """Return *error* as Temporal records it. Its author may have left anything in its attributes, or nothing."""
+    kind = type(error).__name__  # R55: the bare name
     match error:
-        case ApplicationError():
+        case ApplicationError() if not _is_odd(error):
             return error
+        case ApplicationError():
+            return ApplicationError(
+                text_of(_of(error, "message", "")),
+                *_of(error, "details", ()),
+                type=_name(_of(error, "type", None)) or kind,
+                non_retryable=bool(_of(error, "non_retryable", False)),
+                next_retry_delay=_pause(_of(error, "next_retry_delay", None)),
+            )
         case Failure():
             return ApplicationError(
-                error.message,
+                text_of(error),
                 *error.details,
-                type=error.type,
+                type=_name(error.type) or kind,
                 non_retryable=not error.retryable,
-                next_retry_delay=error.retry_after,
+                next_retry_delay=_pause(error.retry_after),
                 # A business no is nothing that an operator's log should warn of.
                 category=(
                     ApplicationErrorCategory.BENIGN
@@ -84,7 +113,7 @@ def application_error(error: Exception) -> ApplicationError:
                     else ApplicationErrorCategory.UNSPECIFIED
                 ),
             )
-    return ApplicationError(str(error), type=type(error).__name__)  # R55: the bare name
+    return ApplicationError(text_of(error), type=kind)
 
 
 def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFailed:
@@ -98,6 +127,69 @@ def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFa
         next_retry_delay=error.next_retry_delay,
         category=error.category,
     )
+
+
+def origin(error: BaseException) -> BaseException:
+    """Return what the author's code has raised, for which *error* may stand."""
+    return error.__cause__ if isinstance(error, Impassable) and error.__cause__ is not None else error
+
+
+def behind(error: BaseException) -> BaseException | None:
+    """Return what lies behind *error*, as errors that can be recorded; ``None`` if nothing does."""
+    nearest = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    found: list[BaseException] = []
+    seen = {id(error)}
+    while nearest is not None and id(nearest) not in seen and len(found) < _MOST_CAUSES:
+        seen.add(id(nearest))
+        found.append(nearest)
+        nearest = nearest.__cause__
+    made: BaseException | None = None
+    for each in reversed(found):
+        outer = each if isinstance(each, FailureError) and each.failure is not None else _recordable(each)
+        if outer is not each:
+            outer.__cause__, outer.__suppress_context__ = made, True
+        made = outer
+    return made
+
+
+def _recordable(error: BaseException) -> ApplicationError:
+    told = application_error(error)
+    made = ApplicationError(
+        shortened(told.message), *_bounded(told.details), type=told.type, non_retryable=told.non_retryable
+    )
+    return made.with_traceback(error.__traceback__)
+
+
+def _is_odd(error: ApplicationError) -> bool:
+    """Whether an author's subclass does not hold what the SDK's own constructor would have left."""
+    pause = _of(error, "next_retry_delay", ...)
+    return (
+        not isinstance(_of(error, "message", None), str)
+        or not isinstance(_of(error, "type", ...), str | None)
+        or not isinstance(_of(error, "details", None), Sequence)
+        or pause is not _pause(pause)
+    )
+
+
+def _of(error: BaseException, name: str, default: Any) -> Any:
+    try:
+        return getattr(error, name)
+    except Exception:  # noqa: BLE001 # a property of an author's class
+        return default
+
+
+def _name(given: Any) -> str | None:
+    """Return an error type as text; a class stands for its name."""
+    if given is None or isinstance(given, str):
+        return given
+    return given.__name__ if isinstance(given, type) else text_of(given)
+
+
+def _pause(given: Any) -> timedelta | None:
+    """Return how long to wait before the next attempt, if that can be recorded; a number is one of seconds."""
+    if isinstance(given, int | float) and math.isfinite(given):
+        given = timedelta(seconds=min(given, _LONGEST.total_seconds()))
+    return given if isinstance(given, timedelta) and timedelta() < given <= _LONGEST else None
 
 
 def shortened(text: str, limit: int = MAX_MESSAGE_BYTES) -> str:
@@ -116,12 +208,3 @@ def _bounded(details: Sequence[Any]) -> Sequence[Any]:
     except Exception:  # noqa: BLE001 # converters, the user's too, say no in their own ways
         return ["details left out: they cannot become JSON"]
     return details if size <= MAX_DETAILS_BYTES else [f"details left out: {size} bytes"]
-
-
-def told_of(info: activity.Info, error: Exception, reported: ApplicationError, declared: Sequence[str]) -> Told:
-    """Return what a log says of *error*; *declared* are the error types that the activity raises on purpose."""
-    message = shortened(reported.message, 300).partition("\n")[0]
-    place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
-    line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
-    is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
-    return Told(line, error, is_meant or reported.type in declared)

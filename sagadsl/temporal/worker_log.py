@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from sagadsl.temporal.reported import ActivityFailed, Impassable, authors_stack
+from sagadsl.temporal.reported import ActivityFailed, authors_stack, origin
 
 _LOGGER = "temporalio.activity"
 
@@ -30,7 +30,7 @@ class _Short(logging.Filter):
         if isinstance(failure, ActivityFailed) and failure.told is not None:
             told = failure.told
             record.msg, record.args = "%s", (told.line,)
-            shown = told.error.__cause__ if isinstance(told.error, Impassable) and told.error.__cause__ else told.error
+            shown = origin(told.error)
             is_shown = self._with_stacks or not told.is_expected
             record.exc_info = (type(shown), shown, authors_stack(shown.__traceback__)) if is_shown else None
         return True

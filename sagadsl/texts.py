@@ -1,0 +1,23 @@
+"""Errors of other people's code as text, whatever their own `str` does.
+
+An error whose text cannot be made is still that error: the second one, which asking for the text has raised, must not
+take its place.
+"""
+
+from __future__ import annotations
+
+_DEPTH = 3
+
+
+def text_of(value: object, depth: int = _DEPTH) -> str:
+    """Return `str(value)`; or what went wrong with it, as text."""
+    try:
+        return str(value)
+    except BaseException as error:  # noqa: BLE001 # somebody else's `__str__`: it may even leave
+        return f"its text cannot be made: {told(error, depth - 1)}"
+
+
+def told(error: BaseException, depth: int = _DEPTH) -> str:
+    """Return the type of an error, and its text if it has one."""
+    text = text_of(error, depth) if depth > 0 else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
