@@ -1,43 +1,267 @@
 """Running somebody else's import without letting it change the process that it is a guest of (P04).
 
-A module may do anything when it is imported: change the folder, block signals or take their handlers, replace
-standard output or print to it. Afterwards all of that is as it was before; what it prints goes to stderr.
+A module may do anything when it is imported: change the folder, block signals or take their handlers, replace or close
+standard output, print to it, set up logging, leave. Afterwards all of that is as it was before; what it prints goes to
+stderr. What it does to its own modules, to `sys.path` and to the environment stays: others are to find it.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from types import CodeType, FrameType, ModuleType, TracebackType
+from typing import Any, NoReturn, TextIO
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD)
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGALRM", "SIGQUIT")
+    if hasattr(signal, name)
+)
+_HOOKS: tuple[tuple[ModuleType, str], ...] = (
+    (sys, "stdin"),
+    (sys, "stdout"),
+    (sys, "stderr"),
+    (sys, "excepthook"),
+    (sys, "unraisablehook"),
+    (threading, "excepthook"),
+    (warnings, "warn"),
+    (warnings, "showwarning"),
+    (warnings, "formatwarning"),
+)
+
+
+class _Inside(threading.local):
+    depth = 0
+
+
+_inside = _Inside()
+_lent: list[TextIO] = []
+"""What guests have for standard output and standard error; one for all of them, since they keep it."""
+
+
+class Left(Exception):
+    """An import has tried to end the process."""
 
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Put folder, signals and standard streams back when the block has ended, however it ends."""
-    folder = _folder()
-    streams = sys.stdin, sys.stdout, sys.stderr
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    sys.stdout = sys.stderr
+    """Put the process back when the block has ended, however it ends. Raises ``Left`` if that tries to leave."""
+    with ExitStack() as after:
+        for keep in (_folder, _streams, _hooks, _signals, _logging, _loops, _locale, _numbers, _exits):
+            after.enter_context(keep())
+        after.enter_context(warnings.catch_warnings())
+        sys.stdout = sys.stderr = lent()
+        yield
+
+
+def lent() -> TextIO:
+    """Return a stream to stderr for guests: it may be closed and wrapped, as many do, and ours is still there."""
+    ours = sys.stderr
+    if not isinstance(ours, io.TextIOWrapper):
+        return ours
+    try:
+        number = ours.fileno()
+        if not _lent or _lent[-1].closed:
+            own = open(os.dup(number), "w", encoding=ours.encoding, errors=ours.errors, buffering=1)  # noqa: SIM115
+            _lent[:] = [own]
+    except (OSError, ValueError):  # it is closed, or leads to no file
+        return ours
+    return _lent[-1]
+
+
+def place_in(reason: BaseException, module: str) -> str:
+    """Return file and line of the code of *module*'s package that *reason* comes from; empty when none is known.
+
+    Args:
+        module: As an entry point names it: `acme.pay:charge`.
+    """
+    if isinstance(reason, SyntaxError) and reason.filename:
+        return f"{_short(reason.filename)}:{reason.lineno or 1}"
+    package = module.partition(":")[0].partition(".")[0]
+    own = other = ""
+    thrown = reason.__cause__ if isinstance(reason, Left) and reason.__cause__ is not None else reason
+    at: TracebackType | None = thrown.__traceback__
+    while at is not None:
+        name = str(at.tb_frame.f_globals.get("__name__", ""))
+        file = at.tb_frame.f_code.co_filename
+        if name.partition(".")[0] == package:
+            own = f"{_short(file)}:{at.tb_lineno}"
+        elif not file.startswith("<") and name.partition(".")[0] not in ("sagadsl", "importlib"):
+            other = f"{_short(file)}:{at.tb_lineno}"
+        at = at.tb_next
+    return own or other
+
+
+def place_of(code: CodeType) -> str:
+    """Return file and line of a function."""
+    return f"{_short(code.co_filename)}:{code.co_firstlineno}"
+
+
+def _short(file: str) -> str:
+    with suppress(OSError, ValueError):
+        near = os.path.relpath(file)
+        return near if not near.startswith("..") else file
+    return file
+
+
+@contextmanager
+def _folder() -> Iterator[None]:
+    folder = _current()
     try:
         yield
     finally:
-        sys.stdin, sys.stdout, sys.stderr = streams
-        if threading.current_thread() is threading.main_thread():
+        if folder and _current() != folder:
+            os.chdir(folder)
+
+
+def _current() -> str:
+    with suppress(OSError):
+        return os.getcwd()
+    return ""
+
+
+@contextmanager
+def _streams() -> Iterator[None]:
+    """Keep the three descriptors: who closes one gives its number to the next file that is opened."""
+    kept: dict[int, int] = {}
+    for number in (0, 1, 2):
+        with suppress(OSError):
+            kept[number] = os.dup(number)
+    try:
+        yield
+    finally:
+        for number, copy in kept.items():
+            if _identity(number) != _identity(copy):
+                os.dup2(copy, number)
+            os.close(copy)
+
+
+def _identity(number: int) -> object:
+    with suppress(OSError):
+        found = os.fstat(number)
+        return found.st_dev, found.st_ino
+    return None
+
+
+@contextmanager
+def _hooks() -> Iterator[None]:
+    before = [(module, name, getattr(module, name)) for module, name in _HOOKS]
+    try:
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    is_main = threading.current_thread() is threading.main_thread()
+    told: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        told.append(number)
+        signal.default_int_handler(number, frame)
+
+    if is_main and handlers[signal.SIGINT] is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    alarm = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if is_main and handlers[signal.SIGINT] is signal.default_int_handler and not told:
+            raise Left("its import raises KeyboardInterrupt though nobody has pressed Ctrl-C") from error
+        raise
+    finally:
+        if signal.getitimer(signal.ITIMER_REAL)[0] and not alarm[0]:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        if is_main:
             for number, handler in handlers.items():
                 if handler is not None and signal.getsignal(number) is not handler:
                     signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        if folder and _folder() != folder:
-            os.chdir(folder)
 
 
-def _folder() -> str:
-    with suppress(OSError):
-        return os.getcwd()
-    return ""
+@contextmanager
+def _logging() -> Iterator[None]:
+    """Keep what decides which records are told, and where; what a guest's own loggers are told to do is its own."""
+    root, manager = logging.root, logging.root.manager
+    handlers, level, disable = root.handlers[:], root.level, manager.disable
+    known = [each for each in manager.loggerDict.values() if isinstance(each, logging.Logger) and not each.disabled]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.disable(disable)
+        for each in known:
+            each.disabled = False
+
+
+@contextmanager
+def _loops() -> Iterator[None]:
+    """Keep the policy of event loops, without importing asyncio for it."""
+
+    def policy() -> Any:
+        return getattr(sys.modules.get("asyncio.events"), "_event_loop_policy", None)
+
+    before = policy()
+    try:
+        yield
+    finally:
+        if policy() is not before:
+            events = sys.modules["asyncio.events"]
+            put: Callable[[Any], None] = getattr(events, "_set_event_loop_policy", events.set_event_loop_policy)
+            put(before)
+
+
+@contextmanager
+def _locale() -> Iterator[None]:
+    import locale  # noqa: PLC0415 # 2 ms that who imports nothing need not pay
+
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        if locale.setlocale(locale.LC_ALL) != before:
+            with suppress(locale.Error):
+                locale.setlocale(locale.LC_ALL, before)
+
+
+@contextmanager
+def _numbers() -> Iterator[None]:
+    limit = sys.getrecursionlimit()
+    mask = os.umask(0o077)
+    os.umask(mask)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+        os.umask(mask)
+
+
+@contextmanager
+def _exits() -> Iterator[None]:
+    """Have `os._exit` raise ``Left`` while somebody's import goes on, here and not in processes that it forks."""
+    before, here = os._exit, os.getpid()
+    _inside.depth += 1
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() == here and _inside.depth:
+            raise Left(f"its import calls `os._exit({status})`")
+        before(status)
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        _inside.depth -= 1
+        os._exit = before

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
-from sagadsl.guests import contained
+from sagadsl.guests import Left, contained, place_in, place_of
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.marks import is_activity, members_of, own_name, plain_definition, whereabouts
 from sagadsl.plugin_cache import Cache
 from sagadsl.settings import Settings, read_settings
+from sagadsl.texts import text_of, told
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -33,20 +34,26 @@ _OURS = "sagadsl"
 
 
 class PluginBroken(SagadslError):
-    """An activity, or a module of activities, cannot be imported or used (P01)."""
+    """An activity, or a module of activities, cannot be imported or used (P01).
+
+    Attributes:
+        place: File and line of its author's code where it went wrong; empty if that is unknown.
+    """
 
     code: ClassVar[str] = "SD910"
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, name: str, package: str, reason: BaseException) -> None:
-        super().__init__(name, package, reason)
-        self.name, self.package, self.reason = name, package, reason
+    def __init__(self, name: str, package: str, reason: BaseException, place: str = "") -> None:
+        super().__init__(name, package, reason, place)
+        self.name, self.package, self.reason, self.place = name, package, reason, place
 
     def __str__(self) -> str:
-        if isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra):
-            cause = str(self.reason)
-        else:
-            cause = f"{type(self.reason).__name__}: {self.reason}"
+        is_plain = isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra | Left)
+        cause = text_of(self.reason) if is_plain else told(self.reason)
+        if isinstance(self.reason, SyntaxError) and self.place:
+            cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
+        if self.place:
+            cause += f" ({self.place})"
         if self.package == f"module {self.name}":
             return f"module `{self.name}` cannot be used: {cause}"
         return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
@@ -309,9 +316,12 @@ class Catalogue:
         if not isinstance(plugin, Plugin):
             return plugin
         try:
-            return signature_of(plugin)
-        except Exception as error:  # noqa: BLE001 # somebody else's types: their hooks run here
-            return PluginBroken(name, plugin.package, error)
+            with contained():
+                return signature_of(plugin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 # somebody else's types: their hooks run here
+            return broken_types(plugin, error)
 
     def _import(self, offer: Offer, *, again: bool = True) -> Any:
         """Return the object that *offer* points at, or a :class:`PluginBroken`."""
@@ -328,8 +338,8 @@ class Catalogue:
                 target = EntryPoint(offer.name, offer.value, GROUP).load()
                 if isinstance(target, type):
                     target = target()
-            if not is_activity(target):
-                members = members_of(target, f"{offer.name}.")
+                members = None if is_activity(target) else members_of(target, f"{offer.name}.")
+            if members is not None:
                 if members:
                     self._members[key] = members
                 elif isinstance(target, ModuleType) or not callable(target):
@@ -337,7 +347,7 @@ class Catalogue:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 # somebody else's module: anything can happen at import
-            self._broken[key] = PluginBroken(offer.name, offer.package, error)
+            self._broken[key] = PluginBroken(offer.name, offer.package, error, place_in(error, offer.value))
             return self._broken[key]
         self._broken.pop(key, None)
         self._objects[key] = target
@@ -360,7 +370,7 @@ class Catalogue:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 # the user's module: anything can happen at import
-            self._broken[key] = PluginBroken(module, key, error)
+            self._broken[key] = PluginBroken(module, key, error, place_in(error, module))
             return self._broken[key]
         self._broken.pop(key, None)
         self._members[key] = members
@@ -402,6 +412,16 @@ class Catalogue:
         members = [each.name for each in plugins if each.name.startswith(f"{name}.")]
         meant = own.get(name) or own.get(last) or (members[0] if members else closest(name, self.names))
         return PluginUnknown(name, self.names, meant)
+
+
+def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
+    """Return the problem of an activity whose types cannot be used; where no frame tells of it, its function does."""
+    module = getattr(plugin.function, "__module__", "") or ""
+    place = place_in(error, module)
+    code = getattr(inspect.unwrap(plugin.function), "__code__", None)
+    if code is not None and (not place or place.partition(":")[0] != place_of(code).partition(":")[0]):
+        place = place_of(code)
+    return PluginBroken(plugin.name, plugin.package, error, place)
 
 
 def signature_of(plugin: Plugin) -> Signature:

@@ -62,32 +62,50 @@ def test_one_activity_is_imported_without_the_others(install: Install) -> None:
     assert "other" not in sys.modules
 
 
+MUTE = """\
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("boom")
+raise Mute
+"""
+
+
 @pytest.mark.parametrize(
-    ("source", "cause"),
+    ("source", "cause", "line"),
     [
-        ("import not_there", "No module named 'not_there'"),
-        (None, "No module named 'acme_pay'"),
-        ("raise SystemExit(3)", "SystemExit: 3"),
-        ("class Odd(BaseException): pass\nraise Odd('x')", "Odd: x"),
-        ("charge = 3", "TypeError: `acme_pay:charge` holds no function with @activity"),
+        ("import not_there", "No module named 'not_there'", 1),
+        (None, "No module named 'acme_pay'", 0),
+        ("raise SystemExit(3)", "SystemExit: 3", 1),
+        ("class Odd(BaseException): pass\nraise Odd('x')", "Odd: x", 2),
+        ("import os\nos._exit(3)", "its import calls `os._exit(3)`", 2),
+        ("\nraise KeyboardInterrupt", "its import raises KeyboardInterrupt though nobody has pressed Ctrl-C", 2),
+        ("import json\njson.loads('{')", "JSONDecodeError: Expecting property name", 2),
+        ("def charge(:", "SyntaxError: ", 1),
+        (MUTE, "Mute: its text cannot be made: RuntimeError: boom", 4),
+        ("charge = 3", "TypeError: `acme_pay:charge` holds no function with @activity", 0),
     ],
 )
 def test_a_broken_plugin_is_a_value_that_names_its_package_and_cause(
-    install: Install, source: str | None, cause: str
+    install: Install, source: str | None, cause: str, line: int
 ) -> None:
-    """P01: whatever goes wrong in somebody's module."""
+    """P01: whatever goes wrong in somebody's module, with file and line of the module, if it has run."""
     installed = install("acme-pay", "pay.charge = acme_pay:charge", source)
     catalogue = Catalogue.discover(installed=installed)
     assert catalogue.problems == ()
     broken = catalogue.load("pay.charge")
     assert isinstance(broken, PluginBroken)
-    assert str(broken) == f"activity `pay.charge` of acme-pay 1.0 cannot be used: {cause}"
+    place = f" (site/acme_pay.py:{line})" if line else ""
+    told = str(broken).replace("\n", " ")
+    assert told.startswith(f"activity `pay.charge` of acme-pay 1.0 cannot be used: {cause}")
+    assert told.endswith(place)
+    assert line or told.endswith(cause)
     assert [str(each) for each in catalogue.problems] == [str(broken)]
 
 
 def test_ctrl_c_during_an_import_is_nobodys_plugin_problem(install: Install) -> None:
     """P01: KeyboardInterrupt alone goes through."""
-    installed = install("acme-pay", "pay.charge = acme_pay:charge", "raise KeyboardInterrupt")
+    source = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(9 ** 7): pass"
+    installed = install("acme-pay", "pay.charge = acme_pay:charge", source)
     with pytest.raises(KeyboardInterrupt):
         Catalogue.discover(installed=installed).load("pay.charge")
 
@@ -320,7 +338,8 @@ def test_a_broken_local_module_explains_why_its_names_are_missing(tmp_path: Path
     (tmp_path / "broken_one.py").write_text("import not_there")
     broken = Catalogue.discover(["broken_one"], folder=tmp_path, installed=[]).load("charge")
     assert isinstance(broken, PluginBroken)
-    assert str(broken) == "module `broken_one` cannot be used: No module named 'not_there'"
+    place = f"{tmp_path / 'broken_one.py'}:1"
+    assert str(broken) == f"module `broken_one` cannot be used: No module named 'not_there' ({place})"
 
 
 def test_listing_everything_imports_a_broken_module_once(tmp_path: Path, install: Install) -> None:

@@ -71,7 +71,11 @@ def settings_of(flags: Flags) -> Settings:
 
 
 def connection(command: Callable[..., R]) -> Callable[..., R]:
-    """Add the connection flags of the ``temporal`` command; the function receives them as ``flags``."""
+    """Add the connection flags of the ``temporal`` command; the function receives them as ``flags``.
+
+    One of them names somebody's codec, whose code then runs in our process.
+    """
+    command = with_guests(command)
 
     @functools.wraps(command)
     def gathered(*args: Any, **kwargs: Any) -> R:

@@ -10,6 +10,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, modules, output
 from sagadsl.cli.schema_text import Key, example_step, properties, type_text
+from sagadsl.cli.streams import with_guests
 from sagadsl.language.checks.known import Signature
 from sagadsl.plugins import Catalogue, PluginConflict, PluginUnknown, Problem
 
@@ -86,6 +87,7 @@ def show(name: str, module: Sequence[str]) -> int:
 @click.argument("package")
 @output("text", "json")
 @common
+@with_guests
 def check(package: str) -> int:
     """Import every activity of PACKAGE and check what it declares. Made for the author's CI.
 

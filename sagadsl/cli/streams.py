@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec, TextIO, TypeVar
 
 from sagadsl.errors import SagadslError
+from sagadsl.guests import lent
 
 ESCAPED = "sagadsl-escaped"
 """Name of the way in which characters are written that an output cannot take."""
@@ -50,7 +51,7 @@ def _apart() -> Iterator[None]:
     before.flush()
     ours = _taken(before)
     _ours.append(ours)
-    sys.stdout = sys.stderr
+    sys.stdout = lent()
     try:
         yield
     finally:

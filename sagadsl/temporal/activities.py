@@ -23,8 +23,9 @@ from sagadsl.engine.keys import (
     step_key_of_activity_id,
     step_of_activity_id,
 )
+from sagadsl.guests import contained
 from sagadsl.language.secrets import Named
-from sagadsl.plugins import Catalogue, Plugin, PluginBroken
+from sagadsl.plugins import Catalogue, Plugin, PluginBroken, broken_types
 from sagadsl.results import to_json_data
 from sagadsl.signatures import Reader, form
 from sagadsl.temporal.interceptor import ERRORS, passes
@@ -69,10 +70,13 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
     """Return *plugin* as a function that ``temporalio.worker.Worker`` takes. Raises :class:`PluginBroken`."""
     function = plugin.function
     try:
-        shape = form(function, plain=plugin.plain)
-        reader = Reader(shape)
-    except Exception as error:  # somebody else's types: their hooks run here
-        raise PluginBroken(plugin.name, plugin.package, error) from error
+        with contained():
+            shape = form(function, plain=plugin.plain)
+            reader = Reader(shape)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # somebody else's types: their hooks run here
+        raise broken_types(plugin, error) from error
 
     # Positional and without types, so that the SDK hands over what was sent: nothing, one value,
     # or, from a hand-written workflow, a plain activity's arguments in order.

@@ -25,6 +25,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.errors import SagadslError
 from sagadsl.temporal.stretch import DOUBTFUL_BYTES, LONGEST, PLAIN, Stretch, TooLong, grade
+from sagadsl.texts import told
 
 ATTEMPTS = 5
 _PAUSE_SECONDS = 0.2
@@ -47,7 +48,7 @@ class CodecFailed(SagadslError, ApplicationError):
     exit_code = 3
 
     def __init__(self, doing: str, error: Exception) -> None:
-        self.why = f"the payload codec cannot {doing}: {type(error).__name__}: {error}"[:1_000]
+        self.why = f"the payload codec cannot {doing}: {told(error)}"[:1_000]
         ApplicationError.__init__(self, self.why, type=type(self).__name__)
 
     def __str__(self) -> str:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from temporalio.converter import DataConverter, PayloadCodec
 
 from sagadsl.errors import SagadslError
-from sagadsl.guests import contained
+from sagadsl.guests import contained, place_in
 from sagadsl.temporal.settings import Setting
+from sagadsl.texts import told
 
 
 class CodecUnusable(SagadslError):
@@ -42,9 +43,12 @@ def converter_of(named: Setting) -> DataConverter:
     found = _found(named)
     if callable(found) and not isinstance(found, DataConverter | PayloadCodec):
         try:
-            found = found()
-        except Exception as error:
-            raise CodecUnusable(named, f"{type(error).__name__}: {error}") from error
+            with contained():
+                found = found()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise CodecUnusable(named, _why(named, error)) from error
     match found:
         case DataConverter():
             return found
@@ -68,5 +72,10 @@ def _found(named: Setting) -> object:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        raise CodecUnusable(named, f"{type(error).__name__}: {error}") from error
+        raise CodecUnusable(named, _why(named, error)) from error
     return found
+
+
+def _why(named: Setting, error: BaseException) -> str:
+    place = place_in(error, named.value.partition(":")[0])
+    return told(error) + (f" ({place})" if place else "")

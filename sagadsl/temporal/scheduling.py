@@ -21,6 +21,7 @@ from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, limit_as_type
 from sagadsl.temporal.missing import GO_NOT_REGISTERED
 from sagadsl.temporal.room import COMMAND_BYTES
+from sagadsl.texts import text_of
 
 _BEHIND = timedelta(seconds=5)
 """How far behind our own limit of a local activity the SDK's is."""
@@ -123,7 +124,9 @@ def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
             try:
                 payload = converter.to_payload(value)
             except Exception as error:  # converters, the user's too, say no in their own ways
-                raise Unsendable("ExpressionError", f"the input of `{call_id}` cannot become JSON: {error}") from error
+                raise Unsendable(
+                    "ExpressionError", f"the input of `{call_id}` cannot become JSON: {text_of(error)}"
+                ) from error
         size += len(payload.data)
         payloads.append(RawValue(payload))
     return payloads, size

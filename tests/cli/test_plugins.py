@@ -92,7 +92,8 @@ def test_one_package_that_cannot_be_imported_harms_no_other(site: Path) -> None:
     listed = _plugins(site)
     broken = [line for line in listed.out.splitlines() if line.startswith("✗")]
     assert broken == [
-        "✗ activity `wobbly.fall` of wobbly 0.1 cannot be used: No module named 'a_module_that_is_not_there'",
+        "✗ activity `wobbly.fall` of wobbly 0.1 cannot be used: No module named 'a_module_that_is_not_there' "
+        "(site/wobbly.py:1)",
         "✗ activity `wobbly.gone` of wobbly 0.1 cannot be used: No module named 'gone'",
     ]
     assert "acme.charge(order, amount)" in listed.out
@@ -102,7 +103,7 @@ def test_one_package_that_cannot_be_imported_harms_no_other(site: Path) -> None:
     assert shown.code == 3
     assert shown.err == (
         "error[SD910]: activity `wobbly.fall` of wobbly 0.1 cannot be used: "
-        "No module named 'a_module_that_is_not_there'\n"
+        "No module named 'a_module_that_is_not_there' (site/wobbly.py:1)\n"
         "   = help: repair or uninstall the package; `sagadsl plugins` lists what works\n"
     )
 
@@ -233,7 +234,7 @@ def test_a_definition_that_needs_a_broken_package_fails_with_its_cause(site: Pat
     assert checked.code == 3
     assert checked.out.splitlines()[:6] == [
         "error[SD910]: activity `wobbly.fall` of wobbly 0.1 cannot be used: "
-        "No module named 'a_module_that_is_not_there'",
+        "No module named 'a_module_that_is_not_there' (site/wobbly.py:1)",
         "  --> needs.saga.yaml:6:15",
         "   |",
         " 6 |     activity: wobbly.fall",
