@@ -126,6 +126,16 @@ def test_a_post_sends_json_and_the_key_and_returns_json(site: str) -> None:
     assert (headers["idempotency-key"], headers["content-type"]) == ("order-7/pay/do", "application/json")
 
 
+def test_the_query_is_added_to_the_one_that_the_url_has(site: str) -> None:
+    """The library puts its parameters in the place of the url's own: the page asked for would be the first one."""
+    _send(url=f"{site}/echo?page=2&flag&at=%2F+b", query={"size": 5, "page": "3&x"})
+    _send(url=f"{site}/echo?page=2", query={})
+    assert [path for _, path, _, _ in _Handler.seen] == [
+        "/echo?page=2&flag&at=%2F+b&size=5&page=3%26x",
+        "/echo?page=2",
+    ]
+
+
 def test_the_key_s_header_is_the_definition_s_choice(site: str) -> None:
     """R49: another name, none, or one's own value; a mere read carries none."""
     _send(url=f"{site}/echo", method="POST", text="hi", idempotency_key_header="X-Request-Key")

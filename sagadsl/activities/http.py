@@ -235,7 +235,18 @@ def _sent(client: httpx2.AsyncClient, call: Request, headers: Mapping[str, str])
         content = {"json": call.json_body}
     elif call.text is not None:
         content = {"content": call.text.encode()}
-    return client.stream(call.method, call.url, headers=dict(headers), params=call.query or None, **content)
+    return client.stream(call.method, _with_query(call), headers=dict(headers), **content)
+
+
+def _with_query(call: Request) -> str | httpx2.URL:
+    """Return the address, its own query first and as it is written; the library's ``params`` would take its place."""
+    import httpx2  # noqa: PLC0415 # an extra, and heavy
+
+    if not call.query:
+        return call.url
+    written = httpx2.URL(call.url)
+    added = str(httpx2.QueryParams(call.query)).encode()
+    return written.copy_with(query=b"&".join(part for part in (written.query, added) if part))
 
 
 async def _read(answer: httpx2.Response, reads: bool) -> bytes:
