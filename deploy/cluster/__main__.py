@@ -27,7 +27,7 @@ def main() -> int:
     if asked.what == "build":
         return _build(cluster)
     if asked.what == "up":
-        return _up(cluster, state)
+        return _up(cluster, state, server_only=asked.server_only)
     if asked.what == "down":
         return _down(cluster, state, wipe=asked.wipe)
     return _status(state)
@@ -40,6 +40,7 @@ def _arguments() -> argparse.Namespace:
     asked.add_argument("--binaries", type=Path, help="where the server is built; below the folder if left out")
     asked.add_argument("--definitions", type=Path, default=ROOT / "definitions", help="what is served")
     asked.add_argument("--wipe", action="store_true", help="with `down`: remove the data, too")
+    asked.add_argument("--server-only", action="store_true", help="with `up`: PostgreSQL and Temporal, nothing of ours")
     return asked.parse_args()
 
 
@@ -53,15 +54,16 @@ def _build(cluster: Cluster) -> int:
     return 0
 
 
-def _up(cluster: Cluster, state: State) -> int:
+def _up(cluster: Cluster, state: State, *, server_only: bool) -> int:
     """Begin what does not run. What fails ends what this call has begun."""
     begun: list[str] = []
     steps: list[tuple[str, Callable[[], None]]] = [
         ("postgres", partial(parts.postgres, cluster, state)),
         ("temporal", partial(parts.temporal, cluster, state)),
-        *((name, partial(parts.worker, cluster, state, name)) for name in WORKERS),
-        ("gateway", partial(parts.gateway, cluster, state)),
     ]
+    if not server_only:
+        steps += ((name, partial(parts.worker, cluster, state, name)) for name in WORKERS)
+        steps.append(("gateway", partial(parts.gateway, cluster, state)))
     try:
         parts.build(cluster)
         for name, begin in steps:
@@ -76,7 +78,9 @@ def _up(cluster: Cluster, state: State) -> int:
         for name in reversed(begun):
             state.end(name, _how(name))
         return 1
-    print(f"\nTemporal  127.0.0.1:{state.ports['frontend']}\npage      http://127.0.0.1:{state.ports['gateway']}/")
+    print(f"\nTemporal  127.0.0.1:{state.ports['frontend']}")
+    if not server_only:
+        print(f"page      http://127.0.0.1:{state.ports['gateway']}/")
     print(f"logs      {cluster.folder}/logs\nend it with `make cluster-down`")
     return 0
 
