@@ -41,39 +41,37 @@ def list_(*, name: str | None, status: str | None, query: str | None, limit: int
       sagadsl list --name transfer-money --query "StartTime > '2026-01-01T00:00:00Z'"
     """
     from sagadsl.temporal.connection import connect, guard
+    from sagadsl.temporal.filters import Chosen
     from sagadsl.temporal.index import keeps_status
-    from sagadsl.temporal.listing import name_condition, page
+    from sagadsl.temporal.listing import page
 
     settings = settings_of(flags)
-    conditions = [name_condition([name])] if name else []
-    conditions += [f"({query})"] if query else []
+    chosen = Chosen(((name,),) if name else (), query=query or "")
 
-    async def fetch() -> tuple[list[Listed], int, bool, bool]:
+    async def fetch() -> tuple[list[Listed], int, bool, bool, datetime]:
         with guard(settings):
             client = await connect(settings)
             found: list[Listed] = []
-            untold, before = 0, None
+            untold, before, as_of = 0, None, datetime.now(UTC)
             for _ in range(_PAGES):
                 here = await page(
-                    client,
-                    conditions=conditions,
-                    status=status,
-                    size=limit - len(found),
-                    before=before,
-                    questions=_QUESTIONS,
+                    client, chosen, status=status, size=limit - len(found), before=before, questions=_QUESTIONS
                 )
                 found, untold, before = [*found, *here.sagas], untold + here.untold, here.next
                 if before is None or len(found) >= limit:
                     break
-            return found[:limit], untold, len(found) < limit and before is not None, await keeps_status(client)
+            return found[:limit], untold, len(found) < limit and before is not None, await keeps_status(client), as_of
 
-    found, untold, has_more, tells = asyncio.run(fetch())
+    found, untold, has_more, tells, as_of = asyncio.run(fetch())
     _hints(found, status, untold, has_more=has_more, tells=tells)
+    told = as_of.isoformat(timespec="seconds").replace("+00:00", "Z")
+    screen.note(f"as of {told} by the server's index, which lags a little behind; `sagadsl status ID` does not")
     if screen.session().output == "jsonl":
         for each in found:
-            screen.result(each.as_json())
+            screen.result({**each.as_json(), "as_of": as_of.isoformat()})
     else:
-        screen.result({"sagas": [each.as_json() for each in found]}, _table(found))
+        listed = [each.as_json() for each in found]
+        screen.result({"as_of": as_of.isoformat(), "sagas": listed}, _table(found))
     return 0
 
 

@@ -359,8 +359,8 @@ _SCHEMAS: Data = {
             ),
         }
     ),
-    "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE, "untold": {"type": "integer"}}),
-    "counts": _object({"counts": {"type": "object", "additionalProperties": {"type": "integer"}}}),
+    "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE, "as_of": _TEXT, "untold": {"type": "integer"}}),
+    "counts": _object({"counts": {"type": "object", "additionalProperties": {"type": "integer"}}, "as_of": _TEXT}),
     "trace": _object(
         {
             "id": _TEXT,

@@ -30,8 +30,9 @@ from sagadsl.language.json_text import small_number
 from sagadsl.standing import Row, rows, trouble, unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.explaining import told
+from sagadsl.temporal.filters import Chosen
 from sagadsl.temporal.following import Picture
-from sagadsl.temporal.listing import STATUSES, counts, id_condition, name_condition, page
+from sagadsl.temporal.listing import STATUSES, counts, page
 from sagadsl.temporal.trace import trace as trace_of
 
 log = logging.getLogger("sagadsl.gateway")
@@ -159,7 +160,6 @@ async def graph(call: Call) -> Response:
 async def list_(call: Call) -> Response:
     """List sagas, newest first, as far as the caller may read them."""
     query = call.query("name", "status", "id", "limit", "page")
-    conditions = _conditions(call, query)
     status_ = _status(query.get("status"))
     size = small_number(query.get("limit", str(_PAGE))) or 0
     if not 1 <= size <= _LARGEST_PAGE:
@@ -167,27 +167,31 @@ async def list_(call: Call) -> Response:
     before = _page_time(call, query.get("page", ""))
     found = await page(
         call.client,
-        conditions=conditions,
+        _chosen(call, query),
         status=status_,
-        fits=lambda id_, name: id_.startswith(query.get("id", "")) and call.who.may("read", name),
+        fits=lambda name: call.who.may("read", name),
         size=size,
         before=before,
     )
     shown = {"sagas": [each.as_json() for each in found.sagas], "next_page": _page_text(call, found.next)}
-    return JSONResponse(shown | {"untold": found.untold})
+    return JSONResponse(shown | {"as_of": found.as_of.isoformat(), "untold": found.untold})
 
 
 async def count(call: Call) -> Response:
     """Say how many sagas stand how."""
     query = call.query("name", "id")
-    return JSONResponse({"counts": await counts(call.client, _conditions(call, query))})
+    chosen = _chosen(call, query)
+    if not chosen.is_exact:
+        told = "the server's index does not count by a quote, a backslash or a control character in `id`"
+        raise BadParameter(told, "list them: `GET /sagas` finds them, or count by what comes before it")
+    as_of = datetime.now(UTC)
+    return JSONResponse({"counts": await counts(call.client, chosen), "as_of": as_of.isoformat()})
 
 
-def _conditions(call: Call, query: dict[str, str]) -> list[str]:
-    conditions = [] if call.who.may_all("read") else [name_condition(call.who.rights.get("read", ()))]
-    conditions += [name_condition([query["name"]])] if query.get("name") else []
-    conditions += [id_condition(query["id"])] if query.get("id") else []
-    return conditions
+def _chosen(call: Call, query: dict[str, str]) -> Chosen:
+    names = [] if call.who.may_all("read") else [tuple(call.who.rights.get("read", ()))]
+    names += [(query["name"],)] if query.get("name") else []
+    return Chosen(tuple(names), query.get("id", ""))
 
 
 def _status(word: str | None) -> str | None:

@@ -27,6 +27,7 @@ from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_bi
 from sagadsl.temporal.index import registered
 from sagadsl.temporal.manifest import Manifest, read
 from sagadsl.temporal.settings import Settings
+from sagadsl.temporal.stores import is_untold, plain, stores
 
 _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
 _SHOWN = 5
@@ -50,6 +51,7 @@ class Check:
 
     Attributes:
         is_needed: Without it nothing runs; else something is missing that one can do without.
+        more: What programs are told beside it.
     """
 
     what: str
@@ -57,6 +59,7 @@ class Check:
     found: str
     remedy: str = ""
     is_needed: bool = True
+    more: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, object]:
         """Return what ``doctor`` tells programs."""
@@ -66,6 +69,7 @@ class Check:
             "needed": self.is_needed,
             "found": self.found,
             "help": self.remedy,
+            **self.more,
         }
 
 
@@ -84,6 +88,7 @@ async def examine(settings: Settings, needs: Mapping[str, Needs]) -> AsyncIterat
         yield Check("namespace", False, error.headline, error.remedy)
         return
     yield Check("namespace", True, f"`{client.namespace}` is there")
+    yield await _store(client)
     yield await _attributes(client)
     for queue, needed in needs.items():
         for kind, number in _KINDS.items():
@@ -99,6 +104,12 @@ async def embedded() -> Check:
     except ServerNotFound as error:
         return Check("own server", False, str(error), error.help, is_needed=False)
     return Check("own server", True, binary)
+
+
+async def _store(client: Client) -> Check:
+    found = await stores(client)
+    told = {"persistence_store": found.persistence, "visibility_store": found.visibility}
+    return Check("store", True, str(found), is_needed=False, more=told)
 
 
 async def _attributes(client: Client) -> Check:
@@ -123,8 +134,13 @@ async def _described(client: Client, queue: str, number: int) -> DescribeTaskQue
 
 
 async def _pollers(client: Client, queue: str, kind: str, number: int) -> Check:
-    answer = await _described(client, queue, number)
     what = f"{kind} on {queue}"
+    try:
+        answer = await _described(client, queue, number)
+    except RPCError as error:
+        if not is_untold(error):
+            raise
+        return Check(what, False, f"this server does not say who serves them ({plain(error)})", is_needed=False)
     if not answer.pollers:
         return Check(what, False, "nobody serves them", f"sagadsl worker --task-queue {queue}")
     now = datetime.now(UTC)
@@ -140,7 +156,7 @@ async def compared(client: Client, queue: str, needed: Needs) -> AsyncIterator[C
     try:
         workers = await _manifests(client, queue)
     except RPCError as error:
-        found = f"this server does not keep it ({error.status.name.lower().replace('_', ' ')})"
+        found = f"this server does not keep it ({plain(error)})"
         yield Check(what, True, found, is_needed=False)
         return
     told = {identity: each for identity, each in workers.items() if each is not None}

@@ -22,7 +22,9 @@ from sagadsl.standing import OPEN
 from sagadsl.temporal.arguments import INDEXED, warnings_in
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.described import memo_at_once, word
+from sagadsl.temporal.filters import Chosen
 from sagadsl.temporal.index import keeps_status
+from sagadsl.temporal.stores import stores
 from sagadsl.temporal.survey import UNKNOWN, Asking
 from sagadsl.temporal.windows import count, newest, within
 
@@ -61,6 +63,7 @@ _TOLD = ("running", "paused", "compensated", "failed")
 _SCANNED = 2000
 """Rows that are looked at for one page."""
 
+ALL = Chosen()
 STATUSES = tuple(_QUERIES)
 """The words by which ``list`` can choose."""
 
@@ -93,20 +96,22 @@ class Page:
 
     Attributes:
         next: The time before which those of the next page have begun; ``None`` after the last page.
+        as_of: When the index was asked. It holds what has reached it by then, a moment after it happened.
         untold: How many runs there are, at least, of which nobody knows whether they stand as was asked for.
     """
 
     sagas: tuple[Listed, ...]
     next: datetime | None
+    as_of: datetime
     untold: int = 0
 
 
 async def page(
     client: Client,
+    chosen: Chosen = ALL,
     *,
-    conditions: Sequence[str] = (),
     status: str | None = None,
-    fits: Callable[[str, str], bool] | None = None,
+    fits: Callable[[str], bool] | None = None,
     size: int = 50,
     before: datetime | None = None,
     questions: int = 50,
@@ -116,38 +121,48 @@ async def page(
     Workflows that are no sagas are left out. A page that has fewer need not be the last.
 
     Args:
-        conditions: In Temporal's list filter, all of which hold; see ``name_condition`` and ``id_condition``.
         status: One of ``STATUSES``.
-        fits: Says of id and name whether a run is meant: some databases take capitals for the same.
+        fits: Says of a name whether its runs are meant, beside what was *chosen*.
         before: The ``next`` of the page before.
         questions: How many runs may be asked how they stand.
     """
-    tells, asking = await keeps_status(client), Asking(client, questions)
-    chosen = [*conditions, *_status_conditions(status, tells), _WHOLE]
+    as_of, tells, asking = datetime.now(UTC), await keeps_status(client), Asking(client, questions)
+    conditions = [*await _conditions(client, chosen), *_status_conditions(status, tells), _WHOLE]
     found: list[Listed] = []
     scanned = untold = 0
-    async for rows in newest(client, chosen, before):
+    async for rows in newest(client, conditions, before):
         for some in _moments(rows, size):
-            own = [each for each in some if fits is None or fits(each.execution.workflow_id, each.type.name)]
+            own = [
+                each
+                for each in some
+                if chosen.fits(each.execution.workflow_id, each.type.name) and (fits is None or fits(each.type.name))
+            ]
             for listed in await _listed(client, own, status, tells, asking):
                 if status in (None, listed.status):
                     found.append(listed)
                 elif listed.status == UNKNOWN:
                     untold += 1
             if len(found) >= size:
-                return await _cut(client, chosen, found, size, untold)
+                shown, next_ = await _cut(client, conditions, found, size)
+                return Page(tuple(shown), next_, as_of, untold)
         scanned += len(rows)
         if scanned >= _SCANNED:
-            return Page(tuple(found), _began(rows[-1]), untold)
-    return Page(tuple(found), None, untold)
+            return Page(tuple(found), _began(rows[-1]), as_of, untold)
+    return Page(tuple(found), None, as_of, untold)
 
 
-async def _cut(client: Client, chosen: Sequence[str], found: list[Listed], size: int, untold: int) -> Page:
-    """Return the first *size*, and those that began in the same moment as the last of them."""
+async def _conditions(client: Client, chosen: Chosen) -> list[str]:
+    return chosen.conditions(ignores_case=(await stores(client)).ignores_case)
+
+
+async def _cut(
+    client: Client, conditions: Sequence[str], found: list[Listed], size: int
+) -> tuple[list[Listed], datetime | None]:
+    """Return the first *size* with those that began in the same moment as the last of them, and the ``next``."""
     last = found[size - 1].started_at
     shown = [each for each in found if each.started_at >= last]
-    is_last = len(shown) == len(found) and not await count(client, within(chosen, None, last))
-    return Page(tuple(shown), None if is_last else last, untold)
+    is_last = len(shown) == len(found) and not await count(client, within(conditions, None, last))
+    return shown, None if is_last else last
 
 
 def _moments(rows: Sequence[WorkflowExecutionInfo], size: int) -> Iterator[list[WorkflowExecutionInfo]]:
@@ -162,12 +177,14 @@ def _moments(rows: Sequence[WorkflowExecutionInfo], size: int) -> Iterator[list[
         yield some
 
 
-async def counts(client: Client, conditions: Sequence[str] = ()) -> dict[str, int]:
+async def counts(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
     """Return how many workflows stand how, by status, as far as the index knows; it lags, and counts others, too.
+
+    Of those that are *chosen*, if that is exact.
 
     ``unknown`` is of how many it does not know whether they are paused, or have not been undone.
     """
-    tells = await keeps_status(client)
+    tells, conditions = await keeps_status(client), await _conditions(client, chosen)
 
     async def number(word: str, *more: str) -> tuple[str, int]:
         try:
@@ -184,19 +201,6 @@ async def counts(client: Client, conditions: Sequence[str] = ()) -> dict[str, in
         words = {UNKNOWN: [_OPEN_OR_FAILED]}
     words |= {word: [condition] for word, condition in _QUERIES.items() if word not in (*_TOLD, *_NOT_INDEXED)}
     return dict(await asyncio.gather(*(number(word, *more) for word, more in words.items())))
-
-
-def name_condition(names: Sequence[str]) -> str:
-    """Return the condition that a saga has one of these names; ``x*`` is any that begins with ``x``."""
-    exact = ", ".join(f"'{_quoted(name)}'" for name in names if not name.endswith("*"))
-    parts = [f"WorkflowType IN ({exact})"] if exact else []
-    parts += [f"WorkflowType STARTS_WITH '{_quoted(name[:-1])}'" for name in names if name.endswith("*")]
-    return f"({' OR '.join(parts)})" if parts else "WorkflowType = ''"
-
-
-def id_condition(beginning: str) -> str:
-    """Return the condition that an id begins so."""
-    return f"WorkflowId STARTS_WITH '{_quoted(beginning)}'"
 
 
 async def _listed(
@@ -265,7 +269,3 @@ def _status_conditions(status: str | None, tells: bool) -> list[str]:
     elif tells and status == "compensated":
         conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'failed')")
     return conditions
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

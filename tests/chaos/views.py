@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
+from sagadsl.temporal.filters import Chosen
 from sagadsl.temporal.listing import page
 
 _CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
@@ -111,7 +112,7 @@ async def _listed(client: Client, id_: str, wanted: str) -> str:
     """Return the status in the list; the index lags, so that it is asked for a while."""
     said = "nothing"
     for _ in range(_LAG):
-        runs = (await page(client, conditions=[f"WorkflowId = '{id_}'"])).sagas
+        runs = (await page(client, Chosen(query=f"WorkflowId = '{id_}'"))).sagas
         if runs:
             said = runs[0].status
         if said == wanted:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
+from temporalio.testing import WorkflowEnvironment
 
-from tests.cli.shell import inside
+from tests.cli.shell import Ran, inside
 from tests.cli.shop import lay_out
 from tests.conftest import Server
 from tests.gateway.house import QUEUE, worker
@@ -25,6 +28,7 @@ def test_where_everything_is_there_it_says_so(server: Server, tmp_path: Path) ->
     lines = ran.out.splitlines()
     assert [line[1] for line in lines] == ["✓"] * len(lines), ran.out
     assert re.search(r"server +\S+ answers, version 1\.\d+", ran.out)
+    assert re.search(r"store +sqlite for runs and lists: a dev server: .* `STARTS_WITH` ignores case$", ran.out, re.M)
     assert re.search(rf"sagas on {QUEUE} +\d+ workers?, seen \d+s ago: ", ran.out)
     assert re.search(rf"activities on {QUEUE} +\d+ workers?, seen ", ran.out)
 
@@ -42,6 +46,7 @@ def test_a_queue_that_nobody_serves_and_definitions_with_mistakes_are_told(serve
     assert found["definitions"]["help"] == "sagadsl validate ."
     assert found["sagas on nobody"]["help"] == "sagadsl worker --task-queue nobody"
     assert found["server"]["ok"] is found["namespace"]["ok"] is True
+    assert (found["store"]["persistence_store"], found["store"]["visibility_store"]) == ("sqlite", "sqlite")
 
 
 def test_without_a_server_the_rest_is_told_all_the_same(tmp_path: Path) -> None:
@@ -57,3 +62,18 @@ def test_a_namespace_that_is_not_there_is_told_with_the_command_that_makes_it(se
 
     assert ran.code == 3
     assert "temporal operator namespace create --namespace elsewhere" in ran.out
+
+
+def test_what_a_server_does_not_tell_is_no_mistake_of_ours(tmp_path: Path) -> None:
+    """As Temporal's test server knows few questions, and others do not let everybody ask them."""
+
+    async def scene() -> Ran:
+        program = str(Path(sys.executable).with_name("temporal-test-server"))
+        async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program) as env:
+            address = env.client.service_client.config.target_host
+            return await asyncio.to_thread(inside, "doctor", "--address", address, cwd=lay_out(tmp_path))
+
+    ran = asyncio.run(scene())
+    assert ran.code == 0, ran.err
+    assert re.search(r" ✓ store +the server does not say which one it has \(unimplemented\)", ran.out)
+    assert re.search(r" ! sagas on sagadsl +this server does not say who serves them \(unimplemented\)", ran.out)

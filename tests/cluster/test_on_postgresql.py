@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.temporal.play import SDK_RACE
 from tests.temporal.test_forged_starts import *  # noqa: F403
 from tests.temporal.test_listing import *  # noqa: F403
-from tests.temporal.test_listing import SDK_RACE
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.filterwarnings(SDK_RACE)]  # the first build takes minutes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import windows
 from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
+from sagadsl.temporal.filters import Chosen
 from sagadsl.temporal.listing import Page, counts, page
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
@@ -134,15 +135,85 @@ def test_a_saga_that_is_cancelled_before_its_definition_is_read_is_cancelled(ser
     assert (status, closed) == ("cancelled", "canceled")
 
 
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Sagas whose ids and names differ by a character, which nobody runs."""
+
+    address: str
+    prefix: str
+    names: str
+    ids: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def among(server: Server) -> Iterator[Among]:
+    ids = ("Order-1", "order-2", "order-'3", "order-\\4", 'order-"5', "order_6", "ORDER-7", "order-\U0001f600")
+    mark = uuid.uuid4().hex[:8]
+    made = Among(server.address, f"{mark}-", f"n{mark}", ids)
+
+    async def begin() -> None:
+        client = await Client.connect(server.address)
+        for number, id_ in enumerate(ids):
+            name = made.names + ("kin" if number else "Kin")
+            await client.start_workflow(name, {}, id=made.prefix + id_, task_queue=mark, memo={"saga": name})
+        await listed(client, made.prefix, lambda found: len(found.sagas) == len(ids), questions=0)
+
+    async def end() -> None:
+        client = await Client.connect(server.address)
+        for id_ in ids:
+            await client.get_workflow_handle(made.prefix + id_).terminate()
+
+    asyncio.run(begin())
+    yield made
+    asyncio.run(end())
+
+
 async def listed(client: Client, prefix: str, until: Callable[[Page], bool], **how: Any) -> Page:
     """Return a list as soon as the index has what is waited for."""
     deadline = time.monotonic() + 30
     while True:
-        found = await page(client, conditions=[f"WorkflowId STARTS_WITH '{prefix}'"], **how)
+        found = await page(client, Chosen(beginning=prefix), **how)
         if until(found):
             return found
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name", "found"),
+    [
+        ("Order-", "", ["Order-1"]),
+        ("order-", "", ["order-2", 'order-"5', "order-'3", "order-\\4", "order-\U0001f600"]),
+        ("order-'", "", ["order-'3"]),
+        ('order-"', "", ['order-"5']),
+        ("order-\\", "", ["order-\\4"]),
+        ("order-\U0001f600", "", ["order-\U0001f600"]),
+        ("order_", "", ["order_6"]),
+        ("order%", "", []),
+        ("", "kin*", ["ORDER-7", "order-2", 'order-"5', "order-'3", "order-\\4", "order-\U0001f600", "order_6"]),
+        ("", "Kin", ["Order-1"]),
+        ("", "K*", ["Order-1"]),
+        ("", "*", None),
+        ("", "no'such", []),
+    ],
+)
+def test_what_an_id_or_a_name_begins_with_is_taken_as_it_is_written(
+    among: Among, beginning: str, name: str, found: list[str] | None
+) -> None:
+    """Whatever the database makes of capitals, quotes and wildcards; numbers are those of the list."""
+    expected = sorted(among.ids if found is None else found)
+
+    async def scene() -> tuple[list[str], int | None]:
+        client = await Client.connect(among.address)
+        chosen = Chosen(((among.names + name,),) if name else (), among.prefix + beginning)
+        assert chosen.is_exact == (not set(beginning) & set("'\"\\"))
+        rows = (await page(client, chosen, size=50, questions=0)).sagas
+        number = sum((await counts(client, chosen)).values()) if chosen.is_exact else None
+        return sorted(each.id.removeprefix(among.prefix) for each in rows), number
+
+    listed_, counted = asyncio.run(scene())
+    assert listed_ == expected
+    assert counted in (None, len(expected))
 
 
 def test_a_list_is_newest_first_whatever_is_open(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +268,7 @@ def test_what_the_index_does_not_know_is_asked_of_the_runs(server: Server) -> No
                 for word in ("failed", "compensated", "paused", "running")
             ]
             chosen.append(await listed(made.client, prefix, lambda found: True, status="paused", questions=0))
-            counted = await counts(made.client, [f"WorkflowId STARTS_WITH '{prefix}'"])
+            counted = await counts(made.client, Chosen(beginning=prefix))
             await sagas.terminate(made.client, f"{prefix}-1", "the test is over")
             return [(each.id[-1], each.status) for each in whole.sagas], chosen, counted
 

@@ -11,6 +11,7 @@ export async function list(main, query, signal) {
   const counts = el("ul.counts", { aria: { label: "How many stand how" } });
   const rows = el("tbody");
   const empty = el("p.hint");
+  const asOf = el("p.hint");
   const more = el("p");
   let pages = [];
   const go = (change) => {
@@ -28,7 +29,7 @@ export async function list(main, query, signal) {
   fill(main, el("h1", {}, "Sagas"), search, counts,
     el("div.wide", { tabindex: "0", role: "region", aria: { label: "Sagas" } }, el("table.sagas", {},
       el("thead", {}, el("tr", {}, ["State", "Id", "Saga", "Started", "Ended"].map((text) => el("th", { scope: "col" }, text)))),
-      rows)), empty, more);
+      rows)), empty, asOf, more);
 
   const parameters = (more) => new URLSearchParams(
     Object.entries({ id: asked.id, name: asked.name, ...more }).filter(([, text]) => text));
@@ -56,6 +57,7 @@ export async function list(main, query, signal) {
     const untold = [first, ...older].reduce((sum, page) => sum + page.untold, 0);
     empty.textContent = [sagas.length ? "" : "None. Those that have just begun appear after a moment.",
       untold ? `Of ${untold} more nobody knows whether they are ${asked.status}.` : ""].filter(Boolean).join(" ");
+    fill(asOf, "As of ", instant(first.as_of), " by the server's index, which lags a little behind; a saga's own page does not.");
     const next = (older.at(-1) ?? first).next_page;
     fill(more, next ? el("button", { type: "button", data: { key: "more" }, onclick: async () => {
       pages.push(await get(`/sagas?${parameters({ status: asked.status, limit: "50", page: next })}`, { signal }));

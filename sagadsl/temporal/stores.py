@@ -1,0 +1,87 @@
+"""Which databases a server keeps runs and lists in, and what follows from it for whoever works with sagas.
+
+What is said here of a database was measured: see "Stores and their limits" in docs/deployment.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from weakref import WeakKeyDictionary
+
+from temporalio.api.workflowservice.v1 import GetClusterInfoRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.frozen import frozen
+
+_PATIENCE = timedelta(seconds=5)
+_UNTOLD = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
+_SQLITE, _POSTGRESQL = "sqlite", "postgres"
+_MEANING: Mapping[str, str] = {
+    _SQLITE: "a dev server: unlike PostgreSQL it takes texts over 255 characters, and `STARTS_WITH` ignores case",
+    _POSTGRESQL: "whatever others give it over 255 characters (id, type, queue, attribute) is refused, or in no list",
+}
+"""By how the name of a store begins; of others nothing was measured."""
+
+
+@frozen
+class Stores:
+    """The server's own words: ``sqlite``, ``postgres12``, ``mysql8``, ``cassandra``, ``elasticsearch``.
+
+    Attributes:
+        persistence: Where runs are.
+        visibility: Where lists come from.
+        why_untold: Why the server does not say it; empty if it does.
+    """
+
+    persistence: str = ""
+    visibility: str = ""
+    why_untold: str = ""
+
+    @property
+    def ignores_case(self) -> bool:
+        """Whether a search by the beginning of a text takes capitals for the same. Where it is not told: no."""
+        return self.visibility.startswith(_SQLITE)
+
+    def __str__(self) -> str:
+        if self.why_untold:
+            return f"the server does not say which one it has ({self.why_untold})"
+        if self.persistence == self.visibility:
+            named = f"{self.persistence} for runs and lists"
+        else:
+            named = f"{self.persistence or '?'} for runs, {self.visibility or '?'} for lists"
+        meaning = next((text for begin, text in _MEANING.items() if self.visibility.startswith(begin)), "")
+        return f"{named}: {meaning or 'its limits were not measured'}"
+
+
+def is_untold(error: RPCError) -> bool:
+    """Whether a server does not tell: it does not know the question, or does not let everybody ask it."""
+    return error.status in _UNTOLD
+
+
+def plain(error: RPCError) -> str:
+    """Return the status of an answer in words."""
+    return error.status.name.lower().replace("_", " ")
+
+
+async def stores(client: Client) -> Stores:
+    """Return which stores the server of a client has; asked once a client."""
+    if (known := _KNOWN.get(client)) is None:
+        _KNOWN[client] = known = await _asked(client)
+    return known
+
+
+async def _asked(client: Client) -> Stores:
+    try:
+        answer = await client.workflow_service.get_cluster_info(GetClusterInfoRequest(), timeout=_PATIENCE)
+    except RPCError as error:
+        if not is_untold(error):
+            raise
+        return Stores(why_untold=plain(error))
+    if not answer.persistence_store and not answer.visibility_store:
+        return Stores(why_untold="it answers with nothing")
+    return Stores(answer.persistence_store, answer.visibility_store)
+
+
+_KNOWN: WeakKeyDictionary[Client, Stores] = WeakKeyDictionary()
