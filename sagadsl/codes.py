@@ -157,7 +157,7 @@ _ENVIRONMENT = (
     Code("SD924", "saga that is over"),
     Code("SD925", "request that makes no sense now"),
     Code("SD926", "no worker that answers"),
-    Code("SD927", "id or task queue that is too long"),
+    Code("SD927", "id, name or task queue that is too long"),
     Code("SD928", "saga that Temporal's own pause holds"),
     Code("SD930", "input that cannot be read"),
     Code("SD931", "scene that cannot be played"),

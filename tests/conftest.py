@@ -33,15 +33,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def serving(log: Path) -> Iterator[str]:
-    """Run such a server until the end of the block, and return its address."""
+def serving(log: Path, *dynamic: str) -> Iterator[str]:
+    """Run such a server until the end of the block, and return its address; *dynamic* is ``key=value`` for it."""
     binary = Path(sys.executable).with_name("temporal")
     if not binary.exists():
         pytest.fail("the `temporal` binary is not installed beside this Python: run `make setup`")
     port = _free_port()
     attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
-    command += ["--dynamic-config-value", "frontend.WorkflowPauseEnabled=true"]  # for `temporal workflow pause`
+    for each in ("frontend.WorkflowPauseEnabled=true", *dynamic):  # for `temporal workflow pause`
+        command += ["--dynamic-config-value", each]
     command += [
         "--namespace",
         APART,

@@ -22,6 +22,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.files import exists, is_folder
 from sagadsl.cli.interrupts import Interrupts
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, NeedsExtra, build, listening, packages, run
@@ -176,7 +177,7 @@ async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, 
 
     from sagadsl.gateway.shelf import Shelf
 
-    roots = {path if path.is_dir() else path.parent for path in map(Path, paths or (".",)) if path.exists()}
+    roots = {Path(text) if is_folder(text) else Path(text).parent for text in paths or (".",) if exists(text)}
     async for changes in awatch(*roots, Path(), watch_filter=_matters, step=_STEP):
         names = sorted({os.path.relpath(path) for _, path in changes})
         screen.note(f"changed: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")

@@ -48,14 +48,29 @@ def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Pat
 
 def _expand(text: str, suffixes: tuple[str, ...]) -> Iterator[Path]:
     path = Path(text)
-    if path.is_dir():
+    if is_folder(text):
         yield from _walk(path, suffixes)
-    elif path.exists():
+    elif exists(text):
         yield path
     elif glob.has_magic(text):
         for each in sorted(glob.glob(text, recursive=True)):
             match = Path(each)
             yield from _walk(match, suffixes) if match.is_dir() else (match,)
+
+
+def exists(text: str) -> bool:
+    """Whether there is such a file or folder; a name that no file can have is not there (a `Path` raises)."""
+    return os.path.exists(text)
+
+
+def is_file(text: str) -> bool:
+    """The same for a file."""
+    return os.path.isfile(text)
+
+
+def is_folder(text: str) -> bool:
+    """The same for a folder."""
+    return os.path.isdir(text)
 
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
@@ -67,6 +82,6 @@ def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _nothing(text: str, suffixes: tuple[str, ...]) -> str:
-    if Path(text).is_dir():
+    if is_folder(text):
         return f"there is no *{suffixes[0]} in this folder or below"
     return "this pattern matches no file" if glob.has_magic(text) else "there is no such file or folder"

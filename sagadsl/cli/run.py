@@ -12,7 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
-from sagadsl.cli.files import STDIN, find
+from sagadsl.cli.files import STDIN, find, is_file, is_folder
 from sagadsl.cli.given import read_input, untyped
 from sagadsl.cli.options import common, connection, modules, output
 from sagadsl.cli.serving import calls
@@ -137,14 +137,14 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
     Args:
         here: A name must be that of a definition in this folder, since there is no other worker.
     """
-    if text == STDIN or Path(text).is_file():
+    if text == STDIN or is_file(text):
         definitions = load_definitions([text], catalogue)
         (chosen,) = definitions.files
         if text != STDIN and chosen.saga is not None and any(isinstance(each, SagaCall) for each in calls(chosen.saga)):
             neighbours = _neighbours(Path(text), catalogue)
             definitions = Definitions((chosen, *neighbours), definitions.unplaced)
         return definitions, chosen
-    if Path(text).is_dir() or text.endswith((".yaml", ".yml")) or os.sep in text:
+    if is_folder(text) or text.endswith((".yaml", ".yml")) or os.sep in text:
         raise click.UsageError(f"there is no file `{text}`")
     if not here:
         return Definitions(), None

@@ -15,7 +15,9 @@ import re
 from hashlib import sha256
 
 MAX_ID = 255
-"""Bytes of an id that every database of a server takes; a longer one may be waited for in vain, for ever."""
+"""Characters of an id that every database of a server takes; a longer one may be waited for in vain, for ever.
+
+PostgreSQL counts code points. Ids that are made here are held to so many bytes, which are never fewer."""
 
 _BESIDE = re.compile(r"(?:\.probe)?(?:#\d+)?\Z")
 """What an activity id has beside path and compensation: a repetition has the same key, and a probe asks about it."""

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from sagadsl.codes import CODES
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.limits import TooLarge, TooMany
-from sagadsl.temporal.connection import NotConnected
+from sagadsl.temporal.connection import NotConnected, Refused
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
     InvalidInput,
@@ -148,6 +148,8 @@ def problem(error: SagadslError) -> Response:
         status, headers = error.answered, dict(error.headers)
     else:
         status, headers = _STATUS.get(error.code, 500), {}
+    if isinstance(error, Refused) and error.is_for_now:
+        status = 503
     if status == 500:
         return internal()
     detail, remedy = str(error), error.help

@@ -256,6 +256,8 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
             must = f"have at most {rule} characters"
         case "minItems" | "minProperties":
             must = "have at least one entry"
+        case "maxProperties":
+            must = f"have at most {rule} entries, not {len(value)}"
         case "uniqueItems":
             must = "name each only once"
         case _:

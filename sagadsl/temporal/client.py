@@ -192,7 +192,7 @@ async def start(
         arguments.append(RawValue(to_payload(package.raw)))
     queue = task_queue or (package.saga.task_queue if package else None) or DEFAULT_TASK_QUEUE
     chosen = id or f"{name}-{uuid.uuid4()}"
-    for what, text in (("id", chosen), ("task queue", queue)):
+    for what, text in (("name", name), ("id", chosen), ("task queue", queue)):
         if len(text) > MAX_ID:
             raise TooLong(what, text)
 

@@ -86,6 +86,15 @@ class Refused(SagadslError):
     def __str__(self) -> str:
         return f"Temporal at {self.address} refuses the request ({self.status.replace('_', ' ')}): {self.message}"
 
+    @property
+    def is_for_now(self) -> bool:
+        """Whether a limit of the server's was reached, so that the same request may be taken later."""
+        return self.status == "resource_exhausted"
+
+    @property
+    def help(self) -> str:
+        return "a limit of the server was reached: try again later" if self.is_for_now else ""
+
 
 async def connect(settings: Settings, **options: Any) -> Client:
     """Connect, with the codec that was chosen; *options* go to ``Client.connect``.

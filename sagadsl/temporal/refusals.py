@@ -64,7 +64,7 @@ class AlreadyStarted(SagadslError):
 
 
 class TooLong(SagadslError):
-    """An id, or the name of a queue, under which some databases would never find the run again."""
+    """An id, or the name of a saga or a queue, under which some databases would never find the run again."""
 
     code: ClassVar[str] = "SD927"
     exit_code: ClassVar[int] = 2

@@ -207,3 +207,13 @@ def test_a_hundred_definitions_are_checked_in_one_breath(tmp_path: Path) -> None
     began = time.monotonic()
     assert _validate(tmp_path).code == 0
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("command", ["validate", "simulate", "explore", "test", "worker", "serve", "doctor", "run"])
+def test_a_name_that_no_file_can_have_is_that_of_no_file(tmp_path: Path, command: str) -> None:
+    """Systems say "file name too long" of it, which is no mistake of ours."""
+    ran = inside(command, "n" * 300, cwd=tmp_path)
+
+    assert ran.code in (2, 3), ran.err
+    assert "internal error" not in ran.err
+    assert re.search("there is no such file or folder|neither a file|some with mistakes", ran.err + ran.out)

@@ -180,6 +180,7 @@ def test_the_list_is_searched_and_filtered_and_shows_new_ones_by_itself(page: Pa
     expect(page.locator("table.sagas tbody tr")).to_have_count(1)
     house.ask("POST", "/sagas/order?wait=true", {"order": "2"}, Workflow_Id=f"{mark}-b")
     expect(page.locator("table.sagas tbody tr")).to_have_count(2)
+    expect(page.get_by_text(re.compile("^As of .+ by the server's index, which lags"))).to_be_visible()
     page.get_by_role("button", name=re.compile("compensated")).click()
 
     expect(page.locator("table.sagas tbody tr")).to_have_count(1)

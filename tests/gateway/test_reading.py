@@ -183,8 +183,18 @@ def test_lists_are_searched_and_paged(house: House) -> None:
         if page is None:
             break
     assert seen == [each["id"] for each in everything]
-    counts = house.ask("GET", f"/counts?id={mark}").json()["counts"]
+    counted = house.ask("GET", f"/counts?id={mark}").json()
+    counts = counted["counts"]
     assert (counts["completed"], counts["compensated"], counts["running"]) == (5, 1, 0)
+    assert answer["as_of"] < counted["as_of"]
+
+
+def test_what_the_index_cannot_count_is_said(house: House) -> None:
+    """A text with a quote finds something else there, on every database; a list leaves that out, a number cannot."""
+    refused = house.ask("GET", "/counts?id=it's")
+
+    assert (refused.status_code, house.ask("GET", "/sagas?id=it's").json()["sagas"]) == (400, [])
+    assert "does not count by a quote" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ def test_an_id_or_a_queue_that_some_databases_would_not_find_again_is_refused(se
         client = await Client.connect(server.address)
         with pytest.raises(TooLong, match=r"the id `x{40}…` has 300 characters, at most 255 fit"):
             await start(client, definition, {}, id="x" * 300)
+        with pytest.raises(TooLong, match=r"the name `n{40}…` has 256 characters, at most 255 fit"):
+            await start(client, "n" * 256, {})
         with pytest.raises(TooLong, match=r"the task queue `q{40}…` has 256 characters, at most 255 fit"):
             await start(client, definition, {}, id=_id(), task_queue="q" * 256)
 

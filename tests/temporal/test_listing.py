@@ -16,6 +16,7 @@ from temporalio.converter import DataConverter
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import windows
+from sagadsl.temporal.arguments import InvalidDefinition
 from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.filters import Chosen
 from sagadsl.temporal.listing import Page, counts, page
@@ -302,3 +303,46 @@ def test_continue_as_new_does_not_keep_what_is_no_longer_so(server: Server) -> N
 
     found, status = asyncio.run(scene())
     assert (found["SagaStatus"], status) == ("compensated", "compensated")
+
+
+@pytest.mark.parametrize("how", ["inline", "by name", "from elsewhere"])
+def test_what_is_as_long_as_may_be_is_found(server: Server, how: str) -> None:
+    """Texts of four bytes a character: in the index, in the memo, in the id; whoever sets them, on every database."""
+    wide, longest = "\U0001f600", uuid.uuid4().hex
+    labels = {f"label-{number}": wide * 1000 for number in range(50)}
+    definition = saga(act("a"), name="n" * 100, version=wide * 170, labels=labels)
+    id_ = longest + wide * (255 - len(longest))
+
+    async def scene() -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
+        queue = longest + "\u00e9" * (255 - len(longest))
+        async with stage(server.address, definitions=[definition], queue=queue) as made:
+            if how == "from elsewhere":
+                await made.client.start_workflow(definition["name"], {}, id=id_, task_queue=queue)
+            else:
+                await made.start(definition, {}, id=id_, by_name=how == "by name")
+            async with asyncio.timeout(30):
+                ended = await sagas.result(made.client, id_)
+            row = await listed(made.client, id_, lambda found: [each.status for each in found.sagas] == ["completed"])
+            attributes = await known(made.client.get_workflow_handle(id_))
+            return ended.status, attributes, [(each.id, each.version) for each in row.sagas]
+
+    status, attributes, rows = asyncio.run(scene())
+    assert (status, rows) == ("completed", [(id_, wide * 170)])
+    assert (attributes["SagaVersion"], attributes["memo"]["labels"]) == (wide * 170, labels)
+
+
+@pytest.mark.parametrize("longer", [{"version": "\U0001f600" * 171}, {"labels": {"a": "x" * 1001}}])
+def test_what_would_not_fit_is_refused_where_it_is_written(server: Server, longer: dict[str, Any]) -> None:
+    """Also as a stranger's start brings it: the server would terminate the run, or its task would fail for ever."""
+    definition = saga(act("a"), name="longer", **longer)
+
+    async def scene() -> tuple[str, list[str]]:
+        async with stage(server.address) as made:
+            with pytest.raises(InvalidDefinition, match="must have at most"):
+                await made.start(definition, {})
+            theirs = await foreign(made, "longer", {}, {"sagadsl": 1, "definition": definition})
+            await ends(theirs)
+            ended = await sagas.result(made.client, theirs.id)
+            return ended.error[0] if ended.error else ended.status, made.begun
+
+    assert asyncio.run(scene()) == ("InvalidDefinition", [])
