@@ -19,6 +19,7 @@ from sagadsl.frozen import frozen
 from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
 from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.raw_steps import STEP_LISTS
 
 SCHEMA_VERSION = 1
 """Of the JSON format. Grows when something is renamed or removed, not when something is added."""
@@ -214,7 +215,7 @@ def _step(document: Document, finding: Finding) -> str:
     for index, key in enumerate(keys):
         if isinstance(data, list) and isinstance(key, int) and 0 <= key < len(data):
             data = data[key]
-            in_steps = keys[index - 1] in ("steps", "parallel", "else", "on_failure")
+            in_steps = keys[index - 1] in STEP_LISTS
             if in_steps and isinstance(data, dict) and isinstance(data.get("id"), str):
                 step = data["id"]
         elif isinstance(data, dict) and key in data:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sagadsl.language.model import ActivityCall, Saga, SagaCall
+from sagadsl.language.model import ActivityCall, Call, Saga
 
 
-def calls(saga: Saga) -> Iterator[ActivityCall | SagaCall]:
+def calls(saga: Saga) -> Iterator[Call]:
     """Yield everything that *saga* calls, to do, to undo and to probe."""
     for place in saga.places.values():
         step = place.step
-        if isinstance(step.body, ActivityCall | SagaCall):
+        if isinstance(step.body, Call):
             yield step.body
         if step.probe is not None:
             yield step.probe

@@ -10,7 +10,7 @@ from sagadsl.engine.journal import Frame, FrameKind
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import outwards
-from sagadsl.language.model import ForEach, Parallel
+from sagadsl.language.model import Branching
 
 
 def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
@@ -45,5 +45,5 @@ def _may_do_without(run: Run, around: Frame, failed: Frame) -> bool:
     if around.kind not in (FrameKind.PARALLEL, FrameKind.LOOP):
         return False
     block = run.step(run.state.records[around.owner]).body
-    assert isinstance(block, Parallel | ForEach)
+    assert isinstance(block, Branching)
     return block.complete_when is not None and not (around is failed and block.cancel_on_failure)

@@ -13,7 +13,16 @@ from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, R
 from sagadsl.engine.run import BEHIND_PIVOT, SAGA_TIMEOUT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions import ExpressionError
-from sagadsl.language.model import ForEach, Group, Parallel, Repeat, Step, Switch
+from sagadsl.language.model import (
+    Branching,
+    ForEach,
+    Group,
+    Leaf,
+    Parallel,
+    Repeat,
+    Step,
+    Switch,
+)
 
 ROOT, ON_FAILURE = "", "on_failure"
 
@@ -26,11 +35,14 @@ def body_of(run: Run, frame: Frame) -> tuple[Step, ...]:
     part, _, index = frame.body.partition(":")
     if part == "handler":
         return step.on_error[int(index)].steps
-    body = step.body
-    if isinstance(body, Switch):
-        return body.arms[int(index)].steps
-    assert isinstance(body, Group | Parallel | ForEach | Repeat)
-    return body.steps
+    assert not isinstance(step.body, Leaf)
+    match step.body:
+        case Switch(arms):
+            return arms[int(index)].steps
+        case Group(steps) | Parallel(steps) | ForEach(steps=steps) | Repeat(steps=steps):
+            return steps
+        case _:
+            assert_never(step.body)
 
 
 def advance(run: Run, frame: Frame) -> None:
@@ -82,13 +94,13 @@ def _advance_branches(run: Run, frame: Frame) -> None:
         finish(run, frame)
 
 
-def _branch_set(run: Run, frame: Frame) -> Parallel | ForEach:
+def _branch_set(run: Run, frame: Frame) -> Branching:
     block = run.step(run.state.records[frame.owner]).body
-    assert isinstance(block, Parallel | ForEach)
+    assert isinstance(block, Branching)
     return block
 
 
-def _next_branch(frame: Frame, block: Parallel | ForEach) -> int | None:
+def _next_branch(frame: Frame, block: Branching) -> int | None:
     """Return the number of the next branch that may begin: in order, but for those that need others."""
     if isinstance(block, ForEach):
         assert frame.items is not None
@@ -103,7 +115,7 @@ def _next_branch(frame: Frame, block: Parallel | ForEach) -> int | None:
     return None
 
 
-def _start_branch(run: Run, frame: Frame, block: Parallel | ForEach, index: int) -> None:
+def _start_branch(run: Run, frame: Frame, block: Branching, index: int) -> None:
     if isinstance(block, Parallel):
         frame.begun[block.steps[index].id] = True
         steps.start(run, frame, block.steps[index])
@@ -124,7 +136,7 @@ def _round(frame: Frame, owner: Record, index: int) -> Frame:
     )
 
 
-def _complete(run: Run, frame: Frame, record: Record, block: Parallel | ForEach) -> bool:
+def _complete(run: Run, frame: Frame, record: Record, block: Branching) -> bool:
     """End a block early when its ``complete_when`` holds; a condition that cannot be computed fails it."""
     assert block.complete_when is not None
     total = len(block.steps) if isinstance(block, Parallel) else len(frame.items or ())
@@ -342,7 +354,7 @@ def outputs(run: Run, frame: Frame) -> Any:
 def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
     """Begin to undo what the losers of ``complete_when`` have done; false when nothing is to undo. RULES R40."""
     block = run.step(record).body
-    if frame.undone or not isinstance(block, Parallel | ForEach) or block.keep_remaining:
+    if frame.undone or not isinstance(block, Branching) or block.keep_remaining:
         return False
     losers = []
     of_the_first_time = bool(record.repeats) and run.state.rules >= BEHIND_PIVOT

@@ -13,8 +13,9 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.run import Run
 from sagadsl.engine.squeeze import compact, packed
+from sagadsl.language.kinds import Phase
 from sagadsl.language.model import Saga
-from sagadsl.language.walk import Phase, Site, sites
+from sagadsl.language.walk import Site, sites
 
 HANDED_OVER = (
     *("rules", "saga_id", "generation", "started_at", "input"),

@@ -18,8 +18,9 @@ from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.frozen import frozen
 from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.kinds import Phase
 from sagadsl.language.model import Compensation, Saga, Step, Value
-from sagadsl.language.walk import Phase, sites
+from sagadsl.language.walk import sites
 
 _ROUND = re.compile(r"\[\d+\]")
 _EARLY = ("input", "saga")

@@ -18,37 +18,12 @@ from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import LAST_INSTANT, iso
 from sagadsl.engine.undo import is_due
 from sagadsl.frozen import frozen
+from sagadsl.language.kinds import is_loop, kind_of, parts, subject
 from sagadsl.language.model import (
-    ActivityCall,
-    Body,
-    Fail,
-    ForEach,
-    Group,
-    Parallel,
-    Repeat,
+    Call,
     Saga,
-    SagaCall,
-    Set,
-    Sleep,
     Step,
-    Switch,
-    WaitFor,
 )
-
-KINDS: dict[type[Any], str] = {
-    ActivityCall: "activity",
-    SagaCall: "saga",
-    Group: "steps",
-    Parallel: "parallel",
-    ForEach: "for_each",
-    Switch: "switch",
-    Repeat: "repeat",
-    Sleep: "sleep",
-    WaitFor: "wait_for",
-    Set: "set",
-    Fail: "fail",
-}
-"""The key that names each kind of step in a definition."""
 
 Rounds = Mapping[str, Sequence[int]]
 
@@ -232,24 +207,17 @@ def _walk(tree: _Tree, steps: tuple[Step, ...], prefix: str, depth: int, rest: s
         progress = rest if record is None else record.progress.value
         yield Line(path, step, depth, progress, record)
         inner = "skipped" if progress in ("skipped", "completed") else rest
-        yield from _inside(tree, step.body, path, depth + 1, inner)
+        yield from _inside(tree, step, path, depth + 1, inner)
         for handler in step.on_error:
             ran = tuple(each for each in handler.steps if f"{path}.on_error/{each.id}" in tree.state.records)
             yield from _walk(tree, ran, f"{path}.on_error/", depth + 1, rest)
 
 
-def _inside(tree: _Tree, body: Body, path: str, depth: int, rest: str) -> Iterator[Line]:
-    match body:
-        case Group(steps) | Parallel(steps):
-            yield from _walk(tree, steps, f"{path}/", depth, rest)
-        case Switch(arms):
-            for arm in arms:
-                yield from _walk(tree, arm.steps, f"{path}/", depth, rest)
-        case ForEach(steps=steps) | Repeat(steps=steps):
-            for index in tree.rounds.get(path, ()):
-                yield from _walk(tree, steps, f"{path}[{index}]/", depth, rest)
-        case _:
-            pass
+def _inside(tree: _Tree, step: Step, path: str, depth: int, rest: str) -> Iterator[Line]:
+    prefixes = [f"{path}[{index}]/" for index in tree.rounds.get(path, ())] if is_loop(step) else [f"{path}/"]
+    for prefix in prefixes:
+        for part in parts(step):
+            yield from _walk(tree, part.steps, prefix, depth, rest)
 
 
 def markdown(saga: Saga, state: State) -> str:
@@ -278,13 +246,11 @@ def _numbers(left_out: Mapping[str, Any]) -> str:
 
 def _step(line: Line, due: float | None) -> dict[str, Any]:
     body, record = line.step.body, line.record
-    data: dict[str, Any] = {"path": line.path, "step": line.step.id, "kind": KINDS[type(body)], "depth": line.depth}
-    if isinstance(body, ActivityCall):
-        data["activity"] = body.activity
-    elif isinstance(body, SagaCall):
-        data["saga"] = body.saga
-    elif isinstance(body, WaitFor):
-        data["signal"] = body.signal
+    kind = kind_of(line.step).key
+    data: dict[str, Any] = {"path": line.path, "step": line.step.id, "kind": kind, "depth": line.depth}
+    word, name = subject(body)
+    if word:
+        data[word] = name
     data["status"] = line.progress
     if record is None:
         return data
@@ -298,7 +264,7 @@ def _step(line: Line, due: float | None) -> dict[str, Any]:
         data["took_kept"] = True
     if (due_at := _instant(due)) is not None:
         data["due_at"] = due_at
-    if record.progress is not Progress.SKIPPED and isinstance(body, ActivityCall | SagaCall):
+    if record.progress is not Progress.SKIPPED and isinstance(body, Call):
         data["outcome"] = record.outcome.value
     if record.undo is not None and record.undo.progress not in _SHOWN_UNDO:
         undo = record.undo

@@ -8,11 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, assert_never
 
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import Frame, Progress, Record, State
-from sagadsl.language.model import ForEach, Group, Parallel, Place, Repeat, Saga, Step, Switch
+from sagadsl.language.model import (
+    ForEach,
+    Group,
+    Leaf,
+    Parallel,
+    Place,
+    Repeat,
+    Saga,
+    Step,
+    Switch,
+)
 
 
 class StepsView(Mapping[str, Any]):
@@ -126,15 +136,20 @@ class BlockView(Mapping[str, Any]):
 
 def _viewed(step: Step, output: Any) -> Any:
     """Return what *step* gave; if it is a block, as a view of the steps in it."""
+    if isinstance(step.body, Leaf):
+        return output
     match step.body:
-        case Group(steps) | Parallel(steps) | Repeat(steps=steps) if isinstance(output, Mapping):
-            return BlockView(steps, output)
-        case Switch(arms) if isinstance(output, Mapping):
-            return BlockView(tuple(inner for arm in arms for inner in arm.steps), output)
-        case ForEach(steps=steps) if isinstance(output, list):
+        case Group(steps) | Parallel(steps) | Repeat(steps=steps):
+            return BlockView(steps, output) if isinstance(output, Mapping) else output
+        case Switch(arms):
+            inside = tuple(inner for arm in arms for inner in arm.steps)
+            return BlockView(inside, output) if isinstance(output, Mapping) else output
+        case ForEach(steps=steps):
+            if not isinstance(output, list):
+                return output
             return [BlockView(steps, each) if isinstance(each, Mapping) else each for each in output]
         case _:
-            return output
+            assert_never(step.body)
 
 
 def step_path(place: Place, loops: Mapping[str, int]) -> str | None:

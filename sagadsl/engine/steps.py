@@ -21,6 +21,7 @@ from sagadsl.language.expression_data import kind, shortened
 from sagadsl.language.expressions import METER, ExpressionError
 from sagadsl.language.model import (
     ActivityCall,
+    Call,
     Fail,
     ForEach,
     Group,
@@ -121,7 +122,7 @@ def call_id(record: Record) -> str:
 
 def _begin_call(run: Run, step: Step, record: Record) -> None:
     body = step.body
-    assert isinstance(body, ActivityCall | SagaCall)
+    assert isinstance(body, Call)
     is_pivot = step.pivot and run.forward and not run.state.pivot_passed
     if is_pivot and run.state.failure is not None:
         raise Mistake(CANCELLED.type, "the saga has failed already, so its pivot does not begin")

@@ -7,20 +7,8 @@ from dataclasses import field
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language.model import (
-    ActivityCall,
-    Body,
-    ForEach,
-    Group,
-    Parallel,
-    Repeat,
-    Saga,
-    SagaCall,
-    Sleep,
-    Step,
-    Switch,
-    WaitFor,
-)
+from sagadsl.language.kinds import Lane, is_loop, kind_of, parts, subject
+from sagadsl.language.model import Saga, Step
 from sagadsl.temporal.arguments import Package
 
 Data = Mapping[str, Any]
@@ -75,8 +63,10 @@ def graph(saga: Saga) -> dict[str, Any]:
 
 def _node(step: Step, prefix: str) -> dict[str, Any]:
     path = f"{prefix}{step.id}"
-    kind, what, lanes = _inside(step.body, path)
-    node: dict[str, Any] = {"id": step.id, "path": path, "kind": kind, "what": what}
+    kind = kind_of(step)
+    _, what = subject(step.body)
+    node: dict[str, Any] = {"id": step.id, "path": path, "kind": kind.drawn or kind.key, "what": what}
+    lanes = list(_lanes(step, f"{path}[]/" if is_loop(step) else f"{path}/"))
     if lanes:
         node["lanes"] = lanes
     if step.needs:
@@ -87,7 +77,7 @@ def _node(step: Step, prefix: str) -> dict[str, Any]:
         node["pivot"] = True
     if step.compensation is not None:
         calls = [action.call for action in step.compensation.actions]
-        node["undone_by"] = ["itself"] if step.compensation.auto else [_called(call) for call in calls]
+        node["undone_by"] = ["itself"] if step.compensation.auto else [subject(call)[1] for call in calls]
     if step.on_error:
         node["on_error"] = [
             {"label": ", ".join(handler.types) or "any error", "steps": _nodes(handler.steps, f"{path}.on_error/")}
@@ -100,35 +90,12 @@ def _nodes(steps: tuple[Step, ...], prefix: str) -> list[dict[str, Any]]:
     return [_node(step, prefix) for step in steps]
 
 
-def _inside(body: Body, path: str) -> tuple[str, str, list[dict[str, Any]]]:
-    """Return kind, what is done, and the lanes of what is inside."""
-    match body:
-        case ActivityCall() | SagaCall():
-            return ("activity" if isinstance(body, ActivityCall) else "saga"), _called(body), []
-        case Group(steps):
-            return "group", "", [{"label": "", "steps": _nodes(steps, f"{path}/")}]
-        case Parallel(steps):
-            return "parallel", "", [{"label": "", "steps": [_node(step, f"{path}/")]} for step in steps]
-        case Switch(arms):
-            lanes = [
-                {
-                    "label": "else" if arm.condition is None else str(arm.condition.source),
-                    "steps": _nodes(arm.steps, f"{path}/"),
-                }
-                for arm in arms
-            ]
-            return "switch", "", lanes
-        case ForEach(steps=steps):
-            return "for_each", "", [{"label": "", "steps": _nodes(steps, f"{path}[]/")}]
-        case Repeat(steps=steps):
-            return "repeat", "", [{"label": "", "steps": _nodes(steps, f"{path}[]/")}]
-        case WaitFor(signal=signal):
-            return "wait_for", signal, []
-        case Sleep():
-            return "sleep", "", []
-        case _:
-            return type(body).__name__.lower(), "", []
-
-
-def _called(call: ActivityCall | SagaCall) -> str:
-    return call.activity if isinstance(call, ActivityCall) else call.saga
+def _lanes(step: Step, prefix: str) -> Iterator[dict[str, Any]]:
+    """Yield what stands side by side in a block: each branch, each arm."""
+    for part in parts(step):
+        if part.lane is Lane.BRANCH:
+            yield from ({"label": "", "steps": [_node(branch, prefix)]} for branch in part.steps)
+        else:
+            other = "else" if part.lane is Lane.ARM else ""
+            label = other if part.condition is None else str(part.condition.source)
+            yield {"label": label, "steps": _nodes(part.steps, prefix)}

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language import durations
+from sagadsl.language import durations, kinds
 from sagadsl.language.error_types import bare_type
 from sagadsl.language.expressions import compile_condition, compile_value
 from sagadsl.language.model import (
@@ -356,22 +356,11 @@ def _place(steps: Sequence[Step], blocks: tuple[str, ...], loops: tuple[bool, ..
     """Note every step and what is around it; of a doubled id the first (the checks report the second)."""
     for step in steps:
         places.setdefault(step.id, Place(step, blocks, loops))
-        loop = isinstance(step.body, (ForEach, Repeat))
-        for inner in _inner(step.body):
-            _place(inner, (*blocks, step.id), (*loops, loop), places)
+        loop = kinds.is_loop(step)
+        for part in kinds.parts(step):
+            _place(part.steps, (*blocks, step.id), (*loops, loop), places)
         for handler in step.on_error:
             _place(handler.steps, (*blocks, f"{step.id}.on_error"), (*loops, False), places)
-
-
-def _inner(body: Body) -> Iterator[tuple[Step, ...]]:
-    match body:
-        case Group(steps=steps) | Parallel(steps=steps) | ForEach(steps=steps) | Repeat(steps=steps):
-            yield steps
-        case Switch(arms=arms):
-            for arm in arms:
-                yield arm.steps
-        case _:
-            return
 
 
 def _signals(places: Mapping[str, Place]) -> dict[str, Mapping[str, Any] | None]:

@@ -316,7 +316,18 @@ class Fail:
     message: Value
 
 
-Body = ActivityCall | SagaCall | Group | Parallel | ForEach | Switch | Repeat | Sleep | WaitFor | Set | Fail
+Call = ActivityCall | SagaCall
+"""Work done elsewhere."""
+Branching = Parallel | ForEach
+"""Blocks whose parts may run at once, and may be complete without some of them."""
+Loop = ForEach | Repeat
+"""Blocks whose steps run once a round; the path of a step in one carries the round."""
+Block = Group | Parallel | ForEach | Switch | Repeat
+"""What holds steps."""
+Leaf = Call | Sleep | WaitFor | Set | Fail
+"""What holds none."""
+Body = Block | Leaf
+"""What a step does. What there is to know of each kind: :mod:`sagadsl.language.kinds`."""
 
 
 @frozen

@@ -9,7 +9,7 @@ reference to it looks broken.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import field, replace
 from typing import Any
@@ -18,10 +18,10 @@ from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.frozen import frozen
 from sagadsl.language import schema
 from sagadsl.language.document import Document
+from sagadsl.language.kinds import WAYS
+from sagadsl.language.raw_steps import STEP_LISTS, inside
 
 _ROUNDS = 12
-_STEP_LISTS = ("steps", "parallel", "else", "on_failure")
-_WAYS = ("switch", "on_error")
 _ABOUT_THE_STEP = ("SD102", "SD105", "SD106")
 
 
@@ -125,9 +125,9 @@ class _Repair:
         elif isinstance(route[-1], str):
             self._replaced(route)
             del self._at(route[:-1])[route[-1]]
-        elif route[-2] in _STEP_LISTS:
+        elif route[-2] in STEP_LISTS:
             self._cut_step(route)
-        elif route[-2] in _WAYS:
+        elif route[-2] in WAYS:
             self._cut_way(route)
         else:
             self._cut(route[:-1])  # one of a list of texts or actions: without the whole list nothing else moves
@@ -145,7 +145,7 @@ class _Repair:
     def _cut_way(self, route: Route) -> None:
         """Replace an arm or a handler, and keep the steps inside it known."""
         way = self._at(route)
-        within = [self._stand_in(step) for step in _inner({route[-2]: [way]})] or [self._stand_in({})]
+        within = [self._stand_in(step) for step in inside({route[-2]: [way]})] or [self._stand_in({})]
         last = route[-2] == "switch" and isinstance(way, dict) and "else" in way
         self._at(route[:-1])[route[-1]] = {"else": within} if last else {"if": True, "steps": within}
         self._replaced(route)
@@ -166,7 +166,7 @@ class _Repair:
         called = step.get("id") if isinstance(step, dict) else None
         name = called if isinstance(called, str) and called.isidentifier() and called.islower() else self._name()
         stand_in: dict[str, Any] = {"id": name, "wait_for": {"signal": "unknown"}}
-        within = [self._stand_in(inner) for inner in _inner(step)]
+        within = [self._stand_in(inner) for inner in inside(step)]
         return {**stand_in, "on_error": [{"steps": within}]} if within else stand_in
 
     def _name(self) -> str:
@@ -201,19 +201,9 @@ class _Repair:
 def _step_around(route: Route) -> Route:
     """Return the route of the innermost step around *route*; ``()`` when there is none."""
     for end in range(len(route), 1, -1):
-        if isinstance(route[end - 1], int) and route[end - 2] in _STEP_LISTS:
+        if isinstance(route[end - 1], int) and route[end - 2] in STEP_LISTS:
             return route[:end]
     return ()
-
-
-def _inner(step: Any) -> Iterator[Any]:
-    """The steps directly inside something that should have been a step, an arm or a handler."""
-    for key, value in step.items() if isinstance(step, dict) else ():
-        for each in value if isinstance(value, list) else ():
-            if key in _STEP_LISTS:
-                yield each
-            elif key in _WAYS:
-                yield from _inner(each)
 
 
 def _read(text: str) -> Any:

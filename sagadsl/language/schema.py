@@ -17,6 +17,8 @@ from sagadsl.diagnostics import Finding, Route
 from sagadsl.language import json_schema, step_rules, wording
 from sagadsl.language.bounds import first
 from sagadsl.language.document import Document, Span
+from sagadsl.language.kinds import BRANCHES, KEYS, LISTS, OVER_STEPS, WAYS
+from sagadsl.language.raw_steps import TOP_LISTS, WAY_LISTS
 from sagadsl.language.shipped import schema_text
 from sagadsl.language.suggest import closest
 from sagadsl.language.syntax import bounded
@@ -26,23 +28,8 @@ from sagadsl.language.wording import Part
 SUPPORTED = (1,)
 """Versions of the language that this tool speaks."""
 
-KINDS = (
-    "activity",
-    "saga",
-    "parallel",
-    "for_each",
-    "repeat",
-    "steps",
-    "switch",
-    "sleep",
-    "sleep_until",
-    "wait_for",
-    "set",
-    "fail",
-)
-"""The keys that name a kind; ``steps`` names one only without ``for_each`` and ``repeat``."""
-
-_LOOPS = ("for_each", "repeat")
+_INSIDE = (*LISTS, *(key for key in WAYS if key in KEYS))
+"""The keys of kinds under which steps stand."""
 
 
 def check(document: Document) -> tuple[Finding, ...]:
@@ -116,7 +103,7 @@ def _definition(document: Document) -> Iterator[Finding]:
     data = document.data
     part = Part(document, (), "the definition", None, _root()["definitions"])
     yield from wording.reword(part, wording.errors_in(data, _root()))
-    for key in ("steps", "on_failure"):
+    for key in TOP_LISTS:
         yield from _steps(document, data.get(key), (key,))
     if isinstance(data.get("input"), dict):
         yield from json_schema.check(data["input"], ("input",))
@@ -145,7 +132,7 @@ def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Itera
     called = called if isinstance(called, str) else ""
     name = f"step `{called}`" if called else f"the step at `{wording.dotted(route)}`"
     part = Part(document, route, name, called, _root()["definitions"])
-    kinds = [key for key in KINDS if key in step and not (key == "steps" and any(loop in step for loop in _LOOPS))]
+    kinds = [key for key in KEYS if key in step and not (key == "steps" and any(over in step for over in OVER_STEPS))]
     yield from _kind(part, step, kinds, branch)
     yield from _children(document, step, route)
 
@@ -162,7 +149,7 @@ def _kind(part: Part, step: dict[str, Any], kinds: list[str], branch: bool) -> I
             f"{part.name} does not say what it does",
             (*part.route, "id") if "id" in step else part.route,
             help="add the key of one kind, e.g. `activity: payments.charge`",
-            notes=(f"kinds: {', '.join(KINDS)}",),
+            notes=(f"kinds: {', '.join(KEYS)}",),
             step=part.step or "",
         )
     kind = next(iter(guess.values()), kinds[0] if len(kinds) == 1 else "")
@@ -184,7 +171,7 @@ def _kind(part: Part, step: dict[str, Any], kinds: list[str], branch: bool) -> I
 
 def _guess(step: Mapping[str, Any], kinds: list[str], every: Mapping[str, Any]) -> dict[str, str]:
     """Return the unknown keys that stand for a kind; beside `steps` only a loop can be meant."""
-    candidates = KINDS if not kinds else _LOOPS if kinds == ["steps"] else ()
+    candidates = KEYS if not kinds else OVER_STEPS if kinds == ["steps"] else ()
     unknown = islice((key for key in step if key not in every), 100)
     return {key: kind for key in unknown if (kind := meant(key, candidates))}
 
@@ -207,7 +194,7 @@ def _several(part: Part, step: Mapping[str, Any], kinds: list[str]) -> Finding:
 def _stranger(part: Part, key: str, value: Any, kind: str, guess: Mapping[str, str]) -> Iterator[Finding]:
     """SD104, told apart: a key of other kinds of steps, or of none."""
     allowed = _properties(f"{kind}_step") if kind else _properties("any_step")
-    owners = [other for other in KINDS if key in _properties(f"{other}_step")]
+    owners = [other for other in KEYS if key in _properties(f"{other}_step")]
     if owners and kind:
         only = " and ".join(f"`{other}`" for other in owners)
         yield step_rules.misplaced(part, key, f"does not go with `{kind}`", f"it is for steps with {only}")
@@ -222,10 +209,10 @@ def _children(document: Document, step: Mapping[str, Any], route: Route) -> Iter
     for key, value in step.items():
         if not isinstance(value, list):
             continue
-        name = key if key in _properties("any_step") else meant(key, ("parallel", "steps", "switch"))
-        if name in ("parallel", "steps"):
-            yield from _steps(document, value, (*route, key), branches=name == "parallel")
-        elif name in ("switch", "on_error"):
+        name = key if key in _properties("any_step") else meant(key, _INSIDE)
+        if name in LISTS:
+            yield from _steps(document, value, (*route, key), branches=name in BRANCHES)
+        elif name in WAYS:
             for index, inner in enumerate(value):
-                for inside in ("steps", "else") if isinstance(inner, dict) else ():
+                for inside in WAY_LISTS if isinstance(inner, dict) else ():
                     yield from _steps(document, inner.get(inside), (*route, key, index, inside))

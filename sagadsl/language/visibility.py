@@ -11,8 +11,9 @@ from enum import Enum
 
 from sagadsl.frozen import frozen
 from sagadsl.language.checks.order import Needs
-from sagadsl.language.model import ForEach, Parallel, Repeat, Step, Switch, Then, Value
-from sagadsl.language.walk import Lane, Level, Phase, Site, Spot
+from sagadsl.language.kinds import Lane, Phase, is_loop
+from sagadsl.language.model import Parallel, Step, Then, Value
+from sagadsl.language.walk import Level, Site, Spot
 
 
 class Unseen(Enum):
@@ -74,14 +75,14 @@ def conditions_around(site: Site) -> Iterator[Value]:
         own = depth == len(site.spot) - 1
         if level.step.condition is not None and not (own and site.value is level.step.condition):
             yield level.step.condition
-        if depth:
-            yield from _way_conditions(site.spot[depth - 1].step, level)
+        if level.condition is not None:
+            yield level.condition
 
 
 def loops_around(site: Site) -> Iterator[Step]:
     """Yield the loops whose variables can be seen at *site*, outermost first."""
     for level, inner in zip(site.spot, site.spot[1:], strict=False):
-        if isinstance(level.step.body, ForEach | Repeat) and inner.lane is Lane.STEPS:
+        if is_loop(level.step) and inner.lane is Lane.STEPS:
             yield level.step
     if site.phase is Phase.ROUND and site.step is not None:
         yield site.step
@@ -92,22 +93,12 @@ def in_handler(site: Site) -> bool:
     return site.phase is Phase.HANDLER or any(level.lane is Lane.HANDLER for level in site.spot)
 
 
-def _way_conditions(block: Step, level: Level) -> Iterator[Value]:
-    condition = None
-    if level.lane is Lane.ARM and isinstance(block.body, Switch):
-        condition = block.body.arms[level.way].condition
-    elif level.lane is Lane.HANDLER:
-        condition = block.on_error[level.way].condition
-    if condition is not None:
-        yield condition
-
-
 def _between(here: Spot, target: Spot, depth: int, needs: Callable[[Step], Needs]) -> Unseen | None:
     """Judge two steps that part ways below the same block: at *depth* each has a step of its own."""
     ours, theirs = here[depth], target[depth]
     if ours.lane is not theirs.lane:
         if ours.lane in (Lane.ON_FAILURE, Lane.HANDLER):
-            looped = ours.lane is Lane.HANDLER and _is_loop(here[depth - 1].step)
+            looped = ours.lane is Lane.HANDLER and is_loop(here[depth - 1].step)
             return Unseen.LOOP if looped else None
         return Unseen.LATER
     if ours.way != theirs.way:
@@ -138,7 +129,7 @@ def _inside(site: Site, target: Spot) -> Seen:
             return _judged(target, depth, known)
         case Phase.BRANCHES if isinstance(step.body, Parallel):
             return _judged(target, depth, known, "its branch may still run")
-        case Phase.HANDLER if not _is_loop(step):
+        case Phase.HANDLER if not is_loop(step):
             return _judged(target, depth, known, f"`{step.id}` has failed, perhaps before it")
         case Phase.HANDLER | Phase.BRANCHES:
             return Seen(Unseen.LOOP)
@@ -148,7 +139,7 @@ def _inside(site: Site, target: Spot) -> Seen:
 
 def _judged(target: Spot, depth: int, known: set[str], doubt: str = "") -> Seen:
     """Judge a step that has its turn before the place: from *depth* on, what may have kept it from running?"""
-    if any(_is_loop(level.step) and inner.lane is Lane.STEPS for level, inner in _pairs(target, depth)):
+    if any(is_loop(level.step) and inner.lane is Lane.STEPS for level, inner in _pairs(target, depth)):
         return Seen(Unseen.LOOP)
     return Seen(doubt=doubt or next(_doubts(target, depth, known), ""))
 
@@ -163,7 +154,7 @@ def _doubts(target: Spot, depth: int, known: set[str]) -> Iterator[str]:
     for block, level in _pairs(target, depth):
         if level.lane is Lane.HANDLER:
             yield f"it runs only when `{block.step.id}` has failed"
-        if level.lane is Lane.ARM and not any(_text(each) in known for each in _way_conditions(block.step, level)):
+        if level.lane is Lane.ARM and not (level.condition is not None and _text(level.condition) in known):
             yield f"it stands in one arm of `{block.step.id}`"
         if isinstance(block.step.body, Parallel) and block.step.body.complete_when is not None:
             yield f"`{block.step.id}` may be complete without it"
@@ -177,16 +168,12 @@ def _pairs(spot: Spot, depth: int) -> Iterator[tuple[Level, Level]]:
 
 
 def _conditions(spot: Spot) -> Iterator[str]:
-    for depth, level in enumerate(spot):
+    for level in spot:
         if level.step.condition is not None:
             yield _text(level.step.condition)
-        if depth:
-            yield from map(_text, _way_conditions(spot[depth - 1].step, level))
+        if level.condition is not None:
+            yield _text(level.condition)
 
 
 def _text(condition: Value) -> str:
     return str(condition.source).strip().removeprefix("{{").removesuffix("}}").strip()
-
-
-def _is_loop(step: Step) -> bool:
-    return isinstance(step.body, ForEach | Repeat)

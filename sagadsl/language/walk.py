@@ -6,43 +6,14 @@ Structure only: what an expression may see at a place is decided in :mod:`sagads
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from datetime import timedelta
-from enum import Enum, auto
 
 from sagadsl.frozen import frozen
-from sagadsl.language.model import (
-    ActivityCall,
-    Arm,
-    Duration,
-    Fail,
-    ForEach,
-    Group,
-    Parallel,
-    Repeat,
-    Retry,
-    Route,
-    Saga,
-    SagaCall,
-    Set,
-    Sleep,
-    Step,
-    Switch,
-    Timeouts,
-    Value,
-    WaitFor,
-)
-
-
-class Lane(Enum):
-    """Which of its lists of steps a block keeps a step in."""
-
-    STEPS = auto()
-    BRANCH = auto()
-    ARM = auto()
-    HANDLER = auto()
-    ON_FAILURE = auto()
+from sagadsl.language import kinds
+from sagadsl.language.kinds import Lane, Part, Phase
+from sagadsl.language.model import ActivityCall, Call, Retry, Route, Saga, Step, Timeouts, Value
 
 
 @frozen
@@ -53,37 +24,18 @@ class Level:
         lane: Where the block around it keeps it; at the top, whether it is part of ``on_failure``.
         way: Which arm or handler; 0 for the others.
         index: Its place in that list.
+        condition: That of its arm or handler, if there is one.
     """
 
     step: Step
     lane: Lane
     way: int
     index: int
+    condition: Value | None = None
 
 
 Spot = tuple[Level, ...]
 """The way to a step, itself last."""
-
-
-class Phase(Enum):
-    """When a value is rendered, as far as it decides what can be seen."""
-
-    START = auto()
-    """With nothing done yet: the saga's own timeout."""
-    BEFORE = auto()
-    """Before or while its step runs: ``if``, ``input`` and the like."""
-    RESULT = auto()
-    """When its step has given a result: ``failed_if``."""
-    ROUND = auto()
-    """After a round of its own steps: ``until``, ``every``."""
-    BRANCHES = auto()
-    """Whenever a branch or an item has ended: ``complete_when``."""
-    HANDLER = auto()
-    """When its step has failed: ``if`` and ``output`` of a handler."""
-    UNDO = auto()
-    """When its step is to be undone."""
-    END = auto()
-    """When all has been done: the saga's own output."""
 
 
 @frozen
@@ -107,24 +59,18 @@ class Site:
 
 def spots(saga: Saga) -> Iterator[Spot]:
     """Yield every step of a saga, blocks before what is in them, in the order of the file."""
-    yield from _list(saga.steps, (), Lane.STEPS, 0)
-    yield from _list(saga.on_failure, (), Lane.ON_FAILURE, 0)
+    yield from _list(Part(saga.steps, Lane.STEPS), ())
+    yield from _list(Part(saga.on_failure, Lane.ON_FAILURE), ())
 
 
-def _list(steps: Sequence[Step], around: Spot, lane: Lane, way: int) -> Iterator[Spot]:
-    for index, step in enumerate(steps):
-        spot = (*around, Level(step, lane, way, index))
+def _list(part: Part, around: Spot) -> Iterator[Spot]:
+    for index, step in enumerate(part.steps):
+        spot = (*around, Level(step, part.lane, part.way, index, part.condition))
         yield spot
-        match step.body:
-            case Group(steps=inner) | ForEach(steps=inner) | Repeat(steps=inner):
-                yield from _list(inner, spot, Lane.STEPS, 0)
-            case Parallel(steps=inner):
-                yield from _list(inner, spot, Lane.BRANCH, 0)
-            case Switch(arms=arms):
-                for number, arm in enumerate(arms):
-                    yield from _list(arm.steps, spot, Lane.ARM, number)
+        for inner in kinds.parts(step):
+            yield from _list(inner, spot)
         for number, handler in enumerate(step.on_error):
-            yield from _list(handler.steps, spot, Lane.HANDLER, number)
+            yield from _list(Part(handler.steps, Lane.HANDLER, number, handler.condition), spot)
 
 
 def sites(saga: Saga) -> Iterator[Site]:
@@ -152,7 +98,7 @@ def step_sites(spot: Spot) -> Iterator[Site]:
     step = spot[-1].step
     if step.condition is not None:
         yield Site(step.condition, (*step.route, "if"), Phase.BEFORE, spot)
-    for value, keys, phase in _body(step):
+    for value, keys, phase in kinds.kind_of(step).values(step.body):
         yield Site(value, (*step.route, *keys), phase, spot)
     for call, route, phase in calls(step):
         for written, key in ((call.input, "input"), (call.task_queue, "task_queue")):
@@ -178,38 +124,9 @@ def action_route(step: Step, number: int) -> Route:
     return (*step.route, "compensation", number) if several else (*step.route, "compensation")
 
 
-def _body(step: Step) -> Iterator[tuple[Value, Route, Phase]]:
-    match step.body:
-        case Parallel(complete_when=value) if value is not None:
-            yield value, ("complete_when",), Phase.BRANCHES
-        case ForEach(items=items, complete_when=value):
-            yield items, ("for_each", "items"), Phase.BEFORE
-            if value is not None:
-                yield value, ("complete_when",), Phase.BRANCHES
-        case Switch(arms=arms):
-            yield from (found for number, arm in enumerate(arms) for found in _arm(arm, number))
-        case Repeat(until=until, every=every):
-            yield until, ("repeat", "until"), Phase.ROUND
-            yield from _duration(every, ("repeat", "every"), Phase.ROUND)
-        case Sleep(duration=duration, until=value):
-            yield from _duration(duration, ("sleep",))
-            yield from _duration(value, ("sleep_until",))
-        case WaitFor(timeout=timeout):
-            yield from _duration(timeout, ("wait_for", "timeout"))
-        case Set(values=value):
-            yield value, ("set",), Phase.BEFORE
-        case Fail(message=value):
-            yield value, ("fail", "message"), Phase.BEFORE
-
-
-def _arm(arm: Arm, number: int) -> Iterator[tuple[Value, Route, Phase]]:
-    if arm.condition is not None:
-        yield arm.condition, ("switch", number, "if"), Phase.BEFORE
-
-
-def calls(step: Step) -> Iterator[tuple[ActivityCall | SagaCall, Route, Phase]]:
+def calls(step: Step) -> Iterator[tuple[Call, Route, Phase]]:
     """Yield what a step calls: to do its work, to learn whether it was done, to undo it."""
-    if isinstance(step.body, ActivityCall | SagaCall):
+    if isinstance(step.body, Call):
         yield step.body, step.route, Phase.BEFORE
     if step.probe is not None:
         yield step.probe, (*step.route, "probe"), Phase.BEFORE
@@ -217,12 +134,12 @@ def calls(step: Step) -> Iterator[tuple[ActivityCall | SagaCall, Route, Phase]]:
         yield action.call, action_route(step, number), Phase.UNDO
 
 
-def _called(step: Step) -> Iterator[ActivityCall | SagaCall]:
+def _called(step: Step) -> Iterator[Call]:
     for call, _, _ in calls(step):
         yield call
 
 
-def _policies(call: ActivityCall | SagaCall) -> tuple[tuple[Timeouts | Retry, str], ...]:
+def _policies(call: Call) -> tuple[tuple[Timeouts | Retry, str], ...]:
     return ((call.timeouts, "timeouts"), (call.retry, "retry")) if isinstance(call, ActivityCall) else ()
 
 
@@ -231,8 +148,3 @@ def _durations(policy: Timeouts | Retry) -> Iterator[tuple[Value, str]]:
         value = getattr(policy, each.name)
         if each.type in ("Duration", "Duration | None") and value is not None and not isinstance(value, timedelta):
             yield value, each.name
-
-
-def _duration(value: Duration | None, keys: Route, phase: Phase = Phase.BEFORE) -> Iterator[tuple[Value, Route, Phase]]:
-    if value is not None and not isinstance(value, timedelta):
-        yield value, keys, phase

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from sagadsl.engine.journal import RULES
+from sagadsl.language import raw_steps
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
@@ -97,24 +98,8 @@ def children_of(name: str, definitions: Mapping[str, Data]) -> dict[str, Data]:
 
 def sagas_in(definition: Data) -> Iterator[str]:
     """Yield the names of the sagas that a definition runs as children, as far as its form is right."""
-    for key in ("steps", "on_failure"):
-        yield from _in_steps(definition.get(key))
-
-
-def _in_steps(steps: Any) -> Iterator[str]:
-    for step in steps if isinstance(steps, list) else ():
-        if isinstance(step, dict):
-            yield from _in_step(step)
-
-
-def _in_step(step: Mapping[str, Any]) -> Iterator[str]:
-    undo = step.get("compensation")
-    for call in (step, *(undo if isinstance(undo, list) else [undo])):
-        if isinstance(call, dict) and isinstance(call.get("saga"), str):
-            yield call["saga"]
-    for key in ("steps", "parallel"):
-        yield from _in_steps(step.get(key))
-    for key in ("switch", "on_error"):
-        for inner in step[key] if isinstance(step.get(key), list) else ():
-            if isinstance(inner, dict):
-                yield from _in_steps(inner.get("steps") or inner.get("else"))
+    for step in raw_steps.everywhere(definition):
+        undo = step.get("compensation")
+        for call in (step, *(undo if isinstance(undo, list) else [undo])):
+            if isinstance(call, dict) and isinstance(call.get("saga"), str):
+                yield call["saga"]

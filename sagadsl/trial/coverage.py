@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import assert_never
 
 from sagadsl.frozen import frozen
-from sagadsl.language.model import ActivityCall, ForEach, Repeat, Saga, SagaCall, Step, Switch, WaitFor
+from sagadsl.language.model import (
+    ActivityCall,
+    Fail,
+    ForEach,
+    Group,
+    Parallel,
+    Repeat,
+    Saga,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    WaitFor,
+)
 from sagadsl.trial.names import path_of, plain
 from sagadsl.trial.played import Played
 
@@ -85,8 +100,10 @@ def _possible(step: Step) -> Iterator[str]:
             yield from ("no round", "one round", "more rounds")
         case Repeat():
             yield from ("one round", "more rounds")
+        case Group() | Parallel() | Sleep() | Set() | Fail():
+            pass  # what is inside is counted by itself, and the others do the same each time
         case _:
-            pass
+            assert_never(step.body)
     if step.on_error:
         yield "handled"
     if step.compensation is not None:

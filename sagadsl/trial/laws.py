@@ -18,7 +18,8 @@ from sagadsl.engine.journal import Record, State, UndoProgress
 from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_of_activity_id
 from sagadsl.engine.virtual import Event
 from sagadsl.frozen import frozen
-from sagadsl.language.model import ForEach, On, Order, Parallel, Saga, Step
+from sagadsl.language.kinds import complete_when
+from sagadsl.language.model import On, Order, Saga, Step
 
 _is_undo = lru_cache(maxsize=4096)(is_compensation)
 _path = lru_cache(maxsize=4096)(step_of_activity_id)
@@ -255,10 +256,7 @@ def _the_status_is_true(state: State, close: Close) -> Iterator[Breach]:
 
 def _may_lose(saga: Saga, path: str) -> bool:
     """Whether a step stands in a block that can be complete without it."""
-    return any(
-        isinstance(block.body, Parallel | ForEach) and block.body.complete_when is not None
-        for block in _blocks(saga, path)
-    )
+    return any(complete_when(block) is not None for block in _blocks(saga, path))
 
 
 def _blocks(saga: Saga, path: str) -> Iterator[Step]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from typing import assert_never
 
 from sagadsl.frozen import frozen
-from sagadsl.language.model import ActivityCall, Place, Saga, SagaCall, Step
+from sagadsl.language.model import ActivityCall, Call, Place, Saga, SagaCall, Step
 
 _INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|\Z|\.|#)")
 _REPEATED = re.compile(r"#\d+(?=/|\Z)")
@@ -69,13 +70,8 @@ def _calls(
 ) -> Iterator[tuple[str, ActivityCall]]:
     for place in saga.places.values():
         step, path = place.step, prefix + path_of(place)
-        match step.body:
-            case ActivityCall() as call:
-                yield path, call
-            case SagaCall(saga=name) if name in sagas and name not in around:
-                yield from _calls(sagas[name], sagas, f"{path}/", (*around, name))
-            case _:
-                pass
+        if isinstance(step.body, Call):
+            yield from _of_call(step.body, path, sagas, around)
         if step.probe is not None:
             yield f"{path}.probe", step.probe
         yield from _undos(step, sagas, path, around)
@@ -87,10 +83,17 @@ def _undos(
     actions = step.compensation.actions if step.compensation is not None else ()
     for index, action in enumerate(actions):
         name = path + (f".compensation[{index}]" if len(actions) > 1 else ".compensation")
-        match action.call:
-            case ActivityCall() as call:
-                yield name, call
-            case SagaCall(saga=saga) if saga in sagas and saga not in around:
-                yield from _calls(sagas[saga], sagas, f"{name}/", (*around, saga))
-            case _:
-                pass
+        yield from _of_call(action.call, name, sagas, around)
+
+
+def _of_call(
+    call: Call, path: str, sagas: Mapping[str, Saga], around: tuple[str, ...]
+) -> Iterator[tuple[str, ActivityCall]]:
+    match call:
+        case ActivityCall():
+            yield path, call
+        case SagaCall(saga=name):
+            if name in sagas and name not in around:
+                yield from _calls(sagas[name], sagas, f"{path}/", (*around, name))
+        case _:
+            assert_never(call)

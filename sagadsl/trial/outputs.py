@@ -17,7 +17,14 @@ from sagadsl.language import walk
 from sagadsl.language.checks.known import Signature
 from sagadsl.language.expression_code import chain_of
 from sagadsl.language.expressions import Condition, Expression, Listing, Object, Text
-from sagadsl.language.model import ActivityCall, ForEach, Group, Parallel, Repeat, Saga, Step, Switch, Value
+from sagadsl.language.model import (
+    ActivityCall,
+    ForEach,
+    Leaf,
+    Saga,
+    Step,
+    Value,
+)
 from sagadsl.trial.draw import draw
 
 ELEMENT = "[]"
@@ -161,16 +168,11 @@ def _schema(rest: Chain, examples: list[Any]) -> dict[str, Any]:
 
 def _owner(saga: Saga, step: Step, rest: Chain) -> tuple[str | None, Chain]:
     """Return the activity that gives an output, or part of the output of a block."""
-    match step.body:
-        case ActivityCall(activity=activity):
-            return activity, rest
-        case Group() | Parallel() | Switch() | Repeat() | ForEach():
-            if isinstance(step.body, ForEach) and rest:
-                rest = rest[1:]
-            inner = saga.places.get(rest[0]) if rest else None
-            return (None, ()) if inner is None else _owner(saga, inner.step, rest[1:])
-        case _:
-            return None, ()
+    if isinstance(step.body, Leaf):
+        return (step.body.activity, rest) if isinstance(step.body, ActivityCall) else (None, ())
+    below = rest[1:] if isinstance(step.body, ForEach) else rest  # its output is a list: the first is an index
+    inner = saga.places.get(below[0]) if below else None
+    return (None, ()) if inner is None else _owner(saga, inner.step, below[1:])
 
 
 def _variables(saga: Saga) -> dict[str, Chain]:

@@ -9,9 +9,11 @@ import pytest
 
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import State
-from sagadsl.engine.projection import KINDS, markdown, report, status, summary
+from sagadsl.engine.projection import markdown, report, status, summary
 from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.language import kinds
 from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, plain, play, saga, signal, slow
+from tests.language.test_kinds import EXAMPLES
 
 CHILD = saga(act("cx"), name="child")
 
@@ -346,27 +348,13 @@ def test_hostile_text_in_an_error_stays_text() -> None:
     assert ran.report["failure"]["message"] == HOSTILE
 
 
-@pytest.mark.parametrize("kind", list(KINDS.values()))
-def test_every_kind_of_step_is_shown_by_its_key(kind: str) -> None:
+@pytest.mark.parametrize("kind", kinds.KINDS.values(), ids=lambda kind: kind.key)
+def test_every_kind_of_step_is_shown_by_its_key(kind: kinds.Kind) -> None:
     """R60."""
-    bodies: dict[str, Any] = {
-        "activity": {"activity": "do.a"},
-        "saga": {"saga": "child"},
-        "steps": {"steps": [plain("x")]},
-        "parallel": {"parallel": [plain("x")]},
-        "for_each": {"for_each": {"items": "[1]"}, "steps": [plain("x")]},
-        "switch": {"switch": [{"else": [plain("x")]}]},
-        "repeat": {"repeat": {"until": "true"}, "steps": [plain("x")]},
-        "sleep": {"sleep": "1s"},
-        "wait_for": {"wait_for": {"signal": "go", "timeout": "1s"}},
-        "set": {"set": {"x": 1}},
-        "fail": {"fail": {"type": "X"}},
-    }
+    ran = play(saga({"id": "a", **EXAMPLES[kind.key]}), sagas=[CHILD])
 
-    ran = play(saga({"id": "a", **bodies[kind]}), sagas=[CHILD])
-
-    assert ran.now["steps"][0]["kind"] == kind
-    assert ran.now["steps"][0].get("saga") == ("child" if kind == "saga" else None)
+    assert ran.now["steps"][0]["kind"] == kind.key
+    assert ran.now["steps"][0].get("saga") == ("child" if kind.key == "saga" else None)
 
 
 def test_the_outcome_of_a_call_is_shown_and_of_nothing_else() -> None:

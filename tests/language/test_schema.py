@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from sagadsl.diagnostics import Finding
-from sagadsl.language import schema
+from sagadsl.language import kinds, schema
 from sagadsl.language.document import Document, parse
 
 ROOT = Path(__file__).parents[2]
@@ -705,7 +705,7 @@ def test_the_schema_is_draft_7_and_closed_at_every_level() -> None:
 
 
 def test_steps_of_every_kind_have_the_same_common_keys() -> None:
-    for kind in schema.KINDS:
+    for kind in kinds.KEYS:
         keys = list(SCHEMA["definitions"][f"{kind}_step"]["properties"])
 
         assert {"id", "description", "if", "on_error", "needs", kind} <= set(keys)

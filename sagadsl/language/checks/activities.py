@@ -13,9 +13,10 @@ from sagadsl.language.checks.known import Known, Signature
 from sagadsl.language.checks.world import World, world_of
 from sagadsl.language.error_types import class_name
 from sagadsl.language.expressions import Constant
-from sagadsl.language.model import ActivityCall, Saga, SagaCall, Step
+from sagadsl.language.kinds import Phase
+from sagadsl.language.model import ActivityCall, Call, Saga, Step
 from sagadsl.language.types import of_schema
-from sagadsl.language.walk import Phase, Site, Spot, calls
+from sagadsl.language.walk import Site, Spot, calls
 
 OURS = (
     *("BranchTimeout", "CompensationFailed", "ExpressionError", "InvalidInput", "NoMatchingCase", "PayloadTooLarge"),
@@ -113,7 +114,7 @@ def _inherited(world: World, spot: Spot, route: Route, signature: Signature) -> 
     """A compensation or probe without an input is sent the input of its step."""
     step = spot[-1].step
     forward = step.body
-    if not isinstance(forward, ActivityCall | SagaCall):
+    if not isinstance(forward, Call):
         return
     sent = forward.input
     site = Site(sent or _NO_INPUT, (*step.route, "input"), Phase.BEFORE, spot)

@@ -10,10 +10,11 @@ from sagadsl.language.checks.arguments import misfits
 from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.world import World, world_of
 from sagadsl.language.expressions import Constant
+from sagadsl.language.kinds import Lane, Phase
 from sagadsl.language.model import ForEach, Saga, SagaCall
 from sagadsl.language.suggest import Suggestions
 from sagadsl.language.types import Fill, of_schema
-from sagadsl.language.walk import Lane, Phase, Site, Spot, calls, spots
+from sagadsl.language.walk import Site, Spot, calls, spots
 
 
 def children_that_are_not_beside_the_file(saga: Saga, known: Known) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import assert_never
 
 from sagadsl.diagnostics import Finding, Severity
 from sagadsl.frozen import frozen
@@ -10,13 +11,19 @@ from sagadsl.language.checks import order
 from sagadsl.language.checks.known import Known
 from sagadsl.language.model import (
     ActivityCall,
+    Call,
     Fail,
     ForEach,
+    Group,
+    Leaf,
     Parallel,
     Repeat,
     Saga,
     SagaCall,
+    Set,
+    Sleep,
     Step,
+    Switch,
     WaitFor,
 )
 
@@ -49,7 +56,7 @@ def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
     for step, later in _with_later(saga, after):
         call = step.body
         silent = step.compensation is None and not step.nothing_to_undo and not step.pivot
-        if not silent or step.id in after or not later.count or not isinstance(call, ActivityCall | SagaCall):
+        if not silent or step.id in after or not later.count or not isinstance(call, Call):
             continue
         steps = "a later step" if later.count == 1 else f"{later.count} later steps"
         yield Finding(
@@ -181,6 +188,8 @@ def _sequence(steps: Sequence[Step], later: _Later, judge: _Judge) -> Iterator[t
 
 
 def _inside(step: Step, later: _Later, judge: _Judge) -> Iterator[tuple[Step, _Later]]:
+    if isinstance(step.body, Leaf):
+        return
     match step.body:
         case Parallel(steps=branches):
             risks = [judge(branch) for branch in branches]
@@ -189,9 +198,11 @@ def _inside(step: Step, later: _Later, judge: _Judge) -> Iterator[tuple[Step, _L
         case ForEach(steps=steps) | Repeat(steps=steps):
             again = sum((judge(each) for each in steps), _Later())
             yield from _sequence(steps, again + later, judge)
-        case _:
+        case Group() | Switch():
             for steps in order.sequences(step):
                 yield from _sequence(steps, later, judge)
+        case _:
+            assert_never(step.body)
 
 
 def _beside(needs: order.Needs, branches: Sequence[Step], risks: Sequence[_Later]) -> Iterator[_Later]:
@@ -224,31 +235,33 @@ def _after_pivot(saga: Saga) -> Iterator[tuple[Step, Step, bool]]:
 def _limit(step: Step) -> tuple[str, ...]:
     """Where the step says how it can give up; empty when it does not."""
     match step.body:
-        case ActivityCall(retry=retry) if retry.explicit and retry.maximum_attempts is not None:
-            return ("retry", "maximum_attempts")
-        case ActivityCall(timeouts=timeouts) if timeouts.schedule_to_close is not None:
-            return ("timeouts", "schedule_to_close")
-        case ActivityCall() | SagaCall() if step.failed_if:
-            return ("failed_if",)
-        case WaitFor(timeout=timeout) if timeout is not None:
-            return ("wait_for", "timeout")
-        case Repeat(maximum_attempts=rounds) if rounds is not None:
-            return ("repeat", "maximum_attempts")
-        case _:
+        case ActivityCall(retry=retry, timeouts=timeouts):
+            if retry.explicit and retry.maximum_attempts is not None:
+                return ("retry", "maximum_attempts")
+            if timeouts.schedule_to_close is not None:
+                return ("timeouts", "schedule_to_close")
+            return ("failed_if",) if step.failed_if else ()
+        case SagaCall():
+            return ("failed_if",) if step.failed_if else ()
+        case WaitFor(timeout=timeout):
+            return ("wait_for", "timeout") if timeout is not None else ()
+        case Repeat(maximum_attempts=rounds):
+            return ("repeat", "maximum_attempts") if rounds is not None else ()
+        case Group() | Parallel() | ForEach() | Switch() | Sleep() | Set() | Fail():
             return ()
+        case _:
+            assert_never(step.body)
 
 
 def _fails_for_good(step: Step) -> bool:
     """Whether a step can fail although it is retried as long as it takes."""
-    match step.body:
-        case ActivityCall(retry=retry, timeouts=timeouts):
-            endless = retry.maximum_attempts is None and timeouts.schedule_to_close is None
-            return not endless or bool(step.failed_if)
-        case _:
-            return True
+    if not isinstance(step.body, ActivityCall):
+        return True
+    endless = step.body.retry.maximum_attempts is None and step.body.timeouts.schedule_to_close is None
+    return not endless or bool(step.failed_if)
 
 
-def _how_to_undo(call: ActivityCall | SagaCall, known: Known) -> str:
+def _how_to_undo(call: Call, known: Known) -> str:
     silence = "or say `compensation: none` if there is nothing to undo"
     if isinstance(call, SagaCall):
         return f"let the child undo itself with `compensation: auto`, {silence}"

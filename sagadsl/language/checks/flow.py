@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from sagadsl.diagnostics import Finding, Route, Severity
 from sagadsl.language.checks import order
 from sagadsl.language.checks.known import Known
-from sagadsl.language.model import Fail, ForEach, Handler, Parallel, Repeat, Saga, Step, Switch, WaitFor
+from sagadsl.language.kinds import complete_when
+from sagadsl.language.model import (
+    Fail,
+    ForEach,
+    Group,
+    Handler,
+    Leaf,
+    Parallel,
+    Repeat,
+    Saga,
+    Step,
+    Switch,
+    WaitFor,
+)
 
 
 def switches_without_else(saga: Saga, known: Known) -> Iterator[Finding]:
@@ -51,7 +64,9 @@ def waits_that_nobody_ends(saga: Saga, known: Known) -> Iterator[Finding]:
         return
     for place in saga.places.values():
         step = place.step
-        ended = any(_ends_early(saga.places[block].step) for block in place.blocks if block in saga.places)
+        ended = any(
+            complete_when(saga.places[block].step) is not None for block in place.blocks if block in saga.places
+        )
         if isinstance(step.body, WaitFor) and step.body.timeout is None and not ended:
             yield _endless(
                 step,
@@ -136,27 +151,23 @@ def _endless(step: Step, key: Route, message: str, bound: str) -> Finding:
     )
 
 
-def _ends_early(block: Step) -> bool:
-    body = block.body
-    return isinstance(body, Parallel | ForEach) and body.complete_when is not None
-
-
 def _always_fails(step: Step) -> bool:
     """Whether the saga never goes on after this step."""
     if step.condition is not None or order.handled(step) or step.on_error:
         return False
+    if isinstance(step.body, Leaf):
+        return isinstance(step.body, Fail)
     match step.body:
-        case Fail():
-            return True
         case Switch(arms=arms):
             closed = any(arm.condition is None for arm in arms)
             return closed and all(any(_always_fails(inner) for inner in arm.steps) for arm in arms)
-        case Parallel(complete_when=early) if early is not None:
-            return False
         case ForEach():
             return False  # the list may be empty
+        case Group() | Parallel() | Repeat():
+            inside = (inner for steps in order.sequences(step) for inner in steps)
+            return complete_when(step) is None and any(map(_always_fails, inside))
         case _:
-            return any(_always_fails(inner) for steps in order.sequences(step) for inner in steps)
+            assert_never(step.body)
 
 
 def _sequences(saga: Saga) -> Iterator[Sequence[Step]]:

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
+from typing import assert_never
 
 from sagadsl.diagnostics import Finding, Severity
 from sagadsl.frozen import frozen
 from sagadsl.language.checks import order
 from sagadsl.language.checks.known import Known
 from sagadsl.language.model import (
-    ActivityCall,
-    Fail,
+    Call,
     ForEach,
     Group,
+    Leaf,
+    Loop,
     Parallel,
     Repeat,
     Saga,
-    SagaCall,
-    Set,
-    Sleep,
     Step,
     Switch,
     Value,
-    WaitFor,
 )
 
 CARRIED = 80_000
@@ -99,9 +97,9 @@ def _crowds(step: Step, saga: Saga) -> Iterator[Finding]:
 
 
 def _pending(step: Step, saga: Saga) -> _Open:
+    if isinstance(step.body, Leaf):
+        return _Open(1 if isinstance(step.body, Call) else 0)
     match step.body:
-        case ActivityCall() | SagaCall():
-            return _Open(1)
         case Parallel(steps=branches, max_concurrency=most):
             each = [_pending(branch, saga) for branch in branches]
             counts = [branch.known for branch in each]
@@ -110,9 +108,11 @@ def _pending(step: Step, saga: Saga) -> _Open:
             body = _widest(steps, saga)
             bounds = [bound for bound in (most, _length(items, saga)) if bound is not None]
             return _Open(body.known * min(bounds, default=1), body.data or (not bounds and body.known > 0))
-        case _:
+        case Group() | Switch() | Repeat():
             inner = [_widest(steps, saga) for steps in order.sequences(step)]
             return _Open(max((one.known for one in inner), default=0), any(one.data for one in inner))
+        case _:
+            assert_never(step.body)
 
 
 def _widest(steps: Sequence[Step], saga: Saga) -> _Open:
@@ -130,6 +130,8 @@ def _step_to_undo(step: Step, saga: Saga) -> int:
 
 
 def _inside(step: Step, saga: Saga) -> int:
+    if isinstance(step.body, Leaf):
+        return 0
     match step.body:
         case ForEach(items=items, steps=steps):
             return _to_undo(steps, saga) * (_length(items, saga) or 1)
@@ -139,22 +141,27 @@ def _inside(step: Step, saga: Saga) -> int:
             return max((_to_undo(arm.steps, saga) for arm in arms), default=0)
         case Group(steps=steps) | Parallel(steps=steps):
             return _to_undo(steps, saga)
-        case ActivityCall() | SagaCall() | Sleep() | WaitFor() | Set() | Fail():
-            return 0
+        case _:
+            assert_never(step.body)
 
 
 def _without_bound(steps: Sequence[Step], saga: Saga) -> Iterator[str]:
     """Yield the loops of which nobody can say how often they run, as far as they leave something to undo."""
     for step in steps:
-        match step.body:
-            case ForEach(items=items, steps=inner) if _length(items, saga) is None and _to_undo(inner, saga):
-                yield f"`{step.id}`"
-            case Repeat(maximum_attempts=None, steps=inner) if _to_undo(inner, saga):
-                yield f"`{step.id}`"
-            case _:
-                pass
+        if isinstance(step.body, Loop) and _is_without_bound(step.body, saga) and _to_undo(step.body.steps, saga):
+            yield f"`{step.id}`"
         for sequence in order.sequences(step):
             yield from _without_bound(sequence, saga)
+
+
+def _is_without_bound(loop: Loop, saga: Saga) -> bool:
+    match loop:
+        case ForEach(items=items):
+            return _length(items, saga) is None
+        case Repeat(maximum_attempts=rounds):
+            return rounds is None
+        case _:
+            assert_never(loop)
 
 
 def _length(items: Value, saga: Saga) -> int | None:

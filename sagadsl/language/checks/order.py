@@ -7,37 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from sagadsl.frozen import frozen
+from sagadsl.language.kinds import Lane, kind_of, parts
 from sagadsl.language.model import (
-    ActivityCall,
-    Fail,
     ForEach,
     Group,
+    Leaf,
     Parallel,
     Repeat,
     Saga,
-    SagaCall,
     Step,
     Switch,
     Then,
-    WaitFor,
 )
 
 
 def sequences(step: Step) -> Iterator[tuple[Step, ...]]:
     """The sequences directly inside a block; a parallel block has one for each branch."""
-    match step.body:
-        case Group(steps=steps) | ForEach(steps=steps) | Repeat(steps=steps):
-            yield steps
-        case Parallel(steps=steps):
-            for branch in steps:
-                yield (branch,)
-        case Switch(arms=arms):
-            for arm in arms:
-                yield arm.steps
-        case _:
-            return
+    for part in parts(step):
+        if part.lane is Lane.BRANCH:
+            yield from ((branch,) for branch in part.steps)
+        else:
+            yield part.steps
 
 
 def handled(step: Step) -> bool:
@@ -55,21 +48,7 @@ def failing(step: Step) -> tuple[Step, ...]:
     if handled(step):
         return ()
     inner = tuple(found for steps in sequences(step) for each in steps for found in failing(each))
-    return (*inner, step) if _fails_itself(step) else inner
-
-
-def _fails_itself(step: Step) -> bool:
-    match step.body:
-        case ActivityCall() | SagaCall() | Fail():
-            return True
-        case WaitFor(timeout=timeout):
-            return timeout is not None
-        case Repeat(maximum_attempts=rounds):
-            return rounds is not None
-        case Switch(arms=arms):
-            return all(arm.condition is not None for arm in arms)
-        case _:
-            return False
+    return (*inner, step) if kind_of(step).fails(step.body) else inner
 
 
 @frozen
@@ -157,6 +136,8 @@ def _walk(step: Step, passed: _Passed, found: Pivots) -> _Passed:
         if passed is not None:
             found.second.append((step, passed[0]))
         return step, _certain(step)
+    if isinstance(step.body, Leaf):
+        return passed
     after: _Passed
     match step.body:
         case Parallel(steps=branches):
@@ -173,7 +154,7 @@ def _walk(step: Step, passed: _Passed, found: Pivots) -> _Passed:
         case Group(steps=steps):
             after = _sequence(steps, passed, found)
         case _:
-            return passed
+            assert_never(step.body)
     if after is not passed and after is not None and not _certain(step):
         after = (after[0], False)
     return after

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from sagadsl.diagnostics import Severity
 from sagadsl.language.complaints import MAY_BE_MISSING, UNKNOWN_FIELD, Complaint
 from sagadsl.language.expression_code import Chain
-from sagadsl.language.model import ActivityCall, ForEach, On, Parallel, Repeat, SagaCall, Step
+from sagadsl.language.kinds import Lane, Phase, is_loop
+from sagadsl.language.model import Call, ForEach, On, Parallel, Step
 from sagadsl.language.suggest import listed
 from sagadsl.language.types import ANY, INTEGER, TEXT, Shape, listing, one_of, or_null, record, union, without_null
 from sagadsl.language.visibility import Seen, Unseen, in_handler, look, loops_around
-from sagadsl.language.walk import Lane, Phase, Site, Spot
+from sagadsl.language.walk import Site, Spot
 
 if TYPE_CHECKING:
     from sagadsl.language.checks.world import World
@@ -144,7 +145,7 @@ class Place:
                 depth = next(d for d, (a, b) in enumerate(zip(self._site.spot, target, strict=False)) if a != b)
                 return f"add `needs: [{target[depth].step.id}]` to `{self._site.spot[depth].step.id}`"
             case Unseen.LOOP:
-                loop = next(level.step.id for level in target if isinstance(level.step.body, ForEach | Repeat))
+                loop = next(level.step.id for level in target if is_loop(level.step))
                 return f"read the output of the loop: `steps.{loop}.output`"
             case Unseen.FAILED:
                 return "read `error.message`, or what the steps before it gave"
@@ -207,7 +208,7 @@ def _names(world: World, site: Site) -> Iterator[tuple[str, Shape]]:
 
 
 def _phase_names(world: World, phase: Phase, step: Step) -> Iterator[tuple[str, Shape]]:
-    call = step.body if isinstance(step.body, ActivityCall | SagaCall) else None
+    call = step.body if isinstance(step.body, Call) else None
     match phase:
         case Phase.RESULT if call is not None:
             yield "output", world.result(call)
@@ -223,6 +224,7 @@ def _phase_names(world: World, phase: Phase, step: Step) -> Iterator[tuple[str, 
         case Phase.BRANCHES:
             yield from _COUNTS.items()
             body = step.body
-            branches = body.steps if isinstance(body, ForEach | Parallel) else ()
-            by_id = world.by_id(branches) if isinstance(body, ForEach) else union(map(world.output, branches))
-            yield "outputs", listing(by_id)
+            if isinstance(body, ForEach):
+                yield "outputs", listing(world.by_id(body.steps))
+            elif isinstance(body, Parallel):
+                yield "outputs", listing(union(map(world.output, body.steps)))

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from sagadsl.diagnostics import Finding, Severity
 from sagadsl.language.checks.known import Known
-from sagadsl.language.model import ForEach, Handler, Parallel, Repeat, Saga, Step, Then, WaitFor
-from sagadsl.language.walk import Lane, Level, Spot, spots
+from sagadsl.language.kinds import Lane, complete_when, is_loop
+from sagadsl.language.model import Handler, Saga, Step, Then, WaitFor
+from sagadsl.language.walk import Level, Spot, spots
 
 _TIMEOUT = "SignalTimeout"
 
@@ -44,7 +45,7 @@ def _ends_without_an_answer(spot: Spot) -> bool:
     """Whether a wait may end before its signal has come; whether the saga goes on then is another question."""
     body = spot[-1].step.body
     assert isinstance(body, WaitFor)
-    return body.timeout is not None or any(_ends_early(level.step) for level in spot[:-1])
+    return body.timeout is not None or any(complete_when(level.step) is not None for level in spot[:-1])
 
 
 def _is_followed(first: Spot, second: Spot) -> bool:
@@ -64,7 +65,7 @@ def _is_followed(first: Spot, second: Spot) -> bool:
 
 def _is_repeated(block: Step, first: Spot, second: Spot) -> bool:
     """Whether *block* is a loop in a later round of which *second* comes after *first*, wherever they stand."""
-    if not isinstance(block.body, ForEach | Repeat) or not first or not second:
+    if not is_loop(block) or not first or not second:
         return False
     return first[0].lane is second[0].lane is Lane.STEPS and _is_given_up(first)
 
@@ -77,7 +78,7 @@ def _comes_later(first: Level, second: Level) -> bool:
 
 def _is_given_up(levels: Spot) -> bool:
     """Whether a wait may end without an answer and what follows the first of these steps still runs."""
-    if any(_ends_early(level.step) for level in levels[:-1]):
+    if any(complete_when(level.step) is not None for level in levels[:-1]):
         return True
     body = levels[-1].step.body
     if not isinstance(body, WaitFor) or body.timeout is None:
@@ -87,7 +88,3 @@ def _is_given_up(levels: Spot) -> bool:
 
 def _takes(handler: Handler) -> bool:
     return not handler.types or _TIMEOUT in handler.types
-
-
-def _ends_early(block: Step) -> bool:
-    return isinstance(block.body, Parallel | ForEach) and block.body.complete_when is not None

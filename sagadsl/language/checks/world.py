@@ -15,8 +15,10 @@ from sagadsl.language.checks.place import Place
 from sagadsl.language.complaints import Complaint, Guards
 from sagadsl.language.expressions import Condition, Expression
 from sagadsl.language.inference import Inference, looked_at
+from sagadsl.language.kinds import Phase
 from sagadsl.language.model import (
     ActivityCall,
+    Call,
     Fail,
     ForEach,
     Group,
@@ -47,7 +49,7 @@ from sagadsl.language.types import (
 from sagadsl.language.visibility import (
     conditions_around,
 )
-from sagadsl.language.walk import Phase, Site, Spot, sites, spots
+from sagadsl.language.walk import Site, Spot, sites, spots
 
 _DURATIONS = (
     *("timeout", "every", "sleep", "start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"),
@@ -93,7 +95,7 @@ class World:
             self._outputs[step.id] = shape
         return self._outputs[step.id]
 
-    def result(self, call: ActivityCall | SagaCall) -> Shape:
+    def result(self, call: Call) -> Shape:
         """Return the shape of what a call gives."""
         if isinstance(call, SagaCall):
             child = self._child(call.saga)

@@ -11,7 +11,8 @@ from dataclasses import fields
 from operator import attrgetter
 
 from sagadsl.engine.journal import Frame, Record, State, Undo, UndoProgress, Unwind
-from sagadsl.language.model import ForEach, Order, Parallel, Saga
+from sagadsl.language.kinds import complete_when
+from sagadsl.language.model import Order, Saga
 
 _STATE = attrgetter(*(each.name for each in fields(State)))
 _FRAME = attrgetter(*(each.name for each in fields(Frame)))
@@ -111,7 +112,7 @@ def order_counts(saga: Saga) -> bool:
     """
     for place in saga.places.values():
         step = place.step
-        if isinstance(step.body, Parallel | ForEach) and step.body.complete_when is not None:
+        if complete_when(step) is not None:
             return True
         for action in step.compensation.actions if step.compensation is not None else ():
             reads = () if action.call.input is None else action.call.input.reads

@@ -10,7 +10,7 @@ from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.projection import report
 from sagadsl.engine.projection import status as status_of
-from sagadsl.language.model import ActivityCall, On, Saga, SagaCall, Step
+from sagadsl.language.model import ActivityCall, Call, On, Saga, Step
 from sagadsl.telling import NOTHING_LEFT, sentences
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
@@ -112,7 +112,7 @@ def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violat
         body = saga.places[record.step].step.body
         done = record.outcome is Outcome.SUCCEEDED and record.progress is Progress.COMPLETED
         lost = record.undo is not None and record.undo.progress is not UndoProgress.REGISTERED  # of `complete_when`
-        if isinstance(body, ActivityCall | SagaCall) and done and not lost and path not in node.here.effects:
+        if isinstance(body, Call) and done and not lost and path not in node.here.effects:
             why = "the saga completed, and the effect of this step does not stand"
             yield Violation("effect-missing", "R1", path, why)
 

@@ -1,0 +1,268 @@
+"""The kinds of steps: what each is called, which steps stand in it, which values it has.
+
+One row for each member of ``Body``. Who walks through a saga, lists its values or shows its
+kinds asks here. What a kind does is decided elsewhere, in matches that end in ``assert_never``,
+so that the type checker names each one that a new kind has to pass through.
+Replay-critical: which steps a saga has, and where, is read here at every replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+from sagadsl.frozen import frozen
+from sagadsl.language.model import (
+    ActivityCall,
+    Body,
+    Branching,
+    Duration,
+    Fail,
+    ForEach,
+    Group,
+    Loop,
+    Parallel,
+    Repeat,
+    Route,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    Value,
+    WaitFor,
+)
+
+
+class Lane(Enum):
+    """Which of its lists of steps a block keeps a step in."""
+
+    STEPS = auto()
+    BRANCH = auto()
+    ARM = auto()
+    HANDLER = auto()
+    ON_FAILURE = auto()
+
+
+class Phase(Enum):
+    """When a value is rendered, as far as it decides what can be seen."""
+
+    START = auto()
+    """With nothing done yet: the saga's own timeout."""
+    BEFORE = auto()
+    """Before or while its step runs: ``if``, ``input`` and the like."""
+    RESULT = auto()
+    """When its step has given a result: ``failed_if``."""
+    ROUND = auto()
+    """After a round of its own steps: ``until``, ``every``."""
+    BRANCHES = auto()
+    """Whenever a branch or an item has ended: ``complete_when``."""
+    HANDLER = auto()
+    """When its step has failed: ``if`` and ``output`` of a handler."""
+    UNDO = auto()
+    """When its step is to be undone."""
+    END = auto()
+    """When all has been done: the saga's own output."""
+
+
+@frozen
+class Part:
+    """One list of steps in a block.
+
+    Attributes:
+        way: Which arm; 0 for the others.
+        condition: They run only when it holds; ``None``: always, or when no other arm's does.
+    """
+
+    steps: tuple[Step, ...]
+    lane: Lane
+    way: int = 0
+    condition: Value | None = None
+
+
+Written = tuple[Value, Route, Phase]
+"""A value of a step, where it stands below the step, and when it is rendered."""
+
+
+@frozen
+class Kind:
+    """One kind of step.
+
+    Attributes:
+        body: Its class in the model.
+        key: The key that names it in a definition, in a status and in a report.
+        parts: The steps in it, as lists, in the order of the file.
+        values: What may hold an expression and is the kind's own: not its call's input, retries and timeouts.
+        fails: Whether it can fail by itself, whatever is in it.
+        subject: The word for what it is about and that thing's name, e.g. ``activity`` and ``payments.charge``.
+        also: Further keys that name it.
+        lists: Its keys whose values are lists of steps, as written.
+        ways: Its keys whose values are lists of mappings with ``steps`` or ``else``, as written.
+        drawn: What a drawing calls it; empty is ``key``.
+    """
+
+    body: type[Body]
+    key: str
+    parts: Callable[[Any], tuple[Part, ...]]
+    values: Callable[[Any], Iterable[Written]]
+    fails: Callable[[Any], bool]
+    subject: Callable[[Any], tuple[str, str]] | None
+    also: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
+    drawn: str = ""
+
+
+def _steps(block: Group | Loop) -> tuple[Part, ...]:
+    return (Part(block.steps, Lane.STEPS),)
+
+
+def _branches(block: Parallel) -> tuple[Part, ...]:
+    return (Part(block.steps, Lane.BRANCH),)
+
+
+def _arms(block: Switch) -> tuple[Part, ...]:
+    return tuple(Part(arm.steps, Lane.ARM, way, arm.condition) for way, arm in enumerate(block.arms))
+
+
+def _none(_: Body) -> tuple[()]:
+    return ()
+
+
+def _parallel_values(body: Parallel) -> Iterator[Written]:
+    if body.complete_when is not None:
+        yield body.complete_when, ("complete_when",), Phase.BRANCHES
+
+
+def _for_each_values(body: ForEach) -> Iterator[Written]:
+    yield body.items, ("for_each", "items"), Phase.BEFORE
+    if body.complete_when is not None:
+        yield body.complete_when, ("complete_when",), Phase.BRANCHES
+
+
+def _switch_values(body: Switch) -> Iterator[Written]:
+    for number, arm in enumerate(body.arms):
+        if arm.condition is not None:
+            yield arm.condition, ("switch", number, "if"), Phase.BEFORE
+
+
+def _repeat_values(body: Repeat) -> Iterator[Written]:
+    yield body.until, ("repeat", "until"), Phase.ROUND
+    yield from _duration(body.every, ("repeat", "every"), Phase.ROUND)
+
+
+def _sleep_values(body: Sleep) -> Iterator[Written]:
+    yield from _duration(body.duration, ("sleep",))
+    yield from _duration(body.until, ("sleep_until",))
+
+
+def _wait_values(body: WaitFor) -> Iterator[Written]:
+    yield from _duration(body.timeout, ("wait_for", "timeout"))
+
+
+def _set_values(body: Set) -> Iterator[Written]:
+    yield body.values, ("set",), Phase.BEFORE
+
+
+def _fail_values(body: Fail) -> Iterator[Written]:
+    yield body.message, ("fail", "message"), Phase.BEFORE
+
+
+def _duration(value: Duration | None, route: Route, phase: Phase = Phase.BEFORE) -> Iterator[Written]:
+    if value is not None and not isinstance(value, timedelta):
+        yield value, route, phase
+
+
+def _always(_: Body) -> bool:
+    return True
+
+
+def _never(_: Body) -> bool:
+    return False
+
+
+def _repeat_fails(body: Repeat) -> bool:
+    return body.maximum_attempts is not None
+
+
+def _switch_fails(body: Switch) -> bool:
+    return all(arm.condition is not None for arm in body.arms)
+
+
+def _wait_fails(body: WaitFor) -> bool:
+    return body.timeout is not None
+
+
+def _activity(body: ActivityCall) -> tuple[str, str]:
+    return "activity", body.activity
+
+
+def _saga(body: SagaCall) -> tuple[str, str]:
+    return "saga", body.saga
+
+
+def _signal(body: WaitFor) -> tuple[str, str]:
+    return "signal", body.signal
+
+
+_TABLE = (
+    Kind(ActivityCall, "activity", parts=_none, values=_none, fails=_always, subject=_activity),
+    Kind(SagaCall, "saga", parts=_none, values=_none, fails=_always, subject=_saga),
+    Kind(
+        Parallel, "parallel", parts=_branches, values=_parallel_values, fails=_never, subject=None, lists=("parallel",)
+    ),
+    Kind(ForEach, "for_each", parts=_steps, values=_for_each_values, fails=_never, subject=None, lists=("steps",)),
+    Kind(Repeat, "repeat", parts=_steps, values=_repeat_values, fails=_repeat_fails, subject=None, lists=("steps",)),
+    Kind(Group, "steps", parts=_steps, values=_none, fails=_never, subject=None, lists=("steps",), drawn="group"),
+    Kind(Switch, "switch", parts=_arms, values=_switch_values, fails=_switch_fails, subject=None, ways=("switch",)),
+    Kind(Sleep, "sleep", parts=_none, values=_sleep_values, fails=_never, subject=None, also=("sleep_until",)),
+    Kind(WaitFor, "wait_for", parts=_none, values=_wait_values, fails=_wait_fails, subject=_signal),
+    Kind(Set, "set", parts=_none, values=_set_values, fails=_never, subject=None),
+    Kind(Fail, "fail", parts=_none, values=_fail_values, fails=_always, subject=None),
+)
+
+KINDS: dict[type[Body], Kind] = {kind.body: kind for kind in _TABLE}
+"""The row of each kind, in the order in which messages list them."""
+
+KEYS = tuple(key for kind in _TABLE for key in (kind.key, *kind.also))
+"""The keys that name a kind; ``steps`` names one only where no other does."""
+
+OVER_STEPS = tuple(kind.key for kind in _TABLE if "steps" in kind.lists and kind.key != "steps")
+"""The keys of the kinds that have ``steps`` beside a key of their own."""
+
+LISTS = tuple(dict.fromkeys(key for kind in _TABLE for key in kind.lists))
+"""The keys of steps whose values are lists of steps."""
+
+BRANCHES = tuple(kind.key for kind in _TABLE if kind.key in kind.lists and kind.body is not Group)
+"""Those of ``LISTS`` whose steps are branches."""
+
+WAYS = (*dict.fromkeys(key for kind in _TABLE for key in kind.ways), "on_error")
+"""The keys of steps whose values are lists of mappings that hold steps."""
+
+
+def kind_of(step: Step) -> Kind:
+    """Return the row of a step's kind."""
+    return KINDS[type(step.body)]
+
+
+def parts(step: Step) -> tuple[Part, ...]:
+    """Return the steps right in a block, as lists; those of its error handlers are not among them."""
+    return KINDS[type(step.body)].parts(step.body)
+
+
+def subject(body: Body) -> tuple[str, str]:
+    """Return the word for what a step is about and that thing's name; two empty texts when it is about nothing."""
+    of = KINDS[type(body)].subject
+    return ("", "") if of is None else of(body)
+
+
+def is_loop(step: Step) -> bool:
+    """Whether the steps in it run once a round, so that their paths carry one."""
+    return isinstance(step.body, Loop)
+
+
+def complete_when(step: Step) -> Value | None:
+    """Return the condition under which a block ends before all of its parts have; ``None`` when there is none."""
+    return step.body.complete_when if isinstance(step.body, Branching) else None

@@ -1,0 +1,49 @@
+"""Steps as they are written: data of which nothing is known yet.
+
+Where steps stand in a step is the kinds' knowledge (:mod:`sagadsl.language.kinds`); what is of
+another form is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sagadsl.language.kinds import LISTS, WAYS
+
+TOP_LISTS = ("steps", "on_failure")
+"""The keys of a definition whose values are lists of steps."""
+
+WAY_LISTS = ("steps", "else")
+"""The keys of an arm or a handler whose values are lists of steps."""
+
+STEP_LISTS = tuple(dict.fromkeys((*LISTS, *WAY_LISTS, *TOP_LISTS)))
+"""Every key under which a list of steps stands."""
+
+
+def everywhere(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield every step of a definition that is a mapping, blocks before what is in them."""
+    for key in TOP_LISTS:
+        for step in _listed(definition.get(key)):
+            yield from _below(step)
+
+
+def inside(step: Any) -> Iterator[Any]:
+    """Yield what stands where the steps right inside of *step* should, or of an arm or a handler."""
+    for key, value in step.items() if isinstance(step, Mapping) else ():
+        if key in STEP_LISTS:
+            yield from _listed(value)
+        elif key in WAYS:
+            for way in _listed(value):
+                yield from inside(way)
+
+
+def _below(step: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(step, Mapping):
+        yield step
+        for each in inside(step):
+            yield from _below(each)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
