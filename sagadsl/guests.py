@@ -1,4 +1,4 @@
-"""Running somebody else's import without letting it change the process that it is a guest of (P04).
+"""Running somebody else's import without letting it change the process that it is a guest of.
 
 A module may do anything when it is imported: change the folder, block signals or take their handlers, replace or close
 standard output, print to it, set up logging, leave. Afterwards all of that is as it was before; what it prints goes to

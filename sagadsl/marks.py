@@ -36,7 +36,7 @@ def own_name(function: Callable[..., Any]) -> str:
 
 
 def members_of(target: Any, prefix: str) -> dict[str, Callable[..., Any]]:
-    """Return the activities of a module or an object, by name. Raises ``ValueError`` when two have one name (T13)."""
+    """Return the activities of a module or an object, by name. Raises ``ValueError`` when two have one name."""
     members: dict[str, Callable[..., Any]] = {}
     functions = _of_module(target) if isinstance(target, ModuleType) else _of_object(target)
     for function in functions:

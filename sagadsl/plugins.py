@@ -79,7 +79,7 @@ class PluginNeedsExtra(ImportError):
 
 
 class PluginConflict(SagadslError):
-    """Several packages offer one name; none of them wins (P02, T13)."""
+    """Several packages offer one name; none of them wins."""
 
     code: ClassVar[str] = "SD911"
     exit_code: ClassVar[int] = 3
@@ -159,7 +159,7 @@ class Plugin:
 def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer, ...]:
     """List every offer, sorted, so that two machines agree. Costs no import of theirs.
 
-    A distribution that is visible twice counts once, as Python itself sees it (P03), and
+    A distribution that is visible twice counts once, as Python itself sees it, and
     one whose metadata cannot be read offers nothing.
     """
     from importlib.metadata import distributions  # noqa: PLC0415 # 25 ms that `--no-plugins` need not pay
@@ -197,7 +197,7 @@ class Catalogue:
     """The activities of this machine, by name. Imports only what is asked for.
 
     What could be imported is kept, so that an object with state exists once a process;
-    a failure is never kept (P05).
+    a failure is never kept.
     """
 
     def __init__(
@@ -333,7 +333,7 @@ class Catalogue:
         from importlib.metadata import EntryPoint  # noqa: PLC0415 # 25 ms that who imports nothing need not pay
 
         try:
-            importlib.invalidate_caches()  # P05: what was installed a moment ago counts
+            importlib.invalidate_caches()  # what was installed a moment ago counts
             with contained():
                 target = EntryPoint(offer.name, offer.value, GROUP).load()
                 if isinstance(target, type):
@@ -401,7 +401,7 @@ class Catalogue:
                 yield name, key, function
 
     def _unknown(self, name: str) -> PluginUnknown:
-        """Say what was meant. Imports the rest, since a function's own name may be the one that was used (P07)."""
+        """Say what was meant. Imports the rest, since a function's own name may be the one that was used."""
         hidden = next((offer for offer in self._hidden if offer.name == name), None)
         if hidden is not None:
             note = f"{hidden.package} offers it, but the settings leave that package out"

@@ -1,4 +1,4 @@
-"""A saga's status as lines for people: the same words and signs in `run` and in `status` (C19).
+"""A saga's status as lines for people: the same words and signs in `run` and in `status`.
 
 Reads the status document and what the server knows about attempts that have failed.
 Pure: writes nowhere, asks nobody.

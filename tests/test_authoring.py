@@ -210,7 +210,7 @@ def test_a_plain_temporal_activity_takes_its_only_parameter_as_the_whole_input()
 
 
 def test_results_are_json_as_replay_will_see_them() -> None:
-    """T09: integer keys, a tuple, a set, an enum; and what models and dates say of themselves."""
+    """Integer keys, a tuple, a set, an enum; and what models and dates say of themselves."""
     result = {1: (1, 2), "set": {3, 1}, "enum": Colour.RED, Colour.RED: Refund("c"), "at": datetime.date(2026, 1, 2)}
     assert to_json_data(result) == {
         "1": [1, 2],
@@ -237,7 +237,7 @@ def test_results_are_json_as_replay_will_see_them() -> None:
     ],
 )
 def test_a_result_without_a_json_form_is_a_clear_error(result: Any, says: str) -> None:
-    """T09: bytes and Decimal give a clear plugin error; the effect stands, so the outcome is unknown."""
+    """Bytes and Decimal give a clear plugin error; the effect stands, so the outcome is unknown."""
     with pytest.raises(InvalidOutput) as refused:
         to_json_data(result)
     assert says in str(refused.value)
@@ -245,7 +245,7 @@ def test_a_result_without_a_json_form_is_a_clear_error(result: Any, says: str) -
 
 
 def test_a_result_that_contains_itself_is_an_error() -> None:
-    """T09: no RecursionError out of a plugin's data."""
+    """No RecursionError out of a plugin's data."""
     result: list[Any] = []
     result.append(result)
     with pytest.raises(InvalidOutput, match="contains itself"):

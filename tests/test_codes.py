@@ -25,13 +25,13 @@ EXAMPLE = re.compile(r"^## (Wrong|Right)\n+```yaml\n(.*?)^```", re.M | re.S)
 
 
 def test_every_code_has_a_page_and_every_page_a_code() -> None:
-    """ECOSYSTEM 1.5: the table, the pages and `explain` hold the same codes."""
+    """The table, the pages and `explain` hold the same codes."""
     assert sorted(CODES) == sorted(page.stem for page in PAGES.glob("*.md"))
 
 
 @pytest.mark.parametrize("code", list(CODES))
 def test_a_page_bears_the_title_of_its_code_and_a_bad_and_a_good_example(code: str) -> None:
-    """STYLE 3.1: what, why, bad, good."""
+    """What, why, bad, good."""
     text = (PAGES / f"{code}.md").read_text("utf-8")
 
     assert text.startswith(f"# {code}: {CODES[code].title}\n")
@@ -75,7 +75,7 @@ def _subclasses(kind: type[SagadslError]) -> Iterator[type[SagadslError]]:
 
 
 def test_every_error_that_is_raised_on_purpose_has_a_code_of_its_own_in_the_table() -> None:
-    """ECOSYSTEM 1.5, 1.6: `error[SD911]` on the screen can be explained; two errors never share a code."""
+    """1.6: `error[SD911]` on the screen can be explained; two errors never share a code."""
     for module in walk_packages(sagadsl.__path__, "sagadsl."):
         if module.name != "sagadsl.__main__":
             import_module(module.name)

@@ -1,4 +1,4 @@
-"""P04: an import may do anything, and the process is as it was afterwards."""
+"""N17: an import may do anything, and the process is as it was afterwards."""
 
 from __future__ import annotations
 

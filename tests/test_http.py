@@ -202,7 +202,7 @@ def test_the_definition_says_which_statuses_are_fine(site: str) -> None:
 
 
 def test_redirects_are_not_followed(site: str) -> None:
-    """T12: nothing is sent where nobody meant it; cookies are in no result."""
+    """Nothing is sent where nobody meant it; cookies are in no result."""
     error = _error(url=f"{site}/moved")
     assert _kind(error) == ("Http302", False, False)
     assert error.details[0]["headers"] == {
@@ -241,7 +241,7 @@ def test_a_reply_that_is_too_long_is_not_asked_for_again(site: str) -> None:
 def test_a_secret_is_sent_and_appears_nowhere_else(
     site: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """R18, T12: result, error and log carry stars, even when the server repeats it."""
+    """R18: result, error and log carry stars, even when the server repeats it."""
     monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1, OTHER@127.0.0.1")
     monkeypatch.setenv("TOKEN", 'hush"42')
     headers = {"Authorization": "Bearer ${secret:TOKEN}", "X-Key": {"secret": "TOKEN"}}
@@ -259,7 +259,7 @@ def test_a_secret_is_sent_and_appears_nowhere_else(
 def test_a_secret_with_an_impossible_character_is_refused_without_showing_it(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T12: the HTTP library's own message would show the header."""
+    """The HTTP library's own message would show the header."""
     monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
     monkeypatch.setenv("TOKEN", "hush\r\nX-Evil: 1")
     error = _error(url=f"{site}/echo", headers={"X-Key": {"secret": "TOKEN"}})
@@ -279,7 +279,7 @@ def test_a_secret_with_an_impossible_character_is_refused_without_showing_it(
 def test_only_listed_secrets_are_looked_up(
     site: str, monkeypatch: pytest.MonkeyPatch, listed: str | None, value: str, says: str
 ) -> None:
-    """T12: a definition cannot read the worker's environment."""
+    """A definition cannot read the worker's environment."""
     if listed is not None:
         monkeypatch.setenv(reach.SECRETS, listed)
     monkeypatch.setenv("TOKEN", value)
@@ -290,7 +290,7 @@ def test_only_listed_secrets_are_looked_up(
 
 
 def test_a_secret_may_be_bound_to_its_host(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T12: an untrusted definition cannot send it elsewhere."""
+    """An untrusted definition cannot send it elsewhere."""
     monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
     monkeypatch.setenv("TOKEN", "hush")
     _send(url=f"{site}/echo", headers={"X-Key": "${secret:TOKEN}"})
@@ -300,7 +300,7 @@ def test_a_secret_may_be_bound_to_its_host(site: str, monkeypatch: pytest.Monkey
 def test_a_secret_for_any_permitted_host_goes_where_the_definition_writes_it(
     site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T12: an input that chooses the host does not choose who gets the secret."""
+    """An input that chooses the host does not choose who gets the secret."""
     monkeypatch.setenv(reach.SECRETS, "TOKEN")
     monkeypatch.setenv(reach.HOSTS, "127.0.0.1")
     monkeypatch.setenv("TOKEN", "hush")
@@ -324,7 +324,7 @@ def test_a_secret_for_any_permitted_host_goes_where_the_definition_writes_it(
     ],
 )
 def test_data_names_no_secret(site: str, monkeypatch: pytest.MonkeyPatch, written: Any, sent: Any) -> None:
-    """R18, T12: only the definition's own text does, at the same place."""
+    """R18: only the definition's own text does, at the same place."""
     monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1, OTHER@127.0.0.1")
     monkeypatch.setenv("TOKEN", "hush")
     monkeypatch.setenv("OTHER", "hush too")
@@ -342,7 +342,7 @@ def test_data_names_no_secret(site: str, monkeypatch: pytest.MonkeyPatch, writte
 )
 @pytest.mark.parametrize("key", ["headers", "idempotency_key_header"])
 def test_headers_of_the_connection_are_the_worker_s(site: str, name: str, key: str) -> None:
-    """T12: two requests in one, another host behind the same name, an answer that never comes."""
+    """Two requests in one, another host behind the same name, an answer that never comes."""
     error = _error(url=f"{site}/echo", method="POST", text="a", **{key: {name: "0"} if key == "headers" else name})
     assert str(error) == f"header `{name}` says how the message travels, and is written by the worker: leave it out"
     assert (_kind(error), _Handler.seen) == (("InvalidInput", False, False), [])
@@ -357,7 +357,7 @@ def test_headers_of_the_connection_are_the_worker_s(site: str, name: str, key: s
     ],
 )
 def test_no_request_reaches_what_is_not_public(site: str, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """T12: this machine, its network, what a cloud tells its machines; however the address is written."""
+    """This machine, its network, what a cloud tells its machines; however the address is written."""
     monkeypatch.delenv(reach.NETWORKS)
     error = _error(url=f"http://{host}:{site.rpartition(':')[2]}/echo")
     assert "is no public address; SAGADSL_HTTP_NETWORKS of the worker can permit it" in str(error)
@@ -365,7 +365,7 @@ def test_no_request_reaches_what_is_not_public(site: str, monkeypatch: pytest.Mo
 
 
 def test_the_address_counts_and_not_the_name(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T12: whoever owns a name chooses its addresses; also of a host that the operator has named."""
+    """Whoever owns a name chooses its addresses; also of a host that the operator has named."""
     port = int(site.rpartition(":")[2])
     answers = [[(2, 1, 6, "", ("127.0.0.1", port))]]
 
@@ -409,7 +409,7 @@ def test_the_worker_s_own_proxy_may_be_inside(site: str, monkeypatch: pytest.Mon
 
 
 def test_the_worker_s_operator_can_limit_the_hosts(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """T12: definitions are untrusted."""
+    """Definitions are untrusted."""
     monkeypatch.setenv(reach.HOSTS, "api.example.com, *.example.org")
     error = _error(url=f"{site}/echo")
     assert (_kind(error), "host `127.0.0.1`" in str(error)) == (("HttpForbidden", False, False), True)
@@ -444,7 +444,7 @@ def test_a_wrong_request_is_refused_before_anything_is_sent(call: dict[str, Any]
 
 @pytest.mark.parametrize("url", ["http://user:hush@127.0.0.1/", "http://[", "http://x:99999999/", "http:///path"])
 def test_a_url_that_cannot_be_meant_is_refused(site: str, url: str) -> None:
-    """T12: credentials in a url would be in the history for ever."""
+    """Credentials in a url would be in the history for ever."""
     error = _error(url=url)
     assert isinstance(error, Permanent)
     assert "hush" not in str(error)
@@ -462,7 +462,7 @@ def test_http_request_is_installed_with_its_types() -> None:
 
 
 def test_without_the_extra_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """P01: a missing extra prints the pip command, and breaks nothing else."""
+    """A missing extra prints the pip command, and breaks nothing else."""
     monkeypatch.setitem(sys.modules, "httpx2", None)
     monkeypatch.delitem(sys.modules, "sagadsl.activities.http")
     broken = Catalogue.discover().load("http.request")

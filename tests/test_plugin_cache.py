@@ -110,7 +110,7 @@ def test_another_version_is_read_again(place: Place) -> None:
 
 
 def test_a_plugin_that_was_removed_is_unknown(place: Place) -> None:
-    """P05, P07: what is kept never outlives the plugin."""
+    """What is kept never outlives the plugin."""
     assert place.validate().returncode == 0
     for file in place.folder.glob("site/*.dist-info/entry_points.txt"):
         file.unlink()
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_does_no_harm(place: Place) -> None:
 
 
 def test_a_broken_plugin_is_reported_every_time(place: Place) -> None:
-    """P01: a failure is never kept."""
+    """A failure is never kept."""
     (place.folder / "site" / "acme_pay.py").write_text("raise RuntimeError('no')")
 
     assert [place.validate().returncode for _ in range(2)] == [3, 3]

@@ -45,7 +45,7 @@ def _activity(name: str = "charge", body: str = "return None") -> str:
 
 
 def test_finding_imports_nothing(install: Install) -> None:
-    """P01: a list of names must not run anybody's code."""
+    """A list of names must not run anybody's code."""
     installed = install("acme-pay", "pay.charge = acme_pay:charge", "raise SystemExit('imported')")
     offers = find_offers(installed)
     assert [(offer.name, offer.package) for offer in offers] == [("pay.charge", "acme-pay 1.0")]
@@ -111,7 +111,7 @@ def test_ctrl_c_during_an_import_is_nobodys_plugin_problem(install: Install) -> 
 
 
 def test_a_failure_is_forgotten_and_a_success_is_kept(install: Install, tmp_path: Path) -> None:
-    """P05: the second try sees the repaired plugin, in the same process."""
+    """The second try sees the repaired plugin, in the same process."""
     installed = install("acme-pay", "pay.charge = acme_pay:charge", "import not_there")
     catalogue = Catalogue.discover(installed=installed)
     assert isinstance(catalogue.load("pay.charge"), PluginBroken)
@@ -124,7 +124,7 @@ def test_a_failure_is_forgotten_and_a_success_is_kept(install: Install, tmp_path
 
 
 def test_two_packages_with_one_name_are_an_error_that_names_both(install: Install) -> None:
-    """P02: never the one that happened to be found last."""
+    """Never the one that happened to be found last."""
     install("acme-pay", "charge_card = acme_pay:charge", _activity())
     installed = install("other-pay", "charge_card = other_pay:charge", _activity())
     catalogue = Catalogue.discover(installed=installed)
@@ -142,7 +142,7 @@ def test_two_packages_with_one_name_are_an_error_that_names_both(install: Instal
 def test_the_settings_choose_between_two_owners_before_anything_loads(
     install: Install, tmp_path: Path, settings: str
 ) -> None:
-    """P02: by distribution name, however it is spelled."""
+    """By distribution name, however it is spelled."""
     install("acme-pay", "charge_card = acme_pay:charge", _activity())
     installed = install("other-pay", "charge_card = other_pay:charge", "raise RuntimeError('denied')")
     (tmp_path / "pyproject.toml").write_text(f"[tool.sagadsl.plugins]\n{settings}\n")
@@ -152,7 +152,7 @@ def test_the_settings_choose_between_two_owners_before_anything_loads(
 
 
 def test_a_denied_activity_is_unknown_and_says_why(install: Install, tmp_path: Path) -> None:
-    """P02: the settings are named, or nobody finds out."""
+    """The settings are named, or nobody finds out."""
     installed = install("acme-pay", "charge_card = acme_pay:charge", _activity())
     (tmp_path / "sagadsl.toml").write_text('[plugins]\ndeny = ["acme-pay"]\n')
     unknown = Catalogue.discover(folder=tmp_path, installed=installed).load("charge_card")
@@ -167,7 +167,7 @@ def test_an_allow_list_keeps_what_comes_with_the_tool(tmp_path: Path) -> None:
 
 
 def test_a_distribution_visible_twice_is_no_conflict(install: Install) -> None:
-    """P03: editable and installed, or leftover metadata."""
+    """Editable and installed, or leftover metadata."""
     install("acme-pay", "charge_card = acme_pay:charge", _activity())
     installed = install("acme-pay", "charge_card = acme_pay:charge", version="2.0")
     catalogue = Catalogue.discover(installed=installed)
@@ -177,7 +177,7 @@ def test_a_distribution_visible_twice_is_no_conflict(install: Install) -> None:
 
 
 def test_broken_metadata_of_an_unrelated_package_is_ignored(install: Install, tmp_path: Path) -> None:
-    """P03: another package's trouble is not ours."""
+    """Another package's trouble is not ours."""
     junk = tmp_path / "site" / "junk-1.0.dist-info"
     junk.mkdir()
     (junk / "entry_points.txt").write_bytes(b"[console_scripts]\nno equals sign\n\xff\xfe")
@@ -187,7 +187,7 @@ def test_broken_metadata_of_an_unrelated_package_is_ignored(install: Install, tm
 
 
 def test_the_entry_points_name_is_the_one_to_use_and_the_functions_own_is_a_hint(install: Install) -> None:
-    """P07: one source of truth; the other name gives "did you mean"."""
+    """One source of truth; the other name gives "did you mean"."""
     source = "from sagadsl import activity\n@activity(name='charge_card')\ndef pay_it(): ...\n"
     catalogue = Catalogue.discover(installed=install("acme-pay", "money.take = acme_pay:pay_it", source))
     assert isinstance(catalogue.load("money.take"), Plugin)
@@ -200,7 +200,7 @@ def test_the_entry_points_name_is_the_one_to_use_and_the_functions_own_is_a_hint
 
 
 def test_a_misspelt_name_is_corrected(install: Install) -> None:
-    """P07: the nearest name."""
+    """The nearest name."""
     catalogue = Catalogue.discover(installed=install("acme-pay", "payments.charge = acme_pay:charge", _activity()))
     unknown = catalogue.load("payments.chrge")
     assert isinstance(unknown, PluginUnknown)
@@ -296,7 +296,7 @@ def test_a_class_that_needs_arguments_wants_an_object_of_it(tmp_path: Path, inst
 
 
 def test_two_methods_with_one_name_in_one_module_are_both_named(tmp_path: Path, install: Install) -> None:
-    """T13: two classes that both expose `execute`."""
+    """Two classes that both expose `execute`."""
     method = "    @activity\n    def execute(self): ...\n"
     (tmp_path / "twice.py").write_text(f"from sagadsl import activity\nclass A:\n{method}class B:\n{method}")
     broken = Catalogue.discover(["twice"], folder=tmp_path, installed=[]).load("execute")
@@ -305,7 +305,7 @@ def test_two_methods_with_one_name_in_one_module_are_both_named(tmp_path: Path, 
 
 
 def test_two_classes_of_one_package_do_not_collide(install: Install) -> None:
-    """T13: the entry point's name makes them different."""
+    """The entry point's name makes them different."""
     method = "    @activity\n    def execute(self): ...\n"
     source = f"from sagadsl import activity\nclass A:\n{method}class B:\n{method}"
     catalogue = Catalogue.discover(installed=install("acme", "a = acme:A\nb = acme:B", source, module="acme"))
@@ -314,7 +314,7 @@ def test_two_classes_of_one_package_do_not_collide(install: Install) -> None:
 
 
 def test_a_local_module_and_a_package_with_one_name_are_a_conflict(tmp_path: Path, install: Install) -> None:
-    """P02: being local wins nothing."""
+    """Being local wins nothing."""
     installed = install("acme-pay", "charge = acme_pay:charge", _activity())
     (tmp_path / "mine.py").write_text(_activity("charge"))
     catalogue = Catalogue.discover(["mine"], folder=tmp_path, installed=installed)
@@ -326,7 +326,7 @@ def test_a_local_module_and_a_package_with_one_name_are_a_conflict(tmp_path: Pat
 
 
 def test_one_function_seen_through_a_package_and_a_local_module_is_no_conflict(install: Install) -> None:
-    """P03: the same object."""
+    """The same object."""
     installed = install("acme-pay", "charge = acme_pay:charge", _activity())
     catalogue = Catalogue.discover(["acme_pay"], installed=installed)
     assert isinstance(catalogue.load("charge"), Plugin)
@@ -334,7 +334,7 @@ def test_one_function_seen_through_a_package_and_a_local_module_is_no_conflict(i
 
 
 def test_a_broken_local_module_explains_why_its_names_are_missing(tmp_path: Path) -> None:
-    """P01: the cause, instead of "unknown"."""
+    """The cause, instead of "unknown"."""
     (tmp_path / "broken_one.py").write_text("import not_there")
     broken = Catalogue.discover(["broken_one"], folder=tmp_path, installed=[]).load("charge")
     assert isinstance(broken, PluginBroken)
@@ -343,7 +343,7 @@ def test_a_broken_local_module_explains_why_its_names_are_missing(tmp_path: Path
 
 
 def test_listing_everything_imports_a_broken_module_once(tmp_path: Path, install: Install) -> None:
-    """P01, P05: a failure is tried again when somebody asks again, and not once for each other name."""
+    """A failure is tried again when somebody asks again, and not once for each other name."""
     (tmp_path / "counted.py").write_text("import sys\nsys.counted = getattr(sys, 'counted', 0) + 1\nimport not_there")
     installed = install("acme-pay", "a = acme_pay:charge\nb = acme_pay:charge\nc = acme_pay:charge", _activity())
     catalogue = Catalogue.discover(["counted"], folder=tmp_path, installed=installed)
@@ -399,7 +399,7 @@ async def charge(inp: ChargeIn, ctx: Context) -> ChargeOut:
 
 
 def test_types_that_json_cannot_carry_break_the_signature_not_the_tool(install: Install) -> None:
-    """P01: an author's mistake is a value too."""
+    """An author's mistake is a value too."""
     source = "from sagadsl import activity\nclass Odd: ...\n@activity\ndef charge(odd: Odd): ...\n"
     broken = Catalogue.discover(installed=install("acme", "charge = acme:charge", source)).signature("charge")
     assert isinstance(broken, PluginBroken)

@@ -69,7 +69,7 @@ steps:
 
 
 def test_an_unknown_key_is_underlined_with_the_line_above() -> None:
-    """ECOSYSTEM 1.6, SD104."""
+    """SD104."""
     finding = Finding(
         "SD104",
         "unknown key `activty` in step `pay`",
@@ -94,7 +94,7 @@ error[SD104]: unknown key `activty` in step `pay`
 
 
 def test_a_value_is_underlined_alone() -> None:
-    """ECOSYSTEM 1.6, SD401."""
+    """SD401."""
     finding = Finding(
         "SD401",
         "no activity named `payments.chrge` is installed",
@@ -116,7 +116,7 @@ error[SD401]: no activity named `payments.chrge` is installed
 
 
 def test_a_related_place_above_is_drawn_in_the_same_excerpt() -> None:
-    """ECOSYSTEM 1.6, SD402."""
+    """SD402."""
     text = ORDER.replace("activty", "activity")
     finding = Finding(
         "SD402",
@@ -140,7 +140,7 @@ error[SD402]: `amount` of `payments.charge` must be an integer greater than 0, g
 
 
 def test_a_name_inside_an_expression_is_underlined_by_itself() -> None:
-    """ECOSYSTEM 1.6, SD305."""
+    """SD305."""
     finding = Finding(
         "SD305",
         "step `ship` reads `steps.chrage.output.id`, but there is no step `chrage`",
@@ -161,7 +161,7 @@ error[SD305]: step `ship` reads `steps.chrage.output.id`, but there is no step `
 
 
 def test_words_stand_beside_the_caret() -> None:
-    """ECOSYSTEM 1.6, SD306: the focus is a whole word, not the `id` inside another."""
+    """SD306: the focus is a whole word, not the `id` inside another."""
     finding = Finding(
         "SD306",
         "`payments.charge` returns no field `id`",
@@ -183,7 +183,7 @@ error[SD306]: `payments.charge` returns no field `id`
 
 
 def test_a_hyphen_in_an_id() -> None:
-    """ECOSYSTEM 1.6, SD303: this one by the stage that finds it."""
+    """SD303: this one by the stage that finds it."""
     text = "sagadsl: 1\nname: order\nsteps:\n  - id: ship-order\n    activity: shipping.send\n"
     document, _ = parse(text, "order.saga.yaml")
 
@@ -202,7 +202,7 @@ more about a code: sagadsl explain SD303
 
 
 def test_a_duration_without_a_unit() -> None:
-    """ECOSYSTEM 1.6, SD502: by the stage that finds it."""
+    """SD502: by the stage that finds it."""
     text = "sagadsl: 1\nname: order\ntimeout: 30\nsteps: [{id: a, sleep: 1s}]\n"
     document, _ = parse(text, "order.saga.yaml")
 
@@ -221,7 +221,7 @@ more about a code: sagadsl explain SD502
 
 
 def test_a_warning_with_a_related_place_below_and_two_helps() -> None:
-    """ECOSYSTEM 1.6, SD602."""
+    """SD602."""
     finding = Finding(
         "SD602",
         "`reserve_stock` has side effects but no compensation, and 2 later steps can fail",
@@ -246,7 +246,7 @@ warning[SD602]: `reserve_stock` has side effects but no compensation, and 2 late
 
 
 def test_a_tab_is_drawn_as_an_arrow() -> None:
-    """ECOSYSTEM 1.6, SD001; Y16."""
+    """SD001."""
     document, findings = parse("sagadsl: 1\nsteps:\n\t- id: a\n", "order.saga.yaml")
 
     assert report.render("text", [Checked(document, findings)]) == (
@@ -263,7 +263,7 @@ more about a code: sagadsl explain SD001
 
 
 def test_a_finding_about_no_file_has_no_place() -> None:
-    """ECOSYSTEM 1.6, SD901."""
+    """SD901."""
     finding = Finding(
         "SD901",
         "cannot reach Temporal at 127.0.0.1:7233",
@@ -301,7 +301,7 @@ def test_a_focus_in_a_block_of_text_is_found_on_its_line() -> None:
 
 
 def test_a_place_past_the_end_of_the_file_is_drawn_in_its_last_line() -> None:
-    """STYLE 8: a YAML error may lie there."""
+    """A YAML error may lie there."""
     document = Document("x.saga.yaml", "a: [1", None, {(): Span(9, 3, 9, 4)})
 
     assert report.render("text", [Checked(document, [Finding("SD002", "not closed", ())])]).splitlines()[2:5] == [
@@ -334,7 +334,7 @@ def test_a_value_of_several_lines_is_underlined_to_the_end_of_the_first() -> Non
 
 
 def test_nothing_in_a_file_or_a_message_steers_the_terminal() -> None:
-    """DESIGN 7: definitions are untrusted; an escape sequence, or text that runs backwards, is shown, not obeyed."""
+    """Definitions are untrusted; an escape sequence, or text that runs backwards, is shown, not obeyed."""
     document, findings = parse('a: "x\u202ey"\nb: \x1b[31m\n', "e\x1b[2Jvil.saga.yaml")
     found = [*findings, Finding("SD107", "got `\x1b[2J\n`", ())]
 
@@ -358,7 +358,6 @@ def problems() -> list[Checked]:
 
 
 def test_concise_has_one_line_a_finding() -> None:
-    """S03, ECOSYSTEM 1.6."""
     assert report.render("concise", problems()).splitlines() == [
         "dir/a b.saga.yaml:3:1: error[SD104] unknown key `foo` in the definition",
         "dir/a b.saga.yaml:8:17: error[SD104] unknown key `maxAttempts` in `retry` of step `q`; did you mean `maximum_attempts`?",
@@ -371,7 +370,6 @@ def test_concise_has_one_line_a_finding() -> None:
 
 
 def test_json_is_one_document_with_everything() -> None:
-    """ECOSYSTEM 1.6, L02."""
     written = json.loads(report.render("json", problems(), elapsed_ms=7))
     item = written["findings"][1]
 
@@ -417,7 +415,7 @@ def test_json_of_a_syntax_error_has_a_place_and_no_path() -> None:
 
 
 def test_the_step_is_found_for_findings_that_do_not_name_it() -> None:
-    """ECOSYSTEM 1.6: always the id, not only an index; a key `id` in an input is none."""
+    """Always the id, not only an index; a key `id` in an input is none."""
     text = "steps:\n  - id: a\n    parallel:\n      - {id: b, input: {id: no, x: !!set {}}}\n"
     document, findings = parse(text)
 
@@ -425,7 +423,7 @@ def test_the_step_is_found_for_findings_that_do_not_name_it() -> None:
 
 
 def test_github_gets_commands_that_it_can_place() -> None:
-    """ECOSYSTEM 1.6: with columns; special characters escaped."""
+    """With columns; special characters escaped."""
     lines = report.render("github", problems()).splitlines()
 
     assert lines[1] == (
@@ -527,7 +525,7 @@ def test_the_summary_counts_errors_and_warnings() -> None:
 
 
 def test_the_summary_of_good_files_says_what_was_found() -> None:
-    """ECOSYSTEM 1.6: compensations count as activities."""
+    """Compensations count as activities."""
     text = "sagadsl: 1\nname: a\nsteps:\n  - {id: p, activity: a.b, compensation: {activity: a.c}}\n  - {id: q, sleep: 1s}\n"
 
     assert report.render("text", [load(text)], elapsed_ms=38) == "✓ 1 saga, 2 steps, 2 activities — ok (38 ms)"
@@ -545,7 +543,7 @@ def test_equal_findings_at_one_place_are_reported_once() -> None:
 
 
 def test_colour_only_adds_escape_sequences() -> None:
-    """ECOSYSTEM 1.2: whether to is the caller's decision."""
+    """Whether to is the caller's decision."""
     for format in ("text", "concise"):
         plain, coloured = (report.render(format, problems(), color=color) for color in (False, True))
 
@@ -564,7 +562,6 @@ _ROUTES = st.lists(st.sampled_from(["a", "steps", "id", 0, 1, -1]), max_size=3).
 
 @given(_BROKEN, st.lists(st.tuples(_ROUTES, st.booleans(), st.sampled_from(["", "x", "a"])), max_size=3))
 def test_no_text_and_no_route_breaks_a_report(text: str, places: list[tuple[tuple[str | int, ...], bool, str]]) -> None:
-    """STYLE 8."""
     document, findings = parse(text, "x.saga.yaml")
     given = [
         Finding("SD999", "m", route, at_key=at_key, focus=focus, related=((route, "here"),))
@@ -581,5 +578,5 @@ def test_no_text_and_no_route_breaks_a_report(text: str, places: list[tuple[tupl
 
 @pytest.mark.parametrize("format", list(report.FORMATS))
 def test_every_format_of_the_same_findings_is_the_same_twice(format: str) -> None:
-    """S03: deterministic."""
+    """Deterministic."""
     assert report.render(format, problems()) == report.render(format, problems())

@@ -46,7 +46,7 @@ def test_a_shipped_definition_has_no_findings_with_the_plugins_it_was_written_fo
 
 @pytest.mark.parametrize("path", DEFINITIONS, ids=lambda path: path.name.removesuffix(".saga.yaml"))
 def test_editors_find_the_schema_of_a_shipped_definition(path: Path) -> None:
-    """ECOSYSTEM 1.4: the modeline on the first line, with a path that exists."""
+    """The modeline on the first line, with a path that exists."""
     first = path.read_text("utf-8").splitlines()[0]
     modeline = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
 

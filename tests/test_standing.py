@@ -76,7 +76,7 @@ DECLINED = {"type": "Declined", "message": "no money", "step": "ship"}
 
 
 def test_a_failed_saga_shows_what_ran_then_what_was_undone_newest_first() -> None:
-    """C19, R1."""
+    """R1."""
     status = _status(
         "compensated",
         _step("reserve", "completed", 0, 1, compensation={"status": "done", "started_at": _at(7), "ended_at": _at(8)}),
@@ -161,7 +161,7 @@ def test_what_operators_did_is_shown_with_who_and_why() -> None:
 
 @pytest.mark.parametrize("word", [each.value for each in (*Status, *Progress)] + ["pending", "not_started"])
 def test_every_word_of_the_engine_has_a_sign(word: str) -> None:
-    """C19: the same words everywhere."""
+    """The same words everywhere."""
     assert SIGNS[word]
 
 
@@ -180,7 +180,7 @@ def test_lengths_of_time_are_short(seconds: float, spelt: str) -> None:
 
 
 def test_a_message_cannot_move_the_cursor_or_fill_the_screen() -> None:
-    """T12's sibling: what comes from outside is data, also on a terminal."""
+    """What comes from outside is data, also on a terminal."""
     assert one_line("a\x1b[2Jb\r\nc") == "a [2Jb c"
     assert len(one_line("x" * 5000)) == 200
 

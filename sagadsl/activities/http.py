@@ -1,7 +1,7 @@
 """``http.request``: one HTTP call as a step, without writing a plugin.
 
 A secret is named in the definition's own text and looked up here, in the worker's environment, only if
-the worker's operator has listed it. It is in no result, error or log (R18, T12). Redirects are
+the worker's operator has listed it. It is in no result, error or log (R18). Redirects are
 not followed, so that nothing is sent where nobody meant it. Knows nothing of Temporal.
 """
 

@@ -52,7 +52,7 @@ class Definitions:
 
     @property
     def exit_code(self) -> int:
-        """2 when something cannot be read, 1 when something is wrong, 3 when only this machine is, else 0 (L01)."""
+        """2 when something cannot be read, 1 when something is wrong, 3 when only this machine is, else 0."""
         errors = {finding.code for finding in self.findings if finding.severity is Severity.ERROR}
         if UNREADABLE in errors:
             return UNREADABLE_EXIT
@@ -126,7 +126,7 @@ def load_definitions(
 
 
 def _needing(loaded: Loaded, broken: Mapping[str, Problem]) -> Loaded:
-    """Return *loaded* with an error for every call of an activity that is installed and does not work (P01)."""
+    """Return *loaded* with an error for every call of an activity that is installed and does not work."""
     if loaded.draft is None or not broken:
         return loaded
     errors = [

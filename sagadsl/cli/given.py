@@ -1,7 +1,7 @@
 """The input of a saga as the command line gives it: JSON, a file, standard input, single values.
 
 A value of ``--set`` is typed by the saga's own input schema and never by its looks:
-``zip=02142`` stays text where the schema says text (L04).
+``zip=02142`` stays text where the schema says text.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from sagadsl.plugins import Catalogue, PluginUnknown, Problem
 
 
 class Installed(Mapping[str, Signature]):
-    """Signatures by name. A name is imported when somebody asks for it, and nothing else is (P01).
+    """Signatures by name. A name is imported when somebody asks for it, and nothing else is.
 
     A class, since the language takes a mapping, and this one must not be filled in advance.
     """

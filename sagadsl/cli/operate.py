@@ -179,7 +179,7 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
     from sagadsl.temporal import client as sagas
 
     warning = f"terminating {id} undoes nothing; `sagadsl cancel {id}` stops it and undoes what it has done"
-    if not yes:  # X09
+    if not yes:
         if screen.session().output != "text" or not sys.stdin.isatty():
             raise click.UsageError(f"{warning}; to terminate all the same, add `--yes`")
         click.echo(warning, err=True)

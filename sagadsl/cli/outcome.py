@@ -22,7 +22,7 @@ EXIT_CODES: Mapping[str, int] = {
     "terminated": 14,
     "paused": 15,
 }
-"""ECOSYSTEM.md §1.3: a script can tell what a person has to do."""
+"""A script can tell what a person has to do."""
 
 _MANY, _FEW = 200, 20
 """Steps in one line: more than the first are shortened to the second."""

@@ -1,4 +1,4 @@
-"""Whose output is whose: stdout carries what a command says, and nothing that plugins and activities print (L03)."""
+"""Whose output is whose: stdout carries what a command says, and nothing that plugins and activities print."""
 
 from __future__ import annotations
 

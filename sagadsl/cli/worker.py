@@ -178,7 +178,7 @@ def _plan(
     drain: timedelta,
     takeover: timedelta,
 ) -> Plan:
-    """Say what to serve. Raises ``CannotServe``, naming everything that is in the way (P02)."""
+    """Say what to serve. Raises ``CannotServe``, naming everything that is in the way."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
 
     in_the_way = list(_doubles(loaded))
@@ -207,7 +207,7 @@ def _plan(
 
 
 def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, ...]]:
-    """Return the names of all activities that a worker can serve, and what is wrong with the types of others (P04)."""
+    """Return the names of all activities that a worker can serve, and what is wrong with the types of others."""
     from sagadsl.temporal.activities import worker_activity
 
     names: list[str] = []
@@ -223,7 +223,7 @@ def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, 
 
 
 def _doubles(loaded: Definitions) -> Iterable[str]:
-    """Yield one sentence for every name that two files give (P02's sibling)."""
+    """Yield one sentence for every name that two files give."""
     files: dict[str, list[str]] = {}
     for each in loaded.files:
         if each.saga is not None:

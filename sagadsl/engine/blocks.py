@@ -205,7 +205,7 @@ def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
 
 
 def stop(run: Run, why: Error) -> None:
-    """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. RULES R9, R23, R25.
+    """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. R9, R23, R25.
 
     A person who stops it ends a pause with that, and so does a full history, which has no room to wait. A timer
     does not: what an operator holds begins nothing, no undo either, until somebody resumes it.
@@ -221,7 +221,7 @@ def stop(run: Run, why: Error) -> None:
 
 
 def close(run: Run, frame: Frame, why: Closing) -> None:
-    """Begin nothing more in a frame, ask all that runs in it to stop, and wait for that. RULES R12, R38."""
+    """Begin nothing more in a frame, ask all that runs in it to stop, and wait for that. R12, R38."""
     if frame.closing is None or why is Closing.CANCELLED:
         if why is Closing.CANCELLED:
             run.note(frame.failure)
@@ -352,7 +352,7 @@ def outputs(run: Run, frame: Frame) -> Any:
 
 
 def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
-    """Begin to undo what the losers of ``complete_when`` have done; false when nothing is to undo. RULES R40."""
+    """Begin to undo what the losers of ``complete_when`` have done; false when nothing is to undo. R40."""
     block = run.step(record).body
     if frame.undone or not isinstance(block, Branching) or block.keep_remaining:
         return False

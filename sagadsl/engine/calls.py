@@ -110,7 +110,7 @@ def retry_plan(retry: Retry, names: Names, *, patient: bool) -> RetryPlan:
 
 
 def _as_recorded(names: Sequence[str]) -> tuple[str, ...]:
-    """Return error types as they may have been recorded: by class, and as written. R04.
+    """Return error types as they may have been recorded: by class, and as written.
 
     Python records the class's name alone, Java the qualified one, and the server compares whole names.
     """
@@ -118,7 +118,7 @@ def _as_recorded(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def render_early(action: CompensationAction, step_id: str, names: Names) -> dict[str, Any]:
-    """Render what an undo's input can be given before its step *step_id* runs. RULES R15."""
+    """Render what an undo's input can be given before its step *step_id* runs. R15."""
     value = action.call.input
     if value is None or not value.reads:
         return {}

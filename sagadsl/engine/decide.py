@@ -187,7 +187,7 @@ def _begin(run: Run, fact: Began) -> None:
 
 
 def _begin_undo(run: Run, fact: BeganUndo) -> None:
-    """Become the saga that has completed, and undo it. RULES R46, R47."""
+    """Become the saga that has completed, and undo it. R46, R47."""
     done = State.restore(fact.journal)
     for name in handover.HANDED_OVER:
         setattr(run.state, name, getattr(done, name))
@@ -251,7 +251,7 @@ def _signal(run: Run, fact: SignalReceived) -> None:
 
 
 def _stop_forward(run: Run, why: Error) -> None:
-    """A cancel or the timeout: stop what runs, unless it comes too late. RULES R9, R25, R27, R28, R30, R35."""
+    """A cancel or the timeout: stop what runs, unless it comes too late. R9, R25, R27, R28, R30, R35."""
     state = run.state
     state.timed_out = state.timed_out or why.type == SAGA_TIMEOUT
     if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
@@ -268,7 +268,7 @@ def _stop_forward(run: Run, why: Error) -> None:
 
 
 def _history_full(run: Run) -> None:
-    """Begin nothing more but what undoes; after the pivot, where nothing is undone, the saga ends failed. RULES R51."""
+    """Begin nothing more but what undoes; after the pivot, where nothing is undone, the saga ends failed. R51."""
     state = run.state
     error = Error(HISTORY_FULL, "the history of the run is full, and what the saga has to keep fits into no new one")
     if state.pivot_passed and state.phase is Phase.FORWARD and blocks.ROOT in state.frames:
@@ -278,7 +278,7 @@ def _history_full(run: Run) -> None:
 
 
 def _stop_endless(run: Run) -> None:
-    """A loop that waits for nothing would keep its worker busy for ever. RULES R56."""
+    """A loop that waits for nothing would keep its worker busy for ever. R56."""
     state, run.began = run.state, 0
     error = Error("TooManySteps", f"{STEPS_AT_ONCE:,} steps have begun, and none of them waits for anything")
     if state.phase is Phase.FORWARD:

@@ -18,7 +18,7 @@ from sagadsl.language.secrets import Named
 
 
 class Outcome(Enum):
-    """How a call ended, judged by what it may have done to the world. RULES R5."""
+    """How a call ended, judged by what it may have done to the world. R5."""
 
     NOT_STARTED = "not_started"
     SUCCEEDED = "succeeded"
@@ -27,7 +27,7 @@ class Outcome(Enum):
 
 
 class Verb(Enum):
-    """What an operator can ask for. RULES R22."""
+    """What an operator can ask for. R22."""
 
     RETRY_STEP = "retry_step"
     SKIP_STEP = "skip_step"
@@ -41,7 +41,7 @@ VERBS: Mapping[str, Verb] = {verb.value.removesuffix("_step"): verb for verb in 
 
 
 class Status(Enum):
-    """How a saga stands: DESIGN.md §4. The first three are open, the others final."""
+    """How a saga stands. The first three are open, the others final."""
 
     RUNNING = "running"
     COMPENSATING = "compensating"
@@ -88,7 +88,7 @@ class Began:
 
 @frozen
 class BeganUndo:
-    """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. RULES R46, R47."""
+    """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. R46, R47."""
 
     at: float
     run_id: str
@@ -148,7 +148,7 @@ class SignalReceived:
 
 @frozen
 class CancelRequested:
-    """Somebody asked the saga to stop. Later requests change nothing. RULES R28.
+    """Somebody asked the saga to stop. Later requests change nothing. R28.
 
     Attributes:
         by: Who, and ``why``; as far as the request said so.
@@ -180,14 +180,14 @@ class OperatorAsked:
 
 @frozen
 class DrainRequested:
-    """Start nothing new; ask for continue-as-new as soon as nothing is in flight. RULES R50."""
+    """Start nothing new; ask for continue-as-new as soon as nothing is in flight. R50."""
 
     at: float
 
 
 @frozen
 class HistoryFull:
-    """The host has room left for undoing and for nothing else: stop, and undo while there is room. RULES R51."""
+    """The host has room left for undoing and for nothing else: stop, and undo while there is room. R51."""
 
     at: float
 
@@ -312,7 +312,7 @@ class Close:
     Attributes:
         status: One of the four final ones.
         output: The result of a completed saga.
-        failure: The first error otherwise. RULES R23. ``None`` with ``COMPENSATED`` is a run that existed only
+        failure: The first error otherwise. R23. ``None`` with ``COMPENSATED`` is a run that existed only
             to undo a completed one and has done so: for its parent that is a success.
         journal: What undoing a completed saga needs, when its parent wants it; packed (see ``squeeze``).
     """

@@ -11,7 +11,7 @@ from sagadsl.language.model import Saga
 
 
 class Host(Protocol):
-    """What a saga needs from the world. Implemented by Temporal and by virtual time."""
+    """What a saga needs from the world: here a Temporal workflow. Virtual time plays many runs by ``decide`` itself."""
 
     def perform(self, command: Command) -> None:
         """Begin *command* and return at once; its end arrives as a fact. Never raises."""

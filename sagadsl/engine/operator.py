@@ -1,4 +1,4 @@
-"""What an operator may do to a run, and what it leads to. RULES R22. Replay-critical."""
+"""What an operator may do to a run, and what it leads to. R22. Replay-critical."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
 
 
 def current(state: State) -> Status:
-    """Return how the saga stands, in the words of DESIGN.md §4."""
+    """Return how the saga stands, as the status query answers it."""
     if state.status is not None:
         return state.status
     if state.paused or state.attention:

@@ -31,7 +31,7 @@ def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
     """Return the result of a completed saga: its ``output``, or outputs by step id.
 
     Args:
-        lenient: Outputs of steps that gave none are null. F06.
+        lenient: Outputs of steps that gave none are null.
     """
     if run.saga.output is None:
         return blocks.outputs(run, frame)

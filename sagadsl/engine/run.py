@@ -169,7 +169,7 @@ class Run:
             del requests[next(iter(requests))]
 
     def needs_attention(self, path: str, error: Error) -> None:
-        """Have the call at *path* wait for an operator. RULES R22."""
+        """Have the call at *path* wait for an operator. R22."""
         self.state.attention[path] = error
         self.state.occurrences[path] = self.state.occurrences.get(path, 0) + 1
 
@@ -192,7 +192,7 @@ class Run:
 
 
 def error_of(mistake: Mistake | ExpressionError, path: str) -> Error:
-    """Return a mistake of the definition as the error of the step at *path*. RULES R56."""
+    """Return a mistake of the definition as the error of the step at *path*. R56."""
     if isinstance(mistake, Mistake):
         return Error(mistake.type, mistake.message, path)
     return Error("ExpressionError", str(mistake), path)

@@ -90,7 +90,7 @@ class StepView(Mapping[str, Any]):
 
 
 class LenientStepView(StepView):
-    """A step whose output is null if it gave none: the same for the steps in it, at every depth. F06."""
+    """A step whose output is null if it gave none: the same for the steps in it, at every depth."""
 
     __slots__ = ("_step",)
     nulls = ("output",)
@@ -182,7 +182,7 @@ def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None, l
 
 
 class SagaView(Mapping[str, Any]):
-    """``saga``: who is running. The start is text, so that it can be joined, compared and sent (J21)."""
+    """``saga``: who is running. The start is text, so that it can be joined, compared and sent."""
 
     __slots__ = ("_saga", "_state")
     NAMES = ("id", "run_id", "name", "version", "started_at")

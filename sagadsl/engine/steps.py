@@ -46,7 +46,7 @@ CANCELLED = Error("cancelled", "the saga was cancelled")
 
 
 def start(run: Run, frame: Frame, step: Step) -> None:
-    """Begin the next step of *frame*: its condition first, and its inputs only if that holds (F08)."""
+    """Begin the next step of *frame*: its condition first, and its inputs only if that holds."""
     state = run.state
     run.began += 1
     METER.spent += STEP_WORK
@@ -147,7 +147,7 @@ def _begin_call(run: Run, step: Step, record: Record) -> None:
 
 
 def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> None:
-    """Make the record of a step's compensation, before the step itself is scheduled. RULES R4, R15."""
+    """Make the record of a step's compensation, before the step itself is scheduled. R4, R15."""
     assert step.compensation is not None
     frame = run.state.frames[record.frame]
     visible = {name: value for name, value in names.items() if name not in _EVERYWHERE}
@@ -228,7 +228,7 @@ def cancelled_outside(path: str) -> Error:
 
 
 def pass_pivot(run: Run) -> None:
-    """Go past the point of no return: what would have stopped the saga comes too late. RULES R30, R35, R43.
+    """Go past the point of no return: what would have stopped the saga comes too late. R30, R35, R43.
 
     Not so a full history: the saga begins nothing more, and ends unless it is done (R51).
     """
@@ -306,13 +306,13 @@ def handled(run: Run, record: Record, index: int) -> None:
 
 
 def pause(run: Run, record: Record, error: Error) -> None:
-    """Keep a step open until an operator decides. RULES R22."""
+    """Keep a step open until an operator decides. R22."""
     record.progress = Progress.PAUSED
     run.needs_attention(record.path, error)
 
 
 def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
-    """Nobody knows whether the pivot happened: ask its probe, or an operator. RULES R43."""
+    """Nobody knows whether the pivot happened: ask its probe, or an operator. R43."""
     if step.probe is None or f"{record.path}.probe" in run.state.calls:
         pause(run, record, error)
         return
@@ -350,7 +350,7 @@ def probed(run: Run, record: Record, fact: Settled) -> None:
 
 
 def _refusal(run: Run, step: Step, record: Record, output: Any) -> Error | None:
-    """Return the error of a result that means no: ``failed_if`` (F11)."""
+    """Return the error of a result that means no: ``failed_if``."""
     if not step.failed_if:
         return None
     names = names_of(run, record) | {"output": output}
@@ -374,7 +374,7 @@ def _takes(run: Run, record: Record, handler: Handler, error: Error) -> bool:
 
 
 def _is_patient(run: Run, step: Step) -> bool:
-    """RULES R44: after the pivot a step is tried until it succeeds, unless its author has said how to go on without."""
+    """R44: after the pivot a step is tried until it succeeds, unless its author has said how to go on without."""
     return run.forward and run.state.pivot_passed and all(each.then is Then.COMPENSATE for each in step.on_error)
 
 

@@ -50,7 +50,7 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
 def is_due(compensation: Compensation, outcome: Outcome) -> bool:
     """Say whether a step that ended like this has to be undone.
 
-    RULES R3: what the participant refused left nothing behind; what nobody knows may have.
+    R3: what the participant refused left nothing behind; what nobody knows may have.
     """
     match compensation.on:
         case On.COMPLETED:
@@ -82,7 +82,7 @@ def advance(run: Run, unwind: Unwind) -> None:
 
 
 def _supply(run: Run, unwind: Unwind) -> bool:
-    """Unpack what may come before the next one to be undone; false when nothing is left to begin. RULES R10."""
+    """Unpack what may come before the next one to be undone; false when nothing is left to begin. R10."""
     if unwind.stopped:
         return False
     reverse, state = run.saga.order is Order.REVERSE, run.state
@@ -101,7 +101,7 @@ def _supply(run: Run, unwind: Unwind) -> bool:
 
 
 def _is_next(run: Run, unwind: Unwind) -> bool:
-    """RULES R10: A waits for B if B's step began after A's call had settled; ``reverse`` takes one at a time."""
+    """R10: A waits for B if B's step began after A's call had settled; ``reverse`` takes one at a time."""
     if run.saga.order is Order.REVERSE:
         return not unwind.running
     records = run.state.records
@@ -179,7 +179,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
 
 
 def failed(run: Run, record: Record, error: Error) -> None:
-    """A compensation has failed for good: pause, go on, or stop. RULES R20, R21."""
+    """A compensation has failed for good: pause, go on, or stop. R20, R21."""
     undo = _undo(record)
     match run.saga.compensation_failure:
         case OnFailure.PAUSE:
@@ -195,7 +195,7 @@ def failed(run: Run, record: Record, error: Error) -> None:
 
 
 def next_action(run: Run, record: Record) -> None:
-    """Go to the next action of a compensation, or end it. RULES R13."""
+    """Go to the next action of a compensation, or end it. R13."""
     undo = _undo(record)
     undo.action += 1
     undo.repeats = 0
@@ -207,7 +207,7 @@ def next_action(run: Run, record: Record) -> None:
 
 
 def give_up(run: Run, record: Record, error: Error, *, rest: bool) -> None:
-    """An operator skips the action that failed, or with *rest* all that is left. RULES R22."""
+    """An operator skips the action that failed, or with *rest* all that is left. R22."""
     undo = _undo(record)
     undo.errors[undo.action] = error
     undo.skipped = True

@@ -238,7 +238,7 @@ class Calls:
 
 
 def _known(call: _Call) -> Outcome:
-    """RULES R5: `failed` when every attempt ended in a reported error, else nobody knows.
+    """R5: `failed` when every attempt ended in a reported error, else nobody knows.
 
     Of a local activity nobody ever does: a worker that died may have made attempts of which no trace is left.
     """

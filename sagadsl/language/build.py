@@ -324,7 +324,7 @@ def _said(data: Data, key: str, base: Duration | None) -> Duration | None:
 
 
 def _bounded(timeouts: Timeouts) -> Timeouts:
-    """Give an attempt a minute when nothing bounds it: Temporal refuses a call without any bound. R36, R07."""
+    """Give an attempt a minute when nothing bounds it: Temporal refuses a call without any bound. R36."""
     if timeouts.start_to_close is None and timeouts.schedule_to_close is None:
         return replace(timeouts, start_to_close=timedelta(minutes=1))
     return timeouts

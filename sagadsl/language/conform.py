@@ -1,6 +1,6 @@
 """Does a value satisfy a JSON Schema of the definition? The input of a saga, the payload of a signal.
 
-The schema has passed :mod:`sagadsl.language.json_schema`. Opens no file and no connection, whatever it refers to (S05).
+The schema has passed :mod:`sagadsl.language.json_schema`. Opens no file and no connection, whatever it refers to.
 """
 
 from __future__ import annotations

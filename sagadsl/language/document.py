@@ -24,7 +24,7 @@ from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
-"""Values that aliases may add to a file; ten levels of ten aliases would add ten thousand million (Y10)."""
+"""Values that aliases may add to a file; ten levels of ten aliases would add ten thousand million."""
 
 _MAX_REREAD = 4 * MAX_BYTES
 """Each repair reads the text once more; in a file of usual size there is room for hundreds."""
@@ -353,7 +353,7 @@ class _Reader:
         return None
 
     def _merged(self, node: _Node, here: Route) -> list[_Node]:
-        """Return the mappings that a merge key names, the strongest first (Y23)."""
+        """Return the mappings that a merge key names, the strongest first."""
         sources = node.value if isinstance(node.value, list) else [node]
         if node.problem or not all(isinstance(source.value, tuple) for source in sources):
             problem = node.problem or Refused(

@@ -13,7 +13,7 @@ WRAPPERS = frozenset(
 
 
 def bare_type(name: str) -> str:
-    """Return the class name of a qualified one: ``acme.errors.CardDeclined`` is recorded as ``CardDeclined``. R04.
+    """Return the class name of a qualified one: ``acme.errors.CardDeclined`` is recorded as ``CardDeclined``.
 
     A dotted name that does not end like a class is an error code (``payment.declined``) and stays.
     """

@@ -2,8 +2,8 @@
 
 No Python code is generated or executed, and no method of any value is looked up: a tree becomes
 nested closures over the operations that stand here. What an operation accepts is narrower than in
-Jinja2 wherever that would guess: yes or no is decided by booleans alone (J06), null never joins
-text (J18), numbers and text never mix, and whatever can grow is bounded.
+Jinja2 wherever that would guess: yes or no is decided by booleans alone, null never joins
+text, numbers and text never mix, and whatever can grow is bounded.
 """
 
 from __future__ import annotations

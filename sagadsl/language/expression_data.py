@@ -151,7 +151,7 @@ def nothing_there(message: str) -> Missing:
 
 
 def lookup(value: Any, key: Any) -> Any:
-    """Return one element. Only keys of mappings and positions are read, never attributes (J10, J11).
+    """Return one element. Only keys of mappings and positions are read, never attributes.
 
     Raises ``KeyError`` when it is not there.
     """
@@ -224,7 +224,7 @@ def refuse(needs: str, value: Any) -> Never:
 
 
 def truth(value: Any, asker: str) -> bool:
-    """Return a boolean as it is. Nothing else is true or false: not the text "false", not 0, not null (J06)."""
+    """Return a boolean as it is. Nothing else is true or false: not the text "false", not 0, not null."""
     if value is True or value is False:
         return value
     refuse(f"{asker} must be true or false", value)
@@ -272,7 +272,7 @@ def equal(left: Any, right: Any, budget: Budget) -> bool:
 
 
 def as_json(value: Any, budget: Budget, depth: int = 0) -> Any:
-    """Return a computed value as JSON data: itself when it is, no copy made. Anything else is an error (T08)."""
+    """Return a computed value as JSON data: itself when it is, no copy made. Anything else is an error."""
     type_ = type(value)
     if type_ in _PLAIN:
         return value

@@ -1,7 +1,7 @@
 """Values in which ``{{ }}`` may stand: compile once, list what they read, render. Replay-critical.
 
-A text that is exactly one ``{{ … }}`` keeps the native type of what it computes (J03, J04); any other
-text renders to text. What comes out of data is never rendered again (J16). Compiling never fails: a
+A text that is exactly one ``{{ … }}`` keeps the native type of what it computes; any other
+text renders to text. What comes out of data is never rendered again. Compiling never fails: a
 value with a mistake in it carries its problems for the static checks, and rendering it is an error.
 """
 
@@ -111,7 +111,7 @@ class Expression:
             return result if type(result) in _PLAIN else as_json(result, budget)
         except ExpressionError as error:
             raise error.within(self.source.strip()) from None
-        except Exception as error:  # noqa: BLE001  # whatever Python finds wrong with the data: R56, T01
+        except Exception as error:  # noqa: BLE001  # whatever Python finds wrong with the data: R56
             raise ExpressionError(_said(error), self.source.strip()) from None
 
 
@@ -230,7 +230,7 @@ Compiled = Constant | Expression | Text | Listing | Object | Broken
 
 @frozen
 class Condition:
-    """A value that must turn out to be true or false (J06)."""
+    """A value that must turn out to be true or false."""
 
     value: Compiled
 
@@ -341,7 +341,7 @@ def _bare(text: str) -> Compiled:
 
 
 def _beside(text: str, written: list[Piece]) -> Problem:
-    """Say what stands beside the one expression that there may be, or that there are several (J07)."""
+    """Say what stands beside the one expression that there may be, or that there are several."""
     strays = [piece for piece in written if not piece.expression]
     inside = [piece for piece in written if piece.expression]
     if len(inside) != 1 or not strays:

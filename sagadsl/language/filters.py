@@ -2,7 +2,7 @@
 
 They bear Jinja2's names and do what Jinja2's do, with three differences: a value of the wrong
 kind is an error instead of a guess, results are lists instead of generators, and what takes a
-yes or no takes a boolean. Nothing here reads a clock, a random source or an attribute (J11, J14).
+yes or no takes a boolean. Nothing here reads a clock, a random source or an attribute.
 
 Each function takes the budget, the value, then the arguments as written.
 """

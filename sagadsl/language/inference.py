@@ -90,7 +90,7 @@ class Inference:
         if not shape.can_be(*kinds):
             tree = value.tree if isinstance(value, Expression) else None
             self._path = ()
-            if isinstance(tree, nodes.Const) and isinstance(tree.value, str):  # J07
+            if isinstance(tree, nodes.Const) and isinstance(tree.value, str):
                 help = f"without its quotes it is an expression: `{tree.value}`" if tree.value.strip() else ""
                 written = shortened(self._source.strip(), 40)
                 self._complain(WRONG_TYPE, f"{what}, but this is the text `{written}`, in quotes", help)

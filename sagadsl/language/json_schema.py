@@ -1,7 +1,7 @@
 """The JSON Schemas inside a definition: are they schemas, and do they stay inside the file?
 
 Schema -> findings, by the words of JSON Schema 2020-12. Never opens a file or a
-connection (S05), and validates no data: whoever uses the schemas does that.
+connection, and validates no data: whoever uses the schemas does that.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _keywords(schema: Mapping[str, Any], route: Route) -> Iterator[Finding]:
 
 
 def _strange(word: str, schema: Mapping[str, Any], route: Route) -> Finding:
-    """JSON Schema ignores what it does not know, so that a slip of the pen would check nothing (S04)."""
+    """JSON Schema ignores what it does not know, so that a slip of the pen would check nothing."""
     meant = closest(word, (name for name in _KEYWORDS if name not in schema))
     return Finding(
         "SD109",

@@ -1,6 +1,6 @@
 """JSON text, read strictly and in one way, wherever it comes from: what two readers could take differently is refused.
 
-Python reads ``NaN``, ``Infinity`` and ``1e999`` without a word, and writes what no other language reads (Y20). Of two
+Python reads ``NaN``, ``Infinity`` and ``1e999`` without a word, and writes what no other language reads. Of two
 equal keys each reader takes one or the other, half a character becomes another one in other languages, and a
 number beyond every double becomes infinity.
 """

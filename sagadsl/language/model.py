@@ -52,7 +52,7 @@ class Then(Enum):
 
 
 class On(Enum):
-    """When a compensation is due. RULES R3."""
+    """When a compensation is due. R3."""
 
     AUTO = "auto"
     COMPLETED = "completed"
@@ -60,14 +60,14 @@ class On(Enum):
 
 
 class Order(Enum):
-    """How the compensations of a saga follow each other. RULES R10, R11."""
+    """How the compensations of a saga follow each other. R10, R11."""
 
     REVERSE = "reverse"
     PARALLEL = "parallel"
 
 
 class OnFailure(Enum):
-    """What happens when a compensation has failed for good. RULES R20, R21."""
+    """What happens when a compensation has failed for good. R20, R21."""
 
     PAUSE = "pause"
     CONTINUE = "continue"
@@ -85,7 +85,7 @@ class Retry:
         maximum_interval: Upper bound of the pause.
         non_retryable_error_types: Error types that end the attempts at once; ``timeout`` is one of them.
         explicit: The definition says how often, on the step or in ``defaults``; what it leaves
-            open after a pivot is retried without limit (RULES R44).
+            open after a pivot is retried without limit (R44).
     """
 
     maximum_attempts: int | None = 3
@@ -98,7 +98,7 @@ class Retry:
 
 @frozen
 class Timeouts:
-    """Temporal's four activity timeouts. At least one of the first two is set (RULES R36).
+    """Temporal's four activity timeouts. At least one of the first two is set (R36).
 
     Attributes:
         start_to_close: One attempt.

@@ -1,6 +1,6 @@
 """What can still be judged of a definition with mistakes of form.
 
-A mistake in one step must not hide a dangling reference in another (S03). So what is wrong is
+A mistake in one step must not hide a dangling reference in another. So what is wrong is
 repaired where the fix is known and cut out otherwise, until the rest satisfies the schema. A step
 that cannot be saved leaves a stand-in under its id, so that lists keep their indices and no
 reference to it looks broken.

@@ -79,7 +79,7 @@ def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
 
 
 def _version(document: Document) -> Finding | None:
-    """SD101: checked first, because another version would have other rules (S09)."""
+    """SD101: checked first, because another version would have other rules."""
     supported = ", ".join(map(str, SUPPORTED))
     if "sagadsl_test" in document.data:
         help = "`sagadsl test` plays its cases; `validate` checks the definitions beside it"

@@ -38,7 +38,7 @@ def _policies(step: Mapping[str, Any]) -> Iterator[tuple[Route, Any]]:
 
 
 def intervals(part: Part, path: Route, policy: Any) -> Iterator[Finding]:
-    """SD505: Temporal refuses such a policy only when it is used (R09)."""
+    """SD505: Temporal refuses such a policy only when it is used."""
     if not isinstance(policy, dict):
         return
     try:
@@ -59,7 +59,7 @@ def intervals(part: Part, path: Route, policy: Any) -> Iterator[Finding]:
 
 
 def _moment(part: Part, value: str) -> Iterator[Finding]:
-    """`format: date-time` would check nothing (S01)."""
+    """`format: date-time` would check nothing."""
     if "{{" in value or not value:
         return
     what, found = "is not a moment", read_moment(value) if has_form(value) else None

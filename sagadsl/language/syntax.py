@@ -59,7 +59,7 @@ def lines(text: str) -> tuple[str, ...]:
 
 
 def decode(raw: bytes) -> str:
-    """Return UTF-8 text, whatever the locale says (Y18)."""
+    """Return UTF-8 text, whatever the locale says."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise Refused("SD009", "the file is UTF-16; only UTF-8 is read", help="save it as UTF-8")
     try:
@@ -97,7 +97,7 @@ def mask(text: str, start: int, end: int) -> str:
 
 
 def unquoted(text: str, start: int, end: int = 0) -> Refused:
-    """A value with ``{{ }}`` that YAML reads as mappings, or stops at (Y14, Y15)."""
+    """A value with ``{{ }}`` that YAML reads as mappings, or stops at."""
     end = end or _extent(text, start)
     value = text[start:end]
     if value[0] in "\"'" and (half := re.match(_QUOTED, value)):
@@ -140,7 +140,7 @@ def tagged(event: Any) -> Refused:
 
 
 def not_text(value: Any, place: Route) -> Finding:
-    """A mapping key that is no text: JSON has no other keys (Y13). Nor is an endless one a name."""
+    """A mapping key that is no text: JSON has no other keys. Nor is an endless one a name."""
     if isinstance(value, str) and len(value) > MAX_KEY:
         found, help = f"one of {len(value):,} characters", f"at most {MAX_KEY:,} are a name; put long text into a value"
     elif isinstance(value, str):

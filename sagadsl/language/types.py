@@ -275,7 +275,7 @@ def _own(schema: Mapping[str, Any], root: Any, filled: Fill) -> Shape:
 
 
 def _others(schema: Mapping[str, Any], fields: Mapping[str, Any], extra: Any, later: Later) -> Shape | Later | None:
-    """Return what a field may be that is not declared; one that is merely not forbidden counts as a slip (J01)."""
+    """Return what a field may be that is not declared; one that is merely not forbidden counts as a slip."""
     if "patternProperties" in schema or extra is True:
         return ANY
     if isinstance(extra, Mapping):

@@ -2,7 +2,7 @@
 
 Decimal fractions are counted as they are written (19.99 is a multiple of 0.01), patterns mean ECMA 262 and take
 linear time, and ``format`` checks. Its work is counted, see :mod:`sagadsl.language.effort`.
-Opens no file and no connection, whatever a schema refers to (S05).
+Opens no file and no connection, whatever a schema refers to.
 """
 
 from __future__ import annotations

@@ -41,11 +41,11 @@ def worker_activities(catalogue: Catalogue, names: Iterable[str] | None = None) 
 
     Args:
         names: Only these; each must be usable. ``None`` takes all that are installed: a broken
-            package is then logged and left out (P01), but a local module that was asked for must work.
+            package is then logged and left out, but a local module that was asked for must work.
 
     Raises:
         PluginBroken, PluginUnknown: An activity that was asked for cannot be used.
-        PluginConflict: Two packages offer one name (P02).
+        PluginConflict: Two packages offer one name.
     """
     if names is not None:
         return [worker_activity(_usable(catalogue, name)) for name in sorted(set(names))]

@@ -1,6 +1,6 @@
 """What a Temporal failure says about the world: exception -> ``Settled``. Replay-critical.
 
-Pure. Knows no saga rules: it answers "what may this call have done?" (RULES R5) and hands
+Pure. Knows no saga rules: it answers "what may this call have done?" (R5) and hands
 over what people want to read. The facts below were measured on a real server (1.32):
 
 - A cancelled activity that nobody had picked up and one in its retry back-off look the same
@@ -103,7 +103,7 @@ def child_failed(command: StartChild, error: BaseException, at: float) -> Settle
         return Settled(at, call_id, Outcome.NOT_STARTED, error=Error("WorkflowAlreadyStarted", message, call_id))
     cause = error.__cause__ if isinstance(error, ChildWorkflowError) else error
     match cause:
-        case CancelledError():  # DESIGN.md §4: only a saga that has undone what it had to closes Canceled
+        case CancelledError():  # only a saga that has undone what it had to closes Canceled
             told = Error(CANCELLED, f"child saga `{command.saga}` was cancelled", call_id)
             return Settled(at, call_id, Outcome.FAILED, error=told, cancelled=True)
         case ApplicationError():

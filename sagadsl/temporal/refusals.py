@@ -35,7 +35,7 @@ _ENDED = ("completed", "failed", "canceled", "terminated", "timed_out")
 
 
 class AlreadyStarted(SagadslError):
-    """A run with this id exists, and starting it again would do its work twice (T11).
+    """A run with this id exists, and starting it again would do its work twice.
 
     Attributes:
         name: Of its saga.

@@ -1,7 +1,7 @@
 """The definitions of a worker's own folder, by name, and the local activities that every worker of sagas has.
 
 A saga that is started by its name alone asks here once; the answer stands in its history, so
-that an edited file changes no run that has begun (T03).
+that an edited file changes no run that has begun.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _non_retryable(types: tuple[str, ...]) -> list[str] | None:
 
 
 def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
-    """Return payloads for *values* and their size. T08: what is no JSON is found before anything is scheduled."""
+    """Return payloads for *values* and their size. What is no JSON is found before anything is scheduled."""
     converter = workflow.payload_converter()
     payloads, size = [], 0
     for value in values:

@@ -62,7 +62,7 @@ PASSED_THROUGH = (
     "attrs",
     "attr",
 )
-"""Packages that the sandbox of a user's own worker shall not import again for each run (T02)."""
+"""Packages that the sandbox of a user's own worker shall not import again for each run."""
 
 
 class _OneLine(logging.Filter):

@@ -33,7 +33,7 @@ class Breach:
 
     Attributes:
         kind: A stable name, e.g. ``undone-twice``.
-        rule: Of RULES.md.
+        rule: The rule of a run that was broken, e.g. ``R10``.
         path: Of the step that it is about; empty for the saga.
     """
 
@@ -238,7 +238,7 @@ def _nothing_is_left(state: State, calls: Sequence[Span]) -> Iterator[Breach]:
 
 
 def _the_status_is_true(state: State, close: Close) -> Iterator[Breach]:
-    """DESIGN.md §4: the table of final states."""
+    """The table of final states."""
     left = [record.path for record in state.records.values() if record.undo and record.undo.progress in _LEFT]
     match close.status:
         case Status.COMPLETED:

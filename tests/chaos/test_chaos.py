@@ -89,7 +89,6 @@ def test_what_is_untrue_is_found(name: str) -> None:
 
 
 def test_a_saga_that_ran_twice_for_one_request_is_found() -> None:
-    """T11."""
     seen = _views("completed")
     books = Books({PLAN.id: DONE}, (), {})
 

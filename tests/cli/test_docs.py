@@ -22,7 +22,7 @@ def _commands(name: str) -> list[click.Command]:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_has_a_section_and_every_option_is_named(name: str) -> None:
-    """STYLE.md §2: a setting without documentation fails the build."""
+    """A setting without documentation fails the build."""
     assert f"\n### `sagadsl {name}`\n" in PAGE
     for command in _commands(name):
         for option in command.params:

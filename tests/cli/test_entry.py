@@ -32,7 +32,7 @@ def _loaded_by(*arguments: str) -> set[str]:
 
 
 def test_help_lists_every_command_and_imports_none() -> None:
-    """ECOSYSTEM.md §2: start-up."""
+    """Start-up."""
     shown = sagadsl("--help")
     assert shown.code == 0
     assert shown.err == ""
@@ -76,7 +76,7 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...], capsys
 
 @pytest.mark.parametrize("command", _every_command(), ids=" ".join)
 def test_the_variable_of_an_option_is_named_like_its_flag(command: tuple[str, ...]) -> None:
-    """ECOSYSTEM.md §1.2: SAGADSL_VALIDATE_FORMAT is `validate --format`; click names it by the parameter."""
+    """SAGADSL_VALIDATE_FORMAT is `validate --format`; click names it by the parameter."""
     with cli.make_context("sagadsl", ["--help"], resilient_parsing=True) as context:
         found: click.Command | None = cli
         for name in command:
@@ -105,7 +105,6 @@ def test_a_misspelt_command_is_a_usage_error_with_a_suggestion() -> None:
 
 
 def test_a_usage_error_is_one_json_document_when_json_is_asked_for() -> None:
-    """L02."""
     ended = sagadsl("plugins", "list", "--json", "--nope")
     assert ended.code == 2
     assert ended.out == (

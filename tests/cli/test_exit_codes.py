@@ -34,7 +34,7 @@ print(json.dumps(codes))
 
 
 def test_exit_codes_survive_the_end_of_the_process(server: Server) -> None:
-    """ECOSYSTEM.md §4.1, sdk-python#300: without care about one process in five dies of a signal instead."""
+    """sdk-python#300: without care about one process in five dies of a signal instead."""
     program = PROGRAM.format(repetitions=REPETITIONS, address=server.address)
     ended = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=100, check=True

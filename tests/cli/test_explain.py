@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("code", list(CODES))
 def test_every_code_is_explained_by_its_page(code: str) -> None:
-    """ECOSYSTEM.md §1.5: the table, the pages and `explain` hold the same codes."""
+    """The table, the pages and `explain` hold the same codes."""
     page = (ROOT / "docs" / "diagnostics" / f"{code}.md").read_text(encoding="utf-8")
     assert inside("explain", code.lower()) == Ran(0, page, "")
 
@@ -38,7 +38,7 @@ def test_an_explanation_can_be_read_by_programs() -> None:
 
 
 def test_every_error_that_a_command_can_end_with_has_an_explanation() -> None:
-    """STYLE.md §3.5: what is raised on purpose carries a code, and a code has a page."""
+    """What is raised on purpose carries a code, and a code has a page."""
     codes = set()
     for module in (ROOT / "sagadsl").rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):

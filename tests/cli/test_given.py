@@ -57,7 +57,6 @@ SCHEMA: dict[str, Any] = {
     ],
 )
 def test_a_value_is_typed_by_the_schema_and_never_by_its_looks(assignment: str, given: dict[str, Any]) -> None:
-    """L04."""
     assert read_input(None, None, [assignment], SCHEMA) == given
 
 
@@ -81,7 +80,6 @@ def test_without_a_schema_every_value_is_text() -> None:
     ],
 )
 def test_a_value_that_does_not_fit_is_refused(assignment: str, message: str) -> None:
-    """L04."""
     with pytest.raises(InputUnusable) as refused:
         read_input(None, None, [assignment], SCHEMA)
     assert str(refused.value) == message

@@ -1,4 +1,4 @@
-"""Commands in whose process code of others runs: one document on stdout (L03, N10), no import in the way (P04)."""
+"""Commands in whose process code of others runs: one document on stdout (N18, N10), no import in the way (N17)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _in(folder: Path, *arguments: str) -> Ran:
     ids=lambda arguments: arguments[0],
 )
 def test_whatever_an_import_does_stdout_is_one_document(folder: Path, arguments: tuple[str, ...]) -> None:
-    """L03, P04: it prints, starts processes and threads, changes folder and streams; its thread holds up nobody."""
+    """N18, N17: it prints, starts processes and threads, changes folder and streams; its thread holds up nobody."""
     ran = _in(folder, *arguments)
 
     assert ran.code == 0, ran.err
@@ -84,7 +84,7 @@ def test_whatever_an_import_does_stdout_is_one_document(folder: Path, arguments:
 
 @pytest.mark.temporal
 def test_what_activities_print_is_not_in_the_document(folder: Path) -> None:
-    """L03: they run in the process of `run`."""
+    """N18: they run in the process of `run`."""
     ran = _in(folder, "run", "loud.saga.yaml", "-i", "@input.json", "--json")
 
     assert ran.code == 0, ran.err
@@ -118,7 +118,7 @@ def test_a_definition_with_mistakes_is_one_document_too(
 @pytest.mark.parametrize("redirection", [">/dev/full", ">&-"])
 @pytest.mark.parametrize("command", ["validate loud.saga.yaml", "validate --format json", "explain SD101", "--version"])
 def test_a_place_that_takes_nothing_is_told(folder: Path, command: str, redirection: str) -> None:
-    """L03: a full disk or a closed standard output is a clear end."""
+    """N18: a full disk or a closed standard output is a clear end."""
     ended = subprocess.run(
         ["sh", "-c", f"{' '.join(SAGADSL)} {command} {redirection}"],
         cwd=folder,
@@ -137,7 +137,7 @@ def test_a_place_that_takes_nothing_is_told(folder: Path, command: str, redirect
 @pytest.mark.temporal
 @pytest.mark.parametrize("source", ["import sys; sys.exit(3)", "import a_module_that_is_not_there", "1 / 0"])
 def test_a_worker_starts_without_a_package_that_nobody_needs(folder: Path, server: Server, source: str) -> None:
-    """P04: it says so, with the stack under `--debug`; Ctrl-C works although an import has blocked it."""
+    """N17: it says so, with the stack under `--debug`; Ctrl-C works although an import has blocked it."""
     _install(folder, "broken", source)
     command = [*SAGADSL, "worker", "loud.saga.yaml", "--debug", "--address", server.address]
     env = environment(PYTHONPATH=str(folder / "site"))

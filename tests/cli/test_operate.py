@@ -84,7 +84,7 @@ def _without_times(text: str) -> list[str]:
 
 
 def test_a_completed_saga_says_so_in_every_command(shop: Shop) -> None:
-    """C19: the same words everywhere."""
+    """The same words everywhere."""
     saga = shop.start(_id("done"))
     result = shop.run("result", saga)
     assert result == Ran(0, '{\n  "tracking": "t_1"\n}\n', "✓ completed\n")
@@ -98,7 +98,7 @@ def test_a_completed_saga_says_so_in_every_command(shop: Shop) -> None:
 
 
 def test_a_failed_saga_that_was_undone_has_a_word_and_an_exit_code_of_its_own(shop: Shop) -> None:
-    """C19, C04: told from one that needs a person."""
+    """Told from one that needs a person."""
     saga = shop.start(_id("undone"), how="fail")
     result = shop.run("result", saga)
     assert result == Ran(
@@ -122,7 +122,7 @@ def test_a_failed_saga_that_was_undone_has_a_word_and_an_exit_code_of_its_own(sh
 
 
 def test_a_cancelled_saga_is_undone_and_says_cancelled(shop: Shop) -> None:
-    """R25, C19."""
+    """R25."""
     saga = shop.start(_id("cancelled"), how="slow")
     shop.until(saga, lambda found: found["steps"][2]["status"] == "running")
     asked = shop.run("cancel", saga, "--by", "ann", "--why", "she (the customer) went away")
@@ -176,7 +176,7 @@ def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop
 
 @pytest.mark.parametrize("verb", ["skip", "abort"])
 def test_a_saga_that_was_not_undone_names_what_was_not(shop: Shop, verb: str) -> None:
-    """R20, X09: exit 11 is the one that needs a person."""
+    """R20: exit 11 is the one that needs a person."""
     saga, _ = _paused(shop, f"{verb}ped")
     step = ["charge.compensation"] if verb == "skip" else []
     assert shop.run(verb, saga, *step, "--why", "by hand").code == 0
@@ -214,7 +214,6 @@ def test_a_signal_lets_a_saga_go_on_and_pause_holds_it(shop: Shop) -> None:
 
 
 def test_terminate_undoes_nothing_says_so_and_wants_to_be_asked_for(shop: Shop) -> None:
-    """X09."""
     saga = shop.start(_id("terminated"), wait="true")
     refused = shop.run("terminate", saga)
     assert refused.code == 2
@@ -259,7 +258,7 @@ def test_a_namespace_that_does_not_exist_is_an_error_of_the_environment(shop: Sh
 
 
 def test_the_same_id_does_not_run_twice_unless_it_failed_or_is_told_to(shop: Shop) -> None:
-    """T11: while running and after success refused with a code of its own, after a failure allowed."""
+    """While running and after success refused with a code of its own, after a failure allowed."""
     running = shop.start(_id("twice"), wait="true")
     done = shop.start(_id("twice"))
     failed = shop.start(_id("twice"), how="fail")
@@ -293,7 +292,7 @@ def test_without_a_worker_the_status_is_what_the_server_knows(shop: Shop) -> Non
 
 
 def test_sagas_are_listed_by_name_and_status(shop: Shop) -> None:
-    """C19: with the words of `status`, as far as the server keeps them."""
+    """With the words of `status`, as far as the server keeps them."""
     done, waiting = shop.start(_id("listed")), shop.start(_id("listed"), wait="true")
     undone = shop.start(_id("listed"), how="fail")
     assert [shop.run("result", each).code for each in (done, undone)] == [0, 10]

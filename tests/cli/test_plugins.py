@@ -86,7 +86,7 @@ def test_every_activity_is_listed_with_its_package(site: Path) -> None:
 
 
 def test_one_package_that_cannot_be_imported_harms_no_other(site: Path) -> None:
-    """P01: help, version and the rest work; the broken one is named with distribution and cause."""
+    """Help, version and the rest work; the broken one is named with distribution and cause."""
     _install(site, "acme-pay", "1.2.0", acme__charge="acme_pay:charge")
     _install(site, "wobbly", "0.1", wobbly__fall="wobbly:fall", wobbly__gone="gone:fall")
     listed = _plugins(site)
@@ -109,7 +109,6 @@ def test_one_package_that_cannot_be_imported_harms_no_other(site: Path) -> None:
 
 
 def test_two_owners_of_one_name_are_both_shown_and_none_wins(site: Path) -> None:
-    """P02."""
     _install(site, "acme-pay", "1.2.0", acme__charge="acme_pay:charge")
     _install(site, "other-pay", "3.0", acme__charge="acme_pay:refund")
     listed = _plugins(site, "list", "--json")
@@ -154,7 +153,6 @@ def test_an_activity_is_shown_with_a_step_to_copy(site: Path) -> None:
 
 
 def test_an_activity_is_shown_to_programs(site: Path) -> None:
-    """L02."""
     _install(site, "acme-pay", "1.2.0", acme__charge="acme_pay:charge", acme__refund="acme_pay:refund")
     document = json.loads(_plugins(site, "show", "acme.charge", "--json").out)
     assert document["schema_version"] == 1
@@ -164,7 +162,7 @@ def test_an_activity_is_shown_to_programs(site: Path) -> None:
 
 
 def test_an_unknown_activity_gets_a_suggestion_also_as_json(site: Path) -> None:
-    """L02: one document, also on failure."""
+    """One document, also on failure."""
     _install(site, "acme-pay", "1.2.0", acme__charge="acme_pay:charge")
     shown = _plugins(site, "show", "acme.chrge", "--json")
     assert shown.code == 3
@@ -228,7 +226,7 @@ def _validate(site: Path, activity: str, *arguments: str) -> Ran:
 
 
 def test_a_definition_that_needs_a_broken_package_fails_with_its_cause(site: Path) -> None:
-    """P01: and exit code 3, since the definition itself may be right."""
+    """And exit code 3, since the definition itself may be right."""
     _install(site, "wobbly", "0.1", wobbly__fall="wobbly:fall")
     checked = _validate(site, "wobbly.fall")
     assert checked.code == 3
@@ -246,7 +244,7 @@ def test_a_definition_that_needs_a_broken_package_fails_with_its_cause(site: Pat
 
 
 def test_a_broken_package_that_nobody_needs_is_not_even_imported(site: Path) -> None:
-    """P01, ECOSYSTEM.md §3.3: silent unless used."""
+    """Silent unless used."""
     _install(site, "acme-pay", "1.2.0", acme__refund="acme_pay:refund")
     _install(site, "wobbly", "0.1", wobbly__fall="wobbly:fall")
     checked = _validate(site, "acme.refund", "--ignore", "SD402")
@@ -257,7 +255,7 @@ def test_a_broken_package_that_nobody_needs_is_not_even_imported(site: Path) -> 
 
 
 def test_an_activity_that_is_not_installed_is_found_before_anything_runs(site: Path) -> None:
-    """P07, R54."""
+    """R54."""
     _install(site, "acme-pay", "1.2.0", acme__charge="acme_pay:charge")
     checked = _validate(site, "acme.chrge")
     assert checked.code == 1

@@ -41,7 +41,7 @@ def _last(text: str) -> list[str]:
 
 
 def test_a_saga_runs_without_any_server_worker_or_configuration(folder: Path) -> None:
-    """ECOSYSTEM.md §5.8: from a file to a completed saga with one command."""
+    """From a file to a completed saga with one command."""
     ran = sagadsl("run", "order.saga.yaml", "--set", "order=02142", cwd=folder)
     assert (ran.code, ran.out) == (0, '{\n  "tracking": "t_02142"\n}\n')
     first = ran.err.splitlines()[0]
@@ -164,7 +164,7 @@ def test_a_second_ctrl_c_leaves_everything_as_it_is(folder: Path) -> None:
 
 
 def test_ctrl_c_leaves_a_saga_alone_where_the_server_stays(folder: Path, server: Server) -> None:
-    """ECOSYSTEM.md §5.9: it prints the id and the command to come back."""
+    """It prints the id and the command to come back."""
     saga, queue = f"left-{uuid.uuid4()}", f"run-{uuid.uuid4()}"
     arguments = ("--set", "order=1", "--set", "wait=true", "--id", saga, "--task-queue", queue, "--worker")
     address = ("--address", server.address)

@@ -98,7 +98,7 @@ def _told(shop: Shop, *command: str) -> str:
 
 
 def test_a_worker_that_cannot_go_on_is_told_with_its_message(shop: Shop) -> None:
-    """T07: it is not that no worker answers."""
+    """N15: it is not that no worker answers."""
     saga, queue = f"stuck-{uuid.uuid4()}", f"stuck-{uuid.uuid4()}"
     shop.run("run", "order.saga.yaml", "--id", saga, "--task-queue", queue, "--detach", "--set", "order=1")
 

@@ -1,4 +1,4 @@
-"""Every command with streams that take nothing, or only ASCII: a clear end, and what is said stays what it is (L03)."""
+"""Every command with streams that take nothing, or only ASCII: a clear end, and what is said stays what it is (N18)."""
 
 from __future__ import annotations
 

@@ -61,7 +61,6 @@ def test_quiet_says_nothing_about_what_is_good(folder: Path) -> None:
 
 
 def test_a_mistake_is_shown_where_it_stands_with_a_remedy(folder: Path) -> None:
-    """ECOSYSTEM.md §1.6."""
     ended = _validate(folder, "inner/bad.saga.yaml")
     assert (ended.code, ended.err) == (1, "")
     assert "error[SD104]: unknown key `activty` in step `look`\n" in ended.out
@@ -92,12 +91,10 @@ def test_a_mistake_is_shown_where_it_stands_with_a_remedy(folder: Path) -> None:
 def test_invalid_and_unreadable_have_different_exit_codes_and_neither_is_zero(
     folder: Path, paths: list[str], code: int
 ) -> None:
-    """L01."""
     assert _validate(folder, *paths).code == code
 
 
 def test_every_file_is_reported_whatever_is_wrong_with_another(folder: Path) -> None:
-    """L01."""
     ended = _validate(folder, "missing.saga.yaml", "inner", "*.nothing")
     assert "`missing.saga.yaml`: there is no such file or folder" in ended.out
     assert "`*.nothing`: this pattern matches no file" in ended.out
@@ -107,14 +104,13 @@ def test_every_file_is_reported_whatever_is_wrong_with_another(folder: Path) -> 
 
 
 def test_a_folder_without_definitions_is_no_success(tmp_path: Path) -> None:
-    """L01: a check that checked nothing must not pass."""
+    """A check that checked nothing must not pass."""
     ended = _validate(tmp_path)
     assert ended.code == 2
     assert "`.`: there is no *.saga.yaml in this folder or below" in ended.out
 
 
 def test_a_file_that_may_not_be_read_is_told_from_one_that_is_wrong(folder: Path) -> None:
-    """L01."""
     (folder / "link.saga.yaml").symlink_to(folder / "nowhere")
     (folder / "dir.saga.yaml").mkdir()
     ended = _validate(folder, "link.saga.yaml")
@@ -144,7 +140,6 @@ def test_codes_can_be_left_out_or_chosen_by_their_beginning(folder: Path) -> Non
 
 
 def test_a_missing_file_cannot_be_ignored(folder: Path) -> None:
-    """L01."""
     assert _validate(folder, "missing.saga.yaml", "--ignore", "SD", "--exit-zero").code == 2
 
 
@@ -158,7 +153,6 @@ def test_exit_zero_is_for_steps_that_only_upload(folder: Path) -> None:
 @pytest.mark.parametrize("form", ["json", "sarif"])
 @pytest.mark.parametrize("paths", [["good.saga.yaml"], ["inner"], ["missing.saga.yaml"], ["--nope"]])
 def test_json_is_exactly_one_document_whatever_happens(folder: Path, form: str, paths: list[str]) -> None:
-    """L02."""
     assert isinstance(json.loads(_validate(folder, "--format", form, "-v", *paths).out), dict)
 
 
@@ -187,7 +181,7 @@ def test_standard_input_is_checked_under_the_name_that_the_editor_knows(folder: 
 
 
 def test_validating_needs_neither_temporal_nor_what_only_looks_good(folder: Path) -> None:
-    """ECOSYSTEM.md §2: start-up."""
+    """Start-up."""
     program = (
         "import sys\n"
         "from sagadsl.cli.entry import run\n"
@@ -201,7 +195,7 @@ def test_validating_needs_neither_temporal_nor_what_only_looks_good(folder: Path
 
 
 def test_a_hundred_definitions_are_checked_in_one_breath(tmp_path: Path) -> None:
-    """DESIGN.md §8, with room for a busy machine."""
+    """Sixty seconds are room for a busy machine."""
     for number in range(100):
         (tmp_path / f"s{number}.saga.yaml").write_text(GOOD.replace("good", f"s{number}"), encoding="utf-8")
     began = time.monotonic()

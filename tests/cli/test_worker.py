@@ -143,7 +143,7 @@ def test_a_worker_says_what_it_serves_and_serves_it(folder: Path, server: Server
 
 @pytest.mark.temporal
 def test_a_worker_that_takes_only_its_own_definitions_refuses_others(folder: Path, server: Server) -> None:
-    """DESIGN.md §7: a production worker takes definitions only from its own folder."""
+    """A production worker takes definitions only from its own folder."""
     options = ("--task-queue", _queue(), "--address", server.address)
     with _worker(folder, "order.saga.yaml", "--no-inline-definitions", *options) as worker:
         worker.wait_for("ready")
@@ -244,7 +244,7 @@ def test_a_definition_with_a_mistake_keeps_a_worker_from_starting(folder: Path) 
 
 
 def test_two_definitions_of_one_name_keep_a_worker_from_starting(folder: Path) -> None:
-    """P02's sibling: which one would run?"""
+    """Which one would run?"""
     (folder / "again.saga.yaml").write_text(WORK, encoding="utf-8")
     refused = _refused(folder, ".")
     assert refused.code == 3
@@ -256,7 +256,7 @@ def test_two_definitions_of_one_name_keep_a_worker_from_starting(folder: Path) -
 
 
 def test_two_owners_of_an_activity_keep_a_worker_from_starting(folder: Path) -> None:
-    """P02: both are named."""
+    """Both are named."""
     (folder / "other_activities.py").write_text(SLOW.replace("\\\\n", "\\n"), encoding="utf-8")
     refused = _refused(folder, "order.saga.yaml", "-m", "other_activities")
     assert refused.code == 3
@@ -266,7 +266,6 @@ def test_two_owners_of_an_activity_keep_a_worker_from_starting(folder: Path) -> 
 
 
 def test_a_local_module_that_cannot_be_imported_keeps_a_worker_from_starting(folder: Path) -> None:
-    """P01."""
     (folder / "wobbly_activities.py").write_text("import a_module_that_is_not_there\n", encoding="utf-8")
     refused = _refused(folder, "order.saga.yaml", "-m", "wobbly_activities")
     assert refused.code == 3

@@ -267,7 +267,7 @@ class Scene:
                 await asyncio.sleep(0.1)
 
     async def end(self, saga: str) -> Ended:
-        """Wait for the end of a saga, replay its history (T04), and see that it tells the truth (R1, R20)."""
+        """Wait for the end of a saga, replay its history, and see that it tells the truth (R1, R20)."""
         async with asyncio.timeout(PATIENCE):
             ended = await sagas.result(self.client, saga)
         stands = self.bank.stands(saga)

@@ -82,7 +82,7 @@ async def _seen(made: Scene, saga: str) -> Seen:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_only_the_call_that_was_killed_is_repeated(place: str, aftermath: Aftermath) -> None:
-    """R53, C21: c2 is retried, c1 follows, c3 is not repeated; and the same for every other call of the saga."""
+    """R53: c2 is retried, c1 follows, c3 is not repeated; and the same for every other call of the saga."""
     seen = aftermath.seen[place]
 
     assert seen.calls == [*FORWARD, *UNDONE]

@@ -98,7 +98,7 @@ async def _serve(made: Scene, definition: str) -> Process:
 
 
 def test_a_run_keeps_the_definition_with_which_it_was_started(server: Server, tmp_path: Path) -> None:
-    """T03, C22: the file is edited and the worker started anew while a run is open; R48: no non-determinism either."""
+    """The file is edited and the worker started anew while a run is open; R48: no non-determinism either."""
 
     async def play() -> None:
         async with scene(server.address, tmp_path) as made:

@@ -55,7 +55,7 @@ def test_a_large_order_goes_on_when_somebody_approves(bank: Bank, shop: Shop, se
 
 
 def test_an_order_that_is_refused_releases_its_stock(bank: Bank, shop: Shop, server: Server) -> None:
-    """C20: `fail` undoes; the alarm comes after the undo."""
+    """`fail` undoes; the alarm comes after the undo."""
     bank.open(alice=100, shop=0)
     order = {**ORDER, "approval_above": 10}
     played = play(server.address, "fulfil-order", order, act=_answers(approved=False, by="eve"))

@@ -50,7 +50,7 @@ TWENTIETHS = range(int(WHOLE.took() * 20) + 1)
 
 @pytest.mark.parametrize("seconds", [twentieth / 20 for twentieth in TWENTIETHS])
 def test_a_cancel_at_any_instant_undoes_all_that_was_done_and_closes_cancelled(seconds: float) -> None:
-    """R25, R26, R12, R1, X01, X02: in an activity, a timer, a wait, a child, a back-off, or between steps.
+    """R25, R26, R12, R1: in an activity, a timer, a wait, a child, a back-off, or between steps.
 
     What was done, and in which order it is undone, is checked after each play.
     """
@@ -123,7 +123,7 @@ def test_a_step_that_completes_while_the_cancel_is_pending_is_undone_with_its_ou
 
 
 def test_a_step_that_fails_while_the_cancel_is_pending_runs_no_handler() -> None:
-    """X12: the cancelled path, not the step's failure."""
+    """The cancelled path, not the step's failure."""
     step = act("a", on_error=[{"steps": [act("fix")]}])
 
     ran = play(saga(step), {"a": no(takes=5)}, cancel_at=1)
@@ -132,7 +132,7 @@ def test_a_step_that_fails_while_the_cancel_is_pending_runs_no_handler() -> None
 
 
 def test_a_heartbeating_step_stops_at_once_and_is_undone_since_nobody_knows() -> None:
-    """R5, R37, X12: its cancellation is no failure of the step."""
+    """R5, R37: its cancellation is no failure of the step."""
     ran = play(saga(beats("a")), {"a": slow(1000)}, cancel_at=5)
 
     assert (ran.at("end", "a"), ran.now["steps"][0]["status"]) == (5.0, "cancelled")
@@ -141,7 +141,7 @@ def test_a_heartbeating_step_stops_at_once_and_is_undone_since_nobody_knows() ->
 
 
 def test_a_step_without_heartbeats_is_waited_for_until_its_timeout() -> None:
-    """R37, X06: the wait is bounded by start_to_close."""
+    """R37: the wait is bounded by start_to_close."""
     step = act("a", timeouts={"start_to_close": "30s"}, retry={"maximum_attempts": 5})
 
     ran = play(saga(step), {"a": lost()}, cancel_at=5)
@@ -158,7 +158,7 @@ def test_a_step_still_in_its_queue_is_not_undone() -> None:
 
 
 def test_all_branches_get_the_cancel_and_are_awaited() -> None:
-    """X05: three long activities that heartbeat, one that does not."""
+    """Three long activities that heartbeat, one that does not."""
     block = {"id": "all", "parallel": [beats("x"), beats("y"), act("deaf"), beats("z")]}
 
     ran = play(saga(block), dict.fromkeys(("x", "y", "z"), slow(1000)) | {"deaf": slow(20)}, cancel_at=5)
@@ -169,7 +169,7 @@ def test_all_branches_get_the_cancel_and_are_awaited() -> None:
 
 
 def test_a_cancelled_wait_or_timer_ends_at_once_and_takes_no_later_signal() -> None:
-    """X01: two steps follow, and none of them runs."""
+    """Two steps follow, and none of them runs."""
     steps: list[Any] = [act("a"), {"id": "ask", "wait_for": {"signal": "go"}}, act("b"), act("c")]
 
     ran = play(saga(*steps), {"a.compensation": slow(5)}, signal(6, "go"), cancel_at=5)
@@ -219,7 +219,7 @@ def test_a_cancelled_loop_leaves_no_timer_behind() -> None:
 
 
 def test_a_call_that_somebody_else_has_stopped_fails_its_step_even_if_no_host_says_why() -> None:
-    """R23, X12: there is always a first error."""
+    """R23: there is always a first error."""
     model, state = built(saga(act("a", compensation="none"))), State()
     decide(model, state, Began(0.0, "s", "r", None))
 

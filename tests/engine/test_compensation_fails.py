@@ -28,7 +28,7 @@ def test_a_compensation_is_more_patient_than_a_step() -> None:
 
 
 def test_a_compensation_is_attempted_as_often_as_it_says() -> None:
-    """R19, C05: three executions, then the policy applies."""
+    """R19: three executions, then the policy applies."""
     undo = {"activity": "undo.a", "retry": {"maximum_attempts": 3}}
 
     ran = play(
@@ -40,7 +40,7 @@ def test_a_compensation_is_attempted_as_often_as_it_says() -> None:
 
 
 def test_continue_attempts_all_the_rest_and_says_what_was_not_undone() -> None:
-    """R20, R21, R23, C04, C06, a peer's suite: the first error stays, the other one is attached with its type."""
+    """R20, R21, R23, a peer's suite: the first error stays, the other one is attached with its type."""
     ran = _with("continue")
 
     assert ran.calls[4:] == ["c.compensation", "b.compensation", "a.compensation"]
@@ -53,7 +53,7 @@ def test_continue_attempts_all_the_rest_and_says_what_was_not_undone() -> None:
 
 
 def test_stop_leaves_the_rest_and_lists_it() -> None:
-    """R20, R21, C04."""
+    """R20, R21."""
     ran = _with("stop")
 
     assert ran.calls[4:] == ["c.compensation", "b.compensation"]
@@ -185,7 +185,7 @@ def test_only_one_pass_is_made_and_never_the_same_record_twice() -> None:
 
 
 def test_where_a_restored_worker_goes_on_in_the_middle_of_the_compensations() -> None:
-    """C21, a peer's suite: nothing doubled, nothing left out; the state is written down after every fact."""
+    """A peer's suite: nothing doubled, nothing left out; the state is written down after every fact."""
     undo = {"activity": "undo.b"}
 
     ran = play(

@@ -10,7 +10,7 @@ from tests.engine.scenes import Script, act, flaky, gives, lost, no, operator, p
 
 
 def test_an_undo_sees_its_step_as_it_ended_the_sagas_input_and_the_failure() -> None:
-    """R14, C08: the names, and the values of then."""
+    """R14: the names, and the values of then."""
     undo = {
         "activity": "undo.b",
         "input": {
@@ -43,7 +43,7 @@ def test_an_undo_sees_its_step_as_it_ended_the_sagas_input_and_the_failure() -> 
 
 
 def test_an_undo_may_name_its_own_step_by_id() -> None:
-    """R14, C08: it is computed when the step has ended, not before it runs."""
+    """R14: it is computed when the step has ended, not before it runs."""
     undo = {"activity": "undo.a", "input": {"ref": "{{ steps.a.output.ref }}"}}
 
     ran = play(saga(act("a", compensation=undo), act("b")), {"a": gives({"ref": 9}), "b": no()})
@@ -94,7 +94,7 @@ def test_a_mistake_in_what_needs_the_output_never_drops_the_record(input_: objec
 
 
 def test_an_undo_defined_for_null_works_when_nobody_knows_the_output() -> None:
-    """R16, C02: the output of an unknown outcome is null."""
+    """R16: the output of an unknown outcome is null."""
     undo = {"activity": "undo.a", "input": {"ref": "{{ step.output.ref if step.output is not none else 'none' }}"}}
 
     ran = play(saga(act("a", compensation=undo)), {"a": lost()})
@@ -124,7 +124,7 @@ def test_an_undo_sends_the_steps_input_as_sent_and_its_own_when_it_has_one() -> 
 
 
 def test_all_attempts_get_the_same_input() -> None:
-    """F10: rendered once."""
+    """Rendered once."""
     step = plain("a", input={"at": "{{ saga.started_at }}"}, retry={"maximum_attempts": 3})
 
     ran = play(saga(step), {"a": [flaky(), flaky(), Attempt()]})
@@ -134,7 +134,7 @@ def test_all_attempts_get_the_same_input() -> None:
 
 
 def test_only_what_is_named_is_sent() -> None:
-    """T05: never the whole state."""
+    """Never the whole state."""
     ran = play(saga(act("a"), act("b", input={"x": 1}), act("c")), {"a": gives("big" * 1000), "c": no()})
 
     assert ran.sent("b.compensation") == {"key": "saga-1/b/do"}

@@ -43,7 +43,7 @@ def _handled(step: dict[str, Any], **handler: Any) -> dict[str, Any]:
     ],
 )
 def test_a_step_of_any_kind_is_handled_by_the_type_of_its_error(step: Any, script: Script, type_: str) -> None:
-    """R14, W14: the handler's output stands for the step's; what was done before stays done."""
+    """R14: the handler's output stands for the step's; what was done before stays done."""
     steps = (
         act("a"),
         _handled(step, types=["Nothing", type_], output="{{ error.type }}"),
@@ -101,7 +101,7 @@ def test_a_class_is_named_whole_or_by_its_own_name(
 
 
 def test_a_handler_without_output_gives_null() -> None:
-    """F05: null, and not missing, since the author said to go on."""
+    """Null, and not missing, since the author said to go on."""
     ran = play(saga(plain("b", on_error="continue"), plain("c", input="{{ [steps.b.output] }}")), {"b": no()})
 
     assert ran.sent("c") == [None]
@@ -132,7 +132,7 @@ def test_a_handler_may_run_steps_and_then_compensate() -> None:
 
 
 def test_a_handler_may_run_steps_and_then_stop() -> None:
-    """C18: nothing is undone, and the report lists what could have been."""
+    """Nothing is undone, and the report lists what could have been."""
     step = act("b", on_error=[{"steps": [act("fix")], "then": "stop"}])
 
     ran = play(saga(act("a"), step, act("c"), on_failure=[plain("alarm")]), {"b": no("Broke")})
@@ -166,7 +166,7 @@ def test_a_handler_that_fails_lets_the_steps_own_error_go_on(then: str) -> None:
 
 
 def test_the_blocks_around_are_asked_from_the_inside_out() -> None:
-    """C12: the first that takes it has it; `then: compensate` of an inner one does not hide it from an outer one."""
+    """The first that takes it has it; `then: compensate` of an inner one does not hide it from an outer one."""
     inner = {"id": "inner", "steps": [plain("b")], "on_error": [{"types": ["Broke"], "then": "compensate"}]}
     middle = {"id": "middle", "steps": [inner, plain("not")], "on_error": [{"types": ["Other"]}]}
     outer = {"id": "outer", "steps": [middle, plain("nor")], "on_error": [{"output": "{{ error.step }}"}]}
@@ -189,7 +189,7 @@ def test_a_handled_block_lets_its_parts_settle_first() -> None:
 
 
 def test_what_a_handled_block_did_is_undone_at_its_place_when_the_saga_fails_later() -> None:
-    """R1, R10, F12: the handler's steps first, since they came after it."""
+    """R1, R10: the handler's steps first, since they came after it."""
     block = {"id": "block", "steps": [act("one"), act("two")], "on_error": [{"steps": [act("fix")]}]}
 
     ran = play(saga(act("a"), block, act("c")), {"two": no(), "c": no()})
@@ -270,7 +270,7 @@ def test_the_sagas_timeout_stops_a_handler() -> None:
 
 
 def test_a_cancel_runs_no_handler() -> None:
-    """X12: it is not an error of the step, and a handler for everything does not swallow it."""
+    """It is not an error of the step, and a handler for everything does not swallow it."""
     step = act("b", timeouts={"start_to_close": "1h", "heartbeat": "9s"}, on_error=[{"steps": [act("fix")]}])
     block = {"id": "block", "steps": [step], "on_error": "continue"}
 
@@ -305,7 +305,7 @@ def test_errors_of_failure_handlers_are_handled_too_and_never_hide_the_first() -
 
 
 def test_the_first_refusal_that_holds_names_the_error() -> None:
-    """F11: and rules after it are not asked."""
+    """And rules after it are not asked."""
     rules = [
         {"if": "output < 0", "type": "Negative"},
         {"if": "output < 10", "type": "Small", "message": "only {{ output }}"},
@@ -321,7 +321,7 @@ def test_the_first_refusal_that_holds_names_the_error() -> None:
 
 
 def test_a_refusal_leaves_nothing_to_undo_unless_the_step_says_so() -> None:
-    """F11, R3: `on: attempted` undoes it all the same."""
+    """R3: `on: attempted` undoes it all the same."""
     undo = {"activity": "undo.b", "input": "{{ step.outcome }}", "on": "attempted"}
     step = act("b", failed_if={"if": "true", "type": "No"}, compensation=undo)
 
@@ -332,7 +332,7 @@ def test_a_refusal_leaves_nothing_to_undo_unless_the_step_says_so() -> None:
 
 
 def test_the_output_of_a_refused_step_is_not_there() -> None:
-    """F05, F11: it failed; the handler's output is the one that counts."""
+    """It failed; the handler's output is the one that counts."""
     step = plain("b", failed_if={"if": "true", "type": "No"}, on_error="continue")
 
     ran = play(saga(step, plain("c", input="{{ [steps.b.output, steps.b.status] }}")), {"b": gives(1)})

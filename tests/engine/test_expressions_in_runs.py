@@ -32,7 +32,7 @@ from tests.engine.scenes import act, gives, no, plain, play, saga, slow
     ids=lambda step: next(key for key in step if key != "id"),
 )
 def test_a_mistake_fails_the_saga_and_undoes_what_was_done(step: dict[str, Any]) -> None:
-    """R56, T01, T08, J01: never an exception of ours; the step is named."""
+    """R56: never an exception of ours; the step is named."""
     ran = play(saga(act("a"), step, act("later")), input_={"n": 5})
 
     assert (ran.status, ran.why) == ("compensated", ("ExpressionError", "b"))
@@ -48,7 +48,7 @@ def test_a_mistake_can_be_handled_like_any_error() -> None:
 
 
 def test_a_condition_that_does_not_hold_skips_without_rendering_the_input() -> None:
-    """F08, F05: and `default` works on what was skipped."""
+    """And `default` works on what was skipped."""
     steps = (
         plain("a", **{"if": "false"}, input="{{ nowhere }}"),
         plain("b", **{"if": "steps.a.status == 'completed'"}),
@@ -61,14 +61,13 @@ def test_a_condition_that_does_not_hold_skips_without_rendering_the_input() -> N
 
 
 def test_without_default_the_output_of_a_skipped_step_is_a_failure_never_a_hang() -> None:
-    """F05."""
     ran = play(saga(plain("a", **{"if": "false"}), plain("c", input="{{ steps.a.output }}")))
 
     assert ran.why == ("ExpressionError", "c")
 
 
 def test_a_null_output_is_null_and_not_missing() -> None:
-    """F05: of a completed step."""
+    """Of a completed step."""
     assert play(saga(plain("a"), {"id": "b", "set": {"x": "{{ steps.a.output }}"}})).output == {
         "a": None,
         "b": {"x": None},
@@ -76,7 +75,7 @@ def test_a_null_output_is_null_and_not_missing() -> None:
 
 
 def test_the_status_of_steps_can_be_read() -> None:
-    """F05: in all the words that a step can have."""
+    """In all the words that a step can have."""
     steps = (
         plain("done"),
         plain("ignored", on_error="continue"),
@@ -105,7 +104,7 @@ def test_the_status_of_steps_can_be_read() -> None:
 
 
 def test_an_error_handler_sees_the_error_and_gives_an_output() -> None:
-    """W14: in its condition, its steps and its output; the first that matches is taken."""
+    """In its condition, its steps and its output; the first that matches is taken."""
     handlers = [
         {"types": ["Other"], "output": 0},
         {"types": ["Refused"], "if": "error.message == 'never'", "output": 1},
@@ -147,14 +146,13 @@ def test_a_handler_that_fails_does_not_hide_the_error_it_was_for() -> None:
 
 
 def test_a_handler_that_is_cancelled_does_not_lose_the_error_it_was_for() -> None:
-    """R9, X12."""
+    """R9."""
     ran = play(saga(plain("b", on_error=[{"steps": [act("fix")]}])), {"b": no("First"), "fix": slow(9)}, cancel_at=2)
 
     assert (ran.status, ran.calls[-1], ran.others) == ("cancelled", "b.on_error/fix.compensation", ["First"])
 
 
 def test_text_with_braces_that_comes_out_of_data_is_never_computed() -> None:
-    """J16."""
     ran = play(
         saga(plain("a"), plain("b", input={"x": "{{ steps.a.output }}", "y": "{{ input }}"})),
         {"a": gives("{{ 7*7 }}")},
@@ -165,7 +163,6 @@ def test_text_with_braces_that_comes_out_of_data_is_never_computed() -> None:
 
 
 def test_the_saga_is_text_that_can_be_sent() -> None:
-    """J21."""
     ran = play(
         saga(
             plain("a", input="{{ saga.name }}/{{ saga.version }}/{{ saga.id }}/{{ saga.run_id }}/{{ saga.started_at }}")
@@ -176,7 +173,7 @@ def test_the_saga_is_text_that_can_be_sent() -> None:
 
 
 def test_the_whole_saga_and_a_whole_step_can_be_sent() -> None:
-    """T08: they are JSON."""
+    """They are JSON."""
     ran = play(saga(plain("x"), plain("a", input={"saga": "{{ saga }}", "step": "{{ steps.x }}"})), {"x": gives(1)})
 
     assert ran.sent("a")["step"] == {"status": "completed", "output": 1}
@@ -194,14 +191,13 @@ def test_failure_can_be_read_after_the_failure_only() -> None:
 
 
 def test_without_output_the_saga_gives_its_steps_outputs() -> None:
-    """F03: skipped steps give none."""
+    """Skipped steps give none."""
     ran = play(saga(plain("a"), plain("b", **{"if": "false"}), plain("c")), {"a": gives(1), "c": gives([2])})
 
     assert ran.output == {"a": 1, "c": [2]}
 
 
 def test_every_step_of_a_nested_sequence_runs_once_and_the_last_one_after_both_branches() -> None:
-    """F02, W16."""
     branches = [{"id": n, "steps": [plain(f"{n}1", input="{{ steps.first.output }}"), plain(f"{n}2")]} for n in "xy"]
     last = plain("last", input="{{ [steps.x2.output, steps.y2.output] }}")
 
@@ -215,7 +211,6 @@ def test_every_step_of_a_nested_sequence_runs_once_and_the_last_one_after_both_b
 
 
 def test_a_message_that_is_no_text_becomes_one() -> None:
-    """C20."""
     ran = play(saga({"id": "f", "fail": {"type": "X", "message": "{{ input }}"}}), input_={"a": [1]})
 
     assert ran.failure is not None
@@ -223,7 +218,6 @@ def test_a_message_that_is_no_text_becomes_one() -> None:
 
 
 def test_no_way_of_a_switch_holds() -> None:
-    """F01."""
     ran = play(
         saga(
             act("a"),
@@ -235,7 +229,6 @@ def test_no_way_of_a_switch_holds() -> None:
 
 
 def test_the_first_way_that_holds_is_taken() -> None:
-    """F01, W1."""
     ways = [
         {"if": "input > 5", "steps": [plain("big")]},
         {"if": "input > 3", "steps": [plain("mid")]},

@@ -78,7 +78,7 @@ def test_ten_thousand_steps_and_their_compensations_cost_no_stack() -> None:
 
 
 def test_the_cost_of_a_step_does_not_grow_with_the_saga() -> None:
-    """DESIGN.md §8: forward and back; counted in function calls, and the second hundred as the thousandth."""
+    """Forward and back; counted in function calls, and the second hundred as the thousandth."""
 
     def cost(count: int) -> float:
         definition = _many(count)
@@ -96,7 +96,7 @@ def test_the_cost_of_a_step_does_not_grow_with_the_saga() -> None:
 
 
 def test_the_cost_of_a_round_does_not_grow_with_the_list() -> None:
-    """DESIGN.md §8: one after the other, and all at once."""
+    """One after the other, and all at once."""
     for concurrency in (1, 100, "unlimited"):
         loop = {"id": "l", "for_each": {"items": "input", "max_concurrency": concurrency}, "steps": [act("x")]}
         model = build(saga(loop, act("end")))
@@ -134,7 +134,7 @@ class _Unsearched(list[str]):
 
 
 def test_the_losers_of_a_long_block_are_not_looked_for_in_the_list_of_those_that_ended() -> None:
-    """T07, R40: with ten thousand items it took longer than a worker of Temporal's bears."""
+    """N15, R40: with ten thousand items it took longer than a worker of Temporal's bears."""
     loop = {
         "id": "l",
         "for_each": {"items": "input", "max_concurrency": "unlimited"},
@@ -183,7 +183,7 @@ def test_a_long_chain_of_needs_costs_no_stack() -> None:
 
 
 def test_thirty_blocks_deep() -> None:
-    """C12: through all of them to the root and back."""
+    """Through all of them to the root and back."""
     step: dict[str, Any] = act("leaf")
     for depth in range(30):
         step = {"id": f"g{depth}", "steps": [act(f"a{depth}"), step]}
@@ -233,7 +233,7 @@ def test_a_fact_about_nothing_changes_nothing() -> None:
 
 
 def test_the_same_facts_give_the_same_commands() -> None:
-    """T10, R48: nothing depends on sets, clocks or hashes."""
+    """R48: nothing depends on sets, clocks or hashes."""
     program = (
         "from tests.engine.scenes import act, no, play, saga\n"
         "block = {'id': 'all', 'parallel': [act(f'b{i}') for i in range(20)], 'on_branch_failure': 'wait'}\n"
@@ -286,7 +286,7 @@ def _sums(rows: int, **more: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def test_much_work_is_done_in_parts_between_which_the_host_may_rest() -> None:
-    """T07, R56: a workflow that computes for two seconds is taken for dead; the end is the same."""
+    """N15, R56: a workflow that computes for two seconds is taken for dead; the end is the same."""
     model, input_ = _sums(1000, output="{{ steps.l.output[999].total.n }}")
     state = State()
     (begun,) = parts(model, state, Began(0.0, "s", "r", input_))
@@ -301,7 +301,7 @@ def test_much_work_is_done_in_parts_between_which_the_host_may_rest() -> None:
 
 
 def test_more_work_than_a_worker_bears_is_an_error_of_the_saga_which_is_undone() -> None:
-    """T07, R56: and its compensation, which has work of its own, runs."""
+    """N15, R56: and its compensation, which has work of its own, runs."""
     model, input_ = _sums(4000)
 
     world = World()
@@ -315,7 +315,7 @@ def test_more_work_than_a_worker_bears_is_an_error_of_the_saga_which_is_undone()
 
 
 def test_a_run_of_the_first_rules_takes_no_rest() -> None:
-    """T04: it had none, and replays."""
+    """It had none, and replays."""
     model, input_ = _sums(1000)
     state = State(rules=1)
     list(parts(model, state, Began(0.0, "s", "r", input_)))

@@ -37,7 +37,6 @@ def test_too_many_rounds_are_a_failure() -> None:
 
 
 def test_a_failure_in_a_round_ends_the_loop() -> None:
-    """C12."""
     ran = play(saga(_poll(act("look"), act("next"), until="false")), {"poll[1]/next": no()})
 
     assert ran.why == ("Refused", "poll[1]/next")
@@ -66,7 +65,7 @@ def test_a_loop_that_waits_for_nothing_in_the_failure_handlers_ends_too() -> Non
 
 
 def test_what_rounds_give_stands_in_the_order_of_the_list_whichever_ended_first() -> None:
-    """DESIGN 2, `for_each`: by number, and not by how numbers are spelt."""
+    """`for_each` orders by number, and not by how numbers are spelt."""
     loop = {"id": "each", "for_each": {"items": "input", "max_concurrency": 12}, "steps": [act("x")]}
     script = {f"each[{index}]/x": gives(index, takes=12 - index) for index in range(12)}
 
@@ -92,7 +91,6 @@ def test_a_block_inside_a_round_sees_the_steps_of_its_own_round() -> None:
 
 
 def test_an_empty_list_gives_an_empty_list() -> None:
-    """F09."""
     loop = {"id": "lines", "for_each": {"items": "input"}, "steps": [plain("x")]}
 
     assert play(saga(loop), input_=[]).output == {"lines": []}
@@ -141,7 +139,6 @@ def test_a_failing_item_stops_the_others() -> None:
 
 
 def test_a_step_of_the_loop_is_not_seen_after_it_but_the_loops_output_is() -> None:
-    """F04."""
     loop = {"id": "lines", "for_each": {"items": "[1, 2]"}, "steps": [plain("x")]}
 
     ran = play(saga(loop, plain("y", input="{{ steps.lines.output[1].x }}")), {"lines[1]/x": gives("b")})
@@ -152,7 +149,7 @@ def test_a_step_of_the_loop_is_not_seen_after_it_but_the_loops_output_is() -> No
 
 
 def test_a_long_loop_goes_on_over_many_runs_and_keeps_what_it_has_to_undo() -> None:
-    """T06, R50: continue-as-new at any moment, many times."""
+    """R50: continue-as-new at any moment, many times."""
     loop = {"id": "lines", "for_each": {"items": "input", "max_concurrency": 7}, "steps": [act("x"), act("y")]}
 
     ran = play(

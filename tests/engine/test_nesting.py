@@ -34,7 +34,7 @@ def test_a_child_that_completed_gives_its_output() -> None:
 
 
 def test_a_completed_child_undoes_itself_at_its_place_in_the_outer_order() -> None:
-    """R46, R47, R10, C14: as one unit, in a new run under its own id, so with its own keys."""
+    """R46, R47, R10: as one unit, in a new run under its own id, so with its own keys."""
     ran = play(saga(act("a"), _step(), act("b"), act("c")), {"c": no("Broke")}, sagas=[CHILD])
 
     assert ran.calls == ["a", "trip", "b", "c", "b.compensation", "trip.compensation", "a.compensation"]
@@ -60,7 +60,7 @@ def test_an_undoing_child_runs_where_it_ran() -> None:
 
 
 def test_a_child_may_be_undone_by_an_explicit_compensation() -> None:
-    """R46, C14: which sees its output."""
+    """R46: which sees its output."""
     undo = {"activity": "undo.trip", "input": "{{ step.output }}"}
 
     ran = play(saga(_step(compensation=undo), act("b")), {"b": no()}, sagas=[CHILD])
@@ -134,7 +134,7 @@ def test_the_undoing_child_pauses_itself_and_its_own_operator_helps() -> None:
 
 
 def test_a_cancel_reaches_the_child_which_undoes_itself_before_the_parent_does() -> None:
-    """R25, R26, C14."""
+    """R25, R26."""
     ran = play(saga(act("a"), _step()), {"y": slow(5), "x.compensation": slow(3)}, sagas=[CHILD], cancel_at=2)
 
     assert (ran.status, ran.calls) == ("cancelled", ["a", "trip", "a.compensation"])
@@ -217,7 +217,7 @@ def test_a_heartbeating_child_step_stops_at_once_when_the_parent_is_cancelled() 
 
 
 def test_a_child_with_a_result_that_means_no_is_not_undone() -> None:
-    """F11: the same rule as for an activity."""
+    """The same rule as for an activity."""
     ran = play(saga(act("a"), _step(failed_if={"if": "output.n == 1", "type": "Declined"})), sagas=[CHILD])
 
     assert (ran.why, ran.calls) == (("Declined", "trip"), ["a", "trip", "a.compensation"])
@@ -225,7 +225,7 @@ def test_a_child_with_a_result_that_means_no_is_not_undone() -> None:
 
 
 def test_a_child_cancelled_by_somebody_else_is_a_failure_of_the_step() -> None:
-    """X12: nobody asked the parent to stop."""
+    """Nobody asked the parent to stop."""
     ran = play(saga(act("a"), _step(), act("b")), {"y": slow(5)}, sagas=[CHILD], until=1)
     ran.world.cancel_at(2, "saga-1/trip")
     ran.world.run()

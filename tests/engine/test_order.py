@@ -14,7 +14,7 @@ TWO_ACTIONS = [{"activity": "undo.b1", "retry": "none"}, {"activity": "undo.b2",
 
 
 def test_each_compensation_begins_when_the_one_before_has_ended() -> None:
-    """R10, R13, C01, C15: a slow compensation of two actions keeps the others waiting."""
+    """R10, R13: a slow compensation of two actions keeps the others waiting."""
     steps = act("a"), act("b", compensation=TWO_ACTIONS), act("c"), act("d")
 
     ran = play(saga(*steps), {"d": no(), "b.compensation[0]": slow(30)})
@@ -82,7 +82,7 @@ def test_branches_that_need_each_other_are_undone_in_that_order() -> None:
 
 
 def test_no_compensation_begins_before_everything_has_settled() -> None:
-    """R12, C10, X05: the sibling is asked to stop, but hears nothing of it."""
+    """R12: the sibling is asked to stop, but hears nothing of it."""
     block = {"id": "all", "parallel": [act("bad"), act("long"), act("done")]}
 
     ran = play(saga(act("a"), block), {"bad": no(takes=1), "long": slow(8), "done": slow(0.5)})
@@ -94,7 +94,7 @@ def test_no_compensation_begins_before_everything_has_settled() -> None:
 
 
 def test_a_step_in_its_back_off_ends_before_anything_is_undone() -> None:
-    """C10: the first fails at once, the second waits for its next attempt, the third is done.
+    """The first fails at once, the second waits for its next attempt, the third is done.
 
     R5: of the second the server says only that it was cancelled, not that its attempt had ended in an error.
     """
@@ -117,7 +117,7 @@ def test_compensations_have_none_of_their_own() -> None:
 
 
 def test_every_action_of_a_list_runs_although_one_of_them_fails() -> None:
-    """R13, R21, C15: in listed order; the report says which one."""
+    """R13, R21: in listed order; the report says which one."""
     actions = [{"activity": name, "retry": "none"} for name in ("refund", "notify", "audit")]
     steps = act("a", compensation=actions), act("b")
 
@@ -129,7 +129,7 @@ def test_every_action_of_a_list_runs_although_one_of_them_fails() -> None:
 
 @pytest.mark.parametrize("order", ["reverse", "parallel"])
 def test_a_failure_in_a_nested_block_undoes_inner_then_outer_and_ends(order: str) -> None:
-    """C12: the second step of a switch arm inside a branch fails; nothing after it runs."""
+    """The second step of a switch arm inside a branch fails; nothing after it runs."""
     switch = {"id": "how", "switch": [{"else": [act("one"), act("two"), act("three")]}]}
     block = {"id": "both", "parallel": [switch, act("side")]}
 

@@ -56,14 +56,14 @@ def test_the_first_failure_counts_although_its_block_settles_later() -> None:
 
 
 def test_siblings_that_succeed_after_the_failure_are_undone() -> None:
-    """R40, F12."""
+    """R40."""
     ran = play(saga(_block(act("bad"), act("late"))), {"bad": no(), "late": slow(5)})
 
     assert ran.calls == ["all/bad", "all/late", "all/late.compensation"]
 
 
 def test_an_ignored_branch_does_not_fail_the_block() -> None:
-    """F12: and what it did before it failed stays, until the saga fails."""
+    """And what it did before it failed stays, until the saga fails."""
     branch = {"id": "branch", "steps": [act("one"), act("two")], "on_error": "continue"}
 
     well = play(saga(_block(branch, act("other")), plain("end")), {"two": no()})
@@ -246,7 +246,6 @@ def test_no_more_than_so_many_items_at_once_and_the_list_is_in_item_order() -> N
 
 
 def test_a_switch_with_an_empty_way_inside_a_branch_lets_the_block_end() -> None:
-    """F09."""
     switch = {
         "id": "how",
         "switch": [{"if": "false", "steps": [plain("x")]}, {"else": [plain("y", **{"if": "false"})]}],
@@ -258,7 +257,7 @@ def test_a_switch_with_an_empty_way_inside_a_branch_lets_the_block_end() -> None
 
 
 def test_outputs_are_kept_by_branch_and_never_overwrite_each_other() -> None:
-    """F04, W15: each sets the same name."""
+    """Each sets the same name."""
     branches = [{"id": name, "set": {"value": index}} for index, name in enumerate("abc")]
     total = {"id": "total", "set": {"sum": "{{ steps.a.output.value + steps.b.output.value + steps.c.output.value }}"}}
 
@@ -292,7 +291,7 @@ def test_blocks_inside_losers_are_undone_whole() -> None:
 
 @pytest.mark.parametrize("order", list(permutations("abcd")), ids="".join)
 def test_a_branch_begins_when_those_it_needs_are_done_wherever_it_stands(order: tuple[str, ...]) -> None:
-    """DESIGN 2, `needs`: a chain of three, and one that needs nobody."""
+    """`needs`: a chain of three, and one that needs nobody."""
     needs = {"b": ["a"], "c": ["b"]}
     branches = [act(id_, **({"needs": needs[id_]} if id_ in needs else {})) for id_ in order]
 
@@ -339,7 +338,7 @@ def test_a_block_may_end_early_because_of_failures() -> None:
 
 
 def test_a_skipped_branch_neither_counts_nor_has_an_output() -> None:
-    """F05, R40."""
+    """R40."""
     block = _block(act("x", **{"if": "false"}), act("y"), act("z"), complete_when="completed >= 2")
 
     ran = play(saga(block), {"z": slow(3)})

@@ -276,7 +276,7 @@ def test_a_sibling_that_fails_beside_a_doubtful_pivot_does_not_decide_for_it() -
 
 
 def test_a_result_of_the_pivot_that_nobody_can_read_is_doubtful() -> None:
-    """R43, F11: it did happen, but does it mean yes or no?"""
+    """R43: it did happen, but does it mean yes or no?"""
     ran = play(_saga(act("b"), failed_if={"if": "output.nowhere"}), {"p": gives({})})
     said_no = play(_saga(act("b"), failed_if={"if": "output.bad"}), {"p": gives({"bad": True})})
 
@@ -308,7 +308,7 @@ def test_losers_after_the_pivot_are_still_undone() -> None:
 
 
 def test_an_output_that_cannot_be_computed_after_the_pivot_leaves_the_saga_completed() -> None:
-    """F06, R43, R56."""
+    """N16, R43, R56."""
     ran = play(_saga(act("b")) | {"output": "{{ nowhere }}"})
 
     assert (ran.status, ran.calls, ran.output) == ("completed", ["a", "p", "b"], None)
@@ -335,7 +335,7 @@ def test_a_repeated_block_repeats_its_child_sagas_under_new_ids() -> None:
 
 @pytest.mark.parametrize("handler", [{"steps": [act("fix")]}, {"then": "stop"}, {"output": 1}])
 def test_a_refused_pivot_runs_no_handler_once_somebody_wants_the_saga_to_stop(handler: dict[str, Any]) -> None:
-    """X12, R43: the probe found that it had not happened."""
+    """R43: the probe found that it had not happened."""
     pivot = plain("p", pivot=True, probe=PROBE, on_error=[handler])
 
     ran = play(saga(act("a"), pivot), {"p": lost(), "p.probe": gives(False, takes=9)}, cancel_at=65)

@@ -23,7 +23,7 @@ def _lines(ran: Any) -> dict[str, str]:
 
 
 def test_a_skipped_group_shows_its_steps_as_skipped() -> None:
-    """F07: at every depth; none of them ran, none is undone."""
+    """At every depth; none of them ran, none is undone."""
     inner = {"id": "inner", "steps": [act("x")]}
     block = {"id": "block", "if": "false", "parallel": [inner, act("y")]}
     group = {"id": "group", "if": "false", "steps": [act("z"), {"id": "how", "switch": [{"else": [act("w")]}]}]}
@@ -45,7 +45,7 @@ def test_a_skipped_group_shows_its_steps_as_skipped() -> None:
 
 
 def test_what_has_not_begun_is_pending_while_the_saga_may_reach_it_and_not_started_after() -> None:
-    """R60, C19."""
+    """R60."""
     definition = saga(act("a"), {"id": "g", "steps": [act("b"), act("c")]}, act("d"))
 
     assert _lines(play(definition, {"b": slow(9)}, until=1)) == {
@@ -57,7 +57,6 @@ def test_what_has_not_begun_is_pending_while_the_saga_may_reach_it_and_not_start
 
 
 def test_the_way_that_was_not_taken_is_shown_as_skipped() -> None:
-    """F07."""
     switch = {"id": "how", "switch": [{"if": "false", "steps": [act("x")]}, {"else": [act("y")]}]}
 
     assert _lines(play(saga(switch))) == {"how": "completed", "how/x": "skipped", "how/y": "completed"}
@@ -184,7 +183,7 @@ def test_the_status_tells_everything_about_a_step() -> None:
 
 
 def test_the_report_tells_what_was_undone_what_was_not_and_why() -> None:
-    """R20, C04, C06: in a form that does not change without notice."""
+    """R20: in a form that does not change without notice."""
     steps = act("a"), act("b"), act("c"), act("d")
 
     ran = play(saga(*steps, compensation={"on_failure": "stop"}), {"d": no("Broke"), "b.compensation": no("Down")})

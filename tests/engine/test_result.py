@@ -51,7 +51,7 @@ UNTAKEN = {"id": "block", "steps": [plain("inside")], **NEVER}
     ],
 )
 def test_what_a_step_has_not_given_is_null_beside_the_real_values(read: str, given: Any) -> None:
-    """F06: at every depth, of steps that were skipped, in arms that were not taken, or that failed and were handled."""
+    """N16: at every depth, of steps that were skipped, in arms that were not taken, or that failed and were handled."""
     steps = (act("a"), OFF, GROUP, WAY, LINES, UNTAKEN, plain("soft", on_error="continue"))
     script = {"a": gives({"ref": "r1"}), "in": gives({"ref": "r2"}), "left": gives(5), "take": gives(7), "soft": no()}
 
@@ -73,7 +73,7 @@ def test_what_a_step_has_not_given_is_null_beside_the_real_values(read: str, giv
 )
 @pytest.mark.parametrize("pivot", [False, True])
 def test_a_mistake_in_the_output_undoes_nothing_and_is_told(output: str, says: str, pivot: bool) -> None:
-    """F06, R56: before the pivot and after it the saga has completed, as all that it shall do was done."""
+    """N16, R56: before the pivot and after it the saga has completed, as all that it shall do was done."""
     first = act("a", pivot=True, compensation="none") if pivot else act("a")
 
     ran = play(saga(first, OFF, GROUP, output={"receipt": output}), {"a": gives({"ref": "r1"})})

@@ -18,21 +18,20 @@ def _ask(id_: str = "ask", **more: Any) -> dict[str, Any]:
 
 
 def test_the_payload_is_the_output() -> None:
-    """W13."""
     ran = play(saga(_ask(), plain("note", input="{{ steps.ask.output.by }}")), None, signal(5, "go", {"by": "ann"}))
 
     assert (ran.status, ran.sent("note"), ran.at("start", "note")) == ("completed", "ann", 5)
 
 
 def test_a_signal_before_its_wait_is_kept() -> None:
-    """R59, X10."""
+    """R59."""
     ran = play(saga(act("a"), _ask()), {"a": slow(9)}, signal(1, "go", 1))
 
     assert (ran.status, ran.output, ran.took()) == ("completed", {"a": None, "ask": 1}, 9)
 
 
 def test_a_second_signal_waits_for_the_next_wait_and_does_no_harm_without_one() -> None:
-    """R59, X10: one signal, one wait; in the order in which they came."""
+    """R59: one signal, one wait; in the order in which they came."""
     signals = signal(1, "go", 1), signal(1, "go", 2), signal(1, "go", 3)
 
     ran = play(saga(act("a"), _ask("one"), _ask("two")), {"a": slow(9)}, *signals)
@@ -41,7 +40,7 @@ def test_a_second_signal_waits_for_the_next_wait_and_does_no_harm_without_one() 
 
 
 def test_those_who_wait_at_the_same_time_are_served_in_the_order_of_their_asking() -> None:
-    """X10: the position in a branch does not matter."""
+    """The position in a branch does not matter."""
     branches = [{"id": "late", "steps": [act("a"), _ask("second")]}, _ask("first")]
 
     ran = play(saga({"id": "both", "parallel": branches}), None, signal(5, "go", 1), signal(6, "go", 2))
@@ -59,14 +58,13 @@ def test_the_status_says_who_waits_for_what() -> None:
 
 
 def test_a_wait_that_is_over_fails_and_undoes() -> None:
-    """X10, W12."""
     ran = play(saga(act("a"), _ask(timeout="30s")))
 
     assert (ran.status, ran.why, ran.took()) == ("compensated", ("SignalTimeout", "ask"), 30.2)
 
 
 def test_a_wait_that_is_over_goes_the_declared_way() -> None:
-    """X10: the handler's output stands for the payload; a signal that comes later is kept, and does no harm."""
+    """The handler's output stands for the payload; a signal that comes later is kept, and does no harm."""
     ask = _ask(timeout="30s") | {"on_error": [{"types": ["SignalTimeout"], "output": {"by": "nobody"}}]}
 
     ran = play(saga(ask, {"id": "nap", "sleep": "1m"}), None, signal(40, "go", {"by": "ann"}))

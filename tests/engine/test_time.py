@@ -17,7 +17,7 @@ from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, pl
 
 
 def test_the_timeout_stops_and_undoes_and_says_so() -> None:
-    """R32, X07: a timer inside, so that expiry still compensates."""
+    """R32: a timer inside, so that expiry still compensates."""
     ran = play(saga(act("a"), beats("b"), act("c"), timeout="5s"), {"b": slow(60)})
 
     assert (ran.status, ran.why) == ("compensated", ("SagaTimeout", ""))
@@ -69,7 +69,7 @@ def test_a_timeout_while_the_pivot_runs_waits_for_what_becomes_of_it() -> None:
 
 
 def test_every_call_has_a_bound() -> None:
-    """R36, R07: what says nothing gets a minute an attempt."""
+    """R36: what says nothing gets a minute an attempt."""
     ran = play(saga(act("a"), act("b")), {"b": no()})
 
     for call in ran.calls:
@@ -99,14 +99,13 @@ def test_a_computed_undo_timeout_that_cannot_be_waits_for_an_operator() -> None:
 
 @pytest.mark.parametrize(("attempts", "executions"), [(3, 3), (1, 1)])
 def test_the_number_counts_attempts(attempts: int, executions: int) -> None:
-    """R02."""
     ran = play(saga(act("a", retry={"maximum_attempts": attempts})), {"a": flaky()})
 
     assert (ran.attempts("a"), ran.record("a").attempts) == (executions, executions)
 
 
 def test_the_pause_grows_by_its_factor_up_to_its_maximum() -> None:
-    """R09: 1, 2, 4, 5, 5 seconds; a factor of 1 gives the same gap each time."""
+    """1, 2, 4, 5, 5 seconds; a factor of 1 gives the same gap each time."""
     retry = {"maximum_attempts": 6, "maximum_interval": "5s"}
     even = {"maximum_attempts": 4, "initial_interval": "2s", "backoff_coefficient": 1}
 
@@ -117,7 +116,7 @@ def test_the_pause_grows_by_its_factor_up_to_its_maximum() -> None:
 
 
 def test_a_timed_out_attempt_is_tried_again() -> None:
-    """R06: the plain timeout is that of one attempt."""
+    """The plain timeout is that of one attempt."""
     step = act("a", timeouts={"start_to_close": "2s"}, retry={"maximum_attempts": 3})
 
     ran = play(saga(step), {"a": [lost(), Attempt()]})
@@ -126,7 +125,7 @@ def test_a_timed_out_attempt_is_tried_again() -> None:
 
 
 def test_timeout_among_the_types_that_are_not_retried_ends_the_attempts() -> None:
-    """R55, R08: once after a timeout, again after a refused connection."""
+    """R55: once after a timeout, again after a refused connection."""
     retry = {"maximum_attempts": 5, "non_retryable_error_types": ["timeout"]}
 
     assert play(saga(act("a", retry=retry)), {"a": lost()}).attempts("a") == 1
@@ -134,7 +133,7 @@ def test_timeout_among_the_types_that_are_not_retried_ends_the_attempts() -> Non
 
 
 def test_types_that_are_not_retried_match_by_their_recorded_name() -> None:
-    """R55, R04."""
+    """R55."""
     retry = {"maximum_attempts": 5, "non_retryable_error_types": ["acme.errors.CardDeclined"]}
 
     ran = play(saga(act("a", retry=retry)), {"a": flaky("CardDeclined")})
@@ -176,7 +175,7 @@ def test_the_report_shows_type_message_step_and_attempts() -> None:
     ],
 )
 def test_a_moment_that_nobody_can_have_meant_is_an_error(moment: Any, means: str) -> None:
-    """R12 of the cases: milliseconds would wait for 57,000 years, and 1e300 did not wait at all."""
+    """N14: milliseconds would wait for 57,000 years, and 1e300 did not wait at all."""
     ran = play(saga(act("a"), {"id": "until", "sleep_until": "{{ input }}"}), input_=moment)
 
     assert (ran.status, ran.failure.type if ran.failure else "") == ("compensated", "ExpressionError")
@@ -217,7 +216,7 @@ def test_sleep_and_sleep_until_end_at_their_moment() -> None:
 
 @pytest.mark.parametrize("moment", ["not a date", "2030-01-01", "2030-01-01T00:00:00", True, None, [1]])
 def test_a_moment_that_is_none_fails_the_step(moment: Any) -> None:
-    """S01, R56: also one without its zone."""
+    """R56: also one without its zone."""
     ran = play(saga(act("a"), {"id": "until", "sleep_until": "{{ input }}"}), input_=moment)
 
     assert (ran.status, ran.why) == ("compensated", ("ExpressionError", "until"))
@@ -271,7 +270,7 @@ def test_the_status_tells_when_time_is_over() -> None:
 
 
 def test_a_computed_first_pause_raises_the_longest_one() -> None:
-    """R09: Temporal refuses a maximum below the first pause, for ever."""
+    """Temporal refuses a maximum below the first pause, for ever."""
     step = plain("a", retry={"initial_interval": "{{ input }}"})
 
     ran = play(saga(step), input_="5m")
@@ -280,7 +279,6 @@ def test_a_computed_first_pause_raises_the_longest_one() -> None:
 
 
 def test_the_longest_pause_can_be_computed_too() -> None:
-    """R09 of the cases."""
     step = plain("a", retry={"maximum_attempts": 4, "maximum_interval": "{{ input }}"})
 
     ran = play(saga(step), {"a": flaky(takes=0)}, input_="1500ms")

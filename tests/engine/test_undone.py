@@ -50,7 +50,7 @@ def test_a_compensation_that_needs_a_retry_has_its_effect_once() -> None:
 
 
 def test_a_skipped_step_is_never_undone() -> None:
-    """R2, C07: the hotel was not booked."""
+    """R2: the hotel was not booked."""
     ran = play(saga(act("car"), act("hotel", **{"if": "false"}), act("flight")), {"flight": no()})
 
     assert ran.calls == ["car", "flight", "car.compensation"]
@@ -58,7 +58,7 @@ def test_a_skipped_step_is_never_undone() -> None:
 
 
 def test_the_arm_that_was_not_taken_is_never_undone() -> None:
-    """R2, C07: the same for a switch."""
+    """R2: the same for a switch."""
     switch = {"id": "how", "switch": [{"if": "false", "steps": [act("rail")]}, {"else": [act("road")]}]}
 
     ran = play(saga(switch, act("pay")), {"pay": no()})
@@ -84,7 +84,7 @@ FAILED, UNKNOWN, NOT_STARTED = no(), lost(), Attempt(starts=False)
     ],
 )
 def test_what_a_failing_step_may_have_done_decides_whether_it_is_undone(on: str, how: Attempt, undone: bool) -> None:
-    """R3, R5, C02: a refusal left nothing behind, a lost answer may have."""
+    """R3, R5: a refusal left nothing behind, a lost answer may have."""
     step = act(
         "b",
         timeouts={"start_to_close": "5s", "schedule_to_start": "7s"},
@@ -143,7 +143,7 @@ def test_a_total_timeout_is_unknown_only_if_an_attempt_may_have_done_something(
 
 
 def test_compensation_none_says_that_there_is_nothing_to_undo() -> None:
-    """R6, C17: and a step that says nothing is passed over in silence too."""
+    """R6: and a step that says nothing is passed over in silence too."""
     ran = play(saga(act("a"), plain("b"), act("c", compensation=...), act("d")), {"d": no()})
 
     assert ran.calls == ["a", "b", "c", "d", "a.compensation"]
@@ -192,7 +192,7 @@ def test_a_failure_a_cancel_and_a_timeout_make_one_pass_and_the_first_is_the_fai
 
 
 def test_a_failure_that_a_handler_may_take_is_not_yet_the_sagas() -> None:
-    """R9: the block would have gone on, so it is the cancel that makes the saga stop; X12: no handler runs."""
+    """R9: the block would have gone on, so it is the cancel that makes the saga stop; no handler runs."""
     block = {"id": "both", "parallel": [act("bad"), act("long")], "on_error": "continue"}
 
     ran = play(saga(act("a"), block, act("next")), {"bad": no(), "long": slow(5)}, cancel_at=2)
@@ -216,7 +216,7 @@ def test_a_failure_of_a_block_that_may_end_early_is_the_sagas_unless_the_rest_ma
 
 
 def test_a_result_that_means_no_fails_the_step_and_leaves_nothing_to_undo() -> None:
-    """F11: the call went well, the business did not; retries do not apply."""
+    """The call went well, the business did not; retries do not apply."""
     rules = [
         {"if": "output.status == 'UNSURE'", "type": "Unsure"},
         {"if": "output.status == 'DECLINED'", "type": "Declined", "message": "card: {{ output.why }}"},
@@ -232,7 +232,7 @@ def test_a_result_that_means_no_fails_the_step_and_leaves_nothing_to_undo() -> N
 
 
 def test_a_failed_if_that_cannot_be_computed_fails_the_step_and_what_it_did_is_undone() -> None:
-    """R56, F11: the call did happen."""
+    """R56: the call did happen."""
     ran = play(saga(act("pay", failed_if={"if": "output.nowhere > 1"})), {"pay": gives({})})
 
     assert ran.why == ("ExpressionError", "pay")
@@ -241,7 +241,7 @@ def test_a_failed_if_that_cannot_be_computed_fails_the_step_and_what_it_did_is_u
 
 @pytest.mark.parametrize("then", ["stop", "compensate"])
 def test_an_error_may_be_declared_not_to_compensate(then: str) -> None:
-    """C18: it ends failed, says that nothing was undone, and why; only what could have been undone is listed."""
+    """It ends failed, says that nothing was undone, and why; only what could have been undone is listed."""
     step = act("call", on_error=[{"types": ["CircuitOpen"], "then": then}])
 
     ran = play(saga(act("a"), step), {"call": no("CircuitOpen")})
@@ -255,7 +255,7 @@ def test_an_error_may_be_declared_not_to_compensate(then: str) -> None:
 
 
 def test_stop_in_one_branch_lets_the_others_settle_and_undoes_nothing() -> None:
-    """C18, R12."""
+    """R12."""
     bad = act("bad", on_error=[{"then": "stop"}])
     block = {"id": "both", "parallel": [bad, act("long")], "on_branch_failure": "wait"}
 
@@ -267,7 +267,7 @@ def test_stop_in_one_branch_lets_the_others_settle_and_undoes_nothing() -> None:
 
 
 def test_fail_undoes_what_was_done_and_fails_with_its_type() -> None:
-    """C20: a decision, not an exception."""
+    """A decision, not an exception."""
     check = {
         "id": "fraud",
         "if": "steps.a.output > 3",
@@ -281,7 +281,7 @@ def test_fail_undoes_what_was_done_and_fails_with_its_type() -> None:
 
 
 def test_the_five_ways_to_end_have_five_words() -> None:
-    """C19: and an open saga has others."""
+    """And an open saga has others."""
     steps = saga(act("a"), act("b"), compensation={"on_failure": "continue"})
 
     ended = {
@@ -310,14 +310,14 @@ def test_an_ignored_failure_comes_after_the_retries_and_undoes_nothing() -> None
 
 
 def test_what_an_ignored_failure_may_have_done_is_undone_when_the_saga_fails_later() -> None:
-    """R3, F12: ignored does not mean that it left nothing behind."""
+    """R3: ignored does not mean that it left nothing behind."""
     ran = play(saga(act("b", on_error="continue"), act("c")), {"b": lost(), "c": no()})
 
     assert ran.calls == ["b", "c", "b.compensation"]
 
 
 def test_stop_passes_every_handler_around_it_and_begins_nothing_more() -> None:
-    """C18: it was said to end the saga, not the block."""
+    """It was said to end the saga, not the block."""
     bad = act("bad", on_error=[{"then": "stop"}])
     branch = {"id": "branch", "steps": [act("one"), act("two")]}
     block = {"id": "both", "parallel": [bad, branch], "on_branch_failure": "wait", "on_error": "continue"}

@@ -63,7 +63,7 @@ def _how(run: VirtualRun) -> tuple[str, str, int | None]:
 
 
 def test_a_call_that_is_retried_is_told_from_its_start_to_its_end() -> None:
-    """R02, R09 of the cases: the pause is the policy's, or what the error asks for."""
+    """The pause is the policy's, or what the error asks for."""
     world = _world({"a": [flaky("Busy"), flaky("Later", retry_after=7.5), Attempt()]})
 
     run = _run(world, plain("a", retry={"maximum_attempts": 3}))
@@ -474,7 +474,7 @@ def test_no_attempt_begins_whose_pause_ends_with_the_total_timeout_or_after_it()
 
 
 def test_the_pause_grows_without_end_only_up_to_the_longest_one() -> None:
-    """R09 of the cases: a number that no float holds is the longest pause, too."""
+    """A number that no float holds is the longest pause, too."""
     world = _world({"a": [flaky(takes=0)] * 4 + [Attempt(takes=0)]})
     retry = {"maximum_attempts": 5, "backoff_coefficient": 1e200, "initial_interval": "1s", "maximum_interval": "7s"}
 

@@ -59,7 +59,7 @@ def test_items_that_are_no_list_are_named_by_what_they_are(items: Any, kind: str
 
 @pytest.mark.parametrize(("message", "said"), [("{{ input }} left", "7 left"), ("{{ input }}", "7"), ("none", "none")])
 def test_a_failure_s_message_is_always_text(message: str, said: str) -> None:
-    """F11, R56: a number on its own would stay a number."""
+    """R56: a number on its own would stay a number."""
     failure = _failure({"id": "no", "fail": {"type": "SoldOut", "message": message}}, input_=7)
 
     assert failure.message == said
@@ -247,7 +247,7 @@ def test_what_undoes_a_step_goes_where_its_expression_says() -> None:
 
 
 def test_a_result_that_nobody_can_judge_says_why() -> None:
-    """F11, R56."""
+    """R56."""
     step = act("a", failed_if=[{"if": "output.nothing", "type": "No"}])
 
     assert "nothing" in play(saga(step), {"a": gives({})}).state.failure.message  # type: ignore[union-attr]

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.temporal
 
 
 def test_the_status_has_what_the_command_shows(house: House) -> None:
-    """C19: the same words as `sagadsl status --json`."""
+    """The same words as `sagadsl status --json`."""
     saga = house.start(how="fail")
     found = house.until(saga, lambda status: not status["is_open"])
 
@@ -38,7 +38,7 @@ def test_the_status_has_what_the_command_shows(house: House) -> None:
 
 
 def test_attempts_under_way_are_shown(house: House) -> None:
-    """C07: which attempt it is, and why the last one failed."""
+    """Which attempt it is, and why the last one failed."""
     saga = house.start(how="slow")
     found = house.until(saga, lambda status: bool(status["attempts"]))
 
@@ -249,7 +249,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("name", sorted(OUTPUTS))
 def test_an_output_that_cannot_be_given_is_completed_with_a_warning_in_every_view(house: House, name: str) -> None:
-    """B8, F06: gateway, list and commands tell the same, and so does Temporal."""
+    """B8, N16: gateway, list and commands tell the same, and so does Temporal."""
     output, type_, says = OUTPUTS[name]
     steps = [
         {"id": "pay", "set": {"paid": True}},

@@ -66,7 +66,7 @@ def releases(tmp_path: Path) -> tuple[Path, Path]:
 def test_no_saga_is_lost_or_undone_while_workers_are_replaced(
     server: Server, releases: tuple[Path, Path], name: str, options: tuple[str, ...]
 ) -> None:
-    """The order of the page: worker by worker; the gateway is already of the new release, which is the worse case."""
+    """B3, in the order of the page: worker by worker. The gateway is already of the new release: the worse case."""
     old, new = releases
     with ExitStack() as running, serve(new, server.address, *options) as house:
         before = running.enter_context(ExitStack())

@@ -56,7 +56,7 @@ def test_whoever_does_not_want_to_wait_longer_is_told_that_it_runs(house: House)
 
 
 def test_the_same_key_is_the_same_run(house: House) -> None:
-    """T11: also after it has ended, and also when it has failed: never a second one."""
+    """Also after it has ended, and also when it has failed: never a second one."""
     key = str(uuid.uuid4())
     first = house.ask("POST", "/sagas/order?wait=true", {"order": "1", "how": "fail"}, Idempotency_Key=key)
     again = house.ask("POST", "/sagas/order", {"how": "fail", "order": "1"}, Idempotency_Key=key)
@@ -68,7 +68,7 @@ def test_the_same_key_is_the_same_run(house: House) -> None:
 
 
 def test_the_same_key_many_times_at_once_is_one_run(house: House) -> None:
-    """T11, B25: 25 starts at once."""
+    """B25: 25 starts at once."""
     key = str(uuid.uuid4())
 
     def once(_: int) -> httpx2.Response:

@@ -58,7 +58,7 @@ def _undo(compensation: Any, step: Mapping[str, Any] | None = None, **top: Any) 
 
 
 def test_a_step_that_says_nothing_gets_three_attempts_and_a_minute_for_each() -> None:
-    """R01, R07: the defaults are finite and written down."""
+    """The defaults are finite and written down."""
     assert _call({}) == ActivityCall(
         "bank.pay",
         timeouts=Timeouts(start_to_close=MINUTE),
@@ -67,7 +67,7 @@ def test_a_step_that_says_nothing_gets_three_attempts_and_a_minute_for_each() ->
 
 
 def test_retry_fields_are_merged_one_by_one_from_step_defaults_and_language() -> None:
-    """R03: a partial block takes the rest from the defaults."""
+    """A partial block takes the rest from the defaults."""
     defaults = {"retry": {"initial_interval": "2s", "maximum_attempts": 5}}
 
     retry = _call({"retry": {"backoff_coefficient": 1}}, defaults=defaults).retry
@@ -88,7 +88,7 @@ def test_retry_fields_are_merged_one_by_one_from_step_defaults_and_language() ->
 def test_how_often_is_explicit_only_when_it_was_said(
     said: dict[str, Any], attempts: int | None, explicit: bool
 ) -> None:
-    """R44: only what the author left open becomes unlimited after a pivot. R02: the number counts attempts."""
+    """R44: only what the author left open becomes unlimited after a pivot. The number counts attempts."""
     retry = _call(said).retry
 
     assert (retry.maximum_attempts, retry.explicit) == (attempts, explicit)
@@ -102,14 +102,14 @@ def test_retry_none_in_the_defaults_holds_until_a_step_says_how_often() -> None:
 
 
 def test_a_long_first_pause_raises_a_maximum_that_nobody_wrote() -> None:
-    """R09: Temporal refuses a maximum below the first pause, so a default must not cause one."""
+    """Temporal refuses a maximum below the first pause, so a default must not cause one."""
     assert _call({"retry": {"initial_interval": "5m"}}).retry.maximum_interval == timedelta(minutes=5)
     written = _call({"retry": {"initial_interval": "10s", "maximum_interval": "5s"}}).retry
     assert written.maximum_interval == timedelta(seconds=5)
 
 
 def test_qualified_error_types_also_match_by_their_class_name() -> None:
-    """R04: `acme.errors.CardDeclined` is recorded as `CardDeclined` by Python, in full by Java."""
+    """`acme.errors.CardDeclined` is recorded as `CardDeclined` by Python, in full by Java."""
     written = ["acme.errors.CardDeclined", "acme.Shop$Gone", "timeout", "card.declined"]
     retry = _call({"retry": {"non_retryable_error_types": written}}).retry
 
@@ -137,12 +137,12 @@ def test_qualified_error_types_also_match_by_their_class_name() -> None:
 def test_every_call_is_bounded_and_a_total_bound_is_enough(
     step: dict[str, str], defaults: dict[str, str], expected: Timeouts
 ) -> None:
-    """R36: every activity has start_to_close or schedule_to_close. R06: the total is a field of its own."""
+    """R36: every activity has start_to_close or schedule_to_close. The total is a field of its own."""
     assert _call({"timeouts": step}, defaults={"timeouts": defaults}).timeouts == expected
 
 
 def test_a_duration_may_be_an_expression_that_is_computed_later() -> None:
-    """R13: a timeout from the input."""
+    """A timeout from the input."""
     duration = _call({"timeouts": {"start_to_close": "{{ input.sla }}"}}).timeouts.start_to_close
 
     assert not isinstance(duration, timedelta)
@@ -208,7 +208,7 @@ def test_none_auto_and_a_list_are_ways_to_write_a_compensation() -> None:
 
 
 def test_on_error_is_a_word_or_a_list_of_handlers() -> None:
-    """R14: `continue` is one handler that takes everything."""
+    """`continue` is one handler that takes everything."""
     handlers = _step(
         {
             "activity": "a.b",
@@ -350,7 +350,7 @@ def test_building_needs_neither_yaml_nor_json_schema_nor_temporal() -> None:
 
 
 def test_the_cost_of_a_step_does_not_grow_with_the_number_of_steps() -> None:
-    """DESIGN §8: flat from 10 to 10,000 steps. Counted in calls of functions, which no other load changes."""
+    """Flat from 10 to 10,000 steps. Counted in calls of functions, which no other load changes."""
 
     def calls(count: int) -> int:
         made = 0

@@ -147,5 +147,5 @@ def _mistakes(saga: Saga, failing: frozenset[str]) -> list[str]:
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(definitions(), st.frozensets(st.sampled_from([f"s{n}" for n in range(IDS)]), max_size=2))
 def test_what_the_checks_let_pass_can_be_computed(definition: dict[str, Any], failing: frozenset[str]) -> None:
-    """S08, F04, F05, R17, T01: nothing that the checks have seen fails when it is too late."""
+    """R17: nothing that the checks have seen fails when it is too late."""
     assert _mistakes(_mended(definition), failing) == []

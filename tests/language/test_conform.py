@@ -39,7 +39,7 @@ def test_problems_are_bounded() -> None:
 
 
 def test_a_reference_to_elsewhere_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """S05: such a schema does not pass the static check; if one gets here, no connection is opened."""
+    """Such a schema does not pass the static check; if one gets here, no connection is opened."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a connection was opened")
@@ -70,7 +70,7 @@ def test_runs_of_the_first_rules_are_judged_as_they_were() -> None:
 
 
 def test_the_same_holds_at_every_depth_and_behind_a_declared_dialect() -> None:
-    """S06: the library would take its own words again for a schema that says `$schema`."""
+    """N13: the library would take its own words again for a schema that says `$schema`."""
     tree = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "properties": {"day": {"type": "string", "format": "date"}, "next": {"$ref": "#"}},

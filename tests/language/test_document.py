@@ -76,7 +76,7 @@ def place(read: Document, finding: Finding) -> tuple[int, int]:
 )
 @pytest.mark.usefixtures("either_parser")
 def test_what_only_yaml_1_1_would_change_stays_text(word: str) -> None:
-    """Y01, Y02, Y03, Y05, Y08: the activity receives the text exactly as written."""
+    """The activity receives the text exactly as written."""
     assert data(f"value: {word}\nlist: [{word}]\n") == {"value": word, "list": [word]}
 
 
@@ -107,18 +107,15 @@ def test_scalars_follow_the_core_schema_of_yaml_1_2(word: str, value: object) ->
 
 
 def test_both_spellings_of_a_number_with_an_exponent_have_one_type() -> None:
-    """Y04."""
     assert [(number, type(number)) for number in data("a: [1e3, 1.0e+3, 1E3]")["a"]] == [(1000.0, float)] * 3
 
 
 def test_a_key_spelled_on_stays_text() -> None:
-    """Y02."""
     assert data("on: 1\n'off': 2\nyes: 3\n") == {"on": 1, "off": 2, "yes": 3}
 
 
 @pytest.mark.usefixtures("either_parser")
 def test_a_key_given_twice_names_both_lines_at_any_depth() -> None:
-    """Y06."""
     read, finding = only("input:\n  list:\n    - a: 1\n      b: 2\n      a: 3\n")
 
     assert (finding.code, finding.message) == ("SD003", "key `a` is already given on line 3")
@@ -127,7 +124,7 @@ def test_a_key_given_twice_names_both_lines_at_any_depth() -> None:
 
 
 def test_a_bomb_of_aliases_is_refused_before_it_grows() -> None:
-    """Y10: ten levels of ten aliases."""
+    """Ten levels of ten aliases."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 11)]
     read, finding = only("\n".join(levels))
@@ -144,7 +141,6 @@ def test_aliases_cannot_nest_deeper_than_values() -> None:
 
 
 def test_an_alias_inside_its_own_anchor_is_one_error_with_its_line() -> None:
-    """Y11."""
     read, finding = only("a: 1\nb: &loop\n  c: [1, *loop]\n")
 
     assert (finding.code, place(read, finding)) == ("SD007", (3, 10))
@@ -162,7 +158,7 @@ def test_an_alias_without_an_anchor_names_it() -> None:
 )
 @pytest.mark.usefixtures("either_parser")
 def test_deep_nesting_is_a_finding(text: str) -> None:
-    """Y12: no RecursionError, in flow style and in blocks."""
+    """No RecursionError, in flow style and in blocks."""
     _, finding = only(text)
 
     assert (finding.code, finding.message) == ("SD011", "nested more than 100 deep")
@@ -184,7 +180,6 @@ def test_a_hundred_levels_are_fine() -> None:
     ],
 )
 def test_keys_that_are_no_text_are_refused(text: str, found: str, help: str) -> None:
-    """Y13."""
     read, finding = only(text)
 
     assert (finding.code, finding.message, finding.help) == ("SD004", f"mapping keys must be text, got {found}", help)
@@ -203,7 +198,7 @@ def test_keys_that_are_no_text_are_refused(text: str, found: str, help: str) -> 
 )
 @pytest.mark.usefixtures("either_parser")
 def test_braces_without_quotes_get_the_hint_to_quote(text: str, column: int, write: str, value: str) -> None:
-    """Y14, Y15: and reading goes on as if they had been quoted."""
+    """And reading goes on as if they had been quoted."""
     read, finding = only(text)
 
     assert (finding.code, place(read, finding), finding.help) == ("SD008", (1, column), f"write `{write}`")
@@ -213,14 +208,13 @@ def test_braces_without_quotes_get_the_hint_to_quote(text: str, column: int, wri
 @pytest.mark.parametrize("text", ["a:\n  - {{ x }}\n", "a: [{{ x }}, b]\n", "a: {b: {{ x }}, c: 1}\n"])
 @pytest.mark.usefixtures("either_parser")
 def test_the_hint_is_the_same_in_lists_and_in_flow_style(text: str) -> None:
-    """Y15."""
     _, finding = only(text)
 
     assert (finding.code, finding.help) == ("SD008", 'write `"{{ x }}"`')
 
 
 def test_every_unquoted_expression_of_a_file_is_reported() -> None:
-    """S03: no mistake hides another."""
+    """No mistake hides another."""
     read, findings = parse("a: {{ x }}\nb:\n  - {{ y }}/z\n  - c: {{ z }}\n    c: 1\n")
 
     assert [(finding.code, place(read, finding)[0]) for finding in findings] == [
@@ -233,7 +227,6 @@ def test_every_unquoted_expression_of_a_file_is_reported() -> None:
 
 @pytest.mark.usefixtures("either_parser")
 def test_a_tab_is_called_a_tab() -> None:
-    """Y16."""
     for text, where in (("a:\n\tb: 1\n", (2, 1)), ("a:\n  b: 1\n  \tc: 1\n", (3, 3))):
         read, finding = only(text)
 
@@ -242,12 +235,11 @@ def test_a_tab_is_called_a_tab() -> None:
 
 
 def test_a_tab_before_a_comment_is_fine() -> None:
-    """Y16."""
     assert data("a: b\t# c\n") == {"a": "b"}
 
 
 def test_a_second_document_is_refused() -> None:
-    """Y17: never OK."""
+    """Never OK."""
     read, finding = only("a: 1\n---\nb: 2\n")
 
     assert (finding.code, place(read, finding)) == ("SD006", (2, 1))
@@ -259,7 +251,7 @@ def test_markers_around_a_single_document_are_fine() -> None:
 
 
 def test_text_is_utf_8_whatever_the_locale_says() -> None:
-    """Y18: with and without a byte-order mark."""
+    """With and without a byte-order mark."""
     plain = "a: é😀\n".encode()
     code = (
         "import sys; from sagadsl.language.document import parse; print(ascii(parse(sys.stdin.buffer.read())[0].data))"
@@ -273,7 +265,6 @@ def test_text_is_utf_8_whatever_the_locale_says() -> None:
 
 
 def test_latin_1_names_the_offset_of_the_byte() -> None:
-    """Y18."""
     read, finding = only("a: 1\nb: é\n".encode("latin-1"))
 
     assert (finding.code, place(read, finding)) == ("SD009", (2, 4))
@@ -296,7 +287,6 @@ def test_what_is_no_text_is_refused(raw: bytes | str) -> None:
     ],
 )
 def test_the_top_level_is_a_mapping(text: str, message: str) -> None:
-    """Y19."""
     assert (only(text)[1].code, only(text)[1].message) == ("SD012", message)
 
 
@@ -312,7 +302,7 @@ def test_the_top_level_is_a_mapping(text: str, message: str) -> None:
 )
 @pytest.mark.usefixtures("either_parser")
 def test_tags_are_refused_by_name(text: str, tag: str) -> None:
-    """Y21: nothing is executed."""
+    """Nothing is executed."""
     read, finding = only(text)
 
     assert (finding.code, place(read, finding)) == ("SD005", (1, 4))
@@ -321,7 +311,7 @@ def test_tags_are_refused_by_name(text: str, tag: str) -> None:
 
 @pytest.mark.parametrize("merge_first", [True, False])
 def test_an_explicit_key_wins_over_a_merged_one_and_the_earlier_mapping_over_the_later(merge_first: bool) -> None:
-    """Y23: wherever the merge line stands."""
+    """Wherever the merge line stands."""
     lines = ["  <<: [*strict, *lenient]", "  attempts: 9"]
     read = data(
         "\n".join(
@@ -338,7 +328,6 @@ def test_an_explicit_key_wins_over_a_merged_one_and_the_earlier_mapping_over_the
 
 
 def test_a_merge_of_something_else_is_refused() -> None:
-    """Y23."""
     for text in ("a: {<<: 3}\n", "a: {<<: [1]}\n"):
         assert only(text)[1].code == "SD014"
 
@@ -348,7 +337,7 @@ def test_a_quoted_merge_key_is_an_ordinary_key() -> None:
 
 
 def test_a_mistake_in_a_shared_fragment_is_reported_once() -> None:
-    """Y24: it is named by six steps, and written once."""
+    """It is named by six steps, and written once."""
     text = "x-shared: &shared {a: !!binary x}\n" + "".join(f"s{n}: *shared\n" for n in range(6))
 
     assert only(text)[1].code == "SD005"
@@ -360,7 +349,6 @@ def test_numbers_that_json_cannot_carry_are_refused(word: str) -> None:
 
 
 def test_a_file_over_one_mebibyte_is_not_read() -> None:
-    """Y10."""
     text = "a: 1\n#" + "x" * document.MAX_BYTES
 
     assert only(text)[1].code == "SD010"
@@ -368,7 +356,7 @@ def test_a_file_over_one_mebibyte_is_not_read() -> None:
 
 
 def test_the_findings_of_a_hostile_file_have_an_end() -> None:
-    """DESIGN 7: a thousand of them, none longer than a few lines."""
+    """A thousand of them, none longer than a few lines."""
     findings = parse("a: 1\n" * 5000)[1]
 
     assert len(findings) == MAX_FINDINGS + 1
@@ -402,7 +390,7 @@ def test_a_key_without_end_is_no_name() -> None:
     ],
 )
 def test_what_libyaml_says_is_said_in_words_of_use(text: str, where: tuple[int, int], words: str) -> None:
-    """ECOSYSTEM 2: libyaml's own messages name neither tab nor quote."""
+    """Libyaml's own messages name neither tab nor quote."""
     read, finding = only(text)
 
     assert (finding.code, place(read, finding)) == ("SD002", where)
@@ -457,7 +445,7 @@ _PIECES = st.sampled_from(
 @example("a: {{ it }\nb: 1\n")
 @example("? {{ a }}\n: b")
 def test_any_text_gives_a_document_or_findings(text: str) -> None:
-    """STYLE 4: never an exception; without findings the data is JSON, and every place lies in the text."""
+    """Never an exception; without findings the data is JSON, and every place lies in the text."""
     read, findings = parse(text)
 
     assert findings or isinstance(read.data, dict)

@@ -35,7 +35,7 @@ from sagadsl.language.durations import LONGEST, PATTERN, NotADuration, parse, sp
     ],
 )
 def test_accepted_spellings_have_one_exact_length(text: str, length: timedelta) -> None:
-    """R10: the last two of its values are exact; `M` is a minute only after the `T`."""
+    """The last two of its values are exact; `M` is a minute only after the `T`."""
     assert parse(text) == length
 
 
@@ -59,7 +59,7 @@ def test_accepted_spellings_have_one_exact_length(text: str, length: timedelta) 
     ],
 )
 def test_a_refused_spelling_comes_with_the_one_to_write(value: object, reason: str, suggestion: str) -> None:
-    """R10, R11: the same for a number and for text; never a silent default."""
+    """The same for a number and for text; never a silent default."""
     with pytest.raises(NotADuration) as refused:
         parse(value)
 
@@ -70,7 +70,6 @@ def test_a_refused_spelling_comes_with_the_one_to_write(value: object, reason: s
     "value", ["1:30", "banana", "", " ", "P", "PT", "P1DT", "1us", "h", "\uff11s", "30s\n", None, True, [], {}]
 )
 def test_what_cannot_be_guessed_gets_the_accepted_spellings(value: object) -> None:
-    """Y05, S01."""
     with pytest.raises(ValueError, match="30s"):
         parse(value)
 
@@ -108,7 +107,7 @@ def test_spelling_and_reading_are_inverse(milliseconds: int) -> None:
 
 @given(st.text(alphabet="0123456789smhdwPTWDHMS.: -", max_size=12) | st.text(max_size=8))
 def test_schema_and_parser_accept_the_same_texts(text: str) -> None:
-    """R13, ECOSYSTEM 5: what the editor accepts the tool accepts, and the other way round."""
+    """What the editor accepts the tool accepts, and the other way round."""
     accepted = re.search(PATTERN, text) is not None and not text.endswith("\n")
 
     assert accepted == _reads(text)

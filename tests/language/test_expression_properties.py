@@ -31,14 +31,14 @@ FEW = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], d
 @example("{{ 7*7 }}{% raw %}{#")
 @example({"{{ x }}": "\r\n\ud800"})
 def test_data_passes_through_an_expression_unchanged(data: Any) -> None:
-    """J03, J04, J16: whatever it holds, and without being copied."""
+    """Whatever it holds, and without being copied."""
     assert compile_value("{{ input.v }}").render({"input": {"v": data}}) is data
 
 
 @FEW
 @given(st.text(), st.text())
 def test_text_that_the_author_wrote_stays_as_it_is(before: str, after: str) -> None:
-    """J16, J17: verbatim around an expression, line ends included."""
+    """Verbatim around an expression, line ends included."""
     before, after = before.replace("{", "("), after.replace("{", "(")
 
     assert compile_value(before).render({}) == before
@@ -75,7 +75,7 @@ def _without_braces(data: Any) -> Any:
 @example("{{" * 1000)
 @example("{{ '" * 1000)
 def test_any_text_renders_or_is_an_expression_error(text: str) -> None:
-    """R56, T01: nothing an author can write gives another exception; its problems lie inside the text."""
+    """R56: nothing an author can write gives another exception; its problems lie inside the text."""
     _total(text)
     _total("{{" + text + "}}")
     for found in problems(text, bare=True) + problems("{{" + text + "}}"):
@@ -97,7 +97,7 @@ TOKENS = st.sampled_from(
 @settings(max_examples=1500, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(TOKENS, max_size=14))
 def test_any_row_of_tokens_renders_or_is_an_expression_error(tokens: list[str]) -> None:
-    """R56, T01: the same for texts that look more like expressions."""
+    """R56: the same for texts that look more like expressions."""
     for text in (" ".join(tokens), "".join(tokens)):
         _total("{{ " + text + " }}")
         with suppress(ExpressionError):
@@ -202,7 +202,7 @@ TREE = st.recursive(
 @FEW
 @given(TREE, CHAIN)
 def test_a_chain_reads_the_same_however_it_is_written(data: Any, keys: list[str | int]) -> None:
-    """J09, J10: dots, brackets and computed keys are one lookup, on the fast way and on the general one."""
+    """Dots, brackets and computed keys are one lookup, on the fast way and on the general one."""
     dotted = "v" + "".join(f".{k}" if isinstance(k, str) and k.isalpha() else f"[{json.dumps(k)}]" for k in keys)
     bracketed = "v" + "".join(f"[{json.dumps(k)}]" for k in keys)
     computed = "v" + "".join(f"[k[{i}]]" for i in range(len(keys)))

@@ -1,4 +1,4 @@
-"""What authors write between ``{{ }}``: the cases of area J, T01, T08, F05, F08 and R13."""
+"""What authors write between ``{{ }}``."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Plain(Lazy):
 
 
 def test_a_misspelt_name_is_an_error_that_names_what_is_there() -> None:
-    """J01: no empty text, and a suggestion."""
+    """No empty text, and a suggestion."""
     said = fails({"refund": {"to": "{{ input.custmer_id }}"}}, customer_id=7, amount=1)
 
     assert "`input.custmer_id` is not defined" in said
@@ -72,7 +72,7 @@ def test_a_misspelt_name_is_an_error_that_names_what_is_there() -> None:
 
 
 def test_an_unknown_first_name_lists_the_names_of_the_place() -> None:
-    """J01: the root of a chain too."""
+    """The root of a chain too."""
     assert "`inptu` is not defined (did you mean `input`?): the names here are `input`" in fails("{{ inptu.x }}")
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_first_name_lists_the_names_of_the_place() -> None:
     ],
 )
 def test_default_works_on_a_missing_leaf_and_on_a_missing_parent(text: str) -> None:
-    """J02, F05: one rule: whatever is not there, at any depth."""
+    """One rule: whatever is not there, at any depth."""
     scope = {
         "input": {"list": [1], "nine": 9, "nothing": None},
         "steps": Lazy({"a": Lazy({"status": "skipped"}), "b": Lazy({"output": {}})}),
@@ -101,7 +101,7 @@ def test_default_works_on_a_missing_leaf_and_on_a_missing_parent(text: str) -> N
 
 
 def test_without_default_a_missing_value_is_an_error_and_null_is_a_value() -> None:
-    """J02: missing is not null; `default` replaces null only when told to."""
+    """Missing is not null; `default` replaces null only when told to."""
     scope = {"input": {"n": None}, "steps": {"a": {"status": "skipped"}}}
 
     assert "`steps.a.output` is not defined: the step is `skipped`" in fails("{{ steps.a.output.x }}", scope)
@@ -112,7 +112,7 @@ def test_without_default_a_missing_value_is_an_error_and_null_is_a_value() -> No
 
 
 def test_default_does_not_hide_a_mistake_beside_it() -> None:
-    """J02: `default` takes the value it stands behind, not the parts that value is computed from."""
+    """`default` takes the value it stands behind, not the parts that value is computed from."""
     assert "`input.b` is not defined" in fails("{{ (input.a + input.b) | default(0) }}", a=1)
     assert "`input.b` is not defined" in fails("{{ input.a[input.b] | default(0) }}", a=[1])
     assert "`input.b` is not defined" in fails("{{ input.c | default(input.b) }}")
@@ -122,7 +122,6 @@ def test_default_does_not_hide_a_mistake_beside_it() -> None:
 @pytest.mark.parametrize("value", [10, 10.5, True, None, [1, "a"], {"a": {"b": [None]}}, "text", "", -0.0, 10**30])
 @pytest.mark.parametrize("text", ["{{ input.v }}", "{{input.v}}", "  {{ input.v }}\n", "{{ input['v'] }}"])
 def test_a_value_that_is_one_expression_keeps_its_type(value: Any, text: str) -> None:
-    """J03."""
     result = render(text, v=value)
 
     assert result == value
@@ -130,7 +129,7 @@ def test_a_value_that_is_one_expression_keeps_its_type(value: Any, text: str) ->
 
 
 def test_an_integer_keeps_its_type_inside_larger_values() -> None:
-    """J03: at any depth of a step's input; mixed text gives text."""
+    """At any depth of a step's input; mixed text gives text."""
     assert render({"a": [{"b": "{{ input.v }}", "c": "n={{ input.v }}"}], "d": 1}, v=10) == {
         "a": [{"b": 10, "c": "n=10"}],
         "d": 1,
@@ -139,7 +138,7 @@ def test_an_integer_keeps_its_type_inside_larger_values() -> None:
 
 @pytest.mark.parametrize("text", ["123", "1e3", "True", "None", "1_000", "0x10", "[1]", "1,2", "null", "{{ 7*7 }}"])
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
-    """J04: nothing is read as a Python literal."""
+    """Nothing is read as a Python literal."""
     assert render("{{ input.zip }}", zip=text) == text
     assert render("{{ input.zip ~ '' }}", zip=text) == text
     assert render("<{{ input.zip }}>", zip=text) == f"<{text}>"
@@ -161,7 +160,7 @@ def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
 )
 @pytest.mark.parametrize("text", ["{{ input.vip }}", "not input.vip", "input.vip and true", "false or input.vip"])
 def test_only_a_boolean_decides(value: Any, found: str, text: str) -> None:
-    """J06: also inside `not`, `and`, `or`, so that x and not x never agree."""
+    """Also inside `not`, `and`, `or`, so that x and not x never agree."""
     with pytest.raises(ExpressionError) as caught:
         compile_condition(text).render({"input": {"vip": value}})
     assert found in str(caught.value)
@@ -169,7 +168,7 @@ def test_only_a_boolean_decides(value: Any, found: str, text: str) -> None:
 
 
 def test_a_boolean_condition_holds_or_not() -> None:
-    """J06: with and without braces, and as a plain YAML boolean."""
+    """With and without braces, and as a plain YAML boolean."""
     scope = {"input": {"vip": False, "amount": 5}}
 
     assert compile_condition("input.vip").render(scope) is False
@@ -186,12 +185,11 @@ def test_a_boolean_condition_holds_or_not() -> None:
     "text", ["{{ input.v }}", "{{ input.v }}\n", "\n  {{ input.v }}\n\n", "input.v\n", "{{\ninput.v\n}}"]
 )
 def test_block_scalars_change_nothing(text: str) -> None:
-    """J08: inline, folded and literal style are the same condition."""
+    """Inline, folded and literal style are the same condition."""
     assert compile_condition(text).render({"input": {"v": False}}) is False
 
 
 def test_a_hyphen_is_a_minus_and_brackets_read_such_a_name() -> None:
-    """J09."""
     scope = {"steps": {"reserve-hotel": {"output": {"id": 5}}}}
 
     assert render('{{ steps["reserve-hotel"].output.id }}', scope) == 5
@@ -200,7 +198,7 @@ def test_a_hyphen_is_a_minus_and_brackets_read_such_a_name() -> None:
 
 @pytest.mark.parametrize("key", ["items", "keys", "values", "update", "copy", "get", "pop"])
 def test_data_always_wins_over_methods(key: str) -> None:
-    """J10: with dot and with brackets; a missing key is missing, never a bound method."""
+    """With dot and with brackets; a missing key is missing, never a bound method."""
     scope = {"input": {key: [1]}}
 
     assert render(f"{{{{ input.{key} }}}}", scope) == [1]
@@ -235,7 +233,7 @@ def test_data_always_wins_over_methods(key: str) -> None:
     ],
 )
 def test_a_way_out_is_refused(text: str) -> None:
-    """J11, J19: attributes, calls, methods and unlisted filters."""
+    """Attributes, calls, methods and unlisted filters."""
     assert fails(text, name="attr", list=[1])
 
 
@@ -243,12 +241,11 @@ def test_a_way_out_is_refused(text: str) -> None:
     "text", ["{{ input[input.k] }}", "{{ [input] | map(attribute=input.k) }}", "{{ ''[input.k] }}"]
 )
 def test_a_closed_name_that_arrives_as_data_is_refused_too(text: str) -> None:
-    """J11: at run time, since the key is not known before."""
+    """At run time, since the key is not known before."""
     assert "cannot be read" in fails(text, k="__class__")
 
 
 def test_native_types_safety_and_unchanged_data_hold_at_once() -> None:
-    """J19."""
     data = {"list": [1, [2]], "open": defaultdict(list)}
     before = copy.deepcopy(data)
 
@@ -273,7 +270,6 @@ def test_native_types_safety_and_unchanged_data_hold_at_once() -> None:
     ],
 )
 def test_statements_and_comments_are_refused_with_the_escape(text: str) -> None:
-    """J12, J17."""
     message, remedy = refused(text)
 
     assert "not part of the language" in message
@@ -311,7 +307,7 @@ def test_statements_and_comments_are_refused_with_the_escape(text: str) -> None:
     ],
 )
 def test_what_could_grow_without_end_is_an_error_at_once(text: str) -> None:
-    """J12: bounded time and memory for every expression; the saga fails instead of the worker."""
+    """Bounded time and memory for every expression; the saga fails instead of the worker."""
     deep: list[Any] = []
     for _ in range(5000):
         deep = [deep]
@@ -319,7 +315,7 @@ def test_what_could_grow_without_end_is_an_error_at_once(text: str) -> None:
 
 
 def test_the_work_of_one_value_is_bounded_as_a_whole() -> None:
-    """J12: many expressions in one input share one budget."""
+    """Many expressions in one input share one budget."""
     value = compile_value(["{{ input.list | map('string') | join | length }}"] * 50)
 
     with pytest.raises(ExpressionError, match="too much work"):
@@ -327,7 +323,7 @@ def test_the_work_of_one_value_is_bounded_as_a_whole() -> None:
 
 
 def test_an_aliased_explosion_is_cut_off() -> None:
-    """J12: a result that is small in memory may be endless when written out."""
+    """A result that is small in memory may be endless when written out."""
     bomb: list[Any] = ["x"]
     for _ in range(30):
         bomb = [bomb, bomb, bomb, bomb]
@@ -357,18 +353,18 @@ def test_an_aliased_explosion_is_cut_off() -> None:
     ],
 )
 def test_what_other_languages_have_is_refused_with_the_way_it_is_written_here(text: str, remedy: str) -> None:
-    """J14, and the habits of other expression languages."""
+    """The habits of other expression languages."""
     assert remedy in refused(text)[1]
 
 
 def test_a_private_looking_field_of_data_is_read_with_brackets() -> None:
-    """J11: the rule is about attributes; data may be called anything but `__…`."""
+    """The rule is about attributes; data may be called anything but `__…`."""
     assert render('{{ input["_id"] }}', _id=5) == 5
 
 
 @pytest.mark.parametrize("text", ["{{ 7*7 }}", "{% raw %}", "{# x #}", "{{ input.v }}", "{{", "}}", "a\r\nb\n"])
 def test_text_out_of_data_is_never_rendered(text: str) -> None:
-    """J16: whether it is passed on alone, inside text, or through a filter."""
+    """Whether it is passed on alone, inside text, or through a filter."""
     assert render("{{ input.v }}", v=text) == text
     assert render({"a": ["<{{ input.v }}>"]}, v=text) == {"a": [f"<{text}>"]}
     assert render("{{ [input.v] | join }}{{ '' }}", v=text) == text
@@ -387,13 +383,11 @@ def test_text_out_of_data_is_never_rendered(text: str) -> None:
     ],
 )
 def test_literal_braces_have_an_escape(text: str, result: Any) -> None:
-    """J17."""
     assert problems(text) == []
     assert render(text, v=1) == result
 
 
 def test_null_never_becomes_a_word() -> None:
-    """J18."""
     assert "null cannot stand inside text" in fails("Order {{ input.note }} done", note=None)
     assert "null cannot stand inside text" in fails("{{ 'a' ~ input.note }}", note=None)
     assert "null cannot stand inside text" in fails("{{ [input.note] | join }}", note=None)
@@ -401,7 +395,6 @@ def test_null_never_becomes_a_word() -> None:
 
 
 def test_numbers_and_booleans_in_text_are_spelled_as_in_json() -> None:
-    """J03."""
     assert render("{{ input.a }} {{ input.b }} {{ input.c }}", a=True, b=1.5, c=10**20) == f"true 1.5 {10**20}"
     assert "`| to_json`" in fails("a {{ input.l }}", l=[1])
     assert "`| to_json`" in fails("a {{ input.l }}", l={})
@@ -448,7 +441,7 @@ def test_numbers_and_booleans_in_text_are_spelled_as_in_json() -> None:
     ],
 )
 def test_every_mistake_of_syntax_is_found_before_anything_runs(text: str) -> None:
-    """J20: static; rendering it anyway is the same error."""
+    """Static; rendering it anyway is the same error."""
     (found,) = problems({"a": ["ok", text]})
 
     assert found.path == ("a", 1)
@@ -459,7 +452,7 @@ def test_every_mistake_of_syntax_is_found_before_anything_runs(text: str) -> Non
 
 
 def test_every_mistake_in_a_value_is_reported_at_once() -> None:
-    """J20: not one a run."""
+    """Not one a run."""
     found = problems({"a": "{{ b | c }} {{ d | e }}", "{{ k }}": 1, "l": ["{% x %}"]})
 
     assert [each.path for each in found] == [("{{ k }}",), ("a",), ("a",), ("l", 0)]
@@ -468,7 +461,6 @@ def test_every_mistake_in_a_value_is_reported_at_once() -> None:
 
 
 def test_the_start_of_a_saga_is_text_that_can_be_joined_and_compared() -> None:
-    """J21."""
     scope = {"saga": {"started_at": "2026-03-01T10:00:00.000Z"}, "input": {"due": "2026-02-01T00:00:00.000Z"}}
 
     assert render("orders/{{ saga.started_at[:10] }}", scope) == "orders/2026-03-01"
@@ -518,7 +510,7 @@ def test_the_start_of_a_saga_is_text_that_can_be_joined_and_compared() -> None:
     ],
 )
 def test_what_cannot_be_computed_is_an_expression_error(text: str) -> None:
-    """T01, R56: never a Python exception, which would block the run for ever."""
+    """R56: never a Python exception, which would block the run for ever."""
     assert fails(text, zero=0, nan=float("nan"), half="\ud800")
 
 
@@ -552,7 +544,7 @@ class Marked(str):
     ],
 )
 def test_what_json_cannot_hold_is_found_with_its_place(thing: Any) -> None:
-    """T08: before anything is scheduled."""
+    """Before anything is scheduled."""
     with pytest.raises(ExpressionError) as caught:
         render({"lines": [0, {"amount": "{{ input.t }}"}]}, t={"x": [thing]})
     assert caught.value.path[:5] == ("lines", 1, "amount", "x", 0)
@@ -560,7 +552,7 @@ def test_what_json_cannot_hold_is_found_with_its_place(thing: Any) -> None:
 
 
 def test_results_are_plain_json() -> None:
-    """T08: tuples become lists, views become objects, subclasses of text become text."""
+    """Tuples become lists, views become objects, subclasses of text become text."""
     scope = {"v": Plain({"a": (1, Marked("x")), "b": Plain({})}), "t": Marked("y")}
 
     assert render("{{ v }}", scope) == {"a": [1, "x"], "b": {}}
@@ -577,7 +569,7 @@ def test_json_data_is_passed_on_without_a_copy() -> None:
 
 
 def test_a_view_is_read_like_an_object() -> None:
-    """F05: the engine's views are lazy and no dicts."""
+    """The engine's views are lazy and no dicts."""
     scope = {"steps": Lazy({"a": Lazy({"output": Lazy({"x": 1})})})}
 
     assert render("{{ steps.a.output.x }}", scope) == 1
@@ -628,7 +620,7 @@ def test_a_value_without_expressions_is_its_data() -> None:
     ],
 )
 def test_what_a_value_reads_is_known_without_rendering_it(text: str, reads: tuple[tuple[str, ...], ...]) -> None:
-    """S08: the static checks and the early rendering of compensations (R15) need it."""
+    """The static checks and the early rendering of compensations (R15) need it."""
     assert set(compile_value(text).reads) == set(reads)
     assert set(compile_value({"a": [text]}).reads) == set(reads)
 
@@ -645,7 +637,7 @@ def test_the_values_of_an_object_are_at_hand_one_by_one() -> None:
 
 
 def test_a_duration_may_be_an_expression_whose_value_is_judged_later() -> None:
-    """R13: the text comes out as it is."""
+    """The text comes out as it is."""
     assert render("{{ input.sla }}", sla="30s") == "30s"
     assert render("{{ input.sla | default('1m') }}") == "1m"
     assert "is not defined" in fails("{{ input.sla }}")
@@ -769,7 +761,7 @@ def test_filters_tests_and_operators_do_what_jinja_does(text: str, result: Any) 
 
 
 def test_uuid5_gives_the_same_identifier_for_ever() -> None:
-    """J14: keys are made with it; neither its namespace nor its result may change."""
+    """Keys are made with it; neither its namespace nor its result may change."""
     assert render("{{ 'order-1' | uuid5 }}") == "5949fcf2-8ffe-5684-962b-1236b391a02a"
     assert render("{{ 'python.org' | uuid5('6ba7b810-9dad-11d1-80b4-00c04fd430c8') }}") == (
         "886313e1-3b8a-5372-9b90-0c9aee199e5d"
@@ -778,7 +770,7 @@ def test_uuid5_gives_the_same_identifier_for_ever() -> None:
 
 @pytest.mark.parametrize("text", ["{{ input.ok }}'", "{{ input.ok }} please"])
 def test_what_stands_beside_a_condition_is_named(text: str) -> None:
-    """J07: the stray quote or word, and what to write instead."""
+    """N22: the stray quote or word, and what to write instead."""
     (problem,) = compile_condition(text).problems
 
     assert problem.focus == text.removeprefix("{{ input.ok }}").strip()

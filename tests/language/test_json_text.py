@@ -1,4 +1,4 @@
-"""Y20: numbers that JSON cannot carry, wherever they come from."""
+"""N20: numbers that JSON cannot carry, wherever they come from."""
 
 from __future__ import annotations
 

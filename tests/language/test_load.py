@@ -91,7 +91,7 @@ steps:
 
 
 def test_mistakes_of_form_do_not_hide_what_else_is_wrong() -> None:
-    """S03, ECOSYSTEM §5.2: the total that is too short is found beside the wrong number of attempts."""
+    """The total that is too short is found beside the wrong number of attempts."""
     loaded = load(BROKEN)
 
     assert _places(loaded) == [
@@ -141,7 +141,7 @@ def test_routes_lead_to_the_document_even_below_a_misspelt_key() -> None:
     ],
 )
 def test_whatever_is_wrong_is_a_finding(text: str) -> None:
-    """Y19 and others: never an exception, never success."""
+    """Never an exception, never success."""
     loaded = load(text)
 
     assert loaded.saga is None
@@ -149,12 +149,10 @@ def test_whatever_is_wrong_is_a_finding(text: str) -> None:
 
 
 def test_bytes_that_are_no_text_are_a_finding() -> None:
-    """Y18."""
     assert _codes(load("name: é".encode("latin-1"))) == ["SD009"]
 
 
 def test_findings_come_in_the_order_of_the_file_and_always_the_same() -> None:
-    """S03."""
     loaded = load(BROKEN)
 
     assert [line for line, _ in _places(loaded)] == sorted(line for line, _ in _places(loaded))
@@ -270,7 +268,7 @@ def _write(folder: Path, name: str, *steps: str) -> Path:
 
 
 def test_child_sagas_are_found_beside_the_file_and_theirs_too(tmp_path: Path) -> None:
-    """DESIGN §4: the definitions of the child sagas it names, found beside the file."""
+    """The definitions of the child sagas it names, found beside the file."""
     parent = _write(tmp_path, "parent", "{id: a, saga: child, compensation: {saga: unchild}}")
     _write(tmp_path, "child", "{id: a, saga: grandchild, compensation: auto}")
     _write(tmp_path, "grandchild", "{id: a, sleep: 1s}")
@@ -291,7 +289,7 @@ def test_sagas_that_call_each_other_in_a_circle_are_no_trap(tmp_path: Path) -> N
 
 
 def test_many_files_are_loaded_in_the_order_given(tmp_path: Path) -> None:
-    """S03: all files, also those after a broken one."""
+    """All files, also those after a broken one."""
     good = _write(tmp_path, "good", "{id: a, sleep: 1s}")
     bad = _write(tmp_path, "bad", "{id: a, sleeep: 1s}", "{id: b, sleep: 5}")
 
@@ -302,7 +300,7 @@ def test_many_files_are_loaded_in_the_order_given(tmp_path: Path) -> None:
 
 
 def test_loading_needs_nothing_of_temporal() -> None:
-    """ECOSYSTEM §5.19: importing it would cost `validate` more than everything else."""
+    """Importing it would cost `validate` more than everything else."""
     code = f"import sys, sagadsl.language.load as l; l.load({VALID!r}); print('temporalio' in sys.modules)"
 
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

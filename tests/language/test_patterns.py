@@ -1,4 +1,4 @@
-"""S06: a pattern of a schema means what ECMA 262 says, and not what Python's library makes of it."""
+"""N13: a pattern of a schema means what ECMA 262 says, and not what Python's library makes of it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_what_python_does_not_know_is_refused(pattern: str) -> None:
     ],
 )
 def test_what_cannot_be_matched_in_linear_time_is_refused_with_its_place(pattern: str, why: str) -> None:
-    """S10: whoever sends an input cannot have a worker compute for ever; the author is told what to write instead."""
+    """Whoever sends an input cannot have a worker compute for ever; the author is told what to write instead."""
     with pytest.raises(NotLinear, match=why):
         linear(pattern)
     loaded = load(DEFINITION.replace("PATTERN", pattern))

@@ -141,17 +141,17 @@ def brief(findings: list[Finding]) -> list[tuple[str, str]]:
 
 
 def test_every_key_of_the_language_is_accepted() -> None:
-    """DESIGN 2; Y24: fragments below `x-`."""
+    """Fragments below `x-`."""
     assert check(EVERYTHING) == []
 
 
 def test_an_editor_accepts_it_too() -> None:
-    """ECOSYSTEM 1.4: the shipped file alone, by the rules of draft 7."""
+    """The shipped file alone, by the rules of draft 7."""
     assert [error.message for error in Draft7Validator(SCHEMA).iter_errors(read(EVERYTHING).data)] == []
 
 
 def test_an_editor_complains_about_the_misspelt_key_of_the_right_kind() -> None:
-    """ECOSYSTEM 1.4: `if` and `then` by the key of the kind, never `oneOf`."""
+    """`if` and `then` by the key of the kind, never `oneOf`."""
     data = {
         "sagadsl": 1,
         "name": "x",
@@ -185,14 +185,12 @@ def test_an_editor_complains_about_the_misspelt_key_of_the_right_kind() -> None:
     ],
 )
 def test_the_version_is_checked_first_and_then_nothing_else(text: str, message: str, help: str) -> None:
-    """S09."""
     finding = only(check(text))
 
     assert (finding.code, finding.message, finding.help) == ("SD101", message, help)
 
 
 def test_a_definition_that_is_no_mapping_has_been_reported_already() -> None:
-    """Y19."""
     assert schema.check(parse("- a\n")[0]) == ()
 
 
@@ -226,7 +224,7 @@ def test_a_definition_that_is_no_mapping_has_been_reported_already() -> None:
     ],
 )
 def test_an_unknown_key_is_one_finding_with_the_key_that_was_meant(body: str, where: str, key: str, meant: str) -> None:
-    """S02, S04: at every level; the missing key that it stands for is not reported as well."""
+    """At every level; the missing key that it stands for is not reported as well."""
     finding = only(step(body))
 
     assert (finding.code, finding.message) == ("SD104", f"unknown key `{key}` in {where}")
@@ -236,7 +234,7 @@ def test_an_unknown_key_is_one_finding_with_the_key_that_was_meant(body: str, wh
 
 
 def test_a_timeout_on_an_activity_gets_the_four_timeouts() -> None:
-    """R06: the plain word could be an attempt or the whole."""
+    """The plain word could be an attempt or the whole."""
     finding = only(step("id: a\nactivity: b\ntimeout: 30s"))
 
     assert finding.help == "did you mean `timeouts`? E.g. `timeouts: {start_to_close: 30s}`"
@@ -244,7 +242,6 @@ def test_a_timeout_on_an_activity_gets_the_four_timeouts() -> None:
 
 
 def test_unknown_keys_of_the_top_level_and_of_its_blocks() -> None:
-    """S04."""
     text = "sagadsl: 1\nname: x\nmaxTime: 1\ndefaults: {retries: 3}\ncompensation: {ordr: reverse}\nsteps: [{id: a, sleep: 1s}]\n"
 
     assert brief(check(text)) == [
@@ -262,12 +259,11 @@ def test_a_key_of_another_kind_is_told_from_an_unknown_one() -> None:
 
 
 def test_a_key_spelled_on_is_printed_as_on() -> None:
-    """Y02."""
     assert only(step("id: a\nactivity: b\non: c")).message == "unknown key `on` in step `a`"
 
 
 def test_the_value_of_a_misspelt_key_is_checked_as_what_it_was_meant_to_be() -> None:
-    """S03: both mistakes in one run."""
+    """Both mistakes in one run."""
     assert [finding.code for finding in step("id: a\nactivity: b\ntimeuots: {start_to_close: 30}")] == [
         "SD104",
         "SD502",
@@ -371,14 +367,12 @@ def test_the_help_is_what_to_type(body: str, help: str, fix: str | None) -> None
     ],
 )
 def test_an_id_that_expressions_could_not_name_gets_one_that_they_can(written: str, code: str, fix: str) -> None:
-    """J09."""
     finding = only(step(f"id: {written}\nsleep: 1s"))
 
     assert (finding.code, finding.fix, finding.help) == (code, fix, f"use `{fix}`")
 
 
 def test_a_hyphen_is_explained() -> None:
-    """J09, ECOSYSTEM 1.6."""
     assert only(step("id: ship-order\nsleep: 1s")).message == (
         "step ids may not contain `-` because `{{ steps.ship-order.output }}` means `steps.ship` minus `order.output`"
     )
@@ -391,7 +385,7 @@ def test_the_name_of_a_saga_gets_a_proposal() -> None:
 
 
 def test_a_version_without_quotes_shows_what_would_be_lost() -> None:
-    """Y09: 1.10 and 1.1 are the same number."""
+    """1.10 and 1.1 are the same number."""
     finding = only(check("sagadsl: 1\nname: x\nversion: 1.10\nsteps: [{id: a, sleep: 1s}]\n"))
 
     assert finding.code == "SD108"
@@ -404,7 +398,6 @@ def test_a_version_without_quotes_shows_what_would_be_lost() -> None:
 
 @pytest.mark.parametrize("value", ["30", '"30"'])
 def test_a_duration_without_a_unit_is_refused_as_number_and_as_text(value: str) -> None:
-    """R11, ECOSYSTEM 1.6."""
     finding = only(step(f"id: a\nactivity: b\ntimeouts: {{start_to_close: {value}}}"))
 
     assert finding.message == "durations need a unit: 30 could be seconds or milliseconds"
@@ -423,7 +416,7 @@ def test_a_duration_without_a_unit_is_refused_as_number_and_as_text(value: str) 
     ],
 )  # fmt: skip
 def test_a_wrong_duration_is_found_wherever_one_stands(place: tuple[str, ...], body: str) -> None:
-    """Y05, S01: with the accepted spellings."""
+    """With the accepted spellings."""
     finding = only(step(f"id: a\n{body}"))
 
     assert (finding.code, finding.message, finding.route[2:]) == ("SD501", "`1:30` is not a duration", place)
@@ -432,7 +425,6 @@ def test_a_wrong_duration_is_found_wherever_one_stands(place: tuple[str, ...], b
 
 @pytest.mark.parametrize(("value", "code", "suggestion"), [("PT2W", "SD501", "P2W"), ("P2M", "SD503", "P60D"), ("P1Y", "SD503", "P365D")])  # fmt: skip
 def test_iso_durations_that_are_none_get_a_suggestion(value: str, code: str, suggestion: str) -> None:
-    """R10."""
     finding = only(step(f"id: a\nsleep: {value}"))
 
     assert finding.code == code
@@ -440,7 +432,6 @@ def test_iso_durations_that_are_none_get_a_suggestion(value: str, code: str, sug
 
 
 def test_an_expression_may_stand_for_a_duration() -> None:
-    """R13."""
     assert step('id: a\nactivity: b\ntimeouts: {start_to_close: "{{ input.sla }}"}') == []
 
 
@@ -472,7 +463,7 @@ def test_a_moment_may_be_text_or_a_number_or_computed(value: str) -> None:
     ],
 )
 def test_a_moment_that_is_none_is_refused(value: str, help: str) -> None:
-    """S01: `format` would check nothing."""
+    """`format` would check nothing."""
     finding = only(step(f"id: a\nsleep_until: {value}"))
 
     assert (finding.code, finding.help) == ("SD107", help)
@@ -483,7 +474,7 @@ def test_a_moment_that_is_none_is_refused(value: str, help: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "-1", "2.5", "true", '"3"', "99999999999", "null", "forever"])
 def test_a_number_of_attempts_that_cannot_be_is_refused(value: str) -> None:
-    """R01, R03: Temporal would take several of them."""
+    """Temporal would take several of them."""
     finding = only(step(f"id: a\nactivity: b\nretry: {{maximum_attempts: {value}}}"))
 
     assert finding.code == "SD504"
@@ -491,18 +482,16 @@ def test_a_number_of_attempts_that_cannot_be_is_refused(value: str) -> None:
 
 
 def test_zero_attempts_get_the_word_for_no_limit() -> None:
-    """R01."""
     assert only(step("id: a\nactivity: b\nretry: {maximum_attempts: 0}")).help == "for no limit say `unlimited`"
 
 
 @pytest.mark.parametrize("value", ["1", "3", "1e3", "unlimited", "2147483647"])
 def test_a_number_of_attempts_that_can_be_is_accepted(value: str) -> None:
-    """R02, Y04."""
     assert step(f"id: a\nactivity: b\nretry: {{maximum_attempts: {value}}}") == []
 
 
 def test_a_policy_that_temporal_would_refuse_when_it_is_used_is_refused_now() -> None:
-    """R09: a maximum below the first pause, a shrinking factor; a constant one is fine."""
+    """A maximum below the first pause, a shrinking factor; a constant one is fine."""
     assert brief(step("id: a\nactivity: b\nretry: {initial_interval: 10s, maximum_interval: 5s}")) == [
         ("SD505", "`retry.maximum_interval` of step `a` is `5s`, shorter than `initial_interval`, `10s`")
     ]
@@ -522,7 +511,6 @@ def test_pauses_are_compared_in_every_policy() -> None:
 
 
 def test_mistakes_are_found_at_every_depth_in_the_order_of_the_file() -> None:
-    """S03."""
     findings = check(
         """
 sagadsl: 1
@@ -553,7 +541,7 @@ on_failure: [{id: last, fail: {typ: X}}]
 
 
 def test_the_findings_of_a_hostile_file_have_an_end() -> None:
-    """DESIGN 7: a thousand of them, none longer than a few lines."""
+    """A thousand of them, none longer than a few lines."""
     findings = check("sagadsl: 1\nname: x\nsteps:\n" + "  - {id: a}\n" * 2000 + f"timeout: {'9' * 900}x\n")
 
     assert Counter(each.code for each in findings) == {"SD105": 999, "SD501": 1, "SD017": 1}
@@ -571,12 +559,10 @@ def inside(text: str) -> list[tuple[str, str]]:
     "address", ["http://example.com/a.json", "file:///etc/passwd", "./other.json", "other#/$defs/a"]
 )
 def test_a_reference_to_elsewhere_is_refused_and_never_opened(address: str) -> None:
-    """S05."""
     assert inside(f'{{$ref: "{address}"}}') == [("SD110", f"`$ref: {address}` leads out of this schema")]
 
 
 def test_references_inside_the_schema_are_fine() -> None:
-    """S05."""
     assert inside('{$defs: {a: {$anchor: b, type: object, properties: {next: {$ref: "#"}}}}, allOf: [{$ref: "#/$defs/a"}, {$ref: "#b"}]}') == []  # fmt: skip
 
 
@@ -600,14 +586,14 @@ def test_what_is_no_json_schema_is_refused_where_it_stands(text: str, message: s
 
 
 def test_a_keyword_that_checks_nothing_is_a_warning() -> None:
-    """S04: JSON Schema itself ignores it."""
+    """JSON Schema itself ignores it."""
     finding = only(check("sagadsl: 1\nname: x\ninput: {requried: [a]}\nsteps: [{id: a, sleep: 1s}]\n"))
 
     assert (finding.severity.value, finding.help) == ("warning", "did you mean `required`?")
 
 
 def test_references_that_double_at_each_level_are_refused() -> None:
-    """DESIGN 7: bounded time. Thirty levels would be a thousand million schemas."""
+    """Bounded time. Thirty levels would be a thousand million schemas."""
     levels = [f'a{n}: {{allOf: [{{$ref: "#/$defs/a{n + 1}"}}, {{$ref: "#/$defs/a{n + 1}"}}]}}' for n in range(30)]
 
     assert inside(f"{{$defs: {{{', '.join(levels)}, a30: {{}}}}}}") == [
@@ -672,7 +658,7 @@ def _properties(at: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_every_property_says_what_it_is_and_shows_an_example() -> None:
-    """ECOSYSTEM 1.4: hover and completion show nothing else."""
+    """Hover and completion show nothing else."""
     silent = [path for path, each in _properties(SCHEMA) if not {"title", "description", "examples"} <= set(each)]
 
     assert silent == []
@@ -690,7 +676,7 @@ def test_every_example_and_default_satisfies_its_own_schema() -> None:
 
 
 def test_the_schema_is_draft_7_and_closed_at_every_level() -> None:
-    """ECOSYSTEM 1.4: editors know no later draft."""
+    """Editors know no later draft."""
     Draft7Validator.check_schema(SCHEMA)
     text = json.dumps(SCHEMA)
     later = ["oneOf", "anyOf", "unevaluatedProperties", '$defs"', "prefixItems", "dependentRequired"]
@@ -713,7 +699,7 @@ def test_steps_of_every_kind_have_the_same_common_keys() -> None:
 
 
 def test_the_wheel_brings_its_schema(tmp_path: Path) -> None:
-    """STYLE 8: in a wheel it lies inside the package, in an editable install beside it."""
+    """In a wheel it lies inside the package, in an editable install beside it."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True
     )  # fmt: skip
@@ -730,7 +716,7 @@ def test_the_wheel_brings_its_schema(tmp_path: Path) -> None:
 
 
 def test_importing_the_checks_loads_neither_temporal_nor_the_schema_library() -> None:
-    """DESIGN 8: start-up."""
+    """Start-up."""
     code = "import sys, sagadsl.language.schema; print([m for m in ('temporalio', 'jsonschema', 'jinja2') if m in sys.modules])"
 
     assert (
@@ -782,7 +768,7 @@ def test_any_data_gives_findings_that_stand_in_the_document_and_say_what_to_do(
     ],
 )  # fmt: skip
 def test_a_name_that_ends_in_a_newline_is_refused(body: str, where: str) -> None:
-    """S06: two of them would print alike."""
+    """N13: two of them would print alike."""
     finding = only(step(body))
     assert finding.code == "SD107"
     assert finding.message.startswith(where)
@@ -790,7 +776,7 @@ def test_a_name_that_ends_in_a_newline_is_refused(body: str, where: str) -> None
 
 @pytest.mark.parametrize("key", ["name", "version", "task_queue"])
 def test_a_name_of_the_file_that_ends_in_a_newline_is_refused(key: str) -> None:
-    """S06."""
+    """N13."""
     keys = {"name": "a", key: "a\\n"}
     text = "".join(f'{name}: "{value}"\n' for name, value in keys.items())
     assert [each.code for each in check(f"sagadsl: 1\n{text}steps: [{{id: b, sleep: 1s}}]\n")] == ["SD107"]
@@ -810,7 +796,7 @@ def test_a_name_of_the_file_that_ends_in_a_newline_is_refused(key: str) -> None:
 def test_a_length_that_nobody_can_wait_for_is_found_at_its_place(
     body: str, route: tuple[Any, ...], length: str
 ) -> None:
-    """R12 of the cases: its form is right, and the parser does not take it."""
+    """N14: its form is right, and the parser does not take it."""
     finding = only(step(body.format(length)))
     assert (finding.code, finding.route) == ("SD501", route)
     assert finding.message == f"`{length}` is longer than 100 years"

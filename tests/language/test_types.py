@@ -47,7 +47,6 @@ def test_a_schema_may_refer_to_itself() -> None:
 
 
 def test_a_field_is_declared_or_not_and_always_there_or_not() -> None:
-    """J01, J02."""
     person = of_schema(PERSON)
 
     assert person.field("nmae") is None
@@ -75,7 +74,7 @@ def test_a_field_is_declared_or_not_and_always_there_or_not() -> None:
     ],
 )
 def test_an_undeclared_field_is_a_slip_unless_the_schema_is_open(schema: Any, known: bool) -> None:
-    """J01: what is merely not forbidden is not declared either."""
+    """What is merely not forbidden is not declared either."""
     assert (of_schema(schema).field("x") is not None) is known
 
 

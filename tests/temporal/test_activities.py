@@ -111,8 +111,6 @@ def test_a_wrong_input_is_refused_before_the_function_runs() -> None:
 
 
 def test_a_result_without_json_form_is_refused() -> None:
-    """T09."""
-
     def work() -> Any:
         return {"a": b"x"}
 
@@ -173,14 +171,14 @@ def _names(functions: list[Callable[..., Any]]) -> list[str]:
 
 
 def test_a_worker_gets_all_activities_or_those_that_are_named(local: Callable[..., Catalogue]) -> None:
-    """T13: each under its own name, sorted."""
+    """Each under its own name, sorted."""
     catalogue = local(many_one="@activity\ndef b(): ...\n@activity(name='x.a')\nasync def a(): ...\n")
     assert _names(worker_activities(catalogue)) == ["b", "x.a"]
     assert _names(worker_activities(catalogue, ["x.a", "x.a"])) == ["x.a"]
 
 
 def test_a_worker_refuses_what_it_was_asked_for_and_cannot_run(local: Callable[..., Catalogue]) -> None:
-    """P01, P02, R15, R54: at start, not at the first call."""
+    """R15, R54: at start, not at the first call."""
     with pytest.raises(PluginUnknown, match="no activity named `c`"):
         worker_activities(local(many_two="@activity\ndef b(): ...\n"), ["c"])
     with pytest.raises(PluginBroken, match="No module named 'not_there'"):
@@ -194,7 +192,7 @@ def test_a_worker_refuses_what_it_was_asked_for_and_cannot_run(local: Callable[.
 def test_a_broken_package_that_nobody_asked_for_is_one_line_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P01: the others run."""
+    """The others run."""
     from importlib.metadata import distributions
 
     info = tmp_path / "acme-1.0.dist-info"
@@ -280,7 +278,7 @@ def test_plugins_run_on_a_real_worker(server: Server) -> None:
     "error", [StopIteration("no more"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
 )
 def test_an_error_that_no_future_can_carry_is_one_like_others(server: Server, error: BaseException) -> None:
-    """R5 (R05 of the cases): at once, and the worker goes on; it ran into the attempt's timeout, or ended it."""
+    """R5, N19: at once, and the worker goes on; it ran into the attempt's timeout, or ended it."""
 
     def work() -> None:
         raise error

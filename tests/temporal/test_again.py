@@ -165,7 +165,7 @@ def test_by_name_too(server: Server) -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 def test_of_those_who_begin_it_anew_at_once_one_wins(server: Server, again: bool) -> None:
-    """R49, T11: the others hear that it runs; nothing is done twice by accident."""
+    """R49: the others hear that it runs; nothing is done twice by accident."""
     id_ = _id()
 
     async def scene() -> None:
@@ -185,7 +185,7 @@ def test_of_those_who_begin_it_anew_at_once_one_wins(server: Server, again: bool
 
 
 def test_a_token_that_is_none_is_refused(server: Server) -> None:
-    """S06: it stands in ids and keys."""
+    """N13: it stands in ids and keys."""
 
     async def scene() -> None:
         async with stage(server.address, definitions=[TRANSFER]) as made:

@@ -73,7 +73,7 @@ def test_options_travel_with_the_definition() -> None:
     ],
 )
 def test_whatever_is_wrong_is_said_in_one_sentence(data: Any, complaint: str) -> None:
-    """S10: never an exception of whatever stumbled over it."""
+    """Never an exception of whatever stumbled over it."""
     with pytest.raises(InvalidDefinition) as caught:
         open_envelope(to_bytes(data))
     assert complaint in str(caught.value)
@@ -86,7 +86,6 @@ def test_bytes_that_are_no_json_are_refused(raw: bytes) -> None:
 
 
 def test_every_finding_is_told() -> None:
-    """S10."""
     with pytest.raises(InvalidDefinition) as caught:
         open_envelope(to_bytes(envelope(saga({"id": "a"}, {"activity": 7}, name="one"), {})))
     assert len(caught.value.findings) >= 3

@@ -28,7 +28,7 @@ def _id() -> str:
 
 
 def test_the_same_id_does_not_run_twice_unless_the_first_run_failed(server: Server) -> None:
-    """T11: refused while it runs and after it ended well; taken after a failure, or when it is asked for."""
+    """Refused while it runs and after it ended well; taken after a failure, or when it is asked for."""
     definition, id_ = saga(act("a"), name="one"), _id()
 
     async def scene() -> list[Any]:
@@ -129,7 +129,7 @@ def test_what_does_not_exist_is_said_in_one_sentence(server: Server) -> None:
 
 
 def test_terminate_undoes_nothing_and_says_so(server: Server) -> None:
-    """X09, R31."""
+    """R31."""
 
     async def scene() -> tuple[Any, Any]:
         async with stage(server.address, {"do.a": slow(60)}) as made:

@@ -66,7 +66,7 @@ def _listening(context: ssl.SSLContext | None = None) -> Iterator[int]:
 
 
 def test_a_port_where_nobody_listens_is_explained_with_the_origin_of_each_value() -> None:
-    """ECOSYSTEM.md §1.6: SD901."""
+    """SD901."""
     address = f"127.0.0.1:{_free_port()}"
     failure = _failure(Flags(namespace="orders", disable_config_file=True), {"TEMPORAL_ADDRESS": address})
     width = max(len(address), len("orders"))
@@ -155,7 +155,7 @@ def test_a_port_that_is_not_temporal_s_says_which_port_to_give() -> None:
 
 
 def test_an_api_key_is_in_no_message() -> None:
-    """T12: secrets never reach a screen."""
+    """Secrets never reach a screen."""
     flags = Flags(address=f"127.0.0.1:{_free_port()}", api_key="very-secret", disable_config_file=True)
     failure = _failure(flags)
     assert "very-secret" not in str(failure) + repr(failure) + failure.help

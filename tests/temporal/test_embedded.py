@@ -28,7 +28,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def test_a_server_serves_for_the_length_of_its_block(tmp_path: Path) -> None:
-    """DESIGN.md §5: the embedded server, with the attributes by which sagas are listed, and a Web UI."""
+    """The embedded server, with the attributes by which sagas are listed, and a Web UI."""
 
     async def scenario() -> tuple[int, str, set[str]]:
         async with serve(database=tmp_path / "saga.db") as server:

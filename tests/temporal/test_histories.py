@@ -1,4 +1,4 @@
-"""Histories of every shape, recorded once and replayed with every change (R53, T04).
+"""Histories of every shape, recorded once and replayed with every change (R53).
 
 Each version of the rules has a folder of its own, and all of them replay: what an earlier release
 has begun, this one ends. ``make histories`` records those of the newest version again, from the
@@ -57,7 +57,7 @@ def _data(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name.removesuffix('.json.gz')}")
 def test_a_recorded_history_replays(path: Path) -> None:
-    """T04: this code gives the commands that the recording release gave."""
+    """This code gives the commands that the recording release gave."""
     asyncio.run(replayer().replay_workflow(_read(path)))
 
 
@@ -75,14 +75,14 @@ def test_the_recordings_show_what_can_happen_to_a_saga() -> None:
 def test_a_run_whose_client_named_no_rules_keeps_those_that_its_history_has_a_marker_of(
     version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T04: that of the second version is still known."""
+    """That of the second version is still known."""
     monkeypatch.setattr("temporalio.workflow.patched", lambda marker: marker == f"sagadsl.rules.{version}")
 
     assert SagaWorkflow._unsaid_rules() == version
 
 
 def test_an_interpreter_that_undoes_in_another_order_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """T04: the replay test can fail."""
+    """The replay test can fail."""
     advance = undo.advance
 
     def oldest_first(run: Run, unwind: Unwind) -> None:

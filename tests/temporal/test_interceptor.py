@@ -354,7 +354,7 @@ def test_a_plain_error_is_not_its_own_cause(server: Server) -> None:
 
 
 def test_a_result_too_large_is_an_error_that_is_not_tried_again(server: Server) -> None:
-    """T05, R52: the server's own answer would repeat the effect. It has happened, so the step is undone."""
+    """R52: the server's own answer would repeat the effect. It has happened, so the step is undone."""
     runs = []
 
     async def work() -> str:
@@ -382,7 +382,7 @@ def test_the_largest_permitted_result_fits_the_server(server: Server) -> None:
 
 
 def test_a_result_that_cannot_be_encoded_is_not_tried_again(server: Server) -> None:
-    """T08, T09: of a plain Temporal activity, where nothing of ours has looked at the result before."""
+    """Of a plain Temporal activity, where nothing of ours has looked at the result before."""
 
     async def work() -> Any:
         return {"a": object()}

@@ -200,7 +200,7 @@ async def _no(_scene: Scene) -> None:
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_an_attempt_that_was_paused_is_unknown_when_the_saga_is_cancelled(server: Server, ours: bool) -> None:
-    """R5, M, B24: the server answers the cancel as if the call had never begun."""
+    """R5, B24: the server answers the cancel as if the call had never begun."""
 
     async def operator(scene: Scene) -> None:
         await scene.began.wait()

@@ -1,4 +1,4 @@
-"""Runs that do not begin, whoever starts them and with whatever; and what stays accepted once it was (S10, T03)."""
+"""Runs that do not begin, whoever starts them and with whatever; and what stays accepted once it was."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
 def test_a_malformed_start_fails_the_run_and_never_its_workflow_task(
     server: Server, args: list[Any], type_: str, complaint: str
 ) -> None:
-    """S10, R56, T01."""
+    """R56."""
     for argument in args:
         if isinstance(argument, dict) and argument.get("definition", {}).get("steps") is ...:
             argument["definition"] = {key: value for key, value in ONE.items() if key != "steps"}
@@ -119,7 +119,7 @@ def test_the_children_of_a_saga_by_name_are_not_refused_as_inline(server: Server
 
 
 def test_an_edited_file_changes_no_run_that_has_begun(server: Server) -> None:
-    """T03: the definition is in history; a new run takes the new one."""
+    """The definition is in history; a new run takes the new one."""
     old = saga(plain("a"), {"id": "w", "wait_for": {"signal": "go"}}, plain("b"), name="edited", output="old")
     new = saga(plain("a"), plain("new"), plain("b"), name="edited", output="new")
 
@@ -138,7 +138,7 @@ def test_an_edited_file_changes_no_run_that_has_begun(server: Server) -> None:
 
 
 def test_a_mistake_of_an_expression_ends_the_saga_and_undoes_what_was_done(server: Server) -> None:
-    """T01, R56: within seconds, and never a looping workflow task."""
+    """R56: within seconds, and never a looping workflow task."""
     definition = saga(act("a"), plain("b", input={"n": "{{ 1 / steps.a.output }}"}), name="zero")
 
     async def scene() -> tuple[Any, list[str], list[str]]:
@@ -264,7 +264,7 @@ async def _undone(_: dict[str, str]) -> str:
 
 
 def test_a_result_that_json_cannot_carry_is_an_unknown_outcome(server: Server) -> None:
-    """Y20: a plain worker of Temporal's writes `Infinity`. The step has run, and so it is undone."""
+    """N20: a plain worker of Temporal's writes `Infinity`. The step has run, and so it is undone."""
     asked = act("a", activity="foreign.rate", task_queue=f"foreign-{uuid.uuid4()}", retry="none")
 
     async def scene() -> tuple[str, str, list[str]]:

@@ -81,7 +81,7 @@ def test_a_secret_that_the_definition_names_is_sent_and_is_in_no_history(
 
 @pytest.mark.parametrize("key", ["${secret:TOKEN}", {"secret": "TOKEN"}])
 def test_a_secret_that_an_input_names_is_not_looked_up(server: Server, site: str, key: Any) -> None:
-    """T12: neither from the saga's input nor from what a step gave."""
+    """Neither from the saga's input nor from what a step gave."""
     from_input = saga(_fetch("a", site, "{{ input.key }}"))
     from_output = saga({"id": "s", "set": {"key": "{{ input.key }}"}}, _fetch("a", site, "{{ steps.s.output.key }}"))
     for definition in (from_input, from_output):

@@ -50,7 +50,7 @@ def test_without_a_word_the_server_is_the_local_one() -> None:
 
 
 def test_a_flag_comes_before_a_variable_before_a_profile_before_the_default(profiles: str) -> None:
-    """ECOSYSTEM.md §1.2: the precedence of the `temporal` command."""
+    """The precedence of the `temporal` command."""
     env = {"TEMPORAL_ADDRESS": "env.example:7233", "TEMPORAL_CONFIG_FILE": profiles}
     by_flag = resolve(Flags(address="flag.example:1"), env)
     by_variable = resolve(Flags(), env)
@@ -190,7 +190,7 @@ def test_temporal_tls_is_read_as_people_write_it(text: str, switched: str) -> No
 def test_a_setting_that_cannot_be_right_is_refused_with_its_origin(
     flags: Flags, env: dict[str, str], message: str, remedy: str
 ) -> None:
-    """ECOSYSTEM.md §1.2: the traps of the SDK's own reader."""
+    """The traps of the SDK's own reader."""
     with pytest.raises(SettingsUnusable) as refused:
         resolve(flags, env)
     assert (str(refused.value), refused.value.help) == (message, remedy)

@@ -82,7 +82,7 @@ async def _world(story: Story, address: str) -> AsyncIterator[tuple[Client, Wait
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
 def test_a_story_ends_on_temporal_as_in_virtual_time(story: Story, server: Server) -> None:
-    """W1 to W17 and the shipped ones; T04: the history is replayed."""
+    """W1 to W17 and the shipped ones; the history is replayed."""
     ended, calls = asyncio.run(_tell(story, server.address))
 
     assert ended.status == story.status.value

@@ -40,7 +40,7 @@ async def greet(name: str) -> str:
 
 
 def test_a_plugin_brings_sagas_to_a_worker_that_is_there_already(server: Server) -> None:
-    """T02: in the sandboxed worker of a user, beside its own workflows and activities."""
+    """In the sandboxed worker of a user, beside its own workflows and activities."""
     definition = saga(
         {"id": "hi", "activity": "own.greet", "input": "{{ input.who }}", "compensation": "none"}, name="g"
     )

@@ -1,6 +1,6 @@
 """The saga workflow on a real server: what the engine decides, seen through Temporal.
 
-Every scene ends with the status of the closed run and with a replay of its history (R53, T04, R60).
+Every scene ends with the status of the closed run and with a replay of its history (R53, R60).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def test_an_activity_that_is_not_installed_fails_at_once_with_the_names_of_those
 
 
 def test_a_cancel_lets_the_running_step_settle_before_anything_is_undone(where: dict[str, Any]) -> None:
-    """R12, R25, X01, X02, X12: closes Canceled, and no handler takes it for an error."""
+    """R12, R25: closes Canceled, and no handler takes it for an error."""
     definition = saga(act("hotel"), beats("flight", on_error="continue"), act("car"), name="trip")
     played = play(definition=definition, script={"do.flight": slow(60)}, act=cancelling("flight"), **where)
 
@@ -175,7 +175,7 @@ def test_a_cancel_before_the_first_step_runs_nothing(server: Server) -> None:
 
 
 def test_three_branches_get_the_cancel_and_are_awaited(where: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    """X05, X11: and nobody is alarmed by a log line."""
+    """And nobody is alarmed by a log line."""
     branches = [beats("a"), beats("b"), beats("c")]
     definition = saga({"id": "all", "parallel": branches}, name="three")
     script = {"do.a": slow(60), "do.b": slow(60), "do.c": slow(60)}
@@ -192,7 +192,7 @@ def test_three_branches_get_the_cancel_and_are_awaited(where: dict[str, Any], ca
 
 
 def test_the_timeout_of_the_saga_is_a_timer_and_undoes(where: dict[str, Any]) -> None:
-    """R32, X07: no timeout of the server's, which would run no code."""
+    """R32: no timeout of the server's, which would run no code."""
     definition = saga(act("a"), beats("b"), name="late", timeout="1s")
     played = play(definition=definition, script={"do.b": slow(60)}, **where)
 
@@ -203,7 +203,7 @@ def test_the_timeout_of_the_saga_is_a_timer_and_undoes(where: dict[str, Any]) ->
 
 
 def test_a_silent_step_is_undone_since_nobody_knows_what_it_did(where: dict[str, Any]) -> None:
-    """R5, R16, R08: one execution, and the kind of the timeout with its limit in the message."""
+    """R5, R16: one execution, and the kind of the timeout with its limit in the message."""
     step = act("a", timeouts={"start_to_close": "1s"})
     step["retry"] = {"maximum_attempts": 3, "initial_interval": "100ms", "non_retryable_error_types": ["timeout"]}
     played = play(definition=saga(step, name="silent"), script={"do.a": lost()}, **where)
@@ -316,7 +316,7 @@ WAITS = saga(
 
 
 def test_a_signal_before_its_wait_is_kept_and_a_wrong_one_is_named_in_the_status(where: dict[str, Any]) -> None:
-    """R59, X10: refused ones change nothing, and nobody has to look for them in a log."""
+    """R59: refused ones change nothing, and nobody has to look for them in a log."""
 
     async def approve(made: Stage, started: Started) -> None:
         await made.until("a")
@@ -527,7 +527,7 @@ def test_signals_go_along_with_continue_as_new(server: Server) -> None:
 
 
 def test_an_input_that_no_message_holds_fails_its_step_and_what_was_done_is_undone(server: Server) -> None:
-    """R52, T05: refused before it is scheduled; the server would fail the workflow task for ever."""
+    """R52: refused before it is scheduled; the server would fail the workflow task for ever."""
     big = plain("b", input={"one": "{{ steps.a.output }}", "two": "{{ steps.a.output }}"})
     played = play(server.address, saga(act("a"), big, name="big"), {"do.a": gives("x" * 1_100_000)})
 
@@ -573,7 +573,7 @@ async def _without_worker(address: str, id_: str) -> tuple[str, list[Any]]:
 
 
 def test_a_mistake_in_the_output_of_a_child_undoes_neither_it_nor_its_parent(server: Server) -> None:
-    """F06, R46: what it has done stands, and can still be undone."""
+    """N16, R46: what it has done stands, and can still be undone."""
     child = saga(act("c"), name="child", output="{{ steps.c.output.ref }}")
     parent = saga({"id": "part", "saga": "child", "compensation": "auto"}, act("b"), name="parent")
     played = play(server.address, parent, {"do.b": no()}, children=[child])
@@ -600,7 +600,7 @@ def test_a_call_that_is_stopped_before_it_has_left_its_worker_is_not_undone(serv
 def test_a_run_whose_client_names_no_rules_keeps_those_that_it_began_with(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T04: one that began under the second rules gives their commands, to the worker of a later release too."""
+    """One that began under the second rules gives their commands, to the worker of a later release too."""
     bad = {"id": "bad", "fail": {"type": "Bad", "message": "no"}}
     definition = saga({"id": "both", "parallel": [act("a", local=True), bad]}, name="unsaid")
     monkeypatch.setattr(saga_workflow, "_RULES", {2: "sagadsl.rules.2"})
@@ -710,7 +710,7 @@ os._exit(0)
 
 
 def test_branches_that_end_together_replay_whatever_the_order_of_hashes(server: Server, tmp_path: Path) -> None:
-    """T10: twenty branches, two of which fail in one workflow task, replayed by processes with other hash seeds."""
+    """Twenty branches, two of which fail in one workflow task, replayed by processes with other hash seeds."""
     branches = [act(f"b{number}") for number in range(20)]
     definition = saga({"id": "all", "parallel": branches, "on_branch_failure": "wait"}, name="wide")
     file = tmp_path / "history.json"
@@ -768,7 +768,7 @@ def test_a_history_reads_as_the_saga_does(server: Server) -> None:
 
 
 def test_a_saga_that_computes_for_long_lets_its_worker_breathe(where: dict[str, Any]) -> None:
-    """T07, R56: as in virtual time it comes to its end, though each of its thousand rounds adds up all rows."""
+    """N15, R56: as in virtual time it comes to its end, though each of its thousand rounds adds up all rows."""
     total = {"id": "total", "set": {"n": "{{ input.rows | map(attribute='n') | sum }}"}}
     loop = {"id": "l", "for_each": {"items": "input.rows"}, "steps": [total]}
     definition = saga(act("a"), loop, name="sums", output="{{ steps.l.output[999].total.n }}")

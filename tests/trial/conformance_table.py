@@ -1,13 +1,14 @@
 """Which case shows which rule, and what came of it on each host: ``python -m tests.trial.conformance_table``.
 
-Writes ``docs/conformance.md``. The cases are played in virtual time for it; what a real server
-made of them is read from ``conformance/temporal.json``, which
+Writes ``docs/conformance.md``, and into ``docs/rules.md`` by what each rule is shown. The cases are
+played in virtual time for it; what a real server made of them is read from ``conformance/temporal.json``, which
 ``sagadsl test conformance --on temporal --json`` prints.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from sagadsl.trial.suite import Suite, load_suite
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "conformance.md"
+RULES_PAGE = ROOT / "docs" / "rules.md"
 SERVER = ROOT / "conformance" / "temporal.json"
 FILES = (
     "what_is_undone",
@@ -34,69 +36,9 @@ FILES = (
 )
 """In the order of the rules."""
 
-RULES = {
-    "R1": "what succeeded is undone exactly once, if and only if the saga goes to compensation",
-    "R2": "what never started or was skipped is not undone",
-    "R3": "what said no is not undone, what is unknown is; `on: completed` and `on: attempted` override",
-    "R4": "the record of a compensation exists before its step is scheduled",
-    "R5": "when an outcome is `failed`, `unknown` or `not_started`",
-    "R6": "`compensation: none` says that there is nothing to undo",
-    "R7": "a loop has a record for each round, with that round's data",
-    "R8": "a step that its policy retries is one record",
-    "R9": "several triggers at once make one pass",
-    "R10": "what began after another had settled is undone before it",
-    "R11": "concurrent steps are undone in an order that is always the same",
-    "R12": "nothing is undone before everything that runs has settled",
-    "R13": "compensations have none; one may be a list of actions, in order",
-    "R14": "what a compensation sees",
-    "R15": "what needs only the input is rendered first; a mistake never drops the record",
-    "R16": "a compensation that uses its step's output is defined for null, or `on: completed`",
-    "R17": "a compensation cannot refer to later steps",
-    "R18": "secrets never enter histories or messages",
-    "R19": "a compensation has its own, more patient retry policy",
-    "R20": "`pause`, `continue` or `stop`; the report names every step",
-    "R21": "`continue` attempts all the rest; `stop` lists what it left",
-    "R22": "a paused saga takes `retry`, `skip`, `abort`; each is checked and recorded",
-    "R23": "the error that began it survives",
-    "R24": "errors declared as already undone count as success",
-    "R25": "a cancel before the pivot: begin nothing, let all settle, undo, close cancelled",
-    "R26": "a cancel works at every await",
-    "R27": "a cancel during the compensations interrupts nothing",
-    "R28": "a second cancel changes nothing",
-    "R29": "what completes while the cancel is pending is undone with its real output",
-    "R30": "a cancel after the pivot does not undo",
-    "R31": "a dead run is undone by a new one built from its history",
-    "R32": "the saga's timeout undoes, with `SagaTimeout`",
-    "R33": "it does not bound the compensations",
-    "R34": "it survives continue-as-new and outages",
-    "R35": "after the pivot it is only recorded",
-    "R36": "every call has a bound",
-    "R37": "a cancel reaches a running activity through its heartbeats",
-    "R38": "`on_branch_failure`: `cancel` or `wait`",
-    "R39": "of two failures the first is the failure, the other is attached",
-    "R40": "late successes and losers are undone",
-    "R41": "a branch's timeout is the branch's failure",
-    "R42": "at most one pivot on a path; beside it only what cannot fail for good",
-    "R43": "past the pivot nothing is undone; an unknown one is decided by a probe or a person",
-    "R44": "after the pivot steps are retried without limit, or wait for an operator",
-    "R45": "a failed saga can be resumed from its failed step with new input",
-    "R46": "a completed child saga is undone as one, at its place; a failed one has undone itself",
-    "R47": "a child that undoes itself is never ended by its parent",
-    "R48": "definition, digest and version are in history; no clock, file or random in the workflow",
-    "R49": "the idempotency key is the same over attempts, reset, continue-as-new and repetition",
-    "R50": "continue-as-new carries journal, cancel and deadline, and only when nothing is in flight",
-    "R51": "at most 6 events a step, bounded runs",
-    "R52": "what is too large is refused on our side",
-    "R53": "a worker killed at any moment changes nothing",
-    "R54": "an activity that nobody serves does not wait for ever",
-    "R55": "types that are not retried are matched by their recorded name; `timeout` is one",
-    "R56": "a mistake of the definition is a failure of the saga",
-    "R57": "the workflow itself has no retry policy",
-    "R58": "a reset repeats side effects; the key makes that safe",
-    "R59": "a signal before its wait is kept, duplicates do no harm, after the end it is refused",
-    "R60": "the status can be asked for in every phase, and after the end",
-}
-"""Each rule in a few words."""
+RULE = re.compile(r"^### (R[0-9]+): (.+)$", re.M)
+RULES = dict(RULE.findall(RULES_PAGE.read_text("utf-8")))
+"""Each rule in a few words: the headings of the page."""
 
 ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     "R4": (
@@ -157,8 +99,8 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
 
 _HEAD = """# The conformance suite
 
-What sagadsl promises of a run is sixty rules. `conformance/` shows them as suites of [`sagadsl test`](test.md), which
-every build plays:
+What sagadsl promises of a run is [sixty rules](rules.md). `conformance/` shows them as suites of
+[`sagadsl test`](test.md), which every build plays:
 
 ```sh
 sagadsl test conformance
@@ -181,13 +123,50 @@ def suites() -> tuple[Suite, ...]:
 
 
 def page() -> str:
-    """Return the text of the page, as of now."""
-    here = {_key(suite.document.name, result.name): _result(result) for suite, result in _played()}
-    there = _server()
-    return "\n".join([*_head(here, there), *_by_rule(here, there), *_by_file(here, there)]) + "\n"
+    """Return the text of the page of cases, as of now."""
+    here, there = _here(), _server()
+    return "\n".join([*_head(here, there), *_by_file(here, there)]) + "\n"
 
 
-def _played() -> Iterator[tuple[Suite, Result]]:
+def rules_page() -> str:
+    """Return the text of the page of rules, each with what shows it, as of now."""
+    here, there = _here(), _server()
+    written = re.sub(r"\nShown by [^\n]*\n(?:- `[^\n]*\n)*", "", RULES_PAGE.read_text("utf-8"))
+    parts = re.split(r"(?=^#{2,3} )", written, flags=re.M)
+    return "".join(_shown(part, here, there) for part in parts).rstrip("\n") + "\n"
+
+
+def _shown(part: str, here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    """Return one section of the page of rules with what shows its rule at its end; one without a rule as it is."""
+    rule = RULE.match(part)
+    if rule is None:
+        return part
+    text = part.rstrip("\n")
+    return f"{text}\n\n{_shown_by(rule[1], here, there)}\n\n"
+
+
+def _shown_by(rule: str, here: Mapping[str, str], there: Mapping[str, str]) -> str:
+    keys, tests = list(_of(rule)), ELSEWHERE.get(rule, ())
+    if not keys and not tests:
+        return "Shown by nothing: it is not built."
+    ours = f"virtual time: {_count([here[key] for key in keys], len(keys))}"
+    theirs = f"real server: {_count([there[key] for key in keys if key in there], len(keys))}"
+    noun = "case" if len(keys) == 1 else "cases"
+    cases = f"{len(keys)} {noun} ({ours}; {theirs})" if keys else ""
+    by = " and ".join(filter(None, (cases, "these tests:" if tests else "")))
+    return "\n".join([f"Shown by {by}{'' if tests else '.'}", *(f"- `{node}`" for node in tests)])
+
+
+def _here() -> dict[str, str]:
+    return {_key(suite.document.name, result.name): _result(result) for suite, result in _played()}
+
+
+@cache
+def _played() -> tuple[tuple[Suite, Result], ...]:
+    return tuple(_play())
+
+
+def _play() -> Iterator[tuple[Suite, Result]]:
     for suite in suites():
         for result in run([suite], virtual(None)):
             yield suite, result
@@ -221,32 +200,14 @@ def _head(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
     yield f"{len(here)} cases show {len(rules)} of the {len(RULES)} rules."
     yield f"Virtual time: {_count(here.values(), len(here))}."
     yield f"Real server: {_count([there[key] for key in here if key in there], len(here))}."
+    yield "\nA saga whose compensations run in a worker of another language, which suites of peers have, is shown by"
+    yield "`tests/foreign/transfers.py::Transfers::test_what_fails_after_the_foreign_worker_is_undone_there_first`."
 
 
 def _count(results: Iterable[str], total: int) -> str:
     """Say how many of *total* pass; nothing is said of a host that has played none."""
     results = list(results)
     return f"{sum(each == 'passes' for each in results)} of {total} pass" if results else "not yet run"
-
-
-def _by_rule(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]:
-    yield "\n## By rule\n"
-    yield "| rule | | cases | virtual time | real server |\n|---|---|---|---|---|"
-    for rule, words in RULES.items():
-        keys = list(_of(rule))
-        if keys:
-            ours = _count([here[key] for key in keys], len(keys))
-            theirs = _count([there[key] for key in keys if key in there], len(keys))
-            yield f"| {rule} | {words} | {len(keys)} | {ours} | {theirs} |"
-        else:
-            yield f"| {rule} | {words} | | {'shown by tests, below' if ELSEWHERE[rule] else 'not built'} | |"
-    yield "\n## By tests\n"
-    yield "What no case can show, or not all of it, and the tests of the repository that do:\n"
-    for rule, tests in ELSEWHERE.items():
-        more = "" if any(_of(rule)) else ", which no case shows"
-        yield from (f"- {rule}{more}:", *(f"  - `{node}`" for node in tests)) if tests else ()
-    yield "\nA saga whose compensations run in a worker of another language, which suites of peers have, is shown by"
-    yield "`tests/foreign/transfers.py::Transfers::test_what_fails_after_the_foreign_worker_is_undone_there_first`."
 
 
 def _of(rule: str) -> Iterator[str]:
@@ -270,3 +231,4 @@ def _by_file(here: Mapping[str, str], there: Mapping[str, str]) -> Iterator[str]
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    RULES_PAGE.write_text(rules_page(), encoding="utf-8")

@@ -16,7 +16,7 @@ from sagadsl.trial.runner import Result, run_one, virtual
 from sagadsl.trial.suite import Playable, Suite
 from tests.cli.shell import inside
 from tests.trial import conformance_table
-from tests.trial.conformance_table import ELSEWHERE, PAGE, RULES, suites
+from tests.trial.conformance_table import ELSEWHERE, PAGE, RULES, RULES_PAGE, suites
 
 ROOT = Path(__file__).parents[2]
 CASES = [(suite, playable) for suite in suites() for playable in suite.cases]
@@ -93,9 +93,10 @@ def _functions(path: Path) -> frozenset[str]:
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def test_the_page_is_up_to_date() -> None:
-    """It is written by `python -m tests.trial.conformance_table`."""
+def test_the_pages_are_up_to_date() -> None:
+    """They are written by `python -m tests.trial.conformance_table`."""
     assert PAGE.read_text("utf-8") == conformance_table.page(), "run `python -m tests.trial.conformance_table`"
+    assert RULES_PAGE.read_text("utf-8") == conformance_table.rules_page(), "the same"
 
 
 @pytest.mark.parametrize(

@@ -87,5 +87,5 @@ def _words(schema: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("word", sorted(set(_words(json.loads(schema_text("suite"))))))
 def test_the_page_names_every_key_and_word(word: str) -> None:
-    """STYLE.md §2: what has no documentation fails the build."""
+    """What has no documentation fails the build."""
     assert re.search(rf"`[^`\n]*\b{word}\b[^`\n]*`", PAGE)

@@ -56,7 +56,7 @@ def test_attempts_and_the_pauses_between_them_are_spans() -> None:
     ],
 )
 def test_an_output_that_is_null_is_told_in_the_words_of_the_status(more: dict[str, Any], given: Any, line: str) -> None:
-    """F06, B8: a note is no warning."""
+    """N16, B8: a note is no warning."""
     played = play(build(saga(plain("a"), **more)), Case("case", mocks=parse({"a": {"output": given}})))
 
     first, second = outcome(played)

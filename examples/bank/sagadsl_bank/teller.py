@@ -1,6 +1,6 @@
 """Between a saga and the ledger: the database of this process, and errors in a saga's words. No bank rule is here.
 
-What a saga has to know of an error is whether something may have happened (RULES R5). A refusal and a lost database say
+What a saga has to know of an error is whether something may have happened (R5). A refusal and a lost database say
 no, a commit without an answer says maybe. The key makes all of them safe to try again and to undo.
 """
 

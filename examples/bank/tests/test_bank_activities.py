@@ -218,7 +218,7 @@ def test_step_with_error_says_that_it_is_alive_while_it_runs() -> None:
 
 
 def test_every_entry_point_is_an_activity_of_that_name_and_every_undo_exists() -> None:
-    """P01: what is installed can be loaded; `compensated_by` names what is there."""
+    """What is installed can be loaded; `compensated_by` names what is there."""
     points = entry_points(group="sagadsl.activities")
     ours = {point.name: point.load() for point in points if point.name.startswith("bank.")}
 

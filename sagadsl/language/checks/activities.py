@@ -30,7 +30,7 @@ NON_RETRYABLE = ("retry", "non_retryable_error_types")
 
 
 def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD401: a worker would wait for ever for somebody who serves this name. R15, R54.
+    """SD401: a worker would wait for ever for somebody who serves this name. R54.
 
     What goes to a task queue of its own may be served by a worker in another language.
     """

@@ -51,7 +51,7 @@ def one_pivot_on_a_path(saga: Saga, known: Known) -> Iterator[Finding]:
 
 
 def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD602: a step that may change something has no compensation, although a later step can fail. C17."""
+    """SD602: a step that may change something has no compensation, although a later step can fail."""
     after = order.pivots(saga).after
     for step, later in _with_later(saga, after):
         call = step.body

@@ -15,7 +15,7 @@ from sagadsl.language.walk import Site, sites
 
 
 def expressions_that_cannot_be_read(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD301: no expression of the language, whatever the data. J20."""
+    """SD301: no expression of the language, whatever the data."""
     for site in sites(saga):
         problems = site.value.problems if isinstance(site.value, Compiled | Condition) else ()
         for problem in problems:
@@ -36,22 +36,22 @@ def names_unknown_in_their_place(saga: Saga, known: Known) -> Iterator[Finding]:
 
 
 def steps_read_too_early(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD304: the step that is read runs later, beside, or in another way. S08, F04, R17."""
+    """SD304: the step that is read runs later, beside, or in another way. R17."""
     yield from _found(saga, known, "SD304")
 
 
 def steps_that_do_not_exist(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD305: no step has this id. S08."""
+    """SD305: no step has this id."""
     yield from _found(saga, known, "SD305")
 
 
 def fields_that_do_not_exist(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD306: an input, an output or a name has no such field, as far as it is declared. J01."""
+    """SD306: an input, an output or a name has no such field, as far as it is declared."""
     yield from _found(saga, known, "SD306")
 
 
 def values_that_may_be_missing(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD307: what is read may not be there, or may be null, and no `default` says what to take then. F05, J02."""
+    """SD307: what is read may not be there, or may be null, and no `default` says what to take then."""
     yield from _found(saga, known, "SD307")
 
 
@@ -68,7 +68,7 @@ def compensations_that_need_the_output(saga: Saga, known: Known) -> Iterator[Fin
 
 
 def operands_of_the_wrong_type(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD309: an operator, a filter or a place gets a value that it cannot take. J06, T01."""
+    """SD309: an operator, a filter or a place gets a value that it cannot take."""
     yield from _found(saga, known, "SD309")
 
 

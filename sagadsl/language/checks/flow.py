@@ -25,7 +25,7 @@ from sagadsl.language.model import (
 
 
 def switches_without_else(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD701: when no arm holds, the step fails with `NoMatchingCase`. F01."""
+    """SD701: when no arm holds, the step fails with `NoMatchingCase`."""
     for place in saga.places.values():
         step = place.step
         if isinstance(step.body, Switch) and all(arm.condition is not None for arm in step.body.arms):
@@ -59,7 +59,7 @@ def steps_after_an_abort(saga: Saga, known: Known) -> Iterator[Finding]:
 
 
 def waits_that_nobody_ends(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD703: a signal that never comes, or a poll that never succeeds, keeps the saga open for ever. X10."""
+    """SD703: a signal that never comes, or a poll that never succeeds, keeps the saga open for ever."""
     if saga.timeout is not None:
         return
     for place in saga.places.values():

@@ -1,4 +1,4 @@
-"""SD7xx, second part: what Temporal bears of one run, and the most that a definition may ask for. R51, T06.
+"""SD7xx, second part: what Temporal bears of one run, and the most that a definition may ask for. R51.
 
 The sums are upper bounds: every arm is taken to be the longest one, every step to succeed
 and to have to be undone. What depends on data without a declared bound stays open, and is said to.

@@ -22,7 +22,7 @@ _RESERVED = (
 
 
 def ids_used_twice(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD201: an id is the name of one step in the whole definition, blocks and handlers included. S07."""
+    """SD201: an id is the name of one step in the whole definition, blocks and handlers included."""
     first: dict[str, Step] = {}
     for spot in spots(saga):
         step = spot[-1].step

@@ -110,7 +110,7 @@ class Pivots:
 
 
 def pivots(saga: Saga) -> Pivots:
-    """Return what the pivots of the forward part mean for its steps. RULES R42 to R44."""
+    """Return what the pivots of the forward part mean for its steps. R42 to R44."""
     found = Pivots()
     if any(place.step.pivot for place in saga.places.values()):
         _sequence(saga.steps, None, found)

@@ -15,7 +15,7 @@ from sagadsl.language.checks.known import Known
 from sagadsl.language.model import ActivityCall, Duration, Retry, Saga, Step, Timeouts
 
 LONG_ATTEMPT = timedelta(minutes=10)
-"""An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. X06, R37."""
+"""An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. R37."""
 
 
 @frozen
@@ -80,7 +80,7 @@ def attempts_without_end(saga: Saga, known: Known) -> Iterator[Finding]:
 
 
 def long_attempts_without_a_heartbeat(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD514: a long attempt without a sign of life hears of no cancel, and its worker's death goes unseen. X06."""
+    """SD514: a long attempt without a sign of life hears of no cancel, and its worker's death goes unseen."""
     for each in _said(saga, _timeouts):
         timeouts = each.call.timeouts
         attempt = timeouts.start_to_close or timeouts.schedule_to_close
@@ -98,7 +98,7 @@ def long_attempts_without_a_heartbeat(saga: Saga, known: Known) -> Iterator[Find
 
 
 def pauses_that_the_defaults_make_impossible(saga: Saga, known: Known) -> Iterator[Finding]:
-    """SD505: merged with ``defaults``, the longest pause is shorter than the first one. R09."""
+    """SD505: merged with ``defaults``, the longest pause is shorter than the first one."""
     for each in _said(saga, _retry):
         retry = each.call.retry
         if _shorter(retry.maximum_interval, retry.initial_interval):
