@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from sagadsl.engine.journal import Progress
 from sagadsl.engine.virtual import World
 from sagadsl.language import schema
+from sagadsl.language.checks.place import STATUS_WORDS
 from sagadsl.language.formats import CHECKED
 from sagadsl.language.load import load
 
@@ -97,3 +99,11 @@ def test_links_within_the_page_lead_somewhere() -> None:
     }
 
     assert [link for link in re.findall(r"\]\(#([^)]+)\)", PAGE) if link not in anchors] == []
+
+
+def test_the_words_for_how_a_step_stands_are_those_of_a_run() -> None:
+    told = re.search(r"`steps\.<id>\.status` is one of ((?:`\w+`(?:,\s+)?)+)", PAGE)
+
+    assert told is not None
+    assert set(re.findall(r"\w+", told[1])) == {"pending", *(each.value for each in Progress)}
+    assert set(STATUS_WORDS) == set(re.findall(r"\w+", told[1]))

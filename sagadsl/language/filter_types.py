@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _OBJECT = Shape(frozenset(("object",)))
 _LIST = listing(ANY)
 
-_TAKES: Mapping[str, tuple[str, ...]] = {
+TAKES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("capitalize", "from_json", "lower", "replace", "split", "title", "trim"), ("string",)),
     **dict.fromkeys(("truncate", "upper", "uuid5"), ("string",)),
     **dict.fromkeys(("abs", "fixed", "round"), ("number",)),
@@ -28,11 +28,48 @@ _TAKES: Mapping[str, tuple[str, ...]] = {
     "bool": ("boolean", "string"),
     "string": ("number", "string", "boolean"),
 }
-_TESTED: Mapping[str, tuple[str, ...]] = {
+TAKES_ANYTHING = frozenset(("d", "default", "to_json", "urlencode"))
+TESTED: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("endswith", "startswith"), ("string",)),
     **dict.fromkeys(("divisibleby", "even", "odd"), ("number",)),
     "contains": ("array", "string", "object"),
 }
+TESTS_ANYTHING = frozenset(
+    (
+        *(
+            "!=",
+            "<",
+            "<=",
+            "==",
+            ">",
+            ">=",
+            "eq",
+            "equalto",
+            "ge",
+            "greaterthan",
+            "gt",
+            "in",
+            "le",
+            "lessthan",
+            "lt",
+            "ne",
+        ),
+        *(
+            "boolean",
+            "defined",
+            "false",
+            "float",
+            "integer",
+            "iterable",
+            "mapping",
+            "none",
+            "null",
+            "number",
+            "sequence",
+        ),
+        *("string", "true", "undefined"),
+    )
+)
 _WORDS: Mapping[tuple[str, ...], str] = {
     ("string",): "text",
     ("number",): "a number",
@@ -43,7 +80,7 @@ _WORDS: Mapping[tuple[str, ...], str] = {
     ("number", "string", "boolean"): "a number, text or a boolean",
     ("boolean", "string"): "a boolean or text",
 }
-_GIVES: Mapping[str, Shape] = {
+GIVES: Mapping[str, Shape] = {
     **dict.fromkeys(("capitalize", "fixed", "join", "lower", "replace", "string", "title", "to_json"), TEXT),
     **dict.fromkeys(("trim", "truncate", "upper", "urlencode", "uuid5"), TEXT),
     **dict.fromkeys(("count", "int", "length"), INTEGER),
@@ -53,7 +90,9 @@ _GIVES: Mapping[str, Shape] = {
     "bool": BOOLEAN,
     "merge": _OBJECT,
 }
-_SAME = frozenset(("list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"))
+SAME = frozenset(("list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"))
+GIVES_BY_VALUE = frozenset(("batch", "d", "default", "first", "flatten", "last", "map", "max", "min"))
+GIVES_ANYTHING = frozenset(("from_json",))
 _BY_ATTRIBUTE = frozenset(("join", "max", "min", "sort", "sum", "unique"))
 
 
@@ -67,7 +106,7 @@ def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> 
     options = {str(option.key): option.value for option in node.kwargs}
     for option in options.values():
         inference.infer(option)
-    takes = _TESTED.get(name) if isinstance(node, nodes.Test) else _TAKES.get(name)
+    takes = TESTED.get(name) if isinstance(node, nodes.Test) else TAKES.get(name)
     if takes is not None:
         inference.wants(operand, shape, takes, f"`{name}` needs {_WORDS[takes]}")
     if isinstance(node, nodes.Test):
@@ -93,8 +132,8 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
         element_part = inference.attribute(node, element, attribute, soft)
         if name == "map":
             return listing(ANY if "default" in options else element_part)
-    if name in _GIVES:
-        return _GIVES[name]
+    if name in GIVES:
+        return GIVES[name]
     match name:
         case "first" | "last":
             return TEXT if shape.kinds == {"string"} else element
@@ -102,7 +141,7 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
             return element
         case "map":
             inner = node.args[0] if node.args else None
-            given = _GIVES.get(str(inner.value), ANY) if isinstance(inner, nodes.Const) else ANY
+            given = GIVES.get(str(inner.value), ANY) if isinstance(inner, nodes.Const) else ANY
             return listing(given)
         case "batch":
             return listing(listing(element))
@@ -110,7 +149,7 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
             return listing(element.element if element.kinds == {"array"} else ANY)
         case "reverse" if shape.kinds != {"array"}:
             return TEXT if shape.kinds == {"string"} else ANY
-        case _ if name in _SAME:
+        case _ if name in SAME:
             return listing(element)
     return ANY
 

@@ -26,7 +26,8 @@ TOO_EARLY = "SD304"
 UNKNOWN_STEP = "SD305"
 UNKNOWN_OUTCOME = "SD308"
 
-_STATUS = one_of("pending", "running", "paused", "completed", "failed", "skipped", "cancelled")
+STATUS_WORDS = ("pending", "running", "paused", "completed", "failed", "skipped", "cancelled")
+_STATUS = one_of(*STATUS_WORDS)
 _ERROR = record({"type": TEXT, "message": TEXT})
 _FAILURE = record({"type": TEXT, "message": TEXT, "step": TEXT})
 _SAGA = record(dict.fromkeys(("id", "run_id", "name", "version", "started_at"), TEXT))
