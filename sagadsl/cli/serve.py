@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS = 10
 """How long answers may take when the gateway stops; who waits is sent home at once."""
 
-_ANY_HOST = ("0.0.0.0", "::")  # named to be told apart, not bound to
 DEFAULT_BIND = "127.0.0.1:8080"
 
 

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from sagadsl.temporal.settings import Flags, Settings
 
-INVALID = 1
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
 """What activities have, when the drain is over and they are told to stop, to report it."""

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 _DEEPEST = 12
-_IMPLIED = (("properties", "object"), ("items", "array"), ("minLength", "string"), ("minimum", "number"))
 _TEXT_FORMATS = {
     "date": "2026-01-31",
     "date-time": "2026-01-31T09:00:00Z",
