@@ -54,7 +54,7 @@ def _answered_before(house: House, slow: threading.Thread) -> Iterator[None]:
 
 
 def test_a_check_that_takes_long_holds_up_nobody_else(house: House) -> None:
-    """S10: nested data that doubles the work at each level; refused in the end, and the gateway answers meanwhile."""
+    """Nested data that doubles the work at each level; refused in the end, and the gateway answers meanwhile."""
     answers: list[httpx2.Response] = []
     body = nested(40, "x")
     slow = threading.Thread(

@@ -37,7 +37,7 @@ def nested(depth: int, of: Any = 1) -> Any:
 
 @pytest.mark.parametrize("word", ["oneOf", "anyOf"])
 def test_a_value_that_doubles_the_work_at_each_level_is_refused(word: str) -> None:
-    """S10: 800 characters; without the bound it would take years."""
+    """800 characters; without the bound it would take years."""
     (problem,) = checker(formula(word), "input")(nested(40, "x"))
 
     assert problem == (

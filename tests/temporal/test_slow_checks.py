@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
 
 def test_an_input_whose_check_takes_longer_than_a_task_may_is_judged_all_the_same(server: Server) -> None:
-    """S10: the task may fail, and the next one finds the check done; otherwise the saga would stand still for ever."""
+    """The task may fail, and the next one finds the check done; otherwise the saga would stand still for ever."""
     definition = {**saga(act("x"), name="slow-check"), "input": formula()}
 
     played = play(server.address, definition, {"x": gives(1)}, input_=nested(13))
