@@ -34,7 +34,7 @@ _OURS = "sagadsl"
 
 
 class PluginBroken(SagadslError):
-    """An activity, or a module of activities, cannot be imported or used (P01).
+    """An activity, or a module of activities, cannot be imported or used.
 
     Attributes:
         place: File and line of its author's code where it went wrong; empty if that is unknown.

@@ -88,7 +88,7 @@ raise Mute
 def test_a_broken_plugin_is_a_value_that_names_its_package_and_cause(
     install: Install, source: str | None, cause: str, line: int
 ) -> None:
-    """P01: whatever goes wrong in somebody's module, with file and line of the module, if it has run."""
+    """Whatever goes wrong in somebody's module, with file and line of the module, if it has run."""
     installed = install("acme-pay", "pay.charge = acme_pay:charge", source)
     catalogue = Catalogue.discover(installed=installed)
     assert catalogue.problems == ()
@@ -103,7 +103,7 @@ def test_a_broken_plugin_is_a_value_that_names_its_package_and_cause(
 
 
 def test_ctrl_c_during_an_import_is_nobodys_plugin_problem(install: Install) -> None:
-    """P01: KeyboardInterrupt alone goes through."""
+    """KeyboardInterrupt alone goes through."""
     source = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nfor _ in range(9 ** 7): pass"
     installed = install("acme-pay", "pay.charge = acme_pay:charge", source)
     with pytest.raises(KeyboardInterrupt):

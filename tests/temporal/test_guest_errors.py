@@ -1,4 +1,4 @@
-"""Whatever an activity raises or returns: the worker goes on, and the saga tells the kind of it (R5, P04).
+"""Whatever an activity raises or returns: the worker goes on, and the saga tells the kind of it (R5, N17).
 
 Each case is one saga on a real server: a step that has to be undone, and one that ends in the way of the case. All of
 them are served by one worker, which serves a friendly saga afterwards.
