@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Options, envelope
-from sagadsl.temporal.worker import build_worker
+from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.temporal.play import SDK_RACE, data, replay
@@ -49,8 +49,18 @@ async def ours(server: Server, queue: str, *activities: Callable[..., Any], **mo
     client = await Client.connect(server.address, identity=more.pop("identity", "old"))
     definitions = {each["name"]: each for each in more.pop("definitions", ())}
     more.setdefault("sticky_queue_schedule_to_start_timeout", SECOND)
-    async with build_worker(
-        client, task_queue=queue, activities=activities, definitions=definitions, drain=timedelta(0), **more
+    more.setdefault("drain", timedelta(0))
+    async with build_worker(client, task_queue=queue, activities=activities, definitions=definitions, **more):
+        yield
+
+
+@asynccontextmanager
+async def embedded(server: Server, queue: str, *activities: Callable[..., Any], **more: Any) -> AsyncIterator[None]:
+    """Run a worker of somebody's own, with workflows of its own, into which the sagas are mounted."""
+    client = await Client.connect(server.address, identity="embedded")
+    plugin = SagaPlugin({each["name"]: each for each in more.pop("definitions", ())})
+    async with Worker(
+        client, task_queue=queue, workflows=[Own], activities=[*activities, own_pay], plugins=[plugin], **more
     ):
         yield
 
@@ -88,6 +98,51 @@ class Order:
 @activity.defn(name="theirs.pay")
 async def pay(order: str) -> str:
     return f"paid {order}"
+
+
+@workflow.defn(name="OwnWorkflow", sandboxed=False)
+class Own:
+    """A workflow of the one who has mounted sagas into a worker."""
+
+    @workflow.run
+    async def run(self, order: str) -> str:
+        paid: str = await workflow.execute_activity("own.pay", order, start_to_close_timeout=timedelta(seconds=10))
+        return paid
+
+
+@activity.defn(name="own.pay")
+async def own_pay(order: str) -> str:
+    return f"own {order}"
+
+
+def test_an_own_worker_with_sagas_does_its_own_and_leaves_what_is_anothers(server: Server) -> None:
+    """Three kinds of work on one queue: its workflows, its sagas, and another team's workflows and activities."""
+    definition = saga(act("a"), output="{{ steps.a.output }}", name="mounted")
+
+    async def scene() -> tuple[list[str], list[str], list[Any]]:
+        client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
+        mounted = embedded(server, queue, does("do.a", []), definitions=[definition], max_cached_workflows=0)
+        others = theirs(server, queue, pay, workflows=[Order], max_cached_workflows=0)
+        async with mounted, others:
+            foreign, own, ids = [], [], []
+            for n in range(4):
+                where: dict[str, Any] = {"task_queue": queue, "task_timeout": SECOND}
+                foreign.append(
+                    await client.start_workflow("OrderWorkflow", args=[f"o{n}", n], id=f"f-{uuid.uuid4()}", **where)
+                )
+                own.append(await client.start_workflow("OwnWorkflow", f"o{n}", id=f"o-{uuid.uuid4()}", **where))
+                ids.append((await sagas.start(client, "mounted", {}, task_queue=queue)).id)
+            async with asyncio.timeout(3 * PATIENCE):  # each task that the wrong one draws costs its timeout
+                return (
+                    [await handle.result() for handle in foreign],
+                    [await handle.result() for handle in own],
+                    [(await sagas.result(client, each)).output for each in ids],
+                )
+
+    foreign, own, ours_ = asyncio.run(scene())
+    assert foreign == [f"paid o{n} {n}" for n in range(4)]
+    assert own == [f"own o{n}" for n in range(4)]
+    assert ours_ == ["do.a"] * 4
 
 
 def test_workflows_and_activities_of_another_team_on_our_queue_are_left_to_its_workers(server: Server) -> None:
