@@ -66,7 +66,7 @@ from sagadsl.temporal.refusals import (
     UnfitPayload,
     known,
 )
-from sagadsl.temporal.requests import UNSAID, Asked, signal_arguments
+from sagadsl.temporal.requests import LONGEST_ID, UNSAID, Asked, signal_arguments
 from sagadsl.temporal.stretch import MAX_ENCODED_BYTES
 
 DEFAULT_TASK_QUEUE = "sagadsl"
@@ -314,8 +314,9 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         request: Its id: with the same one it is the same signal, and counts once.
 
     Raises:
-        SagaNotFound, SagaOver, UnfitPayload: See there.
+        SagaNotFound, SagaOver, UnfitPayload, TooLong: See there.
     """
+    _check_request(request)
     arguments = signal_arguments(payload, request)
     if (size := await _sent_size(client, id, arguments)) > MAX_ENCODED_BYTES:
         raise UnfitPayload(name, (f"it has {_too_many(size)}",))
@@ -357,8 +358,9 @@ async def operate(
             is asked, and of how far the run has come.
 
     Raises:
-        NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
+        NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver, TooLong: See there.
     """
+    _check_request(request)
     handle = client.get_workflow_handle(id)
     described = await describe(client, id)
     if not described.is_open:
@@ -388,6 +390,11 @@ async def operate(
             id, verb.value, cause.message if isinstance(cause, ApplicationError) else str(cause)
         ) from None
     return str(answer["status"])
+
+
+def _check_request(request: str) -> None:
+    if len(request) > LONGEST_ID:
+        raise TooLong("request", request, LONGEST_ID)
 
 
 def _same_request(verb: Verb, path: str, run_id: str, answered: int) -> str:

@@ -64,17 +64,17 @@ class AlreadyStarted(SagadslError):
 
 
 class TooLong(SagadslError):
-    """An id, or the name of a saga or a queue, under which some databases would never find the run again."""
+    """A name under which some databases would not find the run again, or a request's id that would count as none."""
 
     code: ClassVar[str] = "SD927"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, what: str, text: str) -> None:
-        super().__init__(what, text)
-        self.what, self.text = what, text
+    def __init__(self, what: str, text: str, most: int = MAX_ID) -> None:
+        super().__init__(what, text, most)
+        self.what, self.text, self.most = what, text, most
 
     def __str__(self) -> str:
-        return f"the {self.what} `{self.text[:40]}…` has {len(self.text)} characters, at most {MAX_ID} fit"
+        return f"the {self.what} `{self.text[:40]}…` has {len(self.text)} characters, at most {self.most} fit"
 
 
 class SagaNotFound(SagadslError):

@@ -15,7 +15,9 @@ from temporalio.common import RawValue
 
 from sagadsl.frozen import frozen
 
-_LONGEST_ID = 200
+LONGEST_ID = 200
+"""Characters of an id of a request; a longer one would count as none."""
+
 _TEXTS = ("path", "by", "why")
 _KEY = "sagadsl"
 
@@ -73,4 +75,4 @@ def request_of(args: Sequence[RawValue], decoded: Callable[[RawValue], Any]) -> 
         return ""
     ours = beside.get(_KEY) if isinstance(beside, dict) else None
     id_ = ours.get("request") if isinstance(ours, dict) else None
-    return id_ if isinstance(id_, str) and len(id_) <= _LONGEST_ID else ""
+    return id_ if isinstance(id_, str) and len(id_) <= LONGEST_ID else ""

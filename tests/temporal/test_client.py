@@ -93,6 +93,27 @@ def test_an_id_or_a_queue_that_some_databases_would_not_find_again_is_refused(se
     asyncio.run(scene())
 
 
+def test_an_id_of_a_request_that_would_count_as_none_is_refused(server: Server) -> None:
+    """One of 200 characters makes it count once; a longer one made it count each time, without a word."""
+    definition = saga({"id": "w", "wait_for": {"signal": "go"}}, {"id": "v", "wait_for": {"signal": "go"}}, name="two")
+
+    async def scene() -> list[str]:
+        async with stage(server.address) as made:
+            started = await made.start(definition)
+            told = r"the request `r{40}…` has 201 characters, at most 200 fit"
+            with pytest.raises(TooLong, match=told):
+                await sagas.signal(made.client, started.id, "go", request="r" * 201)
+            with pytest.raises(TooLong, match=told):
+                await sagas.operate(made.client, started.id, Verb.PAUSE, request="r" * 201)
+            for _ in range(2):
+                await sagas.signal(made.client, started.id, "go", request="r" * 200)
+            found = await made.until_status(started, lambda found: list(found["waiting_for"].values()) == [["v"]])
+            await sagas.terminate(made.client, started.id, "the test is over")
+            return list(found["kept_signals"])
+
+    assert asyncio.run(scene()) == []
+
+
 def test_a_child_whose_id_would_be_too_long_runs_and_is_known_by_its_path(server: Server) -> None:
     """B1: under a shorter one, which no history of its parent mistakes for another step."""
     id_ = f"{_id()}{'x' * 239}"
