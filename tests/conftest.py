@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # a busy machine is no fault: 200 ms for one example would decide
 
 APART, SEALED = "apart", "sealed"
 """Further namespaces, for tests that must not see the sagas of others."""

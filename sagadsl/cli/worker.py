@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
 """What activities have, when the drain is over and they are told to stop, to report it."""
+_POLL_SECONDS = 0.02
 _NAMED = 12
 CHILD = "SAGADSL_WORKER_CHILD"
 """Set for the processes that ``--processes`` starts: one of them says nothing that its parent has said."""
@@ -288,8 +289,14 @@ async def serve(plan: Plan, settings: Settings, metrics: str | None = None) -> i
     with guard(settings):
         workers = [build(client, queue, plan) for queue in plan.queues]
         running = [asyncio.create_task(each.run()) for each in workers]
-        screen.note("ready; Ctrl-C lets running activities end, twice stops at once")
         stopping = asyncio.create_task(stop.wait())
+        ended: set[asyncio.Task[Any]] = set()
+        while not ended and not all(each.is_running for each in workers):  # the SDK asks the server first
+            ended, _ = await asyncio.wait(
+                [*running, stopping], timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        if not ended:
+            screen.note("ready; Ctrl-C lets running activities end, twice stops at once")
         ended, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
         if stopping in ended:
             screen.note(f"stopping: running activities have {plan.drain.total_seconds():.0f} seconds to end")

@@ -72,6 +72,13 @@ def _properties(kind: str) -> dict[str, Any]:
     return properties
 
 
+def _inner(kind: str) -> frozenset[str]:
+    """Return the keys of what stands below the key of a kind of steps, such as those of `wait_for`."""
+    rule = _properties(f"{kind}_step").get(kind, {})
+    name = str(rule.get("$ref", "")).rpartition("/")[2]
+    return frozenset(_root()["definitions"].get(name, rule).get("properties", ()))
+
+
 def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
     """Sort key; what has no place of its own stands where its nearest ancestor does."""
     spans = document.keys if finding.at_key and finding.route in document.keys else document.spans
@@ -90,8 +97,8 @@ def _version(document: Document) -> Finding | None:
             help = f"did you mean `sagadsl` for `{other}`? {help}"
         return Finding("SD101", "the version of the language is missing", (), help=help)
     version = document.data["sagadsl"]
-    if isinstance(version, int) and not isinstance(version, bool) and version in SUPPORTED:
-        return None
+    if isinstance(version, int | float) and not isinstance(version, bool) and version in SUPPORTED:
+        return None  # 1.0 is 1, for JSON Schema as well
     shown = wording.found(document, ("sagadsl",), version)
     message = f"version `{version}` of the language is not supported; this tool supports: {supported}"
     if not isinstance(version, int) or isinstance(version, bool):
@@ -195,6 +202,10 @@ def _stranger(part: Part, key: str, value: Any, kind: str, guess: Mapping[str, s
     """SD104, told apart: a key of other kinds of steps, or of none."""
     allowed = _properties(f"{kind}_step") if kind else _properties("any_step")
     owners = [other for other in KEYS if key in _properties(f"{other}_step")]
+    if kind and key in _inner(kind):
+        inside = f"`{kind}: {{…, {key}: …}}`"
+        yield step_rules.misplaced(part, key, f"stands beside `{kind}`", f"it belongs inside of it: {inside}")
+        return
     if owners and kind:
         only = " and ".join(f"`{other}`" for other in owners)
         yield step_rules.misplaced(part, key, f"does not go with `{kind}`", f"it is for steps with {only}")

@@ -108,4 +108,5 @@ def test_a_server_that_goes_away_at_the_start_is_no_mistake_of_ours(
         assert "Traceback" not in said
         if code == 3:
             assert "error[SD901]" in said
+            assert "ready" not in said  # it was told before anything was asked of the server
     assert 3 in {code for code, _ in ended.values()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -144,6 +145,7 @@ def _mistakes(saga: Saga, failing: frozenset[str]) -> list[str]:
     return [str(error.message) for error in (*errors, *undone) if error is not None and error.type == "ExpressionError"]
 
 
+@pytest.mark.timeout(600)
 @settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(definitions(), st.frozensets(st.sampled_from([f"s{n}" for n in range(IDS)]), max_size=2))
 def test_what_the_checks_let_pass_can_be_computed(definition: dict[str, Any], failing: frozenset[str]) -> None:

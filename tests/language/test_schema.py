@@ -233,6 +233,24 @@ def test_an_unknown_key_is_one_finding_with_the_key_that_was_meant(body: str, wh
     assert (finding.at_key, finding.route[-1], finding.step) == (True, key, "a")
 
 
+def test_a_key_beside_the_mapping_that_it_belongs_into_says_so() -> None:
+    """A wait has its `timeout` below `wait_for`, a loop its `max_concurrency` below `for_each`."""
+    finding = only(step("id: a\nwait_for: {signal: go}\ntimeout: 1h"))
+    assert (finding.code, finding.message) == ("SD104", "`timeout` of step `a` stands beside `wait_for`")
+    assert finding.help == "it belongs inside of it: `wait_for: {…, timeout: …}`"
+    findings = step("id: a\nfor_each: {items: input}\nmax_concurrency: 3\nsteps: [{id: b, activity: c}]")
+    assert [each.help for each in findings] == ["it belongs inside of it: `for_each: {…, max_concurrency: …}`"]
+
+
+def test_a_version_of_the_language_is_a_number_however_it_is_written() -> None:
+    """JSON Schema takes 1.0 for 1, and so do editors."""
+    text = "sagadsl: {}\nname: test\nversion: '1'\nsteps: [{{id: a, activity: b}}]\n"
+    for version in ("1", "1.0"):
+        assert check(text.format(version)) == []
+        assert Draft7Validator(SCHEMA).is_valid(read(text.format(version)).data)
+    assert [each.code for each in check(text.format("1.5"))] == ["SD101"]
+
+
 def test_a_timeout_on_an_activity_gets_the_four_timeouts() -> None:
     """The plain word could be an attempt or the whole."""
     finding = only(step("id: a\nactivity: b\ntimeout: 30s"))

@@ -48,7 +48,7 @@ SDK_RACE = "ignore:Cannot find activity to cancel"
 """The SDK warns when a cancel reaches an activity that has just ended; as an error it would end the worker."""
 
 PATIENCE = 30.0
-"""Seconds until a scene is taken to hang."""
+"""Seconds in which nothing happens until a scene is taken to hang."""
 
 
 class ByAnyName(dict[str, Attempt | Sequence[Attempt]]):
@@ -94,9 +94,20 @@ class Stage:
         return await sagas.start(self.client, saga, input_, task_queue=self.queue, **more)
 
     async def end(self, started: Started) -> Ended:
-        """Wait for the end of a saga."""
-        async with asyncio.timeout(PATIENCE):
-            return await sagas.result(self.client, started.id)
+        """Wait for the end of a saga, as long as its history grows."""
+        handle = self.client.get_workflow_handle(started.id)
+        ending = asyncio.ensure_future(sagas.result(self.client, started.id))
+        seen: tuple[Any, ...] = ()
+        try:
+            while not (await asyncio.wait([ending], timeout=PATIENCE))[0]:
+                described = await handle.describe()
+                now = (described.run_id, described.history_length)
+                if now == seen:
+                    raise TimeoutError(f"{started.id}: nothing has happened for {PATIENCE:.0f} s")
+                seen = now
+            return await ending
+        finally:
+            ending.cancel()
 
     async def until(self, *calls: str) -> None:
         """Wait until all these attempts have begun."""

@@ -291,6 +291,32 @@ async def _until_waiting_for_a_retry(handle: WorkflowHandle[Any, Any]) -> None:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize(("how", "told"), [("from", 11), ("while", 2)])
+def test_of_many_errors_behind_each_other_the_nearest_are_told(server: Server, how: str, told: int) -> None:
+    """R17: messages nested more than a hundred deep are read by nobody, and the run that gets one stands still."""
+
+    def deep(left: int) -> None:
+        if not left:
+            raise KeyError("deepest")
+        try:
+            deep(left - 1)
+        except Exception as error:
+            if how == "from":
+                raise ValueError(f"level {left}") from error
+            raise ValueError(f"level {left}")  # noqa: B904
+
+    async def work() -> None:
+        deep(150)
+
+    error: BaseException | None = _ended(server, work)
+    found = []
+    while error is not None:
+        found.append(str(error))
+        error = error.__cause__
+
+    assert found == [f"ValueError: level {150 - number}" for number in range(told)]
+
+
 def test_the_authors_errors_are_recorded_as_they_mean_them(server: Server) -> None:
     """R5, R55: type, details, retries and what is known, for each kind."""
     work, _ = _failing(Permanent("declined", {"code": 51}, type="CardDeclined"))
