@@ -158,6 +158,8 @@ def _hooks() -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
+        if sys.stdout is not None and sys.stdout.closed:  # it was lent, and has been closed by who had it
+            sys.stdout = lent()
 
 
 @contextmanager
