@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale import saga
-from sagadsl.engine.virtual import World
 from sagadsl.language.document import parse
 from sagadsl.trial.case import Case
 from sagadsl.trial.explore.run import Task, explore, usual_jobs
 from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
+from sagadsl.virtual.world import World
 
 DEFINITIONS = Path(__file__).parents[1] / "definitions"
 STEPS = 1_000

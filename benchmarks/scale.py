@@ -9,9 +9,9 @@ from typing import Any
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Fact
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import World
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
+from sagadsl.virtual.world import World
 
 SIZES = (10, 100, 1_000, 10_000)
 STEPS_A_SIZE = 20_000

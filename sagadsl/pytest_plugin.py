@@ -37,7 +37,7 @@ class SuiteFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield its cases; a suite with mistakes is an error of collection, in the words of ``sagadsl test``."""
-        from sagadsl import report
+        from sagadsl.reporting import report
         from sagadsl.trial.runner import virtual
         from sagadsl.trial.suite import load_suite
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sagadsl.errors import SagadslError
-from sagadsl.language.checks.known import Signature
+from sagadsl.language.analysis.known import Signature
 from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
 from sagadsl.trial.played import Call, Played

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sagadsl.language.checks.known import Known, Signature
+from sagadsl.language.analysis.known import Known, Signature
 from sagadsl.language.load import load
 from sagadsl.language.model import Saga
 

@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 
 from sagadsl import Context, Permanent, Transient, Unknown, activity
 from sagadsl.authoring import MARK, InvalidInput, InvalidOutput, Spec
-from sagadsl.results import to_json_data
-from sagadsl.signatures import Reader, Takes, form, output_schema
+from sagadsl.plugins.results import to_json_data
+from sagadsl.plugins.signatures import Reader, Takes, form, output_schema
 
 
 class ChargeIn(BaseModel, extra="forbid"):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.codes import CODES
-from sagadsl.diagnostics import Finding
+from sagadsl.diagnostics.codes import CODES
+from sagadsl.diagnostics.findings import Finding
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.load import Loaded, load
 from tests.known import known_to

@@ -11,8 +11,8 @@ from pkgutil import walk_packages
 import pytest
 
 import sagadsl
-from sagadsl.codes import CODES
-from sagadsl.diagnostics import Severity
+from sagadsl.diagnostics.codes import CODES
+from sagadsl.diagnostics.findings import Severity
 from sagadsl.errors import SagadslError
 from sagadsl.language.document import parse
 from sagadsl.language.load import load

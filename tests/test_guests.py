@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.guests import contained
+from sagadsl.plugins.isolation import contained
 
 
 def test_folder_signals_and_streams_are_put_back(tmp_path: Path) -> None:

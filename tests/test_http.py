@@ -19,11 +19,11 @@ import pytest
 from sagadsl import Context, Permanent, Transient, Unknown
 from sagadsl.activities import http, reach
 from sagadsl.authoring import Failure, InvalidInput
-from sagadsl.language.checks.known import Signature
-from sagadsl.language.secrets import Named, named
-from sagadsl.plugins import Catalogue, PluginBroken
-from sagadsl.results import to_json_data
-from sagadsl.signatures import Reader, form
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.expressions.secrets import Named, named
+from sagadsl.plugins.catalogue import Catalogue, PluginBroken
+from sagadsl.plugins.results import to_json_data
+from sagadsl.plugins.signatures import Reader, form
 
 _RELEASE = threading.Event()
 

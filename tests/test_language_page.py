@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.journal import Progress
-from sagadsl.engine.virtual import World
-from sagadsl.language import schema
-from sagadsl.language.checks.place import STATUS_WORDS
-from sagadsl.language.formats import CHECKED
+from sagadsl.language.analysis.place import STATUS_WORDS
 from sagadsl.language.load import load
+from sagadsl.language.schema import definition
+from sagadsl.language.schema.formats import CHECKED
+from sagadsl.virtual.world import World
 
 PAGE = (Path(__file__).parents[1] / "docs" / "language.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)
@@ -64,7 +64,7 @@ def _words(schema_: Any) -> Iterator[str]:
 
 def test_every_key_and_every_word_of_the_schema_is_on_the_page() -> None:
     """A key without documentation fails here, and so does one that is documented but never shown."""
-    whole = json.loads(schema.text())
+    whole = json.loads(definition.text())
     shown = "\n".join(BLOCKS)
 
     assert [key for key in sorted(set(_keys(whole))) if f"`{key}" not in PAGE] == []

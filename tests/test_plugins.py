@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.language.checks.known import Signature
-from sagadsl.plugins import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown, find_offers
-from sagadsl.settings import Settings, SettingsWrong, read_settings
+from sagadsl.language.analysis.known import Signature
+from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown, find_offers
+from sagadsl.plugins.settings import Settings, SettingsWrong, read_settings
 
 Install = Callable[..., list[Distribution]]
 
@@ -427,7 +427,7 @@ def test_settings_come_from_one_file_and_mistakes_in_them_are_named(tmp_path: Pa
 def test_finding_and_importing_an_author_s_module_needs_no_temporalio() -> None:
     """Listing plugins costs no SDK and no pydantic."""
     code = (
-        "import sys; from sagadsl import activity, Context, Permanent; from sagadsl.plugins import Catalogue;"
+        "import sys; from sagadsl import activity, Context, Permanent; from sagadsl.plugins.catalogue import Catalogue;"
         "Catalogue.discover(installed=[]);"
         "print([name for name in ('temporalio', 'pydantic', 'httpx2') if name in sys.modules])"
     )

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from sagadsl import report
-from sagadsl.diagnostics import Finding, Severity
-from sagadsl.excerpt import locate
-from sagadsl.language import schema
+from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.document import Document, Span, parse
 from sagadsl.language.load import load
 from sagadsl.language.model import Saga
+from sagadsl.language.schema import definition
+from sagadsl.reporting import report
+from sagadsl.reporting.excerpt import locate
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def test_a_hyphen_in_an_id() -> None:
     text = "sagadsl: 1\nname: order\nsteps:\n  - id: ship-order\n    activity: shipping.send\n"
     document, _ = parse(text, "order.saga.yaml")
 
-    assert report.render("text", [Checked(document, schema.check(document))]) == (
+    assert report.render("text", [Checked(document, definition.check(document))]) == (
         """\
 error[SD303]: step ids may not contain `-` because `{{ steps.ship-order.output }}` means `steps.ship` minus `order.output`
   --> order.saga.yaml:4:9
@@ -206,7 +206,7 @@ def test_a_duration_without_a_unit() -> None:
     text = "sagadsl: 1\nname: order\ntimeout: 30\nsteps: [{id: a, sleep: 1s}]\n"
     document, _ = parse(text, "order.saga.yaml")
 
-    assert report.render("text", [Checked(document, schema.check(document))], elapsed_ms=41) == (
+    assert report.render("text", [Checked(document, definition.check(document))], elapsed_ms=41) == (
         """\
 error[SD502]: durations need a unit: 30 could be seconds or milliseconds
   --> order.saga.yaml:3:10
@@ -353,7 +353,7 @@ def problems() -> list[Checked]:
     results = []
     for text, name in ((first, "dir/a b.saga.yaml"), (second, "b.saga.yaml")):
         document, findings = parse(text, name)
-        results.append(Checked(document, [*findings, *schema.check(document)]))
+        results.append(Checked(document, [*findings, *definition.check(document)]))
     return results
 
 
@@ -567,7 +567,7 @@ def test_no_text_and_no_route_breaks_a_report(text: str, places: list[tuple[tupl
         Finding("SD999", "m", route, at_key=at_key, focus=focus, related=((route, "here"),))
         for route, at_key, focus in places
     ]
-    results = [Checked(document, [*findings, *schema.check(document), *given])]
+    results = [Checked(document, [*findings, *definition.check(document), *given])]
 
     for format in report.FORMATS:
         assert isinstance(report.render(format, results), str)

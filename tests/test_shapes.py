@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.language.checks.known import Known, Signature
+from sagadsl.language.analysis.known import Known, Signature
 from sagadsl.language.load import load_many
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 SHAPES = sorted((ROOT / "tests" / "shapes").glob("*.saga.yaml"))

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import SignalReceived, StartActivity, Status
-from sagadsl.engine.virtual import VirtualRun, World
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.language.load import beside, load_many
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import VirtualRun, World
 
 ROOT = Path(__file__).parents[1]
 FILES = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sagadsl.advice import next_steps, page, releases
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
-from sagadsl.standing import SIGNS, Attempt, one_line, paused, rows, spell, text, widths
+from sagadsl.status.advice import next_steps, page, releases
+from sagadsl.status.lines import SIGNS, Attempt, one_line, paused, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sagadsl.telling import sentences
+from sagadsl.status.narrative import sentences
 
 AT = "2026-01-01T10:00:00.000Z"
 LATER = "2026-01-01T10:00:02.000Z"

@@ -25,10 +25,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from sagadsl.activities.reach import guard, permitted_host, secret
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
 from sagadsl.frozen import frozen
-from sagadsl.language.durations import FORMAT, PATTERN, parse
-from sagadsl.language.json_text import read_json
-from sagadsl.language.secrets import SECRET, Named
-from sagadsl.plugins import PluginNeedsExtra
+from sagadsl.language.expressions.secrets import SECRET, Named
+from sagadsl.language.notation.durations import FORMAT, PATTERN, parse
+from sagadsl.language.notation.json_text import read_json
+from sagadsl.plugins.catalogue import PluginNeedsExtra
 
 if find_spec("httpx2") is None:
     raise PluginNeedsExtra("httpx2", "pip install 'sagadsl[http]'")

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from sagadsl.authoring import Permanent
-from sagadsl.language.secrets import Named
+from sagadsl.language.expressions.secrets import Named
 
 if TYPE_CHECKING:
     from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream

@@ -8,16 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, Missing, find
 from sagadsl.cli.installed import Installed
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language.checks.known import Known
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.load import Loaded, beside, load, load_many
 from sagadsl.language.model import ActivityCall, Saga
-from sagadsl.plugins import Catalogue, Problem
+from sagadsl.plugins.catalogue import Catalogue, Problem
+from sagadsl.reporting import report
 
 UNREADABLE = "SD016"
 INVALID_EXIT = 1

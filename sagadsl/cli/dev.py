@@ -30,7 +30,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.language.load import SUFFIXES
 
 if TYPE_CHECKING:
-    from sagadsl.gateway.edge import Gateway
+    from sagadsl.gateway.requests import Gateway
     from sagadsl.temporal.embedded import Server
 
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
@@ -175,7 +175,7 @@ async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, 
     """Take over what is changed; what has a mistake is told, and changes nothing."""
     from watchfiles import awatch
 
-    from sagadsl.gateway.shelf import Shelf
+    from sagadsl.gateway.definitions import Shelf
 
     roots = {Path(text) if is_folder(text) else Path(text).parent for text in paths or (".",) if exists(text)}
     async for changes in awatch(*roots, Path(), watch_filter=_matters, step=_STEP):

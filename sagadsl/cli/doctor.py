@@ -14,7 +14,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import own_activities
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from sagadsl.temporal.checkup import Check, Needs

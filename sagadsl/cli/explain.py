@@ -9,7 +9,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, output
-from sagadsl.codes import CODES
+from sagadsl.diagnostics.codes import CODES
 from sagadsl.language.suggest import did_you_mean
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN
@@ -18,12 +17,13 @@ from sagadsl.cli.given import read_input
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.streams import out
-from sagadsl.language.checks.known import Signature
+from sagadsl.language.analysis.known import Signature
 from sagadsl.language.document import parse
 from sagadsl.language.load import Loaded, beside
 from sagadsl.language.model import Saga
-from sagadsl.plugin_cache import Cache
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.cache import Cache
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.reporting import report
 from sagadsl.trial.explore import report as telling
 from sagadsl.trial.explore.example import Example
 from sagadsl.trial.explore.page import page

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.errors import SagadslError
-from sagadsl.language.json_text import read_json, whole_texts
+from sagadsl.language.notation.json_text import read_json, whole_texts
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sagadsl.language.checks.known import Signature
-from sagadsl.plugins import Catalogue, PluginUnknown, Problem
+from sagadsl.language.analysis.known import Signature
+from sagadsl.plugins.catalogue import Catalogue, PluginUnknown, Problem
 
 
 class Installed(Mapping[str, Signature]):

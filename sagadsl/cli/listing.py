@@ -10,10 +10,10 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, connection, output, settings_of
-from sagadsl.standing import SIGNS, spell
+from sagadsl.status.lines import SIGNS, spell
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.listing import Listed
+    from sagadsl.temporal.read.listing import Listed
     from sagadsl.temporal.settings import Flags
 
 _PAGES, _QUESTIONS = 5, 100
@@ -41,9 +41,9 @@ def list_(*, name: str | None, status: str | None, query: str | None, limit: int
       sagadsl list --name transfer-money --query "StartTime > '2026-01-01T00:00:00Z'"
     """
     from sagadsl.temporal.connection import connect, guard
-    from sagadsl.temporal.filters import Chosen
-    from sagadsl.temporal.index import keeps_status
-    from sagadsl.temporal.listing import page
+    from sagadsl.temporal.read.filters import Chosen
+    from sagadsl.temporal.read.index import keeps_status
+    from sagadsl.temporal.read.listing import page
 
     settings = settings_of(flags)
     chosen = Chosen(((name,),) if name else (), query=query or "")

@@ -13,15 +13,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from sagadsl.advice import next_steps, releases
 from sagadsl.cli import screen
 from sagadsl.cli.streams import out
-from sagadsl.standing import COLOURS, Row, rows, text, trouble, widths
+from sagadsl.status.advice import next_steps, releases
+from sagadsl.status.lines import COLOURS, Row, rows, text, trouble, widths
 
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from sagadsl.temporal.following import Picture
+    from sagadsl.temporal.read.following import Picture
 
 _HIDDEN = frozenset({"pending", "not_started"})
 _ROOM = 4

@@ -15,7 +15,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.given import read_value
 from sagadsl.cli.options import common, connection, output, settings_of
-from sagadsl.standing import unpause
+from sagadsl.status.lines import unpause
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -76,8 +76,8 @@ def status(*, id: str, flags: Flags) -> int:
       sagadsl status transfer-42
       sagadsl status transfer-42 --json | jq -r .status
     """
-    from sagadsl.advice import page
-    from sagadsl.temporal.following import picture
+    from sagadsl.status.advice import page
+    from sagadsl.temporal.read.following import picture
 
     found = connected(flags, lambda client: picture(client, id))
     text = "\n".join(page(found.status, found.attempts, datetime.now(UTC)))
@@ -96,9 +96,9 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
       sagadsl result transfer-42
       sagadsl result transfer-42 --timeout 60 --json
     """
-    from sagadsl.advice import next_steps
     from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
-    from sagadsl.temporal.following import Picture, until_over
+    from sagadsl.status.advice import next_steps
+    from sagadsl.temporal.read.following import Picture, until_over
 
     async def wait(client: Client) -> sagas.Ended | Picture | None:
         try:

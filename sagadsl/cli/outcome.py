@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.cli import screen
-from sagadsl.standing import SIGNS, error_text, one_line, paused, spell, warnings
+from sagadsl.status.lines import SIGNS, error_text, one_line, paused, spell, warnings
 
 if TYPE_CHECKING:
     from sagadsl.temporal.client import Ended

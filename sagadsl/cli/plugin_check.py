@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language import durations
-from sagadsl.language.checks.known import Signature
-from sagadsl.language.validator import validator
-from sagadsl.plugins import Catalogue, Plugin, PluginConflict
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.notation import durations
+from sagadsl.language.schema.validator import validator
+from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginConflict
 
 
 @frozen

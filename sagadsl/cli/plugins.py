@@ -11,8 +11,8 @@ from sagadsl.cli import screen
 from sagadsl.cli.options import common, modules, output
 from sagadsl.cli.schema_text import Key, example_step, properties, type_text
 from sagadsl.cli.streams import with_guests
-from sagadsl.language.checks.known import Signature
-from sagadsl.plugins import Catalogue, PluginConflict, PluginUnknown, Problem
+from sagadsl.language.analysis.known import Signature
+from sagadsl.plugins.catalogue import Catalogue, PluginConflict, PluginUnknown, Problem
 
 _CALL_WIDTH = 40
 

@@ -18,7 +18,7 @@ from sagadsl.cli.options import common, connection, modules, output
 from sagadsl.cli.serving import calls
 from sagadsl.language.load import Loaded
 from sagadsl.language.model import Saga, SagaCall
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from sagadsl.cli.running import Order

@@ -19,16 +19,16 @@ from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
 from sagadsl.cli.live import View, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.serving import activities, queues
-from sagadsl.engine.ends import QUEUE_BOUND
+from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
-from sagadsl.plugins import Catalogue
-from sagadsl.standing import moment, paused
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.status.lines import moment, paused
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import check_namespace, connect, guard
 from sagadsl.temporal.embedded import serve
-from sagadsl.temporal.following import Picture, follow
+from sagadsl.temporal.read.following import Picture, follow
 from sagadsl.temporal.settings import Settings
 from sagadsl.temporal.worker import build_worker
 

@@ -32,7 +32,7 @@ def schema(output_file: str | None, suite: bool) -> int:
       sagadsl schema -o saga.schema.json
       sagadsl schema --suite -o suite.schema.json
     """
-    from sagadsl.language.shipped import schema_text
+    from sagadsl.language.bundled import schema_text
 
     text = schema_text("suite" if suite else "saga").rstrip("\n") + "\n"
     if output_file is None:

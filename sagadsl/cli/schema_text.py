@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language.checks.known import Signature
+from sagadsl.language.analysis.known import Signature
 
 
 @frozen

@@ -20,12 +20,12 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
-from sagadsl.language.json_text import small_number
+from sagadsl.language.notation.json_text import small_number
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from sagadsl.gateway.edge import Gateway
+    from sagadsl.gateway.requests import Gateway
     from sagadsl.temporal.settings import Flags, Settings
 
 _DRAIN_SECONDS = 10
@@ -241,11 +241,11 @@ async def build(
     """Return the gateway of these definitions. Raises ``NeedsExtra``, ``TokensUnusable``."""
     try:
         from sagadsl.gateway.access import Door, SignedTokens, TokenFile
-        from sagadsl.gateway.edge import Gateway, Options, loopback_hosts
-        from sagadsl.gateway.hub import Hub
+        from sagadsl.gateway.definitions import Shelf
         from sagadsl.gateway.limits import Rate, Seats
         from sagadsl.gateway.metrics import Metrics
-        from sagadsl.gateway.shelf import Shelf
+        from sagadsl.gateway.requests import Gateway, Options, loopback_hosts
+        from sagadsl.gateway.watchers import Hub
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error)) from None
     doors: list[Door] = []
@@ -355,7 +355,7 @@ def token(*, name: str, start: Sequence[str], read: Sequence[str], operate: Sequ
       echo "tokens:" > tokens.yaml
       sagadsl token shop --start transfer-money --read "*" >> tokens.yaml
     """
-    from sagadsl.language.scalars import write_yaml
+    from sagadsl.language.notation.scalars import write_yaml
 
     try:
         from sagadsl.gateway.access import new_token

@@ -17,13 +17,13 @@ from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.outcome import EXIT_CODES
 from sagadsl.cli.streams import out
-from sagadsl.language import durations
 from sagadsl.language.document import Document, parse
 from sagadsl.language.load import beside
 from sagadsl.language.model import Saga
+from sagadsl.language.notation import durations
 from sagadsl.language.suggest import did_you_mean, listed
-from sagadsl.plugin_cache import Cache
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.cache import Cache
+from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.trial import spelling
 from sagadsl.trial import timeline as telling
 from sagadsl.trial.case import Case, Interference, is_time, moment

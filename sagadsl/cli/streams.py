@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import ParamSpec, TextIO, TypeVar
 
 from sagadsl.errors import SagadslError
-from sagadsl.guests import lent
+from sagadsl.plugins.isolation import lent
 
 ESCAPED = "sagadsl-escaped"
 """Name of the way in which characters are written that an output cannot take."""

@@ -15,16 +15,16 @@ from typing import Any
 
 import click
 
-from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.files import Missing, find
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, output
 from sagadsl.cli.streams import out
-from sagadsl.diagnostics import Finding
-from sagadsl.excerpt import clean
-from sagadsl.plugin_cache import Cache
-from sagadsl.plugins import Catalogue
+from sagadsl.diagnostics.findings import Finding
+from sagadsl.plugins.cache import Cache
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.reporting import report
+from sagadsl.reporting.excerpt import clean
 from sagadsl.trial.coverage import Coverage
 from sagadsl.trial.judge import Miss
 from sagadsl.trial.junit import junit as as_junit
@@ -132,7 +132,7 @@ def test(
 def _host(on: str, suites: Sequence[Suite], activities: Installed | None, keyword: str) -> AbstractContextManager[Host]:
     if on == HOSTS[0]:
         return nullcontext(virtual(activities))
-    from sagadsl.temporal.trials import real
+    from sagadsl.temporal.trial.suites import real
 
     playables = [playable for _, playable in chosen(suites, keyword)]
     named = {name for playable in playables for name in playable.target.names.activities}

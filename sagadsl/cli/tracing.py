@@ -11,14 +11,14 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
-from sagadsl.standing import Row, error_text, one_line, refused_signal, rows, text, widths
+from sagadsl.status.lines import Row, error_text, one_line, refused_signal, rows, text, widths
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from sagadsl.temporal.following import Picture
+    from sagadsl.temporal.read.following import Picture
+    from sagadsl.temporal.read.trace import Call, Trace
     from sagadsl.temporal.settings import Flags
-    from sagadsl.temporal.trace import Call, Trace
 
 _LONGEST = 160
 
@@ -33,8 +33,8 @@ def trace(*, id: str, flags: Flags) -> int:
       sagadsl trace transfer-42
       sagadsl trace transfer-42 --json | jq '.calls[] | {path, input}'
     """
-    from sagadsl.temporal.following import picture
-    from sagadsl.temporal.trace import trace as trace_of
+    from sagadsl.temporal.read.following import picture
+    from sagadsl.temporal.read.trace import trace as trace_of
 
     async def look(client: Client) -> tuple[Picture, Trace]:
         return await picture(client, id), await trace_of(client, id)
@@ -101,7 +101,7 @@ def explain_run(*, id: str, flags: Flags) -> int:
     Example:
       sagadsl explain-run transfer-42
     """
-    from sagadsl.temporal.explaining import explain
+    from sagadsl.temporal.read.explaining import explain
 
     found, told = connected(flags, lambda client: explain(client, id))
     screen.result({"id": id, "status": found.status["status"], "sentences": told}, "\n".join(told))

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import click
 
-from sagadsl import report
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.streams import out
-from sagadsl.plugin_cache import Cache
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.cache import Cache
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.reporting import report
 
 _FOR_PEOPLE = frozenset({"text", "concise"})
 

@@ -23,7 +23,7 @@ from sagadsl.cli.serving import own_activities
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga
-from sagadsl.plugins import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
+from sagadsl.plugins.catalogue import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
 
 if TYPE_CHECKING:
     from temporalio.worker import Worker

@@ -6,13 +6,13 @@ import re
 from typing import Any, assert_never
 
 from sagadsl.engine import calls, steps, undo
-from sagadsl.engine.around import is_final
 from sagadsl.engine.chunks import unpack, waiting
+from sagadsl.engine.error_scope import is_final
 from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, Record
 from sagadsl.engine.run import BEHIND_PIVOT, SAGA_TIMEOUT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import (
     Branching,
     ForEach,

@@ -55,9 +55,9 @@ from sagadsl.engine.run import (
 from sagadsl.engine.scope import scope
 from sagadsl.engine.waits import in_time
 from sagadsl.frozen import frozen
-from sagadsl.language.defaults import TooManyDefaults, filled
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
+from sagadsl.language.schema.defaults import TooManyDefaults, filled
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language.secrets import Named
+from sagadsl.language.expressions.secrets import Named
 
 
 class Outcome(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sagadsl.engine.facts import Error
-from sagadsl.language.error_types import bare_type, class_name
+from sagadsl.language.notation.error_types import bare_type, class_name
 
 BY_CLASS = 3
 """Version of the rules since which the class alone names an error that a qualified one was recorded for.

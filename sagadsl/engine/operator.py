@@ -6,7 +6,7 @@ from sagadsl.engine import blocks, steps, undo
 from sagadsl.engine.facts import OperatorAsked, Outcome, Verb
 from sagadsl.engine.journal import Action, Phase, Progress, Record, State
 from sagadsl.engine.run import Mistake, Run, error_of
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions.values import ExpressionError
 
 
 def refusal(state: State, verb: Verb, path: str = "", occurrence: int | None = None) -> str | None:

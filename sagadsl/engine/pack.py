@@ -17,7 +17,7 @@ from sagadsl.engine.journal import Frame, FrameKind, Record, State, UndoProgress
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.frozen import frozen
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.kinds import Phase
 from sagadsl.language.model import Compensation, Saga, Step, Value
 from sagadsl.language.walk import sites

@@ -14,7 +14,7 @@ from sagadsl.engine.journal import Frame, State
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import scope
 from sagadsl.engine.squeeze import compact
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import Saga
 
 OUTPUT_NEVER_FAILS = 2

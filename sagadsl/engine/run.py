@@ -7,7 +7,7 @@ from typing import Any
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Frame, FrameKind, Phase, Progress, Record, State, Undo
-from sagadsl.language.expressions import METER, ExpressionError
+from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
 
 TIMEOUT_TIMER = "@timeout"

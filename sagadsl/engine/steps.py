@@ -9,16 +9,15 @@ import math
 from typing import Any, assert_never
 
 from sagadsl.engine import calls
-from sagadsl.engine.around import taken_outside
+from sagadsl.engine.error_scope import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled, Verb
 from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
 from sagadsl.engine.keys import forward_key, undo_key
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
-from sagadsl.language.durations import LONGEST
-from sagadsl.language.expression_data import kind, shortened
-from sagadsl.language.expressions import METER, ExpressionError
+from sagadsl.language.expressions.data import kind, shortened
+from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import (
     ActivityCall,
     Call,
@@ -36,7 +35,8 @@ from sagadsl.language.model import (
     Then,
     WaitFor,
 )
-from sagadsl.language.moments import read_moment
+from sagadsl.language.notation.durations import LONGEST
+from sagadsl.language.notation.moments import read_moment
 
 _EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
 """Names that are no variables of a block."""

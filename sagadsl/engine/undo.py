@@ -15,7 +15,7 @@ from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
 from sagadsl.engine.squeeze import compact
-from sagadsl.language.expressions import ExpressionError
+from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order, SagaCall
 
 _SENT_TWICE = 100_000

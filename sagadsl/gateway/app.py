@@ -19,10 +19,10 @@ from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
 from sagadsl.gateway.access import ANYBODY, Door, TokensLost
 from sagadsl.gateway.addresses import AsSent, decoded
-from sagadsl.gateway.edge import Call, Gateway, Handler, endpoint, rights
+from sagadsl.gateway.definitions import graph, summary, whole
 from sagadsl.gateway.openapi import document
 from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
-from sagadsl.gateway.shelf import graph, summary, whole
+from sagadsl.gateway.requests import Call, Gateway, Handler, endpoint, rights
 from sagadsl.temporal.connection import check_namespace
 
 _READY_SECONDS = 3.0

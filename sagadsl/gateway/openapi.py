@@ -12,7 +12,7 @@ from typing import Any
 from sagadsl.engine.facts import VERBS
 from sagadsl.gateway.problems import MEDIA
 from sagadsl.temporal.arguments import Package
-from sagadsl.temporal.listing import STATUSES
+from sagadsl.temporal.read.listing import STATUSES
 
 Data = dict[str, Any]
 

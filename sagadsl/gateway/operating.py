@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, Response
 
 from sagadsl.engine.facts import VERBS, Verb
 from sagadsl.errors import SagadslError
-from sagadsl.gateway.edge import Call, Handler
 from sagadsl.gateway.problems import BadRequest
+from sagadsl.gateway.requests import Call, Handler
 from sagadsl.temporal import asking, reaching
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.requests import Asked

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from starlette.responses import Response
 
-from sagadsl.codes import CODES
+from sagadsl.diagnostics.codes import CODES
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.limits import TooLarge, TooMany
 from sagadsl.temporal.connection import NotConnected, Refused

@@ -18,22 +18,22 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from temporalio.service import RPCError
 
-from sagadsl.advice import release_of
 from sagadsl.errors import SagadslError
-from sagadsl.gateway.edge import Call
-from sagadsl.gateway.hub import View
+from sagadsl.gateway.definitions import graph as graph_of
 from sagadsl.gateway.problems import BadParameter
-from sagadsl.gateway.shelf import graph as graph_of
+from sagadsl.gateway.requests import Call
 from sagadsl.gateway.starting import AGAIN
+from sagadsl.gateway.watchers import View
 from sagadsl.language.build import build
-from sagadsl.language.json_text import small_number
-from sagadsl.standing import Row, rows, trouble, unpause
+from sagadsl.language.notation.json_text import small_number
+from sagadsl.status.advice import release_of
+from sagadsl.status.lines import Row, rows, trouble, unpause
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.explaining import told
-from sagadsl.temporal.filters import Chosen
-from sagadsl.temporal.following import Picture
-from sagadsl.temporal.listing import STATUSES, counts, page
-from sagadsl.temporal.trace import trace as trace_of
+from sagadsl.temporal.read.explaining import told
+from sagadsl.temporal.read.filters import Chosen
+from sagadsl.temporal.read.following import Picture
+from sagadsl.temporal.read.listing import STATUSES, counts, page
+from sagadsl.temporal.read.trace import trace as trace_of
 
 log = logging.getLogger("sagadsl.gateway")
 

@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse, Response
 from temporalio.service import RPCError
 
 from sagadsl.gateway.addresses import encoded
-from sagadsl.gateway.edge import Call
 from sagadsl.gateway.problems import BadKey, KeyReused, NotAllowed, NotOffered
-from sagadsl.language.json_text import canonical
+from sagadsl.gateway.requests import Call
+from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics.findings import Finding, Severity
 
 MAX_FINDINGS = 1000
 """Errors, and as many warnings."""

@@ -15,9 +15,9 @@ from datetime import timedelta
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language import durations, kinds
-from sagadsl.language.error_types import bare_type
-from sagadsl.language.expressions import compile_condition, compile_value
+from sagadsl.language import kinds
+from sagadsl.language.expressions.secrets import named
+from sagadsl.language.expressions.values import compile_condition, compile_value
 from sagadsl.language.model import (
     ActivityCall,
     Arm,
@@ -49,7 +49,8 @@ from sagadsl.language.model import (
     Value,
     WaitFor,
 )
-from sagadsl.language.secrets import named
+from sagadsl.language.notation import durations
+from sagadsl.language.notation.error_types import bare_type
 
 Data = Mapping[str, Any]
 

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from sagadsl.diagnostics import Finding, Route
+from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.frozen import frozen
 from sagadsl.language import syntax
 from sagadsl.language.bounds import MAX_FINDINGS, first
-from sagadsl.language.scalars import resolved
+from sagadsl.language.notation.scalars import resolved
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
 
 MAX_BYTES = 1024 * 1024

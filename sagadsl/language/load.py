@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language import schema, suppressions
+from sagadsl.language import suppressions
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.bounds import are_all, first
 from sagadsl.language.build import build
-from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.document import Document, Span, parse
 from sagadsl.language.model import Saga, SagaCall
-from sagadsl.language.remains import Remains, remains
+from sagadsl.language.recovery import Remains, remains
+from sagadsl.language.schema import definition
 
 SUFFIXES = (".saga.yaml", ".saga.yml")
 _NAME = re.compile(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
@@ -86,7 +87,7 @@ def beside(path: Path, data: bytes | str, known: Known | None = None) -> Known:
 
 def _draft(data: bytes | str, name: str) -> _Draft:
     document, syntax = parse(data, name)
-    form = schema.check(document)
+    form = definition.check(document)
     left = remains(document, form) if are_all((*syntax, *form)) else None
     saga = build(left.data) if left is not None else None
     return _Draft(document, (*syntax, *form), left, saga)

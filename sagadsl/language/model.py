@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from sagadsl.frozen import frozen
-from sagadsl.language.secrets import Named
+from sagadsl.language.expressions.secrets import Named
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root; for messages, never for meaning."""

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from sagadsl.codes import CODES
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.codes import CODES
+from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.frozen import frozen
 from sagadsl.language.document import Document, Span
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
-from sagadsl.diagnostics import Finding, Route
+from sagadsl.diagnostics.findings import Finding, Route
 
 MAX_DEPTH = 100
 MAX_KEY = 1000

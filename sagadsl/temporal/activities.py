@@ -23,15 +23,15 @@ from sagadsl.engine.keys import (
     step_key_of_activity_id,
     step_of_activity_id,
 )
-from sagadsl.guests import contained
-from sagadsl.language.secrets import Named
-from sagadsl.plugins import Catalogue, Plugin, PluginBroken, broken_types
-from sagadsl.results import to_json_data
-from sagadsl.signatures import Reader, form
+from sagadsl.language.expressions.secrets import Named
+from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, broken_types
+from sagadsl.plugins.isolation import contained
+from sagadsl.plugins.results import to_json_data
+from sagadsl.plugins.signatures import Reader, form
+from sagadsl.plugins.texts import text_of
 from sagadsl.temporal.interceptor import ERRORS, passes
 from sagadsl.temporal.named_secrets import NAMED
 from sagadsl.temporal.reported import Impassable
-from sagadsl.texts import text_of
 
 _log = logging.getLogger(__name__)
 

@@ -28,9 +28,9 @@ from sagadsl.engine.keys import is_generation
 from sagadsl.engine.squeeze import compact, inflated, packed, squeezed, unpacked
 from sagadsl.frozen import frozen
 from sagadsl.language.build import build
-from sagadsl.language.conform import Check, checker
-from sagadsl.language.json_text import read_json
 from sagadsl.language.model import Saga
+from sagadsl.language.notation.json_text import read_json
+from sagadsl.language.schema.conform import Check, checker
 from sagadsl.temporal.definitions import InvalidDefinition, checked
 
 FORMAT = 1

@@ -17,12 +17,12 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.frozen import frozen
 from sagadsl.language.model import Saga, WaitFor
-from sagadsl.standing import unpause
+from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
-from sagadsl.temporal.described import describe
 from sagadsl.temporal.judging import aside
-from sagadsl.temporal.recorded import begins_at, last_answer, pinned
+from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.recorded import begins_at, last_answer, pinned
 from sagadsl.temporal.refusals import NotAwaited, SagaOver, SignalRefused, UnfitPayload, UnknownSignal, known
 
 ANSWER_SECONDS = 5.0

@@ -22,10 +22,10 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError
 
-from sagadsl.language.error_types import class_name
-from sagadsl.temporal.backwards import newest_first
+from sagadsl.language.notation.error_types import class_name
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded
+from sagadsl.temporal.read.backwards import newest_first
 
 AT_ONCE_SECONDS = 0.5
 """What a worker takes in less was not taken before: an earlier attempt and an operator need more."""

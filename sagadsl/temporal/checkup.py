@@ -24,10 +24,10 @@ from sagadsl.frozen import frozen
 from sagadsl.language.suggest import listed
 from sagadsl.temporal.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
-from sagadsl.temporal.index import registered
 from sagadsl.temporal.manifest import Manifest, read
+from sagadsl.temporal.read.index import registered
+from sagadsl.temporal.read.stores import is_untold, plain, stores
 from sagadsl.temporal.settings import Settings
-from sagadsl.temporal.stores import is_untold, plain, stores
 
 _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
 _SHOWN = 5

@@ -44,14 +44,14 @@ from sagadsl.temporal.arguments import (
     warnings_in,
 )
 from sagadsl.temporal.codec import encoded_size, of_workflow
-from sagadsl.temporal.cut import cut
-from sagadsl.temporal.described import Described, describe
 from sagadsl.temporal.failures import error_of, report_of
-from sagadsl.temporal.history import state_of
-from sagadsl.temporal.index import keeps_names, keeps_status
 from sagadsl.temporal.judging import aside
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
-from sagadsl.temporal.recorded import begins_at, last_answer
+from sagadsl.temporal.read.cut import cut
+from sagadsl.temporal.read.described import Described, describe
+from sagadsl.temporal.read.history import state_of
+from sagadsl.temporal.read.index import keeps_names, keeps_status
+from sagadsl.temporal.read.recorded import begins_at, last_answer
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
     Held,

@@ -24,8 +24,8 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.errors import SagadslError
+from sagadsl.plugins.texts import told
 from sagadsl.temporal.stretch import DOUBTFUL_BYTES, LONGEST, PLAIN, Stretch, TooLong, grade
-from sagadsl.texts import told
 
 ATTEMPTS = 5
 _PAUSE_SECONDS = 0.2

@@ -10,9 +10,9 @@ from dataclasses import replace
 from temporalio.converter import DataConverter, PayloadCodec
 
 from sagadsl.errors import SagadslError
-from sagadsl.guests import contained, place_in
+from sagadsl.plugins.isolation import contained, place_in
+from sagadsl.plugins.texts import told
 from sagadsl.temporal.settings import Setting
-from sagadsl.texts import told
 
 
 class CodecUnusable(SagadslError):

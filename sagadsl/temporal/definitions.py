@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.errors import SagadslError
-from sagadsl.language import schema
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.build import build
 from sagadsl.language.checks import expressions, names
-from sagadsl.language.checks.known import Known
 from sagadsl.language.document import Document, Span
 from sagadsl.language.model import Saga
+from sagadsl.language.schema import definition
 
 _NEEDED = (
     names.ids_used_twice,
@@ -58,7 +58,7 @@ def checked(data: Any) -> Saga:
     if not isinstance(data, dict):
         raise InvalidDefinition((f"a definition is an object, found {type(data).__name__}",))
     try:
-        found = [finding for finding in schema.check(Document("", "", data, _NOWHERE)) if _stops(finding)]
+        found = [finding for finding in definition.check(Document("", "", data, _NOWHERE)) if _stops(finding)]
         if not found:
             saga = build(data)
             found = [finding for finding in _semantics(saga) if _stops(finding)]

@@ -35,11 +35,11 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 
-from sagadsl.engine.ends import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
+from sagadsl.engine.call_errors import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
 from sagadsl.engine.matching import BY_CLASS
 from sagadsl.frozen import frozen
-from sagadsl.language.error_types import WRAPPERS
+from sagadsl.language.notation.error_types import WRAPPERS
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER, Recorded, outcome_of
 
 MESSAGE_BYTES = 8 * 1024

@@ -26,7 +26,7 @@ from temporalio import workflow
 from temporalio.common import RawValue, TypedSearchAttributes
 from temporalio.exceptions import CancelledError
 
-from sagadsl.engine.ends import never_sent
+from sagadsl.engine.call_errors import never_sent
 from sagadsl.engine.facts import (
     Cancel,
     CancelRequested,
@@ -51,7 +51,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.engine.keys import activity_id, call_of_activity
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.frozen import frozen
-from sagadsl.language.secrets import Named
+from sagadsl.language.expressions.secrets import Named
 from sagadsl.temporal import failures
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.local_results import room_needed

@@ -35,9 +35,10 @@ from temporalio.worker import (
 )
 
 from sagadsl.authoring import Failure, InvalidOutput, Transient, Unknown
-from sagadsl.engine.ends import TIMEOUT
-from sagadsl.language.durations import spell
-from sagadsl.language.json_text import is_strict
+from sagadsl.engine.call_errors import TIMEOUT
+from sagadsl.language.notation.durations import spell
+from sagadsl.language.notation.json_text import is_strict
+from sagadsl.plugins.texts import told
 from sagadsl.temporal.codec import CodecFailed, encoded_size, stretch_of
 from sagadsl.temporal.kept import kept
 from sagadsl.temporal.knowledge import ActivityUnknown
@@ -47,7 +48,6 @@ from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
 from sagadsl.temporal.reported import application_error, authors_stack, behind, origin, told_of, with_details
 from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
-from sagadsl.texts import told
 
 ERRORS = "__sagadsl_errors__"
 """Attribute of an activity's function: the error types that it raises on purpose."""

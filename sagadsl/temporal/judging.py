@@ -1,7 +1,8 @@
 """Checks of values that may take seconds, where nothing may stand still for so long.
 
-A check is bounded (see :mod:`sagadsl.language.effort`), but its bound is some seconds: too long for the event loop of
-a gateway, which would answer nobody, and for a workflow task, which the SDK interrupts after two.
+A check is bounded (see :mod:`sagadsl.language.schema.effort`), but its bound is some seconds: too long
+for the event loop of a gateway, which would answer nobody, and for a workflow task, which the SDK
+interrupts after two.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-from sagadsl.language.conform import Check
+from sagadsl.language.schema.conform import Check
 
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="sagadsl-check")
 """Few: each takes its share of the time in which the process can do something else."""

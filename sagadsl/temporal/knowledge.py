@@ -16,7 +16,7 @@ from datetime import timedelta
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-from sagadsl.engine.ends import QUEUE_BOUND
+from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.language.suggest import closest
 from sagadsl.temporal.marker import ANYWHERE, HERE
 

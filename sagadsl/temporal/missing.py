@@ -22,11 +22,11 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from sagadsl.engine.ends import QUEUE_BOUND
+from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.engine.scope import iso
 from sagadsl.frozen import frozen
-from sagadsl.language.durations import spell
+from sagadsl.language.notation.durations import spell
 from sagadsl.temporal.failures import bounded, error_of
 from sagadsl.temporal.marker import Recorded, outcome_of, unknown_in
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 from temporalio.api.common.v1 import Payload
 
-from sagadsl.language.secrets import Named
+from sagadsl.language.expressions.secrets import Named
 from sagadsl.temporal.marker import MARKER
 
 HEADER = f"{MARKER}-secrets"

@@ -17,9 +17,9 @@ from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.children import Child, children_of
-from sagadsl.temporal.described import describe
-from sagadsl.temporal.following import picture
+from sagadsl.temporal.read.children import Child, children_of
+from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.refusals import NotPossible, SagaNotFound, SagaOver
 from sagadsl.temporal.requests import UNSAID, Asked
 

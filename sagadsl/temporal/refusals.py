@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.engine.keys import MAX_ID
 from sagadsl.errors import SagadslError
 from sagadsl.language.suggest import did_you_mean, listed
-from sagadsl.standing import spell, unpause
+from sagadsl.status.lines import spell, unpause
 
 
 class InvalidInput(SagadslError):

@@ -19,8 +19,8 @@ from sagadsl.language import raw_steps
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
-from sagadsl.temporal.index import keeps_names, keeps_status
 from sagadsl.temporal.knowledge import Knowledge
+from sagadsl.temporal.read.index import keeps_names, keeps_status
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
 
 Data = Mapping[str, Any]

@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Fa
 from sagadsl.authoring import Failure, Permanent
 from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.frozen import frozen
-from sagadsl.texts import text_of
+from sagadsl.plugins.texts import text_of
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024

@@ -13,15 +13,15 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import Priority, RawValue, RetryPolicy
 
-from sagadsl.engine.ends import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit, stops_retries
+from sagadsl.engine.call_errors import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit, stops_retries
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
 from sagadsl.engine.keys import activity_id
-from sagadsl.language.json_text import is_strict
+from sagadsl.language.notation.json_text import is_strict
+from sagadsl.plugins.texts import text_of
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, limit_as_type
 from sagadsl.temporal.missing import GO_NOT_REGISTERED
 from sagadsl.temporal.room import COMMAND_BYTES
-from sagadsl.texts import text_of
 
 _BEHIND = timedelta(seconds=5)
 """How far behind our own limit of a local activity the SDK's is."""

@@ -22,7 +22,7 @@ from temporalio.service import TLSConfig
 
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
-from sagadsl.language.json_text import small_number
+from sagadsl.language.notation.json_text import small_number
 
 DEFAULT = "(built-in default)"
 

@@ -33,8 +33,8 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from sagadsl.engine.ends import QUEUE_BOUND
-from sagadsl.plugins import Catalogue
+from sagadsl.engine.call_errors import QUEUE_BOUND
+from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.activities import worker_activities
 from sagadsl.temporal.arguments import DEFAULTS, Options
 from sagadsl.temporal.codec import patient_client, stretch_of

@@ -37,8 +37,8 @@ from sagadsl.engine.journal import FIRST_RULES, RULES, State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.scope import iso
 from sagadsl.engine.squeeze import packed
+from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
-from sagadsl.language.secrets import Named
 from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.answers import fitting
 from sagadsl.temporal.arguments import (

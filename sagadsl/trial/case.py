@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from sagadsl.diagnostics import Route
+from sagadsl.diagnostics.findings import Route
 from sagadsl.frozen import frozen
 from sagadsl.trial.mocks import Mocks, parse, seconds
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sagadsl.frozen import frozen
-from sagadsl.language import durations
-from sagadsl.language.expressions import ExpressionError, compile_condition
+from sagadsl.language.expressions.values import ExpressionError, compile_condition
+from sagadsl.language.notation import durations
 from sagadsl.trial.case import Case
 from sagadsl.trial.played import NOTHING, Call, Played
 

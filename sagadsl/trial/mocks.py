@@ -13,9 +13,9 @@ from math import inf
 from typing import Any
 
 from sagadsl.engine.facts import StartActivity
-from sagadsl.engine.virtual_calls import LOST, Attempt, Participant
 from sagadsl.frozen import frozen
-from sagadsl.language import durations
+from sagadsl.language.notation import durations
+from sagadsl.virtual.calls import LOST, Attempt, Participant
 
 ENDS = ("output", "draw", "error", "timeout", "crash")
 """How an attempt ends, by its key: one of them."""

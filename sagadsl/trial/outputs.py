@@ -14,9 +14,9 @@ from typing import Any
 from jinja2 import nodes
 
 from sagadsl.language import walk
-from sagadsl.language.checks.known import Signature
-from sagadsl.language.expression_code import chain_of
-from sagadsl.language.expressions import Condition, Expression, Listing, Object, Text
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.expressions.code import chain_of
+from sagadsl.language.expressions.values import Condition, Expression, Listing, Object, Text
 from sagadsl.language.model import (
     ActivityCall,
     ForEach,

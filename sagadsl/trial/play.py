@@ -8,14 +8,14 @@ from typing import Any
 
 from sagadsl.engine import operator, projection
 from sagadsl.engine.facts import VERBS, CancelRequested, OperatorAsked, SignalReceived, StartActivity
-from sagadsl.engine.virtual import Event, VirtualRun, World
-from sagadsl.engine.virtual_calls import Attempt
-from sagadsl.language.conform import Check, checker
 from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.schema.conform import Check, checker
 from sagadsl.trial.case import Case, Interference
 from sagadsl.trial.mocks import call_name, participant
 from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.played import ID, NOTHING, Call, Played
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import Event, VirtualRun, World
 
 MAX_EVENTS = 200_000
 """After so many events a trial is stopped: nobody bounds what it repeats."""

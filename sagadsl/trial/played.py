@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagadsl.engine.keys import is_compensation
-from sagadsl.engine.virtual import Event
+from sagadsl.virtual.world import Event
 
 ID = "trial"
 """The saga's id in every trial, so that idempotency keys can be expected: ``trial/withdraw/do``."""

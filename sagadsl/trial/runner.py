@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sagadsl.frozen import frozen
-from sagadsl.language.checks.known import Signature
+from sagadsl.language.analysis.known import Signature
 from sagadsl.language.model import Saga
 from sagadsl.trial.coverage import Coverage, coverage
 from sagadsl.trial.judge import Miss, judge

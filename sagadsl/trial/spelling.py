@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sagadsl.diagnostics import Finding, Route
+from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.trial.case import is_time
 from sagadsl.trial.names import Names

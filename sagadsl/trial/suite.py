@@ -9,19 +9,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language import bounds, durations, wording
-from sagadsl.language.checks.known import Known, Signature
+from sagadsl.language import bounds
+from sagadsl.language.analysis.known import Known, Signature
+from sagadsl.language.bundled import schema_text
 from sagadsl.language.document import Document, parse
-from sagadsl.language.expressions import compile_condition
+from sagadsl.language.expressions.values import compile_condition
 from sagadsl.language.load import Loaded, beside, load
 from sagadsl.language.model import Saga
-from sagadsl.language.scalars import write_flow
-from sagadsl.language.schema import inline
-from sagadsl.language.shipped import schema_text
+from sagadsl.language.notation import durations
+from sagadsl.language.notation.scalars import write_flow
+from sagadsl.language.schema import wording
+from sagadsl.language.schema.definition import inline
+from sagadsl.language.schema.wording import Part
 from sagadsl.language.suggest import closest, listed
-from sagadsl.language.wording import Part
 from sagadsl.trial import spelling
 from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case, is_time
 from sagadsl.trial.mocks import ENDS

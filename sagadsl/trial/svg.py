@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from sagadsl.excerpt import clean
+from sagadsl.reporting.excerpt import clean
 from sagadsl.trial.timeline import Kind, Mark, Span, Timeline, length
 
 _LANE, _BAR, _TOP, _BOTTOM = 24, 14, 46, 34

@@ -11,13 +11,13 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.engine.keys import is_compensation
-from sagadsl.engine.virtual import Event
-from sagadsl.excerpt import clean
 from sagadsl.frozen import frozen
-from sagadsl.language.durations import spell
-from sagadsl.standing import warnings
+from sagadsl.language.notation.durations import spell
+from sagadsl.reporting.excerpt import clean
+from sagadsl.status.lines import warnings
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played
+from sagadsl.virtual.world import Event
 
 _NAMES = 40
 """Width of the column of names, at most."""

@@ -8,9 +8,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sagadsl.telling import NOTHING_LEFT
+from sagadsl.status.narrative import NOTHING_LEFT
 from sagadsl.temporal.client import Ended
-from sagadsl.trial.laws import untrue
+from sagadsl.trial.invariants import untrue
 from tests.chaos.books import Books, Effect
 from tests.chaos.people import Known
 from tests.chaos.plans import ADVANCE, ORDER, TRANSFER

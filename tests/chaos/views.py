@@ -14,8 +14,8 @@ from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
-from sagadsl.temporal.filters import Chosen
-from sagadsl.temporal.listing import page
+from sagadsl.temporal.read.filters import Chosen
+from sagadsl.temporal.read.listing import page
 
 _CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
 _LAG = 40

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.codes import CODES
+from sagadsl.diagnostics.codes import CODES
 from tests.cli.shell import Ran, inside
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from sagadsl.cli.live import Lines, fitting
-from sagadsl.standing import Attempt, Row
-from sagadsl.temporal.following import Picture
+from sagadsl.status.lines import Attempt, Row
+from sagadsl.temporal.read.following import Picture
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
 

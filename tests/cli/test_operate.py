@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.temporal.following import NO_WORKER_SECONDS
+from sagadsl.temporal.read.following import NO_WORKER_SECONDS
 from tests.cli.shell import SAGADSL, Ran, environment, inside
 from tests.cli.shop import lay_out
 from tests.conftest import Server

@@ -24,7 +24,7 @@ from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
-from sagadsl.trial.laws import untrue
+from sagadsl.trial.invariants import untrue
 from tests.cli.shell import SAGADSL, environment
 from tests.crash import held
 from tests.temporal.play import data, replayer

@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.language.document import parse
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended
 from sagadsl.temporal.registry import children_of

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 
-from sagadsl.language.filters import NAMESPACE
+from sagadsl.language.expressions.filters import NAMESPACE
 from tests.conftest import Server
 from tests.definitions.hosting import Played, play
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sagadsl.engine.facts import Verb
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Script, act, flaky, gives, no, plain, saga, slow
 
 QUICK = {"maximum_attempts": 3, "initial_interval": "100ms"}

@@ -1,4 +1,4 @@
-"""The laws of every saga (``sagadsl.trial.laws``), asserted; and that its state survives being written down."""
+"""The laws of every saga (``sagadsl.trial.invariants``), asserted; and that its state survives being written down."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import Event, VirtualRun
-from sagadsl.trial.laws import breaches
+from sagadsl.trial.invariants import breaches
+from sagadsl.virtual.world import Event, VirtualRun
 
 
 def check(events: Sequence[Event], saga_id: str, run: VirtualRun) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 from sagadsl.engine.facts import Error, Fact, OperatorAsked, SignalReceived, StartActivity, Verb
 from sagadsl.engine.journal import Record, State
 from sagadsl.engine.projection import current, status
-from sagadsl.engine.virtual import VirtualRun, World
-from sagadsl.engine.virtual_calls import Attempt, Participant
 from sagadsl.language.build import build
 from sagadsl.language.document import parse
 from sagadsl.language.model import Saga
+from sagadsl.virtual.calls import Attempt, Participant
+from sagadsl.virtual.world import VirtualRun, World
 from tests.engine.invariants import check
 
 ID = "saga-1"

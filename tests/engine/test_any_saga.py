@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sagadsl.engine.facts import OperatorAsked, SignalReceived, Verb
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import VirtualRun, World
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import VirtualRun, World
 from tests.engine.any_saga import CHILD, Maker
 from tests.engine.invariants import check
 from tests.engine.scenes import ID, scripted

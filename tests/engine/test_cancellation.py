@@ -9,7 +9,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, CancelRequested, Close, Outcome, Settled, Status, Verb
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Ran, Script, act, beats, built, flaky, lost, no, operator, play, saga, signal, slow
 
 CHILD = saga(act("x"), act("y"), name="child")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sagadsl.engine.facts import Verb
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Ran, act, flaky, lost, no, operator, play, saga
 
 ABC = act("a"), act("b"), act("c"), act("d")

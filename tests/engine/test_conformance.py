@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 
 from sagadsl.engine.facts import OperatorAsked, SignalReceived
-from sagadsl.engine.virtual import World
 from sagadsl.language.document import Document, parse
-from sagadsl.language.schema import check as check_schema
+from sagadsl.language.schema.definition import check as check_schema
+from sagadsl.virtual.world import World
 from tests.engine import invariants
 from tests.engine.conformance import CONFORMANCE, Scene
 from tests.engine.scenes import ID, built, scripted

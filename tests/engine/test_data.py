@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sagadsl.engine.facts import DrainRequested, Verb
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Script, act, flaky, gives, lost, no, operator, plain, play, saga
 
 

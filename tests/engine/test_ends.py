@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from sagadsl.engine.ends import never_sent, queue_limit, spelled, timed_out
+from sagadsl.engine.call_errors import never_sent, queue_limit, spelled, timed_out
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from tests.engine.scenes import plain, play, saga
 

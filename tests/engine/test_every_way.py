@@ -29,9 +29,9 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import Event, VirtualRun
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
+from sagadsl.virtual.world import Event, VirtualRun
 from tests.engine.invariants import check
 from tests.engine.scenes import act, plain, saga
 

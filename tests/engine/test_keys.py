@@ -17,8 +17,8 @@ from sagadsl.engine.keys import (
     step_of_activity_id,
     undo_key,
 )
-from sagadsl.engine.virtual import World
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import World
 from tests.engine.invariants import check
 from tests.engine.scenes import act, built, no, plain, saga
 

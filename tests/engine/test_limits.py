@@ -26,9 +26,9 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.run import IN_FLIGHT, PART_WORK
-from sagadsl.engine.virtual import World
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import World
 from tests.engine.scenes import act, built, no, plain, saga, scripted, slow
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sagadsl.engine.facts import DrainRequested
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, gives, no, plain, play, saga
 
 

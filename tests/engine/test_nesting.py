@@ -12,7 +12,7 @@ from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Error, Outcome, Settled, StartChild, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.keys import MAX_ID
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Ran, act, beats, built, gives, no, operator, play, saga, slow
 
 CHILD = saga(act("x"), act("y"), name="child", output="{{ input }}")

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from sagadsl.engine.facts import Verb
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, lost, no, operator, plain, play, saga, slow
 
 TWO_ACTIONS = [{"activity": "undo.b1", "retry": "none"}, {"activity": "undo.b2", "retry": "none"}]

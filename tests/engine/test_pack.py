@@ -6,16 +6,16 @@ import json
 import random
 from typing import Any
 
-from sagadsl.advice import page
 from sagadsl.engine.facts import DrainRequested, Outcome, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import LINES, markdown, report, status
-from sagadsl.engine.virtual import World
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
-from sagadsl.standing import moment
-from sagadsl.telling import sentences
+from sagadsl.status.advice import page
+from sagadsl.status.lines import moment
+from sagadsl.status.narrative import sentences
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import World
 from tests.engine.scenes import Meddling, act, gives, no, operator, plain, play, saga, scripted, slow
 
 LAST = plain("last", timeouts={"start_to_close": "10d"})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import Verb
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, beats, gives, lost, no, operator, plain, play, saga, slow
 
 

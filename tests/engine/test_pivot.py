@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import HistoryFull, Verb
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, operator, plain, play, saga, slow
 
 PROBE = {"activity": "ask.p", "retry": "none"}

@@ -10,8 +10,8 @@ import pytest
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.projection import markdown, report, status, summary
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language import kinds
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, plain, play, saga, signal, slow
 from tests.language.test_kinds import EXAMPLES
 

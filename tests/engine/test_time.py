@@ -12,7 +12,7 @@ from sagadsl.engine.facts import Began, DrainRequested, OperatorAsked, Outcome, 
 from sagadsl.engine.journal import FIRST_RULES, State
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import iso
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, beats, built, flaky, lost, no, operator, plain, play, saga, slow
 
 

@@ -10,7 +10,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Outcome, StartActivity
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, built, flaky, gives, lost, no, plain, play, saga, slow
 
 FOUR = saga(act("a"), act("b"), act("c"), act("d"))

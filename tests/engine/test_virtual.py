@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.clock import Clock
 from sagadsl.engine.facts import Error, OperatorAsked, Outcome, Settled, SignalReceived, Status, Verb
 from sagadsl.engine.journal import Progress, Record, State, UndoProgress
-from sagadsl.engine.virtual import Event, VirtualRun, World
-from sagadsl.engine.virtual_calls import LOST, Attempt, Calls
+from sagadsl.virtual.calls import LOST, Attempt, Calls
+from sagadsl.virtual.clock import Clock
+from sagadsl.virtual.world import Event, VirtualRun, World
 from tests.engine.scenes import ID, Script, act, built, flaky, no, plain, play, saga, scripted, slow
 
 SILENT = Attempt(takes=inf)

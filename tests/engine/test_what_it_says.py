@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine import virtual
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import (
     Began,
@@ -23,6 +22,7 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import State
 from sagadsl.language.model import Saga
+from sagadsl.virtual import world
 from tests.engine.scenes import act, built, flaky, gives, lost, no, plain, play, saga, signal, slow
 
 
@@ -36,7 +36,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[Command]:
         seen.extend(asked)
         return asked
 
-    monkeypatch.setattr(virtual, "decide", listening)
+    monkeypatch.setattr(world, "decide", listening)
     return seen
 
 

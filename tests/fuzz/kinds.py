@@ -15,12 +15,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from sagadsl import report
 from sagadsl.cli.entry import INTERNAL, run
 from sagadsl.language.document import parse
-from sagadsl.language.json_text import read_json
 from sagadsl.language.load import load
-from sagadsl.language.scalars import write_yaml
+from sagadsl.language.notation.json_text import read_json
+from sagadsl.language.notation.scalars import write_yaml
+from sagadsl.reporting import report
 from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
 from sagadsl.temporal.definitions import InvalidDefinition
 from tests.fuzz.mutator import Mutator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.language import schema
+from sagadsl.language.schema import definition
 from tests.fuzz.fuzzing import again, drawn, fuzz
 from tests.fuzz.kinds import Fault, corpus, kinds, tried
 
@@ -42,7 +42,7 @@ def test_what_breaks_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def broken(*_: object) -> None:
         raise KeyError("of a mistake")
 
-    monkeypatch.setattr(schema, "_several", broken)
+    monkeypatch.setattr(definition, "_several", broken)
     data = b"sagadsl: 1\nname: a\nsteps:\n  - {id: s, sleep: 1s, set: {a: 1}}\n"
 
     with pytest.raises(Fault, match="of a mistake"):

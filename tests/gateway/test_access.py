@@ -136,7 +136,7 @@ _VERBS = ("cancel", "retry", "skip", "abort", "pause", "resume")
 def test_every_route_is_in_the_table_of_this_test(guarded: Guarded) -> None:
     """A route that somebody adds must not be forgotten here: the application itself is asked for its routes."""
     from sagadsl.gateway.app import application
-    from sagadsl.gateway.edge import Gateway
+    from sagadsl.gateway.requests import Gateway
 
     known = {path for _, path, _ in _routes("{id}")} | set(OPEN)
     gateway = Gateway(*[None] * 8)  # type: ignore[arg-type] # only its routes are looked at

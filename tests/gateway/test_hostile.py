@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from sagadsl.gateway.edge import Options
+from sagadsl.gateway.requests import Options
 from tests.conftest import Server
 from tests.gateway.house import House, fresh, serve
 from tests.language.test_effort import formula, nested

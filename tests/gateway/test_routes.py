@@ -10,8 +10,8 @@ from typing import Any, cast
 from starlette.routing import Route
 
 from sagadsl.gateway.app import application
-from sagadsl.gateway.edge import Gateway
 from sagadsl.gateway.openapi import document
+from sagadsl.gateway.requests import Gateway
 
 DOCS = (Path(__file__).parents[2] / "docs" / "gateway.md").read_text(encoding="utf-8")
 NOT_DESCRIBED = {

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagadsl.engine.facts import StartActivity
-from sagadsl.engine.virtual import World
-from sagadsl.engine.virtual_calls import Attempt
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.build import build
-from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.model import Saga
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import World
 
 IDS = 12
 

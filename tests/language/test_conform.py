@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language.conform import checker
+from sagadsl.language.schema.conform import checker
 
 ORDER = {
     "type": "object",

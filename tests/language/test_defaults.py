@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language.conform import checker
-from sagadsl.language.defaults import TooManyDefaults, filled
 from sagadsl.language.load import load
+from sagadsl.language.schema.conform import checker
+from sagadsl.language.schema.defaults import TooManyDefaults, filled
 
 
 def _object(**properties: Any) -> dict[str, Any]:

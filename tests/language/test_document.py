@@ -13,7 +13,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sagadsl.diagnostics import Finding
+from sagadsl.diagnostics.findings import Finding
 from sagadsl.language import document
 from sagadsl.language.bounds import MAX_FINDINGS
 from sagadsl.language.document import Document, Span, parse

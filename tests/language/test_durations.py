@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagadsl.language.durations import LONGEST, PATTERN, NotADuration, parse, spell
+from sagadsl.language.notation.durations import LONGEST, PATTERN, NotADuration, parse, spell
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from sagadsl.language.conform import checker
-from sagadsl.language.effort import limited
-from sagadsl.language.form import fits
 from sagadsl.language.load import load
-from sagadsl.language.validator import validator
+from sagadsl.language.schema.conform import checker
+from sagadsl.language.schema.effort import limited
+from sagadsl.language.schema.quick import fits
+from sagadsl.language.schema.validator import validator
 
 
 def formula(word: str = "oneOf") -> dict[str, Any]:

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from sagadsl.language.expression_syntax import parse
-from sagadsl.language.expressions import Broken, Constant, ExpressionError, compile_condition, compile_value, problems
+from sagadsl.language.expressions.parser import parse
+from sagadsl.language.expressions.values import (
+    Broken,
+    Constant,
+    ExpressionError,
+    compile_condition,
+    compile_value,
+    problems,
+)
 
 SCOPE: dict[str, Any] = {
     "input": {"a": 3, "b": 2.5, "t": "text", "u": "Other", "yes": True, "n": None, "l": [1, 2, 3], "m": {"k": 1}},

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language.expressions import (
+from sagadsl.language.expressions.values import (
     Constant,
     ExpressionError,
     compile_condition,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.language.expressions import ExpressionError, compile_value
-from sagadsl.language.filters import FILTERS
-from sagadsl.language.predicates import TESTS
+from sagadsl.language.expressions.filters import FILTERS
+from sagadsl.language.expressions.predicates import TESTS
+from sagadsl.language.expressions.values import ExpressionError, compile_value
 
 PAGE = (Path(__file__).parents[2] / "docs" / "expressions.md").read_text("utf-8")
 ROW = re.compile(r"^\| `((?:[^`|]|\\\|)+)` \| `([^`]+)` \|$", re.M)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sagadsl.language import filter_types
-from sagadsl.language.filters import FILTERS, TESTS
+from sagadsl.language.analysis import filter_types
+from sagadsl.language.expressions.filters import FILTERS, TESTS
 
 
 def test_what_each_filter_takes_is_said() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator, Draft202012Validator
 
+from sagadsl.language.bundled import schema_text
 from sagadsl.language.document import parse
-from sagadsl.language.form import fits
-from sagadsl.language.shipped import schema_text
+from sagadsl.language.schema.quick import fits
 
 ROOT = Path(__file__).parents[2]
 WORDS: dict[str, st.SearchStrategy[Any]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagadsl.language.formats import CHECKED
+from sagadsl.language.schema.formats import CHECKED
 from sagadsl.trial.draw import draw
 
 RIGHT = {

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language.conform import checker
-from sagadsl.language.json_text import is_finite, is_strict, read_json, spelled_out
 from sagadsl.language.load import load
+from sagadsl.language.notation.json_text import is_finite, is_strict, read_json, spelled_out
+from sagadsl.language.schema.conform import checker
 
 INFINITE = ["1e999", "-1e999", "NaN", "Infinity", "-Infinity", '{"a": [1E+400]}']
 

@@ -17,11 +17,12 @@ from typing import Any, get_args
 
 import pytest
 
-from sagadsl.gateway.shelf import graph
-from sagadsl.language import kinds, model, raw_steps, schema
+from sagadsl.gateway.definitions import graph
+from sagadsl.language import kinds, model, raw_steps
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.build import build
-from sagadsl.language.checks.known import Known
 from sagadsl.language.checks.registry import ALL
+from sagadsl.language.schema import definition
 from sagadsl.language.walk import sites
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +89,7 @@ def test_each_kind_has_an_example_and_values_to_look_at() -> None:
 
 @pytest.mark.parametrize("key", kinds.KEYS)
 def test_each_kind_is_described_by_the_schema_and_built(key: str) -> None:
-    definitions = json.loads(schema.text())["definitions"]
+    definitions = json.loads(definition.text())["definitions"]
     saga = build(_saga(EXAMPLES[key]))
     row = kinds.kind_of(saga.steps[0])
 

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sagadsl.language.checks.known import Known
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.load import Loaded, beside, load, load_many
 
 VALID = """\

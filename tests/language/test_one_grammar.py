@@ -14,15 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sagadsl
+from sagadsl.language.bundled import schema_text
 from sagadsl.language.document import parse
-from sagadsl.language.durations import NotADuration
-from sagadsl.language.durations import parse as parse_duration
-from sagadsl.language.form import fits
-from sagadsl.language.json_text import read_json
-from sagadsl.language.moments import read_moment
-from sagadsl.language.scalars import write_flow, write_yaml
-from sagadsl.language.shipped import schema_text
-from sagadsl.language.validator import validator
+from sagadsl.language.notation.durations import NotADuration
+from sagadsl.language.notation.durations import parse as parse_duration
+from sagadsl.language.notation.json_text import read_json
+from sagadsl.language.notation.moments import read_moment
+from sagadsl.language.notation.scalars import write_flow, write_yaml
+from sagadsl.language.schema.quick import fits
+from sagadsl.language.schema.validator import validator
 
 LENGTHS = (
     *("5s", "0s", "5s\n", "\n5s", "5s ", "36500d", "36501d", "99999999999999999999d", "P36500D", "P36501D", "P"),

@@ -20,12 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
-from sagadsl.diagnostics import Finding
-from sagadsl.language import kinds, schema
+from sagadsl.diagnostics.findings import Finding
+from sagadsl.language import kinds
 from sagadsl.language.document import Document, parse
+from sagadsl.language.schema import definition
 
 ROOT = Path(__file__).parents[2]
-SCHEMA: dict[str, Any] = json.loads(schema.text())
+SCHEMA: dict[str, Any] = json.loads(definition.text())
 
 EVERYTHING = """
 sagadsl: 1
@@ -119,7 +120,7 @@ def read(text: str) -> Document:
 
 
 def check(text: str) -> list[Finding]:
-    return list(schema.check(read(text)))
+    return list(definition.check(read(text)))
 
 
 def step(body: str, top: str = "") -> list[Finding]:
@@ -191,7 +192,7 @@ def test_the_version_is_checked_first_and_then_nothing_else(text: str, message: 
 
 
 def test_a_definition_that_is_no_mapping_has_been_reported_already() -> None:
-    assert schema.check(parse("- a\n")[0]) == ()
+    assert definition.check(parse("- a\n")[0]) == ()
 
 
 # unknown keys
@@ -595,7 +596,7 @@ def test_references_inside_the_schema_are_fine() -> None:
         ('{pattern: "("}', "`(` is not a regular expression: missing ), unterminated subpattern at position 0"),
         ('{$ref: "#/$defs/gone"}', "`$ref: #/$defs/gone` leads to no schema"),
         ('{$defs: {a: {$ref: "#/$defs/b"}, b: {allOf: [{$ref: "#/$defs/a"}]}}}', "the references of this schema go round in a circle"),
-        ('{$schema: "http://json-schema.org/draft-07/schema#"}', "`$schema` must be `https://json-schema.org/draft/2020-12/schema`"),
+        ('{$schema: "http://json-definition.org/draft-07/schema#"}', "`$schema` must be `https://json-definition.org/draft/2020-12/schema`"),
         ("{properties: {a: {$id: x}}}", "`$id` can stand only at the top of a schema"),
     ],
 )  # fmt: skip
@@ -723,19 +724,19 @@ def test_the_wheel_brings_its_schema(tmp_path: Path) -> None:
     )  # fmt: skip
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
-    code = "import sagadsl; from sagadsl.language import schema; print(sagadsl.__file__); print(len(schema.text()))"
+    code = "import sagadsl; from sagadsl.language import schema; print(sagadsl.__file__); print(len(definition.text()))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     printed = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout.split()
 
     assert printed[0].startswith(str(tmp_path))
-    assert int(printed[1]) == len(schema.text())
+    assert int(printed[1]) == len(definition.text())
 
 
 def test_importing_the_checks_loads_neither_temporal_nor_the_schema_library() -> None:
     """Start-up."""
-    code = "import sys, sagadsl.language.schema; print([m for m in ('temporalio', 'jsonschema', 'jinja2') if m in sys.modules])"
+    code = "import sys, sagadsl.language.schema.definition; print([m for m in ('temporalio', 'jsonschema', 'jinja2') if m in sys.modules])"
 
     assert (
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == "[]"
@@ -762,9 +763,9 @@ def test_any_data_gives_findings_that_stand_in_the_document_and_say_what_to_do(
     top: dict[str, Any], steps: list[Any]
 ) -> None:
     document, syntax = parse(json.dumps({"sagadsl": 1, "steps": steps, **top}))
-    findings = schema.check(document)
+    findings = definition.check(document)
 
-    assert syntax or list(findings) == sorted(findings, key=lambda finding: schema._position(document, finding))
+    assert syntax or list(findings) == sorted(findings, key=lambda finding: definition._position(document, finding))
     for finding in findings:
         assert finding.help or finding.notes or finding.label, finding
         assert document.nearest(finding.route) == finding.route

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language import schema
 from sagadsl.language.build import build
 from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.schema import definition
 
-SCHEMA = json.loads(schema.text())
+SCHEMA = json.loads(definition.text())
 CALL = {"id": "a", "activity": "do.a"}
 INNER = {"id": "inner", "set": {"x": 1}}
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sagadsl.diagnostics import Severity
-from sagadsl.language.complaints import Complaint
-from sagadsl.language.expression_code import Chain
-from sagadsl.language.expressions import ExpressionError, compile_value
-from sagadsl.language.inference import Inference
-from sagadsl.language.types import ANY, Shape, of_data, of_schema, or_null, union
+from sagadsl.diagnostics.findings import Severity
+from sagadsl.language.analysis.complaints import Complaint
+from sagadsl.language.analysis.inference import Inference
+from sagadsl.language.analysis.types import ANY, Shape, of_data, of_schema, or_null, union
+from sagadsl.language.expressions.code import Chain
+from sagadsl.language.expressions.values import ExpressionError, compile_value
 
 PERSON = {
     "type": "object",

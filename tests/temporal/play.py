@@ -31,13 +31,13 @@ from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from sagadsl.authoring import Permanent, Transient, Unknown
 from sagadsl.engine.keys import call_of_activity, key_of_activity_id
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started
 from sagadsl.temporal.stretch import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.temporal.workflow import SagaWorkflow
+from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import names_of
 
 Definition = Mapping[str, Any] | str

@@ -25,7 +25,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from sagadsl import Context, activity
 from sagadsl.authoring import InvalidInput, InvalidOutput, Spec
-from sagadsl.plugins import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown
+from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown
 from sagadsl.temporal.activities import worker_activities, worker_activity
 from sagadsl.temporal.interceptor import interceptors
 from sagadsl.temporal.marker import outcome_of

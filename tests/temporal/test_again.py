@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from sagadsl.temporal.client import Started, result, start, status
-from sagadsl.temporal.history import watch
+from sagadsl.temporal.read.history import watch
+from sagadsl.temporal.read.trace import trace
 from sagadsl.temporal.refusals import AlreadyStarted
-from sagadsl.temporal.trace import trace
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga
 from tests.temporal.play import SDK_RACE, Stage, replay, reset, stage

@@ -15,12 +15,12 @@ import pytest
 from sagadsl.engine import operator
 from sagadsl.engine.facts import OperatorAsked, Verb
 from sagadsl.engine.projection import report, status
-from sagadsl.engine.virtual import World
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.requests import Asked
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import World
 from tests.engine.any_saga import CHILD, Maker, Seeded
 from tests.engine.scenes import ID, scripted
 from tests.temporal.play import ByAnyName, Stage, agreed, playing

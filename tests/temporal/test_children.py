@@ -11,8 +11,9 @@ import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
-from sagadsl.temporal import children, following, reaching
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal import reaching
+from sagadsl.temporal.read import children, following
 from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga, slow

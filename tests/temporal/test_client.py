@@ -13,9 +13,9 @@ from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import result, start, status
 from sagadsl.temporal.definitions import InvalidDefinition
-from sagadsl.temporal.history import watch
+from sagadsl.temporal.read.history import watch
+from sagadsl.temporal.read.watching import StepEvent
 from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound, SagaOver, TooLong
-from sagadsl.temporal.watching import StepEvent
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Script, stage

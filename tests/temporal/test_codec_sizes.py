@@ -10,10 +10,10 @@ from temporalio import activity
 from temporalio.converter import PayloadCodec
 
 from sagadsl.engine.facts import Verb
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.refusals import NotPossible
 from sagadsl.temporal.requests import Asked
+from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.temporal.codecs import aes_codec, base64_codec

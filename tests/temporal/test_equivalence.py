@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sagadsl.temporal.trials import real
+from sagadsl.temporal.trial.suites import real
 from sagadsl.trial.played import Played
 from sagadsl.trial.runner import Host, chosen, virtual
 from sagadsl.trial.suite import Playable, Suite, load_suite

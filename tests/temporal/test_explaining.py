@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.explaining import explain
+from sagadsl.temporal.read.explaining import explain
 from tests.conftest import Server
 from tests.engine.scenes import act, saga, slow
 from tests.temporal.play import SDK_RACE, stage

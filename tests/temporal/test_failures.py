@@ -27,7 +27,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.temporal.attempts import by_the_function
 from sagadsl.temporal.failures import Known, activity_failed, bounded, child_failed, error_of, to_look_up
 from sagadsl.temporal.marker import Recorded
-from sagadsl.temporal.watching import error_in
+from sagadsl.temporal.read.watching import error_in
 
 
 def _call(attempts: int | None = 3, *, local: bool = False, heartbeat: float | None = None) -> StartActivity:

@@ -21,10 +21,10 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from sagadsl.engine.squeeze import packed
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Carry, Options, envelope, is_compressed
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY
+from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, saga
 from tests.temporal.play import Stage, replay, stage

@@ -19,7 +19,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.authoring import Permanent, Spec, Transient
-from sagadsl.plugins import Plugin
+from sagadsl.plugins.catalogue import Plugin
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.activities import worker_activity
 from sagadsl.temporal.client import Ended

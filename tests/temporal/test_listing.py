@@ -15,11 +15,11 @@ from temporalio.converter import DataConverter
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import windows
 from sagadsl.temporal.arguments import InvalidDefinition
 from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
-from sagadsl.temporal.filters import Chosen
-from sagadsl.temporal.listing import Page, counts, page
+from sagadsl.temporal.read import windows
+from sagadsl.temporal.read.filters import Chosen
+from sagadsl.temporal.read.listing import Page, counts, page
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
 from tests.temporal.codecs import sealed

@@ -32,11 +32,11 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from sagadsl.advice import page
-from sagadsl.standing import rows
+from sagadsl.status.advice import page
+from sagadsl.status.lines import rows
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Ended, Started
-from sagadsl.temporal.following import picture
+from sagadsl.temporal.read.following import picture
 from tests.conftest import Server
 from tests.temporal.play import PATIENCE, replay, stage
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sagadsl.activities import reach
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.catalogue import Catalogue
 from tests.conftest import Server
 from tests.engine.scenes import saga
 from tests.temporal.play import replay, stage

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from sagadsl.language.conform import Check
+from sagadsl.language.schema.conform import Check
 from sagadsl.temporal import judging
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, saga

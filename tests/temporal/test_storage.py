@@ -10,7 +10,7 @@ from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.codec import CodecMissing, reading
-from sagadsl.temporal.described import memo_at_once
+from sagadsl.temporal.read.described import memo_at_once
 from sagadsl.temporal.refusals import InvalidInput
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga

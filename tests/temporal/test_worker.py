@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
-from sagadsl.plugins import Catalogue
+from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.client import result, start
 from sagadsl.temporal.knowledge import Knowledge
 from sagadsl.temporal.worker import SagaPlugin, build_worker

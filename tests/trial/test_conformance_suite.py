@@ -105,11 +105,11 @@ def test_the_pages_are_up_to_date() -> None:
         ("sagadsl.engine.undo.is_due", lambda *_: True, "R3"),
         ("sagadsl.engine.undo._is_next", lambda *_: True, "R10"),
         ("sagadsl.engine.steps.pass_pivot", lambda *_: None, "R43"),
-        ("sagadsl.engine.virtual_calls._known", lambda *_: Outcome.FAILED, "R5"),
-        ("sagadsl.engine.virtual_calls.Calls.cancel", lambda *_: None, "R37"),
-        ("sagadsl.engine.virtual_calls.Calls.crash", lambda *_: None, "R53"),
+        ("sagadsl.virtual.calls._known", lambda *_: Outcome.FAILED, "R5"),
+        ("sagadsl.virtual.calls.Calls.cancel", lambda *_: None, "R37"),
+        ("sagadsl.virtual.calls.Calls.crash", lambda *_: None, "R53"),
         ("sagadsl.engine.operator.refusal", lambda *_: "no", "R22"),
-        ("sagadsl.engine.virtual.World.pass_timeout", None, ""),
+        ("sagadsl.virtual.world.World.pass_timeout", None, ""),
     ],
 )
 def test_a_broken_rule_is_noticed_by_a_case_that_names_it(

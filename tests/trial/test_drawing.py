@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from sagadsl.language.analysis.known import Signature
 from sagadsl.language.build import build
-from sagadsl.language.checks.known import Signature
 from sagadsl.trial.draw import draw
 from sagadsl.trial.outputs import Outputs, draw_input, wanted
 from tests.engine.scenes import act, plain, saga

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.diagnostics import Finding
+from sagadsl.diagnostics.findings import Finding
 from sagadsl.trial.suite import read_suite
 from tests.cli.shell import inside
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language.shipped import schema_text
+from sagadsl.language.bundled import schema_text
 from sagadsl.trial.runner import run, virtual
 from sagadsl.trial.suite import read_suite
 from tests.cli.shell import SAGADSL, environment

@@ -97,10 +97,10 @@ def test_the_greeter_keeps_its_state_over_its_activities() -> None:
 
 def test_every_offered_name_can_be_loaded_and_described() -> None:
     """Also the alias, and the methods of an object."""
-    from sagadsl import plugins
+    from sagadsl.plugins import catalogue
 
-    catalogue = plugins.Catalogue.discover()
+    catalogue = catalogue.Catalogue.discover()
     mine = [name for name in catalogue.names if name.split(".")[0] in ("hello", "trip", "shop")]
 
     assert {"hello.print", "hello.say", "trip.book_car", "shop.alarm"} <= set(mine)
-    assert [name for name in mine if not isinstance(catalogue.load(name), plugins.Plugin)] == []
+    assert [name for name in mine if not isinstance(catalogue.load(name), catalogue.Plugin)] == []

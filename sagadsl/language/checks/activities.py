@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.findings import Finding, Route, Severity
+from sagadsl.language.analysis.known import Known, Signature
+from sagadsl.language.analysis.types import of_schema
+from sagadsl.language.analysis.world import World, world_of
 from sagadsl.language.checks.arguments import Misfit, misfits
-from sagadsl.language.checks.known import Known, Signature
-from sagadsl.language.checks.world import World, world_of
-from sagadsl.language.error_types import class_name
-from sagadsl.language.expressions import Constant
+from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Phase
 from sagadsl.language.model import ActivityCall, Call, Saga, Step
-from sagadsl.language.types import of_schema
+from sagadsl.language.notation.error_types import class_name
 from sagadsl.language.walk import Site, Spot, calls
 
 OURS = (

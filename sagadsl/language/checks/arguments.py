@@ -11,20 +11,20 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from sagadsl.diagnostics import Severity
+from sagadsl.diagnostics.findings import Severity
 from sagadsl.frozen import frozen
-from sagadsl.language.checks.world import World
-from sagadsl.language.defaults import TooManyDefaults, filled
-from sagadsl.language.effort import MOST, TooMuch, limited
-from sagadsl.language.expression_code import chain_of
-from sagadsl.language.expression_data import Path, path_text, shortened
-from sagadsl.language.expressions import Constant, Expression, Listing, Object, Text
-from sagadsl.language.form import fits
-from sagadsl.language.inference import spelled_chain
+from sagadsl.language.analysis.inference import spelled_chain
+from sagadsl.language.analysis.types import TEXT, Fill, Later, Shape, of_data, without_null
+from sagadsl.language.analysis.world import World
+from sagadsl.language.expressions.code import chain_of
+from sagadsl.language.expressions.data import Path, path_text, shortened
+from sagadsl.language.expressions.values import Constant, Expression, Listing, Object, Text
 from sagadsl.language.model import Value
+from sagadsl.language.schema.defaults import TooManyDefaults, filled
+from sagadsl.language.schema.effort import MOST, TooMuch, limited
+from sagadsl.language.schema.quick import fits
+from sagadsl.language.schema.validator import validator
 from sagadsl.language.suggest import listed
-from sagadsl.language.types import TEXT, Fill, Later, Shape, of_data, without_null
-from sagadsl.language.validator import validator
 from sagadsl.language.walk import Site
 
 _DEEPEST = 6

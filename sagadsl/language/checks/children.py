@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.findings import Finding, Route, Severity
+from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.types import Fill, of_schema
+from sagadsl.language.analysis.world import World, world_of
 from sagadsl.language.checks.arguments import misfits
-from sagadsl.language.checks.known import Known
-from sagadsl.language.checks.world import World, world_of
-from sagadsl.language.expressions import Constant
+from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Lane, Phase
 from sagadsl.language.model import ForEach, Saga, SagaCall
 from sagadsl.language.suggest import Suggestions
-from sagadsl.language.types import Fill, of_schema
 from sagadsl.language.walk import Site, Spot, calls, spots
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language.checks import order
-from sagadsl.language.checks.known import Known
+from sagadsl.language.analysis import order
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import (
     ActivityCall,
     Call,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.world import world_of
 from sagadsl.language.checks.activities import NON_RETRYABLE, named_errors
-from sagadsl.language.checks.known import Known
-from sagadsl.language.checks.world import world_of
-from sagadsl.language.error_types import WRAPPERS, class_name
 from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.notation.error_types import WRAPPERS, class_name
 from sagadsl.language.walk import calls
 
 _NESTED = re.compile(r"((?:[a-z_]\w*\.)+[A-Z]\w*)\.([A-Z]\w*)")

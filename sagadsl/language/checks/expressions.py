@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sagadsl.diagnostics import Finding
-from sagadsl.language.checks.known import Known
-from sagadsl.language.checks.world import World, world_of
-from sagadsl.language.complaints import Complaint
-from sagadsl.language.expressions import Compiled, Condition
+from sagadsl.diagnostics.findings import Finding
+from sagadsl.language.analysis.complaints import Complaint
+from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.world import World, world_of
+from sagadsl.language.expressions.values import Compiled, Condition
 from sagadsl.language.model import Saga
 from sagadsl.language.walk import Site, sites
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-from sagadsl.diagnostics import Finding, Route, Severity
-from sagadsl.language.checks import order
-from sagadsl.language.checks.known import Known
+from sagadsl.diagnostics.findings import Finding, Route, Severity
+from sagadsl.language.analysis import order
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.kinds import complete_when
 from sagadsl.language.model import (
     Fail,

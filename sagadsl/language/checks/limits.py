@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from heapq import nlargest
 from typing import assert_never
 
-from sagadsl.diagnostics import Finding, Severity
+from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language.checks import order
-from sagadsl.language.checks.known import Known
+from sagadsl.language.analysis import order
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import (
     Call,
     ForEach,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sagadsl.diagnostics import Finding
-from sagadsl.language.checks.known import Known
-from sagadsl.language.checks.order import Needs
+from sagadsl.diagnostics.findings import Finding
+from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.order import Needs
 from sagadsl.language.model import ActivityCall, ForEach, Parallel, Saga, Step
 from sagadsl.language.suggest import Suggestions, listed
 from sagadsl.language.walk import calls, spots

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from sagadsl.diagnostics import Finding
+from sagadsl.diagnostics.findings import Finding
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.checks import (
     activities,
     children,
@@ -21,7 +22,6 @@ from sagadsl.language.checks import (
     retries,
     waits,
 )
-from sagadsl.language.checks.known import Known
 from sagadsl.language.model import Saga
 
 Check = Callable[[Saga, Known], Iterable[Finding]]

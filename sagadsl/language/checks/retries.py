@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from sagadsl.diagnostics import Finding, Route, Severity
+from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.frozen import frozen
-from sagadsl.language import durations
-from sagadsl.language.checks import order
-from sagadsl.language.checks.known import Known
+from sagadsl.language.analysis import order
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import ActivityCall, Duration, Retry, Saga, Step, Timeouts
+from sagadsl.language.notation import durations
 
 LONG_ATTEMPT = timedelta(minutes=10)
 """An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. R37."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sagadsl.diagnostics import Finding, Severity
-from sagadsl.language.checks.known import Known
+from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.language.analysis.known import Known
 from sagadsl.language.kinds import Lane, complete_when, is_loop
 from sagadsl.language.model import Handler, Saga, Step, Then, WaitFor
 from sagadsl.language.walk import Level, Spot, spots

@@ -10,8 +10,8 @@ from typing import Any
 
 from sagadsl.engine.facts import Outcome, Settled, SignalReceived
 from sagadsl.frozen import frozen
-from sagadsl.language.durations import spell
-from sagadsl.language.scalars import write_yaml
+from sagadsl.language.notation.durations import spell
+from sagadsl.language.notation.scalars import write_yaml
 from sagadsl.trial.case import case as read_case
 from sagadsl.trial.explore.moves import TICK, UNSENT, Move
 from sagadsl.trial.explore.search import START

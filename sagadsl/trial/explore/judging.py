@@ -11,10 +11,10 @@ from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.projection import report
 from sagadsl.engine.projection import status as status_of
 from sagadsl.language.model import ActivityCall, Call, On, Saga, Step
-from sagadsl.telling import NOTHING_LEFT, sentences
+from sagadsl.status.narrative import NOTHING_LEFT, sentences
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
-from sagadsl.trial.laws import breaches, untrue
+from sagadsl.trial.invariants import breaches, untrue
 from sagadsl.trial.names import plain
 from sagadsl.trial.played import ID
 

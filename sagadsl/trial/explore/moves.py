@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import inf
 
 from sagadsl.engine import operator
-from sagadsl.engine.ends import never_sent, queue_limit
+from sagadsl.engine.call_errors import never_sent, queue_limit
 from sagadsl.engine.facts import (
     CancelRequested,
     DrainRequested,

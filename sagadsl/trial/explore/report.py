@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sagadsl.diagnostics import Finding, Route
+from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.engine.keys import step_of_activity_id
-from sagadsl.excerpt import clean
 from sagadsl.language import walk
-from sagadsl.language.durations import spell
 from sagadsl.language.model import Saga
+from sagadsl.language.notation.durations import spell
+from sagadsl.reporting.excerpt import clean
 from sagadsl.trial.explore.example import Example, as_yaml, example, timeline
 from sagadsl.trial.explore.run import Explored
 from sagadsl.trial.explore.search import START

@@ -17,8 +17,8 @@ from itertools import pairwise
 from typing import Any
 
 from sagadsl.frozen import frozen
+from sagadsl.language.analysis.known import Signature
 from sagadsl.language.build import build
-from sagadsl.language.checks.known import Signature
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.moves import Move
 from sagadsl.trial.explore.search import Node, Search

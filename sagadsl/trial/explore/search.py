@@ -35,7 +35,6 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
-from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck
@@ -43,6 +42,7 @@ from sagadsl.trial.explore.moves import CONTINUED, FULL, HELD, Circumstances, Fl
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
+from sagadsl.virtual.world import Event
 
 START = 1_700_000_000.0
 DEEPEST = 300

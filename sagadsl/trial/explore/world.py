@@ -11,20 +11,20 @@ from typing import Any
 
 from jinja2 import nodes
 
-from sagadsl.engine.ends import queue_limit
+from sagadsl.engine.call_errors import queue_limit
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
-from sagadsl.engine.virtual import World
 from sagadsl.frozen import frozen
 from sagadsl.language import walk
-from sagadsl.language.checks.known import Signature
-from sagadsl.language.conform import checker
-from sagadsl.language.expression_code import chain_of
-from sagadsl.language.expressions import Condition, Expression, Listing, Object, Text
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.expressions.code import chain_of
+from sagadsl.language.expressions.values import Condition, Expression, Listing, Object, Text
 from sagadsl.language.model import ActivityCall, Place, Saga, Step, Value
+from sagadsl.language.schema.conform import checker
 from sagadsl.trial.draw import draw
 from sagadsl.trial.mocks import Mocks, participant
 from sagadsl.trial.outputs import Outputs, input_wanted, overlaid
 from sagadsl.trial.played import ID
+from sagadsl.virtual.world import World
 
 OTHER_ERROR = "Refused"
 """Type of the error that no handler names."""

@@ -12,12 +12,12 @@ from sagadsl.engine import blocks, decide, journal, operator, steps, undo
 from sagadsl.engine.facts import OperatorAsked, Outcome, Settled, Status
 from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
 from sagadsl.engine.run import Run
-from sagadsl.engine.virtual import Event
 from sagadsl.language.model import Saga
-from sagadsl.telling import NOTHING_LEFT
-from sagadsl.trial import laws
+from sagadsl.status.narrative import NOTHING_LEFT
+from sagadsl.trial import invariants
 from sagadsl.trial.explore import judging, search
 from sagadsl.trial.explore.run import Task, explore
+from sagadsl.virtual.world import Event
 from tests.engine.scenes import act, plain, saga
 
 AB = saga(act("a"), act("b"), plain("c"))
@@ -284,7 +284,7 @@ def test_what_is_handed_on_to_a_new_run_must_be_whole(monkeypatch: pytest.Monkey
 
 def test_keys_must_not_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """R49."""
-    monkeypatch.setattr(laws, "key_of_activity_id", lambda saga_id, activity_id: "the same")
+    monkeypatch.setattr(invariants, "key_of_activity_id", lambda saga_id, activity_id: "the same")
 
     assert _found(AB, 0) == {"key-shared R49": {"b", "c"}}
 
@@ -314,7 +314,7 @@ def test_a_call_begins_and_ends_once(whats: list[str], kind: str) -> None:
     """R8."""
     events = [Event(0.0, "s", what, "a") for what in whats]
 
-    assert [breach.kind for breach in laws.spans(events, "s")[1]] == [kind]
+    assert [breach.kind for breach in invariants.spans(events, "s")[1]] == [kind]
 
 
 EXPRESSIONS = {

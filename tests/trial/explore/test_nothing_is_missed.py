@@ -13,8 +13,6 @@ from typing import Any
 from sagadsl.engine import operator
 from sagadsl.engine.facts import OperatorAsked, Outcome, SignalReceived, StartActivity, Verb
 from sagadsl.engine.keys import is_compensation
-from sagadsl.engine.virtual import Event, VirtualRun, World
-from sagadsl.engine.virtual_calls import Attempt
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.judging import judged
@@ -23,6 +21,8 @@ from sagadsl.trial.explore.run import Task, explore, surroundings
 from sagadsl.trial.explore.search import START, Node
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.played import ID
+from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.world import Event, VirtualRun, World
 from tests.engine.any_saga import Maker, Seeded
 
 SAGAS = range(36)

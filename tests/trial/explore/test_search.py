@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.journal import State
-from sagadsl.engine.virtual import World
 from sagadsl.language.build import build
 from sagadsl.trial.explore.copying import copied, fingerprint
 from sagadsl.trial.explore.example import Example, example
 from sagadsl.trial.explore.run import Explored, Task, explore, surroundings
 from sagadsl.trial.explore.search import Search
+from sagadsl.virtual.world import World
 from tests.engine.scenes import act, plain, saga
 
 
@@ -202,7 +202,7 @@ def test_the_shortest_way_is_kept() -> None:
 
 def test_a_plugin_that_names_an_inverse_is_missed_when_it_is_not_called() -> None:
     """Money that nobody gives back, because nobody wrote down how."""
-    from sagadsl.language.checks.known import Signature
+    from sagadsl.language.analysis.known import Signature
 
     definition = saga(act("a", compensation=...), plain("b"))
     known = {"do.a": Signature("do.a", "acme 1.0", compensated_by="undo.a")}

@@ -1,0 +1,307 @@
+"""The edge of the gateway: every request comes in here, and is known, counted and bounded before anything else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from temporalio.client import Client
+
+from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
+from sagadsl.gateway import problems
+from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope, TokensLost
+from sagadsl.gateway.addresses import decoded
+from sagadsl.gateway.definitions import Shelf
+from sagadsl.gateway.limits import Rate, Seats, TooLarge
+from sagadsl.gateway.metrics import Metrics
+from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
+from sagadsl.gateway.watchers import Hub, View
+from sagadsl.language.notation.json_text import read_json, small_number
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.connection import guard
+from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.settings import Settings
+
+log = logging.getLogger("sagadsl.gateway")
+audit_log = logging.getLogger("sagadsl.audit")
+
+LONGEST_WAIT = 60.0
+"""Seconds: more than that, something between client and gateway cuts the connection."""
+
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+_WAIT = re.compile(r"[1-9][0-9]{0,3}s")
+_SECONDS = 30.0
+"""How long a request may take that does not ask to wait."""
+_LITTLE = 10_000
+"""Bytes of a body that the event loop reads itself."""
+
+_HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+
+@frozen
+class Options:
+    """How a gateway behaves.
+
+    Attributes:
+        task_queue: Where sagas are started, instead of where their definitions say.
+        by_name: Start them by name, so that the workers' own definitions run.
+        max_body: Bytes.
+        longest_wait: Seconds that an answer may be waited for; who asks for more gets so much.
+        hosts: Names by which it may be called; empty is any. A page of another site must not reach a gateway that
+            asks for no token, by a name that leads to loopback.
+        origins: Of pages of other sites that may call it.
+    """
+
+    task_queue: str | None = None
+    by_name: bool = False
+    max_body: int = 1_000_000
+    longest_wait: float = LONGEST_WAIT
+    hosts: frozenset[str] = frozenset()
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Gateway:
+    """What one gateway is made of; without ``doors`` anybody who reaches it may do everything."""
+
+    client: Client
+    settings: Settings
+    shelf: Shelf
+    doors: Sequence[Door]
+    rate: Rate
+    seats: Seats
+    hub: Hub
+    metrics: Metrics
+    options: Options = field(default_factory=Options)
+    web_ui: str = ""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, by somebody known."""
+
+    gateway: Gateway
+    request: Request
+    who: Principal
+    id: str
+
+    @property
+    def client(self) -> Client:
+        return self.gateway.client
+
+    def path(self, name: str) -> str:
+        """Return a part of the address."""
+        return decoded(str(self.request.path_params[name]))
+
+    def query(self, *known: str) -> dict[str, str]:
+        """Return the parameters. Raises ``BadParameter`` for one that is not *known*, or is given twice."""
+        found: dict[str, str] = {}
+        for key, value in self.request.query_params.multi_items():
+            if key not in known:
+                raise BadParameter(f"there is no parameter `{key[:100]}`", f"known are {', '.join(known) or 'none'}")
+            if any(ord(char) < 32 or ord(char) == 127 for char in value):
+                raise BadParameter(f"parameter `{key}` has characters that nobody can see")
+            if key in found:
+                raise BadParameter(f"parameter `{key}` is given twice")
+            found[key] = value
+        return found
+
+    def wait(self, value: str | None) -> float:
+        """Return how many seconds to wait, of `30s` or `true`; no more than is allowed. Raises ``BadParameter``."""
+        longest = self.gateway.options.longest_wait
+        if value is None or value == "false":
+            return 0.0
+        if value == "true":
+            return min(LONGEST_WAIT / 2, longest)
+        if not _WAIT.fullmatch(value):
+            raise BadParameter(f"`wait` is `{value[:100]}`", "a number of seconds, such as `30s`, or `true`")
+        return min(float(value[:-1]), longest)
+
+    async def body(self) -> Any:
+        """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``BadBody``."""
+        limit = self.gateway.options.max_body
+        if (small_number(self.request.headers.get("content-length", "0")) or 0) > limit:
+            raise TooLarge(limit)
+        raw = bytearray()
+        async for chunk in self.request.stream():
+            raw += chunk
+            if len(raw) > limit:
+                raise TooLarge(limit)
+        if not raw:
+            return None
+        media = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media != "application/json":  # also what keeps a plain form of another site out
+            raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
+        try:
+            return await asyncio.to_thread(read_json, bytes(raw)) if len(raw) > _LITTLE else read_json(bytes(raw))
+        except ValueError as error:
+            raise BadBody(f"the body is not JSON: {error}") from None
+
+    def key(self, *about: str) -> str:
+        """Return an id made of the caller's idempotency key and of what it is about; empty without one.
+
+        Keys of different callers do not meet: nobody gets the answer of somebody else by guessing a key.
+        Raises ``BadKey``.
+        """
+        key = self.request.headers.get("idempotency-key")
+        if key is None:
+            return ""
+        if not _KEY.fullmatch(key):
+            raise BadKey("this is no idempotency key", "up to 200 visible ASCII characters")
+        owner = self.who.identity if self.who.is_known else ""
+        return hashlib.sha256("\n".join((owner, *about, key)).encode()).hexdigest()[:32]
+
+    def demand(self, scope: Scope, saga: str) -> None:
+        """Raise ``NotAllowed`` unless the caller may do so with sagas of this name."""
+        if not self.who.may(scope, saga):
+            raise NotAllowed(f"`{self.who.name}` may not {scope} saga `{saga}`")
+
+    async def saga(self, scope: Scope) -> str:
+        """Return the id in the address, if it is that of a saga with which the caller may do so.
+
+        Raises:
+            SagaNotFound: There is none, or the caller may not know that there is.
+            NotAllowed: The caller may read it, and no more.
+        """
+        id_ = self.path("id")
+        name = await sagas.name_of(self.client, id_)
+        if not self.who.may("read", name) and not self.who.may(scope, name):
+            raise SagaNotFound(id_, self.client.namespace)
+        self.demand(scope, name)
+        return id_
+
+    async def view(self) -> View:
+        """Return how the saga in the address stands, if the caller may read it. Raises ``SagaNotFound``."""
+        if not self.who.may_all("read"):  # first: no worker is asked for who may not know, and no error tells of it
+            await self.saga("read")
+        return await self.gateway.hub.now(self.path("id"))
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Have one of the seats for those who wait. Raises ``TooMany``."""
+        with self.gateway.seats.seat(self.who.identity), self.gateway.metrics.waiting.track_inprogress():
+            yield
+
+    async def is_let_in(self, scope: Scope, saga: str) -> bool:
+        """Whether the token that came with this request may do so, as it stands now: a stream outlives tokens."""
+        try:
+            self.who = await _admitted(self)
+        except SagadslError:
+            return False
+        return self.who.may(scope, saga)
+
+    def audit(self, action: str, saga: str, result: str, **more: str) -> None:
+        """Leave a line for each thing that changes a saga: who, what, why."""
+        record = {"request": self.id, "who": self.who.name, "action": action, "saga": saga, "result": result}
+        peer = self.request.client.host if self.request.client else ""
+        issuer = {"issuer": self.who.realm} if self.who.realm else {}
+        audit_log.info(json.dumps({**record, **issuer, "peer": peer, **more}, ensure_ascii=False))
+
+
+Handler = Callable[[Call], Awaitable[Response]]
+
+
+def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callable[[Request], Awaitable[Response]]:
+    """Return *handler* as Starlette wants it, with all that holds for every request."""
+
+    async def serve(request: Request) -> Response:
+        began = time.perf_counter()
+        call = Call(gateway, request, ANYBODY, secrets.token_hex(8))
+        response = await _answer(call, handler, open_to_all)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = call.id
+        route = getattr(request.scope.get("route"), "path", "")
+        gateway.metrics.count(request.method, route, response.status_code, time.perf_counter() - began)
+        log.info("%s %s %s %s %d", call.id, call.who.name, request.method, request.url.path, response.status_code)
+        return response
+
+    return serve
+
+
+async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
+    try:
+        _check_host(call)
+        if not open_to_all:
+            call.who = await _admitted(call)
+            call.gateway.rate.take(call.who.identity)
+        with guard(call.gateway.settings):
+            async with asyncio.timeout(_SECONDS + call.gateway.options.longest_wait):
+                return await handler(call)
+    except SagadslError as error:
+        return problems.problem(error)
+    except TimeoutError:
+        return problems.problem(TookTooLong("the answer took too long", "try again"))
+    except ClientDisconnect:
+        return Response(status_code=499)  # nobody reads it
+    except Exception:
+        log.exception("%s %s %s", call.id, call.request.method, call.request.url.path)
+        return problems.internal()
+
+
+def _check_host(call: Call) -> None:
+    """Keep out pages of other sites: by a name that somebody made lead here, or by their origin."""
+    options, headers = call.gateway.options, call.request.headers
+    host = headers.get("host", "")
+    if options.hosts and _name(host) not in options.hosts:
+        raise Foreign(f"this gateway is not called `{host[:200]}`", "see `--host`", status=421)
+    origin = headers.get("origin")
+    if origin and origin not in options.origins and urlsplit(origin).netloc != host:
+        raise Foreign(f"pages of `{origin[:200]}` may not call this gateway", "see `--cors-origin`")
+
+
+def _name(host: str) -> str:
+    return host if host.startswith("[") and host.endswith("]") else host.rpartition(":")[0] or host
+
+
+async def _admitted(call: Call) -> Principal:
+    if not call.gateway.doors:
+        return ANYBODY
+    kind, _, token = call.request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer" and token.strip():
+        lost: TokensLost | None = None
+        for door in call.gateway.doors:
+            try:
+                who = await door.who(token.strip())
+            except TokensLost as error:
+                lost = error  # another door may still know it
+                continue
+            if who is not None:
+                return who
+        if lost is not None:
+            raise lost
+    call.gateway.rate.take(f"peer {call.request.client.host if call.request.client else ''}")
+    if not token:
+        raise NoToken("this gateway wants a token", "send `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer")
+    raise NoToken("this token is worth nothing here", "", WWW_Authenticate='Bearer error="invalid_token"')
+
+
+def loopback_hosts() -> frozenset[str]:
+    """Return the names of this machine for itself."""
+    return _LOOPBACK
+
+
+def rights(who: Principal) -> dict[str, list[str]]:
+    """Return what somebody may do, for pages that show no more than that."""
+    return {scope: list(who.rights.get(scope, ())) for scope in SCOPES}

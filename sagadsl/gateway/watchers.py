@@ -1,0 +1,172 @@
+"""Many who watch one saga, and one who asks the server: pictures are fetched once and handed to all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.client import Client
+
+from sagadsl.frozen import frozen
+from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.following import Picture, follow, picture_of
+from sagadsl.temporal.refusals import SagaNotFound
+
+_REMEMBERED = 1000
+"""Sagas that have ended, and whose worker need not be asked again."""
+
+
+@frozen
+class View:
+    """A picture as it is sent, and the revision by which a client knows it again."""
+
+    picture: Picture
+    document: dict[str, Any]
+    revision: str
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One saga that somebody watches."""
+
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    task: asyncio.Task[None] | None = None
+    watchers: int = 0
+    view: View | None = None
+    over: bool = False
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class Hub:
+    """Whoever watches sagas, by their ids."""
+
+    client: Client
+    _watched: dict[str, _Watched] = field(default_factory=dict)
+    _running: dict[str, asyncio.Task[View]] = field(default_factory=dict)
+    _next: dict[str, asyncio.Task[View]] = field(default_factory=dict)
+    _ended: OrderedDict[str, View] = field(default_factory=OrderedDict)
+
+    async def now(self, id: str) -> View:
+        """Return how a saga stands. Many who ask at once share an answer that nobody has begun to fetch before.
+
+        Raises:
+            SagaNotFound: There is none, or it is a workflow that is no saga.
+        """
+        waiting = self._next.get(id)
+        if waiting is None:
+            running = self._running.get(id)
+            waiting = self._next[id] = asyncio.create_task(self._fetch(id, running))
+        return await asyncio.shield(waiting)
+
+    async def _fetch(self, id: str, before: asyncio.Task[View] | None) -> View:
+        if before is not None:  # it may have looked before what the caller knows of has happened
+            await asyncio.wait([before])
+        task = asyncio.current_task()
+        assert task is not None
+        self._next.pop(id, None)
+        self._running[id] = task
+        try:
+            return await self._look(id)
+        finally:
+            if self._running.get(id) is task:
+                del self._running[id]
+
+    async def _look(self, id: str) -> View:
+        described = await describe(self.client, id)
+        ended = self._ended.get(described.run_id)
+        if ended is not None:
+            self._ended.move_to_end(described.run_id)
+            return ended
+        view = view_of(await picture_of(self.client, described))
+        if not view.picture.is_saga:
+            raise SagaNotFound(id, self.client.namespace)
+        if not view.picture.is_open and view.picture.has_worker:  # what has ended stays as it is
+            self._ended[described.run_id] = view
+            if len(self._ended) > _REMEMBERED:
+                self._ended.popitem(last=False)
+        return view
+
+    async def views(self, id: str) -> AsyncGenerator[View]:
+        """Yield a saga each time it has changed, the first time at once, until it has ended."""
+        watched = self._enter(id)
+        seen = ""
+        try:
+            while True:
+                async with watched.changed:
+                    while not watched.over and (watched.view is None or watched.view.revision == seen):
+                        await watched.changed.wait()
+                    view, over, error = watched.view, watched.over, watched.error
+                if view is not None and view.revision != seen:
+                    seen = view.revision
+                    yield view
+                elif error is not None:
+                    raise error
+                elif over:
+                    return
+        finally:
+            self._leave(id, watched)
+
+    async def after(self, view: View, seconds: float) -> View:
+        """Return a saga as soon as it is no longer as *view* shows it; at the latest after *seconds*."""
+        last = view
+        try:
+            async with asyncio.timeout(seconds), aclosing(self.views(view.document["id"])) as views:
+                async for last in views:
+                    if last.revision != view.revision or not last.picture.is_open:
+                        break
+        except TimeoutError:
+            pass
+        return last
+
+    def _enter(self, id: str) -> _Watched:
+        watched = self._watched.get(id)
+        if watched is None or watched.over:
+            watched = self._watched[id] = _Watched()
+            watched.task = asyncio.create_task(self._follow(id, watched))
+        watched.watchers += 1
+        return watched
+
+    def _leave(self, id: str, watched: _Watched) -> None:
+        watched.watchers -= 1
+        if not watched.watchers:
+            if watched.task is not None:
+                watched.task.cancel()
+            if self._watched.get(id) is watched:
+                del self._watched[id]
+
+    async def close(self) -> None:
+        """Send home whoever waits: with what they know."""
+        for watched in list(self._watched.values()):
+            await _end(watched, None)
+
+    async def _follow(self, id: str, watched: _Watched) -> None:
+        error: BaseException | None = None
+        try:
+            async with aclosing(follow(self.client, id)) as pictures:
+                async for each in pictures:
+                    async with watched.changed:
+                        watched.view = view_of(each)
+                        watched.changed.notify_all()
+        except Exception as raised:  # noqa: BLE001 # handed over to whoever watches
+            error = raised
+        await _end(watched, error)
+
+
+async def _end(watched: _Watched, error: BaseException | None) -> None:
+    async with watched.changed:
+        watched.over, watched.error = True, error
+        watched.changed.notify_all()
+
+
+def view_of(picture: Picture) -> View:
+    """Return a picture as it is sent."""
+    document = picture.as_json() | {"is_open": picture.is_open, "has_worker": picture.has_worker}
+    raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+    return View(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest())

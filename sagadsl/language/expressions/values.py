@@ -1,0 +1,395 @@
+"""Values in which ``{{ }}`` may stand: compile once, list what they read, render. Replay-critical.
+
+A text that is exactly one ``{{ … }}`` keeps the native type of what it computes; any other
+text renders to text. What comes out of data is never rendered again. Compiling never fails: a
+value with a mistake in it carries its problems for the static checks, and rendering it is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import field, replace
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import nodes
+
+from sagadsl.frozen import frozen
+from sagadsl.language.expressions import code
+from sagadsl.language.expressions.data import (
+    METER,
+    Budget,
+    ExpressionError,
+    Path,
+    as_json,
+    kind,
+    shortened,
+    spelled,
+    truth,
+)
+from sagadsl.language.expressions.parser import Piece, Problem, has_markers, parse, split
+
+__all__ = [
+    "METER",
+    "Broken",
+    "Compiled",
+    "Condition",
+    "Constant",
+    "Expression",
+    "ExpressionError",
+    "Listing",
+    "Object",
+    "Path",
+    "Problem",
+    "Text",
+    "compile_condition",
+    "compile_value",
+    "problems",
+]
+
+Reads = tuple[tuple[str, ...], ...]
+
+_PLAIN = frozenset((str, int, bool, type(None)))
+
+
+@frozen
+class Constant:
+    """Data without any expression. Rendering gives the data itself, so nobody may change it."""
+
+    source: Any
+
+    @property
+    def reads(self) -> Reads:
+        return ()
+
+    @property
+    def items(self) -> Mapping[str, Constant] | None:
+        return {key: Constant(item) for key, item in self.source.items()} if isinstance(self.source, dict) else None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return ()
+
+    def render(self, _scope: Mapping[str, Any]) -> Any:
+        return self.source
+
+    def compute(self, _scope: Mapping[str, Any], _budget: Budget) -> Any:
+        return self.source
+
+
+@frozen
+class Expression:
+    """One expression. Its value keeps its type.
+
+    Attributes:
+        source: The text as written, braces included where there are any.
+        offset: Where the expression itself begins in ``source``.
+        tree: Jinja2's syntax tree; nodes carry their offset in the expression as ``lineno``.
+    """
+
+    source: str
+    offset: int
+    tree: nodes.Expr = field(compare=False, repr=False)
+    reads: Reads = field(compare=False, repr=False)
+    _code: code.Code = field(compare=False, repr=False)
+
+    @property
+    def items(self) -> None:
+        return None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return ()
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        return Budget().render(self.compute, scope)
+
+    def compute(self, scope: Mapping[str, Any], budget: Budget) -> Any:
+        """Render at the expense of a larger value's budget."""
+        try:
+            result = self._code(scope, budget)
+            return result if type(result) in _PLAIN else as_json(result, budget)
+        except ExpressionError as error:
+            raise error.within(self.source.strip()) from None
+        except Exception as error:  # noqa: BLE001  # whatever Python finds wrong with the data: R56
+            raise ExpressionError(_said(error), self.source.strip()) from None
+
+
+@frozen
+class Text:
+    """Text with expressions in it."""
+
+    source: str
+    parts: tuple[str | Expression, ...] = field(compare=False, repr=False)
+    reads: Reads = field(compare=False, repr=False)
+
+    @property
+    def items(self) -> None:
+        return None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return ()
+
+    def render(self, scope: Mapping[str, Any]) -> str:
+        return Budget().render(self.compute, scope)
+
+    def compute(self, scope: Mapping[str, Any], budget: Budget) -> str:
+        """Render at the expense of a larger value's budget."""
+        return budget.text(
+            "".join([part if isinstance(part, str) else _joined(part, scope, budget) for part in self.parts])
+        )
+
+
+@frozen
+class Listing:
+    """A list with expressions somewhere in it."""
+
+    source: list[Any]
+    elements: tuple[Compiled, ...] = field(compare=False, repr=False)
+    reads: Reads = field(compare=False, repr=False)
+
+    @property
+    def items(self) -> None:
+        return None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(_below(index, found) for index, part in enumerate(self.elements) for found in part.problems)
+
+    def render(self, scope: Mapping[str, Any]) -> list[Any]:
+        return Budget().render(self.compute, scope)
+
+    def compute(self, scope: Mapping[str, Any], budget: Budget) -> list[Any]:
+        """Render at the expense of a larger value's budget."""
+        result: list[Any] = []
+        try:
+            for element in self.elements:
+                result.append(element.compute(scope, budget))
+        except ExpressionError as error:
+            raise error.below(len(result)) from None
+        return result
+
+
+@frozen
+class Object:
+    """An object with expressions somewhere in its values."""
+
+    source: dict[str, Any]
+    items: Mapping[str, Compiled] = field(compare=False, repr=False)
+    reads: Reads = field(compare=False, repr=False)
+    key_problems: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        inner = (_below(key, found) for key, item in self.items.items() for found in item.problems)
+        return (*self.key_problems, *inner)
+
+    def render(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        return Budget().render(self.compute, scope)
+
+    def compute(self, scope: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
+        """Render at the expense of a larger value's budget."""
+        if self.key_problems:
+            raise ExpressionError(self.key_problems[0].message)
+        result: dict[str, Any] = {}
+        key = ""
+        try:
+            for key, item in self.items.items():
+                result[key] = item.compute(scope, budget)
+        except ExpressionError as error:
+            raise error.below(key) from None
+        return result
+
+
+@frozen
+class Broken:
+    """Text that is no expression of the language. Found by ``validate``; rendering it is an error."""
+
+    source: Any
+    problems: tuple[Problem, ...] = field(compare=False, repr=False)
+
+    @property
+    def reads(self) -> Reads:
+        return ()
+
+    @property
+    def items(self) -> None:
+        return None
+
+    def render(self, scope: Mapping[str, Any]) -> Any:
+        return Budget().render(self.compute, scope)
+
+    def compute(self, _scope: Mapping[str, Any], _budget: Budget) -> Any:
+        """Raise: there is nothing to compute."""
+        raise ExpressionError(self.problems[0].message, str(self.source).strip())
+
+
+Compiled = Constant | Expression | Text | Listing | Object | Broken
+
+
+@frozen
+class Condition:
+    """A value that must turn out to be true or false."""
+
+    value: Compiled
+
+    @property
+    def source(self) -> Any:
+        return self.value.source
+
+    @property
+    def reads(self) -> Reads:
+        return self.value.reads
+
+    @property
+    def items(self) -> None:
+        return None
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        if isinstance(self.value, Expression | Broken) or isinstance(self.value.source, bool):
+            return self.value.problems
+        return (Problem(f"a condition must be true or false, not {kind(self.value.source)}"),)
+
+    def render(self, scope: Mapping[str, Any]) -> bool:
+        result = self.value.render(scope)
+        if result is True or result is False:
+            return result
+        try:
+            return truth(result, "a condition")
+        except ExpressionError as error:
+            raise error.within(str(self.source).strip()) from None
+
+
+def compile_value(data: Any, *, bare: bool = False) -> Compiled:
+    """Return the value of JSON data in whose texts ``{{ }}`` may stand.
+
+    Args:
+        bare: A text is an expression as a whole, braces optional: for ``items`` and the like.
+    """
+    if isinstance(data, str):
+        return _bare(data) if bare else _text(data)
+    return _tree(data)
+
+
+def compile_condition(data: Any) -> Condition:
+    """Return a condition: a boolean, or an expression with or without braces that gives one."""
+    return Condition(compile_value(data, bare=True))
+
+
+def problems(data: Any, *, bare: bool = False) -> list[Problem]:
+    """Return everything in JSON data that is no expression of the language."""
+    return list(compile_value(data, bare=bare).problems)
+
+
+def _tree(data: Any) -> Compiled:
+    if isinstance(data, str):
+        return _text(data)
+    if isinstance(data, list):
+        elements = tuple(_tree(item) for item in data)
+        if all(isinstance(each, Constant) for each in elements):
+            return Constant(data)
+        return Listing(data, elements, _union(elements))
+    if isinstance(data, dict):
+        items = {key: _tree(item) for key, item in data.items()}
+        wrong = tuple(_key_problem(key) for key in data if has_markers(key))
+        if not wrong and all(isinstance(each, Constant) for each in items.values()):
+            return Constant(data)
+        return Object(data, items, _union(items.values()), wrong)
+    return Constant(data)
+
+
+def _key_problem(key: str) -> Problem:
+    remedy = "write the object as one expression: `{{ {name: value} }}`"
+    return Problem(
+        f"the key `{key}` holds an expression, but keys are not computed", remedy, focus=key, path=(key,), at_key=True
+    )
+
+
+@lru_cache(maxsize=4096)
+def _text(text: str) -> Compiled:
+    if not has_markers(text):
+        return Constant(text)
+    pieces, problem = split(text)
+    written = [piece for piece in pieces if piece.expression or piece.text.strip()]
+    if problem is None and len(written) == 1 and written[0].expression:
+        return _expression(text, written[0])
+    parts = [_expression(f"{{{{{piece.text}}}}}", piece) if piece.expression else piece.text for piece in pieces]
+    broken = [found for part in parts if isinstance(part, Broken) for found in part.problems]
+    if problem is not None:
+        broken.append(problem)
+    if broken:
+        return Broken(text, tuple(broken))
+    kept = tuple(part for part in parts if isinstance(part, str | Expression))
+    return Text(text, kept, _union(part for part in kept if isinstance(part, Expression)))
+
+
+@lru_cache(maxsize=4096)
+def _bare(text: str) -> Compiled:
+    if not text.lstrip().startswith("{{"):
+        whole = _expression(text, Piece(text, 0, True))
+        if isinstance(whole, Broken) and "{{" in text:
+            remedy = "leave out the braces, or put all of it into one pair of them"
+            return Broken(text, tuple(replace(each, help=each.help or remedy) for each in whole.problems))
+        return whole
+    pieces, problem = split(text)
+    written = [piece for piece in pieces if piece.expression or piece.text.strip()]
+    if problem is None and len(written) != 1:
+        problem = _beside(text, written)
+    return Broken(text, (problem,)) if problem is not None else _expression(text, written[0])
+
+
+def _beside(text: str, written: list[Piece]) -> Problem:
+    """Say what stands beside the one expression that there may be, or that there are several."""
+    strays = [piece for piece in written if not piece.expression]
+    inside = [piece for piece in written if piece.expression]
+    if len(inside) != 1 or not strays:
+        return Problem("there is more than one expression here", "write all of it as one, without braces")
+    stray, expression = strays[0], f"{{{{ {inside[0].text.strip()} }}}}"
+    focus = stray.text.strip()
+    what = "quote" if focus in ("'", '"') else "text"
+    message = f"the {what} `{shortened(focus, 40)}` stands beside the expression, in `{shortened(text.strip(), 60)}`"
+    offset = stray.offset + stray.text.index(focus)
+    return Problem(message, f"leave it out, and write `{shortened(expression, 60)}` alone", offset, focus)
+
+
+def _expression(source: str, piece: Piece) -> Expression | Broken:
+    if source is not piece.text and (piece.text.startswith("-") or piece.text.endswith(("-", "+"))):
+        offset = piece.offset if piece.text.startswith("-") else piece.offset + len(piece.text) - 1
+        remedy = "put a space between them; nothing cuts blanks here"
+        return Broken(source, (Problem("a sign touches the braces", remedy, offset, source[offset]),))
+    tree, found = parse(piece.text)
+    if tree is None:
+        return Broken(source, tuple(replace(each, offset=each.offset + piece.offset) for each in found))
+    return Expression(source, piece.offset, tree, code.reads(tree), code.code(tree))
+
+
+def _joined(part: Expression, scope: Mapping[str, Any], budget: Budget) -> str:
+    value = part.compute(scope, budget)
+    if isinstance(value, str):
+        return value
+    try:
+        return spelled(value)
+    except ExpressionError as error:
+        raise error.within(part.source.strip()) from None
+
+
+def _said(error: Exception) -> str:
+    match error:
+        case ZeroDivisionError():
+            return "division by zero"
+        case OverflowError():
+            return "the number gets too large"
+        case RecursionError():
+            return "the data is nested too deeply"
+        case _:
+            return f"it cannot be computed: {error}"
+
+
+def _below(key: str | int, problem: Problem) -> Problem:
+    return replace(problem, path=(key, *problem.path))
+
+
+def _union(values: Iterable[Compiled]) -> Reads:
+    return tuple(dict.fromkeys(chain for each in values for chain in each.reads))

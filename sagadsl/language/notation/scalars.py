@@ -1,0 +1,69 @@
+"""Which value a word without quotes stands for, and how data is written so that it is read as the same data.
+
+YAML 1.2 core, as far as JSON goes with it: ``yes``, ``1:30``, ``2026-01-31``, ``0o17`` and ``1_000`` are text.
+PyYAML's own rules are those of YAML 1.1, so it is asked neither what a word means nor whether it needs quotes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import yaml
+
+from sagadsl.language.notation.json_text import whole_number
+
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_BREAKS = re.compile("[\x85\u2028\u2029]")  # PyYAML lets them stand as they are, where YAML folds lines
+_BEYOND = re.compile(r"[^\x20-\x7e]")
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+def resolved(text: str) -> Any:
+    """Return what a word without quotes stands for; an infinity for each number that JSON cannot carry."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.fullmatch(text):
+        try:
+            return whole_number(text)
+        except ValueError:
+            return math.inf
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    if _NOT_JSON.fullmatch(text):
+        return math.nan if "nan" in text.lower() else math.inf
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what either YAML would take for something else than text."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if _BREAKS.search(text) else None if isinstance(resolved(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def write_flow(data: Any) -> str:
+    """Return data as YAML for a program: on one line, in a tenth of the time. Its escapes are not JSON's."""
+    return _BEYOND.sub(lambda char: f"\\U{ord(char[0]):08x}", json.dumps(data, ensure_ascii=False))
+
+
+def write_yaml(data: Any) -> str:
+    """Return data as YAML for people, lists of plain values on one line."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
+    return text.rstrip("\n")

@@ -1,0 +1,104 @@
+"""Does a value satisfy a JSON Schema of the definition? The input of a saga, the payload of a signal.
+
+The schema has passed :mod:`sagadsl.language.schema.json_schema`. Opens no file and no connection, whatever it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from sagadsl.language.notation.json_text import is_finite
+from sagadsl.language.schema.defaults import TooManyDefaults, filled
+from sagadsl.language.schema.effort import MOST, TooMuch, limited
+from sagadsl.language.schema.validator import validator
+
+_SHOWN = 10
+_LONGEST = 300
+_LITTLE = 5_000
+"""Units of work, some tens of milliseconds, for which nothing else has to be let through."""
+
+
+class Check:
+    """Takes a value; returns what is wrong with it, one sentence each, nothing when it fits. It may take seconds."""
+
+    def __init__(self, what: str, errors: Callable[[Any], Iterator[Any]] | None, *, is_first: bool = False) -> None:
+        """Take how the library finds mistakes; without it, everything fits.
+
+        Args:
+            is_first: Judge as older releases did.
+        """
+        self._what, self._errors, self._is_first = what, errors, is_first
+
+    def __call__(self, value: Any) -> tuple[str, ...]:
+        """Check *value* in this thread, to the end."""
+        found = self._within(MOST, value)
+        return (f"`{self._what}` would take too long to be checked: {_WHY}",) if found is None else found
+
+    def at_once(self, value: Any) -> tuple[str, ...] | None:
+        """Check *value* if that takes little; ``None`` when it takes more, so that it belongs into another thread."""
+        return self._within(_LITTLE, value)
+
+    def _within(self, effort: int, value: Any) -> tuple[str, ...] | None:
+        if not self._is_first and (problems := _unsent(value, self._what)):
+            return problems
+        if self._errors is None:
+            return ()
+        # Late: a command that runs nothing shall not pay for it.
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415
+
+        errors: list[Any] = []
+        try:
+            with limited(effort):
+                errors.extend(islice(self._errors(value), _SHOWN))
+        except RecursionError:
+            return (f"`{self._what}` is nested too deeply to be checked",)
+        except TooManyDefaults as error:
+            return (f"`{self._what}` cannot be taken: {error}",)
+        except Unresolvable as error:
+            return (f"`{self._what}` cannot be checked: its schema refers to `{error.ref}`",)
+        except TooMuch:
+            if effort < MOST or not errors:
+                return None
+        errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
+        return tuple(_sentence(self._what, error) for error in errors)
+
+
+_WHY = f"more than {MOST:,} rules of the schema apply to it and to its parts"
+
+
+def checker(
+    schema: Mapping[str, Any] | bool | None,
+    what: str,
+    *,
+    fill: bool = False,
+    first_rules: bool = False,
+    accepted: bool = False,
+) -> Check:
+    """Return the check of values against *schema*.
+
+    Args:
+        what: Names the value in messages, e.g. ``input``.
+        fill: Check a value with the defaults of what it leaves out, as a saga takes its input.
+        first_rules: Judge as older releases did, for what replays their runs.
+        accepted: The schema was taken when its run began; see ``validator``.
+    """
+    if schema is None:
+        return Check(what, None, is_first=first_rules)
+    found = validator(schema, first_rules=first_rules, accepted=accepted)
+
+    def errors(value: Any) -> Iterator[Any]:
+        yield from found.iter_errors(filled(schema, value) if fill else value)
+
+    return Check(what, errors, is_first=first_rules)
+
+
+def _unsent(value: Any, what: str) -> tuple[str, ...]:
+    return () if is_finite(value) else (f"`{what}` holds a number that JSON cannot carry, such as `NaN` or `1e999`",)
+
+
+def _sentence(what: str, error: Any) -> str:
+    place = what + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    text = error.message if len(error.message) <= _LONGEST else f"{error.message[:_LONGEST]}…"
+    return f"`{place}`: {text}"

@@ -1,0 +1,114 @@
+"""What an input is when it leaves something out: the ``default``s of its schema. Replay-critical.
+
+A property that is not there gets its ``default``, in every object that is there or comes from a default itself,
+also in lists and in objects by name, through ``$ref`` (``#/…``) and ``allOf``. Alternatives (``anyOf``, ``oneOf``,
+``if``) give none: which of them holds is not known before. A null is there, and stays null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from sagadsl.language.notation.json_text import small_number
+
+MOST = 10_000
+"""Defaults that one input can take in."""
+
+_DEEPEST = 50
+"""Defaults within each other; one that leads to itself would go on for ever."""
+
+
+class TooManyDefaults(ValueError):
+    """The defaults of a schema make an input that is too large."""
+
+    def __str__(self) -> str:
+        return f"the defaults of its schema lead to themselves, or make more than {MOST:,} values"
+
+
+def filled(schema: Any, data: Any, root: Any = None) -> Any:
+    """Return *data* with the defaults of what it leaves out, itself unchanged. Raises ``TooManyDefaults``.
+
+    Args:
+        root: The whole document when *schema* is a part of it.
+    """
+    return _Filling(schema if root is None else root).value(schema, data, 0)
+
+
+def default_of(schema: Any, root: Any) -> tuple[Any, ...]:
+    """Return the default of a value of *schema*, alone in a tuple; an empty one when there is none."""
+    for each in _together(schema, root):
+        if "default" in each:
+            return (each["default"],)
+    return ()
+
+
+def target(reference: Any, root: Any) -> Any:
+    """Return what a reference inside the schema leads to; anything else takes everything."""
+    if reference == "#":
+        return root
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return True
+    here = root
+    for part in unquote(reference[2:]).split("/"):
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(here, Mapping) and name in here:
+            here = here[name]
+        elif isinstance(here, list) and (index := small_number(name)) is not None and index < len(here):
+            here = here[index]
+        else:
+            return True
+    return here
+
+
+def _together(schema: Any, root: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+    """Yield a schema and those that hold of the same value whatever it is."""
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return
+    yield schema
+    if "$ref" in schema:
+        yield from _together(target(schema["$ref"], root), root, depth + 1)
+    if isinstance(schema.get("allOf"), list):
+        for each in schema["allOf"]:
+            yield from _together(each, root, depth + 1)
+
+
+class _Filling:
+    def __init__(self, root: Any) -> None:
+        self._root = root
+        self._left = MOST
+
+    def value(self, schema: Any, data: Any, made: int) -> Any:
+        """Return *data* filled; *made* defaults are around it."""
+        for each in _together(schema, self._root) if isinstance(data, dict | list) else ():
+            data = self._object(each, data, made) if isinstance(data, dict) else self._list(each, data, made)
+        return data
+
+    def _object(self, schema: Mapping[str, Any], data: dict[str, Any], made: int) -> dict[str, Any]:
+        properties = schema.get("properties")
+        properties = properties if isinstance(properties, Mapping) else {}
+        changed: dict[str, Any] = {}
+        for name, part in properties.items():
+            if name in data:
+                changed[name] = self.value(part, data[name], made)
+            elif default := default_of(part, self._root):
+                changed[name] = self._made(part, default[0], made + 1)
+        if isinstance(schema.get("additionalProperties"), Mapping) and "patternProperties" not in schema:
+            others = (name for name in data if name not in properties)
+            changed |= {name: self.value(schema["additionalProperties"], data[name], made) for name in others}
+        same = all(name in data and data[name] is value for name, value in changed.items())
+        return data if same else {**data, **changed}
+
+    def _made(self, schema: Any, default: Any, made: int) -> Any:
+        self._left -= 1
+        if self._left < 0 or made > _DEEPEST:
+            raise TooManyDefaults
+        return self.value(schema, default, made)
+
+    def _list(self, schema: Mapping[str, Any], data: list[Any], made: int) -> list[Any]:
+        first = schema.get("prefixItems")
+        first = first if isinstance(first, list) else []
+        parts = [*first[: len(data)], *[schema.get("items")] * (len(data) - len(first))]
+        changed = [self.value(part, item, made) for part, item in zip(parts, data, strict=True)]
+        return data if all(one is other for one, other in zip(changed, data, strict=True)) else changed

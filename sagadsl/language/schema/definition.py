@@ -1,0 +1,229 @@
+"""Is the document a definition? JSON Schema -> findings, one for each mistake.
+
+Each step is validated against the schema of its own kind, so that every message is about
+that kind. Knows nothing of what names
+and expressions refer to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from sagadsl.diagnostics.findings import Finding, Route
+from sagadsl.language.bounds import first
+from sagadsl.language.bundled import schema_text
+from sagadsl.language.document import Document, Span
+from sagadsl.language.kinds import BRANCHES, KEYS, LISTS, OVER_STEPS, WAYS
+from sagadsl.language.raw_steps import TOP_LISTS, WAY_LISTS
+from sagadsl.language.schema import json_schema, step_rules, wording
+from sagadsl.language.schema.vocabulary import meant
+from sagadsl.language.schema.wording import Part
+from sagadsl.language.suggest import closest
+from sagadsl.language.syntax import bounded
+
+SUPPORTED = (1,)
+"""Versions of the language that this tool speaks."""
+
+_INSIDE = (*LISTS, *(key for key in WAYS if key in KEYS))
+"""The keys of kinds under which steps stand."""
+
+
+def check(document: Document) -> tuple[Finding, ...]:
+    """Return every mistake of form, in the order of the file. Empty when there is no mapping to check."""
+    if not isinstance(document.data, dict):
+        return ()
+    unsupported = _version(document)
+    findings = (unsupported,) if unsupported else map(bounded, first(_definition(document)))
+    return tuple(sorted(findings, key=lambda finding: _position(document, finding)))
+
+
+def text() -> str:
+    """Return the JSON Schema of a definition, as editors take it."""
+    return schema_text("saga")
+
+
+@lru_cache(maxsize=1)
+def _root() -> dict[str, Any]:
+    """Return the schema with its references put in place; a step in a step is left open: it is checked by itself."""
+    root: dict[str, Any] = json.loads(text())
+    definitions = root["definitions"]
+    generic = {"type": "object", "properties": definitions["step"]["properties"]}
+    definitions["any_step"], definitions["step"] = generic, {}
+    inline(root, definitions)
+    return root
+
+
+def inline(schema: Any, definitions: Mapping[str, Any]) -> None:
+    """Put what they name in the place of the references in *schema*, so that each part of it can be used alone."""
+    inner = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
+    for key, value in inner:
+        if isinstance(value, dict) and "$ref" in value:
+            schema[key] = definitions[value["$ref"].removeprefix("#/definitions/")]
+        else:
+            inline(value, definitions)
+
+
+def _properties(kind: str) -> dict[str, Any]:
+    properties: dict[str, Any] = _root()["definitions"][kind]["properties"]
+    return properties
+
+
+def _inner(kind: str) -> frozenset[str]:
+    """Return the keys of what stands below the key of a kind of steps, such as those of `wait_for`."""
+    rule = _properties(f"{kind}_step").get(kind, {})
+    name = str(rule.get("$ref", "")).rpartition("/")[2]
+    return frozenset(_root()["definitions"].get(name, rule).get("properties", ()))
+
+
+def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
+    """Sort key; what has no place of its own stands where its nearest ancestor does."""
+    spans = document.keys if finding.at_key and finding.route in document.keys else document.spans
+    return spans.get(finding.route) or spans[document.nearest(finding.route)], finding.code, finding.message
+
+
+def _version(document: Document) -> Finding | None:
+    """SD101: checked first, because another version would have other rules."""
+    supported = ", ".join(map(str, SUPPORTED))
+    if "sagadsl_test" in document.data:
+        help = "`sagadsl test` plays its cases; `validate` checks the definitions beside it"
+        return Finding("SD012", "this is a suite of cases, not a definition", ("sagadsl_test",), help=help, at_key=True)
+    if "sagadsl" not in document.data:
+        help = f"write `sagadsl: {SUPPORTED[-1]}` on the first line"
+        if other := closest("sagadsl", document.data):
+            help = f"did you mean `sagadsl` for `{other}`? {help}"
+        return Finding("SD101", "the version of the language is missing", (), help=help)
+    version = document.data["sagadsl"]
+    if isinstance(version, int | float) and not isinstance(version, bool) and version in SUPPORTED:
+        return None  # 1.0 is 1, for JSON Schema as well
+    shown = wording.found(document, ("sagadsl",), version)
+    message = f"version `{version}` of the language is not supported; this tool supports: {supported}"
+    if not isinstance(version, int) or isinstance(version, bool):
+        message = f"the version of the language must be one of the numbers {supported}, got {shown}"
+    return Finding("SD101", message, ("sagadsl",), help=f"write `sagadsl: {SUPPORTED[-1]}`, or install a newer sagadsl")
+
+
+def _definition(document: Document) -> Iterator[Finding]:
+    data = document.data
+    part = Part(document, (), "the definition", None, _root()["definitions"])
+    yield from wording.reword(part, wording.errors_in(data, _root()))
+    for key in TOP_LISTS:
+        yield from _steps(document, data.get(key), (key,))
+    if isinstance(data.get("input"), dict):
+        yield from json_schema.check(data["input"], ("input",))
+    defaults = data.get("defaults")
+    if isinstance(defaults, dict):
+        yield from step_rules.intervals(part, ("defaults", "retry"), defaults.get("retry"))
+        undo = defaults.get("compensation")
+        if isinstance(undo, dict):
+            yield from step_rules.intervals(part, ("defaults", "compensation", "retry"), undo.get("retry"))
+
+
+def _steps(document: Document, steps: Any, route: Route, *, branches: bool = False) -> Iterator[Finding]:
+    if isinstance(steps, list):
+        for index, step in enumerate(steps):
+            yield from _step(document, step, (*route, index), branch=branches)
+
+
+def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Iterator[Finding]:
+    if not isinstance(step, dict):
+        shown = wording.found(document, route, step)
+        yield Finding(
+            "SD103", f"a step must be a mapping, got {shown}", route, help="e.g. `- {id: pay, activity: bank.pay}`"
+        )
+        return
+    called = step.get("id")
+    called = called if isinstance(called, str) else ""
+    name = f"step `{called}`" if called else f"the step at `{wording.dotted(route)}`"
+    part = Part(document, route, name, called, _root()["definitions"])
+    kinds = [key for key in KEYS if key in step and not (key == "steps" and any(over in step for over in OVER_STEPS))]
+    yield from _kind(part, step, kinds, branch)
+    yield from _children(document, step, route)
+
+
+def _kind(part: Part, step: dict[str, Any], kinds: list[str], branch: bool) -> Iterator[Finding]:
+    """Validate by the kind: the one given, the one that a misspelt key stands for, or none."""
+    every = _properties("any_step")
+    guess = _guess(step, kinds, every)
+    if len(kinds) > 1:
+        yield _several(part, step, kinds)
+    elif not kinds and not guess:
+        yield Finding(
+            "SD105",
+            f"{part.name} does not say what it does",
+            (*part.route, "id") if "id" in step else part.route,
+            help="add the key of one kind, e.g. `activity: payments.charge`",
+            notes=(f"kinds: {', '.join(KEYS)}",),
+            step=part.step or "",
+        )
+    kind = next(iter(guess.values()), kinds[0] if len(kinds) == 1 else "")
+    allowed = _properties(f"{kind}_step") if kind else every
+    strange = list(islice((key for key in step if key not in allowed), 100))
+    for key in strange:
+        yield from _stranger(part, key, step[key], kind, guess)
+    if "needs" in step and not branch:
+        why = "is only for a branch of `parallel`"
+        yield step_rules.misplaced(part, "needs", why, "steps of a list run in its order anyway")
+    known = {key: value for key, value in step.items() if key in allowed}
+    errors = wording.errors_in(known, _root()["definitions"][f"{kind}_step" if kind else "any_step"])
+    reported = {*guess.values(), *(meant(key, allowed) for key in strange)}
+    yield from wording.reword(part, errors, spoken_for=reported)
+    if not kind and "id" not in step:
+        yield wording.missing(part, (), "id", _root()["definitions"]["any_step"])
+    yield from step_rules.check(part, step)
+
+
+def _guess(step: Mapping[str, Any], kinds: list[str], every: Mapping[str, Any]) -> dict[str, str]:
+    """Return the unknown keys that stand for a kind; beside `steps` only a loop can be meant."""
+    candidates = KEYS if not kinds else OVER_STEPS if kinds == ["steps"] else ()
+    unknown = islice((key for key in step if key not in every), 100)
+    return {key: kind for key in unknown if (kind := meant(key, candidates))}
+
+
+def _several(part: Part, step: Mapping[str, Any], kinds: list[str]) -> Finding:
+    first, second, *_ = (key for key in step if key in kinds)  # as written: data that has no text has an order, too
+    named = ", ".join(f"`{kind}`" for kind in kinds[:-1]) + f" and `{kinds[-1]}`"
+    return Finding(
+        "SD106",
+        f"{part.name} is of {len(kinds)} kinds at once: {named}",
+        (*part.route, second),
+        help="keep one, or make a step of each",
+        label="a second kind",
+        at_key=True,
+        step=part.step or "",
+        related=(((*part.route, first), "the first"),),
+    )
+
+
+def _stranger(part: Part, key: str, value: Any, kind: str, guess: Mapping[str, str]) -> Iterator[Finding]:
+    """SD104, told apart: a key of other kinds of steps, or of none."""
+    allowed = _properties(f"{kind}_step") if kind else _properties("any_step")
+    owners = [other for other in KEYS if key in _properties(f"{other}_step")]
+    if kind and key in _inner(kind):
+        inside = f"`{kind}: {{…, {key}: …}}`"
+        yield step_rules.misplaced(part, key, f"stands beside `{kind}`", f"it belongs inside of it: {inside}")
+        return
+    if owners and kind:
+        only = " and ".join(f"`{other}`" for other in owners)
+        yield step_rules.misplaced(part, key, f"does not go with `{kind}`", f"it is for steps with {only}")
+        return
+    first = [guess[key]] if key in guess else []
+    yield wording.unknown(part, (), key, first + [name for name in allowed if name not in first], kind)
+    yield from wording.misspelt(part, (key,), value, allowed)
+
+
+def _children(document: Document, step: Mapping[str, Any], route: Route) -> Iterator[Finding]:
+    """Check the steps inside, even below a misspelt key."""
+    for key, value in step.items():
+        if not isinstance(value, list):
+            continue
+        name = key if key in _properties("any_step") else meant(key, _INSIDE)
+        if name in LISTS:
+            yield from _steps(document, value, (*route, key), branches=name in BRANCHES)
+        elif name in WAYS:
+            for index, inner in enumerate(value):
+                for inside in WAY_LISTS if isinstance(inner, dict) else ():
+                    yield from _steps(document, inner.get(inside), (*route, key, index, inside))

@@ -1,0 +1,182 @@
+"""The JSON Schema library, where it says something else than JSON Schema: one place for everybody. Replay-critical.
+
+Decimal fractions are counted as they are written (19.99 is a multiple of 0.01), patterns mean ECMA 262 and take
+linear time, and ``format`` checks. Its work is counted, see :mod:`sagadsl.language.schema.effort`.
+Opens no file and no connection, whatever a schema refers to.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
+from functools import cache, partial
+from typing import Any
+
+from sagadsl.language.notation.durations import FORMAT, is_duration
+from sagadsl.language.notation.json_text import canonical
+from sagadsl.language.schema.effort import counted, spend
+from sagadsl.language.schema.formats import CHECKED
+from sagadsl.language.schema.patterns import Search, backtracking, linear_or_any, linear_or_none
+
+_Engine = Callable[[str], Search | None]
+"""Returns how a pattern is matched; ``None``: it is not, and lets everything pass."""
+
+
+_REMEMBERED = 64
+"""Lists of choices whose texts are kept."""
+
+
+def validator(
+    schema: Any,
+    part: Any = None,
+    *,
+    draft7: bool = False,
+    formats: bool = True,
+    first_rules: bool = False,
+    accepted: bool = False,
+) -> Any:
+    """Return the library's validator of values against *schema*.
+
+    Args:
+        part: Validate against this part of the schema, which is where its references lead.
+        draft7: The schema is one of our own, which are of draft 7, instead of 2020-12.
+        formats: Every ``format`` is checked; left out, that of our lengths of time alone: an activity reads
+            the other texts itself.
+        first_rules: Judge as older releases did, for what replays their runs.
+        accepted: The schema was taken when its run began, perhaps by a release that took patterns which this one
+            refuses since they need more than linear time. In any other schema such a pattern lets everything pass.
+    """
+    from referencing import Registry  # noqa: PLC0415  # late: a command that checks nothing shall not pay for it
+
+    engine: _Engine = backtracking if draft7 else linear_or_any if accepted else linear_or_none
+    found = _class(draft7, formats and not first_rules, first_rules, engine)(_undeclared(schema), registry=Registry())
+    return found if part is None else found.evolve(schema=_undeclared(part))
+
+
+def _undeclared(schema: Any) -> Any:
+    """Return a schema without `$schema`: for one that has it the library would take its own words again."""
+    if not isinstance(schema, Mapping):
+        return schema
+    return {word: rule for word, rule in schema.items() if word != "$schema"}
+
+
+@cache
+def _class(draft7: bool, formats: bool, plain: bool, engine: _Engine) -> Any:
+    from jsonschema import Draft7Validator, Draft202012Validator, validators  # noqa: PLC0415
+
+    extend: Any = validators.extend
+    draft: Any = Draft7Validator if draft7 else Draft202012Validator
+    if plain:
+        return draft
+    words = {
+        "multipleOf": _multiple_of,
+        "pattern": partial(_pattern, engine),
+        "patternProperties": partial(_pattern_properties, engine),
+        "additionalProperties": partial(_additional, engine),
+        "format": partial(_format if formats else _length, engine),
+        "uniqueItems": _unique,
+        "enum": _Choices(),
+        "const": _constant,
+    }
+    return extend(draft, {word: counted(word, apply) for word, apply in (draft.VALIDATORS | words).items()})
+
+
+def _error(message: str) -> Any:
+    from jsonschema import ValidationError  # noqa: PLC0415
+
+    return ValidationError(message)
+
+
+def is_multiple(value: float, factor: float) -> bool:
+    """Whether a number is a whole multiple of another one, both as they are written."""
+    try:
+        return (Fraction(repr(value)) / Fraction(repr(factor))).denominator == 1
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+def _multiple_of(check: Any, factor: float, value: Any, _schema: Any) -> Iterator[Any]:
+    if check.is_type(value, "number") and not is_multiple(value, factor):
+        yield _error(f"{value!r} is not a multiple of {factor}")
+
+
+def _text(value: Any) -> str:
+    """Return what equal values have alike, and only those, as JSON Schema means it: 1.0 is 1, and no `true`."""
+    text = canonical(value)
+    spend(len(text) // 100)
+    return text
+
+
+def _unique(check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
+    """The library compares each item with each other one, unless Python can sort them."""
+    if rule and check.is_type(value, "array") and len(set(map(_text, value))) < len(value):
+        yield _error(f"{value!r} has non-unique elements")
+
+
+def _constant(_check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
+    if _text(value) != _text(rule):
+        yield _error(f"{rule!r} was expected")
+
+
+class _Choices:
+    """``enum``: the library compares each value with each choice; here it is looked up."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, tuple[Any, frozenset[str]]] = OrderedDict()
+
+    def __call__(self, _check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
+        known = self._known.get(id(rule))
+        if known is None or known[0] is not rule:
+            spend(len(rule))
+            known = self._known[id(rule)] = (rule, frozenset(map(canonical, rule)))
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)  # two threads may do so; what is gone is made again
+        if _text(value) not in known[1]:
+            yield _error(f"{value!r} is not one of {rule!r}")
+
+
+def _pattern(engine: _Engine, check: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
+    if check.is_type(value, "string") and (search := engine(pattern)) is not None and not search(value):
+        yield _error(f"{value!r} does not match {pattern!r}")
+
+
+def _pattern_properties(
+    engine: _Engine, check: Any, rules: Mapping[str, Any], value: Any, _schema: Any
+) -> Iterator[Any]:
+    if check.is_type(value, "object"):
+        for pattern, rule in rules.items():
+            search = engine(pattern)
+            for key, item in value.items():
+                if search is not None and search(key):
+                    yield from check.descend(item, rule, path=key, schema_path=pattern)
+
+
+def _additional(engine: _Engine, check: Any, rule: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Hand the library only the keys that no pattern takes."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+
+    patterns = [engine(pattern) for pattern in schema.get("patternProperties", ())]
+    if patterns and check.is_type(value, "object"):
+        taken = {key for key in value if any(search is None or search(key) for search in patterns)}
+        value = {key: item for key, item in value.items() if key not in taken}
+        schema = {word: rule for word, rule in schema.items() if word != "patternProperties"}
+    yield from Draft202012Validator.VALIDATORS["additionalProperties"](check, rule, value, schema) or ()
+
+
+def _format(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+    if not check.is_type(value, "string"):
+        return
+    has = CHECKED.get(name)
+    if has is not None and not has(value):
+        yield _error(f"{value!r} is not a {name!r}")
+    yield from _length(engine, check, name, value, schema)
+
+
+def _length(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
+    """Lengths of time are ours alone, and read in one way everywhere."""
+    if name != FORMAT or not check.is_type(value, "string"):
+        return
+    search = engine(schema.get("pattern", ""))
+    if (search is None or search(value)) and not is_duration(value):  # one mistake is told once
+        yield _error(f"{value!r} is not a {name!r}")

@@ -1,0 +1,146 @@
+"""What was learnt about installed activities the last time, so that checking need not import them again.
+
+Data only, in ``$XDG_CACHE_HOME/sagadsl``: who offers what, as long as no folder of Python's path has
+changed, and the signatures of activities, as long as no file has changed that was loaded when they
+were read. Whatever cannot be read or written counts as not being there. ``SAGADSL_CACHE=off`` switches
+it off: for plugins whose types depend on more than their files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sagadsl.language.analysis.known import Signature
+
+FORMAT = 1
+
+Stamp = list[int] | None
+"""Of a file or folder: when it was changed, and its size; ``None`` when it is not there."""
+
+
+@dataclass(slots=True)
+class Cache:
+    """The cache of one Python environment, read once and written when something is added.
+
+    Attributes:
+        path: The file; ``None`` keeps nothing.
+        data: What stands in it.
+    """
+
+    path: Path | None
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls) -> Cache:
+        """Open the cache of this process's environment."""
+        if os.environ.get("SAGADSL_CACHE", "").lower() in ("off", "0", "no", "false"):
+            return cls(None)
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        where = hashlib.sha256("\0".join([sys.prefix, sys.version, *sys.path]).encode("utf-8", "replace")).hexdigest()
+        path = Path(base, "sagadsl", f"plugins-{where[:16]}.json")
+        try:
+            data = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            data = {}
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            data = {}
+        return cls(path, data)
+
+    def offers(self) -> list[tuple[str, str, str, str]] | None:
+        """Return name, package, distribution and value of every offer; ``None`` when they have to be looked for."""
+        try:
+            if self.data["paths"] != _stamps(sys.path):
+                return None
+            return [(str(a), str(b), str(c), str(d)) for a, b, c, d in self.data["offers"]]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def keep_offers(self, offers: Iterable[tuple[str, str, str, str]]) -> None:
+        """Keep who offers what; the signatures may be of others, and go."""
+        self.data = {"format": FORMAT, "paths": _stamps(sys.path), "offers": [list(each) for each in offers]}
+        self._write()
+
+    def signature(self, key: str, load: Callable[[], Signature | Any]) -> Any:
+        """Return the signature kept under *key*, or what *load* gives, which is kept when it is a signature."""
+        kept = self._kept(key)
+        if kept is not None:
+            return kept
+        found = load()
+        if isinstance(found, Signature):
+            self._keep(key, found)
+        return found
+
+    def _kept(self, key: str) -> Signature | None:
+        signatures = self.data.get("signatures")
+        if not isinstance(signatures, dict) or key not in signatures:
+            return None
+        files = self.data.get("files")
+        if not isinstance(files, dict) or files != _stamps(files):
+            del self.data["signatures"]
+            return None
+        return _signature(signatures[key])
+
+    def _keep(self, key: str, signature: Signature) -> None:
+        try:
+            packed = json.loads(json.dumps(asdict(signature)))
+        except (TypeError, ValueError):  # an example that is no JSON
+            return
+        if "paths" not in self.data or _signature(packed) != signature:
+            return
+        if "signatures" not in self.data:
+            self.data |= {"signatures": {}, "files": {}}
+        self.data["files"].update(_stamps(_loaded_files()))
+        self.data["signatures"][key] = packed
+        self._write()
+
+    def _write(self) -> None:
+        if self.path is None:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.stem, suffix=".new")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(self.data, file)
+                os.replace(name, self.path)
+            except BaseException:
+                os.unlink(name)
+                raise
+
+
+def _signature(packed: Any) -> Signature | None:
+    try:
+        return Signature(**packed | {"errors": tuple(packed["errors"]), "examples": tuple(packed["examples"])})
+    except (KeyError, TypeError):
+        return None
+
+
+def _stamps(paths: Iterable[str]) -> dict[str, Stamp]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        found = os.stat(path or ".")
+    except OSError:
+        return None
+    return [found.st_mtime_ns, found.st_size]
+
+
+def _loaded_files() -> list[str]:
+    """Return the files of all modules that are loaded, but for those of Python itself: its version is in the name."""
+    own = os.path.dirname(os.__file__) + os.sep
+    installed = os.path.join(own, "site-packages") + os.sep
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return sorted(
+        {file for file in files if isinstance(file, str) and (not file.startswith(own) or file.startswith(installed))}
+    )

@@ -1,0 +1,476 @@
+"""Activities: found without importing them, imported one at a time, never last-wins.
+
+Knows nothing of Temporal and of definitions. What somebody else's package does wrong is a
+value here (a :class:`Problem`): it matters only to who uses that activity, or lists them all.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from sagadsl.authoring import MARK, Spec
+from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.suggest import closest, listed
+from sagadsl.plugins.cache import Cache
+from sagadsl.plugins.isolation import Left, contained, place_in, place_of
+from sagadsl.plugins.marks import is_activity, members_of, own_name, plain_definition, whereabouts
+from sagadsl.plugins.settings import Settings, read_settings
+from sagadsl.plugins.texts import text_of, told
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+GROUP = "sagadsl.activities"
+_OURS = "sagadsl"
+
+
+class PluginBroken(SagadslError):
+    """An activity, or a module of activities, cannot be imported or used.
+
+    Attributes:
+        place: File and line of its author's code where it went wrong; empty if that is unknown.
+    """
+
+    code: ClassVar[str] = "SD910"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, package: str, reason: BaseException, place: str = "") -> None:
+        super().__init__(name, package, reason, place)
+        self.name, self.package, self.reason, self.place = name, package, reason, place
+
+    def __str__(self) -> str:
+        is_plain = isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra | Left)
+        cause = text_of(self.reason) if is_plain else told(self.reason)
+        if isinstance(self.reason, SyntaxError) and self.place:
+            cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
+        if self.place:
+            cause += f" ({self.place})"
+        if self.package == f"module {self.name}":
+            return f"module `{self.name}` cannot be used: {cause}"
+        return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
+
+    @property
+    def help(self) -> str:
+        if isinstance(self.reason, PluginNeedsExtra):
+            return f"run `{self.reason.command}`"
+        if self.package.startswith("module "):
+            return "repair the module, or leave it out"
+        return "repair or uninstall the package; `sagadsl plugins` lists what works"
+
+
+class PluginNeedsExtra(ImportError):
+    """Raised by a module whose optional dependency is missing; *command* installs it."""
+
+    def __init__(self, what: str, command: str) -> None:
+        super().__init__(what, command)
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} is not installed; run `{self.command}`"
+
+
+class PluginConflict(SagadslError):
+    """Several packages offer one name; none of them wins."""
+
+    code: ClassVar[str] = "SD911"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, owners: tuple[str, ...]) -> None:
+        super().__init__(name, owners)
+        self.name, self.owners = name, owners
+
+    def __str__(self) -> str:
+        return f"activity `{self.name}` is offered by {' and by '.join(self.owners)}"
+
+    @property
+    def help(self) -> str:
+        return (
+            'leave one out, e.g. `deny = ["<package>"]` under `[tool.sagadsl.plugins]` in pyproject.toml, '
+            "or give one of them another name"
+        )
+
+
+class PluginUnknown(SagadslError):
+    """No installed package and no local module offers this name."""
+
+    code: ClassVar[str] = "SD912"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, known: tuple[str, ...], meant: str | None = None, note: str = "") -> None:
+        super().__init__(name, known, meant, note)
+        self.name, self.known, self.meant, self.note = name, known, meant, note
+
+    def __str__(self) -> str:
+        return f"no activity named `{self.name}` is installed" + (f"; {self.note}" if self.note else "")
+
+    @property
+    def help(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
+
+
+Problem = PluginBroken | PluginConflict | PluginUnknown
+
+
+@frozen
+class Offer:
+    """One line of somebody's package metadata. Nothing has been imported yet.
+
+    Attributes:
+        name: The entry point's name: the name of an activity, or the prefix of a class's or module's.
+        package: Distribution and version, for people.
+        distribution: The distribution's normalised name.
+        value: What it points at, e.g. ``acme_pay:charge``.
+    """
+
+    name: str
+    package: str
+    distribution: str
+    value: str
+
+
+@frozen
+class Plugin:
+    """One activity, imported.
+
+    Attributes:
+        name: The name that definitions use.
+        package: Who provides it.
+        function: What to call: a function, or a method of its object.
+        spec: What its decorator was told.
+        plain: It was written for Temporal as it is (``@temporalio.activity.defn``).
+    """
+
+    name: str
+    package: str
+    function: Callable[..., Any]
+    spec: Spec
+    plain: bool
+
+
+def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer, ...]:
+    """List every offer, sorted, so that two machines agree. Costs no import of theirs.
+
+    A distribution that is visible twice counts once, as Python itself sees it, and
+    one whose metadata cannot be read offers nothing.
+    """
+    from importlib.metadata import distributions  # noqa: PLC0415 # 25 ms that `--no-plugins` need not pay
+
+    offers: list[Offer] = []
+    seen: set[str] = set()
+    for distribution in distributions() if installed is None else installed:
+        try:
+            points = [each for each in distribution.entry_points if each.group == GROUP]
+            if not points:
+                continue
+            name, version = distribution.name, distribution.version
+        except Exception:  # noqa: BLE001 # somebody else's metadata, which can be broken in any way
+            continue
+        if _normal(name) in seen:
+            continue
+        seen.add(_normal(name))
+        offers.extend(
+            {Offer(each.name, f"{name} {version}", _normal(name), each.value) for each in points},
+        )
+    return tuple(sorted(offers, key=lambda offer: (offer.name, offer.distribution, offer.value)))
+
+
+def _remembered(cache: Cache) -> tuple[Offer, ...]:
+    """List every offer as ``find_offers`` does, looking only when something was installed or removed."""
+    kept = cache.offers()
+    if kept is None:
+        found = find_offers()
+        cache.keep_offers((each.name, each.package, each.distribution, each.value) for each in found)
+        return found
+    return tuple(Offer(*each) for each in kept)
+
+
+class Catalogue:
+    """The activities of this machine, by name. Imports only what is asked for.
+
+    What could be imported is kept, so that an object with state exists once a process;
+    a failure is never kept.
+    """
+
+    def __init__(
+        self,
+        offers: Iterable[Offer] = (),
+        modules: Iterable[str] = (),
+        hidden: Iterable[Offer] = (),
+        folder: str = "",
+        cache: Cache | None = None,
+    ) -> None:
+        self.offers = tuple(offers)
+        self.modules = tuple(dict.fromkeys(modules))
+        self._hidden = tuple(hidden)
+        self._folder = folder
+        self._cache = cache
+        self._objects: dict[str, Any] = {}
+        self._members: dict[str, dict[str, Callable[..., Any]]] = {}
+        self._broken: dict[str, PluginBroken] = {}
+
+    @classmethod
+    def discover(
+        cls,
+        modules: Iterable[str] = (),
+        *,
+        folder: Path | None = None,
+        installed: Iterable[Distribution] | None = None,
+        cache: Cache | None = None,
+    ) -> Catalogue:
+        """Look around: installed packages, and local *modules* beside those of the folder's settings.
+
+        Args:
+            folder: Where settings and local modules are; the current folder if left out.
+            installed: For tests; every distribution on the path if left out.
+            cache: Where to look first for what is installed and for signatures, and where to keep them.
+        """
+        home = Path.cwd() if folder is None else folder
+        settings = read_settings(home)
+        offers: list[Offer] = []
+        hidden: list[Offer] = []
+        for offer in find_offers(installed) if cache is None else _remembered(cache):
+            (offers if _permitted(offer.distribution, settings) else hidden).append(offer)
+        return cls(offers, (*settings.modules, *modules), hidden, str(home), cache)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every usable name that is known without importing more, sorted."""
+        groups = {offer.name for offer in self.offers if _key(offer) in self._members}
+        names = {offer.name for offer in self.offers} - groups
+        return tuple(sorted(names | {name for name, _, _ in self._loaded_members()}))
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Conflicts and breakages met so far; after :meth:`load_all`, all there are."""
+        owners: dict[str, set[str]] = {}
+        for offer in self.offers:
+            if _key(offer) not in self._members:
+                owners.setdefault(offer.name, set()).add(_owner(offer))
+        for name, owner, _ in self._loaded_members():
+            owners.setdefault(name, set()).add(owner)
+        candidates = sorted(name for name, who in owners.items() if len(who) > 1)
+        conflicts = [found for name in candidates if isinstance(found := self._load(name, again=False), PluginConflict)]
+        return (*conflicts, *(self._broken[key] for key in sorted(self._broken)))
+
+    def load(self, name: str) -> Plugin | Problem:
+        """Import the activity *name*, and nothing else of its group."""
+        return self._load(name, again=True)
+
+    def _load(self, name: str, *, again: bool) -> Plugin | Problem:
+        """Return the activity *name*; *again* tries once more what has failed before."""
+        exact = [offer for offer in self.offers if offer.name == name]
+        if len(exact) > 1:
+            return PluginConflict(name, tuple(_owner(offer) for offer in exact))
+        found: dict[int, Plugin] = {}
+        broken: list[PluginBroken] = []
+        for offer in exact:
+            target = self._import(offer, again=again)
+            if isinstance(target, PluginBroken):
+                broken.append(target)
+            elif _key(offer) not in self._members:
+                found[_identity(target)] = _plugin(name, offer.package, target)
+        for owner, members in self._groups_of(name, broken, again=again):
+            if name in members and _identity(members[name]) not in found:
+                found[_identity(members[name])] = _plugin(name, owner, members[name])
+        if len(found) > 1:
+            return PluginConflict(
+                name, tuple(f"{each.package} ({whereabouts(each.function)})" for each in found.values())
+            )
+        if found:
+            return next(iter(found.values()))
+        return broken[0] if broken else self._unknown(name)
+
+    def load_all(self) -> tuple[Plugin, ...]:
+        """Import everything; what does not work is in :attr:`problems`."""
+        for offer in self.offers:
+            self._import(offer)
+        for module in self.modules:
+            self._import_module(module)
+        loaded = (self._load(name, again=False) for name in self.names)
+        return tuple(each for each in loaded if isinstance(each, Plugin))
+
+    def signature(self, name: str) -> Signature | Problem:
+        """Return the types of the activity *name*."""
+        offer = self._sole_offer(name)
+        if self._cache is None or offer is None or _key(offer) in self._objects:
+            return self._signature(name)
+        return cast("Signature | Problem", self._cache.signature(_key(offer), lambda: self._signature(name)))
+
+    def _sole_offer(self, name: str) -> Offer | None:
+        """Return the one offer that alone can be meant by *name*, as far as can be told without importing any."""
+        exact = [offer for offer in self.offers if offer.name == name]
+        grouped = any(name.startswith(f"{offer.name}.") for offer in self.offers)
+        return exact[0] if len(exact) == 1 and not grouped and not self.modules else None
+
+    def _signature(self, name: str) -> Signature | Problem:
+        plugin = self.load(name)
+        if not isinstance(plugin, Plugin):
+            return plugin
+        try:
+            with contained():
+                return signature_of(plugin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 # somebody else's types: their hooks run here
+            return broken_types(plugin, error)
+
+    def _import(self, offer: Offer, *, again: bool = True) -> Any:
+        """Return the object that *offer* points at, or a :class:`PluginBroken`."""
+        key = _key(offer)
+        if key in self._objects:
+            return self._objects[key]
+        if not again and key in self._broken:
+            return self._broken[key]
+        from importlib.metadata import EntryPoint  # noqa: PLC0415 # 25 ms that who imports nothing need not pay
+
+        try:
+            importlib.invalidate_caches()  # what was installed a moment ago counts
+            with contained():
+                target = EntryPoint(offer.name, offer.value, GROUP).load()
+                if isinstance(target, type):
+                    target = target()
+                members = None if is_activity(target) else members_of(target, f"{offer.name}.")
+            if members is not None:
+                if members:
+                    self._members[key] = members
+                elif isinstance(target, ModuleType) or not callable(target):
+                    raise TypeError(f"`{offer.value}` holds no function with @activity")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 # somebody else's module: anything can happen at import
+            self._broken[key] = PluginBroken(offer.name, offer.package, error, place_in(error, offer.value))
+            return self._broken[key]
+        self._broken.pop(key, None)
+        self._objects[key] = target
+        return target
+
+    def _import_module(self, module: str, *, again: bool = True) -> dict[str, Callable[..., Any]] | PluginBroken:
+        key = f"module {module}"
+        if key in self._members:
+            return self._members[key]
+        if not again and key in self._broken:
+            return self._broken[key]
+        if self._folder and self._folder not in sys.path:
+            sys.path.insert(0, self._folder)
+        try:
+            importlib.invalidate_caches()
+            with contained():
+                members = members_of(importlib.import_module(module), "")
+            if not members:
+                raise TypeError(f"`{module}` holds no function with @activity")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 # the user's module: anything can happen at import
+            self._broken[key] = PluginBroken(module, key, error, place_in(error, module))
+            return self._broken[key]
+        self._broken.pop(key, None)
+        self._members[key] = members
+        return members
+
+    def _groups_of(
+        self, name: str, broken: list[PluginBroken], *, again: bool
+    ) -> Iterator[tuple[str, Mapping[str, Callable[..., Any]]]]:
+        """Yield what may hold *name* as a member: classes and modules named like its prefix, and local modules."""
+        for offer in self.offers:
+            if not name.startswith(f"{offer.name}."):
+                continue
+            target = self._import(offer, again=again)
+            if isinstance(target, PluginBroken):
+                broken.append(target)
+            elif _key(offer) in self._members:
+                yield offer.package, self._members[_key(offer)]
+        for module in self.modules:
+            members = self._import_module(module, again=again)
+            if isinstance(members, PluginBroken):
+                broken.append(members)
+            else:
+                yield f"module {module}", members
+
+    def _loaded_members(self) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+        for key in sorted(self._members):
+            for name, function in self._members[key].items():
+                yield name, key, function
+
+    def _unknown(self, name: str) -> PluginUnknown:
+        """Say what was meant. Imports the rest, since a function's own name may be the one that was used."""
+        hidden = next((offer for offer in self._hidden if offer.name == name), None)
+        if hidden is not None:
+            note = f"{hidden.package} offers it, but the settings leave that package out"
+            return PluginUnknown(name, self.names, None, note)
+        plugins = self.load_all()
+        last = name.rpartition(".")[2]
+        own = {own: each.name for each in plugins for own in _own_names(each)}
+        members = [each.name for each in plugins if each.name.startswith(f"{name}.")]
+        meant = own.get(name) or own.get(last) or (members[0] if members else closest(name, self.names))
+        return PluginUnknown(name, self.names, meant)
+
+
+def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
+    """Return the problem of an activity whose types cannot be used; where no frame tells of it, its function does."""
+    module = getattr(plugin.function, "__module__", "") or ""
+    place = place_in(error, module)
+    code = getattr(inspect.unwrap(plugin.function), "__code__", None)
+    if code is not None and (not place or place.partition(":")[0] != place_of(code).partition(":")[0]):
+        place = place_of(code)
+    return PluginBroken(plugin.name, plugin.package, error, place)
+
+
+def signature_of(plugin: Plugin) -> Signature:
+    """Return what is declared about a loaded activity. Raises ``TypeError`` for types that JSON cannot carry."""
+    from sagadsl.plugins.signatures import Reader, Takes, form, output_schema  # noqa: PLC0415 # only who asks for types pays
+
+    shape = form(plugin.function, plain=plugin.plain)
+    return Signature(
+        name=plugin.name,
+        package=plugin.package,
+        description=inspect.getdoc(plugin.function) or "",
+        input_schema=Reader(shape).schema,
+        output_schema=output_schema(shape),
+        errors=plugin.spec.errors,
+        compensated_by=plugin.spec.compensated_by,
+        single_argument=shape.takes is Takes.WHOLE,
+        timeouts=plugin.spec.timeouts,
+        examples=plugin.spec.examples,
+        idempotent=plugin.spec.idempotent,
+    )
+
+
+def _plugin(name: str, package: str, function: Callable[..., Any]) -> Plugin:
+    spec = getattr(function, MARK, None)
+    return Plugin(name, package, function, spec or Spec(), spec is None and plain_definition(function) is not None)
+
+
+def _own_names(plugin: Plugin) -> set[str]:
+    return {own_name(plugin.function), getattr(plugin.function, "__name__", "")} - {""}
+
+
+def _identity(function: Any) -> int:
+    """Return what tells two functions apart, also when a method has been bound twice."""
+    return hash((id(getattr(function, "__func__", function)), id(getattr(function, "__self__", None))))
+
+
+def _owner(offer: Offer) -> str:
+    return f"{offer.package} ({offer.value})"
+
+
+def _key(offer: Offer) -> str:
+    return f"{offer.name} = {offer.value} of {offer.package}"
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _permitted(distribution: str, settings: Settings) -> bool:
+    if distribution in {_normal(each) for each in settings.deny}:
+        return False
+    return settings.allow is None or distribution in {_OURS, *(_normal(each) for each in settings.allow)}

@@ -1,0 +1,136 @@
+"""A place in a file, drawn: the line, carets below it, a few words beside them. Knows neither codes nor colours."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from sagadsl.diagnostics.findings import Route
+from sagadsl.frozen import frozen
+from sagadsl.language import syntax
+from sagadsl.language.document import Document, Span, is_place
+
+_TAB = 4
+_WIDEST = 160
+_BEFORE = 60
+# Control characters could steer the terminal, and bidirectional ones show other code than there is.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+
+
+@frozen
+class Mark:
+    """Something to underline.
+
+    Attributes:
+        span: Where; of a longer one only the first line is drawn.
+        sign: The character to underline with.
+        label: The words beside it.
+    """
+
+    span: Span
+    sign: str
+    label: str = ""
+
+
+@frozen
+class Row:
+    """One drawn line: source with its number, or marks (``number`` 0, ``sign`` says which)."""
+
+    number: int
+    text: str
+    sign: str = ""
+
+
+def locate(document: Document, route: Route, *, at_key: bool = False, focus: str = "") -> Span:
+    """Return where *route* stands; of one that does not exist, where its nearest ancestor does."""
+    if at_key and route in document.keys:
+        return document.keys[route]
+    nearest = document.nearest(route)
+    span = document.spans.get(nearest, Span(1, 1, 1, 1))
+    if nearest != route and nearest in document.keys and not is_place(route):
+        span = document.keys[nearest]  # something is missing there: the whole mapping would be too much to underline
+    return _focused(document, span, focus) if focus else span
+
+
+def _focused(document: Document, span: Span, focus: str) -> Span:
+    """Find *focus* as a whole word of the value, else anywhere in it."""
+    lines = syntax.lines(document.text)
+    for pattern in (rf"(?<!\w){re.escape(focus)}(?!\w)", re.escape(focus)):
+        for number in range(span.line, min(span.end_line, len(lines)) + 1):
+            line = lines[number - 1]
+            if focus not in line:  # asked first: for each focus an expression would have to be compiled
+                continue
+            start = span.column - 1 if number == span.line else 0
+            end = span.end_column - 1 if number == span.end_line else len(line)
+            if found := re.compile(pattern).search(line, start, end):
+                return Span(number, found.start() + 1, number, found.end() + 1)
+    return span
+
+
+def draw(document: Document, marks: Iterable[Mark], *, context: bool = False) -> list[Row]:
+    """Draw the lines of all marks, top down; with *context* the line above the first mark, too."""
+    lines = syntax.lines(document.text)
+    by_line: dict[int, list[Mark]] = {}
+    listed = list(marks)
+    for mark in listed:  # a mark may lie past the last line
+        by_line.setdefault(max(1, min(mark.span.line, len(lines))), []).append(mark)
+    above = listed[0].span.line - 1 if listed else 0
+    if context and 1 <= above <= len(lines) and lines[above - 1].strip():
+        by_line.setdefault(above, [])
+    rows = []
+    for number in sorted(by_line):
+        shown = _show(lines[number - 1], by_line[number][0].span.column if by_line[number] else 1)
+        rows.append(Row(number, shown.text.rstrip()))
+        rows += [_underline(mark, lines[number - 1], shown) for mark in by_line[number]]
+    return rows
+
+
+@frozen
+class _Shown:
+    """A line as a terminal shows it: ``columns`` says where each character of ``line[first:]`` begins, and the end."""
+
+    text: str
+    columns: tuple[int, ...]
+    first: int
+
+    def column(self, index: int) -> int:
+        return self.columns[min(max(index - self.first, 0), len(self.columns) - 1)]
+
+
+def _show(line: str, column: int) -> _Shown:
+    """Tabs become arrows; of a very long line the surroundings of *column* are shown, and only they are looked at."""
+    first, last = 0, len(line)
+    if last > _WIDEST:
+        first = max(0, min(column - 1 - _BEFORE, last - _WIDEST))
+        last = first + _WIDEST
+    pieces, columns, at = ["…" if first else ""], list[int](), 1 if first else 0
+    for char in line[first:last]:
+        columns.append(at)
+        piece = "→".ljust(_TAB - at % _TAB) if char == "\t" else "\ufffd" if _UNSAFE.match(char) else char
+        pieces.append(piece)
+        at += len(piece) if char == "\t" else _width(piece)
+    pieces.append("…" if last < len(line) else "")
+    return _Shown("".join(pieces), (*columns, at), first)
+
+
+def _underline(mark: Mark, line: str, shown: _Shown) -> Row:
+    start = min(max(mark.span.column - 1, 0), len(line))
+    stop = mark.span.end_column - 1 if mark.span.end_line == mark.span.line else len(line)
+    stop = min(max(stop, start), len(line))
+    tab = stop > start and line[stop - 1] == "\t"  # the arrow is enough
+    left, right = shown.column(start), shown.column(stop - 1) + 1 if tab else shown.column(stop)
+    label = f" {clean(mark.label)}" if mark.label else ""
+    return Row(0, f"{'':{left}}{mark.sign * max(1, right - left)}{label}", mark.sign)
+
+
+def _width(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def clean(text: str) -> str:
+    """Return *text* on one line, without anything that could steer a terminal."""
+    one_line = " ".join(text.split("\n")) if "\n" in text else text
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", one_line.replace("\t", " "))

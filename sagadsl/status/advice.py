@@ -1,0 +1,166 @@
+"""What a person can do about a saga, with the commands; and the whole page of the ``status`` command.
+
+Pure, like ``standing``, on whose lines it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from shlex import quote
+from typing import Any
+
+from sagadsl.status.lines import (
+    Attempt,
+    error_text,
+    left_out,
+    moment,
+    one_line,
+    refused_signal,
+    rows,
+    since_reset,
+    spell,
+    text,
+    trouble,
+    unpause,
+    waits,
+    warnings,
+    was_reset,
+    widths,
+)
+
+_CHILDREN = 10
+"""Child sagas that wait and are named, with all that can be done; a page has an end."""
+
+_SIGNALS_SHOWN = 10
+"""Refused ones that are shown; the newest."""
+
+
+def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Iterator[str]:
+    """Yield the lines of the ``status`` command."""
+    name = f"{status['name']} {status.get('version', '')}".rstrip()
+    yield f"{name}   id {status['id']}   {status['status']}"
+    yield from trouble(status)
+    if status.get("reset"):
+        yield f"{was_reset(status['reset'])}; {since_reset(status['reset'])}"
+    if status.get("started_at"):
+        yield f"started {status['started_at']}, changed {status['changed_at']}"
+    yield from _time_left(status, now)
+    if status.get("failure"):
+        yield f"first error: {error_text(status['failure'])}"
+    yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
+    yield from warnings(status)
+    lines = rows(status, attempts, now)
+    if lines:
+        yield ""
+        fit = widths(lines)
+        yield from (text(row, fit) for row in lines)
+    yield from (f" … {line}" for line in left_out(status))
+    refused = status.get("refused_signals", ())[-_SIGNALS_SHOWN:]
+    if refused or status.get("kept_signals"):
+        yield ""
+        yield from (refused_signal(each) for each in refused)
+        yield from (
+            f"signal `{name}` is kept for a later wait" + (f": {count} of them" if count > 1 else "")
+            for name, count in status.get("kept_signals", {}).items()
+        )
+    advice = [*next_steps(status), *releases(status, attempts)]
+    if advice:
+        yield ""
+        yield from advice
+    if status.get("actions"):
+        yield ""
+        yield from (_action(action) for action in status["actions"])
+
+
+def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
+    """Say how long the saga's own timeout leaves; it goes on while an operator holds the saga (R32)."""
+    held = status.get("paused")
+    if status.get("timeout_at"):
+        left = spell(moment(status["timeout_at"]) - now)
+        yield f"its timeout is at {status['timeout_at']}, in {left}" + (", also while it is held" if held else "")
+    elif held and status.get("timed_out") and not status.get("pivot_passed"):
+        yield "its timeout has passed: what it did is undone when somebody resumes it"
+
+
+def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
+    """Yield what a person can do now, with the commands; *options* (``--address …``) go at their end.
+
+    What waits in a child saga comes last, with its path from the saga on.
+    """
+    saga_id, tail = quote(status["id"]), f" {options}" if options else ""
+    attention = status.get("attention", ())
+    if status.get("held"):
+        yield f"held: {unpause(status['id'])}{tail}"
+    for each in attention:
+        yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
+    if attention:
+        path = f" {quote(attention[0]['path'])}{_again(attention[0])}"
+        yield f"   sagadsl retry {saga_id}{path}{tail}   once more"
+        yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
+        yield f"   sagadsl abort {saga_id}{tail}   give up"
+    elif status.get("paused"):
+        yield f"paused: sagadsl resume {saga_id}{tail}"
+    for signal in status.get("waiting_for", {}):
+        yield f"waits for signal `{signal}`: sagadsl signal {saga_id} {signal} --payload JSON{tail}"
+    children = [child for child in status.get("children", ()) if waits(child)]
+    for child in children[:_CHILDREN]:
+        yield from _in_child(status["id"], child, tail)
+    if len(children) > _CHILDREN:
+        yield f"{len(children) - _CHILDREN} more child sagas wait for somebody"
+    if unknown := [child for child in status.get("children", ()) if child["status"] == "unknown"]:
+        yield f"of {_counted(unknown)} nobody knows whether it waits: sagadsl status {quote(unknown[0]['id'])}{tail}"
+
+
+def _again(attention: Mapping[str, Any]) -> str:
+    """Return what names the time that something waits, from the second one on."""
+    return f" --occurrence {attention['occurrence']}" if attention.get("occurrence", 1) > 1 else ""
+
+
+def releases(status: Mapping[str, Any], attempts: Mapping[str, Attempt]) -> Iterator[str]:
+    """Yield how calls go on that an operator has paused at the server, where the saga hears nothing of it."""
+    for call, attempt in attempts.items():
+        if attempt.paused:
+            yield f"an operator has paused `{call}`: {release_of(status, attempt)}"
+
+
+def release_of(status: Mapping[str, Any], attempt: Attempt) -> str:
+    """Return the command that lets a paused call go on."""
+    return _unpause_call(status["id"], attempt.activity_id)
+
+
+def _unpause_call(saga_id: str, activity_id: str) -> str:
+    return f"temporal activity unpause --workflow-id {quote(saga_id)} --activity-id {quote(activity_id)}"
+
+
+def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str]:
+    """Yield what a person can do in a child saga, from the saga on that was asked."""
+    of, to = quote(saga_id), quote(child["path"])
+    if child.get("held"):
+        yield f"held: {child['path']}: {unpause(child['id'])}{tail}"
+    yield from (f"{child['path']}: {line}" for line in trouble(child) if not child.get("held"))
+    for call, activity_id in child.get("paused_calls", {}).items():
+        yield f"an operator has paused `{child['path']}/{call}`: {_unpause_call(child['id'], activity_id)}{tail}"
+    for each in child["attention"]:
+        path = quote(f"{child['path']}/{each['path']}") + _again(each)
+        yield f"needs a decision: {child['path']} → {each['path']}: {each['type']}: {one_line(each['message'])}"
+        yield f"   sagadsl retry {of} {path}{tail}   once more"
+        yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"
+    if child["attention"]:
+        yield f"   sagadsl abort {of} {to}{tail}   give {child['path']} up"
+    elif child["paused"]:
+        yield f"paused: {child['path']}: sagadsl resume {of} {to}{tail}"
+    for signal in child["waiting_for"]:
+        command = f"sagadsl signal {quote(child['id'])} {signal} --payload JSON{tail}"
+        yield f"{child['path']} waits for signal `{signal}`: {command}"
+
+
+def _counted(children: Sequence[Mapping[str, Any]]) -> str:
+    return f"child saga {children[0]['path']}" if len(children) == 1 else f"{len(children)} child sagas"
+
+
+def _action(action: Mapping[str, Any]) -> str:
+    path = f" {action['path']}" if action.get("path") else ""
+    by = f" by {action['by']}" if action.get("by") else ""
+    why = f": {one_line(action['why'])}" if action.get("why") else ""
+    return f"{action['at']}  {action['verb']}{path}{by}{why}"

@@ -1,0 +1,251 @@
+"""What happened in a saga, in sentences: what was done, what went wrong, what was undone, what is left to do.
+
+Reads the status document alone. Pure: writes nowhere, asks nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sagadsl.status.advice import next_steps
+from sagadsl.status.lines import OPEN, left_out, moment, on_queue, one_line, since_reset, spell, was_reset
+
+_SHOWN = 6
+_KINDS = ("activity", "saga")
+_ENDS: Mapping[str, str] = {
+    "completed": "has completed{took}",
+    "compensated": "has failed{took}, and all that it had done has been undone",
+    "cancelled": "was cancelled{took}",
+    "failed": "has failed{took}, and not all of it is undone",
+    "timed_out": "was ended by the server's time limit: none of its code ran any more",
+    "terminated": "was terminated: none of its code ran any more",
+    "running": "is running",
+    "compensating": "is undoing what it did",
+    "paused": "waits for somebody",
+    "held": "is held by Temporal's own pause",
+}
+_WITHOUT_UNDO: Mapping[str, str] = {
+    "compensated": "has failed{took}; there was nothing to undo",
+    "failed": "has failed{took}",
+}
+"""The same when nothing was undone, and nothing was to be."""
+
+_VERBS: Mapping[str, str] = {
+    "retry_step": "had `{path}` tried again",
+    "skip_step": "had `{path}` left out",
+    "abort": "gave it up",
+    "pause": "paused it",
+    "resume": "let it go on",
+    "cancel": "cancelled it",
+}
+_AFTERWARDS = "on_failure/"
+NOTHING_LEFT = "Nothing is left to do."
+_UNKNOWN = "nobody knows whether it happened"
+
+
+def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield the sentences.
+
+    Args:
+        options: Go at the end of commands: ``--address …``.
+        came: When signals came, and from whom, that waits have taken that began later; by path of the wait.
+    """
+    yield from _whole(status)
+    steps = _folded(status)
+    calls = [step for step in steps if step.get("kind", "activity") in _KINDS and _began(step)]
+    calls.sort(key=lambda step: step["started_at"])
+    afterwards = [step for step in calls if step["path"].startswith(_AFTERWARDS)]
+    yield from _done([step for step in calls if step not in afterwards])
+    yield from _unknown(status)
+    yield from _waits(status, came or {})
+    yield from _failure(status, calls)
+    yield from _undone(calls)
+    yield from (f"Not told one by one: {line}." for line in left_out(status))
+    yield from _afterwards(afterwards)
+    yield from _operators(status)
+    for each in status.get("refused_signals", ()):
+        yield f"Signal `{one_line(each['signal'])}` was refused at {each['at']}: {one_line(each['reason'])}."
+    yield from _left(status, calls, options)
+
+
+def _whole(status: Mapping[str, Any]) -> Iterator[str]:
+    name = f"{status['name']} {status.get('version', '')}".rstrip()
+    word = status["status"]
+    ended = _ENDS.get(word, f"is {word}")
+    if not any(_undo(step) for step in _folded(status)) and not status.get("left_out"):
+        ended = _WITHOUT_UNDO.get(word, ended)
+    took = ""
+    if status.get("started_at") and status.get("changed_at"):
+        length = spell(moment(status["changed_at"]) - moment(status["started_at"]))
+        took = f" after {length}"
+    begun = f", started {status['started_at']}," if status.get("started_at") else ""
+    yield f"Saga `{status['id']}` ({name}){begun} {ended.format(took=took)}."
+    stuck = status.get("stuck")
+    if stuck:
+        told = f"Its worker cannot go on: {one_line(stuck['message'])}"
+        yield f"{told}; attempt {stuck['attempt']}, since {stuck['since']}. This is only what the server knows."
+    elif status.get("source") == "history" and not status.get("held"):
+        yield f"No worker answers for it{on_queue(status)}, so this is only what the server knows."
+    if status.get("reset"):
+        yield f"It was {was_reset(status['reset'])}; {since_reset(status['reset'])}."
+    for each in status.get("warnings", ()):
+        yield f"All its steps are done, but its output is null: {each['type']}: {one_line(each['message'], 500)}."
+
+
+def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    done = [step["path"] for step in calls if step["status"] == "completed"]
+    if done:
+        yield f"{_listed(done)} succeeded."
+    for step in calls:
+        if step["status"] == "running":
+            yield f"`{step['path']}` is under way."
+
+
+def _unknown(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say which calls wait for a worker that knows them."""
+    for call in status.get("unknown_activities", ()):
+        yield (
+            f"`{call['path']}` waits for a worker that knows `{call['activity']}`, until {call['until']}: "
+            f"{call['times']} did not, at last `{call['worker']}`."
+        )
+
+
+def _waits(status: Mapping[str, Any], came: Mapping[str, str]) -> Iterator[str]:
+    """Say of waits what may be a misunderstanding: one without an answer, and one answered before it was asked."""
+    for step in status.get("steps", ()):
+        if step.get("kind") != "wait_for":
+            continue
+        error = step.get("error")
+        if error and error["type"] == "SignalTimeout" and (status.get("failure") or {}).get("step") != step["path"]:
+            yield f"`{step['path']}` waited in vain: {error['type']}: {one_line(error['message'])}."
+        if step.get("took_kept"):
+            when = f": {came[step['path']]}" if step["path"] in came else ""
+            yield f"`{step['path']}` took a signal `{step['signal']}` that had come before it began to wait{when}."
+
+
+def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    failure = status.get("failure")
+    if failure is not None:
+        yield from _errors(status, failure, calls)
+    for each in calls:
+        if each.get("outcome") == "unknown" and each["status"] != "running":
+            also = "; it was undone to be sure" if _undo(each).get("status") == "done" else ""
+            yield f"Of `{each['path']}`, {_UNKNOWN}{also}."
+
+
+def _errors(status: Mapping[str, Any], failure: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    step = next((each for each in calls if each["path"] == failure.get("step")), None)
+    where = f"`{failure['step']}`" if failure.get("step") else "the saga itself"
+    tries = f" after {step['attempts']} attempts" if step and (step.get("attempts") or 0) > 1 else ""
+    is_first = not any(each["status"] == "completed" for each in calls)
+    said = f"{failure['type']}: {one_line(failure['message'])}"
+    yield f"{where[0].upper() + where[1:] if is_first else f'Then {where}'} failed{tries}: {said}."
+    behind = (f"{cause['type']}: {one_line(cause['message'])}" for cause in failure.get("causes", ()))
+    yield from (f"Behind it: {cause}." for cause in behind if cause != said)
+    for each in status.get("other_errors", ()):
+        at = f"`{each['step']}` failed, too" if each.get("step") else "another error came"
+        yield f"Later {at}: {each['type']}: {one_line(each['message'])}."
+
+
+def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    ordered = sorted((step for step in calls if _undo(step)), key=lambda step: _undo(step).get("started_at") or "~")
+    done = [step["path"] for step in ordered if _undo(step)["status"] == "done"]
+    if done:
+        yield f"{_listed(done)} was undone." if len(done) == 1 else f"{_listed(done)} were undone, in this order."
+    for step in ordered:
+        undo = _undo(step)
+        why = "; ".join(f"{error['type']}: {one_line(error['message'])}" for error in undo.get("errors", ()))
+        tries = f" after {undo['attempts']} attempts" if (undo.get("attempts") or 0) > 1 else ""
+        match undo["status"]:
+            case "running":
+                yield f"`{step['path']}` is being undone."
+            case "failed":
+                yield f"`{step['path']}` could not be undone{tries}: {why}."
+            case "skipped":
+                yield f"`{step['path']}` was left as it is, since it could not be undone{tries}: {why}."
+            case "not_attempted":
+                yield f"`{step['path']}` was not undone: nobody has tried."
+            case "unknown":
+                yield f"`{step['path']}` was being undone, and nobody knows whether it was."
+            case _:
+                pass
+
+
+def _operators(status: Mapping[str, Any]) -> Iterator[str]:
+    for action in status.get("actions", ()):
+        what = _VERBS.get(action["verb"], action["verb"]).format(path=action.get("path") or "what waited")
+        why = f": {one_line(action['why'])}" if action.get("why") else ""
+        yield f"{action.get('by') or 'Somebody'} {what} at {action['at']}{why}."
+
+
+def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options: str) -> Iterator[str]:
+    advice = list(next_steps(status, options)) if status["status"] in OPEN else []
+    left = [step["path"] for step in calls if _undo(step).get("status") in ("failed", "skipped", "not_attempted")]
+    if advice:
+        yield "To do:"
+        yield from (f"  {line}" for line in advice)
+    elif status["status"] in ("terminated", "timed_out"):
+        yield from _left_by_a_kill(calls)
+    elif left:
+        yield f"What is left is to undo by hand: {_listed(left)}."
+    elif status["status"] not in OPEN:
+        yield NOTHING_LEFT
+
+
+def _left_by_a_kill(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what stands, and of what nobody knows whether it does (R31)."""
+    stands = [step["path"] for step in calls if step["status"] == "completed" and _undo(step).get("status") != "done"]
+    doubtful = [step["path"] for step in calls if step["status"] == "unknown"]
+    doubtful += [step["path"] for step in calls if _undo(step).get("status") == "unknown"]
+    if stands := [path for path in stands if path not in doubtful]:
+        yield f"What is left is to undo by hand: {_listed(stands)}."
+    if doubtful:
+        yield f"Whether it stands has to be found out: {_listed(doubtful)}."
+    if not stands and not doubtful:
+        is_undone = any(_undo(step).get("status") == "done" for step in calls)
+        yield "All that had been done was undone." if is_undone else "Nothing had been done."
+
+
+def _afterwards(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what ran because the saga had failed, after what was undone."""
+    for step in calls:
+        how = {"completed": "succeeded", "running": "is under way", "unknown": "was under way"}
+        yield f"Afterwards `{step['path']}` {how.get(step['status'], 'did not succeed')}."
+
+
+def _folded(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the steps; what the history alone tells has the undoing of a step as a step of its own."""
+    steps = status.get("steps", ())
+    if status.get("source") != "history":
+        return list(steps)
+    undone: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        path, undoes, _ = step["path"].partition(".compensation")
+        if undoes:
+            errors = [step["error"]] if step.get("error") else []
+            word = {"completed": "done"}.get(step["status"], step["status"])
+            before = undone.get(path)  # of several actions the one that went worst counts
+            if before is None or before["status"] == "done":
+                undone[path] = {**step, "status": word, "errors": errors}
+    return [
+        {**step, "compensation": undone[step["path"]]} if step["path"] in undone else step
+        for step in steps
+        if ".compensation" not in step["path"]
+    ]
+
+
+def _began(step: Mapping[str, Any]) -> bool:
+    return bool(step.get("started_at")) and step["status"] != "skipped"
+
+
+def _undo(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = step.get("compensation") or {}
+    return found
+
+
+def _listed(paths: Sequence[str]) -> str:
+    shown = [f"`{path}`" for path in paths[:_SHOWN]]
+    if len(paths) > _SHOWN:
+        shown.append(f"{len(paths) - _SHOWN} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

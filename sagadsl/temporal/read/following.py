@@ -1,0 +1,208 @@
+"""A running saga as a series of pictures: its status, and what the server knows about attempts under way.
+
+The status comes from the saga itself, by query; that something has happened comes from its
+history, so that nobody polls; attempts that wait for their next try are known to the server
+alone. Decides nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.client import Client
+
+from sagadsl.engine.keys import call_of_activity
+from sagadsl.frozen import frozen
+from sagadsl.status.lines import OPEN, Attempt, paused
+from sagadsl.temporal.client import Ended, result, status_of
+from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.read.children import Room, standing
+from sagadsl.temporal.read.described import Described, describe
+from sagadsl.temporal.read.history import state_of, watch
+from sagadsl.temporal.read.readable import read
+from sagadsl.temporal.read.resets import reset_of
+from sagadsl.temporal.read.stuck import stuck
+from sagadsl.temporal.read.watching import error_in
+
+TICK_SECONDS = 1.0
+"""How often attempts are looked at while nothing else happens."""
+
+_ENDS_SECONDS = 3.0
+"""How long the end of a saga may take to reach the server."""
+
+GAP_SECONDS = 0.1
+"""Shortest time between two pictures: a saga of thousands of steps is not asked after each."""
+
+NO_WORKER_SECONDS = 3.0
+
+_FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.5, 10.0
+"""Of who waits for the end alone: a saga that needs somebody does not say so by itself."""
+
+
+@frozen
+class Picture:
+    """A saga at one moment.
+
+    Attributes:
+        status: As the ``status`` query gives it; without a worker, what the server knows.
+        attempts: Of calls under way, by call id.
+        tried: By call id: how many attempts it took, of calls that have ended.
+        has_worker: Somebody takes the saga's work.
+        is_open: The run has not ended.
+        is_saga: It says so itself; another workflow has no steps.
+    """
+
+    status: Mapping[str, Any] = field(default_factory=dict)
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    tried: Mapping[str, int] = field(default_factory=dict)
+    has_worker: bool = True
+    is_open: bool = True
+    is_saga: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``status`` tells programs."""
+        return {
+            **self.status,
+            "attempts": [{"call": call, **each.as_json()} for call, each in self.attempts.items()],
+        }
+
+
+async def follow(client: Client, id: str, *, run_id: str | None = None) -> AsyncGenerator[Picture]:
+    """Yield pictures of a saga until it has ended; the last one has ``is_open`` false."""
+    happened, over = asyncio.Event(), asyncio.Event()
+    tried: dict[str, int] = {}
+
+    async def listen() -> None:
+        try:
+            while True:
+                async for event in watch(client, id, run_id=run_id):
+                    if event.attempt and event.what != "retrying":
+                        tried[event.path] = event.attempt
+                    happened.set()
+                if not (await describe(client, id, run_id=run_id)).is_open:
+                    return
+                await asyncio.sleep(TICK_SECONDS)  # of a run that Temporal's pause holds nothing comes by itself
+        finally:
+            over.set()
+            happened.set()
+
+    listening = asyncio.create_task(listen())
+    try:
+        while not over.is_set():
+            began = time.monotonic()
+            happened.clear()
+            yield replace(await picture(client, id, run_id=run_id), tried=tried)
+            try:
+                async with asyncio.timeout(TICK_SECONDS):
+                    await happened.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
+        await listening  # a lost connection is an error of whoever follows
+        yield replace(await picture(client, id, run_id=run_id), tried=tried)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def until_over(client: Client, id: str) -> Ended | Picture:
+    """Wait until a saga has ended, or needs an operator: then return how it stands. Raises ``SagaNotFound``."""
+    ending = asyncio.create_task(result(client, id))
+    pause = _FIRST_LOOK_SECONDS
+    try:
+        while True:
+            done, _ = await asyncio.wait([ending], timeout=pause)
+            if done:
+                return ending.result()
+            found = await picture(client, id)
+            if found.is_open and paused(found.status):
+                return found
+            pause = min(2 * pause, _LAST_LOOK_SECONDS)
+    finally:
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+
+
+async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
+    """Return how a saga stands now. Raises ``SagaNotFound``."""
+    return await picture_of(client, await describe(client, id, run_id=run_id))
+
+
+async def picture_of(client: Client, described: Described, room: Room | None = None) -> Picture:
+    """Return how a saga stands that has been described, and how its children do; *room* is how many may be asked.
+
+    A saga that has come to its end says so some moments before the server does: what is told is one of both.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _ENDS_SECONDS
+    while True:
+        found = await _picture_of(client, described, room)
+        if not found.is_open or found.status["status"] in OPEN:
+            return found
+        if loop.time() > deadline:
+            word = "running" if found.status["status"] == "completed" else "compensating"
+            return replace(found, status={**found.status, "status": word})
+        await asyncio.sleep(GAP_SECONDS)
+        described = await describe(client, described.id, run_id=described.run_id)
+
+
+async def _picture_of(client: Client, described: Described, room: Room | None) -> Picture:
+    is_open, is_saga = described.is_open, "saga" in described.memo
+    children = await standing(client, described, room or Room(), _look) if is_open else []
+    why = await stuck(client, described) if is_open else None
+    if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
+        state = await state_of(client, described)
+        state |= {"children": children, "task_queue": described.task_queue}
+        state |= {} if why is None else {"stuck": why}
+        return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
+    reset = await reset_of(client, described)
+    status = await status_of(client, described) | ({} if reset is None else {"reset": reset})
+    has_worker = status.get("source") != "history" or described.held is not None
+    if is_open and not has_worker:
+        status |= {"task_queue": described.task_queue}
+    return Picture(
+        status | {"children": children},
+        await _attempts(client, described),
+        has_worker=has_worker,
+        is_open=is_open,
+        is_saga=is_saga,
+    )
+
+
+async def _look(client: Client, described: Described, room: Room) -> Mapping[str, Any]:
+    """Return the status of a child; of one that nobody answers for, how its own children stand and nothing else."""
+    found = await picture_of(client, described, room)
+    paused_calls = {call: attempt.activity_id for call, attempt in found.attempts.items() if attempt.paused}
+    status = found.status if found.has_worker else {"children": found.status["children"]}
+    return {**status, "paused_calls": paused_calls}
+
+
+def _waits_for_worker(described: Described) -> bool:
+    """Tell whether work has been lying there for so long that nobody seems to take it."""
+    task = described.raw.pending_workflow_task
+    if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
+        return False
+    waited = datetime.now(UTC) - task.scheduled_time.ToDatetime(UTC)
+    return waited.total_seconds() > NO_WORKER_SECONDS
+
+
+async def _attempts(client: Client, described: Described) -> dict[str, Attempt]:
+    found = {}
+    for each in described.raw.pending_activities:
+        await read(of_workflow(client, described.id), each.last_failure)
+        error = error_in(each.last_failure) if each.HasField("last_failure") else None
+        waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
+        found[call_of_activity(each.activity_id)] = Attempt(
+            each.attempt,
+            failure=f"{error[0]}: {error[1]}" if error else "",
+            next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,
+            paused=each.paused,
+            activity_id=each.activity_id,
+        )
+    return found

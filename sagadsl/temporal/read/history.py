@@ -1,0 +1,121 @@
+"""Following a run from outside: its events as they come, or the state that they add up to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from temporalio.client import Client, WorkflowHandle
+
+from sagadsl.engine.keys import call_of_activity
+from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.read.described import Described, describe
+from sagadsl.temporal.read.readable import events_of, read
+from sagadsl.temporal.read.watching import Reader, StepEvent, error_in
+
+_POLL_SECONDS = 1.0
+
+
+async def watch(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[StepEvent]:
+    """Yield what happens in a saga, from its beginning to its end, over continue-as-new."""
+    current = run_id or (await describe(client, id)).run_id
+    while current:
+        following = ""
+        async for event in _watch_run(client, client.get_workflow_handle(id, run_id=current), Reader(id)):
+            yield event
+            if event.what == "continued":
+                following = event.run_id
+        current = following
+
+
+async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: Reader) -> AsyncIterator[StepEvent]:
+    """Merge a run's history, which comes by itself, with its pending attempts, which have to be asked for."""
+    events: asyncio.Queue[list[StepEvent] | BaseException | None] = asyncio.Queue()
+
+    async def follow() -> None:
+        try:
+            async for event in events_of(client, handle.id, handle.run_id, wait_new_event=True):
+                events.put_nowait(list(reader.read(event)))
+            events.put_nowait(None)
+        except Exception as error:  # noqa: BLE001 # handed over to whoever watches
+            events.put_nowait(error)
+
+    following = asyncio.create_task(follow())
+    attempts: dict[str, int] = {}
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(_POLL_SECONDS):
+                    found = await events.get()
+            except TimeoutError:
+                for event in await _attempts(client, handle, attempts):
+                    yield event
+                continue
+            if isinstance(found, BaseException):
+                raise found
+            if found is None:
+                return
+            for event in found:
+                yield event
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def _attempts(client: Client, handle: WorkflowHandle[Any, Any], seen: dict[str, int]) -> list[StepEvent]:
+    """Return the attempts that have failed since the last look; history shows them only at the end."""
+    described = await describe(client, handle.id, run_id=handle.run_id)
+    found = []
+    for pending in described.raw.pending_activities:
+        if pending.attempt > seen.get(pending.activity_id, 1):
+            seen[pending.activity_id] = pending.attempt
+            at = pending.last_attempt_complete_time.ToDatetime()
+            await read(of_workflow(client, handle.id), pending.last_failure)
+            error = error_in(pending.last_failure)
+            path = call_of_activity(pending.activity_id)
+            found.append(StepEvent(at, "retrying", path, pending.activity_type.name, pending.attempt - 1, error))
+    return found
+
+
+async def state_of(client: Client, described: Described) -> dict[str, Any]:
+    """Return the state of a run as far as the server knows it."""
+    id_, run_id = described.id, described.run_id
+    reader, ended = Reader(id_), None
+    steps: dict[str, dict[str, Any]] = {}
+    async for recorded in events_of(client, id_, run_id):
+        for event in reader.read(recorded):
+            if event.what == "ended":
+                ended = event
+            elif event.what == "started" or event.ends_call:
+                step = steps.setdefault(
+                    event.path,
+                    {
+                        "path": event.path,
+                        "activity": event.name,
+                        "started_at": _iso(event),
+                        "ended_at": None,
+                        "error": None,
+                    },
+                )
+                step["status"] = {"started": "running", "timed_out": "failed"}.get(event.what, event.what)
+                step["attempts"] = event.attempt
+                if event.what != "started":
+                    step["ended_at"] = _iso(event)
+                if event.error:
+                    step["error"] = {"type": event.error[0], "message": event.error[1]}
+    error = ended.error if ended else None
+    return {
+        "schema_version": 1,
+        "source": "history",
+        "id": id_,
+        "run_id": run_id,
+        "name": described.workflow_type,
+        "status": ended.name if ended else "running",
+        "failure": None if error is None else {"type": error[0], "message": error[1], "step": ""},
+        "steps": list(steps.values()),
+    }
+
+
+def _iso(event: StepEvent) -> str:
+    return event.at.isoformat(timespec="milliseconds") + "Z"

@@ -1,0 +1,271 @@
+"""Which sagas there are, newest first, as the server's index knows them; that lags a little behind the sagas.
+
+What the index does not know is asked of the runs themselves, as many as one list may cost; of the rest it is
+said that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.client import Client
+from temporalio.common import TypedSearchAttributes
+from temporalio.converter import decode_typed_search_attributes
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.frozen import frozen
+from sagadsl.status.lines import OPEN
+from sagadsl.temporal.arguments import INDEXED, warnings_in
+from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
+from sagadsl.temporal.read.described import memo_at_once, word
+from sagadsl.temporal.read.filters import Chosen
+from sagadsl.temporal.read.index import keeps_status
+from sagadsl.temporal.read.stores import stores
+from sagadsl.temporal.read.survey import UNKNOWN, Asking
+from sagadsl.temporal.read.windows import count, newest, within
+
+_CLOSED = {
+    "held": "held",
+    "completed": "completed",
+    "canceled": "cancelled",
+    "terminated": "terminated",
+    "timed_out": "timed_out",
+}
+_QUERIES = {
+    "running": "ExecutionStatus = 'Running'",
+    "paused": "ExecutionStatus = 'Running'",
+    "compensating": "ExecutionStatus = 'Running'",
+    "held": "ExecutionStatus = 'Paused'",
+    "completed": "ExecutionStatus = 'Completed'",
+    "cancelled": "ExecutionStatus = 'Canceled'",
+    "compensated": "ExecutionStatus = 'Failed'",
+    "failed": "ExecutionStatus = 'Failed'",
+    "terminated": "ExecutionStatus = 'Terminated'",
+    "timed_out": "ExecutionStatus = 'TimedOut'",
+}
+_UNTOLD = f"({SAGA_STATUS.name} IS NULL AND {SAGA_VERSION.name} IS NULL)"
+"""Of runs that do not tell the index when they are paused, and that they have failed. The memo says it more exactly."""
+
+_OPEN_OR_FAILED = "ExecutionStatus IN ('Running', 'Failed')"
+_WHOLE = "ExecutionStatus != 'ContinuedAsNew'"
+"""A run that goes on in another one is a part of a saga, and that other one stands for it."""
+
+_NOT_INDEXED = ("compensating",)
+"""A saga tells the index that it needs somebody, not each of its phases: that would be an event each time."""
+
+_TOLD = ("running", "paused", "compensated", "failed")
+"""Words that Temporal's own status does not tell."""
+
+_SCANNED = 2000
+"""Rows that are looked at for one page."""
+
+ALL = Chosen()
+STATUSES = tuple(_QUERIES)
+"""The words by which ``list`` can choose."""
+
+
+@frozen
+class Listed:
+    """One run in a list; ``version`` is empty where the server does not keep it, ``warnings`` as of ``Ended``."""
+
+    id: str
+    run_id: str
+    name: str
+    version: str
+    status: str
+    started_at: datetime
+    closed_at: datetime | None
+    warnings: tuple[Mapping[str, Any], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``list`` tells programs."""
+        closed = None if self.closed_at is None else self.closed_at.isoformat()
+        known = {"id": self.id, "run_id": self.run_id, "name": self.name, "version": self.version}
+        times = {"started_at": self.started_at.isoformat(), "closed_at": closed}
+        warned = {"warnings": list(self.warnings)} if self.warnings else {}
+        return {**known, "status": self.status, **times, **warned}
+
+
+@frozen
+class Page:
+    """Some runs, the newest first.
+
+    Attributes:
+        next: The time before which those of the next page have begun; ``None`` after the last page.
+        as_of: When the index was asked. It holds what has reached it by then, a moment after it happened.
+        untold: How many runs there are, at least, of which nobody knows whether they stand as was asked for.
+    """
+
+    sagas: tuple[Listed, ...]
+    next: datetime | None
+    as_of: datetime
+    untold: int = 0
+
+
+async def page(
+    client: Client,
+    chosen: Chosen = ALL,
+    *,
+    status: str | None = None,
+    fits: Callable[[str], bool] | None = None,
+    size: int = 50,
+    before: datetime | None = None,
+    questions: int = 50,
+) -> Page:
+    """Return the newest *size* runs of sagas, or a few more that began in the same moment.
+
+    Workflows that are no sagas are left out. A page that has fewer need not be the last.
+
+    Args:
+        status: One of ``STATUSES``.
+        fits: Says of a name whether its runs are meant, beside what was *chosen*.
+        before: The ``next`` of the page before.
+        questions: How many runs may be asked how they stand.
+    """
+    as_of, tells, asking = datetime.now(UTC), await keeps_status(client), Asking(client, questions)
+    conditions = [*await _conditions(client, chosen), *_status_conditions(status, tells), _WHOLE]
+    found: list[Listed] = []
+    scanned = untold = 0
+    async for rows in newest(client, conditions, before):
+        for some in _moments(rows, size):
+            own = [
+                each
+                for each in some
+                if chosen.fits(each.execution.workflow_id, each.type.name) and (fits is None or fits(each.type.name))
+            ]
+            for listed in await _listed(client, own, status, tells, asking):
+                if status in (None, listed.status):
+                    found.append(listed)
+                elif listed.status == UNKNOWN:
+                    untold += 1
+            if len(found) >= size:
+                shown, next_ = await _cut(client, conditions, found, size)
+                return Page(tuple(shown), next_, as_of, untold)
+        scanned += len(rows)
+        if scanned >= _SCANNED:
+            return Page(tuple(found), _began(rows[-1]), as_of, untold)
+    return Page(tuple(found), None, as_of, untold)
+
+
+async def _conditions(client: Client, chosen: Chosen) -> list[str]:
+    return chosen.conditions(ignores_case=(await stores(client)).ignores_case)
+
+
+async def _cut(
+    client: Client, conditions: Sequence[str], found: list[Listed], size: int
+) -> tuple[list[Listed], datetime | None]:
+    """Return the first *size* with those that began in the same moment as the last of them, and the ``next``."""
+    last = found[size - 1].started_at
+    shown = [each for each in found if each.started_at >= last]
+    is_last = len(shown) == len(found) and not await count(client, within(conditions, None, last))
+    return shown, None if is_last else last
+
+
+def _moments(rows: Sequence[WorkflowExecutionInfo], size: int) -> Iterator[list[WorkflowExecutionInfo]]:
+    """Yield about *size* rows at a time; what began in one moment is not separated."""
+    some: list[WorkflowExecutionInfo] = []
+    for each in rows:
+        if len(some) >= size and _began(each) != _began(some[-1]):
+            yield some
+            some = []
+        some.append(each)
+    if some:
+        yield some
+
+
+async def counts(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
+    """Return how many workflows stand how, by status, as far as the index knows; it lags, and counts others, too.
+
+    Of those that are *chosen*, if that is exact.
+
+    ``unknown`` is of how many it does not know whether they are paused, or have not been undone.
+    """
+    tells, conditions = await keeps_status(client), await _conditions(client, chosen)
+
+    async def number(word: str, *more: str) -> tuple[str, int]:
+        try:
+            return word, await count(client, [*conditions, *more])
+        except RPCError as error:
+            if word == "held" and error.status is RPCStatusCode.INVALID_ARGUMENT:  # a server without that word
+                return word, 0
+            raise
+
+    if tells:
+        words = {word: [*_status_conditions(word, tells), f"NOT {_UNTOLD}"] for word in _TOLD}
+        words[UNKNOWN] = [_OPEN_OR_FAILED, _UNTOLD]
+    else:
+        words = {UNKNOWN: [_OPEN_OR_FAILED]}
+    words |= {word: [condition] for word, condition in _QUERIES.items() if word not in (*_TOLD, *_NOT_INDEXED)}
+    return dict(await asyncio.gather(*(number(word, *more) for word, more in words.items())))
+
+
+async def _listed(
+    client: Client, rows: Sequence[WorkflowExecutionInfo], status: str | None, tells: bool, asking: Asking
+) -> list[Listed]:
+    """Return workflows as sagas, those that are none left out; what the index does not know is asked of them."""
+    own = [each for each in rows if "saga" in each.memo.fields]  # memos of others need not be readable here
+    # One whose codec is not here, or fails, hides no other.
+    sagas = [(row, await memo_at_once(client, row.execution.workflow_id, row.memo)) for row in own]
+    told = [_told(row, memo, tells, status) for row, memo in sagas]
+    doubtful = [row for (row, _), known in zip(sagas, told, strict=True) if known is None]
+    answers = iter(
+        await asking.all(
+            [(each.execution.workflow_id, each.execution.run_id, word(each.status) == "running") for each in doubtful]
+        )
+    )
+    return [
+        Listed(
+            row.execution.workflow_id,
+            row.execution.run_id,
+            row.type.name,
+            str(memo.get("version") or _attributes(row).get(SAGA_VERSION) or ""),
+            next(answers) if known is None else known,
+            _began(row),
+            row.close_time.ToDatetime(UTC) if row.HasField("close_time") else None,
+            warnings_in(memo),
+        )
+        for (row, memo), known in zip(sagas, told, strict=True)
+    ]
+
+
+def _told(row: WorkflowExecutionInfo, memo: Mapping[str, Any], tells: bool, status: str | None) -> str | None:
+    """Return how a saga stands as far as the index knows; ``None`` if it does not, for sure."""
+    closed = word(row.status)
+    if closed in _CLOSED:
+        return _CLOSED[closed]
+    said = _attributes(row).get(SAGA_STATUS) or ""
+    if closed == "failed":
+        return said if said in ("failed", "compensated") else "compensated" if tells and memo.get(INDEXED) else None
+    if closed != "running":
+        return UNKNOWN
+    if status == "compensating" and said != "paused":
+        return None
+    return said if said in OPEN else "running" if tells and memo.get(INDEXED) else None
+
+
+def _attributes(row: WorkflowExecutionInfo) -> TypedSearchAttributes:
+    return decode_typed_search_attributes(row.search_attributes)
+
+
+def _began(row: WorkflowExecutionInfo) -> datetime:
+    return row.start_time.ToDatetime(UTC)
+
+
+def _status_conditions(status: str | None, tells: bool) -> list[str]:
+    """Return what the server can choose by; where it does not know, it chooses too many."""
+    if status is None:
+        return []
+    conditions = [_QUERIES[status]]
+    if tells and status in ("paused", "failed"):
+        conditions.append(f"({SAGA_STATUS.name} = '{status}' OR {_UNTOLD})")
+    elif tells and status == "running":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} NOT IN ('paused', 'compensating'))")
+    elif tells and status == "compensating":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'paused')")
+    elif tells and status == "compensated":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'failed')")
+    return conditions

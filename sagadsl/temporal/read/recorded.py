@@ -1,0 +1,89 @@
+"""What the server alone knows about a run: when it begins, how far it came, what it is pinned to. Needs no worker."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.converter import DataConverter
+
+from sagadsl.temporal.arguments import Package, open_envelope, to_bytes
+from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.read.backwards import newest_first
+from sagadsl.temporal.read.described import Described
+
+_LOCAL = "core_local_activity"
+_DEFINITION = "sagadsl.definition"
+_PAGE = 20
+"""Events asked for at once: what is looked for stands at the beginning of a history."""
+
+_LOOKED_AT = 200
+"""Events at the beginning of a history in which the definition may stand."""
+
+
+def begins_at(described: Described) -> datetime | None:
+    """Return when a run begins that was started with a delay, and that nothing has woken; ``None`` once it has."""
+    info = described.raw.workflow_execution_info
+    at = info.execution_time.ToDatetime(UTC) if info.HasField("execution_time") else None
+    woken = described.raw.HasField("pending_workflow_task")
+    return at if at is not None and at > datetime.now(UTC) and not woken else None
+
+
+async def last_answer(client: Client, described: Described) -> int:
+    """Return the number of the event by which a worker has last answered for a run; 0 when none ever has.
+
+    As long as it is the same, the run stands as it stood.
+    """
+    async for event in newest_first(client, described.id, described.run_id):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
+            return event.event_id
+    return 0
+
+
+async def pinned(client: Client, described: Described) -> Package | None:
+    """Return the definition that a run is pinned to, as its history tells.
+
+    ``None`` when nobody has said it yet, or when it is none: its worker will say so.
+    """
+    handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
+    async for event in handle.fetch_history_events(page_size=_PAGE):
+        seen += 1
+        payload = _envelope(event)
+        if payload is not None and (raw := await _json(of_workflow(client, described.id), payload)) is not None:
+            try:
+                return open_envelope(raw, trusted=True)
+            except Exception:  # noqa: BLE001 # whoever may start workflows may send anything, and nobody has looked yet
+                return None
+        if seen == _LOOKED_AT:
+            break
+    return None
+
+
+def _envelope(event: HistoryEvent) -> Payload | None:
+    """Return the definition that an event holds: of the start, or the answer of a worker's folder."""
+    if event.HasField("workflow_execution_started_event_attributes"):
+        arguments = event.workflow_execution_started_event_attributes.input.payloads
+        return arguments[1] if len(arguments) > 1 else None
+    if not event.HasField("marker_recorded_event_attributes"):
+        return None
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != _LOCAL or "result" not in marker.details or "data" not in marker.details:
+        return None
+    told = json.loads(marker.details["data"].payloads[0].data)
+    return marker.details["result"].payloads[0] if told.get("activity_type") == _DEFINITION else None
+
+
+async def _json(converter: DataConverter, payload: Payload) -> bytes | None:
+    """Return an envelope as JSON, by the client's own codec; ``None`` for null."""
+    (value,) = await converter.decode([payload], [RawValue])
+    assert isinstance(value, RawValue)
+    if value.payload.metadata.get("encoding") == b"json/plain":
+        return None if value.payload.data == b"null" else value.payload.data
+    data: Any = converter.payload_converter.from_payload(value.payload)
+    return None if data is None else to_bytes(data)

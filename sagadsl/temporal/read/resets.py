@@ -1,0 +1,79 @@
+"""What a run that was reset by hand does not know of the run that it was made from: what that one had done since.
+
+A reset begins a new run with the beginning of another one's history. All that followed there stands in the
+participants' books, and in that run's history alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.temporal.read.described import Described
+from sagadsl.temporal.read.watching import Reader, StepEvent
+
+_RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
+_REMEMBERED = 1000
+
+
+async def reset_of(client: Client, described: Described) -> dict[str, Any] | None:
+    """Return from which run a run was reset, when and why, and what that one did after that point.
+
+    ``None`` if it was not. ``done``, ``undone`` and ``open`` are paths of calls that succeeded there, that were
+    undone, and that had not ended; ``None`` each when the server has forgotten that run.
+    """
+    run_id = described.run_id
+    if described.raw.workflow_execution_info.first_run_id in ("", run_id):
+        return None
+    if run_id not in _KNOWN:
+        _KNOWN[run_id] = await _found(client, described.id, run_id)
+        if len(_KNOWN) > _REMEMBERED:
+            _KNOWN.popitem(last=False)
+    return _KNOWN[run_id]
+
+
+_KNOWN: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
+"""By run: what was reset does not change any more."""
+
+
+async def _found(client: Client, id_: str, run_id: str) -> dict[str, Any] | None:
+    newest: HistoryEvent | None = None
+    async for event in client.get_workflow_handle(id_, run_id=run_id).fetch_history_events():
+        if event.HasField("workflow_execution_started_event_attributes"):
+            began = event.workflow_execution_started_event_attributes
+            if began.original_execution_run_id == run_id:  # continue-as-new
+                return None
+        elif event.workflow_task_failed_event_attributes.cause == _RESET:
+            newest = event
+    if newest is None:
+        return None
+    about = newest.workflow_task_failed_event_attributes
+    at = newest.event_time.ToDatetime().isoformat(timespec="milliseconds") + "Z"
+    known = {"run_id": about.base_run_id, "at": at, "why": about.failure.message}
+    try:
+        return known | await _since(client, id_, about.base_run_id, newest.event_id)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return known | {"done": None, "undone": None, "open": None}
+
+
+async def _since(client: Client, id_: str, run_id: str, event_id: int) -> dict[str, Any]:
+    """Return what a run has done from an event on."""
+    reader, ends, running = Reader(id_), list[StepEvent](), dict[str, None]()
+    async for recorded in client.get_workflow_handle(id_, run_id=run_id).fetch_history_events():
+        for event in reader.read(recorded):
+            if event.what == "started":
+                running[event.path] = None
+            elif event.ends_call:
+                running.pop(event.path, None)
+                if recorded.event_id >= event_id and event.what == "completed":
+                    ends.append(event)
+    undone = [each.path.partition(".compensation")[0] for each in ends if each.undoes]
+    done = [each.path for each in ends if not each.undoes]
+    return {"done": done, "undone": list(dict.fromkeys(undone)), "open": list(running)}

@@ -1,0 +1,218 @@
+"""What a saga was given, what it sent to whom, and what came back: read from its history, so that it needs no worker.
+
+The status says how a saga stands; this says with what data, and what came from outside.
+Decides nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
+
+from sagadsl.frozen import frozen
+from sagadsl.language.notation.json_text import spelled_out
+from sagadsl.status.lines import moment
+from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.readable import events_of
+from sagadsl.temporal.read.watching import Reader, StepEvent
+
+_SHOWN_BYTES = 20_000
+"""Larger values are named by their size: a page, or a terminal, is no place for them."""
+
+_OUTSIDE = ("signalled", "operated", "cancel_requested")
+
+
+@dataclass(slots=True)
+class Call:
+    """A call of an activity, or of a child saga.
+
+    Attributes:
+        path: The step's, with ``.compensation`` for what undoes it.
+        status: ``running``, ``completed``, ``failed``, ``timed_out`` or ``cancelled``.
+        attempts: As far as the history tells.
+        input, output: JSON data; ``{"bytes": n}`` of what is too large to be shown.
+    """
+
+    path: str
+    name: str
+    started_at: datetime
+    status: str = "running"
+    ended_at: datetime | None = None
+    attempts: int | None = None
+    input: Any = None
+    output: Any = None
+    error: tuple[str, str] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``trace`` tells programs."""
+        return {
+            "path": self.path,
+            "name": self.name,
+            "status": self.status,
+            "started_at": iso(self.started_at),
+            "ended_at": None if self.ended_at is None else iso(self.ended_at),
+            "attempts": self.attempts,
+            "input": self.input,
+            "output": self.output,
+            "error": None if self.error is None else {"type": self.error[0], "message": self.error[1]},
+        }
+
+
+@frozen
+class Outside:
+    """Something that came from outside: a signal, an operator's request, a cancel.
+
+    Attributes:
+        sender: Of a signal: the client that has sent it, as it calls itself.
+    """
+
+    at: datetime
+    what: str
+    name: str
+    data: Any = None
+    sender: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``trace`` tells programs."""
+        told = {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
+        return told | ({"sender": self.sender} if self.sender else {})
+
+
+@frozen
+class Trace:
+    """A saga with its data."""
+
+    id: str
+    name: str
+    input: Any
+    output: Any
+    calls: tuple[Call, ...] = ()
+    outside: tuple[Outside, ...] = field(default=())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``trace`` tells programs."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "input": self.input,
+            "output": self.output,
+            "calls": [each.as_json() for each in self.calls],
+            "outside": [each.as_json() for each in self.outside],
+        }
+
+
+async def trace(client: Client, id: str) -> Trace:
+    """Return what is recorded of the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
+    described = await describe(client, id)
+    runs = await _chain(client, id, described.run_id)
+    collecting = _Collecting(client, id)
+    for run in runs:
+        reader = Reader(id)
+        async for recorded in events_of(client, id, run):
+            await collecting.take(reader.read(recorded), is_first=run == runs[0])
+    return Trace(
+        id,
+        described.workflow_type,
+        collecting.input,
+        collecting.output,
+        tuple(collecting.calls),
+        tuple(collecting.outside),
+    )
+
+
+async def _chain(client: Client, id: str, run_id: str) -> list[str]:
+    """Return the runs that have led to this one by continue-as-new, the first one first.
+
+    A run that was reset begins with a copy of another one's history: that one does not belong to it.
+    """
+    runs = [run_id]
+    while True:
+        events = client.get_workflow_handle(id, run_id=runs[0]).fetch_history_events(page_size=1)
+        began = (await anext(events)).workflow_execution_started_event_attributes
+        if not began.continued_execution_run_id:
+            return runs
+        runs.insert(0, began.continued_execution_run_id)
+
+
+def senders(status: Mapping[str, Any], traced: Trace) -> dict[str, str]:
+    """Return when the signals came, and from whom, that waits have taken that began later; by path of the wait.
+
+    Left out is what cannot be told for sure: where signals of that name were refused.
+    """
+    refused = {each["signal"] for each in status.get("refused_signals", ())}
+    waits = [step for step in status.get("steps", ()) if step.get("kind") == "wait_for" and step.get("started_at")]
+    left = [each for each in traced.outside if each.what == "signalled"]
+    found = {}
+    for step in sorted(waits, key=lambda each: str(each["started_at"])):
+        if step["status"] != "completed" or step["signal"] in refused:
+            continue
+        began, is_kept = moment(step["started_at"]), step.get("took_kept", False)
+        mine = [each for each in left if each.name == step["signal"] and (each.at <= began or not is_kept)]
+        taken = next(iter(mine), None)
+        if taken is not None:
+            left.remove(taken)
+            if is_kept:
+                found[step["path"]] = f"at {iso(taken.at)}" + (f" from {taken.sender}" if taken.sender else "")
+    return found
+
+
+@dataclass(slots=True)
+class _Collecting:
+    client: Client
+    id: str
+    input: Any = None
+    output: Any = None
+    calls: list[Call] = field(default_factory=list)
+    outside: list[Outside] = field(default_factory=list)
+    running: dict[str, Call] = field(default_factory=dict)
+
+    async def take(self, events: Iterable[StepEvent], *, is_first: bool) -> None:
+        for event in events:
+            at = event.at.replace(tzinfo=UTC)
+            match event.what:
+                case "began" if is_first:
+                    self.input = await self._value(event.input)
+                case "ended":
+                    self.output = await self._value(event.output)
+                case "started":
+                    call = Call(event.path, event.name, at, input=await self._value(event.input))
+                    self.running[event.path] = call
+                    self.calls.append(call)
+                case _ if event.ends_call:
+                    await self._ended(event, at)
+                case what if what in _OUTSIDE:
+                    data = event.error[1] if event.error else await self._value(event.input)
+                    self.outside.append(Outside(at, what, event.path, data, event.name))
+                case _:
+                    pass
+
+    async def _ended(self, event: StepEvent, at: datetime) -> None:
+        call = self.running.pop(event.path, None)
+        if call is None:  # a local activity: its beginning is not recorded
+            call = Call(event.path, event.name, at)
+            self.calls.append(call)
+        call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
+        call.output = await self._value(event.output)
+
+    async def _value(self, payload: Payload | None) -> Any:
+        """Return a payload as data, by the client's own codec."""
+        if payload is None:
+            return None
+        if len(payload.data) > _SHOWN_BYTES:
+            return {"bytes": len(payload.data)}
+        try:
+            (value,) = await of_workflow(self.client, self.id).decode([payload])
+        except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
+            return {"bytes": len(payload.data)}
+        return spelled_out(value)
+
+
+def iso(at: datetime) -> str:
+    """Return a time as the status document writes it."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

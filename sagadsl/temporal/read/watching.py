@@ -1,0 +1,226 @@
+"""A run's history, seen as steps: what a person wants to watch, and what is left when no worker answers.
+
+Reads a history event by event and knows nothing of the engine: a step's path is its activity's id,
+a child saga's is in its workflow id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from temporalio.api.common.v1 import Payload
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
+
+from sagadsl.engine.keys import call_of_activity, call_of_child
+from sagadsl.frozen import frozen
+from sagadsl.language.notation.error_types import WRAPPERS
+from sagadsl.temporal.marker import CUT_BY_THE_SERVER
+
+What = Literal[
+    "began",
+    "started",
+    "retrying",
+    "completed",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "timer_set",
+    "timer_fired",
+    "signalled",
+    "cancel_requested",
+    "operated",
+    "continued",
+    "ended",
+]
+
+_LOCAL = "core_local_activity"
+_ENDS = {
+    "workflow_execution_completed": "completed",
+    "workflow_execution_failed": "failed",
+    "workflow_execution_canceled": "cancelled",
+    "workflow_execution_timed_out": "timed_out",
+    "workflow_execution_terminated": "terminated",
+}
+_CALL_ENDS: dict[str, What] = {
+    "completed": "completed",
+    "failed": "failed",
+    "timed_out": "timed_out",
+    "canceled": "cancelled",
+}
+_ATTRIBUTES = "_event_attributes"
+
+
+@frozen
+class StepEvent:
+    """Something that has happened in a run.
+
+    Attributes:
+        at: When, in UTC.
+        what: ``started`` is when a step was handed to its workers; ``ended`` is the whole run.
+        path: The step's path as the engine writes it, ``.compensation`` included; empty for the run as a whole.
+            For a timer its summary, for a signal or an operator's request its name.
+        name: Activity type, or the child saga's; of ``signalled`` the client that has sent it, as it calls itself; of
+            ``ended`` how: ``completed``, ``failed``, ``cancelled``, ``timed_out``, ``terminated``.
+        attempt: Of a call that has ended, or is being retried; ``None`` when nobody knows.
+        error: Type and message of what went wrong.
+        run_id: Of ``continued``: the run that goes on.
+        input: What was sent, as payload: to a call, with a signal, with an operator's request, to the run as a whole.
+        output: What was returned, as payload.
+    """
+
+    at: datetime
+    what: What
+    path: str = ""
+    name: str = ""
+    attempt: int | None = None
+    error: tuple[str, str] | None = None
+    run_id: str = ""
+    input: Payload | None = field(default=None, repr=False)
+    output: Payload | None = field(default=None, repr=False)
+
+    @property
+    def ends_call(self) -> bool:
+        """Whether a call of an activity or a child saga has ended, and not the run."""
+        return bool(self.name) and self.what in _CALL_ENDS.values()
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it is about a compensation."""
+        return ".compensation" in self.path
+
+
+@dataclass(slots=True)
+class Reader:
+    """Turns the events of one run, in their order, into step events."""
+
+    workflow_id: str
+    _calls: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _attempts: dict[int, int] = field(default_factory=dict)
+    _timers: dict[int, str] = field(default_factory=dict)
+
+    def read(self, event: HistoryEvent) -> Iterator[StepEvent]:
+        """Yield what *event* says about steps; most events say nothing."""
+        name = event.WhichOneof("attributes") or ""
+        about: Any = getattr(event, name) if name else None
+        kind = name.removesuffix(_ATTRIBUTES)
+        at = event.event_time.ToDatetime()
+        if kind in _ENDS:
+            failure = about.failure if kind == "workflow_execution_failed" else None
+            yield StepEvent(at, "ended", name=_ENDS[kind], error=error_in(failure), output=_first(about, "result"))
+        elif kind.startswith("activity_task_"):
+            yield from self._activity(event, kind.removeprefix("activity_task_"), about, at)
+        elif "child_workflow_execution_" in kind:
+            yield from self._child(event, kind, about, at)
+        elif kind.startswith("timer_"):
+            yield from self._timer(event, kind, about, at)
+        elif kind == "marker_recorded" and about.marker_name == _LOCAL:
+            yield from _local(about, at)
+        else:
+            yield from _others(kind, about, at)
+
+    def _activity(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+        if kind == "scheduled":
+            path = call_of_activity(about.activity_id)
+            self._calls[event.event_id] = (path, about.activity_type.name)
+            yield StepEvent(at, "started", path, about.activity_type.name, input=_first(about, "input"))
+        elif kind == "started":
+            self._attempts[about.scheduled_event_id] = about.attempt
+        elif kind in _CALL_ENDS:
+            path, name = self._calls.pop(about.scheduled_event_id, ("", ""))
+            attempt = self._attempts.pop(about.scheduled_event_id, None)
+            failure = about.failure if kind in ("failed", "timed_out") else None
+            yield StepEvent(
+                at, _CALL_ENDS[kind], path, name, attempt, error_in(failure), output=_first(about, "result")
+            )
+
+    def _child(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+        if kind == "start_child_workflow_execution_initiated":
+            path = call_of_child(self.workflow_id, about.workflow_id)
+            self._calls[event.event_id] = (path, about.workflow_type.name)
+            yield StepEvent(at, "started", path, about.workflow_type.name, input=_first(about, "input"))
+            return
+        end = kind.removeprefix("start_").removeprefix("child_workflow_execution_")
+        if end not in (*_CALL_ENDS, "terminated"):
+            return
+        path, name = self._calls.pop(about.initiated_event_id, ("", ""))
+        failure = getattr(about, "failure", None) if end == "failed" and not kind.startswith("start_") else None
+        error = (
+            ("WorkflowAlreadyStarted", "its workflow id is in use") if kind.startswith("start_") else error_in(failure)
+        )
+        yield StepEvent(at, _CALL_ENDS.get(end, "failed"), path, name, error=error, output=_first(about, "result"))
+
+    def _timer(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+        if kind == "timer_started":
+            summary = event.user_metadata.summary.data
+            self._timers[event.event_id] = json.loads(summary) if summary.startswith(b'"') else about.timer_id
+            yield StepEvent(at, "timer_set", self._timers[event.event_id])
+        elif kind == "timer_fired":
+            yield StepEvent(at, "timer_fired", self._timers.pop(about.started_event_id, about.timer_id))
+
+
+def error_in(failure: Failure | None) -> tuple[str, str] | None:
+    """Return type and message of the error that a recorded failure is about, without Temporal's wrappers (R17)."""
+    if failure is None or (not failure.message and not failure.WhichOneof("failure_info")):
+        return None
+    while _wraps(failure):
+        failure = failure.cause
+    info = failure.WhichOneof("failure_info")
+    if info == "application_failure_info":
+        named = failure
+        while named.application_failure_info.type in WRAPPERS and named.HasField("cause"):
+            named = named.cause
+        return named.application_failure_info.type or "Error", failure.message
+    if info == "timeout_failure_info":
+        last = error_in(failure.cause) if failure.HasField("cause") else None
+        return "timeout", failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")
+    return (info or "error").removesuffix("_failure_info"), failure.message
+
+
+def _wraps(failure: Failure) -> bool:
+    """Whether it is one of Temporal's wrappers, the one around an error that was too long to be kept included."""
+    info = failure.WhichOneof("failure_info")
+    cut = info == "server_failure_info" and failure.message == CUT_BY_THE_SERVER and failure.HasField("cause")
+    return cut or info in ("activity_failure_info", "child_workflow_execution_failure_info")
+
+
+def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
+    told = json.loads(about.details["data"].payloads[0].data) if "data" in about.details else {}
+    path, name, attempt = (
+        call_of_activity(told.get("activity_id", "")),
+        told.get("activity_type", ""),
+        told.get("attempt"),
+    )
+    if name.startswith("sagadsl."):
+        return
+    if about.HasField("failure"):
+        yield StepEvent(at, "failed", path, name, attempt, error_in(about.failure))
+    else:
+        result = about.details["result"].payloads[0] if "result" in about.details else None
+        yield StepEvent(at, "completed", path, name, attempt, output=result)
+
+
+def _others(kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+    match kind:
+        case "workflow_execution_started":
+            yield StepEvent(at, "began", name=about.workflow_type.name, input=_first(about, "input"))
+        case "workflow_execution_signaled":
+            yield StepEvent(at, "signalled", about.signal_name, about.identity, input=_first(about, "input"))
+        case "workflow_execution_cancel_requested":
+            yield StepEvent(at, "cancel_requested", error=("cancelled", about.cause) if about.cause else None)
+        case "workflow_execution_update_accepted":
+            asked = about.accepted_request.input
+            yield StepEvent(at, "operated", asked.name, input=_first(asked, "args"))
+        case "workflow_execution_continued_as_new":
+            yield StepEvent(at, "continued", run_id=about.new_execution_run_id)
+        case _:
+            pass
+
+
+def _first(about: Any, name: str) -> Payload | None:
+    payloads = getattr(about, name, None)
+    return payloads.payloads[0] if payloads is not None and payloads.payloads else None

@@ -1,0 +1,203 @@
+"""The calls of a trial, as the server has recorded them: in their order, with what was sent and how they ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.failure.v1 import CanceledFailureInfo, Failure
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client
+from temporalio.exceptions import ActivityError, RetryState
+
+from sagadsl.engine.facts import Outcome, RetryPlan, StartActivity
+from sagadsl.engine.journal import RULES
+from sagadsl.engine.keys import call_of_activity
+from sagadsl.temporal.failures import Known, activity_failed
+from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, MARKER, TAKEN_ACTIVITY, Recorded
+from sagadsl.temporal.read.watching import Reader
+from sagadsl.temporal.trial.worker import Begun
+from sagadsl.trial.mocks import call_name
+from sagadsl.trial.played import NOTHING, Call
+
+_ENDS = ("completed", "failed", "timed_out", "canceled")
+_PREFIX, _SUFFIX = "activity_task_", "_event_attributes"
+
+
+@dataclass(slots=True)
+class _Recorded:
+    name: str
+    about: Any
+    argument: Any
+    at: int
+    started: int = 0
+    outcome: str = ""
+    failed: tuple[Failure, Any, float] | None = None
+    record: Recorded = field(default_factory=Recorded)
+
+
+async def calls(
+    client: Client, root: str, run_id: str, made: Mapping[str, Begun], ends: Mapping[str, str]
+) -> tuple[Call, ...]:
+    """Return the calls of a saga and of its child sagas, in the order in which they were scheduled.
+
+    Args:
+        run_id: The saga's first run.
+        made: The last attempt of each call that workers have begun; they alone know of local activities.
+        ends: Outcomes by path, for calls of which no history tells.
+    """
+    recorded: list[_Recorded] = []
+    waiting = [(root, run_id)]
+    while waiting:
+        id_, run = waiting.pop(0)
+        found: dict[int, _Recorded] = {}
+        async for event in _events(client, id_, run):
+            if event.HasField("child_workflow_execution_started_event_attributes"):
+                child = event.child_workflow_execution_started_event_attributes.workflow_execution
+                waiting.append((child.workflow_id, child.run_id))
+            elif event.HasField("workflow_execution_continued_as_new_event_attributes"):
+                waiting.append((id_, event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id))
+            else:
+                await _read(client, call_name(id_, root, ""), event, found)
+        for each in found.values():
+            if each.failed is not None:
+                each.outcome = await _outcome(client, each, *each.failed)
+        recorded += found.values()
+    recorded.sort(key=lambda each: each.at)
+    return tuple(_all(recorded, made, ends))
+
+
+async def ended(client: Client, workflow: str, id_: str) -> bool:
+    """Whether an activity of a run has ended."""
+    reader = Reader(workflow)
+    async for recorded in client.get_workflow_handle(workflow).fetch_history_events():
+        for event in reader.read(recorded):
+            if event.path == id_ and event.ends_call:
+                return True
+    return False
+
+
+async def backs_off(client: Client, workflow: str, id_: str, attempt: int) -> bool:
+    """Whether the server knows that an attempt of an activity is over, and will try again."""
+    described = await client.get_workflow_handle(workflow).describe()
+    pending = described.raw_description.pending_activities
+    return any(each.activity_id == id_ and each.attempt > attempt for each in pending)
+
+
+async def _events(client: Client, id_: str, run_id: str) -> AsyncIterator[HistoryEvent]:
+    async for event in client.get_workflow_handle(id_, run_id=run_id).fetch_history_events():
+        yield event
+
+
+async def _read(client: Client, prefix: str, event: HistoryEvent, found: dict[int, _Recorded]) -> None:
+    attributes = event.WhichOneof("attributes") or ""
+    kind = attributes.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+    if attributes == "marker_recorded_event_attributes":
+        await _look_up(client, event.marker_recorded_event_attributes, found)
+    if not attributes.startswith(_PREFIX):
+        return
+    about = getattr(event, attributes)
+    at = event.event_time.ToNanoseconds()
+    if kind == "scheduled":
+        found[event.event_id] = _Recorded(prefix + about.activity_id, about, await _argument(client, about.input), at)
+    elif kind == "started":
+        found[about.scheduled_event_id].started = event.event_id
+    elif kind in _ENDS:
+        each = found[about.scheduled_event_id]
+        failure = None
+        if kind == "canceled":
+            failure = Failure(canceled_failure_info=CanceledFailureInfo())
+        elif kind != "completed":
+            failure = about.failure
+        if failure is None:
+            each.outcome = Outcome.SUCCEEDED.value
+        else:
+            each.failed = failure, about, (at - each.at) / 1e9
+
+
+async def _look_up(client: Client, marker: Any, found: Mapping[int, _Recorded]) -> None:
+    """Take in what the workflow has looked up of a call."""
+    told = json.loads(marker.details["data"].payloads[0].data) if "data" in marker.details else {}
+    if told.get("activity_type") not in (ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY) or "result" not in marker.details:
+        return
+    call_id = told["activity_id"].removesuffix(told["activity_type"].removeprefix(MARKER))
+    (record,) = await client.data_converter.decode(marker.details["result"].payloads)
+    for each in found.values():
+        if call_of_activity(each.about.activity_id) == call_id:
+            each.record = Recorded.from_json(record)
+
+
+async def _argument(client: Client, sent: Payloads) -> Any:
+    values = await client.data_converter.decode(sent.payloads)
+    return values[0] if values else NOTHING
+
+
+async def _outcome(client: Client, call: _Recorded, failure: Failure, about: Any, took: float) -> str:
+    """Return how a call ended that did not succeed, as the workflow has seen it."""
+    scheduled = call.about
+    error = ActivityError(
+        "",
+        scheduled_event_id=about.scheduled_event_id,
+        started_event_id=call.started,
+        identity="",
+        activity_type=scheduled.activity_type.name,
+        activity_id=scheduled.activity_id,
+        retry_state=RetryState(about.retry_state) if getattr(about, "retry_state", 0) else None,
+    )
+    error.__cause__ = await client.data_converter.decode_failure(failure)
+    return activity_failed(_command(scheduled), error, 0.0, Known(RULES, took, call.record)).outcome.value
+
+
+def _command(scheduled: Any) -> StartActivity:
+    retry = scheduled.retry_policy
+    plan = RetryPlan(
+        retry.maximum_attempts or None,
+        retry.initial_interval.ToTimedelta(),
+        retry.backoff_coefficient,
+        retry.maximum_interval.ToTimedelta(),
+        tuple(retry.non_retryable_error_types),
+    )
+
+    def limit(name: str) -> timedelta | None:
+        return getattr(scheduled, f"{name}_timeout").ToTimedelta() or None
+
+    return StartActivity(
+        scheduled.activity_id,
+        scheduled.activity_type.name,
+        (),
+        scheduled.task_queue.name,
+        limit("start_to_close"),
+        limit("schedule_to_close"),
+        limit("schedule_to_start"),
+        limit("heartbeat"),
+        plan,
+        local=False,
+        priority=None,
+        summary="",
+    )
+
+
+def _all(recorded: list[_Recorded], made: Mapping[str, Begun], ends: Mapping[str, str]) -> Iterator[Call]:
+    """Yield what is recorded, and each call that is not, after the one that began before it."""
+    known = {each.name for each in recorded}
+    local: dict[str, list[Begun]] = {}
+    before = ""
+    for name, begun in made.items():
+        if name in known:
+            before = name
+        else:
+            local.setdefault(before, []).append(begun)
+    yield from (_local(begun, ends) for begun in local.get("", ()))
+    for each in recorded:
+        attempts = made[each.name].attempt if each.name in made else 0
+        yield Call(each.name, each.about.activity_type.name, each.argument, attempts, each.outcome)
+        yield from (_local(begun, ends) for begun in local.get(each.name, ()))
+
+
+def _local(begun: Begun, ends: Mapping[str, str]) -> Call:
+    argument = begun.argument[0] if begun.argument else NOTHING
+    return Call(begun.name, begun.activity, argument, begun.attempt, ends.get(begun.name, ""))

@@ -1,0 +1,130 @@
+"""A worker of a trial in a process of its own, which can be killed like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from temporalio.client import Client
+
+from sagadsl.temporal.embedded import end_with_parent
+from sagadsl.temporal.trial.worker import Begun, Script, Told, packed
+
+_READY = 2
+"""Spare processes: to start one takes a second, and whoever takes over shall do so at once."""
+
+_AT_ONCE = 2
+"""Cases with crashes at the same time: starting processes leaves nothing for the attempts of the others."""
+
+
+@dataclass
+class Spares:
+    """Processes that have loaded everything and wait for work; none before the first is asked for."""
+
+    starting: list[asyncio.Task[asyncio.subprocess.Process]] = field(default_factory=list)
+    wanted: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+
+    async def __aenter__(self) -> Spares:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for starting in self.starting:
+            await kill(await starting)
+
+    async def get(self) -> asyncio.subprocess.Process:
+        """Return a process that is ready, and start another one."""
+        while len(self.starting) <= _READY:
+            self.starting.append(asyncio.create_task(_started()))
+        return await self.starting.pop(0)
+
+
+async def _started() -> asyncio.subprocess.Process:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "sagadsl.temporal.trial.worker",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        limit=2**24,  # an argument may have 2 MB (R52)
+        preexec_fn=end_with_parent(),
+    )
+    assert child.stdout is not None
+    await child.stdout.readline()  # it is ready
+    return child
+
+
+async def kill(child: asyncio.subprocess.Process) -> None:
+    """End a process as a failing machine would."""
+    with contextlib.suppress(ProcessLookupError):
+        child.kill()
+    await child.wait()
+
+
+@dataclass
+class Process:
+    """The worker; as a context, for as long as it is wanted."""
+
+    client: Client
+    spares: Spares
+    queue: str
+    script: Script
+    told: Told
+    child: asyncio.subprocess.Process | None = None
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def __aenter__(self) -> None:
+        await self.spares.wanted.acquire()
+        await self._take_over()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.spares.wanted.release()
+        for task in self.tasks:
+            task.cancel()
+        if self.child is not None:
+            await kill(self.child)
+
+    async def crash(self) -> None:
+        """Kill the worker, and let another one take over."""
+        if self.child is not None:
+            await kill(self.child)
+        await self._take_over()
+
+    async def _take_over(self) -> None:
+        self.child = child = await self.spares.get()
+        assert child.stdin is not None
+        assert child.stdout is not None
+        address = self.client.service_client.config.target_host
+        head = json.dumps([address, self.client.namespace, self.queue, packed(self.script)])
+        child.stdin.write(f"{head}\n".encode())
+        await child.stdout.readline()  # it is at work
+        self._begin(self._listen(child))
+
+    def _begin(self, what: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(what)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _listen(self, child: asyncio.subprocess.Process) -> None:
+        assert child.stdout is not None
+        while line := await child.stdout.readline():
+            number, *begun = json.loads(line)
+            self._begin(self._answer(child, number, Begun(*begun)))
+
+    async def _answer(self, child: asyncio.subprocess.Process, number: int, begun: Begun) -> None:
+        assert child.stdin is not None
+        stopping = await self.told(begun)
+        if child.returncode is None and child is self.child:
+            with contextlib.suppress(ConnectionError):
+                child.stdin.write(f"{json.dumps([number, stopping])}\n".encode())
+                await child.stdin.drain()

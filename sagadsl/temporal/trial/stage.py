@@ -1,0 +1,337 @@
+"""One case on a real server, from its start to its end: who interferes when, and what came of it.
+
+An attempt waits at its beginning until whoever interferes there has been heard by the
+server, so that the order of events does not depend on who is faster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from sagadsl.engine.facts import VERBS, Verb
+from sagadsl.errors import SagadslError
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.refusals import NotPossible, SagaOver
+from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.trial import calls
+from sagadsl.temporal.trial.process import Process, Spares
+from sagadsl.temporal.trial.status import outcomes, report, step_has_ended
+from sagadsl.temporal.trial.worker import Begun, Script, worker
+from sagadsl.trial.case import Case, Interference, Moment
+from sagadsl.trial.played import Played
+from sagadsl.trial.suite import Target
+
+_POLL = 0.05
+_SETTLED = 0.5
+"""Seconds without a change after which a saga that is to stay open is taken to stay as it is."""
+
+_SLOW = 5.0
+"""The same, while something is missing that virtual time has foreseen: the machine may be slow."""
+
+_EXACT = 0.001
+"""Seconds: no closer is an instant met."""
+
+_STOPS = ("cancel", "timeout", "abort")
+_OPEN = ("running", "compensating", "paused")
+
+
+class TooEarly(Exception):
+    """The saga's timeout has passed before the moment at which the case wants it to."""
+
+
+@dataclass
+class Stage:
+    """One case while it is played.
+
+    Attributes:
+        foreseen: What came of it in virtual time.
+        nobody: The queues that nobody polls, and what each is called in the definition; empty is the saga's own.
+    """
+
+    client: Client
+    spares: Spares
+    target: Target
+    case: Case
+    foreseen: Played
+    script: Script
+    queue: str
+    nobody: Mapping[str, str]
+    made: dict[str, Begun] = field(default_factory=dict)
+    fired: set[int] = field(default_factory=set)
+    due: list[tuple[float, int]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    stops: int = 0
+    acting: int = 0
+    run_id: str = ""
+    begin: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    process: Process | None = None
+    too_early: bool = False
+    over: bool = False
+
+    @property
+    def id(self) -> str:
+        return self.script.root
+
+    async def play(self, patience: float) -> Played:
+        """Play it to its end, to where nothing more happens, or for *patience* seconds.
+
+        Raises:
+            TooEarly, CannotBePlayed: See there.
+        """
+        crashes = any(each.action == "crash" for each in self.case.when)
+        if crashes or any(mock.crash for mocks in self.case.mocks.entries.values() for mock in mocks):
+            self.process = Process(self.client, self.spares, self.queue, self.script, self._told)
+        async with self.process or worker(self.client, self.queue, self.script, self._told):
+            try:
+                return await self._run(patience)
+            finally:
+                await self._clear(self.id)
+
+    async def _run(self, patience: float) -> Played:
+        started = await sagas.start(
+            self.client,
+            self.script.definition,
+            self.case.input,
+            children=self.script.children,
+            id=self.id,
+            task_queue=self.queue,
+            again=True,
+            same_keys=True,  # of one case after the other, each like the first
+        )
+        self.run_id = started.run_id
+        for index, each in enumerate(self.case.when):
+            if not each.moment.on:
+                self._fire_later(index, each.moment.seconds)
+        ending = asyncio.create_task(self._end())
+        beside = [asyncio.create_task(self._pass_time()), asyncio.create_task(self._watch())]
+        try:
+            async with asyncio.timeout(patience):
+                await _all_the_while(ending, beside)
+        except TimeoutError:
+            ending.cancel()
+        finally:
+            self.over = True
+            await asyncio.wait(beside, timeout=_SETTLED)  # what a server has begun for us shall end
+            for task in (ending, *beside):
+                task.cancel()
+            await asyncio.wait((ending, *beside))
+        if self.too_early:
+            raise TooEarly
+        output, told = (None, None) if ending.cancelled() else ending.result()
+        return await self._played(output, told)
+
+    async def _clear(self, id_: str) -> None:
+        """End what is left open: the next case wants the same ids."""
+        with contextlib.suppress(RPCError, SagadslError):
+            described = await self.client.get_workflow_handle(id_).describe()
+            await sagas.terminate(self.client, id_, "the case is over")
+            for child in described.raw_description.pending_children:
+                await self._clear(child.workflow_id)
+
+    async def _end(self) -> tuple[Any, Mapping[str, Any] | None]:
+        """Wait until nothing more happens; give the output and the report, if the saga has ended."""
+        if self.foreseen.status in _OPEN:
+            await self._settled()
+            return None, None
+        ended = await sagas.result(self.client, self.id)
+        while self.due:  # what comes after the end is refused, and counts as that
+            await asyncio.sleep(_POLL)
+        return ended.output, ended.report
+
+    async def _settled(self) -> None:
+        """Wait until the saga stands as foreseen, and stays so."""
+        loop = asyncio.get_running_loop()
+        since, before = loop.time(), None
+        while True:
+            found = await sagas.status(self.client, self.id)
+            if found["status"] != self.foreseen.status or found != before or self.due or self.acting:
+                since, before = loop.time(), found
+            elif loop.time() - since > (_SLOW if self._is_behind() else _SETTLED):
+                return
+            await asyncio.sleep(_POLL)
+
+    def _is_behind(self) -> bool:
+        """Whether something foreseen has not happened yet."""
+        if any(index not in self.foreseen.missed for index in self._unfired()):
+            return True
+        begun = {name: begun.attempt for name, begun in self.made.items()}
+        return any(call.attempts > begun.get(call.name, 0) for call in self.foreseen.calls)
+
+    async def _pass_time(self) -> None:
+        """Let time pass until the case is over, and do what an instant brings."""
+        while not self.over:
+            now = self._elapsed()
+            if self.due and self.due[0][0] <= now + _EXACT:
+                await self._interfere(self.case.when[self.due[0][1]])
+                self.due.pop(0)
+            else:
+                await asyncio.sleep(max(_EXACT, min([_POLL, *(at - now for at, _ in self.due)])))
+
+    def _elapsed(self) -> float:
+        """Return the seconds since the trial began."""
+        return asyncio.get_running_loop().time() - self.begin
+
+    def _unfired(self) -> list[int]:
+        return [index for index in range(len(self.case.when)) if index not in self.fired]
+
+    async def _told(self, begun: Begun) -> bool:
+        """An attempt begins; it waits until whoever interferes now has done so."""
+        before = self.made.setdefault(begun.name, begun)
+        if begun.attempt > before.attempt:
+            self.made[begun.name] = begun
+        stops = self.stops
+        if self.process is not None and self.script.mocks.find(begun.name, begun.activity, begun.attempt).crash:
+            await self.process.crash()
+            return False
+        await self._look()
+        for index in self._unfired():
+            moment = self.case.when[index].moment
+            if moment.on == "begin" and (moment.name, moment.attempt) == (begun.name, begun.attempt):
+                await self._fire(index)
+        return self.stops > stops
+
+    async def _watch(self) -> None:
+        """Look again and again for the moments that no attempt's beginning tells."""
+        while not self.over and any(self._has_to_look(self.case.when[index].moment) for index in self._unfired()):
+            await self._look()
+            await asyncio.sleep(_POLL)
+
+    async def _look(self) -> None:
+        """Fire what has come. All of it is judged by one look, so that what is written first also comes first."""
+        async with self.looking:
+            waiting = [index for index in self._unfired() if self._has_to_look(self.case.when[index].moment)]
+            status = ""
+            with contextlib.suppress(SagadslError):  # it has not begun, or nobody answers at this moment
+                found = await sagas.status(self.client, self.id) if waiting else {}
+                for index in waiting:
+                    moment = self.case.when[index].moment
+                    if moment.on == "status" and status:
+                        continue  # the next one with this status waits for the next look
+                    if await self._has_come(moment, found):
+                        status = moment.name if moment.on == "status" else status
+                        await self._fire(index)
+
+    def _has_to_look(self, moment: Moment) -> bool:
+        return moment.on not in ("", "begin") or (moment.on == "begin" and not self._is_call(moment.name))
+
+    def _is_call(self, name: str) -> bool:
+        return name in self.made or self.target.names.is_call(name)
+
+    async def _has_come(self, moment: Moment, found: Mapping[str, Any]) -> bool:
+        made = self.made.get(moment.name)
+        match moment.on:
+            case "status":
+                return bool(found["status"] == moment.name)
+            case "waiting":
+                return moment.name in found.get("waiting_for", {})
+            case "retry":
+                return made is not None and (
+                    made.attempt > moment.attempt
+                    or await calls.backs_off(self.client, made.workflow, made.id, moment.attempt)
+                )
+            case "end" if self._is_call(moment.name):
+                return made is not None and await calls.ended(self.client, made.workflow, made.id)
+            case "end":
+                return step_has_ended(moment.name, found)
+            case _:
+                return any(step["path"] == moment.name and step.get("started_at") for step in found["steps"])
+
+    async def _fire(self, index: int) -> None:
+        self.fired.add(index)
+        each = self.case.when[index]
+        if each.moment.seconds:
+            self._fire_later(index, self._elapsed() + each.moment.seconds)
+        else:
+            await self._interfere(each)
+
+    def _fire_later(self, index: int, at: float) -> None:
+        self.fired.add(index)
+        self.due.append((at, index))
+        self.due.sort()
+
+    async def _interfere(self, asked: Interference) -> None:
+        self.acting += 1
+        try:
+            match asked.action:
+                case "cancel":
+                    await sagas.cancel(self.client, self.id)
+                case "signal":
+                    await sagas.signal(self.client, self.id, asked.name, asked.payload)
+                case "crash":
+                    assert self.process is not None
+                    await self.process.crash()
+                case "timeout":
+                    await self._timeout()
+                case _:
+                    verb = VERBS[asked.action]
+                    path = asked.name or (await self._one_that_waits() if verb is Verb.SKIP_STEP else "")
+                    await sagas.operate(self.client, self.id, verb, Asked(path, by=asked.by, why=asked.why))
+        except SagaOver:
+            self.refused.append(f"{asked}: the saga is over")
+        except NotPossible as error:
+            self.refused.append(f"{asked}: {error}")
+        finally:
+            self.acting -= 1
+            self.stops += asked.action in _STOPS
+
+    async def _one_that_waits(self) -> str:
+        """Return the path that `skip: true` means; empty when none waits, or several do."""
+        waiting = (await sagas.status(self.client, self.id)).get("attention", ())
+        return str(waiting[0]["path"]) if len(waiting) == 1 else ""
+
+    async def _timeout(self) -> None:
+        """Wait until the saga's timeout has passed, and not a moment sooner."""
+        found = await sagas.status(self.client, self.id)
+        if found["timed_out"]:
+            self.too_early = True
+            await sagas.terminate(self.client, self.id, "too early")
+        while not found["timed_out"]:
+            if found["close_status"] != "running":
+                raise SagaOver(self.id)
+            await asyncio.sleep(_POLL)
+            found = await sagas.status(self.client, self.id)
+
+    async def _played(self, output: Any, told: Mapping[str, Any] | None) -> Played:
+        standing = await sagas.status(self.client, self.id)
+        recorded = await calls.calls(self.client, self.id, self.run_id, self.made, outcomes(standing))
+        told = told or report(self.target.saga, standing)
+        standing, told = self._with_own_queues(standing), self._with_own_queues(told)
+        signals = [f"signal {each['signal']}: {each['reason']}" for each in standing.get("refused_signals", ())]
+        return replace(
+            self.foreseen,
+            status=standing["status"],
+            output=output,
+            failure=standing["failure"],
+            calls=recorded,
+            standing=standing,
+            report=told,
+            seconds=self._elapsed(),
+            refused=(*self.refused, *signals),
+            missed=tuple(self._unfired()),
+            events=(),
+        )
+
+    def _with_own_queues(self, value: Any) -> Any:
+        """Call queues what the definition calls them."""
+        text = json.dumps(value)
+        for queue, own in self.nobody.items():
+            text = text.replace(f"task queue `{queue}`", f"task queue `{own}`" if own else "the task queue")
+        return json.loads(text)
+
+
+async def _all_the_while(ending: asyncio.Task[Any], beside: list[asyncio.Task[None]]) -> None:
+    """Wait for the end, or for the first mistake of those beside it."""
+    waiting = {ending, *beside}
+    while not ending.done():
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()

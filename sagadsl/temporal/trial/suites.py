@@ -1,0 +1,140 @@
+"""Suites on a real server: real workers act out the mocks, whoever interferes does so, and crashes are crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from sagadsl.errors import SagadslError
+from sagadsl.frozen import frozen
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.notation.durations import spell
+from sagadsl.temporal.embedded import serve
+from sagadsl.temporal.trial.definition import CannotBePlayed, copies
+from sagadsl.temporal.trial.process import Spares
+from sagadsl.temporal.trial.stage import Stage, TooEarly
+from sagadsl.temporal.trial.worker import Script, quiet
+from sagadsl.trial.outputs import Outputs
+from sagadsl.trial.play import play
+from sagadsl.trial.played import ID, Played
+from sagadsl.trial.runner import Host
+from sagadsl.trial.suite import Playable
+
+AT_ONCE = 3 * (os.cpu_count() or 2)
+"""Cases on the server: with more of them nothing is faster, and attempts are late."""
+
+PATIENCE = 30.0
+"""Seconds of real time that a case may need by what virtual time foresees, and beyond it until it is given up."""
+
+_SLACK = (2, 6, 18)
+"""Seconds that a saga's timeout comes later than foreseen: first, and after it has come too early."""
+
+
+@contextlib.contextmanager
+def real(playables: Sequence[Playable], signatures: Mapping[str, Signature]) -> Iterator[Host]:
+    """Play cases on an embedded server, several at once; the host hands out what came of each.
+
+    Raises:
+        SagadslError: There is no server to be had.
+    """
+    quiet()
+    ready: Future[_House] = Future()
+    thread = threading.Thread(target=_serve, args=(ready,), name="trials", daemon=True)
+    thread.start()
+    house = ready.result()
+
+    async def one(playable: Playable) -> Played | str:
+        room = await house.rooms.get()
+        try:
+            return await _play(room, playable, signatures)
+        finally:
+            house.rooms.put_nowait(room)
+
+    try:
+        futures = {id(each): asyncio.run_coroutine_threadsafe(one(each), house.loop) for each in playables}
+        yield lambda playable: futures[id(playable)].result()
+    finally:
+        house.loop.call_soon_threadsafe(house.over.set)
+        thread.join()
+
+
+@frozen
+class _Room:
+    """A namespace, in which one case at a time is played: every saga of a trial has the same id."""
+
+    client: Client
+    spares: Spares
+
+
+@frozen
+class _House:
+    """The server, for as long as ``over`` is not set; ``rooms`` are those in which nothing is played."""
+
+    loop: asyncio.AbstractEventLoop
+    over: asyncio.Event
+    rooms: asyncio.Queue[_Room]
+
+
+def _serve(ready: Future[_House]) -> None:
+    """Run the server in a loop of its own; what is still being played when it is over is given up."""
+
+    async def run() -> None:
+        names = [f"room-{each}" for each in range(AT_ONCE)]
+        async with Spares() as spares, serve(namespaces=names) as server:
+            house = _House(asyncio.get_running_loop(), asyncio.Event(), asyncio.Queue())
+            for name in names:
+                house.rooms.put_nowait(_Room(await Client.connect(server.address, namespace=name), spares))
+            ready.set_result(house)
+            await house.over.wait()
+
+    try:
+        asyncio.run(run())
+    except BaseException as error:  # noqa: BLE001 # whoever waits for the server has to hear of it
+        if not ready.done():
+            ready.set_exception(error)
+
+
+async def _play(room: _Room, playable: Playable, signatures: Mapping[str, Signature]) -> Played | str:
+    case, target = playable.case, playable.target
+    outputs = Outputs((target.saga, *target.sagas.values()), signatures)
+    foreseen = play(target.saga, case, sagas=target.sagas, outputs=outputs)
+    if not foreseen.calls and foreseen.failure is not None and foreseen.failure["type"] == "InvalidInput":
+        return foreseen  # the client refuses to start it
+    if foreseen.cut:
+        return "it takes for ever"
+    if foreseen.seconds > PATIENCE:
+        return f"it takes {spell(timedelta(seconds=round(foreseen.seconds)))}, and this server does not skip time"
+    try:
+        for slack in _SLACK:
+            stage = _stage(room, playable, foreseen, signatures, slack)
+            with contextlib.suppress(TooEarly):
+                return await stage.play(PATIENCE + 2 * foreseen.seconds)
+    except (CannotBePlayed, SagadslError) as error:
+        return str(error)
+    return f"its timeout passes {_SLACK[-1]} s too early: the machine is too slow"
+
+
+def _stage(
+    room: _Room,
+    playable: Playable,
+    foreseen: Played,
+    signatures: Mapping[str, Signature],
+    slack: int,
+) -> Stage:
+    case, target = playable.case, playable.target
+    queue = f"q-{uuid.uuid4().hex[:12]}"
+    made = copies(target, case.mocks, queue)
+    if any(each.action == "timeout" for each in case.when):
+        passes = next((event.at - foreseen.began for event in foreseen.events if event.what == "timeout"), None)
+        if passes is not None:
+            made.root["timeout"] = f"{round((passes + slack) * 1000)}ms"
+    script = Script(ID, case.mocks, made.root, made.children, dict(signatures))
+    return Stage(room.client, room.spares, target, case, foreseen, script, queue, made.nobody)

@@ -1,0 +1,182 @@
+"""A worker that acts out the mocks of a case: inside ``sagadsl test``, or in a process that can be killed.
+
+``python -m sagadsl.temporal.trial.worker`` reads what it needs from its first line of input, tells of
+every attempt on a line of output, and lets it go on when a line says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import pickle
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple, NoReturn, TextIO
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import RawValue
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.worker import Worker
+
+from sagadsl.authoring import Failure, Permanent, Transient, Unknown
+from sagadsl.frozen import frozen
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.build import build
+from sagadsl.temporal.worker import build_worker
+from sagadsl.trial.mocks import Mock, Mocks, call_name
+from sagadsl.trial.outputs import Outputs
+
+FOR_EVER = 24 * 3600.0
+"""Seconds that an attempt sleeps which is never heard of again."""
+
+CANCEL_ARRIVES = 1.5
+"""Seconds that an attempt with heartbeats gives a cancel to reach it, before it does what it is there for.
+
+In virtual time it is there at once (R37); a server takes a workflow task and a heartbeat to bring it.
+"""
+
+
+class Begun(NamedTuple):
+    """An attempt that begins.
+
+    Attributes:
+        name: Of the call, as suites spell it.
+        argument: None or one value.
+        workflow: Id of the run that wants it, ``id`` that of the activity there.
+    """
+
+    name: str
+    activity: str
+    attempt: int
+    argument: list[Any]
+    workflow: str
+    id: str
+
+
+Told = Callable[[Begun], Awaitable[bool]]
+"""Hears of an attempt that begins, which waits meanwhile; gives back whether somebody has made the saga stop."""
+
+
+@frozen
+class Script:
+    """What a worker acts out.
+
+    Attributes:
+        root: Workflow id of the saga under test.
+        definition: As data, ``children`` those of its child sagas: outputs are drawn from what they read.
+    """
+
+    root: str
+    mocks: Mocks
+    definition: Mapping[str, Any]
+    children: Mapping[str, Mapping[str, Any]]
+    signatures: Mapping[str, Signature]
+
+
+def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
+    """Return a worker of sagas whose activities are all one function, which does what the mocks say."""
+    sagas = (build(script.definition), *map(build, script.children.values()))
+    outputs = Outputs(sagas, script.signatures)
+
+    @activity.defn(dynamic=True)
+    async def act(args: Sequence[RawValue]) -> Any:
+        info = activity.info()
+        name = call_name(info.workflow_id or "", script.root, info.activity_id)
+        argument = [activity.payload_converter().from_payload(each.payload) for each in args]
+        mock = script.mocks.find(name, info.activity_type, info.attempt)
+        begun = Begun(name, info.activity_type, info.attempt, argument, info.workflow_id or "", info.activity_id)
+        stopping = await told(begun)
+        if mock.timeout or mock.crash:
+            await _take(FOR_EVER, info.heartbeat_timeout if mock.timeout == "start_to_close" else None)
+        if stopping and info.heartbeat_timeout:
+            await _take(CANCEL_ARRIVES, info.heartbeat_timeout)
+        await _take(mock.delay, info.heartbeat_timeout)
+        if mock.error is not None:
+            raise _failure(mock)
+        return mock.output if mock.fixed else outputs.draw(name, info.activity_type, mock.drawn)
+
+    own = {each["name"]: each for each in (script.definition, *script.children.values())}
+    return build_worker(
+        client,
+        task_queue=queue,
+        definitions=own,
+        activities=[act],
+        drain=timedelta(0),
+        patience=timedelta(0),  # its queue has no other worker
+        build_id="trial",  # else the SDK reads every module that is loaded, for each worker
+        max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
+    )
+
+
+async def _take(seconds: float, heartbeat: timedelta | None) -> None:
+    if not heartbeat:
+        await asyncio.sleep(seconds)
+        return
+    pause, left = min(0.1, heartbeat.total_seconds() / 3), seconds
+    while left > 0:
+        activity.heartbeat()
+        await asyncio.sleep(min(pause, left))
+        left -= pause
+
+
+def _failure(mock: Mock) -> Failure:
+    kind = Unknown if mock.unknown else Transient if mock.retryable else Permanent
+    after = None if mock.retry_after is None else timedelta(seconds=mock.retry_after)
+    failure = kind(mock.message or "no reason", type=mock.error, retry_after=after)
+    failure.retryable = mock.retryable
+    return failure
+
+
+def packed(script: Script) -> str:
+    """Return a script on one line. It stays between this program and its child."""
+    return base64.b64encode(pickle.dumps(script)).decode()
+
+
+def quiet() -> None:
+    """Keep the SDK's core from writing what it thinks of attempts that a case has cancelled."""
+    errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    runtime = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors)))
+    with contextlib.suppress(RuntimeError):  # somebody else has chosen before
+        Runtime.set_default(runtime)
+
+
+async def _serve(told_to: TextIO) -> None:
+    loop = asyncio.get_running_loop()
+    address, namespace, queue, script = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
+    waiting: dict[int, asyncio.Future[bool]] = {}
+
+    async def told(begun: Begun) -> bool:
+        number = len(waiting)
+        waiting[number] = loop.create_future()
+        print(json.dumps([number, *begun]), file=told_to, flush=True)
+        return await waiting[number]
+
+    client = await Client.connect(address, namespace=namespace)
+    async with worker(client, queue, pickle.loads(base64.b64decode(script)), told):  # our own parent's
+        print("at work", file=told_to, flush=True)
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            number, stopping = json.loads(line)
+            if not waiting[number].done():  # a cancel, or its timeout, has reached it before
+                waiting[number].set_result(stopping)
+
+
+def main() -> NoReturn:
+    """Be a worker: wait for the first line as one that has loaded everything."""
+    told_to = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the SDK's core writes there as well
+    logging.disable()
+    quiet()
+    print("ready", file=told_to, flush=True)
+    asyncio.run(_serve(told_to))
+    os._exit(0)  # sdk-python#300
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""What holds for every saga, whatever its definition, its participants and the moment somebody stops it.
+
+Judged by the events of the world, that is by what the participants have seen; of the state
+only the records are trusted for what no participant can see. A breach is a mistake of the
+interpreter, or of a definition that asks for something that cannot be kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import combinations, pairwise
+from typing import Any
+
+from sagadsl.engine.facts import Close, Outcome, Status
+from sagadsl.engine.journal import Record, State, UndoProgress
+from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_of_activity_id
+from sagadsl.frozen import frozen
+from sagadsl.language.kinds import complete_when
+from sagadsl.language.model import On, Order, Saga, Step
+from sagadsl.virtual.world import Event
+
+_is_undo = lru_cache(maxsize=4096)(is_compensation)
+_path = lru_cache(maxsize=4096)(step_of_activity_id)
+_TRIED = (UndoProgress.DONE, UndoProgress.FAILED, UndoProgress.SKIPPED)
+_LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
+
+
+@frozen
+class Breach:
+    """A law that was broken.
+
+    Attributes:
+        kind: A stable name, e.g. ``undone-twice``.
+        rule: The rule of a run that was broken, e.g. ``R10``.
+        path: Of the step that it is about; empty for the saga.
+    """
+
+    kind: str
+    rule: str
+    path: str
+    message: str
+
+
+@frozen
+class Span:
+    """When a call began and ended, as places in the list of events; ``end`` is ``None`` while it runs."""
+
+    call: str
+    path: str
+    start: int
+    end: int | None
+    outcome: str
+
+    @property
+    def is_undo(self) -> bool:
+        return _is_undo(self.call)
+
+
+def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Event], saga_id: str) -> Iterator[Breach]:
+    """Yield everything that is broken in one run, at any moment of it, and more once it has closed.
+
+    Args:
+        events: Those of the run from its beginning on; others among them do no harm.
+    """
+    calls, wrong = spans(events, saga_id)
+    yield from wrong
+    yield from _every_call_has_a_key_of_its_own(calls)
+    yield from _nothing_is_undone_while_something_runs(saga, calls)
+    yield from _what_began_later_is_undone_first(saga, calls)
+    undos: dict[str, list[Span]] = {}
+    for each in calls:
+        if each.is_undo:
+            undos.setdefault(each.path, []).append(each)
+    for record in state.records.values():
+        yield from _undone_when_due(saga, state, close, record, undos.get(record.path, []))
+    if close is not None:
+        yield from _nothing_is_left(state, calls)
+        yield from _the_status_is_true(state, close)
+
+
+def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Iterator[Breach]:
+    """Yield what a saga says of its end and the participants' books do not (R1, R20).
+
+    Args:
+        report: What was undone and what was not, as users are told; may be empty.
+        stands: Paths of the steps whose effect stands, and must not when the saga went back.
+    """
+    undone = report.get("undone", ())
+    named = {line["path"] for line in report.get("not_undone", ())} | set(report.get("not_attempted", ()))
+    for path in stands:
+        if path in undone:
+            yield Breach(
+                "report-untrue", "R1", path, f"the report says that `{path}` was undone, and its effect stands"
+            )
+        if status in (Status.COMPENSATED.value, Status.CANCELLED.value):
+            yield Breach("effect-left", "R1", path, f"the saga is `{status}`, but the effect of this step stands")
+        elif status == Status.FAILED.value and path not in named and not report.get("why_not"):
+            yield Breach(
+                "effect-left",
+                "R20",
+                path,
+                "the effect stands, and the report of the failed saga does not name the step",
+            )
+
+
+def spans(events: Sequence[Event], saga_id: str) -> tuple[list[Span], list[Breach]]:
+    """Return the calls of a saga in the order in which they began, and what cannot be told of any call."""
+    found: list[Span] = []
+    latest: dict[str, int] = {}
+    wrong: list[Breach] = []
+    for place, event in enumerate(events):
+        if event.saga != saga_id or event.what not in ("start", "end"):
+            continue
+        path = _path(event.call)
+        before = latest.get(event.call)
+        runs = before is not None and found[before].end is None
+        if event.what == "start":
+            if runs:
+                wrong.append(Breach("began-twice", "R8", path, f"`{event.call}` began again while it ran"))
+            latest[event.call] = len(found)
+            found.append(Span(event.call, path, place, None, ""))
+        elif not runs or before is None:
+            wrong.append(Breach("ended-twice", "R8", path, f"`{event.call}` ended and was not running"))
+        else:
+            begun = found[before]
+            found[before] = Span(begun.call, begun.path, begun.start, place, event.detail)
+    return found, wrong
+
+
+def _every_call_has_a_key_of_its_own(calls: Sequence[Span]) -> Iterator[Breach]:
+    """R49: but for repetitions of a call, and for the probe that asks about it."""
+    owners: dict[str, str] = {}
+    for each in calls:
+        name = each.call.partition("#")[0].removesuffix(".probe")
+        owner = owners.setdefault(key_of_activity_id("", each.call), name)
+        if owner != name:
+            yield Breach("key-shared", "R49", each.path, f"`{name}` has the idempotency key of `{owner}`")
+
+
+def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[Span]) -> Iterator[Breach]:
+    """R12; the losers of ``complete_when`` are undone while other branches go on."""
+    forwards = [each for each in calls if not each.is_undo and not each.path.startswith("on_failure/")]
+    for undo in calls:
+        if not undo.is_undo or _may_lose(saga, undo.path):
+            continue
+        for forward in forwards:
+            if forward.start > undo.start:
+                why = f"`{forward.call}` began after `{undo.call}`"
+            elif forward.end is None or forward.end > undo.start:
+                why = f"`{undo.call}` began before `{forward.call}` had settled"
+            else:
+                continue
+            yield Breach("undo-before-settled", "R12", forward.path, why)
+
+
+def _what_began_later_is_undone_first(saga: Saga, calls: Sequence[Span]) -> Iterator[Breach]:
+    """R10, and for ``order: reverse`` one at a time."""
+    undos = [each for each in calls if each.is_undo]
+    if saga.order is Order.REVERSE:
+        for first, second in pairwise(undos):
+            beside = first.end is None or first.end > second.start
+            if beside and not (_may_lose(saga, first.path) or _may_lose(saga, second.path)):
+                yield Breach("wrong-order", "R11", second.path, f"`{second.call}` began beside `{first.call}`")
+    forward = {each.path: each for each in calls if not each.is_undo}
+    last = {each.path: each for each in undos}
+    first_undo = {each.path: each for each in reversed(undos)}
+    for one, other in combinations([path for path in last if path in forward], 2):
+        for earlier, later in ((one, other), (other, one)):
+            a, b = forward[earlier], forward[later]
+            if a.end is None or b.start < a.end or _may_lose(saga, earlier):
+                continue
+            end = last[later].end
+            if end is None or end > first_undo[earlier].start:
+                yield Breach(
+                    "wrong-order", "R10", earlier, f"`{earlier}` is undone before `{later}`, which began after it"
+                )
+
+
+def _undone_when_due(
+    saga: Saga, state: State, close: Close | None, record: Record, undos: Sequence[Span]
+) -> Iterator[Breach]:
+    """R1, R2, R3, R43."""
+    path, compensation = record.path, saga.places[record.step].step.compensation
+    if compensation is None or record.undo is None:
+        if undos:
+            yield Breach("undone-without-effect", "R2", path, f"`{path}` has nothing to undo, and was undone")
+        return
+    outcome, progress = record.outcome, record.undo.progress
+    due = {
+        On.AUTO: outcome in (Outcome.SUCCEEDED, Outcome.UNKNOWN),
+        On.COMPLETED: outcome is Outcome.SUCCEEDED,
+        On.ATTEMPTED: outcome is not Outcome.NOT_STARTED,
+    }[compensation.on]
+    if undos and not due and not record.repeats:
+        yield Breach("undone-without-effect", "R3", path, f"`{path}` was undone although it is {outcome.value}")
+    actions = max(1, len(compensation.actions)) * (record.repeats + 1)  # a block that was repeated lost again
+    effective = [each for each in undos if each.outcome == Outcome.SUCCEEDED.value]
+    if len(effective) > actions:
+        yield Breach("undone-twice", "R1", path, f"`{path}` was undone {len(effective)} times")
+    # A child that undoes itself may have undone losers when it ran forward.
+    if (
+        progress is UndoProgress.DONE
+        and not state.undo_only
+        and not any(action.already_undone for action in compensation.actions)
+        and len(effective) < len(compensation.actions)
+    ):
+        yield Breach("undo-untrue", "R1", path, f"`{path}` says that it was undone, and was not")
+    if close is None:
+        return
+    went_back = not (state.pivot_passed or state.stopped or state.aborted or close.status is Status.COMPLETED)
+    if went_back and due and progress not in (*_TRIED, UndoProgress.NOT_ATTEMPTED):
+        yield Breach("forgotten", "R1", path, f"`{path}` was forgotten when the saga went back")
+    if not went_back and undos and not _may_lose(saga, path):
+        rule, kind = ("R43", "undo-after-pivot") if state.pivot_passed else ("R1", "undone-without-need")
+        yield Breach(kind, rule, path, f"`{path}` was undone although the saga did not go back")
+
+
+def _nothing_is_left(state: State, calls: Sequence[Span]) -> Iterator[Breach]:
+    running = [each.call for each in calls if each.end is None]
+    left: Mapping[str, Iterable[str]] = {
+        "calls": running or state.calls,
+        "timers": state.timers,
+        "waits": state.waiting,
+        "blocks": state.frames,
+        "compensation passes": state.unwinds,
+        "decisions": state.attention,
+    }
+    for what, which in left.items():
+        if which:
+            yield Breach("left-open", "R12", "", f"the saga closed with {what} open: {', '.join(which)}")
+    for record in state.records.values():
+        if not record.ended:
+            yield Breach("left-open", "R12", record.path, f"the saga closed before `{record.path}` had ended")
+        if record.undo is not None and record.undo.progress in (UndoProgress.RUNNING, UndoProgress.PAUSED):
+            yield Breach("left-open", "R12", record.path, f"the saga closed while `{record.path}` was being undone")
+
+
+def _the_status_is_true(state: State, close: Close) -> Iterator[Breach]:
+    """The table of final states."""
+    left = [record.path for record in state.records.values() if record.undo and record.undo.progress in _LEFT]
+    match close.status:
+        case Status.COMPLETED:
+            true = close.failure is None
+        case Status.COMPENSATED | Status.CANCELLED:
+            true = not left and (state.undo_only or close.failure is not None)
+        case _:
+            stays = bool(left) or state.pivot_passed or state.stopped or state.aborted
+            true = state.status is Status.FAILED and close.failure is not None and stays
+    if not true or close.status is not state.status:
+        yield Breach(
+            "status-untrue", "R20", "", f"the saga is `{close.status.value}`, and not undone is: {left or 'none'}"
+        )
+
+
+def _may_lose(saga: Saga, path: str) -> bool:
+    """Whether a step stands in a block that can be complete without it."""
+    return any(complete_when(block) is not None for block in _blocks(saga, path))
+
+
+def _blocks(saga: Saga, path: str) -> Iterator[Step]:
+    names = [re.sub(r"\[\d+\]|\.on_error", "", part) for part in path.split("/")]
+    for name in names[:-1]:
+        if name in saga.places:
+            yield saga.places[name].step
