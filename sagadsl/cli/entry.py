@@ -21,6 +21,7 @@ import click
 from click.shell_completion import shell_complete
 
 from sagadsl.cli.commands import cli
+from sagadsl.cli.forms import WORDS
 from sagadsl.cli.screen import Session, show_error, show_failure
 from sagadsl.cli.streams import Unwritable, complete, give_back, give_up, is_about_writing, out, prepare
 from sagadsl.errors import SagadslError
@@ -31,7 +32,6 @@ INTERNAL = 70
 USAGE = 2
 
 _COMPLETE = "_SAGADSL_COMPLETE"
-_JSON = frozenset({"json", "--json", "jsonl", "sarif"})
 
 
 def main() -> NoReturn:
@@ -107,7 +107,7 @@ def leave(code: int) -> NoReturn:
 
 def _show_usage(here: Session, error: click.UsageError, arguments: Sequence[str]) -> None:
     # click looks at no option when one of them is unknown: the words alone tell that JSON was wanted
-    if _JSON & {word for argument in arguments for word in argument.split("=")}:
+    if WORDS & {word for argument in arguments for word in argument.split("=")}:
         here.output = "json"
     if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         print(error.ctx.get_usage(), file=sys.stderr)

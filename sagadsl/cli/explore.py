@@ -15,7 +15,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.given import read_input
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, modules
+from sagadsl.cli.options import common, form, modules, output_file
 from sagadsl.cli.streams import out
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.document import parse
@@ -34,11 +34,6 @@ from sagadsl.trial.names import names
 FORMATS = ("text", "json", "html")
 
 
-def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    screen.session_of(ctx).output = "json" if value == "json" else "text"
-    return value
-
-
 @click.command(short_help="Try every fault of a definition, without a server.")
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--faults", type=click.IntRange(0, 6), default=2, show_default=True, help="Faults in one run, at most.")
@@ -47,17 +42,8 @@ def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--pauses", is_flag=True, help="Let an operator pause and resume the saga, too, once at any moment.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Processes; one a core, if left out.")
 @click.option("-i", "--input", metavar="JSON", help="Try this input only: JSON or @file. Left out, inputs are drawn.")
-@click.option(
-    "-f",
-    "--format",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    is_eager=True,
-    callback=_format,
-    help="Form of the report.",
-)
-@click.option("--output-file", metavar="FILE", type=click.Path(dir_okay=False), help="Write it there, not to stdout.")
+@form(*FORMATS, help="Form of the report.")
+@output_file
 @click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
 @modules
 @common
@@ -149,11 +135,7 @@ def _write(
             text = page([(found, shown) for _, found, shown in results], faults)
         case _:
             text = "\n".join(_lines(results, faults))
-    screen.session().wrote_result = True
-    if output_file is None:
-        print(text, file=out())
-    else:
-        Path(output_file).write_text(text + "\n", encoding="utf-8")
+    screen.write(text, output_file)
 
 
 def _lines(results: Sequence[tuple[Loaded, Explored, tuple[Example, ...]]], faults: int) -> Iterator[str]:

@@ -49,6 +49,26 @@ def output(*choices: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return add
 
 
+def form(*choices: str, help: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add ``-f/--format`` with these *choices*, the first being the default: the command's argument ``format``."""
+    return click.option(
+        "-f",
+        "--format",
+        type=click.Choice(choices),
+        default=choices[0],
+        show_default=True,
+        is_eager=True,
+        callback=_set_format,
+        help=help,
+    )
+
+
+def output_file(command: Callable[P, R]) -> Callable[P, R]:
+    """Add ``--output-file``: where ``screen.write`` puts the result."""
+    path = click.Path(dir_okay=False)
+    return click.option("--output-file", metavar="FILE", type=path, help="Write it there, not to stdout.")(command)
+
+
 def modules(command: Callable[P, R]) -> Callable[P, R]:
     """Add ``-m/--module``, for activities that are not installed as a plugin, and keep stdout from all of them."""
     return click.option(
@@ -134,6 +154,11 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
         {"metavar": "MODULE:NAME", "help": "Payload codec or data converter of your own.  [env: SAGADSL_CODEC]"},
     ),
 )
+
+
+def _set_format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    session_of(ctx).output = value
+    return value
 
 
 def _set_output(ctx: click.Context, param: click.Parameter, value: str) -> None:

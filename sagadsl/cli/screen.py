@@ -11,16 +11,16 @@ import logging
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
+from sagadsl.cli.forms import FORMS, OnFailure
 from sagadsl.cli.streams import give_up, out
 from sagadsl.errors import SagadslError
 
 SCHEMA_VERSION = 1
-
-_MACHINES = frozenset({"json", "jsonl", "sarif"})
 
 
 @dataclass(slots=True)
@@ -28,7 +28,7 @@ class Session:
     """What one call of the command line has been told, besides its own options.
 
     Attributes:
-        output: ``text``, ``json``, or another of the command's formats.
+        output: Which of the ``FORMS``.
         wrote_result: stdout already carries the result.
         color: ``auto``, ``always`` or ``never``.
     """
@@ -112,6 +112,20 @@ def result(document: Any, text: str = "") -> None:
             print(text, file=out())
 
 
+def write(text: str, file: str | None = None) -> None:
+    """Write a result to stdout, or to *file*. Raises ``click.BadParameter`` when that cannot be written."""
+    session().wrote_result = True
+    if file is None:
+        print(text, file=out())
+        out().flush()
+        return
+    try:
+        Path(file).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise click.BadParameter(f"`{file}` cannot be written: {why}", param_hint="--output-file") from None
+
+
 def show_error(here: Session, code: str, message: str, remedy: str = "", extra: dict[str, Any] | None = None) -> None:
     """Write one failure as a block to stderr, and as a document to stdout when JSON was asked for."""
     label = styled(f"error[{code}]" if code else "error", sys.stderr, here.color, fg="red", bold=True)
@@ -127,11 +141,12 @@ def failed(error: dict[str, Any]) -> None:
 
 
 def _document(here: Session, error: dict[str, Any]) -> None:
-    if here.output in _MACHINES and not here.wrote_result:
+    on_failure = FORMS[here.output].on_failure
+    if on_failure is not OnFailure.NOTHING and not here.wrote_result:
         here.wrote_result = True
         document = {"schema_version": SCHEMA_VERSION, "error": error}
         try:
-            print(json.dumps(document, ensure_ascii=False, indent=None if here.output == "jsonl" else 2), file=out())
+            print(json.dumps(document, ensure_ascii=False, indent=on_failure.indent), file=out())
             out().flush()
         except (OSError, ValueError):  # stderr and the exit code say what has failed
             give_up(out())

@@ -14,9 +14,8 @@ from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.given import InputUnusable, read_input
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, modules
+from sagadsl.cli.options import common, form, modules, output_file
 from sagadsl.cli.outcome import EXIT_CODES
-from sagadsl.cli.streams import out
 from sagadsl.language.document import Document, parse
 from sagadsl.language.load import beside
 from sagadsl.language.model import Saga
@@ -41,11 +40,6 @@ from sagadsl.trial.timeline import timeline
 FORMATS = ("text", "json", "mermaid", "svg")
 
 
-def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    screen.session_of(ctx).output = "json" if value == "json" else "text"
-    return value
-
-
 @click.command(short_help="Run a definition in virtual time, without a server.")
 @click.argument("file", metavar="FILE")
 @click.option("-i", "--input", metavar="JSON", help="Input: JSON, @file, or - for standard input.")
@@ -62,17 +56,8 @@ def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--signal", multiple=True, metavar="NAME[=VALUE]@WHEN", help="Send a signal then; may be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Draw other inputs.")
 @click.option("--until", metavar="TIME", help="Stop after so much virtual time.")
-@click.option(
-    "-f",
-    "--format",
-    type=click.Choice(FORMATS),
-    default="text",
-    show_default=True,
-    is_eager=True,
-    callback=_format,
-    help="Form of the timeline.",
-)
-@click.option("--output-file", metavar="FILE", type=click.Path(dir_okay=False), help="Write it there, not to stdout.")
+@form(*FORMATS, help="Form of the timeline.")
+@output_file
 @click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
 @modules
 @common
@@ -139,7 +124,7 @@ def simulate(
     played = play(saga, case, sagas=sagas, outputs=outputs, until=None if until is None else _time(until, "--until"))
     for index in played.missed:
         screen.warn(f"`{case.when[index]}` never came: there was no such moment as `{case.when[index].moment}`")
-    _write(_shown(saga, played, format), output_file)
+    screen.write(_shown(saga, played, format), output_file)
     return EXIT_CODES.get(played.status, EXIT_CODES["paused"])
 
 
@@ -274,12 +259,3 @@ def _shown(saga: Saga, played: Played, format: str) -> str:
                 [] if played.status != "completed" else [f"  output: {json.dumps(played.output, ensure_ascii=False)}"]
             )
             return "\n".join([*telling.text(drawn), "", *telling.outcome(played), *result])
-
-
-def _write(text: str, output_file: str | None) -> None:
-    screen.session().wrote_result = True
-    if output_file is None:
-        print(text, file=out())
-        out().flush()
-    else:
-        Path(output_file).write_text(text + "\n", encoding="utf-8")

@@ -9,32 +9,17 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
-from sagadsl.cli.options import common, modules
+from sagadsl.cli.forms import FORMS
+from sagadsl.cli.options import common, form, modules
 from sagadsl.cli.streams import out
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.reporting import report
 
-_FOR_PEOPLE = frozenset({"text", "concise"})
-
-
-def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    screen.session_of(ctx).output = value
-    return value
-
 
 @click.command(short_help="Find the mistakes in definitions before anything runs.")
 @click.argument("paths", nargs=-1)
-@click.option(
-    "-f",
-    "--format",
-    type=click.Choice(list(report.FORMATS)),
-    default="text",
-    show_default=True,
-    is_eager=True,
-    callback=_format,
-    help="Form of the report on stdout.",
-)
+@form(*report.FORMATS, help="Form of the report on stdout.")
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
 @click.option("--no-plugins", is_flag=True, help="Know no activities: check everything else.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 also when something is wrong.")
@@ -81,10 +66,10 @@ def validate(
         format,
         definitions.files,
         unplaced=definitions.unplaced,
-        color=format in _FOR_PEOPLE and screen.wants_color(out(), screen.session().color),
+        color=FORMS[format].for_people and screen.wants_color(out(), screen.session().color),
         elapsed_ms=round((time.monotonic() - began) * 1000),
     )
-    if shown and not (screen.session().is_quiet and format in _FOR_PEOPLE and not definitions.findings):
+    if shown and not (screen.session().is_quiet and FORMS[format].for_people and not definitions.findings):
         print(shown, file=out())
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
 
