@@ -20,6 +20,7 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.worker import build_worker
 
 QUEUE = "long"
@@ -99,7 +100,7 @@ async def measure(items: int) -> None:
         began = time.monotonic()
         definition = {**DEFINITION, "input": {"type": "object"}}
         started = await sagas.start(client, definition, {"items": list(range(items))}, task_queue=QUEUE)
-        ended = await sagas.result(client, started.id)
+        ended = await runs.result(client, started.id)
         report = ended.report or {}
         undone = report.get("counts", {}).get("undone", len(report.get("undone", ())))
         print(f"{ended.status} after {time.monotonic() - began:.0f} s: {undone:,} of {3 * items:,} undone", flush=True)

@@ -20,7 +20,7 @@ from sagadsl.status.lines import unpause
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from sagadsl.temporal import client as sagas
+    from sagadsl.temporal.read import runs
     from sagadsl.temporal.settings import Flags
 
 P = ParamSpec("P")
@@ -100,7 +100,7 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
     from sagadsl.status.advice import next_steps
     from sagadsl.temporal.read.following import Picture, until_over
 
-    async def wait(client: Client) -> sagas.Ended | Picture | None:
+    async def wait(client: Client) -> runs.Ended | Picture | None:
         try:
             async with asyncio.timeout(timeout):
                 return await until_over(client, id)

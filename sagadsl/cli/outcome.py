@@ -11,7 +11,7 @@ from sagadsl.cli import screen
 from sagadsl.status.lines import SIGNS, error_text, one_line, paused, spell, warnings
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.client import Ended
+    from sagadsl.temporal.read.runs import Ended
 
 EXIT_CODES: Mapping[str, int] = {
     "completed": 0,

@@ -28,6 +28,7 @@ from sagadsl.status.lines import moment, paused
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import check_namespace, connect, guard
 from sagadsl.temporal.embedded import serve
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import Picture, follow
 from sagadsl.temporal.settings import Settings
 from sagadsl.temporal.worker import build_worker
@@ -179,7 +180,7 @@ async def _follow(
         return INTERRUPTED
     if last.is_open:
         return _paused(started, last, place)
-    ended = await sagas.result(client, started.id)
+    ended = await runs.result(client, started.id)
     steps = last.status.get("steps", [])
     show(ended, {**ended.as_json(), "run_id": started.run_id, "name": started.name, "steps": steps}, _took(last))
     return EXIT_CODES[ended.status]

@@ -28,7 +28,7 @@ from sagadsl.language.build import build
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.status.advice import release_of
 from sagadsl.status.lines import Row, rows, trouble, unpause
-from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.explaining import told
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.following import Picture
@@ -129,11 +129,11 @@ async def result(call: Call) -> Response:
         with call.waiting():
             try:
                 async with asyncio.timeout(wait):
-                    return JSONResponse((await sagas.result(call.client, id_)).as_json())
+                    return JSONResponse((await runs.result(call.client, id_)).as_json())
             except TimeoutError:
                 view = await call.gateway.hub.now(id_)
     if not view.picture.is_open:
-        return JSONResponse((await sagas.result(call.client, id_)).as_json())
+        return JSONResponse((await runs.result(call.client, id_)).as_json())
     standing = {"id": id_, "status": view.document["status"], "output": None, "children": view.document["children"]}
     return JSONResponse(standing, 202, {"Retry-After": AGAIN})
 
@@ -154,7 +154,7 @@ async def explanation(call: Call) -> Response:
 async def graph(call: Call) -> Response:
     """Return the steps of the definition that a run is pinned to."""
     call.query()
-    return JSONResponse(graph_of(build(await sagas.definition(call.client, await call.saga("read")))))
+    return JSONResponse(graph_of(build(await runs.definition(call.client, await call.saga("read")))))
 
 
 async def list_(call: Call) -> Response:

@@ -30,8 +30,8 @@ from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
 from sagadsl.gateway.watchers import Hub, View
 from sagadsl.language.notation.json_text import read_json, small_number
-from sagadsl.temporal import client as sagas
 from sagadsl.temporal.connection import guard
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import SagaNotFound
 from sagadsl.temporal.settings import Settings
 
@@ -185,7 +185,7 @@ class Call:
             NotAllowed: The caller may read it, and no more.
         """
         id_ = self.path("id")
-        name = await sagas.name_of(self.client, id_)
+        name = await runs.name_of(self.client, id_)
         if not self.who.may("read", name) and not self.who.may(scope, name):
             raise SagaNotFound(id_, self.client.namespace)
         self.demand(scope, name)

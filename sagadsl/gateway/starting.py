@@ -18,6 +18,7 @@ from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
@@ -73,11 +74,11 @@ async def _started(call: Call, package: Package, id_: str | None, input_: Any) -
     return started, False
 
 
-async def _ended(call: Call, started: sagas.Started, wait: float) -> sagas.Ended | None:
+async def _ended(call: Call, started: sagas.Started, wait: float) -> runs.Ended | None:
     """Return how the run has ended; nothing when it has not, or when nobody knows: that it was started is known."""
     try:
         async with asyncio.timeout(wait):
-            return await sagas.result(call.client, started.id)
+            return await runs.result(call.client, started.id)
     except (TimeoutError, RPCError):
         return None
 

@@ -17,15 +17,11 @@ from typing import Any
 
 from temporalio.client import (
     Client,
-    WorkflowFailureError,
-    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
-from temporalio.exceptions import TimeoutError as ServerTimeoutError
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import RULES
@@ -41,26 +37,21 @@ from sagadsl.temporal.arguments import (
     open_envelope,
     to_bytes,
     to_payload,
-    warnings_in,
 )
 from sagadsl.temporal.codec import encoded_size, of_workflow
-from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.judging import aside
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
-from sagadsl.temporal.read.cut import cut
-from sagadsl.temporal.read.described import Described, describe
-from sagadsl.temporal.read.history import state_of
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.index import keeps_names, keeps_status
 from sagadsl.temporal.read.recorded import begins_at, last_answer
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
     Held,
     InvalidInput,
-    NoAnswer,
     NotAnswered,
     NotBegun,
     NotPossible,
-    SagaNotFound,
     SagaOver,
     TooLong,
     UnfitPayload,
@@ -70,14 +61,8 @@ from sagadsl.temporal.requests import LONGEST_ID, UNSAID, Asked, signal_argument
 from sagadsl.temporal.stretch import MAX_ENCODED_BYTES
 
 DEFAULT_TASK_QUEUE = "sagadsl"
-ANSWER_SECONDS = 10.0
-"""How long a worker may take to answer a query or an update before nobody is believed to be there."""
-
 _GENERATION = 10
 """Characters of the token of a saga that is begun anew."""
-
-_HELD_SECONDS = 1.0
-"""How often a run is looked at that Temporal's own pause holds: the server does not tell when it goes on."""
 
 _SUMMARY_BYTES = 200
 _DETAILS_BYTES = 20_000
@@ -98,38 +83,6 @@ class Started:
     name: str
     task_queue: str
     earlier: str = ""
-
-
-@frozen
-class Ended:
-    """How a run ended.
-
-    Attributes:
-        status: ``completed``, ``compensated``, ``failed``, ``cancelled``, ``timed_out`` or ``terminated``.
-        output: Of a completed saga.
-        report: What was undone and what was not, of one that failed; empty when the run left none.
-        error: Type and message of what went wrong.
-        causes: What lies behind it, nearest first.
-        warnings: Why the output of a completed saga is null though it should not be: types and messages.
-    """
-
-    id: str
-    status: str
-    output: Any = None
-    report: Data | None = None
-    error: tuple[str, str] | None = None
-    causes: tuple[tuple[str, str], ...] = ()
-    warnings: tuple[Data, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what ``result`` tells programs."""
-        error: dict[str, Any] | None = None
-        if self.error is not None:
-            error = {"type": self.error[0], "message": self.error[1]}
-            if self.causes:
-                error["causes"] = [{"type": type_, "message": message} for type_, message in self.causes]
-        told = {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
-        return told | ({"warnings": [dict(each) for each in self.warnings]} if self.warnings else {})
 
 
 async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
@@ -233,80 +186,6 @@ async def start(
         raise await _already_started(client, chosen, error.run_id or "") from None
 
 
-async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
-    """Return how a saga stands: the answer of its ``status`` query, with ``close_status`` as Temporal sees it.
-
-    Without a worker to answer, what the server knows is made into the same form; it says ``"source": "history"``.
-    """
-    return await status_of(client, await describe(client, id, run_id=run_id))
-
-
-async def status_of(client: Client, described: Described) -> dict[str, Any]:
-    """Return the same as ``status``, of a run that has been described."""
-    id, run_id = described.id, described.run_id
-    handle = client.get_workflow_handle(id, run_id=run_id)
-    closed = described.status
-    if described.held is not None:  # Temporal passes it nothing, no query either
-        known_to_server = await state_of(client, described)
-        held = {"status": "held", "held": described.held, "close_status": "running"}
-        return known_to_server | held | {"task_queue": described.task_queue}
-    try:
-        answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
-    except (RPCError, WorkflowQueryFailedError) as error:
-        if isinstance(error, RPCError) and error.status in (
-            RPCStatusCode.UNAUTHENTICATED,
-            RPCStatusCode.PERMISSION_DENIED,
-        ):
-            raise
-        answer = await state_of(client, described)
-        if closed == "failed":  # the report in the failure knows whether it was undone
-            answer["status"] = (await result(client, id, run_id=run_id)).status
-        if warnings := warnings_in(described.memo):
-            answer["warnings"] = list(warnings)
-    if closed in ("terminated", "timed_out"):
-        answer = cut(answer, closed)
-    return answer | {"close_status": closed, "task_queue": described.task_queue}
-
-
-async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended:
-    """Wait until a saga has ended, and say how."""
-    handle = client.get_workflow_handle(id, run_id=run_id)
-    while True:
-        try:
-            with known(client, id):
-                output = await handle.result()
-            memo = (await describe(client, id, run_id=run_id)).memo if _gives_nothing(output) else {}
-            warnings = warnings_in(memo)
-            return Ended(id, "completed", output=output, warnings=warnings)
-        except WorkflowFailureError as failure:
-            return _ended(id, failure.cause)
-        except RuntimeError:  # the SDK's word for a history that a held run has left without an end
-            if not (await describe(client, id, run_id=run_id)).is_open:
-                raise
-            await asyncio.sleep(_HELD_SECONDS)
-
-
-async def name_of(client: Client, id: str) -> str:
-    """Return the name of the saga with this id. Raises ``SagaNotFound``, also for a workflow that is no saga."""
-    described = await describe(client, id)
-    if "saga" not in described.memo:
-        raise SagaNotFound(id, client.namespace)
-    return described.workflow_type
-
-
-async def definition(client: Client, id: str) -> dict[str, Any]:
-    """Return the definition that a run is pinned to. Raises ``SagaNotFound``, ``NoAnswer``."""
-    handle = client.get_workflow_handle(id)
-    described = await describe(client, id)
-    if described.held is not None:
-        raise Held(id)
-    try:
-        found: dict[str, Any] = await handle.query("definition", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
-    except (RPCError, WorkflowQueryFailedError):
-        raise NoAnswer(id, described.task_queue) from None
-    return found
-
-
 async def signal(client: Client, id: str, name: str, payload: Any = None, *, request: str = "") -> None:
     """Send a signal, whatever it is; a saga that does not take it says so in its status. See also ``asking``.
 
@@ -377,7 +256,7 @@ async def operate(
         raise NotPossible(id, verb.value, f"the request has {_too_many(size)}")
     try:
         with known(client, id):
-            patience = timedelta(seconds=ANSWER_SECONDS)
+            patience = timedelta(seconds=runs.ANSWER_SECONDS)
             answer = await handle.execute_update(verb.value, asked.to_json(), id=request, rpc_timeout=patience)
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         task = asyncio.current_task()
@@ -403,30 +282,6 @@ def _same_request(verb: Verb, path: str, run_id: str, answered: int) -> str:
     return f"{verb.value.removesuffix('_step')}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
-def _gives_nothing(result: Any) -> bool:
-    """Whether a saga has completed with null, and may say why; a child that can be undone returns more than that."""
-    return result is None or (
-        isinstance(result, dict) and result.keys() == {"output", "journal"} and result["output"] is None
-    )
-
-
-def _ended(id: str, cause: BaseException) -> Ended:
-    error = error_of(cause, "")
-    told, causes = (error.type, error.message), error.causes
-    match cause:
-        case CancelledError():
-            return Ended(id, "cancelled")
-        case TerminatedError():
-            return Ended(id, "terminated", error=("terminated", cause.message))
-        case ServerTimeoutError():
-            return Ended(id, "timed_out", error=told)
-        case ApplicationError():
-            report = report_of(cause)
-            return Ended(id, str(report.get("status", "failed")), report=report or None, error=told, causes=causes)
-        case _:
-            return Ended(id, "failed", error=told, causes=causes)
-
-
 async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:
     described = await describe(client, id)
     request = str(described.memo.get("request", ""))
@@ -439,7 +294,7 @@ async def _has_not_begun(client: Client, earlier: AlreadyStarted, request: str) 
     """Whether an earlier run of the same request was refused before it began: no worker has done anything for it."""
     if earlier.status != "failed" or earlier.request != request:
         return False
-    report = (await result(client, earlier.id, run_id=earlier.run_id)).report
+    report = (await runs.result(client, earlier.id, run_id=earlier.run_id)).report
     return report is not None and report.get("begun") is False
 
 

@@ -17,6 +17,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.frozen import frozen
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.children import Child, children_of
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.following import picture
@@ -111,7 +112,7 @@ async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: 
     if verb in _DOWN:
         told = await _all_below(client, id, verb, asked)
         if told:
-            return Done(id, str((await sagas.status(client, id))["status"]), told)
+            return Done(id, str((await runs.status(client, id))["status"]), told)
         raise refused
     standing = (await picture(client, id)).status
     waiting = [f"`{each['path']}/{at['path']}`" for each in standing["children"] for at in each["attention"]]
@@ -171,7 +172,7 @@ async def _told(client: Client, child: Child, path: str, verb: Verb, asked: Aske
 async def _is_paused(client: Client, id: str) -> bool | None:
     """Whether a saga is held; ``None`` when nobody knows."""
     try:
-        paused = (await sagas.status(client, id)).get("paused")
+        paused = (await runs.status(client, id)).get("paused")
     except (SagaNotFound, RPCError):
         return None
     return paused if isinstance(paused, bool) else None

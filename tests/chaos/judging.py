@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagadsl.status.narrative import NOTHING_LEFT
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read.runs import Ended
 from sagadsl.trial.invariants import untrue
 from tests.chaos.books import Books, Effect
 from tests.chaos.people import Known

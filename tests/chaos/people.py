@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyStarted, NotAnswered, NotPossible, SagaNotFound, SagaOver
 from sagadsl.temporal.requests import Asked
 from tests.chaos.participants import root_of
@@ -155,7 +156,7 @@ class People:
     async def _once_more(self, known: Known) -> None:
         """Start it once more under the same id when it has ended: done once, it is refused; undone, it runs anew."""
         with suppress(WorkflowFailureError):
-            await self._patiently(lambda: sagas.result(self.client, known.id))
+            await self._patiently(lambda: runs.result(self.client, known.id))
         known.second = await self._by_client(known, once=False)
         self.acts["started again, ran" if known.second else "started again, refused"] += 1
 
@@ -199,7 +200,7 @@ class People:
                 self.gave_up.append(f"{id_}: {error!r}")
 
     async def _look(self, id_: str) -> None:
-        status = await sagas.status(self.client, id_)
+        status = await runs.status(self.client, id_)
         if status.get("source") == "history":
             return  # no worker answers
         root = root_of(id_)

@@ -16,7 +16,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
 from tests.chaos import books
 from tests.chaos.havoc import Size, havoc
 from tests.chaos.judging import Violation, judged, money
@@ -106,7 +107,7 @@ async def _ends(people: People) -> None:
     """The index lags: ask each one."""
     for known in people.known.values():
         with suppress(Exception):
-            await asyncio.wait_for(sagas.result(people.client, known.id), 60)
+            await asyncio.wait_for(runs.result(people.client, known.id), 60)
 
 
 async def _settled(client: Client, known: Sequence[Known], size: Size, told: Told) -> list[Violation]:
@@ -116,7 +117,7 @@ async def _settled(client: Client, known: Sequence[Known], size: Size, told: Tol
     async def one(each: Known) -> list[Violation]:
         async with room:
             try:
-                status = await sagas.status(client, each.id)
+                status = await runs.status(client, each.id)
             except (sagas.SagaNotFound, RPCError) as error:
                 return [Violation(each.id, f"lost: {error}")]
         if status["close_status"] != "running":
@@ -157,5 +158,5 @@ async def _runs(client: Client, id_: str) -> list[Ended]:
     found = [each async for each in client.list_workflows(f"WorkflowId = '{id_}'")]
     firsts = {each.raw_info.first_run_id or each.run_id: each.start_time for each in found}
     return [
-        await sagas.result(client, id_, run_id=run_id) for run_id, _ in sorted(firsts.items(), key=lambda item: item[1])
+        await runs.result(client, id_, run_id=run_id) for run_id, _ in sorted(firsts.items(), key=lambda item: item[1])
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read.runs import Ended
 from tests.chaos.books import Books, Effect
 from tests.chaos.judging import judged, money
 from tests.chaos.people import Known

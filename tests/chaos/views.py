@@ -12,10 +12,10 @@ from urllib.parse import quote
 import httpx2
 from temporalio.client import Client
 
-from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.listing import page
+from sagadsl.temporal.read.runs import Ended
 
 _CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
 _LAG = 40
@@ -60,8 +60,8 @@ class Views:
 
 async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) -> Views:
     """Ask everybody."""
-    ended = await sagas.result(client, id_)
-    status = await sagas.status(client, id_)
+    ended = await runs.result(client, id_)
+    status = await runs.status(client, id_)
     address = f"{url}/sagas/{quote(id_, safe='')}"
     told = (await http.get(f"{address}/result")).json()
     words = {

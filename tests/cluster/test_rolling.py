@@ -18,6 +18,7 @@ import pytest
 from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from tests.cli.shell import environment
 from tests.cluster.test_everything import BINARIES, CACHE, ROOT
 from tests.conftest import Server
@@ -114,7 +115,7 @@ def test_no_saga_is_undone_or_lost_while_an_old_worker_goes(postgresql: Server, 
     last = plain("b", local=True, **patient) if lacking == "a local activity" else plain("b", **patient)
     definition = saga(act("a", **patient), last, output="{{ steps.b.output }}", name=name)
 
-    async def scene() -> list[sagas.Ended]:
+    async def scene() -> list[runs.Ended]:
         client, queue = await Client.connect(postgresql.address), f"q-{uuid.uuid4().hex[:12]}"
         known = [does("do.a", first), does("undo.a", undone)]
 
@@ -134,7 +135,7 @@ def test_no_saga_is_undone_or_lost_while_an_old_worker_goes(postgresql: Server, 
                 ids += await start()
                 await old.aclose()
                 async with asyncio.timeout(PATIENCE):
-                    ends = [await sagas.result(client, each) for each in ids]
+                    ends = [await runs.result(client, each) for each in ids]
             for each in ids:
                 await replay(client, each)
             return ends

@@ -23,7 +23,8 @@ from sagadsl_bank import audit, database, ledger
 from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
 from sagadsl.trial.invariants import untrue
 from tests.cli.shell import SAGADSL, environment
 from tests.crash import held
@@ -261,7 +262,7 @@ class Scene:
         """Wait until the status shows that a step runs."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                status = await sagas.status(self.client, saga)
+                status = await runs.status(self.client, saga)
                 if any((step["path"], step["status"]) == (path, "running") for step in status["steps"]):
                     return
                 await asyncio.sleep(0.1)
@@ -269,7 +270,7 @@ class Scene:
     async def end(self, saga: str) -> Ended:
         """Wait for the end of a saga, replay its history, and see that it tells the truth (R1, R20)."""
         async with asyncio.timeout(PATIENCE):
-            ended = await sagas.result(self.client, saga)
+            ended = await runs.result(self.client, saga)
         stands = self.bank.stands(saga)
         assert [*untrue(ended.status, ended.report or {}, stands)] == []
         assert ended.status != "completed" or len(stands) == MOVEMENTS

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read.runs import Ended
 from tests.conftest import Server
 from tests.crash.scene import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Line, Scene, scene
 

@@ -19,7 +19,8 @@ from temporalio.testing import WorkflowEnvironment
 from sagadsl.language.document import parse
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.registry import children_of
 from sagadsl.temporal.worker import build_worker
 
@@ -67,7 +68,7 @@ class Hosted:
         """Wait until a step has a status."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                found = await sagas.status(self.client, saga)
+                found = await runs.status(self.client, saga)
                 if any((step["path"], step["status"]) == (path, status) for step in found["steps"]):
                     return
                 await asyncio.sleep(0.05)
@@ -112,10 +113,10 @@ def play(address: str, name: str, input_: Any, *, act: Act | None = None, **more
             if act is not None:
                 await act(made, saga)
             async with asyncio.timeout(PATIENCE):
-                ended = await sagas.result(made.client, saga)
+                ended = await runs.result(made.client, saga)
             history = await made.client.get_workflow_handle(saga).fetch_history()
             before = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
-            return Played(ended, await sagas.status(made.client, saga), continued=before != "")
+            return Played(ended, await runs.status(made.client, saga), continued=before != "")
 
     return asyncio.run(run())
 
@@ -131,7 +132,7 @@ def play_in_skipped_time(name: str, input_: Any) -> Played:
             saga = await made.start(name, input_)
             async with asyncio.timeout(PATIENCE):
                 await env.sleep(LONGEST)
-                ended = await sagas.result(made.client, saga)
-            return Played(ended, await sagas.status(made.client, saga))
+                ended = await runs.result(made.client, saga)
+            return Played(ended, await runs.status(made.client, saga))
 
     return asyncio.run(run())

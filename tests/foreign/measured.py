@@ -19,7 +19,7 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 
-from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from tests.conftest import serving
 from tests.foreign import page
 from tests.foreign.programs import programs
@@ -174,7 +174,7 @@ async def _stopped(
     found = {}
     for name, id_ in begun.items():
         async with asyncio.timeout(PATIENCE):
-            while (step := (await sagas.status(scene.client, id_))["steps"][0])["status"] != "failed":
+            while (step := (await runs.status(scene.client, id_))["steps"][0])["status"] != "failed":
                 await asyncio.sleep(0.05)
         found[name] = {"type": step["error"]["type"], "outcome": step["outcome"]}
     return found

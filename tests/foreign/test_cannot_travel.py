@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read.runs import Ended
 from tests.conftest import Server
 from tests.foreign.measured import serving_worker
 from tests.temporal.play import Stage, stage

@@ -17,6 +17,7 @@ import pytest
 from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from tests.cli.shell import inside
 from tests.gateway.house import QUEUE, House, fresh
 
@@ -262,7 +263,7 @@ def test_an_output_that_cannot_be_given_is_completed_with_a_warning_in_every_vie
     async def scene() -> str:
         client = await Client.connect(house.address)
         started = await sagas.start(client, definition, {}, id=saga, task_queue=QUEUE)
-        await sagas.result(client, started.id)
+        await runs.result(client, started.id)
         described = await client.get_workflow_handle(saga).describe()
         return described.status.name if described.status else ""
 

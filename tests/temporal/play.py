@@ -33,7 +33,9 @@ from sagadsl.authoring import Permanent, Transient, Unknown
 from sagadsl.engine.keys import call_of_activity, key_of_activity_id
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended, Started
+from sagadsl.temporal.client import Started
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.stretch import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.temporal.workflow import SagaWorkflow
@@ -96,7 +98,7 @@ class Stage:
     async def end(self, started: Started) -> Ended:
         """Wait for the end of a saga, as long as its history grows."""
         handle = self.client.get_workflow_handle(started.id)
-        ending = asyncio.ensure_future(sagas.result(self.client, started.id))
+        ending = asyncio.ensure_future(runs.result(self.client, started.id))
         seen: tuple[Any, ...] = ()
         try:
             while not (await asyncio.wait([ending], timeout=PATIENCE))[0]:
@@ -117,7 +119,7 @@ class Stage:
     async def until_status(self, started: Started, wanted: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
         """Ask for the status until it is what is *wanted*."""
         async with asyncio.timeout(PATIENCE):
-            while not wanted(found := await sagas.status(self.client, started.id)):
+            while not wanted(found := await runs.status(self.client, started.id)):
                 await asyncio.sleep(0.05)
             return found
 
@@ -231,7 +233,7 @@ async def playing(
         if act is not None:
             await act(made, started)
         ended = await made.end(started)
-        status = await sagas.status(made.client, started.id)
+        status = await runs.status(made.client, started.id)
         handle = made.client.get_workflow_handle(started.id)
         await replay(made.client, started.id)
         return Played(ended, started, made, status, await events(handle))

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from sagadsl.temporal.client import Started, result, start, status
+from sagadsl.temporal.client import Started, start
 from sagadsl.temporal.read.history import watch
+from sagadsl.temporal.read.runs import result, status
 from sagadsl.temporal.read.trace import trace
 from sagadsl.temporal.refusals import AlreadyStarted
 from tests.conftest import Server

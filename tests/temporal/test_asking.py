@@ -16,6 +16,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.temporal import arrivals, asking
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import (
     NotAnswered,
     NotAwaited,
@@ -99,7 +100,7 @@ def test_a_skip_names_what_it_skips_and_which_time_it_waits(server: Server) -> N
             await made.until_status(started, lambda found: found["attention"][:1] != [] and _occurrence(found) == 2)
             with pytest.raises(NotPossible, match="that is decided already"):
                 await sagas.operate(made.client, started.id, Verb.SKIP_STEP, Asked(**asked))
-            found = await sagas.status(made.client, started.id)
+            found = await runs.status(made.client, started.id)
             await sagas.operate(made.client, started.id, Verb.ABORT)
             await made.end(started)
             await replay(made.client, started.id)
@@ -173,7 +174,7 @@ def test_one_signal_with_one_id_counts_once_and_says_what_became_of_it(server: S
             first = await asking.signal(*send, {"by": "ann"}, request="k1")
             again = await asking.signal(*send, {"by": "ann"}, request="k1")
             await sagas.signal(*send, {"by": "ann"}, request="k1")  # nobody asks first
-            found = await sagas.status(made.client, started.id)
+            found = await runs.status(made.client, started.id)
             assert (first.state, first.step, again.step) == ("taken", "one", "one")
             assert (first.is_repeated, again.is_repeated) == (False, True)
             assert (found["waiting_for"], found["kept_signals"]) == ({"approve": ["two"]}, {})
@@ -223,7 +224,7 @@ def test_a_signal_that_the_saga_cannot_take_is_not_sent(server: Server, by_name:
                 await asking.signal(made.client, started.id, "approve", {"by": 7})
             assert unknown.value.help == "did you mean `approve`?"
             assert unfit.value.problems == ("`approve.by`: 7 is not of type 'string'",)
-            assert "refused_signals" not in await sagas.status(made.client, started.id)
+            assert "refused_signals" not in await runs.status(made.client, started.id)
             assert (await asking.signal(made.client, started.id, "approve", {"by": "ann"})).state == "taken"
             await made.end(started)
             with pytest.raises(SagaOver):

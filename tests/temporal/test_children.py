@@ -13,7 +13,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import reaching
-from sagadsl.temporal.read import children, following
+from sagadsl.temporal.read import children, following, runs
 from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga, slow
@@ -54,7 +54,7 @@ def test_a_parent_goes_over_to_a_new_run_only_when_its_child_has_ended(server: S
             held = (await following.picture(made.client, started.id)).status
             await sagas.signal(made.client, f"{started.id}/both/kid", "go")
             ended = await made.end(started)
-            kid = await sagas.result(made.client, f"{started.id}/both/kid")
+            kid = await runs.result(made.client, f"{started.id}/both/kid")
             described = await handle.describe()
             return held["status"], ended.status, kid.status, described.run_id != started.run_id
 

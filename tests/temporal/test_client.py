@@ -11,9 +11,11 @@ from temporalio.client import Client
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import result, start, status
+from sagadsl.temporal.client import start
 from sagadsl.temporal.definitions import InvalidDefinition
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.history import watch
+from sagadsl.temporal.read.runs import result, status
 from sagadsl.temporal.read.watching import StepEvent
 from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound, SagaOver, TooLong
 from tests.conftest import Server
@@ -178,7 +180,7 @@ def test_without_a_worker_the_history_tells_how_it_stands(server: Server, monkey
             waits = await made.start(saga(act("a"), {"id": "w", "wait_for": {"signal": "go"}}, name="waits"))
             await made.until_status(waits, lambda found: bool(found.get("waiting_for")))
         with pytest.raises(NoAnswer, match=f"no worker answers for saga `{waits.id}` on task queue `{made.queue}`"):
-            await sagas.definition(made.client, waits.id)
+            await runs.definition(made.client, waits.id)
         return await status(made.client, ended.id), (await status(made.client, waits.id))["status"]
 
     found, waiting = asyncio.run(scene())

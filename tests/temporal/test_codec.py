@@ -14,6 +14,7 @@ from temporalio.converter import DataConverter, PayloadCodec
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.codec import CodecFailed, CodecMissing, PatientCodec, patient
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import InvalidInput, UnfitPayload
 from sagadsl.temporal.stretch import PLAIN, Stretch, grade
 from tests.conftest import Server
@@ -109,7 +110,7 @@ def test_a_worker_without_the_codec_leaves_a_saga_for_one_that_has_it(server: Se
                 while not [e async for e in handle.fetch_history_events() if "workflow_task_failed" in str(e)[:400]]:
                     await asyncio.sleep(0.1)
             with pytest.raises(CodecMissing, match="binary/base64"):
-                await sagas.status(Client(unable_client.service_client, data_converter=_with(None)), started.id)
+                await runs.status(Client(unable_client.service_client, data_converter=_with(None)), started.id)
         async with stage(server.address, {"do.a": gives("A")}, codec=base64_codec(), queue=queue) as able:
             return await able.end(started)
 

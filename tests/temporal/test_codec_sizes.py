@@ -11,6 +11,7 @@ from temporalio.converter import PayloadCodec
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import NotPossible
 from sagadsl.temporal.requests import Asked
 from sagadsl.virtual.calls import Attempt
@@ -104,7 +105,7 @@ def test_a_status_with_long_errors_fits_into_one_answer(server: Server, codec: M
                 saga({"id": "p", "parallel": steps, "max_concurrency": 30}, WAITS, name="long-status")
             )
             async with asyncio.timeout(2 * PATIENCE):
-                while not (found := await sagas.status(made.client, started.id)).get("waiting_for"):
+                while not (found := await runs.status(made.client, started.id)).get("waiting_for"):
                     await asyncio.sleep(1)
             await sagas.terminate(made.client, started.id, "seen")
             return found

@@ -17,6 +17,7 @@ from temporalio.worker import Worker
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Options, envelope
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
@@ -72,15 +73,15 @@ async def theirs(server: Server, queue: str, *activities: Callable[..., Any], **
         yield
 
 
-async def ended(client: Client, id_: str) -> sagas.Ended:
+async def ended(client: Client, id_: str) -> runs.Ended:
     async with asyncio.timeout(PATIENCE):
-        found = await sagas.result(client, id_)
+        found = await runs.result(client, id_)
     await replay(client, id_)
     return found
 
 
 async def outcomes(client: Client, id_: str) -> dict[str, str]:
-    status = await sagas.status(client, id_)
+    status = await runs.status(client, id_)
     return {step["path"]: step.get("outcome") for step in status["steps"]}
 
 
@@ -136,7 +137,7 @@ def test_an_own_worker_with_sagas_does_its_own_and_leaves_what_is_anothers(serve
                 return (
                     [await handle.result() for handle in foreign],
                     [await handle.result() for handle in own],
-                    [(await sagas.result(client, each)).output for each in ids],
+                    [(await runs.result(client, each)).output for each in ids],
                 )
 
     foreign, own, ours_ = asyncio.run(scene())
@@ -214,9 +215,9 @@ def test_a_call_that_the_old_worker_does_not_know_is_done_by_the_new_one(server:
         async with ours(server, queue, does("do.a", [])):
             ids = [(await sagas.start(client, data(definition), {}, task_queue=queue)).id for _ in range(6)]
             async with asyncio.timeout(PATIENCE):
-                while not all([(await sagas.status(client, each)).get("unknown_activities") for each in ids]):
+                while not all([(await runs.status(client, each)).get("unknown_activities") for each in ids]):
                     await asyncio.sleep(0.1)
-            shown = (await sagas.status(client, ids[0]))["unknown_activities"][0]
+            shown = (await runs.status(client, ids[0]))["unknown_activities"][0]
             assert (shown["path"], shown["activity"], shown["worker"]) == ("b", "do.b", "old")
             new = ours(server, queue, does("do.a", []), does("do.b", log, fails=attempts - 1), identity="new")
             async with new:
@@ -235,7 +236,7 @@ def test_a_call_that_no_worker_knows_ends_at_its_bound_and_leaves_nothing_to_und
         name="two",
     )
 
-    async def scene() -> tuple[sagas.Ended, dict[str, str]]:
+    async def scene() -> tuple[runs.Ended, dict[str, str]]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         async with ours(server, queue, does("do.a", []), does("undo.a", undone), does("undo.b", undone)):
             started = await sagas.start(client, data(definition), {}, task_queue=queue)
@@ -259,7 +260,7 @@ def test_a_saga_can_be_cancelled_while_it_waits_for_a_worker_that_knows_its_acti
         async with ours(server, queue, does("do.a", []), does("undo.a", [])):
             started = await sagas.start(client, data(TWO), {}, task_queue=queue)
             async with asyncio.timeout(PATIENCE):
-                while not (await sagas.status(client, started.id)).get("unknown_activities"):
+                while not (await runs.status(client, started.id)).get("unknown_activities"):
                     await asyncio.sleep(0.1)
             await sagas.cancel(client, started.id)
             return (await ended(client, started.id)).status, await outcomes(client, started.id)
@@ -319,7 +320,7 @@ def test_what_a_later_release_starts_waits_for_a_worker_that_can_read_it(
 ) -> None:
     """After its patience the worker refuses it, and says why; nothing has begun."""
 
-    async def scene() -> tuple[str, sagas.Ended]:
+    async def scene() -> tuple[str, runs.Ended]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         sent = {**envelope(data(TWO), {}, Options()), "options": options}
         async with ours(server, queue, does("do.a", []), patience=SECOND):
@@ -378,7 +379,7 @@ def test_a_plain_worker_of_another_queue_that_does_not_know_an_activity_is_not_t
         async with ours(server, queue, does("do.a", [])), theirs(server, remote, does("other", [])):
             started = await sagas.start(client, data(definition), {"queue": remote}, task_queue=queue)
             async with asyncio.timeout(PATIENCE):
-                while not (found := (await sagas.status(client, started.id)).get("unknown_activities")):
+                while not (found := (await runs.status(client, started.id)).get("unknown_activities")):
                     await asyncio.sleep(0.1)
             async with theirs(server, remote, does("do.b", log)):
                 end = await ended(client, started.id)

@@ -21,8 +21,8 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from sagadsl.engine.squeeze import packed
-from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Carry, Options, envelope, is_compressed
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
@@ -123,7 +123,7 @@ def test_what_a_run_hands_on_is_not_taken_from_a_client(server: Server, carry: A
             handle = await _handle(made, {"amount": 1}, envelope(KNOWN, {}) if inline else None, carry)
             refused = _error(await _end(made, handle))
             await replay(made.client, handle.id)
-            return refused, made.begun, (await sagas.status(made.client, handle.id))["status"]
+            return refused, made.begun, (await runs.status(made.client, handle.id))["status"]
 
     (type_, message), begun, status = asyncio.run(scene())
     assert (type_, begun, status) == ("CarryRefused", [], "compensated")

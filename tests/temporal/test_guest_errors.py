@@ -22,7 +22,8 @@ from sagadsl.authoring import Permanent, Spec, Transient
 from sagadsl.plugins.catalogue import Plugin
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.activities import worker_activity
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
 
@@ -223,9 +224,9 @@ async def _played(server: Server, works: Mapping[str, Callable[[], Any]], *, is_
             name: await sagas.start(client, _definition(activity), None, task_queue=queue)
             for name, activity in names.items()
         }
-        ended = {name: await sagas.result(client, each.id) for name, each in started.items()}
+        ended = {name: await runs.result(client, each.id) for name, each in started.items()}
         last = await sagas.start(client, _definition("guest.fine"), None, task_queue=queue)
-        assert (await sagas.result(client, last.id)).error is None
+        assert (await runs.result(client, last.id)).error is None
     return ended
 
 

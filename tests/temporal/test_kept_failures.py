@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.marker import outcome_of
+from sagadsl.temporal.read import runs
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.temporal.codecs import aes_codec, base64_codec, sealed, secretive, wrapped
@@ -110,7 +111,7 @@ def test_an_attempt_that_said_no_is_known_as_that_when_no_worker_takes_the_next_
                 await _kept(made, started)
             ended = await made.end(started)
             await replay(made.client, started.id)
-            steps = (await sagas.status(made.client, started.id))["steps"]
+            steps = (await runs.status(made.client, started.id))["steps"]
             return ended.status, {each["path"]: each["outcome"] for each in steps}
 
     status, outcomes = asyncio.run(scene())

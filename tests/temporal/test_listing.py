@@ -17,7 +17,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import InvalidDefinition
 from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
-from sagadsl.temporal.read import windows
+from sagadsl.temporal.read import runs, windows
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.listing import Page, counts, page
 from tests.conftest import Server
@@ -90,7 +90,7 @@ def test_a_run_that_was_refused_can_be_found(server: Server, name: str, argument
         async with stage(server.address, definitions=[BY_NAME]) as made:
             handle = await foreign(made, name, *arguments)
             await ends(handle)
-            status = (await sagas.status(made.client, handle.id))["status"]
+            status = (await runs.status(made.client, handle.id))["status"]
             (row,) = (await listed(made.client, handle.id, lambda page: len(page.sagas) == 1)).sagas
             assert (row.name, row.status) == (name, status)
             return await known(handle), status
@@ -128,7 +128,7 @@ def test_a_saga_that_is_cancelled_before_its_definition_is_read_is_cancelled(ser
         await handle.cancel()
         async with stage(server.address, definitions=[BY_NAME], queue=queue) as made:
             await ends(handle)
-            status = await sagas.status(made.client, handle.id)
+            status = await runs.status(made.client, handle.id)
             return await known(handle), status["status"], status["close_status"]
 
     found, status, closed = asyncio.run(scene())
@@ -321,7 +321,7 @@ def test_what_is_as_long_as_may_be_is_found(server: Server, how: str) -> None:
             else:
                 await made.start(definition, {}, id=id_, by_name=how == "by name")
             async with asyncio.timeout(30):
-                ended = await sagas.result(made.client, id_)
+                ended = await runs.result(made.client, id_)
             row = await listed(made.client, id_, lambda found: [each.status for each in found.sagas] == ["completed"])
             attributes = await known(made.client.get_workflow_handle(id_))
             return ended.status, attributes, [(each.id, each.version) for each in row.sagas]
@@ -342,7 +342,7 @@ def test_what_would_not_fit_is_refused_where_it_is_written(server: Server, longe
                 await made.start(definition, {})
             theirs = await foreign(made, "longer", {}, {"sagadsl": 1, "definition": definition})
             await ends(theirs)
-            ended = await sagas.result(made.client, theirs.id)
+            ended = await runs.result(made.client, theirs.id)
             return ended.error[0] if ended.error else ended.status, made.begun
 
     assert asyncio.run(scene()) == ("InvalidDefinition", [])

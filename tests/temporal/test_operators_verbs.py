@@ -35,8 +35,10 @@ from temporalio.worker import Worker
 from sagadsl.status.advice import page
 from sagadsl.status.lines import rows
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended, Started
+from sagadsl.temporal.client import Started
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import picture
+from sagadsl.temporal.read.runs import Ended
 from tests.conftest import Server
 from tests.temporal.play import PATIENCE, replay, stage
 
@@ -165,7 +167,7 @@ def _played(
             if operator is not None:
                 await operator(scene)
             ended = await own.end(scene.started)
-            status = await sagas.status(own.client, scene.started.id)
+            status = await runs.status(own.client, scene.started.id)
             await replay(own.client, scene.started.id)
             return ended, scene.done, status["steps"][0]
 

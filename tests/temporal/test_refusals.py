@@ -19,6 +19,7 @@ from sagadsl.temporal import arguments
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import envelope
 from sagadsl.temporal.definitions import checked
+from sagadsl.temporal.read import runs
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Stage, data, events, replay, stage
@@ -38,11 +39,11 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
     assert isinstance(cause, ApplicationError)
     assert cause.non_retryable
     await replay(made.client, handle.id)
-    status = await sagas.status(made.client, handle.id)
+    status = await runs.status(made.client, handle.id)
     carries = len(args) > 2  # what it was to go on with may have effects: nobody knows, so nothing is "undone"
     told = "failed" if carries else "compensated"
     assert (status["status"], status["failure"]["type"]) == (told, cause.type)
-    assert cause.details[0]["status"] == (await sagas.result(made.client, handle.id)).status == told
+    assert cause.details[0]["status"] == (await runs.result(made.client, handle.id)).status == told
     assert bool(cause.details[0]["why_not"]) is carries
     return cause, [each for each in await events(handle) if each == "WORKFLOW_TASK_FAILED"]
 
@@ -191,7 +192,7 @@ def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
             )
             async with asyncio.timeout(40):
                 await handle.result()
-            return str((await sagas.status(made.client, handle.id))["status"])
+            return str((await runs.status(made.client, handle.id))["status"])
 
     assert asyncio.run(scene()) == "completed"
 

@@ -20,7 +20,7 @@ from temporalio.client import (
     ScheduleState,
 )
 
-from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from tests.conftest import Server
 from tests.engine.scenes import act, saga
 from tests.temporal.play import PATIENCE, SDK_RACE, Stage, stage
@@ -44,7 +44,7 @@ async def ended(played: Stage, name: str, number: int) -> list[tuple[str, str]]:
             query = f'WorkflowId STARTS_WITH "{name}" AND ExecutionStatus = "Completed"'
             found = [(run.id, run.run_id) async for run in played.client.list_workflows(query)]
             if len(found) == number:
-                return [(id_, (await sagas.result(played.client, id_)).status) for id_, _ in sorted(found)]
+                return [(id_, (await runs.result(played.client, id_)).status) for id_, _ in sorted(found)]
             await asyncio.sleep(0.1)
 
 

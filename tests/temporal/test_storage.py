@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from sagadsl.temporal import client as sagas
 from sagadsl.temporal.codec import CodecMissing, reading
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import memo_at_once
 from sagadsl.temporal.refusals import InvalidInput
 from tests.conftest import Server
@@ -81,7 +81,7 @@ def test_who_lacks_the_storage_is_told_so_and_a_worker_without_it_leaves_the_sag
         async with stage(server.address, {"do.a": gives("A")}, codec=stored(driver), queue=queue) as able:
             ended = await able.end(started)
             with pytest.raises(CodecMissing, match="external-storage"), reading():
-                await sagas.result(bare, started.id)
+                await runs.result(bare, started.id)
             described = await client.get_workflow_handle(started.id).describe()
             assert (await memo_at_once(bare, started.id, described.raw_description.workflow_execution_info.memo))[
                 "saga"

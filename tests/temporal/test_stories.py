@@ -24,7 +24,8 @@ from temporalio.testing import WorkflowEnvironment
 from sagadsl.authoring import Permanent
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.client import Ended
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.registry import children_of
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
@@ -61,7 +62,7 @@ async def _tell(story: Story, address: str) -> tuple[Ended, list[str]]:
             await sagas.signal(client, id_, name, payload)
         await wait()
         async with asyncio.timeout(30):
-            ended = await sagas.result(client, id_)
+            ended = await runs.result(client, id_)
         await replay(client, id_)
     return ended, calls
 

@@ -21,7 +21,8 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from sagadsl.temporal.client import result, signal, start
+from sagadsl.temporal.client import signal, start
+from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import saga

@@ -14,8 +14,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.temporal.client import result, start
+from sagadsl.temporal.client import start
 from sagadsl.temporal.knowledge import Knowledge
+from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga

@@ -23,6 +23,7 @@ from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal import workflow as saga_workflow
 from sagadsl.temporal.client import Started
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import NotPossible, SagaOver
 from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
@@ -166,7 +167,7 @@ def test_a_cancel_before_the_first_step_runs_nothing(server: Server) -> None:
             await sagas.cancel(away.client, started.id)
         async with stage(server.address, queue=away.queue) as made:
             ended = await made.end(started)
-            found = await sagas.status(made.client, started.id)
+            found = await runs.status(made.client, started.id)
             return ended.status, made.begun, tuple(step["status"] for step in found["steps"])
 
     status, begun, steps = asyncio.run(scene())
@@ -567,7 +568,7 @@ def test_a_result_that_no_message_holds_is_null_and_every_view_says_completed_an
 
 
 async def _without_worker(address: str, id_: str) -> tuple[str, list[Any]]:
-    found = await sagas.status(await Client.connect(address), id_)
+    found = await runs.status(await Client.connect(address), id_)
     assert found["source"] == "history"
     return found["status"], found["warnings"]
 
@@ -807,7 +808,7 @@ def test_a_child_whose_output_does_not_fit_beside_what_undoing_needs_gives_null_
 
     async def ask(made: Stage, started: Started) -> None:
         await made.until("b")
-        kept.append(await sagas.result(made.client, f"{started.id}/part"))
+        kept.append(await runs.result(made.client, f"{started.id}/part"))
 
     script = {"do.c": gives("x" * 1_999_900), "do.b": no(takes=1)}
     played = play(server.address, parent, script, children=[child], act=ask)

@@ -20,13 +20,13 @@ from temporalio.client import Client
 from sagadsl.engine.keys import call_of_activity
 from sagadsl.frozen import frozen
 from sagadsl.status.lines import OPEN, Attempt, paused
-from sagadsl.temporal.client import Ended, result, status_of
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.children import Room, standing
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of, watch
 from sagadsl.temporal.read.readable import read
 from sagadsl.temporal.read.resets import reset_of
+from sagadsl.temporal.read.runs import Ended, result, status_of
 from sagadsl.temporal.read.stuck import stuck
 from sagadsl.temporal.read.watching import error_in
 

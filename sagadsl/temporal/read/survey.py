@@ -12,8 +12,8 @@ from temporalio.service import RPCError
 
 from sagadsl.errors import SagadslError
 from sagadsl.status.lines import OPEN
-from sagadsl.temporal.client import result
 from sagadsl.temporal.codec import CodecFailed, CodecMissing, reading
+from sagadsl.temporal.read.runs import result
 
 _AT_ONCE = 10
 _PATIENCE = timedelta(seconds=2)

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from sagadsl.engine.facts import VERBS, Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import NotPossible, SagaOver
 from sagadsl.temporal.requests import Asked
 from sagadsl.temporal.trial import calls
@@ -142,7 +143,7 @@ class Stage:
         if self.foreseen.status in _OPEN:
             await self._settled()
             return None, None
-        ended = await sagas.result(self.client, self.id)
+        ended = await runs.result(self.client, self.id)
         while self.due:  # what comes after the end is refused, and counts as that
             await asyncio.sleep(_POLL)
         return ended.output, ended.report
@@ -152,7 +153,7 @@ class Stage:
         loop = asyncio.get_running_loop()
         since, before = loop.time(), None
         while True:
-            found = await sagas.status(self.client, self.id)
+            found = await runs.status(self.client, self.id)
             if found["status"] != self.foreseen.status or found != before or self.due or self.acting:
                 since, before = loop.time(), found
             elif loop.time() - since > (_SLOW if self._is_behind() else _SETTLED):
@@ -211,7 +212,7 @@ class Stage:
             waiting = [index for index in self._unfired() if self._has_to_look(self.case.when[index].moment)]
             status = ""
             with contextlib.suppress(SagadslError):  # it has not begun, or nobody answers at this moment
-                found = await sagas.status(self.client, self.id) if waiting else {}
+                found = await runs.status(self.client, self.id) if waiting else {}
                 for index in waiting:
                     moment = self.case.when[index].moment
                     if moment.on == "status" and status:
@@ -285,12 +286,12 @@ class Stage:
 
     async def _one_that_waits(self) -> str:
         """Return the path that `skip: true` means; empty when none waits, or several do."""
-        waiting = (await sagas.status(self.client, self.id)).get("attention", ())
+        waiting = (await runs.status(self.client, self.id)).get("attention", ())
         return str(waiting[0]["path"]) if len(waiting) == 1 else ""
 
     async def _timeout(self) -> None:
         """Wait until the saga's timeout has passed, and not a moment sooner."""
-        found = await sagas.status(self.client, self.id)
+        found = await runs.status(self.client, self.id)
         if found["timed_out"]:
             self.too_early = True
             await sagas.terminate(self.client, self.id, "too early")
@@ -298,10 +299,10 @@ class Stage:
             if found["close_status"] != "running":
                 raise SagaOver(self.id)
             await asyncio.sleep(_POLL)
-            found = await sagas.status(self.client, self.id)
+            found = await runs.status(self.client, self.id)
 
     async def _played(self, output: Any, told: Mapping[str, Any] | None) -> Played:
-        standing = await sagas.status(self.client, self.id)
+        standing = await runs.status(self.client, self.id)
         recorded = await calls.calls(self.client, self.id, self.run_id, self.made, outcomes(standing))
         told = told or report(self.target.saga, standing)
         standing, told = self._with_own_queues(standing), self._with_own_queues(told)

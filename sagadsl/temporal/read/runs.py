@@ -1,0 +1,162 @@
+"""How a saga stands, how it has ended, what it is pinned to: asked of its worker, or told from what the server knows.
+
+Changes nothing. Errors are those of ``refusals``; anything else of the SDK's is passed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowQueryFailedError
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError
+from temporalio.exceptions import TimeoutError as ServerTimeoutError
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.frozen import frozen
+from sagadsl.temporal.arguments import warnings_in
+from sagadsl.temporal.failures import error_of, report_of
+from sagadsl.temporal.read.cut import cut
+from sagadsl.temporal.read.described import Described, describe
+from sagadsl.temporal.read.history import state_of
+from sagadsl.temporal.refusals import Held, NoAnswer, SagaNotFound, known
+
+ANSWER_SECONDS = 10.0
+"""How long a worker may take to answer a query or an update before nobody is believed to be there."""
+
+_HELD_SECONDS = 1.0
+"""How often a run is looked at that Temporal's own pause holds: the server does not tell when it goes on."""
+
+Data = Mapping[str, Any]
+
+
+@frozen
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        status: ``completed``, ``compensated``, ``failed``, ``cancelled``, ``timed_out`` or ``terminated``.
+        output: Of a completed saga.
+        report: What was undone and what was not, of one that failed; empty when the run left none.
+        error: Type and message of what went wrong.
+        causes: What lies behind it, nearest first.
+        warnings: Why the output of a completed saga is null though it should not be: types and messages.
+    """
+
+    id: str
+    status: str
+    output: Any = None
+    report: Data | None = None
+    error: tuple[str, str] | None = None
+    causes: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[Data, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``result`` tells programs."""
+        error: dict[str, Any] | None = None
+        if self.error is not None:
+            error = {"type": self.error[0], "message": self.error[1]}
+            if self.causes:
+                error["causes"] = [{"type": type_, "message": message} for type_, message in self.causes]
+        told = {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
+        return told | ({"warnings": [dict(each) for each in self.warnings]} if self.warnings else {})
+
+
+async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
+    """Return how a saga stands: the answer of its ``status`` query, with ``close_status`` as Temporal sees it.
+
+    Without a worker to answer, what the server knows is made into the same form; it says ``"source": "history"``.
+    """
+    return await status_of(client, await describe(client, id, run_id=run_id))
+
+
+async def status_of(client: Client, described: Described) -> dict[str, Any]:
+    """Return the same as ``status``, of a run that has been described."""
+    id, run_id = described.id, described.run_id
+    handle = client.get_workflow_handle(id, run_id=run_id)
+    closed = described.status
+    if described.held is not None:  # Temporal passes it nothing, no query either
+        known_to_server = await state_of(client, described)
+        held = {"status": "held", "held": described.held, "close_status": "running"}
+        return known_to_server | held | {"task_queue": described.task_queue}
+    try:
+        answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
+    except (RPCError, WorkflowQueryFailedError) as error:
+        if isinstance(error, RPCError) and error.status in (
+            RPCStatusCode.UNAUTHENTICATED,
+            RPCStatusCode.PERMISSION_DENIED,
+        ):
+            raise
+        answer = await state_of(client, described)
+        if closed == "failed":  # the report in the failure knows whether it was undone
+            answer["status"] = (await result(client, id, run_id=run_id)).status
+        if warnings := warnings_in(described.memo):
+            answer["warnings"] = list(warnings)
+    if closed in ("terminated", "timed_out"):
+        answer = cut(answer, closed)
+    return answer | {"close_status": closed, "task_queue": described.task_queue}
+
+
+async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended:
+    """Wait until a saga has ended, and say how."""
+    handle = client.get_workflow_handle(id, run_id=run_id)
+    while True:
+        try:
+            with known(client, id):
+                output = await handle.result()
+            memo = (await describe(client, id, run_id=run_id)).memo if _gives_nothing(output) else {}
+            warnings = warnings_in(memo)
+            return Ended(id, "completed", output=output, warnings=warnings)
+        except WorkflowFailureError as failure:
+            return _ended(id, failure.cause)
+        except RuntimeError:  # the SDK's word for a history that a held run has left without an end
+            if not (await describe(client, id, run_id=run_id)).is_open:
+                raise
+            await asyncio.sleep(_HELD_SECONDS)
+
+
+async def name_of(client: Client, id: str) -> str:
+    """Return the name of the saga with this id. Raises ``SagaNotFound``, also for a workflow that is no saga."""
+    described = await describe(client, id)
+    if "saga" not in described.memo:
+        raise SagaNotFound(id, client.namespace)
+    return described.workflow_type
+
+
+async def definition(client: Client, id: str) -> dict[str, Any]:
+    """Return the definition that a run is pinned to. Raises ``SagaNotFound``, ``NoAnswer``."""
+    handle = client.get_workflow_handle(id)
+    described = await describe(client, id)
+    if described.held is not None:
+        raise Held(id)
+    try:
+        found: dict[str, Any] = await handle.query("definition", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
+    except (RPCError, WorkflowQueryFailedError):
+        raise NoAnswer(id, described.task_queue) from None
+    return found
+
+
+def _gives_nothing(result: Any) -> bool:
+    """Whether a saga has completed with null, and may say why; a child that can be undone returns more than that."""
+    return result is None or (
+        isinstance(result, dict) and result.keys() == {"output", "journal"} and result["output"] is None
+    )
+
+
+def _ended(id: str, cause: BaseException) -> Ended:
+    error = error_of(cause, "")
+    told, causes = (error.type, error.message), error.causes
+    match cause:
+        case CancelledError():
+            return Ended(id, "cancelled")
+        case TerminatedError():
+            return Ended(id, "terminated", error=("terminated", cause.message))
+        case ServerTimeoutError():
+            return Ended(id, "timed_out", error=told)
+        case ApplicationError():
+            report = report_of(cause)
+            return Ended(id, str(report.get("status", "failed")), report=report or None, error=told, causes=causes)
+        case _:
+            return Ended(id, "failed", error=told, causes=causes)
