@@ -21,6 +21,7 @@ from sagadsl.language.model import Saga
 from sagadsl.language.schema import definition
 from sagadsl.reporting import report
 from sagadsl.reporting.excerpt import locate
+from sagadsl.reporting.given import in_order, summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -520,8 +521,8 @@ def test_a_fingerprint_does_not_change_when_lines_move() -> None:
 def test_the_summary_counts_errors_and_warnings() -> None:
     error, warning = Finding("SD107", "a", ()), Finding("SD701", "b", (), Severity.WARNING)
 
-    assert report.summary([checked("a: 1", error, warning), checked("a: 1")]) == "1 error, 1 warning in 2 files"
-    assert report.summary([checked("a: 1", warning)], elapsed_ms=3) == "1 warning in 1 file (3 ms)"
+    assert summary([checked("a: 1", error, warning), checked("a: 1")]) == "1 error, 1 warning in 2 files"
+    assert summary([checked("a: 1", warning)], elapsed_ms=3) == "1 warning in 1 file (3 ms)"
 
 
 def test_the_summary_of_good_files_says_what_was_found() -> None:
@@ -529,14 +530,14 @@ def test_the_summary_of_good_files_says_what_was_found() -> None:
     text = "sagadsl: 1\nname: a\nsteps:\n  - {id: p, activity: a.b, compensation: {activity: a.c}}\n  - {id: q, sleep: 1s}\n"
 
     assert report.render("text", [load(text)], elapsed_ms=38) == "✓ 1 saga, 2 steps, 2 activities — ok (38 ms)"
-    assert report.summary([checked("a: 1")]) == "✓ 1 file — ok"
+    assert summary([checked("a: 1")]) == "✓ 1 file — ok"
 
 
 def test_equal_findings_at_one_place_are_reported_once() -> None:
     """An alias names the same mistake several times."""
     finding = Finding("SD107", "wrong", ("a",))
 
-    assert len(report.in_order(checked("a: 1", finding, finding))) == 1
+    assert len(in_order(checked("a: 1", finding, finding))) == 1
 
 
 # colour

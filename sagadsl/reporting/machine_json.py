@@ -1,0 +1,29 @@
+"""Findings as one JSON document."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sagadsl.reporting.given import Given
+from sagadsl.reporting.items import items_of, tool_version
+
+SCHEMA_VERSION = 1
+"""Of the document. Grows when something is renamed or removed, not when something is added."""
+
+
+def as_json(given: Given) -> str:
+    """Return the document."""
+    items = items_of(given)
+    errors = sum(item["severity"] == "error" for item in items)
+    counts: dict[str, Any] = {"files": len(given.results), "errors": errors, "warnings": len(items) - errors}
+    if given.elapsed_ms is not None:
+        counts["elapsed_ms"] = given.elapsed_ms
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "sagadsl", "version": tool_version()},
+        "summary": counts,
+        "files": [result.document.name for result in given.results],
+        "findings": items,
+    }
+    return json.dumps(document, indent=2, ensure_ascii=True)

@@ -1,0 +1,73 @@
+"""Findings for people: ``text``, with the place drawn, and ``concise``, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.language.document import Document
+from sagadsl.reporting.excerpt import Mark, clean, draw, locate
+from sagadsl.reporting.given import Given, in_order, span_of, summary
+
+_COLORS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "title": "1", "help": "1;36"}
+
+
+def _painter(color: bool) -> Callable[[str, str], str]:
+    def paint(kind: str, text: str) -> str:
+        return f"\x1b[{_COLORS[kind]}m{text}\x1b[0m" if color and text else text
+
+    return paint
+
+
+def text(given: Given) -> str:
+    """Return each finding with its place drawn, and a last line."""
+    paint = _painter(given.color)
+    blocks = ["\n".join(_block(None, finding, paint)) for finding in given.unplaced]
+    found = list(given.unplaced)
+    for result in given.results:
+        ordered = in_order(result)
+        blocks += ["\n".join(_block(result.document, finding, paint)) for finding in ordered]
+        found += ordered
+    last = summary(given.results, given.unplaced, given.elapsed_ms)
+    if found:
+        code = min(found, key=lambda finding: finding.severity is not Severity.ERROR).code
+        last = f"more about a code: sagadsl explain {code}\n{last}"
+    return "\n\n".join([*blocks, last])
+
+
+def _block(document: Document | None, finding: Finding, paint: Callable[[str, str], str]) -> Iterator[str]:
+    level = finding.severity.value
+    yield paint(level, f"{level}[{finding.code}]") + paint("title", f": {clean(finding.message)}")
+    gutter = 2
+    if document is not None:
+        span = span_of(document, finding)
+        marks = [Mark(span, "^", finding.label)]
+        marks += [Mark(locate(document, route, at_key=True), "-", label) for route, label in finding.related]
+        rows = draw(document, marks, context=finding.at_key)
+        gutter = max(2, *(len(str(row.number)) for row in rows))
+        yield f"{'':{gutter}}{paint('frame', '-->')} {clean(document.name)}:{span.line}:{span.column}"
+        yield f"{'':{gutter}} {paint('frame', '|')}"
+        for row in rows:
+            number = paint("frame", f"{row.number or '':>{gutter}} |")
+            text = paint(level if row.sign == "^" else "frame", row.text) if row.sign else row.text
+            yield f"{number} {text}".rstrip()
+    for word, lines in (("help", finding.help.splitlines()), ("note", finding.notes)):
+        for line in lines:
+            yield f"{'':{gutter}} {paint('frame', '=')} {paint('help', word)}: {clean(line)}"
+
+
+def concise(given: Given) -> str:
+    """Return a line for each finding, and a last line."""
+    paint = _painter(given.color)
+    lines = [_line("sagadsl", finding, paint) for finding in given.unplaced]
+    for result in given.results:
+        for finding in in_order(result):
+            span = span_of(result.document, finding)
+            lines.append(_line(f"{clean(result.document.name)}:{span.line}:{span.column}", finding, paint))
+    return "\n".join([*lines, summary(given.results, given.unplaced, given.elapsed_ms)])
+
+
+def _line(where: str, finding: Finding, paint: Callable[[str, str], str]) -> str:
+    level = finding.severity.value
+    help = "; ".join(["", *(clean(line) for line in finding.help.splitlines()[:1])])
+    return f"{where}: {paint(level, f'{level}[{finding.code}]')} {clean(finding.message)}{help}"
