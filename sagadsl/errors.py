@@ -20,3 +20,23 @@ class SagadslError(Exception):
     @property
     def help(self) -> str:
         return ""
+
+
+class Worded(SagadslError):
+    """One that is no more than its words.
+
+    Attributes:
+        message: What is wrong, and what was found.
+        remedy: What to do about it; may be empty.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)
+        self.message, self.remedy = message, remedy
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def help(self) -> str:
+        return self.remedy

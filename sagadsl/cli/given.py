@@ -12,28 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import Worded
 from sagadsl.language.notation.json_text import read_json, whole_texts
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
 
-class InputUnusable(SagadslError):
+class InputUnusable(Worded):
     """What the command line gives as input cannot be read, or does not fit."""
 
     code = "SD930"
     exit_code = 2
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message, remedy)
-        self.message, self.remedy = message, remedy
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def help(self) -> str:
-        return self.remedy
 
 
 def read_input(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from starlette.responses import Response
 
 from sagadsl.diagnostics.codes import CODES
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, Worded
 from sagadsl.gateway.limits import TooLarge, TooMany
 from sagadsl.temporal.connection import NotConnected, Refused
 from sagadsl.temporal.refusals import (
@@ -26,7 +26,7 @@ from sagadsl.temporal.refusals import (
 MEDIA = "application/problem+json"
 
 
-class Refusal(SagadslError):
+class Refusal(Worded):
     """A request that the gateway itself refuses; one subclass for each kind.
 
     Attributes:
@@ -36,18 +36,10 @@ class Refusal(SagadslError):
     exit_code = 4
     status: ClassVar[int] = 400
 
-    def __init__(self, detail: str, remedy: str = "", *, status: int | None = None, **headers: str) -> None:
-        super().__init__(detail)
-        self.detail, self.remedy = detail, remedy
+    def __init__(self, message: str, remedy: str = "", *, status: int | None = None, **headers: str) -> None:
+        super().__init__(message, remedy)
         self.answered = status or self.status
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def __str__(self) -> str:
-        return self.detail
-
-    @property
-    def help(self) -> str:
-        return self.remedy
 
 
 class NoToken(Refusal):

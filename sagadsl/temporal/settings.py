@@ -20,7 +20,7 @@ from typing import Any
 from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS
 from temporalio.service import TLSConfig
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import Worded
 from sagadsl.frozen import frozen
 from sagadsl.language.notation.json_text import small_number
 
@@ -30,22 +30,11 @@ _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 
 
-class SettingsUnusable(SagadslError):
+class SettingsUnusable(Worded):
     """A connection setting that cannot be right, whatever the server says."""
 
     code = "SD902"
     exit_code = 3
-
-    def __init__(self, message: str, remedy: str = "") -> None:
-        super().__init__(message, remedy)
-        self.message, self.remedy = message, remedy
-
-    def __str__(self) -> str:
-        return self.message
-
-    @property
-    def help(self) -> str:
-        return self.remedy
 
 
 @frozen
