@@ -52,7 +52,7 @@ class PluginBroken(SagadslError):
         cause = text_of(self.reason) if is_plain else told(self.reason)
         if isinstance(self.reason, SyntaxError) and self.place:
             cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
-        if self.place:
+        if self.place and not isinstance(self.reason, PluginNeedsExtra):  # a missing package is nobody's line
             cause += f" ({self.place})"
         if self.package == f"module {self.name}":
             return f"module `{self.name}` cannot be used: {cause}"

@@ -45,6 +45,7 @@ from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.index import keeps_names, keeps_status
 from sagadsl.temporal.read.recorded import begins_at, last_answer
+from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
     Held,
@@ -68,6 +69,17 @@ _SUMMARY_BYTES = 200
 _DETAILS_BYTES = 20_000
 
 Data = Mapping[str, Any]
+
+__all__ = [
+    "Started",
+    "cancel",
+    "operate",
+    "packed",
+    "result",  # documented here: whoever starts a saga wants to know its end
+    "signal",
+    "start",
+    "terminate",
+]
 
 
 @frozen
@@ -294,7 +306,7 @@ async def _has_not_begun(client: Client, earlier: AlreadyStarted, request: str) 
     """Whether an earlier run of the same request was refused before it began: no worker has done anything for it."""
     if earlier.status != "failed" or earlier.request != request:
         return False
-    report = (await runs.result(client, earlier.id, run_id=earlier.run_id)).report
+    report = (await result(client, earlier.id, run_id=earlier.run_id)).report
     return report is not None and report.get("begun") is False
 
 

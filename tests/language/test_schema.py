@@ -596,7 +596,7 @@ def test_references_inside_the_schema_are_fine() -> None:
         ('{pattern: "("}', "`(` is not a regular expression: missing ), unterminated subpattern at position 0"),
         ('{$ref: "#/$defs/gone"}', "`$ref: #/$defs/gone` leads to no schema"),
         ('{$defs: {a: {$ref: "#/$defs/b"}, b: {allOf: [{$ref: "#/$defs/a"}]}}}', "the references of this schema go round in a circle"),
-        ('{$schema: "http://json-definition.org/draft-07/schema#"}', "`$schema` must be `https://json-definition.org/draft/2020-12/schema`"),
+        ('{$schema: "http://json-schema.org/draft-07/schema#"}', "`$schema` must be `https://json-schema.org/draft/2020-12/schema`"),
         ("{properties: {a: {$id: x}}}", "`$id` can stand only at the top of a schema"),
     ],
 )  # fmt: skip
@@ -724,7 +724,7 @@ def test_the_wheel_brings_its_schema(tmp_path: Path) -> None:
     )  # fmt: skip
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "site")
-    code = "import sagadsl; from sagadsl.language import schema; print(sagadsl.__file__); print(len(definition.text()))"
+    code = "import sagadsl; from sagadsl.language.schema import definition; print(sagadsl.__file__); print(len(definition.text()))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     printed = subprocess.run(
         [sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True
