@@ -115,6 +115,8 @@ def load_definitions(
         loaded[STDIN] = load(data, name=name, known=beside(Path(name), data, known))
     missing = [Finding(UNREADABLE, str(each), ()) for each in found if isinstance(each, Missing)]
     broken = {} if installed is None else installed.problems
+    for each in broken.values():
+        screen.authors_stack(each)
     ordered = tuple(_needing(loaded[each], broken) for each in found if not isinstance(each, Missing))
     told = {finding.message for each in ordered for finding in each.findings}
     aside = [

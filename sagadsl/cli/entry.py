@@ -75,7 +75,8 @@ def _run(arguments: Sequence[str]) -> int:
         return BROKEN_PIPE
     except SagadslError as error:
         if here.debug:
-            traceback.print_exc()
+            reason = getattr(error, "reason", None)  # of a broken plugin: where its author went wrong
+            traceback.print_exception(reason if isinstance(reason, BaseException) else error)
         show_failure(here, error)
         return error.exit_code
     except OSError as error:

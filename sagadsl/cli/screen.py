@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -150,6 +151,13 @@ def _document(here: Session, error: dict[str, Any]) -> None:
             out().flush()
         except (OSError, ValueError):  # stderr and the exit code say what has failed
             give_up(out())
+
+
+def authors_stack(problem: object) -> None:
+    """Under ``--debug``: write to stderr where the author of a broken plugin went wrong; nothing for other problems."""
+    reason = getattr(problem, "reason", None)
+    if session().debug and isinstance(reason, BaseException):
+        traceback.print_exception(reason)
 
 
 def show_failure(here: Session, error: SagadslError) -> None:

@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
@@ -190,6 +189,8 @@ def _plan(
         problems = (*catalogue.problems, *broken, *(_missing(catalogue, needed)))
         in_the_way += [str(each) for each in problems if _is_in_the_way(each, needed, catalogue)]
     if in_the_way:
+        for each in problems:
+            screen.authors_stack(each)
         raise CannotServe(tuple(dict.fromkeys(in_the_way)), "`sagadsl plugins` shows what is installed")
     own = tuple(dict.fromkeys(saga.task_queue or DEFAULT_TASK_QUEUE for saga in loaded.sagas))
     return Plan(
@@ -255,8 +256,7 @@ def _announce(plan: Plan, settings: Settings) -> None:
         screen.warn(text)
     for problem in plan.problems:
         screen.warn(f"{problem}; it is left out")
-        if screen.session().debug and isinstance(problem, PluginBroken):
-            traceback.print_exception(problem.reason)
+        screen.authors_stack(problem)
     queues = ", ".join(plan.queues)
     screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
     if plan.only != "activities":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Ran, sagadsl
+from tests.cli.shell import SAGADSL, Ran, environment, sagadsl
+from tests.conftest import Server
 
 RUDE = """\
 import asyncio, io, locale, logging, logging.config, os, signal, sys, threading, time, warnings
@@ -104,3 +109,56 @@ def test_a_command_stays_itself_beside_a_rude_and_a_broken_package(folder: Path,
         assert [each["message"] for each in document["problems"]] == [
             "activity `leaving.one` of leaving 1.0 cannot be used: its import calls `os._exit(0)` (site/leaving.py:3)"
         ]
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize("command", ["validate", "run", "worker", "worker --processes 2"])
+def test_a_package_that_is_needed_is_an_error_with_file_and_line(folder: Path, server: Server, command: str) -> None:
+    """Exit code 3, and where the author's code went wrong; its stack under `--debug`."""
+    where = f" --address {server.address}" if command.startswith("worker") else ""
+    for debug in (False, True):
+        ran = _in(folder, f"{command} leaving.saga.yaml{where}{' --debug' if debug else ''}")
+
+        assert ran.code == 3, ran.err
+        assert "its import calls `os._exit(0)` (site/leaving.py:3)" in ran.err + ran.out
+        assert ("Traceback" in ran.err, 'leaving.py", line 3' in ran.err) == (debug, debug), ran.err
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize("command", ["worker .", "worker . --processes 2", "serve ."])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_serves_leaves_out_the_broken_package_and_ends_when_it_is_told(
+    folder: Path, server: Server, command: str, number: int
+) -> None:
+    """The other package blocks signals, starts a thread that never ends, and sets up logging."""
+    (folder / "leaving.saga.yaml").unlink()
+    bind = ("--bind", "127.0.0.1:0") if command.startswith("serve") else ()
+    words = (*SAGADSL, *command.split(), "--address", server.address, *bind)
+    said = folder / "said"
+    with said.open("wb") as stderr:
+        process = subprocess.Popen(
+            words,
+            cwd=folder,
+            env=environment(PYTHONPATH=str(folder / "site")),
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+        )
+    try:
+        _wait(lambda: any(word in said.read_text() for word in ("Ctrl-C", "http://")) or process.poll() is not None)
+        process.send_signal(number)
+        code = process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+
+    text = said.read_text().replace("chat", "")
+    assert (code, "Traceback" in text) == (0, False), text
+    if command.startswith("worker"):
+        assert "its import calls `os._exit(0)` (site/leaving.py:3); it is left out" in text
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sagadsl.cli.commands import SECTIONS
 from tests.cli.shell import SAGADSL, environment
 
 DEFINITION = """\
@@ -44,6 +45,27 @@ CALLS = {
     "status nothing --address 127.0.0.1:1 --json": 3,
 }
 """A call of each form of output, a failure of each kind; none of them needs a server."""
+NOBODY = "--address 127.0.0.1:1"
+WITHOUT_A_SERVER = {
+    f"worker good {NOBODY}": 3,
+    f"serve good {NOBODY} --bind 127.0.0.1:0": 3,
+    "dev --no-such-option": 2,
+    f"list --json {NOBODY}": 3,
+    f"trace a --json {NOBODY}": 3,
+    f"explain-run a {NOBODY}": 3,
+    f"result a --json {NOBODY}": 3,
+    f"signal a s --json {NOBODY}": 3,
+    f"cancel a --json {NOBODY}": 3,
+    f"terminate a --yes --json {NOBODY}": 3,
+    f"retry a --json {NOBODY}": 3,
+    f"skip a b --json {NOBODY}": 3,
+    f"abort a --json {NOBODY}": 3,
+    f"pause a --json {NOBODY}": 3,
+    f"resume a --json {NOBODY}": 3,
+    f"doctor --json {NOBODY}": 3,
+    "completion bash": 0,
+}
+"""A call of each further command."""
 WHOLE = ("validate . -f json", "simulate good/grüße.saga.yaml -f text", "run nothing.saga.yaml --json")
 FULL = {">/dev/full": "out"}
 SITUATIONS = FULL | {
@@ -111,3 +133,22 @@ def test_a_terminal_that_knows_ascii_alone_breaks_no_command(folder: Path, call:
     assert (code, b"Traceback" in err, shown.isascii()) == (CALLS[call], False, True), err
     if "json" in call:
         assert _lasting(shown) == _lasting(_ended(folder, call)[1])
+
+
+@pytest.mark.parametrize("call", WITHOUT_A_SERVER)
+def test_no_stream_breaks_a_command_that_finds_no_server(folder: Path, call: str) -> None:
+    code = WITHOUT_A_SERVER[call]
+    for where, env in ((">/dev/full", {}), ("", {"PYTHONIOENCODING": "ascii", "COLUMNS": "20"})):
+        found, shown, err = _ended(folder, call, where, **env)
+        assert found in ({74, code} if where and code else {74} if where else {code}), (where, err)
+        assert b"Traceback" not in err, (where, err)
+        assert shown.isascii()
+        if "--json" in call and not where:
+            assert "error" in json.loads(shown) or json.loads(shown)["ok"] is False
+
+
+def test_every_command_is_called_here() -> None:
+    called = {call.split()[0] for call in (*CALLS, *WITHOUT_A_SERVER)} - {"--help"}
+    listed = {name for section in SECTIONS.values() for name in section}
+
+    assert called == listed
