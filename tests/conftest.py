@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")  # a busy machine is no fault: 200 ms for one example would decide
 
 APART, SEALED = "apart", "sealed"
 """Further namespaces, for tests that must not see the sagas of others."""
@@ -89,3 +85,11 @@ def pytest_sessionfinish() -> None:
     # sdk-python#300: threads of the SDK can crash the interpreter when it ends right away.
     if "temporalio" in sys.modules:
         time.sleep(0.3)
+
+
+def pytest_configure() -> None:
+    """Let properties take their time: on a busy machine 200 ms for one example would decide."""
+    from hypothesis import HealthCheck, settings  # a workflow that is sandboxed in a test may import this module
+
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")

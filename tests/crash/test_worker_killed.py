@@ -35,10 +35,9 @@ class Seen:
         """The calls, in the order in which they first began."""
         return list(dict.fromkeys(line.call for line in self.lines))
 
-    @property
-    def repeated(self) -> set[str]:
-        """The calls that had more than one attempt."""
-        return {line.call for line in self.lines if line.attempt > 1}
+    def repeated(self, killed: int) -> set[str]:
+        """The calls with another attempt since *killed* is gone; on a busy machine that one may have repeated some."""
+        return {line.call for line in self.lines if line.attempt > 1 and line.pid != killed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ def test_only_the_call_that_was_killed_is_repeated(place: str, aftermath: Afterm
     seen = aftermath.seen[place]
 
     assert seen.calls == [*FORWARD, *UNDONE]
-    assert seen.repeated == {place.partition("@")[0]}
+    assert seen.repeated(aftermath.killed) == {place.partition("@")[0]}
     assert seen.ended.status == "compensated"
     assert seen.ended.error is not None
     assert seen.ended.error[0] == "Judged"
@@ -117,7 +116,7 @@ def test_a_saga_that_is_killed_on_its_good_path_completes(aftermath: Aftermath) 
     seen = aftermath.seen["good"]
 
     assert (seen.ended.status, seen.ended.output) == ("completed", {"left": 70})
-    assert (seen.calls, seen.repeated) == ([*FORWARD], {"give"})
+    assert (seen.calls, seen.repeated(aftermath.killed)) == ([*FORWARD], {"give"})
     assert seen.balances == MOVED
 
 
@@ -128,7 +127,7 @@ def test_a_step_without_another_attempt_is_undone_whether_or_not_it_happened(nam
 
     assert seen.ended.status == "compensated"
     assert seen.ended.causes[0] == ("timeout", "heartbeat timeout of 3s")
-    assert (seen.calls, seen.repeated) == (["take", "give", "fee", *UNDONE], set())
+    assert (seen.calls, seen.repeated(aftermath.killed)) == (["take", "give", "fee", *UNDONE], set())
     assert any(line.call == "fee" and line.place == "after" for line in seen.lines) == (name == "unknown")
     assert seen.balances == UNTOUCHED
 
@@ -138,7 +137,7 @@ def test_a_saga_that_waits_between_two_steps_does_not_notice(aftermath: Aftermat
     seen = aftermath.seen["idle"]
 
     assert seen.ended.status == "completed"
-    assert (seen.calls, seen.repeated) == ([*FORWARD], set())
+    assert (seen.calls, seen.repeated(aftermath.killed)) == ([*FORWARD], set())
     assert seen.balances == MOVED
 
 

@@ -302,7 +302,11 @@ def test_pages_of_an_origin_that_is_named_may_call(house: House) -> None:
 
 def test_too_many_requests_are_told_when_to_come_again(house: House) -> None:
     with serve(house.folder, house.address, "--rate", "2", "--waiting", "1") as other:
-        answers = [other.ask("GET", "/me") for _ in range(6)]
+        answers = [other.ask("GET", "/me")]
+        while (
+            answers[-1].status_code == 200
+        ):  # however slow this machine is, it asks faster than twice a second at last
+            answers.append(other.ask("GET", "/me"))
         refused = answers[-1]
 
     assert {answer.status_code for answer in answers} == {200, 429}

@@ -66,7 +66,7 @@ def test_a_decision_that_nobody_answered_counts_once_when_it_is_sent_again(
             await made.until_status(started, _waits("b.compensation"))
         requests = set()
         with monkeypatch.context() as patch:
-            patch.setattr(sagas, "ANSWER_SECONDS", 0.5)
+            patch.setattr(runs, "ANSWER_SECONDS", 0.5)
             for _ in range(2):
                 with pytest.raises(NotAnswered, match="may still be carried out") as caught:
                     await sagas.operate(made.client, started.id, Verb.SKIP_STEP, Asked("b.compensation"))
@@ -289,6 +289,10 @@ def test_what_cannot_be_checked_is_said_to_be_sent_unchecked_and_its_refusal_is_
     asyncio.run(scene())
 
 
+async def _unchecked(*_: object) -> None:
+    """Find nothing wrong."""
+
+
 def test_a_refusal_after_the_check_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """B7: a run that is not what its history seemed to say."""
     definition = saga(_wait(payload=BY), name="raced")
@@ -296,7 +300,7 @@ def test_a_refusal_after_the_check_is_told(server: Server, monkeypatch: pytest.M
     async def scene() -> None:
         async with stage(server.address) as made:
             started = await made.start(definition)
-            monkeypatch.setattr(asking, "_check", lambda *_: None)
+            monkeypatch.setattr(asking, "_check", _unchecked)
             with pytest.raises(SignalRefused, match="has refused signal `approve`: `approve`: 7 is not"):
                 await asking.signal(made.client, started.id, "approve", 7)
             await sagas.terminate(made.client, started.id, "done")

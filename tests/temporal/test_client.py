@@ -171,7 +171,7 @@ def test_terminate_undoes_nothing_and_says_so(server: Server) -> None:
 
 def test_without_a_worker_the_history_tells_how_it_stands(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """R60: a run that nobody serves can still be looked at; only an operator has to wait."""
-    monkeypatch.setattr(sagas, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(runs, "ANSWER_SECONDS", 0.5)
 
     async def scene() -> tuple[dict[str, Any], str]:
         async with stage(server.address, {"do.b": no("NoWay")}) as made:

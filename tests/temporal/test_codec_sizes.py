@@ -122,7 +122,7 @@ def test_labels_that_are_as_large_as_a_definition_may_be_travel_as_memo(
     server: Server, codec: Make, by_name: bool
 ) -> None:
     definition = saga(plain("a"), name=f"labelled-{codec.__name__ if codec else 'plain'}")
-    definition["labels"] = {f"l{number}": "x" * 100 for number in range(7_000)}
+    definition["labels"] = {f"l{number}": "x" * 1_000 for number in range(50)}
 
     async def scene() -> str:
         async with stage(server.address, codec=_made(codec), definitions=[definition]) as made:

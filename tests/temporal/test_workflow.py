@@ -563,7 +563,7 @@ def test_a_result_that_no_message_holds_is_null_and_every_view_says_completed_an
     assert played.status["status"] == played.status["close_status"] == "completed"
     assert played.status["warnings"] == [warning]
     assert played.calls == ["a"]
-    monkeypatch.setattr(sagas, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(runs, "ANSWER_SECONDS", 0.5)
     assert asyncio.run(_without_worker(server.address, played.started.id)) == ("completed", [warning])
 
 

@@ -99,8 +99,8 @@ def test_every_offered_name_can_be_loaded_and_described() -> None:
     """Also the alias, and the methods of an object."""
     from sagadsl.plugins import catalogue
 
-    catalogue = catalogue.Catalogue.discover()
-    mine = [name for name in catalogue.names if name.split(".")[0] in ("hello", "trip", "shop")]
+    offered = catalogue.Catalogue.discover()
+    mine = [name for name in offered.names if name.split(".")[0] in ("hello", "trip", "shop")]
 
     assert {"hello.print", "hello.say", "trip.book_car", "shop.alarm"} <= set(mine)
-    assert [name for name in mine if not isinstance(catalogue.load(name), catalogue.Plugin)] == []
+    assert [name for name in mine if not isinstance(offered.load(name), catalogue.Plugin)] == []
