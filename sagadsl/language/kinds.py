@@ -68,7 +68,7 @@ class Phase(Enum):
 
 
 @frozen
-class Part:
+class StepList:
     """One list of steps in a block.
 
     Attributes:
@@ -105,7 +105,7 @@ class Kind:
 
     body: type[Body]
     key: str
-    parts: Callable[[Any], tuple[Part, ...]]
+    parts: Callable[[Any], tuple[StepList, ...]]
     values: Callable[[Any], Iterable[Written]]
     fails: Callable[[Any], bool]
     subject: Callable[[Any], tuple[str, str]] | None
@@ -115,16 +115,16 @@ class Kind:
     drawn: str = ""
 
 
-def _steps(block: Group | Loop) -> tuple[Part, ...]:
-    return (Part(block.steps, Lane.STEPS),)
+def _steps(block: Group | Loop) -> tuple[StepList, ...]:
+    return (StepList(block.steps, Lane.STEPS),)
 
 
-def _branches(block: Parallel) -> tuple[Part, ...]:
-    return (Part(block.steps, Lane.BRANCH),)
+def _branches(block: Parallel) -> tuple[StepList, ...]:
+    return (StepList(block.steps, Lane.BRANCH),)
 
 
-def _arms(block: Switch) -> tuple[Part, ...]:
-    return tuple(Part(arm.steps, Lane.ARM, way, arm.condition) for way, arm in enumerate(block.arms))
+def _arms(block: Switch) -> tuple[StepList, ...]:
+    return tuple(StepList(arm.steps, Lane.ARM, way, arm.condition) for way, arm in enumerate(block.arms))
 
 
 def _none(_: Body) -> tuple[()]:
@@ -247,7 +247,7 @@ def kind_of(step: Step) -> Kind:
     return KINDS[type(step.body)]
 
 
-def parts(step: Step) -> tuple[Part, ...]:
+def parts(step: Step) -> tuple[StepList, ...]:
     """Return the steps right in a block, as lists; those of its error handlers are not among them."""
     return KINDS[type(step.body)].parts(step.body)
 

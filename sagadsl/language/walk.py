@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from sagadsl.frozen import frozen
 from sagadsl.language import kinds
-from sagadsl.language.kinds import Lane, Part, Phase
+from sagadsl.language.kinds import Lane, Phase, StepList
 from sagadsl.language.model import ActivityCall, Call, Retry, Route, Saga, Step, Timeouts, Value
 
 
@@ -59,18 +59,18 @@ class Site:
 
 def spots(saga: Saga) -> Iterator[Spot]:
     """Yield every step of a saga, blocks before what is in them, in the order of the file."""
-    yield from _list(Part(saga.steps, Lane.STEPS), ())
-    yield from _list(Part(saga.on_failure, Lane.ON_FAILURE), ())
+    yield from _list(StepList(saga.steps, Lane.STEPS), ())
+    yield from _list(StepList(saga.on_failure, Lane.ON_FAILURE), ())
 
 
-def _list(part: Part, around: Spot) -> Iterator[Spot]:
+def _list(part: StepList, around: Spot) -> Iterator[Spot]:
     for index, step in enumerate(part.steps):
         spot = (*around, Level(step, part.lane, part.way, index, part.condition))
         yield spot
         for inner in kinds.parts(step):
             yield from _list(inner, spot)
         for number, handler in enumerate(step.on_error):
-            yield from _list(Part(handler.steps, Lane.HANDLER, number, handler.condition), spot)
+            yield from _list(StepList(handler.steps, Lane.HANDLER, number, handler.condition), spot)
 
 
 def sites(saga: Saga) -> Iterator[Site]:
