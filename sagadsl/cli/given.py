@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.errors import Worded
-from sagadsl.language.notation.json_text import read_json, whole_texts
+from sagadsl.language.notation.json_text import json_type, read_json, whole_texts
 
 _JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
 
@@ -185,27 +185,9 @@ def _types(schema: Mapping[str, Any]) -> Iterator[str]:
     yield from (name for name in ([said] if isinstance(said, str) else said) if name in _JSON_TYPES)
     values = [schema["const"]] if "const" in schema else schema.get("enum", ()) if not said else ()
     for value in values:
-        yield _json_type(value)
-
-
-def _json_type(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case _:
-            return "object"
+        yield json_type(value)
 
 
 def _kind(value: Any) -> str:
-    name = _json_type(value)
+    name = json_type(value)
     return name if name == "null" else f"an {name}" if name[0] in "aeio" else f"a {name}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from sagadsl.frozen import frozen
 from sagadsl.language.expressions.data import shortened
+from sagadsl.language.notation.json_text import json_type
 from sagadsl.language.schema.defaults import default_of, target
 
 Schema = Mapping[str, Any] | bool
@@ -174,7 +175,7 @@ def of_data(value: Any) -> Shape:
         case None:
             return NULL
         case _:
-            return Shape(frozenset((_kind(value),)), choices=(value,))
+            return Shape(frozenset((json_type(value),)), choices=(value,))
 
 
 def of_schema(schema: Any, root: Any = None, *, filled: Fill = Fill.NONE, left: Countdown | None = None) -> Shape:
@@ -258,7 +259,7 @@ def _own(schema: Mapping[str, Any], root: Any, filled: Fill) -> Shape:
     choices = (schema["const"],) if "const" in schema else choices
     said = schema.get("type")
     kinds = {said} if isinstance(said, str) else set(said) if isinstance(said, list) else set()
-    kinds = kinds or {_kind(choice) for choice in choices} or ({"object"} if fields else set())
+    kinds = kinds or {json_type(choice) for choice in choices} or ({"object"} if fields else set())
     kinds = kinds | {"integer"} if "number" in kinds else kinds
     extra = schema.get("additionalProperties")
     others = _others(schema, fields, extra, Later(extra, root, filled))
@@ -296,24 +297,6 @@ def _both(one: Shape, other: Shape) -> Shape:
         items=one.items or other.items,
         choices=one.choices or other.choices,
     )
-
-
-def _kind(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-        case _:
-            return "object"
 
 
 def _now(shape: Shape | Later | None) -> Shape | None:

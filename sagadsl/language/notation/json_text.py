@@ -157,3 +157,22 @@ def _float(text: str) -> float:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"`{word}` is no JSON number")
+
+
+def json_type(value: Any) -> str:
+    """Return what JSON Schema calls the type of a value; a whole number is an ``integer``."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
