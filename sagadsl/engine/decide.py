@@ -10,6 +10,8 @@ Forward, a saga is a tree of frames (``blocks``); a fact addresses a leaf, settl
 at the root, a cancel, its timeout) closes the root frame; when all that runs has settled
 (R12), the compensation pass begins (``undo``), then ``on_failure``, then it is over.
 
+A theory of operation, with a picture of the phases: docs/engine.md.
+
 Replay-critical, like all modules of this package: a change must replay the recorded
 histories, or branch on ``state.rules``.
 """
