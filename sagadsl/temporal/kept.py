@@ -1,4 +1,4 @@
-"""What the server keeps of an error until the next attempt: 4 kB, as the user's converter and codec send it (M).
+"""What the server keeps of an error until the next attempt: 4 kB, as the user's converter and codec send it.
 
 Of a longer one it would keep a cut message, without the details that say whether the step has to be undone.
 So the error itself is made shorter, before the user's converter sees it: that may have a codec encode the messages
