@@ -60,6 +60,20 @@ def test_every_rule_that_is_cited_stands_on_the_page_of_rules() -> None:
     assert [(where, rule) for where, rule in cited if rule not in RULES] == []
 
 
+def test_a_docstring_has_no_mark_that_nobody_can_look_up() -> None:
+    """An `M` once said that something had been measured; where, nobody could find."""
+    mark = re.compile(r"\bM: |\(M\)|, M\b[:,).]")
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text.strip()}"
+        for path in _files()
+        if path.suffix == ".py" and path != Path(__file__)
+        for line, text in _prose(path)
+        if mark.search(text)
+    ]
+
+    assert found == []
+
+
 def test_no_paper_is_cited_that_is_not_here() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text.strip()}"

@@ -209,7 +209,7 @@ def _in_force(command: StartActivity, kind: str, since: float, ran: float | None
 def _limit_reached(
     command: StartActivity, kind: str, last: BaseException | None, *, queued: bool = False, in_force: bool = True
 ) -> Error:
-    """R16: the kind, the limit, and the last real error, which would be hidden otherwise."""
+    """The kind, the limit, and the last real error, which would be hidden otherwise."""
     causes = _causes(list(_chain(last))) if last is not None else ()
     if isinstance(last, TimeoutError) and last.type is not None:
         causes = ((TIMEOUT, unmeasured(_NAMES.get(last.type, ""))), *causes[1:])
@@ -264,7 +264,7 @@ def _mark(error: BaseException | None) -> tuple[int | None, bool]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Walk the causes, leaving out Temporal's own wrappers, which say nothing (R17)."""
+    """Walk the causes, leaving out Temporal's own wrappers, which say nothing."""
     current: BaseException | None = error
     while current is not None:
         if current.__cause__ is None or not _wraps(current):

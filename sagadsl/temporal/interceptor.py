@@ -219,7 +219,7 @@ class _LocalTimeout(Unknown):
 
 @asynccontextmanager
 async def _own_limit(info: activity.Info) -> AsyncIterator[None]:
-    """End a local activity's attempt in time where its timeout ends the attempts: the SDK would try again (M)."""
+    """End a local activity's attempt in time where its timeout ends the attempts: the SDK would try again."""
     types = info.retry_policy.non_retryable_error_types if info.is_local and info.retry_policy else None
     limit = limit_in(types or ())
     if limit is None:
@@ -268,7 +268,7 @@ def clean_before(info: activity.Info) -> bool:
 
 
 def encoded(result: Any) -> RawValue:
-    """Return *result* as it travels; refuse what the server would refuse, for it would repeat the activity (R52, M)."""
+    """Return *result* as it travels; refuse what the server would refuse, for it would repeat the activity (R52)."""
     try:
         payloads = activity.payload_converter().to_payloads([result])
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways

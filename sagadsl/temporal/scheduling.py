@@ -58,7 +58,7 @@ def start_activity(
     if command.local:
         limit = command.start_to_close
         if limit is not None and stops_retries("start_to_close", retry.non_retryable_error_types):
-            # The SDK tries again after every timeout (M), so that the worker's interceptor ends the attempt instead.
+            # The SDK tries again after every timeout, so that the worker's interceptor ends the attempt instead.
             policy.non_retryable_error_types = [*(policy.non_retryable_error_types or ()), limit_as_type(limit)]
             limit += _BEHIND
         return workflow.start_local_activity(

@@ -110,7 +110,7 @@ def test_no_saga_is_undone_or_lost_while_an_old_worker_goes(postgresql: Server, 
     """Some begin while the old worker is alone, some while both are there; each effect happens once."""
     first, second, undone = list[str](), list[str](), list[str]()
     name = f"rolling-{uuid.uuid4().hex[:8]}"
-    # What the server hands to a worker that is just leaving is lost (M): it is tried again after start_to_close.
+    # What the server hands to a worker that is just leaving is lost: it is tried again after start_to_close.
     patient = {"retry": {"maximum_attempts": 3, "initial_interval": "10ms"}, "timeouts": {"start_to_close": "5s"}}
     last = plain("b", local=True, **patient) if lacking == "a local activity" else plain("b", **patient)
     definition = saga(act("a", **patient), last, output="{{ steps.b.output }}", name=name)

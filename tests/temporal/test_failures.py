@@ -104,7 +104,7 @@ def test_a_queue_timeout_without_an_attempt_means_that_nothing_began() -> None:
 
 
 def test_a_queue_timeout_of_another_length_may_hide_an_attempt() -> None:
-    """R5, M: an operator's reset takes the error of the attempts before away, and the wait begins anew."""
+    """R5: an operator's reset takes the error of the attempts before away, and the wait begins anew."""
     call = replace(_call(), schedule_to_start=timedelta(seconds=4))
     for took in (1, 30):
         found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), call, 4.1, Recorded(since=took), started=0)
@@ -128,14 +128,13 @@ def test_a_queue_timeout_of_another_length_may_hide_an_attempt() -> None:
     ],
 )
 def test_a_limit_is_told_when_it_was_the_one_in_force(kind: TimeoutType, record: Recorded, message: str) -> None:
-    """R16, M: `activity update-options` changes what the definition says, also of a running attempt."""
+    """`activity update-options` changes what the definition says, also of a running attempt."""
     found = _settled(_timeout(kind), _call(heartbeat=3), record=record)
     assert found.error is not None
     assert (found.error.message, found.attempts) == (message, record.attempt)
 
 
 def test_a_total_is_told_only_where_it_left_no_time() -> None:
-    """R16."""
     call = replace(_call(), schedule_to_close=timedelta(seconds=60))
     found = _settled(_no(), call, 3.0, state=RetryState.TIMEOUT)
     assert found.error is not None
@@ -153,7 +152,7 @@ def test_a_queue_timeout_after_an_attempt_is_what_the_attempts_were(clean: bool,
     ("took", "limit"), [(4.9, "schedule_to_start timeout of 4s"), (5, "schedule_to_close timeout of 5s")]
 )
 def test_of_two_limits_of_a_queue_the_one_is_told_that_was_reached(took: float, limit: str) -> None:
-    """R16, M: the server calls both by the same name."""
+    """The server calls both by the same name."""
     second = timedelta(seconds=1)
     call = replace(_call(), schedule_to_close=5 * second, schedule_to_start=4 * second)
     found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START), call, took, started=0)
@@ -162,7 +161,7 @@ def test_of_two_limits_of_a_queue_the_one_is_told_that_was_reached(took: float, 
 
 
 def test_a_timeout_behind_a_timeout_is_told_in_our_words() -> None:
-    """R16: not as `activity StartToClose timeout`."""
+    """Not as `activity StartToClose timeout`."""
     last = _timeout(TimeoutType.START_TO_CLOSE, _no())
     found = _settled(_timeout(TimeoutType.START_TO_CLOSE, last), record=Recorded(ran=10.01))
     assert found.error is not None
@@ -171,7 +170,6 @@ def test_a_timeout_behind_a_timeout_is_told_in_our_words() -> None:
 
 
 def test_the_last_real_error_is_told_beside_the_timeout() -> None:
-    """R16."""
     found = _settled(_timeout(TimeoutType.HEARTBEAT, _no()), _call(heartbeat=3), record=Recorded(ran=5))
     assert found.error is not None
     assert found.error.type == "timeout"
@@ -181,7 +179,7 @@ def test_the_last_real_error_is_told_beside_the_timeout() -> None:
 
 @pytest.mark.parametrize(("clean", "outcome"), [(True, Outcome.FAILED), (False, Outcome.UNKNOWN)])
 def test_when_the_time_is_up_between_two_attempts_they_decide(clean: bool, outcome: Outcome) -> None:
-    """R5, R16, M: the server reports it in two ways, which mean the same."""
+    """R5: the server reports it in two ways, which mean the same."""
     last, call = _no(2, clean=clean), replace(_call(), schedule_to_close=timedelta(seconds=2))
     one = _settled(_timeout(TimeoutType.SCHEDULE_TO_CLOSE, last), call, 2, started=0)
     other = _settled(last, call, state=RetryState.TIMEOUT)
@@ -326,7 +324,7 @@ def test_a_wrapper_around_nothing_keeps_its_type() -> None:
 
 
 def test_an_error_that_the_server_found_too_long_shows_what_it_was() -> None:
-    """R17, M: between two attempts it keeps 4 kB of one, behind an error of its own."""
+    """Between two attempts it keeps 4 kB of one, behind an error of its own."""
     cut = ServerError("Failure exceeds size limit.")
     cut.__cause__ = ApplicationError("no mon", type="Broke")
     found = _settled(_timeout(TimeoutType.SCHEDULE_TO_START, cut), started=0)
@@ -344,19 +342,18 @@ def test_what_is_shown_of_a_retried_error_that_was_too_long_is_the_error_itself(
 
 
 def test_an_error_without_a_type_is_tolerated() -> None:
-    """R17: Go's plain errors have none."""
+    """Go's plain errors have none."""
     found = _settled(_foreign(None))
     assert found.error is not None
     assert (found.error.type, found.error.message) == ("Error", "no money")
 
 
 def test_an_error_without_a_cause_leaves_doubt() -> None:
-    """R17."""
     assert _settled(None).outcome is Outcome.UNKNOWN
 
 
 def test_attempts_are_those_that_were_recorded_and_not_those_that_were_allowed() -> None:
-    """R17, M: `activity update-options` changes how many are allowed."""
+    """`activity update-options` changes how many are allowed."""
     state = RetryState.MAXIMUM_ATTEMPTS_REACHED
     assert _settled(_foreign(), state=state).attempts is None
     assert _settled(_foreign(), record=Recorded(5), state=state).attempts == 5
@@ -378,13 +375,13 @@ def test_attempts_are_those_that_were_recorded_and_not_those_that_were_allowed()
 def test_a_cancelled_call_leaves_doubt_unless_it_cannot_have_begun(
     call: StartActivity, ids: dict[str, Any], outcome: Outcome
 ) -> None:
-    """R2, R5, M: in the queue, in a back-off and paused look the same; a local activity has no event ids at all."""
+    """R2, R5: in the queue, in a back-off and paused look the same; a local activity has no event ids at all."""
     found = _settled(CancelledError(), call, **ids)
     assert (found.outcome, found.cancelled) == (outcome, True)
 
 
 def test_the_chain_of_causes_is_kept_without_wrappers_and_bounded() -> None:
-    """R17, R23."""
+    """R23."""
     bottom = ApplicationError("disk full", type="OSError")
     top = ApplicationError("x" * 20_000, type="ValueError")
     top.__cause__ = _error(bottom)

@@ -188,7 +188,7 @@ def test_an_error_goes_through_context_managers_of_other_interceptors(server: Se
 
 
 def test_an_error_after_a_timeout_is_no_sure_no(server: Server) -> None:
-    """R5, M: attempt 1 was clean, attempt 2 was lost, and attempt 3 still finds the marker of attempt 1."""
+    """R5: attempt 1 was clean, attempt 2 was lost, and attempt 3 still finds the marker of attempt 1."""
 
     async def work() -> None:
         if activity.info().attempt == 2:
@@ -293,7 +293,7 @@ async def _until_waiting_for_a_retry(handle: WorkflowHandle[Any, Any]) -> None:
 
 @pytest.mark.parametrize(("how", "told"), [("from", 11), ("while", 2)])
 def test_of_many_errors_behind_each_other_the_nearest_are_told(server: Server, how: str, told: int) -> None:
-    """R17: messages nested more than a hundred deep are read by nobody, and the run that gets one stands still."""
+    """Messages nested more than a hundred deep are read by nobody, and the run that gets one stands still."""
 
     def deep(left: int) -> None:
         if not left:
@@ -337,7 +337,7 @@ def test_the_authors_errors_are_recorded_as_they_mean_them(server: Server) -> No
 
 
 def test_an_application_error_keeps_all_it_has(server: Server) -> None:
-    """R17: type, details, category and causes of a plain Temporal activity."""
+    """Type, details, category and causes of a plain Temporal activity."""
 
     async def work() -> None:
         try:
@@ -365,7 +365,7 @@ def test_an_application_error_keeps_all_it_has(server: Server) -> None:
 
 
 def test_a_plain_error_is_not_its_own_cause(server: Server) -> None:
-    """R17: the chain is the author's, with nothing of ours in it; also where Python chained by itself."""
+    """The chain is the author's, with nothing of ours in it; also where Python chained by itself."""
     work, _ = _failing(ValueError("alone"))
     assert _ended(server, work, Call(attempts=1)).cause is None
 
@@ -458,7 +458,7 @@ def test_a_long_error_keeps_its_mark_while_it_is_tried_again(server: Server, thr
 
 
 def test_a_mark_does_not_outlast_the_next_attempt(server: Server) -> None:
-    """R5, M: numbers repeat after an operator's reset, so a mark that stays would speak of a later attempt."""
+    """R5: numbers repeat after an operator's reset, so a mark that stays would speak of a later attempt."""
     seen: list[Any] = []
 
     async def work() -> None:
@@ -528,7 +528,7 @@ def test_an_author_s_sure_no_counts_also_after_a_cancellation(server: Server) ->
 
 
 def test_a_worker_that_stops_leaves_no_sure_no(server: Server) -> None:
-    """R5, M: the SDK alone reports a stopped worker as an error that nothing tells from the activity's own."""
+    """R5: the SDK alone reports a stopped worker as an error that nothing tells from the activity's own."""
 
     async def play() -> Any:
         began = asyncio.Event()
@@ -551,7 +551,7 @@ def test_a_worker_that_stops_leaves_no_sure_no(server: Server) -> None:
 
 
 def test_a_heartbeat_that_cannot_be_sent_is_no_sure_no(server: Server) -> None:
-    """R5, M: the SDK cancels the activity for it, in the middle of its work."""
+    """R5: the SDK cancels the activity for it, in the middle of its work."""
 
     async def work() -> None:
         activity.heartbeat(object())

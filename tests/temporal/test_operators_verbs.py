@@ -216,7 +216,7 @@ def test_an_attempt_that_was_paused_is_unknown_when_the_saga_is_cancelled(server
 @pytest.mark.parametrize("ours", [False, True])
 @pytest.mark.parametrize("again", [False, True])
 def test_a_no_after_a_pause_says_nothing_of_the_attempt_before(server: Server, ours: bool, again: bool) -> None:
-    """R5, M: unpausing goes on beyond the attempts that are allowed, and may count from 1 again."""
+    """R5: unpausing goes on beyond the attempts that are allowed, and may count from 1 again."""
 
     async def operator(scene: Scene) -> None:
         await scene.began.wait()
@@ -230,7 +230,7 @@ def test_a_no_after_a_pause_says_nothing_of_the_attempt_before(server: Server, o
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_an_attempt_that_was_reset_is_unknown(server: Server, ours: bool) -> None:
-    """R5, M: with one attempt allowed the reset itself is the error of the step."""
+    """R5: with one attempt allowed the reset itself is the error of the step."""
 
     async def operator(scene: Scene) -> None:
         await scene.began.wait()
@@ -289,7 +289,7 @@ def test_a_foreign_no_after_other_attempts_leaves_doubt(server: Server) -> None:
 
 @pytest.mark.parametrize("result", ["x" * 3_000_000, {"a": object()}], ids=["long", "object"])
 def test_a_foreign_result_that_cannot_travel_comes_after_the_effect(server: Server, result: Any) -> None:
-    """R5, M: the SDK reports it as an error of the activity, which has run."""
+    """R5: the SDK reports it as an error of the activity, which has run."""
 
     async def work(scene: Scene) -> Any:
         scene.done.append("do")
@@ -301,7 +301,7 @@ def test_a_foreign_result_that_cannot_travel_comes_after_the_effect(server: Serv
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_a_reset_repeats_the_numbers_of_attempts(server: Server, ours: bool) -> None:
-    """R5, M: 1 said no, 2 had its effect and hangs, a reset, and the next one is number 2 again."""
+    """R5: 1 said no, 2 had its effect and hangs, a reset, and the next one is number 2 again."""
     tried: list[int] = []
 
     async def work(scene: Scene) -> None:
@@ -325,7 +325,7 @@ def test_a_reset_repeats_the_numbers_of_attempts(server: Server, ours: bool) -> 
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_limits_that_an_operator_has_changed_are_not_told_as_the_definition_s(server: Server, ours: bool) -> None:
-    """R16, M: `update-options` counts for the attempt that runs, too."""
+    """`update-options` counts for the attempt that runs, too."""
 
     async def hangs(scene: Scene) -> None:
         scene.done.append("do")
@@ -344,7 +344,7 @@ def test_limits_that_an_operator_has_changed_are_not_told_as_the_definition_s(se
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_attempts_that_an_operator_has_forbidden_are_not_counted(server: Server, ours: bool) -> None:
-    """R17, M: of nine that the definition allows."""
+    """Of nine that the definition allows."""
 
     async def operator(scene: Scene) -> None:
         await scene.until(lambda each: each.HasField("last_failure"))

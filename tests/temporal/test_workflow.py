@@ -119,7 +119,7 @@ def test_a_step_that_completes_although_it_was_cancelled_is_undone_with_its_real
 
 
 def test_a_completion_and_a_cancel_in_one_activation_lose_nothing(server: Server) -> None:
-    """R29, M: both wait for the next workflow task, since no worker takes it meanwhile."""
+    """R29: both wait for the next workflow task, since no worker takes it meanwhile."""
     undo = {"activity": "undo.a", "input": {"seat": "{{ step.output }}"}}
     definition = saga(act("a", compensation=undo), act("b"), name="one")
 
@@ -204,7 +204,7 @@ def test_the_timeout_of_the_saga_is_a_timer_and_undoes(where: dict[str, Any]) ->
 
 
 def test_a_silent_step_is_undone_since_nobody_knows_what_it_did(where: dict[str, Any]) -> None:
-    """R5, R16: one execution, and the kind of the timeout with its limit in the message."""
+    """R5: one execution, and the kind of the timeout with its limit in the message."""
     step = act("a", timeouts={"start_to_close": "1s"})
     step["retry"] = {"maximum_attempts": 3, "initial_interval": "100ms", "non_retryable_error_types": ["timeout"]}
     played = play(definition=saga(step, name="silent"), script={"do.a": lost()}, **where)
@@ -230,7 +230,7 @@ def test_a_timeout_that_stops_the_retries_does_so_by_both_names(server: Server, 
 
 
 def test_an_error_after_a_clean_retry_has_nothing_to_undo(where: dict[str, Any]) -> None:
-    """R5, R8, R17: the attempts are counted, and both ended in a reported error."""
+    """R5, R8: the attempts are counted, and both ended in a reported error."""
     step = act("a", retry={"maximum_attempts": 2, "initial_interval": "100ms"})
     played = play(definition=saga(step, name="twice"), script={"do.a": flaky("Busy")}, **where)
 
@@ -241,7 +241,6 @@ def test_an_error_after_a_clean_retry_has_nothing_to_undo(where: dict[str, Any])
 
 
 def test_the_last_real_error_stands_beside_the_timeout_that_ended_the_attempts(server: Server) -> None:
-    """R16."""
     step = act("a", timeouts={"schedule_to_close": "2s"})
     step["retry"] = {"maximum_attempts": 50, "initial_interval": "400ms", "backoff_coefficient": 1.0}
     played = play(server.address, saga(step, name="total"), {"do.a": [flaky("Busy"), slow(30)]})
@@ -493,7 +492,7 @@ def test_continue_as_new_goes_on_where_it_was(where: dict[str, Any]) -> None:
 
 
 def test_a_cancel_survives_continue_as_new(where: dict[str, Any]) -> None:
-    """R50, M: the new run does not get the old run's cancel, and still closes Canceled."""
+    """R50: the new run does not get the old run's cancel, and still closes Canceled."""
     steps = [act(f"s{number}") for number in range(5)]
     definition = saga(*steps, beats("last"), name="long")
     played = play(
