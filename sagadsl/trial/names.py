@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from sagadsl.frozen import frozen
@@ -18,26 +18,25 @@ class Names:
     """What can be named of a saga and the child sagas that are known.
 
     Attributes:
-        calls: Names of calls of activities, ``[*]`` for any round of a loop, with the activity.
+        calls: Names of calls of activities, ``[*]`` for any round of a loop, with the call.
         steps: Paths of all steps of the saga itself, by id of the step.
-        local: Those of the calls that are local activities.
     """
 
-    calls: Mapping[str, str]
+    calls: Mapping[str, ActivityCall]
     steps: Mapping[str, str]
-    local: Collection[str]
 
     @property
     def activities(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.calls.values()))
+        return tuple(dict.fromkeys(call.activity for call in self.calls.values()))
 
     def is_call(self, name: str) -> bool:
         """Whether some call can have this name, or an activity has it."""
-        return plain(name) in self.calls or name in self.calls.values()
+        return plain(name) in self.calls or name in self.activities
 
     def is_local(self, name: str) -> bool:
         """Whether a local activity can have this name."""
-        return plain(name) in self.local or name in {self.calls[each] for each in self.local}
+        path = plain(name)
+        return any(call.local and (path == each or name == call.activity) for each, call in self.calls.items())
 
     def is_step(self, path: str) -> bool:
         """Whether some step of the saga can have this path."""
@@ -51,12 +50,8 @@ def plain(name: str) -> str:
 
 def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
     """Return the names of a saga; *sagas* are the children that are known, by name."""
-    calls = dict(_calls(saga, sagas or {}, "", ()))
-    return Names(
-        {name: call.activity for name, call in calls.items()},
-        {path_of(place): id_ for id_, place in saga.places.items()},
-        frozenset(name for name, call in calls.items() if call.local),
-    )
+    steps = {path_of(place): id_ for id_, place in saga.places.items()}
+    return Names(dict(_calls(saga, sagas or {}, "", ())), steps)
 
 
 def path_of(place: Place) -> str:

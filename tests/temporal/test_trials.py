@@ -62,6 +62,21 @@ def test_crashes_cancels_operators_and_keys_are_as_in_virtual_time(tmp_path: Pat
     assert (ran.code, ran.err, document["passed"]) == (0, "", 5)
 
 
+def test_a_timeout_that_passes_in_a_step_is_awaited_there_however_short_an_attempt_is(tmp_path: Path) -> None:
+    """R32: the attempt is made to wait by `sagadsl test`; no timeout of its own ends it meanwhile, no other begins."""
+    cases = """
+  - name: its timeout passes
+    when: [{at: b, timeout: true}]
+    then: {status: compensated, failure: SagaTimeout, attempts: {a: 1, b: 1}}
+"""
+    (tmp_path / "short.saga-test.yaml").write_text(
+        SUITE.replace("CASES", cases).replace("start_to_close: 3s}", "start_to_close: 300ms, heartbeat: 200ms}")
+    )
+    ran = sagadsl("test", "--on", "temporal", cwd=tmp_path)
+
+    assert (ran.code, ran.err) == (0, ""), ran.out
+
+
 def test_what_would_take_for_hours_is_not_played_and_says_so(tmp_path: Path) -> None:
     """Nothing is left out in silence, and nothing that was not played has passed."""
     cases = """

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import uuid
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 from sagadsl.frozen import frozen
+from sagadsl.language.notation.durations import spell
 from sagadsl.trial.mocks import Mocks
 from sagadsl.trial.names import plain
 from sagadsl.trial.suite import Target
@@ -17,6 +20,9 @@ _DATA = ("input", "output", "set", "payload", "labels")
 """Keys below which nothing is a step, whatever it looks like."""
 
 _UNDO = re.compile(r"\.compensation(?:\[(\d+)\])?\Z")
+_LIMITS = ("start_to_close", "schedule_to_close", "heartbeat")
+"""The timeouts that go on while an attempt waits in its worker."""
+
 _SILENCE = "schedule_to_start"
 """The timeout of a call that no worker takes."""
 
@@ -59,6 +65,21 @@ def copies(target: Target, mocks: Mocks, queue: str) -> Copies:
     return made
 
 
+def wait_longer(made: Copies, target: Target, name: str, longer: timedelta) -> None:
+    """Give the call *name* that much more time: whoever interferes at its beginning makes its attempt wait so long.
+
+    What shares its id with another step keeps its timeouts.
+    """
+    call = target.names.calls.get(plain(name))
+    if call is None:
+        return
+    with contextlib.suppress(CannotBePlayed):
+        data, _, _ = _call(made, target, name)
+        limits = {key: getattr(call.timeouts, key) for key in _LIMITS}
+        known = {key: spell(limit + longer) for key, limit in limits.items() if isinstance(limit, timedelta)}
+        data["timeouts"] = {**data.get("timeouts", {}), **known}
+
+
 def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
     """Yield the names of the calls that no worker takes."""
     for key, entries in mocks.entries.items():
@@ -68,8 +89,8 @@ def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
             continue
         if key not in target.names.calls and plain(key) in target.names.calls:
             raise CannotBePlayed(f"no worker takes `{key}`, but it takes other rounds: a worker takes all or none")
-        for name, activity in target.names.calls.items():
-            if key == name or (key == activity and name not in mocks.entries):
+        for name, call in target.names.calls.items():
+            if key == name or (key == call.activity and name not in mocks.entries):
                 yield name
 
 

@@ -18,7 +18,7 @@ from sagadsl.frozen import frozen
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.notation.durations import spell
 from sagadsl.temporal.embedded import serve
-from sagadsl.temporal.trial.definition import CannotBePlayed, copies
+from sagadsl.temporal.trial.definition import CannotBePlayed, copies, wait_longer
 from sagadsl.temporal.trial.process import Spares
 from sagadsl.temporal.trial.stage import Stage, TooEarly
 from sagadsl.temporal.trial.worker import Script, quiet
@@ -132,9 +132,12 @@ def _stage(
     case, target = playable.case, playable.target
     queue = f"q-{uuid.uuid4().hex[:12]}"
     made = copies(target, case.mocks, queue)
-    if any(each.action == "timeout" for each in case.when):
+    at = next((each.moment for each in case.when if each.action == "timeout"), None)
+    if at is not None:
         passes = next((event.at - foreseen.began for event in foreseen.events if event.what == "timeout"), None)
         if passes is not None:
             made.root["timeout"] = f"{round((passes + slack) * 1000)}ms"
+        if at.on == "begin":
+            wait_longer(made, target, at.name, timedelta(seconds=slack))
     script = Script(ID, case.mocks, made.root, made.children, dict(signatures))
     return Stage(room.client, room.spares, target, case, foreseen, script, queue, made.nobody)
