@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
@@ -37,6 +37,21 @@ steps:
 def page(browser: Browser, house: House) -> Iterator[Page]:
     """A window on the gateway; whatever the page complains of fails the test."""
     yield from window(browser, house.url)
+
+
+def _each_view(page: Page, saga: str) -> Iterator[str]:
+    """Go to the list, to a form and to a saga's page; yield the address once what it is there for is shown."""
+    _goto(page, "/#/", page.get_by_role("link", name=saga))
+    yield "the list"
+    _goto(page, "/#/start/order", page.get_by_label("how"))
+    yield "the form"
+    _goto(page, f"/#/sagas/{saga}", page.locator(".bars li").first)
+    yield "the saga"
+
+
+def _goto(page: Page, address: str, shown: Locator) -> None:
+    page.goto(address)
+    shown.wait_for(timeout=30_000)  # the index of the server lags
 
 
 def _open(page: Page, saga: str) -> None:
@@ -211,15 +226,12 @@ def test_all_of_it_is_reached_by_the_keyboard(page: Page, house: House) -> None:
 def test_every_field_and_button_has_a_name(page: Page, house: House) -> None:
     """What a screen reader says of it is not nothing."""
     saga = house.start(wait=True)
-    for address in ("/#/", "/#/start/order", f"/#/sagas/{saga}"):
-        page.goto(address)
-        page.get_by_role("heading", level=1).wait_for()
-        page.wait_for_timeout(500)
+    for view in _each_view(page, saga):
         nameless = page.evaluate(
             """() => [...document.querySelectorAll('input, select, textarea, button')].filter((each) =>
               !(each.labels?.length || each.ariaLabel || each.textContent.trim())).map((each) => each.outerHTML)"""
         )
-        assert nameless == [], address
+        assert nameless == [], view
     house.ask("POST", f"/sagas/{saga}/cancel")
 
 
@@ -228,11 +240,8 @@ def test_on_a_phone_nothing_hangs_over(browser: Browser, house: House, theme: st
     saga = house.start(how="fail")
     house.ask("GET", f"/sagas/{saga}/result?wait=20s")
     for page in window(browser, house.url, width=360, theme=theme):
-        for address in ("/#/", "/#/start/order", f"/#/sagas/{saga}"):
-            page.goto(address)
-            page.get_by_role("heading", level=1).wait_for()
-            page.wait_for_timeout(800)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+        for view in _each_view(page, saga):
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360, view
 
 
 def test_hostile_names_inputs_and_errors_stay_text(browser: Browser, server: Server, tmp_path: Path) -> None:
