@@ -64,7 +64,7 @@ mutation: $(READY)  ## change the interpreter in one place at a time, and see wh
 	$(BIN)/mutmut run
 
 RECORDED = $(addprefix tests/temporal/,test_stories.py test_workflow.py test_fleet.py) \
-	tests/temporal/test_room.py::test_a_local_activity_whose_result_waits_for_room_is_undone_when_its_saga_fails_meanwhile
+	tests/temporal/test_message_limits.py::test_a_local_activity_whose_result_waits_for_room_is_undone_when_its_saga_fails_meanwhile
 
 histories: $(READY)  ## record the histories that every change has to replay
 	rm -f $(HISTORIES)/*.json.gz

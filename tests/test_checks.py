@@ -16,7 +16,7 @@ from sagadsl.diagnostics.codes import CODES
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.load import Loaded, load
-from tests.known import known_to
+from tests.example_signatures import known_to
 
 FOLDER = Path(__file__).with_name("checks")
 EXPECTED = re.compile(r'#! (SD\d{3}) "((?:[^"\\]|\\.)*)"')

@@ -18,7 +18,7 @@ from sagadsl.language.document import parse
 from sagadsl.language.load import load
 from sagadsl.trial.explore.run import Task, explore
 from sagadsl.trial.suite import read_suite
-from tests.known import known_to
+from tests.example_signatures import known_to
 
 PAGES = Path(__file__).parents[1] / "docs" / "diagnostics"
 EXAMPLE = re.compile(r"^## (Wrong|Right)\n+```yaml\n(.*?)^```", re.M | re.S)

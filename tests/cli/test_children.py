@@ -14,7 +14,7 @@ import pytest
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out_trips
 from tests.cli.test_operate import Shop
-from tests.cli.test_stands_still import temporal
+from tests.cli.test_stuck_sagas import temporal
 from tests.conftest import Server
 
 pytestmark = pytest.mark.temporal

@@ -20,7 +20,7 @@ from temporalio.client import Client
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from tests.cli.shell import environment
-from tests.cluster.test_everything import BINARIES, CACHE, ROOT
+from tests.cluster.test_whole_system import BINARIES, CACHE, ROOT
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.needs import built, need

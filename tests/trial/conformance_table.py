@@ -66,7 +66,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "tests/crash/test_worker_replaced.py::test_a_run_keeps_the_definition_with_which_it_was_started",
     ),
     "R49": (
-        "tests/engine/test_data.py::test_the_run_id_is_that_of_the_run",
+        "tests/engine/test_compensation_data.py::test_the_run_id_is_that_of_the_run",
         "tests/crash/test_reset.py::test_a_completed_saga_that_is_reset_moves_no_money_again",
     ),
     "R50": (
