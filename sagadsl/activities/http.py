@@ -24,7 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from sagadsl.activities.reach import guard, permitted_host, secret
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.secrets import SECRET, Named
 from sagadsl.language.notation.durations import FORMAT, PATTERN, parse
 from sagadsl.language.notation.json_text import read_json
@@ -114,8 +114,7 @@ class Response(BaseModel):
     text: str | None = None
 
 
-@frozen
-class _Reply:
+class _Reply(Immutable):
     status: int
     headers: Mapping[str, str]
     body: bytes

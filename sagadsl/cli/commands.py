@@ -13,11 +13,10 @@ from collections.abc import Mapping
 import click
 
 from sagadsl.cli.options import common
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 
-@frozen
-class Entry:
+class Entry(Immutable):
     """One command: where it is, and its one line."""
 
     target: str

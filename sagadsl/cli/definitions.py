@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, Missing, find
 from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.load import Loaded, beside, load, load_many
 from sagadsl.language.model import ActivityCall, Saga
@@ -27,8 +26,7 @@ ENVIRONMENT_EXIT = 3
 _PLUGINS = "SD91"
 
 
-@frozen
-class Definitions:
+class Definitions(Immutable):
     """What came of some paths.
 
     Attributes:

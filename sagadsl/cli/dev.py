@@ -14,7 +14,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from sagadsl.cli.interrupts import Interrupts
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, NeedsExtra, build, listening, packages, run
 from sagadsl.errors import SagadslError
+from sagadsl.immutable import replace
 from sagadsl.language.load import SUFFIXES
 
 if TYPE_CHECKING:

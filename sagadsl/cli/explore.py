@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from sagadsl.cli.given import read_input
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, form, modules, output_file
 from sagadsl.cli.streams import out
+from sagadsl.immutable import replace
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.document import parse
 from sagadsl.language.load import Loaded, beside

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.load import SUFFIXES
 
 STDIN: Literal["-"] = "-"
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
-@frozen
-class Missing:
+class Missing(Immutable):
     """A path that leads to no file of the kind, and why."""
 
     path: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 
 class OnFailure(Enum):
@@ -21,8 +21,7 @@ class OnFailure(Enum):
         return 2 if self is OnFailure.DOCUMENT else None
 
 
-@frozen
-class Form:
+class Form(Immutable):
     """One form.
 
     Attributes:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.notation import durations
 from sagadsl.language.schema.validator import validator
 from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginConflict
 
 
-@frozen
-class Report:
+class Report(Immutable):
     """What was found about one activity: ``errors`` keep it from working, ``warnings`` make it harder to use."""
 
     name: str

@@ -6,7 +6,6 @@ import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
@@ -20,7 +19,7 @@ from sagadsl.cli.live import View, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.serving import activities, queues
 from sagadsl.engine.call_errors import QUEUE_BOUND
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
 from sagadsl.plugins.catalogue import Catalogue
@@ -50,8 +49,7 @@ _EARLIER = {
 _ANEW = "this one begins anew, with idempotency keys of its own"
 
 
-@frozen
-class Order:
+class Order(Immutable):
     """What to start.
 
     Attributes:
@@ -63,8 +61,8 @@ class Order:
 
     name: str
     definition: Mapping[str, Any] | None
-    children: Mapping[str, Mapping[str, Any]] = field(repr=False)
-    sagas: tuple[Saga, ...] = field(repr=False)
+    children: Hidden[Mapping[str, Mapping[str, Any]]]
+    sagas: Hidden[tuple[Saga, ...]]
     input: Mapping[str, Any]
     id: str | None
     task_queue: str | None
@@ -72,8 +70,7 @@ class Order:
     summary: str | None
 
 
-@frozen
-class Place:
+class Place(Immutable):
     """Where the saga runs.
 
     Attributes:

@@ -6,12 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 
 
-@frozen
-class Key:
+class Key(Immutable):
     """One property of an object schema; ``default`` is JSON text, empty when there is none."""
 
     name: str

@@ -19,7 +19,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ class NeedsExtra(SagadslError):
         return f"pip install 'sagadsl[{self.extra}]'"
 
 
-@frozen
-class Bind:
+class Bind(Immutable):
     """Where to listen."""
 
     host: str
@@ -88,8 +87,7 @@ class Bind:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@frozen
-class Access:
+class Access(Immutable):
     """Who may, as the command line says it."""
 
     tokens: Path | None = None

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +19,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.model import Saga
 from sagadsl.plugins.catalogue import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
 
@@ -56,8 +55,7 @@ class CannotServe(SagadslError):
         return self.remedy
 
 
-@frozen
-class Plan:
+class Plan(Immutable):
     """What one worker process does.
 
     Attributes:
@@ -74,7 +72,7 @@ class Plan:
     only: Literal["workflows", "activities"] | None
     drain: timedelta
     takeover: timedelta
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
 
 

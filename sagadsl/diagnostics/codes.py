@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sagadsl.diagnostics.findings import Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 
-@frozen
-class Code:
+class Code(Immutable):
     """One kind of problem; ``docs/diagnostics/<code>.md`` explains it.
 
     Attributes:

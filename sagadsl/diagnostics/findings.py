@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import field
 from enum import Enum
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root, e.g. ``("steps", 2, "timeouts")``."""
@@ -18,8 +17,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-@frozen
-class Finding:
+class Finding(Immutable):
     """One problem in one place, before anyone has looked up where that place is.
 
     A finding names a *route*; only :mod:`sagadsl.reporting.report` turns routes into
@@ -50,5 +48,5 @@ class Finding:
     at_key: bool = False
     focus: str = ""
     step: str = ""
-    related: tuple[tuple[Route, str], ...] = field(default=())
+    related: tuple[tuple[Route, str], ...] = ()
     fix: str | None = None

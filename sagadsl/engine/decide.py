@@ -19,7 +19,6 @@ histories, or branch on ``state.rules``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import assert_never
 
 from sagadsl.engine import blocks, handover, operator, result, steps, undo
@@ -56,7 +55,7 @@ from sagadsl.engine.run import (
 )
 from sagadsl.engine.scope import scope
 from sagadsl.engine.waits import in_time
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
@@ -70,8 +69,7 @@ def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
     return [command for part in parts(saga, state, fact) for command in part.commands]
 
 
-@frozen
-class Part:
+class Part(Immutable):
     """Some of what follows from a fact.
 
     Attributes:

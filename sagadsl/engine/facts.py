@@ -8,12 +8,11 @@ Instants are seconds since 1970 (UTC), as the host's own clock gives them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Derived, Immutable
 from sagadsl.language.expressions.secrets import Named
 
 
@@ -52,8 +51,7 @@ class Status(Enum):
     FAILED = "failed"
 
 
-@frozen
-class Error:
+class Error(Immutable):
     """An error as it is reported, matched and shown.
 
     Attributes:
@@ -69,8 +67,7 @@ class Error:
     causes: tuple[tuple[str, str], ...] = ()
 
 
-@frozen
-class Began:
+class Began(Immutable):
     """The run starts: the first fact, once.
 
     Attributes:
@@ -86,8 +83,7 @@ class Began:
     wants_journal: bool = False
 
 
-@frozen
-class BeganUndo:
+class BeganUndo(Immutable):
     """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. R46, R47."""
 
     at: float
@@ -96,16 +92,14 @@ class BeganUndo:
     failure: Error
 
 
-@frozen
-class Resumed:
+class Resumed(Immutable):
     """The run goes on after continue-as-new, with the state that the old run carried over."""
 
     at: float
     run_id: str
 
 
-@frozen
-class Settled:
+class Settled(Immutable):
     """A call has ended, by itself or because it was asked to.
 
     Attributes:
@@ -124,14 +118,12 @@ class Settled:
     journal: Any = None
 
 
-@frozen
-class TimerFired:
+class TimerFired(Immutable):
     at: float
     timer_id: str
 
 
-@frozen
-class SignalReceived:
+class SignalReceived(Immutable):
     """A declared signal with a payload that its schema has accepted.
 
     Attributes:
@@ -146,8 +138,7 @@ class SignalReceived:
     came_at: float | None = None
 
 
-@frozen
-class CancelRequested:
+class CancelRequested(Immutable):
     """Somebody asked the saga to stop. Later requests change nothing. R28.
 
     Attributes:
@@ -159,8 +150,7 @@ class CancelRequested:
     why: str = ""
 
 
-@frozen
-class OperatorAsked:
+class OperatorAsked(Immutable):
     """An operator's verb; ``allowed`` has accepted it.
 
     Attributes:
@@ -178,15 +168,13 @@ class OperatorAsked:
     occurrence: int | None = None
 
 
-@frozen
-class DrainRequested:
+class DrainRequested(Immutable):
     """Start nothing new; ask for continue-as-new as soon as nothing is in flight. R50."""
 
     at: float
 
 
-@frozen
-class HistoryFull:
+class HistoryFull(Immutable):
     """The host has room left for undoing and for nothing else: stop, and undo while there is room. R51."""
 
     at: float
@@ -206,8 +194,7 @@ Fact = (
 )
 
 
-@frozen
-class RetryPlan:
+class RetryPlan(Immutable):
     """A retry policy with every expression computed; ``maximum_attempts`` ``None`` is without limit."""
 
     maximum_attempts: int | None
@@ -226,8 +213,7 @@ class RetryPlan:
         return min(self.initial_interval.total_seconds() * growth, longest)
 
 
-@frozen
-class StartActivity:
+class StartActivity(Immutable):
     """Begin an activity.
 
     Attributes:
@@ -251,11 +237,10 @@ class StartActivity:
     local: bool
     priority: int | None
     summary: str
-    secrets: Named | None = field(default=None, compare=False)
+    secrets: Derived[Named | None] = None
 
 
-@frozen
-class StartChild:
+class StartChild(Immutable):
     """Begin a child saga.
 
     Attributes:
@@ -277,15 +262,13 @@ class StartChild:
     failure: Error | None = None
 
 
-@frozen
-class Cancel:
+class Cancel(Immutable):
     """Ask a running call to stop; it settles like any other. Asking twice changes nothing."""
 
     call_id: str
 
 
-@frozen
-class StartTimer:
+class StartTimer(Immutable):
     """Set a timer to an absolute instant; one that has passed fires at once."""
 
     timer_id: str
@@ -293,20 +276,17 @@ class StartTimer:
     summary: str
 
 
-@frozen
-class CancelTimer:
+class CancelTimer(Immutable):
     """Forget a timer; it does not fire any more."""
 
     timer_id: str
 
 
-@frozen
-class ContinueAsNew:
+class ContinueAsNew(Immutable):
     """Nothing is in flight: start over with a snapshot of the state."""
 
 
-@frozen
-class Close:
+class Close(Immutable):
     """The saga is over: the last command.
 
     Attributes:

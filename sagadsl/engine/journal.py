@@ -15,7 +15,7 @@ from typing import Any
 
 from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.engine.keys import caller_of
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 RULES = 3
 """Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.
@@ -213,8 +213,7 @@ class Unwind:
     failed: bool = False
 
 
-@frozen
-class Action:
+class Action(Immutable):
     """What an operator did: R22; ``verb`` is one of ``Verb``, or ``cancel``."""
 
     at: float
@@ -224,8 +223,7 @@ class Action:
     why: str
 
 
-@frozen
-class Chunk:
+class Chunk(Immutable):
     """Steps that are over, packed: see ``chunks``.
 
     Attributes:

@@ -16,7 +16,7 @@ from sagadsl.engine.chunks import TO_UNDO, Rows, chunk, count, done, row
 from sagadsl.engine.journal import Frame, FrameKind, Record, State, UndoProgress
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.kinds import Phase
 from sagadsl.language.model import Compensation, Saga, Step, Value
@@ -27,8 +27,7 @@ _EARLY = ("input", "saga")
 """Names that mean the same whenever a compensation is rendered."""
 
 
-@frozen
-class _Needs:
+class _Needs(Immutable):
     """What of a saga's data is still read when a step is over.
 
     Attributes:

@@ -17,7 +17,7 @@ from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import LAST_INSTANT, iso
 from sagadsl.engine.undo import is_due
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import is_loop, kind_of, parts, subject
 from sagadsl.language.model import (
     Call,
@@ -139,8 +139,7 @@ def summary(saga: Saga, state: State) -> str:
     return f"{where}{error.type}: {error.message} ({', '.join(parts)})"
 
 
-@frozen
-class Line:
+class Line(Immutable):
     """One step of the tree as it stands: ``record`` is ``None`` for one that has not begun."""
 
     path: str
@@ -150,8 +149,7 @@ class Line:
     record: Record | None
 
 
-@frozen
-class _Tree:
+class _Tree(Immutable):
     """A run, and the rounds of each loop of which it has records."""
 
     state: State

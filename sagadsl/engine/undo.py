@@ -6,8 +6,6 @@ Nothing interrupts it: a cancel changes nothing here (R27), and compensations ha
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from sagadsl.engine import calls, steps
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
@@ -15,6 +13,7 @@ from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
 from sagadsl.engine.squeeze import compact
+from sagadsl.immutable import replace
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order, SagaCall
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.document import parse
 
 log = logging.getLogger("sagadsl.gateway")
@@ -76,8 +76,7 @@ class TokensLost(SagadslError):
         return "try again; the log of the gateway says what is wrong"
 
 
-@frozen
-class Principal:
+class Principal(Immutable):
     """Somebody who asks.
 
     Attributes:

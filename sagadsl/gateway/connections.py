@@ -21,8 +21,8 @@ from typing import Any, Literal
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from sagadsl.frozen import frozen
 from sagadsl.gateway.metrics import Metrics
+from sagadsl.immutable import Immutable
 
 log = logging.getLogger("sagadsl.gateway")
 
@@ -47,8 +47,7 @@ _LIVELINESS: Mapping[str, int] = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_
 """Of the kernel, as far as it has them: a peer that is gone without a word is found out within a minute."""
 
 
-@frozen
-class Patience:
+class Patience(Immutable):
     """Seconds that a peer has.
 
     Attributes:

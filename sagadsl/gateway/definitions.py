@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.language.kinds import Lane, is_loop, kind_of, parts, subject
 from sagadsl.language.model import Saga, Step
 from sagadsl.temporal.arguments import Package
@@ -14,8 +13,7 @@ from sagadsl.temporal.arguments import Package
 Data = Mapping[str, Any]
 
 
-@frozen
-class Shelf:
+class Shelf(Immutable):
     """Definitions by name."""
 
     packages: Mapping[str, Package] = field(default_factory=dict)

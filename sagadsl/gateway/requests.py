@@ -20,7 +20,6 @@ from starlette.responses import Response
 from temporalio.client import Client
 
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
 from sagadsl.gateway import problems
 from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope, TokensLost
 from sagadsl.gateway.addresses import decoded
@@ -29,6 +28,7 @@ from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
 from sagadsl.gateway.watchers import Hub, View
+from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import read_json, small_number
 from sagadsl.temporal.connection import guard
 from sagadsl.temporal.read import runs
@@ -59,8 +59,7 @@ _HEADERS: Mapping[str, str] = {
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
-@frozen
-class Options:
+class Options(Immutable):
     """How a gateway behaves.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.following import Picture, follow, picture_of
 from sagadsl.temporal.refusals import SagaNotFound
@@ -22,8 +22,7 @@ _REMEMBERED = 1000
 """Sagas that have ended, and whose worker need not be asked again."""
 
 
-@frozen
-class View:
+class View(Immutable):
     """A picture as it is sent, and the revision by which a client knows it again."""
 
     picture: Picture

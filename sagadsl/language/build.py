@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language import kinds
 from sagadsl.language.expressions.secrets import named
 from sagadsl.language.expressions.values import compile_condition, compile_value
@@ -60,8 +59,7 @@ _CONTINUE = (Handler(),)
 _NOTHING: Data = {}
 
 
-@frozen
-class _Defaults:
+class _Defaults(Immutable):
     """What a call takes when it says nothing itself."""
 
     timeouts: Timeouts

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import yaml
 
 from sagadsl.diagnostics.findings import Finding, Route
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.language import syntax
 from sagadsl.language.bounds import MAX_FINDINGS, first
 from sagadsl.language.notation.scalars import resolved
@@ -42,8 +42,7 @@ class Span(NamedTuple):
     end_column: int
 
 
-@frozen
-class Document:
+class Document(Immutable):
     """A parsed file.
 
     Attributes:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import Enum, auto
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.model import (
     ActivityCall,
     Body,
@@ -67,8 +67,7 @@ class Phase(Enum):
     """When all has been done: the saga's own output."""
 
 
-@frozen
-class StepList:
+class StepList(Immutable):
     """One list of steps in a block.
 
     Attributes:
@@ -86,8 +85,7 @@ Written = tuple[Value, Route, Phase]
 """A value of a step, where it stands below the step, and when it is rendered."""
 
 
-@frozen
-class Kind:
+class Kind(Immutable):
     """One kind of step.
 
     Attributes:

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from sagadsl.diagnostics.findings import Finding, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language import suppressions
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.bounds import are_all, first
@@ -27,8 +26,7 @@ SUFFIXES = (".saga.yaml", ".saga.yml")
 _NAME = re.compile(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
 
 
-@frozen
-class Loaded:
+class Loaded(Immutable):
     """What came of one file.
 
     Attributes:
@@ -49,8 +47,7 @@ class Loaded:
         return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
 
 
-@frozen
-class _Draft:
+class _Draft(Immutable):
     """A file between its stages: read and built as far as it goes, but not yet judged."""
 
     document: Document

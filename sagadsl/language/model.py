@@ -8,12 +8,11 @@ builds this model again at every replay.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Protocol
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Derived, Immutable, field
 from sagadsl.language.expressions.secrets import Named
 
 Route = tuple[str | int, ...]
@@ -74,8 +73,7 @@ class OnFailure(Enum):
     STOP = "stop"
 
 
-@frozen
-class Retry:
+class Retry(Immutable):
     """How often one call is attempted.
 
     Attributes:
@@ -96,8 +94,7 @@ class Retry:
     explicit: bool = False
 
 
-@frozen
-class Timeouts:
+class Timeouts(Immutable):
     """Temporal's four activity timeouts. At least one of the first two is set (R36).
 
     Attributes:
@@ -113,8 +110,7 @@ class Timeouts:
     heartbeat: Duration | None = None
 
 
-@frozen
-class ActivityCall:
+class ActivityCall(Immutable):
     """One activity with everything needed to run it.
 
     Attributes:
@@ -133,11 +129,10 @@ class ActivityCall:
     retry: Retry = Retry()
     local: bool = False
     priority: int | None = None
-    secrets: Named | None = field(default=None, compare=False)
+    secrets: Derived[Named | None] = None
 
 
-@frozen
-class SagaCall:
+class SagaCall(Immutable):
     """Another saga, run as a child workflow.
 
     Attributes:
@@ -151,16 +146,14 @@ class SagaCall:
     task_queue: Value | None = None
 
 
-@frozen
-class CompensationAction:
+class CompensationAction(Immutable):
     """One call that undoes (a part of) a step. ``already_undone`` error types count as success (R24)."""
 
     call: ActivityCall | SagaCall
     already_undone: tuple[str, ...] = ()
 
 
-@frozen
-class Compensation:
+class Compensation(Immutable):
     """How a step is undone: its actions, one after the other (R13).
 
     Attributes:
@@ -174,8 +167,7 @@ class Compensation:
     auto: bool = False
 
 
-@frozen
-class FailedIf:
+class FailedIf(Immutable):
     """A result that means no: the step is ``failed`` with ``type``, and nothing of it is undone."""
 
     condition: Value
@@ -183,8 +175,7 @@ class FailedIf:
     message: Value | None = None
 
 
-@frozen
-class Handler:
+class Handler(Immutable):
     """What to do about an error, after the retries are used up.
 
     Attributes:
@@ -202,15 +193,13 @@ class Handler:
     then: Then = Then.CONTINUE
 
 
-@frozen
-class Group:
+class Group(Immutable):
     """Steps one after the other; output: an object of outputs by step id."""
 
     steps: tuple[Step, ...]
 
 
-@frozen
-class Parallel:
+class Parallel(Immutable):
     """Steps at once; output: an object of outputs by step id.
 
     Attributes:
@@ -228,8 +217,7 @@ class Parallel:
     keep_remaining: bool = False
 
 
-@frozen
-class ForEach:
+class ForEach(Immutable):
     """Steps once per item; output: a list, in item order, of objects of outputs by step id.
 
     Attributes:
@@ -247,23 +235,20 @@ class ForEach:
     keep_remaining: bool = False
 
 
-@frozen
-class Arm:
+class Arm(Immutable):
     """One way of a switch; ``condition`` ``None`` is ``else``."""
 
     condition: Value | None
     steps: tuple[Step, ...]
 
 
-@frozen
-class Switch:
+class Switch(Immutable):
     """The first arm that holds; output: an object of outputs by step id of that arm."""
 
     arms: tuple[Arm, ...]
 
 
-@frozen
-class Repeat:
+class Repeat(Immutable):
     """Steps until a condition holds; output: that of the last round.
 
     Attributes:
@@ -278,16 +263,14 @@ class Repeat:
     maximum_attempts: int | None = None
 
 
-@frozen
-class Sleep:
+class Sleep(Immutable):
     """A durable timer: a length, or the moment it ends (RFC 3339 text, or seconds since 1970)."""
 
     duration: Duration | None = None
     until: Value | None = None
 
 
-@frozen
-class WaitFor:
+class WaitFor(Immutable):
     """Wait for a signal; output: its payload. Expiry is the error ``SignalTimeout``.
 
     Attributes:
@@ -301,15 +284,13 @@ class WaitFor:
     since_now: bool = False
 
 
-@frozen
-class Set:
+class Set(Immutable):
     """Computed values; output: the rendered object."""
 
     values: Value
 
 
-@frozen
-class Fail:
+class Fail(Immutable):
     """Abort on purpose, with this error."""
 
     type: str
@@ -330,8 +311,7 @@ Body = Block | Leaf
 """What a step does. What there is to know of each kind: :mod:`sagadsl.language.kinds`."""
 
 
-@frozen
-class Step:
+class Step(Immutable):
     """One step of any kind.
 
     Attributes:
@@ -357,11 +337,10 @@ class Step:
     probe: ActivityCall | None = None
     failed_if: tuple[FailedIf, ...] = ()
     needs: tuple[str, ...] = ()
-    route: Route = field(default=(), compare=False, repr=False)
+    route: Derived[Route] = ()
 
 
-@frozen
-class Place:
+class Place(Immutable):
     """Where a step stands among the blocks.
 
     Attributes:
@@ -376,8 +355,7 @@ class Place:
     loops: tuple[bool, ...]
 
 
-@frozen
-class Saga:
+class Saga(Immutable):
     """A whole definition.
 
     Attributes:
@@ -410,5 +388,5 @@ class Saga:
     on_failure: tuple[Step, ...] = ()
     output: Value | None = None
     digest: str = ""
-    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
+    places: Derived[Mapping[str, Place]] = field(default_factory=dict)
     signals: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)

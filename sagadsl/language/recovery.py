@@ -11,11 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import field, replace
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.document import Document
 from sagadsl.language.kinds import WAYS
 from sagadsl.language.raw_steps import STEP_LISTS, inside
@@ -25,8 +24,7 @@ _ROUNDS = 12
 _ABOUT_THE_STEP = ("SD102", "SD105", "SD106")
 
 
-@frozen
-class Remains:
+class Remains(Immutable):
     """The part of a document that satisfies the schema.
 
     Attributes:

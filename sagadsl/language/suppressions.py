@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.document import Document, Span
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*sagadsl\s*:(?P<words>.*)")
@@ -20,8 +19,7 @@ _IGNORE = re.compile(r"\s*ignore\s*\[(?P<codes>[^\]]*)\]")
 _UNSUPPRESSIBLE = ("SD0", "SD1")
 
 
-@frozen
-class _Suppression:
+class _Suppression(Immutable):
     line: int
     codes: tuple[str, ...]
     place: Route

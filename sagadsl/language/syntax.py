@@ -6,11 +6,11 @@ Offsets count code points from the start of the text. Knows nothing of routes an
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
+from sagadsl.immutable import replace
 
 MAX_DEPTH = 100
 MAX_KEY = 1000

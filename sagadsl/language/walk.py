@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields
 from datetime import timedelta
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language import kinds
 from sagadsl.language.kinds import Lane, Phase, StepList
 from sagadsl.language.model import ActivityCall, Call, Retry, Route, Saga, Step, Timeouts, Value
 
 
-@frozen
-class Level:
+class Level(Immutable):
     """One step on the way from the top of a definition to a step in it.
 
     Attributes:
@@ -38,8 +36,7 @@ Spot = tuple[Level, ...]
 """The way to a step, itself last."""
 
 
-@frozen
-class Site:
+class Site(Immutable):
     """One value of a saga, and where it stands.
 
     Attributes:
@@ -144,7 +141,7 @@ def _policies(call: Call) -> tuple[tuple[Timeouts | Retry, str], ...]:
 
 
 def _durations(policy: Timeouts | Retry) -> Iterator[tuple[Value, str]]:
-    for each in fields(policy):
-        value = getattr(policy, each.name)
-        if each.type in ("Duration", "Duration | None") and value is not None and not isinstance(value, timedelta):
-            yield value, each.name
+    for name, kind in type(policy).__annotations__.items():
+        value = getattr(policy, name)
+        if kind in ("Duration", "Duration | None") and value is not None and not isinstance(value, timedelta):
+            yield value, name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sagadsl.authoring import MARK, Spec
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.plugins.cache import Cache
@@ -120,8 +120,7 @@ class PluginUnknown(SagadslError):
 Problem = PluginBroken | PluginConflict | PluginUnknown
 
 
-@frozen
-class Offer:
+class Offer(Immutable):
     """One line of somebody's package metadata. Nothing has been imported yet.
 
     Attributes:
@@ -137,8 +136,7 @@ class Offer:
     value: str
 
 
-@frozen
-class Plugin:
+class Plugin(Immutable):
     """One activity, imported.
 
     Attributes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 
 class SettingsWrong(SagadslError):
@@ -24,8 +24,7 @@ class SettingsWrong(SagadslError):
         return f"{self.file}: {self.reason}"
 
 
-@frozen
-class Settings:
+class Settings(Immutable):
     """What the project says about plugins.
 
     Attributes:

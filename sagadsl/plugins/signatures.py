@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typing_extensions
 
 from sagadsl.authoring import Context, InvalidInput
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.plugins.texts import told
 
@@ -37,8 +37,7 @@ class Takes(Enum):
     PARAMETERS = "parameters"
 
 
-@frozen
-class Form:
+class Form(Immutable):
     """A function's parameters and result, without a schema yet.
 
     Attributes:
@@ -87,8 +86,7 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Form:
     return Form(name, takes, tuple(parameters), hints, context, hints.get("return", Any), plain)
 
 
-@frozen
-class Arguments:
+class Arguments(Immutable):
     """What a function is called with."""
 
     positional: tuple[Any, ...]

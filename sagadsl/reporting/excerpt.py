@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from sagadsl.diagnostics.findings import Route
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
 
@@ -18,8 +18,7 @@ _BEFORE = 60
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-@frozen
-class Mark:
+class Mark(Immutable):
     """Something to underline.
 
     Attributes:
@@ -33,8 +32,7 @@ class Mark:
     label: str = ""
 
 
-@frozen
-class Row:
+class Row(Immutable):
     """One drawn line: source with its number, or marks (``number`` 0, ``sign`` says which)."""
 
     number: int
@@ -86,8 +84,7 @@ def draw(document: Document, marks: Iterable[Mark], *, context: bool = False) ->
     return rows
 
 
-@frozen
-class _Shown:
+class _Shown(Immutable):
     """A line as a terminal shows it: ``columns`` says where each character of ``line[first:]`` begins, and the end."""
 
     text: str

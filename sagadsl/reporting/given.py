@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sagadsl.diagnostics.findings import Finding, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.document import Document, Span
 from sagadsl.language.model import ActivityCall, Saga
 from sagadsl.reporting.excerpt import locate
@@ -26,8 +26,7 @@ class Checked(Protocol):
         """The model, when the file is good enough to have one; it is only counted."""
 
 
-@frozen
-class Given:
+class Given(Immutable):
     """What there is to report, and how."""
 
     results: Sequence[Checked]

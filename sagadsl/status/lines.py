@@ -7,12 +7,11 @@ Pure: writes nowhere, asks nobody.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 
 SIGNS: Mapping[str, str] = {
     "pending": "·",
@@ -61,8 +60,7 @@ _NOTE = "OutputLeftOut"
 """Type of what is no mistake of anybody: the outputs of all steps together are too large to be shown."""
 
 
-@frozen
-class Attempt:
+class Attempt(Immutable):
     """What the server knows about a call that is under way.
 
     Attributes:
@@ -84,8 +82,7 @@ class Attempt:
         return {"attempt": self.number, "failure": self.failure, "next_at": next_at, "paused": self.paused}
 
 
-@frozen
-class Row:
+class Row(Immutable):
     """One line: a step, or the undoing of a step.
 
     Attributes:

@@ -16,7 +16,6 @@ import time
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import field, fields, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -26,7 +25,7 @@ from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.engine.keys import is_generation
 from sagadsl.engine.squeeze import compact, inflated, packed, squeezed, unpacked
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.language.notation.json_text import read_json
@@ -47,8 +46,7 @@ _LARGE = ThreadPoolExecutor(1, thread_name_prefix="definition")
 _COMPRESSED = b"binary/sagadsl-json-zlib"
 
 
-@frozen
-class Options:
+class Options(Immutable):
     """How a run behaves, whatever its definition.
 
     Attributes:
@@ -71,12 +69,11 @@ DEFAULTS = Options()
 INDEXED = "indexed"
 """Key of the memo of runs that tell the index when they wait for somebody, and that they have failed."""
 
-_OPTIONS = tuple(each.name for each in fields(Options))
+_OPTIONS = Options.__struct_fields__
 _ENVELOPE = frozenset({"sagadsl", "definition", "children", "options"})
 
 
-@frozen
-class Package:
+class Package(Immutable):
     """A definition that is ready to run, with those of its children.
 
     Attributes:
@@ -89,12 +86,12 @@ class Package:
     """
 
     saga: Saga
-    definition: Mapping[str, Any] = field(repr=False)
-    children: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    definition: Hidden[Mapping[str, Any]]
+    children: Hidden[Mapping[str, Mapping[str, Any]]]
     options: Options
-    raw: bytes = field(repr=False)
-    check_input: Check = field(repr=False)
-    check_signals: Mapping[str, Check] = field(repr=False)
+    raw: Hidden[bytes]
+    check_input: Hidden[Check]
+    check_signals: Hidden[Mapping[str, Check]]
 
     def judged_by(self, rules: int) -> Package:
         """Return the same with the checks of a run that began with these rules."""
@@ -112,8 +109,7 @@ class Package:
         return memo | ({"labels": dict(saga.labels)} if saga.labels else {})
 
 
-@frozen
-class Carry:
+class Carry(Immutable):
     """What only this one run was given.
 
     Attributes:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.model import Saga, WaitFor
 from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
@@ -31,8 +30,7 @@ ANSWER_SECONDS = 5.0
 _OPEN_STEPS = ("pending", "running", "paused")
 
 
-@frozen
-class Sent:
+class Sent(Immutable):
     """What became of a signal.
 
     Attributes:

@@ -6,7 +6,6 @@ Changes nothing, and prints nothing.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import field
 from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import TaskQueueType, WorkerStatus
@@ -20,7 +19,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.language.suggest import listed
 from sagadsl.temporal.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
@@ -33,8 +32,7 @@ _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQue
 _SHOWN = 5
 
 
-@frozen
-class Needs:
+class Needs(Immutable):
     """What a task queue's workers should know.
 
     Attributes:
@@ -45,8 +43,7 @@ class Needs:
     activities: frozenset[str] = frozenset()
 
 
-@frozen
-class Check:
+class Check(Immutable):
     """One thing.
 
     Attributes:

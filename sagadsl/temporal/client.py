@@ -11,7 +11,6 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +25,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.keys import MAX_ID
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import (
     INDEXED,
@@ -82,8 +81,7 @@ __all__ = [
 ]
 
 
-@frozen
-class Started:
+class Started(Immutable):
     """A run that has begun.
 
     Attributes:

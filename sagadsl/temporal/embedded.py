@@ -25,7 +25,7 @@ from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.temporal.settings import Setting, Settings
 
 NAMESPACE = "default"
@@ -77,8 +77,7 @@ class ServerNotStarted(SagadslError):
         return "try `temporal server start-dev` by hand, or name a running server with `--address`"
 
 
-@frozen
-class Server:
+class Server(Immutable):
     """A running embedded server.
 
     Attributes:

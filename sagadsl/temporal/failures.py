@@ -19,7 +19,6 @@ over what people want to read. The facts below were measured on a real server (1
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from typing import Any
 
 from temporalio.exceptions import (
@@ -38,7 +37,7 @@ from temporalio.exceptions import (
 from sagadsl.engine.call_errors import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
 from sagadsl.engine.matching import BY_CLASS
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.notation.error_types import WRAPPERS
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER, Recorded, outcome_of
 
@@ -57,8 +56,7 @@ _NAMES = {
 }
 
 
-@frozen
-class Known:
+class Known(Immutable):
     """What is known of the end of a call, beside its error.
 
     Attributes:

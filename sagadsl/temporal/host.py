@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any, assert_never
@@ -50,7 +50,7 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.keys import activity_id, call_of_activity
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.temporal import failures
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
@@ -95,8 +95,7 @@ _REASON = 1000
 """Characters of a cancel's reason that are kept."""
 
 
-@frozen
-class ChildStart:
+class ChildStart(Immutable):
     """What a child saga is started with."""
 
     arguments: list[Any]

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from typing import Any
 
 from sagadsl.engine.journal import RULES
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.temporal.arguments import to_bytes
 from sagadsl.temporal.knowledge import Knowledge
 from sagadsl.temporal.registry import Registry
@@ -24,8 +24,7 @@ _MAX_CHARACTERS = 60_000
 _DIGEST = 12
 
 
-@frozen
-class Manifest:
+class Manifest(Immutable):
     """What a worker has said of itself.
 
     Attributes:

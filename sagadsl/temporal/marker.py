@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 MARKER = "sagadsl"
 _LIMIT = "sagadsl.start_to_close="
@@ -84,8 +84,7 @@ def without_marker(details: Sequence[Any]) -> Sequence[Any]:
     return details if outcome_of(details) is None else details[:-1]
 
 
-@frozen
-class Recorded:
+class Recorded(Immutable):
     """What the server has recorded of a call that has ended without a word of our worker's.
 
     Attributes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.engine.scope import iso
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.notation.durations import spell
 from sagadsl.temporal.failures import bounded, error_of
 from sagadsl.temporal.marker import Recorded, outcome_of, unknown_in
@@ -57,8 +57,7 @@ _CALM_FROM = 20_000
 """Events after which a run asks once more alone: each time costs some ten."""
 
 
-@frozen
-class Miss:
+class Miss(Immutable):
     """What a worker said that does not know the activity of a call.
 
     Attributes:

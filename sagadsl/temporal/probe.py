@@ -10,13 +10,12 @@ import socket
 import ssl
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 TIMEOUT_SECONDS = 3.0
 
 
-@frozen
-class Found:
+class Found(Immutable):
     """What was tried, in order.
 
     Attributes:

@@ -7,7 +7,6 @@ is done here is to ask the right one, or all of them, and to tell of each what i
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 from temporalio.client import Client
@@ -15,7 +14,7 @@ from temporalio.service import RPCError
 
 from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.children import Child, children_of
@@ -32,8 +31,7 @@ _BEGINS_SECONDS = 5.0
 _AGAIN_SECONDS = 0.2
 
 
-@frozen
-class Told:
+class Told(Immutable):
     """What a child saga has answered.
 
     Attributes:
@@ -53,8 +51,7 @@ class Told:
         return {"path": self.path, "id": self.id, "status": self.status, "problem": problem}
 
 
-@frozen
-class Done:
+class Done(Immutable):
     """What was done.
 
     Attributes:

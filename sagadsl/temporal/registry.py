@@ -7,7 +7,6 @@ that an edited file changes no run that has begun.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from temporalio import activity
@@ -15,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
 from sagadsl.engine.journal import RULES
+from sagadsl.immutable import replace
 from sagadsl.language import raw_steps
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.arrivals import came

@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Fa
 
 from sagadsl.authoring import Failure, Permanent
 from sagadsl.engine.keys import step_of_activity_id
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.plugins.texts import text_of
 
 MAX_MESSAGE_BYTES = 8 * 1024
@@ -30,8 +30,7 @@ _CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures
 """Modules through which every call of an activity goes."""
 
 
-@frozen
-class Told:
+class Told(Immutable):
     """What a worker's log says of an attempt that failed.
 
     Attributes:

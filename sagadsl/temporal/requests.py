@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio.common import RawValue
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 LONGEST_ID = 200
 """Characters of an id of a request; a longer one would count as none."""
@@ -22,8 +22,7 @@ _TEXTS = ("path", "by", "why")
 _KEY = "sagadsl"
 
 
-@frozen
-class Asked:
+class Asked(Immutable):
     """What an operator's request says.
 
     Attributes:

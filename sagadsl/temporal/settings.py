@@ -13,7 +13,6 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS
 from temporalio.service import TLSConfig
 
 from sagadsl.errors import Worded
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Hidden, Immutable, field
 from sagadsl.language.notation.json_text import small_number
 
 DEFAULT = "(built-in default)"
@@ -37,13 +36,12 @@ class SettingsUnusable(Worded):
     exit_code = 3
 
 
-@frozen
-class Flags:
+class Flags(Immutable):
     """What the command line says about the server; ``None`` and empty are silence."""
 
     address: str | None = None
     namespace: str | None = None
-    api_key: str | None = field(default=None, repr=False)
+    api_key: Hidden[str | None] = None
     tls: bool | None = None
     tls_cert_path: str | None = None
     tls_key_path: str | None = None
@@ -58,8 +56,7 @@ class Flags:
     codec: str | None = None
 
 
-@frozen
-class Setting:
+class Setting(Immutable):
     """One value that may be shown, and the flag, variable or file that it comes from."""
 
     value: str
@@ -81,8 +78,7 @@ def codec_setting(flag: str | None, environ: Mapping[str, str]) -> Setting:
     return Setting(named, "SAGADSL_CODEC") if named else NO_CODEC
 
 
-@frozen
-class Settings:
+class Settings(Immutable):
     """Everything needed to connect. What is secret is in ``secrets``, which is never shown.
 
     Attributes:
@@ -99,7 +95,7 @@ class Settings:
     api_key: Setting
     profile: Setting
     warnings: tuple[str, ...] = ()
-    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    secrets: Hidden[Mapping[str, Any]] = field(default_factory=dict)
     codec: Setting = NO_CODEC
 
     @property
@@ -156,8 +152,7 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
     )
 
 
-@frozen
-class _Origins:
+class _Origins(Immutable):
     flags: Flags
     env: Mapping[str, str]
     file: str

@@ -9,11 +9,9 @@ Where no codec lengthens anything, nothing is recorded.
 
 from __future__ import annotations
 
-from dataclasses import field
-
 from temporalio import workflow
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 
 STRETCH = "sagadsl.stretch"
@@ -38,8 +36,7 @@ class TooLong(Exception):
     """A codec makes payloads longer than any that sagadsl works with."""
 
 
-@frozen
-class Stretch:
+class Stretch(Immutable):
     """How much longer a codec makes payloads, at the most.
 
     Attributes:
@@ -99,11 +96,10 @@ def _marker(number: int, found: Stretch) -> str:
     return f"{STRETCH}.{number}.{found.percent}.{found.beside}"
 
 
-@frozen
-class _Answer:
+class _Answer(Immutable):
     task: int = -1
     number: int = 0
-    found: Stretch = field(default=PLAIN)
+    found: Stretch = PLAIN
 
 
 class Asked:

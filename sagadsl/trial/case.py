@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
 from sagadsl.diagnostics.findings import Route
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.trial.mocks import Mocks, parse, seconds
 
 _TIME = re.compile(r"[0-9]|PT?[0-9]")
@@ -19,8 +18,7 @@ MOMENTS = ("begin", "end", "retry", "waiting", "status")
 """What a moment can hang on, by its key."""
 
 
-@frozen
-class Moment:
+class Moment(Immutable):
     """When something interferes.
 
     Attributes:
@@ -43,8 +41,7 @@ class Moment:
         return f"{self.on}: {self.name}{attempt}{later}"
 
 
-@frozen
-class Interference:
+class Interference(Immutable):
     """Something from outside.
 
     Attributes:
@@ -63,8 +60,7 @@ class Interference:
         return f"{self.action} {self.name}".rstrip()
 
 
-@frozen
-class Case:
+class Case(Immutable):
     """One case of a suite.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import assert_never
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.model import (
     ActivityCall,
     Fail,
@@ -27,8 +27,7 @@ from sagadsl.trial.played import Played
 _UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", "paused": "undo failed"}
 
 
-@frozen
-class Line:
+class Line(Immutable):
     """One step: what can become of it, and what did.
 
     Attributes:
@@ -46,8 +45,7 @@ class Line:
         return tuple(each for each in self.possible if each not in self.seen)
 
 
-@frozen
-class Coverage:
+class Coverage(Immutable):
     """All steps of a saga."""
 
     saga: str

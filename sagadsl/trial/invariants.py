@@ -16,7 +16,7 @@ from typing import Any
 from sagadsl.engine.facts import Close, Outcome, Status
 from sagadsl.engine.journal import Record, State, UndoProgress
 from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_of_activity_id
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import complete_when
 from sagadsl.language.model import On, Order, Saga, Step
 from sagadsl.virtual.world import Event
@@ -27,8 +27,7 @@ _TRIED = (UndoProgress.DONE, UndoProgress.FAILED, UndoProgress.SKIPPED)
 _LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
 
 
-@frozen
-class Breach:
+class Breach(Immutable):
     """A law that was broken.
 
     Attributes:
@@ -43,8 +42,7 @@ class Breach:
     message: str
 
 
-@frozen
-class Span:
+class Span(Immutable):
     """When a call began and ended, as places in the list of events; ``end`` is ``None`` while it runs."""
 
     call: str

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError, compile_condition
 from sagadsl.language.notation import durations
 from sagadsl.trial.case import Case
@@ -16,8 +16,7 @@ _CLOSE_ENOUGH = 1e-6
 """Seconds: virtual instants are sums of decimals."""
 
 
-@frozen
-class Miss:
+class Miss(Immutable):
     """Something that was expected and did not come.
 
     Attributes:

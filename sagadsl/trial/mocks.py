@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import field
 from math import inf
 from typing import Any
 
 from sagadsl.engine.facts import StartActivity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.language.notation import durations
 from sagadsl.virtual.calls import LOST, Attempt, Participant
 
@@ -30,8 +29,7 @@ Draw = Callable[[str, str, int], Any]
 """Gives the output of a call that nobody has fixed: its name, its activity, which of the possible ones."""
 
 
-@frozen
-class Mock:
+class Mock(Immutable):
     """One attempt.
 
     Attributes:
@@ -62,8 +60,7 @@ class Mock:
 _SUCCESS = Mock()
 
 
-@frozen
-class Mocks:
+class Mocks(Immutable):
     """What the attempts of calls do.
 
     Attributes:

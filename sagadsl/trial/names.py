@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.model import ActivityCall, Call, Place, Saga, SagaCall, Step
 
 _INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|\Z|\.|#)")
 _REPEATED = re.compile(r"#\d+(?=/|\Z)")
 
 
-@frozen
-class Names:
+class Names(Immutable):
     """What can be named of a saga and the child sagas that are known.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.model import Saga
 from sagadsl.trial.coverage import Coverage, coverage
@@ -19,8 +19,7 @@ Host = Callable[[Playable], Played | str]
 """Plays a case to its end, or says in one sentence why it cannot."""
 
 
-@frozen
-class Result:
+class Result(Immutable):
     """One case that was played, or could not be.
 
     Attributes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language import bounds
 from sagadsl.language.analysis.known import Known, Signature
 from sagadsl.language.bundled import schema_text
@@ -34,8 +34,7 @@ VERSION = 1
 _NOT_INSTALLED = "SD401"
 
 
-@frozen
-class Target:
+class Target(Immutable):
     """What cases are played on.
 
     Attributes:
@@ -49,16 +48,14 @@ class Target:
     names: Names
 
 
-@frozen
-class Playable:
+class Playable(Immutable):
     """One case with its saga."""
 
     case: Case
     target: Target
 
 
-@frozen
-class Suite:
+class Suite(Immutable):
     """What came of one file.
 
     Attributes:
@@ -69,7 +66,7 @@ class Suite:
     document: Document
     findings: tuple[Finding, ...] = ()
     cases: tuple[Playable, ...] = ()
-    saga: Saga | None = field(default=None)
+    saga: Saga | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.engine.keys import is_compensation
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.reporting.excerpt import clean
 from sagadsl.status.lines import warnings
@@ -32,8 +32,7 @@ class Kind(Enum):
     CHILD = "child"
 
 
-@frozen
-class Span:
+class Span(Immutable):
     """A stretch of time of one call, timer or child saga.
 
     Attributes:
@@ -57,8 +56,7 @@ class Span:
         return is_compensation(self.lane)
 
 
-@frozen
-class Mark:
+class Mark(Immutable):
     """Something at one instant that came from outside, or the end.
 
     Attributes:
@@ -70,8 +68,7 @@ class Mark:
     label: str
 
 
-@frozen
-class Line:
+class Line(Immutable):
     """One line for people.
 
     Attributes:
@@ -85,8 +82,7 @@ class Line:
     text: str
 
 
-@frozen
-class Timeline:
+class Timeline(Immutable):
     """All of it, in order."""
 
     title: str

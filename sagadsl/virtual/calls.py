@@ -13,15 +13,14 @@ from typing import Any
 
 from sagadsl.engine.call_errors import CANCELLED, TIMEOUT, Causes, queue_limit, stops_retries, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.virtual.clock import Clock
 
 WORKFLOW_TASK_TIMEOUT = 10.0
 """Seconds after which Temporal gives the task of a lost worker, and so its local activities, to another one."""
 
 
-@frozen
-class Attempt:
+class Attempt(Immutable):
     """How one attempt of an activity goes, if nothing stops it.
 
     Attributes:

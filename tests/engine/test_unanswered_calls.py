@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from sagadsl.engine.call_errors import never_sent, queue_limit, spelled, timed_out
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
+from sagadsl.immutable import replace
 from tests.engine.scenes import plain, play, saga
 
 

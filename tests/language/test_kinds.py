@@ -198,7 +198,7 @@ def test_the_type_checker_names_each_place_that_has_to_know_a_new_kind(tmp_path:
     text = written.read_text(encoding="utf-8")
     for union, fake in (("Block", "FakeBlock"), ("Leaf", "FakeLeaf")):
         assert text.count(f"\n{union} = ") == 1
-        body = f'@frozen\nclass {fake}:\n    """A kind that nobody knows."""\n\n    steps: tuple[Step, ...]'
+        body = f'class {fake}(Immutable):\n    """A kind that nobody knows."""\n\n    steps: tuple[Step, ...]'
         text = text.replace(f"\n{union} = ", f"\n{body}\n\n\n{union} = {fake} | ")
     written.write_text(text, encoding="utf-8")
 

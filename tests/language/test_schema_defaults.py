@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sagadsl.immutable import replace
 from sagadsl.language.build import build
 from sagadsl.language.model import ActivityCall, Saga
 from sagadsl.language.schema import definition

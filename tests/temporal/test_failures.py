@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from temporalio.exceptions import (
 
 from sagadsl.engine.facts import Error, Outcome, RetryPlan, Settled, StartActivity, StartChild
 from sagadsl.engine.journal import RULES
+from sagadsl.immutable import replace
 from sagadsl.temporal.attempts import by_the_function
 from sagadsl.temporal.failures import Known, activity_failed, bounded, child_failed, error_of, to_look_up
 from sagadsl.temporal.marker import Recorded

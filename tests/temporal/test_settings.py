@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from sagadsl.immutable import replace
 from sagadsl.temporal.settings import DEFAULT, Flags, Setting, SettingsUnusable, default_config_file, resolve
 
 PROFILES = """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from sagadsl.diagnostics.findings import Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.types import Shape
 from sagadsl.language.expressions.code import Chain
 from sagadsl.language.expressions.data import Path
@@ -19,8 +19,7 @@ WRONG_TYPE = "SD309"
 Guards = tuple[tuple[str, ...], ...]
 
 
-@frozen
-class Complaint:
+class Complaint(Immutable):
     """Something wrong with an expression.
 
     Attributes:

@@ -7,11 +7,11 @@ is certain. What the names of a place are is an argument: this module knows no s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from jinja2 import nodes
 
 from sagadsl.diagnostics.findings import Severity
+from sagadsl.immutable import replace
 from sagadsl.language.analysis import filter_types
 from sagadsl.language.analysis.complaints import (
     MAY_BE_MISSING,

@@ -6,15 +6,13 @@ Values only. Who finds and imports the activities is none of this module's busin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.language.model import Saga
 
 
-@frozen
-class Signature:
+class Signature(Immutable):
     """What is declared about one activity.
 
     Attributes:
@@ -45,8 +43,7 @@ class Signature:
     idempotent: bool | None = None
 
 
-@frozen
-class Known:
+class Known(Immutable):
     """What there is beside the file.
 
     Attributes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import Lane, kind_of, parts
 from sagadsl.language.model import (
     ForEach,
@@ -51,8 +51,7 @@ def failing(step: Step) -> tuple[Step, ...]:
     return (*inner, step) if kind_of(step).fails(step.body) else inner
 
 
-@frozen
-class Needs:
+class Needs(Immutable):
     """Which branches of a parallel block have ended before which begin.
 
     Sets of branches are whole numbers, bit by bit: a file may hold thousands of branches in one chain,

@@ -7,11 +7,10 @@ Knows no sagas and no expressions. References are followed when somebody asks, s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
 from enum import Enum
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.expressions.data import shortened
 from sagadsl.language.notation.json_text import json_type
 from sagadsl.language.schema.defaults import default_of, target
@@ -57,8 +56,7 @@ class Countdown:
         return self._left >= 0
 
 
-@frozen
-class Later:
+class Later(Immutable):
     """A schema that nobody has asked about yet.
 
     Attributes:
@@ -71,8 +69,7 @@ class Later:
     filled: Fill = Fill.NONE
 
 
-@frozen
-class Shape:
+class Shape(Immutable):
     """What is known of a value.
 
     Attributes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from enum import Enum
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.order import Needs
 from sagadsl.language.kinds import Lane, Phase, is_loop
 from sagadsl.language.model import Parallel, Step, Then, Value
@@ -28,8 +28,7 @@ class Unseen(Enum):
     LOOP = "stands in a loop, and is seen inside its own round only"
 
 
-@frozen
-class Seen:
+class Seen(Immutable):
     """What can be said of a step from a place.
 
     Attributes:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from sagadsl.diagnostics.findings import Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.inference import spelled_chain
 from sagadsl.language.analysis.types import TEXT, Fill, Later, Shape, of_data, without_null
 from sagadsl.language.analysis.world import World
@@ -54,8 +53,7 @@ _BOUNDS = {
 }
 
 
-@frozen
-class Misfit:
+class Misfit(Immutable):
     """Something in an input that does not fit.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 from sagadsl.diagnostics.findings import Finding, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import (
@@ -155,8 +155,7 @@ def compensations_that_never_run(saga: Saga, known: Known) -> Iterator[Finding]:
 _SHOWN = 3
 
 
-@frozen
-class _Later:
+class _Later(Immutable):
     """Steps that may fail later: how many, and the nearest few of them to show."""
 
     count: int = 0

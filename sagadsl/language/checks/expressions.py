@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from sagadsl.diagnostics.findings import Finding
+from sagadsl.immutable import replace
 from sagadsl.language.analysis.complaints import Complaint
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.analysis.world import World, world_of

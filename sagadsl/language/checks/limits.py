@@ -11,7 +11,7 @@ from heapq import nlargest
 from typing import assert_never
 
 from sagadsl.diagnostics.findings import Finding, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import (
@@ -59,8 +59,7 @@ def more_to_undo_than_a_run_hands_on(saga: Saga, known: Known) -> Iterator[Findi
         )
 
 
-@frozen
-class _Open:
+class _Open(Immutable):
     """Calls that may be open at once: at least *known*, and without bound when *data* gives the number."""
 
     known: int

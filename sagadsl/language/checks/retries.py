@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import ActivityCall, Duration, Retry, Saga, Step, Timeouts
@@ -18,8 +17,7 @@ LONG_ATTEMPT = timedelta(minutes=10)
 """An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. R37."""
 
 
-@frozen
-class _Call:
+class _Call(Immutable):
     """One activity call of a definition and where it is written."""
 
     call: ActivityCall

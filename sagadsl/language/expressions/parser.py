@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import TokenStream, get_lexer
 from jinja2.parser import Parser
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions import hints
 from sagadsl.language.expressions.data import MAX_DEPTH, MAX_INTEGER_BITS, Path
 from sagadsl.language.expressions.filters import FILTERS, signature
@@ -42,8 +41,7 @@ _ESCAPE = re.compile(r"""\\(?!["'\\bfnrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00[0-
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
-@frozen
-class Problem:
+class Problem(Immutable):
     """Something that makes a text no expression of the language, whatever the data.
 
     Attributes:
@@ -63,8 +61,7 @@ class Problem:
     at_key: bool = False
 
 
-@frozen
-class Piece:
+class Piece(Immutable):
     """A part of a text: verbatim, or the inside of ``{{ }}``, with its place in the text."""
 
     text: str

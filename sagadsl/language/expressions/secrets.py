@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 SECRET = re.compile(r"\$\{secret:([^}]*)\}")
 """How a text names a secret."""
@@ -19,8 +19,7 @@ SECRET = re.compile(r"\$\{secret:([^}]*)\}")
 _ORIGIN = re.compile(r"[a-z]+://([^/?#{}@\\\s]+)(?:[/?#]|\Z)", re.IGNORECASE)
 
 
-@frozen
-class Named:
+class Named(Immutable):
     """The secrets that an input names.
 
     Attributes:

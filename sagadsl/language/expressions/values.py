@@ -8,13 +8,12 @@ value with a mistake in it carries its problems for the static checks, and rende
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
 from functools import lru_cache
 from typing import Any
 
 from jinja2 import nodes
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Derived, Immutable, replace
 from sagadsl.language.expressions import code
 from sagadsl.language.expressions.data import (
     METER,
@@ -52,8 +51,7 @@ Reads = tuple[tuple[str, ...], ...]
 _PLAIN = frozenset((str, int, bool, type(None)))
 
 
-@frozen
-class Constant:
+class Constant(Immutable):
     """Data without any expression. Rendering gives the data itself, so nobody may change it."""
 
     source: Any
@@ -77,8 +75,7 @@ class Constant:
         return self.source
 
 
-@frozen
-class Expression:
+class Expression(Immutable):
     """One expression. Its value keeps its type.
 
     Attributes:
@@ -89,9 +86,9 @@ class Expression:
 
     source: str
     offset: int
-    tree: nodes.Expr = field(compare=False, repr=False)
-    reads: Reads = field(compare=False, repr=False)
-    _code: code.Code = field(compare=False, repr=False)
+    tree: Derived[nodes.Expr]
+    reads: Derived[Reads]
+    _code: Derived[code.Code]
 
     @property
     def items(self) -> None:
@@ -115,13 +112,12 @@ class Expression:
             raise ExpressionError(_said(error), self.source.strip()) from None
 
 
-@frozen
-class Text:
+class Text(Immutable):
     """Text with expressions in it."""
 
     source: str
-    parts: tuple[str | Expression, ...] = field(compare=False, repr=False)
-    reads: Reads = field(compare=False, repr=False)
+    parts: Derived[tuple[str | Expression, ...]]
+    reads: Derived[Reads]
 
     @property
     def items(self) -> None:
@@ -141,13 +137,12 @@ class Text:
         )
 
 
-@frozen
-class Listing:
+class Listing(Immutable):
     """A list with expressions somewhere in it."""
 
     source: list[Any]
-    elements: tuple[Compiled, ...] = field(compare=False, repr=False)
-    reads: Reads = field(compare=False, repr=False)
+    elements: Derived[tuple[Compiled, ...]]
+    reads: Derived[Reads]
 
     @property
     def items(self) -> None:
@@ -171,14 +166,13 @@ class Listing:
         return result
 
 
-@frozen
-class Object:
+class Object(Immutable):
     """An object with expressions somewhere in its values."""
 
     source: dict[str, Any]
-    items: Mapping[str, Compiled] = field(compare=False, repr=False)
-    reads: Reads = field(compare=False, repr=False)
-    key_problems: tuple[Problem, ...] = field(default=(), compare=False, repr=False)
+    items: Derived[Mapping[str, Compiled]]
+    reads: Derived[Reads]
+    key_problems: Derived[tuple[Problem, ...]] = ()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -202,12 +196,11 @@ class Object:
         return result
 
 
-@frozen
-class Broken:
+class Broken(Immutable):
     """Text that is no expression of the language. Found by ``validate``; rendering it is an error."""
 
     source: Any
-    problems: tuple[Problem, ...] = field(compare=False, repr=False)
+    problems: Derived[tuple[Problem, ...]]
 
     @property
     def reads(self) -> Reads:
@@ -228,8 +221,7 @@ class Broken:
 Compiled = Constant | Expression | Text | Listing | Object | Broken
 
 
-@frozen
-class Condition:
+class Condition(Immutable):
     """A value that must turn out to be true or false."""
 
     value: Compiled

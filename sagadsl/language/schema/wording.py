@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.bounds import MAX_FINDINGS
 from sagadsl.language.document import Document
 from sagadsl.language.notation import durations
@@ -23,8 +23,7 @@ from sagadsl.language.schema.vocabulary import meant
 from sagadsl.language.suggest import closest
 
 
-@frozen
-class Part:
+class Part(Immutable):
     """What was validated on its own: the top level, or one step.
 
     Attributes:

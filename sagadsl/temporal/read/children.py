@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.engine.keys import call_of_child
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.refusals import SagaNotFound
 
@@ -27,8 +27,7 @@ DEEPEST = 10
 _SECONDS = 3.0
 
 
-@frozen
-class Child:
+class Child(Immutable):
     """A child saga that is open.
 
     Attributes:
@@ -49,8 +48,7 @@ class Questions:
     left: int
 
 
-@frozen
-class Room:
+class Room(Immutable):
     """What may still be asked; the questions are shared by all who ask for the same picture.
 
     Attributes:

@@ -4,7 +4,6 @@ it does not know the word (measured with 1.35), so that what the server sends is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, 
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Hidden, Immutable
 from sagadsl.temporal.codec import CodecFailed, CodecMissing, of_workflow, reading, tried_once
 from sagadsl.temporal.refusals import known
 
@@ -30,8 +29,7 @@ _WORDS: Mapping[int, str] = {
 }
 
 
-@frozen
-class Described:
+class Described(Immutable):
     """A run as the server describes it.
 
     Attributes:
@@ -45,7 +43,7 @@ class Described:
     status: str
     close_time: datetime | None
     memo: Mapping[str, Any]
-    raw: DescribeWorkflowExecutionResponse = field(repr=False)
+    raw: Hidden[DescribeWorkflowExecutionResponse]
 
     @property
     def is_open(self) -> bool:

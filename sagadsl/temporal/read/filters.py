@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import re
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 _ASKABLE = re.compile(r"""[^'"\\\x00-\x1f\x7f]*""")
 _LAST = "\U0010ffff"
 """Behind every character."""
 
 
-@frozen
-class Chosen:
+class Chosen(Immutable):
     """Runs by what can be told of them without asking them.
 
     Attributes:

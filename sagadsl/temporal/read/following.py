@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +17,7 @@ from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskSta
 from temporalio.client import Client
 
 from sagadsl.engine.keys import call_of_activity
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.status.lines import OPEN, Attempt, paused
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.children import Room, standing
@@ -45,8 +44,7 @@ _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.5, 10.0
 """Of who waits for the end alone: a saga that needs somebody does not say so by itself."""
 
 
-@frozen
-class Picture:
+class Picture(Immutable):
     """A saga at one moment.
 
     Attributes:

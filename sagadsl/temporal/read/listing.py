@@ -17,7 +17,7 @@ from temporalio.common import TypedSearchAttributes
 from temporalio.converter import decode_typed_search_attributes
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.status.lines import OPEN
 from sagadsl.temporal.arguments import INDEXED, warnings_in
 from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
@@ -68,8 +68,7 @@ STATUSES = tuple(_QUERIES)
 """The words by which ``list`` can choose."""
 
 
-@frozen
-class Listed:
+class Listed(Immutable):
     """One run in a list; ``version`` is empty where the server does not keep it, ``warnings`` as of ``Ended``."""
 
     id: str
@@ -90,8 +89,7 @@ class Listed:
         return {**known, "status": self.status, **times, **warned}
 
 
-@frozen
-class Page:
+class Page(Immutable):
     """Some runs, the newest first.
 
     Attributes:

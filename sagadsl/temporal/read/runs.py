@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.exceptions import TimeoutError as ServerTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.temporal.arguments import warnings_in
 from sagadsl.temporal.failures import error_of, report_of
 from sagadsl.temporal.read.cut import cut
@@ -32,8 +32,7 @@ _HELD_SECONDS = 1.0
 Data = Mapping[str, Any]
 
 
-@frozen
-class Ended:
+class Ended(Immutable):
     """How a run ended.
 
     Attributes:

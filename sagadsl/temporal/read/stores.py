@@ -13,7 +13,7 @@ from temporalio.api.workflowservice.v1 import GetClusterInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 
 _PATIENCE = timedelta(seconds=5)
 _UNTOLD = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
@@ -25,8 +25,7 @@ _MEANING: Mapping[str, str] = {
 """By how the name of a store begins; of others nothing was measured."""
 
 
-@frozen
-class Stores:
+class Stores(Immutable):
     """The server's own words: ``sqlite``, ``postgres12``, ``mysql8``, ``cassandra``, ``elasticsearch``.
 
     Attributes:

@@ -14,7 +14,7 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import spelled_out
 from sagadsl.status.lines import moment
 from sagadsl.temporal.codec import of_workflow
@@ -64,8 +64,7 @@ class Call:
         }
 
 
-@frozen
-class Outside:
+class Outside(Immutable):
     """Something that came from outside: a signal, an operator's request, a cancel.
 
     Attributes:
@@ -84,8 +83,7 @@ class Outside:
         return told | ({"sender": self.sender} if self.sender else {})
 
 
-@frozen
-class Trace:
+class Trace(Immutable):
     """A saga with its data."""
 
     id: str
@@ -93,7 +91,7 @@ class Trace:
     input: Any
     output: Any
     calls: tuple[Call, ...] = ()
-    outside: tuple[Outside, ...] = field(default=())
+    outside: tuple[Outside, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""

@@ -17,7 +17,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.engine.keys import call_of_activity, call_of_child
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.notation.error_types import WRAPPERS
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER
 
@@ -55,8 +55,7 @@ _CALL_ENDS: dict[str, What] = {
 _ATTRIBUTES = "_event_attributes"
 
 
-@frozen
-class StepEvent:
+class StepEvent(Immutable):
     """Something that has happened in a run.
 
     Attributes:
@@ -80,8 +79,8 @@ class StepEvent:
     attempt: int | None = None
     error: tuple[str, str] | None = None
     run_id: str = ""
-    input: Payload | None = field(default=None, repr=False)
-    output: Payload | None = field(default=None, repr=False)
+    input: Hidden[Payload | None] = None
+    output: Hidden[Payload | None] = None
 
     @property
     def ends_call(self) -> bool:

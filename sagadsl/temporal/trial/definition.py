@@ -10,7 +10,7 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.trial.mocks import Mocks
 from sagadsl.trial.names import plain
@@ -31,8 +31,7 @@ class CannotBePlayed(Exception):
     """What a server cannot be made to do, as one sentence."""
 
 
-@frozen
-class Copies:
+class Copies(Immutable):
     """Definitions as data.
 
     Attributes:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from sagadsl.errors import SagadslError
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.notation.durations import spell
 from sagadsl.temporal.embedded import serve
@@ -66,16 +66,14 @@ def real(playables: Sequence[Playable], signatures: Mapping[str, Signature]) -> 
         thread.join()
 
 
-@frozen
-class _Room:
+class _Room(Immutable):
     """A namespace, in which one case at a time is played: every saga of a trial has the same id."""
 
     client: Client
     spares: Spares
 
 
-@frozen
-class _House:
+class _House(Immutable):
     """The server, for as long as ``over`` is not set; ``rooms`` are those in which nothing is played."""
 
     loop: asyncio.AbstractEventLoop

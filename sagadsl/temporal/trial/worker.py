@@ -25,7 +25,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from temporalio.worker import Worker
 
 from sagadsl.authoring import Failure, Permanent, Transient, Unknown
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.build import build
 from sagadsl.temporal.worker import build_worker
@@ -63,8 +63,7 @@ Told = Callable[[Begun], Awaitable[bool]]
 """Hears of an attempt that begins, which waits meanwhile; gives back whether somebody has made the saga stop."""
 
 
-@frozen
-class Script:
+class Script(Immutable):
     """What a worker acts out.
 
     Attributes:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from sagadsl.engine.facts import Outcome, Settled, SignalReceived
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.scalars import write_yaml
 from sagadsl.trial.case import case as read_case
@@ -24,8 +24,7 @@ _CLOSE = 1e-3
 _LONG = 400 * 24 * 3600.0
 
 
-@frozen
-class Example:
+class Example(Immutable):
     """A violation with what shows it again.
 
     Attributes:

@@ -6,7 +6,6 @@ Facts as any host could tell them. Knows nothing of searching, and judges nothin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from functools import lru_cache
 from math import inf
 
@@ -30,7 +29,7 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import State
 from sagadsl.engine.keys import is_compensation
 from sagadsl.engine.run import TIMEOUT_TIMER
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.model import Saga, Step, WaitFor
 from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings, refusal, silence
 
@@ -45,15 +44,13 @@ is_undo = lru_cache(maxsize=4096)(is_compensation)
 """``is_compensation``, which is asked of the same few calls over and over."""
 
 
-@frozen
-class Silence:
+class Silence(Immutable):
     """Something happens of which the saga hears nothing."""
 
     at: float
 
 
-@frozen
-class Move:
+class Move(Immutable):
     """One thing that happens.
 
     Attributes:
@@ -78,8 +75,7 @@ class Move:
     takes: float = TICK
 
 
-@frozen
-class Flight:
+class Flight(Immutable):
     """A call that runs.
 
     Attributes:
@@ -99,8 +95,7 @@ class Flight:
     released: bool = False
 
 
-@frozen
-class Circumstances:
+class Circumstances(Immutable):
     """What has happened so far that the state does not tell.
 
     Attributes:
@@ -198,8 +193,7 @@ def _asked(at: float, verb: Verb) -> OperatorAsked:
     return OperatorAsked(at, verb, by="operator", why="explored", request=f"{verb.value} {at}")
 
 
-@frozen
-class _End:
+class _End(Immutable):
     """A call that is about to end.
 
     Attributes:

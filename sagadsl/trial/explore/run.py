@@ -12,11 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable, field
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
@@ -32,8 +32,7 @@ Way = tuple[int, tuple[Move, ...]]
 """Number of the setting, and what has happened so far."""
 
 
-@frozen
-class Setting:
+class Setting(Immutable):
     """What is the same in all ways of one search.
 
     Attributes:
@@ -46,8 +45,7 @@ class Setting:
     generation: str = ""
 
 
-@frozen
-class Task:
+class Task(Immutable):
     """What to explore.
 
     Attributes:
@@ -69,8 +67,7 @@ class Task:
     pauses: bool = False
 
 
-@frozen
-class Explored:
+class Explored(Immutable):
     """What came of it.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
@@ -35,6 +35,7 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
+from sagadsl.immutable import replace
 from sagadsl.language.model import Saga
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.engine.journal import State
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.trial.names import plain
 
 if TYPE_CHECKING:
     from sagadsl.trial.explore.moves import Move
 
 
-@frozen
-class Violation:
+class Violation(Immutable):
     """Something that must not happen, and can.
 
     Attributes:

@@ -13,7 +13,7 @@ from jinja2 import nodes
 
 from sagadsl.engine.call_errors import queue_limit
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
-from sagadsl.frozen import frozen
+from sagadsl.immutable import Immutable
 from sagadsl.language import walk
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.expressions.code import chain_of
@@ -33,8 +33,7 @@ MOST = 6
 """Values tried of one output, input field or payload."""
 
 
-@frozen
-class Child:
+class Child(Immutable):
     """How a child saga goes when nothing goes wrong.
 
     Attributes:

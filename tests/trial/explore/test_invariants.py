@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from sagadsl.engine import blocks, decide, journal, operator, steps, undo
 from sagadsl.engine.facts import OperatorAsked, Outcome, Settled, Status
 from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
 from sagadsl.engine.run import Run
+from sagadsl.immutable import replace
 from sagadsl.language.model import Saga
 from sagadsl.status.narrative import NOTHING_LEFT
 from sagadsl.trial import invariants
