@@ -11,6 +11,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
+from sagadsl.language.paths import child_id, parse_call
 from sagadsl.status.lines import Row, error_text, one_line, refused_signal, rows, text, widths
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
         for cause in causes.get(line.key, ()):
             yield f"{margin}because {cause['type']}: {one_line(cause['message'])}"
         if line.what.startswith("saga ") and line.state not in ("pending", "not_started", "skipped"):
-            yield f"{margin}sagadsl trace {status['id']}/{line.key}"
+            yield f"{margin}sagadsl trace {child_id(status['id'], line.key)}"
     if status.get("failure"):
         yield f"  failure {error_text(status['failure'])}"
     if status["status"] == "completed":
@@ -83,9 +84,7 @@ def _failures(status: Any) -> Iterator[Any]:
 
 def _calls(line: Row, traced: Trace) -> list[Call]:
     """Return the calls that belong to a line: of a compensation there may be several."""
-    return [
-        call for call in traced.calls if call.path == line.key or call.path.startswith((f"{line.key}[", f"{line.key}#"))
-    ]
+    return [call for call in traced.calls if parse_call(call.path).line == line.key]
 
 
 def _short(value: Any) -> str:

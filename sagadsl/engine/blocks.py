@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, assert_never
 
 from sagadsl.engine import calls, steps, undo
@@ -23,8 +22,7 @@ from sagadsl.language.model import (
     Step,
     Switch,
 )
-
-ROOT, ON_FAILURE = "", "on_failure"
+from sagadsl.language.paths import ON_FAILURE, ROOT, branch_in, handler_path, path_in, probe_path, round_path
 
 
 def body_of(run: Run, frame: Frame) -> tuple[Step, ...]:
@@ -129,7 +127,7 @@ def _start_branch(run: Run, frame: Frame, block: Branching, index: int) -> None:
 
 
 def _round(frame: Frame, owner: Record, index: int) -> Frame:
-    path = f"{frame.path}[{index}]"
+    path = round_path(frame.path, index)
     frame.open[path] = True
     return Frame(
         path, FrameKind.SEQUENCE, frame.owner, "steps", parent=frame.path, loops={**frame.loops, owner.step: index}
@@ -247,7 +245,7 @@ def cancel(run: Run, path: str) -> None:
         state.attention.pop(path, None)
         run.end(record, Progress.CANCELLED)
         return
-    handler = state.frames.get(f"{path}.on_error")
+    handler = state.frames.get(handler_path(path))
     if handler is not None:
         close(run, handler, Closing.CANCELLED)
     elif path in state.frames:
@@ -255,7 +253,7 @@ def cancel(run: Run, path: str) -> None:
     elif steps.call_id(record) in state.calls:
         record.cancel_asked = True
         run.commands.append(Cancel(steps.call_id(record)))
-    elif f"{path}.probe" not in state.calls:
+    elif probe_path(path) not in state.calls:
         steps.stop_waiting(run, record)
         run.end(record, Progress.CANCELLED)
 
@@ -346,8 +344,7 @@ def outputs(run: Run, frame: Frame) -> Any:
         return [frame.outputs[key] for key in sorted(frame.ended, key=int)]
     if frame.kind is FrameKind.PARALLEL:
         return {step.id: frame.outputs[step.id] for step in body_of(run, frame) if step.id in frame.outputs}
-    prefix = f"{frame.path}/" if frame.path else ""
-    found = ((step.id, run.state.records.get(prefix + step.id)) for step in body_of(run, frame))
+    found = ((step.id, run.state.records.get(path_in(frame.path, step.id))) for step in body_of(run, frame))
     return {name: record.output for name, record in found if record is not None and record.has_output}
 
 
@@ -363,22 +360,12 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
     for path in reversed(run.state.undoable):
         if run.state.records[path].began < record.began and not record.repeats:
             break  # nothing older is of this block, unless an operator had it repeated
-        branch = _branch_of(frame, path)
+        branch = branch_in(frame.path, path)
         if branch is not None and branch not in frame.outputs:  # they hold all that has ended well
             losers.append(path)
     losers.reverse()
     frame.undone = True
     return undo.begin(run, frame.path, losers)
-
-
-def _branch_of(frame: Frame, path: str) -> str | None:
-    """Return the branch (its id, or the item's index) that the step at *path* stands in."""
-    if not path.startswith(frame.path):
-        return None
-    rest = path[len(frame.path) :]
-    if frame.kind is FrameKind.LOOP:
-        return rest[1 : rest.index("]")] if rest.startswith("[") else None
-    return re.split(r"[/.\[]", rest[1:], maxsplit=1)[0] if rest.startswith("/") else None
 
 
 def losers_undone(run: Run, frame: Frame, failed: bool) -> None:

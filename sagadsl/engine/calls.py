@@ -9,12 +9,12 @@ from typing import Any
 
 from sagadsl.engine.facts import Error, RetryPlan, StartActivity, StartChild
 from sagadsl.engine.journal import Record, Undo
-from sagadsl.engine.keys import MAX_ID, child_id, forward_key, undo_key
 from sagadsl.engine.run import Mistake, Run, past
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.model import ActivityCall, CompensationAction, Duration, Retry, SagaCall, Value
 from sagadsl.language.notation.durations import parse
 from sagadsl.language.notation.error_types import class_name
+from sagadsl.language.paths import MAX_ID, child_id, forward_key, undo_key
 
 Names = Mapping[str, Any]
 _LATE = (("step", "output"), ("step", "outcome"), ("step", "error"))

@@ -17,6 +17,7 @@ from sagadsl.engine.journal import Chunk, Progress, Record, State, Undo
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import step_path
 from sagadsl.language.model import Saga
+from sagadsl.language.paths import path_around
 
 Rows = dict[str, list[list[Any]]]
 """By step id."""
@@ -137,7 +138,7 @@ def _record(run: Run, step_id: str, row: list[Any]) -> Record:
     return Record(
         path,
         step_id,
-        path.rpartition("/")[0],
+        path_around(path),
         began,
         start,
         Progress(more.get("progress", Progress.COMPLETED.value)),

@@ -58,6 +58,7 @@ from sagadsl.engine.waits import in_time
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
+from sagadsl.language.paths import ON_FAILURE, ROOT, Purpose, parse_call
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 
 
@@ -124,7 +125,7 @@ def _told(run: Run, fact: Fact) -> None:
 def _stop_at_last(run: Run) -> bool:
     """Stop a saga that was to stop as soon as its pivot had settled; false when it is not, or not yet."""
     state = run.state
-    if state.pending_stop is None or state.pivot_at or blocks.ROOT not in state.frames:
+    if state.pending_stop is None or state.pivot_at or ROOT not in state.frames:
         return False
     blocks.stop(run, state.pending_stop)
     return True
@@ -167,7 +168,7 @@ def _begin(run: Run, fact: Began) -> None:
     state.saga_id, state.run_id, state.input, state.started_at = fact.saga_id, fact.run_id, fact.input, fact.at
     state.generation = fact.generation
     state.wants_journal = fact.wants_journal and state.rules >= SAFE_HANDOVER
-    root = Frame(blocks.ROOT, FrameKind.SEQUENCE, "", "steps")
+    root = Frame(ROOT, FrameKind.SEQUENCE, "", "steps")
     run.open(root)
     if state.rules > FIRST_RULES:
         try:
@@ -201,15 +202,18 @@ def _settled(run: Run, fact: Settled) -> None:
     if path is None:
         return
     record = run.state.records[path]
-    suffix = fact.call_id[len(path) :]
+    call = parse_call(fact.call_id)
     if fact.error is not None:  # a child saga names a step of its own: here it is the call that failed
-        fact = replace(fact, error=replace(fact.error, step=fact.call_id.partition("#")[0]))
-    if suffix.startswith(".compensation"):
-        undo.settled(run, record, fact)
-    elif suffix == ".probe":
-        steps.probed(run, record, fact)
-    else:
-        steps.settled(run, record, fact)
+        fact = replace(fact, error=replace(fact.error, step=call.path))
+    match call.purpose:
+        case Purpose.DO:
+            steps.settled(run, record, fact)
+        case Purpose.UNDO:
+            undo.settled(run, record, fact)
+        case Purpose.PROBE:
+            steps.probed(run, record, fact)
+        case _:
+            assert_never(call.purpose)
 
 
 def _timer_fired(run: Run, timer_id: str) -> None:
@@ -256,7 +260,7 @@ def _stop_forward(run: Run, why: Error) -> None:
     state.timed_out = state.timed_out or why.type == SAGA_TIMEOUT
     if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
         run.note(why)
-    elif blocks.ROOT not in state.frames:  # it has not begun yet
+    elif ROOT not in state.frames:  # it has not begun yet
         state.pending_stop = why
     elif not state.pivot_at:
         blocks.stop(run, why)
@@ -271,7 +275,7 @@ def _history_full(run: Run) -> None:
     """Begin nothing more but what undoes; after the pivot, where nothing is undone, the saga ends failed. R51."""
     state = run.state
     error = Error(HISTORY_FULL, "the history of the run is full, and what the saga has to keep fits into no new one")
-    if state.pivot_passed and state.phase is Phase.FORWARD and blocks.ROOT in state.frames:
+    if state.pivot_passed and state.phase is Phase.FORWARD and ROOT in state.frames:
         blocks.stop(run, error)
     else:
         _stop_forward(run, error)
@@ -285,7 +289,7 @@ def _stop_endless(run: Run) -> None:
         blocks.stop(run, error)
     elif state.phase is Phase.FINISHING:
         run.note(error)
-        blocks.close(run, state.frames[blocks.ON_FAILURE], Closing.CANCELLED)
+        blocks.close(run, state.frames[ON_FAILURE], Closing.CANCELLED)
 
 
 def _work(run: Run, fact: Fact) -> bool:
@@ -325,7 +329,7 @@ def _work(run: Run, fact: Fact) -> bool:
 def _frame_over(run: Run, frame: Frame) -> None:
     """The forward part is over, or ``on_failure`` is."""
     state = run.state
-    if frame.body == blocks.ON_FAILURE:
+    if frame.body == ON_FAILURE:
         run.note(frame.failure)
         _close(run)
         return
@@ -367,7 +371,7 @@ def _finish(run: Run) -> None:
     if run.saga.on_failure and not run.state.undo_only:
         run.count_afresh()
         run.state.phase = Phase.FINISHING
-        run.open(Frame(blocks.ON_FAILURE, FrameKind.SEQUENCE, "", blocks.ON_FAILURE))
+        run.open(Frame(ON_FAILURE, FrameKind.SEQUENCE, "", ON_FAILURE))
     else:
         _close(run)
 

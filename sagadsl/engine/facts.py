@@ -71,7 +71,7 @@ class Began(Immutable):
     """The run starts: the first fact, once.
 
     Attributes:
-        generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
+        generation: Of a saga that is begun anew under the id of one that has ended; see ``language.paths``.
         wants_journal: Its parent may have to undo it when it has completed.
     """
 
@@ -217,8 +217,8 @@ class StartActivity(Immutable):
     """Begin an activity.
 
     Attributes:
-        call_id: Its id on the host: the step's path, ``.compensation`` or ``.compensation[i]`` for an undo,
-            ``.probe`` for a pivot's probe, and ``#2``, ``#3`` … for repetitions that an operator asked for.
+        call_id: Its id on the host: the step's path, what the call is for, and which time it is; see
+            ``language.paths``.
         arguments: None or one JSON value.
         task_queue: ``None`` is the saga's own.
         summary: One line for people.

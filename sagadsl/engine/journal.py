@@ -14,8 +14,8 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.engine.facts import Error, Outcome, Status
-from sagadsl.engine.keys import caller_of
 from sagadsl.immutable import Immutable
+from sagadsl.language.paths import caller_of
 
 RULES = 3
 """Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.

@@ -7,6 +7,7 @@ from sagadsl.engine.facts import OperatorAsked, Outcome, Verb
 from sagadsl.engine.journal import Action, Phase, Progress, Record, State
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.language.expressions.values import ExpressionError
+from sagadsl.language.paths import parse_call
 
 
 def refusal(state: State, verb: Verb, path: str = "", occurrence: int | None = None) -> str | None:
@@ -125,4 +126,4 @@ def _find(run: Run, path: str) -> tuple[Record, bool]:
     """Return the record that *path* belongs to, and whether its compensation is meant."""
     if path in run.state.records:
         return run.state.records[path], False
-    return run.state.records[path.rpartition(".compensation")[0]], True
+    return run.state.records[parse_call(path).step], True

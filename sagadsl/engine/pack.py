@@ -8,7 +8,6 @@ steps that need no undoing only their number is kept. Outputs that nothing reads
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from sagadsl.engine import calls
@@ -20,9 +19,9 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.kinds import Phase
 from sagadsl.language.model import Compensation, Saga, Step, Value
+from sagadsl.language.paths import parse_call, round_path, rounds_in, step_id_in
 from sagadsl.language.walk import sites
 
-_ROUND = re.compile(r"\[\d+\]")
 _EARLY = ("input", "saga")
 """Names that mean the same whenever a compensation is rendered."""
 
@@ -111,7 +110,7 @@ def _is_late(value: Value, step: Step) -> bool:
 def _busy(state: State) -> frozenset[str]:
     """Return the paths of records that something is still going on with."""
     found = {*state.calls.values(), *state.timers, state.pivot_at}
-    found |= {path.rpartition(".compensation")[0] if path not in state.records else path for path in state.attention}
+    found |= {parse_call(path).step for path in state.attention}
     for paths in state.waiting.values():
         found.update(paths)
     for frame in state.frames.values():
@@ -122,7 +121,7 @@ def _busy(state: State) -> frozenset[str]:
 
 
 def _round_is_over(state: State, record: Record) -> bool:
-    return any(record.path[: found.end()] not in state.frames for found in _ROUND.finditer(record.path))
+    return any(round_ not in state.frames for _, _, round_ in rounds_in(record.path))
 
 
 def _complete(run: Run, record: Record) -> bool:
@@ -185,7 +184,7 @@ def _strip(run: Run, record: Record, needs: _Needs) -> None:
 def _is_read(saga: Saga, step_id: str, needs: _Needs) -> bool:
     if needs.outputs is None or step_id in needs.outputs:
         return True
-    return any(block.removesuffix(".on_error") in needs.outputs for block in saga.places[step_id].blocks)
+    return any(step_id_in(block) in needs.outputs for block in saga.places[step_id].blocks)
 
 
 def _strip_frame(run: Run, frame: Frame, needs: _Needs) -> None:
@@ -196,6 +195,6 @@ def _strip_frame(run: Run, frame: Frame, needs: _Needs) -> None:
     if frame.items is not None:  # a list of its own: the one that it came from is the user's
         begun = frame.cursor
         frame.items = [
-            item if index >= begun or f"{frame.path}[{index}]" in frame.open else None
+            item if index >= begun or round_path(frame.path, index) in frame.open else None
             for index, item in enumerate(frame.items)
         ]

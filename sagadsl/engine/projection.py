@@ -5,7 +5,6 @@ Projections of the state and of nothing else; they decide nothing.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -24,13 +23,13 @@ from sagadsl.language.model import (
     Saga,
     Step,
 )
+from sagadsl.language.paths import ON_FAILURE, ROOT, handler_path, path_in, round_path, rounds_in
 
 Rounds = Mapping[str, Sequence[int]]
 
 LINES = 2_000
 """Steps that a status shows one by one; the answer to a query has at most 2 MB (R52)."""
 
-_ROUND = re.compile(r"\[(\d+)\]")
 _SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
 
 
@@ -160,10 +159,10 @@ def walk(saga: Saga, state: State) -> Iterator[Line]:
     """Yield every step in the order of the definition, rounds of loops and handlers that ran included."""
     rest = "pending" if state.phase is Phase.FORWARD else "not_started"
     tree = _Tree(state, _rounds(state))
-    yield from _walk(tree, saga.steps, "", 0, rest)
+    yield from _walk(tree, saga.steps, ROOT, 0, rest)
     if state.phase in (Phase.FINISHING, Phase.CLOSED):
-        ran = tuple(step for step in saga.on_failure if f"on_failure/{step.id}" in state.records)
-        yield from _walk(tree, ran, "on_failure/", 0, rest)
+        ran = tuple(step for step in saga.on_failure if path_in(ON_FAILURE, step.id) in state.records)
+        yield from _walk(tree, ran, ON_FAILURE, 0, rest)
 
 
 def _shown(saga: Saga, state: State) -> tuple[list[Line], list[dict[str, Any]]]:
@@ -193,29 +192,30 @@ def _rounds(state: State) -> Rounds:
     """Return the rounds of each loop of which there are records: those long over have none any more."""
     found: dict[str, set[int]] = {}
     for path in state.records:
-        for at in _ROUND.finditer(path):
-            found.setdefault(path[: at.start()], set()).add(int(at[1]))
+        for loop, index, _ in rounds_in(path):
+            found.setdefault(loop, set()).add(index)
     return {path: sorted(indices) for path, indices in found.items()}
 
 
-def _walk(tree: _Tree, steps: tuple[Step, ...], prefix: str, depth: int, rest: str) -> Iterator[Line]:
+def _walk(tree: _Tree, steps: tuple[Step, ...], around: str, depth: int, rest: str) -> Iterator[Line]:
     for step in steps:
-        path = prefix + step.id
+        path = path_in(around, step.id)
         record = tree.state.records.get(path)
         progress = rest if record is None else record.progress.value
         yield Line(path, step, depth, progress, record)
         inner = "skipped" if progress in ("skipped", "completed") else rest
         yield from _inside(tree, step, path, depth + 1, inner)
         for handler in step.on_error:
-            ran = tuple(each for each in handler.steps if f"{path}.on_error/{each.id}" in tree.state.records)
-            yield from _walk(tree, ran, f"{path}.on_error/", depth + 1, rest)
+            around_it = handler_path(path)
+            ran = tuple(each for each in handler.steps if path_in(around_it, each.id) in tree.state.records)
+            yield from _walk(tree, ran, around_it, depth + 1, rest)
 
 
 def _inside(tree: _Tree, step: Step, path: str, depth: int, rest: str) -> Iterator[Line]:
-    prefixes = [f"{path}[{index}]/" for index in tree.rounds.get(path, ())] if is_loop(step) else [f"{path}/"]
-    for prefix in prefixes:
+    blocks = [round_path(path, index) for index in tree.rounds.get(path, ())] if is_loop(step) else [path]
+    for block in blocks:
         for part in parts(step):
-            yield from _walk(tree, part.steps, prefix, depth, rest)
+            yield from _walk(tree, part.steps, block, depth, rest)
 
 
 def markdown(saga: Saga, state: State) -> str:

@@ -23,6 +23,7 @@ from sagadsl.language.model import (
     Step,
     Switch,
 )
+from sagadsl.language.paths import ROOT, path_in, round_path
 
 
 class StepsView(Mapping[str, Any]):
@@ -156,16 +157,15 @@ def step_path(place: Place, loops: Mapping[str, int]) -> str | None:
     """Return the path of a step as seen from inside *loops*; ``None`` when it stands in another loop."""
     if not place.blocks:
         return place.step.id
-    parts = []
+    path = ROOT
     for block, is_loop in zip(place.blocks, place.loops, strict=True):
         if is_loop:
             if block not in loops:
                 return None
-            parts.append(f"{block}[{loops[block]}]")
+            path = path_in(path, round_path(block, loops[block]))
         else:
-            parts.append(block)
-    parts.append(place.step.id)
-    return "/".join(parts)
+            path = path_in(path, block)
+    return path_in(path, place.step.id)
 
 
 def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None, lenient: bool = False) -> dict[str, Any]:

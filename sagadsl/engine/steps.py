@@ -12,7 +12,6 @@ from sagadsl.engine import calls
 from sagadsl.engine.error_scope import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled, Verb
 from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
-from sagadsl.engine.keys import forward_key, undo_key
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
@@ -37,6 +36,7 @@ from sagadsl.language.model import (
 )
 from sagadsl.language.notation.durations import LONGEST
 from sagadsl.language.notation.moments import read_moment
+from sagadsl.language.paths import forward_key, handler_path, path_in, probe_path, repeated_call, undo_key
 
 _EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
 """Names that are no variables of a block."""
@@ -50,7 +50,7 @@ def start(run: Run, frame: Frame, step: Step) -> None:
     state = run.state
     run.began += 1
     METER.spent += STEP_WORK
-    path = f"{frame.path}/{step.id}" if frame.path else step.id
+    path = path_in(frame.path, step.id)
     record = Record(path, step.id, frame.path, run.tick(), state.now)
     before = state.records.get(path)
     if before is not None:  # an operator has its block repeated: a call, and a child's keys, are new ones
@@ -117,7 +117,7 @@ def names_of(run: Run, record: Record) -> dict[str, Any]:
 
 def call_id(record: Record) -> str:
     """Return the id of a step's call on the host: its path, numbered when an operator had it repeated."""
-    return record.path if record.repeats == 0 else f"{record.path}#{record.repeats + 1}"
+    return repeated_call(record.path, record.repeats + 1)
 
 
 def _begin_call(run: Run, step: Step, record: Record) -> None:
@@ -266,9 +266,8 @@ def fail(run: Run, record: Record, error: Error) -> None:
     for index, handler in enumerate(step.on_error):
         if _takes(run, record, handler, error):
             if handler.steps:
-                _open(run, record, FrameKind.SEQUENCE, body=f"handler:{index}", suffix=".on_error").variables = {
-                    "error": failure_view(error)
-                }
+                opened = _open(run, record, FrameKind.SEQUENCE, body=f"handler:{index}", path=handler_path(record.path))
+                opened.variables = {"error": failure_view(error)}
             else:
                 handled(run, record, index)
             return
@@ -313,7 +312,7 @@ def pause(run: Run, record: Record, error: Error) -> None:
 
 def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
     """Nobody knows whether the pivot happened: ask its probe, or an operator. R43."""
-    if step.probe is None or f"{record.path}.probe" in run.state.calls:
+    if step.probe is None or probe_path(record.path) in run.state.calls:
         pause(run, record, error)
         return
     names = names_of(run, record)
@@ -321,7 +320,7 @@ def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
         arguments = (record.input,) if step.probe.input is None else (step.probe.input.render(names),)
         command = calls.activity(
             step.probe,
-            f"{record.path}.probe",
+            probe_path(record.path),
             arguments,
             names,
             summary=f"did {record.path} happen?",
@@ -378,9 +377,9 @@ def _is_patient(run: Run, step: Step) -> bool:
     return run.forward and run.state.pivot_passed and all(each.then is Then.COMPENSATE for each in step.on_error)
 
 
-def _open(run: Run, record: Record, kind: FrameKind, body: str = "steps", suffix: str = "") -> Frame:
+def _open(run: Run, record: Record, kind: FrameKind, body: str = "steps", path: str | None = None) -> Frame:
     loops = run.state.frames[record.frame].loops
-    frame = Frame(record.path + suffix, kind, record.path, body, loops=loops)
+    frame = Frame(record.path if path is None else path, kind, record.path, body, loops=loops)
     run.open(frame)
     return frame
 

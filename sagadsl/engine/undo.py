@@ -15,7 +15,8 @@ from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
 from sagadsl.engine.squeeze import compact
 from sagadsl.immutable import replace
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import ActivityCall, Compensation, On, OnFailure, Order, SagaCall
+from sagadsl.language.model import ActivityCall, Call, Compensation, On, OnFailure, Order, SagaCall
+from sagadsl.language.paths import repeated_call, undo_path
 
 _SENT_TWICE = 100_000
 """Bytes of a child's input up to which its undoing run is given it again, for whoever looks at it."""
@@ -130,7 +131,7 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
     names = calls.undo_names(run, record, undo, several)
     if call.input is None:
         body = run.step(record).body
-        arguments = () if getattr(body, "input", None) is None else (record.input,)
+        arguments = (record.input,) if isinstance(body, Call) and body.input is not None else ()
     else:
         arguments = (calls.render_late(call.input, undo.early[index], names),)
     call_id = _call_id(run, record)
@@ -218,15 +219,13 @@ def give_up(run: Run, record: Record, error: Error, *, rest: bool) -> None:
 
 
 def action_path(run: Run, record: Record) -> str:
-    """Return the path of the action that runs: ``<step>.compensation``, with an index when there are several."""
-    base = f"{record.path}.compensation"
+    """Return the path of the action that runs."""
     several = len(_compensation(run, record).actions) > 1
-    return f"{base}[{_undo(record).action}]" if several else base
+    return undo_path(record.path, _undo(record).action if several else None)
 
 
 def _call_id(run: Run, record: Record) -> str:
-    path, repeats = action_path(run, record), _undo(record).repeats
-    return path if repeats == 0 else f"{path}#{repeats + 1}"
+    return repeated_call(action_path(run, record), _undo(record).repeats + 1)
 
 
 def _over(run: Run, record: Record) -> None:

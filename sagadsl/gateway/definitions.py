@@ -8,6 +8,7 @@ from typing import Any
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.kinds import Lane, is_loop, kind_of, parts, subject
 from sagadsl.language.model import Saga, Step
+from sagadsl.language.paths import ON_FAILURE, ROOT, drawn_round, handler_path, path_in
 from sagadsl.temporal.arguments import Package
 
 Data = Mapping[str, Any]
@@ -54,17 +55,17 @@ def graph(saga: Saga) -> dict[str, Any]:
     return {
         "name": saga.name,
         "version": saga.version,
-        "steps": [_node(step, "") for step in saga.steps],
-        "on_failure": [_node(step, "on_failure/") for step in saga.on_failure],
+        "steps": [_node(step, ROOT) for step in saga.steps],
+        "on_failure": [_node(step, ON_FAILURE) for step in saga.on_failure],
     }
 
 
-def _node(step: Step, prefix: str) -> dict[str, Any]:
-    path = f"{prefix}{step.id}"
+def _node(step: Step, around: str) -> dict[str, Any]:
+    path = path_in(around, step.id)
     kind = kind_of(step)
     _, what = subject(step.body)
     node: dict[str, Any] = {"id": step.id, "path": path, "kind": kind.drawn or kind.key, "what": what}
-    lanes = list(_lanes(step, f"{path}[]/" if is_loop(step) else f"{path}/"))
+    lanes = list(_lanes(step, drawn_round(path) if is_loop(step) else path))
     if lanes:
         node["lanes"] = lanes
     if step.needs:
@@ -78,22 +79,22 @@ def _node(step: Step, prefix: str) -> dict[str, Any]:
         node["undone_by"] = ["itself"] if step.compensation.auto else [subject(call)[1] for call in calls]
     if step.on_error:
         node["on_error"] = [
-            {"label": ", ".join(handler.types) or "any error", "steps": _nodes(handler.steps, f"{path}.on_error/")}
+            {"label": ", ".join(handler.types) or "any error", "steps": _nodes(handler.steps, handler_path(path))}
             for handler in step.on_error
         ]
     return node
 
 
-def _nodes(steps: tuple[Step, ...], prefix: str) -> list[dict[str, Any]]:
-    return [_node(step, prefix) for step in steps]
+def _nodes(steps: tuple[Step, ...], around: str) -> list[dict[str, Any]]:
+    return [_node(step, around) for step in steps]
 
 
-def _lanes(step: Step, prefix: str) -> Iterator[dict[str, Any]]:
+def _lanes(step: Step, around: str) -> Iterator[dict[str, Any]]:
     """Yield what stands side by side in a block: each branch, each arm."""
     for part in parts(step):
         if part.lane is Lane.BRANCH:
-            yield from ({"label": "", "steps": [_node(branch, prefix)]} for branch in part.steps)
+            yield from ({"label": "", "steps": [_node(branch, around)]} for branch in part.steps)
         else:
             other = "else" if part.lane is Lane.ARM else ""
             label = other if part.condition is None else str(part.condition.source)
-            yield {"label": label, "steps": _nodes(part.steps, prefix)}
+            yield {"label": label, "steps": _nodes(part.steps, around)}

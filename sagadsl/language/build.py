@@ -50,6 +50,7 @@ from sagadsl.language.model import (
 )
 from sagadsl.language.notation import durations
 from sagadsl.language.notation.error_types import bare_type
+from sagadsl.language.paths import ON_FAILURE, handler_path
 
 Data = Mapping[str, Any]
 
@@ -77,7 +78,7 @@ def build(data: Data) -> Saga:
     on_failure = _steps(data.get("on_failure", ()), ("on_failure",), defaults)
     places: dict[str, Place] = {}
     _place(steps, (), (), places)
-    _place(on_failure, ("on_failure",), (False,), places)
+    _place(on_failure, (ON_FAILURE,), (False,), places)
     return Saga(
         name=data["name"],
         version=data.get("version", ""),
@@ -359,7 +360,7 @@ def _place(steps: Sequence[Step], blocks: tuple[str, ...], loops: tuple[bool, ..
         for part in kinds.parts(step):
             _place(part.steps, (*blocks, step.id), (*loops, loop), places)
         for handler in step.on_error:
-            _place(handler.steps, (*blocks, f"{step.id}.on_error"), (*loops, False), places)
+            _place(handler.steps, (*blocks, handler_path(step.id)), (*loops, False), places)
 
 
 def _signals(places: Mapping[str, Place]) -> dict[str, Mapping[str, Any] | None]:

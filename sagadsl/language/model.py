@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from sagadsl.immutable import Derived, Immutable, field
 from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.paths import ON_FAILURE
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root; for messages, never for meaning."""
@@ -345,14 +346,19 @@ class Place(Immutable):
 
     Attributes:
         step: The step itself.
-        blocks: Ids of the blocks around it, outermost first; those of an error handler are
-            written ``<step id>.on_error``, those of the top level ``on_failure`` as ``on_failure``.
+        blocks: What its path goes through, outermost first: ids of blocks, and the paths of error handlers and of
+            ``on_failure``.
         loops: Which of ``blocks`` are loops, so that a path carries an index there.
     """
 
     step: Step
     blocks: tuple[str, ...]
     loops: tuple[bool, ...]
+
+    @property
+    def is_on_failure(self) -> bool:
+        """Whether it runs because the saga has failed."""
+        return self.blocks[:1] == (ON_FAILURE,)
 
 
 class Saga(Immutable):

@@ -10,6 +10,7 @@ from datetime import datetime
 from shlex import quote
 from typing import Any
 
+from sagadsl.language.paths import path_in
 from sagadsl.status.lines import (
     Attempt,
     error_text,
@@ -140,9 +141,10 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
         yield f"held: {child['path']}: {unpause(child['id'])}{tail}"
     yield from (f"{child['path']}: {line}" for line in trouble(child) if not child.get("held"))
     for call, activity_id in child.get("paused_calls", {}).items():
-        yield f"an operator has paused `{child['path']}/{call}`: {_unpause_call(child['id'], activity_id)}{tail}"
+        where = path_in(child["path"], call)
+        yield f"an operator has paused `{where}`: {_unpause_call(child['id'], activity_id)}{tail}"
     for each in child["attention"]:
-        path = quote(f"{child['path']}/{each['path']}") + _again(each)
+        path = quote(path_in(child["path"], each["path"])) + _again(each)
         yield f"needs a decision: {child['path']} → {each['path']}: {each['type']}: {one_line(each['message'])}"
         yield f"   sagadsl retry {of} {path}{tail}   once more"
         yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"

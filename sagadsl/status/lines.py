@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 from sagadsl.immutable import Immutable, replace
+from sagadsl.language.paths import parse_call, path_below, path_in_its_block, undo_path
 
 SIGNS: Mapping[str, str] = {
     "pending": "·",
@@ -86,7 +87,7 @@ class Row(Immutable):
     """One line: a step, or the undoing of a step.
 
     Attributes:
-        key: Path of the step, with ``.compensation`` for its undoing.
+        key: Path of the step, or of its undoing.
         state: A word of ``SIGNS``, for the colour.
         what: Activity, saga or kind of block.
         took: How long it took or has taken; ``None`` before it began.
@@ -102,6 +103,11 @@ class Row(Immutable):
     took: timedelta | None = None
     note: str = ""
     wait: timedelta | None = None
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it is the undoing of a step."""
+        return parse_call(self.key).undoes
 
 
 def left_out(status: Mapping[str, Any]) -> Iterator[str]:
@@ -139,11 +145,11 @@ def _notes(children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     top = ""
     for child in children:
         path = child["path"]
-        if not (top and path.startswith(f"{top}/")):
+        if not path_below(path, top):
             top = path
         if waits(child):
-            below = path[len(top) + 1 :]
-            notes.setdefault(top.partition("#")[0], f"{below} {_note(child)}".strip())
+            below = path_below(path, top) or ""
+            notes.setdefault(parse_call(top).path, f"{below} {_note(child)}".strip())
     return notes
 
 
@@ -292,25 +298,18 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     elif tried > 1:
         note = f"{note}  after {tried} attempts".strip()
     depth = step.get("depth", 0)
-    name = _name(step["path"], depth)
+    name = path_in_its_block(step["path"]) if depth else step["path"]
     if state == "running" and _is_paused(attempts, step["path"]):
         state = "paused"
     return Row(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
-
-
-def _name(path: str, depth: int) -> str:
-    """Return what is left of *path* below its block; a round of a loop keeps its number."""
-    if not depth:
-        return path
-    parent, _, last = path.rpartition("/")
-    return f"[{parent.rpartition('[')[2]} {last}" if parent.endswith("]") else last
 
 
 def _undo(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Row:
     undo = step["compensation"]
     sign, words = _UNDO_WORDS[undo["status"]]
     note, wait = "; ".join(error_text({**error, "step": ""}) for error in undo.get("errors", ())), None
-    calls = [call for call in attempts if call.startswith(f"{step['path']}.compensation")]
+    key = undo_path(step["path"])
+    calls = [call for call in attempts if parse_call(call).line == key]
     if undo["status"] == "running" and calls:
         note, wait = _attempt(attempts[calls[0]], now)
     elif (undo.get("attempts") or 0) > 1:
@@ -318,7 +317,7 @@ def _undo(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")
     if state == "compensating" and calls and _is_paused(attempts, calls[0]):
         sign, state = SIGNS["paused"], "paused"
-    return Row(f"{step['path']}.compensation", sign, state, step["path"], words, 0, _took(undo, now), note, wait)
+    return Row(key, sign, state, step["path"], words, 0, _took(undo, now), note, wait)
 
 
 def _is_paused(attempts: Mapping[str, Attempt], call: str) -> bool:

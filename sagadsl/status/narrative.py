@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sagadsl.language.paths import is_on_failure, parse_call
 from sagadsl.status.advice import next_steps
 from sagadsl.status.lines import OPEN, left_out, moment, on_queue, one_line, since_reset, spell, was_reset
 
@@ -39,7 +40,6 @@ _VERBS: Mapping[str, str] = {
     "resume": "let it go on",
     "cancel": "cancelled it",
 }
-_AFTERWARDS = "on_failure/"
 NOTHING_LEFT = "Nothing is left to do."
 _UNKNOWN = "nobody knows whether it happened"
 
@@ -55,7 +55,7 @@ def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, s
     steps = _folded(status)
     calls = [step for step in steps if step.get("kind", "activity") in _KINDS and _began(step)]
     calls.sort(key=lambda step: step["started_at"])
-    afterwards = [step for step in calls if step["path"].startswith(_AFTERWARDS)]
+    afterwards = [step for step in calls if is_on_failure(step["path"])]
     yield from _done([step for step in calls if step not in afterwards])
     yield from _unknown(status)
     yield from _waits(status, came or {})
@@ -221,17 +221,17 @@ def _folded(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         return list(steps)
     undone: dict[str, dict[str, Any]] = {}
     for step in steps:
-        path, undoes, _ = step["path"].partition(".compensation")
-        if undoes:
+        call = parse_call(step["path"])
+        if call.undoes:
             errors = [step["error"]] if step.get("error") else []
             word = {"completed": "done"}.get(step["status"], step["status"])
-            before = undone.get(path)  # of several actions the one that went worst counts
+            before = undone.get(call.step)  # of several actions the one that went worst counts
             if before is None or before["status"] == "done":
-                undone[path] = {**step, "status": word, "errors": errors}
+                undone[call.step] = {**step, "status": word, "errors": errors}
     return [
         {**step, "compensation": undone[step["path"]]} if step["path"] in undone else step
         for step in steps
-        if ".compensation" not in step["path"]
+        if not parse_call(step["path"]).undoes
     ]
 
 

@@ -16,14 +16,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.authoring import MARK, Context
-from sagadsl.engine.keys import (
+from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.paths import (
     is_compensation,
     key_of_activity_id,
     standalone_key,
     step_key_of_activity_id,
     step_of_activity_id,
 )
-from sagadsl.language.expressions.secrets import Named
 from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, broken_types
 from sagadsl.plugins.isolation import contained
 from sagadsl.plugins.results import to_json_data

@@ -13,6 +13,7 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.chunks import by_step
+from sagadsl.language.paths import step_id_in
 from sagadsl.temporal.reported import shortened
 
 _SHORTER = (1_000, 200, 60)
@@ -54,7 +55,7 @@ def _with_fewer_steps(status: dict[str, Any]) -> dict[str, Any]:
     """Tell half of the steps in numbers: of those that went on last, the most is known."""
     steps = status["steps"]
     half = (len(steps) + 1) // 2
-    numbers = Counter(f"{step['path'].rpartition('/')[2].partition('[')[0]} {step['status']}" for step in steps[:half])
+    numbers = Counter(f"{step_id_in(step['path'])} {step['status']}" for step in steps[:half])
     for each in status.get("left_out", ()):
         numbers.update({f"{each['step']} {kind}": number for kind, number in each.items() if kind != "step"})
     return {**status, "steps": steps[half:], "left_out": by_step(numbers)}

@@ -23,12 +23,12 @@ from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import FIRST_RULES, RULES
-from sagadsl.engine.keys import is_generation
 from sagadsl.engine.squeeze import compact, inflated, packed, squeezed, unpacked
 from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.language.notation.json_text import read_json
+from sagadsl.language.paths import is_generation
 from sagadsl.language.schema.conform import Check, checker
 from sagadsl.temporal.definitions import InvalidDefinition, checked
 
@@ -117,7 +117,7 @@ class Carry(Immutable):
         journal: Undo what this snapshot says was done, and nothing else; ``failure`` is why. It may be packed.
         state: Go on from this snapshot: continue-as-new, or a saga that is resumed.
         refused: Signals that were not taken: name, reason, time.
-        generation: Of a saga that is begun anew under the id of one that has ended; see ``keys``.
+        generation: Of a saga that is begun anew under the id of one that has ended; see ``language.paths``.
         from_folder: The definition came from a worker's own folder, and from no client.
     """
 

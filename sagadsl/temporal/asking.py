@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.model import Saga, WaitFor
+from sagadsl.language.paths import step_id_in
 from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
@@ -153,6 +154,6 @@ def _may_wait(saga: Saga, standing: Mapping[str, Any], name: str) -> bool:
         if not isinstance(place.step.body, WaitFor) or place.step.body.signal != name:
             continue
         top = place.blocks[0] if place.blocks else id_
-        if top == "on_failure" or stands.get(top.removesuffix(".on_error"), "pending") in _OPEN_STEPS:
+        if place.is_on_failure or stands.get(step_id_in(top), "pending") in _OPEN_STEPS:
             return True
     return False

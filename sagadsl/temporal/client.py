@@ -24,8 +24,8 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import RULES
-from sagadsl.engine.keys import MAX_ID
 from sagadsl.immutable import Immutable, replace
+from sagadsl.language.paths import MAX_ID
 from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import (
     INDEXED,

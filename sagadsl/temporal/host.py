@@ -48,10 +48,10 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import RULES
-from sagadsl.engine.keys import activity_id, call_of_activity
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.paths import activity_id, call_of_activity
 from sagadsl.temporal import failures
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.local_results import room_needed

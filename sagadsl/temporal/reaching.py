@@ -15,6 +15,7 @@ from temporalio.service import RPCError
 from sagadsl.engine.facts import Verb
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable, replace
+from sagadsl.language.paths import ROOT, path_below, path_in
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.children import Child, children_of
@@ -96,11 +97,11 @@ async def operate(client: Client, id: str, verb: Verb, asked: Asked = UNSAID, *,
 async def found(client: Client, id: str, path: str) -> tuple[str, str]:
     """Return the id of the saga that *path* leads to, and what is left of the path there. Raises ``SagaNotFound``."""
     while path:
-        here = [child for child in children_of(await describe(client, id)) if f"{path}/".startswith(f"{child.path}/")]
+        here = [child for child in children_of(await describe(client, id)) if path_below(path, child.path) is not None]
         if not here:
             break
         child = max(here, key=lambda each: len(each.path))
-        id, path = child.id, path[len(child.path) + 1 :]
+        id, path = child.id, path_below(path, child.path) or ""
     return id, path
 
 
@@ -112,7 +113,7 @@ async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: 
             return Done(id, str((await runs.status(client, id))["status"]), told)
         raise refused
     standing = (await picture(client, id)).status
-    waiting = [f"`{each['path']}/{at['path']}`" for each in standing["children"] for at in each["attention"]]
+    waiting = [f"`{path_in(each['path'], at['path'])}`" for each in standing["children"] for at in each["attention"]]
     if standing.get("attention") or not waiting:
         raise refused
     raise NotPossible(
@@ -128,19 +129,19 @@ async def _all_below(client: Client, id: str, verb: Verb, asked: Asked) -> tuple
     async def ask(child: Child, path: str) -> list[Told]:
         async with turn:
             answer = await _told(client, child, path, verb, same)
-        return [*([answer] if answer else []), *await below(child.id, f"{path}/")]
+        return [*([answer] if answer else []), *await below(child.id, path)]
 
-    async def below(id: str, prefix: str) -> list[Told]:
+    async def below(id: str, around: str) -> list[Told]:
         try:
             children = children_of(await describe(client, id))
         except SagaNotFound:  # it has not begun, so that it has none
             return []
         except RPCError as error:
-            return [Told(f"{prefix}…", id, "unknown", NotPossible(id, verb.value, f"its child sagas: {error}"))]
-        answers = await asyncio.gather(*(ask(child, prefix + child.path) for child in children))
+            return [Told(path_in(around, "…"), id, "unknown", NotPossible(id, verb.value, f"its child sagas: {error}"))]
+        answers = await asyncio.gather(*(ask(child, path_in(around, child.path)) for child in children))
         return [each for answer in answers for each in answer]
 
-    return tuple(await below(id, ""))
+    return tuple(await below(id, ROOT))
 
 
 async def _told(client: Client, child: Child, path: str, verb: Verb, asked: Asked) -> Told | None:

@@ -10,8 +10,8 @@ from typing import ClassVar
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.engine.keys import MAX_ID
 from sagadsl.errors import SagadslError
+from sagadsl.language.paths import MAX_ID
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.status.lines import spell, unpause
 

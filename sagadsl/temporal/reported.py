@@ -17,8 +17,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from sagadsl.authoring import Failure, Permanent
-from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.immutable import Immutable
+from sagadsl.language.paths import step_of_activity_id
 from sagadsl.plugins.texts import text_of
 
 MAX_MESSAGE_BYTES = 8 * 1024

@@ -15,8 +15,8 @@ from temporalio.common import Priority, RawValue, RetryPolicy
 
 from sagadsl.engine.call_errors import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit, stops_retries
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
-from sagadsl.engine.keys import activity_id
 from sagadsl.language.notation.json_text import is_strict
+from sagadsl.language.paths import activity_id
 from sagadsl.plugins.texts import text_of
 from sagadsl.temporal import failures
 from sagadsl.temporal.marker import MARKER, limit_as_type

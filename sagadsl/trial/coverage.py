@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from sagadsl.immutable import Immutable
@@ -21,7 +21,8 @@ from sagadsl.language.model import (
     Switch,
     WaitFor,
 )
-from sagadsl.trial.names import path_of, plain
+from sagadsl.language.paths import handled_by, is_path_at, path_in, pattern_of, rounds_in
+from sagadsl.trial.names import path_of
 from sagadsl.trial.played import Played
 
 _UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", "paused": "undo failed"}
@@ -111,7 +112,7 @@ def _possible(step: Step) -> Iterator[str]:
 def _shown(played: Played) -> Iterator[tuple[str, str]]:
     reported = _reported(played)
     for step in played.standing.get("steps") or ():
-        path = plain(step["path"])
+        path = pattern_of(step["path"])
         if step["status"] in ("skipped", "completed", "failed", "cancelled") and step.get("started_at"):
             yield path, step["status"]
         if step["status"] == "skipped":
@@ -122,15 +123,15 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
             yield path, "came"
         if step.get("kind") == "wait_for" and step["status"] == "failed":
             yield path, "timed out"
-        if step["status"] == "failed" and not any(map(_is_at(step["path"]), reported)):
+        if step["status"] == "failed" and not any(is_path_at(each, step["path"]) for each in reported):
             yield path, "handled"  # it failed, and nothing more was heard of it
         undo = step.get("compensation")
         if undo is not None and undo["status"] in _UNDONE:
             yield path, _UNDONE[undo["status"]]
     yield from _rounds(played)
     for call in played.calls:
-        if ".on_error/" in call.name:
-            yield plain(call.name.partition(".on_error/")[0]), "handled"
+        if (handled := handled_by(call.name)) is not None:
+            yield pattern_of(handled), "handled"
 
 
 def _reported(played: Played) -> list[str]:
@@ -141,22 +142,18 @@ def _reported(played: Played) -> list[str]:
     return paths + [line["path"] for key in ("attention", "actions") for line in standing.get(key) or ()]
 
 
-def _is_at(path: str) -> Callable[[str], bool]:
-    """Return whether another path is this one, or inside it."""
-    return lambda other: other == path or other.startswith((f"{path}/", f"{path}[", f"{path}."))
-
-
 def _rounds(played: Played) -> Iterator[tuple[str, str]]:
-    """Yield how many rounds each loop had: paths of steps inside are ``loop[0]/…``."""
+    """Yield how many rounds each loop had."""
     steps = played.standing.get("steps") or ()
+    rounds: dict[str, set[int]] = {}
+    for step in steps:
+        if step["status"] != "pending":
+            for loop, number, _ in rounds_in(step["path"]):
+                rounds.setdefault(loop, set()).add(number)
     for step in steps:
         if step.get("kind") in ("for_each", "repeat") and step["status"] == "completed":
-            rounds = {
-                each["path"][len(step["path"]) :].partition("]")[0]
-                for each in steps
-                if each["path"].startswith(f"{step['path']}[") and each["status"] != "pending"
-            }
-            yield plain(step["path"]), ("no round", "one round")[len(rounds)] if len(rounds) < 2 else "more rounds"
+            had = len(rounds.get(step["path"], ()))
+            yield pattern_of(step["path"]), ("no round", "one round")[had] if had < 2 else "more rounds"
 
 
 def _derived(step: Step, path: str, seen: Mapping[str, set[str]]) -> set[str]:
@@ -164,7 +161,7 @@ def _derived(step: Step, path: str, seen: Mapping[str, set[str]]) -> set[str]:
     shown = set(seen.get(path, ()))
     if isinstance(step.body, Switch):
         for number, arm in enumerate(step.body.arms):
-            inside = [seen.get(f"{path}/{each.id}", set()) for each in arm.steps]
+            inside = [seen.get(path_in(path, each.id), set()) for each in arm.steps]
             if any(what - {"skipped"} for what in inside):
                 shown.add(f"arm {number + 1}")
     return shown

@@ -7,7 +7,6 @@ interpreter, or of a definition that asks for something that cannot be kept.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations, pairwise
@@ -15,10 +14,18 @@ from typing import Any
 
 from sagadsl.engine.facts import Close, Outcome, Status
 from sagadsl.engine.journal import Record, State, UndoProgress
-from sagadsl.engine.keys import is_compensation, key_of_activity_id, step_of_activity_id
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import complete_when
 from sagadsl.language.model import On, Order, Saga, Step
+from sagadsl.language.paths import (
+    Purpose,
+    ids_around,
+    is_compensation,
+    is_on_failure,
+    key_of_activity_id,
+    parse_call,
+    step_of_activity_id,
+)
 from sagadsl.virtual.world import Event
 
 _is_undo = lru_cache(maxsize=4096)(is_compensation)
@@ -131,7 +138,8 @@ def _every_call_has_a_key_of_its_own(calls: Sequence[Span]) -> Iterator[Breach]:
     """R49: but for repetitions of a call, and for the probe that asks about it."""
     owners: dict[str, str] = {}
     for each in calls:
-        name = each.call.partition("#")[0].removesuffix(".probe")
+        call = parse_call(each.call)
+        name = call.step if call.purpose is Purpose.PROBE else call.path
         owner = owners.setdefault(key_of_activity_id("", each.call), name)
         if owner != name:
             yield Breach("key-shared", "R49", each.path, f"`{name}` has the idempotency key of `{owner}`")
@@ -139,7 +147,7 @@ def _every_call_has_a_key_of_its_own(calls: Sequence[Span]) -> Iterator[Breach]:
 
 def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[Span]) -> Iterator[Breach]:
     """R12; the losers of ``complete_when`` are undone while other branches go on."""
-    forwards = [each for each in calls if not each.is_undo and not each.path.startswith("on_failure/")]
+    forwards = [each for each in calls if not each.is_undo and not is_on_failure(each.path)]
     for undo in calls:
         if not undo.is_undo or _may_lose(saga, undo.path):
             continue
@@ -258,7 +266,6 @@ def _may_lose(saga: Saga, path: str) -> bool:
 
 
 def _blocks(saga: Saga, path: str) -> Iterator[Step]:
-    names = [re.sub(r"\[\d+\]|\.on_error", "", part) for part in path.split("/")]
-    for name in names[:-1]:
+    for name in ids_around(path):
         if name in saga.places:
             yield saga.places[name].step

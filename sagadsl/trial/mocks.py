@@ -6,7 +6,6 @@ world asks. Knows nothing of suites and files.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from sagadsl.engine.facts import StartActivity
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.notation import durations
+from sagadsl.language.paths import path_in, patterns_of
 from sagadsl.virtual.calls import LOST, Attempt, Participant
 
 ENDS = ("output", "draw", "error", "timeout", "crash")
@@ -21,9 +21,6 @@ ENDS = ("output", "draw", "error", "timeout", "crash")
 
 DELAY = 0.1
 """Seconds that an attempt takes when nothing is said."""
-
-_ROUND = re.compile(r"\[\d+\]")
-_REPEATED = re.compile(r"#\d+(?=/|\Z)")
 
 Draw = Callable[[str, str, int], Any]
 """Gives the output of a call that nobody has fixed: its name, its activity, which of the possible ones."""
@@ -87,16 +84,17 @@ class Mocks(Immutable):
 
 def names_of(name: str, activity: str) -> Iterable[str]:
     """Return what a mock of this call may be called, the most exact first."""
-    if "[" not in name and "#" not in name:
-        return name, activity
-    plain = _REPEATED.sub("", name)
-    return dict.fromkeys((name, plain, _ROUND.sub("[*]", name), _ROUND.sub("[*]", plain), activity))
+    return (*patterns_of(name), activity)
 
 
 def call_name(saga_id: str, root_id: str, call_id: str) -> str:
     """Return the name of a call: that of a child saga has the step's path before it."""
-    inner = saga_id[len(root_id) + 1 :]
-    return f"{inner}/{call_id}" if inner else call_id
+    return path_in(call_around(saga_id, root_id), call_id)
+
+
+def call_around(saga_id: str, root_id: str) -> str:
+    """Return the name of the call that has begun a saga; empty for the one that is played."""
+    return saga_id[len(root_id) + 1 :]
 
 
 def participant(mocks: Mocks, draw: Draw, root_id: str) -> Participant:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import assert_never
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.model import ActivityCall, Call, Place, Saga, SagaCall, Step
-
-_INDEX = re.compile(r"(?<!\.compensation)\[(?:\d+|\*)\](?=/|\Z|\.|#)")
-_REPEATED = re.compile(r"#\d+(?=/|\Z)")
+from sagadsl.language.paths import ROOT, any_round, path_in, pattern_of, probe_path, undo_path
 
 
 class Names(Immutable):
     """What can be named of a saga and the child sagas that are known.
 
     Attributes:
-        calls: Names of calls of activities, ``[*]`` for any round of a loop, with the call.
-        steps: Paths of all steps of the saga itself, by id of the step.
+        calls: Names of calls of activities, patterns of their ids, with the call.
+        steps: Ids of all steps of the saga itself, by the pattern of their paths.
     """
 
     calls: Mapping[str, ActivityCall]
@@ -30,44 +27,41 @@ class Names(Immutable):
 
     def is_call(self, name: str) -> bool:
         """Whether some call can have this name, or an activity has it."""
-        return plain(name) in self.calls or name in self.activities
+        return pattern_of(name) in self.calls or name in self.activities
 
     def is_local(self, name: str) -> bool:
         """Whether a local activity can have this name."""
-        path = plain(name)
+        path = pattern_of(name)
         return any(call.local and (path == each or name == call.activity) for each, call in self.calls.items())
 
     def is_step(self, path: str) -> bool:
         """Whether some step of the saga can have this path."""
-        return plain(path) in self.steps
-
-
-def plain(name: str) -> str:
-    """Return a name with ``[*]`` for the round of each loop, without the number of a repetition."""
-    return _INDEX.sub("[*]", _REPEATED.sub("", name))
+        return pattern_of(path) in self.steps
 
 
 def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
     """Return the names of a saga; *sagas* are the children that are known, by name."""
     steps = {path_of(place): id_ for id_, place in saga.places.items()}
-    return Names(dict(_calls(saga, sagas or {}, "", ())), steps)
+    return Names(dict(_calls(saga, sagas or {}, ROOT, ())), steps)
 
 
 def path_of(place: Place) -> str:
-    """Return the path of a step, with ``[*]`` for the round of each loop around it."""
-    around = [block + ("[*]" if loop else "") for block, loop in zip(place.blocks, place.loops, strict=True)]
-    return "/".join((*around, place.step.id))
+    """Return the pattern of the paths of a step: any round of each loop around it."""
+    path = ROOT
+    for block, is_loop in zip(place.blocks, place.loops, strict=True):
+        path = path_in(path, any_round(block) if is_loop else block)
+    return path_in(path, place.step.id)
 
 
 def _calls(
-    saga: Saga, sagas: Mapping[str, Saga], prefix: str, around: tuple[str, ...]
+    saga: Saga, sagas: Mapping[str, Saga], inside: str, around: tuple[str, ...]
 ) -> Iterator[tuple[str, ActivityCall]]:
     for place in saga.places.values():
-        step, path = place.step, prefix + path_of(place)
+        step, path = place.step, path_in(inside, path_of(place))
         if isinstance(step.body, Call):
             yield from _of_call(step.body, path, sagas, around)
         if step.probe is not None:
-            yield f"{path}.probe", step.probe
+            yield probe_path(path), step.probe
         yield from _undos(step, sagas, path, around)
 
 
@@ -76,7 +70,7 @@ def _undos(
 ) -> Iterator[tuple[str, ActivityCall]]:
     actions = step.compensation.actions if step.compensation is not None else ()
     for index, action in enumerate(actions):
-        name = path + (f".compensation[{index}]" if len(actions) > 1 else ".compensation")
+        name = undo_path(path, index if len(actions) > 1 else None)
         yield from _of_call(action.call, name, sagas, around)
 
 
@@ -88,6 +82,6 @@ def _of_call(
             yield path, call
         case SagaCall(saga=name):
             if name in sagas and name not in around:
-                yield from _calls(sagas[name], sagas, f"{path}/", (*around, name))
+                yield from _calls(sagas[name], sagas, path, (*around, name))
         case _:
             assert_never(call)

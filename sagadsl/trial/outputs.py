@@ -25,6 +25,7 @@ from sagadsl.language.model import (
     Step,
     Value,
 )
+from sagadsl.language.paths import Purpose, parse_call
 from sagadsl.trial.draw import draw
 
 ELEMENT = "[]"
@@ -36,7 +37,6 @@ _TEXT = {"type": "string"}
 """What is read without a hint of its type."""
 
 _OTHER_WAY = {"gt": "lt", "lt": "gt", "gteq": "lteq", "lteq": "gteq"}
-_PROBED = ".probe"
 _LENGTHS = frozenset(
     {"every", "sleep", "timeout", "start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"}
     | {"initial_interval", "maximum_interval"}
@@ -76,7 +76,7 @@ class Outputs:
 
     def draw(self, name: str, activity: str, number: int) -> Any:
         """Return the output of a call: see ``mocks.Draw``."""
-        if name.partition("#")[0].endswith(_PROBED):
+        if parse_call(name).purpose is Purpose.PROBE:
             return number % 2 == 0  # it happened, or it did not
         key = activity, number
         if key not in self._drawn:

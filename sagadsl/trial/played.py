@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sagadsl.engine.keys import is_compensation
+from sagadsl.language.paths import is_compensation
 from sagadsl.virtual.world import Event
 
 ID = "trial"

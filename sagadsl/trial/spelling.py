@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
+from sagadsl.language.paths import is_path_end, parse_call, undo_path
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.trial.case import is_time
 from sagadsl.trial.names import Names
-
-_UNDO = ".compensation"
 
 
 def case(written: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:
@@ -114,8 +113,8 @@ def _call_or_step(name: str, known: Names, route: Route) -> Iterator[Finding]:
 
 def _decision(path: str, known: Names, route: Route) -> Iterator[Finding]:
     """What an operator decides about: a step, or the compensation of one."""
-    if not known.is_step(path.rpartition(_UNDO)[0] if _UNDO in path else path):
-        undos = {f"{step}{_UNDO}": "" for step in known.steps}
+    if not known.is_step(parse_call(path).step):
+        undos = {undo_path(step): "" for step in known.steps}
         yield _unknown("step or compensation", path, {**known.steps, **undos}, route)
 
 
@@ -128,7 +127,7 @@ def _signal(name: str, signals: Collection[str], route: Route) -> Iterator[Findi
 
 def _unknown(what: str, name: str, known: Collection[str], route: Route, *, at_key: bool = False) -> Finding:
     """A step is often called by its id alone, although it stands in a block."""
-    inside = [each for each in known if each.endswith(f"/{name}")]
+    inside = [each for each in known if is_path_end(name, each)]
     near = f"did you mean `{inside[0]}`?" if len(inside) == 1 else f"say which: {listed(inside)}" if inside else ""
     help = near or did_you_mean(name, known) or f"there are: {listed(known)}"
     return Finding("SD802", f"no {what} is named `{name}`", route, help=help, at_key=at_key)

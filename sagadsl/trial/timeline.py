@@ -10,9 +10,9 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from sagadsl.engine.keys import is_compensation
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.paths import is_compensation
 from sagadsl.reporting.excerpt import clean
 from sagadsl.status.lines import warnings
 from sagadsl.trial.mocks import call_name

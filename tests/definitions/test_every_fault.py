@@ -11,8 +11,8 @@ import pytest
 
 from sagadsl.engine.facts import SignalReceived, StartActivity, Status
 from sagadsl.engine.journal import State
-from sagadsl.engine.keys import is_compensation
 from sagadsl.language.load import beside, load_many
+from sagadsl.language.paths import is_compensation
 from sagadsl.virtual.calls import Attempt
 from sagadsl.virtual.world import VirtualRun, World
 from tests.test_shapes_run import CHILDREN, FILES, STORIES, Story

@@ -11,7 +11,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Error, Outcome, Settled, StartChild, Verb
 from sagadsl.engine.journal import State
-from sagadsl.engine.keys import MAX_ID
+from sagadsl.language.paths import MAX_ID
 from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Ran, act, beats, built, gives, no, operator, play, saga, slow
 

@@ -30,8 +30,8 @@ from temporalio.converter import DataConverter, PayloadCodec
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
 
 from sagadsl.authoring import Permanent, Transient, Unknown
-from sagadsl.engine.keys import call_of_activity, key_of_activity_id
 from sagadsl.language.document import parse
+from sagadsl.language.paths import call_of_activity, key_of_activity_id
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs

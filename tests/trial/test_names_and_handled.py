@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from sagadsl.language.build import build
+from sagadsl.temporal.trial.definition import Copies, copies
 from sagadsl.trial.case import Case
 from sagadsl.trial.coverage import coverage
 from sagadsl.trial.mocks import Mocks, parse
 from sagadsl.trial.names import names
 from sagadsl.trial.play import play
+from sagadsl.trial.suite import Target
 from tests.engine.scenes import act, plain, saga
 
 
@@ -93,3 +95,30 @@ def test_a_block_fails_with_the_step_inside_it_and_has_not_handled_that() -> Non
 def _seen(model: Any, played: Any) -> list[str]:
     (line,) = [each for each in coverage(model, [played]).lines if each.path == "both"]
     return sorted(line.seen)
+
+
+def test_a_call_in_a_block_can_be_one_that_no_worker_takes() -> None:
+    """On a server: its queue becomes one that nobody polls, whether it stands in a block or undoes a step there."""
+    charge = act("charge", compensation=[{"activity": "undo.a"}, {"activity": "undo.b"}])
+    definition = saga({"id": "all", "for_each": {"items": "{{ [1] }}"}, "steps": [charge]})
+    target = Target(build(definition), {}, definition, {}, names(build(definition)))
+
+    do = copies(target, parse({"all[*]/charge": {"timeout": "schedule_to_start"}}), "q")
+    undo = copies(target, parse({"all[*]/charge.compensation[1]": {"timeout": "schedule_to_start"}}), "q")
+
+    assert list(do.nobody) == [_charge(do)["task_queue"]]
+    assert list(undo.nobody) == [_charge(undo)["compensation"][1]["task_queue"]]
+
+
+def _charge(made: Copies) -> dict[str, Any]:
+    step: dict[str, Any] = made.root["steps"][0]["steps"][0]
+    return step
+
+
+@pytest.mark.parametrize("time", ["", "#2"])
+def test_a_mock_for_any_round_is_one_for_the_action_that_it_names(time: str) -> None:
+    """The number behind `.compensation` counts actions and not rounds."""
+    mocks = parse({"all[*]/charge.compensation[1]": {"error": "Broke"}})
+
+    assert mocks.find(f"all[3]/charge.compensation[1]{time}", "undo.b", 1).error == "Broke"
+    assert mocks.find(f"all[3]/charge.compensation[0]{time}", "undo.a", 1).error is None

@@ -75,7 +75,7 @@ def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
 def pivots_after_the_end(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD603: in `on_failure` the saga has failed already, and there is no way back to cut off."""
     for place in saga.places.values():
-        if place.step.pivot and place.blocks[:1] == ("on_failure",):
+        if place.step.pivot and place.is_on_failure:
             yield Finding(
                 "SD603",
                 f"step `{place.step.id}` runs after the compensations: too late for a pivot",
@@ -137,7 +137,7 @@ def compensations_that_never_run(saga: Saga, known: Known) -> Iterator[Finding]:
     """SD607: after the pivot, and after the compensations themselves, nothing is undone. R13, R43."""
     never = [(step, f"runs after the pivot `{pivot.id}`") for step, pivot, certain in _after_pivot(saga) if certain]
     for place in saga.places.values():
-        if place.blocks[:1] == ("on_failure",):
+        if place.is_on_failure:
             never.append((place.step, "runs when the compensations are over"))
     for step, why in never:
         if step.compensation is not None:

@@ -15,8 +15,8 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.engine.keys import call_of_child
 from sagadsl.immutable import Immutable, field
+from sagadsl.language.paths import call_of_child, path_in
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.refusals import SagaNotFound
 
@@ -90,7 +90,7 @@ async def standing(client: Client, described: Described, room: Room, look: Look)
         if status is None:
             continue
         lines.append(_line(child, status))
-        lines += [each | {"path": f"{child.path}/{each['path']}"} for each in status.get("children", ())]
+        lines += [each | {"path": path_in(child.path, each["path"])} for each in status.get("children", ())]
     return lines
 
 

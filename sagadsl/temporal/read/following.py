@@ -16,8 +16,8 @@ from typing import Any
 from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.client import Client
 
-from sagadsl.engine.keys import call_of_activity
 from sagadsl.immutable import Immutable, field, replace
+from sagadsl.language.paths import call_of_activity
 from sagadsl.status.lines import OPEN, Attempt, paused
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.children import Room, standing

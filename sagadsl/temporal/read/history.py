@@ -8,7 +8,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
-from sagadsl.engine.keys import call_of_activity
+from sagadsl.language.paths import call_of_activity
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.readable import events_of, read

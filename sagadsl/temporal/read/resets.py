@@ -14,6 +14,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from sagadsl.language.paths import parse_call
 from sagadsl.temporal.read.described import Described
 from sagadsl.temporal.read.watching import Reader, StepEvent
 
@@ -74,6 +75,6 @@ async def _since(client: Client, id_: str, run_id: str, event_id: int) -> dict[s
                 running.pop(event.path, None)
                 if recorded.event_id >= event_id and event.what == "completed":
                     ends.append(event)
-    undone = [each.path.partition(".compensation")[0] for each in ends if each.undoes]
+    undone = [parse_call(each.path).step for each in ends if each.undoes]
     done = [each.path for each in ends if not each.undoes]
     return {"done": done, "undone": list(dict.fromkeys(undone)), "open": list(running)}

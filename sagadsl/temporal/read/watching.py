@@ -16,9 +16,9 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
-from sagadsl.engine.keys import call_of_activity, call_of_child
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.notation.error_types import WRAPPERS
+from sagadsl.language.paths import call_of_activity, call_of_child, parse_call
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER
 
 What = Literal[
@@ -61,8 +61,8 @@ class StepEvent(Immutable):
     Attributes:
         at: When, in UTC.
         what: ``started`` is when a step was handed to its workers; ``ended`` is the whole run.
-        path: The step's path as the engine writes it, ``.compensation`` included; empty for the run as a whole.
-            For a timer its summary, for a signal or an operator's request its name.
+        path: The id of the call, or the step's path; empty for the run as a whole. For a timer its summary, for a
+            signal or an operator's request its name.
         name: Activity type, or the child saga's; of ``signalled`` the client that has sent it, as it calls itself; of
             ``ended`` how: ``completed``, ``failed``, ``cancelled``, ``timed_out``, ``terminated``.
         attempt: Of a call that has ended, or is being retried; ``None`` when nobody knows.
@@ -90,7 +90,7 @@ class StepEvent(Immutable):
     @property
     def undoes(self) -> bool:
         """Whether it is about a compensation."""
-        return ".compensation" in self.path
+        return parse_call(self.path).undoes
 
 
 @dataclass(slots=True)

@@ -16,12 +16,12 @@ from temporalio.exceptions import ActivityError, RetryState
 
 from sagadsl.engine.facts import Outcome, RetryPlan, StartActivity
 from sagadsl.engine.journal import RULES
-from sagadsl.engine.keys import call_of_activity
+from sagadsl.language.paths import call_of_activity, path_in
 from sagadsl.temporal.failures import Known, activity_failed
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, MARKER, TAKEN_ACTIVITY, Recorded
 from sagadsl.temporal.read.watching import Reader
 from sagadsl.temporal.trial.worker import Begun
-from sagadsl.trial.mocks import call_name
+from sagadsl.trial.mocks import call_around
 from sagadsl.trial.played import NOTHING, Call
 
 _ENDS = ("completed", "failed", "timed_out", "canceled")
@@ -62,7 +62,7 @@ async def calls(
             elif event.HasField("workflow_execution_continued_as_new_event_attributes"):
                 waiting.append((id_, event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id))
             else:
-                await _read(client, call_name(id_, root, ""), event, found)
+                await _read(client, call_around(id_, root), event, found)
         for each in found.values():
             if each.failed is not None:
                 each.outcome = await _outcome(client, each, *each.failed)
@@ -93,7 +93,7 @@ async def _events(client: Client, id_: str, run_id: str) -> AsyncIterator[Histor
         yield event
 
 
-async def _read(client: Client, prefix: str, event: HistoryEvent, found: dict[int, _Recorded]) -> None:
+async def _read(client: Client, around: str, event: HistoryEvent, found: dict[int, _Recorded]) -> None:
     attributes = event.WhichOneof("attributes") or ""
     kind = attributes.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     if attributes == "marker_recorded_event_attributes":
@@ -103,7 +103,9 @@ async def _read(client: Client, prefix: str, event: HistoryEvent, found: dict[in
     about = getattr(event, attributes)
     at = event.event_time.ToNanoseconds()
     if kind == "scheduled":
-        found[event.event_id] = _Recorded(prefix + about.activity_id, about, await _argument(client, about.input), at)
+        found[event.event_id] = _Recorded(
+            path_in(around, about.activity_id), about, await _argument(client, about.input), at
+        )
     elif kind == "started":
         found[about.scheduled_event_id].started = event.event_id
     elif kind in _ENDS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -12,14 +11,13 @@ from typing import Any
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.paths import Purpose, parse_call, pattern_of, step_id_in
 from sagadsl.trial.mocks import Mocks
-from sagadsl.trial.names import plain
 from sagadsl.trial.suite import Target
 
 _DATA = ("input", "output", "set", "payload", "labels")
 """Keys below which nothing is a step, whatever it looks like."""
 
-_UNDO = re.compile(r"\.compensation(?:\[(\d+)\])?\Z")
 _LIMITS = ("start_to_close", "schedule_to_close", "heartbeat")
 """The timeouts that go on while an attempt waits in its worker."""
 
@@ -69,7 +67,7 @@ def wait_longer(made: Copies, target: Target, name: str, longer: timedelta) -> N
 
     What shares its id with another step keeps its timeouts.
     """
-    call = target.names.calls.get(plain(name))
+    call = target.names.calls.get(pattern_of(name))
     if call is None:
         return
     with contextlib.suppress(CannotBePlayed):
@@ -86,7 +84,7 @@ def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
             raise CannotBePlayed(f"`{key}` is taken at its first attempt, and a worker takes all attempts or none")
         if not entries or entries[0].timeout != _SILENCE:
             continue
-        if key not in target.names.calls and plain(key) in target.names.calls:
+        if key not in target.names.calls and pattern_of(key) in target.names.calls:
             raise CannotBePlayed(f"no worker takes `{key}`, but it takes other rounds: a worker takes all or none")
         for name, call in target.names.calls.items():
             if key == name or (key == call.activity and name not in mocks.entries):
@@ -95,10 +93,9 @@ def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
 
 def _call(made: Copies, target: Target, name: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
     """Return a call as data, what would take its queue from it, and the definition that it stands in."""
-    last = name.rpartition("/")[2]
-    undo = _UNDO.search(last)
-    id_ = _UNDO.sub("", last).removesuffix(".probe")
-    own = any(name == path or name.startswith(f"{path}.") for path in target.names.steps.values())
+    call = parse_call(name)
+    id_ = step_id_in(name)
+    own = target.names.is_step(call.step)
     places = [made.root] if own else list(made.children.values())
     found = [(step, data) for data in places for step in _mappings(data) if step.get("id") == id_]
     if len(found) != 1:
@@ -106,11 +103,13 @@ def _call(made: Copies, target: Target, name: str) -> tuple[dict[str, Any], list
     step, data = found[0]
     undos = step.get("compensation")
     actions = [each for each in (undos if isinstance(undos, list) else [undos]) if isinstance(each, dict)]
-    if undo is not None:
-        return actions[int(undo[1] or 0)], [], data
-    if last.endswith(".probe"):
-        return step["probe"], [], data
-    return step, [each for each in actions if "task_queue" not in each], data
+    match call.purpose:
+        case Purpose.UNDO:
+            return actions[call.action or 0], [], data
+        case Purpose.PROBE:
+            return step["probe"], [], data
+        case Purpose.DO:
+            return step, [each for each in actions if "task_queue" not in each], data
 
 
 def _queue_of(call: Mapping[str, Any], data: Mapping[str, Any]) -> str:

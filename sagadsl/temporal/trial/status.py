@@ -8,6 +8,7 @@ from typing import Any
 from sagadsl.engine.facts import Outcome
 from sagadsl.engine.undo import is_due
 from sagadsl.language.model import Saga
+from sagadsl.language.paths import undo_path
 
 
 def step_has_ended(path: str, standing: Mapping[str, Any]) -> bool:
@@ -20,7 +21,7 @@ def outcomes(standing: Mapping[str, Any]) -> dict[str, str]:
     found = {step["path"]: step["outcome"] for step in standing.get("steps", ()) if "outcome" in step}
     for step in standing.get("steps", ()):
         if (step.get("compensation") or {}).get("status") == "done":
-            found[f"{step['path']}.compensation"] = Outcome.SUCCEEDED.value
+            found[undo_path(step["path"])] = Outcome.SUCCEEDED.value
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -12,6 +11,7 @@ from sagadsl.engine.facts import Outcome, Settled, SignalReceived
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.scalars import write_yaml
+from sagadsl.language.paths import parse_call, path_below, repeated_call
 from sagadsl.trial.case import case as read_case
 from sagadsl.trial.explore.moves import TICK, UNSENT, Move
 from sagadsl.trial.explore.search import START
@@ -111,7 +111,9 @@ def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
             mock = {"error": move.detail}
             if natural and took > TICK + _CLOSE:
                 return move.target, {**mock, "retryable": True}
-    if abs(took - TICK) > _CLOSE or (not mock and "#" in move.target):  # else what the first time did goes for it
+    if abs(took - TICK) > _CLOSE or (
+        not mock and parse_call(move.target).time > 1
+    ):  # else what the first time did goes for it
         mock["delay"] = _length(took)
     return move.target, mock
 
@@ -148,11 +150,10 @@ def _ends(way: Sequence[Move]) -> Counter[tuple[str, str]]:
 
 
 def _ends_of(played: Played, way: Sequence[Move]) -> Counter[tuple[str, str]]:
-    inside = tuple(f"{_UNDO.sub('', move.target)}/" for move in way if move.kind == "child")
+    children = [parse_call(move.target) for move in way if move.kind == "child"]
+    begun = [repeated_call(child.step, child.time) for child in children]  # a child undoes itself under its own name
     return Counter(
-        (call.name, call.outcome) for call in played.calls if call.outcome and not call.name.startswith(inside)
+        (call.name, call.outcome)
+        for call in played.calls
+        if call.outcome and not any(path_below(call.name, child) for child in begun)
     )
-
-
-_UNDO = re.compile(r"\.compensation(?:\[\d+\])?(?=#|\Z)")
-"""What follows the path in the name of a call that undoes; a child undoes itself under its own name."""

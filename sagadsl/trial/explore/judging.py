@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,11 @@ from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.projection import report
 from sagadsl.engine.projection import status as status_of
 from sagadsl.language.model import ActivityCall, Call, On, Saga, Step
+from sagadsl.language.paths import is_on_failure, pattern_of, step_id_in
 from sagadsl.status.narrative import NOTHING_LEFT, sentences
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.invariants import breaches, untrue
-from sagadsl.trial.names import plain
 from sagadsl.trial.played import ID
 
 if TYPE_CHECKING:
@@ -91,12 +90,12 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
 
 
 def _must_go(saga: Saga, path: str, around: Surroundings) -> bool:
-    return _is_undoable(_step(saga, path), around) and not path.startswith("on_failure/")
+    return _is_undoable(_step(saga, path), around) and not is_on_failure(path)
 
 
 def _step(saga: Saga, path: str) -> Step:
     """Return the step of a path; in a round that is over it may have no record any more."""
-    return saga.places[re.sub(r"\[\d+\]", "", path).rpartition("/")[2]].step
+    return saga.places[step_id_in(path)].step
 
 
 def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violation]:
@@ -122,8 +121,8 @@ def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
     if node.close is not None and node.close.status in (Status.COMPENSATED, Status.CANCELLED):
         for path in node.here.effects:
             step = _step(saga, path)
-            if not (_is_undoable(step, around) or path.startswith("on_failure/")):
-                yield plain(path)
+            if not (_is_undoable(step, around) or is_on_failure(path)):
+                yield pattern_of(path)
 
 
 def _is_undoable(step: Step, around: Surroundings) -> bool:

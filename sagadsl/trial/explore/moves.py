@@ -27,10 +27,10 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import State
-from sagadsl.engine.keys import is_compensation
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.model import Saga, Step, WaitFor
+from sagadsl.language.paths import Purpose, is_compensation, parse_call, path_in
 from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings, refusal, silence
 
 TICK = 0.1
@@ -250,7 +250,7 @@ def _ends(step: Step, end: _End, around: Surroundings) -> Iterator[Move]:
         yield Move(what, "not started", end.call, never_sent(end.call, end.soon), detail=UNSENT)
     elif isinstance(command, StartChild):
         yield from _child_ends(end, command, around)
-    elif end.call.partition("#")[0].endswith(".probe"):
+    elif parse_call(end.call).purpose is Purpose.PROBE:
         fact = Settled(end.soon, end.call, Outcome.SUCCEEDED, end.happened, attempts=1)
         what = f"`{end.call}` answers {str(end.happened).lower()}"
         yield Move(what, "ok", end.call, fact, detail=str(int(not end.happened)))
@@ -330,7 +330,7 @@ def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterato
     if not undoes and (end.faulty or asked):
         type_ = "cancelled" if asked else "ChildFailed"
         fact = Settled(end.soon, end.call, Outcome.FAILED, error=Error(type_, "it has undone itself"), cancelled=asked)
-        first = f"{end.call}/{child.first}"
+        first = path_in(end.call, child.first)
         yield Move(f"{name} fails and undoes itself", "child", end.call, fact, 0 if asked else 1, detail=first)
     if end.faulty and not undoes:
         error = Error("InvalidInput", "the input does not fit (explored)")

@@ -9,16 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
-from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.language import walk
 from sagadsl.language.model import Saga
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.paths import step_id_in
 from sagadsl.reporting.excerpt import clean
 from sagadsl.trial.explore.example import Example, as_yaml, example, timeline
 from sagadsl.trial.explore.run import Explored
 from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
-from sagadsl.trial.names import plain
 
 SCHEMA_VERSION = 1
 _WIDEST = 76
@@ -38,7 +37,7 @@ def in_order(explored: Explored) -> list[Violation]:
 def finding(explored: Explored, violation: Violation) -> Finding:
     """Return a violation as a finding of the definition: at the expression that it is about, else at its step."""
     saga = explored.around.saga
-    id_ = plain(violation.path).partition(".compensation")[0].rpartition("/")[2]
+    id_ = step_id_in(violation.path)
     place = saga.places.get(id_)
     route, focus = (() if place is None else (*place.step.route, "id")), ""
     written = _WRITTEN.search(violation.message) if violation.kind == "expression-fails" else None
@@ -111,7 +110,7 @@ def table(explored: Explored) -> list[tuple[str, list[str]]]:
 
     def place(fault: str) -> tuple[int, bool, str]:
         named = fault.split("`")
-        step = step_of_activity_id(named[1]).rpartition("/")[2] if len(named) > 1 else ""
+        step = step_id_in(named[1]) if len(named) > 1 else ""
         return order.get(step, len(order)), "compensation" in fault, fault
 
     faults = {**explored.summary.elsewhere, **explored.summary.faults}  # what the usual data does not lead to, too

@@ -32,11 +32,11 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import State
-from sagadsl.engine.keys import step_of_activity_id
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
 from sagadsl.immutable import replace
 from sagadsl.language.model import Saga
+from sagadsl.language.paths import parse_call, path_in, step_of_activity_id
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck
 from sagadsl.trial.explore.moves import CONTINUED, FULL, HELD, Circumstances, Flight, Move, Silence, is_undo, moves
@@ -216,7 +216,7 @@ class Search:
             events = (Event(fact.at, ID, "end", fact.call_id, detail=fact.outcome.value),)
             if is_undo(fact.call_id):
                 if move.effect or self._was_undone(state, path, move):
-                    undone = {**undone, path: undone.get(path, frozenset()) | {fact.call_id.partition("#")[0]}}
+                    undone = {**undone, path: undone.get(path, frozenset()) | {parse_call(fact.call_id).path}}
                     effects = effects - {path} if len(undone[path]) >= self._actions(state, path) else effects
             elif move.effect and state.records[path].outcome is not Outcome.FAILED:  # `failed_if`: it says no
                 effects = effects | {path}
@@ -306,7 +306,7 @@ class Search:
 
     def _anew(self, node: Node, call: str, sent: str) -> None:
         """R49: of a saga that is begun anew, nothing goes by a key of the run before, whose effects may stand."""
-        if self.generation and f'"{ID}/' in sent:
+        if self.generation and f'"{path_in(ID, "")}' in sent:
             what = f"`{call}` is sent a key of the run before under the same id"
             self._violated(Violation("key-shared", "R49", step_of_activity_id(call), what), node)
 

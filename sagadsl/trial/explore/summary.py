@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sagadsl.engine.journal import State
 from sagadsl.immutable import Immutable
-from sagadsl.trial.names import plain
+from sagadsl.language.paths import parse_call, pattern_of, undo_path
 
 if TYPE_CHECKING:
     from sagadsl.trial.explore.moves import Move
@@ -39,7 +39,7 @@ class Violation(Immutable):
     @property
     def place(self) -> tuple[str, str]:
         """What counts as one violation: its kind, and its step in whatever round of a loop."""
-        return self.kind, plain(self.path)
+        return self.kind, pattern_of(self.path)
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class Summary:
         """Count an end."""
         self.ends[status] += 1
         # A compensation fails only after something else.
-        if len(faults) == 1 or (len(faults) == 2 and ".compensation` fails" in faults[1]):
+        if len(faults) == 1 or (len(faults) == 2 and _is_failed_undo(faults[1])):
             table = self.faults if self.usual else self.elsewhere
             table.setdefault(faults[-1], Counter())[status] += 1
 
@@ -110,3 +110,9 @@ class Summary:
         self.history = max(self.history, other.history)
         for violation in other.violations.values():
             self.violated(violation)
+
+
+def _is_failed_undo(fault: str) -> bool:
+    """Whether a fault, in the words of its move, is the failure of a step's only compensation."""
+    call, _, rest = fault.removeprefix("`").partition("`")
+    return rest.startswith(" fails") and call == undo_path(parse_call(call).step)

@@ -12,9 +12,9 @@ from typing import Any
 
 from sagadsl.engine import operator
 from sagadsl.engine.facts import OperatorAsked, Outcome, SignalReceived, StartActivity, Verb
-from sagadsl.engine.keys import is_compensation
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
+from sagadsl.language.paths import is_compensation
 from sagadsl.trial.explore.judging import judged
 from sagadsl.trial.explore.moves import Circumstances
 from sagadsl.trial.explore.run import Task, explore, surroundings

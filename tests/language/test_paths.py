@@ -1,18 +1,44 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sagadsl.engine.facts import StartActivity, Status
-from sagadsl.engine.keys import (
+from sagadsl.immutable import replace
+from sagadsl.language.paths import (
     MAX_ID,
+    ON_FAILURE,
+    ROOT,
+    CallId,
+    Purpose,
     activity_id,
+    branch_in,
     call_of_activity,
     call_of_child,
     caller_of,
     child_id,
+    drawn,
+    drawn_round,
     forward_key,
+    handled_by,
+    handler_path,
+    ids_around,
     is_compensation,
+    is_on_failure,
+    is_path_at,
+    is_path_end,
     key_of_activity_id,
+    parse_call,
+    path_around,
+    path_below,
+    path_in,
+    path_in_its_block,
+    pattern_of,
+    patterns_of,
+    round_path,
+    rounds_in,
+    step_id_in,
     step_key_of_activity_id,
     step_of_activity_id,
     undo_key,
@@ -133,3 +159,85 @@ def test_virtual_time_begins_a_closed_saga_anew_with_other_keys() -> None:
     assert first[1] == "saga-1/part/c/do"
     assert first[-1] == "saga-1/a/do saga-1/a/undo"
     assert second == [each.replace("saga-1/", "saga-1~2/") for each in first]
+
+
+_ids = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True)
+_numbers = st.integers(0, 99_999)
+
+
+def _calls_of(paths: st.SearchStrategy[str]) -> st.SearchStrategy[CallId]:
+    return st.builds(_call, paths, st.sampled_from(Purpose), st.none() | _numbers, st.integers(1, 20))
+
+
+def _around_of(paths: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    rounds, handlers = st.builds(round_path, paths, _numbers), st.builds(handler_path, paths)
+    return paths | rounds | handlers | _calls_of(paths).map(str)
+
+
+def _call(step: str, purpose: Purpose, action: int | None, time: int) -> CallId:
+    return CallId(step, purpose, action if purpose is Purpose.UNDO else None, time)
+
+
+_top = _ids | st.builds(path_in, st.just(ON_FAILURE), _ids)
+_paths = st.recursive(_top, lambda inner: st.builds(path_in, _around_of(inner), _ids), max_leaves=5)
+_calls = _calls_of(_paths)
+_around = _around_of(_paths) | st.sampled_from((ROOT, ON_FAILURE))
+
+
+@given(_calls)
+def test_what_is_read_is_what_was_written(call: CallId) -> None:
+    assert parse_call(str(call)) == call
+    assert parse_call(call.path) == replace(call, time=1)
+    assert parse_call(call.line) == replace(call, time=1, action=None)
+    assert step_id_in(str(call)) == step_id_in(call.step)
+
+
+@given(_around, _ids)
+def test_a_path_tells_what_it_stands_in(around: str, step: str) -> None:
+    path = path_in(around, step)
+
+    assert path_around(path) == around
+    assert step_id_in(path) == step
+    assert is_path_at(path, path)
+    assert path_below(path, path) == ""
+    assert around == ROOT or path_below(path, around) == step
+    assert is_path_end(step, path) == (around != ROOT)
+    assert is_on_failure(path) == (around == ON_FAILURE or is_on_failure(around))
+
+
+@given(_paths, _numbers, _ids)
+def test_a_round_tells_its_loop_and_its_number(loop: str, number: int, step: str) -> None:
+    path = path_in(round_path(loop, number), step)
+
+    assert list(rounds_in(path)) == [*rounds_in(loop), (loop, number, round_path(loop, number))]
+    assert branch_in(loop, path) == str(number)
+    assert branch_in(loop, path_in(loop, step)) == step
+    assert branch_in(loop, f"{loop}x/{step}") is None
+    assert pattern_of(path) == pattern_of(path_in(round_path(loop, number + 1), step)) != path
+    assert pattern_of(pattern_of(path)) == pattern_of(path) in patterns_of(path)
+    assert drawn(path) == path_in(drawn_round(drawn(loop)), step)
+    assert path_in_its_block(path) == f"[{number}] {step}"
+
+
+@given(_paths, _ids)
+def test_a_handler_tells_its_step(path: str, step: str) -> None:
+    inside = path_in(handler_path(path), step)
+
+    assert handled_by(inside) == (handled_by(path) or path)
+    assert ids_around(inside) == [*ids_around(path), step_id_in(path)]
+    assert is_path_at(inside, path)
+    assert path_below(inside, path) is None
+
+
+def test_the_number_of_an_action_is_no_round() -> None:
+    """A mock for any round of a loop is one for the action that its name says."""
+    call = "lines[3]/pay.compensation[1]#2"
+
+    assert list(rounds_in(call)) == [("lines", 3, "lines[3]")]
+    assert pattern_of(call) == "lines[*]/pay.compensation[1]"
+    assert list(patterns_of(call)) == [
+        "lines[3]/pay.compensation[1]#2",
+        "lines[3]/pay.compensation[1]",
+        "lines[*]/pay.compensation[1]#2",
+        "lines[*]/pay.compensation[1]",
+    ]
