@@ -342,12 +342,25 @@ _SCHEMAS: Data = {
             "has_worker": {"type": "boolean"},
             "trouble": _list(_TEXT),
             "failure": _ERROR,
-            "lines": _list({"type": "object", "required": ["key", "sign", "state", "path", "what", "seconds"]}),
+            "lines": _list(
+                _object(
+                    {
+                        "key": _TEXT,
+                        "box": _TEXT,
+                        "undoes": {"type": "boolean"},
+                        "sign": _TEXT,
+                        "state": _TEXT,
+                        "path": _TEXT,
+                        "what": _TEXT,
+                        "seconds": {"type": ["number", "null"]},
+                    }
+                )
+            ),
             "steps": _list(_object({"path": _TEXT, "status": _TEXT})),
             "children": _list(
                 _object(
                     {"path": _TEXT, "id": _TEXT, "name": _TEXT, "status": _TEXT, "paused": {"type": "boolean"}},
-                    attention=_list(_object({"path": _TEXT, "type": _TEXT, "message": _TEXT})),
+                    attention=_list(_object({"path": _TEXT, "target": _TEXT, "type": _TEXT, "message": _TEXT})),
                     waiting_for={"type": "object"},
                 )
             ),
@@ -367,7 +380,7 @@ _SCHEMAS: Data = {
             "name": _TEXT,
             "input": _ANY,
             "output": _ANY,
-            "calls": _list({"type": "object"}),
+            "calls": _list(_object({"path": _TEXT, "undoes": {"type": "boolean"}, "name": _TEXT, "status": _TEXT})),
             "outside": _list({"type": "object"}),
         }
     ),

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import ExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from sagadsl.gateway.starting import AGAIN
 from sagadsl.gateway.watchers import View
 from sagadsl.language.build import build
 from sagadsl.language.notation.json_text import small_number
+from sagadsl.language.paths import drawn, parse_call, path_in
 from sagadsl.status.advice import release_of
 from sagadsl.status.lines import Row, rows, trouble, unpause
 from sagadsl.temporal.read import runs
@@ -229,11 +230,19 @@ def _document(view: View) -> dict[str, Any]:
     why = list(trouble(view.picture.status)) if view.picture.is_open else []
     release = {"release": unpause(view.document["id"])} if view.document.get("held") else {}
     shown = [_line(each, view.picture) for each in lines]
-    return view.document | {"revision": view.revision, "lines": shown, "trouble": why, **release}
+    children = [_with_targets(child) for child in view.document["children"]]
+    told = {"revision": view.revision, "lines": shown, "trouble": why, "children": children}
+    return view.document | told | release
+
+
+def _with_targets(child: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a child saga stands, with the paths by which operators of the parent reach what waits in it."""
+    waits = [each | {"target": path_in(child["path"], each["path"])} for each in child["attention"]]
+    return {**child, "attention": waits}
 
 
 def _is_of(call: str, row: Row) -> bool:
-    return call == row.key or (row.key.endswith(".compensation") and call.startswith(row.key))
+    return call == row.key or (row.undoes and parse_call(call).line == row.key)
 
 
 def _line(row: Row, picture: Picture) -> dict[str, Any]:
@@ -242,6 +251,8 @@ def _line(row: Row, picture: Picture) -> dict[str, Any]:
     note = f"{row.note}: {release_of(picture.status, held[0])}" if held else row.note
     return {
         "key": row.key,
+        "box": drawn(parse_call(row.key).step),
+        "undoes": row.undoes,
         "sign": row.sign,
         "state": row.state,
         "path": row.path,

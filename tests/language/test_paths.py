@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sagadsl
 from sagadsl.engine.facts import StartActivity, Status
 from sagadsl.immutable import replace
 from sagadsl.language.paths import (
@@ -241,3 +248,83 @@ def test_the_number_of_an_action_is_no_round() -> None:
         "lines[*]/pay.compensation[1]#2",
         "lines[*]/pay.compensation[1]",
     ]
+
+
+_PRODUCT = Path(sagadsl.__file__).parent
+_PARTS = re.compile(r"\.(compensation|probe|on_error)(?!\w)|\\\[\(?\\d|/(un)?do\b")
+_JOINED = re.compile(r"(path|call|call_id|key|block|loop|step_id)('\])?$")
+_TAKES_APART = frozenset(("partition", "rpartition", "split", "rsplit", "startswith", "endswith", "find", "index"))
+_OTHER_NAMES = {
+    "activities": "addresses of the web",
+    "authoring.py": "an example of a key",
+    "plugins": "places in data",
+    "reporting": "places in files",
+    "cli/given.py": "JSON pointers",
+    "cli/operate.py": "examples of commands",
+    "cli/schema_text.py": "JSON pointers",
+    "gateway/addresses.py": "addresses of the web",
+    "gateway/app.py": "addresses of the web",
+    "gateway/openapi.py": "JSON pointers",
+    "gateway/requests.py": "addresses of the web",
+    "immutable.py": "annotations",
+    "language/document.py": "places in files",
+    "language/expressions": "places in data",
+    "language/schema": "JSON pointers and patterns",
+    "language/suppressions.py": "comments",
+    "trial/draw.py": "JSON pointers",
+}
+"""Where the same signs stand in names of another kind."""
+
+
+def test_no_other_module_writes_or_reads_the_grammar_of_paths() -> None:
+    found = [
+        f"{module.relative_to(_PRODUCT)}:{line}: {what}"
+        for module in sorted(_PRODUCT.rglob("*.py"))
+        if module.name != "paths.py" and not any(module.is_relative_to(_PRODUCT / other) for other in _OTHER_NAMES)
+        for line, what in _by_hand(ast.parse(module.read_text()))
+    ]
+
+    assert found == []
+
+
+def test_the_page_takes_no_path_apart() -> None:
+    """The server says what belongs to which step."""
+    by_hand = re.compile(r"\.(compensation|probe)\b|\\\[\(?\\d|\.path\}/\$\{\w+\.path")
+    scripts = {script.name: script.read_text() for script in sorted((_PRODUCT / "gateway" / "page").glob("*.js"))}
+
+    assert "graph.js" in scripts
+    assert [name for name, text in scripts.items() if by_hand.search(text)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'f"{record.path}.probe"',
+        'path.rpartition("/")',
+        "f\"{child['path']}/{x}\"",
+        '"#" in name',
+        're.compile(r"\\[\\d+\\]")',
+    ],
+)
+def test_the_grammar_is_seen_where_it_is_written_by_hand(text: str) -> None:
+    assert list(_by_hand(ast.parse(text)))
+
+
+def _by_hand(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    said = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+    for each in ast.walk(tree):
+        match each:
+            case ast.Constant(value=str(text)) if id(each) not in said and _PARTS.search(text):
+                yield each.lineno, text
+            case ast.JoinedStr(values=values):
+                for before, after in pairwise(values):
+                    joins = isinstance(after, ast.Constant) and str(after.value).startswith(("/", "[", "#"))
+                    if isinstance(before, ast.FormattedValue) and joins and _JOINED.search(ast.unparse(before.value)):
+                        yield each.lineno, ast.unparse(each)
+            case ast.Call(func=ast.Attribute(attr=name), args=[ast.Constant(value="/" | "[" | "]" | "#"), *_]):
+                if name in _TAKES_APART:
+                    yield each.lineno, ast.unparse(each)
+            case ast.Compare(left=ast.Constant(value="/" | "[" | "#"), ops=[ast.In() | ast.NotIn()]):
+                yield each.lineno, ast.unparse(each)
+            case _:
+                pass

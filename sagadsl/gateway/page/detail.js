@@ -98,7 +98,7 @@ function child(found, path) {
   return [
     found.attention.map((each) => el("div.decision", {},
       el("p", {}, where(), el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
-      el("p.buttons", {}, button("retry", path, `${found.path}/${each.path}`, each.occurrence), button("skip", path, `${found.path}/${each.path}`, each.occurrence), button("abort", path, found.path)))),
+      el("p.buttons", {}, button("retry", path, each.target, each.occurrence), button("skip", path, each.target, each.occurrence), button("abort", path, found.path)))),
     held ? el("div.decision", {}, el("p", {}, where(), "is paused"), el("p.buttons", {}, button("resume", path, found.path))) : [],
     Object.keys(found.waiting_for).map((name) => awaited(name, own, where())),
     found.held ? el("p.hint", {}, where(), "held by Temporal's own pause") : [],
@@ -196,8 +196,7 @@ function timeline(section, trace) {
   const share = (at) => (100 * (at - begin)) / (end - begin);
   fill(section, el("h2", {}, "Timeline"), el("p.hint", {}, `${spell((end - begin) / 1000)} from the first call to the last`), el("ol.bars", {}, calls.map((call) => {
     const from = Date.parse(call.started_at), to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
-    const undoes = call.path.includes(".compensation");
-    const bar = el(`span.bar.${call.status}${undoes ? ".undo" : ""}`);
+    const bar = el(`span.bar.${call.status}${call.undoes ? ".undo" : ""}`);
     bar.style.left = `${share(from)}%`;
     bar.style.width = `max(${share(to) - share(from)}%, 3px)`;
     return el("li", {}, el("span.lane-name", {}, call.path), el("span.track", { aria: { hidden: "true" } }, bar),

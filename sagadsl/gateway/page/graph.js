@@ -7,13 +7,10 @@ const KINDS = {
   wait_for: "waits for signal", sleep: "sleeps", set: "computes", fail: "fails", saga: "saga", activity: "",
 };
 
-/** Returns the drawing; `lines` are those of the status, by which the boxes get their state. */
+/** Returns the drawing; `lines` are those of the status, each of which names the box that it is a state of. */
 export function graph(definition, lines = []) {
   const states = new Map();
-  for (const line of lines) {
-    const key = line.key.replaceAll(/\[\d+\]/g, "[]");
-    states.set(key, [...(states.get(key) ?? []), line]);
-  }
+  for (const line of lines) states.set(line.box, [...(states.get(line.box) ?? []), line]);
   const drawn = sequence(definition.steps, states);
   const failure = definition.on_failure.length
     ? [el("p.hint", {}, "when the saga has failed:"), sequence(definition.on_failure, states)]
@@ -26,9 +23,8 @@ function sequence(nodes, states) {
 }
 
 function box(node, states) {
-  const key = node.path.replaceAll(/\[\d+\]/g, "[]");
-  const lines = states.get(key) ?? [];
-  const undone = states.get(`${key}.compensation`) ?? [];
+  const all = states.get(node.path) ?? [];
+  const lines = all.filter((line) => !line.undoes), undone = all.filter((line) => line.undoes);
   const state = worst(lines.map((line) => line.state));
   const undo = worst(undone.map((line) => line.state));
   const what = [KINDS[node.kind] ?? node.kind, node.what].filter(Boolean).join(" ");

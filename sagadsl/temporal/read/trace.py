@@ -16,6 +16,7 @@ from temporalio.client import Client
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import spelled_out
+from sagadsl.language.paths import parse_call
 from sagadsl.status.lines import moment
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.described import describe
@@ -33,7 +34,7 @@ class Call:
     """A call of an activity, or of a child saga.
 
     Attributes:
-        path: The step's, with ``.compensation`` for what undoes it.
+        path: The id of the call; see ``language.paths``.
         status: ``running``, ``completed``, ``failed``, ``timed_out`` or ``cancelled``.
         attempts: As far as the history tells.
         input, output: JSON data; ``{"bytes": n}`` of what is too large to be shown.
@@ -53,6 +54,7 @@ class Call:
         """Return what ``trace`` tells programs."""
         return {
             "path": self.path,
+            "undoes": parse_call(self.path).undoes,
             "name": self.name,
             "status": self.status,
             "started_at": iso(self.started_at),
