@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from sagadsl.engine import calls, steps, undo
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.error_scope import is_final
 from sagadsl.engine.facts import Cancel, Error
-from sagadsl.engine.journal import Closing, Frame, FrameKind, Phase, Progress, Record
+from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameKind, HandlerSteps, Phase, Progress, Record
 from sagadsl.engine.run import BEHIND_PIVOT, SAGA_TIMEOUT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions.values import ExpressionError
@@ -22,21 +22,31 @@ from sagadsl.language.model import (
     Step,
     Switch,
 )
-from sagadsl.language.paths import ON_FAILURE, ROOT, branch_in, handler_path, path_in, probe_path, round_path
+from sagadsl.language.paths import ROOT, branch_in, handler_path, path_in, probe_path, round_path
 
 
 def body_of(run: Run, frame: Frame) -> tuple[Step, ...]:
     """Return the steps that a frame runs."""
-    if not frame.owner and frame.parent is None:
-        return run.saga.on_failure if frame.body == ON_FAILURE else run.saga.steps
+    if not frame.owner:
+        return run.saga.on_failure if frame.body == "on_failure" else run.saga.steps
     step = run.step(run.state.records[frame.owner])
-    part, _, index = frame.body.partition(":")
-    if part == "handler":
-        return step.on_error[int(index)].steps
+    match frame.body:
+        case HandlerSteps(index):
+            return step.on_error[index].steps
+        case "steps" | ArmSteps():
+            return _own_steps(step, frame.body)
+        case "on_failure":
+            raise AssertionError("no step has `on_failure`")
+        case _:
+            assert_never(frame.body)
+
+
+def _own_steps(step: Step, which: Literal["steps"] | ArmSteps) -> tuple[Step, ...]:
     assert not isinstance(step.body, Leaf)
     match step.body:
         case Switch(arms):
-            return arms[int(index)].steps
+            assert isinstance(which, ArmSteps)
+            return arms[which.index].steps
         case Group(steps) | Parallel(steps) | ForEach(steps=steps) | Repeat(steps=steps):
             return steps
         case _:
@@ -66,7 +76,7 @@ def _advance_sequence(run: Run, frame: Frame) -> None:
     body = body_of(run, frame)
     if frame.cursor >= len(body):
         finish(run, frame)
-    elif run.may_start(f"advance:{frame.path}"):
+    elif run.may_start("advance", frame.path):
         frame.cursor += 1
         steps.start(run, frame, body[frame.cursor - 1])
 
@@ -83,7 +93,7 @@ def _advance_branches(run: Run, frame: Frame) -> None:
             begin = _next_branch(frame, block)
             if begin is None:
                 break
-            if not run.may_start(f"advance:{frame.path}"):
+            if not run.may_start("advance", frame.path):
                 return
             _start_branch(run, frame, block, begin)
     if not frame.open:
@@ -159,7 +169,7 @@ def _complete(run: Run, frame: Frame, record: Record, block: Branching) -> bool:
 def _advance_repeat(run: Run, frame: Frame) -> None:
     if frame.open or frame.path in run.state.timers:
         return
-    if run.may_start(f"advance:{frame.path}"):
+    if run.may_start("advance", frame.path):
         round_ = _round(frame, run.state.records[frame.owner], frame.cursor)
         round_.variables = {"item_index": frame.cursor}
         frame.cursor += 1
@@ -262,8 +272,8 @@ def finish(run: Run, frame: Frame) -> None:
     """Close a frame for good, and tell whoever waits for it."""
     if frame.parent is not None:
         _round_over(run, frame)
-    elif frame.body.startswith("handler"):
-        _handler_over(run, frame)
+    elif isinstance(frame.body, HandlerSteps):
+        _handler_over(run, frame, frame.body.index)
     elif not frame.owner:
         run.todo.append(("over", frame.path))
     else:
@@ -286,11 +296,11 @@ def _block_over(run: Run, frame: Frame) -> None:
             run.end(record, Progress.CANCELLED)
 
 
-def _handler_over(run: Run, frame: Frame) -> None:
+def _handler_over(run: Run, frame: Frame, index: int) -> None:
     record = run.state.records[frame.owner]
     del run.state.frames[frame.path]
     if frame.closing is None:
-        steps.handled(run, record, int(frame.body.partition(":")[2]))
+        steps.handled(run, record, index)
     elif frame.closing is Closing.FAILED:
         run.note(frame.failure)
         steps.give_way(run, record)

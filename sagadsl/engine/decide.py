@@ -313,7 +313,7 @@ def _work(run: Run, fact: Fact) -> bool:
                 if key in state.unwinds:
                     undo.advance(run, state.unwinds[key])
             case "action":
-                if run.may_start(f"action:{key}"):
+                if run.may_start("action", key):
                     undo.start_action(run, state.records[key])
             case "over":
                 frame = state.frames.pop(key, None)
@@ -322,7 +322,7 @@ def _work(run: Run, fact: Fact) -> bool:
             case "undone" | "not undone":
                 _undone(run, key, failed=kind == "not undone")
             case _:
-                raise AssertionError(f"nobody looks at {kind}")
+                assert_never(kind)
     return True
 
 

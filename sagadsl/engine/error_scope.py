@@ -6,7 +6,7 @@ Looks outwards from a frame and changes nothing.
 from __future__ import annotations
 
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Frame, FrameKind
+from sagadsl.engine.journal import Frame, FrameKind, HandlerSteps
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import outwards
@@ -19,7 +19,7 @@ def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
         if not around.owner:
             continue
         owner = run.state.records[around.owner]
-        if around.body.startswith("handler"):  # it ends with the error that it was to handle
+        if isinstance(around.body, HandlerSteps):  # it ends with the error that it was to handle
             error = owner.error or error
         elif any(
             not handler.types or is_one_of(error, handler.types, run.state.rules)
@@ -40,7 +40,7 @@ def is_final(run: Run, frame: Frame, error: Error) -> bool:
 
 def _may_do_without(run: Run, around: Frame, failed: Frame) -> bool:
     """Say whether *around* may still end well: an error handler, or a block that can be complete without a branch."""
-    if around.body.startswith("handler"):
+    if isinstance(around.body, HandlerSteps):
         return True
     if around.kind not in (FrameKind.PARALLEL, FrameKind.LOOP):
         return False

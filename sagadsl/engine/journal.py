@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.immutable import Immutable
@@ -151,6 +151,26 @@ class Record:
     took_kept: bool = False
 
 
+class ArmSteps(Immutable):
+    """The steps of an arm of a switch."""
+
+    index: int
+
+
+class HandlerSteps(Immutable):
+    """The steps of an error handler."""
+
+    index: int
+
+
+FrameBody = Literal["steps", "on_failure"] | ArmSteps | HandlerSteps
+"""Where the steps of a frame stand in the model: ``steps`` of the saga or of a block, ``on_failure`` of the saga, or
+one of several lists of a step."""
+
+Beginning = Literal["advance", "unwind", "action"]
+"""What may begin calls, and so has to wait while there is no room: a frame, a compensation pass, a compensation."""
+
+
 @dataclass(slots=True)
 class Frame:
     """A block that is open: the root, a group, an arm, a branch set, a loop, one of its rounds, a handler.
@@ -160,7 +180,7 @@ class Frame:
         kind: How it runs its steps.
         owner: Path of the record whose body (or handler) it is; empty for the root.
         parent: Path of the loop frame around a round; ``None`` otherwise.
-        body: Where its steps stand in the model: ``""``, ``on_failure``, ``steps``, ``arm:1``, ``handler:0``.
+        body: Where its steps stand in the model; written down as ``steps``, ``on_failure``, ``arm:1``, ``handler:0``.
         cursor: Next step to start, or next item, or number of the round.
         open: Paths of the children that run, in the order they began.
         failure: The error that ends it, and ``failed`` the children that failed.
@@ -176,7 +196,7 @@ class Frame:
     path: str
     kind: FrameKind
     owner: str
-    body: str
+    body: FrameBody
     parent: str | None = None
     cursor: int = 0
     open: dict[str, bool] = field(default_factory=dict)
@@ -266,8 +286,8 @@ class State:
             a record, as ``<step> <word>``.
         warnings: Of a completed saga: why it gives null.
         output_dropped: What all steps gave, which would be the output, was too large to be kept.
-        held: What begins nothing because of a pause, a drain or too many calls in flight, as ``<kind>:<key>`` of
-            ``Run.todo``, the one that has waited longest first.
+        held: What begins nothing because of a pause, a drain or too many calls in flight: entries of ``Run.todo``,
+            written down as ``<kind>:<key>``, the one that has waited longest first.
     """
 
     rules: int = RULES
@@ -305,7 +325,7 @@ class State:
     waiting: dict[str, list[str]] = field(default_factory=dict)
     calls: dict[str, str] = field(default_factory=dict)
     timers: dict[str, float] = field(default_factory=dict)
-    held: dict[str, bool] = field(default_factory=dict)
+    held: dict[tuple[Beginning, str], bool] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     gone: dict[str, int] = field(default_factory=dict)
@@ -367,8 +387,7 @@ _FREE = frozenset({"input", "output", "journal"})
 """Fields that are the user's JSON: they travel as they are."""
 
 _ORDERED = frozenset(
-    {"undoable", "open", "begun", "done", "running", "calls", "timers", "held", "loops", "gone"}
-    | {"occurrences", "requests"}
+    {"undoable", "open", "begun", "done", "running", "calls", "timers", "loops", "gone"} | {"occurrences", "requests"}
 )
 """Maps whose order counts (R10). Like every map of ours they travel as pairs: Temporal's converter sorts keys."""
 
@@ -379,6 +398,8 @@ _HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
 def _plain(name: str, value: Any) -> Any:
     if name in _FREE:
         return value
+    if name == "held":
+        return [[f"{kind}:{key}", is_held] for (kind, key), is_held in value.items()]
     return _held(name, value) if name in _HOLDERS else _data(value)
 
 
@@ -392,6 +413,10 @@ def _data(value: Any) -> Any:
             return [last, data, undone]
         case Undo():
             return _pack(value)
+        case ArmSteps(index):
+            return f"arm:{index}"
+        case HandlerSteps(index):
+            return f"handler:{index}"
         case Action(at, verb, path, by, why):
             return [at, verb, path, by, why]
         case dict():
@@ -442,6 +467,10 @@ def _unpack(name: str, value: Any) -> Any:
             return [Chunk(last, data, undone) for last, data, undone in value]
         case "undo":
             return _undo(value)
+        case "body":
+            return _frame_body(value)
+        case "held":
+            return {_beginning(key): is_held for key, is_held in dict(value).items()}
         case "waiting":
             return {key: list(paths) for key, paths in dict(value).items()}
         case _ if name in _ORDERED:
@@ -452,6 +481,28 @@ def _unpack(name: str, value: Any) -> Any:
             return list(value)
         case _:
             return value
+
+
+def _frame_body(text: str) -> FrameBody:
+    part, _, index = text.partition(":")
+    match part:
+        case "steps" | "on_failure":
+            return part
+        case "arm":
+            return ArmSteps(int(index))
+        case "handler":
+            return HandlerSteps(int(index))
+        case _:
+            raise ValueError(f"no frame has the body `{text}`")
+
+
+def _beginning(text: str) -> tuple[Beginning, str]:
+    kind, _, key = text.partition(":")
+    match kind:
+        case "advance" | "unwind" | "action":
+            return kind, key
+        case _:
+            raise ValueError(f"nothing is held as `{text}`")
 
 
 def _undo(value: Mapping[str, Any]) -> Undo:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from typing import Any, Literal
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
-from sagadsl.engine.journal import Frame, FrameKind, Phase, Progress, Record, State, Undo
+from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, Progress, Record, State, Undo
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
+from sagadsl.language.paths import ROOT
 
 TIMEOUT_TIMER = "@timeout"
 """Id of the timer of the saga's own timeout; no step path can look like it."""
@@ -52,6 +53,11 @@ OTHER_ERRORS = 100
 """Errors kept besides the first; each step keeps its own in any case."""
 
 
+Todo = tuple[Beginning | Literal["fact", "ended", "over", "undone", "not undone"], str]
+"""A place to look at, and its key: the path of a record for ``ended`` and ``action``, of a frame for ``advance`` and
+``over``; the key of a compensation pass for ``unwind`` and for how it ended; nothing for the fact itself."""
+
+
 class Mistake(Exception):
     """Something that the definition asks for and that cannot be done; becomes the step's error."""
 
@@ -64,7 +70,6 @@ class Run:
     """A saga, its state, the commands so far, and a queue of places to look at.
 
     The queue takes the place of recursion: ten thousand steps that end at once cost no stack.
-    Its entries are ``("ended", record path)``, ``("advance", frame path)``, ``("unwind", key)`` and so on;
     ``began`` counts the steps that have begun since the fact, ``journal`` is what a completed saga hands over.
     Work is measured from ``resume`` to ``rest``: between them nothing else computes in this thread.
     """
@@ -76,7 +81,7 @@ class Run:
         self.state = state
         self.commands: list[Command] = []
         self.journal: Any = None
-        self.todo: deque[tuple[str, str]] = deque()
+        self.todo: deque[Todo] = deque()
         self.began = 0
         self._before = self._mark = 0
 
@@ -136,10 +141,10 @@ class Run:
         record.ended_at = self.state.now
         self.todo.append(("ended", record.path))
 
-    def may_start(self, key: str) -> bool:
-        """Say whether new work may begin; if not, *key* is looked at again when it may."""
+    def may_start(self, kind: Beginning, key: str) -> bool:
+        """Say whether new work may begin; if not, that place is looked at again when it may."""
         if not self._has_room():
-            self.state.held[key] = True
+            self.state.held[kind, key] = True
             return False
         return True
 
@@ -147,10 +152,9 @@ class Run:
         """Look again at what was held longest, if new work may begin; false when there is nothing to look at."""
         if not self.state.held or not self._has_room():
             return False
-        key = next(iter(self.state.held))
-        del self.state.held[key]
-        kind, _, rest = key.partition(":")
-        self.todo.append((kind, rest))
+        held = next(iter(self.state.held))
+        del self.state.held[held]
+        self.todo.append(held)
         return True
 
     def _has_room(self) -> bool:
@@ -200,4 +204,4 @@ def error_of(mistake: Mistake | ExpressionError, path: str) -> Error:
 
 def past(undo: Undo) -> Frame:
     """Return a frame that shows the loop data of a step whose own frames are long closed (R7)."""
-    return Frame("", FrameKind.SEQUENCE, "", "", loops=undo.loops, variables=undo.variables)
+    return Frame(ROOT, FrameKind.SEQUENCE, "", "steps", loops=undo.loops, variables=undo.variables)

@@ -11,7 +11,7 @@ from typing import Any, assert_never
 from sagadsl.engine import calls
 from sagadsl.engine.error_scope import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled, Verb
-from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, Undo
+from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, HandlerSteps, Progress, Record, Undo
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
@@ -90,7 +90,7 @@ def begin(run: Run, step: Step, record: Record) -> None:
             names = names_of(run, record)
             for index, arm in enumerate(arms):
                 if arm.condition is None or arm.condition.render(names):
-                    _open(run, record, FrameKind.SEQUENCE, body=f"arm:{index}")
+                    _open(run, record, FrameKind.SEQUENCE, body=ArmSteps(index))
                     return
             raise Mistake("NoMatchingCase", f"no case of switch `{step.id}` holds, and it has no `else`")
         case Sleep():
@@ -266,7 +266,8 @@ def fail(run: Run, record: Record, error: Error) -> None:
     for index, handler in enumerate(step.on_error):
         if _takes(run, record, handler, error):
             if handler.steps:
-                opened = _open(run, record, FrameKind.SEQUENCE, body=f"handler:{index}", path=handler_path(record.path))
+                path = handler_path(record.path)
+                opened = _open(run, record, FrameKind.SEQUENCE, body=HandlerSteps(index), path=path)
                 opened.variables = {"error": failure_view(error)}
             else:
                 handled(run, record, index)
@@ -377,7 +378,7 @@ def _is_patient(run: Run, step: Step) -> bool:
     return run.forward and run.state.pivot_passed and all(each.then is Then.COMPENSATE for each in step.on_error)
 
 
-def _open(run: Run, record: Record, kind: FrameKind, body: str = "steps", path: str | None = None) -> Frame:
+def _open(run: Run, record: Record, kind: FrameKind, body: FrameBody = "steps", path: str | None = None) -> Frame:
     loops = run.state.frames[record.frame].loops
     frame = Frame(record.path if path is None else path, kind, record.path, body, loops=loops)
     run.open(frame)

@@ -68,7 +68,7 @@ def advance(run: Run, unwind: Unwind) -> None:
             _undo(run.state.records[path]).progress = UndoProgress.NOT_ATTEMPTED
         unwind.pending.clear()
     while _supply(run, unwind) and _is_next(run, unwind):
-        if not run.may_start(f"unwind:{unwind.key}"):
+        if not run.may_start("unwind", unwind.key):
             return
         path = unwind.pending.pop()
         unwind.running[path] = True
@@ -78,7 +78,7 @@ def advance(run: Run, unwind: Unwind) -> None:
         start_action(run, record)
     if not unwind.pending and not unwind.running:
         del run.state.unwinds[unwind.key]
-        run.todo.append(("undone", unwind.key) if not unwind.failed else ("not undone", unwind.key))
+        run.todo.append(("not undone" if unwind.failed else "undone", unwind.key))
 
 
 def _supply(run: Run, unwind: Unwind) -> bool:

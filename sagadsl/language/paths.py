@@ -28,13 +28,14 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
+from typing import Final
 
 from sagadsl.immutable import Immutable
 
 ROOT = ""
 """The path of the saga itself, around its steps."""
 
-ON_FAILURE = "on_failure"
+ON_FAILURE: Final = "on_failure"
 """What stands around the steps that run when the saga has failed."""
 
 MAX_ID = 255

@@ -6,12 +6,25 @@ import json
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
 from sagadsl.engine.facts import Error, Verb
-from sagadsl.engine.journal import RULES, Action, Chunk, Frame, FrameKind, Record, State, Undo, Unwind
+from sagadsl.engine.journal import (
+    RULES,
+    Action,
+    ArmSteps,
+    Chunk,
+    Frame,
+    FrameBody,
+    FrameKind,
+    HandlerSteps,
+    Record,
+    State,
+    Undo,
+    Unwind,
+)
 from sagadsl.engine.projection import markdown, report, status
 from tests.engine.scenes import Ran, act, no, operator, play, saga, signal, slow
 
@@ -44,6 +57,10 @@ def _example(kind: Any, name: str) -> Any:
         return {_example(arguments[0], "key"): _example(arguments[1], name)}
     if origin is list:
         return [_example(arguments[0], name)]
+    if origin is tuple:
+        return tuple(_example(each, name) for each in arguments)
+    if origin is Literal:
+        return arguments[0]
     if kind is Any:
         return {"any": [1, None, {"x": True}]}
     if kind is Error:
@@ -106,14 +123,18 @@ def test_the_order_of_everything_survives_although_keys_are_sorted_on_the_way() 
         for name in hints.keys() - {*BY_HAND, "signals", "outputs", "variables"}:
             if get_origin(hints[name]) is dict:
                 example = next(iter(getattr(thing, name).values()))
-                setattr(thing, name, dict.fromkeys(("z", "a", "m"), example))
+                setattr(thing, name, dict.fromkeys(_unsorted(name), example))
                 lost.append((thing, name))
     again = _travelled(state)
 
     assert len(lost) > 10
     for thing, name in lost:
         other = next(each for each in _things(again) if type(each) is type(thing))
-        assert list(getattr(other, name)) == ["z", "a", "m"], name
+        assert list(getattr(other, name)) == _unsorted(name), name
+
+
+def _unsorted(name: str) -> list[Any]:
+    return [("advance", key) for key in "zam"] if name == "held" else ["z", "a", "m"]
 
 
 @pytest.mark.parametrize("value", [None, False, 0, 0.0, "", [], {}, [None], "text"])
@@ -205,3 +226,37 @@ def test_an_open_saga_reads_the_same_from_its_snapshot(until: float) -> None:
 
     for view in (status, report, markdown):
         assert view(ran.run.saga, again) == view(ran.run.saga, ran.state)
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [("steps", "steps"), ("on_failure", "on_failure"), (ArmSteps(2), "arm:2"), (HandlerSteps(0), "handler:0")],
+)
+def test_where_the_steps_of_a_frame_stand_is_written_down_in_a_word(body: FrameBody, word: str) -> None:
+    """R50: a run goes on with what an older release has written."""
+    state = State(frames={"a": Frame("a", FrameKind.SEQUENCE, "a", body)})
+    written = json.loads(json.dumps(state.snapshot()))
+
+    assert written["frames"][0]["body"] == word
+    assert State.restore(written) == state
+
+
+def test_what_is_held_is_written_down_in_words() -> None:
+    """R50: in the order in which it waits."""
+    state = State(held={("advance", "b[1]"): True, ("unwind", ""): True, ("action", "a/x"): True})
+    written = json.loads(json.dumps(state.snapshot()))
+
+    assert written["held"] == [["advance:b[1]", True], ["unwind:", True], ["action:a/x", True]]
+    assert list(State.restore(written).held) == list(state.held)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"held": [["fact:", True]]},
+        {"frames": [{"path": "a", "kind": "sequence", "owner": "a", "body": "branch:1"}]},
+    ],
+)
+def test_a_state_with_words_that_no_release_has_written_is_refused(written: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"held as|has the body"):
+        State.restore(written)
