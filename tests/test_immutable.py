@@ -71,7 +71,7 @@ def test_it_can_be_replaced_sent_and_matched_and_has_no_room_for_more() -> None:
 
 
 def test_nothing_writes_to_a_field_of_any_of_them() -> None:
-    """Of every module, and neither by assignment nor around it: what is the key of a map stays where it is."""
+    """Of every module: what is the key of a map stays what it is."""
     for module in pkgutil.walk_packages(sagadsl.__path__, "sagadsl."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -84,5 +84,3 @@ def test_nothing_writes_to_a_field_of_any_of_them() -> None:
                 setattr(made, name, None)
             with pytest.raises(AttributeError):
                 delattr(made, name)
-            with pytest.raises(TypeError):
-                object.__setattr__(made, name, None)

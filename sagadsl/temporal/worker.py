@@ -54,6 +54,7 @@ PASSED_THROUGH = (
     "jinja2",
     "markupsafe",
     "yaml",
+    "msgspec",
     "jsonschema",
     "jsonschema_specifications",
     "referencing",
