@@ -20,8 +20,9 @@ from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
 from sagadsl.temporal.knowledge import Knowledge
+from sagadsl.temporal.opening import DEFINITION_ACTIVITY
 from sagadsl.temporal.read.index import keeps_names, keeps_status
-from sagadsl.temporal.workflow import CANCEL_ACTIVITY, DEFINITION_ACTIVITY
+from sagadsl.temporal.workflow import CANCEL_ACTIVITY
 
 Data = Mapping[str, Any]
 

@@ -21,7 +21,7 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import workflow as saga_workflow
+from sagadsl.temporal import opening
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import NotPossible, SagaOver
@@ -602,7 +602,7 @@ def test_a_run_whose_client_names_no_rules_keeps_those_that_it_began_with(
     """One that began under the second rules gives their commands, to the worker of a later release too."""
     bad = {"id": "bad", "fail": {"type": "Bad", "message": "no"}}
     definition = saga({"id": "both", "parallel": [act("a", local=True), bad]}, name="unsaid")
-    monkeypatch.setattr(saga_workflow, "_RULES", {2: "sagadsl.rules.2"})
+    monkeypatch.setattr(opening, "_RULES", {2: "sagadsl.rules.2"})
 
     async def scene() -> tuple[list[str], WorkflowHistory]:
         async with stage(server.address) as made:

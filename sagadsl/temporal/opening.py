@@ -1,0 +1,369 @@
+"""How a run begins: its start arguments, read, judged and accepted, or refused. Replay-critical.
+
+What a client, a parent or the run before has sent becomes a definition, a state and the first fact. Whether a
+worker takes it is decided once, and stands in the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy
+from temporalio.exceptions import FailureError, is_cancelled_exception
+
+from sagadsl.engine.facts import Began, BeganUndo, Error, Fact, Resumed, Status
+from sagadsl.engine.journal import FIRST_RULES, RULES, State
+from sagadsl.temporal import attributes, failures
+from sagadsl.temporal.arguments import (
+    INDEXED,
+    Carry,
+    Package,
+    from_payload,
+    holds_anything,
+    is_compressed,
+    is_envelope,
+    is_same_definition,
+    open_envelope,
+    to_bytes,
+)
+from sagadsl.temporal.definitions import InvalidDefinition
+from sagadsl.temporal.host import TemporalHost
+from sagadsl.temporal.judging import patiently
+from sagadsl.temporal.knowledge import NotKnownHere, at_hand
+from sagadsl.temporal.origin import KNOWN_CARRY, Origin, forged, origin, refuses_inline
+from sagadsl.temporal.stretch import ASKS
+
+DEFINITION_ACTIVITY = "sagadsl.definition"
+"""A local activity that every worker of sagas has; see ``registry``."""
+
+_REJECTED = "sagadsl.rejected"
+_REJECTED_BY_RULES = "sagadsl.rejected.2"
+"""The same of a run whose input was judged by later rules than the first."""
+_RULES = {version: f"sagadsl.rules.{version}" for version in range(RULES, FIRST_RULES, -1)}
+"""Markers of runs whose client did not name the rules: by version, the newest first."""
+_LISTED = "sagadsl.listed"
+_COMPARED = "sagadsl.compared"
+
+
+class Rejected(Exception):
+    """The run cannot begin: error type and message, and the marker that the refusal leaves in the history.
+
+    Attributes:
+        is_ignorance: The reason is what this worker has, or does not know yet, so that another one may know better.
+    """
+
+    def __init__(self, type_: str, message: str, marker: str = _REJECTED, *, is_ignorance: bool = False) -> None:
+        super().__init__(type_, message, marker)
+        self.type, self.message, self.marker, self.is_ignorance = type_, message, marker, is_ignorance
+
+
+class Unreadable(Exception):
+    """What an earlier run has left cannot be read by this worker. No failure of the saga: it fails the task."""
+
+
+class Opening:
+    """A run while it begins, and what it began with.
+
+    Attributes:
+        package: The definition, once it is known.
+        carry: What the run before it, or its parent, has sent along.
+        refused: The signals that are refused, of the run before as well.
+        carries: It goes on with what another run has done.
+        continues: It continues a run: what that one was accepted with is not judged again.
+        from_folder: Its definition came from a worker's own folder.
+    """
+
+    def __init__(self, host: TemporalHost) -> None:
+        self._host = host
+        self._args: Sequence[RawValue] = ()
+        self.state = State()
+        self.package: Package | None = None
+        self.carry = Carry()
+        self.refused: list[dict[str, Any]] = []
+        self.carries = False
+        self.continues = False
+        self.from_folder = False
+
+    async def begin(self, args: Sequence[RawValue]) -> Fact:
+        """Take in the start arguments, and return the first fact. Raises ``Rejected``.
+
+        What a run was accepted with stays accepted, whichever release and worker replays it: the
+        checks are made once, when the run begins, and a refusal leaves a marker in its history.
+
+        A run that continues another one is never refused: what the runs before it have done would stand, and
+        nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
+        open, its status says why, and a worker of another release may take it.
+        """
+        self._args = args
+        self.carries = len(args) > 2 and holds_anything(args[2].payload)
+        self.continues = self.carries and origin() is Origin.RUN_BEFORE
+        try:
+            return await self._accept(args)
+        except Rejected as rejected:
+            if self.continues:
+                raise Unreadable(
+                    f"this worker cannot go on with what the run before has left: {rejected.type}: {rejected.message}; "
+                    "nothing is lost: a worker of the release that began the saga can take it"
+                ) from rejected
+            self._leave_to_others(rejected)
+            workflow.patched(rejected.marker)
+            raise
+        except asyncio.CancelledError:
+            self._leave_to_others()
+            raise
+
+    def _leave_to_others(self, rejected: Rejected | None = None) -> None:
+        """Raise ``NotKnownHere`` where this worker shall not have the last word, on a refusal or on a cancel.
+
+        A queue may have workflows of others, of any type, whose workers know what to do. And a saga that this
+        worker does not know, or cannot read, may be known to the next one: it waits for a while.
+        """
+        info, worker = workflow.info(), at_hand()
+        if worker is None:  # at a replay, it was decided
+            return
+        is_saga = "saga" in workflow.memo() or worker.has_saga(info.workflow_type)
+        is_saga = is_saga or (len(self._args) > 1 and is_envelope(self._args[1].payload))
+        why = "" if rejected is None else f": {rejected.message}"
+        if not is_saga:
+            raise NotKnownHere(
+                f"nothing says that workflow type `{info.workflow_type}` is a saga{why}; this worker leaves it to "
+                f"other workers of task queue `{info.task_queue}`"
+            )
+        if rejected is not None and rejected.is_ignorance and worker.is_patient(info.run_id):
+            raise NotKnownHere(
+                f"another worker of task queue `{info.task_queue}` may know better, and is waited for{why}"
+            )
+
+    async def _accept(self, args: Sequence[RawValue]) -> Fact:
+        if len(args) > 3:
+            message = f"a saga takes at most 3 arguments, got {len(args)}"
+            raise Rejected("InvalidInput", message, is_ignorance=True)
+        foreign = ""
+        try:
+            input_ = decoded(args[0]) if args else {}
+            raw = _raw(args[1]) if len(args) > 1 else None
+            foreign = self._take_carry(args)
+        except InvalidDefinition as problem:
+            raise Rejected("InvalidDefinition", str(problem)) from problem
+        except Exception as error:  # a client in any language may send anything
+            raise Rejected("InvalidInput", f"the arguments are not JSON: {error}") from error
+        self.refused = [dict(each) for each in self.carry.refused]
+        inline = raw is not None
+        if raw is None:
+            raw = await self._ask_registry()
+        self.from_folder = self.carry.from_folder or not inline
+        own = await self._asked_to_compare()
+        refused = workflow.unsafe.is_replaying() and (
+            workflow.patched(_REJECTED) or workflow.patched(_REJECTED_BY_RULES)
+        )
+        trusted = workflow.unsafe.is_replaying() and not refused
+        trusted = trusted or self.continues  # the run before was accepted
+        if foreign and not trusted:
+            raise Rejected(
+                "CarryRefused",
+                f"the third argument has `{foreign}`, which a saga takes only from the run before it or from its "
+                "parent, and neither of them has sent it: start the saga with its input alone",
+                is_ignorance=foreign not in KNOWN_CARRY,
+            )
+        self.carries = self.carry.goes_on
+        if inline and not trusted:
+            self._check_inline(raw, own)
+        if own is not None:
+            raw, self.from_folder = own, True
+        self.package = self._opened(raw, trusted=trusted)
+        first = self._first_fact(self.package, input_, trusted=trusted)
+        self._list(self.package)
+        return first
+
+    def _take_carry(self, args: Sequence[RawValue]) -> str:
+        """Read the third argument, and return what of it this run cannot have been handed: that is not looked into.
+
+        At a replay it may have been taken, by a release that did not ask from whom it came.
+        """
+        if len(args) < 3:
+            return ""
+        data = None if is_compressed(args[2].payload) else decoded(args[2])
+        foreign = forged(args, data)
+        if not foreign or workflow.unsafe.is_replaying():
+            with contextlib.suppress(*([InvalidDefinition] if foreign else [])):
+                self.carry = Carry.from_json(from_payload(args[2].payload) if data is None else data)
+        self.carries = not foreign and self.carry.goes_on
+        return foreign
+
+    async def _asked_to_compare(self) -> bytes | None:
+        """Return what this worker's folder has, if a parent's definition counts only when it is the same.
+
+        What a run before, or a parent, had from a worker's folder was taken already.
+        """
+        if self.from_folder or self.continues or origin() is Origin.CLIENT or not self._compares():
+            return None
+        return await self._ask_registry()
+
+    def _check_inline(self, raw: bytes, own: bytes | None) -> None:
+        """Raise ``Rejected`` for a definition that came along, where a worker takes those of its own folder alone."""
+        alone = "this worker takes definitions from its own folder only"
+        if origin() is Origin.CLIENT and refuses_inline():
+            raise Rejected("InlineDefinitionRefused", f"{alone}: start the saga by its name alone")
+        try:
+            differs = own is not None and not is_same_definition(raw, own)
+        except InvalidDefinition as problem:
+            raise Rejected("InvalidDefinition", str(problem)) from problem
+        if differs:
+            raise Rejected(
+                "InlineDefinitionRefused",
+                f"{alone}, and the one that the parent has sent is another one: give the workers of both the same "
+                "definition, or start the parent by its name alone",
+                is_ignorance=True,
+            )
+
+    @staticmethod
+    def _compares() -> bool:
+        """Whether a parent's definition is compared with the one of this worker's folder; at a replay: was."""
+        return (workflow.unsafe.is_replaying() or refuses_inline()) and workflow.patched(_COMPARED)
+
+    @staticmethod
+    def _list(package: Package) -> None:
+        """Have a run found as what it is, whose client has not known its definition."""
+        memo = workflow.memo()
+        if "saga" not in memo or (package.options.name_attributes and "digest" not in memo):
+            workflow.upsert_memo(package.memo())
+        named = workflow.info().typed_search_attributes.get(attributes.SAGA_NAME)
+        if package.options.name_attributes and named is None:
+            workflow.upsert_search_attributes(attributes.to_set(package.saga))
+
+    def list_not_begun(self, *, cancelled: bool) -> None:
+        """Have a run listed that does not begin; one that has not told the index that it failed is asked then."""
+        memo = workflow.memo()
+        is_told = cancelled or self.refused_status() is Status.COMPENSATED
+        if ("saga" in memo and (is_told or INDEXED not in memo)) or not workflow.patched(_LISTED):
+            return
+        if self.package is not None:
+            self._list(self.package)
+        elif "saga" not in memo:
+            workflow.upsert_memo({"saga": workflow.info().workflow_type})
+        if not is_told and INDEXED in workflow.memo():
+            workflow.upsert_memo({INDEXED: None})
+
+    def _opened(self, raw: bytes, *, trusted: bool) -> Package:
+        try:
+            package = open_envelope(raw, trusted=trusted)
+        except InvalidDefinition as problem:  # whoever has written the digest has checked it
+            is_ignorance = problem.is_newer or "digest" in workflow.memo()
+            raise Rejected("InvalidDefinition", str(problem), is_ignorance=is_ignorance) from problem
+        type_ = workflow.info().workflow_type
+        if package.saga.name != type_:
+            raise Rejected(
+                "InvalidDefinition",
+                f"the workflow type is `{type_}`, but the definition is named `{package.saga.name}`",
+            )
+        return package
+
+    def _first_fact(self, package: Package, input_: Any, *, trusted: bool) -> Fact:
+        info, carry, at = workflow.info(), self.carry, workflow.time()
+        if carry.state is not None:
+            self.state = self._restored(carry.state)
+            self._measure()
+            self.package = package.judged_by(self.state.rules)
+            return Resumed(at, info.run_id)
+        if carry.journal is not None:
+            failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
+            handed_over = self._restored(carry.journal)
+            if not trusted:
+                self._check_journal(package, handed_over)
+            self.state.rules = handed_over.rules
+            return BeganUndo(at, info.run_id, carry.journal, failure)
+        if not trusted:
+            self._judge(package, input_)
+        self.state.rules = package.options.rules or self._unsaid_rules()
+        self.package = package.judged_by(self.state.rules)
+        self._measure()
+        return Began(at, info.workflow_id, info.run_id, input_, carry.generation, carry.wants_journal)
+
+    def _measure(self) -> None:
+        """Take note of how much a child saga can hand over to its parent, if that is less than usual."""
+        if self.carry.wants_journal and self.state.rules >= ASKS:
+            self.state.journal_percent = self._host.asked.now(self.state.rules).percent
+
+    @staticmethod
+    def _check_journal(package: Package, handed_over: State) -> None:
+        """Raise ``Rejected`` for a journal that no run of this definition can have left."""
+        steps = [record.step for record in handed_over.records.values()]
+        steps += [key.partition(" ")[0] for key in handed_over.gone]
+        if unknown := next((step for step in steps if step not in package.saga.places), ""):
+            raise Rejected("InvalidDefinition", f"the journal to undo tells of a step `{unknown}`: the saga has none")
+        check = package.judged_by(handed_over.rules).check_input
+        if handed_over.input is not None and (problems := patiently(check, handed_over.input)):
+            raise Rejected("InvalidInput", f"the input in the journal does not fit the saga: {'; '.join(problems)}")
+
+    @staticmethod
+    def _judge(package: Package, input_: Any) -> None:
+        """Raise ``Rejected`` for an input that does not fit, by the rules that the run has, or had when refused."""
+        rules = package.options.rules or RULES
+        if workflow.unsafe.is_replaying() and workflow.patched(_REJECTED):
+            rules = FIRST_RULES
+        if problems := patiently(package.judged_by(rules).check_input, input_):
+            marker = _REJECTED if rules == FIRST_RULES else _REJECTED_BY_RULES
+            meant = workflow.memo().get("digest", package.saga.digest)
+            raise Rejected(
+                "InvalidInput",
+                f"the input does not fit the saga: {'; '.join(problems)}",
+                marker,
+                is_ignorance=meant != package.saga.digest,  # whoever has started it has another version
+            )
+
+    @staticmethod
+    def _unsaid_rules() -> int:
+        """Return the rules of a run whose client named none: the newest, with a marker, or those it began with."""
+        return next((version for version, marker in _RULES.items() if workflow.patched(marker)), FIRST_RULES)
+
+    def _restored(self, snapshot: Any) -> State:
+        try:
+            return State.restore(snapshot)
+        except Exception as error:  # whoever may start workflows may send anything
+            raise Rejected("InvalidDefinition", f"the state to go on from is not one of a saga: {error!r}") from error
+
+    async def _ask_registry(self) -> bytes:
+        """Return the envelope that a worker's own folder holds for this name."""
+        worker, type_ = at_hand(), workflow.info().workflow_type
+        if worker is not None and not worker.has_saga(type_):  # nothing is recorded while others are waited for
+            self._leave_to_others(Rejected("DefinitionNotFound", worker.without_saga(type_), is_ignorance=True))
+        try:
+            answer = await workflow.start_local_activity(
+                DEFINITION_ACTIVITY,
+                type_,
+                result_type=RawValue,
+                start_to_close_timeout=timedelta(seconds=10),
+                retry_policy=RetryPolicy(maximum_attempts=5),
+                summary="definition",
+            )
+        except FailureError as error:  # a local activity's error comes without the wrapper of the others
+            if is_cancelled_exception(error) and workflow.patched(_LISTED):
+                raise asyncio.CancelledError from None
+            cause = failures.error_of(error, "")
+            raise Rejected(cause.type, cause.message) from error
+        raw = _raw(answer)
+        assert raw is not None
+        return raw
+
+    def refused_status(self) -> Status:
+        """Return how a refused run stands: with nothing to undo, unless it was to go on with another's work."""
+        return Status.FAILED if self.carries else Status.COMPENSATED
+
+
+def decoded(value: RawValue) -> Any:
+    """Return an argument as data."""
+    return workflow.payload_converter().from_payload(value.payload)
+
+
+def _raw(value: RawValue) -> bytes | None:
+    """Return the JSON of an argument, ``None`` for null: an envelope is looked up by its bytes."""
+    payload = value.payload
+    if payload.metadata.get("encoding") == b"json/plain":
+        return None if payload.data == b"null" else payload.data
+    data = workflow.payload_converter().from_payload(payload)
+    return None if data is None else to_bytes(data)
