@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.journal import Progress
-from sagadsl.language.analysis.place import STATUS_WORDS
+from sagadsl.language.analysis.shapes import STATUS_WORDS
 from sagadsl.language.load import load
 from sagadsl.language.schema import definition
 from sagadsl.language.schema.formats import CHECKED

@@ -13,6 +13,7 @@ from pathlib import Path
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import suppressions
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.bounds import are_all, first
 from sagadsl.language.build import build
@@ -107,8 +108,9 @@ def _judge(draft: _Draft, known: Known) -> Loaded:
 
 def _meaning(saga: Saga, left: Remains, known: Known) -> Iterator[Finding]:
     """Run every check on the model, and say where its findings are in the document."""
+    analysis = Analysis(saga, known)
     for check in ALL:
-        for finding in check(saga, known):
+        for finding in check(analysis):
             here = replace(
                 finding,
                 route=left.origin(finding.route),

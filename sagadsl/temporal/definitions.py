@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.errors import SagadslError
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.build import build
 from sagadsl.language.checks import expressions, names
 from sagadsl.language.document import Document, Span
@@ -70,8 +70,9 @@ def checked(data: Any) -> Saga:
 
 
 def _semantics(saga: Saga) -> Iterator[Finding]:
+    analysis = Analysis(saga)
     for check in _NEEDED:
-        yield from check(saga, Known())
+        yield from check(analysis)
 
 
 def _stops(finding: Finding) -> bool:

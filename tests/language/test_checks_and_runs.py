@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagadsl.engine.facts import StartActivity
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.build import build
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.model import Saga
@@ -118,7 +118,8 @@ def _mended(definition: dict[str, Any]) -> Saga:
     """Take out every expression that the checks complain about."""
     while True:
         saga = build(definition)
-        routes = [f.route for check in ALL for f in check(saga, Known()) if f.code.startswith("SD3")]
+        analysis = Analysis(saga)
+        routes = [f.route for check in ALL for f in check(analysis) if f.code.startswith("SD3")]
         if not routes:
             return saga
         for *way, key in routes:

@@ -19,7 +19,7 @@ import pytest
 
 from sagadsl.gateway.definitions import graph
 from sagadsl.language import kinds, model, raw_steps
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.build import build
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.schema import definition
@@ -125,9 +125,9 @@ def test_what_stands_in_a_kind_is_found_as_written_and_as_built(key: str) -> Non
 @pytest.mark.parametrize(("key", "step"), [(key, step) for key in READING for step in READING[key]], ids=str)
 def test_a_misspelt_step_is_found_in_every_value_of_a_kind(key: str, step: Mapping[str, Any]) -> None:
     """SD305: a value that no check sees fails at run time."""
-    saga = build(_saga(step))
+    analysis = Analysis(build(_saga(step)))
 
-    assert "SD305" in [finding.code for check in ALL for finding in check(saga, Known())]
+    assert "SD305" in [finding.code for check in ALL for finding in check(analysis)]
 
 
 @pytest.mark.parametrize("key", kinds.KEYS)

@@ -55,3 +55,7 @@ class Known(Immutable):
     activities: Mapping[str, Signature] | None = None
     sagas: Mapping[str, Saga] = field(default_factory=dict)
     neighbours: tuple[str, ...] | None = None
+
+    def signature(self, activity: str) -> Signature | None:
+        """Return what is declared about an activity; ``None`` when nothing is."""
+        return None if self.activities is None else self.activities.get(activity)

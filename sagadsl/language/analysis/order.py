@@ -5,7 +5,7 @@ Nothing here yields findings. Judges by structure alone: a condition may hold or
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -108,79 +108,86 @@ class Pivots:
     beside: list[tuple[Step, Step]] = field(default_factory=list)
 
 
-def pivots(saga: Saga) -> Pivots:
-    """Return what the pivots of the forward part mean for its steps. R42 to R44."""
-    found = Pivots()
+def pivots(saga: Saga, needs: Callable[[Step], Needs]) -> Pivots:
+    """Return what the pivots of the forward part mean for its steps. R42 to R44.
+
+    Args:
+        needs: Gives the order of the branches of a parallel step.
+    """
+    search = _Search(needs)
     if any(place.step.pivot for place in saga.places.values()):
-        _sequence(saga.steps, None, found)
-    return found
+        search.sequence(saga.steps, None)
+    return search.found
 
 
 _Passed = tuple[Step, bool] | None
 
 
-def _sequence(steps: Sequence[Step], passed: _Passed, found: Pivots) -> _Passed:
-    for step in steps:
-        passed = _walk(step, passed, found)
-    return passed
+class _Search:
+    """One walk through the forward part, in the order in which steps run: what has passed before each?"""
 
+    def __init__(self, needs: Callable[[Step], Needs]) -> None:
+        self.found = Pivots()
+        self._needs = needs
 
-def _walk(step: Step, passed: _Passed, found: Pivots) -> _Passed:
-    """Note what has passed before *step*, and return what has passed after it."""
-    if passed is not None:
-        found.after.setdefault(step.id, passed)
-    for handler in step.on_error:
-        _sequence(handler.steps, passed, found)
-    if step.pivot:
-        if passed is not None:
-            found.second.append((step, passed[0]))
-        return step, _certain(step)
-    if isinstance(step.body, Leaf):
+    def sequence(self, steps: Sequence[Step], passed: _Passed) -> _Passed:
+        for step in steps:
+            passed = self._step(step, passed)
         return passed
-    after: _Passed
-    match step.body:
-        case Parallel(steps=branches):
-            after = _branches(branches, passed, found)
-        case Switch(arms=arms):
-            ends = [_sequence(arm.steps, passed, found) for arm in arms]
-            after = next((end for end in ends if end is not None and end is not passed), passed)
-            if after is not passed and after is not None:
-                after = (after[0], False)  # only in this arm
-        case ForEach(steps=steps) | Repeat(steps=steps):
-            after = _sequence(steps, passed, found)
-            if after is not passed and after is not None:
-                found.repeated.append((after[0], step))
-        case Group(steps=steps):
-            after = _sequence(steps, passed, found)
-        case _:
-            assert_never(step.body)
-    if after is not passed and after is not None and not _certain(step):
-        after = (after[0], False)
-    return after
 
+    def _step(self, step: Step, passed: _Passed) -> _Passed:
+        """Note what has passed before *step*, and return what has passed after it."""
+        if passed is not None:
+            self.found.after.setdefault(step.id, passed)
+        for handler in step.on_error:
+            self.sequence(handler.steps, passed)
+        if step.pivot:
+            if passed is not None:
+                self.found.second.append((step, passed[0]))
+            return step, _certain(step)
+        if isinstance(step.body, Leaf):
+            return passed
+        after: _Passed
+        match step.body:
+            case Parallel(steps=branches):
+                after = self._branches(branches, self._needs(step), passed)
+            case Switch(arms=arms):
+                ends = [self.sequence(arm.steps, passed) for arm in arms]
+                after = next((end for end in ends if end is not None and end is not passed), passed)
+                if after is not passed and after is not None:
+                    after = (after[0], False)  # only in this arm
+            case ForEach(steps=steps) | Repeat(steps=steps):
+                after = self.sequence(steps, passed)
+                if after is not passed and after is not None:
+                    self.found.repeated.append((after[0], step))
+            case Group(steps=steps):
+                after = self.sequence(steps, passed)
+            case _:
+                assert_never(step.body)
+        if after is not passed and after is not None and not _certain(step):
+            after = (after[0], False)
+        return after
 
-def _branches(branches: Sequence[Step], passed: _Passed, found: Pivots) -> _Passed:
-    needs = Needs.of(branches)
-    ends: dict[int, tuple[Step, bool]] = {}
-    first: Step | None = None
-    after = passed
-    for branch in sorted(
-        branches, key=lambda each: needs.before[needs.index[each.id]].bit_count()
-    ):  # needed ones first
-        number = needs.index[branch.id]
-        before = next((end for other, end in ends.items() if needs.before[number] >> other & 1), passed)
-        end = _walk(branch, before, found)
-        if end is None or end is before:
-            continue
-        if first is None:
-            first = branch
-            ends[number] = after = end
-            beside = [each for each in branches if each is not branch and not needs.ordered(each.id, branch.id)]
-            found.beside += ((inner, end[0]) for each in beside for inner in failing(each))
-        elif before is passed:
-            assert after is not None
-            found.second.append((end[0], after[0]))
-    return after
+    def _branches(self, branches: Sequence[Step], needs: Needs, passed: _Passed) -> _Passed:
+        ends: dict[int, tuple[Step, bool]] = {}
+        first: Step | None = None
+        after = passed
+        needed_first = sorted(branches, key=lambda each: needs.before[needs.index[each.id]].bit_count())
+        for branch in needed_first:
+            number = needs.index[branch.id]
+            before = next((end for other, end in ends.items() if needs.before[number] >> other & 1), passed)
+            end = self._step(branch, before)
+            if end is None or end is before:
+                continue
+            if first is None:
+                first = branch
+                ends[number] = after = end
+                beside = [each for each in branches if each is not branch and not needs.ordered(each.id, branch.id)]
+                self.found.beside += ((inner, end[0]) for each in beside for inner in failing(each))
+            elif before is passed:
+                assert after is not None
+                self.found.second.append((end[0], after[0]))
+        return after
 
 
 def _certain(step: Step) -> bool:

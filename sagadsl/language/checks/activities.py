@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.language.analysis.known import Known, Signature
+from sagadsl.language.analysis.analysis import Analysis
+from sagadsl.language.analysis.known import Signature
+from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import of_schema
-from sagadsl.language.analysis.world import World, world_of
 from sagadsl.language.checks.arguments import Misfit, misfits
 from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Phase
-from sagadsl.language.model import ActivityCall, Call, Saga, Step
+from sagadsl.language.model import ActivityCall, Call, Step
 from sagadsl.language.notation.error_types import class_name
-from sagadsl.language.walk import Site, Spot, calls
+from sagadsl.language.walk import Site, Spot
 
 OURS = (
     *("BranchTimeout", "CompensationFailed", "ExpressionError", "InvalidInput", "NoMatchingCase", "PayloadTooLarge"),
@@ -29,20 +30,20 @@ NON_RETRYABLE = ("retry", "non_retryable_error_types")
 """Where the error types stand that the server compares."""
 
 
-def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Finding]:
+def activities_that_are_not_installed(analysis: Analysis) -> Iterator[Finding]:
     """SD401: a worker would wait for ever for somebody who serves this name. R54.
 
     What goes to a task queue of its own may be served by a worker in another language.
     """
-    if known.activities is None:
+    installed = analysis.known.activities
+    if installed is None:
         return
-    names = list(known.activities)
-    world = world_of(saga, known)
-    for spot, call, route, _phase in activity_calls(world):
-        if call.task_queue is not None or call.activity in known.activities or call.activity in names:
+    names = list(installed)
+    for spot, call, route, _phase in analysis.activity_calls:
+        if call.task_queue is not None or call.activity in installed or call.activity in names:
             continue
-        near = world.suggestions.closest(call.activity, names)
-        offered = known.activities.get(near) if near is not None else None
+        near = analysis.shapes.suggestions.closest(call.activity, names)
+        offered = installed.get(near) if near is not None else None
         source = f" (from {offered.package})" if offered is not None else ""
         help = f"did you mean `{near}`{source}?" if near else "install the package that offers it"
         yield Finding(
@@ -58,11 +59,10 @@ def activities_that_are_not_installed(saga: Saga, known: Known) -> Iterator[Find
         )
 
 
-def inputs_that_do_not_fit(saga: Saga, known: Known) -> Iterator[Finding]:
+def inputs_that_do_not_fit(analysis: Analysis) -> Iterator[Finding]:
     """SD402: the input lacks what the activity needs, or holds what it does not take."""
-    world = world_of(saga, known)
-    for spot, call, route, phase in activity_calls(world):
-        signature = (known.activities or {}).get(call.activity)
+    for spot, call, route, phase in analysis.activity_calls:
+        signature = analysis.known.signature(call.activity)
         if signature is None or signature.input_schema is None:
             continue
         step = spot[-1].step
@@ -70,26 +70,25 @@ def inputs_that_do_not_fit(saga: Saga, known: Known) -> Iterator[Finding]:
         target = of_schema(signature.input_schema)
         if call.input is not None:
             site = Site(call.input, (*route, "input"), phase, spot)
-            for misfit in misfits(world, site, call.input, target, what):
+            for misfit in misfits(analysis.shapes, site, call.input, target, what):
                 yield _finding(misfit, site.route, step, signature)
         elif phase is Phase.BEFORE and call is step.body:
-            for misfit in misfits(world, Site(_NO_INPUT, route, phase, spot), None, target, what):
+            for misfit in misfits(analysis.shapes, Site(_NO_INPUT, route, phase, spot), None, target, what):
                 yield _finding(misfit, (*route, "activity"), step, signature)
         elif target.fields:  # it is sent its step's own input; a function without parameters takes anything
-            yield from _inherited(world, spot, route, signature)
+            yield from _inherited(analysis.shapes, spot, route, signature)
 
 
-def error_types_that_nobody_raises(saga: Saga, known: Known) -> Iterator[Finding]:
+def error_types_that_nobody_raises(analysis: Analysis) -> Iterator[Finding]:
     """SD404: nearly, but not quite, an error type that the activity declares."""
-    world = world_of(saga, known)
-    for spot, call, route, _phase in activity_calls(world):
-        signature = (known.activities or {}).get(call.activity)
+    for spot, call, route, _phase in analysis.activity_calls:
+        signature = analysis.known.signature(call.activity)
         if signature is None or not signature.errors:
             continue
         step = spot[-1].step
         declared = {*signature.errors, *OURS, *(rule.type for rule in step.failed_if)}
         for name, keys in named_errors(step, call, route):
-            near = world.suggestions.closest(name, signature.errors)
+            near = analysis.shapes.suggestions.closest(name, signature.errors)
             if class_name(name) not in declared and near is not None:
                 yield Finding(
                     "SD404",
@@ -102,15 +101,7 @@ def error_types_that_nobody_raises(saga: Saga, known: Known) -> Iterator[Finding
                 )
 
 
-def activity_calls(world: World) -> Iterator[tuple[Spot, ActivityCall, Route, Phase]]:
-    """Yield every call of an activity, with the step that it belongs to, and where it stands."""
-    for spot in world.spots.values():
-        for call, route, phase in calls(spot[-1].step):
-            if isinstance(call, ActivityCall):
-                yield spot, call, route, phase
-
-
-def _inherited(world: World, spot: Spot, route: Route, signature: Signature) -> Iterator[Finding]:
+def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -> Iterator[Finding]:
     """A compensation or probe without an input is sent the input of its step."""
     step = spot[-1].step
     forward = step.body
@@ -119,7 +110,7 @@ def _inherited(world: World, spot: Spot, route: Route, signature: Signature) -> 
     sent = forward.input
     site = Site(sent or _NO_INPUT, (*step.route, "input"), Phase.BEFORE, spot)
     what = f"`{signature.name}`, which is sent the input of its step,"
-    for misfit in misfits(world, site, sent, of_schema(signature.input_schema), what):
+    for misfit in misfits(shapes, site, sent, of_schema(signature.input_schema), what):
         yield Finding(
             "SD402",
             misfit.message,

@@ -13,8 +13,8 @@ from typing import Any
 from sagadsl.diagnostics.findings import Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.inference import spelled_chain
+from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import TEXT, Fill, Later, Shape, of_data, without_null
-from sagadsl.language.analysis.world import World
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.data import Path, path_text, shortened
 from sagadsl.language.expressions.values import Constant, Expression, Listing, Object, Text
@@ -70,7 +70,7 @@ class Misfit(Immutable):
     focus: str = ""
 
 
-def misfits(world: World, site: Site, value: Value | None, target: Shape, what: str) -> Iterator[Misfit]:
+def misfits(shapes: Shapes, site: Site, value: Value | None, target: Shape, what: str) -> Iterator[Misfit]:
     """Yield what is wrong with an input.
 
     Args:
@@ -81,7 +81,7 @@ def misfits(world: World, site: Site, value: Value | None, target: Shape, what: 
     """
     if value is None:
         value = Constant({})
-    for misfit in _Fit(world, site, what).value(value, target, ()):
+    for misfit in _Fit(shapes, site, what).value(value, target, ()):
         help = misfit.help or f"`{what.strip('`')}` takes {_fields(target)}"
         yield replace(misfit, help=help)
 
@@ -89,8 +89,8 @@ def misfits(world: World, site: Site, value: Value | None, target: Shape, what: 
 class _Fit:
     """One comparison of an input with what is taken."""
 
-    def __init__(self, world: World, site: Site, what: str) -> None:
-        self._world, self._site, self._what = world, site, what
+    def __init__(self, shapes: Shapes, site: Site, what: str) -> None:
+        self._shapes, self._site, self._what = shapes, site, what
 
     def value(self, value: Value, target: Shape, path: Path) -> Iterator[Misfit]:
         match value:
@@ -104,7 +104,7 @@ class _Fit:
             case Text():
                 yield from self._shape(TEXT, target, path, "this text")
             case Expression(tree=tree):
-                shape = self._world.shape(value, self._site)
+                shape = self._shapes.shape(value, self._site)
                 chain = chain_of(tree)
                 name = "this" if chain is None else f"`{spelled_chain(chain)}`"
                 yield from self._shape(shape, target, path, name)
@@ -147,7 +147,7 @@ class _Fit:
         for key in items:
             if key in target.fields or target.field(key) is not None:
                 continue
-            near = self._world.suggestions.closest(str(key), [name for name in target.fields if name not in items])
+            near = self._shapes.suggestions.closest(str(key), [name for name in target.fields if name not in items])
             severity = Severity.ERROR if target.is_closed else Severity.WARNING
             help = f"did you mean `{near}`?" if near else f"it takes {listed(target.fields)}"
             yield Misfit((*path, key), f"{self._what} has no field `{path_text((*path, key))}`", help, severity, True)
@@ -207,7 +207,7 @@ class _Fit:
                 yield from self._unknown(error.instance, shape, path)
             case "enum":
                 texts = [choice for choice in error.validator_value if isinstance(choice, str)]
-                near = self._world.suggestions.closest(str(error.instance), texts)
+                near = self._shapes.suggestions.closest(str(error.instance), texts)
                 values = ", ".join(f"`{choice}`" for choice in error.validator_value[:12])
                 help = f"did you mean `{near}`?" if near else "write one of these"
                 yield Misfit(path, f"{called} must be one of {values}, got `{found}`", help)

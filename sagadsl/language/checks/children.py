@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from sagadsl.diagnostics.findings import Finding, Route, Severity
-from sagadsl.language.analysis.known import Known
+from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.language.analysis.analysis import Analysis, saga_calls
+from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import Fill, of_schema
-from sagadsl.language.analysis.world import World, world_of
 from sagadsl.language.checks.arguments import misfits
 from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Lane, Phase
 from sagadsl.language.model import ForEach, Saga, SagaCall
 from sagadsl.language.suggest import Suggestions
-from sagadsl.language.walk import Site, Spot, calls, spots
+from sagadsl.language.walk import Site, Spot, spots
 
 
-def children_that_are_not_beside_the_file(saga: Saga, known: Known) -> Iterator[Finding]:
+def children_that_are_not_beside_the_file(analysis: Analysis) -> Iterator[Finding]:
     """SD204: no definition of this name stands beside the file; perhaps the worker has it."""
+    known = analysis.known
     if known.neighbours is None:
         return
     suggestions = Suggestions()
-    for spot, call, route, _phase in _saga_calls(saga):
-        if call.saga in (saga.name, *known.sagas, *known.neighbours):
+    for spot, call, route, _phase in analysis.saga_calls:
+        if call.saga in (analysis.saga.name, *known.sagas, *known.neighbours):
             continue
         near = suggestions.closest(call.saga, known.neighbours)
         yield Finding(
@@ -36,20 +37,21 @@ def children_that_are_not_beside_the_file(saga: Saga, known: Known) -> Iterator[
         )
 
 
-def children_in_a_circle(saga: Saga, known: Known) -> Iterator[Finding]:
+def children_in_a_circle(analysis: Analysis) -> Iterator[Finding]:
     """SD205: a saga that runs itself, by itself or through others, never ends."""
+    name, sagas = analysis.saga.name, analysis.known.sagas
     told: set[str] = set()
-    for spot, call, route, _phase in _saga_calls(saga):
-        way = None if call.saga in told else _way_back(saga, call.saga, known)
+    for spot, call, route, _phase in analysis.saga_calls:
+        way = None if call.saga in told else _way_back(name, call.saga, sagas)
         if way is None:
             continue
         told.add(call.saga)
         links = pairwise(way)
-        certain = not _is_conditional(spot) and all(_always_calls(known.sagas[one], other) for one, other in links)
-        circle = " → ".join(f"`{name}`" for name in (saga.name, *way))
+        certain = not _is_conditional(spot) and all(_always_calls(sagas[one], other) for one, other in links)
+        circle = " → ".join(f"`{each}`" for each in (name, *way))
         yield Finding(
             "SD205",
-            f"`{saga.name}` runs itself: {circle}",
+            f"`{name}` runs itself: {circle}",
             (*route, "saga"),
             severity=Severity.ERROR if certain else Severity.WARNING,
             help="a loop is written with `repeat` or `for_each`; what repeats for ever is started anew from outside",
@@ -57,20 +59,22 @@ def children_in_a_circle(saga: Saga, known: Known) -> Iterator[Finding]:
         )
 
 
-def inputs_that_children_do_not_take(saga: Saga, known: Known) -> Iterator[Finding]:
+def inputs_that_children_do_not_take(analysis: Analysis) -> Iterator[Finding]:
     """SD403: the input of a child saga does not satisfy the schema that the child declares."""
-    world = world_of(saga, known)
-    for spot, call, route, phase in _saga_calls(saga):
-        child = saga if call.saga == saga.name else known.sagas.get(call.saga)
+    saga = analysis.saga
+    for spot, call, route, phase in analysis.saga_calls:
+        child = saga if call.saga == saga.name else analysis.known.sagas.get(call.saga)
         if child is None or child.input_schema is None or (call.input is None and phase is Phase.UNDO):
             continue
-        yield from _input(world, Site(call.input or Constant({}), (*route, "input"), phase, spot), call, child)
+        yield from _input(
+            analysis.shapes, Site(call.input or Constant({}), (*route, "input"), phase, spot), call, child
+        )
 
 
-def _input(world: World, site: Site, call: SagaCall, child: Saga) -> Iterator[Finding]:
+def _input(shapes: Shapes, site: Site, call: SagaCall, child: Saga) -> Iterator[Finding]:
     assert site.step is not None
     route = site.route if call.input is not None else (*site.route[:-1], "saga")
-    for misfit in misfits(world, site, call.input, of_schema(child.input_schema, filled=Fill.SENT), f"`{child.name}`"):
+    for misfit in misfits(shapes, site, call.input, of_schema(child.input_schema, filled=Fill.SENT), f"`{child.name}`"):
         yield Finding(
             "SD403",
             misfit.message,
@@ -83,22 +87,15 @@ def _input(world: World, site: Site, call: SagaCall, child: Saga) -> Iterator[Fi
         )
 
 
-def _saga_calls(saga: Saga) -> Iterator[tuple[Spot, SagaCall, Route, Phase]]:
-    for spot in spots(saga):
-        for call, route, phase in calls(spot[-1].step):
-            if isinstance(call, SagaCall):
-                yield spot, call, route, phase
-
-
-def _way_back(saga: Saga, name: str, known: Known) -> list[str] | None:
-    """Return the shortest way of calls from the child *name* back to *saga*; ``None`` when there is none."""
+def _way_back(parent: str, name: str, sagas: Mapping[str, Saga]) -> list[str] | None:
+    """Return the shortest way of calls from the child *name* back to its *parent*; ``None`` when there is none."""
     ways = [[name]]
     seen = {name}
     for way in ways:
-        if way[-1] == saga.name:
+        if way[-1] == parent:
             return way
-        child = known.sagas.get(way[-1])
-        for _spot, call, _route, _phase in _saga_calls(child) if child is not None else ():
+        child = sagas.get(way[-1])
+        for _spot, call, _route, _phase in saga_calls(spots(child)) if child is not None else ():
             if call.saga not in seen:
                 seen.add(call.saga)
                 ways.append([*way, call.saga])
@@ -106,7 +103,7 @@ def _way_back(saga: Saga, name: str, known: Known) -> list[str] | None:
 
 
 def _always_calls(saga: Saga, name: str) -> bool:
-    return any(call.saga == name and not _is_conditional(spot) for spot, call, _, _ in _saga_calls(saga))
+    return any(call.saga == name and not _is_conditional(spot) for spot, call, _, _ in saga_calls(spots(saga)))
 
 
 def _is_conditional(spot: Spot) -> bool:

@@ -8,6 +8,7 @@ from typing import assert_never
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.model import (
     ActivityCall,
@@ -18,7 +19,6 @@ from sagadsl.language.model import (
     Leaf,
     Parallel,
     Repeat,
-    Saga,
     SagaCall,
     Set,
     Sleep,
@@ -28,9 +28,9 @@ from sagadsl.language.model import (
 )
 
 
-def one_pivot_on_a_path(saga: Saga, known: Known) -> Iterator[Finding]:
+def one_pivot_on_a_path(analysis: Analysis) -> Iterator[Finding]:
     """SD601: a saga has one point of no return, not two, and not one in every round of a loop. R42."""
-    pivots = order.pivots(saga)
+    pivots = analysis.pivots
     for second, first in pivots.second:
         yield Finding(
             "SD601",
@@ -50,10 +50,10 @@ def one_pivot_on_a_path(saga: Saga, known: Known) -> Iterator[Finding]:
         )
 
 
-def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
+def steps_that_nothing_undoes(analysis: Analysis) -> Iterator[Finding]:
     """SD602: a step that may change something has no compensation, although a later step can fail."""
-    after = order.pivots(saga).after
-    for step, later in _with_later(saga, after):
+    after = analysis.pivots.after
+    for step, later in _with_later(analysis):
         call = step.body
         silent = step.compensation is None and not step.nothing_to_undo and not step.pivot
         if not silent or step.id in after or not later.count or not isinstance(call, Call):
@@ -64,7 +64,7 @@ def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
             f"nothing undoes step `{step.id}`, and {steps} can fail",
             (*step.route, "id"),
             severity=Severity.WARNING,
-            help=_how_to_undo(call, known),
+            help=_how_to_undo(call, analysis.known),
             step=step.id,
             related=tuple(
                 ((*each.route, "id"), f"when this step fails, `{step.id}` is not undone") for each in later.first
@@ -72,9 +72,9 @@ def steps_that_nothing_undoes(saga: Saga, known: Known) -> Iterator[Finding]:
         )
 
 
-def pivots_after_the_end(saga: Saga, known: Known) -> Iterator[Finding]:
+def pivots_after_the_end(analysis: Analysis) -> Iterator[Finding]:
     """SD603: in `on_failure` the saga has failed already, and there is no way back to cut off."""
-    for place in saga.places.values():
+    for place in analysis.saga.places.values():
         if place.step.pivot and place.is_on_failure:
             yield Finding(
                 "SD603",
@@ -86,9 +86,9 @@ def pivots_after_the_end(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def steps_after_the_pivot_that_can_give_up(saga: Saga, known: Known) -> Iterator[Finding]:
+def steps_after_the_pivot_that_can_give_up(analysis: Analysis) -> Iterator[Finding]:
     """SD604: after the pivot nothing is undone any more, so a step that gives up pauses the saga. R44."""
-    for step, pivot, _certain in _after_pivot(saga):
+    for step, pivot, _certain in _after_pivot(analysis):
         key = _limit(step)
         if key and not order.handled(step):
             yield Finding(
@@ -102,9 +102,9 @@ def steps_after_the_pivot_that_can_give_up(saga: Saga, known: Known) -> Iterator
             )
 
 
-def aborts_after_the_pivot(saga: Saga, known: Known) -> Iterator[Finding]:
+def aborts_after_the_pivot(analysis: Analysis) -> Iterator[Finding]:
     """SD605: `fail` after the pivot asks for an undo that cannot be."""
-    for step, pivot, certain in _after_pivot(saga):
+    for step, pivot, certain in _after_pivot(analysis):
         if isinstance(step.body, Fail) and not order.handled(step):
             may = "comes" if certain else "may come"
             yield Finding(
@@ -118,9 +118,9 @@ def aborts_after_the_pivot(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def steps_beside_the_pivot_that_can_fail(saga: Saga, known: Known) -> Iterator[Finding]:
+def steps_beside_the_pivot_that_can_fail(analysis: Analysis) -> Iterator[Finding]:
     """SD606: a failure beside the pivot may come before or after it: undo and no undo are both wrong. R42."""
-    for step, pivot in order.pivots(saga).beside:
+    for step, pivot in analysis.pivots.beside:
         if _fails_for_good(step):
             yield Finding(
                 "SD606",
@@ -133,10 +133,10 @@ def steps_beside_the_pivot_that_can_fail(saga: Saga, known: Known) -> Iterator[F
             )
 
 
-def compensations_that_never_run(saga: Saga, known: Known) -> Iterator[Finding]:
+def compensations_that_never_run(analysis: Analysis) -> Iterator[Finding]:
     """SD607: after the pivot, and after the compensations themselves, nothing is undone. R13, R43."""
-    never = [(step, f"runs after the pivot `{pivot.id}`") for step, pivot, certain in _after_pivot(saga) if certain]
-    for place in saga.places.values():
+    never = [(step, f"runs after the pivot `{pivot.id}`") for step, pivot, certain in _after_pivot(analysis) if certain]
+    for place in analysis.saga.places.values():
         if place.is_on_failure:
             never.append((place.step, "runs when the compensations are over"))
     for step, why in never:
@@ -165,41 +165,42 @@ class _Later(Immutable):
         return _Later(self.count + other.count, (self.first + other.first)[:_SHOWN])
 
 
-_After = dict[str, tuple[Step, bool]]
 _Judge = Callable[[Step], _Later]
+_Needs = Callable[[Step], order.Needs]
 
 
-def _with_later(saga: Saga, after: _After) -> Iterator[tuple[Step, _Later]]:
+def _with_later(analysis: Analysis) -> Iterator[tuple[Step, _Later]]:
     """Every step of the forward part with the steps whose failure would call for its undo."""
+    after = analysis.pivots.after
 
     def judge(step: Step) -> _Later:
         found = [each for each in order.failing(step) if not (each.id in after and after[each.id][1])]
         return _Later(len(found), tuple(found[:_SHOWN]))
 
-    yield from _sequence(saga.steps, _Later(), judge)
+    yield from _sequence(analysis.saga.steps, _Later(), judge, analysis.structure.needs)
 
 
-def _sequence(steps: Sequence[Step], later: _Later, judge: _Judge) -> Iterator[tuple[Step, _Later]]:
+def _sequence(steps: Sequence[Step], later: _Later, judge: _Judge, needs: _Needs) -> Iterator[tuple[Step, _Later]]:
     for step in reversed(steps):
         yield step, later
-        yield from _inside(step, later, _no_failure if order.handled(step) else judge)
+        yield from _inside(step, later, _no_failure if order.handled(step) else judge, needs)
         later = judge(step) + later
 
 
-def _inside(step: Step, later: _Later, judge: _Judge) -> Iterator[tuple[Step, _Later]]:
+def _inside(step: Step, later: _Later, judge: _Judge, needs: _Needs) -> Iterator[tuple[Step, _Later]]:
     if isinstance(step.body, Leaf):
         return
     match step.body:
         case Parallel(steps=branches):
             risks = [judge(branch) for branch in branches]
-            for number, beside in enumerate(_beside(order.Needs.of(branches), branches, risks)):
-                yield from _sequence((branches[number],), beside + later, judge)
+            for number, beside in enumerate(_beside(needs(step), branches, risks)):
+                yield from _sequence((branches[number],), beside + later, judge, needs)
         case ForEach(steps=steps) | Repeat(steps=steps):
             again = sum((judge(each) for each in steps), _Later())
-            yield from _sequence(steps, again + later, judge)
+            yield from _sequence(steps, again + later, judge, needs)
         case Group() | Switch():
             for steps in order.sequences(step):
-                yield from _sequence(steps, later, judge)
+                yield from _sequence(steps, later, judge, needs)
         case _:
             assert_never(step.body)
 
@@ -226,9 +227,9 @@ def _no_failure(_step: Step) -> _Later:
     return _Later()
 
 
-def _after_pivot(saga: Saga) -> Iterator[tuple[Step, Step, bool]]:
-    for name, (pivot, certain) in order.pivots(saga).after.items():
-        yield saga.places[name].step, pivot, certain
+def _after_pivot(analysis: Analysis) -> Iterator[tuple[Step, Step, bool]]:
+    for name, (pivot, certain) in analysis.pivots.after.items():
+        yield analysis.saga.places[name].step, pivot, certain
 
 
 def _limit(step: Step) -> tuple[str, ...]:
@@ -264,7 +265,7 @@ def _how_to_undo(call: Call, known: Known) -> str:
     silence = "or say `compensation: none` if there is nothing to undo"
     if isinstance(call, SagaCall):
         return f"let the child undo itself with `compensation: auto`, {silence}"
-    signature = (known.activities or {}).get(call.activity)
+    signature = known.signature(call.activity)
     if signature is not None and signature.compensated_by:
         declared = f"`compensation: {{activity: {signature.compensated_by}}}`"
         return f"add {declared}, as {signature.package} declares, {silence}"

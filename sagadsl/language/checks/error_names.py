@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sagadsl.diagnostics.findings import Finding, Severity
-from sagadsl.language.analysis.known import Known
-from sagadsl.language.analysis.world import world_of
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.checks.activities import NON_RETRYABLE, named_errors
-from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.model import ActivityCall
 from sagadsl.language.notation.error_types import WRAPPERS, class_name
 from sagadsl.language.walk import calls
 
@@ -17,9 +16,9 @@ _NESTED = re.compile(r"((?:[a-z_]\w*\.)+[A-Z]\w*)\.([A-Z]\w*)")
 """A class in a class, as Java's source spells it: ``acme.Shop.Declined``."""
 
 
-def error_types_as_nobody_reports_them(saga: Saga, known: Known) -> Iterator[Finding]:
+def error_types_as_nobody_reports_them(analysis: Analysis) -> Iterator[Finding]:
     """SD405: a name that matches nothing, or not what it seems to."""
-    for spot in world_of(saga, known).spots.values():
+    for spot in analysis.structure.steps.values():
         step = spot[-1].step
         named = [
             each

@@ -6,17 +6,15 @@ from collections.abc import Iterator
 
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.immutable import replace
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.complaints import Complaint
-from sagadsl.language.analysis.known import Known
-from sagadsl.language.analysis.world import World, world_of
 from sagadsl.language.expressions.values import Compiled, Condition
-from sagadsl.language.model import Saga
-from sagadsl.language.walk import Site, sites
+from sagadsl.language.walk import Site
 
 
-def expressions_that_cannot_be_read(saga: Saga, known: Known) -> Iterator[Finding]:
+def expressions_that_cannot_be_read(analysis: Analysis) -> Iterator[Finding]:
     """SD301: no expression of the language, whatever the data."""
-    for site in sites(saga):
+    for site in analysis.structure.sites:
         problems = site.value.problems if isinstance(site.value, Compiled | Condition) else ()
         for problem in problems:
             yield Finding(
@@ -30,34 +28,34 @@ def expressions_that_cannot_be_read(saga: Saga, known: Known) -> Iterator[Findin
             )
 
 
-def names_unknown_in_their_place(saga: Saga, known: Known) -> Iterator[Finding]:
+def names_unknown_in_their_place(analysis: Analysis) -> Iterator[Finding]:
     """SD302: the first name of a chain is none that can be seen there."""
-    yield from _found(saga, known, "SD302")
+    yield from _found(analysis, "SD302")
 
 
-def steps_read_too_early(saga: Saga, known: Known) -> Iterator[Finding]:
+def steps_read_too_early(analysis: Analysis) -> Iterator[Finding]:
     """SD304: the step that is read runs later, beside, or in another way. R17."""
-    yield from _found(saga, known, "SD304")
+    yield from _found(analysis, "SD304")
 
 
-def steps_that_do_not_exist(saga: Saga, known: Known) -> Iterator[Finding]:
+def steps_that_do_not_exist(analysis: Analysis) -> Iterator[Finding]:
     """SD305: no step has this id."""
-    yield from _found(saga, known, "SD305")
+    yield from _found(analysis, "SD305")
 
 
-def fields_that_do_not_exist(saga: Saga, known: Known) -> Iterator[Finding]:
+def fields_that_do_not_exist(analysis: Analysis) -> Iterator[Finding]:
     """SD306: an input, an output or a name has no such field, as far as it is declared."""
-    yield from _found(saga, known, "SD306")
+    yield from _found(analysis, "SD306")
 
 
-def values_that_may_be_missing(saga: Saga, known: Known) -> Iterator[Finding]:
+def values_that_may_be_missing(analysis: Analysis) -> Iterator[Finding]:
     """SD307: what is read may not be there, or may be null, and no `default` says what to take then."""
-    yield from _found(saga, known, "SD307")
+    yield from _found(analysis, "SD307")
 
 
-def compensations_that_need_the_output(saga: Saga, known: Known) -> Iterator[Finding]:
+def compensations_that_need_the_output(analysis: Analysis) -> Iterator[Finding]:
     """SD308: it may have to undo a step of which nobody knows the output. R16."""
-    for finding in _found(saga, known, "SD308"):
+    for finding in _found(analysis, "SD308"):
         yield replace(
             finding,
             message=f"this compensation also runs when nobody knows whether `{finding.step}` has happened, "
@@ -67,19 +65,18 @@ def compensations_that_need_the_output(saga: Saga, known: Known) -> Iterator[Fin
         )
 
 
-def operands_of_the_wrong_type(saga: Saga, known: Known) -> Iterator[Finding]:
+def operands_of_the_wrong_type(analysis: Analysis) -> Iterator[Finding]:
     """SD309: an operator, a filter or a place gets a value that it cannot take."""
-    yield from _found(saga, known, "SD309")
+    yield from _found(analysis, "SD309")
 
 
-def _found(saga: Saga, known: Known, code: str) -> Iterator[Finding]:
-    world = world_of(saga, known)
-    for site, complaint in world.complaints:
+def _found(analysis: Analysis, code: str) -> Iterator[Finding]:
+    for site, complaint in analysis.shapes.complaints:
         if complaint.code == code:
-            yield _finding(world, site, complaint)
+            yield _finding(analysis, site, complaint)
 
 
-def _finding(world: World, site: Site, complaint: Complaint) -> Finding:
+def _finding(analysis: Analysis, site: Site, complaint: Complaint) -> Finding:
     return Finding(
         complaint.code,
         complaint.message,
@@ -89,5 +86,7 @@ def _finding(world: World, site: Site, complaint: Complaint) -> Finding:
         notes=complaint.notes,
         focus=complaint.focus,
         step="" if site.step is None else site.step.id,
-        related=tuple(((*world.spots[name][-1].step.route, "id"), label) for name, label in complaint.steps),
+        related=tuple(
+            ((*analysis.structure.steps[name][-1].step.route, "id"), label) for name, label in complaint.steps
+        ),
     )

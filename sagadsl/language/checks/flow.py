@@ -7,7 +7,7 @@ from typing import Any, assert_never
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.language.analysis import order
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.kinds import complete_when
 from sagadsl.language.model import (
     Fail,
@@ -24,9 +24,9 @@ from sagadsl.language.model import (
 )
 
 
-def switches_without_else(saga: Saga, known: Known) -> Iterator[Finding]:
+def switches_without_else(analysis: Analysis) -> Iterator[Finding]:
     """SD701: when no arm holds, the step fails with `NoMatchingCase`."""
-    for place in saga.places.values():
+    for place in analysis.saga.places.values():
         step = place.step
         if isinstance(step.body, Switch) and all(arm.condition is not None for arm in step.body.arms):
             yield Finding(
@@ -40,9 +40,9 @@ def switches_without_else(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def steps_after_an_abort(saga: Saga, known: Known) -> Iterator[Finding]:
+def steps_after_an_abort(analysis: Analysis) -> Iterator[Finding]:
     """SD702: nothing runs after a `fail` that has no condition."""
-    for steps in _sequences(saga):
+    for steps in _sequences(analysis.saga):
         for number, step in enumerate(steps[:-1]):
             if _always_fails(step):
                 unreached = steps[number + 1]
@@ -58,15 +58,14 @@ def steps_after_an_abort(saga: Saga, known: Known) -> Iterator[Finding]:
                 break
 
 
-def waits_that_nobody_ends(saga: Saga, known: Known) -> Iterator[Finding]:
+def waits_that_nobody_ends(analysis: Analysis) -> Iterator[Finding]:
     """SD703: a signal that never comes, or a poll that never succeeds, keeps the saga open for ever."""
-    if saga.timeout is not None:
+    if analysis.saga.timeout is not None:
         return
-    for place in saga.places.values():
+    places = analysis.saga.places
+    for place in places.values():
         step = place.step
-        ended = any(
-            complete_when(saga.places[block].step) is not None for block in place.blocks if block in saga.places
-        )
+        ended = any(complete_when(places[block].step) is not None for block in place.blocks if block in places)
         if isinstance(step.body, WaitFor) and step.body.timeout is None and not ended:
             yield _endless(
                 step,
@@ -83,10 +82,10 @@ def waits_that_nobody_ends(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def signals_with_two_payloads(saga: Saga, known: Known) -> Iterator[Finding]:
+def signals_with_two_payloads(analysis: Analysis) -> Iterator[Finding]:
     """SD704: one signal is checked against one schema, before anybody knows which step takes it."""
     first: dict[str, tuple[Mapping[str, Any], Step]] = {}
-    for place in saga.places.values():
+    for place in analysis.saga.places.values():
         step = place.step
         if not isinstance(step.body, WaitFor) or step.body.payload is None:
             continue
@@ -102,9 +101,9 @@ def signals_with_two_payloads(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def handlers_that_never_match(saga: Saga, known: Known) -> Iterator[Finding]:
+def handlers_that_never_match(analysis: Analysis) -> Iterator[Finding]:
     """SD707: the first handler that takes an error wins, so one after a catch-all has nothing to do."""
-    for place in saga.places.values():
+    for place in analysis.saga.places.values():
         step = place.step
         taken: dict[str, int] = {}
         for number, handler in enumerate(step.on_error):

@@ -13,7 +13,7 @@ from typing import assert_never
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.model import (
     Call,
     ForEach,
@@ -35,14 +35,16 @@ PENDING = 2_000
 """Activities or child workflows that may be open at the same time."""
 
 
-def more_at_once_than_temporal_bears(saga: Saga, known: Known) -> Iterator[Finding]:
+def more_at_once_than_temporal_bears(analysis: Analysis) -> Iterator[Finding]:
     """SD705: the 2,001st open activity fails the workflow task, again and again."""
+    saga = analysis.saga
     for step in (*saga.steps, *saga.on_failure):
         yield from _crowds(step, saga)
 
 
-def more_to_undo_than_a_run_hands_on(saga: Saga, known: Known) -> Iterator[Finding]:
+def more_to_undo_than_a_run_hands_on(analysis: Analysis) -> Iterator[Finding]:
     """SD706: the worst case has more to undo than one run can carry over to the next."""
+    saga = analysis.saga
     number = _to_undo(saga.steps, saga)
     if number > CARRIED:
         largest = max(saga.steps, key=lambda step: _step_to_undo(step, saga))

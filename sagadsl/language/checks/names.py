@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sagadsl.diagnostics.findings import Finding
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.order import Needs
-from sagadsl.language.model import ActivityCall, ForEach, Parallel, Saga, Step
+from sagadsl.language.model import ActivityCall, ForEach, Parallel, Step
 from sagadsl.language.suggest import Suggestions, listed
-from sagadsl.language.walk import calls, spots
+from sagadsl.language.walk import calls
 
 OWN = "sagadsl."
 """What the names of the interpreter's own activities begin with."""
@@ -21,10 +21,10 @@ _RESERVED = (
 )
 
 
-def ids_used_twice(saga: Saga, known: Known) -> Iterator[Finding]:
+def ids_used_twice(analysis: Analysis) -> Iterator[Finding]:
     """SD201: an id is the name of one step in the whole definition, blocks and handlers included."""
     first: dict[str, Step] = {}
-    for spot in spots(saga):
+    for spot in analysis.structure.spots:
         step = spot[-1].step
         if step.id in first:
             yield Finding(
@@ -38,11 +38,10 @@ def ids_used_twice(saga: Saga, known: Known) -> Iterator[Finding]:
         first.setdefault(step.id, step)
 
 
-def needs_of_no_sibling(saga: Saga, known: Known) -> Iterator[Finding]:
+def needs_of_no_sibling(analysis: Analysis) -> Iterator[Finding]:
     """SD202: a branch can wait for other branches of its own block only."""
-    every = {spot[-1].step.id for spot in spots(saga)}
     suggestions = Suggestions()
-    for block, branches in _parallel(saga):
+    for block, branches in _parallel(analysis):
         siblings = {branch.id for branch in branches}
         for branch in branches:
             for number, name in enumerate(branch.needs):
@@ -50,7 +49,7 @@ def needs_of_no_sibling(saga: Saga, known: Known) -> Iterator[Finding]:
                     continue
                 near = suggestions.closest(name, siblings - {branch.id})
                 others = "" if suggestions.are_over else f": {listed(siblings - {branch.id})}"
-                where = f"stands outside of `{block.id}`" if name in every else "does not exist"
+                where = f"stands outside of `{block.id}`" if name in analysis.structure.steps else "does not exist"
                 yield Finding(
                     "SD202",
                     f"`{branch.id}` needs `{name}`, which {where}",
@@ -60,11 +59,11 @@ def needs_of_no_sibling(saga: Saga, known: Known) -> Iterator[Finding]:
                 )
 
 
-def needs_in_a_circle(saga: Saga, known: Known) -> Iterator[Finding]:
+def needs_in_a_circle(analysis: Analysis) -> Iterator[Finding]:
     """SD203: branches that wait for each other never begin."""
-    for _block, branches in _parallel(saga):
+    for block, branches in _parallel(analysis):
         by_id = {branch.id: branch for branch in branches}
-        for circle in _circles(by_id):
+        for circle in _circles(by_id, analysis.structure.needs(block)):
             way = " → ".join(f"`{name}`" for name in (*circle, circle[0]))
             yield Finding(
                 "SD203",
@@ -76,9 +75,9 @@ def needs_in_a_circle(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def variables_that_hide_a_name(saga: Saga, known: Known) -> Iterator[Finding]:
+def variables_that_hide_a_name(analysis: Analysis) -> Iterator[Finding]:
     """SD206: a loop variable with the name of something else could not be told from it."""
-    for spot in spots(saga):
+    for spot in analysis.structure.spots:
         body = spot[-1].step.body
         if not isinstance(body, ForEach):
             continue
@@ -92,9 +91,9 @@ def variables_that_hide_a_name(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def activities_of_sagadsl_itself(saga: Saga, known: Known) -> Iterator[Finding]:
+def activities_of_sagadsl_itself(analysis: Analysis) -> Iterator[Finding]:
     """SD207: what the interpreter asks its worker for is no step's to call."""
-    for spot in spots(saga):
+    for spot in analysis.structure.spots:
         step = spot[-1].step
         for call, route, _phase in calls(step):
             if isinstance(call, ActivityCall) and call.activity.startswith(OWN):
@@ -107,16 +106,16 @@ def activities_of_sagadsl_itself(saga: Saga, known: Known) -> Iterator[Finding]:
                 )
 
 
-def _parallel(saga: Saga) -> Iterator[tuple[Step, tuple[Step, ...]]]:
-    for spot in spots(saga):
+def _parallel(analysis: Analysis) -> Iterator[tuple[Step, tuple[Step, ...]]]:
+    for spot in analysis.structure.spots:
         body = spot[-1].step.body
         if isinstance(body, Parallel):
             yield spot[-1].step, body.steps
 
 
-def _circles(branches: Mapping[str, Step]) -> Iterator[list[str]]:
+def _circles(branches: Mapping[str, Step], order: Needs) -> Iterator[list[str]]:
     """Yield the circles of ``needs``, each from its first branch in the file."""
-    order = Needs.of(tuple(branches.values()))
+    position = {name: number for number, name in enumerate(branches)}
     told: set[str] = set()
     for start in branches:
         way: dict[str, int] = {}
@@ -127,7 +126,7 @@ def _circles(branches: Mapping[str, Step]) -> Iterator[list[str]]:
             name = next(_stuck(branches[name], order), None)
             if name in way:
                 circle = list(way)[way[name] :]
-                first = circle.index(min(circle, key=order.index.__getitem__))
+                first = circle.index(min(circle, key=position.__getitem__))
                 yield circle[first:] + circle[:first]
 
 

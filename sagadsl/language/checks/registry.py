@@ -1,7 +1,7 @@
 """All semantic checks: one function per code; nothing registers itself.
 
-A check takes the model and what is known of the world beside it, and yields findings
-with routes. It never raises, whatever stands in the definition.
+A check is given the analysis of a saga, which holds the model and all that can be told of it,
+and yields findings with routes. It never raises, whatever stands in the definition.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sagadsl.diagnostics.findings import Finding
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.checks import (
     activities,
     children,
@@ -22,9 +22,8 @@ from sagadsl.language.checks import (
     retries,
     waits,
 )
-from sagadsl.language.model import Saga
 
-Check = Callable[[Saga, Known], Iterable[Finding]]
+Check = Callable[[Analysis], Iterable[Finding]]
 
 ALL: tuple[Check, ...] = (
     names.ids_used_twice,

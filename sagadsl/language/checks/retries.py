@@ -8,9 +8,8 @@ from datetime import timedelta
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
-from sagadsl.language.analysis import order
-from sagadsl.language.analysis.known import Known
-from sagadsl.language.model import ActivityCall, Duration, Retry, Saga, Step, Timeouts
+from sagadsl.language.analysis.analysis import Analysis
+from sagadsl.language.model import ActivityCall, Duration, Retry, Step, Timeouts
 from sagadsl.language.notation import durations
 
 LONG_ATTEMPT = timedelta(minutes=10)
@@ -26,9 +25,9 @@ class _Call(Immutable):
     forward: bool = False
 
 
-def totals_that_end_the_first_attempt(saga: Saga, known: Known) -> Iterator[Finding]:
+def totals_that_end_the_first_attempt(analysis: Analysis) -> Iterator[Finding]:
     """SD511: all attempts together get less time than one of them, so that no retry can ever begin."""
-    for each in _said(saga, _timeouts):
+    for each in _said(analysis, _timeouts):
         attempt, total = each.call.timeouts.start_to_close, each.call.timeouts.schedule_to_close
         if _shorter(total, attempt):
             yield Finding(
@@ -42,9 +41,9 @@ def totals_that_end_the_first_attempt(saga: Saga, known: Known) -> Iterator[Find
             )
 
 
-def heartbeats_slower_than_the_attempt(saga: Saga, known: Known) -> Iterator[Finding]:
+def heartbeats_slower_than_the_attempt(analysis: Analysis) -> Iterator[Finding]:
     """SD512: the attempt is over before its silence could be noticed."""
-    for each in _said(saga, _timeouts):
+    for each in _said(analysis, _timeouts):
         timeouts = each.call.timeouts
         attempt = timeouts.start_to_close or timeouts.schedule_to_close
         if _shorter(attempt, timeouts.heartbeat):
@@ -58,13 +57,13 @@ def heartbeats_slower_than_the_attempt(saga: Saga, known: Known) -> Iterator[Fin
             )
 
 
-def attempts_without_end(saga: Saga, known: Known) -> Iterator[Finding]:
+def attempts_without_end(analysis: Analysis) -> Iterator[Finding]:
     """SD513: nothing bounds the attempts of a step that could still be undone."""
-    if saga.timeout is not None:
+    if analysis.saga.timeout is not None:
         return
-    pivots = order.pivots(saga)
+    pivots = analysis.pivots
     patient = {*pivots.after, *(step.id for step, _ in pivots.beside)}  # where giving up would be worse
-    for each in _said(saga, _retry):
+    for each in _said(analysis, _retry):
         endless = each.call.retry.maximum_attempts is None and each.call.timeouts.schedule_to_close is None
         if endless and each.forward and each.step.id not in patient:
             yield Finding(
@@ -77,9 +76,9 @@ def attempts_without_end(saga: Saga, known: Known) -> Iterator[Finding]:
             )
 
 
-def long_attempts_without_a_heartbeat(saga: Saga, known: Known) -> Iterator[Finding]:
+def long_attempts_without_a_heartbeat(analysis: Analysis) -> Iterator[Finding]:
     """SD514: a long attempt without a sign of life hears of no cancel, and its worker's death goes unseen."""
-    for each in _said(saga, _timeouts):
+    for each in _said(analysis, _timeouts):
         timeouts = each.call.timeouts
         attempt = timeouts.start_to_close or timeouts.schedule_to_close
         if each.forward and not each.call.local and timeouts.heartbeat is None and _shorter(LONG_ATTEMPT, attempt):
@@ -95,9 +94,9 @@ def long_attempts_without_a_heartbeat(saga: Saga, known: Known) -> Iterator[Find
             )
 
 
-def pauses_that_the_defaults_make_impossible(saga: Saga, known: Known) -> Iterator[Finding]:
+def pauses_that_the_defaults_make_impossible(analysis: Analysis) -> Iterator[Finding]:
     """SD505: merged with ``defaults``, the longest pause is shorter than the first one."""
-    for each in _said(saga, _retry):
+    for each in _said(analysis, _retry):
         retry = each.call.retry
         if _shorter(retry.maximum_interval, retry.initial_interval):
             yield Finding(
@@ -118,9 +117,9 @@ def _retry(call: ActivityCall) -> Retry:
     return call.retry
 
 
-def _said(saga: Saga, part: Callable[[ActivityCall], Timeouts | Retry]) -> Iterator[_Call]:
+def _said(analysis: Analysis, part: Callable[[ActivityCall], Timeouts | Retry]) -> Iterator[_Call]:
     """Every call once for its own *part*; a part that several calls take from ``defaults`` once, and there."""
-    calls = tuple(_calls(saga))
+    calls = tuple(_calls(analysis))
     users = Counter(id(part(each.call)) for each in calls)
     seen: set[int] = set()
     for each in calls:
@@ -132,18 +131,10 @@ def _said(saga: Saga, part: Callable[[ActivityCall], Timeouts | Retry]) -> Itera
             yield replace(each, route=("defaults",))
 
 
-def _calls(saga: Saga) -> Iterator[_Call]:
-    for place in saga.places.values():
-        step = place.step
-        if isinstance(step.body, ActivityCall):
-            yield _Call(step.body, step, step.route, forward=True)
-        if step.probe is not None:
-            yield _Call(step.probe, step, (*step.route, "probe"))
-        actions = step.compensation.actions if step.compensation is not None else ()
-        for index, action in enumerate(actions):
-            if isinstance(action.call, ActivityCall):
-                number = (index,) if len(actions) > 1 else ()
-                yield _Call(action.call, step, (*step.route, "compensation", *number))
+def _calls(analysis: Analysis) -> Iterator[_Call]:
+    for spot, call, route, _phase in analysis.activity_calls:
+        step = spot[-1].step
+        yield _Call(call, step, route, forward=call is step.body)
 
 
 def _shorter(one: Duration | None, other: Duration | None) -> bool:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sagadsl.diagnostics.findings import Finding, Severity
-from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.kinds import Lane, complete_when, is_loop
-from sagadsl.language.model import Handler, Saga, Step, Then, WaitFor
-from sagadsl.language.walk import Level, Spot, spots
+from sagadsl.language.model import Handler, Step, Then, WaitFor
+from sagadsl.language.walk import Level, Spot
 
 _TIMEOUT = "SignalTimeout"
 
 
-def answers_that_come_too_late(saga: Saga, known: Known) -> Iterator[Finding]:
+def answers_that_come_too_late(analysis: Analysis) -> Iterator[Finding]:
     """SD711: an answer that nobody took is kept, and the next wait for this signal takes it for its own."""
-    waits = [(spot, spot[-1].step.body) for spot in spots(saga) if isinstance(spot[-1].step.body, WaitFor)]
+    waits = [(spot, spot[-1].step.body) for spot in analysis.structure.spots if isinstance(spot[-1].step.body, WaitFor)]
     unanswered: dict[str, list[Spot]] = {}
     for spot, body in waits:
         if _ends_without_an_answer(spot):

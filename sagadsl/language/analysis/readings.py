@@ -1,0 +1,85 @@
+"""What to say of an expression that reads a step, or a name, that is not there for it: the words, and nothing else."""
+
+from __future__ import annotations
+
+from sagadsl.diagnostics.findings import Severity
+from sagadsl.language.analysis.complaints import MAY_BE_MISSING, UNKNOWN_FIELD, Complaint
+from sagadsl.language.analysis.visibility import Unseen
+from sagadsl.language.kinds import Phase, is_loop
+from sagadsl.language.model import Step
+from sagadsl.language.walk import Site, Spot
+
+TOO_EARLY = "SD304"
+UNKNOWN_STEP = "SD305"
+
+ELSEWHERE = {
+    "completed": "it is known in `complete_when` only",
+    "error": "it is known in `on_error` only",
+    "failed": "it is known in `complete_when` only",
+    "failure": "it is known in compensations and in `on_failure` only",
+    "idempotency_key": "it is known in steps only",
+    "item_index": "it is known inside loops only",
+    "output": "it is known in `failed_if` only; elsewhere write `steps.<id>.output`",
+    "outputs": "it is known in `complete_when` only",
+    "step": "it is known in compensations only; elsewhere write `steps.<id>`",
+    "total": "it is known in `complete_when` only",
+}
+"""The names of the language that are not known everywhere."""
+
+
+def unknown_step(name: str, near: str | None, readable: str) -> Complaint:
+    """No step has this id; *near* may have been meant, and *readable* says what can be read."""
+    help = f"did you mean `{near}`?" if near else readable
+    notes = (readable,) if near else ()
+    steps = ((near, f"`{near}` is here"),) if near else ()
+    return Complaint(UNKNOWN_STEP, f"there is no step `{name}`", help, focus=name, notes=notes, steps=steps)
+
+
+def too_early(site: Site, target: Spot, unseen: Unseen, readable: str) -> Complaint:
+    """A value at *site* reads the step at *target*, which it cannot see."""
+    name = target[-1].step.id
+    return Complaint(
+        TOO_EARLY,
+        f"step `{name}` cannot be read here: it {unseen.value}",
+        _remedy(site, target, unseen),
+        focus=name,
+        notes=(readable,),
+        steps=((name, "the step that is read"),),
+    )
+
+
+def unknown_part(step: Step, key: str, *, is_field: bool, near: str | None) -> Complaint:
+    """A step has no part of this name; *is_field*: its output has."""
+    whole = f"steps.{step.id}"
+    if is_field:
+        help = f"did you mean `{whole}.output.{key}`?"
+    else:
+        help = f"did you mean `{near}`?" if near else "it has `output`, `status` and `error`"
+    return Complaint(UNKNOWN_FIELD, f"`{whole}` has no field `{key}`", help, focus=key)
+
+
+def may_be_missing(site: Site, step: Step, key: str, doubt: str) -> Complaint:
+    """A step that may not have run, or not have failed, is read as if it had."""
+    whole = f"steps.{step.id}.{key}"
+    help = f"say what to take then: `{whole} | default(…)`, or ask `steps.{step.id}.status` first"
+    message = f"`{whole}` may be missing: {doubt}"
+    if site.phase is Phase.END and key == "output":
+        message += "; what is read in it is null then"
+        help = f"say what to give instead, `{whole} | default(…)`, or that null is meant, `… | default(null)`"
+    return Complaint(MAY_BE_MISSING, message, help, Severity.WARNING, step.id, steps=((step.id, "the step"),))
+
+
+def _remedy(site: Site, target: Spot, unseen: Unseen) -> str:
+    if site.phase is Phase.UNDO:
+        return "a compensation sees the other steps as they were when its own step ended"
+    match unseen:
+        case Unseen.SIBLING:
+            depth = next(d for d, (a, b) in enumerate(zip(site.spot, target, strict=False)) if a != b)
+            return f"add `needs: [{target[depth].step.id}]` to `{site.spot[depth].step.id}`"
+        case Unseen.LOOP:
+            loop = next(level.step.id for level in target if is_loop(level.step))
+            return f"read the output of the loop: `steps.{loop}.output`"
+        case Unseen.FAILED:
+            return "read `error.message`, or what the steps before it gave"
+        case Unseen.LATER | Unseen.ITSELF | Unseen.AROUND | Unseen.OTHER_WAY:
+            return "read a step that has ended by then, or move this one behind it"

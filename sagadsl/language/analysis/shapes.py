@@ -1,0 +1,341 @@
+"""The static types of a saga's values: of what its steps give, and of the names that can be read at each place.
+
+The two belong together: what a step gives is told from the names that it reads, and these from what other steps give.
+The structure comes from :mod:`structure` and :mod:`visibility`, the declared types from :mod:`types`, the expressions
+from :mod:`inference`. Yields complaints, worded in :mod:`readings`; the families of checks make findings of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import assert_never
+
+from sagadsl.language.analysis import readings
+from sagadsl.language.analysis.complaints import MAY_BE_MISSING, Complaint, Guards
+from sagadsl.language.analysis.inference import Inference, looked_at
+from sagadsl.language.analysis.known import Known
+from sagadsl.language.analysis.structure import Structure
+from sagadsl.language.analysis.types import (
+    ANY,
+    INTEGER,
+    NULL,
+    TEXT,
+    Fill,
+    Shape,
+    listing,
+    of_schema,
+    one_of,
+    or_null,
+    record,
+    union,
+    without_null,
+)
+from sagadsl.language.analysis.visibility import Unseen, conditions_around, in_handler, look, loops_around
+from sagadsl.language.expressions.code import Chain
+from sagadsl.language.expressions.values import Condition, Expression
+from sagadsl.language.kinds import Lane, Phase
+from sagadsl.language.model import (
+    ActivityCall,
+    Call,
+    Fail,
+    ForEach,
+    Group,
+    On,
+    Parallel,
+    Repeat,
+    Route,
+    SagaCall,
+    Set,
+    Sleep,
+    Step,
+    Switch,
+    Then,
+    Value,
+    WaitFor,
+)
+from sagadsl.language.suggest import Suggestions, listed
+from sagadsl.language.walk import Site
+
+STATUS_WORDS = ("pending", "running", "paused", "completed", "failed", "skipped", "cancelled")
+_STATUS = one_of(*STATUS_WORDS)
+_ERROR = record({"type": TEXT, "message": TEXT})
+_FAILURE = record({"type": TEXT, "message": TEXT, "step": TEXT})
+_SAGA = record(dict.fromkeys(("id", "run_id", "name", "version", "started_at"), TEXT))
+_COUNTS = dict.fromkeys(("completed", "failed", "total"), INTEGER)
+_DURATIONS = (
+    *("timeout", "every", "sleep", "start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"),
+    *("initial_interval", "maximum_interval"),
+)
+_UNKNOWN_OUTCOME = "SD308"
+_DEEPEST = 20
+_SHOWN = 200
+
+
+class Shapes:
+    """The shapes of one saga, and what is wrong with its values.
+
+    Attributes:
+        structure: The saga itself.
+        input: The shape of its input.
+        complaints: What is wrong, each with the value that it is about.
+        suggestions: What names may have been meant, for all who look at this saga.
+    """
+
+    def __init__(self, structure: Structure, known: Known, children: dict[str, Shapes | None] | None = None) -> None:
+        saga = structure.saga
+        self.structure = structure
+        self.input = ANY if saga.input_schema is None else of_schema(saga.input_schema, filled=Fill.STARTED)
+        self.complaints: list[tuple[Site, Complaint]] = []
+        self.suggestions = Suggestions()
+        self._known = known
+        self._children: dict[str, Shapes | None] = {saga.name: None} if children is None else children
+        self._outputs: dict[str, Shape] = {}
+        self._shapes: dict[Route, Shape] = {}
+        self._depth = 0
+        for site in structure.sites:
+            self._judge(site)
+
+    def shape(self, value: Value, site: Site) -> Shape:
+        """Return the shape of a value as if it stood at *site*."""
+        return self._inference(site).value(value)
+
+    def output(self, step: Step) -> Shape:
+        """Return the shape of ``steps.<id>.output``, where the step has one."""
+        if step.id not in self._outputs:
+            self._outputs[step.id] = ANY  # what a step of a broken definition reads of itself
+            shape = self._body_output(step)
+            for number, handler in enumerate(step.on_error):
+                if handler.then is Then.CONTINUE:
+                    keys = ("on_error", number, "output")
+                    instead = NULL if handler.output is None else self._early(step, handler.output, keys, Phase.HANDLER)
+                    shape = union([shape, instead])
+            self._outputs[step.id] = shape
+        return self._outputs[step.id]
+
+    def result(self, call: Call) -> Shape:
+        """Return the shape of what a call gives."""
+        if isinstance(call, SagaCall):
+            child = self._child(call.saga)
+            return ANY if child is None else child.saga_output()
+        signature = self._known.signature(call.activity)
+        if signature is None or signature.output_schema is None:
+            return ANY
+        return of_schema(signature.output_schema, filled=Fill.WRITTEN)
+
+    def saga_output(self) -> Shape:
+        """Return the shape of the saga's result."""
+        if self.structure.saga.output is None:
+            return self.by_id(self.structure.saga.steps)
+        return self._shapes.get(("output",), ANY)
+
+    def by_id(self, steps: Sequence[Step], partly: bool = False) -> Shape:
+        """Return the shape of the outputs of steps, by their ids."""
+        optional = [each.id for each in steps if partly or each.condition is not None]
+        return record({each.id: self.output(each) for each in steps}, optional)
+
+    def step_input(self, step: Step) -> Shape:
+        """Return the shape of a call's input as sent."""
+        return self._shapes.get((*step.route, "input"), NULL)
+
+    def items(self, step: Step) -> Shape:
+        """Return the shape of a loop's variable."""
+        assert isinstance(step.body, ForEach)
+        found = self._early(step, step.body.items, ("for_each", "items"), Phase.BEFORE)
+        return found.element if found.kinds == {"array"} else ANY
+
+    def _early(self, step: Step, value: Value, keys: Route, phase: Phase) -> Shape:
+        """Return the shape of a step's value, which may be asked for before its turn: ``until`` sees its round."""
+        route = (*step.route, *keys)
+        if route not in self._shapes and self._depth < _DEEPEST:
+            self._depth += 1
+            self._shapes[route] = self.shape(value, Site(value, route, phase, self.structure.steps[step.id]))
+            self._depth -= 1
+        return self._shapes.get(route, ANY)
+
+    def _judge(self, site: Site) -> None:
+        inference = self._inference(site)
+        shape = self._shapes[site.route] = inference.value(site.value)
+        key = site.route[-1]
+        if key == "items":
+            inference.expects(site.value, shape, ("array",), "`items` must be a list")
+        elif key == "task_queue":
+            inference.expects(site.value, shape, ("string",), "a task queue must be text")
+        elif key in _DURATIONS:
+            inference.expects(site.value, shape, ("string",), "a duration must be text such as `30s`")
+        self.complaints += [(site, each) for each in inference.complaints]
+
+    def _inference(self, site: Site) -> Inference:
+        guards = tuple(chain for condition in conditions_around(site) for chain in _looked_at(condition))
+        return Inference(Scope(self, site), guards)
+
+    def _child(self, name: str) -> Shapes | None:
+        if name not in self._children and len(self._children) < _DEEPEST:
+            self._children[name] = None  # a child that calls its parent knows nothing of it
+            saga = self._known.sagas.get(name)
+            self._children[name] = None if saga is None else Shapes(Structure(saga), self._known, self._children)
+        return self._children.get(name)
+
+    def _body_output(self, step: Step) -> Shape:
+        match step.body:
+            case ActivityCall() | SagaCall() as call:
+                return self.result(call)
+            case Group(steps=steps) | Repeat(steps=steps):
+                return self.by_id(steps)
+            case Parallel(steps=steps, complete_when=ends_early):
+                return self.by_id(steps, partly=ends_early is not None)
+            case ForEach(steps=steps):
+                return listing(self.by_id(steps))
+            case Switch(arms=arms):
+                return self.by_id([each for arm in arms for each in arm.steps], partly=True)
+            case Sleep():
+                return NULL
+            case WaitFor(payload=payload):
+                return ANY if payload is None else of_schema(payload)
+            case Set(values=values):
+                return self._early(step, values, ("set",), Phase.BEFORE)
+            case Fail():
+                return ANY
+            case _:
+                assert_never(step.body)
+
+
+class Scope:
+    """The names of one place (:class:`sagadsl.language.analysis.complaints.Names`)."""
+
+    def __init__(self, shapes: Shapes, site: Site) -> None:
+        self._shapes = shapes
+        self._site = site
+        self._names: dict[str, Shape] | None = None
+
+    def names(self) -> Mapping[str, Shape]:
+        """The first names of chains, with their shapes."""
+        if self._names is None:
+            self._names = dict(_names(self._shapes, self._site))
+        return self._names
+
+    def absent(self, name: str) -> str:
+        """Say what an unknown first name may have meant."""
+        known, steps = self.names(), self._shapes.structure.steps
+        if name in readings.ELSEWHERE:
+            return f"{readings.ELSEWHERE[name]}; the names here are {listed(known)}"
+        if name in steps:
+            return f"did you mean `steps.{name}.output`?"
+        if name in self._shapes.input.fields:
+            return f"did you mean `input.{name}`?"
+        for spot in steps.values():
+            body = spot[-1].step.body
+            if isinstance(body, ForEach) and body.variable == name:
+                return f"it is known inside the loop `{spot[-1].step.id}` only"
+        if any(each.endswith(f"_{name}") for each in steps):
+            return "`-` is a minus: ids of steps are written with `_`"
+        near = self.near(name, known)
+        return f"did you mean `{near}`?" if near else ""
+
+    def near(self, word: str, names: Iterable[str]) -> str | None:
+        """Return the name that a misspelt one most likely stands for."""
+        return self._shapes.suggestions.closest(word, names)
+
+    def null_code(self, label: str) -> str:
+        """The code to complain with when *label* may be null: a compensation must not rely on an output (R16)."""
+        step = self._site.step
+        if self._site.phase is Phase.UNDO and step is not None and label in ("step.output", f"steps.{step.id}.output"):
+            return _UNKNOWN_OUTCOME
+        return MAY_BE_MISSING
+
+    def step(self, chain: Chain, soft: bool) -> tuple[Shape, int, tuple[Complaint, ...]]:
+        """Judge a chain that begins with ``steps``."""
+        name = chain[1] if len(chain) > 1 else None
+        if not isinstance(name, str):
+            return ANY, len(chain), ()
+        target = self._shapes.structure.steps.get(name)
+        if target is None:
+            return ANY, len(chain), (self._unknown(name),)
+        seen = look(self._site, target, self._shapes.structure.needs)
+        key = chain[2] if len(chain) > 2 else None
+        if seen.unseen is not None and not (seen.unseen is Unseen.FAILED and key in ("status", "error")):
+            return ANY, len(chain), (readings.too_early(self._site, target, seen.unseen, self._readable()),)
+        step = target[-1].step
+        fields = {"output": self._output(step), "status": _STATUS, "error": _ERROR}
+        if not isinstance(key, str):
+            return record(fields, ("output", "error")), 2, ()
+        if key not in fields:
+            is_field, near = key in fields["output"].fields, self.near(key, fields)
+            return ANY, len(chain), (readings.unknown_part(step, key, is_field=is_field, near=near),)
+        doubt = {"output": seen.doubt, "error": "it is there only when the step has failed"}.get(key, "")
+        if not doubt or soft or seen.unseen is Unseen.FAILED:
+            return fields[key], 3, ()
+        return without_null(fields[key]), 3, (readings.may_be_missing(self._site, step, key, doubt),)
+
+    def _output(self, step: Step) -> Shape:
+        shape = self._shapes.output(step)
+        own = self._site.phase is Phase.UNDO and step is self._site.step
+        return _when_undone(step, shape) if own else shape
+
+    def _unknown(self, name: str) -> Complaint:
+        near = self.near(name, self._visible()) or self.near(name, self._shapes.structure.steps)
+        return readings.unknown_step(name, near, self._readable())
+
+    def _readable(self) -> str:
+        if self._shapes.suggestions.are_over:
+            return "a value can read the steps that have ended by then"
+        visible = listed(self._visible())
+        return "no step can be read here" if visible == "none" else f"the steps that can be read here are {visible}"
+
+    def _visible(self) -> Iterator[str]:
+        for name, spot in islice(self._shapes.structure.steps.items(), _SHOWN):
+            if look(self._site, spot, self._shapes.structure.needs).unseen is None:
+                yield name
+
+
+def _when_undone(step: Step, output: Shape) -> Shape:
+    """Return the shape of an output as its compensation sees it: null when nobody knows the outcome (R14)."""
+    completed = step.compensation is not None and step.compensation.on is On.COMPLETED
+    return output if completed else or_null(output)
+
+
+def _names(shapes: Shapes, site: Site) -> Iterator[tuple[str, Shape]]:
+    step = site.step
+    yield "input", shapes.input
+    yield "steps", ANY
+    yield "saga", _SAGA
+    for loop in loops_around(site):
+        yield "item_index", INTEGER
+        if isinstance(loop.body, ForEach):
+            yield loop.body.variable, shapes.items(loop)
+    if in_handler(site):
+        yield "error", _FAILURE
+    if site.phase is Phase.UNDO or (site.spot and site.spot[0].lane is Lane.ON_FAILURE):
+        yield "failure", _FAILURE
+    if step is not None and site.phase is not Phase.ROUND:
+        yield "idempotency_key", TEXT
+    if step is not None:
+        yield from _phase_names(shapes, site.phase, step)
+
+
+def _phase_names(shapes: Shapes, phase: Phase, step: Step) -> Iterator[tuple[str, Shape]]:
+    call = step.body if isinstance(step.body, Call) else None
+    match phase:
+        case Phase.RESULT if call is not None:
+            yield "output", shapes.result(call)
+        case Phase.UNDO if call is not None:
+            parts = {
+                "input": shapes.step_input(step),
+                "output": _when_undone(step, shapes.result(call)),
+                "outcome": one_of("succeeded", "failed", "unknown"),
+                "idempotency_key": TEXT,
+                "error": or_null(_ERROR),
+            }
+            yield "step", record(parts)
+        case Phase.BRANCHES:
+            yield from _COUNTS.items()
+            body = step.body
+            if isinstance(body, ForEach):
+                yield "outputs", listing(shapes.by_id(body.steps))
+            elif isinstance(body, Parallel):
+                yield "outputs", listing(union(map(shapes.output, body.steps)))
+
+
+def _looked_at(condition: Value) -> Guards:
+    inner = condition.value if isinstance(condition, Condition) else condition
+    return looked_at(inner.tree) if isinstance(inner, Expression) else ()

@@ -1,0 +1,32 @@
+"""What a saga consists of: its steps and its values, each with what stands around it. Knows no shapes."""
+
+from __future__ import annotations
+
+from sagadsl.language.analysis.order import Needs
+from sagadsl.language.model import Parallel, Route, Saga, Step
+from sagadsl.language.walk import Spot, sites, spots
+
+
+class Structure:
+    """One saga, walked once.
+
+    Attributes:
+        spots: Every step with the way to it, blocks before what is in them, in the order of the file.
+        steps: The way to each step by its id; of an id that is used twice, to the first.
+        sites: Every value that may hold an expression.
+    """
+
+    def __init__(self, saga: Saga) -> None:
+        self.saga = saga
+        self.spots = tuple(spots(saga))
+        self.sites = tuple(sites(saga))
+        self.steps: dict[str, Spot] = {}
+        for spot in self.spots:
+            self.steps.setdefault(spot[-1].step.id, spot)
+        self._needs: dict[Route, Needs] = {}
+
+    def needs(self, block: Step) -> Needs:
+        """Return the order of the branches of a parallel step."""
+        if block.route not in self._needs:
+            self._needs[block.route] = Needs.of(block.body.steps if isinstance(block.body, Parallel) else ())
+        return self._needs[block.route]
