@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.errors import Worded
-from sagadsl.language.notation.json_text import json_type, read_json, whole_texts
-
-_JSON_TYPES = frozenset({"string", "integer", "number", "boolean", "null", "array", "object"})
+from sagadsl.language.notation.json_text import TYPES, json_type, read_json, whole_texts
+from sagadsl.language.schema.references import target
 
 
 class InputUnusable(Worded):
@@ -169,12 +168,7 @@ def _alternatives(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Itera
     if not isinstance(schema, Mapping) or depth > 20:
         return
     yield schema
-    reference = schema.get("$ref", "")
-    if isinstance(reference, str) and reference.startswith("#/"):
-        target: Any = root
-        for part in reference[2:].split("/"):
-            target = target.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
-        yield from _alternatives(target, root, depth + 1)
+    yield from _alternatives(target(schema.get("$ref"), root), root, depth + 1)
     for word in ("anyOf", "oneOf", "allOf"):
         for each in schema.get(word, ()):
             yield from _alternatives(each, root, depth + 1)
@@ -182,7 +176,7 @@ def _alternatives(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Itera
 
 def _types(schema: Mapping[str, Any]) -> Iterator[str]:
     said = schema.get("type", ())
-    yield from (name for name in ([said] if isinstance(said, str) else said) if name in _JSON_TYPES)
+    yield from (name for name in ([said] if isinstance(said, str) else said) if name in TYPES)
     values = [schema["const"]] if "const" in schema else schema.get("enum", ()) if not said else ()
     for value in values:
         yield json_type(value)

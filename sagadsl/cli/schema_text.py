@@ -8,6 +8,7 @@ from typing import Any
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
+from sagadsl.language.schema.references import followed
 
 
 class Key(Immutable):
@@ -28,7 +29,7 @@ def properties(schema: Mapping[str, Any] | None) -> tuple[Key, ...]:
     return tuple(
         Key(
             name,
-            type_text(_followed(inner, schema)),
+            type_text(followed(inner, schema) or inner),
             name in required,
             json.dumps(inner["default"]) if inner.get("default") is not None else "",
             " ".join(str(inner.get("description", "")).split()),
@@ -96,7 +97,7 @@ def _example(schema: Mapping[str, Any] | None) -> Any:
         return None
     required = schema.get("required", ())
     inner = schema.get("properties", {})
-    return {name: _value(_followed(inner[name], schema)) for name in inner if name in required}
+    return {name: _value(followed(inner[name], schema)) for name in inner if name in required}
 
 
 def _value(schema: Any) -> Any:
@@ -108,17 +109,6 @@ def _value(schema: Any) -> Any:
         return schema["const"]
     by_type = {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 1.5), "boolean": True, "array": []}
     return by_type.get(str(schema.get("type")), {} if schema.get("type") == "object" else "…")
-
-
-def _followed(schema: Any, root: Mapping[str, Any]) -> Any:
-    """Return what ``$ref`` points at inside *root*, together with what stands beside it."""
-    reference = schema.get("$ref", "") if isinstance(schema, Mapping) else ""
-    if not reference.startswith("#/"):
-        return schema if isinstance(schema, Mapping) else {}
-    target: Any = root
-    for part in reference[2:].split("/"):
-        target = target.get(part, {}) if isinstance(target, Mapping) else {}
-    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
 
 
 def _flow(value: Any) -> str:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sagadsl.language.schema.references import followed
+
 _DEEPEST = 12
 _TEXT_FORMATS = {
     "date": "2026-01-31",
@@ -75,7 +77,7 @@ class _Drawing:
             if not isinstance(schema, Mapping):
                 return {}
             if "$ref" in schema:
-                schema = {**self._target(schema["$ref"]), **{k: v for k, v in schema.items() if k != "$ref"}}
+                schema = followed(schema, self._root)
             elif any(schema.get(word) for word in ("allOf", "anyOf", "oneOf")):
                 schema = self._merged(schema)
             else:
@@ -99,13 +101,6 @@ class _Drawing:
                 else:
                     merged.setdefault(key, value)
         return merged
-
-    def _target(self, reference: Any) -> Mapping[str, Any]:
-        found: Any = self._root
-        for part in str(reference).removeprefix("#").strip("/").split("/"):
-            if part:
-                found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
-        return found if isinstance(found, Mapping) else {}
 
     def _type(self, schema: Mapping[str, Any]) -> str:
         type_ = schema.get("type")

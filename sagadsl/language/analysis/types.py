@@ -12,23 +12,14 @@ from typing import Any
 
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.expressions.data import shortened
-from sagadsl.language.notation.json_text import json_type
-from sagadsl.language.schema.defaults import default_of, target
+from sagadsl.language.notation.json_text import TYPES, json_type
+from sagadsl.language.schema.defaults import default_of
+from sagadsl.language.schema.references import target
 
 Schema = Mapping[str, Any] | bool
 
 _MAX_SCHEMAS = 60
 """Schemas about one value that are looked at; with more of them nothing is known of it."""
-_WORDS = {
-    "null": "null",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "text",
-    "array": "a list",
-    "object": "an object",
-}
-KINDS = frozenset(_WORDS)
 
 
 class Fill(Enum):
@@ -121,7 +112,7 @@ class Shape(Immutable):
         if self.choices and len(self.choices) <= 3:
             return " or ".join(f"`{shortened(str(choice), 30)}`" for choice in self.choices)
         hidden = {"null", "integer"} if "number" in self.kinds else {"null"}
-        words = [_WORDS[kind] for kind in _WORDS if kind in self.kinds - hidden]
+        words = [TYPES[kind] for kind in TYPES if kind in self.kinds - hidden]
         if "null" in self.kinds:
             words.append("null")
         return " or ".join(words) or "anything"
@@ -261,7 +252,7 @@ def _own(schema: Mapping[str, Any], root: Any, filled: Fill) -> Shape:
     extra = schema.get("additionalProperties")
     others = _others(schema, fields, extra, Later(extra, root, filled))
     return Shape(
-        kinds=frozenset(kinds) & KINDS,
+        kinds=frozenset(kind for kind in kinds if kind in TYPES),
         nullable="null" in kinds,
         fields=fields,
         required=frozenset(required),

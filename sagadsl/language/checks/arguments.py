@@ -19,6 +19,7 @@ from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.data import Path, path_text, shortened
 from sagadsl.language.expressions.values import Constant, Expression, Listing, Object, Text
 from sagadsl.language.model import Value
+from sagadsl.language.notation.json_text import TYPES
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import MOST, TooMuch, limited
 from sagadsl.language.schema.quick import fits
@@ -27,15 +28,6 @@ from sagadsl.language.suggest import listed
 from sagadsl.language.walk import Site
 
 _DEEPEST = 6
-_WORDS = {
-    "null": "null",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "text",
-    "array": "a list",
-    "object": "an object",
-}
 _BOUNDS = {
     "minimum": "be at least {}",
     "maximum": "be at most {}",
@@ -193,7 +185,7 @@ class _Fit:
         found = shortened(json.dumps(error.instance, ensure_ascii=False), 60)
         called = self._called(path)
         if kinds := _types(error):
-            words = " or ".join(_WORDS.get(each, each) for each in dict.fromkeys(kinds))
+            words = " or ".join(TYPES.get(each, each) for each in dict.fromkeys(kinds))
             yield Misfit(path, f"{called} must be {words}, got `{found}`", f"write {words}")
             return
         match error.validator:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
@@ -157,6 +158,18 @@ def _float(text: str) -> float:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"`{word}` is no JSON number")
+
+
+TYPES: Mapping[str, str] = {
+    "null": "null",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "an object",
+}
+"""What JSON Schema calls the types of values, and what messages about data call them."""
 
 
 def json_type(value: Any) -> str:

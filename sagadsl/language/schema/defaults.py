@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote
 
-from sagadsl.language.notation.json_text import small_number
+from sagadsl.language.schema.references import target
 
 MOST = 10_000
 """Defaults that one input can take in."""
@@ -42,24 +41,6 @@ def default_of(schema: Any, root: Any) -> tuple[Any, ...]:
         if "default" in each:
             return (each["default"],)
     return ()
-
-
-def target(reference: Any, root: Any) -> Any:
-    """Return what a reference inside the schema leads to; anything else takes everything."""
-    if reference == "#":
-        return root
-    if not isinstance(reference, str) or not reference.startswith("#/"):
-        return True
-    here = root
-    for part in unquote(reference[2:]).split("/"):
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(here, Mapping) and name in here:
-            here = here[name]
-        elif isinstance(here, list) and (index := small_number(name)) is not None and index < len(here):
-            here = here[index]
-        else:
-            return True
-    return here
 
 
 def _together(schema: Any, root: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:

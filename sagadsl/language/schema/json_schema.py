@@ -16,12 +16,13 @@ from urllib.parse import unquote
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.language.expressions.data import shortened
-from sagadsl.language.notation.json_text import small_number
+from sagadsl.language.notation.json_text import TYPES, small_number
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import limited
 from sagadsl.language.schema.formats import CHECKED
 from sagadsl.language.schema.patterns import NotLinear, linear
 from sagadsl.language.schema.quick import fits
+from sagadsl.language.schema.references import steps
 from sagadsl.language.schema.validator import validator
 from sagadsl.language.suggest import closest
 
@@ -29,7 +30,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_EXPANDED = 10_000
 """Schemas that one value may have to satisfy when references are followed; doubling ones grow without end."""
 
-_TYPES = frozenset(("array", "boolean", "integer", "null", "number", "object", "string"))
 _KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("items", "contains", "not", "if", "then", "else", "additionalProperties"), "schema"),
     **dict.fromkeys(("propertyNames", "unevaluatedItems", "unevaluatedProperties", "contentSchema"), "schema"),
@@ -161,8 +161,12 @@ def _needs(what: str, value: Any) -> str:
         case "names by name":
             fine, needed = isinstance(value, dict) and all(map(_names, value.values())), "a mapping of lists of names"
         case "types":
-            fine = value in _TYPES if isinstance(value, str) else bool(value) and _names(value) and set(value) <= _TYPES
-            needed = "one or more of " + ", ".join(f"`{name}`" for name in sorted(_TYPES))
+            fine = (
+                value in TYPES
+                if isinstance(value, str)
+                else bool(value) and _names(value) and set(value) <= TYPES.keys()
+            )
+            needed = "one or more of " + ", ".join(f"`{name}`" for name in sorted(TYPES))
         case _:
             fine, needed = True, ""
     return "" if fine else needed
@@ -239,8 +243,7 @@ def _target(reference: str, root: Route, anchors: Mapping[str, Route]) -> Route 
     if pointer and not pointer.startswith("/"):
         return anchors.get(pointer, (*root, "", pointer))
     route = root
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+    for name in steps(reference):
         index = small_number(name) if _KEYWORDS.get(str(route[-1])) == "schemas" else None
         route = (*route, name if index is None else index)
     return route

@@ -11,6 +11,7 @@ from typing import Any
 
 from sagadsl.language.notation.durations import FORMAT, is_duration
 from sagadsl.language.schema.patterns import Search, backtracking, linear_or_none
+from sagadsl.language.schema.references import target
 
 _DEEPEST = 100
 _MOST = 500_000
@@ -68,8 +69,7 @@ class _Fit:
             case "const":
                 return _same(value, rule)
             case "$ref":
-                target = self._target(rule)
-                return target is not None and self.fits(value, target, depth)
+                return self.fits(value, target(rule, self._root), depth)
             case "allOf":
                 return all(self.fits(value, each, depth) for each in rule)
             case "anyOf":
@@ -138,15 +138,6 @@ class _Fit:
     def _matches(self, pattern: str, text: str) -> bool | None:
         search = self._engine(pattern)
         return None if search is None else search(text)
-
-    def _target(self, reference: Any) -> Any:
-        if not isinstance(reference, str) or not reference.startswith("#/") or "%" in reference:
-            return None
-        found = self._root
-        for part in reference[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            found = found.get(key) if isinstance(found, dict) else None
-        return found
 
 
 def _is_plain(condition: Any) -> bool:
