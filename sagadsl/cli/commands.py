@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import click
 
 from sagadsl.cli.options import common
+from sagadsl.engine.verbs import SENTENCES, VERBS
 from sagadsl.immutable import Immutable
 
 
@@ -51,11 +52,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "signal": Entry("operate:signal", "Send a signal to a saga that waits for it."),
         "cancel": Entry("operate:cancel", "Stop a saga and undo what it has done."),
         "terminate": Entry("operate:terminate", "Kill a saga at once; nothing is undone."),
-        "retry": Entry("operate:retry", "Try what has failed in a paused saga once more."),
-        "skip": Entry("operate:skip", "Leave out what has failed in a paused saga, and go on."),
-        "abort": Entry("operate:abort", "Give up a paused saga."),
-        "pause": Entry("operate:pause", "Start no further step of a saga and its child sagas."),
-        "resume": Entry("operate:resume", "Let a paused saga and its child sagas go on."),
+        **{word: Entry(f"operate:{word}", f"{SENTENCES[verb]}.") for word, verb in VERBS.items()},
     },
     "Set up": {
         "doctor": Entry("doctor:doctor", "Look whether everything is there that sagas need."),

@@ -15,6 +15,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.given import read_value
 from sagadsl.cli.options import common, connection, output, settings_of
+from sagadsl.engine.verbs import DECISIONS, SENTENCES, Verb
 from sagadsl.status.lines import unpause
 
 if TYPE_CHECKING:
@@ -190,8 +191,9 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
     return 0
 
 
-def _verb(name: str, *, what: str, short: str, text: str, example: str, is_about_one: bool = False) -> click.Command:
-    """Return the command of one operator's verb; *what* its path names, always when it *is_about_one*."""
+def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) -> click.Command:
+    """Return the command of one operator's verb; *more* goes on after its sentence. A path *is_about_one* step."""
+    what = "STEP" if verb in DECISIONS else "CHILD"
 
     def ask(
         *,
@@ -203,17 +205,16 @@ def _verb(name: str, *, what: str, short: str, text: str, example: str, is_about
         request: str,
         flags: Flags,
     ) -> int:
-        from sagadsl.engine.facts import Verb
         from sagadsl.temporal import reaching
         from sagadsl.temporal.refusals import NotAnswered
         from sagadsl.temporal.requests import Asked
 
         asked = Asked(path or "", _user(by), why, occurrence)
-        done = connected(flags, lambda client: reaching.operate(client, id, Verb(name), asked, request=request))
+        done = connected(flags, lambda client: reaching.operate(client, id, verb, asked, request=request))
         held = [f"{each.id} is {each.status}" for each in done.children if each.problem is None]
         children = {"children": [each.as_json() for each in done.children]} if done.children else {}
         screen.result(
-            {"id": id, "verb": name, "step": path, "status": done.status, **children},
+            {"id": id, "verb": verb.value, "step": path, "status": done.status, **children},
             "\n".join([f"{done.id} is {done.status}", *held]),
         )
         for each in done.problems:
@@ -221,55 +222,42 @@ def _verb(name: str, *, what: str, short: str, text: str, example: str, is_about
             screen.warn(f"{done_or_not} in {each.id}: {each.problem}")
         return max((each.problem.exit_code for each in done.problems if each.problem is not None), default=0)
 
-    ask.__doc__ = f"{text}\n\n\b\nExample:\n  {example}"
+    ask.__doc__ = f"{SENTENCES[verb]}{more}\n\n\b\nExample:\n  {example}"
     command: Callable[..., int] = _who(_request(ask))
-    if what == "STEP":
+    if verb in DECISIONS:
         command = click.option("--occurrence", metavar="N", type=click.IntRange(1), help=_OCCURRENCE)(command)
     shown = what if is_about_one else f"[{what}]"
     command = click.argument("path", metavar=shown, required=is_about_one)(command)
-    return click.command(name.removesuffix("_step"), short_help=short)(on_saga(command))
+    return click.command(verb.word, short_help=f"{SENTENCES[verb]}.")(on_saga(command))
 
 
 retry = _verb(
-    "retry_step",
-    what="STEP",
-    short="Try what has failed in a paused saga once more.",
-    text="Try what has failed in a paused saga once more. STEP is needed when several steps wait for a decision; a "
-    "path that leads through a child saga, as `status` shows it, is about what waits there.",
+    Verb.RETRY_STEP,
+    ". STEP is needed when several steps wait for a decision; a path that leads through a child saga, as `status` "
+    "shows it, is about what waits there.",
     example='sagadsl retry transfer-42 withdraw.compensation --why "the bank is back"\n'
     "  sagadsl retry trip-7 hotel/charge.compensation",
 )
 skip = _verb(
-    "skip_step",
-    what="STEP",
-    is_about_one=True,
-    short="Leave out what has failed in a paused saga, and go on.",
-    text="Leave out what has failed in a paused saga, and go on. A compensation that is left out is reported as such. "
-    "STEP is as of `retry`.",
+    Verb.SKIP_STEP,
+    ". A compensation that is left out is reported as such. STEP is as of `retry`.",
     example='sagadsl skip transfer-42 withdraw.compensation --why "paid back by hand"',
+    is_about_one=True,
 )
 abort = _verb(
-    "abort",
-    what="CHILD",
-    short="Give up a paused saga.",
-    text="Give up a paused saga: it ends as failed, and reports what it has not undone. CHILD is the path of a child "
-    "saga that is given up instead.",
+    Verb.ABORT,
+    ": it ends as failed, and reports what it has not undone. CHILD is the path of a child saga that is given up "
+    "instead.",
     example="sagadsl abort transfer-42",
 )
 pause = _verb(
-    "pause",
-    what="CHILD",
-    short="Start no further step of a saga and its child sagas.",
-    text="Start no further step of a saga and of the child sagas that it runs; what runs may end. `resume` lets it go "
-    "on. CHILD is the path of a child saga that is paused alone.",
+    Verb.PAUSE,
+    "; what runs may end. `resume` lets it go on. CHILD is the path of a child saga that is paused alone.",
     example='sagadsl pause transfer-42 --why "the bank is down"',
 )
 resume = _verb(
-    "resume",
-    what="CHILD",
-    short="Let a paused saga and its child sagas go on.",
-    text="Let a saga go on that `pause` has stopped, with its child sagas. CHILD is the path of one that goes on "
-    "alone.",
+    Verb.RESUME,
+    ". CHILD is the path of one that goes on alone.",
     example="sagadsl resume transfer-42",
 )
 

@@ -7,11 +7,11 @@ Instants are seconds since 1970 (UTC), as the host's own clock gives them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Derived, Immutable
 from sagadsl.language.expressions.secrets import Named
 
@@ -23,20 +23,6 @@ class Outcome(Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     UNKNOWN = "unknown"
-
-
-class Verb(Enum):
-    """What an operator can ask for. R22."""
-
-    RETRY_STEP = "retry_step"
-    SKIP_STEP = "skip_step"
-    ABORT = "abort"
-    PAUSE = "pause"
-    RESUME = "resume"
-
-
-VERBS: Mapping[str, Verb] = {verb.value.removesuffix("_step"): verb for verb in Verb}
-"""As commands, addresses and suites name them: ``retry``, ``skip`` …"""
 
 
 class Status(Enum):

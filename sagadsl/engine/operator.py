@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sagadsl.engine import blocks, steps, undo
-from sagadsl.engine.facts import OperatorAsked, Outcome, Verb
+from sagadsl.engine.facts import OperatorAsked, Outcome
 from sagadsl.engine.journal import Action, Phase, Progress, Record, State
 from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.engine.verbs import Verb
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.paths import parse_call
 

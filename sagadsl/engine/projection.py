@@ -11,11 +11,12 @@ from itertools import islice
 from typing import Any
 
 from sagadsl.engine import chunks
-from sagadsl.engine.facts import Error, Status, Verb
+from sagadsl.engine.facts import Error, Status
 from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import LAST_INSTANT, iso
 from sagadsl.engine.undo import is_due
+from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import is_loop, kind_of, parts, subject
 from sagadsl.language.model import (

@@ -10,11 +10,12 @@ from typing import Any, assert_never
 
 from sagadsl.engine import calls
 from sagadsl.engine.error_scope import taken_outside
-from sagadsl.engine.facts import Error, Outcome, Settled, Verb
+from sagadsl.engine.facts import Error, Outcome, Settled
 from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, HandlerSteps, Progress, Record, Undo
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
+from sagadsl.engine.verbs import Verb
 from sagadsl.language.expressions.data import kind, shortened
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import (

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sagadsl.engine.facts import VERBS
+from sagadsl.engine.verbs import VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import metrics, operating, problems, reading, starting
 from sagadsl.gateway.access import ANYBODY, Door, TokensLost

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from sagadsl.engine.facts import VERBS
+from sagadsl.engine.verbs import DECISIONS, SENTENCES, VERBS, Verb
 from sagadsl.gateway.problems import MEDIA
 from sagadsl.temporal.arguments import Package
 from sagadsl.temporal.read.listing import STATUSES
@@ -19,16 +19,8 @@ Data = dict[str, Any]
 _TEXT: Data = {"type": "string"}
 _NULLABLE: Data = {"type": ["string", "null"]}
 _ANY: Data = {}
-_VERB_TEXT = {
-    "retry": "Try what has failed in a paused saga once more",
-    "skip": "Leave out what has failed in a paused saga, and go on",
-    "abort": "Give up a paused saga",
-    "pause": "Start no further step of a saga and its child sagas",
-    "resume": "Let a paused saga and its child sagas go on",
-}
-_STEP_TEXT = dict.fromkeys(
-    ("retry", "skip"), "Needed when several wait for a decision; its path may lead through child sagas"
-)
+_STEP = "Needed when several wait for a decision; its path may lead through child sagas"
+_CHILD = "Path of a child saga, instead of the saga itself"
 
 
 def document(packages: Iterable[Package]) -> Data:
@@ -162,11 +154,12 @@ def _operating() -> Data:
         ),
         "/sagas/{id}/cancel": _post("cancel", "Stop a saga, and undo what it has done", [id_], _request(), asked),
     }
-    for name in VERBS:
-        step = _STEP_TEXT.get(name, "Path of a child saga, instead of the saga itself")
-        body = _request(step=step, is_about_one=name == "skip", is_decision=name in _STEP_TEXT)
+    for name, verb in VERBS.items():
+        is_decision = verb in DECISIONS
+        step = _STEP if is_decision else _CHILD
+        body = _request(step=step, is_about_one=verb is Verb.SKIP_STEP, is_decision=is_decision)
         done = {"200": _json("Done", _ref("schemas", "operated")), **_refusals("503")}
-        paths[f"/sagas/{{id}}/{name}"] = _post(name, _VERB_TEXT[name], [id_, key], body, done)
+        paths[f"/sagas/{{id}}/{name}"] = _post(name, SENTENCES[verb], [id_, key], body, done)
     return paths
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from sagadsl.engine.facts import VERBS, Verb
+from sagadsl.engine.verbs import DECISIONS, VERBS, WITH_CHILDREN
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.gateway.requests import Call, Handler
@@ -52,7 +52,7 @@ def verb(name: str) -> Handler:
     async def operate(call: Call) -> Response:
         call.query()
         id_ = await call.saga("operate")
-        asked = await _asked(call, with_step=True, with_occurrence=VERBS[name] in (Verb.RETRY_STEP, Verb.SKIP_STEP))
+        asked = await _asked(call, with_step=True, with_occurrence=VERBS[name] in DECISIONS)
         told = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
         try:
             done = await reaching.operate(
@@ -70,7 +70,7 @@ def verb(name: str) -> Handler:
             call.audit(name, each.id, each.problem.code if each.problem else each.status, **told)
         children = [each.as_json() for each in done.children]
         known = {"id": id_, "verb": name, "step": asked["step"] or None, "status": done.status}
-        return JSONResponse(known | ({"children": children} if VERBS[name] in (Verb.PAUSE, Verb.RESUME) else {}))
+        return JSONResponse(known | ({"children": children} if VERBS[name] in WITH_CHILDREN else {}))
 
     return operate
 

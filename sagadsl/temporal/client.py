@@ -22,8 +22,8 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
-from sagadsl.engine.facts import Verb
 from sagadsl.engine.journal import RULES
+from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import MAX_ID
 from sagadsl.temporal import attributes

@@ -12,7 +12,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.engine.facts import Verb
+from sagadsl.engine.verbs import DECISIONS, WITH_CHILDREN, Verb
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import ROOT, path_below, path_in
@@ -24,7 +24,6 @@ from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.refusals import NotPossible, SagaNotFound, SagaOver
 from sagadsl.temporal.requests import UNSAID, Asked
 
-_DOWN = (Verb.PAUSE, Verb.RESUME)
 _AT_ONCE = 8
 _BEGINS_SECONDS = 5.0
 """How long a child that has just been started may take until it can be asked for something."""
@@ -82,7 +81,7 @@ async def operate(client: Client, id: str, verb: Verb, asked: Asked = UNSAID, *,
         NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver: See there.
     """
     target, rest = await found(client, id, asked.path)
-    if rest and verb not in (Verb.RETRY_STEP, Verb.SKIP_STEP):
+    if rest and verb not in DECISIONS:
         raise NotPossible(
             id, verb.value, f"`{asked.path}` is no child saga that is open; leave it out for the saga itself"
         )
@@ -90,7 +89,7 @@ async def operate(client: Client, id: str, verb: Verb, asked: Asked = UNSAID, *,
         status = await sagas.operate(client, target, verb, replace(asked, path=rest), request=request)
     except NotPossible as refused:
         return await _although(client, target, verb, asked, refused)
-    told = await _all_below(client, target, verb, asked) if verb in _DOWN else ()
+    told = await _all_below(client, target, verb, asked) if verb in WITH_CHILDREN else ()
     return Done(target, status, told)
 
 
@@ -107,7 +106,7 @@ async def found(client: Client, id: str, path: str) -> tuple[str, str]:
 
 async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: NotPossible) -> Done:
     """Do what a saga has refused for itself in its children, as far as it makes sense there; else raise *refused*."""
-    if verb in _DOWN:
+    if verb in WITH_CHILDREN:
         told = await _all_below(client, id, verb, asked)
         if told:
             return Done(id, str((await runs.status(client, id))["status"]), told)

@@ -28,12 +28,12 @@ from sagadsl.engine.facts import (
     SignalReceived,
     StartChild,
     Status,
-    Verb,
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.scope import iso
 from sagadsl.engine.squeeze import packed
+from sagadsl.engine.verbs import SENTENCES, Verb
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
 from sagadsl.temporal import attributes, closing, failures
@@ -385,7 +385,7 @@ class SagaWorkflow:
             return f"say which one is left out: `{next(iter(self._state.attention))}` waits for a decision"
         return why
 
-    @workflow.update(description="Repeat what waits for an operator: {path?, by?, why?, occurrence?}")
+    @workflow.update(description=f"{SENTENCES[Verb.RETRY_STEP]}: {{path?, by?, why?, occurrence?}}")
     async def retry_step(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.RETRY_STEP, request)
 
@@ -393,7 +393,7 @@ class SagaWorkflow:
     def _may_retry(self, request: Any = None) -> None:
         self._allow(Verb.RETRY_STEP, request)
 
-    @workflow.update(description="Go on without what waits for an operator: {path, by?, why?, occurrence?}")
+    @workflow.update(description=f"{SENTENCES[Verb.SKIP_STEP]}: {{path, by?, why?, occurrence?}}")
     async def skip_step(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.SKIP_STEP, request)
 
@@ -401,7 +401,7 @@ class SagaWorkflow:
     def _may_skip(self, request: Any = None) -> None:
         self._allow(Verb.SKIP_STEP, request)
 
-    @workflow.update(description="Give up what waits for an operator, and end the saga: {by?, why?}")
+    @workflow.update(description=f"{SENTENCES[Verb.ABORT]}: {{by?, why?}}")
     async def abort(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.ABORT, request)
 
@@ -409,7 +409,7 @@ class SagaWorkflow:
     def _may_abort(self, request: Any = None) -> None:
         self._allow(Verb.ABORT, request)
 
-    @workflow.update(description="Start no further step until it is resumed: {by?, why?}")
+    @workflow.update(description=f"{SENTENCES[Verb.PAUSE]}: {{by?, why?}}")
     async def pause(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.PAUSE, request)
 
@@ -417,7 +417,7 @@ class SagaWorkflow:
     def _may_pause(self, request: Any = None) -> None:
         self._allow(Verb.PAUSE, request)
 
-    @workflow.update(description="Go on after a pause: {by?, why?}")
+    @workflow.update(description=f"{SENTENCES[Verb.RESUME]}: {{by?, why?}}")
     async def resume(self, request: Any = None) -> dict[str, Any]:
         return await self._operate(Verb.RESUME, request)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sagadsl.engine import operator, projection
-from sagadsl.engine.facts import VERBS, CancelRequested, OperatorAsked, SignalReceived, StartActivity
+from sagadsl.engine.facts import CancelRequested, OperatorAsked, SignalReceived, StartActivity
+from sagadsl.engine.verbs import VERBS
 from sagadsl.language.model import ActivityCall, Saga
 from sagadsl.language.schema.conform import Check, checker
 from sagadsl.trial.case import Case, Interference

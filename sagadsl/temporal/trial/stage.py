@@ -16,7 +16,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.engine.facts import VERBS, Verb
+from sagadsl.engine.verbs import VERBS, Verb
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs

@@ -24,10 +24,10 @@ from sagadsl.engine.facts import (
     StartActivity,
     StartChild,
     TimerFired,
-    Verb,
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.run import TIMEOUT_TIMER
+from sagadsl.engine.verbs import DECISIONS, Verb
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.model import Saga, Step, WaitFor
 from sagadsl.language.paths import Purpose, is_compensation, parse_call, path_in
@@ -156,14 +156,13 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
 def _decisions(state: State, here: Circumstances, at: float, *, pauses: bool) -> Iterator[Move]:
     """What operators do. They are honest: of a pivot in doubt they say what is so."""
     for path in state.attention:
-        for verb in (Verb.RETRY_STEP, Verb.SKIP_STEP, Verb.ABORT):
+        for verb in (*DECISIONS, Verb.ABORT):
             if (verb is Verb.RETRY_STEP and path in here.again) or operator.refusal(state, verb, path) is not None:
                 continue
             if path == state.pivot_at and verb is (Verb.ABORT if path in here.effects else Verb.SKIP_STEP):
                 continue
-            word = verb.value.partition("_")[0]
             asked = replace(_asked(at, verb), path=path, occurrence=state.occurrences.get(path, 1))
-            yield Move(f"an operator says {word} to `{path}`", "operator", path, asked, detail=word)
+            yield Move(f"an operator says {verb.word} to `{path}`", "operator", path, asked, detail=verb.word)
     if state.paused:
         yield Move("an operator resumes the saga", "operator", "", _asked(at, Verb.RESUME), detail="resume")
     elif pauses and PAUSE not in here.again and not state.attention:

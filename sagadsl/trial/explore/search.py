@@ -29,11 +29,11 @@ from sagadsl.engine.facts import (
     StartChild,
     StartTimer,
     TimerFired,
-    Verb,
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
+from sagadsl.engine.verbs import DECISIONS
 from sagadsl.immutable import replace
 from sagadsl.language.model import Saga
 from sagadsl.language.paths import parse_call, path_in, step_of_activity_id
@@ -344,7 +344,7 @@ class Search:
             if before < 1 or ("late", path) in self._repeated:
                 continue
             self._repeated.add(("late", path))
-            for verb in (Verb.RETRY_STEP, Verb.SKIP_STEP):
+            for verb in DECISIONS:
                 state = copied(node.state)
                 late = OperatorAsked(node.here.now, verb, path, "operator", "explored", occurrence=before)
                 if decide(self.saga, state, late) or fingerprint(state) != fingerprint(node.state):
