@@ -26,9 +26,11 @@ SIGNS: Mapping[str, str] = {
     "cancelled": "⊘",
     "compensating": "↩",
     "compensated": "↩",
+    "terminated": "✗",
+    "timed_out": "✗",
     "unknown": "?",
 }
-"""Of steps and of whole sagas."""
+"""Of steps and of whole sagas. The page has the same (`gateway/page/dom.js`), which a test compares."""
 
 COLOURS: Mapping[str, str] = {
     "running": "cyan",

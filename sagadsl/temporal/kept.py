@@ -17,7 +17,7 @@ from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.temporal.codec import CodecFailed
-from sagadsl.temporal.reported import ActivityFailed, application_error, shortened
+from sagadsl.temporal.reported import ActivityFailed, application_error, right_behind, shortened
 from sagadsl.temporal.stretch import Stretch
 
 MAX_KEPT_BYTES = 3_800
@@ -102,7 +102,7 @@ def _like(error: ActivityFailed, message: str, details: Sequence[Any]) -> Activi
 
 
 def _nearest(error: ActivityFailed) -> ApplicationError | None:
-    cause = error.__cause__ if error.__suppress_context__ else error.__cause__ or error.__context__
+    cause = right_behind(error)
     if not isinstance(cause, Exception):
         return None
     told = application_error(cause)

@@ -133,9 +133,14 @@ def origin(error: BaseException) -> BaseException:
     return error.__cause__ if isinstance(error, Impassable) and error.__cause__ is not None else error
 
 
+def right_behind(error: BaseException) -> BaseException | None:
+    """Return what *error* was raised from, else what was being handled then and is not left out on purpose."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
 def behind(error: BaseException) -> BaseException | None:
     """Return what lies behind *error*, as errors that can be recorded; ``None`` if nothing does."""
-    nearest = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    nearest = right_behind(error)
     found: list[BaseException] = []
     seen = {id(error)}
     while nearest is not None and id(nearest) not in seen and len(found) < _MOST_CAUSES:

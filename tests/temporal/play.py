@@ -37,6 +37,7 @@ from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.stretch import LONGEST, PLAIN, Stretch
+from sagadsl.temporal.trial.worker import take
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.temporal.workflow import SagaWorkflow
 from sagadsl.virtual.calls import Attempt
@@ -136,7 +137,7 @@ class Stage:
             self.begun.append(name)
             self._news.notify_all()
         try:
-            await _take(chosen.takes, info.heartbeat_timeout)
+            await take(chosen.takes, info.heartbeat_timeout)
         except asyncio.CancelledError:
             self.cancelled.append(name)
             raise
@@ -146,17 +147,6 @@ class Stage:
         kind = Unknown if not chosen.clean else Transient if chosen.retryable else Permanent
         after = None if chosen.retry_after is None else timedelta(seconds=chosen.retry_after)
         raise kind(chosen.message or "no reason", type=chosen.error, retry_after=after)
-
-
-async def _take(seconds: float, heartbeat: timedelta | None) -> None:
-    if not heartbeat:
-        await asyncio.sleep(seconds)
-        return
-    pause, left = min(0.1, heartbeat.total_seconds() / 3), seconds
-    while left > 0:
-        activity.heartbeat()
-        await asyncio.sleep(min(pause, left))
-        left -= pause
 
 
 @contextlib.asynccontextmanager

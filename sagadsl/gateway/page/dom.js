@@ -63,10 +63,10 @@ export function value(data, key) {
   return el("details", { data: { key } }, el("summary", {}, `${text.length.toLocaleString()} characters`), el("pre", {}, text));
 }
 
-/** The words and signs of states, as in the command line. */
+/** The words and signs of states, as in the command line: a test compares them with `status/lines.py`. */
 export const SIGNS = {
   pending: "·", not_started: "·", running: "▶", paused: "‖", held: "‖", completed: "✓", failed: "✗", skipped: "-", cancelled: "⊘",
-  compensating: "↩", compensated: "↩", terminated: "✗", timed_out: "✗",
+  compensating: "↩", compensated: "↩", terminated: "✗", timed_out: "✗", unknown: "?",
 };
 
 /** A state as a coloured word with its sign: never by colour alone. */

@@ -92,10 +92,10 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
         begun = Begun(name, info.activity_type, info.attempt, argument, info.workflow_id or "", info.activity_id)
         stopping = await told(begun)
         if mock.timeout or mock.crash:
-            await _take(FOR_EVER, info.heartbeat_timeout if mock.timeout == "start_to_close" else None)
+            await take(FOR_EVER, info.heartbeat_timeout if mock.timeout == "start_to_close" else None)
         if stopping and info.heartbeat_timeout:
-            await _take(CANCEL_ARRIVES, info.heartbeat_timeout)
-        await _take(mock.delay, info.heartbeat_timeout)
+            await take(CANCEL_ARRIVES, info.heartbeat_timeout)
+        await take(mock.delay, info.heartbeat_timeout)
         if mock.error is not None:
             raise _failure(mock)
         return mock.output if mock.fixed else outputs.draw(name, info.activity_type, mock.drawn)
@@ -114,7 +114,8 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
     )
 
 
-async def _take(seconds: float, heartbeat: timedelta | None) -> None:
+async def take(seconds: float, heartbeat: timedelta | None) -> None:
+    """Let an attempt take so long, with signs of life as often as its timeout wants them."""
     if not heartbeat:
         await asyncio.sleep(seconds)
         return

@@ -1,0 +1,49 @@
+"""The page says states and lengths of time as the command line does: both are read here, and compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sagadsl.gateway
+from sagadsl.status.lines import SIGNS, spell
+from tests.needs import need
+
+PAGE = Path(sagadsl.gateway.__file__).parent / "page"
+LENGTHS = (-1, 0, 0.04, 0.44, 9.94, 9.96, 10, 12.4, 59.4, 59.6, 60, 65, 3_599.4, 3_600, 7_805, 86_399, 86_400, 273_600)
+"""In seconds. None is half-way between two spellings: there Python rounds to the even one, the page up."""
+
+
+@pytest.fixture(scope="module")
+def said(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
+    """Return what an expression over the page's `dom.js` gives."""
+    node = need("node")
+    folder = tmp_path_factory.mktemp("page")
+    for name in ("dom.js", "json.js"):
+        shutil.copy(PAGE / name, folder)
+    (folder / "package.json").write_text('{"type": "module"}', encoding="utf-8")
+
+    def say(expression: str) -> Any:
+        script = f'import * as dom from "./dom.js"; console.log(JSON.stringify({expression}));'
+        (folder / "ask.js").write_text(script, encoding="utf-8")
+        ran = subprocess.run([*node, "ask.js"], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+        return json.loads(ran.stdout)
+
+    return say
+
+
+def test_the_page_has_the_signs_of_the_command_line(said: Callable[[str], Any]) -> None:
+    assert said("dom.SIGNS") == SIGNS
+
+
+def test_the_page_spells_lengths_of_time_as_the_command_line(said: Callable[[str], Any]) -> None:
+    spelt = said(f"{json.dumps(LENGTHS)}.map(dom.spell)")
+
+    assert spelt == [spell(timedelta(seconds=seconds)) for seconds in LENGTHS]
