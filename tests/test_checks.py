@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from sagadsl.diagnostics.codes import CODES
-from sagadsl.diagnostics.findings import Finding
 from sagadsl.language.checks.registry import ALL
-from sagadsl.language.load import Loaded, load
+from sagadsl.language.load import load
 from tests.example_signatures import known_to
 
 FOLDER = Path(__file__).with_name("checks")
@@ -30,12 +29,6 @@ def _texts() -> Iterator[tuple[str, str]]:
                 yield f"{path.name.removesuffix('.saga.yaml')}/{name[1]}", text
 
 
-def _line(loaded: Loaded, finding: Finding) -> int:
-    spans = loaded.document.keys if finding.at_key else loaded.document.spans
-    span = spans.get(finding.route) or loaded.document.spans[loaded.document.nearest(finding.route)]
-    return span.line
-
-
 @pytest.mark.parametrize(("name", "text"), [pytest.param(name, text, id=name) for name, text in _texts()])
 def test_exactly_the_expected_findings_are_reported(name: str, text: str) -> None:
     """Line, code and words of each."""
@@ -45,7 +38,7 @@ def test_exactly_the_expected_findings_are_reported(name: str, text: str) -> Non
         for number, line in enumerate(text.splitlines(), 1)
         for code, words in EXPECTED.findall(line)
     )
-    got = sorted((_line(loaded, finding), finding.code, finding.message) for finding in loaded.findings)
+    got = sorted((loaded.document.span_of(finding).line, finding.code, finding.message) for finding in loaded.findings)
 
     assert [entry[:2] for entry in got] == [entry[:2] for entry in wanted]
     for (_, _, message), (_, _, words) in zip(got, wanted, strict=True):

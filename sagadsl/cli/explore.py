@@ -14,7 +14,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.given import read_input
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, form, modules, output_file
+from sagadsl.cli.options import common, form, modules, no_plugins, output_file
 from sagadsl.cli.streams import out
 from sagadsl.immutable import replace
 from sagadsl.language.analysis.known import Signature
@@ -44,7 +44,7 @@ FORMATS = ("text", "json", "html")
 @click.option("-i", "--input", metavar="JSON", help="Try this input only: JSON or @file. Left out, inputs are drawn.")
 @form(*FORMATS, help="Form of the report.")
 @output_file
-@click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
+@no_plugins()
 @modules
 @common
 def explore(

@@ -69,6 +69,22 @@ def output_file(command: Callable[P, R]) -> Callable[P, R]:
     return click.option("--output-file", metavar="FILE", type=path, help="Write it there, not to stdout.")(command)
 
 
+def saga_input(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the ways to give the input of a saga: ``-i/--input``, ``--input-file``, ``--set``."""
+    help = "One value, typed by the input schema; KEY:=JSON is JSON as it stands. May be repeated."
+    command = click.option("--set", multiple=True, metavar="KEY=VALUE", help=help)(command)
+    command = click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")(command)
+    help = "Input: JSON, @file, or - for standard input."
+    return click.option("-i", "--input", metavar="JSON", help=help)(command)
+
+
+def no_plugins(
+    instead: str = "draw outputs from what the definition reads",
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add ``--no-plugins``; *instead* says what the command does then."""
+    return click.option("--no-plugins", is_flag=True, help=f"Know no activities: {instead}.")
+
+
 def modules(command: Callable[P, R]) -> Callable[P, R]:
     """Add ``-m/--module``, for activities that are not installed as a plugin, and keep stdout from all of them."""
     return click.option(

@@ -14,7 +14,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN, find, is_file, is_folder
 from sagadsl.cli.given import read_input, untyped
-from sagadsl.cli.options import common, connection, modules, output
+from sagadsl.cli.options import common, connection, modules, output, saga_input
 from sagadsl.cli.serving import calls
 from sagadsl.language.load import Loaded
 from sagadsl.language.model import Saga, SagaCall
@@ -27,14 +27,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Start a saga and show its steps until it ends.")
 @click.argument("saga", metavar="FILE|NAME")
-@click.option("-i", "--input", metavar="JSON", help="Input: JSON, @file, or - for standard input.")
-@click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")
-@click.option(
-    "--set",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="One value, typed by the input schema; KEY:=JSON is JSON as it stands. May be repeated.",
-)
+@saga_input
 @click.option("--id", metavar="ID", help="Id of the run; by chance if left out.")
 @click.option("--task-queue", metavar="NAME", help="Instead of the definition's own.")
 @click.option("--detach", is_flag=True, help="Print the id and leave.")

@@ -14,7 +14,7 @@ from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.given import InputUnusable, read_input
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, form, modules, output_file
+from sagadsl.cli.options import common, form, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
 from sagadsl.language.document import Document, parse
 from sagadsl.language.load import beside
@@ -42,9 +42,7 @@ FORMATS = ("text", "json", "mermaid", "svg")
 
 @click.command(short_help="Run a definition in virtual time, without a server.")
 @click.argument("file", metavar="FILE")
-@click.option("-i", "--input", metavar="JSON", help="Input: JSON, @file, or - for standard input.")
-@click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")
-@click.option("--set", multiple=True, metavar="KEY=VALUE", help="One value, typed by the input schema; as for `run`.")
+@saga_input
 @click.option("--mock", multiple=True, metavar="CALL=YAML", help="What a call does, as in a suite; may be repeated.")
 @click.option("--mocks", metavar="FILE", help="The same for several calls: a YAML mapping by call or activity.")
 @click.option("--fail", multiple=True, metavar="CALL[=TYPE]", help="Let a call fail for good; may be repeated.")
@@ -58,7 +56,7 @@ FORMATS = ("text", "json", "mermaid", "svg")
 @click.option("--until", metavar="TIME", help="Stop after so much virtual time.")
 @form(*FORMATS, help="Form of the timeline.")
 @output_file
-@click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
+@no_plugins()
 @modules
 @common
 def simulate(

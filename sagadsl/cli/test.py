@@ -18,7 +18,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.files import Missing, find
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, modules, output
+from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.plugins.cache import Cache
@@ -53,7 +53,7 @@ _SHOWN = 40
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when less is covered.")
 @click.option("--durations", type=click.IntRange(min=0), default=0, metavar="N", help="List the N slowest cases.")
 @click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write JUnit XML, too.")
-@click.option("--no-plugins", is_flag=True, help="Know no activities: draw outputs from what the definition reads.")
+@no_plugins()
 @modules
 @output("text", "json")
 @common

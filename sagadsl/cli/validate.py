@@ -10,7 +10,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.forms import FORMS
-from sagadsl.cli.options import common, form, modules
+from sagadsl.cli.options import common, form, modules, no_plugins
 from sagadsl.cli.streams import out
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
@@ -21,7 +21,7 @@ from sagadsl.reporting import report
 @click.argument("paths", nargs=-1)
 @form(*report.FORMATS, help="Form of the report on stdout.")
 @click.option("--strict", is_flag=True, help="Take warnings for errors.")
-@click.option("--no-plugins", is_flag=True, help="Know no activities: check everything else.")
+@no_plugins("check everything else")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 also when something is wrong.")
 @click.option("--select", multiple=True, metavar="CODE", help="Report only codes that begin so; may be repeated.")
 @click.option("--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin so; may be repeated.")

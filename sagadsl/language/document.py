@@ -80,6 +80,15 @@ class Document(Immutable):
             route = route[:-1]
         return route
 
+    def span_of(self, finding: Finding) -> Span:
+        """Return where a finding stands; one without a place of its own stands where its nearest ancestor does."""
+        spans = self.keys if finding.at_key and finding.route in self.keys else self.spans
+        return spans.get(finding.route) or self.spans[self.nearest(finding.route)]
+
+    def position(self, finding: Finding) -> tuple[Span, str, str]:
+        """Return what findings are sorted by: their place in the file, then what they say."""
+        return self.span_of(finding), finding.code, finding.message
+
 
 def parse(data: bytes | str, name: str = "<text>") -> tuple[Document, tuple[Finding, ...]]:
     """Parse one YAML document. Never raises for bad input: that is what findings are for."""

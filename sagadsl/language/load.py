@@ -98,10 +98,10 @@ def _judge(draft: _Draft, known: Known) -> Loaded:
     document, kept = suppressions.apply(
         draft.document,
         findings,
-        lambda finding: _span(draft.document, finding).line,
+        lambda finding: draft.document.span_of(finding).line,
         complete=draft.left is not None and not draft.left.touched,
     )
-    ordered = tuple(first(sorted(dict.fromkeys(kept), key=lambda finding: _position(document, finding))))
+    ordered = tuple(first(sorted(dict.fromkeys(kept), key=document.position)))
     usable = not any(finding.severity is Severity.ERROR for finding in ordered)
     return Loaded(document, ordered, draft.saga if usable else None, draft.saga)
 
@@ -118,15 +118,6 @@ def _meaning(saga: Saga, left: Remains, known: Known) -> Iterator[Finding]:
             )
             if left.trusts(here):
                 yield here
-
-
-def _span(document: Document, finding: Finding) -> Span:
-    spans = document.keys if finding.at_key and finding.route in document.keys else document.spans
-    return spans.get(finding.route) or document.spans[document.nearest(finding.route)]
-
-
-def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
-    return _span(document, finding), finding.code, finding.message
 
 
 class _Library:

@@ -21,9 +21,9 @@ from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
 from sagadsl.temporal.judging import aside
-from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.described import describe_open
 from sagadsl.temporal.read.recorded import begins_at, last_answer, pinned
-from sagadsl.temporal.refusals import NotAwaited, SagaOver, SignalRefused, UnfitPayload, UnknownSignal, known
+from sagadsl.temporal.refusals import NotAwaited, SignalRefused, UnfitPayload, UnknownSignal, known
 
 ANSWER_SECONDS = 5.0
 """How long a worker may take to say what became of a signal; a signal waits for nobody, so it is not long."""
@@ -94,9 +94,7 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
         SignalRefused: It was sent, and the saga has refused it.
     """
     handle = client.get_workflow_handle(id)
-    described = await describe(client, id)
-    if not described.is_open:
-        raise SagaOver(id)
+    described = await describe_open(client, id)
     with known(client, id):
         package = await pinned(client, described)
         later = None if await last_answer(client, described) else begins_at(described)

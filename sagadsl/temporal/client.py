@@ -41,7 +41,7 @@ from sagadsl.temporal.codec import encoded_size, of_workflow
 from sagadsl.temporal.judging import aside
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.described import describe, describe_open
 from sagadsl.temporal.read.index import keeps_names, keeps_status
 from sagadsl.temporal.read.recorded import begins_at, last_answer
 from sagadsl.temporal.read.runs import result
@@ -52,7 +52,6 @@ from sagadsl.temporal.refusals import (
     NotAnswered,
     NotBegun,
     NotPossible,
-    SagaOver,
     TooLong,
     UnfitPayload,
     known,
@@ -218,9 +217,7 @@ async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> boo
 
     Returns whether it hears of it: one that Temporal's own pause holds does so when it is released.
     """
-    described = await describe(client, id)
-    if not described.is_open:
-        raise SagaOver(id)  # the server takes a cancel of a closed run without a word
+    described = await describe_open(client, id)  # the server takes a cancel of a closed run without a word
     with known(client, id):
         await client.get_workflow_handle(id).cancel(reason=reason(by, why))
     return described.held is None
@@ -251,9 +248,7 @@ async def operate(
     """
     _check_request(request)
     handle = client.get_workflow_handle(id)
-    described = await describe(client, id)
-    if not described.is_open:
-        raise SagaOver(id)
+    described = await describe_open(client, id)
     if described.held is not None:
         raise Held(id)
     answered = await last_answer(client, described)

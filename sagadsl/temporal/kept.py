@@ -8,16 +8,14 @@ of an error and of its causes, and nothing of them may go past it.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
 
 from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.temporal.codec import CodecFailed
-from sagadsl.temporal.reported import ActivityFailed, application_error, right_behind, shortened
+from sagadsl.temporal.reported import ActivityFailed, application_error, like, right_behind, shortened
 from sagadsl.temporal.stretch import Stretch
 
 MAX_KEPT_BYTES = 3_800
@@ -62,7 +60,7 @@ def _whole(error: ActivityFailed) -> ActivityFailed:
 
 
 def _without_details(error: ActivityFailed) -> ActivityFailed:
-    made = _like(error, error.message, [_LEFT_OUT, *error.details[-1:]] if len(error.details) > 1 else error.details)
+    made = like(error, error.message, [_LEFT_OUT, *error.details[-1:]] if len(error.details) > 1 else error.details)
     made.stack = error.stack
     made.__cause__, made.__context__ = error.__cause__, error.__context__
     made.__suppress_context__ = error.__suppress_context__
@@ -78,27 +76,14 @@ def _with_short_cause(error: ActivityFailed) -> ActivityFailed:
 
 
 def _with_short_texts(error: ActivityFailed) -> ActivityFailed:
-    made = _like(error, shortened(error.message, _KEPT_MESSAGE), _without_details(error).details)
+    made = like(error, shortened(error.message, _KEPT_MESSAGE), _without_details(error).details)
     made.__cause__ = _nearest(error)
     return made
 
 
 def _bare(error: ActivityFailed) -> ActivityFailed:
     """Leave what has to be known, for a codec that adds much to each payload."""
-    return _like(error, shortened(error.message, _BARE_MESSAGE), error.details[-1:])
-
-
-def _like(error: ActivityFailed, message: str, details: Sequence[Any]) -> ActivityFailed:
-    made = ActivityFailed(
-        message,
-        *details,
-        type=error.type,
-        non_retryable=error.non_retryable,
-        next_retry_delay=error.next_retry_delay,
-        category=error.category,
-    )
-    made.told = error.told
-    return made
+    return like(error, shortened(error.message, _BARE_MESSAGE), error.details[-1:])
 
 
 def _nearest(error: ActivityFailed) -> ApplicationError | None:

@@ -117,15 +117,21 @@ def application_error(error: BaseException) -> ApplicationError:
 
 def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFailed:
     """Return *error*, bounded, with what the workflow has to know as its *last* detail."""
-    return ActivityFailed(
-        shortened(error.message),
-        *_bounded(error.details),
-        last,
+    return like(error, shortened(error.message), (*_bounded(error.details), last))
+
+
+def like(error: ApplicationError, message: str, details: Sequence[Any]) -> ActivityFailed:
+    """Return an error that means the same as *error*, with other words and details; nothing lies behind it."""
+    made = ActivityFailed(
+        message,
+        *details,
         type=error.type,
         non_retryable=error.non_retryable,
         next_retry_delay=error.next_retry_delay,
         category=error.category,
     )
+    made.told = error.told if isinstance(error, ActivityFailed) else None
+    return made
 
 
 def origin(error: BaseException) -> BaseException:

@@ -765,7 +765,7 @@ def test_any_data_gives_findings_that_stand_in_the_document_and_say_what_to_do(
     document, syntax = parse(json.dumps({"sagadsl": 1, "steps": steps, **top}))
     findings = definition.check(document)
 
-    assert syntax or list(findings) == sorted(findings, key=lambda finding: definition._position(document, finding))
+    assert syntax or list(findings) == sorted(findings, key=document.position)
     for finding in findings:
         assert finding.help or finding.notes or finding.label, finding
         assert document.nearest(finding.route) == finding.route

@@ -14,7 +14,7 @@ from sagadsl.language.analysis.order import Pivots, pivots
 from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.structure import Structure
 from sagadsl.language.kinds import Phase
-from sagadsl.language.model import ActivityCall, Route, Saga, SagaCall
+from sagadsl.language.model import ActivityCall, Route, Saga, SagaCall, Step
 from sagadsl.language.walk import Spot, calls
 
 
@@ -41,6 +41,11 @@ class Analysis:
     def pivots(self) -> Pivots:
         """Where it can no longer be undone, and which steps run after and beside that."""
         return pivots(self.saga, self.structure.needs)
+
+    @cached_property
+    def afterwards(self) -> tuple[Step, ...]:
+        """The steps of ``on_failure``, wherever in it: they run when the compensations are over."""
+        return tuple(place.step for place in self.saga.places.values() if place.is_on_failure)
 
     @cached_property
     def activity_calls(self) -> tuple[tuple[Spot, ActivityCall, Route, Phase], ...]:

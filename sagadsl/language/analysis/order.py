@@ -12,6 +12,7 @@ from typing import assert_never
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import Lane, kind_of, parts
 from sagadsl.language.model import (
+    ActivityCall,
     ForEach,
     Group,
     Leaf,
@@ -49,6 +50,11 @@ def failing(step: Step) -> tuple[Step, ...]:
         return ()
     inner = tuple(found for steps in sequences(step) for each in steps for found in failing(each))
     return (*inner, step) if kind_of(step).fails(step.body) else inner
+
+
+def is_endless(call: ActivityCall) -> bool:
+    """Whether nothing bounds its attempts: it is tried until it succeeds, or fails in a way that is not tried again."""
+    return call.retry.maximum_attempts is None and call.timeouts.schedule_to_close is None
 
 
 class Needs(Immutable):

@@ -74,14 +74,14 @@ def steps_that_nothing_undoes(analysis: Analysis) -> Iterator[Finding]:
 
 def pivots_after_the_end(analysis: Analysis) -> Iterator[Finding]:
     """SD603: in `on_failure` the saga has failed already, and there is no way back to cut off."""
-    for place in analysis.saga.places.values():
-        if place.step.pivot and place.is_on_failure:
+    for step in analysis.afterwards:
+        if step.pivot:
             yield Finding(
                 "SD603",
-                f"step `{place.step.id}` runs after the compensations: too late for a pivot",
-                (*place.step.route, "pivot"),
+                f"step `{step.id}` runs after the compensations: too late for a pivot",
+                (*step.route, "pivot"),
                 help="remove `pivot` here",
-                step=place.step.id,
+                step=step.id,
                 at_key=True,
             )
 
@@ -136,9 +136,7 @@ def steps_beside_the_pivot_that_can_fail(analysis: Analysis) -> Iterator[Finding
 def compensations_that_never_run(analysis: Analysis) -> Iterator[Finding]:
     """SD607: after the pivot, and after the compensations themselves, nothing is undone. R13, R43."""
     never = [(step, f"runs after the pivot `{pivot.id}`") for step, pivot, certain in _after_pivot(analysis) if certain]
-    for place in analysis.saga.places.values():
-        if place.is_on_failure:
-            never.append((place.step, "runs when the compensations are over"))
+    never += ((step, "runs when the compensations are over") for step in analysis.afterwards)
     for step, why in never:
         if step.compensation is not None:
             yield Finding(
@@ -257,8 +255,7 @@ def _fails_for_good(step: Step) -> bool:
     """Whether a step can fail although it is retried as long as it takes."""
     if not isinstance(step.body, ActivityCall):
         return True
-    endless = step.body.retry.maximum_attempts is None and step.body.timeouts.schedule_to_close is None
-    return not endless or bool(step.failed_if)
+    return not order.is_endless(step.body) or bool(step.failed_if)
 
 
 def _how_to_undo(call: Call, known: Known) -> str:

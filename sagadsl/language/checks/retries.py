@@ -9,6 +9,7 @@ from datetime import timedelta
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.analysis import Analysis
+from sagadsl.language.analysis.order import is_endless
 from sagadsl.language.model import ActivityCall, Duration, Retry, Step, Timeouts
 from sagadsl.language.notation import durations
 
@@ -45,7 +46,7 @@ def heartbeats_slower_than_the_attempt(analysis: Analysis) -> Iterator[Finding]:
     """SD512: the attempt is over before its silence could be noticed."""
     for each in _said(analysis, _timeouts):
         timeouts = each.call.timeouts
-        attempt = timeouts.start_to_close or timeouts.schedule_to_close
+        _, attempt = _one_attempt(timeouts)
         if _shorter(attempt, timeouts.heartbeat):
             yield Finding(
                 "SD512",
@@ -64,8 +65,7 @@ def attempts_without_end(analysis: Analysis) -> Iterator[Finding]:
     pivots = analysis.pivots
     patient = {*pivots.after, *(step.id for step, _ in pivots.beside)}  # where giving up would be worse
     for each in _said(analysis, _retry):
-        endless = each.call.retry.maximum_attempts is None and each.call.timeouts.schedule_to_close is None
-        if endless and each.forward and each.step.id not in patient:
+        if is_endless(each.call) and each.forward and each.step.id not in patient:
             yield Finding(
                 "SD513",
                 f"step `{each.step.id}` is retried for ever when it keeps failing, so the saga never compensates",
@@ -80,9 +80,8 @@ def long_attempts_without_a_heartbeat(analysis: Analysis) -> Iterator[Finding]:
     """SD514: a long attempt without a sign of life hears of no cancel, and its worker's death goes unseen."""
     for each in _said(analysis, _timeouts):
         timeouts = each.call.timeouts
-        attempt = timeouts.start_to_close or timeouts.schedule_to_close
+        key, attempt = _one_attempt(timeouts)
         if each.forward and not each.call.local and timeouts.heartbeat is None and _shorter(LONG_ATTEMPT, attempt):
-            key = "start_to_close" if timeouts.start_to_close else "schedule_to_close"
             yield Finding(
                 "SD514",
                 f"an attempt of step `{each.step.id}` may take {_spelt(attempt)} and has no heartbeat: a cancel or a "
@@ -135,6 +134,13 @@ def _calls(analysis: Analysis) -> Iterator[_Call]:
     for spot, call, route, _phase in analysis.activity_calls:
         step = spot[-1].step
         yield _Call(call, step, route, forward=call is step.body)
+
+
+def _one_attempt(timeouts: Timeouts) -> tuple[str, Duration | None]:
+    """Return how long one attempt may take, and the key that says so."""
+    if timeouts.start_to_close:
+        return "start_to_close", timeouts.start_to_close
+    return "schedule_to_close", timeouts.schedule_to_close
 
 
 def _shorter(one: Duration | None, other: Duration | None) -> bool:

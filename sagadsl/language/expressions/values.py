@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from jinja2 import nodes
 
@@ -56,17 +56,13 @@ class Constant(Immutable):
 
     source: Any
 
-    @property
-    def reads(self) -> Reads:
-        return ()
+    reads: ClassVar[Reads] = ()
 
     @property
     def items(self) -> Mapping[str, Constant] | None:
         return {key: Constant(item) for key, item in self.source.items()} if isinstance(self.source, dict) else None
 
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        return ()
+    problems: ClassVar[tuple[Problem, ...]] = ()
 
     def render(self, _scope: Mapping[str, Any]) -> Any:
         return self.source
@@ -90,13 +86,8 @@ class Expression(Immutable):
     reads: Derived[Reads]
     _code: Derived[code.Code]
 
-    @property
-    def items(self) -> None:
-        return None
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        return ()
+    items: ClassVar[None] = None
+    problems: ClassVar[tuple[Problem, ...]] = ()
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         return Budget().render(self.compute, scope)
@@ -119,13 +110,8 @@ class Text(Immutable):
     parts: Derived[tuple[str | Expression, ...]]
     reads: Derived[Reads]
 
-    @property
-    def items(self) -> None:
-        return None
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        return ()
+    items: ClassVar[None] = None
+    problems: ClassVar[tuple[Problem, ...]] = ()
 
     def render(self, scope: Mapping[str, Any]) -> str:
         return Budget().render(self.compute, scope)
@@ -144,9 +130,7 @@ class Listing(Immutable):
     elements: Derived[tuple[Compiled, ...]]
     reads: Derived[Reads]
 
-    @property
-    def items(self) -> None:
-        return None
+    items: ClassVar[None] = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -202,13 +186,9 @@ class Broken(Immutable):
     source: Any
     problems: Derived[tuple[Problem, ...]]
 
-    @property
-    def reads(self) -> Reads:
-        return ()
+    reads: ClassVar[Reads] = ()
 
-    @property
-    def items(self) -> None:
-        return None
+    items: ClassVar[None] = None
 
     def render(self, scope: Mapping[str, Any]) -> Any:
         return Budget().render(self.compute, scope)
@@ -234,9 +214,7 @@ class Condition(Immutable):
     def reads(self) -> Reads:
         return self.value.reads
 
-    @property
-    def items(self) -> None:
-        return None
+    items: ClassVar[None] = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.language.bounds import first
 from sagadsl.language.bundled import schema_text
-from sagadsl.language.document import Document, Span
+from sagadsl.language.document import Document
 from sagadsl.language.kinds import BRANCHES, KEYS, LISTS, OVER_STEPS, WAYS
 from sagadsl.language.raw_steps import TOP_LISTS, WAY_LISTS
 from sagadsl.language.schema import json_schema, step_rules, wording
@@ -38,7 +38,7 @@ def check(document: Document) -> tuple[Finding, ...]:
         return ()
     unsupported = _version(document)
     findings = (unsupported,) if unsupported else map(bounded, first(_definition(document)))
-    return tuple(sorted(findings, key=lambda finding: _position(document, finding)))
+    return tuple(sorted(findings, key=document.position))
 
 
 def text() -> str:
@@ -77,12 +77,6 @@ def _inner(kind: str) -> frozenset[str]:
     rule = _properties(f"{kind}_step").get(kind, {})
     name = str(rule.get("$ref", "")).rpartition("/")[2]
     return frozenset(_root()["definitions"].get(name, rule).get("properties", ()))
-
-
-def _position(document: Document, finding: Finding) -> tuple[Span, str, str]:
-    """Sort key; what has no place of its own stands where its nearest ancestor does."""
-    spans = document.keys if finding.at_key and finding.route in document.keys else document.spans
-    return spans.get(finding.route) or spans[document.nearest(finding.route)], finding.code, finding.message
 
 
 def _version(document: Document) -> Finding | None:

@@ -15,7 +15,7 @@ from temporalio.converter import DataConverter
 
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.temporal.codec import CodecFailed, CodecMissing, of_workflow, reading, tried_once
-from sagadsl.temporal.refusals import known
+from sagadsl.temporal.refusals import SagaOver, known
 
 _WORDS: Mapping[int, str] = {
     Status.WORKFLOW_EXECUTION_STATUS_RUNNING: "running",
@@ -77,6 +77,14 @@ async def describe(client: Client, id: str, *, run_id: str | None = None) -> Des
         await memo_of(client, id, info.memo),
         raw,
     )
+
+
+async def describe_open(client: Client, id: str) -> Described:
+    """Return the same of a saga that has not ended. Raises ``SagaNotFound``, ``SagaOver``."""
+    described = await describe(client, id)
+    if not described.is_open:
+        raise SagaOver(id)
+    return described
 
 
 def word(status: int) -> str:
