@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema, model_validator
 
-from sagadsl.activities.reach import guard, permitted_host, secret
+from sagadsl.activities.reach import FORBIDDEN, NO_ANSWER, NO_CONNECTION, TOO_LARGE, guard, permitted_host, secret
 from sagadsl.authoring import Context, Failure, Permanent, Transient, Unknown, activity
 from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.secrets import SECRET, Named
 from sagadsl.language.notation.durations import FORMAT, PATTERN, parse
 from sagadsl.language.notation.json_text import read_json
+from sagadsl.language.own_errors import INVALID_INPUT
 from sagadsl.plugins.catalogue import PluginNeedsExtra
 
 if find_spec("httpx2") is None:
@@ -58,10 +59,10 @@ _Duration = Annotated[
 _Expected = Annotated[str, Field(pattern=r"^[1-5]xx$")] | Annotated[int, Field(ge=100, le=599)]
 
 ERRORS = (
-    "HttpConnectionError",
-    "HttpTimeout",
-    "HttpForbidden",
-    "HttpResponseTooLarge",
+    NO_CONNECTION,
+    NO_ANSWER,
+    FORBIDDEN,
+    TOO_LARGE,
     *(f"Http{status.value}" for status in HTTPStatus if status.value >= 300),
 )
 
@@ -160,7 +161,7 @@ def _headers(call: Request, ctx: Context) -> tuple[dict[str, str], tuple[str, ..
         if name.lower() in _OF_THE_CONNECTION or name.lower().startswith("proxy-"):
             raise Permanent(
                 f"header `{name}` says how the message travels, and is written by the worker: leave it out",
-                type="InvalidInput",
+                type=INVALID_INPUT,
             )
     headers = {name: resolved(f"headers/{name}", value) for name, value in call.headers.items()}
     given = {name.lower() for name in headers}
@@ -172,7 +173,7 @@ def _headers(call: Request, ctx: Context) -> tuple[dict[str, str], tuple[str, ..
     for name, value in headers.items():
         # Checked here, since the client's own message would show the value.
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
-            raise Permanent(f"header `{name}` holds a character that HTTP does not carry", type="InvalidInput")
+            raise Permanent(f"header `{name}` holds a character that HTTP does not carry", type=INVALID_INPUT)
         if not value.isascii():
             headers[name] = value.encode().decode("latin-1")
     return headers, tuple(used)
@@ -195,18 +196,16 @@ async def _exchange(call: Request, headers: Mapping[str, str], secrets: Iterable
             return _Reply(answer.status_code, shown, body, answer.encoding or "utf-8")
     except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError) as error:
         problem: Failure = Transient(
-            f"{_target(call)}: cannot connect: {_clean(str(error) or 'no answer', secrets)}", type="HttpConnectionError"
+            f"{_target(call)}: cannot connect: {_clean(str(error) or 'no answer', secrets)}", type=NO_CONNECTION
         )
     except (TimeoutError, httpx2.TimeoutException):
-        problem = _lost(reads, f"{_target(call)}: no answer within {call.timeout}", "HttpTimeout")
+        problem = _lost(reads, f"{_target(call)}: no answer within {call.timeout}", NO_ANSWER)
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-        problem = Permanent(f"{_target(call)}: {_clean(str(error), secrets)}", type="InvalidInput")
+        problem = Permanent(f"{_target(call)}: {_clean(str(error), secrets)}", type=INVALID_INPUT)
     except httpx2.DecodingError:
-        problem = _lost(reads, f"{_target(call)}: the reply's body cannot be decoded", "HttpConnectionError")
+        problem = _lost(reads, f"{_target(call)}: the reply's body cannot be decoded", NO_CONNECTION)
     except httpx2.TransportError as error:
-        problem = _lost(
-            reads, f"{_target(call)}: the connection broke: {_clean(str(error), secrets)}", "HttpConnectionError"
-        )
+        problem = _lost(reads, f"{_target(call)}: the connection broke: {_clean(str(error), secrets)}", NO_CONNECTION)
     # Without the client's own error behind it: that one may show headers.
     raise problem
 
@@ -254,7 +253,7 @@ async def _read(answer: httpx2.Response, reads: bool) -> bytes:
         body += chunk
         if len(body) > MAX_RESPONSE_BYTES:
             message = f"the reply ({answer.status_code}) has more than {MAX_RESPONSE_BYTES} bytes"
-            raise Permanent(message, type="HttpResponseTooLarge") if reads else _TooLarge(message)
+            raise Permanent(message, type=TOO_LARGE) if reads else _TooLarge(message)
     return bytes(body)
 
 
@@ -264,7 +263,7 @@ class _TooLarge(Unknown):
     retryable = False
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, type="HttpResponseTooLarge")
+        super().__init__(message, type=TOO_LARGE)
 
 
 def _lost(reads: bool, message: str, error_type: str) -> Failure:

@@ -18,6 +18,7 @@ from urllib.request import getproxies
 
 from sagadsl.authoring import Permanent
 from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.own_errors import INVALID_INPUT
 
 if TYPE_CHECKING:
     from httpcore2 import AsyncNetworkBackend, AsyncNetworkStream
@@ -30,6 +31,9 @@ NETWORKS = "SAGADSL_HTTP_NETWORKS"
 """Networks and addresses that are not public and may be reached all the same, with commas: ``10.1.0.0/16``."""
 
 FORBIDDEN = "HttpForbidden"
+NO_CONNECTION = "HttpConnectionError"
+NO_ANSWER = "HttpTimeout"
+TOO_LARGE = "HttpResponseTooLarge"
 
 _NAT64 = ip_network("64:ff9b::/96")
 _Address = IPv4Address | IPv6Address
@@ -42,11 +46,11 @@ def permitted_host(url: str) -> str:
         host = (parts.hostname or "").lower()
         port = parts.port
     except ValueError:
-        raise Permanent("the url cannot be read: check its host and port", type="InvalidInput") from None
+        raise Permanent("the url cannot be read: check its host and port", type=INVALID_INPUT) from None
     if parts.username is not None or parts.password is not None:
         raise Permanent(
             "the url holds credentials, which would end up in the history; send a header with `${secret:NAME}` instead",
-            type="InvalidInput",
+            type=INVALID_INPUT,
         )
     allowed = _listed(HOSTS)
     if not host or (allowed is not None and not any(matches(host, port, each.lower()) for each in allowed)):

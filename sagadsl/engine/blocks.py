@@ -9,7 +9,7 @@ from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.error_scope import is_final
 from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameKind, HandlerSteps, Phase, Progress, Record
-from sagadsl.engine.run import BEHIND_PIVOT, SAGA_TIMEOUT, Mistake, Run, error_of
+from sagadsl.engine.run import BEHIND_PIVOT, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import (
@@ -22,6 +22,7 @@ from sagadsl.language.model import (
     Step,
     Switch,
 )
+from sagadsl.language.own_errors import COMPENSATION_FAILED, REPEAT_EXHAUSTED, SAGA_TIMEOUT
 from sagadsl.language.paths import ROOT, branch_in, handler_path, path_in, probe_path, round_path
 
 
@@ -222,7 +223,7 @@ def stop(run: Run, why: Error) -> None:
     state.pending_stop = None
     if state.rules < 2 or why.type != SAGA_TIMEOUT:
         state.paused = False
-    state.cancelled = state.failure is None and why == steps.CANCELLED
+    state.cancelled = state.failure is None and why == steps.SAGA_CANCELLED
     run.doom(why)
     state.phase = Phase.SETTLING
     close(run, state.frames[ROOT], Closing.CANCELLED)
@@ -336,7 +337,7 @@ def _repeat_again(run: Run, frame: Frame, round_: Frame, owner: Record) -> None:
             frame.outputs = outputs(run, round_)
             frame.closing = Closing.EARLY
         elif body.maximum_attempts is not None and frame.cursor >= body.maximum_attempts:
-            raise Mistake("RepeatExhausted", f"`until` did not hold in {frame.cursor} rounds")
+            raise Mistake(REPEAT_EXHAUSTED, f"`until` did not hold in {frame.cursor} rounds")
         elif body.every is not None:
             pause = calls.duration(body.every, names, "every")
             assert pause is not None
@@ -382,5 +383,5 @@ def losers_undone(run: Run, frame: Frame, failed: bool) -> None:
     """Go on after the losers of a block have been undone; what could not be undone fails the block."""
     if failed and frame.closing is Closing.EARLY:
         frame.closing = Closing.FAILED
-        frame.failure = Error("CompensationFailed", f"what `{frame.path}` left behind could not be undone", frame.path)
+        frame.failure = Error(COMPENSATION_FAILED, f"what `{frame.path}` left behind could not be undone", frame.path)
     run.todo.append(("advance", frame.path))

@@ -7,15 +7,10 @@ from datetime import timedelta
 
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.language.notation.durations import spell
-
-TIMEOUT = "timeout"
-"""The error type of every timeout, also in ``non_retryable_error_types`` (R55)."""
+from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 
 NAMES_OF_TIMEOUTS = {"start_to_close": "TemporalTimeout:StartToClose", "heartbeat": "TemporalTimeout:Heartbeat"}
 """The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
-
-CANCELLED = "cancelled"
-"""The error type of what ended because somebody asked it to."""
 
 Causes = tuple[tuple[str, str], ...]
 """What lies behind an error, nearest first, as (type, message)."""

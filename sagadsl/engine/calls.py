@@ -14,6 +14,7 @@ from sagadsl.engine.scope import failure_view, scope
 from sagadsl.language.model import ActivityCall, CompensationAction, Duration, Retry, SagaCall, Value
 from sagadsl.language.notation.durations import parse
 from sagadsl.language.notation.error_types import class_name
+from sagadsl.language.own_errors import EXPRESSION_ERROR, INVALID_DEFINITION, NOT_NEEDED
 from sagadsl.language.paths import MAX_ID, child_id, forward_key, undo_key
 
 Names = Mapping[str, Any]
@@ -67,7 +68,7 @@ def child_of(run: Run, call_id: str) -> str:
 def _queue(run: Run, call: SagaCall, names: Names) -> str | None:
     queue = _text(call.task_queue, names, "task_queue")
     if queue is not None and len(queue) > MAX_ID and run.state.rules >= 2:  # such a run would be found by nothing
-        raise Mistake("InvalidDefinition", f"`task_queue` of a saga has at most {MAX_ID} characters")
+        raise Mistake(INVALID_DEFINITION, f"`task_queue` of a saga has at most {MAX_ID} characters")
     return queue
 
 
@@ -81,11 +82,11 @@ def _length(value: Duration, names: Names, what: str) -> timedelta:
         return value
     text = value.render(names)
     if not isinstance(text, str):
-        raise Mistake("ExpressionError", f"`{what}` must be a duration such as `30s`, found `{text!r}`")
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a duration such as `30s`, found `{text!r}`")
     try:
         return parse(text)
     except ValueError as error:
-        raise Mistake("ExpressionError", f"`{what}` is not a duration: {error}") from error
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` is not a duration: {error}") from error
 
 
 def _limit(value: Duration | None, names: Names, what: str) -> timedelta | None:
@@ -93,7 +94,7 @@ def _limit(value: Duration | None, names: Names, what: str) -> timedelta | None:
         return None
     limit = _length(value, names, what)
     if limit <= _NOTHING:  # Temporal takes 0 for "no limit", or refuses the call
-        raise Mistake("ExpressionError", f"`{what}` must be longer than `0s`")
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be longer than `0s`")
     return limit
 
 
@@ -159,7 +160,7 @@ def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[
 
 def why_undone(run: Run, record: Record) -> Error:
     """Return the saga's failure, or what stands for it when a block was complete without this step (R40)."""
-    return run.state.failure or Error("NotNeeded", "the block was complete without this step", record.path)
+    return run.state.failure or Error(NOT_NEEDED, "the block was complete without this step", record.path)
 
 
 @lru_cache(maxsize=4096)
@@ -174,5 +175,5 @@ def _text(value: Value | None, names: Names, what: str) -> str | None:
         return None
     text = value.render(names)
     if not isinstance(text, str) or not text:
-        raise Mistake("ExpressionError", f"`{what}` must be a text, found `{text!r}`")
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a text, found `{text!r}`")
     return text

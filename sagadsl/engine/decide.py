@@ -44,9 +44,7 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, State
 from sagadsl.engine.run import (
-    HISTORY_FULL,
     SAFE_HANDOVER,
-    SAGA_TIMEOUT,
     STEPS_AT_ONCE,
     TIMEOUT_TIMER,
     Mistake,
@@ -58,6 +56,15 @@ from sagadsl.engine.waits import in_time
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import Repeat, Saga, WaitFor
+from sagadsl.language.own_errors import (
+    COMPENSATION_FAILED,
+    EXPRESSION_ERROR,
+    HISTORY_FULL,
+    INVALID_INPUT,
+    SAGA_TIMEOUT,
+    SIGNAL_TIMEOUT,
+    TOO_MANY_STEPS,
+)
 from sagadsl.language.paths import ON_FAILURE, ROOT, Purpose, parse_call
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 
@@ -152,7 +159,7 @@ def _take(run: Run, fact: Fact) -> None:
         case CancelRequested(at=at, by=by, why=why):
             if by or why:
                 run.state.actions.append(Action(at, "cancel", "", by, why))
-            _stop_forward(run, steps.CANCELLED)
+            _stop_forward(run, steps.SAGA_CANCELLED)
         case OperatorAsked():
             operator.asked(run, fact)
         case DrainRequested():
@@ -174,7 +181,7 @@ def _begin(run: Run, fact: Began) -> None:
         try:
             state.input = filled(run.saga.input_schema, fact.input)
         except TooManyDefaults as problem:
-            blocks.stop(run, Error("InvalidInput", f"`input` cannot be taken: {problem}"))
+            blocks.stop(run, Error(INVALID_INPUT, f"`input` cannot be taken: {problem}"))
             return
     if run.saga.timeout is None:
         return
@@ -230,7 +237,7 @@ def _timer_fired(run: Run, timer_id: str) -> None:
         return
     steps.stop_waiting(run, record)
     if isinstance(body, WaitFor):
-        steps.fail(run, record, Error("SignalTimeout", _not_in_time(state, body), record.path))
+        steps.fail(run, record, Error(SIGNAL_TIMEOUT, _not_in_time(state, body), record.path))
     else:
         steps.succeed(run, record, None)
 
@@ -284,7 +291,7 @@ def _history_full(run: Run) -> None:
 def _stop_endless(run: Run) -> None:
     """A loop that waits for nothing would keep its worker busy for ever. R56."""
     state, run.began = run.state, 0
-    error = Error("TooManySteps", f"{STEPS_AT_ONCE:,} steps have begun, and none of them waits for anything")
+    error = Error(TOO_MANY_STEPS, f"{STEPS_AT_ONCE:,} steps have begun, and none of them waits for anything")
     if state.phase is Phase.FORWARD:
         blocks.stop(run, error)
     elif state.phase is Phase.FINISHING:
@@ -346,7 +353,7 @@ def _frame_over(run: Run, frame: Frame) -> None:
             state.status = Status.COMPLETED
             return
         except ExpressionError as mistake:
-            frame.failure = Error("ExpressionError", f"`output` of the saga: {mistake}")
+            frame.failure = Error(EXPRESSION_ERROR, f"`output` of the saga: {mistake}")
     run.doom(frame.failure)
     _compensate(run)
 
@@ -386,5 +393,5 @@ def _close(run: Run) -> None:
         state.status = Status.COMPENSATED
     if state.undo_only:
         state.failure = None if state.status is Status.COMPENSATED else Error(
-            "CompensationFailed", "the completed saga could not be undone as a whole"
+            COMPENSATION_FAILED, "the completed saga could not be undone as a whole"
         )  # fmt: skip

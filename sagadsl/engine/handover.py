@@ -15,6 +15,7 @@ from sagadsl.engine.run import Run
 from sagadsl.engine.squeeze import compact, packed
 from sagadsl.language.kinds import Phase
 from sagadsl.language.model import Saga
+from sagadsl.language.own_errors import STATE_TOO_LARGE
 from sagadsl.language.walk import Site, sites
 
 HANDED_OVER = (
@@ -44,7 +45,7 @@ def refuse(run: Run) -> Error | None:
     if state.pivot_passed:
         return None
     text = f"what undoing this saga needs has {size:,} bytes, at most {most:,} fit: pass references to data"
-    return Error("StateTooLarge", f"all steps are done, but they could not be undone later: {text}")
+    return Error(STATE_TOO_LARGE, f"all steps are done, but they could not be undone later: {text}")
 
 
 def journal_of(saga: Saga, state: State) -> dict[str, Any]:

@@ -16,15 +16,13 @@ from sagadsl.engine.scope import scope
 from sagadsl.engine.squeeze import compact
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import Saga
+from sagadsl.language.own_errors import EXPRESSION_ERROR, OUTPUT_LEFT_OUT, PAYLOAD_TOO_LARGE
 
 OUTPUT_NEVER_FAILS = 2
 """Version of the rules since which a mistake in the output undoes nothing."""
 
 OUTPUT_BYTES = 2_000_000
 """JSON that a saga can return. The server takes 2 MiB a payload; the rest is room for a codec. R52."""
-
-LEFT_OUT = "OutputLeftOut"
-"""Type of the note that says why a saga gives null which did not say what it gives."""
 
 
 def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
@@ -45,12 +43,12 @@ def conclude(run: Run, frame: Frame) -> None:
         text = (
             "what all steps gave was too large to be kept, so the saga gives null; say in `output` what it shall give"
         )
-        state.warnings.append(Error(LEFT_OUT, text))
+        state.warnings.append(Error(OUTPUT_LEFT_OUT, text))
         return
     try:
         output = saga_output(run, frame, lenient=True)
     except ExpressionError as mistake:
-        state.warnings.append(Error("ExpressionError", f"`output` of the saga is null: {mistake}"))
+        state.warnings.append(Error(EXPRESSION_ERROR, f"`output` of the saga is null: {mistake}"))
         return
     size = len(compact(output))
     if size <= OUTPUT_BYTES:
@@ -65,7 +63,7 @@ def leave_out(saga: Saga, state: State, size: int, most: int, beside: str = "") 
     limit = f"has {size:,} bytes{beside}, at most {most:,} fit"
     if saga.output is None:
         text = f"what all steps gave {limit}, so the saga gives null; say in `output` what it shall give"
-        state.warnings.append(Error(LEFT_OUT, text))
+        state.warnings.append(Error(OUTPUT_LEFT_OUT, text))
     else:
         text = f"`output` of the saga is null: it {limit}; give a reference to where the data is"
-        state.warnings.append(Error("PayloadTooLarge", text))
+        state.warnings.append(Error(PAYLOAD_TOO_LARGE, text))

@@ -9,13 +9,11 @@ from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, Progress, Record, State, Undo
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
+from sagadsl.language.own_errors import EXPRESSION_ERROR
 from sagadsl.language.paths import ROOT
 
 TIMEOUT_TIMER = "@timeout"
 """Id of the timer of the saga's own timeout; no step path can look like it."""
-
-SAGA_TIMEOUT = "SagaTimeout"
-"""Error type of a saga whose own timeout has passed."""
 
 IN_FLIGHT = 1_500
 """Calls that run at the same time; the others wait for their turn. The server bears 2,000 (R51)."""
@@ -42,9 +40,6 @@ that an operator has repeated neither take the ids of those that were packed nor
 
 REQUESTS_KEPT = 500
 """Ids of signals and decisions that are remembered, so that a repeat of one changes nothing."""
-
-HISTORY_FULL = "HistoryFull"
-"""Error type of a saga whose history has room left for undoing alone."""
 
 SAFE_HANDOVER = 2
 """Version of the rules since which a child saga does not complete when its parent could not undo it."""
@@ -199,7 +194,7 @@ def error_of(mistake: Mistake | ExpressionError, path: str) -> Error:
     """Return a mistake of the definition as the error of the step at *path*. R56."""
     if isinstance(mistake, Mistake):
         return Error(mistake.type, mistake.message, path)
-    return Error("ExpressionError", str(mistake), path)
+    return Error(EXPRESSION_ERROR, str(mistake), path)
 
 
 def past(undo: Undo) -> Frame:

@@ -13,7 +13,7 @@ from sagadsl.engine.error_scope import taken_outside
 from sagadsl.engine.facts import Error, Outcome, Settled
 from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, HandlerSteps, Progress, Record, Undo
 from sagadsl.engine.matching import is_one_of
-from sagadsl.engine.run import BEHIND_PIVOT, HISTORY_FULL, STEP_WORK, Mistake, Run, error_of
+from sagadsl.engine.run import BEHIND_PIVOT, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, scope
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.expressions.data import kind, shortened
@@ -37,12 +37,13 @@ from sagadsl.language.model import (
 )
 from sagadsl.language.notation.durations import LONGEST
 from sagadsl.language.notation.moments import read_moment
+from sagadsl.language.own_errors import CANCELLED, EXPRESSION_ERROR, HISTORY_FULL, NO_MATCHING_CASE
 from sagadsl.language.paths import forward_key, handler_path, path_in, probe_path, repeated_call, undo_key
 
 _EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
 """Names that are no variables of a block."""
 
-CANCELLED = Error("cancelled", "the saga was cancelled")
+SAGA_CANCELLED = Error(CANCELLED, "the saga was cancelled")
 """The failure of a saga that somebody asked to stop."""
 
 
@@ -83,7 +84,7 @@ def begin(run: Run, step: Step, record: Record) -> None:
         case ForEach(items=value):
             items = value.render(names_of(run, record))
             if not isinstance(items, list):
-                raise Mistake("ExpressionError", f"`items` must give a list, found {kind(items)}")
+                raise Mistake(EXPRESSION_ERROR, f"`items` must give a list, found {kind(items)}")
             _open(run, record, FrameKind.LOOP).items = items
         case Repeat():
             _open(run, record, FrameKind.REPEAT)
@@ -93,7 +94,7 @@ def begin(run: Run, step: Step, record: Record) -> None:
                 if arm.condition is None or arm.condition.render(names):
                     _open(run, record, FrameKind.SEQUENCE, body=ArmSteps(index))
                     return
-            raise Mistake("NoMatchingCase", f"no case of switch `{step.id}` holds, and it has no `else`")
+            raise Mistake(NO_MATCHING_CASE, f"no case of switch `{step.id}` holds, and it has no `else`")
         case Sleep():
             due = _due(run, step.body, record)
             run.set_timer(record.path, due, f"sleep in {record.path}")
@@ -126,7 +127,7 @@ def _begin_call(run: Run, step: Step, record: Record) -> None:
     assert isinstance(body, Call)
     is_pivot = step.pivot and run.forward and not run.state.pivot_passed
     if is_pivot and run.state.failure is not None:
-        raise Mistake(CANCELLED.type, "the saga has failed already, so its pivot does not begin")
+        raise Mistake(CANCELLED, "the saga has failed already, so its pivot does not begin")
     names = names_of(run, record)
     record.input = None if body.input is None else body.input.render(names)
     if step.compensation is not None and run.forward:
@@ -225,7 +226,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
 
 def cancelled_outside(path: str) -> Error:
     """Return the error of a call that somebody else has stopped."""
-    return Error(CANCELLED.type, "it was cancelled from outside the saga", path)
+    return Error(CANCELLED, "it was cancelled from outside the saga", path)
 
 
 def pass_pivot(run: Run) -> None:
@@ -398,7 +399,7 @@ def _due(run: Run, body: Sleep, record: Record) -> float:
     parsed = read_moment(moment)
     if parsed is None:
         raise Mistake(
-            "ExpressionError",
+            EXPRESSION_ERROR,
             f"`sleep_until` must be a time with its zone such as `2030-01-31T09:00:00Z`, found `{moment!r}`",
         )
     return _within_reach(run, parsed.timestamp(), moment)
@@ -417,7 +418,7 @@ def _within_reach(run: Run, due: float, moment: Any) -> float:
     if 1e11 <= away < 1e14 and isinstance(moment, int | float):
         means += ", so divide milliseconds by 1000"
     shown = shortened(str(moment), 40)
-    raise Mistake("ExpressionError", f"`sleep_until` is `{shown}`, more than 100 years from now; {means}")
+    raise Mistake(EXPRESSION_ERROR, f"`sleep_until` is `{shown}`, more than 100 years from now; {means}")
 
 
 def _text(value: Any) -> str:

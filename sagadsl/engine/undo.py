@@ -16,6 +16,7 @@ from sagadsl.engine.squeeze import compact
 from sagadsl.immutable import replace
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import ActivityCall, Call, Compensation, On, OnFailure, Order, SagaCall
+from sagadsl.language.own_errors import NO_JOURNAL
 from sagadsl.language.paths import repeated_call, undo_path
 
 _SENT_TWICE = 100_000
@@ -150,7 +151,7 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
 def _undo_child(run: Run, record: Record) -> StartChild:
     """A completed child saga undoes itself, in a new run under its own id, so that its keys stay the same. R46, R47."""
     if record.journal is None:
-        raise Mistake("NoJournal", "the child saga did not say what it has done, so it cannot undo itself")
+        raise Mistake(NO_JOURNAL, "the child saga did not say what it has done, so it cannot undo itself")
     call = run.step(record).body
     assert isinstance(call, SagaCall)
     names = calls.undo_names(run, record, _undo(record), None)

@@ -50,6 +50,7 @@ from sagadsl.language.model import (
 )
 from sagadsl.language.notation import durations
 from sagadsl.language.notation.error_types import bare_type
+from sagadsl.language.own_errors import STEP_FAILED
 from sagadsl.language.paths import ON_FAILURE, handler_path
 
 Data = Mapping[str, Any]
@@ -277,7 +278,7 @@ def _undo(data: Data, forward: Body, defaults: _Defaults) -> CompensationAction:
 def _failed_if(data: Data) -> FailedIf:
     return FailedIf(
         condition=compile_condition(data["if"]),
-        type=bare_type(data.get("type", "StepFailed")),
+        type=bare_type(data.get("type", STEP_FAILED)),
         message=_value(data, "message"),
     )
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from sagadsl.immutable import Derived, Immutable, field
 from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.own_errors import STEP_FAILED
 from sagadsl.language.paths import ON_FAILURE
 
 Route = tuple[str | int, ...]
@@ -172,7 +173,7 @@ class FailedIf(Immutable):
     """A result that means no: the step is ``failed`` with ``type``, and nothing of it is undone."""
 
     condition: Value
-    type: str = "StepFailed"
+    type: str = STEP_FAILED
     message: Value | None = None
 
 

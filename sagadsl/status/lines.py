@@ -12,6 +12,7 @@ from shlex import quote
 from typing import Any
 
 from sagadsl.immutable import Immutable, replace
+from sagadsl.language.own_errors import OUTPUT_LEFT_OUT
 from sagadsl.language.paths import parse_call, path_below, path_in_its_block, undo_path
 
 SIGNS: Mapping[str, str] = {
@@ -59,8 +60,6 @@ OPEN = ("running", "compensating", "paused", "held")
 PAUSED = "paused by an operator"
 
 NONE: Mapping[str, int] = {}
-_NOTE = "OutputLeftOut"
-"""Type of what is no mistake of anybody: the outputs of all steps together are too large to be shown."""
 
 
 class Attempt(Immutable):
@@ -191,7 +190,7 @@ def widths(lines: Sequence[Row]) -> tuple[int, int]:
 def warnings(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is to be said about the output of a completed saga, of its status or its result."""
     for each in found.get("warnings", ()):
-        yield f"{'note' if each['type'] == _NOTE else 'warning'}: {one_line(each['message'], 500)}"
+        yield f"{'note' if each['type'] == OUTPUT_LEFT_OUT else 'warning'}: {one_line(each['message'], 500)}"
 
 
 def trouble(status: Mapping[str, Any]) -> Iterator[str]:

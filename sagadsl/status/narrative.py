@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sagadsl.language.own_errors import SIGNAL_TIMEOUT
 from sagadsl.language.paths import is_on_failure, parse_call
 from sagadsl.status.advice import next_steps
 from sagadsl.status.lines import OPEN, left_out, moment, on_queue, one_line, since_reset, spell, was_reset
@@ -117,7 +118,7 @@ def _waits(status: Mapping[str, Any], came: Mapping[str, str]) -> Iterator[str]:
         if step.get("kind") != "wait_for":
             continue
         error = step.get("error")
-        if error and error["type"] == "SignalTimeout" and (status.get("failure") or {}).get("step") != step["path"]:
+        if error and error["type"] == SIGNAL_TIMEOUT and (status.get("failure") or {}).get("step") != step["path"]:
             yield f"`{step['path']}` waited in vain: {error['type']}: {one_line(error['message'])}."
         if step.get("took_kept"):
             when = f": {came[step['path']]}" if step["path"] in came else ""

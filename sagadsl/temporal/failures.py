@@ -34,11 +34,12 @@ from temporalio.exceptions import (
     WorkflowAlreadyStartedError,
 )
 
-from sagadsl.engine.call_errors import CANCELLED, TIMEOUT, limit_of, never_sent, timed_out, unmeasured
+from sagadsl.engine.call_errors import limit_of, never_sent, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild, Status
 from sagadsl.engine.matching import BY_CLASS
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.notation.error_types import WRAPPERS
+from sagadsl.language.own_errors import CANCELLED, TIMEOUT, WORKFLOW_ALREADY_STARTED
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER, Recorded, outcome_of
 
 MESSAGE_BYTES = 8 * 1024
@@ -98,7 +99,7 @@ def child_failed(command: StartChild, error: BaseException, at: float) -> Settle
     call_id = command.call_id
     if isinstance(error, WorkflowAlreadyStartedError):
         message = f"child saga `{command.saga}` cannot start: workflow id `{command.workflow_id}` is in use"
-        return Settled(at, call_id, Outcome.NOT_STARTED, error=Error("WorkflowAlreadyStarted", message, call_id))
+        return Settled(at, call_id, Outcome.NOT_STARTED, error=Error(WORKFLOW_ALREADY_STARTED, message, call_id))
     cause = error.__cause__ if isinstance(error, ChildWorkflowError) else error
     match cause:
         case CancelledError():  # only a saga that has undone what it had to closes Canceled

@@ -35,9 +35,9 @@ from temporalio.worker import (
 )
 
 from sagadsl.authoring import Failure, InvalidOutput, Transient, Unknown
-from sagadsl.engine.call_errors import TIMEOUT
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.json_text import is_strict
+from sagadsl.language.own_errors import PAYLOAD_TOO_LARGE, TIMEOUT
 from sagadsl.plugins.texts import told
 from sagadsl.temporal.codec import CodecFailed, encoded_size, stretch_of
 from sagadsl.temporal.kept import kept
@@ -110,7 +110,7 @@ class _Outbound(ActivityOutboundInterceptor):
                 f"the heartbeat of `{self.raw.activity_type}` {stretch.told(size, len(details))}; "
                 "pass a reference to where the data is",
                 {"size": size, "limit": stretch.most(len(details) + 1)},
-                type="PayloadTooLarge",
+                type=PAYLOAD_TOO_LARGE,
             )
 
     def mark(self, attempt: int) -> None:
@@ -283,7 +283,7 @@ def encoded(result: Any) -> RawValue:
             f"the result of `{activity.info().activity_type}` has {size} bytes, at most {MAX_PAYLOAD_BYTES} fit; "
             "return a reference to where the data is",
             {"size": size, "limit": MAX_PAYLOAD_BYTES},
-            type="PayloadTooLarge",
+            type=PAYLOAD_TOO_LARGE,
         )
     return RawValue(payloads[0])
 
@@ -305,7 +305,7 @@ async def _check_length(client: Client | None, info: activity.Info, result: RawV
             f"the result of `{info.activity_type}` has {size} bytes when the payload codec has encoded it, at most "
             f"{MAX_ENCODED_BYTES} fit; return a reference to where the data is",
             {"size": size, "limit": MAX_ENCODED_BYTES},
-            type="PayloadTooLarge",
+            type=PAYLOAD_TOO_LARGE,
         )
 
 

@@ -17,6 +17,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine.call_errors import QUEUE_BOUND
+from sagadsl.language.own_errors import ACTIVITY_NOT_FOUND
 from sagadsl.language.suggest import closest
 from sagadsl.temporal.marker import ANYWHERE, HERE
 
@@ -39,7 +40,7 @@ class ActivityUnknown(ApplicationError):
     """
 
     def __init__(self, message: str, where: str, *, non_retryable: bool = False) -> None:
-        super().__init__(message, type="ActivityNotFound", non_retryable=non_retryable)
+        super().__init__(message, type=ACTIVITY_NOT_FOUND, non_retryable=non_retryable)
         self.where = where
 
     def final(self) -> ActivityUnknown:

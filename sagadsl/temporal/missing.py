@@ -27,10 +27,10 @@ from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.engine.scope import iso
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.own_errors import ACTIVITY_NOT_FOUND
 from sagadsl.temporal.failures import bounded, error_of
 from sagadsl.temporal.marker import Recorded, outcome_of, unknown_in
 
-ACTIVITY_NOT_FOUND = "ActivityNotFound"
 GO_NOT_REGISTERED = "ActivityNotRegisteredError"
 WAITS_HEADER = "sagadsl-waits"
 """Header of the calls of a saga that asks again by itself when a worker does not know the activity."""

@@ -18,6 +18,13 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from sagadsl.engine.facts import Began, BeganUndo, Error, Fact, Resumed, Status
 from sagadsl.engine.journal import FIRST_RULES, RULES, State
+from sagadsl.language.own_errors import (
+    COMPENSATION_REQUESTED,
+    DEFINITION_NOT_FOUND,
+    INLINE_DEFINITION_REFUSED,
+    INVALID_DEFINITION,
+    INVALID_INPUT,
+)
 from sagadsl.temporal import attributes, failures
 from sagadsl.temporal.arguments import (
     INDEXED,
@@ -142,16 +149,16 @@ class Opening:
     async def _accept(self, args: Sequence[RawValue]) -> Fact:
         if len(args) > 3:
             message = f"a saga takes at most 3 arguments, got {len(args)}"
-            raise Rejected("InvalidInput", message, is_ignorance=True)
+            raise Rejected(INVALID_INPUT, message, is_ignorance=True)
         foreign = ""
         try:
             input_ = decoded(args[0]) if args else {}
             raw = _raw(args[1]) if len(args) > 1 else None
             foreign = self._take_carry(args)
         except InvalidDefinition as problem:
-            raise Rejected("InvalidDefinition", str(problem)) from problem
+            raise Rejected(INVALID_DEFINITION, str(problem)) from problem
         except Exception as error:  # a client in any language may send anything
-            raise Rejected("InvalidInput", f"the arguments are not JSON: {error}") from error
+            raise Rejected(INVALID_INPUT, f"the arguments are not JSON: {error}") from error
         self.refused = [dict(each) for each in self.carry.refused]
         inline = raw is not None
         if raw is None:
@@ -208,14 +215,14 @@ class Opening:
         """Raise ``Rejected`` for a definition that came along, where a worker takes those of its own folder alone."""
         alone = "this worker takes definitions from its own folder only"
         if origin() is Origin.CLIENT and refuses_inline():
-            raise Rejected("InlineDefinitionRefused", f"{alone}: start the saga by its name alone")
+            raise Rejected(INLINE_DEFINITION_REFUSED, f"{alone}: start the saga by its name alone")
         try:
             differs = own is not None and not is_same_definition(raw, own)
         except InvalidDefinition as problem:
-            raise Rejected("InvalidDefinition", str(problem)) from problem
+            raise Rejected(INVALID_DEFINITION, str(problem)) from problem
         if differs:
             raise Rejected(
-                "InlineDefinitionRefused",
+                INLINE_DEFINITION_REFUSED,
                 f"{alone}, and the one that the parent has sent is another one: give the workers of both the same "
                 "definition, or start the parent by its name alone",
                 is_ignorance=True,
@@ -254,11 +261,11 @@ class Opening:
             package = open_envelope(raw, trusted=trusted)
         except InvalidDefinition as problem:  # whoever has written the digest has checked it
             is_ignorance = problem.is_newer or "digest" in workflow.memo()
-            raise Rejected("InvalidDefinition", str(problem), is_ignorance=is_ignorance) from problem
+            raise Rejected(INVALID_DEFINITION, str(problem), is_ignorance=is_ignorance) from problem
         type_ = workflow.info().workflow_type
         if package.saga.name != type_:
             raise Rejected(
-                "InvalidDefinition",
+                INVALID_DEFINITION,
                 f"the workflow type is `{type_}`, but the definition is named `{package.saga.name}`",
             )
         return package
@@ -271,7 +278,7 @@ class Opening:
             self.package = package.judged_by(self.state.rules)
             return Resumed(at, info.run_id)
         if carry.journal is not None:
-            failure = carry.failure or Error("CompensationRequested", "the saga shall be undone")
+            failure = carry.failure or Error(COMPENSATION_REQUESTED, "the saga shall be undone")
             handed_over = self._restored(carry.journal)
             if not trusted:
                 self._check_journal(package, handed_over)
@@ -295,10 +302,10 @@ class Opening:
         steps = [record.step for record in handed_over.records.values()]
         steps += [key.partition(" ")[0] for key in handed_over.gone]
         if unknown := next((step for step in steps if step not in package.saga.places), ""):
-            raise Rejected("InvalidDefinition", f"the journal to undo tells of a step `{unknown}`: the saga has none")
+            raise Rejected(INVALID_DEFINITION, f"the journal to undo tells of a step `{unknown}`: the saga has none")
         check = package.judged_by(handed_over.rules).check_input
         if handed_over.input is not None and (problems := patiently(check, handed_over.input)):
-            raise Rejected("InvalidInput", f"the input in the journal does not fit the saga: {'; '.join(problems)}")
+            raise Rejected(INVALID_INPUT, f"the input in the journal does not fit the saga: {'; '.join(problems)}")
 
     @staticmethod
     def _judge(package: Package, input_: Any) -> None:
@@ -310,7 +317,7 @@ class Opening:
             marker = _REJECTED if rules == FIRST_RULES else _REJECTED_BY_RULES
             meant = workflow.memo().get("digest", package.saga.digest)
             raise Rejected(
-                "InvalidInput",
+                INVALID_INPUT,
                 f"the input does not fit the saga: {'; '.join(problems)}",
                 marker,
                 is_ignorance=meant != package.saga.digest,  # whoever has started it has another version
@@ -325,13 +332,13 @@ class Opening:
         try:
             return State.restore(snapshot)
         except Exception as error:  # whoever may start workflows may send anything
-            raise Rejected("InvalidDefinition", f"the state to go on from is not one of a saga: {error!r}") from error
+            raise Rejected(INVALID_DEFINITION, f"the state to go on from is not one of a saga: {error!r}") from error
 
     async def _ask_registry(self) -> bytes:
         """Return the envelope that a worker's own folder holds for this name."""
         worker, type_ = at_hand(), workflow.info().workflow_type
         if worker is not None and not worker.has_saga(type_):  # nothing is recorded while others are waited for
-            self._leave_to_others(Rejected("DefinitionNotFound", worker.without_saga(type_), is_ignorance=True))
+            self._leave_to_others(Rejected(DEFINITION_NOT_FOUND, worker.without_saga(type_), is_ignorance=True))
         try:
             answer = await workflow.start_local_activity(
                 DEFINITION_ACTIVITY,

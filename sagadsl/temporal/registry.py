@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
 from sagadsl.language import raw_steps
+from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, NOT_POSSIBLE
 from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
 from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
@@ -62,7 +63,7 @@ class Registry:
         async def definition(name: str) -> dict[str, Any]:
             if name not in self._definitions:
                 message = Knowledge(self.names, ()).without_saga(name)
-                raise ApplicationError(message, type="DefinitionNotFound", non_retryable=True)
+                raise ApplicationError(message, type=DEFINITION_NOT_FOUND, non_retryable=True)
             client = activity.client()
             try:
                 names, status = await keeps_names(client), await keeps_status(client)
@@ -78,7 +79,7 @@ async def cancel(workflow_id: str, run_id: str) -> None:
     """Ask the run that calls this to stop: it may close as Canceled only when somebody did."""
     info = activity.info()
     if not info.is_local or (workflow_id, run_id) != (info.workflow_id, info.workflow_run_id):
-        raise ApplicationError("a saga cancels no run but its own", type="NotPossible", non_retryable=True)
+        raise ApplicationError("a saga cancels no run but its own", type=NOT_POSSIBLE, non_retryable=True)
     await activity.client().get_workflow_handle(workflow_id, run_id=run_id).cancel()
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import Priority, RawValue, RetryPolicy
 
-from sagadsl.engine.call_errors import NAMES_OF_TIMEOUTS, TIMEOUT, queue_limit, stops_retries
+from sagadsl.engine.call_errors import NAMES_OF_TIMEOUTS, queue_limit, stops_retries
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity, StartChild
 from sagadsl.language.notation.json_text import is_strict
+from sagadsl.language.own_errors import EXPRESSION_ERROR, INVALID_DEFINITION, INVALID_OUTPUT, PAYLOAD_TOO_LARGE, TIMEOUT
 from sagadsl.language.paths import activity_id
 from sagadsl.plugins.texts import text_of
 from sagadsl.temporal import failures
@@ -125,7 +126,7 @@ def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
                 payload = converter.to_payload(value)
             except Exception as error:  # converters, the user's too, say no in their own ways
                 raise Unsendable(
-                    "ExpressionError", f"the input of `{call_id}` cannot become JSON: {text_of(error)}"
+                    EXPRESSION_ERROR, f"the input of `{call_id}` cannot become JSON: {text_of(error)}"
                 ) from error
         size += len(payload.data)
         payloads.append(RawValue(payload))
@@ -135,7 +136,7 @@ def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
 def too_large(call_id: str, how_large: str) -> Unsendable:
     """Return the refusal of an input that no message can carry."""
     told = f"the input of `{call_id}` {how_large}; pass a reference to where the data is"
-    return Unsendable("PayloadTooLarge", told)
+    return Unsendable(PAYLOAD_TOO_LARGE, told)
 
 
 def described(command: StartActivity | StartChild) -> int:
@@ -160,13 +161,13 @@ def check_names(command: StartActivity | StartChild) -> None:
     ):
         size = len(text.encode("utf-8", "replace"))
         if size > _MAX_ID_BYTES:
-            raise Unsendable("InvalidDefinition", f"the {what} `{text[:80]}…` has {size} bytes, at most 1,000 fit")
+            raise Unsendable(INVALID_DEFINITION, f"the {what} `{text[:80]}…` has {size} bytes, at most 1,000 fit")
         if not text.isascii() and text != text.encode("utf-8", "replace").decode():
-            raise Unsendable("InvalidDefinition", f"the {what} holds half a character (a lone surrogate)")
+            raise Unsendable(INVALID_DEFINITION, f"the {what} holds half a character (a lone surrogate)")
     if (command.task_queue or "").startswith(_SYSTEM_QUEUES):
-        raise Unsendable("InvalidDefinition", f"task queue `{command.task_queue}` is reserved by Temporal")
+        raise Unsendable(INVALID_DEFINITION, f"task queue `{command.task_queue}` is reserved by Temporal")
     if isinstance(command, StartActivity) and not (command.start_to_close or command.schedule_to_close):
-        raise Unsendable("InvalidDefinition", f"`{command.call_id}` needs a start_to_close above 0")
+        raise Unsendable(INVALID_DEFINITION, f"`{command.call_id}` needs a start_to_close above 0")
 
 
 def succeeded(call_id: str, result: Any, at: float, *, strict: bool) -> Settled:
@@ -189,5 +190,5 @@ def succeeded(call_id: str, result: Any, at: float, *, strict: bool) -> Settled:
 
 
 def _unreadable(call_id: str, why: str, at: float) -> Settled:
-    error = Error("InvalidOutput", failures.bounded(f"the result of `{call_id}` is not JSON: {why}"), call_id)
+    error = Error(INVALID_OUTPUT, failures.bounded(f"the result of `{call_id}` is not JSON: {why}"), call_id)
     return Settled(at, call_id, Outcome.UNKNOWN, error=error)  # it ran, so its effect stands

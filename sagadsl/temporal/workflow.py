@@ -36,6 +36,7 @@ from sagadsl.engine.squeeze import packed
 from sagadsl.engine.verbs import SENTENCES, Verb
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
+from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE, PAYLOAD_TOO_LARGE
 from sagadsl.temporal import attributes, closing, failures
 from sagadsl.temporal.answers import fitting
 from sagadsl.temporal.arguments import (
@@ -246,7 +247,7 @@ class SagaWorkflow:
                 await self._host.make_room(payload.ByteSize())
             return RawValue(payload)
         message = f"all steps are done, but the saga's result {stretch.told(len(payload.data))}"
-        error = Error("PayloadTooLarge", message)
+        error = Error(PAYLOAD_TOO_LARGE, message)
         end = {"status": Status.FAILED.value, "failure": {"type": error.type, "message": message, "step": ""}}
         raise closing.failed(error, message, closing.report(saga, self._state) | end)
 
@@ -362,7 +363,7 @@ class SagaWorkflow:
             lambda: not (self._host.holds(fact) or any(each is fact for each in self._early_decisions))
         )
         if id_ not in self._state.requests:  # others were faster
-            raise ApplicationError(self._refusal(verb, asked) or "something else came first", type="NotPossible")
+            raise ApplicationError(self._refusal(verb, asked) or "something else came first", type=NOT_POSSIBLE)
         return {"status": projection.current(self._state).value} | ({"repeated": True} if repeated else {})
 
     def _allow(self, verb: Verb, request: Any) -> None:
@@ -370,10 +371,10 @@ class SagaWorkflow:
         try:
             asked = Asked.read(request)
         except ValueError as problem:
-            raise ApplicationError(str(problem), type="InvalidInput") from problem
+            raise ApplicationError(str(problem), type=INVALID_INPUT) from problem
         begun = self._package is not None or self._rejection is not None or self._stopped_early
         if begun and _update_id() not in self._state.requests and (why := self._refusal(verb, asked)) is not None:
-            raise ApplicationError(why, type="NotPossible")
+            raise ApplicationError(why, type=NOT_POSSIBLE)
 
     def _refusal(self, verb: Verb, asked: Asked) -> str | None:
         if self._rejection is not None:

@@ -10,6 +10,7 @@ from sagadsl.engine import operator, projection
 from sagadsl.engine.facts import CancelRequested, OperatorAsked, SignalReceived, StartActivity
 from sagadsl.engine.verbs import VERBS
 from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.own_errors import INVALID_INPUT
 from sagadsl.language.schema.conform import Check, checker
 from sagadsl.trial.case import Case, Interference
 from sagadsl.trial.mocks import call_name, participant
@@ -233,6 +234,6 @@ def _argument(command: StartActivity) -> Any:
 
 def _refused(message: str) -> Played:
     """The saga does not begin."""
-    failure = {"type": "InvalidInput", "message": message, "step": ""}
+    failure = {"type": INVALID_INPUT, "message": message, "step": ""}
     report = {"status": "failed", "failure": failure, "undone": [], "not_undone": [], "not_attempted": []}
     return Played("failed", None, failure, (), {"status": "failed", "failure": failure, "steps": []}, report, 0.0)

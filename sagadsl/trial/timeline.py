@@ -12,6 +12,7 @@ from typing import Any
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 from sagadsl.language.paths import is_compensation
 from sagadsl.reporting.excerpt import clean
 from sagadsl.status.lines import warnings
@@ -137,7 +138,7 @@ class _Drawing:
                 if lost or event.attempt > 1:
                     self._say(at, "·", name, f"attempt {event.attempt}{', with another worker' if lost else ''}")
             case "retry":
-                self._close(name, Kind.ATTEMPT, at, "unknown" if event.error == "timeout" else "error")
+                self._close(name, Kind.ATTEMPT, at, "unknown" if event.error == TIMEOUT else "error")
                 self._begin(Span(name, Kind.PAUSE, at, None, number=event.attempt, what=event.error))
                 pause = event.detail.rpartition(" in ")[2]
                 self._say(at, "✗", name, f"attempt {event.attempt}: {event.error}, again in {_pause(pause)}")
@@ -163,7 +164,7 @@ class _Drawing:
         self._say(at, "↶" if is_compensation(name) else "▸", name, event.detail)
 
     def _ended(self, at: float, name: str, event: Event) -> None:
-        result = "cancelled" if event.error == "cancelled" else _RESULTS[event.detail]
+        result = "cancelled" if event.error == CANCELLED else _RESULTS[event.detail]
         for kind in (Kind.ATTEMPT, Kind.CHILD):
             self._close(name, kind, at, result)
         self._close(name, Kind.PAUSE, at)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from sagadsl.engine.call_errors import CANCELLED, TIMEOUT, Causes, queue_limit, stops_retries, timed_out, unmeasured
+from sagadsl.engine.call_errors import Causes, queue_limit, stops_retries, timed_out, unmeasured
 from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
 from sagadsl.immutable import Immutable
+from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 from sagadsl.virtual.clock import Clock
 
 WORKFLOW_TASK_TIMEOUT = 10.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, assert_never
 
-from sagadsl.engine.call_errors import CANCELLED, never_sent
+from sagadsl.engine.call_errors import never_sent
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import (
     Began,
@@ -44,6 +44,7 @@ from sagadsl.engine.projection import report, summary
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.squeeze import unpacked
 from sagadsl.language.model import Saga
+from sagadsl.language.own_errors import CANCELLED, DEFINITION_NOT_FOUND
 from sagadsl.virtual.calls import Attempt, Calls, Participant
 from sagadsl.virtual.clock import Clock
 
@@ -268,7 +269,7 @@ class World:
         self._note(saga_id, "start", command.call_id, detail=command.saga)
         saga = self._sagas.get(command.saga)
         if saga is None:
-            error = Error("DefinitionNotFound", f"there is no saga `{command.saga}`")
+            error = Error(DEFINITION_NOT_FOUND, f"there is no saga `{command.saga}`")
             fact = Settled(self.now, command.call_id, Outcome.FAILED, error=error)
             self.clock.later(0, lambda: self._child_over(saga_id, fact))
             return

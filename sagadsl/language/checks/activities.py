@@ -17,11 +17,22 @@ from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Phase
 from sagadsl.language.model import ActivityCall, Call, Step
 from sagadsl.language.notation.error_types import class_name
+from sagadsl.language.own_errors import (
+    COMPENSATION_FAILED,
+    EXPRESSION_ERROR,
+    INVALID_INPUT,
+    NO_MATCHING_CASE,
+    PAYLOAD_TOO_LARGE,
+    REPEAT_EXHAUSTED,
+    SAGA_TIMEOUT,
+    SIGNAL_TIMEOUT,
+    TIMEOUT,
+)
 from sagadsl.language.walk import Site, Spot
 
 OURS = (
-    *("BranchTimeout", "CompensationFailed", "ExpressionError", "InvalidInput", "NoMatchingCase", "PayloadTooLarge"),
-    *("RepeatExhausted", "SagaTimeout", "SignalTimeout", "timeout"),
+    *("BranchTimeout", COMPENSATION_FAILED, EXPRESSION_ERROR, INVALID_INPUT, NO_MATCHING_CASE, PAYLOAD_TOO_LARGE),
+    *(REPEAT_EXHAUSTED, SAGA_TIMEOUT, SIGNAL_TIMEOUT, TIMEOUT),
 )
 """Error types that the engine itself gives."""
 _NO_INPUT = Constant({})

@@ -8,9 +8,8 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.kinds import Lane, complete_when, is_loop
 from sagadsl.language.model import Handler, Step, Then, WaitFor
+from sagadsl.language.own_errors import SIGNAL_TIMEOUT
 from sagadsl.language.walk import Level, Spot
-
-_TIMEOUT = "SignalTimeout"
 
 
 def answers_that_come_too_late(analysis: Analysis) -> Iterator[Finding]:
@@ -87,4 +86,4 @@ def _is_given_up(levels: Spot) -> bool:
 
 
 def _takes(handler: Handler) -> bool:
-    return not handler.types or _TIMEOUT in handler.types
+    return not handler.types or SIGNAL_TIMEOUT in handler.types

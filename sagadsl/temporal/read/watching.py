@@ -18,6 +18,7 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.notation.error_types import WRAPPERS
+from sagadsl.language.own_errors import CANCELLED, TIMEOUT, WORKFLOW_ALREADY_STARTED
 from sagadsl.language.paths import call_of_activity, call_of_child, parse_call
 from sagadsl.temporal.marker import CUT_BY_THE_SERVER
 
@@ -149,7 +150,7 @@ class Reader:
         path, name = self._calls.pop(about.initiated_event_id, ("", ""))
         failure = getattr(about, "failure", None) if end == "failed" and not kind.startswith("start_") else None
         error = (
-            ("WorkflowAlreadyStarted", "its workflow id is in use") if kind.startswith("start_") else error_in(failure)
+            (WORKFLOW_ALREADY_STARTED, "its workflow id is in use") if kind.startswith("start_") else error_in(failure)
         )
         yield StepEvent(at, _CALL_ENDS.get(end, "failed"), path, name, error=error, output=_first(about, "result"))
 
@@ -176,7 +177,7 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
         return named.application_failure_info.type or "Error", failure.message
     if info == "timeout_failure_info":
         last = error_in(failure.cause) if failure.HasField("cause") else None
-        return "timeout", failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")
+        return TIMEOUT, failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")
     return (info or "error").removesuffix("_failure_info"), failure.message
 
 
@@ -210,7 +211,7 @@ def _others(kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         case "workflow_execution_signaled":
             yield StepEvent(at, "signalled", about.signal_name, about.identity, input=_first(about, "input"))
         case "workflow_execution_cancel_requested":
-            yield StepEvent(at, "cancel_requested", error=("cancelled", about.cause) if about.cause else None)
+            yield StepEvent(at, "cancel_requested", error=(CANCELLED, about.cause) if about.cause else None)
         case "workflow_execution_update_accepted":
             asked = about.accepted_request.input
             yield StepEvent(at, "operated", asked.name, input=_first(asked, "args"))

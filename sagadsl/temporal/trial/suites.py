@@ -17,6 +17,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.own_errors import INVALID_INPUT
 from sagadsl.temporal.embedded import serve
 from sagadsl.temporal.trial.definition import CannotBePlayed, copies, wait_longer
 from sagadsl.temporal.trial.process import Spares
@@ -104,7 +105,7 @@ async def _play(room: _Room, playable: Playable, signatures: Mapping[str, Signat
     case, target = playable.case, playable.target
     outputs = Outputs((target.saga, *target.sagas.values()), signatures)
     foreseen = play(target.saga, case, sagas=target.sagas, outputs=outputs)
-    if not foreseen.calls and foreseen.failure is not None and foreseen.failure["type"] == "InvalidInput":
+    if not foreseen.calls and foreseen.failure is not None and foreseen.failure["type"] == INVALID_INPUT:
         return foreseen  # the client refuses to start it
     if foreseen.cut:
         return "it takes for ever"

@@ -11,9 +11,10 @@ from sagadsl.engine.facts import Outcome, Settled, SignalReceived
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.scalars import write_yaml
+from sagadsl.language.own_errors import TIMEOUT
 from sagadsl.language.paths import parse_call, path_below, repeated_call
 from sagadsl.trial.case import case as read_case
-from sagadsl.trial.explore.moves import TICK, UNSENT, Move
+from sagadsl.trial.explore.moves import CHILD_FAILED, TICK, UNSENT, Move
 from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
@@ -92,7 +93,7 @@ def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
     """Return what a call does in a trial, and its name; nothing when it does what is usual."""
     if move.kind == "child":
         inside = fact.outcome is Outcome.FAILED and not fact.cancelled
-        return (move.detail, {"error": "ChildFailed"}) if inside else (move.target, {})
+        return (move.detail, {"error": CHILD_FAILED}) if inside else (move.target, {})
     natural = abs(took - move.takes) < _CLOSE
     mock: dict[str, Any] = {}
     match fact.outcome:
@@ -104,7 +105,7 @@ def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
         case Outcome.NOT_STARTED:
             return move.target, {"timeout": "schedule_to_start"}
         case Outcome.UNKNOWN if move.kind == "unknown":
-            if natural and move.detail == "timeout":
+            if natural and move.detail == TIMEOUT:
                 return move.target, {"timeout": "start_to_close"}
             mock = {"error": move.detail, "unknown": True}
         case _:

@@ -10,6 +10,7 @@ from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.projection import report
 from sagadsl.engine.projection import status as status_of
 from sagadsl.language.model import ActivityCall, Call, On, Saga, Step
+from sagadsl.language.own_errors import EXPRESSION_ERROR
 from sagadsl.language.paths import is_on_failure, pattern_of, step_id_in
 from sagadsl.status.narrative import NOTHING_LEFT, sentences
 from sagadsl.trial.explore.summary import Violation
@@ -50,7 +51,7 @@ def stuck(state: State, *, ways: int) -> Iterator[Violation]:
 def _expressions(state: State) -> Iterator[Violation]:
     """R14 to R17, R56: what cannot be computed."""
     for error, path, what in _errors(state):
-        if error.type == "ExpressionError":
+        if error.type == EXPRESSION_ERROR:
             yield Violation("expression-fails", "R16" if what else "R56", path, f"{what}{error.message}")
 
 

@@ -30,6 +30,7 @@ from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.verbs import DECISIONS, Verb
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.model import Saga, Step, WaitFor
+from sagadsl.language.own_errors import CANCELLED, DEFINITION_NOT_FOUND, INVALID_INPUT, TIMEOUT
 from sagadsl.language.paths import Purpose, is_compensation, parse_call, path_in
 from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings, refusal, silence
 
@@ -131,7 +132,7 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
         if not flight.held:
             yield from _ends(step, end, around)
         elif flight.asked and isinstance(flight.command, StartActivity):
-            yield from (end.unknown("cancelled", effect=effect, cost=0) for effect in (False, True))
+            yield from (end.unknown(CANCELLED, effect=effect, cost=0) for effect in (False, True))
     yield from (move for move in _timers(saga, state, here, at) if move.cost <= left)
     for signal in state.waiting:
         for number, payload in enumerate(around.payloads(signal)[: None if left else 1]):
@@ -223,20 +224,23 @@ class _End(Immutable):
     def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = TICK) -> Move:
         error = Error(type_, _MESSAGES[type_])
         fact = Settled(
-            self.at(takes), self.call, Outcome.UNKNOWN, error=error, cancelled=type_ == "cancelled", attempts=1
+            self.at(takes), self.call, Outcome.UNKNOWN, error=error, cancelled=type_ == CANCELLED, attempts=1
         )
         word = _WORDS[type_]
         what = f"`{self.call}` {word} and has {'' if effect else 'not '}happened"
         return Move(what, "unknown", self.call, fact, cost, effect, type_, takes)
 
 
+CHILD_FAILED = "ChildFailed"
+"""How a child saga fails here, whatever the step of it is that does."""
+
 LOST = "ResultLost"
 """A call that happened, and whose result nobody can read: an error that says nothing about what was done."""
 
-_WORDS = {"cancelled": "is cancelled", "timeout": "is never heard of again", LOST: "loses its result"}
+_WORDS = {CANCELLED: "is cancelled", TIMEOUT: "is never heard of again", LOST: "loses its result"}
 _MESSAGES = {
-    "cancelled": "it was cancelled",
-    "timeout": "start_to_close timeout",
+    CANCELLED: "it was cancelled",
+    TIMEOUT: "start_to_close timeout",
     LOST: "its result was lost (explored)",
 }
 
@@ -277,13 +281,13 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
             yield Move(f"`{end.call}` succeeds{other}", "ok", end.call, fact, cost, True, str(number))
     once = command.retry.maximum_attempts == 1
     if end.flight.asked and once:
-        error = Error("cancelled", "it was cancelled")
+        error = Error(CANCELLED, "it was cancelled")
         fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error, cancelled=True, attempts=1)
         yield Move(f"`{end.call}` is cancelled before a worker takes it", "not started", end.call, fact)
     if end.flight.asked and not (once and command.heartbeat is None and not command.local):
         # R37: the cancel comes with the answer to a heartbeat, or between two attempts: nobody knows what was done.
         for effect in (False, True):
-            yield end.unknown("cancelled", effect=effect, cost=0)
+            yield end.unknown(CANCELLED, effect=effect, cost=0)
     if not end.faulty:
         return
     if not end.happened:
@@ -291,12 +295,12 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
             yield end.failed(type_, TICK if end.flight.asked else refusal(command, type_, TICK))
     if _may_be_lost(command):
         for effect in (True,) if end.happened else (True, False):
-            yield end.unknown("timeout", effect=effect, cost=1, takes=silence(command, once=end.flight.asked))
+            yield end.unknown(TIMEOUT, effect=effect, cost=1, takes=silence(command, once=end.flight.asked))
     yield end.unknown(LOST, effect=True, cost=1)
     queue = None if command.local else queue_limit(command)
     if queue is not None:
         waits = queue.total_seconds()
-        error = Error("timeout", "schedule_to_start timeout")
+        error = Error(TIMEOUT, "schedule_to_start timeout")
         fact = Settled(end.at(waits), end.call, Outcome.NOT_STARTED, error=error, attempts=1)
         yield Move(f"no worker takes `{end.call}`", "not started", end.call, fact, 1, takes=waits)
 
@@ -308,7 +312,7 @@ def _is_local(command: StartActivity | StartChild) -> bool:
 def _may_be_lost(command: StartActivity) -> bool:
     """Whether a call of which nobody hears is ever given up: one that is tried without limit is not."""
     retry = command.retry
-    endless = retry.maximum_attempts is None and "timeout" not in retry.non_retryable_error_types
+    endless = retry.maximum_attempts is None and TIMEOUT not in retry.non_retryable_error_types
     return not endless or command.schedule_to_close is not None
 
 
@@ -318,7 +322,7 @@ def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterato
     child = around.child(command)
     name = f"child saga `{end.call}`"
     if child is None:
-        error = Error("DefinitionNotFound", f"there is no saga `{command.saga}`")
+        error = Error(DEFINITION_NOT_FOUND, f"there is no saga `{command.saga}`")
         fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error)
         yield Move(f"`{end.call}` does not begin", "child", end.call, fact)
         return
@@ -327,16 +331,16 @@ def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterato
     what = "has undone itself" if undoes else "completes"
     yield Move(f"{name} {what}", "child", end.call, fact, effect=True, takes=child.seconds)
     if not undoes and (end.faulty or asked):
-        type_ = "cancelled" if asked else "ChildFailed"
+        type_ = CANCELLED if asked else CHILD_FAILED
         fact = Settled(end.soon, end.call, Outcome.FAILED, error=Error(type_, "it has undone itself"), cancelled=asked)
         first = path_in(end.call, child.first)
         yield Move(f"{name} fails and undoes itself", "child", end.call, fact, 0 if asked else 1, detail=first)
     if end.faulty and not undoes:
-        error = Error("InvalidInput", "the input does not fit (explored)")
+        error = Error(INVALID_INPUT, "the input does not fit (explored)")
         fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error)
         yield Move(f"{name} refuses its input", "child", end.call, fact, 1, detail="?")
     if end.faulty:
-        error = Error("ChildFailed", "it failed, and something of it is not undone (explored)")
+        error = Error(CHILD_FAILED, "it failed, and something of it is not undone (explored)")
         fact = Settled(end.soon, end.call, Outcome.UNKNOWN, error=error)
         yield Move(f"{name} fails and is not undone", "child", end.call, fact, 1, not undoes, "?")
 

@@ -19,6 +19,14 @@ from sagadsl.language.analysis.known import Signature
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.values import Condition, Expression, Listing, Object, Text
 from sagadsl.language.model import ActivityCall, Place, Saga, Step, Value
+from sagadsl.language.own_errors import (
+    CANCELLED,
+    EXPRESSION_ERROR,
+    NO_MATCHING_CASE,
+    SAGA_TIMEOUT,
+    SIGNAL_TIMEOUT,
+    TIMEOUT,
+)
 from sagadsl.language.schema.conform import checker
 from sagadsl.trial.draw import draw
 from sagadsl.trial.mocks import Mocks, participant
@@ -234,7 +242,7 @@ def silence(command: StartActivity, *, once: bool) -> float:
     Args:
         once: It has been cancelled, so that it is not attempted again.
     """
-    once = once or "timeout" in command.retry.non_retryable_error_types
+    once = once or TIMEOUT in command.retry.non_retryable_error_types
     return _of_attempts(command, 1 if once else command.retry.maximum_attempts or 1, 0.0)
 
 
@@ -271,7 +279,7 @@ def _named(saga: Saga, place: Place) -> Iterator[str]:
         yield from (type_ for handler in step.on_error for type_ in handler.types if type_ not in _OURS)
 
 
-_OURS = frozenset({"timeout", "cancelled", "ExpressionError", "SagaTimeout", "SignalTimeout", "NoMatchingCase"})
+_OURS = frozenset({TIMEOUT, CANCELLED, EXPRESSION_ERROR, SAGA_TIMEOUT, SIGNAL_TIMEOUT, NO_MATCHING_CASE})
 """Types of errors that no participant reports."""
 
 
