@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,6 +44,10 @@ _STOPS = ("cancel", "timeout", "abort")
 _OPEN = ("running", "compensating", "paused")
 
 
+Inspect = Callable[[Client, str], Awaitable[None]]
+"""Looks at a run, named by its id, after it has been played and before it is cleared away."""
+
+
 class TooEarly(Exception):
     """The saga's timeout has passed before the moment at which the case wants it to."""
 
@@ -55,6 +59,7 @@ class Stage:
     Attributes:
         foreseen: What came of it in virtual time.
         nobody: The queues that nobody polls, and what each is called in the definition; empty is the saga's own.
+        inspect: Looks at what is left on the server.
     """
 
     client: Client
@@ -65,6 +70,7 @@ class Stage:
     script: Script
     queue: str
     nobody: Mapping[str, str]
+    inspect: Inspect | None = None
     made: dict[str, Begun] = field(default_factory=dict)
     fired: set[int] = field(default_factory=set)
     due: list[tuple[float, int]] = field(default_factory=list)
@@ -93,7 +99,10 @@ class Stage:
             self.process = Process(self.client, self.spares, self.queue, self.script, self._told)
         async with self.process or worker(self.client, self.queue, self.script, self._told):
             try:
-                return await self._run(patience)
+                played = await self._run(patience)
+                if self.inspect is not None:
+                    await self.inspect(self.client, self.id)
+                return played
             finally:
                 await self._clear(self.id)
 

@@ -21,8 +21,8 @@ from sagadsl.language.own_errors import INVALID_INPUT
 from sagadsl.temporal.embedded import serve
 from sagadsl.temporal.trial.definition import CannotBePlayed, copies, wait_longer
 from sagadsl.temporal.trial.process import Spares
-from sagadsl.temporal.trial.stage import Stage, TooEarly
-from sagadsl.temporal.trial.worker import Script, quiet
+from sagadsl.temporal.trial.stage import Inspect, Stage, TooEarly
+from sagadsl.temporal.trial.worker import CACHED, Script, quiet
 from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
 from sagadsl.trial.played import ID, Played
@@ -40,13 +40,24 @@ _SLACK = (2, 6, 18)
 
 
 @contextlib.contextmanager
-def real(playables: Sequence[Playable], signatures: Mapping[str, Signature]) -> Iterator[Host]:
+def real(
+    playables: Sequence[Playable],
+    signatures: Mapping[str, Signature],
+    *,
+    cached: int = CACHED,
+    inspect: Inspect | None = None,
+) -> Iterator[Host]:
     """Play cases on an embedded server, several at once; the host hands out what came of each.
+
+    Args:
+        cached: How many sagas a worker keeps in memory; see ``Script``.
+        inspect: Looks at each run once it has been played.
 
     Raises:
         SagadslError: There is no server to be had.
     """
     quiet()
+    options = _Options(signatures, cached, inspect)
     ready: Future[_House] = Future()
     thread = threading.Thread(target=_serve, args=(ready,), name="trials", daemon=True)
     thread.start()
@@ -55,7 +66,7 @@ def real(playables: Sequence[Playable], signatures: Mapping[str, Signature]) -> 
     async def one(playable: Playable) -> Played | str:
         room = await house.rooms.get()
         try:
-            return await _play(room, playable, signatures)
+            return await _play(room, playable, options)
         finally:
             house.rooms.put_nowait(room)
 
@@ -72,6 +83,14 @@ class _Room(Immutable):
 
     client: Client
     spares: Spares
+
+
+class _Options(Immutable):
+    """How cases are played; see ``real``."""
+
+    signatures: Mapping[str, Signature]
+    cached: int
+    inspect: Inspect | None
 
 
 class _House(Immutable):
@@ -101,9 +120,9 @@ def _serve(ready: Future[_House]) -> None:
             ready.set_exception(error)
 
 
-async def _play(room: _Room, playable: Playable, signatures: Mapping[str, Signature]) -> Played | str:
+async def _play(room: _Room, playable: Playable, options: _Options) -> Played | str:
     case, target = playable.case, playable.target
-    outputs = Outputs((target.saga, *target.sagas.values()), signatures)
+    outputs = Outputs((target.saga, *target.sagas.values()), options.signatures)
     foreseen = play(target.saga, case, sagas=target.sagas, outputs=outputs)
     if not foreseen.calls and foreseen.failure is not None and foreseen.failure["type"] == INVALID_INPUT:
         return foreseen  # the client refuses to start it
@@ -113,7 +132,7 @@ async def _play(room: _Room, playable: Playable, signatures: Mapping[str, Signat
         return f"it takes {spell(timedelta(seconds=round(foreseen.seconds)))}, and this server does not skip time"
     try:
         for slack in _SLACK:
-            stage = _stage(room, playable, foreseen, signatures, slack)
+            stage = _stage(room, playable, foreseen, options, slack)
             with contextlib.suppress(TooEarly):
                 return await stage.play(PATIENCE + 2 * foreseen.seconds)
     except (CannotBePlayed, SagadslError) as error:
@@ -121,13 +140,7 @@ async def _play(room: _Room, playable: Playable, signatures: Mapping[str, Signat
     return f"its timeout passes {_SLACK[-1]} s too early: the machine is too slow"
 
 
-def _stage(
-    room: _Room,
-    playable: Playable,
-    foreseen: Played,
-    signatures: Mapping[str, Signature],
-    slack: int,
-) -> Stage:
+def _stage(room: _Room, playable: Playable, foreseen: Played, options: _Options, slack: int) -> Stage:
     case, target = playable.case, playable.target
     queue = f"q-{uuid.uuid4().hex[:12]}"
     made = copies(target, case.mocks, queue)
@@ -138,5 +151,5 @@ def _stage(
             made.root["timeout"] = f"{round((passes + slack) * 1000)}ms"
         if at.on == "begin":
             wait_longer(made, target, at.name, timedelta(seconds=slack))
-    script = Script(ID, case.mocks, made.root, made.children, dict(signatures))
-    return Stage(room.client, room.spares, target, case, foreseen, script, queue, made.nobody)
+    script = Script(ID, case.mocks, made.root, made.children, dict(options.signatures), options.cached)
+    return Stage(room.client, room.spares, target, case, foreseen, script, queue, made.nobody, options.inspect)

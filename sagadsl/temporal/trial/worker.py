@@ -32,6 +32,9 @@ from sagadsl.temporal.worker import build_worker
 from sagadsl.trial.mocks import Mock, Mocks, call_name
 from sagadsl.trial.outputs import Outputs
 
+CACHED = 1000
+"""Sagas in memory: the SDK's default."""
+
 FOR_EVER = 24 * 3600.0
 """Seconds that an attempt sleeps which is never heard of again."""
 
@@ -69,6 +72,7 @@ class Script(Immutable):
     Attributes:
         root: Workflow id of the saga under test.
         definition: As data, ``children`` those of its child sagas: outputs are drawn from what they read.
+        cached: How many sagas it keeps in memory between their tasks; with 0 each task replays the whole history.
     """
 
     root: str
@@ -76,6 +80,7 @@ class Script(Immutable):
     definition: Mapping[str, Any]
     children: Mapping[str, Mapping[str, Any]]
     signatures: Mapping[str, Signature]
+    cached: int = CACHED
 
 
 def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
@@ -110,6 +115,7 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
         patience=timedelta(0),  # its queue has no other worker
         build_id="trial",  # else the SDK reads every module that is loaded, for each worker
         max_heartbeat_throttle_interval=timedelta(milliseconds=100),
+        max_cached_workflows=script.cached,
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1),
     )
 
