@@ -17,11 +17,11 @@ from temporalio.worker import Worker
 from benchmarks.handwritten import HandSandboxed, HandUnsandboxed
 from benchmarks.steps import refuse, step, undo
 from sagadsl.engine.journal import RULES
-from sagadsl.temporal.arguments import Options, envelope, open_envelope, to_bytes
+from sagadsl.temporal.arguments import RunOptions, envelope, open_envelope, to_bytes
 from sagadsl.temporal.worker import build_worker
 
 DEFINITION = yaml.safe_load(Path(__file__).with_name("order.saga.yaml").read_text(encoding="utf-8"))
-INLINE = envelope(DEFINITION, {}, Options(rules=RULES))
+INLINE = envelope(DEFINITION, {}, RunOptions(rules=RULES))
 MEMO = open_envelope(to_bytes(INLINE)).memo()
 ACTIVITIES = [step, refuse, undo]
 

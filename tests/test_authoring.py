@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from sagadsl import Context, Permanent, Transient, Unknown, activity
 from sagadsl.authoring import MARK, InvalidInput, InvalidOutput, Spec
 from sagadsl.plugins.results import to_json_data
-from sagadsl.plugins.signatures import Reader, Takes, form, output_schema
+from sagadsl.plugins.signatures import InputReader, Takes, form, output_schema
 
 
 class ChargeIn(BaseModel, extra="forbid"):
@@ -73,7 +73,7 @@ def of_anything(order) -> None: ...  # type: ignore[no-untyped-def] # that is th
 
 
 def _read(function: Callable[..., Any], *sent: Any) -> dict[str, Any]:
-    return dict(Reader(form(function)).read(sent, Context()).keyword)
+    return dict(InputReader(form(function)).read(sent, Context()).keyword)
 
 
 def _refusal(function: Callable[..., Any], *sent: Any) -> str:
@@ -128,7 +128,7 @@ def test_the_input_is_one_object_whatever_the_signature(
 ) -> None:
     """Models and plain parameters; the context is no part of it."""
     shape = form(function)
-    schema = Reader(shape).schema
+    schema = InputReader(shape).schema
     assert shape.takes is takes
     assert schema is not None
     assert (schema["type"], set(schema["properties"])) == ("object", keys)
@@ -193,7 +193,7 @@ def test_a_signature_that_no_json_fits_is_refused() -> None:
     with pytest.raises(TypeError, match="names each of its parameters"):
         form(star)
     with pytest.raises(TypeError, match="parameter `value` of `odd`"):
-        Reader(form(odd))
+        InputReader(form(odd))
 
 
 def test_a_plain_temporal_activity_takes_its_only_parameter_as_the_whole_input() -> None:
@@ -203,8 +203,8 @@ def test_a_plain_temporal_activity_takes_its_only_parameter_as_the_whole_input()
 
     def compose(greeting: str, name: str) -> str: ...
 
-    assert Reader(form(greet, plain=True)).read(("Ann",), Context()).keyword == {"name": "Ann"}
-    reader = Reader(form(compose, plain=True))
+    assert InputReader(form(greet, plain=True)).read(("Ann",), Context()).keyword == {"name": "Ann"}
+    reader = InputReader(form(compose, plain=True))
     assert reader.read(({"greeting": "Hi", "name": "Ann"},), Context()).keyword == {"greeting": "Hi", "name": "Ann"}
     assert reader.read(("Hi", "Ann"), Context()).keyword == {"greeting": "Hi", "name": "Ann"}
 

@@ -23,7 +23,7 @@ from sagadsl.language.analysis.known import Signature
 from sagadsl.language.expressions.secrets import Named, named
 from sagadsl.plugins.catalogue import Catalogue, PluginBroken
 from sagadsl.plugins.results import to_json_data
-from sagadsl.plugins.signatures import Reader, form
+from sagadsl.plugins.signatures import InputReader, form
 
 _RELEASE = threading.Event()
 
@@ -99,7 +99,7 @@ def _send(written: Any = None, **call: Any) -> Any:
     """Send a request whose definition has *written* what is told here, or all of it."""
     found = named(call if written is None else written) or Named({})
     context = Context(idempotency_key="order-7/pay/do", secrets=found.places, secrets_host=found.host)
-    arguments = Reader(form(http.request)).read((call,), context)
+    arguments = InputReader(form(http.request)).read((call,), context)
     return to_json_data(asyncio.run(http.request(**arguments.keyword)))
 
 

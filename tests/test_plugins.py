@@ -12,7 +12,7 @@ import pytest
 
 from sagadsl.language.analysis.known import Signature
 from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown, find_offers
-from sagadsl.plugins.settings import Settings, SettingsWrong, read_settings
+from sagadsl.plugins.settings import PluginSettings, SettingsWrong, read_settings
 
 Install = Callable[..., list[Distribution]]
 
@@ -408,11 +408,11 @@ def test_types_that_json_cannot_carry_break_the_signature_not_the_tool(install: 
 
 def test_settings_come_from_one_file_and_mistakes_in_them_are_named(tmp_path: Path) -> None:
     """First `sagadsl.toml`, then `pyproject.toml`."""
-    assert read_settings(tmp_path) == Settings()
+    assert read_settings(tmp_path) == PluginSettings()
     (tmp_path / "pyproject.toml").write_text('[tool.sagadsl]\nmodules = ["a"]\n')
-    assert read_settings(tmp_path) == Settings(modules=("a",))
+    assert read_settings(tmp_path) == PluginSettings(modules=("a",))
     (tmp_path / "sagadsl.toml").write_text('modules = ["b"]\n')
-    assert read_settings(tmp_path) == Settings(modules=("b",))
+    assert read_settings(tmp_path) == PluginSettings(modules=("b",))
     for text, reason in [
         ('modules = "a"', "`modules` is a list of names, found `a`"),
         ("[plugins]\ndenny = []", "unknown key `denny` in `plugins`; it has `allow` and `deny`"),

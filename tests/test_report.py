@@ -21,7 +21,7 @@ from sagadsl.language.model import Saga
 from sagadsl.language.schema import definition
 from sagadsl.reporting import report
 from sagadsl.reporting.excerpt import locate
-from sagadsl.reporting.given import in_order, summary
+from sagadsl.reporting.report_input import in_order, summary
 
 
 @dataclass(frozen=True, slots=True)

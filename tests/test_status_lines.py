@@ -10,7 +10,7 @@ import pytest
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
 from sagadsl.status.advice import next_steps, page, releases
-from sagadsl.status.lines import SIGNS, Attempt, one_line, paused, rows, spell, text, widths
+from sagadsl.status.lines import SIGNS, PendingAttempt, one_line, paused, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def _status(status: str, *steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def _lines(status: dict[str, Any], attempts: dict[str, Attempt] | None = None) -> list[str]:
+def _lines(status: dict[str, Any], attempts: dict[str, PendingAttempt] | None = None) -> list[str]:
     lines = rows(status, attempts or {}, NOW)
     return [text(row, widths(lines)) for row in lines]
 
@@ -57,8 +57,8 @@ def test_a_call_that_an_operator_has_paused_at_the_server_is_shown_with_what_rel
     status = _status(
         "running", _step("lines[1]/charge", "running", 0), _step("b", "completed", 0, 1, compensation=undo)
     )
-    attempts = {"lines[1]/charge": Attempt(1, paused=True, activity_id="lines[1]/charge")}
-    attempts["b.compensation#2"] = Attempt(3, "Busy", paused=True, activity_id="b.compensation#2~4f1c")
+    attempts = {"lines[1]/charge": PendingAttempt(1, paused=True, activity_id="lines[1]/charge")}
+    attempts["b.compensation#2"] = PendingAttempt(3, "Busy", paused=True, activity_id="b.compensation#2~4f1c")
 
     lines = rows(status, attempts, NOW)
     assert [(row.sign, row.state, row.note) for row in (lines[0], lines[-1])] == [
@@ -101,18 +101,18 @@ def test_a_failed_saga_shows_what_ran_then_what_was_undone_newest_first() -> Non
 
 def test_a_retry_shows_the_attempt_its_reason_and_the_pause() -> None:
     status = _status("running", _step("charge", "running", 0))
-    attempts = {"charge": Attempt(3, "Busy: later", NOW + timedelta(seconds=4))}
+    attempts = {"charge": PendingAttempt(3, "Busy: later", NOW + timedelta(seconds=4))}
     assert _lines(status, attempts) == [" ▶ charge  acme.charge     10s  attempt 3: Busy: later  (in 4.0s)"]
-    attempts = {"charge": Attempt(3, "Busy: later", None)}
+    attempts = {"charge": PendingAttempt(3, "Busy: later", None)}
     assert _lines(status, attempts) == [" ▶ charge  acme.charge     10s  attempt 3: Busy: later"]
-    assert _lines(status, {"charge": Attempt(1)}) == [" ▶ charge  acme.charge     10s"]
+    assert _lines(status, {"charge": PendingAttempt(1)}) == [" ▶ charge  acme.charge     10s"]
 
 
 def test_a_compensation_that_is_retried_shows_its_attempts_too() -> None:
     status = _status(
         "compensating", _step("charge", "completed", 0, 1, compensation={"status": "running", "started_at": _at(6)})
     )
-    attempts = {"charge.compensation[1]": Attempt(2, "Busy")}
+    attempts = {"charge.compensation[1]": PendingAttempt(2, "Busy")}
     assert _lines(status, attempts)[1] == " ↩ charge  undoing        4.0s  attempt 2: Busy"
 
 

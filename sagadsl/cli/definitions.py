@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sagadsl.cli import screen
-from sagadsl.cli.files import STDIN, Missing, find
+from sagadsl.cli.files import STDIN, NoSuchFile, find
 from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
@@ -111,11 +111,11 @@ def load_definitions(
         data = sys.stdin.buffer.read()
         name = stdin_filename or "<stdin>"
         loaded[STDIN] = load(data, name=name, known=beside(Path(name), data, known))
-    missing = [Finding(UNREADABLE, str(each), ()) for each in found if isinstance(each, Missing)]
+    missing = [Finding(UNREADABLE, str(each), ()) for each in found if isinstance(each, NoSuchFile)]
     broken = {} if installed is None else installed.problems
     for each in broken.values():
         screen.authors_stack(each)
-    ordered = tuple(_needing(loaded[each], broken) for each in found if not isinstance(each, Missing))
+    ordered = tuple(_needing(loaded[each], broken) for each in found if not isinstance(each, NoSuchFile))
     told = {finding.message for each in ordered for finding in each.findings}
     aside = [
         Finding(each.code, str(each), (), Severity.WARNING, each.help)

@@ -17,7 +17,7 @@ from sagadsl.cli.serving import own_activities
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.checkup import Check, Needs
+    from sagadsl.temporal.checkup import CheckResult, QueueNeeds
     from sagadsl.temporal.settings import Flags
 
 ILL = 3
@@ -42,24 +42,24 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
       sagadsl doctor --address localhost:7233
       sagadsl doctor definitions/ --json
     """
-    from sagadsl.temporal.checkup import Check, Needs, embedded, examine
+    from sagadsl.temporal.checkup import CheckResult, QueueNeeds, embedded, examine
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
 
     settings = settings_of(flags)
     catalogue = Catalogue.discover(module)
-    checks = [Check("sagadsl", True, f"{version('sagadsl')}, Python {platform.python_version()}")]
+    checks = [CheckResult("sagadsl", True, f"{version('sagadsl')}, Python {platform.python_version()}")]
     checks.append(_plugins(catalogue))
-    needs = {queue: Needs() for queue in task_queue}
+    needs = {queue: QueueNeeds() for queue in task_queue}
     if paths:
         loaded = load_definitions(paths, catalogue)
         wrong = sum(each.saga is None for each in loaded.files)
         found = f"{len(loaded.files)} files" + ("" if loaded.are_usable else f", {wrong or 'some'} with mistakes")
-        checks.append(Check("definitions", loaded.are_usable, found, f"sagadsl validate {' '.join(paths)}"))
+        checks.append(CheckResult("definitions", loaded.are_usable, found, f"sagadsl validate {' '.join(paths)}"))
         needs = _needs(loaded, task_queue)
 
     async def look() -> None:
         checks.append(await embedded())
-        async for each in examine(settings, needs or {DEFAULT_TASK_QUEUE: Needs()}):
+        async for each in examine(settings, needs or {DEFAULT_TASK_QUEUE: QueueNeeds()}):
             checks.append(each)
 
     asyncio.run(look())
@@ -68,35 +68,37 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
     return 0 if is_well else ILL
 
 
-def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, Needs]:
+def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, QueueNeeds]:
     """Return what the workers of each queue have to know: of *queues*, or of those that the definitions name."""
-    from sagadsl.temporal.checkup import Needs
+    from sagadsl.temporal.checkup import QueueNeeds
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
     from sagadsl.temporal.manifest import fingerprint
 
-    needs = {queue: Needs() for queue in queues}
+    needs = {queue: QueueNeeds() for queue in queues}
     for each in loaded.files:
         if each.saga is None:
             continue
         for queue in queues or (each.saga.task_queue or DEFAULT_TASK_QUEUE,):
-            before = needs.get(queue, Needs())
+            before = needs.get(queue, QueueNeeds())
             sagas = {**before.sagas, each.saga.name: fingerprint(each.document.data)}
-            needs[queue] = Needs(sagas, before.activities | own_activities(each.saga))
+            needs[queue] = QueueNeeds(sagas, before.activities | own_activities(each.saga))
     return needs
 
 
-def _plugins(catalogue: Catalogue) -> Check:
-    from sagadsl.temporal.checkup import Check
+def _plugins(catalogue: Catalogue) -> CheckResult:
+    from sagadsl.temporal.checkup import CheckResult
 
     catalogue.load_all()
     problems = catalogue.problems
     found = f"{len(catalogue.names)} activities"
     if problems:
-        return Check("plugins", False, "; ".join(str(each) for each in problems), "sagadsl plugins", is_needed=False)
-    return Check("plugins", True, found)
+        return CheckResult(
+            "plugins", False, "; ".join(str(each) for each in problems), "sagadsl plugins", is_needed=False
+        )
+    return CheckResult("plugins", True, found)
 
 
-def _lines(checks: Sequence[Check]) -> list[str]:
+def _lines(checks: Sequence[CheckResult]) -> list[str]:
     width = max(len(each.what) for each in checks)
     lines = []
     for each in checks:

@@ -12,9 +12,9 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN
-from sagadsl.cli.given import read_input
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, form, modules, no_plugins, output_file
+from sagadsl.cli.saga_input import read_input
 from sagadsl.cli.streams import out
 from sagadsl.immutable import replace
 from sagadsl.language.analysis.known import Signature

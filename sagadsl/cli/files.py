@@ -15,7 +15,7 @@ STDIN: Literal["-"] = "-"
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
-class Missing(Immutable):
+class NoSuchFile(Immutable):
     """A path that leads to no file of the kind, and why."""
 
     path: str
@@ -25,21 +25,21 @@ class Missing(Immutable):
         return f"`{self.path}`: {self.reason}"
 
 
-def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path | Literal["-"] | Missing]:
+def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path | Literal["-"] | NoSuchFile]:
     """List what *paths* name, each file once, in the order given; no path is the current folder.
 
     A folder stands for every file in it and below with one of *suffixes* (every definition),
     a pattern for what it matches, ``-`` for standard input. A file that is named counts,
     whatever it is called.
     """
-    found: dict[str, Path | Literal["-"] | Missing] = {}
+    found: dict[str, Path | Literal["-"] | NoSuchFile] = {}
     for text in paths or (".",):
         if text == STDIN:
             found[STDIN] = STDIN
             continue
         matches = list(_expand(text, suffixes))
         if not matches:
-            found[text] = Missing(text, _nothing(text, suffixes))
+            found[text] = NoSuchFile(text, _nothing(text, suffixes))
         for path in matches:
             found.setdefault(str(path), path)
     return list(found.values())

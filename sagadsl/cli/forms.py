@@ -8,7 +8,7 @@ from enum import Enum
 from sagadsl.immutable import Immutable
 
 
-class OnFailure(Enum):
+class StdoutOnFailure(Enum):
     """What stdout carries when a command fails; stderr tells people in any case."""
 
     DOCUMENT = "a JSON document with the error"
@@ -18,33 +18,33 @@ class OnFailure(Enum):
     @property
     def indent(self) -> int | None:
         """How a JSON document is indented; ``None`` keeps it on one line."""
-        return 2 if self is OnFailure.DOCUMENT else None
+        return 2 if self is StdoutOnFailure.DOCUMENT else None
 
 
-class Form(Immutable):
+class OutputForm(Immutable):
     """One form.
 
     Attributes:
         for_people: It may have colours, and is left out when there is nothing to tell and ``--quiet`` is given.
     """
 
-    on_failure: OnFailure
+    on_failure: StdoutOnFailure
     for_people: bool = False
 
 
-FORMS: Mapping[str, Form] = {
-    "text": Form(OnFailure.NOTHING, for_people=True),
-    "concise": Form(OnFailure.NOTHING, for_people=True),
-    "json": Form(OnFailure.DOCUMENT),
-    "jsonl": Form(OnFailure.LINE),
-    "sarif": Form(OnFailure.DOCUMENT),
-    "github": Form(OnFailure.NOTHING),
-    "html": Form(OnFailure.NOTHING),
-    "mermaid": Form(OnFailure.NOTHING),
-    "svg": Form(OnFailure.NOTHING),
-    "none": Form(OnFailure.NOTHING),
+FORMS: Mapping[str, OutputForm] = {
+    "text": OutputForm(StdoutOnFailure.NOTHING, for_people=True),
+    "concise": OutputForm(StdoutOnFailure.NOTHING, for_people=True),
+    "json": OutputForm(StdoutOnFailure.DOCUMENT),
+    "jsonl": OutputForm(StdoutOnFailure.LINE),
+    "sarif": OutputForm(StdoutOnFailure.DOCUMENT),
+    "github": OutputForm(StdoutOnFailure.NOTHING),
+    "html": OutputForm(StdoutOnFailure.NOTHING),
+    "mermaid": OutputForm(StdoutOnFailure.NOTHING),
+    "svg": OutputForm(StdoutOnFailure.NOTHING),
+    "none": OutputForm(StdoutOnFailure.NOTHING),
 }
 """Every form of every command."""
 
-WORDS = frozenset(("--json", *(name for name, form in FORMS.items() if form.on_failure is not OnFailure.NOTHING)))
+WORDS = frozenset(("--json", *(name for name, form in FORMS.items() if form.on_failure is not StdoutOnFailure.NOTHING)))
 """What on a command line asks for JSON, also when it fails."""

@@ -12,7 +12,7 @@ T = TypeVar("T")
 INTERRUPTED = 130
 
 
-class Told(Exception):
+class InterruptTold(Exception):
     """Somebody wants the command to end. Never leaves the command that waits for it."""
 
 
@@ -38,14 +38,14 @@ class Interrupts:
         self._event.set()
 
     async def unless_told(self, awaitable: Awaitable[T]) -> T:
-        """Wait for *awaitable*; raise ``Told`` when a request comes first (it is then cancelled)."""
+        """Wait for *awaitable*; raise ``InterruptTold`` when a request comes first (it is then cancelled)."""
         waiting = asyncio.ensure_future(awaitable)
         told = asyncio.ensure_future(self._event.wait())
         try:
             await asyncio.wait([waiting, told], return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 self._event.clear()
-                raise Told
+                raise InterruptTold
             return waiting.result()
         finally:
             for task in (waiting, told):

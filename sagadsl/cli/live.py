@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from sagadsl.cli import screen
 from sagadsl.cli.streams import out
 from sagadsl.status.advice import next_steps, releases
-from sagadsl.status.lines import COLOURS, Row, rows, text, trouble, widths
+from sagadsl.status.lines import COLOURS, StatusRow, rows, text, trouble, widths
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -28,7 +28,7 @@ _ROOM = 4
 """Lines of the terminal that are left to other things."""
 
 
-class View(Protocol):
+class LiveView(Protocol):
     """Something that shows one picture after the other."""
 
     def show(self, picture: Picture) -> None:
@@ -41,7 +41,7 @@ class View(Protocol):
         """Leave the last picture on the screen, and the terminal as it was."""
 
 
-def view_for(output: str, options: str, no_worker: str) -> View:
+def view_for(output: str, options: str, no_worker: str) -> LiveView:
     """Return the view that fits where we write.
 
     Args:
@@ -59,11 +59,11 @@ def view_for(output: str, options: str, no_worker: str) -> View:
     return Lines(_to_stderr, options, no_worker)
 
 
-def _to_stderr(row: Row, line: str) -> None:
+def _to_stderr(row: StatusRow, line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _to_stdout(row: Row, line: str) -> None:
+def _to_stdout(row: StatusRow, line: str) -> None:
     change = {"type": "step", "path": row.key, "status": row.state, "what": row.what, "note": row.note}
     took = None if row.took is None else round(row.took.total_seconds(), 3)
     print(json.dumps({**change, "seconds": took}, ensure_ascii=False), file=out(), flush=True)
@@ -82,7 +82,7 @@ class Silent:
 class Lines:
     """One line for every change: for logs, for pipes, for screen readers."""
 
-    def __init__(self, write: Callable[[Row, str], None], options: str, no_worker: str) -> None:
+    def __init__(self, write: Callable[[StatusRow, str], None], options: str, no_worker: str) -> None:
         self._write, self._options, self._no_worker = write, options, no_worker
         self._seen: dict[str, tuple[str, str]] = {}
         self._said: set[str] = set()
@@ -127,7 +127,9 @@ class Terminal:
         fit = widths(lines)
         shown = fitting(lines, shutil.get_terminal_size().lines - _ROOM)
         page = Text("\n", no_wrap=True, overflow="ellipsis").join(
-            Text(text(row, fit), style=COLOURS.get(row.state, "dim")) if isinstance(row, Row) else Text(row, "dim")
+            Text(text(row, fit), style=COLOURS.get(row.state, "dim"))
+            if isinstance(row, StatusRow)
+            else Text(row, "dim")
             for row in shown
         )
         for line in footer(picture, self._options, self._no_worker):
@@ -143,7 +145,7 @@ class Terminal:
         self._live.stop()
 
 
-def picture_rows(picture: Picture) -> list[Row]:
+def picture_rows(picture: Picture) -> list[StatusRow]:
     """Return the lines of *picture*."""
     if not picture.status:
         return []
@@ -163,7 +165,7 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
     ]
 
 
-def fitting(lines: list[Row], height: int) -> list[Row | str]:
+def fitting(lines: list[StatusRow], height: int) -> list[StatusRow | str]:
     """Return as many lines as there is room for: what runs and what came last are worth more than what is done."""
     if len(lines) <= height or height < 2:
         return [*lines]

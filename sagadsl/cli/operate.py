@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.given import read_value
 from sagadsl.cli.options import common, connection, output, settings_of
+from sagadsl.cli.saga_input import read_value
 from sagadsl.engine.verbs import DECISIONS, SENTENCES, Verb
 from sagadsl.status.lines import unpause
 
@@ -137,10 +137,10 @@ def signal(*, id: str, name: str, payload: str | None, request: str, flags: Flag
     Example:
       sagadsl signal order-7 approval --payload '{"approved": true}'
     """
-    from sagadsl.temporal import asking
+    from sagadsl.temporal import signalling
 
     value = None if payload is None else read_value(payload, "--payload")
-    sent = connected(flags, lambda client: asking.signal(client, id, name, value, request=request))
+    sent = connected(flags, lambda client: signalling.signal(client, id, name, value, request=request))
     screen.result(sent.as_json(), str(sent))
     return 0
 
@@ -205,12 +205,12 @@ def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) ->
         request: str,
         flags: Flags,
     ) -> int:
-        from sagadsl.temporal import reaching
+        from sagadsl.temporal import decisions
         from sagadsl.temporal.refusals import NotAnswered
         from sagadsl.temporal.requests import Asked
 
         asked = Asked(path or "", _user(by), why, occurrence)
-        done = connected(flags, lambda client: reaching.operate(client, id, verb, asked, request=request))
+        done = connected(flags, lambda client: decisions.operate(client, id, verb, asked, request=request))
         held = [f"{each.id} is {each.status}" for each in done.children if each.problem is None]
         children = {"children": [each.as_json() for each in done.children]} if done.children else {}
         screen.result(

@@ -13,7 +13,7 @@ from sagadsl.cli.screen import session_of, warn
 from sagadsl.cli.streams import with_guests
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.settings import Flags, Settings
+    from sagadsl.temporal.settings import ConnectionSettings, Flags
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -96,7 +96,7 @@ def modules(command: Callable[P, R]) -> Callable[P, R]:
     )(with_guests(command))
 
 
-def settings_of(flags: Flags) -> Settings:
+def settings_of(flags: Flags) -> ConnectionSettings:
     """Return which server, with what credentials; what was found and not used, or is a risk, is told."""
     from sagadsl.temporal.settings import resolve
 

@@ -13,15 +13,15 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import STDIN, find, is_file, is_folder
-from sagadsl.cli.given import read_input, untyped
 from sagadsl.cli.options import common, connection, modules, output, saga_input
+from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
 from sagadsl.language.load import Loaded
 from sagadsl.language.model import Saga, SagaCall
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from sagadsl.cli.running import Order
+    from sagadsl.cli.running import StartRequest
     from sagadsl.temporal.settings import Flags
 
 
@@ -74,7 +74,7 @@ def run(
       sagadsl run transfer.saga.yaml --set amount=5 --set to_account=bob
       sagadsl run transfer-money --address localhost:7233 --id transfer-42 --detach
     """
-    from sagadsl.cli.running import Order, execute
+    from sagadsl.cli.running import StartRequest, execute
     from sagadsl.temporal.registry import children_of
     from sagadsl.temporal.settings import resolve
 
@@ -89,7 +89,7 @@ def run(
     model = chosen.saga if chosen else None
     by_name = {each.saga.name: each for each in definitions.files if each.saga is not None}
     children = children_of(model.name, {name: each.document.data for name, each in by_name.items()}) if model else {}
-    order = Order(
+    order = StartRequest(
         name=model.name if model else saga,
         definition=chosen.document.data if chosen else None,
         children=children,
@@ -113,15 +113,15 @@ def run(
     return asyncio.run(execute(order, settings, catalogue, detach=detach, with_worker=worker))
 
 
-def _check_input(order: Order) -> None:
-    """Raise ``InvalidInput`` before a server is started that the saga would never reach."""
+def _check_input(order: StartRequest) -> None:
+    """Raise ``InputRefused`` before a server is started that the saga would never reach."""
     from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
-    from sagadsl.temporal.refusals import InvalidInput
+    from sagadsl.temporal.refusals import InputRefused
 
     assert order.definition is not None
     problems = open_envelope(to_bytes(envelope(order.definition, order.children))).check_input(order.input)
     if problems:
-        raise InvalidInput(order.name, problems)
+        raise InputRefused(order.name, problems)
 
 
 def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definitions, Loaded | None]:

@@ -14,8 +14,8 @@ from temporalio.client import Client
 
 from sagadsl.cli import screen
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, Told
-from sagadsl.cli.live import View, view_for
+from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, InterruptTold
+from sagadsl.cli.live import LiveView, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.serving import activities, queues
 from sagadsl.engine.call_errors import QUEUE_BOUND
@@ -29,7 +29,7 @@ from sagadsl.temporal.connection import check_namespace, connect, guard
 from sagadsl.temporal.embedded import serve
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import Picture, follow
-from sagadsl.temporal.settings import Settings
+from sagadsl.temporal.settings import ConnectionSettings
 from sagadsl.temporal.worker import build_worker
 
 _NO_DRAIN = _NO_PATIENCE = timedelta(0)
@@ -49,7 +49,7 @@ _EARLIER = {
 _ANEW = "this one begins anew, with idempotency keys of its own"
 
 
-class Order(Immutable):
+class StartRequest(Immutable):
     """What to start.
 
     Attributes:
@@ -70,7 +70,7 @@ class Order(Immutable):
     summary: str | None
 
 
-class Place(Immutable):
+class RunsOn(Immutable):
     """Where the saga runs.
 
     Attributes:
@@ -80,14 +80,16 @@ class Place(Immutable):
         has_our_worker: A worker runs in this process.
     """
 
-    settings: Settings
+    settings: ConnectionSettings
     options: str = ""
     ui: str = ""
     goes_with_us: bool = False
     has_our_worker: bool = False
 
 
-async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, detach: bool, with_worker: bool) -> int:
+async def execute(
+    order: StartRequest, settings: ConnectionSettings, catalogue: Catalogue, *, detach: bool, with_worker: bool
+) -> int:
     """Start *order*, show it until it ends, and return the exit code."""
     screen.log(logging.CRITICAL)  # what activities report is on the screen anyway
     async with AsyncExitStack() as stack:
@@ -118,23 +120,25 @@ async def execute(order: Order, settings: Settings, catalogue: Catalogue, *, det
             return await _follow(client, started, place, interrupts, by_name=order.definition is None)
 
 
-async def _place(stack: AsyncExitStack, settings: Settings, *, with_worker: bool) -> Place:
+async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_worker: bool) -> RunsOn:
     if settings.names_a_server:
-        return Place(settings, _options(settings), has_our_worker=with_worker)
+        return RunsOn(settings, _options(settings), has_our_worker=with_worker)
     server = await stack.enter_async_context(serve())
     options = f"--address {server.address}"
     settings = replace(server.settings, codec=settings.codec)
-    return Place(settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
+    return RunsOn(settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
 
 
-def _options(settings: Settings) -> str:
+def _options(settings: ConnectionSettings) -> str:
     """Return the flags that lead to the same place, as far as they may be shown."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
     shown["--codec"] = settings.codec
     return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
 
 
-async def _serve(stack: AsyncExitStack, client: Client, order: Order, catalogue: Catalogue, *, alone: bool) -> None:
+async def _serve(
+    stack: AsyncExitStack, client: Client, order: StartRequest, catalogue: Catalogue, *, alone: bool
+) -> None:
     """Run workers in this process: on the saga's own queue, and where the server is ours *alone*, on those that its
     steps name; elsewhere those are other people's, whose tasks are none of ours."""
     installed = Installed(catalogue)
@@ -157,7 +161,7 @@ async def _serve(stack: AsyncExitStack, client: Client, order: Order, catalogue:
         await stack.enter_async_context(worker)
 
 
-def _header(started: sagas.Started, place: Place) -> None:
+def _header(started: sagas.Started, place: RunsOn) -> None:
     url = f"   {place.ui}/namespaces/{place.settings.namespace.value}/workflows/{started.id}" if place.ui else ""
     screen.note(f"{started.name}   id {started.id}{url}")
     if started.earlier:
@@ -165,7 +169,7 @@ def _header(started: sagas.Started, place: Place) -> None:
 
 
 async def _follow(
-    client: Client, started: sagas.Started, place: Place, interrupts: Interrupts, *, by_name: bool
+    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, *, by_name: bool
 ) -> int:
     """Show the saga until it ends, pauses, or somebody wants to leave."""
     view = view_for(screen.session().output, place.options, _no_worker(started, place, by_name=by_name))
@@ -183,7 +187,7 @@ async def _follow(
     return EXIT_CODES[ended.status]
 
 
-def _no_worker(started: sagas.Started, place: Place, *, by_name: bool) -> str:
+def _no_worker(started: sagas.Started, place: RunsOn, *, by_name: bool) -> str:
     """Return what to say while nobody takes the saga's work; one started by name needs a worker that knows it."""
     options = [f"--task-queue {quote(started.task_queue)}", place.options, "--definitions DIR" if by_name else ""]
     command = " ".join(["sagadsl worker", *filter(None, options)])
@@ -191,7 +195,7 @@ def _no_worker(started: sagas.Started, place: Place, *, by_name: bool) -> str:
 
 
 async def _watch(
-    client: Client, started: sagas.Started, place: Place, interrupts: Interrupts, view: View
+    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, view: LiveView
 ) -> Picture | None:
     """Return the last picture; ``None`` when somebody wants to leave."""
     last = Picture()
@@ -204,7 +208,7 @@ async def _watch(
                 if paused(last.status) and not _stays_when_paused(place):
                     return last
             return last
-        except Told:
+        except InterruptTold:
             if not place.goes_with_us:
                 _say_detached(view, started, place)
                 return None
@@ -216,12 +220,12 @@ async def _watch(
     return last
 
 
-def _stays_when_paused(place: Place) -> bool:
+def _stays_when_paused(place: RunsOn) -> bool:
     """Whether to stay at a saga that waits for an operator: its server would go, and somebody is there."""
     return place.goes_with_us and sys.stdin.isatty()
 
 
-def _say_detached(view: View, started: sagas.Started, place: Place) -> None:
+def _say_detached(view: LiveView, started: sagas.Started, place: RunsOn) -> None:
     tail = f" {place.options}" if place.options else ""
     goes_on = f"goes on when a worker serves task queue {started.task_queue}" if place.has_our_worker else "goes on"
     view.say(f"left: the saga {goes_on}")
@@ -229,7 +233,7 @@ def _say_detached(view: View, started: sagas.Started, place: Place) -> None:
     view.say(f"   sagadsl result {started.id}{tail}   wait for its end")
 
 
-def _paused(started: sagas.Started, last: Picture, place: Place) -> int:
+def _paused(started: sagas.Started, last: Picture, place: RunsOn) -> int:
     code = EXIT_CODES["paused"]
     left = "its server is gone with this command" if place.goes_with_us else "left open"
     screen.say(f"{paused_line(last.status)}; {left} (exit {code})")

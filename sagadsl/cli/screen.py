@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import click
 
-from sagadsl.cli.forms import FORMS, OnFailure
+from sagadsl.cli.forms import FORMS, StdoutOnFailure
 from sagadsl.cli.streams import give_up, out
 from sagadsl.errors import SagadslError
 
@@ -143,7 +143,7 @@ def failed(error: dict[str, Any]) -> None:
 
 def _document(here: Session, error: dict[str, Any]) -> None:
     on_failure = FORMS[here.output].on_failure
-    if on_failure is not OnFailure.NOTHING and not here.wrote_result:
+    if on_failure is not StdoutOnFailure.NOTHING and not here.wrote_result:
         here.wrote_result = True
         document = {"schema_version": SCHEMA_VERSION, "error": error}
         try:

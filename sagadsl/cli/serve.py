@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.gateway.requests import Gateway
-    from sagadsl.temporal.settings import Flags, Settings
+    from sagadsl.temporal.settings import ConnectionSettings, Flags
 
 _DRAIN_SECONDS = 10
 """How long answers may take when the gateway stops; who waits is sent home at once."""
@@ -223,7 +223,7 @@ def _check_access(where: Bind, access: Access) -> None:
 
 async def build(
     client: Client,
-    settings: Settings,
+    settings: ConnectionSettings,
     loaded: Definitions,
     access: Access,
     where: Bind,
@@ -242,7 +242,7 @@ async def build(
         from sagadsl.gateway.definitions import Shelf
         from sagadsl.gateway.limits import Rate, Seats
         from sagadsl.gateway.metrics import Metrics
-        from sagadsl.gateway.requests import Gateway, Options, loopback_hosts
+        from sagadsl.gateway.requests import Gateway, GatewayOptions, loopback_hosts
         from sagadsl.gateway.watchers import Hub
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error)) from None
@@ -261,7 +261,7 @@ async def build(
         seats=Seats(waiting, max(1, waiting // 2)),
         hub=Hub(client),
         metrics=Metrics(),
-        options=Options(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
+        options=GatewayOptions(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
         web_ui=web_ui,
     )
 

@@ -12,10 +12,10 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions
 from sagadsl.cli.files import STDIN
-from sagadsl.cli.given import InputUnusable, read_input
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, form, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
+from sagadsl.cli.saga_input import InputUnusable, read_input
 from sagadsl.language.document import Document, parse
 from sagadsl.language.load import beside
 from sagadsl.language.model import Saga

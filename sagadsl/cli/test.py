@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.files import Missing, find
+from sagadsl.cli.files import NoSuchFile, find
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
@@ -90,7 +90,7 @@ def test(
     activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
     found = find(paths, SUFFIXES)
     suites = [load_suite(path, activities) for path in found if isinstance(path, Path)]
-    missing = tuple(Finding("SD016", str(each), ()) for each in found if isinstance(each, Missing))
+    missing = tuple(Finding("SD016", str(each), ()) for each in found if isinstance(each, NoSuchFile))
     if missing or any(suite.findings for suite in suites):
         color = screen.wants_color(sys.stderr, screen.session().color)
         print(report.render("text", suites, unplaced=missing, color=color), file=sys.stderr, flush=True)

@@ -12,13 +12,13 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
 from sagadsl.language.paths import child_id, parse_call
-from sagadsl.status.lines import Row, error_text, one_line, refused_signal, rows, text, widths
+from sagadsl.status.lines import StatusRow, error_text, one_line, refused_signal, rows, text, widths
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.temporal.read.following import Picture
-    from sagadsl.temporal.read.trace import Call, Trace
+    from sagadsl.temporal.read.trace import Trace, TracedCall
     from sagadsl.temporal.settings import Flags
 
 _LONGEST = 160
@@ -82,7 +82,7 @@ def _failures(status: Any) -> Iterator[Any]:
     yield from status.get("other_errors", ())
 
 
-def _calls(line: Row, traced: Trace) -> list[Call]:
+def _calls(line: StatusRow, traced: Trace) -> list[TracedCall]:
     """Return the calls that belong to a line: of a compensation there may be several."""
     return [call for call in traced.calls if parse_call(call.path).line == line.key]
 

@@ -26,7 +26,7 @@ from sagadsl.plugins.catalogue import Catalogue, PluginBroken, PluginConflict, P
 if TYPE_CHECKING:
     from temporalio.worker import Worker
 
-    from sagadsl.temporal.settings import Flags, Settings
+    from sagadsl.temporal.settings import ConnectionSettings, Flags
 
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
@@ -249,7 +249,7 @@ def _is_in_the_way(problem: Problem, needed: set[str], catalogue: Catalogue) -> 
             return local or any(name == problem.name or name.startswith(f"{problem.name}.") for name in needed)
 
 
-def _announce(plan: Plan, settings: Settings) -> None:
+def _announce(plan: Plan, settings: ConnectionSettings) -> None:
     for text in settings.warnings:
         screen.warn(text)
     for problem in plan.problems:
@@ -273,7 +273,7 @@ def _in_short(names: Sequence[str]) -> str:
     return ", ".join(f"{family} ({count})" if count > 1 else family for family, count in families.items())
 
 
-async def serve(plan: Plan, settings: Settings, metrics: str | None = None) -> int:
+async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = None) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
     from sagadsl.temporal.connection import check_namespace, connect, guard, worker_runtime
     from sagadsl.temporal.worker_log import short_failures

@@ -304,7 +304,7 @@ def _handler_over(run: Run, frame: Frame, index: int) -> None:
         steps.handled(run, record, index)
     elif frame.closing is Closing.FAILED:
         run.note(frame.failure)
-        steps.give_way(run, record)
+        steps.fail_for_good(run, record)
     else:
         run.note(record.error)
         run.end(record, Progress.CANCELLED)

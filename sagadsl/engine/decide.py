@@ -77,7 +77,7 @@ def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
     return [command for part in parts(saga, state, fact) for command in part.commands]
 
 
-class Part(Immutable):
+class Consequence(Immutable):
     """Some of what follows from a fact.
 
     Attributes:
@@ -90,7 +90,7 @@ class Part(Immutable):
     is_last: bool
 
 
-def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Part]:
+def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Consequence]:
     """Do what ``decide`` does, a part at a time: after each but the last the host has to rest.
 
     What is left to compute is in the iterator and nowhere else: take no other fact in before it has ended.
@@ -108,7 +108,7 @@ def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Part]:
             work = run.rest()
         if is_last:
             _last_words(run)
-        yield Part(run.commands, work, is_last)
+        yield Consequence(run.commands, work, is_last)
         run.commands = []
 
 

@@ -13,7 +13,7 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.run import Run
 from sagadsl.engine.squeeze import compact, packed
-from sagadsl.language.kinds import Phase
+from sagadsl.language.kinds import RenderedAt
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import STATE_TOO_LARGE
 from sagadsl.language.walk import Site, sites
@@ -65,7 +65,7 @@ def _reads_input(saga: Saga) -> bool:
     return any(
         chain[0] == "input"
         for site in sites(saga)
-        if site.phase is Phase.UNDO and not _is_given(site)
+        if site.phase is RenderedAt.UNDO and not _is_given(site)
         for chain in site.value.reads
     )
 

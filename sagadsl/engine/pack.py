@@ -17,7 +17,7 @@ from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.kinds import Phase
+from sagadsl.language.kinds import RenderedAt
 from sagadsl.language.model import Compensation, Saga, Step, Value
 from sagadsl.language.paths import parse_call, round_path, rounds_in, step_id_in
 from sagadsl.language.walk import sites
@@ -77,13 +77,13 @@ def _needs(saga: Saga, *, any_output: bool, is_over: bool) -> _Needs:
     any_step = False
     for site in sites(saga):
         step = site.step
-        undoes = site.phase is Phase.UNDO
+        undoes = site.phase is RenderedAt.UNDO
         is_late = undoes and step is not None and _is_late(site.value, step)
         if is_late:
             assert step is not None
             late.add(step.id)
         for chain in site.value.reads:
-            if chain[0] == "outputs" and site.phase is Phase.BRANCHES and step is not None:
+            if chain[0] == "outputs" and site.phase is RenderedAt.BRANCHES and step is not None:
                 outputs.add(step.id)
             if chain[0] != "steps":
                 continue

@@ -139,7 +139,7 @@ def summary(saga: Saga, state: State) -> str:
     return f"{where}{error.type}: {error.message} ({', '.join(parts)})"
 
 
-class Line(Immutable):
+class StepLine(Immutable):
     """One step of the tree as it stands: ``record`` is ``None`` for one that has not begun."""
 
     path: str
@@ -156,7 +156,7 @@ class _Tree(Immutable):
     rounds: Rounds
 
 
-def walk(saga: Saga, state: State) -> Iterator[Line]:
+def walk(saga: Saga, state: State) -> Iterator[StepLine]:
     """Yield every step in the order of the definition, rounds of loops and handlers that ran included."""
     rest = "pending" if state.phase is Phase.FORWARD else "not_started"
     tree = _Tree(state, _rounds(state))
@@ -166,7 +166,7 @@ def walk(saga: Saga, state: State) -> Iterator[Line]:
         yield from _walk(tree, ran, ON_FAILURE, 0, rest)
 
 
-def _shown(saga: Saga, state: State) -> tuple[list[Line], list[dict[str, Any]]]:
+def _shown(saga: Saga, state: State) -> tuple[list[StepLine], list[dict[str, Any]]]:
     """Return the steps that are shown one by one, and the numbers of the others, by step.
 
     Rounds long over are numbers already. Of more than ``LINES`` steps, those that went well go first.
@@ -183,7 +183,7 @@ def _shown(saga: Saga, state: State) -> tuple[list[Line], list[dict[str, Any]]]:
     return lines[:LINES], chunks.by_step(numbers)
 
 
-def _went_well(line: Line) -> bool:
+def _went_well(line: StepLine) -> bool:
     undo = None if line.record is None else line.record.undo
     open_undo = undo is not None and undo.progress not in (*_SHOWN_UNDO, UndoProgress.DONE)
     return line.progress in ("completed", "skipped", "pending", "not_started") and not open_undo
@@ -198,12 +198,12 @@ def _rounds(state: State) -> Rounds:
     return {path: sorted(indices) for path, indices in found.items()}
 
 
-def _walk(tree: _Tree, steps: tuple[Step, ...], around: str, depth: int, rest: str) -> Iterator[Line]:
+def _walk(tree: _Tree, steps: tuple[Step, ...], around: str, depth: int, rest: str) -> Iterator[StepLine]:
     for step in steps:
         path = path_in(around, step.id)
         record = tree.state.records.get(path)
         progress = rest if record is None else record.progress.value
-        yield Line(path, step, depth, progress, record)
+        yield StepLine(path, step, depth, progress, record)
         inner = "skipped" if progress in ("skipped", "completed") else rest
         yield from _inside(tree, step, path, depth + 1, inner)
         for handler in step.on_error:
@@ -212,7 +212,7 @@ def _walk(tree: _Tree, steps: tuple[Step, ...], around: str, depth: int, rest: s
             yield from _walk(tree, ran, around_it, depth + 1, rest)
 
 
-def _inside(tree: _Tree, step: Step, path: str, depth: int, rest: str) -> Iterator[Line]:
+def _inside(tree: _Tree, step: Step, path: str, depth: int, rest: str) -> Iterator[StepLine]:
     blocks = [round_path(path, index) for index in tree.rounds.get(path, ())] if is_loop(step) else [path]
     for block in blocks:
         for part in parts(step):
@@ -243,7 +243,7 @@ def _numbers(left_out: Mapping[str, Any]) -> str:
     return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in left_out.items() if word != "step")
 
 
-def _step(line: Line, due: float | None) -> dict[str, Any]:
+def _step(line: StepLine, due: float | None) -> dict[str, Any]:
     body, record = line.step.body, line.record
     kind = kind_of(line.step).key
     data: dict[str, Any] = {"path": line.path, "step": line.step.id, "kind": kind, "depth": line.depth}

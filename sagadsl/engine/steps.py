@@ -274,10 +274,10 @@ def fail(run: Run, record: Record, error: Error) -> None:
             else:
                 handled(run, record, index)
             return
-    give_way(run, record)
+    fail_for_good(run, record)
 
 
-def give_way(run: Run, record: Record) -> None:
+def fail_for_good(run: Run, record: Record) -> None:
     """Let a step fail that nothing of its own helps any more."""
     assert record.error is not None
     if run.forward and run.state.pivot_passed and not taken_outside(run, run.state.frames[record.frame], record.error):
@@ -296,7 +296,7 @@ def handled(run: Run, record: Record, index: int) -> None:
             record.output = None if handler.output is None else handler.output.render(names)
         except ExpressionError as mistake:
             run.note(error_of(mistake, record.path))
-            give_way(run, record)
+            fail_for_good(run, record)
         else:
             record.handled = record.has_output = True
             run.end(record, Progress.FAILED)
@@ -304,7 +304,7 @@ def handled(run: Run, record: Record, index: int) -> None:
         run.state.stopped = run.state.stopped or run.forward
         run.end(record, Progress.FAILED)
     else:
-        give_way(run, record)
+        fail_for_good(run, record)
 
 
 def pause(run: Run, record: Record, error: Error) -> None:

@@ -22,7 +22,7 @@ from sagadsl.gateway.addresses import AsSent, decoded
 from sagadsl.gateway.definitions import graph, summary, whole
 from sagadsl.gateway.openapi import document
 from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
-from sagadsl.gateway.requests import Call, Gateway, Handler, endpoint, rights
+from sagadsl.gateway.requests import Gateway, Handler, Inquiry, endpoint, rights
 from sagadsl.temporal.connection import check_namespace
 
 _READY_SECONDS = 3.0
@@ -99,11 +99,11 @@ async def _no_route(request: Request, error: Exception) -> Response:
     )
     response = problems.problem(found)
     if error.status_code == 405:
-        response.headers["Allow"] = await _allowed(Call(request.app.state.gateway, request, ANYBODY, ""))
+        response.headers["Allow"] = await _allowed(Inquiry(request.app.state.gateway, request, ANYBODY, ""))
     return response
 
 
-async def _allowed(call: Call) -> str:
+async def _allowed(call: Inquiry) -> str:
     """Return the methods of an address. Below `/sagas/`, a name of a saga is there to be started, an id to be read.
 
     Who may not know of a saga is told the same as for an id.
@@ -117,7 +117,7 @@ async def _allowed(call: Call) -> str:
     return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
 
 
-async def _definitions(call: Call) -> Response:
+async def _definitions(call: Inquiry) -> Response:
     """List what may be started or read."""
     call.query()
     return JSONResponse(
@@ -131,19 +131,19 @@ async def _definitions(call: Call) -> Response:
     )
 
 
-async def _definition(call: Call) -> Response:
+async def _definition(call: Inquiry) -> Response:
     """Return one definition, with the schema of its input."""
     call.query()
     return JSONResponse(whole(_known(call)))
 
 
-async def _graph(call: Call) -> Response:
+async def _graph(call: Inquiry) -> Response:
     """Return the steps of one definition."""
     call.query()
     return JSONResponse(graph(_known(call).saga))
 
 
-def _known(call: Call) -> Any:
+def _known(call: Inquiry) -> Any:
     name = call.path("name")
     package = call.gateway.shelf.get(name)
     if package is None or not _may_know(call, name):
@@ -151,24 +151,24 @@ def _known(call: Call) -> Any:
     return package
 
 
-def _may_know(call: Call, name: str) -> bool:
+def _may_know(call: Inquiry, name: str) -> bool:
     return call.who.may("start", name) or call.who.may("read", name)
 
 
-async def _me(call: Call) -> Response:
+async def _me(call: Inquiry) -> Response:
     """Say who asks, and what that one may do."""
     call.query()
     known = {"name": call.who.name, "is_known": call.who.is_known, "rights": rights(call.who)}
     return JSONResponse(known | {"web_ui": call.gateway.web_ui})
 
 
-async def _openapi(call: Call) -> Response:
+async def _openapi(call: Inquiry) -> Response:
     """Describe all of this for programs."""
     call.query()
     return JSONResponse(document([each for each in call.gateway.shelf if call.who.may("start", each.saga.name)]))
 
 
-async def _metrics(call: Call) -> Response:
+async def _metrics(call: Inquiry) -> Response:
     """Return the counters: of all sagas, so that who reads them may read all."""
     call.query()
     if not call.who.may_all("read"):
@@ -185,12 +185,12 @@ def _is_well(door: Door) -> bool:
         return False
 
 
-async def _healthz(_: Call) -> Response:
+async def _healthz(_: Inquiry) -> Response:
     """Say that this process answers."""
     return JSONResponse({"status": "ok"})
 
 
-async def _readyz(call: Call) -> Response:
+async def _readyz(call: Inquiry) -> Response:
     """Say whether sagas can be started: callers can be told apart, the server answers, and knows the namespace."""
     try:
         for door in call.gateway.doors:
@@ -209,7 +209,7 @@ def _file(name: str) -> Handler:
     """Return the handler of one file of the page."""
     content = resources.files("sagadsl.gateway.page").joinpath(name).read_bytes()
 
-    async def send(_: Call) -> Response:
+    async def send(_: Inquiry) -> Response:
         return Response(content, media_type=_FILES[name], headers={"Content-Security-Policy": _PAGE_POLICY})
 
     return send

@@ -9,22 +9,22 @@ from starlette.responses import JSONResponse, Response
 from sagadsl.engine.verbs import DECISIONS, VERBS, WITH_CHILDREN
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.problems import BadRequest
-from sagadsl.gateway.requests import Call, Handler
-from sagadsl.temporal import asking, reaching
+from sagadsl.gateway.requests import Handler, Inquiry
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal import decisions, signalling
 from sagadsl.temporal.requests import Asked
 
 _LONGEST = 1000
 
 
-async def signal(call: Call) -> Response:
+async def signal(call: Inquiry) -> Response:
     """Send a signal with the body as its payload, and say what became of it."""
     call.query()
     id_, name = await call.saga("operate"), call.path("signal")
     request = call.key(id_, "signal", name)
     payload = await call.body()
     try:
-        sent = await asking.signal(call.client, id_, name, payload, request=request)
+        sent = await signalling.signal(call.client, id_, name, payload, request=request)
     except SagadslError as error:
         call.audit("signal", id_, error.code, signal=name)
         raise
@@ -32,7 +32,7 @@ async def signal(call: Call) -> Response:
     return JSONResponse(sent.as_json(), 202, {"Idempotent-Replayed": "true"} if sent.is_repeated else None)
 
 
-async def cancel(call: Call) -> Response:
+async def cancel(call: Inquiry) -> Response:
     """Ask a saga to stop and undo what it did."""
     call.query()
     id_ = await call.saga("operate")
@@ -49,13 +49,13 @@ async def cancel(call: Call) -> Response:
 def verb(name: str) -> Handler:
     """Return the handler of one operator's verb."""
 
-    async def operate(call: Call) -> Response:
+    async def operate(call: Inquiry) -> Response:
         call.query()
         id_ = await call.saga("operate")
         asked = await _asked(call, with_step=True, with_occurrence=VERBS[name] in DECISIONS)
         told = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
         try:
-            done = await reaching.operate(
+            done = await decisions.operate(
                 call.client,
                 id_,
                 VERBS[name],
@@ -75,7 +75,7 @@ def verb(name: str) -> Handler:
     return operate
 
 
-async def _asked(call: Call, *, with_step: bool, with_occurrence: bool = False) -> dict[str, Any]:
+async def _asked(call: Inquiry, *, with_step: bool, with_occurrence: bool = False) -> dict[str, Any]:
     """Return what the body says. Who it is says the token; only where none is wanted, the body may."""
     body: Any = await call.body()
     known = {"why", *(["step"] if with_step else []), *(["occurrence"] if with_occurrence else [])}

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.errors import SagadslError, Worded
 from sagadsl.gateway.limits import TooLarge, TooMany
-from sagadsl.temporal.connection import NotConnected, Refused
+from sagadsl.temporal.connection import NotConnected, ServerRefused
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
-    InvalidInput,
+    InputRefused,
     NoAnswer,
     NotAnswered,
     NotAwaited,
@@ -140,7 +140,7 @@ def problem(error: SagadslError) -> Response:
         status, headers = error.answered, dict(error.headers)
     else:
         status, headers = _STATUS.get(error.code, 500), {}
-    if isinstance(error, Refused) and error.is_for_now:
+    if isinstance(error, ServerRefused) and error.is_for_now:
         status = 503
     if status == 500:
         return internal()
@@ -153,7 +153,7 @@ def problem(error: SagadslError) -> Response:
         headers["Connection"] = "close"  # the rest of the body is not read
     more: dict[str, Any] = {}
     match error:
-        case InvalidInput(problems=problems):
+        case InputRefused(problems=problems):
             detail = "the input does not fit the saga"
             more["errors"] = [_pointed(each) for each in problems]
         case UnfitPayload(signal=signal, problems=problems):

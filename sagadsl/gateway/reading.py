@@ -21,14 +21,14 @@ from temporalio.service import RPCError
 from sagadsl.errors import SagadslError
 from sagadsl.gateway.definitions import graph as graph_of
 from sagadsl.gateway.problems import BadParameter
-from sagadsl.gateway.requests import Call
+from sagadsl.gateway.requests import Inquiry
 from sagadsl.gateway.starting import AGAIN
-from sagadsl.gateway.watchers import View
+from sagadsl.gateway.watchers import Snapshot
 from sagadsl.language.build import build
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.language.paths import drawn, parse_call, path_in
 from sagadsl.status.advice import release_of
-from sagadsl.status.lines import Row, rows, trouble, unpause
+from sagadsl.status.lines import StatusRow, rows, trouble, unpause
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.explaining import told
 from sagadsl.temporal.read.filters import Chosen
@@ -46,7 +46,7 @@ _PAGE = 50
 _LARGEST_PAGE = 200
 
 
-async def status(call: Call) -> Response:
+async def status(call: Inquiry) -> Response:
     """Say how a saga stands: now, or as soon as it is no longer as the caller knows it."""
     query = call.query("wait", "since")
     wait = call.wait(query.get("wait"))
@@ -60,7 +60,7 @@ async def status(call: Call) -> Response:
     return JSONResponse(_document(view), headers=headers)
 
 
-async def events(call: Call) -> Response:
+async def events(call: Inquiry) -> Response:
     """Send a saga each time it has changed, as server-sent events, until it has ended."""
     call.query()
     await call.view()  # a saga that is not there is an answer, and not an empty stream
@@ -81,7 +81,7 @@ class _Events(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _stream(call: Call, id_: str) -> AsyncIterator[str]:
+async def _stream(call: Inquiry, id_: str) -> AsyncIterator[str]:
     is_open, name, checked = True, "", time.monotonic()
     try:
         async with aclosing(call.gateway.hub.views(id_)) as views, aclosing(_with_beats(views)) as seen:
@@ -102,9 +102,9 @@ async def _stream(call: Call, id_: str) -> AsyncIterator[str]:
     yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
 
 
-async def _with_beats(views: AsyncGenerator[View]) -> AsyncGenerator[View | None]:
+async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapshot | None]:
     """Yield what comes, and ``None`` whenever nothing has come for a while."""
-    coming: asyncio.Task[View | None] | None = None
+    coming: asyncio.Task[Snapshot | None] | None = None
     try:
         while True:
             coming = coming or asyncio.create_task(anext(views, None))
@@ -122,7 +122,7 @@ async def _with_beats(views: AsyncGenerator[View]) -> AsyncGenerator[View | None
             await asyncio.wait([coming])
 
 
-async def result(call: Call) -> Response:
+async def result(call: Inquiry) -> Response:
     """Say how a saga has ended; 202 while it has not."""
     wait = call.wait(call.query("wait").get("wait"))
     view, id_ = await call.view(), call.path("id")
@@ -139,26 +139,26 @@ async def result(call: Call) -> Response:
     return JSONResponse(standing, 202, {"Retry-After": AGAIN})
 
 
-async def trace(call: Call) -> Response:
+async def trace(call: Inquiry) -> Response:
     """Say what a saga was given, what it sent, and what came back."""
     call.query()
     return JSONResponse((await trace_of(call.client, await call.saga("read"))).as_json())
 
 
-async def explanation(call: Call) -> Response:
+async def explanation(call: Inquiry) -> Response:
     """Tell in sentences what happened."""
     call.query()
     view = await call.view()
     return JSONResponse({"id": view.document["id"], "sentences": await told(call.client, view.picture)})
 
 
-async def graph(call: Call) -> Response:
+async def graph(call: Inquiry) -> Response:
     """Return the steps of the definition that a run is pinned to."""
     call.query()
     return JSONResponse(graph_of(build(await runs.definition(call.client, await call.saga("read")))))
 
 
-async def list_(call: Call) -> Response:
+async def list_(call: Inquiry) -> Response:
     """List sagas, newest first, as far as the caller may read them."""
     query = call.query("name", "status", "id", "limit", "page")
     status_ = _status(query.get("status"))
@@ -178,7 +178,7 @@ async def list_(call: Call) -> Response:
     return JSONResponse(shown | {"as_of": found.as_of.isoformat(), "untold": found.untold})
 
 
-async def count(call: Call) -> Response:
+async def count(call: Inquiry) -> Response:
     """Say how many sagas stand how."""
     query = call.query("name", "id")
     chosen = _chosen(call, query)
@@ -189,7 +189,7 @@ async def count(call: Call) -> Response:
     return JSONResponse({"counts": await counts(call.client, chosen), "as_of": as_of.isoformat()})
 
 
-def _chosen(call: Call, query: dict[str, str]) -> Chosen:
+def _chosen(call: Inquiry, query: dict[str, str]) -> Chosen:
     names = [] if call.who.may_all("read") else [tuple(call.who.rights.get("read", ()))]
     names += [(query["name"],)] if query.get("name") else []
     return Chosen(tuple(names), query.get("id", ""))
@@ -201,13 +201,13 @@ def _status(word: str | None) -> str | None:
     return word or None
 
 
-def _page_text(call: Call, before: datetime | None) -> str | None:
+def _page_text(call: Inquiry, before: datetime | None) -> str | None:
     """Return the time before which the next page begins as part of an address."""
     raw = b"" if before is None else before.isoformat().encode()
     return base64.urlsafe_b64encode(_seal(call, raw) + raw).decode() if raw else None
 
 
-def _page_time(call: Call, text: str) -> datetime | None:
+def _page_time(call: Inquiry, text: str) -> datetime | None:
     """Return the time that a page begins before."""
     try:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
@@ -219,12 +219,12 @@ def _page_time(call: Call, text: str) -> datetime | None:
     return datetime.fromisoformat(told.decode()) if told else None
 
 
-def _seal(call: Call, token: bytes) -> bytes:
+def _seal(call: Inquiry, token: bytes) -> bytes:
     """Return a check sum: equal in all gateways of a namespace, so that any of them takes a page of another one."""
     return hashlib.blake2b(token, digest_size=_SEAL, key=call.client.namespace.encode()[:64]).digest()
 
 
-def _document(view: View) -> dict[str, Any]:
+def _document(view: Snapshot) -> dict[str, Any]:
     now = datetime.now(UTC)
     lines = rows(view.picture.status, view.picture.attempts, now, view.picture.tried) if view.picture.status else []
     why = list(trouble(view.picture.status)) if view.picture.is_open else []
@@ -241,11 +241,11 @@ def _with_targets(child: Mapping[str, Any]) -> dict[str, Any]:
     return {**child, "attention": waits}
 
 
-def _is_of(call: str, row: Row) -> bool:
+def _is_of(call: str, row: StatusRow) -> bool:
     return call == row.key or (row.undoes and parse_call(call).line == row.key)
 
 
-def _line(row: Row, picture: Picture) -> dict[str, Any]:
+def _line(row: StatusRow, picture: Picture) -> dict[str, Any]:
     """Return a line of the status as `sagadsl status` shows it; lengths of time in seconds, as they are now."""
     held = [each for call, each in picture.attempts.items() if each.paused and _is_of(call, row)]
     note = f"{row.note}: {release_of(picture.status, held[0])}" if held else row.note

@@ -27,13 +27,13 @@ from sagadsl.gateway.definitions import Shelf
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
-from sagadsl.gateway.watchers import Hub, View
+from sagadsl.gateway.watchers import Hub, Snapshot
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import read_json, small_number
 from sagadsl.temporal.connection import guard
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import SagaNotFound
-from sagadsl.temporal.settings import Settings
+from sagadsl.temporal.settings import ConnectionSettings
 
 log = logging.getLogger("sagadsl.gateway")
 audit_log = logging.getLogger("sagadsl.audit")
@@ -59,7 +59,7 @@ _HEADERS: Mapping[str, str] = {
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
-class Options(Immutable):
+class GatewayOptions(Immutable):
     """How a gateway behaves.
 
     Attributes:
@@ -85,19 +85,19 @@ class Gateway:
     """What one gateway is made of; without ``doors`` anybody who reaches it may do everything."""
 
     client: Client
-    settings: Settings
+    settings: ConnectionSettings
     shelf: Shelf
     doors: Sequence[Door]
     rate: Rate
     seats: Seats
     hub: Hub
     metrics: Metrics
-    options: Options = field(default_factory=Options)
+    options: GatewayOptions = field(default_factory=GatewayOptions)
     web_ui: str = ""
 
 
 @dataclass(slots=True)
-class Call:
+class Inquiry:
     """One request, by somebody known."""
 
     gateway: Gateway
@@ -190,7 +190,7 @@ class Call:
         self.demand(scope, name)
         return id_
 
-    async def view(self) -> View:
+    async def view(self) -> Snapshot:
         """Return how the saga in the address stands, if the caller may read it. Raises ``SagaNotFound``."""
         if not self.who.may_all("read"):  # first: no worker is asked for who may not know, and no error tells of it
             await self.saga("read")
@@ -218,7 +218,7 @@ class Call:
         audit_log.info(json.dumps({**record, **issuer, "peer": peer, **more}, ensure_ascii=False))
 
 
-Handler = Callable[[Call], Awaitable[Response]]
+Handler = Callable[[Inquiry], Awaitable[Response]]
 
 
 def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callable[[Request], Awaitable[Response]]:
@@ -226,7 +226,7 @@ def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callab
 
     async def serve(request: Request) -> Response:
         began = time.perf_counter()
-        call = Call(gateway, request, ANYBODY, secrets.token_hex(8))
+        call = Inquiry(gateway, request, ANYBODY, secrets.token_hex(8))
         response = await _answer(call, handler, open_to_all)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
@@ -239,7 +239,7 @@ def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callab
     return serve
 
 
-async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
+async def _answer(call: Inquiry, handler: Handler, open_to_all: bool) -> Response:
     try:
         _check_host(call)
         if not open_to_all:
@@ -259,7 +259,7 @@ async def _answer(call: Call, handler: Handler, open_to_all: bool) -> Response:
         return problems.internal()
 
 
-def _check_host(call: Call) -> None:
+def _check_host(call: Inquiry) -> None:
     """Keep out pages of other sites: by a name that somebody made lead here, or by their origin."""
     options, headers = call.gateway.options, call.request.headers
     host = headers.get("host", "")
@@ -274,7 +274,7 @@ def _name(host: str) -> str:
     return host if host.startswith("[") and host.endswith("]") else host.rpartition(":")[0] or host
 
 
-async def _admitted(call: Call) -> Principal:
+async def _admitted(call: Inquiry) -> Principal:
     if not call.gateway.doors:
         return ANYBODY
     kind, _, token = call.request.headers.get("authorization", "").partition(" ")

@@ -13,13 +13,13 @@ from temporalio.service import RPCError
 
 from sagadsl.gateway.addresses import encoded
 from sagadsl.gateway.problems import BadKey, KeyReused, NotAllowed, NotOffered
-from sagadsl.gateway.requests import Call
+from sagadsl.gateway.requests import Inquiry
 from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput
+from sagadsl.temporal.refusals import AlreadyStarted, InputRefused
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
 """What an id may be here: it stands in addresses, so it has nothing that they would have to escape."""
@@ -28,7 +28,7 @@ AGAIN = "1"
 """Seconds after which it makes sense to look how a saga stands."""
 
 
-async def start(call: Call) -> Response:
+async def start(call: Inquiry) -> Response:
     """Start the saga that the address names, with the body as its input."""
     name = call.path("name")
     package = _offered(call, name)
@@ -47,7 +47,7 @@ async def start(call: Call) -> Response:
     return JSONResponse(document | {"links": links}, 202, {**headers, "Retry-After": AGAIN})
 
 
-async def _started(call: Call, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
+async def _started(call: Inquiry, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
     """Return the run, and whether it was there before."""
     name = package.saga.name
     request = await asyncio.to_thread(fingerprint, name, input_)
@@ -66,7 +66,7 @@ async def _started(call: Call, package: Package, id_: str | None, input_: Any) -
         started = _same(call, error, name, request)
         call.gateway.metrics.start(name, "repeated")
         return started, True
-    except InvalidInput:
+    except InputRefused:
         call.gateway.metrics.start(name, "refused")
         raise
     call.gateway.metrics.start(name, "started")
@@ -74,7 +74,7 @@ async def _started(call: Call, package: Package, id_: str | None, input_: Any) -
     return started, False
 
 
-async def _ended(call: Call, started: sagas.Started, wait: float) -> runs.Ended | None:
+async def _ended(call: Inquiry, started: sagas.Started, wait: float) -> runs.Ended | None:
     """Return how the run has ended; nothing when it has not, or when nobody knows: that it was started is known."""
     try:
         async with asyncio.timeout(wait):
@@ -83,7 +83,7 @@ async def _ended(call: Call, started: sagas.Started, wait: float) -> runs.Ended 
         return None
 
 
-def _offered(call: Call, name: str) -> Package:
+def _offered(call: Inquiry, name: str) -> Package:
     """Return the definition of this name, as far as the caller may know of it."""
     allowed = [each.saga.name for each in call.gateway.shelf if call.who.may("start", each.saga.name)]
     package = call.gateway.shelf.get(name)
@@ -94,7 +94,7 @@ def _offered(call: Call, name: str) -> Package:
     return package
 
 
-def _id(call: Call, name: str) -> str | None:
+def _id(call: Inquiry, name: str) -> str | None:
     """Return the id of the run: as the caller has chosen it, or made of its key."""
     chosen, key = call.request.headers.get("workflow-id"), call.key(name)
     if chosen is not None:
@@ -117,7 +117,7 @@ def _fitting(package: Package, input_: Any) -> Any:
     return {} if input_ is None and package.check_input(None) else input_
 
 
-def _same(call: Call, error: AlreadyStarted, name: str, request: str) -> sagas.Started:
+def _same(call: Inquiry, error: AlreadyStarted, name: str, request: str) -> sagas.Started:
     """Return the run that was there, if it is what the caller asks for."""
     if error.name == name and error.request == request:
         return sagas.Started(error.id, error.run_id, name, "")

@@ -22,7 +22,7 @@ _REMEMBERED = 1000
 """Sagas that have ended, and whose worker need not be asked again."""
 
 
-class View(Immutable):
+class Snapshot(Immutable):
     """A picture as it is sent, and the revision by which a client knows it again."""
 
     picture: Picture
@@ -37,7 +37,7 @@ class _Watched:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     task: asyncio.Task[None] | None = None
     watchers: int = 0
-    view: View | None = None
+    view: Snapshot | None = None
     over: bool = False
     error: BaseException | None = None
 
@@ -48,11 +48,11 @@ class Hub:
 
     client: Client
     _watched: dict[str, _Watched] = field(default_factory=dict)
-    _running: dict[str, asyncio.Task[View]] = field(default_factory=dict)
-    _next: dict[str, asyncio.Task[View]] = field(default_factory=dict)
-    _ended: OrderedDict[str, View] = field(default_factory=OrderedDict)
+    _running: dict[str, asyncio.Task[Snapshot]] = field(default_factory=dict)
+    _next: dict[str, asyncio.Task[Snapshot]] = field(default_factory=dict)
+    _ended: OrderedDict[str, Snapshot] = field(default_factory=OrderedDict)
 
-    async def now(self, id: str) -> View:
+    async def now(self, id: str) -> Snapshot:
         """Return how a saga stands. Many who ask at once share an answer that nobody has begun to fetch before.
 
         Raises:
@@ -64,7 +64,7 @@ class Hub:
             waiting = self._next[id] = asyncio.create_task(self._fetch(id, running))
         return await asyncio.shield(waiting)
 
-    async def _fetch(self, id: str, before: asyncio.Task[View] | None) -> View:
+    async def _fetch(self, id: str, before: asyncio.Task[Snapshot] | None) -> Snapshot:
         if before is not None:  # it may have looked before what the caller knows of has happened
             await asyncio.wait([before])
         task = asyncio.current_task()
@@ -77,7 +77,7 @@ class Hub:
             if self._running.get(id) is task:
                 del self._running[id]
 
-    async def _look(self, id: str) -> View:
+    async def _look(self, id: str) -> Snapshot:
         described = await describe(self.client, id)
         ended = self._ended.get(described.run_id)
         if ended is not None:
@@ -92,7 +92,7 @@ class Hub:
                 self._ended.popitem(last=False)
         return view
 
-    async def views(self, id: str) -> AsyncGenerator[View]:
+    async def views(self, id: str) -> AsyncGenerator[Snapshot]:
         """Yield a saga each time it has changed, the first time at once, until it has ended."""
         watched = self._enter(id)
         seen = ""
@@ -112,7 +112,7 @@ class Hub:
         finally:
             self._leave(id, watched)
 
-    async def after(self, view: View, seconds: float) -> View:
+    async def after(self, view: Snapshot, seconds: float) -> Snapshot:
         """Return a saga as soon as it is no longer as *view* shows it; at the latest after *seconds*."""
         last = view
         try:
@@ -164,8 +164,8 @@ async def _end(watched: _Watched, error: BaseException | None) -> None:
         watched.changed.notify_all()
 
 
-def view_of(picture: Picture) -> View:
+def view_of(picture: Picture) -> Snapshot:
     """Return a picture as it is sent."""
     document = picture.as_json() | {"is_open": picture.is_open, "has_worker": picture.has_worker}
     raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    return View(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest())
+    return Snapshot(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest())

@@ -20,7 +20,7 @@ from sagadsl.immutable import Immutable, field
 from sagadsl.language import syntax
 from sagadsl.language.bounds import MAX_FINDINGS, first
 from sagadsl.language.notation.scalars import resolved
-from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, Refused
+from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, SyntaxRefused
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
@@ -95,10 +95,10 @@ def parse(data: bytes | str, name: str = "<text>") -> tuple[Document, tuple[Find
     size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         message = f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read"
-        return _give_up(name, "", [Refused("SD010", message, help="split the saga, or move data out of it")])
+        return _give_up(name, "", [SyntaxRefused("SD010", message, help="split the saga, or move data out of it")])
     try:
         text = syntax.decode(data) if isinstance(data, bytes) else data
-    except Refused as refused:
+    except SyntaxRefused as refused:
         return _give_up(name, str(data, "utf-8", "replace"), [refused])  # type: ignore[arg-type]  # only bytes get here
     return _Reader(name, text.removeprefix("\ufeff")).read()
 
@@ -108,7 +108,7 @@ def is_place(route: Route) -> bool:
     return bool(route) and isinstance(route[-1], int) and route[-1] < 0
 
 
-def _give_up(name: str, text: str, problems: list[Refused]) -> tuple[Document, tuple[Finding, ...]]:
+def _give_up(name: str, text: str, problems: list[SyntaxRefused]) -> tuple[Document, tuple[Finding, ...]]:
     spans: dict[Route, Span] = {(): Span(1, 1, 1, 1)}
     findings = []
     for number, problem in enumerate(problems, 1):
@@ -143,7 +143,7 @@ class _Node:
     size: int = 1
     height: int = 0
     plain: bool = False
-    problem: Refused | None = None
+    problem: SyntaxRefused | None = None
 
 
 class _Reader:
@@ -163,12 +163,12 @@ class _Reader:
 
     def read(self) -> tuple[Document, tuple[Finding, ...]]:
         """Go on after an unquoted ``{{ }}`` as if it had been quoted, so that one file shows all of them."""
-        masked, problems = self.text, list[Refused]()
+        masked, problems = self.text, list[SyntaxRefused]()
         while True:
             self._forget()
             try:
                 root = self._document(masked)
-            except Refused as refused:
+            except SyntaxRefused as refused:
                 problems.append(refused)
                 if (
                     refused.code != "SD008"
@@ -213,7 +213,7 @@ class _Reader:
             second: Any = next(events)
             if not isinstance(second, yaml.StreamEndEvent):
                 start = second.start_mark.index
-                raise Refused(
+                raise SyntaxRefused(
                     "SD006",
                     "a second document starts here: one definition per file",
                     start,
@@ -276,11 +276,13 @@ class _Reader:
         name = event.anchor
         if name not in self.anchors:
             help = f'give the value an anchor `&{name}` further up, or quote the text: `"*{name}"`'
-            missing = Refused("SD015", f"alias `*{name}` has no anchor `&{name}` before it", start, end, help=help)
+            missing = SyntaxRefused(
+                "SD015", f"alias `*{name}` has no anchor `&{name}` before it", start, end, help=help
+            )
             return _Node(None, event.start_mark, event.end_mark, problem=missing)
         target = self.anchors[name]
         if target is None:
-            circle = Refused(
+            circle = SyntaxRefused(
                 "SD007",
                 f"alias `*{name}` stands inside its own anchor, so it never ends",
                 start,
@@ -291,7 +293,7 @@ class _Reader:
         self.added += target.size
         if self.added > MAX_EXPANDED or depth + target.height > MAX_DEPTH:
             grown = f"aliases make more than {MAX_EXPANDED:,} values of this file"
-            raise Refused(
+            raise SyntaxRefused(
                 "SD007",
                 grown if self.added > MAX_EXPANDED else f"aliases nest more than {MAX_DEPTH} deep",
                 start,
@@ -364,7 +366,7 @@ class _Reader:
         """Return the mappings that a merge key names, the strongest first."""
         sources = node.value if isinstance(node.value, list) else [node]
         if node.problem or not all(isinstance(source.value, tuple) for source in sources):
-            problem = node.problem or Refused(
+            problem = node.problem or SyntaxRefused(
                 "SD014", "`<<` takes a mapping or a list of mappings", help="name one by its alias: `<<: *shared`"
             )
             self._note(problem.finding(here))
@@ -400,7 +402,7 @@ class _Reader:
             )
         return value
 
-    def _repair(self, node: _Node) -> Refused | None:
+    def _repair(self, node: _Node) -> SyntaxRefused | None:
         for start, _ in self.repaired:
             if node.start.index <= start < node.end.index:
                 return syntax.unquoted(self.text, node.start.index, node.end.index)

@@ -46,7 +46,7 @@ class Lane(Enum):
     ON_FAILURE = auto()
 
 
-class Phase(Enum):
+class RenderedAt(Enum):
     """When a value is rendered, as far as it decides what can be seen."""
 
     START = auto()
@@ -81,7 +81,7 @@ class StepList(Immutable):
     condition: Value | None = None
 
 
-Written = tuple[Value, Route, Phase]
+Written = tuple[Value, Route, RenderedAt]
 """A value of a step, where it stands below the step, and when it is rendered."""
 
 
@@ -131,24 +131,24 @@ def _none(_: Body) -> tuple[()]:
 
 def _parallel_values(body: Parallel) -> Iterator[Written]:
     if body.complete_when is not None:
-        yield body.complete_when, ("complete_when",), Phase.BRANCHES
+        yield body.complete_when, ("complete_when",), RenderedAt.BRANCHES
 
 
 def _for_each_values(body: ForEach) -> Iterator[Written]:
-    yield body.items, ("for_each", "items"), Phase.BEFORE
+    yield body.items, ("for_each", "items"), RenderedAt.BEFORE
     if body.complete_when is not None:
-        yield body.complete_when, ("complete_when",), Phase.BRANCHES
+        yield body.complete_when, ("complete_when",), RenderedAt.BRANCHES
 
 
 def _switch_values(body: Switch) -> Iterator[Written]:
     for number, arm in enumerate(body.arms):
         if arm.condition is not None:
-            yield arm.condition, ("switch", number, "if"), Phase.BEFORE
+            yield arm.condition, ("switch", number, "if"), RenderedAt.BEFORE
 
 
 def _repeat_values(body: Repeat) -> Iterator[Written]:
-    yield body.until, ("repeat", "until"), Phase.ROUND
-    yield from _duration(body.every, ("repeat", "every"), Phase.ROUND)
+    yield body.until, ("repeat", "until"), RenderedAt.ROUND
+    yield from _duration(body.every, ("repeat", "every"), RenderedAt.ROUND)
 
 
 def _sleep_values(body: Sleep) -> Iterator[Written]:
@@ -161,14 +161,14 @@ def _wait_values(body: WaitFor) -> Iterator[Written]:
 
 
 def _set_values(body: Set) -> Iterator[Written]:
-    yield body.values, ("set",), Phase.BEFORE
+    yield body.values, ("set",), RenderedAt.BEFORE
 
 
 def _fail_values(body: Fail) -> Iterator[Written]:
-    yield body.message, ("fail", "message"), Phase.BEFORE
+    yield body.message, ("fail", "message"), RenderedAt.BEFORE
 
 
-def _duration(value: Duration | None, route: Route, phase: Phase = Phase.BEFORE) -> Iterator[Written]:
+def _duration(value: Duration | None, route: Route, phase: RenderedAt = RenderedAt.BEFORE) -> Iterator[Written]:
     if value is not None and not isinstance(value, timedelta):
         yield value, route, phase
 

@@ -20,7 +20,7 @@ from sagadsl.language.build import build
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.document import Document, Span, parse
 from sagadsl.language.model import Saga, SagaCall
-from sagadsl.language.recovery import Remains, remains
+from sagadsl.language.recovery import Recovered, recover
 from sagadsl.language.schema import definition
 
 SUFFIXES = (".saga.yaml", ".saga.yml")
@@ -53,7 +53,7 @@ class _Draft(Immutable):
 
     document: Document
     findings: tuple[Finding, ...]
-    left: Remains | None
+    left: Recovered | None
     saga: Saga | None
 
 
@@ -86,7 +86,7 @@ def beside(path: Path, data: bytes | str, known: Known | None = None) -> Known:
 def _draft(data: bytes | str, name: str) -> _Draft:
     document, syntax = parse(data, name)
     form = definition.check(document)
-    left = remains(document, form) if are_all((*syntax, *form)) else None
+    left = recover(document, form) if are_all((*syntax, *form)) else None
     saga = build(left.data) if left is not None else None
     return _Draft(document, (*syntax, *form), left, saga)
 
@@ -106,7 +106,7 @@ def _judge(draft: _Draft, known: Known) -> Loaded:
     return Loaded(document, ordered, draft.saga if usable else None, draft.saga)
 
 
-def _meaning(saga: Saga, left: Remains, known: Known) -> Iterator[Finding]:
+def _meaning(saga: Saga, left: Recovered, known: Known) -> Iterator[Finding]:
     """Run every check on the model, and say where its findings are in the document."""
     analysis = Analysis(saga, known)
     for check in ALL:

@@ -24,7 +24,7 @@ _ROUNDS = 12
 _ABOUT_THE_STEP = ("SD102", "SD105", "SD106")
 
 
-class Remains(Immutable):
+class Recovered(Immutable):
     """The part of a document that satisfies the schema.
 
     Attributes:
@@ -51,22 +51,22 @@ class Remains(Immutable):
         return certain or not any(finding.route[: len(route)] == route for route in self.touched)
 
 
-def remains(document: Document, findings: tuple[Finding, ...]) -> Remains | None:
+def recover(document: Document, findings: tuple[Finding, ...]) -> Recovered | None:
     """Return what is left without the mistakes that *findings* of the schema name; ``None`` when nothing is."""
     data = document.data
     errors = _errors(findings)
     if not isinstance(data, dict) or any(finding.route == ("sagadsl",) for finding in errors):
         return None  # another version of the language has other rules
     if not errors:
-        return Remains(data)
+        return Recovered(data)
     repair = _Repair(deepcopy(data))
     for _ in range(_ROUNDS):
         repair.mend(errors)
         errors = _errors(definition.check(replace(document, data=repair.data)))
         if not errors:
-            origin = Remains({}, renamed=repair.renamed).origin
+            origin = Recovered({}, renamed=repair.renamed).origin
             cut = frozenset(map(origin, repair.cut))
-            return Remains(repair.data, cut, frozenset(map(origin, repair.touched)), repair.renamed)
+            return Recovered(repair.data, cut, frozenset(map(origin, repair.touched)), repair.renamed)
     return None
 
 

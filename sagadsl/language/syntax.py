@@ -24,7 +24,7 @@ _HALF_QUOTED = re.compile(rf"(?:^|(?<=[\s,\[{{]))({_QUOTED})[ \t]*(?=[^\s,\]}}#:
 _BRACES = re.compile(r"\{\{.*?\}\}")
 
 
-class Refused(Exception):
+class SyntaxRefused(Exception):
     """A reason not to read on, or not to take a value.
 
     Attributes:
@@ -61,12 +61,12 @@ def lines(text: str) -> tuple[str, ...]:
 def decode(raw: bytes) -> str:
     """Return UTF-8 text, whatever the locale says."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise Refused("SD009", "the file is UTF-16; only UTF-8 is read", help="save it as UTF-8")
+        raise SyntaxRefused("SD009", "the file is UTF-16; only UTF-8 is read", help="save it as UTF-8")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         byte, start = raw[error.start], len(raw[: error.start].decode("utf-8"))
-        raise Refused(
+        raise SyntaxRefused(
             "SD009",
             f"the file is not UTF-8: byte `0x{byte:02x}` at offset {error.start}",
             start,
@@ -81,14 +81,14 @@ def _unprintable() -> re.Pattern[str]:
     return re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def unprintable(text: str) -> Refused | None:
+def unprintable(text: str) -> SyntaxRefused | None:
     """Find a character that YAML does not allow; libyaml would give its place in bytes."""
     found = (_CONTROL if text.isascii() else _unprintable()).search(text)
     if found is None:
         return None
     name = f"U+{ord(found[0]):04X}"
     help = "remove it" if found[0] >= "\ud800" else f'remove it, or write it as `"\\u{ord(found[0]):04x}"`'
-    return Refused("SD009", f"the character {name} is not allowed in YAML", found.start(), found.end(), help=help)
+    return SyntaxRefused("SD009", f"the character {name} is not allowed in YAML", found.start(), found.end(), help=help)
 
 
 def mask(text: str, start: int, end: int) -> str:
@@ -96,7 +96,7 @@ def mask(text: str, start: int, end: int) -> str:
     return text[:start] + _MASK * (end - start) + text[end:]
 
 
-def unquoted(text: str, start: int, end: int = 0) -> Refused:
+def unquoted(text: str, start: int, end: int = 0) -> SyntaxRefused:
     """A value with ``{{ }}`` that YAML reads as mappings, or stops at."""
     end = end or _extent(text, start)
     value = text[start:end]
@@ -107,8 +107,8 @@ def unquoted(text: str, start: int, end: int = 0) -> Refused:
         message = "a value with `{{ }}` needs quotes: YAML takes `{` for a mapping"
     quoted = f'"{value}"' if '"' not in value and "\\" not in value else "'" + value.replace("'", "''") + "'"
     if value.count("{{") != value.count("}}") or "\n" in value:
-        return Refused("SD008", message, start, end, help="put the whole value in quotes")
-    return Refused("SD008", message, start, end, help=f"write `{quoted}`", fix=quoted)
+        return SyntaxRefused("SD008", message, start, end, help="put the whole value in quotes")
+    return SyntaxRefused("SD008", message, start, end, help=f"write `{quoted}`", fix=quoted)
 
 
 def _extent(text: str, start: int) -> int:
@@ -127,16 +127,16 @@ def _line_around(text: str, index: int) -> tuple[int, int]:
     return begin, after.start() if after else len(text)
 
 
-def too_deep(start: int) -> Refused:
+def too_deep(start: int) -> SyntaxRefused:
     help = "move the inner part to a saga of its own"
-    return Refused("SD011", f"nested more than {MAX_DEPTH} deep", start, start + 1, help=help)
+    return SyntaxRefused("SD011", f"nested more than {MAX_DEPTH} deep", start, start + 1, help=help)
 
 
-def tagged(event: Any) -> Refused:
+def tagged(event: Any) -> SyntaxRefused:
     tag = str(event.tag)
     shown = "!!" + tag.removeprefix("tag:yaml.org,2002:") if tag.startswith("tag:yaml.org,2002:") else tag
     help = "remove the tag; a value in quotes is text" if shown == "!!str" else "remove the tag and write plain data"
-    return Refused("SD005", f"YAML tag `{shown}` is not supported: a definition is plain data", help=help)
+    return SyntaxRefused("SD005", f"YAML tag `{shown}` is not supported: a definition is plain data", help=help)
 
 
 def not_text(value: Any, place: Route) -> Finding:
@@ -161,11 +161,11 @@ def not_a_definition(data: Any) -> Finding:
     return Finding("SD012", message, (), help="begin with `sagadsl: 1`, `name:` and `steps:`")
 
 
-def explain(error: Any, text: str) -> Refused:
+def explain(error: Any, text: str) -> SyntaxRefused:
     """Say what libyaml (or PyYAML's own parser) found, with what to do about it."""
     mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     if mark is None:
-        return Refused("SD002", f"YAML: {error}", help=_CHECK)
+        return SyntaxRefused("SD002", f"YAML: {error}", help=_CHECK)
     index, problem = min(mark.index, len(text)), str(error.problem)
     if found := _template_before(text, index, context.index if context else index):
         return found
@@ -174,17 +174,17 @@ def explain(error: Any, text: str) -> Refused:
     if indent or "\t" in (text[index : index + 1], problem) or "found a tab" in problem:
         tab = begin + indent.end() - 1 if indent else index
         message = "YAML: tabs cannot be used for indentation"
-        return Refused("SD001", message, tab, tab + 1, label="replace this tab by spaces")
+        return SyntaxRefused("SD001", message, tab, tab + 1, label="replace this tab by spaces")
     if "nesting" in problem:
         return too_deep(index)
     for part, at_context, message, help in _EXPLAINED:
         if part in problem:
             start = context.index if at_context and context else index
             return _refused(text, start, problem, message, help)
-    return Refused("SD002", f"YAML: {problem}", index, index + 1, help=_CHECK)
+    return SyntaxRefused("SD002", f"YAML: {problem}", index, index + 1, help=_CHECK)
 
 
-def _refused(text: str, start: int, problem: str, message: str, help: str) -> Refused:
+def _refused(text: str, start: int, problem: str, message: str, help: str) -> SyntaxRefused:
     begin, end = _line_around(text, start)
     before, here = text[begin:start], text[start : start + 1]
     if "mapping values" in problem and re.search(r":\s", before):
@@ -195,13 +195,13 @@ def _refused(text: str, start: int, problem: str, message: str, help: str) -> Re
         elif before.rstrip().endswith(('"', "'")):
             message, help = "text after the closing quote", "put the whole value in quotes"
     if "tag" in problem:
-        return Refused("SD005", message, start, end, help=help)
+        return SyntaxRefused("SD005", message, start, end, help=help)
     escape = text[start : start + 1] if "escape" in problem else ""
     shown = message.replace("{here}", here).replace("{escape}", f"\\{escape}")  # the message may quote a brace
-    return Refused("SD002", f"YAML: {shown}", start, min(start + 1, max(end, start)), help=help)
+    return SyntaxRefused("SD002", f"YAML: {shown}", start, min(start + 1, max(end, start)), help=help)
 
 
-def _template_before(text: str, index: int, context: int) -> Refused | None:
+def _template_before(text: str, index: int, context: int) -> SyntaxRefused | None:
     """Is an unquoted ``{{`` on the line of the error, or where its context began, to blame?"""
     for place in dict.fromkeys((index, context, max(index - 1, 0))):
         begin, end = _line_around(text, place)

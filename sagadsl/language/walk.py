@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sagadsl.immutable import Immutable
 from sagadsl.language import kinds
-from sagadsl.language.kinds import Lane, Phase, StepList
+from sagadsl.language.kinds import Lane, RenderedAt, StepList
 from sagadsl.language.model import ActivityCall, Call, Retry, Route, Saga, Step, Timeouts, Value
 
 
@@ -45,7 +45,7 @@ class Site(Immutable):
 
     value: Value
     route: Route
-    phase: Phase
+    phase: RenderedAt
     spot: Spot = ()
 
     @property
@@ -76,7 +76,7 @@ def sites(saga: Saga) -> Iterator[Site]:
     users = Counter(id(policy) for spot in ways for call in _called(spot[-1].step) for policy, _ in _policies(call))
     told: set[int] = set()
     if saga.timeout is not None and not isinstance(saga.timeout, timedelta):
-        yield Site(saga.timeout, ("timeout",), Phase.START)
+        yield Site(saga.timeout, ("timeout",), RenderedAt.START)
     for spot in ways:
         yield from step_sites(spot)
         for call, route, phase in calls(spot[-1].step):
@@ -87,14 +87,14 @@ def sites(saga: Saga) -> Iterator[Site]:
                     for value, name in _durations(policy):
                         yield Site(value, (*(("defaults",) if shared else route), key, name), phase, spot)
     if saga.output is not None:
-        yield Site(saga.output, ("output",), Phase.END)
+        yield Site(saga.output, ("output",), RenderedAt.END)
 
 
 def step_sites(spot: Spot) -> Iterator[Site]:
     """Yield the values of one step: not those of the steps in it, nor its retries and timeouts."""
     step = spot[-1].step
     if step.condition is not None:
-        yield Site(step.condition, (*step.route, "if"), Phase.BEFORE, spot)
+        yield Site(step.condition, (*step.route, "if"), RenderedAt.BEFORE, spot)
     for value, keys, phase in kinds.kind_of(step).values(step.body):
         yield Site(value, (*step.route, *keys), phase, spot)
     for call, route, phase in calls(step):
@@ -104,15 +104,15 @@ def step_sites(spot: Spot) -> Iterator[Site]:
     several = len(step.failed_if) > 1
     for number, rule in enumerate(step.failed_if):
         at = (*step.route, "failed_if", number) if several else (*step.route, "failed_if")
-        yield Site(rule.condition, (*at, "if"), Phase.RESULT, spot)
+        yield Site(rule.condition, (*at, "if"), RenderedAt.RESULT, spot)
         if rule.message is not None:
-            yield Site(rule.message, (*at, "message"), Phase.RESULT, spot)
+            yield Site(rule.message, (*at, "message"), RenderedAt.RESULT, spot)
     for number, handler in enumerate(step.on_error):
         at = (*step.route, "on_error", number)
         if handler.condition is not None:
-            yield Site(handler.condition, (*at, "if"), Phase.HANDLER, spot)
+            yield Site(handler.condition, (*at, "if"), RenderedAt.HANDLER, spot)
         if handler.output is not None:
-            yield Site(handler.output, (*at, "output"), Phase.HANDLER, spot)
+            yield Site(handler.output, (*at, "output"), RenderedAt.HANDLER, spot)
 
 
 def action_route(step: Step, number: int) -> Route:
@@ -121,14 +121,14 @@ def action_route(step: Step, number: int) -> Route:
     return (*step.route, "compensation", number) if several else (*step.route, "compensation")
 
 
-def calls(step: Step) -> Iterator[tuple[Call, Route, Phase]]:
+def calls(step: Step) -> Iterator[tuple[Call, Route, RenderedAt]]:
     """Yield what a step calls: to do its work, to learn whether it was done, to undo it."""
     if isinstance(step.body, Call):
-        yield step.body, step.route, Phase.BEFORE
+        yield step.body, step.route, RenderedAt.BEFORE
     if step.probe is not None:
-        yield step.probe, (*step.route, "probe"), Phase.BEFORE
+        yield step.probe, (*step.route, "probe"), RenderedAt.BEFORE
     for number, action in enumerate(step.compensation.actions if step.compensation is not None else ()):
-        yield action.call, action_route(step, number), Phase.UNDO
+        yield action.call, action_route(step, number), RenderedAt.UNDO
 
 
 def _called(step: Step) -> Iterator[Call]:

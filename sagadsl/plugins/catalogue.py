@@ -21,10 +21,10 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.suggest import closest, listed
 from sagadsl.plugins.cache import Cache
+from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, whereabouts
 from sagadsl.plugins.isolation import Left, contained, place_in, place_of
-from sagadsl.plugins.marks import is_activity, members_of, own_name, plain_definition, whereabouts
-from sagadsl.plugins.settings import Settings, read_settings
-from sagadsl.plugins.texts import text_of, told
+from sagadsl.plugins.settings import PluginSettings, read_settings
+from sagadsl.plugins.texts import described, text_of
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -49,7 +49,7 @@ class PluginBroken(SagadslError):
 
     def __str__(self) -> str:
         is_plain = isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra | Left)
-        cause = text_of(self.reason) if is_plain else told(self.reason)
+        cause = text_of(self.reason) if is_plain else described(self.reason)
         if isinstance(self.reason, SyntaxError) and self.place:
             cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
         if self.place and not isinstance(self.reason, PluginNeedsExtra):  # a missing package is nobody's line
@@ -424,14 +424,14 @@ def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
 
 def signature_of(plugin: Plugin) -> Signature:
     """Return what is declared about a loaded activity. Raises ``TypeError`` for types that JSON cannot carry."""
-    from sagadsl.plugins.signatures import Reader, Takes, form, output_schema  # noqa: PLC0415 # only who asks for types pays
+    from sagadsl.plugins.signatures import InputReader, Takes, form, output_schema  # noqa: PLC0415 # only who asks for types pays
 
     shape = form(plugin.function, plain=plugin.plain)
     return Signature(
         name=plugin.name,
         package=plugin.package,
         description=inspect.getdoc(plugin.function) or "",
-        input_schema=Reader(shape).schema,
+        input_schema=InputReader(shape).schema,
         output_schema=output_schema(shape),
         errors=plugin.spec.errors,
         compensated_by=plugin.spec.compensated_by,
@@ -468,7 +468,7 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _permitted(distribution: str, settings: Settings) -> bool:
+def _permitted(distribution: str, settings: PluginSettings) -> bool:
     if distribution in {_normal(each) for each in settings.deny}:
         return False
     return settings.allow is None or distribution in {_OURS, *(_normal(each) for each in settings.allow)}

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from sagadsl.authoring import InvalidOutput
-from sagadsl.plugins.texts import text_of, told
+from sagadsl.plugins.texts import described, text_of
 
 _DEEPEST = 200
 _SHOWN = 120
@@ -32,7 +32,7 @@ def to_json_data(value: Any, path: str = "output") -> Any:
         if type(error).__module__.startswith(_OUTSIDE):  # a cancel that has come meanwhile
             raise
         # The value's own code. Whoever returned it has run, so that this is never a plain no.
-        raise InvalidOutput(f"{path} cannot become JSON: {told(error)[:_SHOWN]}") from None
+        raise InvalidOutput(f"{path} cannot become JSON: {described(error)[:_SHOWN]}") from None
 
 
 def _json_data(value: Any, path: str, depth: int) -> Any:

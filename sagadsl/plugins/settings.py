@@ -24,7 +24,7 @@ class SettingsWrong(SagadslError):
         return f"{self.file}: {self.reason}"
 
 
-class Settings(Immutable):
+class PluginSettings(Immutable):
     """What the project says about plugins.
 
     Attributes:
@@ -38,7 +38,7 @@ class Settings(Immutable):
     deny: tuple[str, ...] = ()
 
 
-def read_settings(folder: Path) -> Settings:
+def read_settings(folder: Path) -> PluginSettings:
     """Return the settings of *folder*: ``sagadsl.toml``, else ``[tool.sagadsl]`` of ``pyproject.toml``.
 
     Raises :class:`SettingsWrong`.
@@ -54,10 +54,10 @@ def read_settings(folder: Path) -> Settings:
             table = table.get(key, {}) if isinstance(table, dict) else {}
         if table:
             return _settings(table, name)
-    return Settings()
+    return PluginSettings()
 
 
-def _settings(table: Any, file: str) -> Settings:
+def _settings(table: Any, file: str) -> PluginSettings:
     plugins = table.get("plugins", {}) if isinstance(table, dict) else None
     if not isinstance(plugins, dict):
         raise SettingsWrong(file, "`plugins` of sagadsl is a table with `allow` and `deny`")
@@ -66,7 +66,7 @@ def _settings(table: Any, file: str) -> Settings:
             raise SettingsWrong(file, f"unknown key `{key}` in `plugins`; it has `allow` and `deny`")
     modules = _names(table.get("modules", []), "modules", file)
     allow = None if "allow" not in plugins else _names(plugins["allow"], "plugins.allow", file)
-    return Settings(modules, allow, _names(plugins.get("deny", []), "plugins.deny", file))
+    return PluginSettings(modules, allow, _names(plugins.get("deny", []), "plugins.deny", file))
 
 
 def _names(value: Any, key: str, file: str) -> tuple[str, ...]:

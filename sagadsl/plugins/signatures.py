@@ -20,7 +20,7 @@ import typing_extensions
 from sagadsl.authoring import Context, InvalidInput
 from sagadsl.immutable import Immutable
 from sagadsl.language.suggest import did_you_mean
-from sagadsl.plugins.texts import told
+from sagadsl.plugins.texts import described
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -37,7 +37,7 @@ class Takes(Enum):
     PARAMETERS = "parameters"
 
 
-class Form(Immutable):
+class Parameters(Immutable):
     """A function's parameters and result, without a schema yet.
 
     Attributes:
@@ -59,7 +59,7 @@ class Form(Immutable):
     lenient: bool
 
 
-def form(function: Callable[..., Any], *, plain: bool = False) -> Form:
+def form(function: Callable[..., Any], *, plain: bool = False) -> Parameters:
     """Return the form of *function*. Raises ``TypeError`` for one that cannot be an activity.
 
     Args:
@@ -70,7 +70,9 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Form:
     try:
         hints = typing.get_type_hints(target, include_extras=True)
     except NameError as error:
-        raise TypeError(f"a type of `{name}` cannot be resolved: {told(error)}; define it at module level") from error
+        raise TypeError(
+            f"a type of `{name}` cannot be resolved: {described(error)}; define it at module level"
+        ) from error
     parameters = list(inspect.signature(function).parameters.values())
     context = next((each.name for each in parameters if _is_context(hints.get(each.name))), None)
     parameters = [each for each in parameters if each.name != context]
@@ -83,7 +85,7 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Form:
         takes = Takes.WHOLE
     else:
         takes = Takes.PARAMETERS
-    return Form(name, takes, tuple(parameters), hints, context, hints.get("return", Any), plain)
+    return Parameters(name, takes, tuple(parameters), hints, context, hints.get("return", Any), plain)
 
 
 class Arguments(Immutable):
@@ -93,10 +95,10 @@ class Arguments(Immutable):
     keyword: Mapping[str, Any]
 
 
-class Reader:
+class InputReader:
     """Turns the JSON input into a function's arguments; builds its validator once."""
 
-    def __init__(self, shape: Form) -> None:
+    def __init__(self, shape: Parameters) -> None:
         self._form = shape
         self._adapter = _input_adapter(shape)
 
@@ -169,7 +171,7 @@ class Reader:
         raise _invalid_input(self._form, problems.errors(include_url=False, include_context=False)) from None
 
 
-def output_schema(shape: Form) -> dict[str, Any] | None:
+def output_schema(shape: Parameters) -> dict[str, Any] | None:
     """Return the JSON Schema of the result, or ``None`` when it may be anything."""
     if shape.returns is Any:
         return None
@@ -197,7 +199,7 @@ def _is_object(hint: Any) -> bool:
     )
 
 
-def _input_adapter(shape: Form) -> TypeAdapter[Any] | None:
+def _input_adapter(shape: Parameters) -> TypeAdapter[Any] | None:
     if shape.takes is Takes.NOTHING:
         return None
     if shape.takes is Takes.WHOLE:
@@ -216,7 +218,7 @@ def _input_adapter(shape: Form) -> TypeAdapter[Any] | None:
     return TypeAdapter(create_model(shape.name, __config__=ConfigDict(extra="forbid"), **fields))
 
 
-def _known_adapter(hint: Any, shape: Form, parameter: str) -> TypeAdapter[Any] | None:
+def _known_adapter(hint: Any, shape: Parameters, parameter: str) -> TypeAdapter[Any] | None:
     adapter = _adapter(hint)
     if adapter is None and not shape.lenient:
         raise TypeError(f"parameter `{parameter}` of `{shape.name}` has the type `{hint!r}`, which JSON cannot carry")
@@ -232,7 +234,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any] | None:
         return None
 
 
-def _schema(adapter: TypeAdapter[Any], mode: typing.Literal["validation", "serialization"], shape: Form) -> Any:
+def _schema(adapter: TypeAdapter[Any], mode: typing.Literal["validation", "serialization"], shape: Parameters) -> Any:
     from pydantic.errors import PydanticInvalidForJsonSchema  # noqa: PLC0415 # heavy
 
     try:
@@ -287,7 +289,7 @@ def _whole_numbers(value: Any) -> Any:
     return value
 
 
-def _invalid_input(shape: Form, problems: Iterable[Any]) -> InvalidInput:
+def _invalid_input(shape: Parameters, problems: Iterable[Any]) -> InvalidInput:
     every = list(problems)
     known = [each.name for each in shape.parameters] if shape.takes is Takes.PARAMETERS else []
     lines = [_sentence(each, known) for each in every[:_PROBLEMS_SHOWN]]

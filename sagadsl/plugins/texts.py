@@ -14,10 +14,10 @@ def text_of(value: object, depth: int = _DEPTH) -> str:
     try:
         return str(value)
     except BaseException as error:  # noqa: BLE001 # somebody else's `__str__`: it may even leave
-        return f"its text cannot be made: {told(error, depth - 1)}"
+        return f"its text cannot be made: {described(error, depth - 1)}"
 
 
-def told(error: BaseException, depth: int = _DEPTH) -> str:
+def described(error: BaseException, depth: int = _DEPTH) -> str:
     """Return the type of an error, and its text if it has one."""
     text = text_of(error, depth) if depth > 0 else ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

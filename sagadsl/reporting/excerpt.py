@@ -18,7 +18,7 @@ _BEFORE = 60
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-class Mark(Immutable):
+class ExcerptMark(Immutable):
     """Something to underline.
 
     Attributes:
@@ -32,7 +32,7 @@ class Mark(Immutable):
     label: str = ""
 
 
-class Row(Immutable):
+class ExcerptRow(Immutable):
     """One drawn line: source with its number, or marks (``number`` 0, ``sign`` says which)."""
 
     number: int
@@ -66,10 +66,10 @@ def _focused(document: Document, span: Span, focus: str) -> Span:
     return span
 
 
-def draw(document: Document, marks: Iterable[Mark], *, context: bool = False) -> list[Row]:
+def draw(document: Document, marks: Iterable[ExcerptMark], *, context: bool = False) -> list[ExcerptRow]:
     """Draw the lines of all marks, top down; with *context* the line above the first mark, too."""
     lines = syntax.lines(document.text)
-    by_line: dict[int, list[Mark]] = {}
+    by_line: dict[int, list[ExcerptMark]] = {}
     listed = list(marks)
     for mark in listed:  # a mark may lie past the last line
         by_line.setdefault(max(1, min(mark.span.line, len(lines))), []).append(mark)
@@ -79,7 +79,7 @@ def draw(document: Document, marks: Iterable[Mark], *, context: bool = False) ->
     rows = []
     for number in sorted(by_line):
         shown = _show(lines[number - 1], by_line[number][0].span.column if by_line[number] else 1)
-        rows.append(Row(number, shown.text.rstrip()))
+        rows.append(ExcerptRow(number, shown.text.rstrip()))
         rows += [_underline(mark, lines[number - 1], shown) for mark in by_line[number]]
     return rows
 
@@ -111,14 +111,14 @@ def _show(line: str, column: int) -> _Shown:
     return _Shown("".join(pieces), (*columns, at), first)
 
 
-def _underline(mark: Mark, line: str, shown: _Shown) -> Row:
+def _underline(mark: ExcerptMark, line: str, shown: _Shown) -> ExcerptRow:
     start = min(max(mark.span.column - 1, 0), len(line))
     stop = mark.span.end_column - 1 if mark.span.end_line == mark.span.line else len(line)
     stop = min(max(stop, start), len(line))
     tab = stop > start and line[stop - 1] == "\t"  # the arrow is enough
     left, right = shown.column(start), shown.column(stop - 1) + 1 if tab else shown.column(stop)
     label = f" {clean(mark.label)}" if mark.label else ""
-    return Row(0, f"{'':{left}}{mark.sign * max(1, right - left)}{label}", mark.sign)
+    return ExcerptRow(0, f"{'':{left}}{mark.sign * max(1, right - left)}{label}", mark.sign)
 
 
 def _width(char: str) -> int:

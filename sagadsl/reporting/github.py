@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from sagadsl.reporting.excerpt import clean
-from sagadsl.reporting.given import Given
 from sagadsl.reporting.items import items_of
+from sagadsl.reporting.report_input import ReportInput
 
 
-def github(given: Given) -> str:
+def github(given: ReportInput) -> str:
     """Return one command a line."""
     return "\n".join(_command(item) for item in items_of(given))
 

@@ -10,7 +10,7 @@ from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
 from sagadsl.language.raw_steps import STEP_LISTS
 from sagadsl.reporting.excerpt import locate
-from sagadsl.reporting.given import Given, in_order, span_of
+from sagadsl.reporting.report_input import ReportInput, in_order, span_of
 
 
 def tool_version() -> str:
@@ -86,7 +86,7 @@ def _item(document: Document | None, finding: Finding) -> dict[str, Any]:
     }
 
 
-def items_of(given: Given) -> list[dict[str, Any]]:
+def items_of(given: ReportInput) -> list[dict[str, Any]]:
     """Return the findings as data, those of no file first."""
     items = [_item(None, finding) for finding in given.unplaced]
     return items + [_item(result.document, finding) for result in given.results for finding in in_order(result)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sagadsl.reporting.given import Given
 from sagadsl.reporting.items import items_of, tool_version
+from sagadsl.reporting.report_input import ReportInput
 
 SCHEMA_VERSION = 1
 """Of the document. Grows when something is renamed or removed, not when something is added."""
 
 
-def as_json(given: Given) -> str:
+def as_json(given: ReportInput) -> str:
     """Return the document."""
     items = items_of(given)
     errors = sum(item["severity"] == "error" for item in items)

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.reporting.github import github
-from sagadsl.reporting.given import Checked, Given
 from sagadsl.reporting.machine_json import as_json
+from sagadsl.reporting.report_input import Checked, ReportInput
 from sagadsl.reporting.sarif import sarif
 from sagadsl.reporting.text import concise, text
 
-FORMATS: Mapping[str, Callable[[Given], str]] = {
+FORMATS: Mapping[str, Callable[[ReportInput], str]] = {
     "text": text,
     "concise": concise,
     "json": as_json,
@@ -42,4 +42,4 @@ def render(
         color: Use ANSI colours in ``text`` and ``concise``; whether to is the caller's decision.
         elapsed_ms: How long checking took; ``None`` leaves it out, so that equal findings give equal reports.
     """
-    return FORMATS[format](Given(results, unplaced, color, elapsed_ms))
+    return FORMATS[format](ReportInput(results, unplaced, color, elapsed_ms))

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.diagnostics.findings import Severity
-from sagadsl.reporting.given import Given
 from sagadsl.reporting.items import items_of, tool_version
+from sagadsl.reporting.report_input import ReportInput
 
 
-def sarif(given: Given) -> str:
+def sarif(given: ReportInput) -> str:
     """Return one run of the tool."""
     items = items_of(given)
     codes = sorted({item["code"] for item in items})

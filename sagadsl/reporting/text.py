@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.document import Document
-from sagadsl.reporting.excerpt import Mark, clean, draw, locate
-from sagadsl.reporting.given import Given, in_order, span_of, summary
+from sagadsl.reporting.excerpt import ExcerptMark, clean, draw, locate
+from sagadsl.reporting.report_input import ReportInput, in_order, span_of, summary
 
 _COLORS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "title": "1", "help": "1;36"}
 
@@ -19,7 +19,7 @@ def _painter(color: bool) -> Callable[[str, str], str]:
     return paint
 
 
-def text(given: Given) -> str:
+def text(given: ReportInput) -> str:
     """Return each finding with its place drawn, and a last line."""
     paint = _painter(given.color)
     blocks = ["\n".join(_block(None, finding, paint)) for finding in given.unplaced]
@@ -41,8 +41,8 @@ def _block(document: Document | None, finding: Finding, paint: Callable[[str, st
     gutter = 2
     if document is not None:
         span = span_of(document, finding)
-        marks = [Mark(span, "^", finding.label)]
-        marks += [Mark(locate(document, route, at_key=True), "-", label) for route, label in finding.related]
+        marks = [ExcerptMark(span, "^", finding.label)]
+        marks += [ExcerptMark(locate(document, route, at_key=True), "-", label) for route, label in finding.related]
         rows = draw(document, marks, context=finding.at_key)
         gutter = max(2, *(len(str(row.number)) for row in rows))
         yield f"{'':{gutter}}{paint('frame', '-->')} {clean(document.name)}:{span.line}:{span.column}"
@@ -56,7 +56,7 @@ def _block(document: Document | None, finding: Finding, paint: Callable[[str, st
             yield f"{'':{gutter}} {paint('frame', '=')} {paint('help', word)}: {clean(line)}"
 
 
-def concise(given: Given) -> str:
+def concise(given: ReportInput) -> str:
     """Return a line for each finding, and a last line."""
     paint = _painter(given.color)
     lines = [_line("sagadsl", finding, paint) for finding in given.unplaced]

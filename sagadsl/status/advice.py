@@ -12,7 +12,7 @@ from typing import Any
 
 from sagadsl.language.paths import path_in
 from sagadsl.status.lines import (
-    Attempt,
+    PendingAttempt,
     error_text,
     left_out,
     moment,
@@ -37,7 +37,7 @@ _SIGNALS_SHOWN = 10
 """Refused ones that are shown; the newest."""
 
 
-def page(status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Iterator[str]:
+def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> Iterator[str]:
     """Yield the lines of the ``status`` command."""
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {status['id']}   {status['status']}"
@@ -118,14 +118,14 @@ def _again(attention: Mapping[str, Any]) -> str:
     return f" --occurrence {attention['occurrence']}" if attention.get("occurrence", 1) > 1 else ""
 
 
-def releases(status: Mapping[str, Any], attempts: Mapping[str, Attempt]) -> Iterator[str]:
+def releases(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt]) -> Iterator[str]:
     """Yield how calls go on that an operator has paused at the server, where the saga hears nothing of it."""
     for call, attempt in attempts.items():
         if attempt.paused:
             yield f"an operator has paused `{call}`: {release_of(status, attempt)}"
 
 
-def release_of(status: Mapping[str, Any], attempt: Attempt) -> str:
+def release_of(status: Mapping[str, Any], attempt: PendingAttempt) -> str:
     """Return the command that lets a paused call go on."""
     return _unpause_call(status["id"], attempt.activity_id)
 

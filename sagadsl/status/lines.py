@@ -62,7 +62,7 @@ PAUSED = "paused by an operator"
 NONE: Mapping[str, int] = {}
 
 
-class Attempt(Immutable):
+class PendingAttempt(Immutable):
     """What the server knows about a call that is under way.
 
     Attributes:
@@ -84,7 +84,7 @@ class Attempt(Immutable):
         return {"attempt": self.number, "failure": self.failure, "next_at": next_at, "paused": self.paused}
 
 
-class Row(Immutable):
+class StatusRow(Immutable):
     """One line: a step, or the undoing of a step.
 
     Attributes:
@@ -119,8 +119,8 @@ def left_out(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def rows(
-    status: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime, tried: Mapping[str, int] = NONE
-) -> list[Row]:
+    status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime, tried: Mapping[str, int] = NONE
+) -> list[StatusRow]:
     """Return the lines of a saga: its steps in the order of the definition, then what is undone, in its order.
 
     Args:
@@ -154,7 +154,7 @@ def _notes(children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return notes
 
 
-def _with_child(row: Row, notes: Mapping[str, str]) -> Row:
+def _with_child(row: StatusRow, notes: Mapping[str, str]) -> StatusRow:
     """Return the line of a child saga with what that one waits for; one that undoes itself has the step's own path."""
     if row.state not in ("running", "compensating"):
         return row
@@ -173,7 +173,7 @@ def _note(child: Mapping[str, Any]) -> str:
     return "is paused" if child["status"] == "paused" else f"waits for signal {signals}"
 
 
-def text(row: Row, widths: tuple[int, int]) -> str:
+def text(row: StatusRow, widths: tuple[int, int]) -> str:
     """Return *row* as plain text; *widths* are those of the path with its indent, and of ``what``."""
     name = "  " * row.depth + row.path
     took = "" if row.took is None else spell(row.took)
@@ -181,7 +181,7 @@ def text(row: Row, widths: tuple[int, int]) -> str:
     return f" {row.sign} {name:<{widths[0]}}  {row.what:<{widths[1]}}  {took:>6}  {row.note}{wait}".rstrip()
 
 
-def widths(lines: Sequence[Row]) -> tuple[int, int]:
+def widths(lines: Sequence[StatusRow]) -> tuple[int, int]:
     """Return the widths that ``text`` needs for *lines*."""
     names = max((2 * row.depth + len(row.path) for row in lines), default=0)
     return names, max((len(row.what) for row in lines), default=0)
@@ -283,7 +283,7 @@ def spell(length: timedelta) -> str:
     return f"{hours}h{minutes:02}m" if days == 0 else f"{days}d{hours:02}h"
 
 
-def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Row:
+def _step(step: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
     state = step["status"]
     what = step.get("activity") or (f"saga {step['saga']}" if "saga" in step else step.get("kind", ""))
     note, wait = error_text({**step["error"], "step": ""}) if step.get("error") else "", None
@@ -302,10 +302,10 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     name = path_in_its_block(step["path"]) if depth else step["path"]
     if state == "running" and _is_paused(attempts, step["path"]):
         state = "paused"
-    return Row(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
+    return StatusRow(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
 
 
-def _undo(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetime) -> Row:
+def _undo(step: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
     undo = step["compensation"]
     sign, words = _UNDO_WORDS[undo["status"]]
     note, wait = "; ".join(error_text({**error, "step": ""}) for error in undo.get("errors", ())), None
@@ -318,14 +318,14 @@ def _undo(step: Mapping[str, Any], attempts: Mapping[str, Attempt], now: datetim
     state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")
     if state == "compensating" and calls and _is_paused(attempts, calls[0]):
         sign, state = SIGNS["paused"], "paused"
-    return Row(key, sign, state, step["path"], words, 0, _took(undo, now), note, wait)
+    return StatusRow(key, sign, state, step["path"], words, 0, _took(undo, now), note, wait)
 
 
-def _is_paused(attempts: Mapping[str, Attempt], call: str) -> bool:
+def _is_paused(attempts: Mapping[str, PendingAttempt], call: str) -> bool:
     return call in attempts and attempts[call].paused
 
 
-def _attempt(attempt: Attempt, now: datetime) -> tuple[str, timedelta | None]:
+def _attempt(attempt: PendingAttempt, now: datetime) -> tuple[str, timedelta | None]:
     """Say which attempt it is and why the last one failed, and how long until the next one starts."""
     if attempt.paused:
         return f"{PAUSED} before attempt {attempt.number}" if attempt.number > 1 else PAUSED, None

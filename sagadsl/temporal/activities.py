@@ -27,11 +27,11 @@ from sagadsl.language.paths import (
 from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, broken_types
 from sagadsl.plugins.isolation import contained
 from sagadsl.plugins.results import to_json_data
-from sagadsl.plugins.signatures import Reader, form
+from sagadsl.plugins.signatures import InputReader, form
 from sagadsl.plugins.texts import text_of
+from sagadsl.temporal.activity_errors import Impassable
 from sagadsl.temporal.interceptor import ERRORS, passes
 from sagadsl.temporal.named_secrets import NAMED
-from sagadsl.temporal.reported import Impassable
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
     try:
         with contained():
             shape = form(function, plain=plugin.plain)
-            reader = Reader(shape)
+            reader = InputReader(shape)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # somebody else's types: their hooks run here

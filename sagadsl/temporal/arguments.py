@@ -29,7 +29,7 @@ from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.language.notation.json_text import read_json
 from sagadsl.language.paths import is_generation
-from sagadsl.language.schema.conform import Check, checker
+from sagadsl.language.schema.conform import ValueCheck, checker
 from sagadsl.temporal.definitions import InvalidDefinition, checked
 
 FORMAT = 1
@@ -46,7 +46,7 @@ _LARGE = ThreadPoolExecutor(1, thread_name_prefix="definition")
 _COMPRESSED = b"binary/sagadsl-json-zlib"
 
 
-class Options(Immutable):
+class RunOptions(Immutable):
     """How a run behaves, whatever its definition.
 
     Attributes:
@@ -65,11 +65,11 @@ class Options(Immutable):
         return {name: value for name in _OPTIONS if (value := getattr(self, name))}
 
 
-DEFAULTS = Options()
+DEFAULTS = RunOptions()
 INDEXED = "indexed"
 """Key of the memo of runs that tell the index when they wait for somebody, and that they have failed."""
 
-_OPTIONS = Options.__struct_fields__
+_OPTIONS = RunOptions.__struct_fields__
 _ENVELOPE = frozenset({"sagadsl", "definition", "children", "options"})
 
 
@@ -88,10 +88,10 @@ class Package(Immutable):
     saga: Saga
     definition: Hidden[Mapping[str, Any]]
     children: Hidden[Mapping[str, Mapping[str, Any]]]
-    options: Options
+    options: RunOptions
     raw: Hidden[bytes]
-    check_input: Hidden[Check]
-    check_signals: Hidden[Mapping[str, Check]]
+    check_input: Hidden[ValueCheck]
+    check_signals: Hidden[Mapping[str, ValueCheck]]
 
     def judged_by(self, rules: int) -> Package:
         """Return the same with the checks of a run that began with these rules."""
@@ -190,7 +190,7 @@ class Carry(Immutable):
 
 
 def envelope(
-    definition: Mapping[str, Any], children: Mapping[str, Mapping[str, Any]], options: Options = DEFAULTS
+    definition: Mapping[str, Any], children: Mapping[str, Mapping[str, Any]], options: RunOptions = DEFAULTS
 ) -> dict[str, Any]:
     """Return the second start argument: *definition* with those of its children."""
     data: dict[str, Any] = {"sagadsl": FORMAT, "definition": definition}
@@ -257,14 +257,14 @@ def _opened(raw: bytes, trusted: bool) -> Package:
         saga=saga,
         definition=definition,
         children=children,
-        options=Options(**data.get("options", {})),
+        options=RunOptions(**data.get("options", {})),
         raw=raw,
         check_input=check_input,
         check_signals=check_signals,
     )
 
 
-def _checks(saga: Saga, *, first_rules: bool, accepted: bool) -> tuple[Check, Mapping[str, Check]]:
+def _checks(saga: Saga, *, first_rules: bool, accepted: bool) -> tuple[ValueCheck, Mapping[str, ValueCheck]]:
     """Return the checks of the input and of the payloads of signals."""
     check = partial(checker, first_rules=first_rules, accepted=accepted)
     signals = {name: check(payload, name) for name, payload in saga.signals.items()}

@@ -26,13 +26,13 @@ from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_bi
 from sagadsl.temporal.manifest import Manifest, read
 from sagadsl.temporal.read.index import registered
 from sagadsl.temporal.read.stores import is_untold, plain, stores
-from sagadsl.temporal.settings import Settings
+from sagadsl.temporal.settings import ConnectionSettings
 
 _KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
 _SHOWN = 5
 
 
-class Needs(Immutable):
+class QueueNeeds(Immutable):
     """What a task queue's workers should know.
 
     Attributes:
@@ -43,7 +43,7 @@ class Needs(Immutable):
     activities: frozenset[str] = frozenset()
 
 
-class Check(Immutable):
+class CheckResult(Immutable):
     """One thing.
 
     Attributes:
@@ -70,21 +70,21 @@ class Check(Immutable):
         }
 
 
-async def examine(settings: Settings, needs: Mapping[str, Needs]) -> AsyncIterator[Check]:
+async def examine(settings: ConnectionSettings, needs: Mapping[str, QueueNeeds]) -> AsyncIterator[CheckResult]:
     """Look at the server, the namespace, the search attributes, and who polls the queues and knows what they need."""
     try:
         client = await connect(settings)
     except NotConnected as error:
-        yield Check("server", False, error.headline, error.remedy)
+        yield CheckResult("server", False, error.headline, error.remedy)
         return
     info = await client.workflow_service.get_system_info(GetSystemInfoRequest())
-    yield Check("server", True, f"{settings.address.value} answers, version {info.server_version}")
+    yield CheckResult("server", True, f"{settings.address.value} answers, version {info.server_version}")
     try:
         await check_namespace(client, settings)
     except NotConnected as error:
-        yield Check("namespace", False, error.headline, error.remedy)
+        yield CheckResult("namespace", False, error.headline, error.remedy)
         return
-    yield Check("namespace", True, f"`{client.namespace}` is there")
+    yield CheckResult("namespace", True, f"`{client.namespace}` is there")
     yield await _store(client)
     yield await _attributes(client)
     for queue, needed in needs.items():
@@ -94,28 +94,28 @@ async def examine(settings: Settings, needs: Mapping[str, Needs]) -> AsyncIterat
             yield each
 
 
-async def embedded() -> Check:
+async def embedded() -> CheckResult:
     """Look for the server that ``run`` and ``dev`` bring along."""
     try:
         binary = await find_binary()
     except ServerNotFound as error:
-        return Check("own server", False, str(error), error.help, is_needed=False)
-    return Check("own server", True, binary)
+        return CheckResult("own server", False, str(error), error.help, is_needed=False)
+    return CheckResult("own server", True, binary)
 
 
-async def _store(client: Client) -> Check:
+async def _store(client: Client) -> CheckResult:
     found = await stores(client)
     told = {"persistence_store": found.persistence, "visibility_store": found.visibility}
-    return Check("store", True, str(found), is_needed=False, more=told)
+    return CheckResult("store", True, str(found), is_needed=False, more=told)
 
 
-async def _attributes(client: Client) -> Check:
+async def _attributes(client: Client) -> CheckResult:
     missing = [name for name in SEARCH_ATTRIBUTES if name not in await registered(client)]
     if not missing:
-        return Check("search attributes", True, ", ".join(SEARCH_ATTRIBUTES))
+        return CheckResult("search attributes", True, ", ".join(SEARCH_ATTRIBUTES))
     command = "temporal operator search-attribute create"
     options = " ".join(f"--name {name} --type {SEARCH_ATTRIBUTES[name]}" for name in missing)
-    return Check(
+    return CheckResult(
         "search attributes",
         False,
         f"{', '.join(missing)} not registered: lists know less of sagas",
@@ -130,35 +130,35 @@ async def _described(client: Client, queue: str, number: int) -> DescribeTaskQue
     return await client.workflow_service.describe_task_queue(request)
 
 
-async def _pollers(client: Client, queue: str, kind: str, number: int) -> Check:
+async def _pollers(client: Client, queue: str, kind: str, number: int) -> CheckResult:
     what = f"{kind} on {queue}"
     try:
         answer = await _described(client, queue, number)
     except RPCError as error:
         if not is_untold(error):
             raise
-        return Check(what, False, f"this server does not say who serves them ({plain(error)})", is_needed=False)
+        return CheckResult(what, False, f"this server does not say who serves them ({plain(error)})", is_needed=False)
     if not answer.pollers:
-        return Check(what, False, "nobody serves them", f"sagadsl worker --task-queue {queue}")
+        return CheckResult(what, False, "nobody serves them", f"sagadsl worker --task-queue {queue}")
     now = datetime.now(UTC)
     seen = [(now - each.last_access_time.ToDatetime(UTC)).total_seconds() for each in answer.pollers]
     names = ", ".join(sorted({each.identity for each in answer.pollers})[:_SHOWN])
     count = len(answer.pollers)
-    return Check(what, True, f"{count} worker{'s' if count > 1 else ''}, seen {min(seen):.0f}s ago: {names}")
+    return CheckResult(what, True, f"{count} worker{'s' if count > 1 else ''}, seen {min(seen):.0f}s ago: {names}")
 
 
-async def compared(client: Client, queue: str, needed: Needs) -> AsyncIterator[Check]:
+async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncIterator[CheckResult]:
     """Say which worker of a queue lacks what: of what is *needed*, and of what the others have."""
     what = f"what workers of {queue} know"
     try:
         workers = await _manifests(client, queue)
     except RPCError as error:
         found = f"this server does not keep it ({plain(error)})"
-        yield Check(what, True, found, is_needed=False)
+        yield CheckResult(what, True, found, is_needed=False)
         return
     told = {identity: each for identity, each in workers.items() if each is not None}
     if not told:
-        yield Check(what, True, "none has said it yet", is_needed=False)
+        yield CheckResult(what, True, "none has said it yet", is_needed=False)
         return
     activities = frozenset(needed.activities.union(*(each.activities or () for each in told.values())))
     sagas = {name: mark for each in told.values() for name, mark in (each.sagas or {}).items()}
@@ -171,7 +171,7 @@ async def compared(client: Client, queue: str, needed: Needs) -> AsyncIterator[C
         said = (
             f"{len(told)} worker{'s' if len(told) > 1 else ''}: {len(sagas)} sagas, {len(activities)} activities each"
         )
-        yield Check(what, True, said + (f"; {silent} more do not say" if silent else ""))
+        yield CheckResult(what, True, said + (f"; {silent} more do not say" if silent else ""))
         return
     # Others do it meanwhile, and sagas wait for them; what nobody knows nobody does.
     nowhere = [
@@ -180,10 +180,10 @@ async def compared(client: Client, queue: str, needed: Needs) -> AsyncIterator[C
         if all(each.activities is not None and name not in each.activities for each in told.values())
     ]
     remedy = f"no worker has {listed(nowhere)}: start one that does" if nowhere else "replace the workers that lack it"
-    yield Check(what, False, "; ".join(lacking), remedy, is_needed=bool(nowhere) and not silent)
+    yield CheckResult(what, False, "; ".join(lacking), remedy, is_needed=bool(nowhere) and not silent)
 
 
-def _lacks(worker: Manifest, activities: frozenset[str], sagas: Mapping[str, str], needed: Needs) -> Iterator[str]:
+def _lacks(worker: Manifest, activities: frozenset[str], sagas: Mapping[str, str], needed: QueueNeeds) -> Iterator[str]:
     if worker.activities is not None and (missing := activities - worker.activities):
         yield f"activity {listed(missing)}"
     if worker.sagas is not None:

@@ -30,15 +30,15 @@ from sagadsl.temporal import attributes
 from sagadsl.temporal.arguments import (
     INDEXED,
     Carry,
-    Options,
     Package,
+    RunOptions,
     envelope,
     open_envelope,
     to_bytes,
     to_payload,
 )
 from sagadsl.temporal.codec import encoded_size, of_workflow
-from sagadsl.temporal.judging import aside
+from sagadsl.temporal.codec_growth import MAX_ENCODED_BYTES
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import describe, describe_open
@@ -48,7 +48,7 @@ from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
     Held,
-    InvalidInput,
+    InputRefused,
     NotAnswered,
     NotBegun,
     NotPossible,
@@ -57,7 +57,7 @@ from sagadsl.temporal.refusals import (
     known,
 )
 from sagadsl.temporal.requests import LONGEST_ID, UNSAID, Asked, signal_arguments
-from sagadsl.temporal.stretch import MAX_ENCODED_BYTES
+from sagadsl.temporal.slow_checks import aside
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 _GENERATION = 10
@@ -96,7 +96,7 @@ class Started(Immutable):
 
 async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
     """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``."""
-    options = Options(await keeps_status(client), rules=RULES)
+    options = RunOptions(await keeps_status(client), rules=RULES)
     return open_envelope(to_bytes(envelope(definition, children, options)))
 
 
@@ -134,9 +134,9 @@ async def start(
         same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
 
     Raises:
-        InvalidDefinition, InvalidInput, AlreadyStarted, TooLong: See there.
+        InvalidDefinition, InputRefused, AlreadyStarted, TooLong: See there.
     """
-    options = Options(await keeps_status(client), continue_after_events, RULES)
+    options = RunOptions(await keeps_status(client), continue_after_events, RULES)
     package: Package | None = None
     if isinstance(saga, Package):
         package = saga
@@ -144,11 +144,11 @@ async def start(
         package = open_envelope(to_bytes(envelope(saga, children or {}, options)))
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
     if package is not None and (problems := await aside(package.check_input, input)):
-        raise InvalidInput(name, problems)
+        raise InputRefused(name, problems)
     arguments = [RawValue(to_payload(_sendable(name, input)))]
     if package is not None and not by_name:
         if len(package.raw) > MAX_PAYLOAD_BYTES:
-            raise InvalidInput(
+            raise InputRefused(
                 name, (f"the definition has {len(package.raw):,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit",)
             )
         arguments.append(RawValue(to_payload(package.raw)))
@@ -161,7 +161,7 @@ async def start(
     size = await encoded_size(of_workflow(client, chosen), [each.payload for each in arguments])
     if size > MAX_ENCODED_BYTES:
         what = "it has" if len(arguments) == 1 else "with the definition it has"
-        raise InvalidInput(name, (f"{what} {_too_many(size)}",))
+        raise InputRefused(name, (f"{what} {_too_many(size)}",))
 
     async def begin(policy: WorkflowIDReusePolicy, generation: str = "") -> Started:
         carry: list[Any] = [*[None] * (2 - len(arguments)), Carry(generation=generation).to_json()]
@@ -313,9 +313,9 @@ def _sendable(name: str, input: Any) -> bytes:
     try:
         raw = to_bytes(input)
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInput(name, (f"it is not JSON: {error}",)) from error
+        raise InputRefused(name, (f"it is not JSON: {error}",)) from error
     if len(raw) > MAX_PAYLOAD_BYTES:
-        raise InvalidInput(
+        raise InputRefused(
             name,
             (f"it has {len(raw):,} bytes, at most {MAX_PAYLOAD_BYTES:,} fit: pass a reference to where the data is",),
         )

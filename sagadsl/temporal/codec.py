@@ -24,8 +24,8 @@ from temporalio.converter import (
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.errors import SagadslError
-from sagadsl.plugins.texts import told
-from sagadsl.temporal.stretch import DOUBTFUL_BYTES, LONGEST, PLAIN, Stretch, TooLong, grade
+from sagadsl.plugins.texts import described
+from sagadsl.temporal.codec_growth import DOUBTFUL_BYTES, LONGEST, PLAIN, CodecTooLong, Stretch, grade
 
 ATTEMPTS = 5
 _PAUSE_SECONDS = 0.2
@@ -48,7 +48,7 @@ class CodecFailed(SagadslError, ApplicationError):
     exit_code = 3
 
     def __init__(self, doing: str, error: Exception) -> None:
-        self.why = f"the payload codec cannot {doing}: {told(error)}"[:1_000]
+        self.why = f"the payload codec cannot {doing}: {described(error)}"[:1_000]
         ApplicationError.__init__(self, self.why, type=type(self).__name__)
 
     def __str__(self) -> str:
@@ -146,7 +146,7 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
             ]
             try:
                 self._measured.stretch = grade(*sizes)
-            except TooLong as error:
+            except CodecTooLong as error:
                 raise CodecFailed("be used", error) from None
         return self._measured.stretch
 

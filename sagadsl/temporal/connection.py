@@ -17,7 +17,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.temporal import probe
 from sagadsl.temporal.codec import patient, reading
 from sagadsl.temporal.converters import converter_of
-from sagadsl.temporal.settings import Settings
+from sagadsl.temporal.settings import ConnectionSettings
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 
@@ -73,7 +73,7 @@ class MetricsUnusable(SagadslError):
         return "an address of this machine and a free port, such as `--metrics 127.0.0.1:9464`"
 
 
-class Refused(SagadslError):
+class ServerRefused(SagadslError):
     """The server answers, and does not do what it was asked."""
 
     code = "SD906"
@@ -96,7 +96,7 @@ class Refused(SagadslError):
         return "a limit of the server was reached: try again later" if self.is_for_now else ""
 
 
-async def connect(settings: Settings, **options: Any) -> Client:
+async def connect(settings: ConnectionSettings, **options: Any) -> Client:
     """Connect, with the codec that was chosen; *options* go to ``Client.connect``.
 
     Raises:
@@ -129,15 +129,15 @@ def worker_runtime(metrics: str | None) -> Runtime:
         raise MetricsUnusable(metrics or "", str(error)) from None
 
 
-async def check_namespace(client: Client, settings: Settings) -> None:
+async def check_namespace(client: Client, settings: ConnectionSettings) -> None:
     """Raise ``NotConnected`` unless the namespace is there: connecting alone does not tell."""
     with guard(settings):
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
 
 @contextmanager
-def guard(settings: Settings) -> Iterator[None]:
-    """Turn a refusal that is about the connection into ``NotConnected``, and any other into ``Refused``."""
+def guard(settings: ConnectionSettings) -> Iterator[None]:
+    """Turn a refusal that is about the connection into ``NotConnected``, and any other into ``ServerRefused``."""
     try:
         with reading():
             yield
@@ -151,11 +151,11 @@ def guard(settings: Settings) -> Iterator[None]:
     except RPCError as error:
         headline, remedy = _refusal(error, settings)
         if not headline:
-            raise Refused(settings.address.value, error.status.name.lower(), error.message) from error
+            raise ServerRefused(settings.address.value, error.status.name.lower(), error.message) from error
         raise NotConnected(headline, settings.lines(), remedy) from error
 
 
-def _refusal(error: RPCError, settings: Settings) -> tuple[str, str]:
+def _refusal(error: RPCError, settings: ConnectionSettings) -> tuple[str, str]:
     address, namespace = settings.address.value, settings.namespace.value
     match error.status:
         case RPCStatusCode.UNAUTHENTICATED:
@@ -176,7 +176,7 @@ def _refusal(error: RPCError, settings: Settings) -> tuple[str, str]:
             return "", ""
 
 
-def _not_connected(settings: Settings, reason: str, found: probe.Found) -> NotConnected:
+def _not_connected(settings: ConnectionSettings, reason: str, found: probe.Found) -> NotConnected:
     address = settings.address.value
     if "Unauthenticated" in reason or "PermissionDenied" in reason:
         return NotConnected(

@@ -11,8 +11,8 @@ from temporalio.converter import DataConverter, PayloadCodec
 
 from sagadsl.errors import SagadslError
 from sagadsl.plugins.isolation import contained, place_in
-from sagadsl.plugins.texts import told
-from sagadsl.temporal.settings import Setting
+from sagadsl.plugins.texts import described
+from sagadsl.temporal.settings import ShownSetting
 
 
 class CodecUnusable(SagadslError):
@@ -21,7 +21,7 @@ class CodecUnusable(SagadslError):
     code = "SD916"
     exit_code = 3
 
-    def __init__(self, named: Setting, why: str) -> None:
+    def __init__(self, named: ShownSetting, why: str) -> None:
         super().__init__(named, why)
         self.named, self.why = named, why
 
@@ -36,7 +36,7 @@ class CodecUnusable(SagadslError):
         )
 
 
-def converter_of(named: Setting) -> DataConverter:
+def converter_of(named: ShownSetting) -> DataConverter:
     """Return the data converter that a setting names, the SDK's own without one. Raises ``CodecUnusable``."""
     if named.is_default:
         return DataConverter.default
@@ -57,7 +57,7 @@ def converter_of(named: Setting) -> DataConverter:
     raise CodecUnusable(named, f"it is `{type(found).__name__}`")
 
 
-def _found(named: Setting) -> object:
+def _found(named: ShownSetting) -> object:
     module, _, name = named.value.partition(":")
     if not module or not name:
         raise CodecUnusable(named, "it names no module and attribute")
@@ -76,6 +76,6 @@ def _found(named: Setting) -> object:
     return found
 
 
-def _why(named: Setting, error: BaseException) -> str:
+def _why(named: ShownSetting, error: BaseException) -> str:
     place = place_in(error, named.value.partition(":")[0])
-    return told(error) + (f" ({place})" if place else "")
+    return described(error) + (f" ({place})" if place else "")

@@ -26,7 +26,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
-from sagadsl.temporal.settings import Setting, Settings
+from sagadsl.temporal.settings import ConnectionSettings, ShownSetting
 
 NAMESPACE = "default"
 SEARCH_ATTRIBUTES = {"SagaName": "Keyword", "SagaVersion": "Keyword", "SagaStatus": "Keyword"}
@@ -92,15 +92,15 @@ class Server(Immutable):
     database: Path | None = None
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ConnectionSettings:
         """How to connect to it."""
         origin = "the embedded server"
-        return Settings(
-            address=Setting(self.address, origin),
-            namespace=Setting(self.namespace, origin),
-            tls=Setting("off", origin),
-            api_key=Setting("none", origin),
-            profile=Setting("none", origin),
+        return ConnectionSettings(
+            address=ShownSetting(self.address, origin),
+            namespace=ShownSetting(self.namespace, origin),
+            tls=ShownSetting("off", origin),
+            api_key=ShownSetting("none", origin),
+            profile=ShownSetting("none", origin),
             secrets={"tls": False},
         )
 

@@ -57,7 +57,7 @@ _NAMES = {
 }
 
 
-class Known(Immutable):
+class KnownEnd(Immutable):
     """What is known of the end of a call, beside its error.
 
     Attributes:
@@ -71,7 +71,7 @@ class Known(Immutable):
     record: Recorded = field(default_factory=Recorded)
 
 
-def activity_failed(command: StartActivity, error: BaseException, at: float, known: Known) -> Settled:
+def activity_failed(command: StartActivity, error: BaseException, at: float, known: KnownEnd) -> Settled:
     """Return how a call ended that did not succeed."""
     cause = error.__cause__ if isinstance(error, ActivityError) else error
     match cause:
@@ -139,7 +139,7 @@ def bounded(text: str, limit: int = MESSAGE_BYTES) -> str:
     return data[: limit - 24].decode("utf-8", "ignore") + f" … ({len(data)} bytes)"
 
 
-def _cancelled(command: StartActivity, error: BaseException, at: float, known: Known) -> Settled:
+def _cancelled(command: StartActivity, error: BaseException, at: float, known: KnownEnd) -> Settled:
     """R5: cancelled while it ran is unknown; R2: what never started has nothing to undo."""
     if isinstance(error, ActivityError) and not command.local:
         if not error.scheduled_event_id:
@@ -153,7 +153,9 @@ def _cancelled(command: StartActivity, error: BaseException, at: float, known: K
     return Settled(at, command.call_id, Outcome.UNKNOWN, error=told, cancelled=True)
 
 
-def _timed_out(command: StartActivity, error: BaseException, cause: TimeoutError, at: float, known: Known) -> Settled:
+def _timed_out(
+    command: StartActivity, error: BaseException, cause: TimeoutError, at: float, known: KnownEnd
+) -> Settled:
     last = cause.__cause__
     kind = _NAMES.get(cause.type, "") if cause.type is not None else ""
     queued, waits = kind == "schedule_to_start", _waits(command, error, cause)
@@ -217,7 +219,7 @@ def _limit_reached(
 
 
 def _reported(
-    command: StartActivity, error: BaseException, cause: ApplicationError, at: float, known: Known
+    command: StartActivity, error: BaseException, cause: ApplicationError, at: float, known: KnownEnd
 ) -> Settled:
     attempt, clean = _mark(cause)
     if attempt is None:

@@ -53,6 +53,7 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.paths import activity_id, call_of_activity
 from sagadsl.temporal import failures
+from sagadsl.temporal.codec_growth import DOUBTFUL_BYTES, PLAIN, Stretch, TasksTold
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.local_results import room_needed
 from sagadsl.temporal.marker import (
@@ -63,7 +64,7 @@ from sagadsl.temporal.marker import (
     Recorded,
     by_and_why,
 )
-from sagadsl.temporal.missing import Miss, Missing, missed
+from sagadsl.temporal.missing import UnknownActivity, UnservedCall, missed
 from sagadsl.temporal.room import LOCAL_RESULT_BYTES, TIMER_BYTES, History, Message
 from sagadsl.temporal.scheduling import (
     Unsendable,
@@ -76,7 +77,6 @@ from sagadsl.temporal.scheduling import (
     succeeded,
     too_large,
 )
-from sagadsl.temporal.stretch import DOUBTFUL_BYTES, PLAIN, Asked, Stretch
 
 _WHOLE_MESSAGES = 2
 """Version of the rules since which all of a workflow task's message is counted, and not its arguments alone."""
@@ -126,7 +126,7 @@ class _Call:
     never_left: bool = False
     room: int = LOCAL_RESULT_BYTES
     has_happened: bool = False
-    missing: Missing | None = None
+    missing: UnservedCall | None = None
 
 
 @dataclass(slots=True)
@@ -158,7 +158,7 @@ class TemporalHost:
     _calls: dict[str, _Call] = field(default_factory=dict)
     _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _unsent: deque[_Call] = field(default_factory=deque)
-    asked: Asked = field(default_factory=Asked)
+    asked: TasksTold = field(default_factory=TasksTold)
     _message: Message = field(init=False)
     _turn: int = 0
     _worked: int = 0
@@ -428,7 +428,7 @@ class TemporalHost:
         if call.never_left if knows else call.turn == self._turn:
             return never_sent(command.call_id, at)
         error = CancelledError() if knows else asyncio.CancelledError()
-        return failures.activity_failed(command, error, at, failures.Known(self.rules(), at - call.at))
+        return failures.activity_failed(command, error, at, failures.KnownEnd(self.rules(), at - call.at))
 
     def _give_back(self, call: _Call, handle: asyncio.Task[Any]) -> None:
         """Count what a local activity has returned, or its error, instead of the room that was kept for it."""
@@ -471,7 +471,7 @@ class TemporalHost:
 
         def told(answer: asyncio.Task[Any] | None) -> None:
             record = Recorded.from_json(None if answer is None or not ended_well(answer) else answer.result())
-            known = failures.Known(self.rules(), took, record)
+            known = failures.KnownEnd(self.rules(), took, record)
             miss = missed(command, error, record) if self.rules() >= WAITS_FOR_OTHERS else None
             if miss is not None:
                 self._ask_others(call, command, miss)
@@ -483,10 +483,10 @@ class TemporalHost:
         else:
             asked.add_done_callback(told)
 
-    def _ask_others(self, call: _Call, command: StartActivity, miss: Miss) -> None:
+    def _ask_others(self, call: _Call, command: StartActivity, miss: UnknownActivity) -> None:
         """Take in that a worker does not know an activity: ask the queue again after a while, if there is time."""
         at = workflow.time()
-        missing = call.missing = call.missing or Missing(at, miss)
+        missing = call.missing = call.missing or UnservedCall(at, miss)
         missing.add(miss)
         pause = missing.next_pause(missing.deadline(command, call.at) - at)
         if pause is None or miss.final or command.local or call.cancelled:
@@ -498,7 +498,7 @@ class TemporalHost:
         missing.pause = asyncio.create_task(workflow.sleep(pause, summary=summary))
         missing.pause.add_done_callback(partial(self._pause_over, call, missing))
 
-    def _pause_over(self, call: _Call, missing: Missing, pause: asyncio.Task[None]) -> None:
+    def _pause_over(self, call: _Call, missing: UnservedCall, pause: asyncio.Task[None]) -> None:
         missing.pause = None
         if pause.cancelled():
             self._settle(call, never_sent(call.command.call_id, workflow.time()))

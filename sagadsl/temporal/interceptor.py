@@ -38,16 +38,16 @@ from sagadsl.authoring import Failure, InvalidOutput, Transient, Unknown
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.json_text import is_strict
 from sagadsl.language.own_errors import PAYLOAD_TOO_LARGE, TIMEOUT
-from sagadsl.plugins.texts import told
+from sagadsl.plugins.texts import described
+from sagadsl.temporal.activity_errors import application_error, authors_stack, behind, log_entry, origin, with_details
 from sagadsl.temporal.codec import CodecFailed, encoded_size, stretch_of
-from sagadsl.temporal.kept import kept
+from sagadsl.temporal.codec_growth import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
+from sagadsl.temporal.kept_errors import fitted
 from sagadsl.temporal.knowledge import ActivityUnknown
 from sagadsl.temporal.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 from sagadsl.temporal.missing import waits_in
 from sagadsl.temporal.named_secrets import NAMED, named_in
-from sagadsl.temporal.reported import application_error, authors_stack, behind, origin, told_of, with_details
-from sagadsl.temporal.stretch import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
 
 ERRORS = "__sagadsl_errors__"
 """Attribute of an activity's function: the error types that it raises on purpose."""
@@ -174,11 +174,11 @@ class _Inbound(ActivityInboundInterceptor):
             self._outbound.mark(info.attempt)
         unknown = reported.where if isinstance(reported, ActivityUnknown) else ""
         failure = with_details(reported, marker(info.attempt, clean=clean, unknown=unknown))
-        failure.told = told_of(info, error, reported, getattr(input.fn, ERRORS, ()))
+        failure.told = log_entry(info, error, reported, getattr(input.fn, ERRORS, ()))
         failure.stack = authors_stack(origin(error).__traceback__)
         failure.__cause__ = behind(origin(error))
         if again:
-            failure = await kept(failure, *_sending(client, info))
+            failure = await fitted(failure, *_sending(client, info))
         raise failure from failure.__cause__  # and nothing of the context, which may be anything
 
 
@@ -273,7 +273,7 @@ def encoded(result: Any) -> RawValue:
         payloads = activity.payload_converter().to_payloads([result])
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
         what = f"the result of `{activity.info().activity_type}`"
-        raise InvalidOutput(f"{what} cannot become JSON: {told(error)}") from None
+        raise InvalidOutput(f"{what} cannot become JSON: {described(error)}") from None
     if payloads[0].metadata.get("encoding") == b"json/plain" and not is_strict(payloads[0].data):
         what = f"the result of `{activity.info().activity_type}` holds a number that JSON cannot carry"
         raise InvalidOutput(f"{what}, such as infinity; return null or text instead")

@@ -57,7 +57,7 @@ _CALM_FROM = 20_000
 """Events after which a run asks once more alone: each time costs some ten."""
 
 
-class Miss(Immutable):
+class UnknownActivity(Immutable):
     """What a worker said that does not know the activity of a call.
 
     Attributes:
@@ -75,7 +75,7 @@ class Miss(Immutable):
 
 
 @dataclass(slots=True)
-class Missing:
+class UnservedCall:
     """A call that a worker did not know.
 
     Attributes:
@@ -85,13 +85,13 @@ class Missing:
     """
 
     since: float
-    last: Miss
+    last: UnknownActivity
     times: int = 0
     ran: int = 0
     clean: bool = True
     pause: asyncio.Task[None] | None = None
 
-    def add(self, miss: Miss) -> None:
+    def add(self, miss: UnknownActivity) -> None:
         """Take in that one more worker did not know it."""
         self.last, self.times = miss, self.times + 1
         self.ran += miss.ran or 0
@@ -156,7 +156,7 @@ class Missing:
         }
 
 
-def missed(command: StartActivity, error: BaseException, record: Recorded) -> Miss | None:
+def missed(command: StartActivity, error: BaseException, record: Recorded) -> UnknownActivity | None:
     """Return what *error* says of a worker that does not know the activity; ``None`` when it says something else.
 
     A type that the step's own policy names is never retried: then it is an error like any other.
@@ -168,11 +168,11 @@ def missed(command: StartActivity, error: BaseException, record: Recorded) -> Mi
     told = error_of(cause, command.call_id)
     if (final := unknown_in(cause.details)) is not None:
         attempt, clean = outcome_of(cause.details) or (1, False)
-        return Miss(told, worker, attempt - 1, clean, final)
+        return UnknownActivity(told, worker, attempt - 1, clean, final)
     if not (_says(cause, _SAID) or (cause.message == _UNREAD and _says(cause.__cause__, _READABLE_ELSEWHERE))):
         return None
     first = record.attempt == 1
-    return Miss(told, worker, 0 if first else None, record.alone, final=False)
+    return UnknownActivity(told, worker, 0 if first else None, record.alone, final=False)
 
 
 def _says(error: BaseException | None, known: Mapping[str, str]) -> bool:

@@ -38,12 +38,12 @@ from sagadsl.temporal.arguments import (
     open_envelope,
     to_bytes,
 )
+from sagadsl.temporal.codec_growth import ASKS
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.host import TemporalHost
-from sagadsl.temporal.judging import patiently
 from sagadsl.temporal.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.origin import KNOWN_CARRY, Origin, forged, origin, refuses_inline
-from sagadsl.temporal.stretch import ASKS
+from sagadsl.temporal.slow_checks import patiently
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 """A local activity that every worker of sagas has; see ``registry``."""

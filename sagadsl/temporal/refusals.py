@@ -16,7 +16,7 @@ from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.status.lines import spell, unpause
 
 
-class InvalidInput(SagadslError):
+class InputRefused(SagadslError):
     """The input does not fit the saga; nothing was started."""
 
     code: ClassVar[str] = "SD921"

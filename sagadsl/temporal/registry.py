@@ -17,7 +17,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
 from sagadsl.language import raw_steps
 from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, NOT_POSSIBLE
-from sagadsl.temporal.arguments import DEFAULTS, Options, envelope
+from sagadsl.temporal.arguments import DEFAULTS, RunOptions, envelope
 from sagadsl.temporal.arrivals import came
 from sagadsl.temporal.attempts import attempts, taken
 from sagadsl.temporal.knowledge import Knowledge
@@ -31,7 +31,7 @@ Data = Mapping[str, Any]
 class Registry:
     """Definitions by name; an immutable answer to "which saga is that?"."""
 
-    def __init__(self, definitions: Mapping[str, Data], options: Options = DEFAULTS) -> None:
+    def __init__(self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS) -> None:
         self._definitions = dict(sorted(definitions.items()))
         self._options = replace(options, rules=options.rules or RULES)
 

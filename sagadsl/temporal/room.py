@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from temporalio import workflow
 
-from sagadsl.temporal.stretch import LONGEST, Asked
+from sagadsl.temporal.codec_growth import LONGEST, TasksTold
 
 MAX_MESSAGE_BYTES = 3_500_000
 """What one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
@@ -48,7 +48,7 @@ class Message:
         asked: How much longer the worker's codec makes it.
     """
 
-    asked: Asked
+    asked: TasksTold
     _bytes: int = 0
     _payloads: int = 0
     _held: int = 0

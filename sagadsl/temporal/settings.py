@@ -56,7 +56,7 @@ class Flags(Immutable):
     codec: str | None = None
 
 
-class Setting(Immutable):
+class ShownSetting(Immutable):
     """One value that may be shown, and the flag, variable or file that it comes from."""
 
     value: str
@@ -67,18 +67,18 @@ class Setting(Immutable):
         return self.origin == DEFAULT
 
 
-NO_CODEC = Setting("none", DEFAULT)
+NO_CODEC = ShownSetting("none", DEFAULT)
 
 
-def codec_setting(flag: str | None, environ: Mapping[str, str]) -> Setting:
+def codec_setting(flag: str | None, environ: Mapping[str, str]) -> ShownSetting:
     """Return the codec that a flag names, or ``SAGADSL_CODEC``."""
     if flag:
-        return Setting(flag, "--codec")
+        return ShownSetting(flag, "--codec")
     named = environ.get("SAGADSL_CODEC")
-    return Setting(named, "SAGADSL_CODEC") if named else NO_CODEC
+    return ShownSetting(named, "SAGADSL_CODEC") if named else NO_CODEC
 
 
-class Settings(Immutable):
+class ConnectionSettings(Immutable):
     """Everything needed to connect. What is secret is in ``secrets``, which is never shown.
 
     Attributes:
@@ -89,14 +89,14 @@ class Settings(Immutable):
         codec: What makes payloads longer, shorter or unreadable, as ``module:name``; ``none`` if nothing does.
     """
 
-    address: Setting
-    namespace: Setting
-    tls: Setting
-    api_key: Setting
-    profile: Setting
+    address: ShownSetting
+    namespace: ShownSetting
+    tls: ShownSetting
+    api_key: ShownSetting
+    profile: ShownSetting
     warnings: tuple[str, ...] = ()
     secrets: Hidden[Mapping[str, Any]] = field(default_factory=dict)
-    codec: Setting = NO_CODEC
+    codec: ShownSetting = NO_CODEC
 
     @property
     def names_a_server(self) -> bool:
@@ -120,7 +120,7 @@ class Settings(Immutable):
         )
 
 
-def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
+def resolve(flags: Flags, environ: Mapping[str, str]) -> ConnectionSettings:
     """Join flags, *environ* and file. Raises ``SettingsUnusable``."""
     env = {} if flags.disable_config_env else environ
     switched = _switch("TEMPORAL_TLS", env)
@@ -132,7 +132,7 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
     origins = _Origins(flags, env, file_origin, profile_name or "default", stored)
     tls = _tls(flags, merged.tls, switched)
     api_key = flags.api_key or merged.api_key or None
-    address = Setting(flags.address or merged.address or "localhost:7233", origins.of("address"))
+    address = ShownSetting(flags.address or merged.address or "localhost:7233", origins.of("address"))
     _check_address(address)
     if tls is None:  # the `temporal` command, too, switches TLS on for an API key
         tls = api_key is not None
@@ -140,12 +140,12 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> Settings:
     else:
         tls_origin = origins.of_tls()
     metadata = {**merged.grpc_meta, **dict(_pair(text) for text in flags.grpc_meta)}
-    return Settings(
+    return ConnectionSettings(
         address=address,
-        namespace=Setting(flags.namespace or merged.namespace or "default", origins.of("namespace")),
-        tls=Setting("on" if tls else "off", tls_origin),
-        api_key=Setting("set" if api_key else "none", origins.of("api_key") if api_key else DEFAULT),
-        profile=Setting(profile_name or "default", origins.of_profile()),
+        namespace=ShownSetting(flags.namespace or merged.namespace or "default", origins.of("namespace")),
+        tls=ShownSetting("on" if tls else "off", tls_origin),
+        api_key=ShownSetting("set" if api_key else "none", origins.of("api_key") if api_key else DEFAULT),
+        profile=ShownSetting(profile_name or "default", origins.of_profile()),
         warnings=(*_in_clear(address, tls, api_key, tls_origin), *_warnings(env, file, profile_name or "default")),
         secrets={"tls": tls, "api_key": api_key, "rpc_metadata": metadata},
         codec=codec_setting(flags.codec, environ),
@@ -291,7 +291,7 @@ def _read(flag: str, path: str | None, stored: Path | str | bytes | None) -> byt
         raise SettingsUnusable(f"`{source}` cannot be read: {error.strerror} ({named})") from None
 
 
-def _check_address(address: Setting) -> None:
+def _check_address(address: ShownSetting) -> None:
     host, colon, port = address.value.rpartition(":")
     if "://" in address.value:
         remedy = f"write `{address.value.split('://', 1)[1].rstrip('/')}`"
@@ -313,7 +313,7 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip().lower(), value
 
 
-def _in_clear(address: Setting, tls: TLSConfig | bool, api_key: str | None, origin: str) -> tuple[str, ...]:
+def _in_clear(address: ShownSetting, tls: TLSConfig | bool, api_key: str | None, origin: str) -> tuple[str, ...]:
     """Say that a key can be read on its way: only somebody who switched TLS off gets there."""
     host = address.value.rpartition(":")[0].strip("[]")
     if not api_key or tls is not False or host == "localhost" or host.startswith("127.") or host == "::1":

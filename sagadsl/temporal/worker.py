@@ -36,8 +36,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.activities import worker_activities
-from sagadsl.temporal.arguments import DEFAULTS, Options
+from sagadsl.temporal.arguments import DEFAULTS, RunOptions
 from sagadsl.temporal.codec import patient_client, stretch_of
+from sagadsl.temporal.codec_growth import PLAIN, STRETCH, Stretch
 from sagadsl.temporal.interceptor import interceptors
 from sagadsl.temporal.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
 from sagadsl.temporal.local_results import headers_with
@@ -46,7 +47,6 @@ from sagadsl.temporal.missing import waiting
 from sagadsl.temporal.named_secrets import headers_naming
 from sagadsl.temporal.origin import REFUSES_INLINE
 from sagadsl.temporal.registry import Registry
-from sagadsl.temporal.stretch import PLAIN, STRETCH, Stretch
 from sagadsl.temporal.workflow import SagaWorkflow
 
 PASSED_THROUGH = (
@@ -95,7 +95,7 @@ def build_worker(
     names: Iterable[str] | None = None,
     inline: bool = True,
     only: Only | None = None,
-    options: Options = DEFAULTS,
+    options: RunOptions = DEFAULTS,
     threads: int = THREADS,
     drain: timedelta = timedelta(seconds=DRAIN_SECONDS),
     executor: Executor | None = None,
@@ -162,7 +162,7 @@ class SagaPlugin(SimplePlugin):
         *,
         names: Iterable[str] | None = None,
         inline: bool = True,
-        options: Options = DEFAULTS,
+        options: RunOptions = DEFAULTS,
     ) -> None:
         self._registry = Registry(definitions or {}, options)
         self._served = worker_activities(catalogue, names) if catalogue is not None else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from sagadsl.temporal.reported import ActivityFailed, authors_stack, origin
+from sagadsl.temporal.activity_errors import ActivityFailed, authors_stack, origin
 
 _LOGGER = "temporalio.activity"
 

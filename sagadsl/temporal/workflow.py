@@ -38,7 +38,6 @@ from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE, PAYLOAD_TOO_LARGE
 from sagadsl.temporal import attributes, closing, failures
-from sagadsl.temporal.answers import fitting
 from sagadsl.temporal.arguments import (
     WARNINGS,
     Carry,
@@ -47,13 +46,14 @@ from sagadsl.temporal.arguments import (
     open_envelope,
     to_payload,
 )
+from sagadsl.temporal.codec_growth import of_this_worker
 from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.host import WAITS_FOR_OTHERS, ChildStart, TemporalHost
-from sagadsl.temporal.judging import patiently
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES
 from sagadsl.temporal.opening import Opening, Rejected, decoded
 from sagadsl.temporal.requests import Asked, request_of
-from sagadsl.temporal.stretch import of_this_worker
+from sagadsl.temporal.slow_checks import patiently
+from sagadsl.temporal.status_answer import fitting
 
 CANCEL_ACTIVITY = "sagadsl.cancel"
 """A local activity that every worker of sagas has; see ``registry``."""

@@ -28,7 +28,7 @@ from sagadsl.trial.played import Played
 _UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", "paused": "undo failed"}
 
 
-class Line(Immutable):
+class CoverageLine(Immutable):
     """One step: what can become of it, and what did.
 
     Attributes:
@@ -50,7 +50,7 @@ class Coverage(Immutable):
     """All steps of a saga."""
 
     saga: str
-    lines: tuple[Line, ...]
+    lines: tuple[CoverageLine, ...]
 
     @property
     def possible(self) -> int:
@@ -77,7 +77,7 @@ def coverage(saga: Saga, trials: Iterable[Played]) -> Coverage:
         possible = tuple(_possible(place.step))
         if possible:
             path = path_of(place)
-            lines.append(Line(path, possible, frozenset(_derived(place.step, path, seen) & set(possible))))
+            lines.append(CoverageLine(path, possible, frozenset(_derived(place.step, path, seen) & set(possible))))
     return Coverage(saga.name, tuple(lines))
 
 

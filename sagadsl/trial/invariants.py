@@ -49,7 +49,7 @@ class Breach(Immutable):
     message: str
 
 
-class Span(Immutable):
+class CallSpan(Immutable):
     """When a call began and ended, as places in the list of events; ``end`` is ``None`` while it runs."""
 
     call: str
@@ -74,7 +74,7 @@ def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Eve
     yield from _every_call_has_a_key_of_its_own(calls)
     yield from _nothing_is_undone_while_something_runs(saga, calls)
     yield from _what_began_later_is_undone_first(saga, calls)
-    undos: dict[str, list[Span]] = {}
+    undos: dict[str, list[CallSpan]] = {}
     for each in calls:
         if each.is_undo:
             undos.setdefault(each.path, []).append(each)
@@ -110,9 +110,9 @@ def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Ite
             )
 
 
-def spans(events: Sequence[Event], saga_id: str) -> tuple[list[Span], list[Breach]]:
+def spans(events: Sequence[Event], saga_id: str) -> tuple[list[CallSpan], list[Breach]]:
     """Return the calls of a saga in the order in which they began, and what cannot be told of any call."""
-    found: list[Span] = []
+    found: list[CallSpan] = []
     latest: dict[str, int] = {}
     wrong: list[Breach] = []
     for place, event in enumerate(events):
@@ -125,16 +125,16 @@ def spans(events: Sequence[Event], saga_id: str) -> tuple[list[Span], list[Breac
             if runs:
                 wrong.append(Breach("began-twice", "R8", path, f"`{event.call}` began again while it ran"))
             latest[event.call] = len(found)
-            found.append(Span(event.call, path, place, None, ""))
+            found.append(CallSpan(event.call, path, place, None, ""))
         elif not runs or before is None:
             wrong.append(Breach("ended-twice", "R8", path, f"`{event.call}` ended and was not running"))
         else:
             begun = found[before]
-            found[before] = Span(begun.call, begun.path, begun.start, place, event.detail)
+            found[before] = CallSpan(begun.call, begun.path, begun.start, place, event.detail)
     return found, wrong
 
 
-def _every_call_has_a_key_of_its_own(calls: Sequence[Span]) -> Iterator[Breach]:
+def _every_call_has_a_key_of_its_own(calls: Sequence[CallSpan]) -> Iterator[Breach]:
     """R49: but for repetitions of a call, and for the probe that asks about it."""
     owners: dict[str, str] = {}
     for each in calls:
@@ -145,7 +145,7 @@ def _every_call_has_a_key_of_its_own(calls: Sequence[Span]) -> Iterator[Breach]:
             yield Breach("key-shared", "R49", each.path, f"`{name}` has the idempotency key of `{owner}`")
 
 
-def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[Span]) -> Iterator[Breach]:
+def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[CallSpan]) -> Iterator[Breach]:
     """R12; the losers of ``complete_when`` are undone while other branches go on."""
     forwards = [each for each in calls if not each.is_undo and not is_on_failure(each.path)]
     for undo in calls:
@@ -161,7 +161,7 @@ def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[Span]) -
             yield Breach("undo-before-settled", "R12", forward.path, why)
 
 
-def _what_began_later_is_undone_first(saga: Saga, calls: Sequence[Span]) -> Iterator[Breach]:
+def _what_began_later_is_undone_first(saga: Saga, calls: Sequence[CallSpan]) -> Iterator[Breach]:
     """R10, and for ``order: reverse`` one at a time."""
     undos = [each for each in calls if each.is_undo]
     if saga.order is Order.REVERSE:
@@ -185,7 +185,7 @@ def _what_began_later_is_undone_first(saga: Saga, calls: Sequence[Span]) -> Iter
 
 
 def _undone_when_due(
-    saga: Saga, state: State, close: Close | None, record: Record, undos: Sequence[Span]
+    saga: Saga, state: State, close: Close | None, record: Record, undos: Sequence[CallSpan]
 ) -> Iterator[Breach]:
     """R1, R2, R3, R43."""
     path, compensation = record.path, saga.places[record.step].step.compensation
@@ -223,7 +223,7 @@ def _undone_when_due(
         yield Breach(kind, rule, path, f"`{path}` was undone although the saga did not go back")
 
 
-def _nothing_is_left(state: State, calls: Sequence[Span]) -> Iterator[Breach]:
+def _nothing_is_left(state: State, calls: Sequence[CallSpan]) -> Iterator[Breach]:
     running = [each.call for each in calls if each.end is None]
     left: Mapping[str, Iterable[str]] = {
         "calls": running or state.calls,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sagadsl.trial.timeline import Kind, Span, Timeline, length
+from sagadsl.trial.timeline import SpanKind, Timeline, TimelineSpan, length
 
 _SAGA = "saga"
 
@@ -26,17 +26,17 @@ def mermaid(drawn: Timeline) -> str:
     return "\n".join(lines)
 
 
-def _calls(drawn: Timeline) -> Iterator[Span]:
-    return (span for span in drawn.spans if span.kind in (Kind.ATTEMPT, Kind.CHILD))
+def _calls(drawn: Timeline) -> Iterator[TimelineSpan]:
+    return (span for span in drawn.spans if span.kind in (SpanKind.ATTEMPT, SpanKind.CHILD))
 
 
-def _group(span: Span) -> str:
-    return span.what if span.kind is Kind.CHILD else span.what.rpartition(".")[0] or span.what
+def _group(span: TimelineSpan) -> str:
+    return span.what if span.kind is SpanKind.CHILD else span.what.rpartition(".")[0] or span.what
 
 
-def _of_span(span: Span, groups: dict[str, str]) -> Iterator[tuple[float, str]]:
+def _of_span(span: TimelineSpan, groups: dict[str, str]) -> Iterator[tuple[float, str]]:
     match span.kind:
-        case Kind.ATTEMPT | Kind.CHILD:
+        case SpanKind.ATTEMPT | SpanKind.CHILD:
             to, arrow = groups[_group(span)], "-)" if span.is_undo else "->>"
             again = f" (attempt {span.number})" if span.number > 1 else ""
             yield span.start, f"  {_SAGA}{arrow}{to}: {_text(f'{span.lane}{again}')}"
@@ -47,10 +47,10 @@ def _of_span(span: Span, groups: dict[str, str]) -> Iterator[tuple[float, str]]:
                     "cancelled": ("--x", "cancelled"),
                 }.get(span.result, ("--x", "never heard of again"))
                 yield span.end, f"  {to}{back}{_SAGA}: {_text(word)}"
-        case Kind.PAUSE:
+        case SpanKind.PAUSE:
             pause = "" if span.end is None else f", again in {length(span.end - span.start)}"
             yield span.start, f"  Note over {_SAGA}: {_text(f'{span.lane}: {span.what}{pause}')}"
-        case Kind.WAIT:
+        case SpanKind.WAIT:
             waits = "" if span.end is None else f" {length(span.end - span.start)}"
             yield span.start, f"  Note over {_SAGA}: {_text(f'{span.lane} waits{waits}')}"
 

@@ -11,7 +11,7 @@ from sagadsl.engine.facts import CancelRequested, OperatorAsked, SignalReceived,
 from sagadsl.engine.verbs import VERBS
 from sagadsl.language.model import ActivityCall, Saga
 from sagadsl.language.own_errors import INVALID_INPUT
-from sagadsl.language.schema.conform import Check, checker
+from sagadsl.language.schema.conform import ValueCheck, checker
 from sagadsl.trial.case import Case, Interference
 from sagadsl.trial.mocks import call_name, participant
 from sagadsl.trial.outputs import Outputs
@@ -72,7 +72,7 @@ class _Stage:
     made: dict[tuple[str, str], StartActivity] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     waiting: list[_Waiting] = field(default_factory=list)
-    checks: dict[str, Check] = field(default_factory=dict)
+    checks: dict[str, ValueCheck] = field(default_factory=dict)
     world: World = field(init=False)
 
     def play(self, until: float | None) -> Played:

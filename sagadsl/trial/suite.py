@@ -22,7 +22,7 @@ from sagadsl.language.notation import durations
 from sagadsl.language.notation.scalars import write_flow
 from sagadsl.language.schema import wording
 from sagadsl.language.schema.definition import inline
-from sagadsl.language.schema.wording import Part
+from sagadsl.language.schema.wording import SchemaPart
 from sagadsl.language.suggest import closest, listed
 from sagadsl.trial import spelling
 from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case, is_time
@@ -76,7 +76,7 @@ class Suite(Immutable):
 def check_mocks(document: Document, data: Any, route: Route) -> Iterator[Finding]:
     """Yield the mistakes of form of a mapping of mocks."""
     schema = _schema()
-    part = Part(document, route, "the mocks", None, schema["definitions"])
+    part = SchemaPart(document, route, "the mocks", None, schema["definitions"])
     yield from wording.reword(part, wording.errors_in(data, schema["definitions"]["mocks"]))
 
 
@@ -137,7 +137,7 @@ def _form(document: Document) -> Iterator[Finding]:
         message = f"the version of the format must be {VERSION}, got {shown}"
         yield Finding("SD101", message, ("sagadsl_test",), help=first)
         return
-    part = Part(document, (), "the suite", None, schema["definitions"])
+    part = SchemaPart(document, (), "the suite", None, schema["definitions"])
     yield from wording.reword(part, wording.errors_in(data, schema))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from html import escape
 
 from sagadsl.reporting.excerpt import clean
-from sagadsl.trial.timeline import Kind, Mark, Span, Timeline, length
+from sagadsl.trial.timeline import SpanKind, Timeline, TimelineMark, TimelineSpan, length
 
 _LANE, _BAR, _TOP, _BOTTOM = 24, 14, 46, 34
 _CHART = 720.0
@@ -57,23 +57,23 @@ def svg(drawn: Timeline) -> str:
     return "\n".join(parts)
 
 
-def _mark(mark: Mark, x: float, y: int, bottom: int) -> Iterator[str]:
+def _mark(mark: TimelineMark, x: float, y: int, bottom: int) -> Iterator[str]:
     label = escape(clean(f"{mark.label}, +{length(mark.at)}"))
     place = f'x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 8}" y2="{bottom}"'
     yield f'<line class="mark" {place}><title>{label}</title></line>'
     yield f'<text class="soft" x="{x + 3:.1f}" y="{y}">{escape(_shortened(clean(mark.label)))}</text>'
 
 
-def _bar(span: Span, axis: _Axis, left: float, y: int) -> str:
+def _bar(span: TimelineSpan, axis: _Axis, left: float, y: int) -> str:
     start, end = axis.x(span.start), axis.x(axis.end if span.end is None else span.end)
     number = f", attempt {span.number}" if span.number > 1 else ""
     took = "" if span.end is None else f", {length(span.end - span.start)}"
     said = f"{span.lane}{number}: {span.what or 'waits'}, {span.result or 'open'}, from +{length(span.start)}{took}"
     label, middle = escape(clean(said)), y + _LANE / 2
-    if span.kind is Kind.PAUSE:
+    if span.kind is SpanKind.PAUSE:
         place = f'x1="{left + start:.1f}" x2="{left + end:.1f}" y1="{middle}" y2="{middle}"'
         return f'<line class="pause" {place}><title>{label}</title></line>'
-    kind = {Kind.CHILD: "child", Kind.WAIT: "wait"}.get(span.kind, span.result or "open")
+    kind = {SpanKind.CHILD: "child", SpanKind.WAIT: "wait"}.get(span.kind, span.result or "open")
     place = f'x="{left + start:.1f}" y="{middle - _BAR / 2}" width="{max(3.0, end - start):.1f}" height="{_BAR}" rx="2"'
     return f'<rect class="{"undo " if span.is_undo else ""}{kind}" {place}><title>{label}</title></rect>'
 

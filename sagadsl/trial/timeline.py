@@ -24,7 +24,7 @@ _NAMES = 40
 """Width of the column of names, at most."""
 
 
-class Kind(Enum):
+class SpanKind(Enum):
     """What a span of time was spent with."""
 
     ATTEMPT = "attempt"
@@ -33,7 +33,7 @@ class Kind(Enum):
     CHILD = "child"
 
 
-class Span(Immutable):
+class TimelineSpan(Immutable):
     """A stretch of time of one call, timer or child saga.
 
     Attributes:
@@ -45,7 +45,7 @@ class Span(Immutable):
     """
 
     lane: str
-    kind: Kind
+    kind: SpanKind
     start: float
     end: float | None
     result: str = ""
@@ -57,7 +57,7 @@ class Span(Immutable):
         return is_compensation(self.lane)
 
 
-class Mark(Immutable):
+class TimelineMark(Immutable):
     """Something at one instant that came from outside, or the end.
 
     Attributes:
@@ -69,7 +69,7 @@ class Mark(Immutable):
     label: str
 
 
-class Line(Immutable):
+class TimelineRow(Immutable):
     """One line for people.
 
     Attributes:
@@ -87,9 +87,9 @@ class Timeline(Immutable):
     """All of it, in order."""
 
     title: str
-    spans: tuple[Span, ...]
-    marks: tuple[Mark, ...]
-    lines: tuple[Line, ...]
+    spans: tuple[TimelineSpan, ...]
+    marks: tuple[TimelineMark, ...]
+    lines: tuple[TimelineRow, ...]
     seconds: float
     status: str
 
@@ -118,10 +118,10 @@ class _Drawing:
 
     def __init__(self, began: float) -> None:
         self._began = began
-        self._open: dict[tuple[str, Kind], Span] = {}
-        self.spans: list[Span] = []
-        self.marks: list[Mark] = []
-        self.lines: list[Line] = []
+        self._open: dict[tuple[str, SpanKind], TimelineSpan] = {}
+        self.spans: list[TimelineSpan] = []
+        self.marks: list[TimelineMark] = []
+        self.lines: list[TimelineRow] = []
 
     def take(self, event: Event) -> None:
         """Take in one event."""
@@ -130,26 +130,26 @@ class _Drawing:
             case "start" if event.attempt == 0 and event.call:
                 self._started(at, name, event)
             case "attempt":
-                self._close(name, Kind.PAUSE, at)
-                self._close(name, Kind.CHILD, at, drop=True)
-                lost = (name, Kind.ATTEMPT) in self._open  # of a local activity, with the worker that held it
-                self._close(name, Kind.ATTEMPT, at, "unknown")
-                self._begin(Span(name, Kind.ATTEMPT, at, None, number=event.attempt, what=event.detail))
+                self._close(name, SpanKind.PAUSE, at)
+                self._close(name, SpanKind.CHILD, at, drop=True)
+                lost = (name, SpanKind.ATTEMPT) in self._open  # of a local activity, with the worker that held it
+                self._close(name, SpanKind.ATTEMPT, at, "unknown")
+                self._begin(TimelineSpan(name, SpanKind.ATTEMPT, at, None, number=event.attempt, what=event.detail))
                 if lost or event.attempt > 1:
                     self._say(at, "·", name, f"attempt {event.attempt}{', with another worker' if lost else ''}")
             case "retry":
-                self._close(name, Kind.ATTEMPT, at, "unknown" if event.error == TIMEOUT else "error")
-                self._begin(Span(name, Kind.PAUSE, at, None, number=event.attempt, what=event.error))
+                self._close(name, SpanKind.ATTEMPT, at, "unknown" if event.error == TIMEOUT else "error")
+                self._begin(TimelineSpan(name, SpanKind.PAUSE, at, None, number=event.attempt, what=event.error))
                 pause = event.detail.rpartition(" in ")[2]
                 self._say(at, "✗", name, f"attempt {event.attempt}: {event.error}, again in {_pause(pause)}")
             case "end":
                 self._ended(at, name, event)
             case "timer" if event.detail == "set":
                 if not event.call.startswith("@"):
-                    self._begin(Span(name, Kind.WAIT, at, None))
+                    self._begin(TimelineSpan(name, SpanKind.WAIT, at, None))
                     self._say(at, "◷", name, "waits")
             case "timer":
-                self._close(name, Kind.WAIT, at, "ok")
+                self._close(name, SpanKind.WAIT, at, "ok")
                 self._say(at, "◷", name, "the time has come")
             case _:
                 self._from_outside(at, name, event)
@@ -157,17 +157,19 @@ class _Drawing:
     def finish(self) -> None:
         """Leave open what has not ended."""
         self.spans += self._open.values()
-        self.spans.sort(key=lambda span: (span.start, span.kind is not Kind.CHILD))
+        self.spans.sort(key=lambda span: (span.start, span.kind is not SpanKind.CHILD))
 
     def _started(self, at: float, name: str, event: Event) -> None:
-        self._begin(Span(name, Kind.CHILD, at, None, what=event.detail))  # until an attempt says that it is an activity
+        self._begin(
+            TimelineSpan(name, SpanKind.CHILD, at, None, what=event.detail)
+        )  # until an attempt says that it is an activity
         self._say(at, "↶" if is_compensation(name) else "▸", name, event.detail)
 
     def _ended(self, at: float, name: str, event: Event) -> None:
         result = "cancelled" if event.error == CANCELLED else _RESULTS[event.detail]
-        for kind in (Kind.ATTEMPT, Kind.CHILD):
+        for kind in (SpanKind.ATTEMPT, SpanKind.CHILD):
             self._close(name, kind, at, result)
-        self._close(name, Kind.PAUSE, at)
+        self._close(name, SpanKind.PAUSE, at)
         undo = is_compensation(name)
         attempts = f" after {event.attempt} attempts" if event.attempt > 1 else ""
         words = {
@@ -201,29 +203,29 @@ class _Drawing:
             case "close" if event.saga != ID:
                 self._say(at, "·", event.saga[len(ID) + 1 :], f"the child saga is {event.detail}")
             case "close":
-                self.marks.append(Mark(at, "end", event.detail))
+                self.marks.append(TimelineMark(at, "end", event.detail))
             case _:
                 pass
 
     def _close_waits(self, at: float) -> None:
         """A signal ends a wait whose timer never fires; whose it is, the next event tells, and the span ends here."""
-        for lane, kind in [key for key in self._open if key[1] is Kind.WAIT]:
+        for lane, kind in [key for key in self._open if key[1] is SpanKind.WAIT]:
             self._close(lane, kind, at, "ok")
 
     def _mark(self, at: float, kind: str, sign: str, text: str) -> None:
-        self.marks.append(Mark(at, kind, text))
+        self.marks.append(TimelineMark(at, kind, text))
         self._say(at, sign, "", text)
 
     def _say(self, at: float, sign: str, name: str, text: str) -> None:
-        self.lines.append(Line(at, sign, name, text))
+        self.lines.append(TimelineRow(at, sign, name, text))
 
-    def _begin(self, span: Span) -> None:
+    def _begin(self, span: TimelineSpan) -> None:
         self._open[span.lane, span.kind] = span
 
-    def _close(self, lane: str, kind: Kind, at: float, result: str = "", *, drop: bool = False) -> None:
+    def _close(self, lane: str, kind: SpanKind, at: float, result: str = "", *, drop: bool = False) -> None:
         span = self._open.pop((lane, kind), None)
         if span is not None and not drop:
-            self.spans.append(Span(lane, kind, span.start, at, result, span.number, span.what))
+            self.spans.append(TimelineSpan(lane, kind, span.start, at, result, span.number, span.what))
 
 
 def _name(event: Event) -> str:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from sagadsl.cli.live import Lines, fitting
-from sagadsl.status.lines import Attempt, Row
+from sagadsl.status.lines import PendingAttempt, StatusRow
 from sagadsl.temporal.read.following import Picture
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
 
 
-def _picture(*steps: tuple[str, str], attempts: dict[str, Attempt] | None = None, **more: Any) -> Picture:
+def _picture(*steps: tuple[str, str], attempts: dict[str, PendingAttempt] | None = None, **more: Any) -> Picture:
     began = {"started_at": "2026-01-01T00:00:00Z", "ended_at": "2026-01-01T00:00:01Z"}
     listed = [
         {"path": path, "activity": f"acme.{path}", "status": status, **({} if status == "pending" else began)}
@@ -41,7 +41,7 @@ def test_every_change_is_one_line_and_nothing_is_said_twice(capsys: pytest.Captu
         _picture(("pay", "pending"), ("ship", "pending")),
         _picture(("pay", "running"), ("ship", "pending")),
         _picture(("pay", "running"), ("ship", "pending")),
-        _picture(("pay", "running"), ("ship", "pending"), attempts={"pay": Attempt(2, "Busy: later")}),
+        _picture(("pay", "running"), ("ship", "pending"), attempts={"pay": PendingAttempt(2, "Busy: later")}),
         _picture(("pay", "completed"), ("ship", "running")),
         capsys=capsys,
     )
@@ -61,8 +61,8 @@ def test_what_a_saga_waits_for_is_said_once_each_time_it_begins(capsys: pytest.C
     assert said == [line, line, "no worker"]
 
 
-def _row(number: int, state: str = "completed") -> Row:
-    return Row(f"s{number}", "✓", state, f"s{number}", "acme.do")
+def _row(number: int, state: str = "completed") -> StatusRow:
+    return StatusRow(f"s{number}", "✓", state, f"s{number}", "acme.do")
 
 
 def test_a_list_longer_than_the_terminal_keeps_what_came_last() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.cli.given import InputUnusable, read_input
+from sagadsl.cli.saga_input import InputUnusable, read_input
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

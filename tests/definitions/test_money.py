@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sagadsl_bank import ledger
 
-from sagadsl.temporal.refusals import InvalidInput
+from sagadsl.temporal.refusals import InputRefused
 from tests.cli.shell import Ran, inside
 from tests.conftest import Server
 from tests.definitions.conftest import Bank, Shop
@@ -89,7 +89,7 @@ def test_a_transfer_to_nobody_returns_the_money(bank: Bank, server: Server) -> N
 def test_a_transfer_of_nothing_does_not_start(bank: Bank, server: Server) -> None:
     """The definition's own schema says what a transfer is."""
     bank.open(alice=100, bob=50)
-    with pytest.raises(InvalidInput, match="amount"):
+    with pytest.raises(InputRefused, match="amount"):
         play(server.address, "transfer-money", {**TRANSFER, "amount": 0})
     assert bank.balances() == {"alice": 100, "bob": 50}
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from sagadsl.gateway.requests import Options
+from sagadsl.gateway.requests import GatewayOptions
 from tests.conftest import Server
 from tests.gateway.house import House, fresh, serve
 from tests.language.test_effort import formula, nested
@@ -122,5 +122,5 @@ def test_no_body_is_a_mistake_of_the_gateway(house: House, kind: str, size: int)
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(house: House) -> None:
-    answer = house.ask("POST", "/sagas/anything", "x" * Options().max_body)
+    answer = house.ask("POST", "/sagas/anything", "x" * GatewayOptions().max_body)
     assert (answer.status_code, answer.json()["code"]) == (413, "SD946")

@@ -34,9 +34,9 @@ from sagadsl.language.document import parse
 from sagadsl.language.paths import call_of_activity, key_of_activity_id
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
+from sagadsl.temporal.codec_growth import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
-from sagadsl.temporal.stretch import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.trial.worker import take
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.temporal.workflow import SagaWorkflow

@@ -14,7 +14,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.engine.squeeze import packed, unpacked
 from sagadsl.temporal.arguments import (
     Carry,
-    Options,
+    RunOptions,
     child_envelope,
     envelope,
     open_envelope,
@@ -47,7 +47,7 @@ def test_a_large_definition_is_opened_once_too() -> None:
 
 
 def test_options_travel_with_the_definition() -> None:
-    options = Options(status_attribute=True, continue_after_events=50)
+    options = RunOptions(status_attribute=True, continue_after_events=50)
     assert open_envelope(to_bytes(envelope(ONE, {}, options))).options == options
 
 
@@ -134,7 +134,7 @@ def test_what_is_packed_stays_as_it_is() -> None:
 
 
 def test_a_child_is_pinned_by_its_parents_envelope() -> None:
-    raw = to_bytes(envelope(ONE, {"kid": saga(act("k"), name="kid")}, Options(status_attribute=True)))
+    raw = to_bytes(envelope(ONE, {"kid": saga(act("k"), name="kid")}, RunOptions(status_attribute=True)))
     inner = child_envelope(raw, "kid")
     assert inner is not None
     opened = open_envelope(inner)
@@ -167,4 +167,4 @@ def test_the_children_of_children_come_along_and_circles_do_no_harm() -> None:
 def test_a_registry_answers_with_an_envelope() -> None:
     registry = Registry({"one": ONE, "two": _calls("two", "one")})
     assert registry.names == ("one", "two")
-    assert registry.envelope("two") == envelope(_calls("two", "one"), {"one": ONE}, Options(rules=RULES))
+    assert registry.envelope("two") == envelope(_calls("two", "one"), {"one": ONE}, RunOptions(rules=RULES))

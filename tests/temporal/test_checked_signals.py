@@ -13,7 +13,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine.facts import Verb
-from sagadsl.temporal import arrivals, asking
+from sagadsl.temporal import arrivals, signalling
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs
@@ -153,7 +153,7 @@ def test_a_saga_that_begins_later_is_not_woken_by_an_operator(server: Server) ->
             for verb in Verb:
                 with pytest.raises(NotBegun, match=r"begins at \d{4}-.*, in (59m|1h00m).*would begin it"):
                     await sagas.operate(made.client, id_, verb)
-            sent = await asking.signal(made.client, id_, "approve")
+            sent = await signalling.signal(made.client, id_, "approve")
             described = await made.client.get_workflow_handle(id_).describe()
             assert (sent.state, sent.is_checked, described.history_length) == ("sent", False, 2)
             assert f"the saga begins at {sent.begins_at:%Y-%m-%d}" in str(sent)
@@ -171,16 +171,16 @@ def test_one_signal_with_one_id_counts_once_and_says_what_became_of_it(server: S
             started = await made.start(definition)
             await made.until_status(started, lambda found: bool(found.get("waiting_for")))
             send = (made.client, started.id, "approve")
-            first = await asking.signal(*send, {"by": "ann"}, request="k1")
-            again = await asking.signal(*send, {"by": "ann"}, request="k1")
+            first = await signalling.signal(*send, {"by": "ann"}, request="k1")
+            again = await signalling.signal(*send, {"by": "ann"}, request="k1")
             await sagas.signal(*send, {"by": "ann"}, request="k1")  # nobody asks first
             found = await runs.status(made.client, started.id)
             assert (first.state, first.step, again.step) == ("taken", "one", "one")
             assert (first.is_repeated, again.is_repeated) == (False, True)
             assert (found["waiting_for"], found["kept_signals"]) == ({"approve": ["two"]}, {})
-            second = await asking.signal(*send, {"by": "bob"}, request="k2")
+            second = await signalling.signal(*send, {"by": "bob"}, request="k2")
             await made.until("a")
-            kept = await asking.signal(*send, {"by": "eve"})
+            kept = await signalling.signal(*send, {"by": "eve"})
             assert (second.step, kept.state) == ("two", "kept")
             assert "kept, since nothing waits for it yet" in str(kept)
             assert (await made.end(started)).output["three"] == {"by": "eve"}
@@ -219,16 +219,16 @@ def test_a_signal_that_the_saga_cannot_take_is_not_sent(server: Server, by_name:
             started = await made.start(definition, by_name=by_name)
             await made.until_status(started, lambda found: bool(found.get("waiting_for")))
             with pytest.raises(UnknownSignal, match="never waits for a signal `aprove`") as unknown:
-                await asking.signal(made.client, started.id, "aprove")
+                await signalling.signal(made.client, started.id, "aprove")
             with pytest.raises(UnfitPayload) as unfit:
-                await asking.signal(made.client, started.id, "approve", {"by": 7})
+                await signalling.signal(made.client, started.id, "approve", {"by": 7})
             assert unknown.value.help == "did you mean `approve`?"
             assert unfit.value.problems == ("`approve.by`: 7 is not of type 'string'",)
             assert "refused_signals" not in await runs.status(made.client, started.id)
-            assert (await asking.signal(made.client, started.id, "approve", {"by": "ann"})).state == "taken"
+            assert (await signalling.signal(made.client, started.id, "approve", {"by": "ann"})).state == "taken"
             await made.end(started)
             with pytest.raises(SagaOver):
-                await asking.signal(made.client, started.id, "approve", {"by": "ann"})
+                await signalling.signal(made.client, started.id, "approve", {"by": "ann"})
 
     asyncio.run(scene())
 
@@ -243,7 +243,7 @@ def test_a_signal_that_nothing_will_wait_for_is_not_sent(server: Server) -> None
             started = await made.start(definition)
             await made.until("a")
             with pytest.raises(NotAwaited, match="nothing in it will wait for signal `approve` any more"):
-                await asking.signal(made.client, started.id, "approve")
+                await signalling.signal(made.client, started.id, "approve")
             await sagas.terminate(made.client, started.id, "done")
 
     asyncio.run(scene())
@@ -253,14 +253,14 @@ def test_a_signal_to_a_run_that_was_started_with_no_definition_at_all_is_sent_un
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """B7: whoever may start workflows may send anything; as long as no worker has looked, nobody knows."""
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(signalling, "ANSWER_SECONDS", 0.5)
 
     async def scene() -> None:
         client = await Client.connect(server.address)
         for envelope in ({"foo": 1}, {"sagadsl": 1, "definition": {"steps": 7}}, [1]):
             id_ = f"t-{uuid.uuid4().hex[:12]}"
             await client.start_workflow("odd", args=[None, envelope], id=id_, task_queue=f"q-{id_}")
-            sent = await asking.signal(client, id_, "approve")
+            sent = await signalling.signal(client, id_, "approve")
             assert (sent.state, sent.is_checked) == ("sent", False)
             await sagas.terminate(client, id_, "done")
 
@@ -277,8 +277,8 @@ def test_what_cannot_be_checked_is_said_to_be_sent_unchecked_and_its_refusal_is_
         client = await Client.connect(server.address)
         started = await _started(client, queue, definition, by_name=True)
         with monkeypatch.context() as patch:
-            patch.setattr(asking, "ANSWER_SECONDS", 0.5)
-            sent = await asking.signal(client, started.id, "aprove", request="k1")
+            patch.setattr(signalling, "ANSWER_SECONDS", 0.5)
+            sent = await signalling.signal(client, started.id, "aprove", request="k1")
         assert (sent.state, sent.is_checked) == ("sent", False)
         assert str(sent).endswith("whether the saga waits for such a signal could not be checked")
         async with stage(server.address, queue=queue, definitions=[definition]) as made:
@@ -300,9 +300,9 @@ def test_a_refusal_after_the_check_is_told(server: Server, monkeypatch: pytest.M
     async def scene() -> None:
         async with stage(server.address) as made:
             started = await made.start(definition)
-            monkeypatch.setattr(asking, "_check", _unchecked)
+            monkeypatch.setattr(signalling, "_check", _unchecked)
             with pytest.raises(SignalRefused, match="has refused signal `approve`: `approve`: 7 is not"):
-                await asking.signal(made.client, started.id, "approve", 7)
+                await signalling.signal(made.client, started.id, "approve", 7)
             await sagas.terminate(made.client, started.id, "done")
 
     asyncio.run(scene())

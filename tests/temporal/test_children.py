@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import reaching
+from sagadsl.temporal import decisions
 from sagadsl.temporal.read import children, following, runs
 from sagadsl.temporal.requests import Asked
 from tests.conftest import Server
@@ -113,7 +113,7 @@ def test_children_are_paused_though_one_of_them_cannot_be_looked_at(
 ) -> None:
     """B5: what is done is told, and what is not known of the others."""
     loop = {"id": "rows", "for_each": {"items": "{{ [1, 2] }}", "max_concurrency": 2}, "steps": [_kid()]}
-    described = reaching.describe
+    described = decisions.describe
 
     async def unreachable(client: Any, id_: str) -> Any:
         if id_.endswith("rows[0]/kid"):
@@ -125,8 +125,8 @@ def test_children_are_paused_though_one_of_them_cannot_be_looked_at(
             started = await made.start(saga(loop, name="top"), children={"waits": WAITS})
             await _until(made, started.id, lambda status: len(_waiting(status)) == 2)
             with monkeypatch.context() as patch:
-                patch.setattr(reaching, "describe", unreachable)
-                done = await reaching.operate(made.client, started.id, Verb.PAUSE)
+                patch.setattr(decisions, "describe", unreachable)
+                done = await decisions.operate(made.client, started.id, Verb.PAUSE)
             await sagas.cancel(made.client, started.id)
             return [(each.path, each.status, each.problem is None) for each in done.children]
 
@@ -145,14 +145,14 @@ def test_while_a_parent_is_paused_its_children_begin_nothing_and_none_begins(ser
         async with stage(server.address, {"do.after": slow(0.1)}) as made:
             started = await made.start(definition, children={"waits": WAITS})
             await _until(made, started.id, _waiting)
-            done = await reaching.operate(made.client, started.id, Verb.PAUSE, Asked(by="ann"))
+            done = await decisions.operate(made.client, started.id, Verb.PAUSE, Asked(by="ann"))
             await sagas.signal(made.client, f"{started.id}/kid", "go")
             await _until(made, started.id, lambda status: not _waiting(status))
             held = list(made.begun)
-            await reaching.operate(made.client, started.id, Verb.RESUME, Asked("kid"))
+            await decisions.operate(made.client, started.id, Verb.RESUME, Asked("kid"))
             await _until(made, started.id, lambda status: not status["children"])  # the parent is still paused
             alone = list(made.begun)
-            await reaching.operate(made.client, started.id, Verb.RESUME)
+            await decisions.operate(made.client, started.id, Verb.RESUME)
             await _until(made, started.id, lambda status: _waiting(status) == ["next"])
             await sagas.cancel(made.client, started.id)
             await made.end(started)
@@ -172,7 +172,7 @@ def test_a_child_with_a_shortened_id_is_reached_by_its_path(server: Server) -> N
         async with stage(server.address, {}) as made:
             started = await made.start(saga(_kid(), name="top"), children={"waits": WAITS}, id=id_)
             found = await _until(made, started.id, _waiting)
-            done = await reaching.operate(made.client, id_, Verb.PAUSE, Asked("kid"))
+            done = await decisions.operate(made.client, id_, Verb.PAUSE, Asked("kid"))
             await sagas.cancel(made.client, id_)
             ended = await made.end(started)
             return [each["path"] for each in found["children"]], done.id, ended.status

@@ -17,7 +17,7 @@ from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.history import watch
 from sagadsl.temporal.read.runs import result, status
 from sagadsl.temporal.read.watching import StepEvent
-from sagadsl.temporal.refusals import AlreadyStarted, InvalidInput, NoAnswer, SagaNotFound, SagaOver, TooLong
+from sagadsl.temporal.refusals import AlreadyStarted, InputRefused, NoAnswer, SagaNotFound, SagaOver, TooLong
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Script, stage
@@ -65,11 +65,11 @@ def test_nothing_is_started_when_the_input_does_not_fit(server: Server) -> None:
 
     async def scene() -> None:
         client, id_ = await Client.connect(server.address), _id()
-        with pytest.raises(InvalidInput, match="'x' is a required property"):
+        with pytest.raises(InputRefused, match="'x' is a required property"):
             await start(client, definition, {}, id=id_)
-        with pytest.raises(InvalidInput, match="not JSON"):
+        with pytest.raises(InputRefused, match="not JSON"):
             await start(client, definition, {"x": object()}, id=id_)
-        with pytest.raises(InvalidInput, match="at most 2,000,000 fit"):
+        with pytest.raises(InputRefused, match="at most 2,000,000 fit"):
             await start(client, definition, {"x": "y" * 3_000_000}, id=id_)
         with pytest.raises(InvalidDefinition):
             await start(client, {**definition, "steps": []}, {"x": 1}, id=id_)

@@ -14,9 +14,9 @@ from temporalio.converter import DataConverter, PayloadCodec
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.codec import CodecFailed, CodecMissing, PatientCodec, patient
+from sagadsl.temporal.codec_growth import PLAIN, Stretch, grade
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.refusals import InvalidInput, UnfitPayload
-from sagadsl.temporal.stretch import PLAIN, Stretch, grade
+from sagadsl.temporal.refusals import InputRefused, UnfitPayload
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, plain, saga
 from tests.temporal.codecs import Away, aes_codec, base64_codec, other_key, twelvefold
@@ -37,7 +37,7 @@ def test_nothing_is_started_and_signalled_that_is_too_large_when_it_is_encoded(s
         async with stage(server.address, codec=codec() if codec else None) as made:
             for size in (1_700_000, 2_010_000):
                 if not fits(codec, size):
-                    with pytest.raises(InvalidInput, match="bytes"):
+                    with pytest.raises(InputRefused, match="bytes"):
                         await made.start(definition, "x" * size)
             started = await made.start(definition, "x" * (1_500_000 if codec is base64_codec else 1_900_000))
             with pytest.raises(UnfitPayload, match="bytes as it is sent"):

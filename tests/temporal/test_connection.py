@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.temporal.connection import NotConnected, Refused, connect, guard
+from sagadsl.temporal.connection import NotConnected, ServerRefused, connect, guard
 from sagadsl.temporal.settings import Flags, resolve
 
 
@@ -184,7 +184,7 @@ def test_a_refusal_about_the_connection_becomes_the_same_page(
 
 def test_a_refusal_about_something_else_says_what_the_server_said() -> None:
     settings = resolve(Flags(disable_config_file=True), {})
-    with pytest.raises(Refused) as refused, guard(settings):
+    with pytest.raises(ServerRefused) as refused, guard(settings):
         raise RPCError("WorkflowId exceeds maximum allowed length", RPCStatusCode.INVALID_ARGUMENT, b"")
     assert str(refused.value) == (
         "Temporal at localhost:7233 refuses the request (invalid argument): WorkflowId exceeds maximum allowed length"

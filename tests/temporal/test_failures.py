@@ -25,7 +25,7 @@ from sagadsl.engine.facts import Error, Outcome, RetryPlan, Settled, StartActivi
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
 from sagadsl.temporal.attempts import by_the_function
-from sagadsl.temporal.failures import Known, activity_failed, bounded, child_failed, error_of, to_look_up
+from sagadsl.temporal.failures import KnownEnd, activity_failed, bounded, child_failed, error_of, to_look_up
 from sagadsl.temporal.marker import Recorded
 from sagadsl.temporal.read.watching import error_in
 
@@ -86,7 +86,7 @@ def _settled(
     rules: int = RULES,
     **how: Any,
 ) -> Settled:
-    known = Known(rules, took, record or Recorded())
+    known = KnownEnd(rules, took, record or Recorded())
     return activity_failed(call or _call(), _error(cause, **how), 100.0, known)
 
 

@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.arguments import Options, envelope
+from sagadsl.temporal.arguments import RunOptions, envelope
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
@@ -322,7 +322,7 @@ def test_what_a_later_release_starts_waits_for_a_worker_that_can_read_it(
 
     async def scene() -> tuple[str, runs.Ended]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
-        sent = {**envelope(data(TWO), {}, Options()), "options": options}
+        sent = {**envelope(data(TWO), {}, RunOptions()), "options": options}
         async with ours(server, queue, does("do.a", []), patience=SECOND):
             id_ = f"f-{uuid.uuid4()}"
             await client.start_workflow("two", args=[{}, sent], id=id_, task_queue=queue, task_timeout=SECOND)

@@ -21,7 +21,7 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from sagadsl.engine.squeeze import packed
-from sagadsl.temporal.arguments import Carry, Options, envelope, is_compressed
+from sagadsl.temporal.arguments import Carry, RunOptions, envelope, is_compressed
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.workflow import CANCEL_ACTIVITY
 from sagadsl.virtual.calls import Attempt
@@ -204,7 +204,7 @@ def test_what_a_saga_had_from_a_folder_stays_so_when_it_goes_on_in_a_new_run(ser
     top = saga(act("a"), act("b"), kid, name="top")
 
     async def scene() -> tuple[str, list[str]]:
-        options = Options(continue_after_events=8)
+        options = RunOptions(continue_after_events=8)
         async with stage(server.address, definitions=[top, KNOWN], inline=False, options=options) as made:
             started = await made.start(top, by_name=True)
             ended = await made.end(started)

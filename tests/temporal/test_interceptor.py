@@ -26,9 +26,9 @@ from temporalio.worker import (
 )
 
 from sagadsl import Permanent, Transient, Unknown
+from sagadsl.temporal.activity_errors import MAX_MESSAGE_BYTES, shortened
 from sagadsl.temporal.interceptor import interceptors
 from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
-from sagadsl.temporal.reported import MAX_MESSAGE_BYTES, shortened
 from tests.conftest import Server
 
 pytestmark = pytest.mark.temporal

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sagadsl.immutable import replace
-from sagadsl.temporal.settings import DEFAULT, Flags, Setting, SettingsUnusable, default_config_file, resolve
+from sagadsl.temporal.settings import DEFAULT, Flags, SettingsUnusable, ShownSetting, default_config_file, resolve
 
 PROFILES = """
 [profile.default]
@@ -43,9 +43,9 @@ def profiles(tmp_path: Path) -> str:
 
 def test_without_a_word_the_server_is_the_local_one() -> None:
     settings = resolve(Flags(disable_config_file=True), {})
-    assert settings.address == Setting("localhost:7233", DEFAULT)
-    assert settings.namespace == Setting("default", DEFAULT)
-    assert settings.tls == Setting("off", DEFAULT)
+    assert settings.address == ShownSetting("localhost:7233", DEFAULT)
+    assert settings.namespace == ShownSetting("default", DEFAULT)
+    assert settings.tls == ShownSetting("off", DEFAULT)
     assert not settings.names_a_server
 
 
@@ -56,11 +56,11 @@ def test_a_flag_comes_before_a_variable_before_a_profile_before_the_default(prof
     by_variable = resolve(Flags(), env)
     by_profile = resolve(Flags(disable_config_env=True, config_file=profiles), env)
     by_default = resolve(Flags(disable_config_env=True, disable_config_file=True), env)
-    assert by_flag.address == Setting("flag.example:1", "--address")
-    assert by_variable.address == Setting("env.example:7233", "TEMPORAL_ADDRESS")
-    assert by_variable.namespace == Setting("of-file", f"profile `default` of {profiles}")
-    assert by_profile.address == Setting("file.example:7233", f"profile `default` of {profiles}")
-    assert by_default.address == Setting("localhost:7233", DEFAULT)
+    assert by_flag.address == ShownSetting("flag.example:1", "--address")
+    assert by_variable.address == ShownSetting("env.example:7233", "TEMPORAL_ADDRESS")
+    assert by_variable.namespace == ShownSetting("of-file", f"profile `default` of {profiles}")
+    assert by_profile.address == ShownSetting("file.example:7233", f"profile `default` of {profiles}")
+    assert by_default.address == ShownSetting("localhost:7233", DEFAULT)
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_flag_comes_before_a_variable_before_a_profile_before_the_default(prof
 )
 def test_an_api_key_switches_tls_on_and_is_never_shown(profiles: str, flags: Flags, env: dict[str, str]) -> None:
     settings = resolve(flags, {"TEMPORAL_CONFIG_FILE": profiles, **env})
-    assert settings.tls == Setting("on", f"profile `cloud` of {profiles}")
-    assert settings.api_key == Setting("set", f"profile `cloud` of {profiles}")
+    assert settings.tls == ShownSetting("on", f"profile `cloud` of {profiles}")
+    assert settings.api_key == ShownSetting("set", f"profile `cloud` of {profiles}")
     assert settings.secrets["api_key"] == "very-secret"
     assert settings.secrets["rpc_metadata"] == {"team": "payments"}
     assert "very-secret" not in repr(settings)
@@ -82,7 +82,7 @@ def test_an_api_key_switches_tls_on_and_is_never_shown(profiles: str, flags: Fla
 def test_tls_that_is_switched_off_stays_off_with_an_api_key(profiles: str) -> None:
     assert resolve(Flags(config_file=profiles, profile="plain"), {}).tls.value == "off"
     by_flag = resolve(Flags(disable_config_file=True, api_key="k", tls=False), {})
-    assert by_flag.tls == Setting("off", "--no-tls")
+    assert by_flag.tls == ShownSetting("off", "--no-tls")
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from sagadsl.language.schema.conform import Check
-from sagadsl.temporal import judging
+from sagadsl.language.schema.conform import ValueCheck
+from sagadsl.temporal import slow_checks
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, saga
 from tests.language.test_effort import formula, nested
@@ -29,15 +29,15 @@ def test_a_check_is_made_once_however_often_its_task_is_tried_again(monkeypatch:
     made: list[str] = []
     threads: list[str] = []
 
-    def slowly(_check: Check, value: object) -> tuple[str, ...]:
+    def slowly(_check: ValueCheck, value: object) -> tuple[str, ...]:
         made.append(str(value))
         threads.append(threading.current_thread().name)
         return ("no",)
 
-    monkeypatch.setattr(Check, "at_once", lambda *_: None)
-    monkeypatch.setattr(Check, "__call__", slowly)
-    check = Check("input", None)
+    monkeypatch.setattr(ValueCheck, "at_once", lambda *_: None)
+    monkeypatch.setattr(ValueCheck, "__call__", slowly)
+    check = ValueCheck("input", None)
 
-    assert [judging.patiently(check, [1, 2]) for _ in range(3)] == [("no",)] * 3
+    assert [slow_checks.patiently(check, [1, 2]) for _ in range(3)] == [("no",)] * 3
     assert made == ["[1, 2]"]
     assert threads[0].startswith("sagadsl-check")

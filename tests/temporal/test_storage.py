@@ -11,7 +11,7 @@ from temporalio.client import Client
 from sagadsl.temporal.codec import CodecMissing, reading
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import memo_at_once
-from sagadsl.temporal.refusals import InvalidInput
+from sagadsl.temporal.refusals import InputRefused
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga
 from tests.temporal.play import SDK_RACE, play, replay, stage
@@ -46,7 +46,7 @@ def test_what_is_larger_than_the_server_takes_is_refused_though_the_storage_woul
 
     async def scene() -> tuple[int, Any]:
         async with stage(server.address, {"do.a": gives("x" * 2_100_000)}, codec=stored(driver)) as made:
-            with pytest.raises(InvalidInput, match="at most 2,000,000 fit"):
+            with pytest.raises(InputRefused, match="at most 2,000,000 fit"):
                 await made.start(saga(plain("a"), name="large"), "x" * 2_100_000)
             kept = len(driver.kept)
             started = await made.start(saga(act("a"), name="large"))

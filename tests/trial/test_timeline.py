@@ -16,7 +16,7 @@ from sagadsl.trial.mermaid import mermaid
 from sagadsl.trial.mocks import parse
 from sagadsl.trial.play import play
 from sagadsl.trial.svg import svg
-from sagadsl.trial.timeline import Kind, Timeline, data, length, outcome, text, timeline
+from sagadsl.trial.timeline import SpanKind, Timeline, data, length, outcome, text, timeline
 from tests.engine.scenes import act, plain, saga
 
 EVIL = 'x"><script>alert(1)</script>; end #; %%'
@@ -38,11 +38,11 @@ def test_attempts_and_the_pauses_between_them_are_spans() -> None:
     drawn = _drawn(RETRIED, {"a": [{"error": "Busy"}, {"delay": "2s"}], "b": {"error": "No"}})
 
     assert [(span.lane, span.kind, span.start, span.end, span.result) for span in drawn.spans] == [
-        ("a", Kind.ATTEMPT, 0.0, 0.1, "error"),
-        ("a", Kind.PAUSE, 0.1, 1.1, ""),
-        ("a", Kind.ATTEMPT, 1.1, 3.1, "ok"),
-        ("b", Kind.ATTEMPT, 3.1, 3.2, "error"),
-        ("a.compensation", Kind.ATTEMPT, 3.2, 3.3, "ok"),
+        ("a", SpanKind.ATTEMPT, 0.0, 0.1, "error"),
+        ("a", SpanKind.PAUSE, 0.1, 1.1, ""),
+        ("a", SpanKind.ATTEMPT, 1.1, 3.1, "ok"),
+        ("b", SpanKind.ATTEMPT, 3.1, 3.2, "error"),
+        ("a.compensation", SpanKind.ATTEMPT, 3.2, 3.3, "ok"),
     ]
     assert drawn.lanes == ("a", "b", "a.compensation")
     assert (drawn.status, drawn.seconds) == ("compensated", 3.3)
@@ -106,12 +106,12 @@ def test_a_local_activity_that_is_lost_with_its_worker_is_shown_to_its_end() -> 
     drawn = _drawn(saga(step), {"a": [{"error": "Busy"}, {"delay": "3s"}]}, when=[{"at": "2s", "crash": True}])
 
     assert [(span.kind, length(span.start), length(span.end or 0), span.result) for span in drawn.spans] == [
-        (Kind.ATTEMPT, "0s", "0.1s", "error"),
-        (Kind.PAUSE, "0.1s", "1.1s", ""),
-        (Kind.ATTEMPT, "1.1s", "12s", "unknown"),
-        (Kind.ATTEMPT, "12s", "12.1s", "error"),
-        (Kind.PAUSE, "12.1s", "13.1s", ""),
-        (Kind.ATTEMPT, "13.1s", "16.1s", "ok"),
+        (SpanKind.ATTEMPT, "0s", "0.1s", "error"),
+        (SpanKind.PAUSE, "0.1s", "1.1s", ""),
+        (SpanKind.ATTEMPT, "1.1s", "12s", "unknown"),
+        (SpanKind.ATTEMPT, "12s", "12.1s", "error"),
+        (SpanKind.PAUSE, "12.1s", "13.1s", ""),
+        (SpanKind.ATTEMPT, "13.1s", "16.1s", "ok"),
     ]
     assert [f"+{length(line.at)} {line.text}" for line in drawn.lines][3:6] == [
         "+2s the workers die, others take over",
@@ -125,7 +125,7 @@ def test_the_calls_of_a_child_saga_have_the_step_before_their_names() -> None:
     child = saga(act("x"), name="child")
     drawn = _drawn(saga({"id": "c", "saga": "child"}), sagas=[child])
 
-    assert [(span.lane, span.kind) for span in drawn.spans] == [("c", Kind.CHILD), ("c/x", Kind.ATTEMPT)]
+    assert [(span.lane, span.kind) for span in drawn.spans] == [("c", SpanKind.CHILD), ("c/x", SpanKind.ATTEMPT)]
 
 
 def test_what_has_not_ended_stays_open() -> None:

@@ -13,7 +13,7 @@ from sagadsl.language.analysis.known import Known
 from sagadsl.language.analysis.order import Pivots, pivots
 from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.structure import Structure
-from sagadsl.language.kinds import Phase
+from sagadsl.language.kinds import RenderedAt
 from sagadsl.language.model import ActivityCall, Route, Saga, SagaCall, Step
 from sagadsl.language.walk import Spot, calls
 
@@ -48,7 +48,7 @@ class Analysis:
         return tuple(place.step for place in self.saga.places.values() if place.is_on_failure)
 
     @cached_property
-    def activity_calls(self) -> tuple[tuple[Spot, ActivityCall, Route, Phase], ...]:
+    def activity_calls(self) -> tuple[tuple[Spot, ActivityCall, Route, RenderedAt], ...]:
         """Every call of an activity with the step it belongs to, where it stands, and when its input is rendered.
 
         Of two steps with one id, the calls of the first.
@@ -61,12 +61,12 @@ class Analysis:
         )
 
     @cached_property
-    def saga_calls(self) -> tuple[tuple[Spot, SagaCall, Route, Phase], ...]:
+    def saga_calls(self) -> tuple[tuple[Spot, SagaCall, Route, RenderedAt], ...]:
         """Every call of a child saga, likewise."""
         return tuple(saga_calls(self.structure.spots))
 
 
-def saga_calls(spots: Iterable[Spot]) -> Iterator[tuple[Spot, SagaCall, Route, Phase]]:
+def saga_calls(spots: Iterable[Spot]) -> Iterator[tuple[Spot, SagaCall, Route, RenderedAt]]:
     """Yield the calls of child sagas by steps, with where they stand and when their input is rendered."""
     for spot in spots:
         for call, route, phase in calls(spot[-1].step):

@@ -38,7 +38,7 @@ class Complaint(Immutable):
     steps: tuple[tuple[str, str], ...] = ()
 
 
-class Names(Protocol):
+class NamesOfPlace(Protocol):
     """The names of one place."""
 
     def names(self) -> Mapping[str, Shape]:

@@ -20,7 +20,7 @@ from sagadsl.language.analysis.complaints import (
     WRONG_TYPE,
     Complaint,
     Guards,
-    Names,
+    NamesOfPlace,
 )
 from sagadsl.language.analysis.types import (
     ANY,
@@ -53,7 +53,7 @@ from sagadsl.language.suggest import listed
 class Inference:
     """The inference of one value: give it a value, and it returns its shape and keeps its complaints."""
 
-    def __init__(self, names: Names, guards: Guards = ()) -> None:
+    def __init__(self, names: NamesOfPlace, guards: Guards = ()) -> None:
         self._names = names
         self._guards = guards
         self._source = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sagadsl.diagnostics.findings import Severity
 from sagadsl.language.analysis.complaints import MAY_BE_MISSING, UNKNOWN_FIELD, Complaint
 from sagadsl.language.analysis.visibility import Unseen
-from sagadsl.language.kinds import Phase, is_loop
+from sagadsl.language.kinds import RenderedAt, is_loop
 from sagadsl.language.model import Step
 from sagadsl.language.walk import Site, Spot
 
@@ -63,14 +63,14 @@ def may_be_missing(site: Site, step: Step, key: str, doubt: str) -> Complaint:
     whole = f"steps.{step.id}.{key}"
     help = f"say what to take then: `{whole} | default(…)`, or ask `steps.{step.id}.status` first"
     message = f"`{whole}` may be missing: {doubt}"
-    if site.phase is Phase.END and key == "output":
+    if site.phase is RenderedAt.END and key == "output":
         message += "; what is read in it is null then"
         help = f"say what to give instead, `{whole} | default(…)`, or that null is meant, `… | default(null)`"
     return Complaint(MAY_BE_MISSING, message, help, Severity.WARNING, step.id, steps=((step.id, "the step"),))
 
 
 def _remedy(site: Site, target: Spot, unseen: Unseen) -> str:
-    if site.phase is Phase.UNDO:
+    if site.phase is RenderedAt.UNDO:
         return "a compensation sees the other steps as they were when its own step ended"
     match unseen:
         case Unseen.SIBLING:

@@ -34,7 +34,7 @@ from sagadsl.language.analysis.types import (
 from sagadsl.language.analysis.visibility import Unseen, conditions_around, in_handler, look, loops_around
 from sagadsl.language.expressions.code import Chain
 from sagadsl.language.expressions.values import Condition, Expression
-from sagadsl.language.kinds import Lane, Phase
+from sagadsl.language.kinds import Lane, RenderedAt
 from sagadsl.language.model import (
     ActivityCall,
     Call,
@@ -108,7 +108,9 @@ class Shapes:
             for number, handler in enumerate(step.on_error):
                 if handler.then is Then.CONTINUE:
                     keys = ("on_error", number, "output")
-                    instead = NULL if handler.output is None else self._early(step, handler.output, keys, Phase.HANDLER)
+                    instead = (
+                        NULL if handler.output is None else self._early(step, handler.output, keys, RenderedAt.HANDLER)
+                    )
                     shape = union([shape, instead])
             self._outputs[step.id] = shape
         return self._outputs[step.id]
@@ -141,10 +143,10 @@ class Shapes:
     def items(self, step: Step) -> Shape:
         """Return the shape of a loop's variable."""
         assert isinstance(step.body, ForEach)
-        found = self._early(step, step.body.items, ("for_each", "items"), Phase.BEFORE)
+        found = self._early(step, step.body.items, ("for_each", "items"), RenderedAt.BEFORE)
         return found.element if found.kinds == {"array"} else ANY
 
-    def _early(self, step: Step, value: Value, keys: Route, phase: Phase) -> Shape:
+    def _early(self, step: Step, value: Value, keys: Route, phase: RenderedAt) -> Shape:
         """Return the shape of a step's value, which may be asked for before its turn: ``until`` sees its round."""
         route = (*step.route, *keys)
         if route not in self._shapes and self._depth < _DEEPEST:
@@ -193,7 +195,7 @@ class Shapes:
             case WaitFor(payload=payload):
                 return ANY if payload is None else of_schema(payload)
             case Set(values=values):
-                return self._early(step, values, ("set",), Phase.BEFORE)
+                return self._early(step, values, ("set",), RenderedAt.BEFORE)
             case Fail():
                 return ANY
             case _:
@@ -239,7 +241,11 @@ class Scope:
     def null_code(self, label: str) -> str:
         """The code to complain with when *label* may be null: a compensation must not rely on an output (R16)."""
         step = self._site.step
-        if self._site.phase is Phase.UNDO and step is not None and label in ("step.output", f"steps.{step.id}.output"):
+        if (
+            self._site.phase is RenderedAt.UNDO
+            and step is not None
+            and label in ("step.output", f"steps.{step.id}.output")
+        ):
             return _UNKNOWN_OUTCOME
         return MAY_BE_MISSING
 
@@ -269,7 +275,7 @@ class Scope:
 
     def _output(self, step: Step) -> Shape:
         shape = self._shapes.output(step)
-        own = self._site.phase is Phase.UNDO and step is self._site.step
+        own = self._site.phase is RenderedAt.UNDO and step is self._site.step
         return _when_undone(step, shape) if own else shape
 
     def _unknown(self, name: str) -> Complaint:
@@ -305,20 +311,20 @@ def _names(shapes: Shapes, site: Site) -> Iterator[tuple[str, Shape]]:
             yield loop.body.variable, shapes.items(loop)
     if in_handler(site):
         yield "error", _FAILURE
-    if site.phase is Phase.UNDO or (site.spot and site.spot[0].lane is Lane.ON_FAILURE):
+    if site.phase is RenderedAt.UNDO or (site.spot and site.spot[0].lane is Lane.ON_FAILURE):
         yield "failure", _FAILURE
-    if step is not None and site.phase is not Phase.ROUND:
+    if step is not None and site.phase is not RenderedAt.ROUND:
         yield "idempotency_key", TEXT
     if step is not None:
         yield from _phase_names(shapes, site.phase, step)
 
 
-def _phase_names(shapes: Shapes, phase: Phase, step: Step) -> Iterator[tuple[str, Shape]]:
+def _phase_names(shapes: Shapes, phase: RenderedAt, step: Step) -> Iterator[tuple[str, Shape]]:
     call = step.body if isinstance(step.body, Call) else None
     match phase:
-        case Phase.RESULT if call is not None:
+        case RenderedAt.RESULT if call is not None:
             yield "output", shapes.result(call)
-        case Phase.UNDO if call is not None:
+        case RenderedAt.UNDO if call is not None:
             parts = {
                 "input": shapes.step_input(step),
                 "output": _when_undone(step, shapes.result(call)),
@@ -327,7 +333,7 @@ def _phase_names(shapes: Shapes, phase: Phase, step: Step) -> Iterator[tuple[str
                 "error": or_null(_ERROR),
             }
             yield "step", record(parts)
-        case Phase.BRANCHES:
+        case RenderedAt.BRANCHES:
             yield from _COUNTS.items()
             body = step.body
             if isinstance(body, ForEach):

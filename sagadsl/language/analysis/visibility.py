@@ -11,7 +11,7 @@ from enum import Enum
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.order import Needs
-from sagadsl.language.kinds import Lane, Phase, is_loop
+from sagadsl.language.kinds import Lane, RenderedAt, is_loop
 from sagadsl.language.model import Parallel, Step, Then, Value
 from sagadsl.language.walk import Level, Site, Spot
 
@@ -47,9 +47,9 @@ def look(site: Site, target: Spot, needs: Callable[[Step], Needs]) -> Seen:
         needs: Gives the order of the branches of a parallel step.
     """
     here = site.spot
-    if site.phase is Phase.START:
+    if site.phase is RenderedAt.START:
         return Seen(Unseen.LATER)
-    if site.phase is Phase.END:
+    if site.phase is RenderedAt.END:
         return Seen(Unseen.LATER) if target[0].lane is Lane.ON_FAILURE else _judged(target, 0, set())
     for depth, (ours, theirs) in enumerate(zip(here, target, strict=False)):
         if ours.step is not theirs.step:
@@ -63,9 +63,9 @@ def look(site: Site, target: Spot, needs: Callable[[Step], Needs]) -> Seen:
     if len(target) < len(here):
         in_handler = here[len(target)].lane is Lane.HANDLER
         return Seen(Unseen.FAILED if in_handler else Unseen.AROUND)
-    if site.phase is Phase.UNDO:
+    if site.phase is RenderedAt.UNDO:
         return Seen()
-    return Seen(Unseen.FAILED if site.phase is Phase.HANDLER else Unseen.ITSELF)
+    return Seen(Unseen.FAILED if site.phase is RenderedAt.HANDLER else Unseen.ITSELF)
 
 
 def conditions_around(site: Site) -> Iterator[Value]:
@@ -83,13 +83,13 @@ def loops_around(site: Site) -> Iterator[Step]:
     for level, inner in zip(site.spot, site.spot[1:], strict=False):
         if is_loop(level.step) and inner.lane is Lane.STEPS:
             yield level.step
-    if site.phase is Phase.ROUND and site.step is not None:
+    if site.phase is RenderedAt.ROUND and site.step is not None:
         yield site.step
 
 
 def in_handler(site: Site) -> bool:
     """Whether *site* belongs to an error handler, so that ``error`` is known."""
-    return site.phase is Phase.HANDLER or any(level.lane is Lane.HANDLER for level in site.spot)
+    return site.phase is RenderedAt.HANDLER or any(level.lane is Lane.HANDLER for level in site.spot)
 
 
 def _between(here: Spot, target: Spot, depth: int, needs: Callable[[Step], Needs]) -> Unseen | None:
@@ -121,16 +121,16 @@ def _inside(site: Site, target: Spot) -> Seen:
     step = site.spot[-1].step
     known = set(_conditions(site.spot))
     if target[depth].lane is Lane.HANDLER:
-        handled = site.phase is Phase.HANDLER and site.route[-2:] == (target[depth].way, "output")
+        handled = site.phase is RenderedAt.HANDLER and site.route[-2:] == (target[depth].way, "output")
         return _judged(target, depth, known) if handled else Seen(Unseen.LATER)
     match site.phase:
-        case Phase.ROUND:
+        case RenderedAt.ROUND:
             return _judged(target, depth, known)
-        case Phase.BRANCHES if isinstance(step.body, Parallel):
+        case RenderedAt.BRANCHES if isinstance(step.body, Parallel):
             return _judged(target, depth, known, "its branch may still run")
-        case Phase.HANDLER if not is_loop(step):
+        case RenderedAt.HANDLER if not is_loop(step):
             return _judged(target, depth, known, f"`{step.id}` has failed, perhaps before it")
-        case Phase.HANDLER | Phase.BRANCHES:
+        case RenderedAt.HANDLER | RenderedAt.BRANCHES:
             return Seen(Unseen.LOOP)
         case _:
             return Seen(Unseen.LATER)

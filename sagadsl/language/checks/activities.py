@@ -14,7 +14,7 @@ from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import of_schema
 from sagadsl.language.checks.arguments import Misfit, misfits
 from sagadsl.language.expressions.values import Constant
-from sagadsl.language.kinds import Phase
+from sagadsl.language.kinds import RenderedAt
 from sagadsl.language.model import ActivityCall, Call, Step
 from sagadsl.language.notation.error_types import class_name
 from sagadsl.language.own_errors import (
@@ -83,7 +83,7 @@ def inputs_that_do_not_fit(analysis: Analysis) -> Iterator[Finding]:
             site = Site(call.input, (*route, "input"), phase, spot)
             for misfit in misfits(analysis.shapes, site, call.input, target, what):
                 yield _finding(misfit, site.route, step, signature)
-        elif phase is Phase.BEFORE and call is step.body:
+        elif phase is RenderedAt.BEFORE and call is step.body:
             for misfit in misfits(analysis.shapes, Site(_NO_INPUT, route, phase, spot), None, target, what):
                 yield _finding(misfit, (*route, "activity"), step, signature)
         elif target.fields:  # it is sent its step's own input; a function without parameters takes anything
@@ -119,7 +119,7 @@ def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -
     if not isinstance(forward, Call):
         return
     sent = forward.input
-    site = Site(sent or _NO_INPUT, (*step.route, "input"), Phase.BEFORE, spot)
+    site = Site(sent or _NO_INPUT, (*step.route, "input"), RenderedAt.BEFORE, spot)
     what = f"`{signature.name}`, which is sent the input of its step,"
     for misfit in misfits(shapes, site, sent, of_schema(signature.input_schema), what):
         yield Finding(

@@ -11,7 +11,7 @@ from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import Fill, of_schema
 from sagadsl.language.checks.arguments import misfits
 from sagadsl.language.expressions.values import Constant
-from sagadsl.language.kinds import Lane, Phase
+from sagadsl.language.kinds import Lane, RenderedAt
 from sagadsl.language.model import ForEach, Saga, SagaCall
 from sagadsl.language.suggest import Suggestions
 from sagadsl.language.walk import Site, Spot, spots
@@ -64,7 +64,7 @@ def inputs_that_children_do_not_take(analysis: Analysis) -> Iterator[Finding]:
     saga = analysis.saga
     for spot, call, route, phase in analysis.saga_calls:
         child = saga if call.saga == saga.name else analysis.known.sagas.get(call.saga)
-        if child is None or child.input_schema is None or (call.input is None and phase is Phase.UNDO):
+        if child is None or child.input_schema is None or (call.input is None and phase is RenderedAt.UNDO):
             continue
         yield from _input(
             analysis.shapes, Site(call.input or Constant({}), (*route, "input"), phase, spot), call, child

@@ -20,7 +20,7 @@ _LITTLE = 5_000
 """Units of work, some tens of milliseconds, for which nothing else has to be let through."""
 
 
-class Check:
+class ValueCheck:
     """Takes a value; returns what is wrong with it, one sentence each, nothing when it fits. It may take seconds."""
 
     def __init__(self, what: str, errors: Callable[[Any], Iterator[Any]] | None, *, is_first: bool = False) -> None:
@@ -75,7 +75,7 @@ def checker(
     fill: bool = False,
     first_rules: bool = False,
     accepted: bool = False,
-) -> Check:
+) -> ValueCheck:
     """Return the check of values against *schema*.
 
     Args:
@@ -85,13 +85,13 @@ def checker(
         accepted: The schema was taken when its run began; see ``validator``.
     """
     if schema is None:
-        return Check(what, None, is_first=first_rules)
+        return ValueCheck(what, None, is_first=first_rules)
     found = validator(schema, first_rules=first_rules, accepted=accepted)
 
     def errors(value: Any) -> Iterator[Any]:
         yield from found.iter_errors(filled(schema, value) if fill else value)
 
-    return Check(what, errors, is_first=first_rules)
+    return ValueCheck(what, errors, is_first=first_rules)
 
 
 def _unsent(value: Any, what: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from sagadsl.language.kinds import BRANCHES, KEYS, LISTS, OVER_STEPS, WAYS
 from sagadsl.language.raw_steps import TOP_LISTS, WAY_LISTS
 from sagadsl.language.schema import json_schema, step_rules, wording
 from sagadsl.language.schema.vocabulary import meant
-from sagadsl.language.schema.wording import Part
+from sagadsl.language.schema.wording import SchemaPart
 from sagadsl.language.suggest import closest
 from sagadsl.language.syntax import bounded
 
@@ -102,7 +102,7 @@ def _version(document: Document) -> Finding | None:
 
 def _definition(document: Document) -> Iterator[Finding]:
     data = document.data
-    part = Part(document, (), "the definition", None, _root()["definitions"])
+    part = SchemaPart(document, (), "the definition", None, _root()["definitions"])
     yield from wording.reword(part, wording.errors_in(data, _root()))
     for key in TOP_LISTS:
         yield from _steps(document, data.get(key), (key,))
@@ -132,13 +132,13 @@ def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Itera
     called = step.get("id")
     called = called if isinstance(called, str) else ""
     name = f"step `{called}`" if called else f"the step at `{wording.dotted(route)}`"
-    part = Part(document, route, name, called, _root()["definitions"])
+    part = SchemaPart(document, route, name, called, _root()["definitions"])
     kinds = [key for key in KEYS if key in step and not (key == "steps" and any(over in step for over in OVER_STEPS))]
     yield from _kind(part, step, kinds, branch)
     yield from _children(document, step, route)
 
 
-def _kind(part: Part, step: dict[str, Any], kinds: list[str], branch: bool) -> Iterator[Finding]:
+def _kind(part: SchemaPart, step: dict[str, Any], kinds: list[str], branch: bool) -> Iterator[Finding]:
     """Validate by the kind: the one given, the one that a misspelt key stands for, or none."""
     every = _properties("any_step")
     guess = _guess(step, kinds, every)
@@ -177,7 +177,7 @@ def _guess(step: Mapping[str, Any], kinds: list[str], every: Mapping[str, Any]) 
     return {key: kind for key in unknown if (kind := meant(key, candidates))}
 
 
-def _several(part: Part, step: Mapping[str, Any], kinds: list[str]) -> Finding:
+def _several(part: SchemaPart, step: Mapping[str, Any], kinds: list[str]) -> Finding:
     first, second, *_ = (key for key in step if key in kinds)  # as written: data that has no text has an order, too
     named = ", ".join(f"`{kind}`" for kind in kinds[:-1]) + f" and `{kinds[-1]}`"
     return Finding(
@@ -192,7 +192,7 @@ def _several(part: Part, step: Mapping[str, Any], kinds: list[str]) -> Finding:
     )
 
 
-def _stranger(part: Part, key: str, value: Any, kind: str, guess: Mapping[str, str]) -> Iterator[Finding]:
+def _stranger(part: SchemaPart, key: str, value: Any, kind: str, guess: Mapping[str, str]) -> Iterator[Finding]:
     """SD104, told apart: a key of other kinds of steps, or of none."""
     allowed = _properties(f"{kind}_step") if kind else _properties("any_step")
     owners = [other for other in KEYS if key in _properties(f"{other}_step")]

@@ -10,10 +10,10 @@ from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.language.notation import durations
 from sagadsl.language.notation.moments import LATEST, has_form, read_moment
 from sagadsl.language.schema import json_schema
-from sagadsl.language.schema.wording import Part
+from sagadsl.language.schema.wording import SchemaPart
 
 
-def check(part: Part, step: Mapping[str, Any]) -> Iterator[Finding]:
+def check(part: SchemaPart, step: Mapping[str, Any]) -> Iterator[Finding]:
     """What JSON Schema cannot say well."""
     for path, policy in _policies(step):
         yield from intervals(part, path, policy)
@@ -38,7 +38,7 @@ def _policies(step: Mapping[str, Any]) -> Iterator[tuple[Route, Any]]:
                 yield (key, index, "retry") if isinstance(inner, list) else (key, "retry"), action.get("retry")
 
 
-def intervals(part: Part, path: Route, policy: Any) -> Iterator[Finding]:
+def intervals(part: SchemaPart, path: Route, policy: Any) -> Iterator[Finding]:
     """SD505: Temporal refuses such a policy only when it is used."""
     if not isinstance(policy, dict):
         return
@@ -59,7 +59,7 @@ def intervals(part: Part, path: Route, policy: Any) -> Iterator[Finding]:
         )
 
 
-def _moment(part: Part, value: str) -> Iterator[Finding]:
+def _moment(part: SchemaPart, value: str) -> Iterator[Finding]:
     """`format: date-time` would check nothing."""
     if "{{" in value or not value:
         return
@@ -81,7 +81,7 @@ def _moment(part: Part, value: str) -> Iterator[Finding]:
     yield Finding("SD107", f"`{value}` {what}", route, help=help, step=part.step or "")
 
 
-def _arms(part: Part, arms: list[Any]) -> Iterator[Finding]:
+def _arms(part: SchemaPart, arms: list[Any]) -> Iterator[Finding]:
     for index, arm in enumerate(arms):
         if not isinstance(arm, dict) or "else" not in arm:
             continue
@@ -108,7 +108,7 @@ def _arms(part: Part, arms: list[Any]) -> Iterator[Finding]:
             )
 
 
-def misplaced(part: Part, key: str, why: str, help: str) -> Finding:
+def misplaced(part: SchemaPart, key: str, why: str, help: str) -> Finding:
     return Finding(
         "SD104", f"`{key}` of {part.name} {why}", (*part.route, key), help=help, at_key=True, step=part.step or ""
     )

@@ -23,7 +23,7 @@ from sagadsl.language.schema.vocabulary import meant
 from sagadsl.language.suggest import closest
 
 
-class Part(Immutable):
+class SchemaPart(Immutable):
     """What was validated on its own: the top level, or one step.
 
     Attributes:
@@ -73,7 +73,7 @@ _VALIDATORS: dict[int, tuple[Any, Any]] = {}
 _YAML_1_1 = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 
 
-def unknown(part: Part, path: Route, key: str, allowed: Sequence[str], kind: str = "") -> Finding:
+def unknown(part: SchemaPart, path: Route, key: str, allowed: Sequence[str], kind: str = "") -> Finding:
     """SD104: *key* of the mapping at *path* is none of *allowed*."""
     where = part.called(path)
     suggestion = meant(key, allowed)
@@ -125,7 +125,7 @@ def errors_in(value: Any, schema: Any) -> Iterator[Any]:
 
 
 def reword(
-    part: Part, errors: Iterable[Any], path: Route = (), name: str = "", spoken_for: Set[str | None] = frozenset()
+    part: SchemaPart, errors: Iterable[Any], path: Route = (), name: str = "", spoken_for: Set[str | None] = frozenset()
 ) -> Iterator[Finding]:
     """Turn the library's errors about one part into findings, each mistake once.
 
@@ -157,7 +157,7 @@ def reword(
             yield _value(part, here, error, str(inner[-1] if inner else name or (path[-1] if path else "")))
 
 
-def misspelt(part: Part, path: Route, value: Any, properties: Mapping[str, Any]) -> Iterator[Finding]:
+def misspelt(part: SchemaPart, path: Route, value: Any, properties: Mapping[str, Any]) -> Iterator[Finding]:
     """What is wrong with the value of an unknown key, if it is plain which key it should be."""
     name = closest(str(path[-1]), properties)
     if name is not None:
@@ -173,7 +173,7 @@ def _extra(error: Any) -> list[str]:
     return list(islice(unknown, 100))  # nobody reads more, and each costs a look for the name that was meant
 
 
-def missing(part: Part, path: Route, key: str, schema: Mapping[str, Any]) -> Finding:
+def missing(part: SchemaPart, path: Route, key: str, schema: Mapping[str, Any]) -> Finding:
     """SD102: the mapping at *path* lacks *key*."""
     name = part.called(path)
     route = (*part.route, *path)
@@ -191,7 +191,7 @@ def missing(part: Part, path: Route, key: str, schema: Mapping[str, Any]) -> Fin
     )
 
 
-def _value(part: Part, path: Route, error: Any, key: str) -> Finding:
+def _value(part: SchemaPart, path: Route, error: Any, key: str) -> Finding:
     value, schema, definitions = error.instance, error.schema, part.definitions
     if any(schema is definitions.get(name) for name in ("duration", "positive_duration")):
         return _duration(part, path, value)
@@ -207,7 +207,7 @@ def _value(part: Part, path: Route, error: Any, key: str) -> Finding:
     return _plain(part, path, error, key)
 
 
-def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
+def _plain(part: SchemaPart, path: Route, error: Any, key: str) -> Finding:
     value, rule = error.instance, error.validator_value
     help = "change the value, or leave the key out"
     match error.validator:
@@ -264,13 +264,13 @@ def _plain(part: Part, path: Route, error: Any, key: str) -> Finding:
     return _finding(part, path, "SD107", must, value, help=help)
 
 
-def _expected(part: Part, path: Route, key: str) -> str:
+def _expected(part: SchemaPart, path: Route, key: str) -> str:
     at_step = part.step is not None or path[0] == "defaults"
     return _EXPECTED.get(key, "") if at_step or key in _EVERYWHERE else ""
 
 
 def _finding(
-    part: Part, path: Route, code: str, must: str, value: Any, *, help: str = "", fix: str | None = None
+    part: SchemaPart, path: Route, code: str, must: str, value: Any, *, help: str = "", fix: str | None = None
 ) -> Finding:
     route = (*part.route, *path)
     got = "" if value in ([], {}, "") else f", got {found(part.document, route, value)}"
@@ -285,7 +285,9 @@ def _finding(
     )
 
 
-def _retype(part: Part, path: Route, value: Any, types: list[str], schema: Mapping[str, Any]) -> tuple[str, str | None]:
+def _retype(
+    part: SchemaPart, path: Route, value: Any, types: list[str], schema: Mapping[str, Any]
+) -> tuple[str, str | None]:
     """Say how to write the value so that it has the right type."""
     source = part.document.source((*part.route, *path))
     if isinstance(value, str):
@@ -309,7 +311,7 @@ def _retype(part: Part, path: Route, value: Any, types: list[str], schema: Mappi
     return (f"e.g. `{shown}`" if example is not None else f"write {' or '.join(_TYPES[name] for name in types)}"), None
 
 
-def _duration(part: Part, path: Route, value: Any) -> Finding:
+def _duration(part: SchemaPart, path: Route, value: Any) -> Finding:
     route = (*part.route, *path)
     at_key = value is None or isinstance(value, dict | list)
     try:
@@ -331,7 +333,7 @@ def _duration(part: Part, path: Route, value: Any) -> Finding:
     )
 
 
-def _count(part: Part, path: Route, value: Any, key: str) -> Finding:
+def _count(part: SchemaPart, path: Route, value: Any, key: str) -> Finding:
     code = "SD504" if key == "maximum_attempts" else "SD107"
     help, fix = "for no limit say `unlimited`", None
     if isinstance(value, str):
@@ -346,7 +348,7 @@ def _count(part: Part, path: Route, value: Any, key: str) -> Finding:
     return _finding(part, path, code, "be a whole number of at least 1, or `unlimited`", value, help=help, fix=fix)
 
 
-def _id(part: Part, path: Route, value: str) -> Finding:
+def _id(part: SchemaPart, path: Route, value: str) -> Finding:
     route, slug = (*part.route, *path), _slug(value, "_")
     help = f"use `{slug}`" if slug else "use lower case letters, digits and `_`"
     if re.fullmatch(r"[a-z][a-z0-9_]*(?:-[a-z0-9_]+)+", value):
@@ -365,7 +367,7 @@ def _id(part: Part, path: Route, value: str) -> Finding:
     )
 
 
-def _version(part: Part, path: Route, value: Any) -> Finding:
+def _version(part: SchemaPart, path: Route, value: Any) -> Finding:
     route = (*part.route, *path)
     source = part.document.source(route) or json.dumps(value)
     read = f" and would be read as {value}" if str(value) != source else ""

@@ -27,7 +27,7 @@ DEEPEST = 10
 _SECONDS = 3.0
 
 
-class Child(Immutable):
+class OpenChild(Immutable):
     """A child saga that is open.
 
     Attributes:
@@ -66,16 +66,16 @@ Look = Callable[[Client, Described, Room], Awaitable[Mapping[str, Any]]]
 """Returns the status of a run, with its ``children``; empty for one that has ended, or that nobody answers for."""
 
 
-def children_of(described: Described) -> list[Child]:
+def children_of(described: Described) -> list[OpenChild]:
     """Return the children of a run that are open, in the order in which they began."""
     pending = sorted(described.raw.pending_children, key=lambda each: each.initiated_id)
     return [
-        Child(call_of_child(described.id, each.workflow_id), each.workflow_id, each.workflow_type_name)
+        OpenChild(call_of_child(described.id, each.workflow_id), each.workflow_id, each.workflow_type_name)
         for each in pending
     ]
 
 
-async def standing(client: Client, described: Described, room: Room, look: Look) -> list[dict[str, Any]]:
+async def children_status(client: Client, described: Described, room: Room, look: Look) -> list[dict[str, Any]]:
     """Return how the open children of a run stand, and theirs: path from the run on, id, name, status, what it needs.
 
     Args:
@@ -94,7 +94,7 @@ async def standing(client: Client, described: Described, room: Room, look: Look)
     return lines
 
 
-async def _ask(client: Client, child: Child, room: Room, look: Look) -> Mapping[str, Any] | None:
+async def _ask(client: Client, child: OpenChild, room: Room, look: Look) -> Mapping[str, Any] | None:
     """Return how a child stands: empty when nobody knows, ``None`` when it has ended."""
     try:
         async with asyncio.timeout(_SECONDS):
@@ -106,7 +106,7 @@ async def _ask(client: Client, child: Child, room: Room, look: Look) -> Mapping[
         return {}
 
 
-def _line(child: Child, status: Mapping[str, Any]) -> dict[str, Any]:
+def _line(child: OpenChild, status: Mapping[str, Any]) -> dict[str, Any]:
     trouble = {name: status[name] for name in ("held", "stuck", "paused_calls") if status.get(name)}
     return trouble | {
         "path": child.path,

@@ -18,9 +18,9 @@ from temporalio.client import Client
 
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.paths import call_of_activity
-from sagadsl.status.lines import OPEN, Attempt, paused
+from sagadsl.status.lines import OPEN, PendingAttempt, paused
 from sagadsl.temporal.codec import of_workflow
-from sagadsl.temporal.read.children import Room, standing
+from sagadsl.temporal.read.children import Room, children_status
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of, watch
 from sagadsl.temporal.read.readable import read
@@ -57,7 +57,7 @@ class Picture(Immutable):
     """
 
     status: Mapping[str, Any] = field(default_factory=dict)
-    attempts: Mapping[str, Attempt] = field(default_factory=dict)
+    attempts: Mapping[str, PendingAttempt] = field(default_factory=dict)
     tried: Mapping[str, int] = field(default_factory=dict)
     has_worker: bool = True
     is_open: bool = True
@@ -152,7 +152,7 @@ async def picture_of(client: Client, described: Described, room: Room | None = N
 
 async def _picture_of(client: Client, described: Described, room: Room | None) -> Picture:
     is_open, is_saga = described.is_open, "saga" in described.memo
-    children = await standing(client, described, room or Room(), _look) if is_open else []
+    children = await children_status(client, described, room or Room(), _look) if is_open else []
     why = await stuck(client, described) if is_open else None
     if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
         state = await state_of(client, described)
@@ -190,13 +190,13 @@ def _waits_for_worker(described: Described) -> bool:
     return waited.total_seconds() > NO_WORKER_SECONDS
 
 
-async def _attempts(client: Client, described: Described) -> dict[str, Attempt]:
+async def _attempts(client: Client, described: Described) -> dict[str, PendingAttempt]:
     found = {}
     for each in described.raw.pending_activities:
         await read(of_workflow(client, described.id), each.last_failure)
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
         waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
-        found[call_of_activity(each.activity_id)] = Attempt(
+        found[call_of_activity(each.activity_id)] = PendingAttempt(
             each.attempt,
             failure=f"{error[0]}: {error[1]}" if error else "",
             next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,

@@ -12,7 +12,7 @@ from sagadsl.language.paths import call_of_activity
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.readable import events_of, read
-from sagadsl.temporal.read.watching import Reader, StepEvent, error_in
+from sagadsl.temporal.read.watching import StepEvent, StepEvents, error_in
 
 _POLL_SECONDS = 1.0
 
@@ -22,14 +22,14 @@ async def watch(client: Client, id: str, *, run_id: str | None = None) -> AsyncI
     current = run_id or (await describe(client, id)).run_id
     while current:
         following = ""
-        async for event in _watch_run(client, client.get_workflow_handle(id, run_id=current), Reader(id)):
+        async for event in _watch_run(client, client.get_workflow_handle(id, run_id=current), StepEvents(id)):
             yield event
             if event.what == "continued":
                 following = event.run_id
         current = following
 
 
-async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: Reader) -> AsyncIterator[StepEvent]:
+async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: StepEvents) -> AsyncIterator[StepEvent]:
     """Merge a run's history, which comes by itself, with its pending attempts, which have to be asked for."""
     events: asyncio.Queue[list[StepEvent] | BaseException | None] = asyncio.Queue()
 
@@ -81,7 +81,7 @@ async def _attempts(client: Client, handle: WorkflowHandle[Any, Any], seen: dict
 async def state_of(client: Client, described: Described) -> dict[str, Any]:
     """Return the state of a run as far as the server knows it."""
     id_, run_id = described.id, described.run_id
-    reader, ended = Reader(id_), None
+    reader, ended = StepEvents(id_), None
     steps: dict[str, dict[str, Any]] = {}
     async for recorded in events_of(client, id_, run_id):
         for event in reader.read(recorded):

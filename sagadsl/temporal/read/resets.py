@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.language.paths import parse_call
 from sagadsl.temporal.read.described import Described
-from sagadsl.temporal.read.watching import Reader, StepEvent
+from sagadsl.temporal.read.watching import StepEvent, StepEvents
 
 _RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 _REMEMBERED = 1000
@@ -66,7 +66,7 @@ async def _found(client: Client, id_: str, run_id: str) -> dict[str, Any] | None
 
 async def _since(client: Client, id_: str, run_id: str, event_id: int) -> dict[str, Any]:
     """Return what a run has done from an event on."""
-    reader, ends, running = Reader(id_), list[StepEvent](), dict[str, None]()
+    reader, ends, running = StepEvents(id_), list[StepEvent](), dict[str, None]()
     async for recorded in client.get_workflow_handle(id_, run_id=run_id).fetch_history_events():
         for event in reader.read(recorded):
             if event.what == "started":

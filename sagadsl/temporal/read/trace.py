@@ -21,7 +21,7 @@ from sagadsl.status.lines import moment
 from sagadsl.temporal.codec import of_workflow
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.readable import events_of
-from sagadsl.temporal.read.watching import Reader, StepEvent
+from sagadsl.temporal.read.watching import StepEvent, StepEvents
 
 _SHOWN_BYTES = 20_000
 """Larger values are named by their size: a page, or a terminal, is no place for them."""
@@ -30,7 +30,7 @@ _OUTSIDE = ("signalled", "operated", "cancel_requested")
 
 
 @dataclass(slots=True)
-class Call:
+class TracedCall:
     """A call of an activity, or of a child saga.
 
     Attributes:
@@ -92,7 +92,7 @@ class Trace(Immutable):
     name: str
     input: Any
     output: Any
-    calls: tuple[Call, ...] = ()
+    calls: tuple[TracedCall, ...] = ()
     outside: tuple[Outside, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -113,7 +113,7 @@ async def trace(client: Client, id: str) -> Trace:
     runs = await _chain(client, id, described.run_id)
     collecting = _Collecting(client, id)
     for run in runs:
-        reader = Reader(id)
+        reader = StepEvents(id)
         async for recorded in events_of(client, id, run):
             await collecting.take(reader.read(recorded), is_first=run == runs[0])
     return Trace(
@@ -168,9 +168,9 @@ class _Collecting:
     id: str
     input: Any = None
     output: Any = None
-    calls: list[Call] = field(default_factory=list)
+    calls: list[TracedCall] = field(default_factory=list)
     outside: list[Outside] = field(default_factory=list)
-    running: dict[str, Call] = field(default_factory=dict)
+    running: dict[str, TracedCall] = field(default_factory=dict)
 
     async def take(self, events: Iterable[StepEvent], *, is_first: bool) -> None:
         for event in events:
@@ -181,7 +181,7 @@ class _Collecting:
                 case "ended":
                     self.output = await self._value(event.output)
                 case "started":
-                    call = Call(event.path, event.name, at, input=await self._value(event.input))
+                    call = TracedCall(event.path, event.name, at, input=await self._value(event.input))
                     self.running[event.path] = call
                     self.calls.append(call)
                 case _ if event.ends_call:
@@ -195,7 +195,7 @@ class _Collecting:
     async def _ended(self, event: StepEvent, at: datetime) -> None:
         call = self.running.pop(event.path, None)
         if call is None:  # a local activity: its beginning is not recorded
-            call = Call(event.path, event.name, at)
+            call = TracedCall(event.path, event.name, at)
             self.calls.append(call)
         call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
         call.output = await self._value(event.output)

@@ -95,7 +95,7 @@ class StepEvent(Immutable):
 
 
 @dataclass(slots=True)
-class Reader:
+class StepEvents:
     """Turns the events of one run, in their order, into step events."""
 
     workflow_id: str

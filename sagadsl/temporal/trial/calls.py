@@ -17,9 +17,9 @@ from temporalio.exceptions import ActivityError, RetryState
 from sagadsl.engine.facts import Outcome, RetryPlan, StartActivity
 from sagadsl.engine.journal import RULES
 from sagadsl.language.paths import call_of_activity, path_in
-from sagadsl.temporal.failures import Known, activity_failed
+from sagadsl.temporal.failures import KnownEnd, activity_failed
 from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, MARKER, TAKEN_ACTIVITY, Recorded
-from sagadsl.temporal.read.watching import Reader
+from sagadsl.temporal.read.watching import StepEvents
 from sagadsl.temporal.trial.worker import Begun
 from sagadsl.trial.mocks import call_around
 from sagadsl.trial.played import NOTHING, Call
@@ -73,7 +73,7 @@ async def calls(
 
 async def ended(client: Client, workflow: str, id_: str) -> bool:
     """Whether an activity of a run has ended."""
-    reader = Reader(workflow)
+    reader = StepEvents(workflow)
     async for recorded in client.get_workflow_handle(workflow).fetch_history_events():
         for event in reader.read(recorded):
             if event.path == id_ and event.ends_call:
@@ -151,7 +151,7 @@ async def _outcome(client: Client, call: _Recorded, failure: Failure, about: Any
         retry_state=RetryState(about.retry_state) if getattr(about, "retry_state", 0) else None,
     )
     error.__cause__ = await client.data_converter.decode_failure(failure)
-    return activity_failed(_command(scheduled), error, 0.0, Known(RULES, took, call.record)).outcome.value
+    return activity_failed(_command(scheduled), error, 0.0, KnownEnd(RULES, took, call.record)).outcome.value
 
 
 def _command(scheduled: Any) -> StartActivity:

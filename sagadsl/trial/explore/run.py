@@ -32,7 +32,7 @@ Way = tuple[int, tuple[Move, ...]]
 """Number of the setting, and what has happened so far."""
 
 
-class Setting(Immutable):
+class SearchSetting(Immutable):
     """What is the same in all ways of one search.
 
     Attributes:
@@ -116,16 +116,16 @@ def explore(task: Task, jobs: int = 1) -> Explored:
     return Explored(around, total, tuple(inputs), outputs, unreached, time.monotonic() - began)
 
 
-def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[Setting]:
+def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[SearchSetting]:
     """Yield the usual one first. All others are deviations, and count as a fault."""
-    yield from (Setting(input_) for input_ in inputs)
-    yield from (Setting(input_, generation="2") for input_ in inputs[:1])
+    yield from (SearchSetting(input_) for input_ in inputs)
+    yield from (SearchSetting(input_, generation="2") for input_ in inputs[:1])
     for activity in around.repeated() if inputs else ():
-        yield from (Setting(inputs[0], (activity, number)) for number in range(1, len(around.outputs(activity))))
+        yield from (SearchSetting(inputs[0], (activity, number)) for number in range(1, len(around.outputs(activity))))
 
 
 def _search(
-    task: Task, around: Surroundings, settings: Sequence[Setting], number: int, *, deadline: float, states: int
+    task: Task, around: Surroundings, settings: Sequence[SearchSetting], number: int, *, deadline: float, states: int
 ) -> Search:
     setting = settings[number]
     if setting.always is not None:
@@ -147,7 +147,7 @@ def usual_jobs() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_Part = tuple[Task, Sequence[Setting], list[Way], float, int]
+_Part = tuple[Task, Sequence[SearchSetting], list[Way], float, int]
 
 
 def _in_parallel(parts: Sequence[_Part], jobs: int) -> Iterator[Summary]:

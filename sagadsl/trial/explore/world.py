@@ -41,7 +41,7 @@ MOST = 6
 """Values tried of one output, input field or payload."""
 
 
-class Child(Immutable):
+class ChildRun(Immutable):
     """How a child saga goes when nothing goes wrong.
 
     Attributes:
@@ -74,7 +74,7 @@ class Surroundings:
     pauses: bool = False
     _outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     _errors: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    _children: dict[str, Child | None] = field(default_factory=dict)
+    _children: dict[str, ChildRun | None] = field(default_factory=dict)
 
     @cached_property
     def drawn(self) -> Outputs:
@@ -149,13 +149,13 @@ class Surroundings:
         found = [each for each in _unlike((full, *variations(schema, full), least)) if not check(each)]
         return tuple(found) or ((least,) if not check(least) else ())
 
-    def child(self, command: StartChild) -> Child | None:
+    def child(self, command: StartChild) -> ChildRun | None:
         """Return how a child saga goes when it goes well; ``None`` when there is no such saga."""
         saga = self.sagas.get(command.saga)
         if saga is None:
             return None
         if command.journal is not None:
-            return Child()
+            return ChildRun()
         key = f"{command.saga} {json.dumps(command.input, sort_keys=True)}"
         if key not in self._children:
             world = World(participant(Mocks(), self.drawn.draw, ID), sagas=self.sagas)
@@ -164,7 +164,7 @@ class Surroundings:
             well = run.close is not None and run.close.status is Status.COMPLETED
             output = run.close.output if run.close is not None and well else None
             first = next((each.call for each in world.events if each.what == "start"), "")
-            self._children[key] = Child(output, run.state.snapshot(), world.now - world.begin, first)
+            self._children[key] = ChildRun(output, run.state.snapshot(), world.now - world.begin, first)
         return self._children[key]
 
 

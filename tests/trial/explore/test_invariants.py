@@ -94,7 +94,7 @@ def test_a_pivot_in_doubt_must_not_be_taken_for_one_that_did_not_happen(monkeypa
 
     def guess(run: Run, _step: Any, record: Record, error: Any) -> None:
         run.state.pivot_at = ""
-        steps.give_way(run, record)
+        steps.fail_for_good(run, record)
 
     monkeypatch.setattr(steps, "_doubt", guess)
 

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-from sagadsl.language.schema.conform import Check
+from sagadsl.language.schema.conform import ValueCheck
 
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="sagadsl-check")
 """Few: each takes its share of the time in which the process can do something else."""
@@ -24,13 +24,13 @@ _POLL_SECONDS = 0.01
 Problems = tuple[str, ...]
 
 
-async def aside(check: Check, value: Any) -> Problems:
+async def aside(check: ValueCheck, value: Any) -> Problems:
     """Return what is wrong with *value*, and let the event loop go on meanwhile."""
     problems = check.at_once(value)
     return await asyncio.wrap_future(_POOL.submit(check, value)) if problems is None else problems
 
 
-def patiently(check: Check, value: Any) -> Problems:
+def patiently(check: ValueCheck, value: Any) -> Problems:
     """Return what is wrong with *value*, inside a workflow task. Replay-critical.
 
     What takes long goes on in a thread beside the task: the task may fail, and the next one finds it done.
@@ -45,5 +45,5 @@ def patiently(check: Check, value: Any) -> Problems:
 
 
 @lru_cache(maxsize=_KEPT)
-def _checking(check: Check, text: str) -> Future[Problems]:
+def _checking(check: ValueCheck, text: str) -> Future[Problems]:
     return _POOL.submit(lambda: check(json.loads(text)))

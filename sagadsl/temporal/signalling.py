@@ -20,10 +20,10 @@ from sagadsl.language.paths import step_id_in
 from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.arguments import Package
-from sagadsl.temporal.judging import aside
 from sagadsl.temporal.read.described import describe_open
 from sagadsl.temporal.read.recorded import begins_at, last_answer, pinned
 from sagadsl.temporal.refusals import NotAwaited, SignalRefused, UnfitPayload, UnknownSignal, known
+from sagadsl.temporal.slow_checks import aside
 
 ANSWER_SECONDS = 5.0
 """How long a worker may take to say what became of a signal; a signal waits for nobody, so it is not long."""

@@ -30,7 +30,7 @@ _CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures
 """Modules through which every call of an activity goes."""
 
 
-class Told(Immutable):
+class LoggedFailure(Immutable):
     """What a worker's log says of an attempt that failed.
 
     Attributes:
@@ -43,13 +43,15 @@ class Told(Immutable):
     is_expected: bool
 
 
-def told_of(info: activity.Info, error: BaseException, reported: ApplicationError, declared: Sequence[str]) -> Told:
+def log_entry(
+    info: activity.Info, error: BaseException, reported: ApplicationError, declared: Sequence[str]
+) -> LoggedFailure:
     """Return what a log says of *error*; *declared* are the error types that the activity raises on purpose."""
     message = shortened(reported.message, 300).partition("\n")[0]
     place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
     line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
     is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
-    return Told(line, error, is_meant or reported.type in declared)
+    return LoggedFailure(line, error, is_meant or reported.type in declared)
 
 
 class Impassable(ApplicationError):
@@ -63,7 +65,7 @@ class ActivityFailed(ApplicationError):
     """
 
     stack: TracebackType | None = None
-    told: Told | None = None
+    told: LoggedFailure | None = None
 
     @property
     def __traceback__(self) -> TracebackType | None:  # what is formatted, not what is raised

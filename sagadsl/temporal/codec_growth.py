@@ -32,7 +32,7 @@ DOUBTFUL_BYTES = MAX_PAYLOAD_BYTES * 100 // _PERCENTS[-1] - _BESIDE[-1] * 4
 """What no codec that is taken can make too large for one command."""
 
 
-class TooLong(Exception):
+class CodecTooLong(Exception):
     """A codec makes payloads longer than any that sagadsl works with."""
 
 
@@ -74,13 +74,13 @@ LONGEST = _GRADES[-1]
 
 
 def grade(small: tuple[int, int], large: tuple[int, int]) -> Stretch:
-    """Return the grade of a codec by two payloads, each before and after it. Raises ``TooLong``."""
+    """Return the grade of a codec by two payloads, each before and after it. Raises ``CodecTooLong``."""
     factor = (large[1] - small[1]) / (large[0] - small[0])
     beside = small[1] - small[0]
     for found in _GRADES:
         if factor <= found.percent / 100 + _TOLERANCE and beside <= found.beside:
             return found
-    raise TooLong(
+    raise CodecTooLong(
         f"it makes payloads {factor:.1f} times as long, and adds {beside:,} bytes to each; at most "
         f"{LONGEST.percent // 100} times and {LONGEST.beside:,} bytes are supported"
     )
@@ -102,7 +102,7 @@ class _Answer(Immutable):
     found: Stretch = PLAIN
 
 
-class Asked:
+class TasksTold:
     """What one run has been told, workflow task by workflow task."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ class Checked(Protocol):
         """The model, when the file is good enough to have one; it is only counted."""
 
 
-class Given(Immutable):
+class ReportInput(Immutable):
     """What there is to report, and how."""
 
     results: Sequence[Checked]

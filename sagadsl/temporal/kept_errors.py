@@ -14,9 +14,9 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
+from sagadsl.temporal.activity_errors import ActivityFailed, application_error, like, right_behind, shortened
 from sagadsl.temporal.codec import CodecFailed
-from sagadsl.temporal.reported import ActivityFailed, application_error, like, right_behind, shortened
-from sagadsl.temporal.stretch import Stretch
+from sagadsl.temporal.codec_growth import Stretch
 
 MAX_KEPT_BYTES = 3_800
 """The server keeps 4 kB; the rest is room for what the SDK adds."""
@@ -27,7 +27,7 @@ _FRAMES = 20
 _LEFT_OUT = "details left out: there is another attempt"
 
 
-async def kept(error: ActivityFailed, converter: DataConverter, stretch: Stretch) -> ActivityFailed:
+async def fitted(error: ActivityFailed, converter: DataConverter, stretch: Stretch) -> ActivityFailed:
     """Return *error*, or as much of it as the server keeps; *stretch* is how much longer the codec makes payloads."""
     for shorten in (_whole, _without_details, _with_short_cause, _with_short_texts, _bare):
         made = shorten(error)

@@ -14,7 +14,7 @@ from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.chunks import by_step
 from sagadsl.language.paths import step_id_in
-from sagadsl.temporal.reported import shortened
+from sagadsl.temporal.activity_errors import shortened
 
 _SHORTER = (1_000, 200, 60)
 """Bytes of a message, one attempt after the other."""

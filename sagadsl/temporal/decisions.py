@@ -18,7 +18,7 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import ROOT, path_below, path_in
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.read.children import Child, children_of
+from sagadsl.temporal.read.children import OpenChild, children_of
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.refusals import NotPossible, SagaNotFound, SagaOver
@@ -31,7 +31,7 @@ _BEGINS_SECONDS = 5.0
 _AGAIN_SECONDS = 0.2
 
 
-class Told(Immutable):
+class ChildAnswer(Immutable):
     """What a child saga has answered.
 
     Attributes:
@@ -62,10 +62,10 @@ class Done(Immutable):
 
     id: str
     status: str
-    children: tuple[Told, ...] = ()
+    children: tuple[ChildAnswer, ...] = ()
 
     @property
-    def problems(self) -> list[Told]:
+    def problems(self) -> list[ChildAnswer]:
         """The children in which it was not done."""
         return [each for each in self.children if each.problem is not None]
 
@@ -120,49 +120,53 @@ async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: 
     )
 
 
-async def _all_below(client: Client, id: str, verb: Verb, asked: Asked) -> tuple[Told, ...]:
+async def _all_below(client: Client, id: str, verb: Verb, asked: Asked) -> tuple[ChildAnswer, ...]:
     """Ask all open children for the same, theirs included; those that need not be asked are left out."""
     same = Asked(by=asked.by, why=asked.why)
     turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def ask(child: Child, path: str) -> list[Told]:
+    async def ask(child: OpenChild, path: str) -> list[ChildAnswer]:
         async with turn:
             answer = await _told(client, child, path, verb, same)
         return [*([answer] if answer else []), *await below(child.id, path)]
 
-    async def below(id: str, around: str) -> list[Told]:
+    async def below(id: str, around: str) -> list[ChildAnswer]:
         try:
             children = children_of(await describe(client, id))
         except SagaNotFound:  # it has not begun, so that it has none
             return []
         except RPCError as error:
-            return [Told(path_in(around, "…"), id, "unknown", NotPossible(id, verb.value, f"its child sagas: {error}"))]
+            return [
+                ChildAnswer(
+                    path_in(around, "…"), id, "unknown", NotPossible(id, verb.value, f"its child sagas: {error}")
+                )
+            ]
         answers = await asyncio.gather(*(ask(child, path_in(around, child.path)) for child in children))
         return [each for answer in answers for each in answer]
 
     return tuple(await below(id, ROOT))
 
 
-async def _told(client: Client, child: Child, path: str, verb: Verb, asked: Asked) -> Told | None:
+async def _told(client: Client, child: OpenChild, path: str, verb: Verb, asked: Asked) -> ChildAnswer | None:
     """Ask one child, again while it begins. ``None``: it is over, or it goes on anyway."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _BEGINS_SECONDS
     while True:
         try:
-            return Told(path, child.id, await sagas.operate(client, child.id, verb, asked))
+            return ChildAnswer(path, child.id, await sagas.operate(client, child.id, verb, asked))
         except SagaOver:
             return None
         except (NotPossible, SagaNotFound) as refused:
             is_paused = await _is_paused(client, child.id)
             if is_paused is not None and is_paused == (verb is Verb.PAUSE):
-                return Told(path, child.id, "paused") if is_paused else None
+                return ChildAnswer(path, child.id, "paused") if is_paused else None
             problem: SagadslError = refused
         except SagadslError as error:  # nobody answers, or Temporal itself holds it
-            return Told(path, child.id, "unknown", error)
+            return ChildAnswer(path, child.id, "unknown", error)
         except RPCError as error:
-            return Told(path, child.id, "unknown", NotPossible(child.id, verb.value, str(error)))
+            return ChildAnswer(path, child.id, "unknown", NotPossible(child.id, verb.value, str(error)))
         if loop.time() > deadline:
-            return Told(path, child.id, "unknown", problem)
+            return ChildAnswer(path, child.id, "unknown", problem)
         await asyncio.sleep(_AGAIN_SECONDS)
 
 
