@@ -362,7 +362,7 @@ def outputs(run: Run, frame: Frame) -> Any:
 def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
     """Begin to undo what the losers of ``complete_when`` have done; false when nothing is to undo. R40."""
     block = run.step(record).body
-    if frame.undone or not isinstance(block, Branching) or block.keep_remaining:
+    if not isinstance(block, Branching) or block.keep_remaining:
         return False
     losers = []
     of_the_first_time = bool(record.repeats) and run.state.rules >= BEHIND_PIVOT
@@ -375,7 +375,6 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
         if branch is not None and branch not in frame.outputs:  # they hold all that has ended well
             losers.append(path)
     losers.reverse()
-    frame.undone = True
     return undo.begin(run, frame.path, losers)
 
 

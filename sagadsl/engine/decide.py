@@ -362,7 +362,7 @@ def _compensate(run: Run) -> None:
     state = run.state
     state.phase = Phase.COMPENSATING
     run.count_afresh()
-    if state.stopped or state.aborted or state.pivot_passed or not undo.begin(run, "", list(state.undoable)):
+    if state.stopped or state.pivot_passed or not undo.begin(run, "", list(state.undoable)):
         _finish(run)
 
 
@@ -385,7 +385,7 @@ def _finish(run: Run) -> None:
 
 def _close(run: Run) -> None:
     state = run.state
-    if state.undo_failed or state.stopped or state.aborted or state.pivot_passed:
+    if state.undo_failed or state.stopped or state.pivot_passed:
         state.status = Status.FAILED
     elif state.cancelled:
         state.status = Status.CANCELLED

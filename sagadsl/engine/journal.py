@@ -187,7 +187,6 @@ class Frame:
         items: Of a loop: its list.
         ended: Branches (by id) or items (by index) that ended well, in that order; ``outputs`` what they gave.
         begun: Branches that have begun, by id.
-        undone: What the losers of ``complete_when`` did is being undone, or has been.
         done: Branches that ended well or were skipped: what ``needs`` asks for.
         loops: The number of the round, for every loop around.
         variables: Names that the frame adds for expressions.
@@ -207,7 +206,6 @@ class Frame:
     failed: int = 0
     begun: dict[str, bool] = field(default_factory=dict)
     done: dict[str, bool] = field(default_factory=dict)
-    undone: bool = False
     outputs: dict[str, Any] = field(default_factory=dict)
     loops: dict[str, int] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
@@ -270,7 +268,7 @@ class State:
             ``pivot_at`` is its path.
         timed_out: The saga's own timeout passed (after the pivot: an alarm only, R35).
         pivot_passed: Nothing is compensated any more (R43).
-        stopped: A handler said ``then: stop``. ``aborted``: an operator gave the rest up.
+        stopped: A handler said ``then: stop``.
         undo_only: The run exists only to undo a completed one. ``undo_failed``: something stays not undone.
         wants_journal: Its parent may have to undo it when it has completed.
         journal_percent: How much longer what it hands over becomes on its way to the parent.
@@ -311,7 +309,6 @@ class State:
     timed_out: bool = False
     pivot_passed: bool = False
     stopped: bool = False
-    aborted: bool = False
     paused: bool = False
     draining: bool = False
     undo_only: bool = False
@@ -351,13 +348,19 @@ class State:
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> State:
         """Return the state that ``snapshot`` gave *data* of."""
-        state = cls(**{name: _unpack(name, value) for name, value in data.items() if name not in _BY_HAND})
+        state = cls(
+            **{
+                name: _unpack(name, value)
+                for name, value in data.items()
+                if name not in _BY_HAND and name not in _FORMER
+            }
+        )
         state.rules = data.get("rules", FIRST_RULES)
         for packed in data.get("records", ()):
             record = Record(**{name: _unpack(name, value) for name, value in packed.items()})
             state.records[record.path] = record
         for packed in data.get("frames", ()):
-            frame = Frame(**{name: _unpack(name, value) for name, value in packed.items()})
+            frame = Frame(**{name: _unpack(name, value) for name, value in packed.items() if name not in _FORMER})
             state.frames[frame.path] = frame
         for packed in data.get("unwinds", ()):
             unwind = Unwind(**{name: _unpack(name, value) for name, value in packed.items()})
@@ -366,6 +369,8 @@ class State:
 
 
 _BY_HAND = ("records", "frames", "unwinds")
+_FORMER = frozenset({"aborted", "undone"})
+"""Fields of former releases that other fields tell as well."""
 
 
 def _pack(thing: Any, shallow: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -116,8 +116,6 @@ def _abort(run: Run, path: str) -> None:
         return
     if path == run.state.pivot_at:
         record.outcome, run.state.pivot_at = Outcome.FAILED, ""  # it did not happen, says the operator: undo
-    else:
-        run.state.aborted = True
     run.end(record, Progress.FAILED)
     blocks.stop(run, run.state.pending_stop or error)
     run.note(error)

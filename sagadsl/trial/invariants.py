@@ -215,7 +215,7 @@ def _undone_when_due(
         yield Breach("undo-untrue", "R1", path, f"`{path}` says that it was undone, and was not")
     if close is None:
         return
-    went_back = not (state.pivot_passed or state.stopped or state.aborted or close.status is Status.COMPLETED)
+    went_back = not (state.pivot_passed or state.stopped or close.status is Status.COMPLETED)
     if went_back and due and progress not in (*_TRIED, UndoProgress.NOT_ATTEMPTED):
         yield Breach("forgotten", "R1", path, f"`{path}` was forgotten when the saga went back")
     if not went_back and undos and not _may_lose(saga, path):
@@ -252,7 +252,7 @@ def _the_status_is_true(state: State, close: Close) -> Iterator[Breach]:
         case Status.COMPENSATED | Status.CANCELLED:
             true = not left and (state.undo_only or close.failure is not None)
         case _:
-            stays = bool(left) or state.pivot_passed or state.stopped or state.aborted
+            stays = bool(left) or state.pivot_passed or state.stopped
             true = state.status is Status.FAILED and close.failure is not None and stays
     if not true or close.status is not state.status:
         yield Breach(

@@ -260,3 +260,12 @@ def test_what_is_held_is_written_down_in_words() -> None:
 def test_a_state_with_words_that_no_release_has_written_is_refused(written: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"held as|has the body"):
         State.restore(written)
+
+
+def test_fields_of_former_releases_are_read_over() -> None:
+    """A run that goes on with the state that an older worker has left."""
+    state = State(frames={"a": Frame("a", FrameKind.SEQUENCE, "a", "steps")})
+    saved = state.snapshot()
+    (frame,) = saved["frames"]
+
+    assert State.restore(saved | {"aborted": True, "frames": [frame | {"undone": True}]}) == state

@@ -143,7 +143,7 @@ def fingerprint(state: State, *, exact: bool = True) -> Hashable:
             ]
         ),
         (state.phase._value_, state.failure and (state.failure.type, state.failure.step), state.pivot_at),
-        (state.cancelled, state.timed_out, state.pivot_passed, state.stopped, state.aborted, state.paused),
+        (state.cancelled, state.timed_out, state.pivot_passed, state.stopped, state.paused),
         (state.undo_failed, state.pending_stop and state.pending_stop.type),
         tuple(state.undoable),
         frozenset(state.calls),
@@ -178,7 +178,7 @@ def _of_record(record: Record, ends: list[tuple[int, str]]) -> Hashable:
 def _of_frame(frame: Frame, *, exact: bool) -> Hashable:
     ended: Hashable = tuple(frame.ended) if exact else frozenset(frame.ended)
     return (
-        (frame.path, frame.body, frame.cursor, frame.closing and frame.closing._value_, frame.failed, frame.undone),
+        (frame.path, frame.body, frame.cursor, frame.closing and frame.closing._value_, frame.failed),
         (frozenset(frame.open), ended, frozenset(frame.begun), frozenset(frame.done)),
         frame.failure and frame.failure.type,
     )
