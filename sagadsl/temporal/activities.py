@@ -1,7 +1,7 @@
-"""Plugins -> the functions that a Temporal worker takes: one JSON value in, JSON out, under the plugin's name.
+"""Makes plugins into functions that a Temporal worker takes: one JSON value in, JSON out, under the plugin's name.
 
-The types are the plugin's; that input fits them is checked here, before the function runs.
-Which errors mean what to a saga is the interceptor's business.
+The plugin declares the types. This module checks the input against them before the function runs.
+The interceptor decides what each error means to a saga.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def worker_activities(catalogue: Catalogue, names: Iterable[str] | None = None) 
     """Return the activities for a worker, sorted by name.
 
     Args:
-        names: Only these; each must be usable. ``None`` takes all that are installed: a broken
-            package is then logged and left out, but a local module that was asked for must work.
+        names: Take only these; each must be usable. ``None`` takes all that are installed. A broken
+            package is then logged and left out, but a local module that somebody asked for must work.
 
     Raises:
         PluginBroken, PluginUnknown: An activity that was asked for cannot be used.
@@ -115,19 +115,19 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
 
 
 def _passable(error: BaseException) -> ApplicationError:
-    """Return an error that no future can carry, or that would end the worker, as one like others."""
+    """Replace an error that no future can carry, or that would end the worker, by an ordinary error."""
     return Impassable(text_of(error), type=type(error).__name__)
 
 
 def _stop_iteration(error: BaseException) -> StopIteration | None:
-    """Return the error that Python has replaced, since a coroutine cannot raise it."""
+    """Return the original error: Python replaces a ``StopIteration``, since a coroutine cannot raise it."""
     cause = error.__cause__
     is_it = isinstance(error, RuntimeError) and str(error) == "coroutine raised StopIteration"
     return cause if is_it and isinstance(cause, StopIteration) else None
 
 
 def _shielded(function: Callable[..., Any]) -> bool:
-    """Whether a plain Temporal activity wants no exception in its thread when it is cancelled."""
+    """Whether a plain Temporal activity asks for no exception in its thread when it is cancelled."""
     definition = getattr(function, "__temporal_activity_definition", None)
     return bool(getattr(definition, "no_thread_cancel_exception", False))
 

@@ -1,8 +1,8 @@
-"""What an author's code raises -> what the history records of it: bounded, tellable, with the author's stack.
+"""Makes the errors that an author's code raises into errors that a history can record, with the author's stack.
 
-An error may be anything: without a text, in a circle with itself, with details that cannot travel. What the SDK cannot
-write down it replaces by an error of its own, without the marker that says whether the step has to be undone; so
-nothing that it cannot write down leaves here.
+An error may be anything: it may have no text, be its own cause, or have details that no payload can carry. The SDK
+replaces an error that it cannot encode by one of its own. That one lacks the marker that says whether the step has
+to be undone. So every error that leaves this module can be encoded.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
 _MOST_CAUSES = 10
 _LONGEST = timedelta(days=36_500)
-"""Of pauses that Temporal can record."""
+"""The longest pause that Temporal can record."""
 _CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures.")
 """Modules through which every call of an activity goes."""
 
 
 class LoggedFailure(Immutable):
-    """What a worker's log says of an attempt that failed.
+    """The entry for a failed attempt in a worker's log.
 
     Attributes:
-        error: As the author's code raised it.
-        is_expected: It was raised on purpose, so that its stack tells nothing.
+        error: The error that the author's code raised.
+        is_expected: The author raised it on purpose, so its stack is of no use.
     """
 
     line: str
@@ -46,7 +46,7 @@ class LoggedFailure(Immutable):
 def log_entry(
     info: activity.Info, error: BaseException, reported: ApplicationError, declared: Sequence[str]
 ) -> LoggedFailure:
-    """Return what a log says of *error*; *declared* are the error types that the activity raises on purpose."""
+    """Return the log entry for *error*; *declared* are the error types that the activity raises on purpose."""
     message = shortened(reported.message, 300).partition("\n")[0]
     place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
     line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
@@ -55,13 +55,13 @@ def log_entry(
 
 
 class Impassable(ApplicationError):
-    """Stands for what no future can carry, or what would end the worker: nobody has raised it to tell a saga."""
+    """Stands for an error that no future can carry, or that would end the worker. It was not meant for a saga."""
 
 
 class ActivityFailed(ApplicationError):
     """An error of an activity as the history records it, with a stack that begins in the author's code.
 
-    The frames before are the SDK's and ours: they tell nobody anything, and each takes time to be formatted.
+    The frames before it belong to the SDK and to sagadsl: they help nobody, and formatting each takes time.
     """
 
     stack: TracebackType | None = None
@@ -73,7 +73,7 @@ class ActivityFailed(ApplicationError):
 
     @__traceback__.setter
     def __traceback__(self, whole: TracebackType | None) -> None:
-        """Let context managers that the error passes through believe that they have set it."""
+        """Ignore *whole*: context managers that the error passes through set it, and must not fail."""
 
 
 def authors_stack(traceback: TracebackType | None) -> TracebackType | None:
@@ -87,7 +87,7 @@ def authors_stack(traceback: TracebackType | None) -> TracebackType | None:
 
 
 def application_error(error: BaseException) -> ApplicationError:
-    """Return *error* as Temporal records it. Its author may have left anything in its attributes, or nothing."""
+    """Return *error* as Temporal records it. Its attributes may hold anything, or be missing."""
     kind = type(error).__name__  # R55: the bare name
     match error:
         case ApplicationError() if not _is_odd(error):
@@ -107,7 +107,7 @@ def application_error(error: BaseException) -> ApplicationError:
                 type=_name(error.type) or kind,
                 non_retryable=not error.retryable,
                 next_retry_delay=_pause(error.retry_after),
-                # A business no is nothing that an operator's log should warn of.
+                # An operator's log should not warn of a refusal that belongs to the business.
                 category=(
                     ApplicationErrorCategory.BENIGN
                     if isinstance(error, Permanent)
@@ -118,12 +118,12 @@ def application_error(error: BaseException) -> ApplicationError:
 
 
 def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFailed:
-    """Return *error*, bounded, with what the workflow has to know as its *last* detail."""
+    """Return *error*, bounded; its *last* detail is what the workflow has to know."""
     return like(error, shortened(error.message), (*_bounded(error.details), last))
 
 
 def like(error: ApplicationError, message: str, details: Sequence[Any]) -> ActivityFailed:
-    """Return an error that means the same as *error*, with other words and details; nothing lies behind it."""
+    """Return an error without a cause that means the same as *error*, with this message and these details."""
     made = ActivityFailed(
         message,
         *details,
@@ -137,17 +137,17 @@ def like(error: ApplicationError, message: str, details: Sequence[Any]) -> Activ
 
 
 def origin(error: BaseException) -> BaseException:
-    """Return what the author's code has raised, for which *error* may stand."""
+    """Return the error that the author's code raised; *error* may stand for it."""
     return error.__cause__ if isinstance(error, Impassable) and error.__cause__ is not None else error
 
 
 def right_behind(error: BaseException) -> BaseException | None:
-    """Return what *error* was raised from, else what was being handled then and is not left out on purpose."""
+    """Return the explicit cause of *error*, else the error that was being handled, unless ``from None`` hides it."""
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def behind(error: BaseException) -> BaseException | None:
-    """Return what lies behind *error*, as errors that can be recorded; ``None`` if nothing does."""
+    """Return the causes of *error* as errors that can be recorded; ``None`` if it has none."""
     nearest = right_behind(error)
     found: list[BaseException] = []
     seen = {id(error)}
@@ -173,7 +173,7 @@ def _recordable(error: BaseException) -> ApplicationError:
 
 
 def _is_odd(error: ApplicationError) -> bool:
-    """Whether an author's subclass does not hold what the SDK's own constructor would have left."""
+    """Whether an author's subclass lacks attributes that the SDK's own constructor sets."""
     pause = _of(error, "next_retry_delay", ...)
     return (
         not isinstance(_of(error, "message", None), str)
@@ -198,14 +198,14 @@ def _name(given: Any) -> str | None:
 
 
 def _pause(given: Any) -> timedelta | None:
-    """Return how long to wait before the next attempt, if that can be recorded; a number is one of seconds."""
+    """Return how long to wait before the next attempt, if Temporal can record it; a number means seconds."""
     if isinstance(given, int | float) and math.isfinite(given):
         given = timedelta(seconds=min(given, _LONGEST.total_seconds()))
     return given if isinstance(given, timedelta) and timedelta() < given <= _LONGEST else None
 
 
 def shortened(text: str, limit: int = MAX_MESSAGE_BYTES) -> str:
-    """Return *text* in at most *limit* bytes of UTF-8, and always as text that UTF-8 can carry."""
+    """Return *text* cut to *limit* bytes, without characters that UTF-8 cannot encode."""
     data = text.encode(errors="backslashreplace")
     if len(data) <= limit:
         return data.decode()

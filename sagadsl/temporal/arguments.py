@@ -1,10 +1,10 @@
-"""What travels as the start arguments of a saga: input, definition, and what an earlier run left. Replay-critical.
+"""The start arguments of a saga: input, definition, and what an earlier run left. Replay-critical.
 
-A saga is started with ``[input]``, its definition being known to the workers by name, or with
-``[input, envelope]``, or with ``[input, envelope, carry]``. The envelope holds the definition and
-those of its child sagas, so that a run is pinned to what it was started with; it is the same JSON
-for every run of a definition, and so is decoded, checked and built once a process. The carry
-differs from run to run: what a parent wants, what continue-as-new took along.
+A client starts a saga with ``[input]`` if the workers know its definition by name, else with
+``[input, envelope]``; a run starts another one with ``[input, envelope, carry]``. The envelope holds
+the definition and the definitions of its child sagas, so that an edited file does not change a run
+that has begun. It is the same JSON for every run of a definition, so each process decodes, checks
+and builds it once. The carry differs from run to run: what a parent wants, what continue-as-new hands on.
 
 Pure: knows of Temporal only what a payload is.
 """
@@ -33,10 +33,10 @@ from sagadsl.language.schema.conform import ValueCheck, checker
 from sagadsl.temporal.definitions import InvalidDefinition, checked
 
 FORMAT = 1
-"""Of the envelope; its key is ``sagadsl``."""
+"""Version of the envelope's form; its key is ``sagadsl``."""
 
 WARNINGS = "warnings"
-"""Key of the memo under which a completed saga says why its output is null; there in that rare case alone."""
+"""Key of the memo under which a completed saga says why its output is null; absent otherwise."""
 
 to_bytes = compact
 
@@ -50,8 +50,9 @@ class RunOptions(Immutable):
     """How a run behaves, whatever its definition.
 
     Attributes:
-        status_attribute: Search attribute ``SagaStatus`` is registered, so that it may be set.
-        name_attributes: ``SagaName`` and ``SagaVersion`` are, and the run may not have been started with them.
+        status_attribute: The search attribute ``SagaStatus`` is registered, so the run may set it.
+        name_attributes: ``SagaName`` and ``SagaVersion`` are registered, and whoever started the run may not have
+            set them.
         continue_after_events: Continue as new at this length of history, instead of when the server suggests it.
         rules: Version of the rules (``State.rules``); ``None`` when whoever started the run did not say.
     """
@@ -67,7 +68,7 @@ class RunOptions(Immutable):
 
 DEFAULTS = RunOptions()
 INDEXED = "indexed"
-"""Key of the memo of runs that tell the index when they wait for somebody, and that they have failed."""
+"""Key of the memo of runs that tell the index when they wait for an operator, and when they have failed."""
 
 _OPTIONS = RunOptions.__struct_fields__
 _ENVELOPE = frozenset({"sagadsl", "definition", "children", "options"})
@@ -79,10 +80,10 @@ class Package(Immutable):
     Attributes:
         saga: The model.
         definition: The data that it was built from.
-        children: The definitions of its child sagas, theirs included, by name.
-        raw: The envelope it came in, as JSON.
+        children: The definitions of all sagas below it, by name.
+        raw: The envelope that it came in, as JSON.
         check_input: Says what is wrong with an input.
-        check_signals: The same for the payloads of the signals that it waits for, by name.
+        check_signals: Says what is wrong with the payload of a signal, by the name of the signal.
     """
 
     saga: Saga
@@ -110,14 +111,15 @@ class Package(Immutable):
 
 
 class Carry(Immutable):
-    """What only this one run was given.
+    """What one run was handed beside input and definition.
 
     Attributes:
         wants_journal: The parent wants ``{"output", "journal"}`` instead of the output.
         journal: Undo what this snapshot says was done, and nothing else; ``failure`` is why. It may be packed.
         state: Go on from this snapshot: continue-as-new, or a saga that is resumed.
         refused: Signals that were not taken: name, reason, time.
-        generation: Of a saga that is begun anew under the id of one that has ended; see ``language.paths``.
+        generation: Tells a saga that begins anew from the one that has ended under the same id; see
+            ``language.paths``.
         from_folder: The definition came from a worker's own folder, and from no client.
     """
 
@@ -160,7 +162,7 @@ class Carry(Immutable):
     def to_payload(self, most: int) -> Payload | None:
         """Return the carry as one payload of at most *most* bytes; ``None`` when it is larger.
 
-        A large one is compressed. What its reader would not take is not written either.
+        A large one is compressed. A carry that its reader would refuse is not written.
         """
         found = squeezed(self._data())
         if found is None:
@@ -203,7 +205,7 @@ def envelope(
 
 @lru_cache(maxsize=_CACHED)
 def child_envelope(raw: bytes, name: str) -> bytes | None:
-    """Return the envelope of the child saga *name*, pinned by its parent's envelope; ``None`` if that has none."""
+    """Return the envelope of the child saga *name* as its parent's envelope pins it; ``None`` if it is not there."""
     data = json.loads(raw)
     children = data.get("children", {})
     if name not in children:
@@ -212,7 +214,7 @@ def child_envelope(raw: bytes, name: str) -> bytes | None:
 
 
 def is_same_definition(raw: bytes, own: bytes) -> bool:
-    """Whether an envelope holds the definition of *own*, another one, and none of its child sagas in another form.
+    """Whether two envelopes hold the same definition, and agree in the child sagas that both of them have.
 
     Raises ``InvalidDefinition`` for anything that is no envelope.
     """
@@ -226,16 +228,16 @@ def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
     """Return what an envelope holds, checked and built, from a cache.
 
     Args:
-        trusted: It was checked when the run began, perhaps by an older release that took what
-            this one refuses: it only has to be built, and whatever is raised is a bug.
+        trusted: It was checked when the run began, perhaps by an older release that accepted what
+            this one refuses. So it is only built, and any error is a bug.
 
     Raises:
         InvalidDefinition: With everything that is wrong.
     """
     if len(raw) <= _QUICK_BYTES:
         return _opened(raw, trusted)
-    # The SDK takes a workflow that computes for two seconds for stuck, and interrupts it. A definition that is
-    # so large is opened in a thread beside it: the workflow task may fail, and the next one finds it done.
+    # The SDK interrupts a workflow that computes for two seconds, because it looks stuck. So a thread opens a
+    # definition of that size: this workflow task may fail, and the next one finds the work done.
     opening = _opening(raw, trusted)
     while not opening.done():
         time.sleep(0.01)
@@ -272,7 +274,7 @@ def _checks(saga: Saga, *, first_rules: bool, accepted: bool) -> tuple[ValueChec
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
-    """Return the envelope as data, when its form is right; the definitions in it are not looked at."""
+    """Return the envelope as data if its form is right. Does not check the definitions in it."""
     try:
         data = read_json(raw)
     except (ValueError, RecursionError) as error:
@@ -312,7 +314,7 @@ def _problem(data: Any) -> str:
 
 
 def _is_newer(data: Any) -> bool:
-    """Whether an envelope that this release does not take has the form of one of a later release."""
+    """Whether this release cannot read the envelope because a later release wrote it."""
     if not is_envelope_data(data):
         return False
     options = data.get("options", {})
@@ -329,12 +331,12 @@ def warnings_in(memo: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def to_payload(raw: bytes) -> Payload:
-    """Return JSON that is there already as a payload."""
+    """Return encoded JSON as a payload."""
     return Payload(metadata={"encoding": b"json/plain"}, data=raw)
 
 
 def is_envelope(payload: Payload) -> bool:
-    """Whether a second argument has the form of a saga's, whatever is in it."""
+    """Whether a second argument has the form of an envelope. Does not check what is in it."""
     if payload.metadata.get("encoding") != b"json/plain":
         return False
     try:
@@ -355,7 +357,7 @@ def holds_anything(payload: Payload) -> bool:
 
 
 def is_compressed(payload: Payload) -> bool:
-    """Whether a payload is what ``Carry.to_payload`` makes of much."""
+    """Whether a payload is a carry that ``Carry.to_payload`` has compressed."""
     return payload.metadata.get("encoding") == _COMPRESSED
 
 

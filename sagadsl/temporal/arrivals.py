@@ -1,7 +1,7 @@
-"""When a signal came, as the server has recorded it: a local activity, since a workflow cannot see it.
+"""Looks up when a signal came: a local activity reads it from the history, since a workflow cannot.
 
-A workflow is told a signal together with all that has happened since its last task, and the time of that
-task is all it knows (measured: signals first, then timers, whatever their order in history).
+A workflow receives a signal together with everything else since its last task, and knows only the time of its
+current task (measured: signals come first, then timers, whatever their order in the history).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sagadsl.temporal.marker import CAME_ACTIVITY
 
 @activity.defn(name=CAME_ACTIVITY)
 async def came(number: int, name: str) -> float | None:
-    """Return the Unix time at which signal number *number* of this run came; ``None`` when it is none of that name."""
+    """Return the Unix time at which signal number *number* of this run came; ``None`` if its name is another one."""
     return await when(number, name)
 
 

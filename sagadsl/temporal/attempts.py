@@ -1,13 +1,13 @@
-"""What the server has recorded of a call's attempts: local activities, since a workflow cannot see it.
+"""Looks up what the server has recorded of a call's attempts: local activities read what a workflow cannot see.
 
-A workflow sees the last attempt's error, and neither how many there were nor what ended the
-others. The answers stand in the run's history, so that later releases may judge otherwise.
+A workflow sees the error of the last attempt. It does not see how many attempts there were, or how the others
+ended. The history keeps what was looked up, so that a later release may judge it differently.
 Measured on server 1.32:
 
-- The event of a start stands in the history only when the call has ended; it has the number of the last
-  attempt, when it began, and the error of the one before.
-- An operator's reset, and an unpause, take that error away; after a reset the numbers begin again. So a
-  first attempt is known to be the first only when it began as soon as it was scheduled.
+- The server writes the start event only when the call has ended. The event has the number and the beginning of
+  the last attempt, and the error of the attempt before it.
+- An operator's reset or unpause removes that error, and a reset numbers the attempts from 1 again. So an
+  attempt 1 is known to be the first only when it began as soon as it was scheduled.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from sagadsl.temporal.marker import ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY, Recorded
 from sagadsl.temporal.read.backwards import newest_first
 
 AT_ONCE_SECONDS = 0.5
-"""What a worker takes in less was not taken before: an earlier attempt and an operator need more."""
+"""When a worker takes a call within this time, there was no attempt before: that, and an operator, need longer."""
 
 _EVENTS = 5_000
-"""How far back is read."""
+"""How many events are read, from the end backwards."""
 
 INTERRUPTIONS = frozenset(
     {
@@ -50,10 +50,10 @@ INTERRUPTIONS = frozenset(
         "InterruptedException",
     }
 )
-"""Types of the errors with which a function ends that was stopped, by their last part."""
+"""Types of the errors with which a stopped function ends; each is the last part of the type's name."""
 
 CANNOT_TRAVEL = frozenset({"payloadSizeError", "PayloadsTooLarge", "DataConverterException", "CodecFailed"})
-"""Types of the errors that an SDK reports for a result of a function that has returned."""
+"""Types of the errors that an SDK reports when it cannot encode the result of a function that has returned."""
 
 UNENCODABLE = (
     "unable to encode",  # Go
@@ -64,7 +64,7 @@ UNENCODABLE = (
     "has no known converter",
     "Failed building exception result",  # the same, of an error that could not be encoded either
 )
-"""Parts of the messages of such errors whose type says nothing."""
+"""Parts of the messages of such errors, where the type does not tell."""
 
 _ENCODING = re.compile(
     r"""temporalio[/\\]converter\S*",\ line\ \d+,\ in\ to_payloads?\b  # Python
@@ -73,11 +73,11 @@ _ENCODING = re.compile(
     """,
     re.VERBOSE,
 )
-"""What stands in the stack of such an error, whatever the value's own code has thrown; Go gives no stack."""
+"""Names in the stack of such an error, whatever error the value's own code has thrown; Go gives no stack."""
 
 
 def by_the_function(error: BaseException | None) -> bool:
-    """Whether the function itself has reported *error*, and nothing that an SDK has made lies behind it."""
+    """Whether the function itself has reported *error*, and no SDK has made it or any of its causes."""
     if not isinstance(error, ApplicationError):
         return False
     type_ = class_name(error.type or "")
@@ -93,11 +93,12 @@ def by_the_function(error: BaseException | None) -> bool:
 
 @activity.defn(name=ATTEMPTS_ACTIVITY)
 async def attempts(scheduled_id: int, started_id: int, asked_at: float) -> dict[str, Any]:
-    """Return what is recorded of a call of this run that has ended, as JSON of ``Recorded``.
+    """Return the record of a call of this run that has ended, as JSON of ``Recorded``.
 
     Args:
-        scheduled_id: Of the event of its scheduling, and ``started_id`` of its start, 0 without one.
-        asked_at: When the workflow asked for it, as Unix time: somewhat earlier than it was scheduled.
+        scheduled_id: Number of the event that scheduled the call.
+        started_id: Number of the event that started it; 0 without one.
+        asked_at: When the workflow asked for the call, as Unix time: shortly before it was scheduled.
     """
     scheduled = started = closed = None
     run = _run()
@@ -148,7 +149,7 @@ def _run() -> WorkflowExecution:
 
 
 def _closes(event: HistoryEvent) -> int:
-    """Return the event of the scheduling of the call that *event* closes; 0 for another one."""
+    """Return the number of the event that scheduled the call that *event* closes; 0 if it closes no call."""
     match event.WhichOneof("attributes"):
         case "activity_task_failed_event_attributes":
             return event.activity_task_failed_event_attributes.scheduled_event_id

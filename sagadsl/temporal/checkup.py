@@ -1,6 +1,6 @@
-"""Is everything there that sagas need? One answer for each thing, with what to do about it.
+"""Checks that everything is there that sagas need: one result for each thing, with what to do about it.
 
-Changes nothing, and prints nothing.
+It changes nothing and prints nothing.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class QueueNeeds(Immutable):
 
 
 class CheckResult(Immutable):
-    """One thing.
+    """What was found out about one thing.
 
     Attributes:
-        is_needed: Without it nothing runs; else something is missing that one can do without.
-        more: What programs are told beside it.
+        is_needed: Nothing runs without it; if false, sagas can do without it.
+        more: Further data for programs.
     """
 
     what: str
@@ -148,7 +148,7 @@ async def _pollers(client: Client, queue: str, kind: str, number: int) -> CheckR
 
 
 async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncIterator[CheckResult]:
-    """Say which worker of a queue lacks what: of what is *needed*, and of what the others have."""
+    """Say which worker of a queue lacks something that is *needed*, or that the other workers have."""
     what = f"what workers of {queue} know"
     try:
         workers = await _manifests(client, queue)
@@ -173,7 +173,7 @@ async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncItera
         )
         yield CheckResult(what, True, said + (f"; {silent} more do not say" if silent else ""))
         return
-    # Others do it meanwhile, and sagas wait for them; what nobody knows nobody does.
+    # A saga waits for a worker that knows the activity. If no worker knows it, nobody runs it.
     nowhere = [
         name
         for name in activities
@@ -194,7 +194,7 @@ def _lacks(worker: Manifest, activities: frozenset[str], sagas: Mapping[str, str
 
 
 async def _identities(client: Client, queue: str) -> set[str]:
-    """Return the identities of all workers that poll a queue, those too of which the server has not heard more yet."""
+    """Return the identities of all workers that poll a queue, also of those that have sent no heartbeat yet."""
     answers = [await _described(client, queue, number) for number in _KINDS.values()]
     return {poller.identity for answer in answers for poller in answer.pollers}
 

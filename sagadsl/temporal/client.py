@@ -1,7 +1,7 @@
 """Starting and operating sagas, as functions over a connected client.
 
-Holds no rule about sagas and prints nothing. What a caller did wrong, or what keeps a request
-from being carried out, is one of the errors of ``refusals``; anything else of the SDK's is passed on.
+It holds no rule about sagas and prints nothing. When a caller is wrong, or a request cannot be carried
+out, it raises one of the errors of ``refusals``; it passes on any other error of the SDK.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ from sagadsl.temporal.slow_checks import aside
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 _GENERATION = 10
-"""Characters of the token of a saga that is begun anew."""
+"""Length of the token that tells a saga that begins anew from the one before it."""
 
 _SUMMARY_BYTES = 200
 _DETAILS_BYTES = 20_000
@@ -84,7 +84,7 @@ class Started(Immutable):
     """A run that has begun.
 
     Attributes:
-        earlier: How the run before under this id has ended, e.g. ``failed``; empty for the first one.
+        earlier: How the run before it under the same id ended, e.g. ``failed``; empty for the first run.
     """
 
     id: str
@@ -119,16 +119,16 @@ async def start(
     """Start a saga; nothing is started when anything is wrong.
 
     Args:
-        saga: The definition, as it is or from ``packed``; or its name, which a worker must know.
+        saga: The definition, as data or from ``packed``; or its name, if a worker knows the definition.
         children: Definitions of its child sagas, by name.
-        id: Chosen by chance if left out.
-        task_queue: Where its workers poll; the definition's own, or ``sagadsl``.
-        by_name: Leave the definition at home: a worker's folder has it.
-        again: Run it again although a run with this id has ended well. It does all of its work once more: whatever
-            begins anew under an id has idempotency keys of its own.
-        once: Do not run it again even though a run with this id has failed; unless that run was refused before
-            anything had begun, and the same *request* asks again.
-        request: A fingerprint of whatever asked for it, kept beside the run; see ``AlreadyStarted``.
+        id: A random id if left out.
+        task_queue: Where its workers poll; if left out, the definition's own, or ``sagadsl``.
+        by_name: Do not send the definition: a worker's folder has it.
+        again: Run it again although a run with this id has ended well. It does all of its work once more, because
+            the new run has idempotency keys of its own.
+        once: Do not run it again even though a run with this id has failed. The exception: that run was refused
+            before anything began, and the same *request* asks again.
+        request: A fingerprint of the request that starts it, kept beside the run; see ``AlreadyStarted``.
         summary: One line for lists, instead of the definition's description.
         continue_after_events: For tests: continue as new at this length of history.
         same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
@@ -186,7 +186,7 @@ async def start(
     anew = await _has_not_begun(client, earlier, request) if once else earlier.may_begin_anew(again=again)
     if not anew:
         raise earlier
-    # What the run before has done and undone under its keys must not answer for this one (R49).
+    # The effects of the run before, under its keys, must not count as effects of this one (R49).
     allowed = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
     try:
         generation = "" if same_keys else uuid.uuid4().hex[:_GENERATION]
@@ -196,10 +196,10 @@ async def start(
 
 
 async def signal(client: Client, id: str, name: str, payload: Any = None, *, request: str = "") -> None:
-    """Send a signal, whatever it is; a saga that does not take it says so in its status. See also ``asking``.
+    """Send a signal without a check; a saga that does not take it says so in its status. See also ``signalling``.
 
     Args:
-        request: Its id: with the same one it is the same signal, and counts once.
+        request: Its id: signals with the same id count once.
 
     Raises:
         SagaNotFound, SagaOver, UnfitPayload, TooLong: See there.
@@ -213,9 +213,9 @@ async def signal(client: Client, id: str, name: str, payload: Any = None, *, req
 
 
 async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> bool:
-    """Ask a saga to stop and undo what it did; it keeps who and why. Raises ``SagaNotFound``, ``SagaOver``.
+    """Ask a saga to stop and undo what it did; it records who asked and why. Raises ``SagaNotFound``, ``SagaOver``.
 
-    Returns whether it hears of it: one that Temporal's own pause holds does so when it is released.
+    Returns whether the saga hears of it now. If Temporal's own pause holds the saga, it hears when it is released.
     """
     described = await describe_open(client, id)  # the server takes a cancel of a closed run without a word
     with known(client, id):
@@ -240,8 +240,8 @@ async def operate(
     """Carry out an operator's request (R22), and return the status that follows.
 
     Args:
-        request: Its id: with the same one it is the same request, and counts once. Left out, it is made of what
-            is asked, and of how far the run has come.
+        request: Its id: requests with the same id count once. If left out, the id is made from the request and from
+            how far the run has come.
 
     Raises:
         NotPossible, NotAnswered, NotBegun, SagaNotFound, SagaOver, TooLong: See there.
@@ -254,7 +254,7 @@ async def operate(
     answered = await last_answer(client, described)
     if not answered and (later := begins_at(described)) is not None:
         raise NotBegun(id, verb.value, later)
-    if verb is Verb.SKIP_STEP and not asked.path:  # by the time it comes, another one may wait
+    if verb is Verb.SKIP_STEP and not asked.path:  # by the time it arrives, another step may wait
         raise NotPossible(id, verb.value, "say which one is left out")
     request = request or _same_request(verb, asked.path, described.run_id, answered)
     if (size := await _sent_size(client, id, [asked.to_json()])) > MAX_ENCODED_BYTES:
@@ -265,7 +265,7 @@ async def operate(
             answer = await handle.execute_update(verb.value, asked.to_json(), id=request, rpc_timeout=patience)
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         task = asyncio.current_task()
-        if task is not None and task.cancelling():  # the SDK gives both the same name
+        if task is not None and task.cancelling():  # the SDK raises the same error for both
             raise asyncio.CancelledError from None
         raise NotAnswered(id, verb.value, asked.path, request, described.task_queue) from None
     except WorkflowUpdateFailedError as refused:
@@ -282,7 +282,7 @@ def _check_request(request: str) -> None:
 
 
 def _same_request(verb: Verb, path: str, run_id: str, answered: int) -> str:
-    """Return the id of a request that nobody has named: the same as long as the run stands as it stood."""
+    """Return an id for a request without one: the same id as long as the run has not gone on."""
     asked = json.dumps([verb.value, path, run_id, answered])
     return f"{verb.value.removesuffix('_step')}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
@@ -296,7 +296,7 @@ async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStart
 
 
 async def _has_not_begun(client: Client, earlier: AlreadyStarted, request: str) -> bool:
-    """Whether an earlier run of the same request was refused before it began: no worker has done anything for it."""
+    """Whether an earlier run of the same request was refused before it began, so that it had no effect."""
     if earlier.status != "failed" or earlier.request != request:
         return False
     report = (await result(client, earlier.id, run_id=earlier.run_id)).report
@@ -304,7 +304,7 @@ async def _has_not_begun(client: Client, earlier: AlreadyStarted, request: str) 
 
 
 def _memo(name: str, package: Package | None, *, by_name: bool) -> dict[str, Any]:
-    """Return what a run shows of itself; only whoever gives it its definition knows what it will tell the index."""
+    """Return the memo of a run. Only a client that sends the definition knows what the run will tell the index."""
     memo = package.memo() if package else {"saga": name}
     return {key: value for key, value in memo.items() if key != INDEXED} if by_name else memo
 
@@ -323,7 +323,7 @@ def _sendable(name: str, input: Any) -> bytes:
 
 
 async def _sent_size(client: Client, id: str, values: Sequence[Any]) -> int:
-    """Return the bytes of what a run is sent, as the codec sends it."""
+    """Return the size of *values* in bytes, as the codec sends them to a run."""
     converter = of_workflow(client, id)
     return await encoded_size(converter, converter.payload_converter.to_payloads(values))
 

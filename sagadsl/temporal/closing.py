@@ -1,4 +1,4 @@
-"""What a saga that did not complete leaves in Temporal: a failure with its cause and one report. Replay-critical."""
+"""The failure that a saga leaves in Temporal when it did not complete: its cause and one report. Replay-critical."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LISTED = 100
 
 
 class SagaFailed(ApplicationError):
-    """The failure of a saga. Its stack would be the interpreter's and tell nobody anything, so it shows none."""
+    """The failure of a saga. It shows no stack: that would be the interpreter's, which helps nobody."""
 
     __traceback__ = None
 
@@ -44,8 +44,8 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
 def not_begun(info: Info, error: Error, status: Status) -> dict[str, Any]:
     """Return the report of a run that did not begin.
 
-    ``compensated``: there is nothing to undo. ``failed``: it was to go on with what another run has done, or to
-    undo it, and does not know what that is.
+    It is ``compensated`` when there is nothing to undo. It is ``failed`` when the run should have continued or undone
+    the work of another run, and does not know what that work is.
     """
     unknown = "" if status is Status.COMPENSATED else "what an earlier run has done, if anything, could not be read"
     return {
@@ -65,7 +65,7 @@ def not_begun(info: Info, error: Error, status: Status) -> dict[str, Any]:
 
 
 def cause(error: Error) -> ApplicationError:
-    """Return *error* and what lies behind it as a chain of exceptions (R23)."""
+    """Return *error* and its causes as a chain of exceptions (R23)."""
     behind: ApplicationError | None = None
     for type_, message in reversed(error.causes):
         made = ApplicationError(bounded(message), type=bounded(type_, _TYPE_BYTES))

@@ -1,6 +1,6 @@
-"""A user's payload codec: how long it makes payloads, what happens when it fails, and when there is none.
+"""A user's payload codec: how much longer it makes payloads, what happens when it fails, and when it is missing.
 
-Every client and worker of ours has its codec in a ``PatientCodec``. Knows nothing of sagas.
+Every client and worker of sagadsl wraps its codec in a ``PatientCodec``. This module knows nothing of sagas.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from sagadsl.temporal.codec_growth import DOUBTFUL_BYTES, LONGEST, PLAIN, CodecT
 
 ATTEMPTS = 5
 _PAUSE_SECONDS = 0.2
-"""Before the second attempt; it doubles. Five attempts take three seconds: a workflow task has ten."""
+"""Pause before the second attempt; it doubles. Five attempts take three seconds; a workflow task has ten."""
 
 _SAMPLE_BYTES = 128 * 1024
 _READABLE = (b"json/", b"binary/null", b"binary/plain", b"binary/protobuf", b"binary/sagadsl-")
-"""How the encodings begin that are read without a codec."""
+"""Beginnings of the encodings that can be read without a codec."""
 
 _NOT_STORED_HERE = ("[TMPRL1105]", "[TMPRL1106]")
-"""How the SDK's error begins for a payload that is a reference to an external storage, without that storage."""
+"""Beginnings of the SDK's errors for a payload that lies in an external storage, when that storage is not set up."""
 
 _Coding = Callable[[PayloadCodec, Sequence[Payload]], Awaitable[list[Payload]]]
 
 
 class CodecFailed(SagadslError, ApplicationError):
-    """The user's codec has raised an error, several times. As an error of an activity it is no word of the function."""
+    """The user's codec has failed several times. As the error of an activity, it does not come from the function."""
 
     code = "SD914"
     exit_code = 3
@@ -60,7 +60,7 @@ class CodecFailed(SagadslError, ApplicationError):
 
 
 class CodecMissing(SagadslError, ApplicationError):
-    """Data is encoded in a way that nobody here can read."""
+    """Data is encoded, and this process has no codec for it."""
 
     code = "SD915"
     exit_code = 3
@@ -79,16 +79,16 @@ class CodecMissing(SagadslError, ApplicationError):
 
 @dataclass(slots=True)
 class _Measured:
-    """What all copies of a codec know: it is measured once."""
+    """What all copies of a codec share, so that it is measured once."""
 
     stretch: Stretch | None = None
 
 
 class PatientCodec(PayloadCodec, WithSerializationContext):
-    """The user's codec, tried again where it fails, and measured before it is first used.
+    """The user's codec: measured before its first use, and tried again when it fails.
 
-    An error of it is always ours, and always worth another attempt: the SDK would end a run for good for an error
-    that says of itself that it is not.
+    Every error of the codec becomes a ``CodecFailed``, which may be tried again. Otherwise the SDK would end a run for
+    good when the codec raises an error that says that it must not be tried again.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
 
     @property
     def stretch(self) -> Stretch:
-        """How much longer payloads become at the most; before it is measured, the most that is taken at all."""
+        """How much longer payloads become at most; before the codec is measured, the most that is allowed."""
         return self._measured.stretch or LONGEST
 
     def with_context(self, context: SerializationContext) -> PatientCodec:
@@ -110,7 +110,7 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
         return PatientCodec(bound, self._measured, attempts=self._attempts)
 
     def once(self) -> PatientCodec:
-        """Return the same codec, which is tried once: for what others have written, perhaps with keys of their own."""
+        """Return the codec without repetition, for data that others have written, perhaps with keys of their own."""
         return PatientCodec(self.codec, self._measured, attempts=1)
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
@@ -134,7 +134,7 @@ class PatientCodec(PayloadCodec, WithSerializationContext):
         return decoded
 
     async def measure(self) -> Stretch:
-        """Return how much longer payloads become. Raises ``CodecFailed``, and for a codec that is too long, too."""
+        """Return how much longer payloads become. Raises ``CodecFailed``, also when they become too long."""
         if self._measured.stretch is None:
             samples = [_sample(0), _sample(_SAMPLE_BYTES)]
             sizes = [
@@ -187,7 +187,7 @@ def tried_once(converter: DataConverter) -> DataConverter:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Say in our words that data lies in a storage which this client does not have."""
+    """Raise a clear error when data lies in an external storage that this client does not have."""
     try:
         yield
     except RuntimeError as error:
@@ -197,7 +197,7 @@ def reading() -> Iterator[None]:
 
 
 def patient_client(client: Client) -> Client:
-    """Return *client* with its codec in a ``PatientCodec``; its plugins have done their work already."""
+    """Return *client* with its codec in a ``PatientCodec``, and without plugins: they have done their work already."""
     config = client.config(active_config=True)
     converter = patient(config["data_converter"])
     if converter is config["data_converter"]:
@@ -215,7 +215,7 @@ def stretch_of(client: Client) -> Stretch:
 
 
 async def encoded_size(converter: DataConverter, payloads: Sequence[Payload]) -> int:
-    """Return how many bytes *payloads* have as they are or encoded, whichever is more; see ``Stretch.fits``."""
+    """Return the size of *payloads* in bytes, before or after encoding, whichever is more; see ``Stretch.fits``."""
     size = _size(payloads)
     if converter.payload_codec is None or size <= DOUBTFUL_BYTES:
         return size
@@ -223,5 +223,5 @@ async def encoded_size(converter: DataConverter, payloads: Sequence[Payload]) ->
 
 
 def of_workflow(client: Client, id: str) -> DataConverter:
-    """Return the converter for what a workflow is sent."""
+    """Return the converter for data that is sent to a workflow."""
     return client.data_converter.with_context(WorkflowSerializationContext(client.namespace, id))

@@ -1,10 +1,10 @@
 """How much longer a payload codec makes payloads, as a workflow may know it. Replay-critical.
 
-Workflow code has no codec in hand: the SDK encodes what a workflow task sends when its code has run. But the
-server's limits are for what is sent. So the worker measures its codec, and a run asks it whenever something is at
-stake: when a payload or a message is so large that a codec could make it too large. The answer is one of a few
-grades, and stands in the history as a marker, so that a replay on a worker with another codec decides alike.
-Where no codec lengthens anything, nothing is recorded.
+The server limits the size of encoded data. Workflow code cannot measure it, since the SDK encodes what a workflow
+task sends only after the code has run. So the worker measures its codec, and a run asks the worker when a payload or
+a message is so large that a codec could make it too large. The answer is one of a few grades. A marker records it in
+the history, so that a replay on a worker with another codec decides the same. When the codec lengthens nothing,
+nothing is recorded.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ STRETCH = "sagadsl.stretch"
 """Name of the function by which a worker tells how much longer its codec makes payloads; also begins the markers."""
 
 ASKS = 3
-"""Version of the rules since which a run asks."""
+"""Since this version of the rules, a run asks."""
 
 MAX_ENCODED_BYTES = 2_090_000
-"""What the payloads of one command may have when they are encoded; the server takes 2 MiB (R52)."""
+"""Bytes that the encoded payloads of one command may have; the server takes 2 MiB (R52)."""
 
 _PERCENTS = (100, 110, 120, 135, 150, 175, 200, 250, 300)
 _BESIDE = (0, 128, 512, 2_048, 8_192)
 _TOLERANCE = 0.01
-"""Of a grade; there is more room than that between our limits and the server's."""
+"""How much a codec may exceed its grade; there is more room than that between our limits and the server's."""
 
 DOUBTFUL_BYTES = MAX_PAYLOAD_BYTES * 100 // _PERCENTS[-1] - _BESIDE[-1] * 4
-"""What no codec that is taken can make too large for one command."""
+"""Bytes that no allowed codec can make too large for one command."""
 
 
 class CodecTooLong(Exception):
@@ -40,24 +40,24 @@ class Stretch(Immutable):
     """How much longer a codec makes payloads, at the most.
 
     Attributes:
-        percent: Of the length before.
-        beside: Bytes that come to each payload, whatever its length.
+        percent: Length afterwards, in percent of the length before.
+        beside: Bytes that the codec adds to each payload, whatever its length.
     """
 
     percent: int = 100
     beside: int = 0
 
     def of(self, size: int, payloads: int = 1) -> int:
-        """Return the size of *payloads* with *size* bytes together when they are encoded."""
+        """Return the encoded size of *payloads* that have *size* bytes together."""
         return size * self.percent // 100 + payloads * self.beside
 
     def fits(self, size: int, payloads: int = 1) -> bool:
-        """Whether the payloads of one command may be sent. They have to fit as they are, too: a worker may get
-        another codec, or none."""
+        """Whether the payloads of one command may be sent. They also have to fit without encoding, because a worker
+        may get another codec, or none."""
         return size <= MAX_PAYLOAD_BYTES and self.of(size, payloads) <= MAX_ENCODED_BYTES
 
     def most(self, payloads: int = 1) -> int:
-        """Return how many bytes *payloads* may have that are to be sent with one command."""
+        """Return how many bytes *payloads* may have together if one command sends them."""
         return min(MAX_PAYLOAD_BYTES, (MAX_ENCODED_BYTES - payloads * self.beside) * 100 // self.percent)
 
     def told(self, size: int, payloads: int = 1) -> str:
@@ -74,7 +74,7 @@ LONGEST = _GRADES[-1]
 
 
 def grade(small: tuple[int, int], large: tuple[int, int]) -> Stretch:
-    """Return the grade of a codec by two payloads, each before and after it. Raises ``CodecTooLong``."""
+    """Return the grade of a codec from two payloads, each as sizes before and after. Raises ``CodecTooLong``."""
     factor = (large[1] - small[1]) / (large[0] - small[0])
     beside = small[1] - small[0]
     for found in _GRADES:
@@ -103,13 +103,13 @@ class _Answer(Immutable):
 
 
 class TasksTold:
-    """What one run has been told, workflow task by workflow task."""
+    """The answers that one run has had, one for each workflow task."""
 
     def __init__(self) -> None:
         self._last = _Answer()
 
     def now(self, rules: int) -> Stretch:
-        """Return how much longer payloads become that this workflow task sends; recorded, if at all."""
+        """Return how much longer the payloads of this workflow task become. The history records it if they do."""
         if rules < ASKS:
             return PLAIN
         task = workflow.info().get_current_history_length()  # differs from one workflow task to the next

@@ -28,7 +28,7 @@ _WORKER_LOST = ("Worker validation failed", "Poll failure")
 _LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 _UNCLEAR = (RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL)
 _BROKEN = ("transport error", "h2 protocol error", "error reading a body", "operation was canceled")
-"""How the messages begin of requests whose connection broke; the SDK gives them the status ``unknown``."""
+"""Beginnings of the messages of requests whose connection broke; the SDK gives them the status ``unknown``."""
 
 
 class NotConnected(SagadslError):
@@ -74,7 +74,7 @@ class MetricsUnusable(SagadslError):
 
 
 class ServerRefused(SagadslError):
-    """The server answers, and does not do what it was asked."""
+    """The server answers, and refuses the request."""
 
     code = "SD906"
     exit_code = 2
@@ -88,7 +88,7 @@ class ServerRefused(SagadslError):
 
     @property
     def is_for_now(self) -> bool:
-        """Whether a limit of the server's was reached, so that the same request may be taken later."""
+        """Whether the request hit a limit of the server, so that the server may take it later."""
         return self.status == "resource_exhausted"
 
     @property
@@ -117,7 +117,7 @@ async def connect(settings: ConnectionSettings, **options: Any) -> Client:
 
 
 def worker_runtime(metrics: str | None) -> Runtime:
-    """Return the SDK's runtime of a worker that tells early what it knows, and shows its *metrics* at an address.
+    """Return the SDK's runtime for a worker, with frequent heartbeats, and with its *metrics* at an address.
 
     Raises:
         MetricsUnusable: See there.
@@ -130,7 +130,7 @@ def worker_runtime(metrics: str | None) -> Runtime:
 
 
 async def check_namespace(client: Client, settings: ConnectionSettings) -> None:
-    """Raise ``NotConnected`` unless the namespace is there: connecting alone does not tell."""
+    """Raise ``NotConnected`` unless the namespace exists: a connection alone does not prove it."""
     with guard(settings):
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 

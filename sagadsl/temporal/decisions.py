@@ -1,7 +1,7 @@
 """An operator's verbs on a saga and its child sagas: a path may lead into a child, pause and resume go down to all.
 
-A saga and its children are runs of their own, and each decides for itself what is possible. What
-is done here is to ask the right one, or all of them, and to tell of each what it has answered.
+A saga and its children are separate runs, and each decides for itself what is possible. This module asks
+the right one, or all of them, and reports what each has answered.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ class ChildAnswer(Immutable):
     """What a child saga has answered.
 
     Attributes:
-        path: Of the child, from the saga on that was asked; ends with ``…`` for all below it, when nobody knows them.
-        status: How it stands then; ``unknown`` when it was not done.
-        problem: Why it was not done.
+        path: Path of the child from the saga that was asked. It ends with ``…`` when it means all children below
+            the path, and nobody knows them.
+        status: Its status afterwards; ``unknown`` when the request was not carried out.
+        problem: Why the request was not carried out.
     """
 
     path: str
@@ -52,12 +53,12 @@ class ChildAnswer(Immutable):
 
 
 class Done(Immutable):
-    """What was done.
+    """A request that was carried out.
 
     Attributes:
-        id: Of the saga that the path has led to.
-        status: How it stands then.
-        children: Of ``pause`` and ``resume``: what the child sagas have answered that were asked, too.
+        id: Id of the saga to which the path has led.
+        status: Its status afterwards.
+        children: Answers of its child sagas, when ``pause`` or ``resume`` has asked them too.
     """
 
     id: str
@@ -66,7 +67,7 @@ class Done(Immutable):
 
     @property
     def problems(self) -> list[ChildAnswer]:
-        """The children in which it was not done."""
+        """The children that have not carried out the request."""
         return [each for each in self.children if each.problem is not None]
 
 
@@ -105,7 +106,7 @@ async def found(client: Client, id: str, path: str) -> tuple[str, str]:
 
 
 async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: NotPossible) -> Done:
-    """Do what a saga has refused for itself in its children, as far as it makes sense there; else raise *refused*."""
+    """Ask the children when a saga has refused the request for itself; raise *refused* if that makes no sense."""
     if verb in WITH_CHILDREN:
         told = await _all_below(client, id, verb, asked)
         if told:
@@ -121,7 +122,7 @@ async def _although(client: Client, id: str, verb: Verb, asked: Asked, refused: 
 
 
 async def _all_below(client: Client, id: str, verb: Verb, asked: Asked) -> tuple[ChildAnswer, ...]:
-    """Ask all open children for the same, theirs included; those that need not be asked are left out."""
+    """Ask all open children, at every depth, for the same; leave out those that need not be asked."""
     same = Asked(by=asked.by, why=asked.why)
     turn = asyncio.Semaphore(_AT_ONCE)
 
@@ -148,7 +149,7 @@ async def _all_below(client: Client, id: str, verb: Verb, asked: Asked) -> tuple
 
 
 async def _told(client: Client, child: OpenChild, path: str, verb: Verb, asked: Asked) -> ChildAnswer | None:
-    """Ask one child, again while it begins. ``None``: it is over, or it goes on anyway."""
+    """Ask one child, and ask again while it begins. ``None``: it is over, or it goes on anyway."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _BEGINS_SECONDS
     while True:

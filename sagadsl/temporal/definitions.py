@@ -1,7 +1,7 @@
-"""A definition that comes as data, from whoever may start workflows: checked before it is trusted. Replay-critical.
+"""Checks a definition that comes as data from anybody who may start workflows. Replay-critical.
 
-Pure: knows nothing of Temporal. Mistakes of a definition are values of ``InvalidDefinition``,
-never exceptions of whatever stumbled over them, since those would block a workflow for ever.
+Pure: knows nothing of Temporal. Every mistake in a definition becomes an ``InvalidDefinition``.
+Any other exception would block the workflow for ever.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _NEEDED = (
     names.activities_of_sagadsl_itself,
     expressions.expressions_that_cannot_be_read,
 )
-"""What the engine takes for granted. The other checks are for authors, who may overrule them with a comment;
-what they warn of ends as an error of the step that it happens in."""
+"""The checks that the engine relies on. The other checks are for authors, who may suppress them with a comment;
+what those warn of becomes, if it happens, an error of its step."""
 
 _SHOWN = 20
 _NOWHERE: Mapping[Route, Span] = {(): Span(1, 1, 1, 1)}
@@ -37,7 +37,7 @@ class InvalidDefinition(SagadslError):
 
     Attributes:
         findings: One sentence each.
-        is_newer: It says of itself that it needs a newer release.
+        is_newer: The definition says that it needs a newer release.
     """
 
     code: ClassVar[str] = "SD920"
@@ -64,7 +64,7 @@ def checked(data: Any) -> Saga:
             found = [finding for finding in _semantics(saga) if _stops(finding)]
             if not found:
                 return saga
-    except Exception as error:  # what no check has foreseen must fail the run, not its workflow task
+    except Exception as error:  # a mistake that no check finds must fail the run, not its workflow task
         raise InvalidDefinition((f"{type(error).__name__}: {error}",)) from error
     raise InvalidDefinition(tuple(_sentence(finding) for finding in found))
 

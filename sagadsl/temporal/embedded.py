@@ -1,8 +1,8 @@
 """A Temporal server of our own, for a saga on a machine that has none.
 
-Finds the official ``temporal`` command and runs its development server in a process
-group of its own: Ctrl-C in a terminal reaches every process of the foreground group,
-and a server that dies first leaves a saga that cannot compensate any more.
+Finds the official ``temporal`` command and runs its development server in a separate process
+group. Otherwise Ctrl-C in a terminal would end the server too, since it reaches every process of the
+foreground group; and without its server a saga cannot compensate any more.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ async def serve(
         try:
             process, server = await _start(binary, ports, database, namespaces)
             break
-        except _Ended as ended:  # likely somebody was faster between looking and binding: it says so in many ways
+        except _Ended as ended:  # probably another process took the port first: the server says so in many ways
             if not races_left or port or ui_port:
                 raise ServerNotStarted(binary, str(ended)) from None
     try:
@@ -216,7 +216,7 @@ async def _answers(address: str) -> bool:
 
 
 async def _errors(process: asyncio.subprocess.Process) -> str:
-    """Read what the server says on stderr for as long as it lives; return the last line, or the one of a panic."""
+    """Read the server's stderr until it ends; return the line of a panic, else the last line."""
     last = panic = ""
     async for line in _lines(process.stderr):
         last = line or last
@@ -225,7 +225,7 @@ async def _errors(process: asyncio.subprocess.Process) -> str:
 
 
 async def _fatal(process: asyncio.subprocess.Process) -> str:
-    """Read the server's banner and log for as long as it lives; return what ended it: the Web UI says that here."""
+    """Read the server's banner and log until it ends; return the reason: the Web UI writes its own here."""
     fatal = ""
     async for line in _lines(process.stdout):
         with suppress(ValueError):  # a line of the banner
@@ -236,7 +236,7 @@ async def _fatal(process: asyncio.subprocess.Process) -> str:
 
 
 async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
-    """Read to the end, whatever comes: a server whose pipe is full stands still."""
+    """Read to the end, whatever comes: a server blocks when its pipe is full."""
     assert stream is not None
     while not stream.at_eof():
         with suppress(ValueError):  # a line longer than the reader takes: left out
@@ -244,7 +244,7 @@ async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
 
 
 async def _stop(process: asyncio.subprocess.Process, *, save: bool = False) -> None:
-    """End the server: politely, which takes it a second, only when there is something to *save*."""
+    """End the server. A graceful end takes a second, so do that only when there is something to *save*."""
     if process.returncode is not None:
         return
     with suppress(ProcessLookupError):
@@ -284,7 +284,7 @@ def _is_free(port: int) -> bool:
 
 
 def end_with_parent() -> Callable[[], None] | None:
-    """Return what a child has to do so that the kernel ends it with us, even when we are killed."""
+    """Return what a child process must call so that the kernel ends it with this process, even on a kill."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl  # loaded here: the child of a fork must not load anything

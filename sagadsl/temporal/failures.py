@@ -1,19 +1,19 @@
-"""What a Temporal failure says about the world: exception -> ``Settled``. Replay-critical.
+"""Judges what a Temporal failure says about the world: exception in, ``Settled`` out. Replay-critical.
 
-Pure. Knows no saga rules: it answers "what may this call have done?" (R5) and hands
-over what people want to read. The facts below were measured on a real server (1.32):
+Pure, and without rules about sagas: it answers "what may this call have done?" (R5), and gives
+the error that people read. The following was measured on a real server (1.32):
 
-- A cancelled activity that nobody had picked up and one in its retry back-off look the same
-  (``started_event_id`` 0), so the former is provable only when there is just one attempt.
-- One that was cancelled before its command left the worker has ``scheduled_event_id`` 0.
-- A queue that nobody serves ends with ``SCHEDULE_TO_START``, whichever limit it ran into; the
-  cause is the last attempt's error, and there is none when there was no attempt.
-- When no time is left for another attempt, a ``SCHEDULE_TO_CLOSE`` arrives, or the last attempt's error
-  with ``retry_state`` ``TIMEOUT``; in both nothing is running (``started_event_id`` is 0 in the former).
-- Only the last attempt's error arrives. Our own worker adds whether the earlier ones were
-  clean; for others the server's record is looked up, see ``attempts``.
-- What an operator changes while a call is under way (``activity pause``, ``reset``, ``update-options``)
-  stands in no event: a limit, and how many attempts are allowed, prove nothing.
+- A cancelled activity that no worker had taken looks like one that waits between two attempts
+  (``started_event_id`` is 0 in both). So only a single allowed attempt can prove that it was not taken.
+- An activity that was cancelled before its command left the worker has ``scheduled_event_id`` 0.
+- A call in a queue that nobody serves ends with ``SCHEDULE_TO_START``, whichever limit it ran into. Its
+  cause is the last attempt's error; without an attempt there is no cause.
+- When no time is left for another attempt, the call ends with ``SCHEDULE_TO_CLOSE``, or with the last attempt's
+  error and ``retry_state`` ``TIMEOUT``. In both cases nothing is running (``started_event_id`` is 0 in the former).
+- Only the last attempt's error arrives. Our own worker adds whether the earlier attempts were
+  clean; for other workers ``attempts`` looks up the server's record.
+- No event records what an operator changes while a call is under way (``activity pause``, ``reset``,
+  ``update-options``). So neither a limit nor the number of allowed attempts proves anything.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CAUSE_BYTES = 1024
 _CAUSES = 8
 
 _EARLY_SECONDS, _LATE_SECONDS = 0.1, 2.0
-"""How exactly the server's timers run."""
+"""How much the server's timers may be early or late."""
 
 _NAMES = {
     TimeoutType.START_TO_CLOSE: "start_to_close",
@@ -58,12 +58,12 @@ _NAMES = {
 
 
 class KnownEnd(Immutable):
-    """What is known of the end of a call, beside its error.
+    """What is known of the end of a call beside its error.
 
     Attributes:
         rules: The version of the rules that the run is under.
-        took: The time since it was asked for, in seconds.
-        record: What was looked up, see ``to_look_up``.
+        took: Seconds since the workflow asked for the call.
+        record: What was looked up; see ``to_look_up``.
     """
 
     rules: int
@@ -72,7 +72,7 @@ class KnownEnd(Immutable):
 
 
 def activity_failed(command: StartActivity, error: BaseException, at: float, known: KnownEnd) -> Settled:
-    """Return how a call ended that did not succeed."""
+    """Return the end of a call that did not succeed."""
     cause = error.__cause__ if isinstance(error, ActivityError) else error
     match cause:
         case CancelledError():
@@ -86,7 +86,7 @@ def activity_failed(command: StartActivity, error: BaseException, at: float, kno
 
 
 def to_look_up(command: StartActivity, error: BaseException, rules: int) -> ActivityError | None:
-    """Return *error* when the server's record can say more of it than the error itself."""
+    """Return *error* when the server's record tells more than the error itself, else ``None``."""
     if rules < 2 or command.local or not isinstance(error, ActivityError):
         return None
     cause = error.__cause__
@@ -95,7 +95,7 @@ def to_look_up(command: StartActivity, error: BaseException, rules: int) -> Acti
 
 
 def child_failed(command: StartChild, error: BaseException, at: float) -> Settled:
-    """Return how a child saga ended that did not complete: it has undone itself, or says what is left."""
+    """Return the end of a child saga that did not complete: it has undone itself, or says what is left to undo."""
     call_id = command.call_id
     if isinstance(error, WorkflowAlreadyStartedError):
         message = f"child saga `{command.saga}` cannot start: workflow id `{command.workflow_id}` is in use"
@@ -126,13 +126,13 @@ def report_of(error: ApplicationError) -> Mapping[str, Any]:
 
 
 def error_of(error: BaseException, step: str) -> Error:
-    """Return *error* and what lies behind it, as it is reported."""
+    """Return *error* and its causes in the form of reports."""
     first, *behind = _chain(error)
     return Error(_type(first), bounded(_message(first), MESSAGE_BYTES), step, _causes(behind))
 
 
 def bounded(text: str, limit: int = MESSAGE_BYTES) -> str:
-    """Return *text* cut to *limit* bytes of UTF-8, and saying so: histories are no place for dumps."""
+    """Return *text* cut to *limit* bytes of UTF-8, with a note that it is cut: dumps do not belong in histories."""
     data = text.encode("utf-8", "replace")  # half a character would block the workflow task that reports it
     if len(data) <= limit:
         return data.decode()
@@ -140,11 +140,12 @@ def bounded(text: str, limit: int = MESSAGE_BYTES) -> str:
 
 
 def _cancelled(command: StartActivity, error: BaseException, at: float, known: KnownEnd) -> Settled:
-    """R5: cancelled while it ran is unknown; R2: what never started has nothing to undo."""
+    """R5: the outcome of a call that was cancelled while it ran is unknown. R2: a call that never started has nothing
+    to undo."""
     if isinstance(error, ActivityError) and not command.local:
         if not error.scheduled_event_id:
             return never_sent(command.call_id, at)
-        # From the second rules on one attempt allowed is no proof: an operator's pause ends one and begins another.
+        # Since rules 2 a single allowed attempt is no proof: an operator's pause ends it and begins another one.
         untaken = command.retry.maximum_attempts == 1 if known.rules < 2 else known.record.attempt == 0
         if not error.started_event_id and untaken:
             told = Error(CANCELLED, "it was cancelled before a worker took it", command.call_id)
@@ -185,12 +186,12 @@ def _waits(command: StartActivity, error: BaseException, cause: TimeoutError) ->
 
 
 def _in_force(command: StartActivity, kind: str, since: float, ran: float | None, *, first: bool) -> bool:
-    """Whether the limit that was sent can be the one that was reached: an operator may change it while a call waits.
+    """Whether the call can have reached the limit that was sent: an operator may change it while a call waits.
 
     Args:
-        since: Seconds since it was scheduled.
+        since: Seconds since the call was scheduled.
         ran: Seconds that the last attempt ran; ``None`` when nobody knows.
-        first: It waited for its first attempt.
+        first: The call waited for its first attempt.
     """
     limit = limit_of(command, kind)
     if limit is None:
@@ -202,7 +203,7 @@ def _in_force(command: StartActivity, kind: str, since: float, ran: float | None
         lasted = ran
     if lasted < sent - _EARLY_SECONDS:
         return False
-    # A heartbeat's time begins with each heartbeat, and the queue's with each attempt.
+    # The heartbeat timeout begins anew with each heartbeat, the queue's with each attempt.
     open_ended = kind == "heartbeat" or (kind == "schedule_to_start" and not first)
     return open_ended or lasted <= sent + _LATE_SECONDS
 
@@ -210,7 +211,7 @@ def _in_force(command: StartActivity, kind: str, since: float, ran: float | None
 def _limit_reached(
     command: StartActivity, kind: str, last: BaseException | None, *, queued: bool = False, in_force: bool = True
 ) -> Error:
-    """The kind, the limit, and the last real error, which would be hidden otherwise."""
+    """Name the kind of timeout, the limit, and the last real error, which would be hidden otherwise."""
     causes = _causes(list(_chain(last))) if last is not None else ()
     if isinstance(last, TimeoutError) and last.type is not None:
         causes = ((TIMEOUT, unmeasured(_NAMES.get(last.type, ""))), *causes[1:])
@@ -238,17 +239,17 @@ def _reported(
 
 
 def _unwrapped(error: Error) -> Error:
-    """Return *error* under the type of the one that it carries, where its own type says nothing."""
+    """Return *error* under the type of its cause when its own type says nothing."""
     types = [error.type, *(type_ for type_, _ in error.causes)]
     return replace(error, type=next((each for each in types if each not in WRAPPERS), error.type))
 
 
 def _none_was_silent(command: StartActivity, took: float) -> bool:
-    """Whether every attempt must have ended in an error that it reported itself. Of the first rules alone.
+    """Whether every attempt must have reported its error itself. Only for runs under rules 1.
 
-    An attempt that did not report holds the call for one whole start_to_close or heartbeat
-    timeout, and the next one comes a first back-off later: in less time there was none.
-    What a worker that stops reports, and what operators do, it does not see.
+    An attempt that reports nothing holds the call for one whole start_to_close or heartbeat timeout, and the
+    next attempt comes a first back-off later. So if the call took less time, there was no such attempt.
+    This ignores what a stopping worker reports, and what operators do.
     """
     if command.retry.maximum_attempts == 1:
         return True
@@ -259,7 +260,7 @@ def _none_was_silent(command: StartActivity, took: float) -> bool:
 
 
 def _mark(error: BaseException | None) -> tuple[int | None, bool]:
-    """Return the attempt and whether all were clean, if our worker said so."""
+    """Return the number of the attempt and whether all attempts were clean, if our worker said so."""
     told = outcome_of(error.details) if isinstance(error, ApplicationError) else None
     return told or (None, False)
 

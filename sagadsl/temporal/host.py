@@ -1,15 +1,15 @@
-"""The engine's hands inside a Temporal workflow: commands become activities, children and timers. Replay-critical.
+"""The engine's host inside a Temporal workflow: performs commands as activities, children and timers. Replay-critical.
 
-Knows no rule about sagas. Three traps decide its shape.
+It knows no rule about sagas. Three traps decide its form.
 
-- Awaiting an activity in the task that a cancel reaches loses its result when both come in
-  one activation (R29, measured). So handles are watched by callbacks; the one await of a run
-  is ``next_fact``, and it goes on only when the event loop has nothing left to do: whatever
-  has resolved is then a fact, before any command can cancel it.
-- A command that Temporal refuses fails the workflow task for ever (R52, R56). So whatever it
-  would refuse is refused here and becomes the end of that one call.
-- Only what is equal at every replay may be looked at: facts in the order of their callbacks,
-  the workflow's clock, the length of history at the last workflow task.
+- If a task awaits an activity and a cancel reaches that task, the activity's result is lost when both come
+  in one activation (R29, measured). So callbacks watch the handles, and ``next_fact`` is the only await of
+  a run. It continues only when the event loop has nothing left to do: by then everything that has
+  resolved is a fact, before a command can cancel it.
+- A command that Temporal refuses fails the workflow task for ever (R52, R56). So the host refuses such
+  a command itself, and the refusal ends only that one call.
+- The host may look only at what is equal at every replay: facts in the order of their callbacks,
+  the workflow's clock, the length of the history at the last workflow task.
 """
 
 from __future__ import annotations
@@ -79,24 +79,24 @@ from sagadsl.temporal.scheduling import (
 )
 
 _WHOLE_MESSAGES = 2
-"""Version of the rules since which all of a workflow task's message is counted, and not its arguments alone."""
+"""Since this version of the rules, everything in the message of a workflow task is counted, not only arguments."""
 
 _KNOWS_WHAT_LEFT = 3
-"""Version of the rules since which a cancel that comes at once tells what has left the worker from what has not, and
-does not reach a local activity that has happened; and since which errors of local activities are counted."""
+"""Since this version of the rules, an immediate cancel distinguishes calls that have left the worker from calls that
+have not, and does not reach a local activity that has happened. Errors of local activities are counted, too."""
 
 WAITS_FOR_OTHERS = 3
-"""Version of the rules since which a call that its worker does not know waits for another worker; see ``missing``."""
+"""Since this version of the rules, a call that its worker does not know waits for another worker; see ``missing``."""
 
 _PATIENCE = timedelta(seconds=30)
-"""How long a run that should be continued waits for what is in flight, before it goes on for a while."""
+"""How long a run that should continue as new waits for calls in flight before it goes on for a while."""
 
 _REASON = 1000
-"""Characters of a cancel's reason that are kept."""
+"""How many characters of a cancel's reason are kept."""
 
 
 class ChildStart(Immutable):
-    """What a child saga is started with."""
+    """The start arguments and the memo of a child saga."""
 
     arguments: list[Any]
     memo: Mapping[str, Any] | None = None
@@ -108,13 +108,13 @@ class _Call:
     """A call in flight.
 
     Attributes:
-        turn: Of the run in which it was asked for; until the next one nothing has left the worker.
-        handle: What ends with it; ``None`` while it waits to be sent, or a child to be started.
-        room: For the result of a local activity, in bytes.
-        has_happened: It is a local activity that has ended well, and its result waits for room.
-        taken: Tells whether a worker had taken it when it was asked to stop; ``None`` where that proves nothing.
-        never_left: It was asked to stop before it had left the worker.
-        missing: What is known of it since a worker has not known its activity.
+        turn: The turn of the run in which the engine asked for it; until the next turn it has not left the worker.
+        handle: The task that ends with the call; ``None`` while the call waits to be sent, or the child to start.
+        room: Bytes that are kept for the result of a local activity.
+        has_happened: The call is a local activity that has ended well, and its result waits for room.
+        taken: Tells whether a worker had taken the call when it was asked to stop; ``None`` where that proves nothing.
+        never_left: The call was asked to stop before it had left the worker.
+        missing: What is known since a worker did not know the activity.
     """
 
     command: StartActivity | StartChild
@@ -131,17 +131,17 @@ class _Call:
 
 @dataclass(slots=True)
 class TemporalHost:
-    """Implements the engine's ``Host``. Made inside the workflow, one for each run.
+    """Implements the engine's ``Host``. The workflow makes one for each run.
 
     Attributes:
-        child_start: Gives what a child saga is started with.
+        child_start: Gives the start arguments of a child saga.
         before_wait: Called when the engine has answered all that has happened.
-        rules: Gives the version of the rules that the run is under.
-        generation: Gives that of the saga, which stands in the ids of its activities.
-        history: When the run has to be continued as new.
-        to_undo: Gives the number of steps that would have to be undone now.
+        rules: Gives the version of the rules under which the run is.
+        generation: Gives the generation of the saga, which is a part of its activities' ids.
+        history: Tells when the run has to continue as new.
+        to_undo: Gives the number of steps that would be undone if the saga failed now.
         cancel_seen: Somebody has asked this run to stop.
-        asked: How much longer the worker's codec makes what is sent.
+        asked: How much longer the worker's codec makes data.
     """
 
     child_start: Callable[[StartChild], ChildStart] | None = None
@@ -168,18 +168,18 @@ class TemporalHost:
         self._message = Message(self.asked)
 
     def fits(self, size: int, payloads: int = 1) -> Stretch | None:
-        """Return ``None`` if payloads may be sent with one command; else how much longer the codec makes them."""
+        """Return ``None`` if one command may send the payloads; else how much longer the codec makes them."""
         if size <= DOUBTFUL_BYTES:
             return None
         found = PLAIN if size > MAX_PAYLOAD_BYTES else self.asked.now(self.rules())
         return None if found.fits(size, payloads) else found
 
     def tell(self, fact: Fact) -> None:
-        """Take in a fact that a handler of the workflow has received."""
+        """Queue a fact that a handler of the workflow has received."""
         self._facts.append(fact)
 
     def tell_when_known(self, fact: SignalReceived, number: int) -> None:
-        """Take in a signal of which it matters when it came; what follows it is told after it.
+        """Queue a signal whose time of arrival matters, once that is looked up; later facts stay behind it.
 
         Args:
             number: Which signal of this run it is.
@@ -197,15 +197,15 @@ class TemporalHost:
         asked.add_done_callback(told)
 
     def has_facts(self) -> bool:
-        """Whether something has happened that the engine does not know yet."""
+        """Whether there are facts that the engine does not know yet."""
         return bool(self._facts)
 
     def holds(self, fact: Fact) -> bool:
-        """Whether the engine has still to answer *fact*."""
+        """Whether the engine has not answered *fact* yet."""
         return any(each is fact for each in self._facts)
 
     def close(self) -> None:
-        """Forget what came too late."""
+        """Drop the facts that came too late."""
         self._facts.clear()
 
     async def next_fact(self) -> Fact:
@@ -232,20 +232,20 @@ class TemporalHost:
         return self._facts.popleft()
 
     def _leaves(self) -> None:
-        """Take note that what was asked for leaves the worker, though the engine has more to do."""
+        """Note that the commands so far leave the worker, although the engine has more to do."""
         if self.rules() >= _KNOWS_WHAT_LEFT:
             self._turn += 1
 
     async def rest(self, work: int, *, must: bool) -> None:
-        """End this workflow task when there is much behind it and more to do: the SDK takes one that computes
-        for two seconds for dead, and so it would every time it is tried again."""
+        """End this workflow task when it has done much and there is more to do. The SDK considers a task dead that
+        computes for two seconds, and would do so again at each new attempt."""
         self._worked += work
         if must or (self._worked > PART_WORK and self._facts and self.rules() >= BOUNDED_WORK):
             await self._next_task("much to compute")
             self._worked = 0
 
     async def make_room(self, size: int) -> None:
-        """See to it that *size* more bytes go into the message of the workflow task, in another one if need be."""
+        """Wait until the message of a workflow task has room for *size* more bytes, if need be that of the next one."""
         if self.rules() >= _WHOLE_MESSAGES and not self._message.takes(size, rules=self.rules()):
             await self._next_task("more than one message holds")
 
@@ -257,9 +257,9 @@ class TemporalHost:
             await self.take_cancel()
 
     async def take_cancel(self) -> None:
-        """Take in that the workflow's task was cancelled."""
-        # An eviction cancels the task too, and ends it at this wait. A cancel by somebody lets go on, and
-        # finds what ended in the same activation already among the facts.
+        """Handle a cancel of the workflow's task."""
+        # An eviction cancels the task too, and ends it at this wait. After a real cancel the code continues;
+        # calls that ended in the same activation are then facts already.
         await workflow.wait_condition(lambda: True)
         if not self.cancel_seen:
             self.cancel_seen = True
@@ -284,7 +284,7 @@ class TemporalHost:
                 assert_never(command)
 
     def _wants_new_run(self) -> Fact | None:
-        """Return what to tell the engine when the history has become long."""
+        """Return the fact for the engine when the history has become long."""
         if self.rules() >= _WHOLE_MESSAGES and self.history.is_stuck and not self._full:
             self._full = self.history.is_full(self.to_undo(), len(self._calls))
             if self._full:
@@ -297,14 +297,14 @@ class TemporalHost:
         return DrainRequested(workflow.time())
 
     async def _lose_patience(self) -> None:
-        """Let the saga go on in this run for a while, when what is in flight does not end."""
+        """Let the saga go on in this run for a while when the calls in flight do not end."""
         await workflow.sleep(_PATIENCE, summary="continue as new when nothing is in flight")
         if self._draining:
             self.go_on()
             self._facts.append(Resumed(workflow.time(), workflow.info().run_id))
 
     def go_on(self, *, stuck: bool = False) -> None:
-        """Take note that the run is not continued as new, for now; *stuck*: since its state is too large."""
+        """Note that the run does not continue as new for now; *stuck*: because its state is too large."""
         if self.rules() < _WHOLE_MESSAGES:  # it was tried once
             return
         self._draining = False
@@ -317,7 +317,7 @@ class TemporalHost:
         self._submit(call)
 
     def _submit(self, call: _Call) -> None:
-        """Send a call now, or when there is room for it."""
+        """Send a call now, or later when there is room for it."""
         if self._unsent:
             self._unsent.append(call)
         elif not self._send(call):
@@ -356,7 +356,7 @@ class TemporalHost:
         return True
 
     def _check_local(self, command: StartActivity) -> None:
-        """Leave the workflow task to another worker, for a while, if this one does not have a local activity."""
+        """Leave the workflow task to other workers for a while if this one does not have the local activity."""
         worker = at_hand() if command.local and self.rules() >= WAITS_FOR_OTHERS else None
         if worker is None or worker.has_activity(command.activity):
             return
@@ -364,7 +364,8 @@ class TemporalHost:
             self._unable = NotKnownHere(worker.without_activity(command.activity).message)
 
     def _sizes(self, call: _Call, arguments: int) -> tuple[int, int]:
-        """Return the bytes that a call adds to the message of this workflow task, and those that its end may add."""
+        """Return the bytes that a call adds to the message of this workflow task, and the bytes that its end may add
+        to any message."""
         command = call.command
         if self.rules() < _WHOLE_MESSAGES:
             return arguments, 0
@@ -373,7 +374,7 @@ class TemporalHost:
         return described(command) + arguments, 0
 
     async def _send_rest(self) -> None:
-        """Send what did not fit, a message full at a time: a timer brings the next workflow task."""
+        """Send the waiting calls, one full message at a time: a timer brings the next workflow task."""
         while self._unsent:
             await workflow.sleep(timedelta(milliseconds=1), summary="arguments larger than one message")
             while self._unsent:
@@ -420,8 +421,8 @@ class TemporalHost:
         self._settle(call, fact)
 
     def _not_awaited(self, call: _Call, command: StartActivity, at: float) -> Settled:
-        """Return how a call ended for which the SDK has not waited: one that has not left the worker, or a local
-        activity in the pause before its next attempt."""
+        """Return the end of a cancelled call for which the SDK did not wait: it had not left the worker, or was a
+        local activity between two attempts."""
         if not command.local:
             return never_sent(command.call_id, at)
         knows = self.rules() >= _KNOWS_WHAT_LEFT
@@ -431,7 +432,7 @@ class TemporalHost:
         return failures.activity_failed(command, error, at, failures.KnownEnd(self.rules(), at - call.at))
 
     def _give_back(self, call: _Call, handle: asyncio.Task[Any]) -> None:
-        """Count what a local activity has returned, or its error, instead of the room that was kept for it."""
+        """Count the real size of a local activity's result or error, and give back the room that was kept."""
         if self.rules() < _WHOLE_MESSAGES:
             return
         size = 0
@@ -443,7 +444,7 @@ class TemporalHost:
         self._message.give_back(self._sizes(call, 0)[1], size + described(call.command))
 
     def local_room(self, activity_id: str | None) -> int | None:
-        """Return how large the result of a local activity may be; ``None`` for one that is no step's."""
+        """Return how large the result of a local activity may be; ``None`` if the activity belongs to no step."""
         call = self._calls.get(call_of_activity(activity_id or ""))
         return None if call is None else call.room
 
@@ -454,7 +455,7 @@ class TemporalHost:
         return command.secrets if isinstance(command, StartActivity) else None
 
     def _ask_again(self, call: _Call, room: int) -> None:
-        """Ask for the result of a local activity once more, when its message has room for it."""
+        """Ask again for the result of a local activity, in a message that has room for it."""
         call.room, call.handle = room, None
         call.cancelled, call.has_happened = False, True
         self._unsent.append(call)
@@ -462,7 +463,7 @@ class TemporalHost:
             asyncio.create_task(self._send_rest())  # noqa: RUF006 # the workflow's loop keeps its tasks
 
     def _activity_failed(self, call: _Call, command: StartActivity, error: BaseException, took: float) -> None:
-        """Take in an end that nobody's word explains: the server's record may."""
+        """Handle the end of an activity; look up the server's record where the error does not tell enough."""
         asked = call.taken
         if (recorded := failures.to_look_up(command, error, self.rules())) is not None:
             asked = look_up(
@@ -484,7 +485,7 @@ class TemporalHost:
             asked.add_done_callback(told)
 
     def _ask_others(self, call: _Call, command: StartActivity, miss: UnknownActivity) -> None:
-        """Take in that a worker does not know an activity: ask the queue again after a while, if there is time."""
+        """Handle a worker that does not know an activity: ask the queue again after a while, if there is time."""
         at = workflow.time()
         missing = call.missing = call.missing or UnservedCall(at, miss)
         missing.add(miss)
@@ -506,7 +507,7 @@ class TemporalHost:
             self._submit(call)
 
     def unknown_activities(self) -> list[dict[str, Any]]:
-        """Return the calls that wait for a worker that knows their activity."""
+        """Return the calls whose activity no worker knows yet."""
         return [
             call.missing.as_json(call.command, call.at)
             for call in self._calls.values()

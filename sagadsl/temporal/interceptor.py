@@ -1,12 +1,11 @@
-"""Carries out of the worker what Temporal alone does not show: did every earlier attempt end in a no?
+"""The worker's interceptor for activities: tells the saga whether every earlier attempt has reported its error.
 
-A saga undoes a step whose outcome nobody knows, and leaves one alone that said no (R3, R5).
-Temporal shows the workflow only the last attempt's error. So each attempt that ends in a
-reported error leaves a marker in its heartbeat details, which the server hands to the next
-attempt, and every error carries ``{"sagadsl": {"attempt": n, "clean": bool}}`` as its last
-detail. An attempt that finds a marker takes it back before its function runs: numbers repeat
-after an operator's reset, so that a marker that stays would speak of an attempt that came later.
-Knows nothing of definitions and plugins.
+A saga undoes a step whose outcome is unknown, and does not undo a step that has reported an error (R3, R5).
+But Temporal shows the workflow only the last attempt's error. So each attempt that ends in a reported
+error leaves a marker in its heartbeat details, which the server hands to the next attempt. Every error
+carries ``{"sagadsl": {"attempt": n, "clean": bool}}`` as its last detail. An attempt that finds a marker
+removes it before its function runs: an operator's reset makes the numbers repeat, so a marker that
+stays could be taken for that of a later attempt. The interceptor knows nothing of definitions and plugins.
 """
 
 from __future__ import annotations
@@ -53,19 +52,19 @@ ERRORS = "__sagadsl_errors__"
 """Attribute of an activity's function: the error types that it raises on purpose."""
 
 MARKER_BYTES = 200
-"""Of what a heartbeat carries beside the activity's own details, at the most."""
+"""The most that a heartbeat carries beside the activity's own details."""
 
 
 def interceptors(client: Client) -> list[Interceptor]:
-    """Return what a worker that hosts activities of sagas needs; *client* is the worker's."""
+    """Return the interceptors for a worker that runs activities of sagas; *client* is the worker's."""
     return [OutcomeInterceptor(client)]
 
 
 class OutcomeInterceptor(Interceptor):
-    """Put it on every worker that runs activities of sagas.
+    """Belongs on every worker that runs activities of sagas.
 
     Attributes:
-        client: The worker's. Without one a ``def`` activity's error is a sure no at its first attempt alone.
+        client: The worker's. Without a client, an error of a ``def`` activity is clean only in its first attempt.
     """
 
     def __init__(self, client: Client | None = None) -> None:
@@ -77,7 +76,7 @@ class OutcomeInterceptor(Interceptor):
 
 
 class _Outbound(ActivityOutboundInterceptor):
-    """Hides our marker from the activity, and remembers what it last said."""
+    """Hides our marker from the activity, and remembers its last heartbeat details."""
 
     def __init__(self, next: ActivityOutboundInterceptor, worker: OutcomeInterceptor) -> None:
         super().__init__(next)
@@ -93,12 +92,12 @@ class _Outbound(ActivityOutboundInterceptor):
     def heartbeat(self, *details: Any) -> None:
         if details and self.raw.workflow_id is not None:
             self._check(details)
-        # Without a marker: an attempt that dies after this one has not ended in a reported error.
+        # No marker here: if the attempt dies after this heartbeat, it has not reported an error.
         self.details = details
         super().heartbeat(*details)
 
     def _check(self, details: Sequence[Any]) -> None:
-        """Refuse what cannot be sent, by an error that says so: the SDK's own would have the activity run again."""
+        """Refuse details that cannot be sent, with a clear error: the SDK's own would make the activity run again."""
         try:
             size = _size(activity.payload_converter().to_payloads(details))
         except Exception:  # noqa: BLE001 # converters, the user's too, say no in their own ways: the SDK tells it
@@ -114,7 +113,7 @@ class _Outbound(ActivityOutboundInterceptor):
             )
 
     def mark(self, attempt: int) -> None:
-        """Leave word for the next attempt, beside what the activity said itself."""
+        """Leave the marker for the next attempt, beside the activity's own details."""
         self.next.heartbeat(*self.details, marker(attempt, clean=True))
 
 
@@ -132,7 +131,7 @@ class _Inbound(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = self._outbound.raw
         NAMED.set(named_in(input.headers))
-        if info.workflow_id is None:  # nobody but a saga reads what we add
+        if info.workflow_id is None:  # only a saga reads the marker
             return await super().execute_activity(input)
         client = self._worker.client or (None if input.executor else activity.client())
         room = room_in(input.headers) if info.is_local else None
@@ -165,8 +164,8 @@ class _Inbound(ActivityInboundInterceptor):
         reported = application_error(error)
         if isinstance(reported, ActivityUnknown) and (info.is_local or waits_in(input.headers)):
             reported = reported.final()
-        # Our own errors say what they mean; any other one, after a cancel has reached the
-        # activity, does not say how far it had got.
+        # Our own errors say what they mean. Any other error does not say how far the activity
+        # had come when a cancel reached it.
         in_doubt = error.effect_unknown if isinstance(error, Failure) else activity.is_cancelled()
         clean = not in_doubt and clean_before(info) and (info.attempt == 1 or client is not None)
         again = _tried_again(info, reported)
@@ -179,11 +178,11 @@ class _Inbound(ActivityInboundInterceptor):
         failure.__cause__ = behind(origin(error))
         if again:
             failure = await fitted(failure, *_sending(client, info))
-        raise failure from failure.__cause__  # and nothing of the context, which may be anything
+        raise failure from failure.__cause__  # leave out the context, which may be anything
 
 
 async def _take_back(client: Client | None, info: activity.Info, details: Sequence[Any]) -> None:
-    """Take the marker of an earlier attempt back, so that no later one finds it; the server knows when this returns."""
+    """Remove the marker of an earlier attempt, so that no later one finds it; the server has removed it on return."""
     if client is None:
         return
     request = RecordActivityTaskHeartbeatRequest(
@@ -200,7 +199,7 @@ async def _take_back(client: Client | None, info: activity.Info, details: Sequen
 
 
 def passes(error: BaseException) -> bool:
-    """Whether *error* is not for the saga: a real Ctrl-C, and what the SDK says to itself."""
+    """Whether *error* is not meant for the saga: a real Ctrl-C, or an exception internal to the SDK."""
     if isinstance(error, KeyboardInterrupt):
         last = error.__traceback__
         while last is not None and last.tb_next is not None:
@@ -212,14 +211,14 @@ def passes(error: BaseException) -> bool:
 
 
 class _LocalTimeout(Unknown):
-    """The end of an attempt of a local activity whose timeout is not to be followed by another one."""
+    """A local activity's attempt has timed out, and no other attempt may follow."""
 
     retryable = False
 
 
 @asynccontextmanager
 async def _own_limit(info: activity.Info) -> AsyncIterator[None]:
-    """End a local activity's attempt in time where its timeout ends the attempts: the SDK would try again."""
+    """End a local activity's attempt at its timeout, earlier than the SDK: the SDK would make another attempt."""
     types = info.retry_policy.non_retryable_error_types if info.is_local and info.retry_policy else None
     limit = limit_in(types or ())
     if limit is None:
@@ -235,9 +234,9 @@ async def _own_limit(info: activity.Info) -> AsyncIterator[None]:
 
 
 def _interruption() -> Unknown | None:
-    """Return the error for an activity that was stopped though nobody cancelled it; ``None`` for a real cancel.
+    """Return the error for an activity that was stopped without a cancel; ``None`` for a real cancel.
 
-    The SDK reports these by itself, but without our marker, so that they would pass for a no.
+    The SDK reports such a stop without our marker, so that it would look like an error of the activity.
     """
     details = activity.cancellation_details()
     if details is None:
@@ -256,9 +255,9 @@ def _interruption() -> Unknown | None:
 def clean_before(info: activity.Info) -> bool:
     """Whether every attempt before this one is known to have ended in a reported error.
 
-    A local activity is never sure: a worker that dies takes its attempts with it, and the
-    next worker counts from 1 again. Nor is an attempt 1 that was not scheduled first: an
-    operator has reset the activity, and the attempts before are forgotten.
+    Nobody knows that of a local activity: when its worker dies, the next worker counts attempts
+    from 1 again. Nor of an attempt 1 that was scheduled later than the activity: an operator has reset
+    the activity, and the server has forgotten the attempts before.
     """
     if info.is_local:
         return False
@@ -268,7 +267,7 @@ def clean_before(info: activity.Info) -> bool:
 
 
 def encoded(result: Any) -> RawValue:
-    """Return *result* as it travels; refuse what the server would refuse, for it would repeat the activity (R52)."""
+    """Return *result* as a payload. Refuse it if the server would, since the server would repeat the activity (R52)."""
     try:
         payloads = activity.payload_converter().to_payloads([result])
     except Exception as error:  # noqa: BLE001 # converters, the user's too, say no in their own ways
@@ -293,7 +292,7 @@ def _size(payloads: Sequence[Payload]) -> int:
 
 
 async def _check_length(client: Client | None, info: activity.Info, result: RawValue) -> None:
-    """Refuse a result that is too large when it is encoded, as ``encoded`` refuses one that is so already."""
+    """Refuse a result that the codec makes too large, as ``encoded`` refuses one that is too large without it."""
     if client is None or result.payload.ByteSize() <= DOUBTFUL_BYTES:
         return
     try:
@@ -310,14 +309,14 @@ async def _check_length(client: Client | None, info: activity.Info, result: RawV
 
 
 def _sending(client: Client | None, info: activity.Info) -> tuple[DataConverter, Stretch]:
-    """Return what an attempt's error is sent by, and how much longer that makes it."""
+    """Return the converter that sends an attempt's error, and how much longer its codec makes the error."""
     if client is None:  # the SDK tells nobody which one its worker has
         return DataConverter.default, PLAIN
     return _of_activity(client, info), stretch_of(client)
 
 
 def _of_activity(client: Client, info: activity.Info) -> DataConverter:
-    """Return the converter for what an attempt is sent, and sends."""
+    """Return the converter for the data of an attempt, in both directions."""
     return client.data_converter.with_context(
         ActivitySerializationContext(
             namespace=info.namespace,
@@ -332,7 +331,7 @@ def _of_activity(client: Client, info: activity.Info) -> DataConverter:
 
 
 def _tried_again(info: activity.Info, error: ApplicationError) -> bool:
-    """Whether there can be a next attempt, so that the marker is worth a call to the server."""
+    """Whether there can be a next attempt; otherwise the marker is not worth a call to the server."""
     if info.is_local or error.non_retryable:
         return False
     policy = info.retry_policy

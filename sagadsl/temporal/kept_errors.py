@@ -1,8 +1,8 @@
-"""What the server keeps of an error until the next attempt: 4 kB, as the user's converter and codec send it.
+"""Makes errors so short that the server keeps them until the next attempt: 4 kB, as converter and codec send them.
 
-Of a longer one it would keep a cut message, without the details that say whether the step has to be undone.
-So the error itself is made shorter, before the user's converter sees it: that may have a codec encode the messages
-of an error and of its causes, and nothing of them may go past it.
+Of a longer error the server keeps only a cut message, without the details that say whether the step has to be undone.
+So the error is shortened before the user's converter sees it. It cannot be shortened afterwards: the converter may
+have a codec encode the messages of an error and its causes, and no part of them may bypass the codec.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LEFT_OUT = "details left out: there is another attempt"
 
 
 async def fitted(error: ActivityFailed, converter: DataConverter, stretch: Stretch) -> ActivityFailed:
-    """Return *error*, or as much of it as the server keeps; *stretch* is how much longer the codec makes payloads."""
+    """Return *error* as whole as the server keeps it; *stretch* is how much longer the codec makes payloads."""
     for shorten in (_whole, _without_details, _with_short_cause, _with_short_texts, _bare):
         made = shorten(error)
         if await _fits(made, converter, stretch):
@@ -68,7 +68,7 @@ def _without_details(error: ActivityFailed) -> ActivityFailed:
 
 
 def _with_short_cause(error: ActivityFailed) -> ActivityFailed:
-    """Leave of what lies behind *error* the nearest one, and the beginning of its message."""
+    """Keep only the nearest cause of *error*, and the beginning of its message."""
     made = _without_details(error)
     made.stack = _last(error.stack)
     made.__cause__, made.__suppress_context__ = _nearest(error), True
@@ -82,7 +82,7 @@ def _with_short_texts(error: ActivityFailed) -> ActivityFailed:
 
 
 def _bare(error: ActivityFailed) -> ActivityFailed:
-    """Leave what has to be known, for a codec that adds much to each payload."""
+    """Keep only what the saga has to know, for a codec that adds much to each payload."""
     return like(error, shortened(error.message, _BARE_MESSAGE), error.details[-1:])
 
 
@@ -95,7 +95,7 @@ def _nearest(error: ActivityFailed) -> ApplicationError | None:
 
 
 def _last(stack: TracebackType | None) -> TracebackType | None:
-    """Return the end of a stack: as many frames as are short enough."""
+    """Return the last frames of a stack, as many as fit."""
     frames = traceback.extract_tb(stack)
     room = _KEPT_STACK
     left = 0

@@ -1,9 +1,9 @@
-"""What one worker knows, and how long it leaves to others what it does not know.
+"""Which sagas and activities one worker knows, and how long it leaves other work to other workers.
 
-While workers are replaced one after the other, an old one takes tasks that only a new one can do; and other teams
-may have work on the same queue. What one worker does not know says nothing about the others. So it gives such a
-workflow task back to the queue, for as long as its patience lasts. Its own memory counts the time: what stands in
-no history needs no replay.
+While workers are replaced one after the other, an old worker takes tasks that only a new one can do. Other teams may
+also have work on the same queue. So a saga that this worker does not know may be known to another one, and the worker
+gives such a workflow task back to the queue for as long as its patience lasts. It counts the time in its own
+memory: the time is in no history, so a replay does not need it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from sagadsl.language.suggest import closest
 from sagadsl.temporal.marker import ANYWHERE, HERE
 
 KNOWLEDGE = "sagadsl.knowledge"
-"""Name of the function by which a worker hands its workflows what it knows."""
+"""Name of the function by which a worker hands its ``Knowledge`` to its workflows."""
 
 _REMEMBERED = 10_000
 _LISTED = 50
 
 
 class NotKnownHere(Exception):
-    """This worker cannot do what a workflow task asks, and another one may: fails the task, and never the run."""
+    """This worker cannot do a workflow task, and another one may: it fails the task, and never the run."""
 
 
 class ActivityUnknown(ApplicationError):
-    """An activity that this worker does not have. It is tried again, unless who calls it does so by itself.
+    """This worker does not have the activity. The server tries again, unless the caller asks again by itself.
 
     Attributes:
         where: ``marker.HERE`` when another worker may have it, else ``ANYWHERE``.
@@ -44,7 +44,7 @@ class ActivityUnknown(ApplicationError):
         self.where = where
 
     def final(self) -> ActivityUnknown:
-        """Return the same for one who asks again by itself."""
+        """Return the same error for a caller that asks again by itself."""
         return ActivityUnknown(self.message, self.where, non_retryable=True)
 
 
@@ -52,7 +52,7 @@ class Knowledge:
     """The sagas and activities that a worker has.
 
     Attributes:
-        patience: How long it leaves to other workers what it does not know; 0 where there are no others.
+        patience: How long it leaves to other workers what it does not know; 0 when there are no others.
     """
 
     def __init__(self, sagas: Iterable[str], activities: Iterable[str] | None, patience: timedelta = QUEUE_BOUND):
@@ -71,7 +71,7 @@ class Knowledge:
         return self._activity_names is None or name in self._activity_names
 
     def is_patient(self, run_id: str, what: str = "") -> bool:
-        """Whether to leave *what* of a run to others still: counted from the first time that somebody asks for it."""
+        """Whether to leave *what* of a run to other workers still; the time counts from the first call."""
         if not self.patience:
             return False
         now = time.monotonic()
@@ -94,7 +94,7 @@ class Knowledge:
 
 
 def at_hand() -> Knowledge | None:
-    """Return what the worker of the running workflow knows; ``None`` where it does not say. No part of a replay."""
+    """Return the knowledge of this workflow's worker; ``None`` if it does not say. Not to be asked at a replay."""
     asked = None if workflow.unsafe.is_replaying() else workflow.extern_functions().get(KNOWLEDGE)
     found = None if asked is None else asked()
     return found if isinstance(found, Knowledge) else None

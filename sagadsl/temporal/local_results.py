@@ -1,9 +1,10 @@
-"""Results of local activities that are too large to be sent beside others: kept in the worker until asked for.
+"""Keeps large results of local activities in the worker until the saga has room for them.
 
 A workflow task sends the results of all its local activities in one message, and the server ends a run whose
-message is too large (R52). So a saga says in a header how much room it has for a result. A larger one is answered
-with ``NEEDS_ROOM``, and given when the saga asks again, with the room. It has happened once: asking again does not
-run it again, unless the worker has died in between; then it is repeated under the same key, as any attempt may be.
+message is too large (R52). So a saga says in a header how much room it has for a result. If the result is larger, the
+worker keeps it and answers ``NEEDS_ROOM``; the saga asks again when it has the room. The second request does not
+run the activity again, unless the worker has died in between. Then it runs again under the same key, as any attempt
+may.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _Key = tuple[str | None, str]
 
 
 class NeedsRoom(ApplicationError):
-    """A result is there, and has to wait for room."""
+    """The activity has a result, which has to wait for room."""
 
     def __init__(self, size: int) -> None:
         super().__init__(
@@ -33,20 +34,20 @@ class NeedsRoom(ApplicationError):
 
 
 class LocalResults:
-    """The results that one worker keeps, the oldest of too many forgotten."""
+    """The results that one worker keeps; when there are too many, it forgets the oldest."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[_Key, RawValue] = OrderedDict()
 
     def keep(self, key: _Key, result: RawValue) -> NeedsRoom:
-        """Keep *result*, and return the error that tells how large it is."""
+        """Keep *result*, and return the error that tells its size."""
         self._kept[key] = result
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return NeedsRoom(result.payload.ByteSize())
 
     def take(self, key: _Key) -> RawValue | None:
-        """Return a result that was kept, once."""
+        """Return a kept result, and forget it."""
         return self._kept.pop(key, None)
 
 
@@ -57,12 +58,12 @@ def room_in(headers: Mapping[str, Payload]) -> int | None:
 
 
 def headers_with(headers: Mapping[str, Payload], room: int) -> Mapping[str, Payload]:
-    """Return the headers of a local activity with the room that its result has."""
+    """Return the headers of a local activity with the room for its result."""
     return {**headers, ROOM_HEADER: Payload(metadata={"encoding": b"json/plain"}, data=str(room).encode())}
 
 
 def room_needed(error: BaseException | None) -> int | None:
-    """Return how many bytes a result needs, if that is what *error* says."""
+    """Return how many bytes a result needs, if *error* says so."""
     cause: Any = getattr(error, "__cause__", None) or error
     for each in (error, cause):
         if isinstance(each, ApplicationError) and each.type == NEEDS_ROOM and each.details:

@@ -1,8 +1,8 @@
-"""What a worker tells the server that it knows, so that `doctor` can say which one lacks what.
+"""The list of sagas and activities that a worker gives the server, so that `doctor` can say what a worker lacks.
 
-The server keeps of each worker the names of its plugins, for as long as it sends heartbeats (measured with 1.32:
-`ListWorkers`; older servers keep nothing). So what a worker knows is the name of one plugin: it costs no task, no
-queue and no history, and every worker says it of itself.
+The server keeps the names of a worker's plugins for as long as the worker sends heartbeats (measured with 1.32:
+`ListWorkers`; older servers keep nothing). So a worker puts its list into the name of one plugin. That costs no task,
+no queue and no history, and each worker speaks for itself.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _DIGEST = 12
 
 
 class Manifest(Immutable):
-    """What a worker has said of itself.
+    """The list of one worker.
 
     Attributes:
-        sagas: Fingerprints of its definitions by name, see ``fingerprint``; ``None`` when it does not say.
-        activities: ``None`` when it does not say: it takes every name, or none.
+        sagas: Fingerprints of its definitions by name, see ``fingerprint``; ``None`` when it does not list them.
+        activities: ``None`` when it does not list them: it takes every name, or none.
     """
 
     version: str
@@ -39,10 +39,10 @@ class Manifest(Immutable):
 
 
 def manifest(registry: Registry, knowledge: Knowledge, only: str | None = None) -> str:
-    """Return what a worker tells of itself, on one line.
+    """Return the list of a worker, on one line.
 
     Args:
-        only: It serves this half, ``workflows`` or ``activities``, and says nothing of the other.
+        only: The half that the worker serves, ``workflows`` or ``activities``; it does not list the other half.
     """
     about: dict[str, Any] = {"version": version("sagadsl"), "rules": RULES}
     full = about | {
@@ -56,12 +56,12 @@ def manifest(registry: Registry, knowledge: Knowledge, only: str | None = None) 
 
 
 def fingerprint(definition: Mapping[str, Any]) -> str:
-    """Return a few characters that differ where definitions differ."""
+    """Return a short text that differs when definitions differ."""
     return hashlib.sha256(to_bytes(definition)).hexdigest()[:_DIGEST]
 
 
 def read(name: str) -> Manifest | None:
-    """Return what the *name* of a plugin says of its worker; ``None`` when it is another plugin's."""
+    """Return the list that the *name* of a plugin holds; ``None`` for any other plugin."""
     if not name.startswith(_PREFIX):
         return None
     try:

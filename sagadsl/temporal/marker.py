@@ -1,6 +1,6 @@
-"""What travels beside the data: what is known of attempts, the reason of a cancel, the size of a payload.
+"""The markers that go along with data: what is known of attempts, the reason of a cancel, the size of a payload.
 
-Apart from the interceptor, so that a client need not import the SDK's worker.
+Separate from the interceptor, so that a client does not import the SDK's worker.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LIMIT = "sagadsl.start_to_close="
 HERE, ANYWHERE = "here", "anywhere"
 
 CUT_BY_THE_SERVER = "Failure exceeds size limit."
-"""What stands around an error that the server keeps between two attempts and finds too long."""
+"""Message of the wrapper that the server puts around an error that is too long to be kept between two attempts."""
 
 ATTEMPTS_ACTIVITY = "sagadsl.attempts"
 TAKEN_ACTIVITY = "sagadsl.taken"
@@ -31,18 +31,18 @@ MAX_PAYLOAD_BYTES = 2_000_000
 
 
 def reason(by: str, why: str) -> str:
-    """Return who cancels a saga, and why, as the one text that a cancel takes along."""
+    """Join who cancels a saga, and why, in one text: a cancel carries only one."""
     return f"{why} (by {by})".lstrip() if by else why
 
 
 def by_and_why(text: str) -> tuple[str, str]:
-    """Return who and why from ``reason``; of a text by somebody else, all of it is why."""
+    """Split a text from ``reason`` into who and why; any other text is all why."""
     why, found, by = text.rpartition("(by ")
     return (by[:-1], why.rstrip()) if found and by.endswith(")") else ("", text)
 
 
 def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
-    """Return (attempt, clean) as the last of an error's *details* says, or ``None`` for a worker that is not ours."""
+    """Return (attempt, clean) from the last of an error's *details*; ``None`` if the worker is not ours."""
     match list(details)[-1:]:
         case [{"sagadsl": {"attempt": int(attempt), "clean": bool(clean)}}]:
             return attempt, clean
@@ -50,7 +50,7 @@ def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
 
 
 def marker(attempt: int, *, clean: bool, unknown: str = "") -> dict[str, Any]:
-    """Return the last detail of an error, or of a heartbeat, of attempt number *attempt*.
+    """Return the last detail of an error or a heartbeat of attempt number *attempt*.
 
     Args:
         unknown: ``HERE`` when this worker does not have the activity, ``ANYWHERE`` when no other worker can have it.
@@ -59,7 +59,7 @@ def marker(attempt: int, *, clean: bool, unknown: str = "") -> dict[str, Any]:
 
 
 def unknown_in(details: Sequence[Any]) -> bool | None:
-    """Return whether an activity is known nowhere, of an error of a worker that does not have it; else ``None``."""
+    """Return whether no worker can know the activity; ``None`` unless a worker that lacks it has given *details*."""
     match list(details)[-1:]:
         case [{"sagadsl": {"unknown": "here" | "anywhere" as where}}]:
             return bool(where == ANYWHERE)
@@ -67,7 +67,7 @@ def unknown_in(details: Sequence[Any]) -> bool | None:
 
 
 def limit_as_type(limit: timedelta) -> str:
-    """Return a limit as one of a retry policy's error types: all that a local activity is told besides its input."""
+    """Return a limit as an error type for a retry policy: a local activity sees only its policy and its input."""
     return f"{_LIMIT}{limit.total_seconds()}"
 
 
@@ -85,11 +85,11 @@ def without_marker(details: Sequence[Any]) -> Sequence[Any]:
 
 
 class Recorded(Immutable):
-    """What the server has recorded of a call that has ended without a word of our worker's.
+    """What the server has recorded of a call that has ended without a marker of our worker.
 
     Attributes:
         attempt: Number of the last attempt; ``None`` when it did not start, or nobody knows.
-        alone: It was the only one, and ended in an error that the function itself reported.
+        alone: It was the only attempt, and ended in an error that the function itself reported.
         ran: Seconds from the beginning of the last attempt to the end of the call.
         since: Seconds from the scheduling to the end of the call.
     """
@@ -104,7 +104,7 @@ class Recorded(Immutable):
 
     @classmethod
     def from_json(cls, data: Any) -> Recorded:
-        """Return what ``as_json`` gave *data* of; of anything else, that nothing is known."""
+        """Read what ``as_json`` has written; for any other *data*, return a record without knowledge."""
         if not isinstance(data, Mapping):
             return cls()
         return cls(data.get("attempt"), bool(data.get("alone")), data.get("ran"), data.get("since"))

@@ -1,13 +1,13 @@
 """A worker that does not know an activity says nothing about the others of its queue. Replay-critical.
 
 While workers are replaced one after the other, the old ones take calls that only the new ones can do. So a saga
-waits, and asks the queue again, until the bound that holds for a call that nobody takes (``queue_limit``). What
-a worker does not know has not run: the step's attempts are not used up by it, and it leaves nothing to undo.
+waits and asks the queue again, until the limit for a call that nobody takes (``queue_limit``). An activity that a
+worker does not know has not run: it uses up none of the step's attempts, and leaves nothing to undo.
 
-- A worker of ours ends the call at once, with a word in its error that tells this end from all others.
-- A plain worker of another SDK reports an error like any other (measured), which is retried by the step's policy.
-  It is told by its type and its message. Go's type has that one meaning, so that it is not retried by the server.
-- A worker that cannot read an activity's input, since it lacks the codec or the storage, does not know it either.
+- A worker of ours ends the call at once, and its error has a marker that only this end has.
+- A plain worker of another SDK reports an ordinary error (measured), which the server retries by the step's policy.
+  Its type and its message identify it. Go's type has only this meaning, so we tell the server not to retry it.
+- A worker that cannot read an activity's input, because it lacks the codec or the storage, counts as not knowing it.
 """
 
 from __future__ import annotations
@@ -40,31 +40,31 @@ _SAID = {
     GO_NOT_REGISTERED: "unable to find activityType=",
     "java.lang.IllegalArgumentException": "is not registered with a worker",
 }
-"""What the SDKs say, by the type of the error: a part of its message."""
+"""Errors of the SDKs for an unknown activity: by type, a part of the message."""
 
 _UNREAD = "Failed decoding arguments"
-"""What Python's SDK says of an input that it cannot read, whatever lies behind it."""
+"""Message of Python's SDK for an input that it cannot read, whatever the cause."""
 
 _READABLE_ELSEWHERE = {
     "CodecMissing": "there is no codec for that",
     "CodecFailed": "the payload codec cannot decode",
     "RuntimeError": "[TMPRL1105]",  # an external storage that this worker does not have
 }
-"""What lies behind it where another worker may know better."""
+"""Causes of that message where another worker may be able to read the input."""
 
 _FIRST_PAUSE, _GROWS_BY, _LONGEST_PAUSE = 0.5, 1.5, 10.0
 _CALM_FROM = 20_000
-"""Events after which a run asks once more alone: each time costs some ten."""
+"""Events after which a run asks only once more: each time costs some ten."""
 
 
 class UnknownActivity(Immutable):
-    """What a worker said that does not know the activity of a call.
+    """The answer of a worker that does not know the activity of a call.
 
     Attributes:
-        worker: Its identity.
-        ran: Attempts before, by workers that knew it, since the call was sent; ``None`` when nobody knows.
-        clean: All of them have ended in a reported error.
-        final: There is no other worker to ask.
+        worker: The worker's identity.
+        ran: Earlier attempts by workers that knew it, since the call was sent; ``None`` when nobody knows.
+        clean: All earlier attempts have ended in a reported error.
+        final: No other worker can be asked.
     """
 
     error: Error
@@ -79,9 +79,9 @@ class UnservedCall:
     """A call that a worker did not know.
 
     Attributes:
-        since: When the first one said so, and ``times`` how often it was said.
-        ran: Attempts that have run, and ``clean``: each of them has ended in a reported error.
-        pause: The time until the queue is asked again, while it runs.
+        since: When the first worker answered so; ``times`` counts the answers.
+        ran: Attempts that have run; ``clean`` if each of them has ended in a reported error.
+        pause: The time until the queue is asked again, while that time runs.
     """
 
     since: float
@@ -92,27 +92,27 @@ class UnservedCall:
     pause: asyncio.Task[None] | None = None
 
     def add(self, miss: UnknownActivity) -> None:
-        """Take in that one more worker did not know it."""
+        """Count one more worker that did not know the activity."""
         self.last, self.times = miss, self.times + 1
         self.ran += miss.ran or 0
         self.clean = self.clean and miss.clean
 
     def deadline(self, command: StartActivity, asked_at: float) -> float:
-        """Return until when to ask; *asked_at* is when the step first wanted the call."""
+        """Return when to give up; *asked_at* is when the step first asked for the call."""
         at = self.since + (command.schedule_to_start or QUEUE_BOUND).total_seconds()
         return (
             at if command.schedule_to_close is None else min(at, asked_at + command.schedule_to_close.total_seconds())
         )
 
     def next_pause(self, left: float) -> float | None:
-        """Return how long to wait before asking again, of the seconds *left*; ``None`` when there is no time for it."""
+        """Return how long to wait before asking again, with *left* seconds to go; ``None`` when too few are left."""
         pause = min(_FIRST_PAUSE * _GROWS_BY ** min(self.times - 1, 10), _LONGEST_PAUSE)
         if left > _LONGEST_PAUSE and workflow.info().get_current_history_length() > _CALM_FROM:
             pause = left - 1
         return pause if pause < left else None
 
     def again(self, command: StartActivity, asked_at: float) -> StartActivity:
-        """Return the call as it is sent again: with the attempts and the time that it has left."""
+        """Return the call to send again, with the attempts and the time that are left."""
         retry, close = command.retry, command.schedule_to_close
         if retry.maximum_attempts is not None:
             retry = replace(retry, maximum_attempts=max(retry.maximum_attempts - self.ran, 1))
@@ -134,7 +134,7 @@ class UnservedCall:
         return Settled(at, command.call_id, Outcome.NOT_STARTED, error=told, attempts=0)
 
     def with_earlier(self, fact: Settled) -> Settled:
-        """Return the end of the call with what the attempts before have left."""
+        """Return the end of the call, with the outcome of its earlier attempts taken into account."""
         outcome = fact.outcome
         if outcome is Outcome.NOT_STARTED and self.ran:
             outcome = Outcome.FAILED
@@ -144,7 +144,7 @@ class UnservedCall:
         return replace(fact, outcome=outcome, attempts=attempts)
 
     def as_json(self, command: StartActivity, asked_at: float) -> dict[str, Any]:
-        """Return what the status tells of it."""
+        """Return the call as the status shows it."""
         return {
             "path": command.call_id,
             "activity": command.activity,
@@ -157,9 +157,9 @@ class UnservedCall:
 
 
 def missed(command: StartActivity, error: BaseException, record: Recorded) -> UnknownActivity | None:
-    """Return what *error* says of a worker that does not know the activity; ``None`` when it says something else.
+    """Return the answer of a worker that does not know the activity; ``None`` if *error* is anything else.
 
-    A type that the step's own policy names is never retried: then it is an error like any other.
+    If the step's own policy names the error type as one never to retry, the error counts as an ordinary one.
     """
     cause = error.__cause__ if isinstance(error, ActivityError) else error
     if not isinstance(cause, ApplicationError) or cause.type in command.retry.non_retryable_error_types:
@@ -181,7 +181,7 @@ def _says(error: BaseException | None, known: Mapping[str, str]) -> bool:
 
 
 def waits_in(headers: Mapping[str, Payload]) -> bool:
-    """Whether the one who calls an activity asks again by itself when this worker does not know it."""
+    """Whether the caller of an activity asks again by itself when this worker does not know it."""
     return WAITS_HEADER in headers
 
 

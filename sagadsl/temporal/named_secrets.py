@@ -1,7 +1,7 @@
-"""Which secrets a step's definition names, on their way from the workflow to the activity: in a header.
+"""The header that tells an activity which secrets the definition of its step names.
 
-The activity's input does not tell: what an expression has filled in looks the same. A header is set by the saga's
-own worker, and is as little secret as the definition.
+The input cannot tell: a text from an expression looks the same as a text from the definition. The saga's own worker
+sets the header, which is as public as the definition.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sagadsl.temporal.marker import MARKER
 HEADER = f"{MARKER}-secrets"
 
 NAMED: ContextVar[Named | None] = ContextVar("named_secrets", default=None)
-"""Of the activity that runs."""
+"""The secrets that the running activity may look up."""
 
 
 def headers_naming(headers: Mapping[str, Payload], named: Named | None) -> Mapping[str, Payload]:

@@ -1,7 +1,7 @@
-"""How a run begins: its start arguments, read, judged and accepted, or refused. Replay-critical.
+"""How a run begins: it reads its start arguments, and accepts or refuses them. Replay-critical.
 
-What a client, a parent or the run before has sent becomes a definition, a state and the first fact. Whether a
-worker takes it is decided once, and stands in the history.
+The arguments from a client, a parent or the run before become a definition, a state and the first fact. A worker
+decides once whether to take them, and the history records the decision.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ DEFINITION_ACTIVITY = "sagadsl.definition"
 
 _REJECTED = "sagadsl.rejected"
 _REJECTED_BY_RULES = "sagadsl.rejected.2"
-"""The same of a run whose input was judged by later rules than the first."""
+"""The marker of a refused run whose input was judged by rules later than the first."""
 _RULES = {version: f"sagadsl.rules.{version}" for version in range(RULES, FIRST_RULES, -1)}
-"""Markers of runs whose client did not name the rules: by version, the newest first."""
+"""Markers of runs whose client did not name the rules, by version, newest first."""
 _LISTED = "sagadsl.listed"
 _COMPARED = "sagadsl.compared"
 
 
 class Rejected(Exception):
-    """The run cannot begin: error type and message, and the marker that the refusal leaves in the history.
+    """The run cannot begin: error type and message, and the marker that records the refusal in the history.
 
     Attributes:
-        is_ignorance: The reason is what this worker has, or does not know yet, so that another one may know better.
+        is_ignorance: The reason lies in what this worker has or knows, so another worker may be able to begin the run.
     """
 
     def __init__(self, type_: str, message: str, marker: str = _REJECTED, *, is_ignorance: bool = False) -> None:
@@ -70,19 +70,19 @@ class Rejected(Exception):
 
 
 class Unreadable(Exception):
-    """What an earlier run has left cannot be read by this worker. No failure of the saga: it fails the task."""
+    """This worker cannot read what an earlier run has left. It fails the workflow task, and not the saga."""
 
 
 class Opening:
-    """A run while it begins, and what it began with.
+    """The beginning of a run, and what the run began with.
 
     Attributes:
         package: The definition, once it is known.
-        carry: What the run before it, or its parent, has sent along.
-        refused: The signals that are refused, of the run before as well.
-        carries: It goes on with what another run has done.
-        continues: It continues a run: what that one was accepted with is not judged again.
-        from_folder: Its definition came from a worker's own folder.
+        carry: What the run before, or its parent, has sent along.
+        refused: The signals that were refused, also by the run before.
+        carries: The run goes on with the work of another run.
+        continues: The run continues another one: what that one was accepted with is not judged again.
+        from_folder: The definition came from a worker's own folder.
     """
 
     def __init__(self, host: TemporalHost) -> None:
@@ -97,13 +97,13 @@ class Opening:
         self.from_folder = False
 
     async def begin(self, args: Sequence[RawValue]) -> Fact:
-        """Take in the start arguments, and return the first fact. Raises ``Rejected``.
+        """Read the start arguments, and return the first fact. Raises ``Rejected``.
 
-        What a run was accepted with stays accepted, whichever release and worker replays it: the
-        checks are made once, when the run begins, and a refusal leaves a marker in its history.
+        Arguments that were accepted stay accepted, whichever release and worker replays the run. The
+        checks are made once, when the run begins, and a marker in the history records a refusal.
 
-        A run that continues another one is never refused: what the runs before it have done would stand, and
-        nobody would undo it. What this worker cannot read fails the workflow task, so that the run stays
+        A run that continues another one is never refused: otherwise nobody would undo what the runs before
+        have done. When this worker cannot read what they left, it fails the workflow task. Then the run stays
         open, its status says why, and a worker of another release may take it.
         """
         self._args = args
@@ -125,10 +125,10 @@ class Opening:
             raise
 
     def _leave_to_others(self, rejected: Rejected | None = None) -> None:
-        """Raise ``NotKnownHere`` where this worker shall not have the last word, on a refusal or on a cancel.
+        """Raise ``NotKnownHere`` when another worker may decide better about a refusal or a cancel.
 
-        A queue may have workflows of others, of any type, whose workers know what to do. And a saga that this
-        worker does not know, or cannot read, may be known to the next one: it waits for a while.
+        Other teams may have workflows of any type on the queue, whose workers know what to do. And the next
+        worker may know a saga that this one does not know or cannot read. So the run waits for a while.
         """
         info, worker = workflow.info(), at_hand()
         if worker is None:  # at a replay, it was decided
@@ -188,9 +188,9 @@ class Opening:
         return first
 
     def _take_carry(self, args: Sequence[RawValue]) -> str:
-        """Read the third argument, and return what of it this run cannot have been handed: that is not looked into.
+        """Read the third argument, unless this run cannot have been handed it; then return the reason.
 
-        At a replay it may have been taken, by a release that did not ask from whom it came.
+        At a replay the argument is read anyway if a release that did not ask for its origin has taken it.
         """
         if len(args) < 3:
             return ""
@@ -203,16 +203,16 @@ class Opening:
         return foreign
 
     async def _asked_to_compare(self) -> bytes | None:
-        """Return what this worker's folder has, if a parent's definition counts only when it is the same.
+        """Return the envelope from this worker's folder, if a parent's definition must be equal to it.
 
-        What a run before, or a parent, had from a worker's folder was taken already.
+        A definition that the run before, or a parent, had from a worker's folder is accepted already.
         """
         if self.from_folder or self.continues or origin() is Origin.CLIENT or not self._compares():
             return None
         return await self._ask_registry()
 
     def _check_inline(self, raw: bytes, own: bytes | None) -> None:
-        """Raise ``Rejected`` for a definition that came along, where a worker takes those of its own folder alone."""
+        """Raise ``Rejected`` for a definition in the arguments if the worker takes only those of its own folder."""
         alone = "this worker takes definitions from its own folder only"
         if origin() is Origin.CLIENT and refuses_inline():
             raise Rejected(INLINE_DEFINITION_REFUSED, f"{alone}: start the saga by its name alone")
@@ -230,12 +230,12 @@ class Opening:
 
     @staticmethod
     def _compares() -> bool:
-        """Whether a parent's definition is compared with the one of this worker's folder; at a replay: was."""
+        """Whether a parent's definition is compared with the one in this worker's folder; at a replay: was compared."""
         return (workflow.unsafe.is_replaying() or refuses_inline()) and workflow.patched(_COMPARED)
 
     @staticmethod
     def _list(package: Package) -> None:
-        """Have a run found as what it is, whose client has not known its definition."""
+        """Set memo and search attributes of a run, when its client did not know the definition."""
         memo = workflow.memo()
         if "saga" not in memo or (package.options.name_attributes and "digest" not in memo):
             workflow.upsert_memo(package.memo())
@@ -244,7 +244,7 @@ class Opening:
             workflow.upsert_search_attributes(attributes.to_set(package.saga))
 
     def list_not_begun(self, *, cancelled: bool) -> None:
-        """Have a run listed that does not begin; one that has not told the index that it failed is asked then."""
+        """List a run that does not begin. If the index does not know that it failed, mark it so that lists ask it."""
         memo = workflow.memo()
         is_told = cancelled or self.refused_status() is Status.COMPENSATED
         if ("saga" in memo and (is_told or INDEXED not in memo)) or not workflow.patched(_LISTED):
@@ -259,7 +259,7 @@ class Opening:
     def _opened(self, raw: bytes, *, trusted: bool) -> Package:
         try:
             package = open_envelope(raw, trusted=trusted)
-        except InvalidDefinition as problem:  # whoever has written the digest has checked it
+        except InvalidDefinition as problem:  # a client that has written the digest has checked the definition
             is_ignorance = problem.is_newer or "digest" in workflow.memo()
             raise Rejected(INVALID_DEFINITION, str(problem), is_ignorance=is_ignorance) from problem
         type_ = workflow.info().workflow_type
@@ -292,13 +292,13 @@ class Opening:
         return Began(at, info.workflow_id, info.run_id, input_, carry.generation, carry.wants_journal)
 
     def _measure(self) -> None:
-        """Take note of how much a child saga can hand over to its parent, if that is less than usual."""
+        """Note how much a child saga can hand over to its parent, if that is less than usual."""
         if self.carry.wants_journal and self.state.rules >= ASKS:
             self.state.journal_percent = self._host.asked.now(self.state.rules).percent
 
     @staticmethod
     def _check_journal(package: Package, handed_over: State) -> None:
-        """Raise ``Rejected`` for a journal that no run of this definition can have left."""
+        """Raise ``Rejected`` for a journal that cannot come from a run of this definition."""
         steps = [record.step for record in handed_over.records.values()]
         steps += [key.partition(" ")[0] for key in handed_over.gone]
         if unknown := next((step for step in steps if step not in package.saga.places), ""):
@@ -309,7 +309,7 @@ class Opening:
 
     @staticmethod
     def _judge(package: Package, input_: Any) -> None:
-        """Raise ``Rejected`` for an input that does not fit, by the rules that the run has, or had when refused."""
+        """Raise ``Rejected`` for an input that does not fit, by the rules of the run, or of its refusal."""
         rules = package.options.rules or RULES
         if workflow.unsafe.is_replaying() and workflow.patched(_REJECTED):
             rules = FIRST_RULES
@@ -320,12 +320,12 @@ class Opening:
                 INVALID_INPUT,
                 f"the input does not fit the saga: {'; '.join(problems)}",
                 marker,
-                is_ignorance=meant != package.saga.digest,  # whoever has started it has another version
+                is_ignorance=meant != package.saga.digest,  # the client that started it has another version
             )
 
     @staticmethod
     def _unsaid_rules() -> int:
-        """Return the rules of a run whose client named none: the newest, with a marker, or those it began with."""
+        """Return the rules of a run whose client named none: the newest, with a marker; at a replay, its own."""
         return next((version for version, marker in _RULES.items() if workflow.patched(marker)), FIRST_RULES)
 
     def _restored(self, snapshot: Any) -> State:
@@ -337,7 +337,7 @@ class Opening:
     async def _ask_registry(self) -> bytes:
         """Return the envelope that a worker's own folder holds for this name."""
         worker, type_ = at_hand(), workflow.info().workflow_type
-        if worker is not None and not worker.has_saga(type_):  # nothing is recorded while others are waited for
+        if worker is not None and not worker.has_saga(type_):  # while the run waits for others, nothing is recorded
             self._leave_to_others(Rejected(DEFINITION_NOT_FOUND, worker.without_saga(type_), is_ignorance=True))
         try:
             answer = await workflow.start_local_activity(
@@ -358,7 +358,7 @@ class Opening:
         return raw
 
     def refused_status(self) -> Status:
-        """Return how a refused run stands: with nothing to undo, unless it was to go on with another's work."""
+        """Return the status of a refused run: nothing to undo, unless it should have continued another run's work."""
         return Status.FAILED if self.carries else Status.COMPENSATED
 
 
@@ -368,7 +368,7 @@ def decoded(value: RawValue) -> Any:
 
 
 def _raw(value: RawValue) -> bytes | None:
-    """Return the JSON of an argument, ``None`` for null: an envelope is looked up by its bytes."""
+    """Return the JSON of an argument, ``None`` for null. The bytes are the key of an envelope in the cache."""
     payload = value.payload
     if payload.metadata.get("encoding") == b"json/plain":
         return None if payload.data == b"null" else payload.data

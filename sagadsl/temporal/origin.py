@@ -1,10 +1,10 @@
-"""Who has begun a run, and what it may therefore bring along. Replay-critical.
+"""Tells who has begun a run, and so which arguments it may have. Replay-critical.
 
-A client of any language may send any arguments. What only a run itself hands on (its state, a journal to undo,
-that its definition came from a worker's folder) is taken from a run alone: from the one before, by
-continue-as-new, or from the parent. Only the server writes down who that was. A client can have it begin a run
-that names an earlier one, too: by a cron schedule or a retry policy, with the client's own arguments. Such a run
-has a cron schedule, or is a second attempt; one that was continued as new has neither (measured).
+A client in any language may send any arguments. But some arguments only a run may hand on: its state, a journal to
+undo, the note that its definition came from a worker's folder. They are accepted only from the run before, by
+continue-as-new, or from the parent. The server alone records who has begun a run. With a cron schedule or a
+retry policy, a client can make the server begin a run that names an earlier one, with the client's own arguments.
+Such a run has a cron schedule, or is a second attempt; a run that was continued as new has neither (measured).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from temporalio.common import RawValue
 from sagadsl.temporal.arguments import holds_anything, is_compressed
 
 REFUSES_INLINE = "sagadsl.refuses_inline"
-"""Name of the function by which a worker tells that it takes definitions from its own folder alone."""
+"""Name of the function by which a worker says that it takes only definitions from its own folder."""
 
 
 class Origin(Enum):
@@ -37,11 +37,11 @@ _MAY_CARRY = {
 }
 
 KNOWN_CARRY = frozenset().union(*_MAY_CARRY.values())
-"""What anybody hands on; anything else may be what a newer release does."""
+"""Everything that this release hands on; any other key may come from a newer release."""
 
 
 def origin() -> Origin:
-    """Return who has begun this run, by what the server says of it."""
+    """Return who has begun this run, as the server records it."""
     info = workflow.info()
     if info.continued_run_id is not None and info.attempt == 1 and info.cron_schedule is None:
         return Origin.RUN_BEFORE
@@ -49,10 +49,10 @@ def origin() -> Origin:
 
 
 def forged(args: Sequence[RawValue], plain: Any) -> str:
-    """Return what of the third argument this run cannot have been handed; empty when all is in order.
+    """Return which part of the third argument this run cannot have been handed; empty when all is in order.
 
     Args:
-        plain: The third argument as data, which a compressed one need not be: it is not looked into.
+        plain: The third argument as data; a compressed one is not looked into.
     """
     if len(args) < 3 or not holds_anything(args[2].payload):
         return ""
@@ -65,6 +65,6 @@ def forged(args: Sequence[RawValue], plain: Any) -> str:
 
 
 def refuses_inline() -> bool:
-    """Whether this worker takes definitions from its own folder alone. Not to be asked at a replay."""
+    """Whether this worker takes only definitions from its own folder. Not to be asked at a replay."""
     asked = workflow.extern_functions().get(REFUSES_INLINE)
     return asked is not None and bool(asked())

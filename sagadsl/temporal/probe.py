@@ -1,6 +1,6 @@
-"""What can be seen of an address without speaking gRPC: a name, a port, TLS or not.
+"""Tries an address without gRPC: does the name exist, is the port open, does it speak TLS?
 
-Runs only after a connection has failed, to say why. Blocks for a few seconds at most.
+Runs only after a connection has failed, to find the reason. Blocks for a few seconds at most.
 """
 
 from __future__ import annotations

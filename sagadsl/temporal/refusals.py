@@ -1,4 +1,4 @@
-"""Why a request about a saga was not carried out: what the caller did wrong, or what is missing."""
+"""The errors of requests that were not carried out: the caller is wrong, or something is missing."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class AlreadyStarted(SagadslError):
     """A run with this id exists, and starting it again would do its work twice.
 
     Attributes:
-        name: Of its saga.
-        request: The fingerprint that its start was given.
+        name: Name of its saga.
+        request: The fingerprint with which it was started.
     """
 
     code: ClassVar[str] = "SD922"
@@ -50,7 +50,7 @@ class AlreadyStarted(SagadslError):
         self.id, self.run_id, self.status, self.name, self.request = id, run_id, status, name, request
 
     def may_begin_anew(self, *, again: bool) -> bool:
-        """Whether that run has ended, and not well or with the wish to have it *again*."""
+        """Whether that run has ended, and either did not end well or is wanted *again*."""
         return self.status in _ENDED and (again or self.status != "completed")
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class AlreadyStarted(SagadslError):
 
 
 class TooLong(SagadslError):
-    """A name under which some databases would not find the run again, or a request's id that would count as none."""
+    """A name is too long for some databases to find the run again, or an id is too long to be used for a request."""
 
     code: ClassVar[str] = "SD927"
     exit_code: ClassVar[int] = 2
@@ -96,7 +96,7 @@ class SagaNotFound(SagadslError):
 
 
 class SagaOver(SagadslError):
-    """The run has ended, so that it takes nothing in any more (R59)."""
+    """The run has ended and accepts no more requests (R59)."""
 
     code: ClassVar[str] = "SD924"
     exit_code: ClassVar[int] = 4
@@ -114,7 +114,7 @@ class SagaOver(SagadslError):
 
 
 class NotPossible(SagadslError):
-    """An operator asked for something that makes no sense as the saga stands."""
+    """An operator asked for something that is not possible in the saga's status."""
 
     code: ClassVar[str] = "SD925"
     exit_code: ClassVar[int] = 4
@@ -128,7 +128,7 @@ class NotPossible(SagadslError):
 
 
 class Held(SagadslError):
-    """Temporal's own pause holds the run: it hears of nothing, and answers nothing."""
+    """Temporal's own pause holds the run: nothing reaches it, and it answers nothing."""
 
     code: ClassVar[str] = "SD928"
     exit_code: ClassVar[int] = 4
@@ -190,7 +190,7 @@ class NotAnswered(SagadslError):
 
 
 class NotBegun(SagadslError):
-    """The run was started with a delay, and has not begun: an operator's request would begin it now."""
+    """The run was started with a delay and has not begun: an operator's request would make it begin now."""
 
     code: ClassVar[str] = "SD962"
     exit_code: ClassVar[int] = 4
@@ -212,7 +212,7 @@ class NotBegun(SagadslError):
 
 
 class UnknownSignal(SagadslError):
-    """The saga waits for no signal of this name, wherever it stands; nothing was sent."""
+    """No step of the saga waits for a signal of this name; nothing was sent."""
 
     code: ClassVar[str] = "SD963"
     exit_code: ClassVar[int] = 2
@@ -278,7 +278,7 @@ class SignalRefused(SagadslError):
 
 @contextmanager
 def known(client: Client, id: str) -> Iterator[None]:
-    """Say in our words that a run does not exist, or has ended."""
+    """Raise ``SagaNotFound`` or ``SagaOver`` in place of the SDK's error."""
     try:
         yield
     except RPCError as error:

@@ -1,7 +1,7 @@
 """The definitions of a worker's own folder, by name, and the local activities that every worker of sagas has.
 
-A saga that is started by its name alone asks here once; the answer stands in its history, so
-that an edited file changes no run that has begun.
+A saga that is started by its name asks here once. Its history keeps the answer, so that an
+edited file changes no run that has begun.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Data = Mapping[str, Any]
 
 
 class Registry:
-    """Definitions by name; an immutable answer to "which saga is that?"."""
+    """Definitions by name; it never changes."""
 
     def __init__(self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS) -> None:
         self._definitions = dict(sorted(definitions.items()))
@@ -40,14 +40,14 @@ class Registry:
         return tuple(self._definitions)
 
     def definition(self, name: str) -> Data:
-        """Return a definition as it was given. Raises ``KeyError``."""
+        """Return a definition as data. Raises ``KeyError``."""
         return self._definitions[name]
 
     def envelope(self, name: str, *, keeps_names: bool = False, keeps_status: bool = False) -> dict[str, Any]:
-        """Return what a run of saga *name* is pinned to. Raises ``KeyError``.
+        """Return the envelope to which a run of saga *name* is pinned. Raises ``KeyError``.
 
         Args:
-            keeps_names, keeps_status: What the server's index keeps of it; see ``index``.
+            keeps_names, keeps_status: Whether the server's index has these attributes; see ``index``.
         """
         options = replace(
             self._options,
@@ -67,7 +67,7 @@ class Registry:
             client = activity.client()
             try:
                 names, status = await keeps_names(client), await keeps_status(client)
-            except RPCError:  # it runs without: lists then ask it how it stands
+            except RPCError:  # the saga runs without them, and lists then ask it for its status
                 names = status = False
             return self.envelope(name, keeps_names=names, keeps_status=status)
 
@@ -76,7 +76,7 @@ class Registry:
 
 @activity.defn(name=CANCEL_ACTIVITY)
 async def cancel(workflow_id: str, run_id: str) -> None:
-    """Ask the run that calls this to stop: it may close as Canceled only when somebody did."""
+    """Cancel the run that calls this: Temporal lets a run close as Canceled only after a cancel."""
     info = activity.info()
     if not info.is_local or (workflow_id, run_id) != (info.workflow_id, info.workflow_run_id):
         raise ApplicationError("a saga cancels no run but its own", type=NOT_POSSIBLE, non_retryable=True)
@@ -84,9 +84,9 @@ async def cancel(workflow_id: str, run_id: str) -> None:
 
 
 def children_of(name: str, definitions: Mapping[str, Data]) -> dict[str, Data]:
-    """Return the definitions that saga *name* needs beside its own: those of its child sagas, and of theirs.
+    """Return the definitions of all sagas below saga *name*.
 
-    One that is not among *definitions* is left out: another worker may serve it.
+    A saga that is not among *definitions* is left out: another worker may serve it.
     """
     needed: dict[str, Data] = {}
     waiting = [name]
@@ -99,7 +99,7 @@ def children_of(name: str, definitions: Mapping[str, Data]) -> dict[str, Data]:
 
 
 def sagas_in(definition: Data) -> Iterator[str]:
-    """Yield the names of the sagas that a definition runs as children, as far as its form is right."""
+    """Yield the names of the child sagas of a definition. Parts with a wrong form are skipped."""
     for step in raw_steps.everywhere(definition):
         undo = step.get("compensation")
         for call in (step, *(undo if isinstance(undo, list) else [undo])):

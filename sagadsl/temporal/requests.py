@@ -1,9 +1,9 @@
-"""What comes with a request to a run beside what it asks for. Replay-critical.
+"""The ids of requests to a run, and the form of an operator's request. Replay-critical.
 
-Whoever is not sure that a request has arrived sends it again, so each one may carry an id, and what comes with the
-same id again changes nothing. An operator's decision has the id of its update. A signal has none of its own; it
-carries one in a second argument, ``{"sagadsl": {"request": "…"}}``: its payload stays what the sender means, in
-every language, and who sends no second argument sends a signal without an id.
+A sender who is not sure that a request has arrived sends it again. So each request may have an id, and a second one
+with the same id changes nothing. An operator's decision has the id of its update. A signal has no id in Temporal, so
+it carries one in a second argument, ``{"sagadsl": {"request": "…"}}``. This leaves the payload alone, in every
+language; a signal without a second argument has no id.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from temporalio.common import RawValue
 from sagadsl.immutable import Immutable
 
 LONGEST_ID = 200
-"""Characters of an id of a request; a longer one would count as none."""
+"""Longest id of a request, in characters; a longer one counts as none."""
 
 _TEXTS = ("path", "by", "why")
 _KEY = "sagadsl"
 
 
 class Asked(Immutable):
-    """What an operator's request says.
+    """The content of an operator's request.
 
     Attributes:
-        path: Of what waits, as the status writes it; empty for the saga as a whole.
-        by, why: Who asks, and the reason, for the saga to keep.
-        occurrence: Which time it is that ``path`` waits, as the operator has seen it; ``None``: not said.
+        path: Path of the step or call that waits, as the status writes it; empty for the saga as a whole.
+        by, why: Who asks, and the reason; the saga records both.
+        occurrence: Which wait of ``path`` the operator has seen, by number; ``None`` if the request does not say.
     """
 
     path: str = ""
@@ -56,16 +56,16 @@ class Asked(Immutable):
 
 
 UNSAID = Asked()
-"""Of a request that says nothing beside its verb."""
+"""The content of a request that has only a verb."""
 
 
 def signal_arguments(payload: Any, request: str) -> list[Any]:
-    """Return what a signal is sent with."""
+    """Return the arguments of a signal."""
     return [payload, {_KEY: {"request": request}}] if request else [payload]
 
 
 def request_of(args: Sequence[RawValue], decoded: Callable[[RawValue], Any]) -> str:
-    """Return the id that a signal came with; empty when its sender has chosen none."""
+    """Return the id of a signal; empty when its sender has chosen none."""
     if len(args) < 2:
         return ""
     try:

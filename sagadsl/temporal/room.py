@@ -1,7 +1,7 @@
 """How much room is left: in the message that ends a workflow task, and in the history of a run. Replay-critical.
 
-The server ends a run at once, and no code of it runs any more, when a message is larger than 4 MB or a history
-has 51,200 events or 50 MB (measured, R51, R52). So both are watched here, and looked at before they are full.
+When a message is larger than 4 MB, or a history has 51,200 events or 50 MB, the server ends the run at once, and no
+code of it runs any more (measured, R51, R52). So this module counts both, and a run acts before they are full.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from temporalio import workflow
 from sagadsl.temporal.codec_growth import LONGEST, TasksTold
 
 MAX_MESSAGE_BYTES = 3_500_000
-"""What one workflow task sends; the server takes 4 MiB a message, and ends the run beyond (R52)."""
+"""Most bytes that one workflow task sends; the server ends a run whose message has more than 4 MiB (R52)."""
 
 LOCAL_RESULT_BYTES = 64 * 1024
-"""Room that is kept for the result of a local activity; a larger one waits in the worker until it is asked for."""
+"""Room that is kept for the result of a local activity; a larger result waits in the worker."""
 
 COMMAND_BYTES = 300
-"""What a command takes beside its data: ids, timeouts, the retry policy's numbers."""
+"""Bytes of a command beside its data: ids, timeouts, the retry policy's numbers."""
 
 TIMER_BYTES = 120
 
 _PAYLOADS = 3
-"""Payloads of a command, about: its input or result, its summary, what undoing a child needs."""
+"""Approximate number of payloads of a command: its input or result, its summary, the handover of a child."""
 
 MAX_EVENTS = 51_200
 MAX_HISTORY_BYTES = 50 * 1024 * 1024
@@ -34,18 +34,18 @@ _UNDO_BYTES = 2_000
 _RESERVE_EVENTS = 1_500
 _RESERVE_BYTES = 4_000_000
 _PATIENT_UNTIL = 35_000
-"""Events after which a run that has to be continued waits for what is in flight, however long that takes."""
+"""Events after which a run that has to continue as new waits for calls in flight, however long they take."""
 
 _AGAIN_AFTER = 4_096
-"""Events after which continue-as-new is tried again."""
+"""Events after which the run tries again to continue as new."""
 
 
 @dataclass(slots=True)
 class Message:
-    """What the current workflow task has to send so far, and what calls in flight may add to any.
+    """The size of the current workflow task's message so far, and what calls in flight may still add to it.
 
     Attributes:
-        asked: How much longer the worker's codec makes it.
+        asked: How much longer the worker's codec makes the message.
     """
 
     asked: TasksTold
@@ -56,9 +56,9 @@ class Message:
     _task: int = -1
 
     def takes(self, size: int, later: int = 0, *, rules: int) -> bool:
-        """Add *size* bytes, and *later* ones that come at a time unknown; false if that is more than one holds.
+        """Add *size* bytes now and *later* bytes at an unknown time; return false if one message cannot hold them.
 
-        Something always fits into an empty message.
+        An empty message takes anything.
         """
         self._at_task()
         before = self._bytes + self._held
@@ -72,13 +72,13 @@ class Message:
         return True
 
     def add(self, size: int) -> None:
-        """Add what goes along whether it fits or not."""
+        """Add bytes that are sent whether they fit or not."""
         self._at_task()
         self._bytes += size
         self._payloads += _PAYLOADS
 
     def give_back(self, later: int, size: int) -> None:
-        """Add the *size* bytes that came, for the *later* ones that ``takes`` has held."""
+        """Replace the *later* bytes that ``takes`` has reserved by the *size* bytes that came."""
         self._held -= later
         self._held_payloads -= _PAYLOADS
         self.add(size)
@@ -97,11 +97,11 @@ class Message:
 
 @dataclass(slots=True)
 class History:
-    """The history of a run: when to continue it as new, and when there is no more room but for undoing.
+    """The length of a run's history: when to continue as new, and when only the room for undoing is left.
 
     Attributes:
-        drain_after: Length at which the run asks to be continued; ``None`` when the server suggests it.
-        is_stuck: It was tried, and what has to be kept is too large.
+        drain_after: Length at which the run asks to continue as new; ``None`` when the server suggests it.
+        is_stuck: The run tried to continue as new, and its state was too large.
     """
 
     drain_after: int | None = None
@@ -119,18 +119,18 @@ class History:
         return info.is_continue_as_new_suggested()
 
     def goes_on(self) -> None:
-        """Take note that the run was not continued, for now."""
+        """Note that the run did not continue as new this time."""
         self._next = workflow.info().get_current_history_length() + (self.drain_after or _AGAIN_AFTER)
 
     @property
     def is_patient(self) -> bool:
-        """Whether it may go on a while without being continued, when something long is in flight."""
+        """Whether the run may go on for a while without continue-as-new when a long call is in flight."""
         return workflow.info().get_current_history_length() < _PATIENT_UNTIL
 
     def is_full(self, to_undo: int, in_flight: int) -> bool:
-        """Whether a run that cannot be continued has just the room left that undoing *to_undo* steps may take.
+        """Whether a run that cannot continue as new has only the room left that undoing *to_undo* steps may take.
 
-        An undo is sent what its step was sent or gave back, at the most: as many bytes as are there already.
+        A compensation is sent at most the input or the output of its step: as many bytes as are there already.
         """
         info = workflow.info()
         events = info.get_current_history_length() + to_undo * _UNDO_EVENTS + in_flight * _UNDO_EVENTS

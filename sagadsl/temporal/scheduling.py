@@ -1,7 +1,7 @@
-"""One command as Temporal takes it, or why Temporal would not take it. Replay-critical.
+"""Schedules one command, or says why Temporal would refuse it. Replay-critical.
 
-Without state, and without rules about sagas. A command that the server refuses fails the
-workflow task for ever (R52, R56), so everything that it would refuse is refused here.
+It has no state, and no rules about sagas. A command that the server refuses fails the
+workflow task for ever (R52, R56), so this module refuses it first.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from sagadsl.temporal.missing import GO_NOT_REGISTERED
 from sagadsl.temporal.room import COMMAND_BYTES
 
 _BEHIND = timedelta(seconds=5)
-"""How far behind our own limit of a local activity the SDK's is."""
+"""How much later the SDK's limit of a local activity is than our own."""
 _MAX_ID_BYTES = 1000
 _SYSTEM_QUEUES = "/_sys/"
 
 
 class Unsendable(Exception):
-    """A command that the server would not take: error type and message."""
+    """The server would refuse the command: error type and message."""
 
     def __init__(self, type_: str, message: str) -> None:
         super().__init__(type_, message)
@@ -41,7 +41,7 @@ class Unsendable(Exception):
 def start_activity(
     command: StartActivity, arguments: list[RawValue], generation: str, *, waits: bool
 ) -> asyncio.Task[Any]:
-    """Schedule an activity of a saga of this generation, and return what ends with it.
+    """Schedule an activity of a saga of this generation, and return the task that ends with it.
 
     Args:
         waits: The saga asks again by itself when a worker does not know the activity.
@@ -59,7 +59,7 @@ def start_activity(
     if command.local:
         limit = command.start_to_close
         if limit is not None and stops_retries("start_to_close", retry.non_retryable_error_types):
-            # The SDK tries again after every timeout, so that the worker's interceptor ends the attempt instead.
+            # The SDK would try again after every timeout, so the worker's interceptor ends the attempt instead.
             policy.non_retryable_error_types = [*(policy.non_retryable_error_types or ()), limit_as_type(limit)]
             limit += _BEHIND
         return workflow.start_local_activity(
@@ -92,7 +92,7 @@ def start_activity(
 
 
 def look_up(name: str, call_id: str, *args: Any, summary: str = "attempts") -> asyncio.Task[Any]:
-    """Ask the server, through a local activity of our own worker, for what a workflow cannot see of a call."""
+    """Run a local activity of our own worker that asks the server what a workflow cannot see of a call."""
     return workflow.start_local_activity(
         name,
         args=args,
@@ -115,7 +115,7 @@ def _non_retryable(types: tuple[str, ...]) -> list[str] | None:
 
 
 def encoded(values: list[Any], call_id: str) -> tuple[list[RawValue], int]:
-    """Return payloads for *values* and their size. What is no JSON is found before anything is scheduled."""
+    """Return payloads for *values*, and their size. A value that is no JSON is refused before anything is scheduled."""
     converter = workflow.payload_converter()
     payloads, size = [], 0
     for value in values:
@@ -140,7 +140,7 @@ def too_large(call_id: str, how_large: str) -> Unsendable:
 
 
 def described(command: StartActivity | StartChild) -> int:
-    """Return how many bytes a command takes beside its data, about."""
+    """Return about how many bytes a command takes beside its data."""
     texts = [command.call_id, command.task_queue or "", command.summary]
     if isinstance(command, StartActivity):
         texts += [command.activity, *command.retry.non_retryable_error_types]
@@ -150,7 +150,7 @@ def described(command: StartActivity | StartChild) -> int:
 
 
 def check_names(command: StartActivity | StartChild) -> None:
-    """Refuse what the server would refuse, since it would do so for ever (R56)."""
+    """Refuse names that the server would refuse, again and again (R56)."""
     name = command.activity if isinstance(command, StartActivity) else command.saga
     workflow_id = command.workflow_id if isinstance(command, StartChild) else ""
     for what, text in (
@@ -174,7 +174,7 @@ def succeeded(call_id: str, result: Any, at: float, *, strict: bool) -> Settled:
     """Return the end of a call that returned *result*, a raw payload, or nothing.
 
     Args:
-        strict: Numbers that JSON cannot carry are refused; older releases took them.
+        strict: Refuse numbers that JSON cannot represent; older releases took them.
     """
     if not isinstance(result, RawValue):
         return Settled(at, call_id, Outcome.SUCCEEDED, output=result)

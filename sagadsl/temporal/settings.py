@@ -1,10 +1,10 @@
-"""Which Temporal server, with what credentials, and where each value came from.
+"""The settings of a connection: which Temporal server, which credentials, and where each value came from.
 
-Flags, environment and ``temporal.toml`` mean here what they mean to the ``temporal``
-command: flag before variable before profile before default. Connects to nothing.
-The SDK's own reader of the environment has four traps, and each is closed here:
-it takes a missing file for an empty one, it switches TLS *on* for a ``TEMPORAL_TLS``
-that it cannot read, its errors are bare, and it drops what it does not know.
+Flags, environment and ``temporal.toml`` have the same meaning as for the ``temporal`` command:
+flag before variable before profile before default. This module connects to nothing.
+The SDK's own reader of the environment has four traps, which this module avoids: it takes a
+missing file for an empty one, it switches TLS *on* for a ``TEMPORAL_TLS`` that it cannot
+read, its errors do not say where the value came from, and it ignores keys that it does not know.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 
 
 class SettingsUnusable(Worded):
-    """A connection setting that cannot be right, whatever the server says."""
+    """A connection setting that is wrong for any server."""
 
     code = "SD902"
     exit_code = 3
 
 
 class Flags(Immutable):
-    """What the command line says about the server; ``None`` and empty are silence."""
+    """The options of the command line about the server; ``None`` and empty mean not set."""
 
     address: str | None = None
     namespace: str | None = None
@@ -79,14 +79,14 @@ def codec_setting(flag: str | None, environ: Mapping[str, str]) -> ShownSetting:
 
 
 class ConnectionSettings(Immutable):
-    """Everything needed to connect. What is secret is in ``secrets``, which is never shown.
+    """Everything needed to connect. Secret values are in ``secrets``, which is never shown.
 
     Attributes:
         tls: ``on`` or ``off``.
         api_key: ``set`` or ``none``: never the key.
-        warnings: What was found and not used, one sentence each.
+        warnings: Settings that were found and not used, one sentence each.
         secrets: Keyword arguments of ``Client.connect`` besides address and namespace.
-        codec: What makes payloads longer, shorter or unreadable, as ``module:name``; ``none`` if nothing does.
+        codec: The payload codec or data converter, as ``module:name``; ``none`` without one.
     """
 
     address: ShownSetting
@@ -100,7 +100,7 @@ class ConnectionSettings(Immutable):
 
     @property
     def names_a_server(self) -> bool:
-        """Somebody said where to connect: a flag, a variable or a profile."""
+        """Whether a flag, a variable or a profile says where to connect."""
         shown = (self.address, self.namespace, self.tls, self.api_key, self.profile)
         return not all(setting.is_default for setting in shown)
 
@@ -239,7 +239,7 @@ def _toml(file: Path | None) -> dict[str, Any]:
 
 
 def _switch(variable: str, env: Mapping[str, str]) -> bool | None:
-    """Read a variable that says yes or no; ``None`` when it says nothing."""
+    """Read a variable that means yes or no; ``None`` when it is not set."""
     text = env.get(variable, "").strip()
     if not text:
         return None
@@ -249,7 +249,7 @@ def _switch(variable: str, env: Mapping[str, str]) -> bool | None:
 
 
 def _tls(flags: Flags, stored: ClientConfigTLS | None, switched: bool | None) -> TLSConfig | bool | None:
-    """Return the TLS settings; ``None`` when nobody said anything. *switched* is what ``TEMPORAL_TLS`` says."""
+    """Return the TLS settings; ``None`` when none are set. *switched* is the value of ``TEMPORAL_TLS``."""
     if flags.tls_disable_host_verification:
         raise SettingsUnusable(
             "`--tls-disable-host-verification` is unsupported: Temporal's Python SDK always verifies the server",
@@ -314,7 +314,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _in_clear(address: ShownSetting, tls: TLSConfig | bool, api_key: str | None, origin: str) -> tuple[str, ...]:
-    """Say that a key can be read on its way: only somebody who switched TLS off gets there."""
+    """Warn that the API key is sent unencrypted: that happens only when somebody switched TLS off."""
     host = address.value.rpartition(":")[0].strip("[]")
     if not api_key or tls is not False or host == "localhost" or host.startswith("127.") or host == "::1":
         return ()
@@ -322,7 +322,7 @@ def _in_clear(address: ShownSetting, tls: TLSConfig | bool, api_key: str | None,
 
 
 def _warnings(env: Mapping[str, str], file: Path | None, profile: str) -> tuple[str, ...]:
-    """Say what was found and is not used: silence would look like it had worked."""
+    """Warn of settings that were found and are not used: silence would look as if they worked."""
     stored = _toml(file).get("profile", {}).get(profile, {})
     warnings = []
     if _switch("TEMPORAL_TLS_DISABLE_HOST_VERIFICATION", env) or stored.get("tls", {}).get("disable_host_verification"):

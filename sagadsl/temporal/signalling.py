@@ -1,7 +1,7 @@
-"""Signals that are checked before they are sent, and asked after: nothing is "sent" that nobody will take.
+"""Checks a signal before it is sent, and asks the run afterwards what became of it.
 
-The definition that a run is pinned to says which signals it waits for, and what they carry; the run itself says
-what became of one. Where one of them cannot be asked, that is said, too.
+The definition to which a run is pinned says which signals the run waits for, and with which payloads. The run itself
+says what became of a signal. When one of these is not available, the answer says so.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sagadsl.temporal.refusals import NotAwaited, SignalRefused, UnfitPayload, U
 from sagadsl.temporal.slow_checks import aside
 
 ANSWER_SECONDS = 5.0
-"""How long a worker may take to say what became of a signal; a signal waits for nobody, so it is not long."""
+"""How long a worker may take to say what became of a signal; it is short, since a signal waits for nobody."""
 
 _OPEN_STEPS = ("pending", "running", "paused")
 
@@ -37,10 +37,10 @@ class Sent(Immutable):
     Attributes:
         state: ``taken``: a step has taken it. ``kept``: nothing waits for it yet. ``sent``: nobody has answered.
         step: Path of the step that has taken it.
-        is_checked: It was known, before it was sent, to be one that the saga waits for.
-        is_repeated: It had been sent before, with the same id, and counts once.
-        begins_at: Of a saga that was started with a delay: when it begins, and looks at what has come.
-        is_held: Temporal's own pause holds the saga: it looks when it is released.
+        is_checked: Before it was sent, the definition was found to wait for it.
+        is_repeated: A signal with the same id had come before; both count once.
+        begins_at: When a saga begins that was started with a delay, and then handles its signals.
+        is_held: Temporal's own pause holds the saga; it handles the signal when it is released.
     """
 
     id: str
@@ -84,10 +84,10 @@ class Sent(Immutable):
 
 
 async def signal(client: Client, id: str, name: str, payload: Any = None, *, request: str = "") -> Sent:
-    """Send a signal that the saga waits for, or will, and say what became of it.
+    """Send a signal for which the saga waits now or later, and say what became of it.
 
     Args:
-        request: Its id: with the same one it is the same signal, and counts once.
+        request: Its id: signals with the same id count once.
 
     Raises:
         SagaNotFound, SagaOver, UnknownSignal, UnfitPayload, NotAwaited: Nothing was sent.
@@ -122,7 +122,7 @@ async def _check(id: str, package: Package, name: str, payload: Any) -> None:
 
 
 async def _became(handle: WorkflowHandle[Any, Any], sent: Sent) -> Sent | None:
-    """Return what became of a signal; ``None`` when it has not come, or nobody answers. Raises ``SignalRefused``."""
+    """Return what became of a signal; ``None`` if it has not arrived, or nobody answers. Raises ``SignalRefused``."""
     answer = await _ask(handle, "request", sent.request)
     if answer is None:
         return None
@@ -132,7 +132,7 @@ async def _became(handle: WorkflowHandle[Any, Any], sent: Sent) -> Sent | None:
 
 
 async def _ask(handle: WorkflowHandle[Any, Any], query: str, *args: Any) -> Any:
-    """Return a run's own answer; ``None`` when nobody gives one, or an older release does not know the question."""
+    """Return a run's own answer; ``None`` if no worker answers, or an older release does not know the query."""
     try:
         return await handle.query(query, args=args, rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
     except WorkflowQueryFailedError:
@@ -144,7 +144,7 @@ async def _ask(handle: WorkflowHandle[Any, Any], query: str, *args: Any) -> Any:
 
 
 def _may_wait(saga: Saga, standing: Mapping[str, Any], name: str) -> bool:
-    """Whether a wait for this signal is there or may yet come, as far as the steps at the top tell."""
+    """Whether a step waits for this signal or may do so later, as far as the top-level steps tell."""
     if name in standing.get("waiting_for", {}):
         return True
     stands = {step["path"]: step["status"] for step in standing.get("steps", ())}

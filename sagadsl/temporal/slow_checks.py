@@ -1,8 +1,8 @@
-"""Checks of values that may take seconds, where nothing may stand still for so long.
+"""Runs checks of values in threads, since a check may take seconds.
 
-A check is bounded (see :mod:`sagadsl.language.schema.effort`), but its bound is some seconds: too long
-for the event loop of a gateway, which would answer nobody, and for a workflow task, which the SDK
-interrupts after two.
+A check is bounded (see :mod:`sagadsl.language.schema.effort`), but the bound is some seconds. That is too
+long for the event loop of a gateway, which would answer nobody meanwhile, and for a workflow task, which the
+SDK interrupts after two seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from sagadsl.language.schema.conform import ValueCheck
 
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="sagadsl-check")
-"""Few: each takes its share of the time in which the process can do something else."""
+"""Only few threads: each takes time in which the process could do something else."""
 _KEPT = 16
 _POLL_SECONDS = 0.01
 
@@ -25,7 +25,7 @@ Problems = tuple[str, ...]
 
 
 async def aside(check: ValueCheck, value: Any) -> Problems:
-    """Return what is wrong with *value*, and let the event loop go on meanwhile."""
+    """Return what is wrong with *value*; the event loop goes on meanwhile."""
     problems = check.at_once(value)
     return await asyncio.wrap_future(_POOL.submit(check, value)) if problems is None else problems
 
@@ -33,7 +33,7 @@ async def aside(check: ValueCheck, value: Any) -> Problems:
 def patiently(check: ValueCheck, value: Any) -> Problems:
     """Return what is wrong with *value*, inside a workflow task. Replay-critical.
 
-    What takes long goes on in a thread beside the task: the task may fail, and the next one finds it done.
+    A long check runs in a thread beside the task: the task may fail, and the next one finds the result.
     """
     problems = check.at_once(value)
     if problems is not None:

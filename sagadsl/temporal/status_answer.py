@@ -1,7 +1,7 @@
-"""The answer to the ``status`` query, as large as one answer may be (R52).
+"""Makes the answer to the ``status`` query fit into one message (R52).
 
-Of a larger one the server would tell nothing at all: who asks would get what the history tells, and no word of
-what the saga waits for. So texts of errors are shortened first, and then steps are told in numbers.
+The server passes on nothing of an answer that is too large. The client would then get only what the history tells,
+without what the saga waits for. So the messages of errors are shortened first, and then steps are only counted.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from sagadsl.language.paths import step_id_in
 from sagadsl.temporal.activity_errors import shortened
 
 _SHORTER = (1_000, 200, 60)
-"""Bytes of a message, one attempt after the other."""
+"""Bytes that a message may have, in the first, second and third try."""
 
 _TEXTS = frozenset({"message", "why", "reason"})
 
 
 def fitting(status: dict[str, Any], to_payload: Callable[[Any], Payload], most: int) -> Payload:
-    """Return *status* as a payload of at most *most* bytes, as whole as it can be."""
+    """Return *status* as a payload of at most *most* bytes, with as little left out as possible."""
     payload = to_payload(status)
     for limit in _SHORTER:
         if payload.ByteSize() <= most:
@@ -52,7 +52,7 @@ def _with_short_texts(data: Any, limit: int) -> Any:
 
 
 def _with_fewer_steps(status: dict[str, Any]) -> dict[str, Any]:
-    """Tell half of the steps in numbers: of those that went on last, the most is known."""
+    """Replace half of the steps by numbers, and keep those that changed last."""
     steps = status["steps"]
     half = (len(steps) + 1) // 2
     numbers = Counter(f"{step_id_in(step['path'])} {step['status']}" for step in steps[:half])

@@ -1,7 +1,7 @@
-"""Catalogue and definitions -> a Temporal worker; or both as a plugin for a worker that somebody has already.
+"""Builds a Temporal worker from a catalogue and definitions, or a plugin for a worker that exists already.
 
-Knows no files: who calls has read them. Whether a worker takes definitions from its clients
-reaches the workflow as a function of the worker, never as data that a client could write.
+It reads no files: the caller has read them. The workflow learns from a function of the worker whether
+definitions from clients are allowed, and never from data, which a client could write.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ PASSED_THROUGH = (
     "attrs",
     "attr",
 )
-"""Packages that the sandbox of a user's own worker shall not import again for each run."""
+"""Packages that the sandbox of a user's own worker must not import again for each run."""
 
 
 class _OneLine(logging.Filter):
-    """Has the SDK say on one line that a task was left to another worker: its stack would tell nobody anything."""
+    """Shortens the SDK's log entry for a task that was left to another worker to one line: its stack helps nobody."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -108,13 +108,13 @@ def build_worker(
         catalogue: The activities that are installed; ``names`` chooses among them, ``None`` takes all.
         definitions: Sagas that can be started by their name alone.
         activities: Further activity functions, as ``temporalio.worker.Worker`` takes them.
-        inline: Take definitions that come with the start; ``False`` takes only those of ``definitions``.
+        inline: Take definitions from the start arguments; ``False`` takes only those of ``definitions``.
         only: Host one half. ``"activities"`` leaves the sagas to other workers of the queue.
         options: For sagas that are started by name.
         threads: For activities that are plain functions; each runs in one of them.
-        drain: How long running activities may go on when the worker is told to stop.
+        drain: How long running activities may go on when the worker stops.
         executor: Instead of the threads.
-        patience: How long it leaves to the other workers of its queue what it does not know; 0 where there are none.
+        patience: How long it leaves unknown work to the other workers of its queue; 0 when there are none.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:
@@ -122,7 +122,7 @@ def build_worker(
     """
     registry = Registry(definitions or {}, options)
     plugins = list(more.pop("plugins", ()))
-    if (own_client := patient_client(client)) is not client:  # which has no plugins any more
+    if (own_client := patient_client(client)) is not client:  # the new client has no plugins
         plugins = [*(each for each in client.config()["plugins"] if isinstance(each, Plugin)), *plugins]
         client = own_client
     served = [] if only == "workflows" else [*activities]
@@ -132,7 +132,7 @@ def build_worker(
     local = [] if only == "activities" else registry.activities()
     own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client))
     if client.data_converter.external_storage is None:
-        # Else the SDK makes a task of its own for each payload, to look whether it is stored elsewhere.
+        # Otherwise the SDK makes a task for each payload to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
     return Worker(
         client,
@@ -149,10 +149,10 @@ def build_worker(
 
 
 class SagaPlugin(SimplePlugin):
-    """Sagas for a worker that you have already: ``Worker(..., plugins=[SagaPlugin(definitions={...})])``.
+    """Adds sagas to your own worker: ``Worker(..., plugins=[SagaPlugin(definitions={...})])``.
 
-    Adds the saga workflow (it takes every workflow type that your worker does not know), the
-    activities of *catalogue*, and lets the sandbox of your own workflows be.
+    It adds the saga workflow (which takes every workflow type that your worker does not know) and the
+    activities of *catalogue*. It leaves the sandbox of your own workflows alone.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class SagaPlugin(SimplePlugin):
         super().__init__("sagadsl", workflows=[SagaWorkflow], workflow_runner=_passing_through)
 
     def name(self) -> str:
-        """Return what the worker tells the server of itself."""
+        """Return the worker's manifest, which goes to the server as a plugin's name."""
         return self._manifest
 
     def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
@@ -197,7 +197,7 @@ def _threads(number: int) -> Executor:
 
 
 class SagaInterceptor(Interceptor):
-    """Tells the workflow what this worker allows, and shows a saga's state where Temporal's UI looks for it."""
+    """Gives the workflow the functions of this worker, and shows a saga's state in Temporal's UI."""
 
     def __init__(
         self,
@@ -218,7 +218,7 @@ class SagaInterceptor(Interceptor):
 
 
 class _Details(WorkflowInboundInterceptor):
-    """Makes the Markdown of the details pane when somebody looks at it, not at every step."""
+    """Makes the Markdown of the details pane when somebody opens it, and not at every step."""
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_Calls(outbound))
@@ -233,8 +233,8 @@ class _Details(WorkflowInboundInterceptor):
 
 
 class _Calls(WorkflowOutboundInterceptor):
-    """Tells a saga's activities which secrets they may look up, and that the saga waits for a worker that knows them;
-    and local ones how large their results may be."""
+    """Sets the headers of a saga's activities: the secrets that they may look up, and that the saga waits for a
+    worker that knows them; for local activities also how large their results may be."""
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
         saga = workflow.instance()
@@ -242,7 +242,7 @@ class _Calls(WorkflowOutboundInterceptor):
             input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
             if saga.waits_for_others:
                 input.headers = waiting(input.headers)
-                # An eager task would come to this worker, which does not have it, each time.
+                # An eager task would always come to this worker, which does not have the activity.
                 worker = at_hand()
                 lacks_it = worker is not None and not worker.has_activity(input.activity)
                 input.disable_eager_execution = input.disable_eager_execution or lacks_it
@@ -271,10 +271,10 @@ def _known(served: Sequence[Callable[..., Any]]) -> list[str] | None:
 
 
 def _with_answer(served: Sequence[Callable[..., Any]], knowledge: Knowledge) -> list[Callable[..., Any]]:
-    """Return *served* with an activity that answers for every name that is not among them (R15).
+    """Return *served* with an activity that answers for every other name (R15).
 
-    The SDK's own answer would not say whether the attempts before were clean, and would use up one; the
-    workflow cannot look at the catalogue itself, for it may be another one at the next replay.
+    The SDK's own answer would not say whether the earlier attempts were clean, and would use up an attempt. The
+    workflow cannot look at the catalogue itself, since the catalogue may differ at the next replay.
     """
     if knowledge.activities is None:  # a dynamic one is there already
         return [*served]

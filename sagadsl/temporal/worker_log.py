@@ -1,6 +1,7 @@
-"""What a worker's log says of attempts that failed: one line, and the author's stack where nobody expected it.
+"""Shortens a worker's log of failed attempts to one line, with the author's stack when the error is not expected.
 
-The SDK logs each of them with a traceback through itself and us, twenty lines for a business error that is tried again.
+The SDK logs each failed attempt with a traceback through itself and sagadsl: twenty lines for a business error that
+is tried again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _LOGGER = "temporalio.activity"
 
 
 def short_failures(*, with_stacks: bool) -> None:
-    """Have attempts that failed told in one line each; the stack for errors that are not expected, or *with_stacks*."""
+    """Log each failed attempt in one line; add the stack if the error is not expected, or if *with_stacks*."""
     logger = logging.getLogger(_LOGGER)
     for each in [each for each in logger.filters if isinstance(each, _Short)]:
         logger.removeFilter(each)

@@ -1,6 +1,6 @@
-"""The one workflow: it runs any definition, under the definition's name as its type. Replay-critical.
+"""The one workflow, which runs any definition; its type is the definition's name. Replay-critical.
 
-Joins the engine to Temporal and holds no rule about sagas: start arguments in, verdict out,
+It connects the engine to Temporal and holds no rule about sagas: start arguments in, verdict out,
 signals, updates and queries in between. A change here must replay every recorded history.
 """
 
@@ -60,18 +60,18 @@ CANCEL_ACTIVITY = "sagadsl.cancel"
 
 _WENT_ON = "sagadsl.went_on"
 _PACKS = 2
-"""Version of the rules since which the state is packed before it is carried over."""
+"""Since this version of the rules, the state is packed before continue-as-new carries it over."""
 
 _BESIDE = 1_000
-"""Bytes of what else continue-as-new sends."""
+"""Bytes that continue-as-new sends beside the state."""
 _ARGUMENTS = 3
 _ANY_SIZE = 2**40
 _REFUSED_SIGNALS = 100
 _SHOWN = (Status.PAUSED, Status.FAILED)
 _WHOLE_RESULT = 3
-"""Rules from which on there is room in the last message of a run for all that it returns, or hands on."""
+"""Since this version of the rules, a run makes room in its last message for all that it returns or hands on."""
 _KEEPS_SHOWN = 2
-"""Rules from which on a run knows what the run before it has told the index, so that it does not stay there."""
+"""Since this version of the rules, a run knows which status the run before has set in the index, and corrects it."""
 
 
 @workflow.defn(dynamic=True, sandboxed=False)
@@ -125,7 +125,7 @@ class SagaWorkflow:
         return await self._end(await self._drive(self._after_early_ones(first)))
 
     def _join(self) -> None:
-        """Let the host ask what only the definition tells."""
+        """Give the host the functions that need the definition."""
         assert self._package is not None
         options = self._package.options
         self._host.child_start = self._child_start
@@ -134,10 +134,10 @@ class SagaWorkflow:
             self._host.before_wait = self._show_status
 
     def _after_early_ones(self, first: Fact) -> Fact:
-        """Put what came before the definition was known to its place in the queue; return what comes first.
+        """Put the facts in order that came before the definition was known; return the first one.
 
-        A decision comes before the saga begins, so that nothing begins after a pause. Of a run that goes on,
-        it comes afterwards, as it would have in the run before.
+        An operator's decision comes before the saga begins, so that nothing begins after a pause. In a run that
+        continues another one, it comes after the first fact, as it would have in the run before.
         """
         early, self._early_decisions = self._early_decisions, []
         facts: list[Fact] = [first, *early] if isinstance(first, Resumed) else [*early, first]
@@ -148,7 +148,7 @@ class SagaWorkflow:
         return facts[0]
 
     async def _drive(self, first: Fact) -> Close:
-        """Run the engine to its end, or go over to a new run."""
+        """Run the engine to its end, or continue as new."""
         assert self._package is not None
         if self._state.rules >= _KEEPS_SHOWN:
             self._shown = _shown_before()
@@ -160,7 +160,7 @@ class SagaWorkflow:
             first = await self._go_over()
 
     async def _go_over(self) -> Fact:
-        """Continue as new; return a fact instead when one has come meanwhile, or when the state is too large."""
+        """Continue as new. If a fact has come meanwhile, or the state is too large, return a fact instead."""
         assert self._package is not None
         await self._handlers_finished()
         if self._host.has_facts():  # a signal or a cancel that came meanwhile goes along in the state
@@ -177,9 +177,9 @@ class SagaWorkflow:
         return await self._host.next_fact()
 
     def _taken_along(self) -> Payload | None:
-        """Return what continue-as-new carries over, or ``None`` when no payload can hold it.
+        """Return the carry for continue-as-new, or ``None`` when no payload can hold it.
 
-        Which of the two it was stands in history: how much a library compresses may differ at a replay.
+        The history tells which of the two it was: at a replay a library may compress differently.
         """
         assert self._package is not None
         saga, state = self._package.saga, self._state
@@ -189,7 +189,7 @@ class SagaWorkflow:
         went_on = f"{_WENT_ON}.{self._attempts}"
         was_too_large = workflow.unsafe.is_replaying() and workflow.patched(went_on)
         pack(saga, state)
-        # At a replay the state went over, however much longer this worker's codec makes it.
+        # If this is a replay, the state did fit, even if this worker's codec would make it too long.
         replayed = workflow.unsafe.is_replaying()
         most = _ANY_SIZE if replayed else of_this_worker().most(_ARGUMENTS)
         payload = None if was_too_large else self._carry_on(most)
@@ -202,7 +202,7 @@ class SagaWorkflow:
         return payload
 
     def _carry_on(self, most: int) -> Payload | None:
-        """Return the state as a payload, or ``None`` when it is more than all arguments together may have."""
+        """Return the state as a payload, or ``None`` when it is larger than all arguments together may be."""
         assert self._package is not None
         carry = Carry(
             wants_journal=self._opening.carry.wants_journal,
@@ -259,8 +259,8 @@ class SagaWorkflow:
         return workflow.payload_converter().to_payload(whole)
 
     async def _see_cancel(self) -> None:
-        """Have this run cancelled too: after continue-as-new only the run before was, and Temporal closes
-        none as Canceled that was not asked to stop (R50, measured)."""
+        """Cancel this run too. After continue-as-new only the run before has been cancelled, and Temporal closes a
+        run as Canceled only if that run itself was cancelled (R50, measured)."""
         if self._host.cancel_seen:
             return
         info = workflow.info()
@@ -298,14 +298,14 @@ class SagaWorkflow:
         except InvalidDefinition:  # the child itself will say so
             package = None
         if package is None:
-            told = {"saga": command.saga} if self.waits_for_others else None  # else nobody knows that it is one
+            told = {"saga": command.saga} if self.waits_for_others else None  # else nobody knows that it is a saga
             return ChildStart(arguments, told)
         listed = workflow.info().typed_search_attributes.get(attributes.SAGA_NAME) is not None
         found: TypedSearchAttributes | None = attributes.at_start(package.saga) if listed else None
         return ChildStart(arguments, package.memo(), found)
 
     def _show_status(self) -> None:
-        """Have the saga found by its status, once there is something to look for: each time costs an event."""
+        """Set the saga's status in the index once it matters: each update costs an event."""
         status = projection.current(self._state)
         if (self._shown is None and status not in _SHOWN) or status is self._shown:
             return
@@ -314,7 +314,7 @@ class SagaWorkflow:
 
     @workflow.signal(dynamic=True, description="A signal that the saga waits for")
     def on_signal(self, name: str, args: Sequence[RawValue]) -> None:
-        """Take in a signal; one that comes before the definition is known waits for it (R59)."""
+        """Receive a signal; a signal that comes before the definition is known waits until then (R59)."""
         self._signals += 1
         if self._package is None:
             self._early.append((name, args, workflow.time(), self._signals))
@@ -349,7 +349,7 @@ class SagaWorkflow:
         del self._opening.refused[:-_REFUSED_SIGNALS]
 
     async def _operate(self, verb: Verb, request: Any) -> dict[str, Any]:
-        """Do what an operator asked, and say how the saga stands then."""
+        """Carry out an operator's request, and return the saga's status."""
         asked, id_ = Asked.read(request), _update_id()
         fact = OperatorAsked(
             workflow.time(), verb, asked.path, by=asked.by, why=asked.why, request=id_, occurrence=asked.occurrence
@@ -367,7 +367,8 @@ class SagaWorkflow:
         return {"status": projection.current(self._state).value} | ({"repeated": True} if repeated else {})
 
     def _allow(self, verb: Verb, request: Any) -> None:
-        """Raise why *verb* is not possible now. What comes before the definition is known is judged when it is."""
+        """Raise an error if *verb* is not possible now. A request that comes too early is judged when the definition
+        is known."""
         try:
             asked = Asked.read(request)
         except ValueError as problem:
@@ -382,7 +383,7 @@ class SagaWorkflow:
         if self._stopped_early:
             return "the saga was cancelled before it began"
         why = operator.refusal(self._state, verb, asked.path, asked.occurrence)
-        if why is None and verb is Verb.SKIP_STEP and not asked.path:  # by the time it comes, another one may wait
+        if why is None and verb is Verb.SKIP_STEP and not asked.path:  # on arrival, another step may wait
             return f"say which one is left out: `{next(iter(self._state.attention))}` waits for a decision"
         return why
 
@@ -457,9 +458,10 @@ class SagaWorkflow:
 
     @workflow.query(description="What became of the signal or the decision with this id")
     def request(self, id: str) -> dict[str, Any] | None:
-        """Return what took it in (a path; empty for a signal that is kept; a verb), or why it was refused.
+        """Return what a request did: the path that took it (empty for a signal that is kept), its verb, or why it was
+        refused.
 
-        ``None``: nothing of that id has come, or so many others have come since that it is forgotten.
+        ``None``: no request with that id has come, or so many have come since that it is forgotten.
         """
         if id in self._state.requests:
             return {"taken": True, "by": self._state.requests[id]}
@@ -473,11 +475,11 @@ class SagaWorkflow:
 
     @property
     def waits_for_others(self) -> bool:
-        """Whether a call that its worker does not know is asked for again."""
+        """Whether the saga asks again for a call that its worker does not know."""
         return self._state.rules >= WAITS_FOR_OTHERS
 
     def local_room(self, activity_id: str | None) -> int | None:
-        """Return how large the result of a local activity may be; ``None`` for one that is no step's."""
+        """Return how large the result of a local activity may be; ``None`` if the activity belongs to no step."""
         return self._host.local_room(activity_id)
 
     def secrets_of(self, activity_id: str | None) -> Named | None:
@@ -494,13 +496,13 @@ class SagaWorkflow:
 
 
 def _shown_before() -> Status | None:
-    """Return what the index says of this run when it begins: continue-as-new takes it along."""
+    """Return the status that the index has when this run begins: continue-as-new copies it."""
     said = workflow.info().typed_search_attributes.get(attributes.SAGA_STATUS)
     return Status(said) if said in {each.value for each in Status} else None
 
 
 def _update_id() -> str:
-    """Return the id of the update that is being handled: who sends it again asks for the same."""
+    """Return the id of the update that is being handled; a repeated request has the same id."""
     info = workflow.current_update_info()
     assert info is not None
     return info.id
