@@ -31,7 +31,7 @@ from sagadsl.language.own_errors import (
 from sagadsl.language.walk import Site, Spot
 
 OURS = (
-    *("BranchTimeout", COMPENSATION_FAILED, EXPRESSION_ERROR, INVALID_INPUT, NO_MATCHING_CASE, PAYLOAD_TOO_LARGE),
+    *(COMPENSATION_FAILED, EXPRESSION_ERROR, INVALID_INPUT, NO_MATCHING_CASE, PAYLOAD_TOO_LARGE),
     *(REPEAT_EXHAUSTED, SAGA_TIMEOUT, SIGNAL_TIMEOUT, TIMEOUT),
 )
 """Error types that the engine itself gives."""
