@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from inspect import isfunction
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 from sagadsl.diagnostics.codes import CODES
+from sagadsl.language import checks
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.load import load
 from tests.example_signatures import known_to
@@ -52,6 +56,21 @@ def test_every_check_names_its_code_and_has_a_chunk_that_provokes_it() -> None:
 
     assert {name: code for name, code in codes.items() if code not in CODES} == {}
     assert {name: code for name, code in codes.items() if code not in provoked} == {}
+
+
+def test_every_check_is_in_the_list_of_all() -> None:
+    """One that is not never runs, and nothing else would say so."""
+    modules = [import_module(f"{checks.__name__}.{each.name}") for each in iter_modules(checks.__path__)]
+    written = [
+        function
+        for module in modules
+        for name, function in vars(module).items()
+        if isfunction(function) and function.__module__ == module.__name__ and not name.startswith("_")
+    ]
+    named = [each for each in written if re.match(r"SD\d{3}: ", each.__doc__ or "")]
+
+    assert [each.__name__ for each in named if each not in ALL] == []
+    assert len(named) == len(ALL)
 
 
 def test_findings_say_what_to_do() -> None:
