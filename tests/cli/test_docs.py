@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -28,6 +29,19 @@ def test_every_command_has_a_section_and_every_option_is_named(name: str) -> Non
         for option in command.params:
             if isinstance(option, click.Option):
                 assert any(flag in PAGE for flag in (*option.opts, *option.secondary_opts)), option.opts
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_form_of_output_is_named(name: str) -> None:
+    """In the section of its command, or before the first of them, where `--json` stands for all."""
+    before, *sections = PAGE.split("\n### `sagadsl ")
+    section = next(each for each in sections if each.startswith(f"{name}`"))
+    words = set(re.findall(r"\w+", before + section))
+
+    for command in _commands(name):
+        for option in command.params:
+            if option.name in ("output", "format") and isinstance(option.type, click.Choice):
+                assert {str(form) for form in option.type.choices} - words == set()
 
 
 @pytest.mark.parametrize("code", [*EXIT_CODES.values(), 1, 2, 3, 4, 70, 130, 141])
