@@ -1,4 +1,4 @@
-"""Frames: in which order steps begin, when a block is over, and what cancels what. Replay-critical."""
+"""Frames: the order in which steps begin, the end of a block, and what cancels what. Replay-critical."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _own_steps(step: Step, which: Literal["steps"] | ArmSteps) -> tuple[Step, ..
 
 
 def advance(run: Run, frame: Frame) -> None:
-    """Let a frame do what it can do now: begin steps, or be over."""
+    """Let a frame do what it can do now: begin steps, or end."""
     if frame.closing is not None:
         if not frame.open and frame.path not in run.state.unwinds:
             finish(run, frame)
@@ -87,7 +87,7 @@ def _advance_branches(run: Run, frame: Frame) -> None:
     block = _branch_set(run, frame)
     if block.complete_when is not None and (frame.ended or frame.failed) and _complete(run, frame, record, block):
         return
-    # After a failure `wait` lets the running ones end and begins none, unless the rest may still be enough.
+    # After a failure, `wait` lets the running branches end and begins no other, unless the rest may still be enough.
     if frame.failure is None or block.complete_when is not None:
         limit = block.max_concurrency
         while limit is None or len(frame.open) < limit:
@@ -110,7 +110,7 @@ def _branch_set(run: Run, frame: Frame) -> Branching:
 
 
 def _next_branch(frame: Frame, block: Branching) -> int | None:
-    """Return the number of the next branch that may begin: in order, but for those that need others."""
+    """Return the number of the next branch that may begin: in order, except for branches that need others."""
     if isinstance(block, ForEach):
         assert frame.items is not None
         return frame.cursor if frame.cursor < len(frame.items) else None
@@ -178,7 +178,7 @@ def _advance_repeat(run: Run, frame: Frame) -> None:
 
 
 def ended(run: Run, record: Record) -> None:
-    """Take in that a step of a frame is over."""
+    """Handle the end of a step in its frame."""
     frame = run.state.frames.get(record.frame)
     if frame is None:
         return
@@ -214,10 +214,10 @@ def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
 
 
 def stop(run: Run, why: Error) -> None:
-    """Stop the whole saga and let it settle; *why* is its failure, unless it has one already. R9, R23, R25.
+    """Stop the whole saga and let it settle; *why* becomes its failure, unless it has one already. R9, R23, R25.
 
-    A person who stops it ends a pause with that, and so does a full history, which has no room to wait. A timer
-    does not: what an operator holds begins nothing, no undo either, until somebody resumes it.
+    When a person stops a paused saga, the pause ends. A full history ends it too, since there is no room to wait. A
+    timer does not: a saga that an operator has paused begins nothing, also no undo, until somebody resumes it.
     """
     state = run.state
     state.pending_stop = None
@@ -230,7 +230,7 @@ def stop(run: Run, why: Error) -> None:
 
 
 def close(run: Run, frame: Frame, why: Closing) -> None:
-    """Begin nothing more in a frame, ask all that runs in it to stop, and wait for that. R12, R38."""
+    """Begin nothing more in a frame, ask everything that runs in it to stop, and wait for it. R12, R38."""
     if frame.closing is None or why is Closing.CANCELLED:
         if why is Closing.CANCELLED:
             run.note(frame.failure)
@@ -251,7 +251,7 @@ def cancel(run: Run, path: str) -> None:
     if record.ended:
         return
     if record.progress is Progress.PAUSED:
-        if path == state.pivot_at:  # R43: whether it happened, a person has to say
+        if path == state.pivot_at:  # R43: a person has to say whether the pivot happened
             return
         state.attention.pop(path, None)
         run.end(record, Progress.CANCELLED)
@@ -270,7 +270,7 @@ def cancel(run: Run, path: str) -> None:
 
 
 def finish(run: Run, frame: Frame) -> None:
-    """Close a frame for good, and tell whoever waits for it."""
+    """Close a frame for good, and tell the step or frame that waits for it."""
     if frame.parent is not None:
         _round_over(run, frame)
     elif isinstance(frame.body, HandlerSteps):
@@ -348,7 +348,7 @@ def _repeat_again(run: Run, frame: Frame, round_: Frame, owner: Record) -> None:
 
 
 def outputs(run: Run, frame: Frame) -> Any:
-    """Return what a block gives: outputs by step id, or for ``for_each`` a list in item order."""
+    """Return the output of a block: outputs by step id, or for ``for_each`` a list in the order of the items."""
     if frame.kind is FrameKind.REPEAT:
         return frame.outputs
     if frame.kind is FrameKind.LOOP:
@@ -360,7 +360,7 @@ def outputs(run: Run, frame: Frame) -> Any:
 
 
 def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
-    """Begin to undo what the losers of ``complete_when`` have done; false when nothing is to undo. R40."""
+    """Begin to undo what the losers of ``complete_when`` have done; false when there is nothing to undo. R40."""
     block = run.step(record).body
     if not isinstance(block, Branching) or block.keep_remaining:
         return False
@@ -370,16 +370,16 @@ def _undo_losers(run: Run, frame: Frame, record: Record) -> bool:
         unpack(run, packed)
     for path in reversed(run.state.undoable):
         if run.state.records[path].began < record.began and not record.repeats:
-            break  # nothing older is of this block, unless an operator had it repeated
+            break  # anything older belongs to another block, unless an operator had this one repeated
         branch = branch_in(frame.path, path)
-        if branch is not None and branch not in frame.outputs:  # they hold all that has ended well
+        if branch is not None and branch not in frame.outputs:  # `outputs` holds all branches that ended well
             losers.append(path)
     losers.reverse()
     return undo.begin(run, frame.path, losers)
 
 
 def losers_undone(run: Run, frame: Frame, failed: bool) -> None:
-    """Go on after the losers of a block have been undone; what could not be undone fails the block."""
+    """Go on after the losers of a block have been undone; if one could not be undone, the block fails."""
     if failed and frame.closing is Closing.EARLY:
         frame.closing = Closing.FAILED
         frame.failure = Error(COMPENSATION_FAILED, f"what `{frame.path}` left behind could not be undone", frame.path)

@@ -1,4 +1,4 @@
-"""How calls end that nobody answered: what is said of them on Temporal and in virtual time alike."""
+"""The ends of calls that nobody answered: the same errors on Temporal and in virtual time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ NAMES_OF_TIMEOUTS = {"start_to_close": "TemporalTimeout:StartToClose", "heartbea
 """The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
 
 Causes = tuple[tuple[str, str], ...]
-"""What lies behind an error, nearest first, as (type, message)."""
+"""The causes of an error, nearest first, as (type, message)."""
 
 QUEUE_BOUND = timedelta(minutes=10)
-"""How long a call waits on a queue of somebody else's when the definition sets no limit: a queue
-that nobody serves would hold the saga for ever (R54). Our own queue has a worker: the one that asks.
-As long it waits for a worker that knows its activity, on any queue."""
+"""How long a call waits on another task queue than the saga's when the definition sets no limit. Without a bound, a
+queue that nobody serves would hold the saga for ever (R54). The saga's own queue has a worker: the one that asks.
+On any queue, a call waits equally long for a worker that knows its activity."""
 
 
 def queue_limit(command: StartActivity, own: str | None = None) -> timedelta | None:
-    """Return how long a call may wait for a worker, each attempt; *own* is the name of the saga's own queue."""
+    """Return how long each attempt of a call may wait for a worker; *own* is the name of the saga's own queue."""
     unbounded = command.schedule_to_start is None and command.schedule_to_close is None
     return QUEUE_BOUND if unbounded and command.task_queue not in (None, own) else command.schedule_to_start
 
@@ -33,10 +33,10 @@ def timed_out(
     """Return the error of a call that ran into a limit: the kind, the limit, and the last real error (R16).
 
     Args:
-        kind: ``start_to_close``, ``schedule_to_close``, ``schedule_to_start`` or ``heartbeat``; empty if nobody told.
-        queued: It waited for a worker.
-        last: The error of the last attempt that reported one, and what lies behind it.
-        in_force: The command's limit is the one that was reached; an operator may have set another.
+        kind: ``start_to_close``, ``schedule_to_close``, ``schedule_to_start`` or ``heartbeat``; empty if unknown.
+        queued: The call waited for a worker.
+        last: The error of the last attempt that reported one, and its causes.
+        in_force: The call reached the limit of the command; otherwise an operator may have set another limit.
     """
     text = spelled(command, kind) if in_force else unmeasured(kind)
     if queued:
@@ -48,7 +48,7 @@ def timed_out(
 
 
 def stops_retries(kind: str, types: Sequence[str]) -> bool:
-    """Whether *types*, after which there is no other attempt, hold a timeout: by our name or by Temporal's."""
+    """Whether a policy's non-retryable *types* contain a timeout, under our name or Temporal's."""
     return TIMEOUT in types or NAMES_OF_TIMEOUTS.get(kind) in types
 
 
@@ -59,12 +59,12 @@ def spelled(command: StartActivity, kind: str) -> str:
 
 
 def unmeasured(kind: str) -> str:
-    """Return a limit in words of which nobody has recorded how long it was."""
+    """Return a limit in words when nobody has recorded its length."""
     return f"{kind or 'activity'} timeout"
 
 
 def limit_of(command: StartActivity, kind: str) -> timedelta | None:
-    """Return a limit of a call as it was sent."""
+    """Return a limit of a call as the command has it."""
     return queue_limit(command) if kind == "schedule_to_start" else getattr(command, kind) if kind else None
 
 

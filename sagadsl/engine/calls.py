@@ -1,4 +1,4 @@
-"""Rendering: from what the author wrote about a call to the command that begins it. Replay-critical."""
+"""Renders a call of the definition into the command that begins it. Replay-critical."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTHING = timedelta(0)
 def activity(
     call: ActivityCall, call_id: str, arguments: tuple[Any, ...], names: Names, *, summary: str, patient: bool
 ) -> StartActivity:
-    """Return the command for an activity; *patient* retries without limit what leaves it open (R44)."""
+    """Return the command for an activity; *patient* retries without limit where the definition sets none (R44)."""
     times = call.timeouts
     return StartActivity(
         call_id=call_id,
@@ -73,7 +73,7 @@ def _queue(run: Run, call: SagaCall, names: Names) -> str | None:
 
 
 def duration(value: Duration | None, names: Names, what: str) -> timedelta | None:
-    """Return a length of time; one that an expression gives is checked here, before it is used (R13)."""
+    """Return a length of time. If an expression gives it, it is checked here, before it is used (R13)."""
     return None if value is None else _length(value, names, what)
 
 
@@ -119,7 +119,7 @@ def _as_recorded(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def render_early(action: CompensationAction, step_id: str, names: Names) -> dict[str, Any]:
-    """Render what an undo's input can be given before its step *step_id* runs. R15."""
+    """Render the part of a compensation's input that is known before its step *step_id* runs. R15."""
     value = action.call.input
     if value is None or not value.reads:
         return {}
@@ -134,7 +134,7 @@ def render_early(action: CompensationAction, step_id: str, names: Names) -> dict
 
 
 def render_late(value: Value, early: Mapping[str, Any], names: Names) -> Any:
-    """Render the rest of an undo's input, now that its step has ended."""
+    """Render the rest of a compensation's input, now that its step has ended."""
     if value.items is None:
         return early[""] if "" in early else value.render(names)
     if not value.reads:
@@ -143,7 +143,7 @@ def render_late(value: Value, early: Mapping[str, Any], names: Names) -> Any:
 
 
 def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[str, Any]:
-    """Return what a compensation's expressions see: its step as it ended, others as they were then (R14)."""
+    """Return the names for a compensation's expressions: its step as it ended, other steps as of then (R14)."""
     names = scope(run.saga, run.state, past(undo), as_of=record.ended or None)
     error = record.error
     names["step"] = {
@@ -159,13 +159,13 @@ def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[
 
 
 def why_undone(run: Run, record: Record) -> Error:
-    """Return the saga's failure, or what stands for it when a block was complete without this step (R40)."""
+    """Return the saga's failure; if a block was complete without this step, an error that says so (R40)."""
     return run.state.failure or Error(NOT_NEEDED, "the block was complete without this step", record.path)
 
 
 @lru_cache(maxsize=4096)
 def _is_late(reads: tuple[tuple[str, ...], ...], step_id: str) -> bool:
-    """Say whether a value needs how its step ended; the step may be named by its own id too."""
+    """Say whether a value reads how its step ended; an expression may also name the step by its own id."""
     late = (*_LATE, ("steps", step_id))
     return any(chain[0] == "failure" or chain in _WHOLE or chain[:2] in late for chain in reads)
 

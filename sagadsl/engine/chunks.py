@@ -1,7 +1,7 @@
-"""Chunks: the steps of rounds that are over and have to be undone if the saga fails, written small. Replay-critical.
+"""Chunks: compressed steps of rounds that are over, to be undone if the saga fails. Replay-critical.
 
-A chunk is compressed JSON: rows of what undoing needs, by step, or of what the report tells of those that have
-been undone. ``State.gone`` counts all steps without a record.
+A chunk is compressed JSON. It has rows by step: for steps to undo, what undoing needs; for undone steps, what
+the report tells of them. ``State.gone`` counts all steps without a record.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from sagadsl.language.model import Saga
 from sagadsl.language.paths import path_around
 
 Rows = dict[str, list[list[Any]]]
-"""By step id."""
+"""Rows by step id."""
 
 TO_UNDO = "to_undo"
-"""The word under which ``State.gone`` counts rows, beside that of how their steps ended."""
+"""The word under which ``State.gone`` counts rows, beside the word for how their steps ended."""
 
 
 def chunk(last: int, rows: Rows, *, undone: bool = False) -> Chunk:
-    """Return *rows* as a chunk; *last* is when the last of them was over."""
+    """Return *rows* as a chunk; *last* is the moment at which the last of the steps was over."""
     text = json.dumps(rows, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     return Chunk(last, base64.b64encode(zlib.compress(text, 9)).decode(), undone)
 
 
 def waiting(state: State) -> list[Chunk]:
-    """Return the chunks of what has to be undone if the saga fails."""
+    """Return the chunks of steps that have to be undone if the saga fails."""
     return [packed for packed in state.chunks if not packed.undone]
 
 
 def to_undo(state: State) -> int:
-    """Return how many steps would have to be undone now, at the most."""
+    """Return how many steps would have to be undone now, at most."""
     return len(state.undoable) + sum(number for key, number in state.gone.items() if key.endswith(f" {TO_UNDO}"))
 
 
 def unpack(run: Run, packed: Chunk) -> list[str]:
-    """Take the rows of *packed* back as records that wait to be undone, and return their paths by their beginning.
+    """Make the rows of *packed* into records to be undone, and return their paths in the order of their beginnings.
 
-    Those of steps that have begun again since are forgotten: only the last time counts.
+    A row is dropped when its step has begun again since: only the last time counts.
     """
     state = run.state
     state.chunks.remove(packed)
@@ -63,7 +63,7 @@ def unpack(run: Run, packed: Chunk) -> list[str]:
 
 
 def begun(saga: Saga, state: State, *, undone: bool) -> list[tuple[int, str]]:
-    """Return the steps in chunks that have been undone, or have not: when each began, and its path."""
+    """Return beginning and path of each step in chunks: of the undone ones, or of those not undone."""
     return [
         (numbers[1], _path(saga, step_id, numbers[0]))
         for packed in state.chunks
@@ -104,7 +104,7 @@ def by_step(numbers: Mapping[str, int]) -> list[dict[str, Any]]:
 
 
 def row(state: State, record: Record, undo: Undo, *, keeps_input: bool) -> list[Any]:
-    """Return what ``_record`` makes a record of again; numbers are told relative to others, so that they repeat."""
+    """Return the row from which ``_record`` makes the record again; numbers are differences, so that they repeat."""
     began = round(record.started_at - state.started_at)
     ended = round((record.ended_at or record.started_at) - record.started_at)
     numbers = [

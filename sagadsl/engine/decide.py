@@ -70,7 +70,7 @@ from sagadsl.language.schema.defaults import TooManyDefaults, filled
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
-    """Take *fact* into *state* and return what the host shall do now, in order.
+    """Take *fact* into *state* and return the commands for the host, in order.
 
     An empty list means: wait for the next fact. ``Close`` or ``ContinueAsNew``, if given, is the last.
     """
@@ -78,10 +78,10 @@ def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
 
 
 class Consequence(Immutable):
-    """Some of what follows from a fact.
+    """A part of what follows from a fact.
 
     Attributes:
-        work: What it cost, in the units of ``expression_data.BUDGET``.
+        work: The cost of computing it, in the units of ``expression_data.BUDGET``.
         is_last: Nothing more follows.
     """
 
@@ -91,9 +91,9 @@ class Consequence(Immutable):
 
 
 def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Consequence]:
-    """Do what ``decide`` does, a part at a time: after each but the last the host has to rest.
+    """Do the same as ``decide``, one part at a time: after each part but the last, the host has to rest.
 
-    What is left to compute is in the iterator and nowhere else: take no other fact in before it has ended.
+    Only the iterator knows what is left to compute, so exhaust it before you give the engine another fact.
     """
     if state.phase is Phase.CLOSED:
         return
@@ -130,7 +130,7 @@ def _told(run: Run, fact: Fact) -> None:
 
 
 def _stop_at_last(run: Run) -> bool:
-    """Stop a saga that was to stop as soon as its pivot had settled; false when it is not, or not yet."""
+    """Stop a saga whose stop has waited for its pivot to settle; false if no stop waits, or not yet."""
     state = run.state
     if state.pending_stop is None or state.pivot_at or ROOT not in state.frames:
         return False
@@ -140,7 +140,7 @@ def _stop_at_last(run: Run) -> bool:
 
 def _take(run: Run, fact: Fact) -> None:
     if isinstance(fact, SignalReceived | OperatorAsked) and fact.request in run.state.requests:
-        return  # it was taken in before
+        return  # a repeat of an earlier request
     match fact:
         case Began():
             _begin(run, fact)
@@ -195,7 +195,7 @@ def _begin(run: Run, fact: Began) -> None:
 
 
 def _begin_undo(run: Run, fact: BeganUndo) -> None:
-    """Become the saga that has completed, and undo it. R46, R47."""
+    """Take the state of the completed saga, and undo it. R46, R47."""
     done = State.restore(fact.journal)
     for name in handover.HANDED_OVER:
         setattr(run.state, name, getattr(done, name))
@@ -210,7 +210,7 @@ def _settled(run: Run, fact: Settled) -> None:
         return
     record = run.state.records[path]
     call = parse_call(fact.call_id)
-    if fact.error is not None:  # a child saga names a step of its own: here it is the call that failed
+    if fact.error is not None:  # a child saga names one of its own steps; for the parent, the call has failed
         fact = replace(fact, error=replace(fact.error, step=call.path))
     match call.purpose:
         case Purpose.DO:
@@ -243,7 +243,7 @@ def _timer_fired(run: Run, timer_id: str) -> None:
 
 
 def _not_in_time(state: State, wait: WaitFor) -> str:
-    late = wait.signal in state.signals and not wait.since_now  # it would have taken whatever came in time
+    late = wait.signal in state.signals and not wait.since_now  # a signal in time would have been taken
     came = "; it came when the time was over, and is kept for a later wait" if late else ""
     return f"signal `{wait.signal}` did not come in time{came}"
 
@@ -252,7 +252,7 @@ def _signal(run: Run, fact: SignalReceived) -> None:
     came_at = fact.at if fact.came_at is None else fact.came_at
     path = next((path for path in run.state.waiting.get(fact.name, ()) if in_time(run.state, path, came_at)), None)
     if path is None:
-        run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before its wait
+        run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before the wait
         run.taken_in(fact.request, "")
         return
     record = run.state.records[path]
@@ -262,24 +262,24 @@ def _signal(run: Run, fact: SignalReceived) -> None:
 
 
 def _stop_forward(run: Run, why: Error) -> None:
-    """A cancel or the timeout: stop what runs, unless it comes too late. R9, R25, R27, R28, R30, R35."""
+    """Handle a cancel or the timeout: stop what runs, unless it is too late. R9, R25, R27, R28, R30, R35."""
     state = run.state
     state.timed_out = state.timed_out or why.type == SAGA_TIMEOUT
     if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
         run.note(why)
-    elif ROOT not in state.frames:  # it has not begun yet
+    elif ROOT not in state.frames:  # the saga has not begun yet
         state.pending_stop = why
     elif not state.pivot_at:
         blocks.stop(run, why)
     else:
-        state.pending_stop = why  # until it is known whether the pivot happened
+        state.pending_stop = why  # wait until it is known whether the pivot happened
         record = state.records[state.pivot_at]
         if steps.call_id(record) in state.calls:
             blocks.cancel(run, record.path)
 
 
 def _history_full(run: Run) -> None:
-    """Begin nothing more but what undoes; after the pivot, where nothing is undone, the saga ends failed. R51."""
+    """Begin only compensations from now on; after the pivot, where nothing is undone, fail the saga. R51."""
     state = run.state
     error = Error(HISTORY_FULL, "the history of the run is full, and what the saga has to keep fits into no new one")
     if state.pivot_passed and state.phase is Phase.FORWARD and ROOT in state.frames:
@@ -289,7 +289,7 @@ def _history_full(run: Run) -> None:
 
 
 def _stop_endless(run: Run) -> None:
-    """A loop that waits for nothing would keep its worker busy for ever. R56."""
+    """Stop a loop that waits for nothing: it would keep its worker busy for ever. R56."""
     state, run.began = run.state, 0
     error = Error(TOO_MANY_STEPS, f"{STEPS_AT_ONCE:,} steps have begun, and none of them waits for anything")
     if state.phase is Phase.FORWARD:
@@ -300,7 +300,7 @@ def _stop_endless(run: Run) -> None:
 
 
 def _work(run: Run, fact: Fact) -> bool:
-    """Take a fact in, and look at every place that it has touched, until nothing follows; false: a rest is due."""
+    """Apply a fact, and visit every place that it touches until nothing follows; false: a rest is due."""
     state, todo = run.state, run.todo
     while todo or run.release() or (state.pivot_passed and _stop_at_last(run)):
         if run.tired:
@@ -334,7 +334,7 @@ def _work(run: Run, fact: Fact) -> bool:
 
 
 def _frame_over(run: Run, frame: Frame) -> None:
-    """The forward part is over, or ``on_failure`` is."""
+    """Handle the end of the forward part, or of ``on_failure``."""
     state = run.state
     if frame.body == ON_FAILURE:
         run.note(frame.failure)
@@ -374,7 +374,7 @@ def _undone(run: Run, key: str, *, failed: bool) -> None:
 
 
 def _finish(run: Run) -> None:
-    """After the compensations: alarms and clean-up, then the end."""
+    """Run ``on_failure`` after the compensations, then close."""
     if run.saga.on_failure and not run.state.undo_only:
         run.count_afresh()
         run.state.phase = Phase.FINISHING

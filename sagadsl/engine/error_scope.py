@@ -1,6 +1,6 @@
-"""What the blocks around a step would do about its error. Replay-critical.
+"""Tells what the blocks around a step would do about its error. Replay-critical.
 
-Looks outwards from a frame and changes nothing.
+It looks outwards from a frame and changes nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sagadsl.language.model import Branching
 
 
 def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
-    """Say whether a block around *frame* has a handler for an error in it; a handler's ``if`` may hold."""
+    """Say whether a block around *frame* has a handler for *error*; the handler's ``if``, if any, may hold."""
     for around in outwards(run.state, frame):
         if not around.owner:
             continue
         owner = run.state.records[around.owner]
-        if isinstance(around.body, HandlerSteps):  # it ends with the error that it was to handle
+        if isinstance(around.body, HandlerSteps):  # a handler that fails ends with the error that it should handle
             error = owner.error or error
         elif any(
             not handler.types or is_one_of(error, handler.types, run.state.rules)
@@ -30,7 +30,7 @@ def taken_outside(run: Run, frame: Frame, error: Error) -> bool:
 
 
 def is_final(run: Run, frame: Frame, error: Error) -> bool:
-    """Say whether an error in *frame* fails the saga for certain, though its siblings have yet to settle."""
+    """Say whether an error in *frame* certainly fails the saga, although its siblings have not settled yet."""
     if not run.forward or run.state.pivot_at or run.state.pivot_passed:
         return False
     if any(_may_do_without(run, around, frame) for around in outwards(run.state, frame)):
@@ -39,7 +39,7 @@ def is_final(run: Run, frame: Frame, error: Error) -> bool:
 
 
 def _may_do_without(run: Run, around: Frame, failed: Frame) -> bool:
-    """Say whether *around* may still end well: an error handler, or a block that can be complete without a branch."""
+    """Say whether *around* may still end well: as an error handler, or as a block that does not need every branch."""
     if isinstance(around.body, HandlerSteps):
         return True
     if around.kind not in (FrameKind.PARALLEL, FrameKind.LOOP):

@@ -17,7 +17,7 @@ from sagadsl.language.expressions.secrets import Named
 
 
 class Outcome(Enum):
-    """How a call ended, judged by what it may have done to the world. R5."""
+    """How a call ended: what is known of its effect. R5."""
 
     NOT_STARTED = "not_started"
     SUCCEEDED = "succeeded"
@@ -26,7 +26,7 @@ class Outcome(Enum):
 
 
 class Status(Enum):
-    """How a saga stands. The first three are open, the others final."""
+    """The status of a saga. The first three are open, the others final."""
 
     RUNNING = "running"
     COMPENSATING = "compensating"
@@ -38,13 +38,13 @@ class Status(Enum):
 
 
 class Error(Immutable):
-    """An error as it is reported, matched and shown.
+    """An error, as it is matched, reported and shown.
 
     Attributes:
         type: What ``on_error``, ``already_undone`` and retry policies match; ``timeout`` for a timeout.
-        message: One sentence; bounded by whoever made it.
-        step: Path of the step it belongs to; empty for the saga's own (its timeout, a bad definition).
-        causes: What lies behind it, nearest first, as (type, message).
+        message: One sentence; the code that makes the error bounds its length.
+        step: Path of the step it belongs to; empty for an error of the saga itself (its timeout, a bad definition).
+        causes: The causes of the error, nearest first, as (type, message).
     """
 
     type: str
@@ -57,7 +57,8 @@ class Began(Immutable):
     """The run starts: the first fact, once.
 
     Attributes:
-        generation: Of a saga that is begun anew under the id of one that has ended; see ``language.paths``.
+        generation: Tells a saga that begins anew from the one that has ended under the same id; see
+            ``language.paths``.
         wants_journal: Its parent may have to undo it when it has completed.
     """
 
@@ -70,7 +71,7 @@ class Began(Immutable):
 
 
 class BeganUndo(Immutable):
-    """A completed saga shall undo itself: ``journal`` is the snapshot that it returned. R46, R47."""
+    """A completed saga has to undo itself: ``journal`` is the snapshot that it returned. R46, R47."""
 
     at: float
     run_id: str
@@ -86,7 +87,7 @@ class Resumed(Immutable):
 
 
 class Settled(Immutable):
-    """A call has ended, by itself or because it was asked to.
+    """A call has ended, by itself or because it was cancelled.
 
     Attributes:
         cancelled: It ended because it was cancelled.
@@ -113,8 +114,8 @@ class SignalReceived(Immutable):
     """A declared signal with a payload that its schema has accepted.
 
     Attributes:
-        request: Chosen by the sender: what comes with the same one again is the same signal. Empty: none was chosen.
-        came_at: When it came, if the host knows that it was earlier than ``at``, when it was heard of.
+        request: An id that the sender has chosen: signals with the same id count once. Empty: none was chosen.
+        came_at: When the signal came, if the host knows that this was before ``at``, when the engine hears of it.
     """
 
     at: float
@@ -128,7 +129,7 @@ class CancelRequested(Immutable):
     """Somebody asked the saga to stop. Later requests change nothing. R28.
 
     Attributes:
-        by: Who, and ``why``; as far as the request said so.
+        by: Who asked, and ``why`` the reason; empty if the request does not say.
     """
 
     at: float
@@ -137,12 +138,12 @@ class CancelRequested(Immutable):
 
 
 class OperatorAsked(Immutable):
-    """An operator's verb; ``allowed`` has accepted it.
+    """An operator's request; ``operator.refusal`` has found it possible.
 
     Attributes:
-        path: For ``RETRY_STEP`` and ``SKIP_STEP``: what needs attention; empty when only one thing does.
-        request: What comes with the same one again is the same decision.
-        occurrence: Which time it is that ``path`` waits, as the operator has seen it; ``None``: whichever it is.
+        path: For ``RETRY_STEP`` and ``SKIP_STEP``: the step or call that waits; empty when only one waits.
+        request: Its id: decisions with the same id count once.
+        occurrence: Which wait of ``path`` the operator has seen, by number; ``None``: any.
     """
 
     at: float
@@ -161,7 +162,7 @@ class DrainRequested(Immutable):
 
 
 class HistoryFull(Immutable):
-    """The host has room left for undoing and for nothing else: stop, and undo while there is room. R51."""
+    """The host has only room for undoing left: stop, and undo while there is room. R51."""
 
     at: float
 
@@ -181,7 +182,7 @@ Fact = (
 
 
 class RetryPlan(Immutable):
-    """A retry policy with every expression computed; ``maximum_attempts`` ``None`` is without limit."""
+    """A retry policy with every expression computed; ``maximum_attempts`` ``None`` means no limit."""
 
     maximum_attempts: int | None
     initial_interval: timedelta
@@ -203,12 +204,12 @@ class StartActivity(Immutable):
     """Begin an activity.
 
     Attributes:
-        call_id: Its id on the host: the step's path, what the call is for, and which time it is; see
+        call_id: Its id on the host: the step's path, the purpose of the call, and its number when repeated; see
             ``language.paths``.
         arguments: None or one JSON value.
         task_queue: ``None`` is the saga's own.
         summary: One line for people.
-        secrets: Those that the definition itself names in the input.
+        secrets: The secrets that the definition itself names in the input.
     """
 
     call_id: str
@@ -231,10 +232,10 @@ class StartChild(Immutable):
 
     Attributes:
         workflow_id: Derived from the parent's id and the path, so that it is the same at every attempt.
-        wants_journal: The child shall return its journal with its output, since it may have to undo itself.
-        journal: Set when the child shall do nothing but undo what this snapshot, packed, says was done. Its id is then
-            that of the child that completed, so that its keys are the same: the host must allow the id again.
-        failure: With ``journal``: why.
+        wants_journal: The child returns its journal with its output, since it may have to undo itself later.
+        journal: A packed snapshot: if set, the child only undoes what the snapshot says was done. It has the id of the
+            child that completed, so that the keys are the same; the host must allow the id again.
+        failure: With ``journal``: why it is undone.
     """
 
     call_id: str
@@ -278,9 +279,9 @@ class Close(Immutable):
     Attributes:
         status: One of the four final ones.
         output: The result of a completed saga.
-        failure: The first error otherwise. R23. ``None`` with ``COMPENSATED`` is a run that existed only
-            to undo a completed one and has done so: for its parent that is a success.
-        journal: What undoing a completed saga needs, when its parent wants it; packed (see ``squeeze``).
+        failure: The first error of any other saga. R23. ``None`` with ``COMPENSATED`` marks a run that existed
+            only to undo a completed one and has done so: for its parent that is a success.
+        journal: What undoing a completed saga needs, if its parent wants it; packed (see ``squeeze``).
     """
 
     status: Status

@@ -1,7 +1,7 @@
-"""What a child saga hands to its parent when it has completed: all that undoing it needs (R46, R47). Replay-critical.
+"""The handover of a completed child saga to its parent: all that undoing it needs (R46, R47). Replay-critical.
 
-A child that has closed runs no code any more. So it completes only if what it hands over fits;
-otherwise its parent could never undo it, and it undoes itself while it can.
+A child that has closed runs no code any more. So a child completes only if its handover fits into the
+message. Otherwise its parent could never undo it, so it undoes itself while it can.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ HANDED_OVER = (
     *("rules", "saga_id", "generation", "started_at", "input"),
     *("clock", "records", "undoable", "chunks", "gone"),
 )
-"""Fields of the state that a run takes over which undoes a completed saga."""
+"""Fields of the state that are handed over to the run that undoes a completed saga."""
 
 LARGEST_JOURNAL = 1_500_000
-"""Bytes. It has to go back with the definition, in one message of 2 MB (R52); less where a codec lengthens it."""
+"""Bytes. The journal goes back with the definition in one message of 2 MB (R52); a codec may leave less."""
 
 
 def refuse(run: Run) -> Error | None:
-    """Put what the parent wants into ``run.journal``, or return why the saga must not complete.
+    """Put the handover into ``run.journal``, or return why the saga must not complete.
 
-    After its pivot there is no way back: then it completes without, and its parent asks an operator if it ever fails.
+    After its pivot the saga cannot be undone. Then it completes without a journal, and if its parent fails later, the
+    parent asks an operator.
     """
     state = run.state
     if not state.wants_journal:
@@ -49,7 +50,7 @@ def refuse(run: Run) -> Error | None:
 
 
 def journal_of(saga: Saga, state: State) -> dict[str, Any]:
-    """Return what undoing a completed saga needs, and nothing else, as a snapshot; *state* stays as it is."""
+    """Return a snapshot of only what undoing a completed saga needs; *state* does not change."""
     copy = State.restore(state.snapshot())
     pack(saga, copy, is_over=True)
     left = State()
@@ -61,7 +62,7 @@ def journal_of(saga: Saga, state: State) -> dict[str, Any]:
 
 
 def _reads_input(saga: Saga) -> bool:
-    """Whether undoing reads the saga's input beside what its calls are given, which is computed by then."""
+    """Whether undoing reads the saga's input, apart from the inputs of compensations, which are computed by then."""
     return any(
         chain[0] == "input"
         for site in sites(saga)

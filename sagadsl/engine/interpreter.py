@@ -1,4 +1,4 @@
-"""The loop that joins the rules to a host. Everything worth testing is elsewhere."""
+"""The loop between ``decide`` and a host. It holds no rules."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from sagadsl.language.model import Saga
 
 
 class Host(Protocol):
-    """What a saga needs from the world: here a Temporal workflow. Virtual time plays many runs by ``decide`` itself."""
+    """What the engine needs of a Temporal workflow. Virtual time does without it: it calls ``decide`` itself."""
 
     def perform(self, command: Command) -> None:
-        """Begin *command* and return at once; its end arrives as a fact. Never raises."""
+        """Begin *command* and return at once; how it ends arrives as a fact. Never raises."""
 
     async def rest(self, work: int, *, must: bool) -> None:
-        """Take note of work that was done, as ``decide.Part`` counts it; *must* lets others work before it returns."""
+        """Count *work*, in the units of ``decide.Consequence``; with *must*, let other code run before it returns."""
 
     async def next_fact(self) -> Fact:
-        """Wait until something happens, and say what. Never raises for a failing step."""
+        """Wait until something happens, and return it as a fact. Never raises for a failing step."""
 
 
 async def run(saga: Saga, host: Host, state: State, first: Fact) -> Close | ContinueAsNew:
-    """Drive *saga* to its end, changing *state* in place; *first* is how the run begins."""
+    """Run *saga* to its end, and change *state* in place; *first* is the fact with which the run begins."""
     fact = first
     while True:
         for part in parts(saga, state, fact):

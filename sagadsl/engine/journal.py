@@ -1,9 +1,9 @@
 """The state of one run: what has happened so far, seen by step path. Replay-critical.
 
-State is the fold of facts and the only truth: the status query, the report, the live
-display, continue-as-new and a child's undo read it and nothing else. It is changed in
-place, by the engine alone, so that a fact costs the depth of the tree and not the
-length of the saga; ``snapshot`` and ``restore`` give an independent copy.
+The state is the fold of all facts and the only truth: the status query, the report, the live
+display, continue-as-new and a child's undo read nothing else. Only the engine changes it. It
+does so in place, so that a fact costs the depth of the tree and not the length of the saga;
+``snapshot`` and ``restore`` give an independent copy.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.paths import caller_of
 
 RULES = 3
-"""Version of the rules, fixed in history when a run starts; a changed rule branches on ``State.rules``.
+"""The newest version of the rules. The history fixes the version when a run starts; a changed rule branches on
+``State.rules``.
 
-1: the first. 2: no false "undone", "completed" or "sent" at the edges of the first one. 3: the same of local
-activities that are stopped, and behind the pivot of a very long run; room for all that a run returns; errors named
-as other languages do, see ``matching``.
+1: the first version. 2: no false "undone", "completed" or "sent" in rare cases of version 1. 3: also none for local
+activities that are stopped, and behind the pivot of a very long run; room for everything that a run returns; errors
+matched as other languages name them, see ``matching``.
 """
 
 FIRST_RULES = 1
-"""Of runs whose history names no version."""
+"""The version of runs whose history names none."""
 
 
 class Progress(Enum):
-    """How a step stands; also what ``steps.<id>.status`` shows."""
+    """The status of a step; ``steps.<id>.status`` shows it."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -41,7 +42,7 @@ class Progress(Enum):
 
 
 class UndoProgress(Enum):
-    """How the compensation of a step stands."""
+    """The status of a step's compensation."""
 
     REGISTERED = "registered"
     RUNNING = "running"
@@ -85,14 +86,14 @@ class Undo:
     """The compensation of one step instance; exists before the step is scheduled (R4).
 
     Attributes:
-        early: Per action, what could be rendered before the step ran: the whole input as
-            ``{"": input}``, or single keys of it (R15).
+        early: For each action, the part of its input that was rendered before the step ran: all of it as
+            ``{"": input}``, or single keys (R15).
         action: Index of the action that is running or comes next.
-        attempts: Of the last action, as the host told.
-        repeats: How often an operator had the action repeated.
-        errors: Of actions that failed for good, by index.
-        skipped: An operator gave an action up.
-        loops: The rounds of the loops around its step, and ``variables`` their names (R7).
+        attempts: Attempts of the last action, as the host has counted them.
+        repeats: How often an operator repeated the action.
+        errors: Errors of the actions that failed for good, by index.
+        skipped: An operator skipped an action.
+        loops: The rounds of the loops around the step; ``variables`` are their names (R7).
     """
 
     progress: UndoProgress = UndoProgress.REGISTERED
@@ -114,18 +115,19 @@ class Record:
 
     Attributes:
         path: E.g. ``book/flight`` or ``lines[3]/reserve``.
-        step: Id in the definition.
-        frame: Path of the frame that started it.
-        began: Number of the moment it began, in the order of all beginnings and ends of the run.
-        ended: The same for its end; 0 while it runs.
-        settled: The same for the end of its last call, after which an error handler may have gone on; 0 without one.
-        outcome: For activities and child sagas: what it may have done to the world.
-        has_output: ``output`` counts, even when null.
-        handled: It failed, and an ``on_error`` handler lets the saga go on.
-        cancel_asked: The host has been asked to stop it.
-        repeats: How often an operator had it repeated.
-        journal: Of a child saga that may have to undo itself.
-        took_kept: The signal that it waited for had come before it began.
+        step: Id of the step in the definition.
+        frame: Path of the frame that started the step.
+        began: Number of the moment when the step began, in the order of all beginnings and ends of the run.
+        ended: Number of the moment when it ended; 0 while it runs.
+        settled: Number of the moment when its last call ended, after which an error handler may have run; 0 without
+            a call.
+        outcome: For activities and child sagas: what is known of the effect.
+        has_output: ``output`` is set, even when it is null.
+        handled: The step failed, and an ``on_error`` handler lets the saga go on.
+        cancel_asked: The host has been asked to stop the step.
+        repeats: How often an operator repeated the step.
+        journal: The journal of a child saga that may have to undo itself.
+        took_kept: The signal of the wait had come before the wait began.
     """
 
     path: str
@@ -164,31 +166,31 @@ class HandlerSteps(Immutable):
 
 
 FrameBody = Literal["steps", "on_failure"] | ArmSteps | HandlerSteps
-"""Where the steps of a frame stand in the model: ``steps`` of the saga or of a block, ``on_failure`` of the saga, or
-one of several lists of a step."""
+"""Where the steps of a frame are in the model: ``steps`` of the saga or a block, ``on_failure`` of the saga, or one
+of several lists of a step."""
 
 Beginning = Literal["advance", "unwind", "action"]
-"""What may begin calls, and so has to wait while there is no room: a frame, a compensation pass, a compensation."""
+"""What may begin calls, and so has to wait while none may begin: a frame, a compensation pass, a compensation."""
 
 
 @dataclass(slots=True)
 class Frame:
-    """A block that is open: the root, a group, an arm, a branch set, a loop, one of its rounds, a handler.
+    """An open block: the root, a group, an arm, a set of branches, a loop, a round of a loop, a handler.
 
     Attributes:
         path: Prefix of its children's paths; empty for the root.
-        kind: How it runs its steps.
-        owner: Path of the record whose body (or handler) it is; empty for the root.
-        parent: Path of the loop frame around a round; ``None`` otherwise.
-        body: Where its steps stand in the model; written down as ``steps``, ``on_failure``, ``arm:1``, ``handler:0``.
-        cursor: Next step to start, or next item, or number of the round.
-        open: Paths of the children that run, in the order they began.
-        failure: The error that ends it, and ``failed`` the children that failed.
-        items: Of a loop: its list.
-        ended: Branches (by id) or items (by index) that ended well, in that order; ``outputs`` what they gave.
-        begun: Branches that have begun, by id.
-        done: Branches that ended well or were skipped: what ``needs`` asks for.
-        loops: The number of the round, for every loop around.
+        kind: How the frame runs its steps.
+        owner: Path of the record whose body or handler the frame is; empty for the root.
+        parent: Path of the loop frame around a round; otherwise ``None``.
+        body: Where its steps are in the model; a snapshot has ``steps``, ``on_failure``, ``arm:1``, ``handler:0``.
+        cursor: The next step to start, or the next item, or the number of the round.
+        open: Paths of the children that run, in the order of their beginnings.
+        failure: The error that ends the frame; ``failed`` are the children that failed.
+        items: The list of a loop.
+        ended: Branches (by id) or items (by index) that ended well, in that order; ``outputs`` are their outputs.
+        begun: Ids of the branches that have begun.
+        done: Branches that ended well or were skipped; ``needs`` waits for them.
+        loops: The number of the round, for every loop around the frame.
         variables: Names that the frame adds for expressions.
     """
 
@@ -216,11 +218,11 @@ class Unwind:
     """A compensation pass: over the whole saga (key ``""``), or over the losers of one block.
 
     Attributes:
-        pending: Paths still to undo, the next one last: by the beginning of their steps, or for
-            compensations in parallel by their end; ``order`` has all by beginning then.
-        running: Paths being undone, or waiting for an operator.
-        stopped: Nothing more is started (policy ``stop``, or an operator's abort).
-        failed: Something could not be undone.
+        pending: Paths still to undo, the next one last. They are in the order of the beginnings of their steps; for
+            compensations in parallel in the order of the ends, and then ``order`` has all by their beginnings.
+        running: Paths that are being undone, or wait for an operator.
+        stopped: The pass starts nothing more (policy ``stop``, or an operator's abort).
+        failed: Some step could not be undone.
     """
 
     key: str
@@ -232,7 +234,7 @@ class Unwind:
 
 
 class Action(Immutable):
-    """What an operator did: R22; ``verb`` is one of ``Verb``, or ``cancel``."""
+    """A request of an operator that the run has recorded (R22); ``verb`` is one of ``Verb``, or ``cancel``."""
 
     at: float
     verb: str
@@ -242,11 +244,11 @@ class Action(Immutable):
 
 
 class Chunk(Immutable):
-    """Steps that are over, packed: see ``chunks``.
+    """Packed steps that are over; see ``chunks``.
 
     Attributes:
-        last: Number of the last moment at which one of them was over.
-        undone: They have been undone; the others have to be if the saga fails.
+        last: Number of the moment at which the last of them was over.
+        undone: The steps have been undone; otherwise they have to be undone if the saga fails.
     """
 
     last: int
@@ -256,36 +258,36 @@ class Chunk(Immutable):
 
 @dataclass(slots=True)
 class State:
-    """Everything known so far about one run.
+    """Everything that is known so far of one run.
 
     Attributes:
-        generation: Of a saga that was begun anew under its id: a token that stands in its keys.
+        generation: A token in the keys of a saga that began anew under its id.
         clock: Number of the last beginning or end.
-        undoable: Paths of the records with a compensation, in the order of their beginning.
-        failure: The first error; what came later is in ``others`` (R9, R39).
-        cancelled: A cancel request is what began the undoing.
-        pending_stop: A cancel or the saga's timeout that waits until the pivot in flight has settled;
-            ``pivot_at`` is its path.
+        undoable: Paths of the records with a compensation, in the order of their beginnings.
+        failure: The first error; later errors are in ``others`` (R9, R39).
+        cancelled: A cancel request began the undoing.
+        pending_stop: A cancel or the saga's timeout that waits until the running pivot has settled;
+            ``pivot_at`` is the pivot's path.
         timed_out: The saga's own timeout passed (after the pivot: an alarm only, R35).
-        pivot_passed: Nothing is compensated any more (R43).
+        pivot_passed: Nothing is undone any more (R43).
         stopped: A handler said ``then: stop``.
-        undo_only: The run exists only to undo a completed one. ``undo_failed``: something stays not undone.
-        wants_journal: Its parent may have to undo it when it has completed.
-        journal_percent: How much longer what it hands over becomes on its way to the parent.
-        attention: What waits for an operator, by path, and why.
+        undo_only: The run exists only to undo a completed one. ``undo_failed``: something could not be undone.
+        wants_journal: The parent may have to undo the saga when it has completed.
+        journal_percent: How much longer the handover becomes on its way to the parent.
+        attention: The steps and calls that wait for an operator, by path, and why.
         occurrences: How often each path has waited for an operator.
-        requests: Ids of the signals and decisions that were taken in, the newest last, and what became of each: the
-            path of the step that took the signal, empty for one that was kept; of a decision, its verb.
-        signals: Payloads that no step has taken yet, by signal name (R59).
+        requests: Ids of accepted signals and decisions, the newest last, and what became of each: the path of the
+            step that took the signal (empty when it is kept), or the verb of the decision.
+        signals: Payloads of signals that no step has taken yet, by the name of the signal (R59).
         waiting: Paths of steps that wait, by signal name.
-        calls: Calls in flight: call id to the path of record.
-        timers: Timers set: id to the instant.
-        chunks: What is to be undone, or has been, and has no records any more; ``gone`` counts all steps without
-            a record, as ``<step> <word>``.
-        warnings: Of a completed saga: why it gives null.
-        output_dropped: What all steps gave, which would be the output, was too large to be kept.
-        held: What begins nothing because of a pause, a drain or too many calls in flight: entries of ``Run.todo``,
-            written down as ``<kind>:<key>``, the one that has waited longest first.
+        calls: Calls in flight, from call id to the path of the record.
+        timers: Timers that are set, from id to instant.
+        chunks: Steps without records that are to be undone, or have been; ``gone`` counts all steps without a
+            record, as ``<step> <word>``.
+        warnings: Why a completed saga has null as its output.
+        output_dropped: The outputs of all steps, which would be the saga's output, were too large to be kept.
+        held: Entries of ``Run.todo`` that a pause, a drain or too many calls in flight hold back; a snapshot has them
+            as ``<kind>:<key>``, the one that has waited longest first.
     """
 
     rules: int = RULES
@@ -333,11 +335,11 @@ class State:
 
     @property
     def caller(self) -> str:
-        """Who calls: what idempotency keys and ids of children begin with."""
+        """The caller's name, with which idempotency keys and ids of children begin."""
         return caller_of(self.saga_id, self.generation)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state as JSON data, without fields that hold their default; users' data is shared, not copied."""
+        """Return the state as JSON data without fields at their default; users' data is shared, and not copied."""
         version = {"rules": self.rules} if self.rules != FIRST_RULES else {}
         return (
             version
@@ -347,7 +349,7 @@ class State:
 
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> State:
-        """Return the state that ``snapshot`` gave *data* of."""
+        """Return the state whose ``snapshot`` is *data*."""
         state = cls(
             **{
                 name: _unpack(name, value)
@@ -389,12 +391,12 @@ def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
 
 
 _FREE = frozenset({"input", "output", "journal"})
-"""Fields that are the user's JSON: they travel as they are."""
+"""Fields that hold the user's JSON, which is not converted."""
 
 _ORDERED = frozenset(
     {"undoable", "open", "begun", "done", "running", "calls", "timers", "loops", "gone"} | {"occurrences", "requests"}
 )
-"""Maps whose order counts (R10). Like every map of ours they travel as pairs: Temporal's converter sorts keys."""
+"""Maps whose order counts (R10). Like every map of the state, they become pairs: Temporal's converter sorts keys."""
 
 _HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
 """Fields that hold the user's JSON, or lists or objects of it."""
@@ -433,7 +435,7 @@ def _data(value: Any) -> Any:
 
 
 def _held(name: str, value: Any) -> Any:
-    """Copy what holds the user's JSON, as deep as the engine changes it."""
+    """Copy a holder of the user's JSON as deep as the engine changes it."""
     if name == "signals":
         return {key: list(payloads) for key, payloads in value.items()}
     if name == "early":

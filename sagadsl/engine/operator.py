@@ -1,4 +1,4 @@
-"""What an operator may do to a run, and what it leads to. R22. Replay-critical."""
+"""The requests of operators: which are possible, and what they do. R22. Replay-critical."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def refusal(state: State, verb: Verb, path: str = "", occurrence: int | None = N
     """Return why *verb* is not possible now, in one sentence; ``None`` when it is.
 
     Args:
-        occurrence: Which time it is that *path* waits, as the operator has seen it.
+        occurrence: Which wait of *path* the operator has seen, by number.
     """
     if state.phase is Phase.CLOSED:
         return "the saga is over"
@@ -55,7 +55,7 @@ def _listed(state: State) -> str:
 
 
 def asked(run: Run, fact: OperatorAsked) -> None:
-    """Do what an operator asked; what is not possible (any more) changes nothing."""
+    """Carry out an operator's request; one that is not possible (any more) changes nothing."""
     state = run.state
     if refusal(state, fact.verb, fact.path, fact.occurrence) is not None:
         return
@@ -73,7 +73,7 @@ def asked(run: Run, fact: OperatorAsked) -> None:
             _skip(run, path)
         case Verb.ABORT:
             for each in list(state.attention):
-                if each in state.attention:  # the first may stop what the others stand for
+                if each in state.attention:  # aborting the first may have settled the others
                     _abort(run, each)
 
 
@@ -115,14 +115,14 @@ def _abort(run: Run, path: str) -> None:
         undo.give_up(run, record, error, rest=True)
         return
     if path == run.state.pivot_at:
-        record.outcome, run.state.pivot_at = Outcome.FAILED, ""  # it did not happen, says the operator: undo
+        record.outcome, run.state.pivot_at = Outcome.FAILED, ""  # the operator says that it did not happen: undo
     run.end(record, Progress.FAILED)
     blocks.stop(run, run.state.pending_stop or error)
     run.note(error)
 
 
 def _find(run: Run, path: str) -> tuple[Record, bool]:
-    """Return the record that *path* belongs to, and whether its compensation is meant."""
+    """Return the record to which *path* belongs, and whether the path means its compensation."""
     if path in run.state.records:
         return run.state.records[path], False
     return run.state.records[parse_call(path).step], True

@@ -1,9 +1,9 @@
-"""What a run keeps of what is over: little enough for continue-as-new, and all that undoing needs. Replay-critical.
+"""Packs steps that are over: small enough for continue-as-new, and with all that undoing needs. Replay-critical.
 
-A step in a round that is over is read by nobody any more but by its own compensation, and what that reads is
-known by now: all but ``failure``. So its input is computed here, and the step becomes a row of a chunk: a few
-bytes instead of a record. Chunks are unpacked again one at a time, newest first, when the saga is undone. Of
-steps that need no undoing only their number is kept. Outputs that nothing reads are dropped.
+When a round is over, only a step's own compensation still reads the step. Everything that the compensation reads is
+known by then, except ``failure``. So this module computes the compensation's input, and makes the step a row of a
+chunk: a few bytes instead of a record. When the saga is undone, chunks are unpacked one at a time, newest first.
+Steps that need no undoing are only counted. Outputs that nothing reads are dropped.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _EARLY = ("input", "saga")
 
 
 class _Needs(Immutable):
-    """What of a saga's data is still read when a step is over.
+    """The data of a saga that is still read when a step is over.
 
     Attributes:
-        outputs: Steps whose output an expression may read, or an output in it; ``None`` is any.
-        steps: Steps with a compensation that cannot be computed before the saga has failed, and what such a
-            one reads: their records stay. ``None`` is any.
+        outputs: Steps whose output, or part of it, an expression may read; ``None`` means any step.
+        steps: Steps whose compensation cannot be computed before the saga has failed, and the steps that such a
+            compensation reads. Their records stay. ``None`` means any step.
     """
 
     outputs: frozenset[str] | None
@@ -40,10 +40,10 @@ class _Needs(Immutable):
 
 
 def pack(saga: Saga, state: State, *, is_over: bool = False) -> None:
-    """Make *state* small; what the saga does afterwards stays the same.
+    """Make *state* small; the saga behaves the same afterwards.
 
     Args:
-        is_over: The saga has completed: nothing reads it any more but what undoes it (R46).
+        is_over: The saga has completed: only its undoing still reads the state (R46).
     """
     needs = _needs(saga, any_output=saga.output is None and not (is_over or state.output_dropped), is_over=is_over)
     if needs.steps is None:
@@ -100,7 +100,7 @@ def _needs(saga: Saga, *, any_output: bool, is_over: bool) -> _Needs:
 
 
 def _is_late(value: Value, step: Step) -> bool:
-    """Whether a value of a compensation has to be computed when the saga is undone, and not before."""
+    """Whether a value of a compensation can be computed only when the saga is undone."""
     assert step.compensation is not None
     if any(value is action.call.input for action in step.compensation.actions):
         return any(chain[0] == "failure" or chain in (("saga",), ("saga", "run_id")) for chain in value.reads)
@@ -108,7 +108,7 @@ def _is_late(value: Value, step: Step) -> bool:
 
 
 def _busy(state: State) -> frozenset[str]:
-    """Return the paths of records that something is still going on with."""
+    """Return the paths of records that are still in use."""
     found = {*state.calls.values(), *state.timers, state.pivot_at}
     found |= {parse_call(path).step for path in state.attention}
     for paths in state.waiting.values():
@@ -125,7 +125,7 @@ def _round_is_over(state: State, record: Record) -> bool:
 
 
 def _complete(run: Run, record: Record) -> bool:
-    """Compute what the compensation is given, as of the end of its step (R14); false when that is not possible."""
+    """Compute the compensation's input as of the end of its step (R14); false when that is not possible."""
     undo, compensation = record.undo, run.step(record).compensation
     if undo is None or compensation is None or undo.progress is not UndoProgress.REGISTERED:
         return True
@@ -141,14 +141,14 @@ def _complete(run: Run, record: Record) -> bool:
         try:
             whole = calls.render_late(value, undo.early[index], names)
         except (ExpressionError, Mistake):
-            return False  # the same mistake is told when it is undone (R15)
+            return False  # the mistake is reported when the step is undone (R15)
         early.append({"": whole} if value.items is None else whole)
     undo.early, undo.variables = early, {}
     return True
 
 
 def _put_away(run: Run, record: Record, rows: Rows, undone: Rows) -> int:
-    """Make a row of a record, or a number; return when it was over, 0 if it has no row."""
+    """Make a record a row, or only count it; return when it was over, 0 if it has no row."""
     state, undo, compensation = run.state, record.undo, run.step(record).compensation
     last = 0
     if undo is not None and compensation is not None:
@@ -160,7 +160,7 @@ def _put_away(run: Run, record: Record, rows: Rows, undone: Rows) -> int:
             undone.setdefault(record.step, []).append(done(record, undo))
             count(state, record.step, "undone")
         elif undo.progress not in (UndoProgress.REGISTERED, UndoProgress.NOT_DUE):
-            return 0  # the report tells of it by its path
+            return 0  # the report names it by its path
     count(state, record.step, record.progress.value)
     del state.records[record.path]
     state.undoable.pop(record.path, None)
@@ -173,7 +173,7 @@ def _keeps_input(compensation: Compensation) -> bool:
 
 
 def _strip(run: Run, record: Record, needs: _Needs) -> None:
-    """Drop the data of a step that keeps its record, as far as nobody reads it."""
+    """Drop the data that nobody reads of a step that keeps its record."""
     compensation = run.step(record).compensation
     if compensation is None or not _keeps_input(compensation):
         record.input = None

@@ -1,6 +1,6 @@
-"""What people and programs see of a run: the status, the final report, a page of Markdown.
+"""The projections of a run for people and programs: the status, the final report, a page of Markdown.
 
-Projections of the state and of nothing else; they decide nothing.
+They read the state and nothing else, and decide nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from sagadsl.language.paths import ON_FAILURE, ROOT, handler_path, path_in, roun
 Rounds = Mapping[str, Sequence[int]]
 
 LINES = 2_000
-"""Steps that a status shows one by one; the answer to a query has at most 2 MB (R52)."""
+"""How many steps a status shows one by one; the answer to a query has at most 2 MB (R52)."""
 
 _SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
 
 
 def current(state: State) -> Status:
-    """Return how the saga stands, as the status query answers it."""
+    """Return the status of the saga, as the status query answers it."""
     if state.status is not None:
         return state.status
     if state.paused or state.attention:
@@ -79,12 +79,12 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
 
 
 def warnings(state: State) -> list[dict[str, str]]:
-    """Return what a completed saga has to say about its output."""
+    """Return the warnings of a completed saga about its output."""
     return [{"type": warning.type, "message": warning.message} for warning in state.warnings]
 
 
 def report(saga: Saga, state: State) -> dict[str, Any]:
-    """Return what a closed saga leaves: what failed, what was undone, and what was not (R20)."""
+    """Return the report of a closed saga: what failed, what was undone, and what was not (R20)."""
     undone = chunks.begun(saga, state, undone=True)
     not_undone: list[dict[str, Any]] = []
     not_attempted = chunks.begun(saga, state, undone=False)
@@ -126,7 +126,7 @@ def _newest_first(found: list[tuple[int, str]]) -> list[str]:
 
 
 def summary(saga: Saga, state: State) -> str:
-    """Return the end of a saga that did not complete in one sentence, for the message of its failure."""
+    """Say in one sentence how a saga ended that did not complete: the message of its failure."""
     error = state.failure
     assert error is not None
     where = f"step `{error.step}` failed: " if error.step else ""
@@ -140,7 +140,7 @@ def summary(saga: Saga, state: State) -> str:
 
 
 class StepLine(Immutable):
-    """One step of the tree as it stands: ``record`` is ``None`` for one that has not begun."""
+    """One step of the tree with its status: ``record`` is ``None`` for a step that has not begun."""
 
     path: str
     step: Step
@@ -150,14 +150,14 @@ class StepLine(Immutable):
 
 
 class _Tree(Immutable):
-    """A run, and the rounds of each loop of which it has records."""
+    """A run, and for each loop the rounds that have records."""
 
     state: State
     rounds: Rounds
 
 
 def walk(saga: Saga, state: State) -> Iterator[StepLine]:
-    """Yield every step in the order of the definition, rounds of loops and handlers that ran included."""
+    """Yield every step in the order of the definition, also in rounds of loops and in handlers that ran."""
     rest = "pending" if state.phase is Phase.FORWARD else "not_started"
     tree = _Tree(state, _rounds(state))
     yield from _walk(tree, saga.steps, ROOT, 0, rest)
@@ -167,9 +167,10 @@ def walk(saga: Saga, state: State) -> Iterator[StepLine]:
 
 
 def _shown(saga: Saga, state: State) -> tuple[list[StepLine], list[dict[str, Any]]]:
-    """Return the steps that are shown one by one, and the numbers of the others, by step.
+    """Return the steps to show one by one, and the numbers of the others, by step.
 
-    Rounds long over are numbers already. Of more than ``LINES`` steps, those that went well go first.
+    Rounds long over are only numbers already. If there are more than ``LINES`` steps, completed ones become numbers
+    first.
     """
     lines = list(walk(saga, state))
     numbers = Counter(state.gone)
@@ -190,7 +191,7 @@ def _went_well(line: StepLine) -> bool:
 
 
 def _rounds(state: State) -> Rounds:
-    """Return the rounds of each loop of which there are records: those long over have none any more."""
+    """Return for each loop the rounds that have records: rounds long over have none any more."""
     found: dict[str, set[int]] = {}
     for path in state.records:
         for loop, index, _ in rounds_in(path):
@@ -283,7 +284,7 @@ def _was_due(saga: Saga, record: Record) -> bool:
 
 
 def _why_not(state: State) -> str:
-    """Return why nothing was undone although something could have been; empty when that is not so."""
+    """Return why nothing was undone although something could have been; otherwise empty."""
     if state.status is Status.COMPLETED:
         return ""
     if state.pivot_passed:
@@ -309,6 +310,6 @@ def _error_data(error: Error) -> dict[str, Any]:
 
 
 def _cell(text: str) -> str:
-    """Return text that can do no harm in a table: one line, no markup of its own, not long."""
+    """Return text that is safe in a table: one line, without markup, not long."""
     flat = " ".join(text.split())[:200]
     return "".join(f"\\{char}" if char in "|`*_<>[]\\" else char for char in flat)

@@ -1,7 +1,7 @@
-"""What a completed saga gives: its output, or null and why. Replay-critical.
+"""The result of a completed saga: its output, or null and a warning. Replay-critical.
 
-Everything was done by then. So nothing here decides about effects: whatever is wrong
-becomes a warning beside the output, and the saga has completed all the same.
+All effects have happened by then. So nothing here decides about effects: a mistake becomes a warning
+beside the output, and the saga has completed anyway.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import EXPRESSION_ERROR, OUTPUT_LEFT_OUT, PAYLOAD_TOO_LARGE
 
 OUTPUT_NEVER_FAILS = 2
-"""Version of the rules since which a mistake in the output undoes nothing."""
+"""Since this version of the rules, a mistake in the output undoes nothing."""
 
 OUTPUT_BYTES = 2_000_000
-"""JSON that a saga can return. The server takes 2 MiB a payload; the rest is room for a codec. R52."""
+"""Bytes of JSON that a saga can return. The server takes 2 MiB a payload; the rest is room for a codec. R52."""
 
 
 def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
     """Return the result of a completed saga: its ``output``, or outputs by step id.
 
     Args:
-        lenient: Outputs of steps that gave none are null.
+        lenient: A step without an output counts as one with null.
     """
     if run.saga.output is None:
         return blocks.outputs(run, frame)
@@ -58,7 +58,7 @@ def conclude(run: Run, frame: Frame) -> None:
 
 
 def leave_out(saga: Saga, state: State, size: int, most: int, beside: str = "") -> None:
-    """Give null instead of an output of *size* bytes, of which *most* can be carried; *beside* is what goes with it."""
+    """Return null instead of an output of *size* bytes, since only *most* fit; *beside* names what goes along."""
     state.output = None
     limit = f"has {size:,} bytes{beside}, at most {most:,} fit"
     if saga.output is None:

@@ -1,6 +1,6 @@
-"""What expressions can see at a place of a run. Replay-critical.
+"""The names that expressions can read at a place of a run. Replay-critical.
 
-Views are lazy: an expression pays for the names that it reads, not for the size of the saga.
+Views are lazy: an expression costs the names that it reads, and not the size of the saga.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class StepsView(Mapping[str, Any]):
     """``steps``: the steps by id, as seen from one frame.
 
     Args:
-        as_of: Only what had ended by then is there; ``None`` is now (R14).
-        lenient: An output that a step has not given is null.
+        as_of: Show only steps that had ended by this moment; ``None`` is now (R14).
+        lenient: The output of a step without one is null.
     """
 
     __slots__ = ("_as_of", "_lenient", "_loops", "_saga", "_state")
@@ -91,7 +91,7 @@ class StepView(Mapping[str, Any]):
 
 
 class LenientStepView(StepView):
-    """A step whose output is null if it gave none: the same for the steps in it, at every depth."""
+    """A step whose output is null if it has none; the same holds for the steps in it, at every depth."""
 
     __slots__ = ("_step",)
     nulls = ("output",)
@@ -108,7 +108,7 @@ class LenientStepView(StepView):
 
 
 class BlockView(Mapping[str, Any]):
-    """What a block gave, by step id; null for those of its steps that gave nothing.
+    """The output of a block, by step id; null for steps without an output.
 
     Attributes:
         nulls: The ids of its steps.
@@ -136,7 +136,7 @@ class BlockView(Mapping[str, Any]):
 
 
 def _viewed(step: Step, output: Any) -> Any:
-    """Return what *step* gave; if it is a block, as a view of the steps in it."""
+    """Return the output of *step*; for a block, as a view of the steps in it."""
     if isinstance(step.body, Leaf):
         return output
     match step.body:
@@ -154,7 +154,7 @@ def _viewed(step: Step, output: Any) -> Any:
 
 
 def step_path(place: Place, loops: Mapping[str, int]) -> str | None:
-    """Return the path of a step as seen from inside *loops*; ``None`` when it stands in another loop."""
+    """Return the path of a step as seen from inside *loops*; ``None`` when the step is in another loop."""
     if not place.blocks:
         return place.step.id
     path = ROOT
@@ -182,7 +182,7 @@ def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None, l
 
 
 class SagaView(Mapping[str, Any]):
-    """``saga``: who is running. The start is text, so that it can be joined, compared and sent."""
+    """``saga``: the running saga. Its start is text, so that it can be joined, compared and sent."""
 
     __slots__ = ("_saga", "_state")
     NAMES = ("id", "run_id", "name", "version", "started_at")
@@ -224,15 +224,15 @@ LAST_INSTANT = 253_402_300_799.0
 """The end of the year 9999; a timer may be set beyond it."""
 
 
-@lru_cache(maxsize=1024)  # the end of one thing is the beginning of the next
+@lru_cache(maxsize=1024)  # one step ends at the instant at which the next one begins
 def iso(instant: float) -> str:
-    """Return an instant as RFC 3339 text in UTC, to the millisecond; the last one there is for what lies beyond."""
+    """Return an instant as RFC 3339 text in UTC, to the millisecond; later than ``LAST_INSTANT``, that one."""
     moment = datetime.fromtimestamp(min(instant, LAST_INSTANT), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def outwards(state: State, frame: Frame) -> Iterator[Frame]:
-    """Yield *frame* and all around it; of a loop, its round first."""
+    """Yield *frame* and all frames around it; the round of a loop comes before the loop."""
     at: Frame | None = frame
     while at is not None:
         yield at

@@ -1,4 +1,4 @@
-"""Data in a tenth of the space, for what travels in one payload. Replay-critical."""
+"""Compresses data to about a tenth, so that it fits into one payload. Replay-critical."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def compact(data: Any) -> bytes:
 
 
 def squeezed(data: Any) -> tuple[bytes, bool] | None:
-    """Return *data* as JSON, compressed if large, and whether it is; ``None`` for more than ``inflated`` takes."""
+    """Return *data* as JSON, compressed if large, and whether it is; ``None`` if ``inflated`` would refuse it."""
     plain = compact(data)
     if len(plain) > _LARGEST_BYTES:
         return None
@@ -25,7 +25,7 @@ def squeezed(data: Any) -> tuple[bytes, bool] | None:
 
 
 def inflated(compressed: bytes) -> Any:
-    """Return the data that was compressed. Raises ``ValueError`` or ``zlib.error`` for any that is not ours."""
+    """Return the data that was compressed. Raises ``ValueError`` or ``zlib.error`` for foreign data."""
     inflate = zlib.decompressobj()
     plain = inflate.decompress(compressed, _LARGEST_BYTES)
     if not inflate.eof:
@@ -34,9 +34,9 @@ def inflated(compressed: bytes) -> Any:
 
 
 def packed(data: Any) -> Any:
-    """Return *data*, or when it is large, the same in a tenth of the space: a payload holds 2 MB at most (R52).
+    """Return *data*, compressed if it is large: a payload holds at most 2 MB (R52).
 
-    What is packed already stays as it is.
+    Packed data stays as it is.
     """
     if isinstance(data, dict) and data.keys() == {"zlib"}:
         return data
@@ -47,7 +47,7 @@ def packed(data: Any) -> Any:
 
 
 def unpacked(data: Any) -> Any:
-    """Return what ``packed`` was given. Raises ``ValueError`` or ``zlib.error`` for any that is not ours."""
+    """Return the data before ``packed``. Raises ``ValueError`` or ``zlib.error`` for foreign data."""
     if isinstance(data, dict) and data.keys() == {"zlib"}:
         return inflated(base64.b64decode(data["zlib"]))
     return data

@@ -1,6 +1,6 @@
-"""One step: how it begins, how it ends, and what its error leads to. Replay-critical.
+"""One step: how it begins, how it ends, and what happens after its error. Replay-critical.
 
-Nothing here looks at what stands beside a step: its frame is told that it ended, and goes on.
+Nothing here looks at the steps beside it: when a step ends, its frame hears of it and goes on.
 """
 
 from __future__ import annotations
@@ -41,25 +41,25 @@ from sagadsl.language.own_errors import CANCELLED, EXPRESSION_ERROR, HISTORY_FUL
 from sagadsl.language.paths import forward_key, handler_path, path_in, probe_path, repeated_call, undo_key
 
 _EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
-"""Names that are no variables of a block."""
+"""Names that are everywhere, and not variables of a block."""
 
 SAGA_CANCELLED = Error(CANCELLED, "the saga was cancelled")
-"""The failure of a saga that somebody asked to stop."""
+"""The failure of a saga that somebody cancelled."""
 
 
 def start(run: Run, frame: Frame, step: Step) -> None:
-    """Begin the next step of *frame*: its condition first, and its inputs only if that holds."""
+    """Begin the next step of *frame*: compute its condition, and its inputs only if the condition holds."""
     state = run.state
     run.began += 1
     METER.spent += STEP_WORK
     path = path_in(frame.path, step.id)
     record = Record(path, step.id, frame.path, run.tick(), state.now)
     before = state.records.get(path)
-    if before is not None:  # an operator has its block repeated: a call, and a child's keys, are new ones
+    if before is not None:  # an operator repeats its block: its call, and the keys of a child, are new
         record.repeats = before.repeats + 1
         state.undoable.pop(path, None)  # until it begins again
     elif state.rules >= BEHIND_PIVOT and frame.owner and state.records[frame.owner].repeats:
-        # Whether it began before, `pack` may have forgotten. No step has begun again more often than this.
+        # `pack` may have forgotten whether the step began before. It cannot have begun more often than this.
         record.repeats = sum(action.verb == Verb.RETRY_STEP.value for action in state.actions)
     state.records[path] = record
     frame.open[path] = True
@@ -73,7 +73,7 @@ def start(run: Run, frame: Frame, step: Step) -> None:
 
 
 def begin(run: Run, step: Step, record: Record) -> None:
-    """Do what a step of its kind does first. Raises ``ExpressionError`` or ``Mistake``; nothing was begun then."""
+    """Begin a step by its kind. When it raises ``ExpressionError`` or ``Mistake``, nothing has begun."""
     match step.body:
         case ActivityCall() | SagaCall():
             _begin_call(run, step, record)
@@ -109,7 +109,7 @@ def begin(run: Run, step: Step, record: Record) -> None:
 
 
 def names_of(run: Run, record: Record) -> dict[str, Any]:
-    """Return what the expressions of a forward step see."""
+    """Return the names for the expressions of a forward step."""
     names = scope(run.saga, run.state, run.state.frames[record.frame])
     names["idempotency_key"] = forward_key(run.state.caller, record.path)
     if run.state.failure is not None and not run.forward:
@@ -118,7 +118,7 @@ def names_of(run: Run, record: Record) -> dict[str, Any]:
 
 
 def call_id(record: Record) -> str:
-    """Return the id of a step's call on the host: its path, numbered when an operator had it repeated."""
+    """Return the id of a step's call on the host: its path, with a number when an operator repeated it."""
     return repeated_call(record.path, record.repeats + 1)
 
 
@@ -149,7 +149,7 @@ def _begin_call(run: Run, step: Step, record: Record) -> None:
 
 
 def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> None:
-    """Make the record of a step's compensation, before the step itself is scheduled. R4, R15."""
+    """Make the record of a step's compensation before the step itself is scheduled. R4, R15."""
     assert step.compensation is not None
     frame = run.state.frames[record.frame]
     visible = {name: value for name, value in names.items() if name not in _EVERYWHERE}
@@ -183,7 +183,7 @@ def _begin_wait(run: Run, body: WaitFor, record: Record) -> None:
 
 
 def stop_waiting(run: Run, record: Record) -> None:
-    """Forget the timer and the place in the queue of a step that sleeps or waits."""
+    """Remove the timer and the queue entry of a step that sleeps or waits."""
     run.drop_timer(record.path)
     body = run.step(record).body
     if isinstance(body, WaitFor):
@@ -195,19 +195,19 @@ def stop_waiting(run: Run, record: Record) -> None:
 
 
 def settled(run: Run, record: Record, fact: Settled) -> None:
-    """Take in how a forward call ended."""
+    """Handle the end of a forward call."""
     step, is_pivot = run.step(record), record.path == run.state.pivot_at
     record.settled = run.tick()
     record.outcome, record.attempts, record.journal = fact.outcome, fact.attempts, fact.journal
     if is_pivot and record.repeats and fact.outcome is Outcome.NOT_STARTED:
-        record.outcome = Outcome.UNKNOWN  # R43: that it was not begun again says nothing of the first time
+        record.outcome = Outcome.UNKNOWN  # R43: the repeat did not begin, which says nothing of the first call
     if fact.outcome is Outcome.SUCCEEDED:
         try:
             refusal = _refusal(run, step, record, fact.output)
         except (ExpressionError, Mistake) as mistake:
             if is_pivot:  # R43: nobody can tell what its result means
                 record.outcome = Outcome.UNKNOWN
-            fail(run, record, error_of(mistake, record.path))  # it happened, so it stays to be undone
+            fail(run, record, error_of(mistake, record.path))  # it happened, so it has to be undone
             return
         if refusal is None:
             if is_pivot:
@@ -225,14 +225,14 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
 
 
 def cancelled_outside(path: str) -> Error:
-    """Return the error of a call that somebody else has stopped."""
+    """Return the error of a call that somebody outside has cancelled."""
     return Error(CANCELLED, "it was cancelled from outside the saga", path)
 
 
 def pass_pivot(run: Run) -> None:
-    """Go past the point of no return: what would have stopped the saga comes too late. R30, R35, R43.
+    """Pass the pivot: a stop of the saga that waited for it comes too late now. R30, R35, R43.
 
-    Not so a full history: the saga begins nothing more, and ends unless it is done (R51).
+    The exception is a full history: then the saga begins nothing more, and ends failed unless it is done (R51).
     """
     state = run.state
     state.pivot_passed, state.pivot_at = True, ""
@@ -248,7 +248,7 @@ def succeed(run: Run, record: Record, output: Any) -> None:
 
 
 def fail(run: Run, record: Record, error: Error) -> None:
-    """Take in a step's error: its handlers, the pivot's rules, or its frame."""
+    """Handle a step's error: by its handlers, the rules of the pivot, or its frame."""
     state, step = run.state, run.step(record)
     record.error = error
     if record.path == state.pivot_at and record.outcome is Outcome.UNKNOWN:
@@ -278,7 +278,7 @@ def fail(run: Run, record: Record, error: Error) -> None:
 
 
 def fail_for_good(run: Run, record: Record) -> None:
-    """Let a step fail that nothing of its own helps any more."""
+    """Fail a step that has no handler left for its error."""
     assert record.error is not None
     if run.forward and run.state.pivot_passed and not taken_outside(run, run.state.frames[record.frame], record.error):
         pause(run, record, record.error)  # R44: no way back, so a person decides
@@ -314,7 +314,7 @@ def pause(run: Run, record: Record, error: Error) -> None:
 
 
 def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
-    """Nobody knows whether the pivot happened: ask its probe, or an operator. R43."""
+    """Ask the pivot's probe, or an operator, when nobody knows whether the pivot happened. R43."""
     if step.probe is None or probe_path(record.path) in run.state.calls:
         pause(run, record, error)
         return
@@ -337,7 +337,7 @@ def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
 
 
 def probed(run: Run, record: Record, fact: Settled) -> None:
-    """Take in what a pivot's probe found: true, false, or still nobody knows."""
+    """Handle the answer of a pivot's probe: true, false, or still unknown."""
     assert record.error is not None
     if fact.outcome is Outcome.SUCCEEDED and fact.output is True:
         record.outcome = Outcome.SUCCEEDED
@@ -352,7 +352,7 @@ def probed(run: Run, record: Record, fact: Settled) -> None:
 
 
 def _refusal(run: Run, step: Step, record: Record, output: Any) -> Error | None:
-    """Return the error of a result that means no: ``failed_if``."""
+    """Return the error for a result that means failure, by ``failed_if``; ``None`` otherwise."""
     if not step.failed_if:
         return None
     names = names_of(run, record) | {"output": output}
@@ -376,7 +376,7 @@ def _takes(run: Run, record: Record, handler: Handler, error: Error) -> bool:
 
 
 def _is_patient(run: Run, step: Step) -> bool:
-    """R44: after the pivot a step is tried until it succeeds, unless its author has said how to go on without."""
+    """R44: after the pivot a step is tried until it succeeds, unless its author says how to go on without it."""
     return run.forward and run.state.pivot_passed and all(each.then is Then.COMPENSATE for each in step.on_error)
 
 
@@ -406,7 +406,7 @@ def _due(run: Run, body: Sleep, record: Record) -> float:
 
 
 def _within_reach(run: Run, due: float, moment: Any) -> float:
-    """Return a moment that somebody can have meant: the server waits for 292 years at most, and no saga for 100."""
+    """Return *due* if a person can have meant it: the server waits at most 292 years, and no saga waits 100."""
     try:
         due = float(due)
     except OverflowError:

@@ -1,7 +1,7 @@
-"""Compensation passes: what is undone, in which order, and what if that fails. Replay-critical.
+"""Compensation passes: what is undone, in which order, and what happens if that fails. Replay-critical.
 
-A pass goes over the whole saga (key ``""``), or over what the losers of one block have done.
-Nothing interrupts it: a cancel changes nothing here (R27), and compensations have none (R13).
+A pass undoes the whole saga (key ``""``), or the losers of one block. Nothing interrupts it: a cancel
+has no effect here (R27), and compensations have no compensations (R13).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from sagadsl.language.own_errors import NO_JOURNAL
 from sagadsl.language.paths import repeated_call, undo_path
 
 _SENT_TWICE = 100_000
-"""Bytes of a child's input up to which its undoing run is given it again, for whoever looks at it."""
+"""Bytes of a child's input up to which its undoing run gets the input again, for people who look at the run."""
 
 _OPEN = (UndoProgress.REGISTERED, UndoProgress.RUNNING, UndoProgress.PAUSED)
 
 
 def begin(run: Run, key: str, paths: list[str]) -> bool:
-    """Begin a pass over *paths*, in the order their steps began; false when none of them is due."""
+    """Begin a pass over *paths*, in the order in which their steps began; false when none is due."""
     due = []
     for path in paths:
         record = run.state.records[path]
@@ -49,9 +49,9 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
 
 
 def is_due(compensation: Compensation, outcome: Outcome) -> bool:
-    """Say whether a step that ended like this has to be undone.
+    """Say whether a step with this outcome has to be undone.
 
-    R3: what the participant refused left nothing behind; what nobody knows may have.
+    R3: a call that the participant refused has no effect; a call with an unknown outcome may have one.
     """
     match compensation.on:
         case On.COMPLETED:
@@ -83,7 +83,7 @@ def advance(run: Run, unwind: Unwind) -> None:
 
 
 def _supply(run: Run, unwind: Unwind) -> bool:
-    """Unpack what may come before the next one to be undone; false when nothing is left to begin. R10."""
+    """Unpack chunks that may come before the next path to undo; false when nothing is left to begin. R10."""
     if unwind.stopped:
         return False
     reverse, state = run.saga.order is Order.REVERSE, run.state
@@ -102,7 +102,8 @@ def _supply(run: Run, unwind: Unwind) -> bool:
 
 
 def _is_next(run: Run, unwind: Unwind) -> bool:
-    """R10: A waits for B if B's step began after A's call had settled; ``reverse`` takes one at a time."""
+    """Say whether the next path may be undone. R10: A waits for B if B's step began after A's call had settled;
+    ``reverse`` takes one at a time."""
     if run.saga.order is Order.REVERSE:
         return not unwind.running
     records = run.state.records
@@ -112,7 +113,7 @@ def _is_next(run: Run, unwind: Unwind) -> bool:
 
 
 def start_action(run: Run, record: Record) -> None:
-    """Begin the action of a compensation that comes next."""
+    """Begin the next action of a compensation."""
     undo, compensation = _undo(record), _compensation(run, record)
     undo.progress = UndoProgress.RUNNING
     try:
@@ -149,7 +150,8 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
 
 
 def _undo_child(run: Run, record: Record) -> StartChild:
-    """A completed child saga undoes itself, in a new run under its own id, so that its keys stay the same. R46, R47."""
+    """Return the command for a completed child saga to undo itself: a new run under its own id, so that its keys stay
+    the same. R46, R47."""
     if record.journal is None:
         raise Mistake(NO_JOURNAL, "the child saga did not say what it has done, so it cannot undo itself")
     call = run.step(record).body
@@ -157,7 +159,7 @@ def _undo_child(run: Run, record: Record) -> StartChild:
     names = calls.undo_names(run, record, _undo(record), None)
     given = record.input
     if run.state.rules >= SAFE_HANDOVER and len(compact(given)) > _SENT_TWICE:
-        given = None  # the journal has it, and both may not fit
+        given = None  # the journal contains it, and both together may not fit
     command = calls.child(run, call, _call_id(run, record), given, names, summary=f"undo {record.path}", journal=False)
     return replace(
         command,
@@ -168,7 +170,7 @@ def _undo_child(run: Run, record: Record) -> StartChild:
 
 
 def settled(run: Run, record: Record, fact: Settled) -> None:
-    """Take in how a compensation's action ended."""
+    """Handle the end of a compensation's action."""
     undo, compensation = _undo(record), _compensation(run, record)
     undo.attempts = fact.attempts
     error = fact.error or steps.cancelled_outside(action_path(run, record))
@@ -180,7 +182,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
 
 
 def failed(run: Run, record: Record, error: Error) -> None:
-    """A compensation has failed for good: pause, go on, or stop. R20, R21."""
+    """Handle a compensation that has failed for good: pause, go on, or stop. R20, R21."""
     undo = _undo(record)
     match run.saga.compensation_failure:
         case OnFailure.PAUSE:
@@ -208,7 +210,7 @@ def next_action(run: Run, record: Record) -> None:
 
 
 def give_up(run: Run, record: Record, error: Error, *, rest: bool) -> None:
-    """An operator skips the action that failed, or with *rest* all that is left. R22."""
+    """Skip the action that failed, or with *rest* everything that is left, as an operator asked. R22."""
     undo = _undo(record)
     undo.errors[undo.action] = error
     undo.skipped = True
@@ -220,7 +222,7 @@ def give_up(run: Run, record: Record, error: Error, *, rest: bool) -> None:
 
 
 def action_path(run: Run, record: Record) -> str:
-    """Return the path of the action that runs."""
+    """Return the path of the running action."""
     several = len(_compensation(run, record).actions) > 1
     return undo_path(record.path, _undo(record).action if several else None)
 
@@ -240,7 +242,7 @@ def _over(run: Run, record: Record) -> None:
     undo.ended_at = run.state.now
     if undo.progress is not UndoProgress.DONE:
         run.state.undo_failed = True
-        # What an operator has skipped among the losers of a block is settled: the saga may go on.
+        # If an operator has skipped a loser of a block, it counts as settled: the saga may go on.
         unwind.failed = unwind.failed or unwind.stopped or undo.progress is UndoProgress.FAILED
     unwind.running.pop(record.path, None)
     run.todo.append(("unwind", unwind.key))

@@ -1,6 +1,6 @@
-"""What an operator can ask of a saga, each in one sentence: the same in the command line, over HTTP and to Temporal.
+"""The verbs of operators, each with one sentence: the same on the command line, over HTTP and for Temporal.
 
-Imports next to nothing: the list of commands reads it whenever `sagadsl` starts. Replay-critical.
+It imports almost nothing, because every start of `sagadsl` reads it for the list of commands. Replay-critical.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class Verb(Enum):
 
     @property
     def word(self) -> str:
-        """As commands, addresses and suites name it: ``retry``, ``skip`` …"""
+        """Its name in commands, addresses and suites: ``retry``, ``skip`` …"""
         return self.value.removesuffix("_step")
 
 
 VERBS: Mapping[str, Verb] = {verb.word: verb for verb in Verb}
 
 DECISIONS = (Verb.RETRY_STEP, Verb.SKIP_STEP)
-"""Those about one step that waits for a decision, by its path; the others are about a whole saga."""
+"""The verbs about one step that waits for a decision, by its path; the others are about a whole saga."""
 
 WITH_CHILDREN = (Verb.PAUSE, Verb.RESUME)
-"""Those that also go to the child sagas that a saga runs."""
+"""The verbs that also go to the child sagas of a saga."""
 
 SENTENCES: Mapping[Verb, str] = {
     Verb.RETRY_STEP: "Try what has failed in a paused saga once more",
