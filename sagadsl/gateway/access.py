@@ -1,6 +1,6 @@
-"""Who asks, and what that one may do: tokens from a file, signed tokens of an identity provider, names of sagas.
+"""Authentication and rights: tokens from a file, signed tokens of an identity provider, names of sagas.
 
-Knows nothing of HTTP beyond the token itself. A token is never kept, logged or shown.
+It knows nothing of HTTP beyond the token. It never keeps, logs or shows a token.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ log = logging.getLogger("sagadsl.gateway")
 Scope = Literal["start", "read", "operate"]
 SCOPES: tuple[Scope, ...] = ("start", "read", "operate")
 PREFIX = "sagadsl_"
-"""Of tokens that ``new_token`` makes, so that scanners for leaked secrets know one when they see it."""
+"""Prefix of the tokens that ``new_token`` makes, by which scanners for leaked secrets recognise them."""
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""What a JWKS can hold a public key for. Nothing symmetric, and not ``none``."""
+"""Algorithms for which a JWKS can hold a public key: nothing symmetric, and not ``none``."""
 
 HOLD_SECONDS = 60.0
-"""How long the tokens of a file hold that has gone, or has got a mistake: somebody may be writing it."""
+"""How long tokens stay valid when their file is gone or has a mistake: somebody may just be writing it."""
 
 _FRESH_SECONDS = 300.0
 _KEYS_HOLD_SECONDS = 900.0
-"""How long the keys of a provider hold that cannot be asked any more."""
+"""How long keys stay valid when their provider does not answer any more."""
 _ASK_SECONDS = 10.0
-"""A provider is asked no more often: anybody can send a token that names a key nobody knows."""
+"""Shortest time between two requests to a provider: anybody can send a token that names an unknown key."""
 _LONGEST_NAME = 255
 
 Clock = Callable[[], float]
@@ -63,7 +63,7 @@ class TokensUnusable(SagadslError):
 
 
 class TokensLost(SagadslError):
-    """What tokens are worth cannot be known at this moment."""
+    """Tokens cannot be checked at this moment."""
 
     code = "SD957"
     exit_code = 4
@@ -77,12 +77,12 @@ class TokensLost(SagadslError):
 
 
 class Principal(Immutable):
-    """Somebody who asks.
+    """The caller of a request.
 
     Attributes:
-        rights: Names of sagas, by scope: ``*`` is any, ``order-*`` any that begins so.
-        is_known: Has shown who it is; else it may say so itself.
-        realm: Who vouches for the name; empty for the file of tokens.
+        rights: Names of sagas, by scope: ``*`` means any, ``order-*`` any with this beginning.
+        is_known: A token proves who the caller is; otherwise the caller may give any name.
+        realm: The issuer that vouches for the name; empty for the file of tokens.
     """
 
     name: str
@@ -92,31 +92,31 @@ class Principal(Immutable):
 
     @property
     def identity(self) -> str:
-        """What tells it from everybody else: two who vouch may give the same name."""
+        """A text that no other caller has: two issuers may give the same name."""
         return f"{self.realm}\n{self.name}" if self.realm else self.name
 
     def may(self, scope: Scope, saga: str) -> bool:
-        """Whether this one may do so with sagas of this name."""
+        """Whether the caller has this scope for sagas of this name."""
         return any(_covers(pattern, saga) for pattern in self.rights.get(scope, ()))
 
     def may_all(self, scope: Scope) -> bool:
-        """Whether this one may do so with every saga."""
+        """Whether the caller has this scope for every saga."""
         return "*" in self.rights.get(scope, ())
 
 
 ANYBODY = Principal("anybody", dict.fromkeys(SCOPES, ("*",)), is_known=False)
-"""Whoever can reach a gateway that listens on loopback only."""
+"""Any caller of a gateway that listens on loopback only."""
 
 
 class Door(Protocol):
-    """A way to find out who a token stands for."""
+    """A way to find out to whom a token belongs."""
 
     async def who(self, token: str) -> Principal | None:
-        """Return who has this token; ``None`` when it is worth nothing here. Raises ``TokensLost``."""
+        """Return the owner of a token; ``None`` when the token is not valid here. Raises ``TokensLost``."""
         ...
 
     def check(self) -> bool:
-        """Return whether all is well with it. Raises ``TokensLost`` when it lets nobody in any more."""
+        """Return whether tokens can be checked as usual. Raises ``TokensLost`` when it lets nobody in any more."""
         ...
 
 
@@ -127,11 +127,11 @@ _Stamp = tuple[int, int, int, int]
 class TokenFile:
     """Tokens from a file, which is read again when it has changed.
 
-    A file that has gone, cannot be read or has a mistake is told in the log at once. What was read before holds for
-    ``HOLD_SECONDS`` since the file was last found in order, and then no token of it is taken until it is.
+    If the file is gone, cannot be read or has a mistake, the log says so at once. The tokens that were read before stay
+    valid for ``HOLD_SECONDS`` after the file was last in order. Then none is valid until the file is in order again.
 
     Raises:
-        TokensUnusable: When it is first read.
+        TokensUnusable: Only at the first reading.
     """
 
     path: Path
@@ -148,7 +148,7 @@ class TokenFile:
 
     async def who(self, token: str) -> Principal | None:
         self.check()
-        # Looked up by its digest: a comparison byte by byte would tell nothing of the token itself.
+        # Look up the digest: the time of a comparison then tells nothing of the token itself.
         return self._by_digest.get(hashlib.sha256(token.encode()).digest())
 
     def check(self) -> bool:
@@ -171,12 +171,12 @@ class TokenFile:
         raise TokensLost
 
     def _look(self) -> str:
-        """Read the file when it has changed. Return what is wrong with it."""
+        """Read the file if it has changed. Return what is wrong with it."""
         try:
             stamp = _stamp_of(self.path)
             if stamp == self._stamp:
                 return ""
-            if stamp != self._refused[0]:  # else it would be read again for each request
+            if stamp != self._refused[0]:  # otherwise each request would read the file again
                 try:
                     self._by_digest, self._stamp = _read(self.path)
                 except TokensUnusable as error:
@@ -193,8 +193,8 @@ class SignedTokens:
     """Tokens that an identity provider has signed (JWT), by the keys that it publishes (JWKS).
 
     Rights come from the claims ``scope`` (words) and ``sagadsl`` (a list):
-    ``sagadsl:start:order-*``, ``sagadsl:read:*``. The keys are fetched again every five minutes, and for a key that is
-    not known yet; when the provider does not answer, the last ones hold for ``_KEYS_HOLD_SECONDS``.
+    ``sagadsl:start:order-*``, ``sagadsl:read:*``. The keys are fetched every five minutes, and when a token names an
+    unknown key. When the provider does not answer, the last keys stay valid for ``_KEYS_HOLD_SECONDS``.
     """
 
     url: str
@@ -243,7 +243,7 @@ class SignedTokens:
             return None
         name = str(claims["sub"])
         if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
-            return None  # cut, or with line ends, it could be taken for somebody else's
+            return None  # a name that is cut, or has line ends, could pass for somebody else's
         return Principal(name, _claimed(claims), realm=self.issuer)
 
     def _key(self, kid: str) -> Any:
@@ -270,7 +270,7 @@ class SignedTokens:
 
 
 def new_token(name: str, rights: Mapping[Scope, Sequence[str]]) -> tuple[str, dict[str, Any]]:
-    """Return a new token, and the entry of the file that knows it by its digest."""
+    """Return a new token, and its entry for the file, which holds only the digest."""
     token = PREFIX + secrets.token_urlsafe(32)
     allow = {scope: list(rights[scope]) for scope in SCOPES if rights.get(scope)}
     return token, {"name": name, "sha256": hashlib.sha256(token.encode()).hexdigest(), "allow": allow}
@@ -304,7 +304,7 @@ def _read(path: Path) -> tuple[dict[bytes, Principal], _Stamp]:
     except OSError as error:
         raise TokensUnusable(str(path), error.strerror or str(error)) from None
     document, findings = parse(raw, str(path))
-    for finding in findings:  # its message would quote the file
+    for finding in findings:  # the message of this finding would quote the file
         if finding.code != "SD012":
             line = document.spans[document.nearest(finding.route)].line
             reason = f"line {line} is not the YAML that is read here: see `sagadsl explain {finding.code}`"

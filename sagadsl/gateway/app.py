@@ -1,4 +1,4 @@
-"""The gateway as an ASGI application: which address leads where."""
+"""The gateway as an ASGI application: the routes."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _cross_origin(gateway: Gateway) -> list[Middleware]:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    """Say that there is no such address, or not with this method."""
+    """Answer that there is no such address, or not with this method."""
     assert isinstance(error, HTTPException)
     found = NoRoute(
         f"there is no {request.method} {request.url.path[:200]}", "see /openapi.json", status=error.status_code
@@ -104,9 +104,9 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _allowed(call: Inquiry) -> str:
-    """Return the methods of an address. Below `/sagas/`, a name of a saga is there to be started, an id to be read.
+    """Return the methods of an address. Below `/sagas/`, a saga's name can be started, and an id can be read.
 
-    Who may not know of a saga is told the same as for an id.
+    A caller who may not know of a saga gets the same answer for its name as for an id.
     """
     path = call.request.url.path
     fitting = [each for each in call.request.app.routes if isinstance(each, Route) and each.path_regex.match(path)]
@@ -118,7 +118,7 @@ async def _allowed(call: Inquiry) -> str:
 
 
 async def _definitions(call: Inquiry) -> Response:
-    """List what may be started or read."""
+    """List the definitions that the caller may start or read."""
     call.query()
     return JSONResponse(
         {
@@ -156,20 +156,20 @@ def _may_know(call: Inquiry, name: str) -> bool:
 
 
 async def _me(call: Inquiry) -> Response:
-    """Say who asks, and what that one may do."""
+    """Say who the caller is, and what the caller may do."""
     call.query()
     known = {"name": call.who.name, "is_known": call.who.is_known, "rights": rights(call.who)}
     return JSONResponse(known | {"web_ui": call.gateway.web_ui})
 
 
 async def _openapi(call: Inquiry) -> Response:
-    """Describe all of this for programs."""
+    """Describe the gateway for programs."""
     call.query()
     return JSONResponse(document([each for each in call.gateway.shelf if call.who.may("start", each.saga.name)]))
 
 
 async def _metrics(call: Inquiry) -> Response:
-    """Return the counters: of all sagas, so that who reads them may read all."""
+    """Return the counters. They cover all sagas, so the caller needs the right to read all."""
     call.query()
     if not call.who.may_all("read"):
         raise NotAllowed(f"`{call.who.name}` may not read every saga")
@@ -191,7 +191,7 @@ async def _healthz(_: Inquiry) -> Response:
 
 
 async def _readyz(call: Inquiry) -> Response:
-    """Say whether sagas can be started: callers can be told apart, the server answers, and knows the namespace."""
+    """Say whether sagas can be started: tokens can be checked, the server answers, and has the namespace."""
     try:
         for door in call.gateway.doors:
             door.check()

@@ -1,8 +1,8 @@
-"""Connections of strangers: how many there may be, and how long each may keep the gateway waiting.
+"""Limits for connections: how many there may be, and how long each may keep the gateway waiting.
 
-uvicorn waits for ever for a request that does not come, and for an answer that is not taken. Here every connection is
-looked at once a second: what is awaited of its peer, and since when. Nothing that a peer sends puts the end off, but a
-whole request. Knows nothing of what is asked.
+uvicorn waits for ever for a request that does not come, and for a peer that does not take its answer. So this module
+looks at every connection once a second: what it waits for, and since when. Only a whole request resets the time;
+nothing else that a peer sends does. This module knows nothing of the contents of requests.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ log = logging.getLogger("sagadsl.gateway")
 Awaited = Literal["", "head", "body", "taking"]
 
 BACKLOG = 128
-"""Connections that the kernel keeps for us; asyncio accepts as many at once."""
+"""Connections that the kernel queues; asyncio accepts as many at once."""
 
 _MOST = 4_000
-"""Each may hold 128 KiB of a request that nobody has read yet."""
+"""Most connections; each may hold 128 KiB of a request that nobody has read yet."""
 _LEAST = 16
 _RESERVED = BACKLOG + 32
-"""Descriptors for what is accepted at once, for Temporal, for files."""
+"""File descriptors for connections that are accepted at once, for Temporal, and for files."""
 _HIGHEST = 65_536
 
 _LOOK_SECONDS = 1.0
 _TELL_SECONDS = 30.0
-"""How often the log says that the process is out of descriptors: asyncio tells it thousands of times a second."""
+"""How often the log says that the process is out of descriptors: asyncio reports it thousands of times a second."""
 
 _STARVED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LIVELINESS: Mapping[str, int] = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
-"""Of the kernel, as far as it has them: a peer that is gone without a word is found out within a minute."""
+"""Options of the kernel, as far as it has them: they detect within a minute a peer that is gone."""
 
 
 class Patience(Immutable):
-    """Seconds that a peer has.
+    """How many seconds a peer has.
 
     Attributes:
-        head: For the head of a request: from the first moment, or from the last answer.
-        body: For its body.
-        taking: For taking what it has been sent.
+        head: For sending the head of a request, since the connection began or since the last answer.
+        body: For sending its body.
+        taking: For taking an answer.
     """
 
     head: float = 15.0
@@ -72,7 +72,7 @@ class Guard:
     _told: float = float("-inf")
 
     def enter(self, new: Connection) -> None:
-        """Take in a connection; beyond the most, in place of the oldest that has not asked for anything."""
+        """Add a connection; if there are too many, end the oldest one that has not sent a request."""
         self._known[new] = None
         if len(self._known) <= self.most:
             return
@@ -88,13 +88,13 @@ class Guard:
         self._known.pop(gone, None)
 
     async def watch(self) -> None:
-        """Look after all of them, until cancelled."""
+        """Watch all connections until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             self.look(time.monotonic())
 
     def look(self, now: float) -> None:
-        """End whoever has kept us waiting for too long."""
+        """End every connection whose peer has been awaited for too long."""
         self.metrics.connections.set(len(self._known))
         for each in list(self._known):
             why = each.awaits()
@@ -108,7 +108,7 @@ class Guard:
 
     @contextmanager
     def told_of_starving(self) -> Iterator[None]:
-        """Say it once, and again after a while, that no connection can be accepted."""
+        """Log once, and again after a while, that no connection can be accepted."""
         loop = asyncio.get_running_loop()
         before = loop.get_exception_handler()
 
@@ -146,7 +146,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def awaits(self) -> Awaited:
-        """Return what is awaited of the peer; nothing while the answer is ours to make."""
+        """Return what is awaited of the peer; nothing while the gateway makes the answer."""
         if self.transport.get_write_buffer_size():
             return "taking"
         if self.conn.their_state is h11.IDLE:
@@ -154,13 +154,13 @@ class Connection(H11Protocol):
         return "body" if self.conn.their_state is h11.SEND_BODY else ""
 
     def waited(self, why: Awaited, now: float) -> float:
-        """Return for how many seconds it has been waited for *why*."""
+        """Return for how many seconds the gateway has waited for *why*."""
         if self._awaited != (why, self.cycle):  # another request is another wait
             self._awaited, self._since = (why, self.cycle), now
         return now - self._since
 
     def end(self, why: str) -> None:
-        """Let the peer go; who has asked for a part of something is told why."""
+        """End the connection; a peer that has sent part of a request gets the reason."""
         has_begun = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if why == "taking" or has_begun:
             self.transport.abort()
@@ -170,19 +170,19 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def refuse(self, status: int, reason: str, headers: bytes = b"") -> None:
-        """Answer without having heard anything, and close."""
+        """Answer without reading a request, and close."""
         head = f"HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n"
         self.transport.write(head.encode() + headers + b"\r\n")
         self.transport.close()
 
 
 def guarded(guard: Guard) -> type[Connection]:
-    """Return the protocol whose connections *guard* knows, for uvicorn to make them."""
+    """Return the protocol class for uvicorn whose connections report to *guard*."""
     return type("Guarded", (Connection,), {"guard": guard})
 
 
 def room() -> int:
-    """Return how many connections there may be; the limit of descriptors is raised as far as it can be."""
+    """Raise the limit of descriptors as far as possible, and return how many connections there may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _HIGHEST if hard == resource.RLIM_INFINITY else min(hard, _HIGHEST)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""The definitions that a gateway offers: what can be started by name, with what input, and how it looks."""
+"""The definitions that a gateway offers by name: their list, their inputs, and their steps as a graph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shelf(Immutable):
 
 
 def summary(package: Package) -> dict[str, Any]:
-    """Return what a list of definitions shows."""
+    """Return the entry for a list of definitions."""
     saga = package.saga
     return {
         "name": saga.name,
@@ -41,7 +41,7 @@ def summary(package: Package) -> dict[str, Any]:
 
 
 def whole(package: Package) -> dict[str, Any]:
-    """Return all that a form, or a client's author, needs."""
+    """Return everything that a form or a client's author needs."""
     return {
         **summary(package),
         "input": package.definition.get("input", True),
@@ -90,7 +90,7 @@ def _nodes(steps: tuple[Step, ...], around: str) -> list[dict[str, Any]]:
 
 
 def _lanes(step: Step, around: str) -> Iterator[dict[str, Any]]:
-    """Yield what stands side by side in a block: each branch, each arm."""
+    """Yield the parts that are side by side in a block: each branch, each arm."""
     for part in parts(step):
         if part.lane is Lane.BRANCH:
             yield from ({"label": "", "steps": [_node(branch, around)]} for branch in part.steps)

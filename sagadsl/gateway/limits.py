@@ -1,6 +1,6 @@
-"""How much one gateway takes: requests a second of each who asks, waiting requests at once, bytes of a body.
+"""The limits of one gateway: requests per second and caller, waiting requests at a time, bytes of a body.
 
-Pure but for the clock that it is given. Counts and refuses; knows nothing of HTTP.
+Pure except for the clock, which is an argument. It counts and refuses; it knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from sagadsl.errors import SagadslError
 
 _REMEMBERED = 10_000
-"""Of so many who ask, the newest ones are counted: an attacker with many names shall not fill the memory."""
+"""Most callers that are counted, the newest ones: an attacker with many names must not fill the memory."""
 
 
 class TooMany(SagadslError):
-    """More than the gateway takes now."""
+    """More requests than the gateway takes now."""
 
     code = "SD945"
     exit_code = 4
@@ -55,10 +55,10 @@ class TooLarge(SagadslError):
 
 @dataclass(slots=True)
 class Rate:
-    """Requests a second; a second's worth may come at once, and twice that after a pause.
+    """Requests per second; those of one second may come at once, and twice as many after a pause.
 
     Attributes:
-        clock: Gives seconds that never go back.
+        clock: Gives seconds, and never goes back.
     """
 
     per_second: float
@@ -79,7 +79,7 @@ class Rate:
 
 @dataclass(slots=True)
 class Seats:
-    """Requests that wait at the same time: of all, and of each who asks."""
+    """Requests that wait at the same time: in all, and of each caller."""
 
     most: int
     each: int

@@ -1,4 +1,4 @@
-"""What a gateway counts, for Prometheus. Names of sagas are labels; ids and people are not."""
+"""The metrics of a gateway for Prometheus. Names of sagas are labels; ids and people are not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 @dataclass(slots=True)
 class Metrics:
-    """The counters of one gateway; a registry of its own, so that two in a process do not mix."""
+    """The counters of one gateway, in their own registry, so that two gateways in a process do not mix."""
 
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     _requests: Counter = field(init=False)
@@ -73,9 +73,9 @@ class Metrics:
         self._started.labels(saga, result).inc()
 
     def ended(self, why: str) -> None:
-        """Count a connection that was ended: ``head``, ``body``, ``taking``, ``room``, ``refused``."""
+        """Count a connection that the gateway ended: ``head``, ``body``, ``taking``, ``room``, ``refused``."""
         self._ended.labels(why).inc()
 
     def page(self) -> bytes:
-        """Return all of it, as Prometheus reads it."""
+        """Return all counters in the format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,6 +1,6 @@
 """The gateway, described as OpenAPI 3.1: one address for each saga, with the schema of its own input.
 
-Kept true by a test that sends what it describes, and reads what comes back by it.
+A test keeps it true: it sends the requests that this describes, and checks the answers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def document(packages: Iterable[Package]) -> Data:
 
 
 def _moved(schema: Any, name: str) -> Any:
-    """Return a schema whose references to its own parts fit the place where it stands now."""
+    """Return a schema with its internal references adapted to its new place."""
     if isinstance(schema, dict):
         return {
             key: f"#/components/schemas/{name}{value[1:]}"

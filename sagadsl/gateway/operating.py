@@ -1,4 +1,4 @@
-"""Stepping in: signals, cancel, and the operator's verbs. Who and why are kept in the saga and in the audit log."""
+"""The routes for signals, cancel and the operator's verbs. The saga and the audit log record who and why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 1000
 
 
 async def signal(call: Inquiry) -> Response:
-    """Send a signal with the body as its payload, and say what became of it."""
+    """Send a signal whose payload is the body, and say what became of it."""
     call.query()
     id_, name = await call.saga("operate"), call.path("signal")
     request = call.key(id_, "signal", name)
@@ -76,7 +76,7 @@ def verb(name: str) -> Handler:
 
 
 async def _asked(call: Inquiry, *, with_step: bool, with_occurrence: bool = False) -> dict[str, Any]:
-    """Return what the body says. Who it is says the token; only where none is wanted, the body may."""
+    """Return the contents of the body. The token says who asks; only a gateway without tokens believes the body."""
     body: Any = await call.body()
     known = {"why", *(["step"] if with_step else []), *(["occurrence"] if with_occurrence else [])}
     known |= set() if call.who.is_known else {"by"}

@@ -1,4 +1,4 @@
-"""Errors as HTTP answers: RFC 9457 problem documents with our codes. Says nothing of what is inside."""
+"""Errors as HTTP answers: RFC 9457 problem documents with our codes. They reveal nothing of the inside."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ MEDIA = "application/problem+json"
 
 
 class Refusal(Worded):
-    """A request that the gateway itself refuses; one subclass for each kind.
+    """The gateway itself refuses a request; there is one subclass for each kind.
 
     Attributes:
-        status: Of the answer.
+        status: Status code of the answer.
     """
 
     exit_code = 4
@@ -43,67 +43,67 @@ class Refusal(Worded):
 
 
 class NoToken(Refusal):
-    """The gateway wants to know who asks."""
+    """The request has no valid token."""
 
     code, status = "SD942", 401
 
 
 class NotAllowed(Refusal):
-    """Somebody known may not do this."""
+    """The caller is known, and may not do this."""
 
     code, status = "SD943", 403
 
 
 class Foreign(Refusal):
-    """A page of another site, or a name that is not ours."""
+    """The request comes from a page of another site, or names another host."""
 
     code, status = "SD944", 403
 
 
 class BadParameter(Refusal):
-    """A parameter of the address that cannot be read."""
+    """A parameter of the address is wrong."""
 
     code = "SD947"
 
 
 class BadBody(Refusal):
-    """A body that is not JSON."""
+    """The body is not JSON."""
 
     code = "SD948"
 
 
 class TookTooLong(Refusal):
-    """An answer that nobody waits for any more."""
+    """The answer took longer than the gateway allows."""
 
     code, status = "SD949", 504
 
 
 class NotOffered(Refusal):
-    """A saga that the gateway does not have, or not for this one."""
+    """The gateway does not have the saga, or not for this caller."""
 
     code, status = "SD950", 404
 
 
 class BadKey(Refusal):
-    """An id or a key that cannot be one."""
+    """An id or an idempotency key has a wrong form."""
 
     code = "SD951"
 
 
 class KeyReused(Refusal):
-    """A key that stands for another request already."""
+    """The idempotency key belongs to another request already."""
 
     code, status = "SD952", 409
 
 
 class BadRequest(Refusal):
-    """An operator's request that cannot be read."""
+    """An operator's request has a wrong form."""
 
     code, status = "SD953", 422
 
 
 class NoRoute(Refusal):
-    """An address that there is not."""
+    """The address does not exist."""
 
     code, status = "SD954", 404
 
@@ -135,7 +135,7 @@ _STATUS: Mapping[str, int] = {
 
 
 def problem(error: SagadslError) -> Response:
-    """Return the answer to a request that ended so."""
+    """Return the answer to a request that ended with *error*."""
     if isinstance(error, Refusal):
         status, headers = error.answered, dict(error.headers)
     else:
@@ -159,15 +159,15 @@ def problem(error: SagadslError) -> Response:
         case UnfitPayload(signal=signal, problems=problems):
             detail = f"the payload does not fit signal `{signal}`"
             more["errors"] = [_pointed(each, signal) for each in problems]
-        case NotAnswered():  # its help names the task queue
+        case NotAnswered():  # the help of this error names the task queue
             remedy = "the same request again, with the same `Idempotency-Key`, counts once"
-        case NotBegun() | NotAwaited():  # their help speaks of the command line
+        case NotBegun() | NotAwaited():  # the help of these errors is about the command line
             remedy = ""
-        case NotConnected():  # its page names the server and its settings
+        case NotConnected():  # this error names the server and its settings
             detail, remedy = "the saga service is not available at this moment", "try again"
         case SagaNotFound(id=id_):
             detail, remedy = f"there is no saga `{id_}`", ""
-        case NoAnswer():  # it names the task queue
+        case NoAnswer():  # this error names the task queue
             detail, remedy = "no worker answers for this saga at this moment", "try again"
         case AlreadyStarted(id=id_):
             detail, remedy = (
@@ -175,12 +175,12 @@ def problem(error: SagadslError) -> Response:
                 "choose another id",
             )
         case _ if error.code.startswith("SD92"):
-            remedy = ""  # it speaks of the command line
+            remedy = ""  # it is about the command line
     return answer(status, error.code, detail, remedy, headers, **more)
 
 
 def internal() -> Response:
-    """Return the answer for a mistake of ours."""
+    """Return the answer for a bug in the gateway."""
     return answer(500, "SD900", "the gateway made a mistake; its log says more", "", {})
 
 
@@ -192,6 +192,6 @@ def answer(status: int, code: str, detail: str, remedy: str, headers: Mapping[st
 
 
 def _pointed(sentence: str, whole: str = "input") -> dict[str, str]:
-    """Return one problem of a value as its place and its reason; see ``language.conform``."""
+    """Split one problem of a value into its place and its reason; see ``language.schema.conform``."""
     place, found, reason = sentence.partition("`: ")
     return {"path": place.lstrip("`"), "reason": reason} if found else {"path": whole, "reason": sentence}

@@ -1,4 +1,4 @@
-"""How sagas stand: one of them, its result, its data, its changes as they come, and lists of them."""
+"""The routes that read sagas: the status of one, its result, its data, its changes as they come, and lists."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from sagadsl.temporal.read.trace import trace as trace_of
 log = logging.getLogger("sagadsl.gateway")
 
 _BEAT = 15.0
-"""Seconds between signs of life in a stream, so that nothing between takes it for dead; its token is looked at, too."""
+"""Seconds between signs of life in a stream, which keep proxies from ending it; the token is checked then, too."""
 
 _SEAL = 8
 _PAGE = 50
@@ -47,7 +47,7 @@ _LARGEST_PAGE = 200
 
 
 async def status(call: Inquiry) -> Response:
-    """Say how a saga stands: now, or as soon as it is no longer as the caller knows it."""
+    """Return the status of a saga: now, or as soon as it differs from what the caller knows."""
     query = call.query("wait", "since")
     wait = call.wait(query.get("wait"))
     view = await call.view()
@@ -63,14 +63,14 @@ async def status(call: Inquiry) -> Response:
 async def events(call: Inquiry) -> Response:
     """Send a saga each time it has changed, as server-sent events, until it has ended."""
     call.query()
-    await call.view()  # a saga that is not there is an answer, and not an empty stream
+    await call.view()  # a missing saga is an error, and not an empty stream
     seat = ExitStack()
-    seat.enter_context(call.waiting())  # and so is a house that is full
+    seat.enter_context(call.waiting())  # too many waiting requests are an error, too
     return _Events(_stream(call, call.path("id")), seat)
 
 
 class _Events(StreamingResponse):
-    """A stream that has its seat from before its first byte until its end, however it ends."""
+    """A stream that holds its seat from before its first byte until its end, however it ends."""
 
     def __init__(self, content: AsyncIterator[str], seat: ExitStack) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -96,14 +96,14 @@ async def _stream(call: Inquiry, id_: str) -> AsyncIterator[str]:
                     continue
                 is_open, name = view.picture.is_open, view.document["name"]
                 yield f"id: {view.revision}\nevent: status\ndata: {json.dumps(_document(view))}\n\n"
-    except (RPCError, SagadslError) as error:  # the answer has begun: all that can be said is to come again
+    except (RPCError, SagadslError) as error:  # the answer has begun: it can only ask the client to come again
         is_open = True
         log.warning("%s the events of a saga have stopped: %s", call.id, str(error).partition("\n")[0])
     yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
 
 
 async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapshot | None]:
-    """Yield what comes, and ``None`` whenever nothing has come for a while."""
+    """Yield the snapshots, and ``None`` whenever none has come for a while."""
     coming: asyncio.Task[Snapshot | None] | None = None
     try:
         while True:
@@ -123,7 +123,7 @@ async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapsho
 
 
 async def result(call: Inquiry) -> Response:
-    """Say how a saga has ended; 202 while it has not."""
+    """Return the result of a saga; 202 while it has not ended."""
     wait = call.wait(call.query("wait").get("wait"))
     view, id_ = await call.view(), call.path("id")
     if view.picture.is_open and wait:
@@ -140,7 +140,7 @@ async def result(call: Inquiry) -> Response:
 
 
 async def trace(call: Inquiry) -> Response:
-    """Say what a saga was given, what it sent, and what came back."""
+    """Return the data of a saga: its input, what it sent, and what came back."""
     call.query()
     return JSONResponse((await trace_of(call.client, await call.saga("read"))).as_json())
 
@@ -179,7 +179,7 @@ async def list_(call: Inquiry) -> Response:
 
 
 async def count(call: Inquiry) -> Response:
-    """Say how many sagas stand how."""
+    """Return how many sagas have each status."""
     query = call.query("name", "id")
     chosen = _chosen(call, query)
     if not chosen.is_exact:
@@ -202,13 +202,13 @@ def _status(word: str | None) -> str | None:
 
 
 def _page_text(call: Inquiry, before: datetime | None) -> str | None:
-    """Return the time before which the next page begins as part of an address."""
+    """Return, as a part of an address, the time before which the next page begins."""
     raw = b"" if before is None else before.isoformat().encode()
     return base64.urlsafe_b64encode(_seal(call, raw) + raw).decode() if raw else None
 
 
 def _page_time(call: Inquiry, text: str) -> datetime | None:
-    """Return the time that a page begins before."""
+    """Return the time before which a page begins."""
     try:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -220,7 +220,7 @@ def _page_time(call: Inquiry, text: str) -> datetime | None:
 
 
 def _seal(call: Inquiry, token: bytes) -> bytes:
-    """Return a check sum: equal in all gateways of a namespace, so that any of them takes a page of another one."""
+    """Return a check sum that is equal in all gateways of a namespace, so that each accepts the others' pages."""
     return hashlib.blake2b(token, digest_size=_SEAL, key=call.client.namespace.encode()[:64]).digest()
 
 
@@ -236,7 +236,7 @@ def _document(view: Snapshot) -> dict[str, Any]:
 
 
 def _with_targets(child: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a child saga stands, with the paths by which operators of the parent reach what waits in it."""
+    """Return the status of a child saga, with the paths by which operators of the parent reach its waiting steps."""
     waits = [each | {"target": path_in(child["path"], each["path"])} for each in child["attention"]]
     return {**child, "attention": waits}
 
@@ -246,7 +246,7 @@ def _is_of(call: str, row: StatusRow) -> bool:
 
 
 def _line(row: StatusRow, picture: Picture) -> dict[str, Any]:
-    """Return a line of the status as `sagadsl status` shows it; lengths of time in seconds, as they are now."""
+    """Return a line of the status as `sagadsl status` shows it; durations are in seconds until now."""
     held = [each for call, each in picture.attempts.items() if each.paused and _is_of(call, row)]
     note = f"{row.note}: {release_of(picture.status, held[0])}" if held else row.note
     return {

@@ -1,4 +1,4 @@
-"""The edge of the gateway: every request comes in here, and is known, counted and bounded before anything else."""
+"""The entrance of the gateway: every request is authenticated, counted and bounded here before anything else."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ log = logging.getLogger("sagadsl.gateway")
 audit_log = logging.getLogger("sagadsl.audit")
 
 LONGEST_WAIT = 60.0
-"""Seconds: more than that, something between client and gateway cuts the connection."""
+"""Seconds; after a longer wait, a proxy between client and gateway cuts the connection."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _WAIT = re.compile(r"[1-9][0-9]{0,3}s")
 _SECONDS = 30.0
-"""How long a request may take that does not ask to wait."""
+"""How long a request may take that does not ask to wait, in seconds."""
 _LITTLE = 10_000
-"""Bytes of a body that the event loop reads itself."""
+"""Bytes up to which the event loop parses a body itself."""
 
 _HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
@@ -63,13 +63,13 @@ class GatewayOptions(Immutable):
     """How a gateway behaves.
 
     Attributes:
-        task_queue: Where sagas are started, instead of where their definitions say.
-        by_name: Start them by name, so that the workers' own definitions run.
-        max_body: Bytes.
-        longest_wait: Seconds that an answer may be waited for; who asks for more gets so much.
-        hosts: Names by which it may be called; empty is any. A page of another site must not reach a gateway that
-            asks for no token, by a name that leads to loopback.
-        origins: Of pages of other sites that may call it.
+        task_queue: Where sagas are started, instead of the task queues in their definitions.
+        by_name: Start sagas by name, so that the workers' own definitions run.
+        max_body: Most bytes of a body.
+        longest_wait: Most seconds that a request may wait; a request for more gets this.
+        hosts: Host names that requests may use; empty means any. They keep a page of another site, under a name that
+            leads to loopback, away from a gateway without tokens.
+        origins: Origins of pages of other sites that may call the gateway.
     """
 
     task_queue: str | None = None
@@ -82,7 +82,7 @@ class GatewayOptions(Immutable):
 
 @dataclass(slots=True)
 class Gateway:
-    """What one gateway is made of; without ``doors`` anybody who reaches it may do everything."""
+    """The parts of one gateway; without ``doors`` anybody who reaches it may do everything."""
 
     client: Client
     settings: ConnectionSettings
@@ -98,7 +98,7 @@ class Gateway:
 
 @dataclass(slots=True)
 class Inquiry:
-    """One request, by somebody known."""
+    """One request, with its caller."""
 
     gateway: Gateway
     request: Request
@@ -114,7 +114,7 @@ class Inquiry:
         return decoded(str(self.request.path_params[name]))
 
     def query(self, *known: str) -> dict[str, str]:
-        """Return the parameters. Raises ``BadParameter`` for one that is not *known*, or is given twice."""
+        """Return the parameters. Raises ``BadParameter`` for one that is not *known*, or comes twice."""
         found: dict[str, str] = {}
         for key, value in self.request.query_params.multi_items():
             if key not in known:
@@ -127,7 +127,7 @@ class Inquiry:
         return found
 
     def wait(self, value: str | None) -> float:
-        """Return how many seconds to wait, of `30s` or `true`; no more than is allowed. Raises ``BadParameter``."""
+        """Return how many seconds to wait, from `30s` or `true`, within the limit. Raises ``BadParameter``."""
         longest = self.gateway.options.longest_wait
         if value is None or value == "false":
             return 0.0
@@ -150,7 +150,7 @@ class Inquiry:
         if not raw:
             return None
         media = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media != "application/json":  # also what keeps a plain form of another site out
+        if media != "application/json":  # this also keeps out a plain form of another site
             raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
         try:
             return await asyncio.to_thread(read_json, bytes(raw)) if len(raw) > _LITTLE else read_json(bytes(raw))
@@ -158,9 +158,9 @@ class Inquiry:
             raise BadBody(f"the body is not JSON: {error}") from None
 
     def key(self, *about: str) -> str:
-        """Return an id made of the caller's idempotency key and of what it is about; empty without one.
+        """Return an id made from the caller's idempotency key and from *about*; empty without a key.
 
-        Keys of different callers do not meet: nobody gets the answer of somebody else by guessing a key.
+        Keys of different callers give different ids: nobody gets another caller's answer by guessing a key.
         Raises ``BadKey``.
         """
         key = self.request.headers.get("idempotency-key")
@@ -172,16 +172,16 @@ class Inquiry:
         return hashlib.sha256("\n".join((owner, *about, key)).encode()).hexdigest()[:32]
 
     def demand(self, scope: Scope, saga: str) -> None:
-        """Raise ``NotAllowed`` unless the caller may do so with sagas of this name."""
+        """Raise ``NotAllowed`` unless the caller has this scope for sagas of this name."""
         if not self.who.may(scope, saga):
             raise NotAllowed(f"`{self.who.name}` may not {scope} saga `{saga}`")
 
     async def saga(self, scope: Scope) -> str:
-        """Return the id in the address, if it is that of a saga with which the caller may do so.
+        """Return the id in the address, if the caller has this scope for its saga.
 
         Raises:
-            SagaNotFound: There is none, or the caller may not know that there is.
-            NotAllowed: The caller may read it, and no more.
+            SagaNotFound: There is no such saga, or the caller may not know of it.
+            NotAllowed: The caller may only read it.
         """
         id_ = self.path("id")
         name = await runs.name_of(self.client, id_)
@@ -191,19 +191,19 @@ class Inquiry:
         return id_
 
     async def view(self) -> Snapshot:
-        """Return how the saga in the address stands, if the caller may read it. Raises ``SagaNotFound``."""
-        if not self.who.may_all("read"):  # first: no worker is asked for who may not know, and no error tells of it
+        """Return the saga in the address, if the caller may read it. Raises ``SagaNotFound``."""
+        if not self.who.may_all("read"):  # check first: then no worker is asked in vain, and no error reveals the saga
             await self.saga("read")
         return await self.gateway.hub.now(self.path("id"))
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Have one of the seats for those who wait. Raises ``TooMany``."""
+        """Take one of the seats for waiting requests. Raises ``TooMany``."""
         with self.gateway.seats.seat(self.who.identity), self.gateway.metrics.waiting.track_inprogress():
             yield
 
     async def is_let_in(self, scope: Scope, saga: str) -> bool:
-        """Whether the token that came with this request may do so, as it stands now: a stream outlives tokens."""
+        """Whether the token of this request still has this scope now: a stream may outlive its token."""
         try:
             self.who = await _admitted(self)
         except SagadslError:
@@ -211,7 +211,7 @@ class Inquiry:
         return self.who.may(scope, saga)
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
-        """Leave a line for each thing that changes a saga: who, what, why."""
+        """Log a change of a saga: who, what, why."""
         record = {"request": self.id, "who": self.who.name, "action": action, "saga": saga, "result": result}
         peer = self.request.client.host if self.request.client else ""
         issuer = {"issuer": self.who.realm} if self.who.realm else {}
@@ -222,7 +222,7 @@ Handler = Callable[[Inquiry], Awaitable[Response]]
 
 
 def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callable[[Request], Awaitable[Response]]:
-    """Return *handler* as Starlette wants it, with all that holds for every request."""
+    """Return *handler* in Starlette's form, with everything that every request needs."""
 
     async def serve(request: Request) -> Response:
         began = time.perf_counter()
@@ -260,7 +260,7 @@ async def _answer(call: Inquiry, handler: Handler, open_to_all: bool) -> Respons
 
 
 def _check_host(call: Inquiry) -> None:
-    """Keep out pages of other sites: by a name that somebody made lead here, or by their origin."""
+    """Keep out pages of other sites, by the host name that they use or by their origin."""
     options, headers = call.gateway.options, call.request.headers
     host = headers.get("host", "")
     if options.hosts and _name(host) not in options.hosts:
@@ -284,7 +284,7 @@ async def _admitted(call: Inquiry) -> Principal:
             try:
                 who = await door.who(token.strip())
             except TokensLost as error:
-                lost = error  # another door may still know it
+                lost = error  # another door may still know the token
                 continue
             if who is not None:
                 return who
@@ -297,10 +297,10 @@ async def _admitted(call: Inquiry) -> Principal:
 
 
 def loopback_hosts() -> frozenset[str]:
-    """Return the names of this machine for itself."""
+    """Return the names by which this machine reaches itself."""
     return _LOOPBACK
 
 
 def rights(who: Principal) -> dict[str, list[str]]:
-    """Return what somebody may do, for pages that show no more than that."""
+    """Return the rights of a caller, so that a page can show only what the caller may do."""
     return {scope: list(who.rights.get(scope, ())) for scope in SCOPES}

@@ -22,14 +22,14 @@ from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyStarted, InputRefused
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
-"""What an id may be here: it stands in addresses, so it has nothing that they would have to escape."""
+"""The form of an id: it is a part of addresses, so it has no character that has to be escaped."""
 
 AGAIN = "1"
-"""Seconds after which it makes sense to look how a saga stands."""
+"""Seconds after which a client may ask for the saga's status."""
 
 
 async def start(call: Inquiry) -> Response:
-    """Start the saga that the address names, with the body as its input."""
+    """Start the saga that the address names; the body is its input."""
     name = call.path("name")
     package = _offered(call, name)
     wait = call.wait(call.query("wait").get("wait"))
@@ -48,7 +48,7 @@ async def start(call: Inquiry) -> Response:
 
 
 async def _started(call: Inquiry, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
-    """Return the run, and whether it was there before."""
+    """Start a run, or find the one that the same request has started; return it, and whether it was there before."""
     name = package.saga.name
     request = await asyncio.to_thread(fingerprint, name, input_)
     try:
@@ -75,7 +75,7 @@ async def _started(call: Inquiry, package: Package, id_: str | None, input_: Any
 
 
 async def _ended(call: Inquiry, started: sagas.Started, wait: float) -> runs.Ended | None:
-    """Return how the run has ended; nothing when it has not, or when nobody knows: that it was started is known."""
+    """Return the result of the run; ``None`` when it has not ended, or when nobody knows: the start is certain."""
     try:
         async with asyncio.timeout(wait):
             return await runs.result(call.client, started.id)
@@ -84,7 +84,7 @@ async def _ended(call: Inquiry, started: sagas.Started, wait: float) -> runs.End
 
 
 def _offered(call: Inquiry, name: str) -> Package:
-    """Return the definition of this name, as far as the caller may know of it."""
+    """Return the definition of this name, if the caller may know of it."""
     allowed = [each.saga.name for each in call.gateway.shelf if call.who.may("start", each.saga.name)]
     package = call.gateway.shelf.get(name)
     if package is None or not (call.who.may("start", name) or call.who.may("read", name)):
@@ -95,12 +95,12 @@ def _offered(call: Inquiry, name: str) -> Package:
 
 
 def _id(call: Inquiry, name: str) -> str | None:
-    """Return the id of the run: as the caller has chosen it, or made of its key."""
+    """Return the id of the run: the caller's choice, or made from the caller's idempotency key."""
     chosen, key = call.request.headers.get("workflow-id"), call.key(name)
     if chosen is not None:
         if not _ID.fullmatch(chosen):
             raise BadKey(f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
-        if not call.who.may("read", name):  # an id that is taken tells of a run that may be somebody else's
+        if not call.who.may("read", name):  # the error for a taken id would reveal somebody else's run
             raise NotAllowed(
                 f"`{call.who.name}` may not read saga `{name}`, so it cannot choose ids", "send an `Idempotency-Key`"
             )
@@ -108,17 +108,17 @@ def _id(call: Inquiry, name: str) -> str | None:
 
 
 def fingerprint(name: str, input_: Any) -> str:
-    """Return what tells a request from another one under the same key; a client may send `30.0` for `30`."""
+    """Return a text that differs for different requests under one key; a client may send `30.0` for `30`."""
     return hashlib.sha256(canonical([name, input_]).encode()).hexdigest()[:32]
 
 
 def _fitting(package: Package, input_: Any) -> Any:
-    """Return what stands for no body: a saga that takes an object gets an empty one."""
+    """Replace a missing body: a saga whose input is an object gets an empty one."""
     return {} if input_ is None and package.check_input(None) else input_
 
 
 def _same(call: Inquiry, error: AlreadyStarted, name: str, request: str) -> sagas.Started:
-    """Return the run that was there, if it is what the caller asks for."""
+    """Return the existing run, if the same request has started it; otherwise raise an error."""
     if error.name == name and error.request == request:
         return sagas.Started(error.id, error.run_id, name, "")
     call.gateway.metrics.start(name, "refused")

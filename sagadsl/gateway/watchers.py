@@ -1,4 +1,4 @@
-"""Many who watch one saga, and one who asks the server: pictures are fetched once and handed to all of them."""
+"""Lets many clients watch one saga with one request to the server: a picture is fetched once, and handed to all."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sagadsl.temporal.read.following import Picture, follow, picture_of
 from sagadsl.temporal.refusals import SagaNotFound
 
 _REMEMBERED = 1000
-"""Sagas that have ended, and whose worker need not be asked again."""
+"""How many ended sagas are remembered, whose workers need not be asked again."""
 
 
 class Snapshot(Immutable):
-    """A picture as it is sent, and the revision by which a client knows it again."""
+    """A picture as it is sent, and its revision, by which a client recognises it."""
 
     picture: Picture
     document: dict[str, Any]
@@ -44,7 +44,7 @@ class _Watched:
 
 @dataclass(slots=True)
 class Hub:
-    """Whoever watches sagas, by their ids."""
+    """The watchers of sagas, by the ids of the sagas."""
 
     client: Client
     _watched: dict[str, _Watched] = field(default_factory=dict)
@@ -53,10 +53,10 @@ class Hub:
     _ended: OrderedDict[str, Snapshot] = field(default_factory=OrderedDict)
 
     async def now(self, id: str) -> Snapshot:
-        """Return how a saga stands. Many who ask at once share an answer that nobody has begun to fetch before.
+        """Return the saga now. Callers at the same time share one answer, which is fetched after all of them asked.
 
         Raises:
-            SagaNotFound: There is none, or it is a workflow that is no saga.
+            SagaNotFound: There is no such run, or it is not a saga.
         """
         waiting = self._next.get(id)
         if waiting is None:
@@ -65,7 +65,7 @@ class Hub:
         return await asyncio.shield(waiting)
 
     async def _fetch(self, id: str, before: asyncio.Task[Snapshot] | None) -> Snapshot:
-        if before is not None:  # it may have looked before what the caller knows of has happened
+        if before is not None:  # that look may be older than something that the caller knows
             await asyncio.wait([before])
         task = asyncio.current_task()
         assert task is not None
@@ -86,14 +86,14 @@ class Hub:
         view = view_of(await picture_of(self.client, described))
         if not view.picture.is_saga:
             raise SagaNotFound(id, self.client.namespace)
-        if not view.picture.is_open and view.picture.has_worker:  # what has ended stays as it is
+        if not view.picture.is_open and view.picture.has_worker:  # an ended saga does not change
             self._ended[described.run_id] = view
             if len(self._ended) > _REMEMBERED:
                 self._ended.popitem(last=False)
         return view
 
     async def views(self, id: str) -> AsyncGenerator[Snapshot]:
-        """Yield a saga each time it has changed, the first time at once, until it has ended."""
+        """Yield a saga at once, and then each time it has changed, until it has ended."""
         watched = self._enter(id)
         seen = ""
         try:
@@ -113,7 +113,7 @@ class Hub:
             self._leave(id, watched)
 
     async def after(self, view: Snapshot, seconds: float) -> Snapshot:
-        """Return a saga as soon as it is no longer as *view* shows it; at the latest after *seconds*."""
+        """Return a saga as soon as it differs from *view*; at the latest after *seconds*."""
         last = view
         try:
             async with asyncio.timeout(seconds), aclosing(self.views(view.document["id"])) as views:
@@ -141,7 +141,7 @@ class Hub:
                 del self._watched[id]
 
     async def close(self) -> None:
-        """Send home whoever waits: with what they know."""
+        """Release all watchers; each keeps the last view that it has."""
         for watched in list(self._watched.values()):
             await _end(watched, None)
 
