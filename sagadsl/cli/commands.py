@@ -1,8 +1,8 @@
-"""The list of commands, each imported only when it runs.
+"""The list of commands. Each command is imported only when it runs.
 
-``sagadsl --help`` costs as much as click; ``sagadsl validate`` must not pay for
-Temporal's SDK. So a command is named here by its module, with the one line that the
-list shows; a test keeps that line equal to the command's own.
+``sagadsl --help`` must import no more than click, and ``sagadsl validate`` must not import
+Temporal's SDK. So this module names each command's module, and the one line that the list
+shows; a test keeps that line equal to the command's own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() fo
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is asked for; click knows no other way than a subclass."""
+    """A group that imports a command when it is used; click offers only a subclass for that."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -1,4 +1,4 @@
-"""Definitions as a command gets them: found by their paths, loaded through every stage, reported."""
+"""Finds the definitions of a command by their paths, loads them, and reports their findings."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _PLUGINS = "SD91"
 
 
 class Definitions(Immutable):
-    """What came of some paths.
+    """The definitions at some paths, with their findings.
 
     Attributes:
-        unplaced: Findings about no file: paths that lead nowhere, activities that are named and cannot be used.
+        unplaced: Findings without a file: paths that do not exist, activities that are named and cannot be used.
     """
 
     files: tuple[Loaded, ...] = ()
@@ -50,7 +50,7 @@ class Definitions(Immutable):
 
     @property
     def exit_code(self) -> int:
-        """2 when something cannot be read, 1 when something is wrong, 3 when only this machine is, else 0."""
+        """2 when something cannot be read, 1 when a definition is wrong, 3 when only this machine is, else 0."""
         errors = {finding.code for finding in self.findings if finding.severity is Severity.ERROR}
         if UNREADABLE in errors:
             return UNREADABLE_EXIT
@@ -62,7 +62,7 @@ class Definitions(Immutable):
         """Return this with the findings whose code begins with one of *select* (all, if empty) and none of *ignore*."""
 
         def kept(finding: Finding) -> bool:
-            if finding.code == UNREADABLE:  # nobody can mean not to be told that nothing was checked
+            if finding.code == UNREADABLE:  # nothing was checked then, so this finding cannot be ignored
                 return True
             chosen = not select or finding.code.startswith(tuple(select))
             return chosen and not finding.code.startswith(tuple(ignore))
@@ -84,7 +84,7 @@ class Definitions(Immutable):
         )
 
     def show(self) -> None:
-        """Write the report for people to stderr: the command has another result, or none. JSON has it too."""
+        """Write the report for people to stderr: stdout is for the command's own result. JSON has it too."""
         color = screen.wants_color(sys.stderr, screen.session().color)
         print(report.render("text", self.files, unplaced=self.unplaced, color=color), file=sys.stderr, flush=True)
         found = json.loads(report.render("json", self.files, unplaced=self.unplaced))
@@ -95,11 +95,11 @@ class Definitions(Immutable):
 def load_definitions(
     paths: Sequence[str], catalogue: Catalogue | None = None, *, stdin_filename: str = ""
 ) -> Definitions:
-    """Load everything that *paths* name; no path is the current folder.
+    """Load everything that *paths* name; without a path, the current folder.
 
     Args:
-        catalogue: Activities to know of; ``None`` knows none, and takes every name for right.
-        stdin_filename: Name for what comes from ``-``.
+        catalogue: The installed activities; ``None`` accepts every name.
+        stdin_filename: Name for the definition from ``-``.
     """
     found = find(paths)
     installed = Installed(catalogue) if catalogue is not None else None
@@ -138,7 +138,7 @@ def _needing(loaded: Loaded, broken: Mapping[str, Problem]) -> Loaded:
 
 
 def _own_calls(saga: Saga) -> Iterator[tuple[str, Route, str]]:
-    """Yield what runs on the saga's own queue, so that this machine has to have it: name, place, id of the step."""
+    """Yield the calls on the saga's own queue, whose activities this machine needs: name, place, id of the step."""
     for place in saga.places.values():
         step = place.step
         found: list[tuple[object, Route]] = [(step.body, ()), (step.probe, ("probe",))]

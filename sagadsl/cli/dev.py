@@ -1,7 +1,7 @@
-"""``sagadsl dev``: all that a saga needs, in one terminal, with what is written taken over at once.
+"""``sagadsl dev``: everything that a saga needs, in one terminal. Changes of files apply at once.
 
-The server keeps its state in a folder; the worker is a process of its own, so that a new one
-has imported new code; the gateway lives here. Decides nothing about sagas.
+The server keeps its state in a folder. The worker is a separate process, so that a new one imports
+the new code. The gateway runs in this process. This module decides nothing about sagas.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
 
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
 _DRAIN = 5
-"""Seconds that running activities have to end when the worker makes way for a new one."""
+"""Seconds that running activities have to end when a new worker replaces the old one."""
 
 _STEP = 200
-"""Milliseconds that an editor has to write all that it writes."""
+"""Milliseconds to wait until an editor has written everything."""
 
 _WATCHED = (*SUFFIXES, ".py", "pyproject.toml", "sagadsl.toml")
 
 
 class FolderInUse(SagadslError):
-    """Another `sagadsl dev` has the same state, and two servers on one file would ruin it."""
+    """Another `sagadsl dev` uses the same state, and two servers would ruin the file."""
 
     code = "SD956"
     exit_code = 3
@@ -99,7 +99,7 @@ def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) 
 
 @contextmanager
 def _folder(state: Path) -> Iterator[None]:
-    """Have the folder for ourselves. Raises ``FolderInUse``."""
+    """Lock the folder for this process. Raises ``FolderInUse``."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / ".gitignore").write_text("*\n")
     with (state / "lock").open("w") as lock:
@@ -121,7 +121,7 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         server = await stack.enter_async_context(
             serve(database=database, port=port_near(_SERVER), ui_port=port_near(_WEB_UI))
         )
-        for file in state.glob(f"{database.name}*"):  # it holds what sagas were given; SQLite's later files are alike
+        for file in state.glob(f"{database.name}*"):  # it holds data of sagas; SQLite gives new files the same mode
             file.chmod(0o600)
         settings = replace(server.settings, codec=codec_setting(None, os.environ))
         client = await connect(settings)
@@ -148,7 +148,7 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
 
 
 async def _are_right(paths: Sequence[str], module: Sequence[str]) -> bool:
-    """Check definitions in a process of its own, since this one would not import again what has changed."""
+    """Check definitions in a new process, since this one would not import changed code again."""
     command = [sys.executable, "-m", "sagadsl", "validate", "--quiet", *paths]
     for each in module:
         command += ["--module", each]
@@ -173,7 +173,7 @@ def _announce(server: Server, found: Bind, database: Path, loaded: Definitions) 
 
 
 async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker) -> None:
-    """Take over what is changed; what has a mistake is told, and changes nothing."""
+    """Apply changes of files; a change with a mistake is reported, and not applied."""
     from watchfiles import awatch
 
     from sagadsl.gateway.definitions import Shelf
@@ -197,7 +197,7 @@ def _matters(_: object, path: str) -> bool:
 
 @dataclass(slots=True)
 class Worker:
-    """The worker process, whichever it is now."""
+    """The current worker process."""
 
     command: Sequence[str]
     _process: asyncio.subprocess.Process | None = None
@@ -211,7 +211,7 @@ class Worker:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches it through us
+            start_new_session=True,  # Ctrl-C reaches it only through this process
         )
         task = asyncio.create_task(self._tell(process))
         self._telling.add(task)
@@ -232,7 +232,7 @@ class Worker:
         self._process = None
 
     async def _tell(self, process: asyncio.subprocess.Process) -> None:
-        """Pass on what the worker says; that it has started is enough to hear of one that does."""
+        """Pass on the output of the worker; its lines about a successful start are shortened."""
         assert process.stderr is not None
         async for line in process.stderr:
             text = line.decode(errors="replace").rstrip()
@@ -246,7 +246,7 @@ class Worker:
 
 @asynccontextmanager
 async def _worker(paths: Sequence[str], server: Server, module: Sequence[str]) -> AsyncIterator[Worker]:
-    """Give a worker that is ended with the block."""
+    """Give a worker that ends with the block."""
     options = ["--address", server.address, "--namespace", server.namespace, "--drain", str(_DRAIN)]
     for each in module:
         options += ["--module", each]

@@ -1,4 +1,4 @@
-"""``sagadsl doctor``: is everything there that sagas need?"""
+"""``sagadsl doctor``: checks that everything is there that sagas need."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
 
 
 def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, QueueNeeds]:
-    """Return what the workers of each queue have to know: of *queues*, or of those that the definitions name."""
+    """Return what the workers of each queue have to know: for *queues*, or for the queues in the definitions."""
     from sagadsl.temporal.checkup import QueueNeeds
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
     from sagadsl.temporal.manifest import fingerprint

@@ -1,9 +1,9 @@
 """The way in and the way out: every command starts and ends here.
 
-Turns whatever a command raises into one readable block and an exit code. It also
-carries the reason for ``os._exit``: with Temporal's SDK loaded, a Python process that
-ends in the ordinary way dies of SIGABRT or SIGSEGV about one time in five, and the exit
-code is lost (sdk-python#300).
+It turns any exception of a command into one readable block and an exit code. It ends the
+process with ``os._exit``, because with Temporal's SDK loaded, a Python process that ends in the
+ordinary way dies of SIGABRT or SIGSEGV about one time in five, and loses its exit code
+(sdk-python#300).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main() -> NoReturn:
     """Run the command line of this process and end the process."""
     complete()
     prepare()  # a sign that a terminal lacks must not end the command
-    gc.set_threshold(100_000)  # most of what a command makes lives as long as it does
+    gc.set_threshold(100_000)  # most objects of a command live as long as the command
     leave(_run(sys.argv[1:]))
 
 
@@ -58,7 +58,7 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         with cli.make_context("sagadsl", list(arguments), obj=here) as context:
             returned = cli.invoke(context)
-            out().flush()  # a closed pipe and a full disk have to show up here, not at exit
+            out().flush()  # a closed pipe or a full disk has to show up here, not at exit
             return returned if isinstance(returned, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -75,7 +75,7 @@ def _run(arguments: Sequence[str]) -> int:
         return BROKEN_PIPE
     except SagadslError as error:
         if here.debug:
-            reason = getattr(error, "reason", None)  # of a broken plugin: where its author went wrong
+            reason = getattr(error, "reason", None)  # for a broken plugin: the error in its author's code
             traceback.print_exception(reason if isinstance(reason, BaseException) else error)
         show_failure(here, error)
         return error.exit_code
@@ -107,7 +107,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _show_usage(here: Session, error: click.UsageError, arguments: Sequence[str]) -> None:
-    # click looks at no option when one of them is unknown: the words alone tell that JSON was wanted
+    # click parses no option when one of them is unknown, so look for the words that ask for JSON
     if WORDS & {word for argument in arguments for word in argument.split("=")}:
         here.output = "json"
     if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):

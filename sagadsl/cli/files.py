@@ -1,4 +1,4 @@
-"""Which files a command means by its PATHS. Reads none of them."""
+"""Finds the files that a command's PATHS mean. It reads none of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
 class NoSuchFile(Immutable):
-    """A path that leads to no file of the kind, and why."""
+    """A path that leads to no suitable file, and why."""
 
     path: str
     reason: str
@@ -26,11 +26,11 @@ class NoSuchFile(Immutable):
 
 
 def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Path | Literal["-"] | NoSuchFile]:
-    """List what *paths* name, each file once, in the order given; no path is the current folder.
+    """List the files that *paths* name, each once, in the given order; without a path, the current folder.
 
-    A folder stands for every file in it and below with one of *suffixes* (every definition),
-    a pattern for what it matches, ``-`` for standard input. A file that is named counts,
-    whatever it is called.
+    A folder means every file in it and below with one of *suffixes* (every definition), a
+    pattern every file that it matches, ``-`` standard input. A file that is named directly
+    counts whatever its suffix.
     """
     found: dict[str, Path | Literal["-"] | NoSuchFile] = {}
     for text in paths or (".",):

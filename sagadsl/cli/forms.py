@@ -1,4 +1,4 @@
-"""The forms in which commands write their results, and what each of them is when a command fails."""
+"""The forms in which commands write their results, and what each form is when a command fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sagadsl.immutable import Immutable
 
 
 class StdoutOnFailure(Enum):
-    """What stdout carries when a command fails; stderr tells people in any case."""
+    """What stdout contains when a command fails; people read stderr in any case."""
 
     DOCUMENT = "a JSON document with the error"
     LINE = "the same on one line"
@@ -25,7 +25,7 @@ class OutputForm(Immutable):
     """One form.
 
     Attributes:
-        for_people: It may have colours, and is left out when there is nothing to tell and ``--quiet`` is given.
+        for_people: It may have colours, and ``--quiet`` leaves it out when there is nothing to report.
     """
 
     on_failure: StdoutOnFailure
@@ -47,4 +47,4 @@ FORMS: Mapping[str, OutputForm] = {
 """Every form of every command."""
 
 WORDS = frozenset(("--json", *(name for name, form in FORMS.items() if form.on_failure is not StdoutOnFailure.NOTHING)))
-"""What on a command line asks for JSON, also when it fails."""
+"""Words on a command line that ask for JSON, also when the command fails."""

@@ -1,4 +1,4 @@
-"""What a definition may know of this machine: the installed activities, imported one by one as they are named."""
+"""The installed activities for checks of definitions, imported one by one when a definition names them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from sagadsl.plugins.catalogue import Catalogue, PluginUnknown, Problem
 
 
 class Installed(Mapping[str, Signature]):
-    """Signatures by name. A name is imported when somebody asks for it, and nothing else is.
+    """Signatures by name. An activity is imported only when somebody asks for its name.
 
-    A class, since the language takes a mapping, and this one must not be filled in advance.
+    It is a class, because the language takes a mapping, and this mapping must not be filled in advance.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -20,7 +20,7 @@ class Installed(Mapping[str, Signature]):
 
     @property
     def problems(self) -> dict[str, Problem]:
-        """What was asked for, is installed, and does not work, by name."""
+        """The activities that were asked for and are installed, but do not work, by name."""
         return {name: found for name, found in self._found.items() if not isinstance(found, Signature | PluginUnknown)}
 
     def __getitem__(self, name: str) -> Signature:

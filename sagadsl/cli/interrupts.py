@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as something that a command can wait for, instead of an exception anywhere."""
+"""Lets a command wait for Ctrl-C and SIGTERM, which otherwise raise an exception anywhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 
 class InterruptTold(Exception):
-    """Somebody wants the command to end. Never leaves the command that waits for it."""
+    """Somebody wants the command to end. The command that waits for it always catches it."""
 
 
 class Interrupts:
@@ -38,7 +38,7 @@ class Interrupts:
         self._event.set()
 
     async def unless_told(self, awaitable: Awaitable[T]) -> T:
-        """Wait for *awaitable*; raise ``InterruptTold`` when a request comes first (it is then cancelled)."""
+        """Wait for *awaitable*; when a request comes first, cancel it and raise ``InterruptTold``."""
         waiting = asyncio.ensure_future(awaitable)
         told = asyncio.ensure_future(self._event.wait())
         try:

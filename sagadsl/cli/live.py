@@ -1,6 +1,6 @@
-"""Showing a saga while it runs: a list that changes in place on a terminal, else a line for every change.
+"""Shows a saga while it runs: a list that changes in place on a terminal, else a line for every change.
 
-Writes to stderr alone; stdout belongs to the result.
+It writes only to stderr; stdout belongs to the result.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 _HIDDEN = frozenset({"pending", "not_started"})
 _ROOM = 4
-"""Lines of the terminal that are left to other things."""
+"""Lines of the terminal that are kept free for other things."""
 
 
 class LiveView(Protocol):
-    """Something that shows one picture after the other."""
+    """A display that shows one picture after the other."""
 
     def show(self, picture: Picture) -> None:
         """Show *picture* in place of the one before."""
@@ -42,7 +42,7 @@ class LiveView(Protocol):
 
 
 def view_for(output: str, options: str, no_worker: str) -> LiveView:
-    """Return the view that fits where we write.
+    """Return the view that suits the output.
 
     Args:
         output: ``jsonl`` writes every change to stdout; ``quiet`` shows nothing.
@@ -109,7 +109,7 @@ class Lines:
 
 
 class Terminal:
-    """A list that changes in place. Imports rich, which nobody else needs."""
+    """A list that changes in place. Only this class imports rich."""
 
     def __init__(self, options: str, no_worker: str, *, color: bool) -> None:
         from rich.console import Console
@@ -166,7 +166,7 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
 
 
 def fitting(lines: list[StatusRow], height: int) -> list[StatusRow | str]:
-    """Return as many lines as there is room for: what runs and what came last are worth more than what is done."""
+    """Return as many lines as fit: running steps and the latest ones are worth more than completed ones."""
     if len(lines) <= height or height < 2:
         return [*lines]
     begun = [row for row in lines if row.state not in _HIDDEN]

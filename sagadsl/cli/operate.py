@@ -1,4 +1,4 @@
-"""Looking at a saga that runs, and stepping in: `status`, `result`, `signal`, `cancel`, the operator's verbs."""
+"""The commands for a running saga: `status`, `result`, `signal`, `cancel`, the operator's verbs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def on_saga(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _who(command: Callable[..., int]) -> Callable[..., int]:
-    """Add who steps in, and why: both end up in the saga's history."""
+    """Add the options for who acts, and why; the saga's history records both."""
     command = click.option("--by", metavar="NAME", default=None, help="Who does it; the user's name if left out.")(
         command
     )
@@ -45,14 +45,14 @@ def _who(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _request(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the id of what is asked, so that it can be asked again without being done twice."""
+    """Add the option for the request's id, so that a repeated request counts once."""
     return click.option(
         "--request", metavar="KEY", default="", help="Id of this request: the same one again counts once."
     )(command)
 
 
 def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
-    """Connect, do *work*, and turn a refusal that is about the connection into a page about it."""
+    """Connect, do *work*, and turn a refusal about the connection into a page that explains it."""
     from sagadsl.temporal.connection import connect, guard
 
     settings = settings_of(flags)
@@ -192,7 +192,7 @@ def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> 
 
 
 def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) -> click.Command:
-    """Return the command of one operator's verb; *more* goes on after its sentence. A path *is_about_one* step."""
+    """Return the command of one operator's verb; *more* follows its sentence. *is_about_one*: it needs a path."""
     what = "STEP" if verb in DECISIONS else "CHILD"
 
     def ask(
@@ -263,7 +263,7 @@ resume = _verb(
 
 
 def _user(by: str | None) -> str:
-    """Return who steps in: as told, else who runs this."""
+    """Return who acts: *by* if given, else the user of this process."""
     if by:
         return by
     try:

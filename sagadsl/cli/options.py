@@ -1,4 +1,4 @@
-"""Options that several commands share, so that one word means one thing everywhere."""
+"""The options that several commands share, so that one word means the same everywhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def output(*choices: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Add ``-o/--output`` with these *choices*, the first being the default, and ``--json``."""
 
     def add(command: Callable[P, R]) -> Callable[P, R]:
-        # eager, so that a later mistake on the same line is already reported in this format
+        # eager, so that a later mistake on the same line is reported in this format
         command = click.option(
             "--json", is_flag=True, is_eager=True, expose_value=False, callback=_set_json, help="Same as `-o json`."
         )(command)
@@ -70,7 +70,7 @@ def output_file(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def saga_input(command: Callable[P, R]) -> Callable[P, R]:
-    """Add the ways to give the input of a saga: ``-i/--input``, ``--input-file``, ``--set``."""
+    """Add the options for the input of a saga: ``-i/--input``, ``--input-file``, ``--set``."""
     help = "One value, typed by the input schema; KEY:=JSON is JSON as it stands. May be repeated."
     command = click.option("--set", multiple=True, metavar="KEY=VALUE", help=help)(command)
     command = click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")(command)
@@ -97,7 +97,7 @@ def modules(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def settings_of(flags: Flags) -> ConnectionSettings:
-    """Return which server, with what credentials; what was found and not used, or is a risk, is told."""
+    """Return the settings of the connection, and warn of settings that are not used, or are a risk."""
     from sagadsl.temporal.settings import resolve
 
     settings = resolve(flags, os.environ)
@@ -109,7 +109,7 @@ def settings_of(flags: Flags) -> ConnectionSettings:
 def connection(command: Callable[..., R]) -> Callable[..., R]:
     """Add the connection flags of the ``temporal`` command; the function receives them as ``flags``.
 
-    One of them names somebody's codec, whose code then runs in our process.
+    One of the flags names a user's codec, whose code then runs in this process.
     """
     command = with_guests(command)
 

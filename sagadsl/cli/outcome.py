@@ -22,10 +22,10 @@ EXIT_CODES: Mapping[str, int] = {
     "terminated": 14,
     "paused": 15,
 }
-"""A script can tell what a person has to do."""
+"""Exit codes by status: they tell a script what a person has to do."""
 
 _MANY, _FEW = 200, 20
-"""Steps in one line: more than the first are shortened to the second."""
+"""Most steps in one line, and how many are shown when there are more."""
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "completed": ("completed", ""),
@@ -35,7 +35,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "timed_out": ("ended by the server's time limit", "; nothing more is undone"),
     "terminated": ("terminated", "; nothing more is undone"),
 }
-"""What to say before and after how long it took."""
+"""The words before and after the duration."""
 
 
 def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -> None:
@@ -94,7 +94,7 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
 
 
 def _paths(report: Mapping[str, Any], name: str) -> str:
-    """Return the steps of a list in the report, the first of very many, and how many there are."""
+    """Return the steps of a list in the report; for a very long list, the first ones and their number."""
     paths = report[name]
     shown = paths if len(paths) <= _MANY else paths[:_FEW]
     more = report.get("counts", {}).get(name, len(paths)) - len(shown)
@@ -102,7 +102,7 @@ def _paths(report: Mapping[str, Any], name: str) -> str:
 
 
 def paused_line(status: Mapping[str, Any]) -> str:
-    """Return the line of a saga that stands still until an operator acts, or whose child sagas do."""
+    """Return the line for a saga that waits for an operator, or whose child sagas do."""
     where = paused(status)
     if not where or where[0] == "":
         return f"{SIGNS['paused']} paused"
@@ -111,6 +111,6 @@ def paused_line(status: Mapping[str, Any]) -> str:
 
 
 def paused_document(status: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what programs are told of such a saga: how it stands, and what waits in it and in its children."""
+    """Return the document for such a saga: its status, and what waits in it and in its children."""
     waiting = {name: status.get(name, []) for name in ("attention", "children")}
     return {"status": status["status"], "output": None, **waiting}

@@ -1,4 +1,4 @@
-"""What the author of activities should know before anybody installs them."""
+"""Checks a package of activities for its author, before anybody installs it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginConflict
 
 
 class Report(Immutable):
-    """What was found about one activity: ``errors`` keep it from working, ``warnings`` make it harder to use."""
+    """The findings about one activity: with ``errors`` it does not work, with ``warnings`` it is harder to use."""
 
     name: str
     errors: tuple[str, ...] = ()

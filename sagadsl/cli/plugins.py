@@ -1,4 +1,4 @@
-"""``sagadsl plugins``: what is installed, what it takes, and what does not work."""
+"""``sagadsl plugins``: lists and shows the installed activities, and what does not work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``sagadsl run``: check a definition, start it, show it, print what it gave."""
+"""``sagadsl run``: checks a definition, starts it, shows it, and prints its output."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def run(
 
 
 def _check_input(order: StartRequest) -> None:
-    """Raise ``InputRefused`` before a server is started that the saga would never reach."""
+    """Raise ``InputRefused`` before the command starts a server in vain."""
     from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
     from sagadsl.temporal.refusals import InputRefused
 
@@ -125,10 +125,10 @@ def _check_input(order: StartRequest) -> None:
 
 
 def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definitions, Loaded | None]:
-    """Return what was loaded, and which of it is meant; ``None`` is a name that only a worker knows.
+    """Return the loaded definitions, and the one that *text* means; ``None`` for a name that only a worker knows.
 
     Args:
-        here: A name must be that of a definition in this folder, since there is no other worker.
+        here: A name must belong to a definition in this folder, since there is no other worker.
     """
     if text == STDIN or is_file(text):
         definitions = load_definitions([text], catalogue)
@@ -156,7 +156,7 @@ def _name(saga: Saga | None) -> str:
 
 
 def _neighbours(path: Path, catalogue: Catalogue) -> list[Loaded]:
-    """Return the usable definitions beside *path*: child sagas are found there."""
+    """Return the usable definitions beside *path*, which may be child sagas."""
     folder = [each for each in find([str(path.parent)]) if isinstance(each, Path) and each.parent == path.parent]
     others = [str(each) for each in folder if not each.samefile(path)]
     return [each for each in load_definitions(others, catalogue).files if each.saga] if others else []

@@ -1,4 +1,4 @@
-"""A saga from its start to its end, on a server that is there or on one that is brought along."""
+"""Runs a saga from its start to its end, on an existing server or on one that the command starts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sagadsl.temporal.worker import build_worker
 
 _NO_DRAIN = _NO_PATIENCE = timedelta(0)
 _DRAIN = timedelta(seconds=5)
-"""How long activities may go on when the command is left; without their server it makes no sense to wait."""
+"""How long activities may go on when the command ends; without a server it makes no sense to wait longer."""
 
 
 _EARLIER = {
@@ -44,19 +44,19 @@ _EARLIER = {
     "terminated": "been terminated: what it had done stands",
     "timed_out": "timed out: what it had done stands",
 }
-"""What to say of an earlier run, by Temporal's word for its end."""
+"""The words for the end of an earlier run, by Temporal's status."""
 
 _ANEW = "this one begins anew, with idempotency keys of its own"
 
 
 class StartRequest(Immutable):
-    """What to start.
+    """The saga to start.
 
     Attributes:
         definition: The saga's data; ``None`` when only a worker knows it.
         children: The data of its child sagas, by name.
         sagas: The models of all of them.
-        task_queue: As the command or the definition says.
+        task_queue: From the command or the definition.
     """
 
     name: str
@@ -74,9 +74,9 @@ class RunsOn(Immutable):
     """Where the saga runs.
 
     Attributes:
-        options: Connection options that another command needs to get there.
+        options: Connection options that another command needs for the same server.
         ui: Address of the Web UI; empty when nobody knows it.
-        goes_with_us: The server ends when this command does.
+        goes_with_us: The server ends with this command.
         has_our_worker: A worker runs in this process.
     """
 
@@ -91,7 +91,7 @@ async def execute(
     order: StartRequest, settings: ConnectionSettings, catalogue: Catalogue, *, detach: bool, with_worker: bool
 ) -> int:
     """Start *order*, show it until it ends, and return the exit code."""
-    screen.log(logging.CRITICAL)  # what activities report is on the screen anyway
+    screen.log(logging.CRITICAL)  # the errors of activities are on the screen anyway
     async with AsyncExitStack() as stack:
         place = await _place(stack, settings, with_worker=with_worker)
         client = await connect(place.settings)
@@ -100,7 +100,7 @@ async def execute(
             await check_namespace(client, place.settings)
             if place.has_our_worker:
                 await _serve(stack, client, order, catalogue, alone=place.goes_with_us)
-            if interrupts.count:  # somebody changed their mind before anything had happened
+            if interrupts.count:  # somebody pressed Ctrl-C before anything had happened
                 return INTERRUPTED
             started = await sagas.start(
                 client,
@@ -130,7 +130,7 @@ async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_wo
 
 
 def _options(settings: ConnectionSettings) -> str:
-    """Return the flags that lead to the same place, as far as they may be shown."""
+    """Return the flags for the same connection, as far as they may be shown."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
     shown["--codec"] = settings.codec
     return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
@@ -139,8 +139,8 @@ def _options(settings: ConnectionSettings) -> str:
 async def _serve(
     stack: AsyncExitStack, client: Client, order: StartRequest, catalogue: Catalogue, *, alone: bool
 ) -> None:
-    """Run workers in this process: on the saga's own queue, and where the server is ours *alone*, on those that its
-    steps name; elsewhere those are other people's, whose tasks are none of ours."""
+    """Run workers in this process: on the saga's own queue, and, if the server is ours *alone*, on the queues that its
+    steps name. On another server those queues belong to other people."""
     installed = Installed(catalogue)
     names = sorted(name for saga in order.sagas for name in activities(saga) if name in installed)
     definitions = {**order.children, **({order.name: order.definition} if order.definition is not None else {})}
@@ -188,7 +188,7 @@ async def _follow(
 
 
 def _no_worker(started: sagas.Started, place: RunsOn, *, by_name: bool) -> str:
-    """Return what to say while nobody takes the saga's work; one started by name needs a worker that knows it."""
+    """Return the line to show while no worker takes the saga's work; a saga started by name needs one that knows it."""
     options = [f"--task-queue {quote(started.task_queue)}", place.options, "--definitions DIR" if by_name else ""]
     command = " ".join(["sagadsl worker", *filter(None, options)])
     return f"no worker takes it on task queue `{started.task_queue}`; start one: {command}"
@@ -221,7 +221,7 @@ async def _watch(
 
 
 def _stays_when_paused(place: RunsOn) -> bool:
-    """Whether to stay at a saga that waits for an operator: its server would go, and somebody is there."""
+    """Whether to stay with a saga that waits for an operator: its server would end, and a person is there."""
     return place.goes_with_us and sys.stdin.isatty()
 
 

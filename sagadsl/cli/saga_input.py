@@ -1,6 +1,6 @@
-"""The input of a saga as the command line gives it: JSON, a file, standard input, single values.
+"""Reads the input of a saga from the command line: JSON, a file, standard input, single values.
 
-A value of ``--set`` is typed by the saga's own input schema and never by its looks:
+The saga's input schema decides the type of a ``--set`` value, and never its looks:
 ``zip=02142`` stays text where the schema says text.
 """
 
@@ -18,7 +18,7 @@ from sagadsl.language.schema.references import target
 
 
 class InputUnusable(Worded):
-    """What the command line gives as input cannot be read, or does not fit."""
+    """The input on the command line cannot be read, or does not fit."""
 
     code = "SD930"
     exit_code = 2
@@ -48,7 +48,7 @@ def read_input(
 
 
 def read_value(text: str, flag: str) -> Any:
-    """Return one JSON value given as ``JSON``, ``@file`` or ``-``, e.g. the payload of a signal."""
+    """Return one JSON value from ``JSON``, ``@file`` or ``-``, e.g. the payload of a signal."""
     return _read(text, flag)
 
 
@@ -119,7 +119,7 @@ def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | 
 
 
 def untyped(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield key and text of each ``--set key=value`` that is text without a schema, and looks like something else."""
+    """Yield key and text of each ``--set key=value`` that is text for lack of a schema, but looks like another type."""
     for assignment in assignments:
         key, _, text = assignment.partition("=")
         try:
@@ -143,7 +143,7 @@ def _typed(key: str, text: str, schemas: list[Mapping[str, Any]]) -> Any:
 
 
 def _whole(text: str, where: str) -> str:
-    """Return what the shell has handed over, if it is text: bytes that are none come as halves of characters."""
+    """Return the argument of the shell if it is text: Python decodes other bytes to surrogates."""
     try:
         whole_texts(text)
     except ValueError:
@@ -152,7 +152,7 @@ def _whole(text: str, where: str) -> str:
 
 
 def _property(schema: Any, name: str, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the schemas that speak about property *name*, references followed; empty when none does."""
+    """Return the schemas for property *name*, with references followed; empty when there is none."""
     found: list[Mapping[str, Any]] = []
     for each in schema if isinstance(schema, list) else [schema]:
         for alternative in _alternatives(each, root):

@@ -1,4 +1,4 @@
-"""``sagadsl schema``: what an editor needs to complete and to check definitions."""
+"""``sagadsl schema``: the schema with which an editor completes and checks definitions."""
 
 from __future__ import annotations
 

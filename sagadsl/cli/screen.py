@@ -1,7 +1,7 @@
-"""What all commands share when they write: streams, colour, and how a failure reads.
+"""The output of all commands: streams, colour, and the form of a failure.
 
-Results go to stdout, everything else to stderr. With JSON asked for, stdout carries
-exactly one document, also when the command fails.
+Results go to stdout, everything else to stderr. If JSON is asked for, stdout has exactly one
+document, also when the command fails.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SCHEMA_VERSION = 1
 
 @dataclass(slots=True)
 class Session:
-    """What one call of the command line has been told, besides its own options.
+    """The common options of one call of the command line, and the state of its output.
 
     Attributes:
         output: Which of the ``FORMS``.
-        wrote_result: stdout already carries the result.
+        wrote_result: stdout already has the result.
         color: ``auto``, ``always`` or ``never``.
     """
 
@@ -51,7 +51,7 @@ def session() -> Session:
 
 
 def session_of(context: click.Context) -> Session:
-    """Return the session that *context* belongs to."""
+    """Return the session of *context*."""
     assert isinstance(context.obj, Session)
     return context.obj
 
@@ -80,12 +80,12 @@ def log(usual: int) -> None:
 
 
 def say(text: str) -> None:
-    """Write one line to stderr that ``--quiet`` leaves as the only one."""
+    """Write one line to stderr; with ``--quiet`` it is the only one."""
     print(text, file=sys.stderr, flush=True)
 
 
 def note(text: str) -> None:
-    """Write one line about what is going on to stderr, unless ``--quiet``."""
+    """Write one line about the progress to stderr, unless ``--quiet``."""
     if not session().is_quiet:
         print(text, file=sys.stderr, flush=True)
 
@@ -137,7 +137,7 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
 
 
 def failed(error: dict[str, Any]) -> None:
-    """Write a failure that stderr tells already as a document to stdout, when JSON was asked for."""
+    """Write a failure as a document to stdout if JSON was asked for; stderr has it already."""
     _document(session(), error)
 
 
@@ -154,12 +154,12 @@ def _document(here: Session, error: dict[str, Any]) -> None:
 
 
 def authors_stack(problem: object) -> None:
-    """Under ``--debug``: write to stderr where the author of a broken plugin went wrong; nothing for other problems."""
+    """Under ``--debug``, write the stack of a broken plugin to stderr; nothing for other problems."""
     reason = getattr(problem, "reason", None)
     if session().debug and isinstance(reason, BaseException):
         traceback.print_exception(reason)
 
 
 def show_failure(here: Session, error: SagadslError) -> None:
-    """Write what was raised on purpose."""
+    """Write an error that was raised on purpose."""
     show_error(here, error.code, str(error), error.help)

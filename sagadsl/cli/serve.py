@@ -1,4 +1,4 @@
-"""``sagadsl serve``: the gateway, until it is told to stop; and ``sagadsl token``, for those who may use it."""
+"""``sagadsl serve`` runs the gateway until it is stopped; ``sagadsl token`` makes tokens for its users."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from sagadsl.temporal.settings import ConnectionSettings, Flags
 
 _DRAIN_SECONDS = 10
-"""How long answers may take when the gateway stops; who waits is sent home at once."""
+"""How long answers may take when the gateway stops; waiting requests are answered at once."""
 
 DEFAULT_BIND = "127.0.0.1:8080"
 
 
 class CannotListen(SagadslError):
-    """The address cannot be listened on."""
+    """The gateway cannot listen on the address."""
 
     code = "SD940"
     exit_code = 3
@@ -53,7 +53,7 @@ class CannotListen(SagadslError):
 
 
 class NeedsExtra(SagadslError):
-    """The packages of a command that is an extra are not installed."""
+    """The packages that a command needs as an extra are not installed."""
 
     code = "SD955"
     exit_code = 3
@@ -88,7 +88,7 @@ class Bind(Immutable):
 
 
 class Access(Immutable):
-    """Who may, as the command line says it."""
+    """The options of the command line about access."""
 
     tokens: Path | None = None
     jwks: str | None = None
@@ -211,7 +211,7 @@ def parse_bind(text: str) -> Bind:
 
 
 def _check_access(where: Bind, access: Access) -> None:
-    """Raise ``click.UsageError`` for a gateway that everybody could use, or that nobody could."""
+    """Raise ``click.UsageError`` for a gateway that everybody could use, or nobody."""
     if access.jwks and not (access.issuer and access.audience):
         raise click.UsageError("`--jwks` needs `--issuer` and `--audience`: a token for somebody else is none for us")
     if not where.is_loopback and not access.tokens and not access.jwks:
@@ -267,7 +267,7 @@ async def build(
 
 
 async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
-    """Return definitions as they are started, each with those of its child sagas."""
+    """Return the definitions ready to start, each with the definitions of its child sagas."""
     from sagadsl.temporal.client import packed
     from sagadsl.temporal.registry import children_of
 
@@ -277,14 +277,14 @@ async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
 
 @contextmanager
 def listening(where: Bind) -> Iterator[tuple[socket.socket, Bind]]:
-    """Give a socket that listens, and where. Raises ``CannotListen``."""
+    """Give a listening socket, and its address. Raises ``CannotListen``."""
     family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((where.host, where.port))
-            sock.listen(128)  # whoever reads the address may come before the first answer is ready
+            sock.listen(128)  # a client that reads the address may connect before the gateway is ready
         except OSError as error:
             raise CannotListen(str(where), error.strerror or str(error)) from None
         yield sock, Bind(where.host, sock.getsockname()[1])
@@ -313,7 +313,7 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each request that is none
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each malformed request
     server = uvicorn.Server(config)
     server.capture_signals = _nothing  # type: ignore[method-assign] # signals are ours
     with guard.told_of_starving():
@@ -323,7 +323,7 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         server.should_exit = True
-        while not serving.done():  # whoever begins to wait meanwhile is sent home, too
+        while not serving.done():  # also release requests that begin to wait meanwhile
             await gateway.hub.close()
             await asyncio.wait([serving], timeout=0.1)
         watching.cancel()

@@ -1,4 +1,4 @@
-"""What a worker has to have for a saga: which activities, on which queues. Reads models and starts nothing."""
+"""The activities and queues that a worker needs for a saga. It reads models and starts nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sagadsl.language.model import ActivityCall, Call, Saga
 
 
 def calls(saga: Saga) -> Iterator[Call]:
-    """Yield everything that *saga* calls, to do, to undo and to probe."""
+    """Yield all calls of *saga*: steps, compensations and probes."""
     for place in saga.places.values():
         step = place.step
         if isinstance(step.body, Call):
@@ -25,11 +25,11 @@ def activities(saga: Saga) -> set[str]:
 
 
 def own_activities(saga: Saga) -> set[str]:
-    """Return those that run on the saga's own queue, so that its worker has to have them."""
+    """Return the activities on the saga's own queue, which its worker needs."""
     return {call.activity for call in calls(saga) if isinstance(call, ActivityCall) and call.task_queue is None}
 
 
 def queues(sagas: Iterable[Saga]) -> set[str]:
-    """Return the task queues that *sagas* name and that are known before they run."""
+    """Return the task queues that *sagas* name, except those that only an expression gives."""
     named = {call.task_queue.source for saga in sagas for call in calls(saga) if call.task_queue is not None}
     return {name for name in named if isinstance(name, str) and "{{" not in name}

@@ -1,4 +1,4 @@
-"""``sagadsl simulate``: run a definition in virtual time with mocks, and show what happens when."""
+"""``sagadsl simulate``: runs a definition in virtual time with mocks, and shows what happens when."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def _document(text: str, name: str) -> tuple[Document, str]:
 
 
 def _named(name: str, value: str, what: str) -> tuple[Document, str]:
-    """Read one value as a file would have it below its name."""
+    """Read one value as if a file had it below its name."""
     document, _ = _document(f"{json.dumps(name, ensure_ascii=False)}: {value}", what)
     if list(document.data) != [name]:
         raise InputUnusable(f"{what} is more than one value")

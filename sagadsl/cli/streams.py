@@ -1,4 +1,4 @@
-"""Whose output is whose: stdout carries what a command says, and nothing that plugins and activities print."""
+"""Separates outputs: stdout has only the command's result, and nothing that plugins and activities print."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sagadsl.errors import SagadslError
 from sagadsl.plugins.isolation import lent
 
 ESCAPED = "sagadsl-escaped"
-"""Name of the way in which characters are written that an output cannot take."""
+"""Name of the error handler for characters that an output cannot encode."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _ours: list[TextIO] = []
-"""Where results go while `sys.stdout` is for guests."""
+"""The stream for results while `sys.stdout` belongs to guests."""
 
 
 def out() -> TextIO:
-    """Return what results are written to."""
+    """Return the stream for results."""
     return _ours[-1] if _ours else sys.stdout
 
 
 def with_guests(command: Callable[P, R]) -> Callable[P, R]:
-    """Make *command* one in whose process code of others runs: what that prints goes to stderr."""
+    """Mark *command* as one that runs other people's code in its process: what that prints goes to stderr."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -43,7 +43,7 @@ def with_guests(command: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def _apart() -> Iterator[None]:
-    """Keep standard output for ourselves, by its number too: guests start processes, and outlive the command."""
+    """Keep standard output for results, also its descriptor: guests start processes that outlive the command."""
     if _ours:
         yield
         return
@@ -63,7 +63,7 @@ def _apart() -> Iterator[None]:
 
 
 def _taken(stream: TextIO) -> TextIO:
-    """Return a stream to where *stream* leads, whose own number leads to stderr from now on."""
+    """Return a new stream to the same place as *stream*; the descriptor of *stream* leads to stderr from now on."""
     if not isinstance(stream, io.TextIOWrapper) or stream.fileno() != 1:
         return stream
     taken = open(os.dup(1), "w", encoding=stream.encoding, errors=stream.errors)  # noqa: SIM115 # until the process ends
@@ -72,7 +72,7 @@ def _taken(stream: TextIO) -> TextIO:
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """Write what the output cannot take as JSON would, so that JSON stays JSON: `\\u20ac`; an emoji takes two."""
+    """Escape what the output cannot encode as JSON does, so that JSON stays JSON: `\\u20ac`; an emoji takes two."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     found = error.object[error.start : error.end]
@@ -84,7 +84,7 @@ codecs.register_error(ESCAPED, _escaped)
 
 
 class _Lenient(io.TextIOWrapper):
-    """Standard error that may be full: what is told there is no reason to end a command."""
+    """Standard error that may fail: a failure to write there must not end a command."""
 
     def write(self, text: str, /) -> int:
         try:
@@ -101,7 +101,7 @@ class _Lenient(io.TextIOWrapper):
 
 
 def prepare() -> None:
-    """Make standard output take every character, and standard error take everything."""
+    """Make standard output accept every character, and standard error never fail."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors=ESCAPED)
     before = sys.stderr
@@ -111,16 +111,16 @@ def prepare() -> None:
 
 
 def give_back() -> None:
-    """Let standard output be anybody's again."""
+    """Give standard output back to everybody."""
     while _ours:
         ours = _ours.pop()
         os.dup2(ours.fileno(), 1)
-        with suppress(OSError):  # who wrote to it has been told
+        with suppress(OSError):  # the writer has had the error already
             ours.close()
 
 
 class Unwritable(SagadslError):
-    """The result of a command could not be written: the disk is full, or nobody gave it a standard output."""
+    """The result of a command could not be written: the disk is full, or there is no standard output."""
 
     code = "SD932"
     exit_code = 74
@@ -140,21 +140,21 @@ class Unwritable(SagadslError):
 
 
 def is_about_writing(error: OSError) -> bool:
-    """Whether an error can only come from a place that takes nothing more; a closed pipe is another matter."""
+    """Whether an error means that the output accepts nothing more; a closed pipe is another matter."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
 
 
 def give_up(stream: TextIO) -> None:
-    """Let the interpreter's own last flush of a stream that takes nothing go nowhere."""
+    """Redirect a stream that accepts nothing, so that the interpreter's last flush does not fail."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def complete() -> None:
-    """Give this process the standard streams that it was started without, so that no file is taken for one."""
+    """Open the standard streams that this process lacks, so that no other file gets their numbers."""
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
-            # of standard output it can be told that nothing can be written there
+            # a read-only standard output makes each write fail, so that the failure is reported
             descriptor = os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)
             if descriptor != number:
                 os.dup2(descriptor, number)

@@ -1,7 +1,7 @@
-"""Several worker processes as one: started, started again when one dies, stopped together.
+"""Runs several worker processes as one: starts them, restarts one that dies, stops all together.
 
-Each child is this very command in a process group of its own, so that Ctrl-C in a
-terminal reaches it once, through us, and not twice.
+Each child is the same command in its own process group, so that Ctrl-C in a terminal reaches it
+once, through this process, and not twice.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from sagadsl.temporal.embedded import end_with_parent
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 3.0
-"""What a child has beyond its drain: it ends by itself soon after it."""
+"""Seconds that a child has beyond its drain, to end by itself."""
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 30.0
 _HEALTHY_SECONDS = 60.0
 _HOPELESS = frozenset({1, 2, 3})
-"""Exit codes that another try does not change: a bad definition, bad usage, a bad environment.
+"""Exit codes that a restart does not change: a bad definition, bad usage, a bad environment.
 
-Of the first process of a place: where one has served already, the server may be away while its successor starts, or a
-file be half written, and the others serve on.
+This holds only for the first process in a place. If one has served there before, the server may be away while its
+successor starts, or a file may be half written, and the other processes go on.
 """
 
 
 @dataclass(slots=True)
 class _Child:
-    """One place among the processes, whoever fills it now."""
+    """One place among the processes, with its current process."""
 
     number: int
     process: subprocess.Popen[bytes]
@@ -49,8 +49,8 @@ def supervise(count: int, drain: float, arguments: Sequence[str] | None = None) 
     """Run *count* copies of this command until a signal says stop. Returns the exit code.
 
     Args:
-        drain: Seconds that a child has to stop by itself; after that and a little it is killed.
-        arguments: Of the children; those of this process if left out.
+        drain: Seconds that a child has to stop by itself; shortly after that it is killed.
+        arguments: Arguments of the children; if left out, those of this process.
     """
     command = [sys.executable, "-m", "sagadsl", *(sys.argv[1:] if arguments is None else arguments)]
     signals: list[int] = []
@@ -73,7 +73,7 @@ def supervise(count: int, drain: float, arguments: Sequence[str] | None = None) 
 
 
 def _look_after(child: _Child, command: Sequence[str]) -> int | None:
-    """Start a child again that has died. Return its exit code when that would be in vain."""
+    """Restart a child that has died. Return its exit code when a restart would be in vain."""
     now = time.monotonic()
     if child.due is not None:
         if now >= child.due:
@@ -102,7 +102,7 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _stop(children: Sequence[_Child], signals: list[int], drain: float) -> int:
-    """Ask every child to stop, and kill what does not, or at once at the second signal."""
+    """Ask every child to stop, and kill those that do not; at the second signal, kill all at once."""
     alive = [child.process for child in children if child.process.poll() is None]
     for process in alive:
         process.terminate()

@@ -1,4 +1,4 @@
-"""``sagadsl test``: play the cases of suites, in virtual time or on a real server, and say what they showed."""
+"""``sagadsl test``: plays the cases of suites, in virtual time or on a real server, and shows the results."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from sagadsl.trial.suite import SUFFIXES, Suite, load_suite
 from sagadsl.trial.timeline import text, timeline
 
 MANY = 20
-"""Of more sagas, only the sum is told unless somebody asks."""
+"""With more sagas than this, only the sum is shown unless somebody asks."""
 
 HOSTS = ("virtual", "temporal")
 _LONG = 100
-"""Characters of a value beyond which two are compared piece by piece."""
+"""Characters of a value from which on two values are compared piece by piece."""
 
 _PIECE = re.compile(r"[^,{}\[\]]*[,{}\[\]]|[^,{}\[\]]+\Z")
 _SHOWN = 40
-"""Lines of what happened in a case that failed."""
+"""Lines that are shown of the events in a failed case."""
 
 
 @click.command(short_help="Play the cases of suites, without a server.")
@@ -143,7 +143,7 @@ def _host(on: str, suites: Sequence[Suite], activities: Installed | None, keywor
 
 
 def _show(result: Result, so_far: Sequence[Result]) -> None:
-    """Show a case as it ends, below the name of its file; quietly, only one that did not pass."""
+    """Show a case as it ends, below the name of its file; with ``--quiet``, only one that did not pass."""
     if screen.session().is_quiet and result.passed:
         return
     shown = [each for each in so_far[:-1] if not (screen.session().is_quiet and each.passed)]
@@ -169,7 +169,7 @@ def _lines(result: Result) -> Iterator[str]:
 
 
 def _miss(miss: Miss) -> Iterator[str]:
-    """Say what came instead; of two long values, only where they differ."""
+    """Say what came instead; for two long values, only where they differ."""
     expected, found = clean(miss.expected), clean(miss.found)
     if min(len(expected), len(found)) <= _LONG:
         yield f"      {miss.what}: expected {expected}"

@@ -1,4 +1,4 @@
-"""Understanding a saga afterwards: `trace` with its data, `explain-run` in sentences."""
+"""The commands to understand a saga afterwards: `trace` with its data, `explain-run` in sentences."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _failures(status: Any) -> Iterator[Any]:
 
 
 def _calls(line: StatusRow, traced: Trace) -> list[TracedCall]:
-    """Return the calls that belong to a line: of a compensation there may be several."""
+    """Return the calls that belong to a line: a compensation may have several."""
     return [call for call in traced.calls if parse_call(call.path).line == line.key]
 
 

@@ -1,4 +1,4 @@
-"""``sagadsl validate``: every mistake of every file in one run. Needs no server and loads nothing of one."""
+"""``sagadsl validate``: finds every mistake of every file in one run. It needs no server and no SDK."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def validate(
 
 
 def _codes(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the beginnings of codes that were given, one by one or with commas."""
+    """Return the beginnings of codes from options, which may contain several with commas."""
     return tuple(part.strip().upper() for text in texts for part in text.split(",") if part.strip())

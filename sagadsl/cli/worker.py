@@ -1,4 +1,4 @@
-"""``sagadsl worker``: serves sagas and their activities until it is told to stop."""
+"""``sagadsl worker``: serves sagas and their activities until it is stopped."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
-"""What activities have, when the drain is over and they are told to stop, to report it."""
+"""Seconds that activities have to report when the drain is over and they have to stop."""
 _POLL_SECONDS = 0.02
 _NAMED = 12
 CHILD = "SAGADSL_WORKER_CHILD"
-"""Set for the processes that ``--processes`` starts: one of them says nothing that its parent has said."""
+"""Environment variable of the processes that ``--processes`` starts: they do not repeat what their parent has said."""
 
 
 class CannotServe(SagadslError):
-    """A worker that would fail the first saga that it takes does not start."""
+    """The worker does not start, because it would fail the first saga that it takes."""
 
     code = "SD905"
     exit_code = 3
@@ -56,12 +56,12 @@ class CannotServe(SagadslError):
 
 
 class Plan(Immutable):
-    """What one worker process does.
+    """The work of one worker process.
 
     Attributes:
         queues: Task queues to poll.
         sagas: Its own definitions, as models and as data.
-        names: Activities to serve; ``None`` is all that work.
+        names: Activities to serve; ``None`` means all that work.
     """
 
     queues: tuple[str, ...]
@@ -175,7 +175,7 @@ def _plan(
     drain: timedelta,
     takeover: timedelta,
 ) -> Plan:
-    """Say what to serve. Raises ``CannotServe``, naming everything that is in the way."""
+    """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
 
     in_the_way = list(_doubles(loaded))
@@ -206,7 +206,7 @@ def _plan(
 
 
 def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, ...]]:
-    """Return the names of all activities that a worker can serve, and what is wrong with the types of others."""
+    """Return the names of all activities that a worker can serve, and the problems of those with unusable types."""
     from sagadsl.temporal.activities import worker_activity
 
     names: list[str] = []
@@ -222,7 +222,7 @@ def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, 
 
 
 def _doubles(loaded: Definitions) -> Iterable[str]:
-    """Yield one sentence for every name that two files give."""
+    """Yield one sentence for every name that two definitions have."""
     files: dict[str, list[str]] = {}
     for each in loaded.files:
         if each.saga is not None:
@@ -266,7 +266,7 @@ def _announce(plan: Plan, settings: ConnectionSettings) -> None:
 
 
 def _in_short(names: Sequence[str]) -> str:
-    """Return *names*; when they are many, how many there are below each prefix."""
+    """Return *names*; if there are many, their number for each prefix."""
     if len(names) <= _NAMED:
         return ", ".join(names) or "none"
     families = Counter(name.partition(".")[0] + (".*" if "." in name else "") for name in names)
@@ -307,7 +307,7 @@ async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = 
                 "stopped; what could not be interrupted is left, and tried again by another worker or timed out"
             )
             sys.stdout.flush()
-            os._exit(0)  # a thread that blocks, and a local activity, would hold the process for as long as they take
+            os._exit(0)  # otherwise a thread that blocks, or a local activity, would keep the process alive
         await stopped
     return 0
 
@@ -335,7 +335,7 @@ def _on_signal(stop: asyncio.Event) -> None:
     def told() -> None:
         if stop.is_set():
             print("stopped at once", file=sys.stderr, flush=True)
-            os._exit(STOPPED_AT_ONCE)  # the SDK would wait for what runs
+            os._exit(STOPPED_AT_ONCE)  # the SDK would wait for running activities
         stop.set()
 
     loop = asyncio.get_running_loop()
