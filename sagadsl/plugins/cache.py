@@ -1,9 +1,9 @@
-"""What was learnt about installed activities the last time, so that checking need not import them again.
+"""The cache of installed activities, so that a check need not import them again.
 
-Data only, in ``$XDG_CACHE_HOME/sagadsl``: who offers what, as long as no folder of Python's path has
-changed, and the signatures of activities, as long as no file has changed that was loaded when they
-were read. Whatever cannot be read or written counts as not being there. ``SAGADSL_CACHE=off`` switches
-it off: for plugins whose types depend on more than their files.
+It holds only data, in ``$XDG_CACHE_HOME/sagadsl``. The list of offers is valid as long as no folder of Python's
+path has changed. The signature of an activity is valid as long as no file has changed that was loaded when the
+signature was read. A cache that cannot be read or written counts as missing. ``SAGADSL_CACHE=off`` switches it
+off, for plugins whose types depend on more than their files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sagadsl.language.analysis.known import Signature
 FORMAT = 1
 
 Stamp = list[int] | None
-"""Of a file or folder: when it was changed, and its size; ``None`` when it is not there."""
+"""The time of the last change and the size of a file or folder; ``None`` when it is not there."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Cache:
 
     Attributes:
         path: The file; ``None`` keeps nothing.
-        data: What stands in it.
+        data: Its contents.
     """
 
     path: Path | None
@@ -58,7 +58,7 @@ class Cache:
         return cls(path, data)
 
     def offers(self) -> list[tuple[str, str, str, str]] | None:
-        """Return name, package, distribution and value of every offer; ``None`` when they have to be looked for."""
+        """Return name, package, distribution and value of every offer; ``None`` when the cache does not know them."""
         try:
             if self.data["paths"] != _stamps(sys.path):
                 return None
@@ -67,12 +67,12 @@ class Cache:
             return None
 
     def keep_offers(self, offers: Iterable[tuple[str, str, str, str]]) -> None:
-        """Keep who offers what; the signatures may be of others, and go."""
+        """Keep the offers, and drop the signatures, which may belong to other offers."""
         self.data = {"format": FORMAT, "paths": _stamps(sys.path), "offers": [list(each) for each in offers]}
         self._write()
 
     def signature(self, key: str, load: Callable[[], Signature | Any]) -> Any:
-        """Return the signature kept under *key*, or what *load* gives, which is kept when it is a signature."""
+        """Return the signature kept under *key*, else the result of *load*; keep that if it is a signature."""
         kept = self._kept(key)
         if kept is not None:
             return kept
@@ -94,7 +94,7 @@ class Cache:
     def _keep(self, key: str, signature: Signature) -> None:
         try:
             packed = json.loads(json.dumps(asdict(signature)))
-        except (TypeError, ValueError):  # an example that is no JSON
+        except (TypeError, ValueError):  # a schema has an example that is no JSON
             return
         if "paths" not in self.data or _signature(packed) != signature:
             return
@@ -139,7 +139,7 @@ def _stamp(path: str) -> Stamp:
 
 
 def _loaded_files() -> list[str]:
-    """Return the files of all modules that are loaded, but for those of Python itself: its version is in the name."""
+    """Return the files of all loaded modules except Python's own: the cache's name contains Python's version."""
     own = os.path.dirname(os.__file__) + os.sep
     installed = os.path.join(own, "site-packages") + os.sep
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))

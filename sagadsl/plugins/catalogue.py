@@ -1,7 +1,7 @@
 """Activities: found without importing them, imported one at a time, never last-wins.
 
-Knows nothing of Temporal and of definitions. What somebody else's package does wrong is a
-value here (a :class:`Problem`): it matters only to who uses that activity, or lists them all.
+It knows nothing of Temporal or definitions. A mistake in somebody else's package is a value here
+(a :class:`Problem`), because it matters only to a user of that activity, or of the whole list.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class PluginBroken(SagadslError):
     """An activity, or a module of activities, cannot be imported or used.
 
     Attributes:
-        place: File and line of its author's code where it went wrong; empty if that is unknown.
+        place: File and line in the author's code where the error was raised; empty if unknown.
     """
 
     code: ClassVar[str] = "SD910"
@@ -121,13 +121,13 @@ Problem = PluginBroken | PluginConflict | PluginUnknown
 
 
 class Offer(Immutable):
-    """One line of somebody's package metadata. Nothing has been imported yet.
+    """One entry point in the metadata of a package. Nothing has been imported yet.
 
     Attributes:
-        name: The entry point's name: the name of an activity, or the prefix of a class's or module's.
+        name: The entry point's name: the name of an activity, or the prefix for the activities of a class or module.
         package: Distribution and version, for people.
         distribution: The distribution's normalised name.
-        value: What it points at, e.g. ``acme_pay:charge``.
+        value: Where it points, e.g. ``acme_pay:charge``.
     """
 
     name: str
@@ -141,10 +141,10 @@ class Plugin(Immutable):
 
     Attributes:
         name: The name that definitions use.
-        package: Who provides it.
-        function: What to call: a function, or a method of its object.
-        spec: What its decorator was told.
-        plain: It was written for Temporal as it is (``@temporalio.activity.defn``).
+        package: The package that provides it.
+        function: The function to call, or a method of its object.
+        spec: The arguments of its decorator.
+        plain: It is a plain Temporal activity (``@temporalio.activity.defn``).
     """
 
     name: str
@@ -155,10 +155,10 @@ class Plugin(Immutable):
 
 
 def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer, ...]:
-    """List every offer, sorted, so that two machines agree. Costs no import of theirs.
+    """List every offer, sorted, so that two machines agree. It imports none of them.
 
-    A distribution that is visible twice counts once, as Python itself sees it, and
-    one whose metadata cannot be read offers nothing.
+    A distribution that is visible twice counts once, as for Python itself. A distribution
+    whose metadata cannot be read offers nothing.
     """
     from importlib.metadata import distributions  # noqa: PLC0415 # 25 ms that `--no-plugins` need not pay
 
@@ -182,7 +182,7 @@ def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer,
 
 
 def _remembered(cache: Cache) -> tuple[Offer, ...]:
-    """List every offer as ``find_offers`` does, looking only when something was installed or removed."""
+    """List every offer as ``find_offers`` does, but search only after something was installed or removed."""
     kept = cache.offers()
     if kept is None:
         found = find_offers()
@@ -192,10 +192,10 @@ def _remembered(cache: Cache) -> tuple[Offer, ...]:
 
 
 class Catalogue:
-    """The activities of this machine, by name. Imports only what is asked for.
+    """The activities of this machine, by name. It imports an activity only when somebody asks for it.
 
-    What could be imported is kept, so that an object with state exists once a process;
-    a failure is never kept.
+    It keeps each imported object, so that an object with state exists once in a process.
+    It never keeps a failure.
     """
 
     def __init__(
@@ -224,12 +224,12 @@ class Catalogue:
         installed: Iterable[Distribution] | None = None,
         cache: Cache | None = None,
     ) -> Catalogue:
-        """Look around: installed packages, and local *modules* beside those of the folder's settings.
+        """Find the installed packages, the local *modules*, and the modules in the folder's settings.
 
         Args:
             folder: Where settings and local modules are; the current folder if left out.
             installed: For tests; every distribution on the path if left out.
-            cache: Where to look first for what is installed and for signatures, and where to keep them.
+            cache: Where to look first for offers and signatures, and where to keep them.
         """
         home = Path.cwd() if folder is None else folder
         settings = read_settings(home)
@@ -241,14 +241,14 @@ class Catalogue:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every usable name that is known without importing more, sorted."""
+        """All usable names that are known without further imports, sorted."""
         groups = {offer.name for offer in self.offers if _key(offer) in self._members}
         names = {offer.name for offer in self.offers} - groups
         return tuple(sorted(names | {name for name, _, _ in self._loaded_members()}))
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Conflicts and breakages met so far; after :meth:`load_all`, all there are."""
+        """The conflicts and broken packages found so far; after :meth:`load_all`, all of them."""
         owners: dict[str, set[str]] = {}
         for offer in self.offers:
             if _key(offer) not in self._members:
@@ -264,7 +264,7 @@ class Catalogue:
         return self._load(name, again=True)
 
     def _load(self, name: str, *, again: bool) -> Plugin | Problem:
-        """Return the activity *name*; *again* tries once more what has failed before."""
+        """Return the activity *name*; with *again*, retry an import that has failed before."""
         exact = [offer for offer in self.offers if offer.name == name]
         if len(exact) > 1:
             return PluginConflict(name, tuple(_owner(offer) for offer in exact))
@@ -288,7 +288,7 @@ class Catalogue:
         return broken[0] if broken else self._unknown(name)
 
     def load_all(self) -> tuple[Plugin, ...]:
-        """Import everything; what does not work is in :attr:`problems`."""
+        """Import everything; :attr:`problems` has what does not work."""
         for offer in self.offers:
             self._import(offer)
         for module in self.modules:
@@ -304,7 +304,7 @@ class Catalogue:
         return cast("Signature | Problem", self._cache.signature(_key(offer), lambda: self._signature(name)))
 
     def _sole_offer(self, name: str) -> Offer | None:
-        """Return the one offer that alone can be meant by *name*, as far as can be told without importing any."""
+        """Return the only offer that *name* can mean, as far as that is clear without an import."""
         exact = [offer for offer in self.offers if offer.name == name]
         grouped = any(name.startswith(f"{offer.name}.") for offer in self.offers)
         return exact[0] if len(exact) == 1 and not grouped and not self.modules else None
@@ -331,7 +331,7 @@ class Catalogue:
         from importlib.metadata import EntryPoint  # noqa: PLC0415 # 25 ms that who imports nothing need not pay
 
         try:
-            importlib.invalidate_caches()  # what was installed a moment ago counts
+            importlib.invalidate_caches()  # find packages that were installed a moment ago
             with contained():
                 target = EntryPoint(offer.name, offer.value, GROUP).load()
                 if isinstance(target, type):
@@ -377,7 +377,7 @@ class Catalogue:
     def _groups_of(
         self, name: str, broken: list[PluginBroken], *, again: bool
     ) -> Iterator[tuple[str, Mapping[str, Callable[..., Any]]]]:
-        """Yield what may hold *name* as a member: classes and modules named like its prefix, and local modules."""
+        """Yield the groups that may contain *name*: classes and modules with its prefix, and local modules."""
         for offer in self.offers:
             if not name.startswith(f"{offer.name}."):
                 continue
@@ -399,7 +399,7 @@ class Catalogue:
                 yield name, key, function
 
     def _unknown(self, name: str) -> PluginUnknown:
-        """Say what was meant. Imports the rest, since a function's own name may be the one that was used."""
+        """Return the error, with a suggestion. It imports the rest, since *name* may be a function's own name."""
         hidden = next((offer for offer in self._hidden if offer.name == name), None)
         if hidden is not None:
             note = f"{hidden.package} offers it, but the settings leave that package out"
@@ -413,7 +413,7 @@ class Catalogue:
 
 
 def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
-    """Return the problem of an activity whose types cannot be used; where no frame tells of it, its function does."""
+    """Return the problem of an activity with unusable types; its place is the function when no frame tells more."""
     module = getattr(plugin.function, "__module__", "") or ""
     place = place_in(error, module)
     code = getattr(inspect.unwrap(plugin.function), "__code__", None)
@@ -423,7 +423,7 @@ def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
 
 
 def signature_of(plugin: Plugin) -> Signature:
-    """Return what is declared about a loaded activity. Raises ``TypeError`` for types that JSON cannot carry."""
+    """Return the signature of a loaded activity. Raises ``TypeError`` for types that JSON cannot represent."""
     from sagadsl.plugins.signatures import InputReader, Takes, form, output_schema  # noqa: PLC0415 # only who asks for types pays
 
     shape = form(plugin.function, plain=plugin.plain)
@@ -452,7 +452,7 @@ def _own_names(plugin: Plugin) -> set[str]:
 
 
 def _identity(function: Any) -> int:
-    """Return what tells two functions apart, also when a method has been bound twice."""
+    """Return a number that differs for different functions, and is the same for a method that is bound twice."""
     return hash((id(getattr(function, "__func__", function)), id(getattr(function, "__self__", None))))
 
 

@@ -1,6 +1,6 @@
-"""Which functions of a module or an object are activities, and how their author named them.
+"""Finds the activities of a module or an object, and the names that their author gave them.
 
-Reads the marks of both decorators without importing Temporal.
+It reads the marks of both decorators without importing Temporal.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _PLAIN_MARK = "__temporal_activity_definition"  # of `@temporalio.activity.defn`
 
 
 def is_activity(target: Any) -> bool:
-    """Whether *target* carries a decorator's mark; a proxy that answers to every name does not."""
+    """Whether *target* has a decorator's mark; a proxy that has every attribute does not count."""
     return isinstance(getattr(target, MARK, None), Spec) or plain_definition(target) is not None
 
 
 def plain_definition(target: Any) -> Any:
-    """Return what `@temporalio.activity.defn` left on *target*, or ``None``."""
+    """Return the definition that `@temporalio.activity.defn` put on *target*, or ``None``."""
     definition = getattr(target, _PLAIN_MARK, None)
     return definition if type(definition).__module__ == "temporalio.activity" else None
 
 
 def own_name(function: Callable[..., Any]) -> str:
-    """Return the name that the author gave the activity where no entry point does."""
+    """Return the author's name for an activity, for use where no entry point names it."""
     spec = getattr(function, MARK, None)
     if spec is not None and spec.name is not None:
         return str(spec.name)
@@ -53,7 +53,7 @@ def _of_object(target: Any) -> list[Callable[..., Any]]:
 
 
 def _of_module(module: ModuleType) -> list[Callable[..., Any]]:
-    """Return marked functions, methods of objects, and methods of classes that need no argument to be made."""
+    """Return marked functions, methods of objects, and methods of classes whose constructor needs no argument."""
     public = set(getattr(module, "__all__", ()))
     functions: list[Callable[..., Any]] = []
     objects: list[Any] = []

@@ -1,8 +1,8 @@
-"""Running somebody else's import without letting it change the process that it is a guest of.
+"""Runs somebody else's import, and undoes its changes to the process.
 
 A module may do anything when it is imported: change the folder, block signals or take their handlers, replace or close
-standard output, print to it, set up logging, leave. Afterwards all of that is as it was before; what it prints goes to
-stderr. What it does to its own modules, to `sys.path` and to the environment stays: others are to find it.
+standard output, print to it, set up logging, end the process. Afterwards all of that is restored, and what it prints
+goes to stderr. Its changes to its own modules, to `sys.path` and to the environment stay, since other code needs them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Inside(threading.local):
 
 _inside = _Inside()
 _lent: list[TextIO] = []
-"""What guests have for standard output and standard error; one for all of them, since they keep it."""
+"""The stream that guests get as standard output and standard error; all share one, since they may keep it."""
 
 
 class Left(Exception):
@@ -52,7 +52,7 @@ class Left(Exception):
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Put the process back when the block has ended, however it ends. Raises ``Left`` if that tries to leave."""
+    """Restore the process when the block ends, however it ends. Raises ``Left`` if the block tries to end it."""
     with ExitStack() as after:
         for keep in (_folder, _streams, _hooks, _signals, _logging, _loops, _locale, _numbers, _exits):
             after.enter_context(keep())
@@ -62,7 +62,7 @@ def contained() -> Iterator[None]:
 
 
 def lent() -> TextIO:
-    """Return a stream to stderr for guests: it may be closed and wrapped, as many do, and ours is still there."""
+    """Return a stream to stderr for guests: they may close or wrap it without harm to our own."""
     ours = sys.stderr
     if not isinstance(ours, io.TextIOWrapper):
         return ours
@@ -77,7 +77,7 @@ def lent() -> TextIO:
 
 
 def place_in(reason: BaseException, module: str) -> str:
-    """Return file and line of the code of *module*'s package that *reason* comes from; empty when none is known.
+    """Return file and line in *module*'s package from which *reason* comes; empty when unknown.
 
     Args:
         module: As an entry point names it: `acme.pay:charge`.
@@ -129,7 +129,7 @@ def _current() -> str:
 
 @contextmanager
 def _streams() -> Iterator[None]:
-    """Keep the three descriptors: who closes one gives its number to the next file that is opened."""
+    """Keep the three standard descriptors: the next opened file would get the number of a closed one."""
     kept: dict[int, int] = {}
     for number in (0, 1, 2):
         with suppress(OSError):
@@ -158,7 +158,7 @@ def _hooks() -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-        if sys.stdout is not None and sys.stdout.closed:  # it was lent, and has been closed by who had it
+        if sys.stdout is not None and sys.stdout.closed:  # it was lent, and the guest has closed it
             sys.stdout = lent()
 
 
@@ -194,7 +194,7 @@ def _signals() -> Iterator[None]:
 
 @contextmanager
 def _logging() -> Iterator[None]:
-    """Keep what decides which records are told, and where; what a guest's own loggers are told to do is its own."""
+    """Keep the settings that decide which log records are written, and where; a guest's own loggers are its own."""
     root, manager = logging.root, logging.root.manager
     handlers, level, disable = root.handlers[:], root.level, manager.disable
     known = [each for each in manager.loggerDict.values() if isinstance(each, logging.Logger) and not each.disabled]
@@ -210,7 +210,7 @@ def _logging() -> Iterator[None]:
 
 @contextmanager
 def _loops() -> Iterator[None]:
-    """Keep the policy of event loops, without importing asyncio for it."""
+    """Keep the policy of event loops, and do not import asyncio for that."""
 
     def policy() -> Any:
         return getattr(sys.modules.get("asyncio.events"), "_event_loop_policy", None)
@@ -252,7 +252,7 @@ def _numbers() -> Iterator[None]:
 
 @contextmanager
 def _exits() -> Iterator[None]:
-    """Have `os._exit` raise ``Left`` while somebody's import goes on, here and not in processes that it forks."""
+    """Make `os._exit` raise ``Left`` during an import, in this process and not in processes that it forks."""
     before, here = os._exit, os.getpid()
     _inside.depth += 1
 

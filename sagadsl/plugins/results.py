@@ -1,4 +1,4 @@
-"""What an activity returns -> plain JSON data, or an error that says that its function has run."""
+"""Makes the result of an activity into plain JSON data, or an error that says that the function has run."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _OUTSIDE = ("temporalio.", "asyncio.")
 
 
 def to_json_data(value: Any, path: str = "output") -> Any:
-    """Return *value* as plain JSON data: what the saga sees is what replay sees (sets become lists, keys text).
+    """Return *value* as plain JSON data, so that a saga and its replay see the same (sets become lists, keys text).
 
-    Raises :class:`InvalidOutput` for what has no JSON form of its own. ``bytes`` and
-    ``Decimal`` are among them, because text that looks like a number invites arithmetic.
-    A pydantic model or dataclass declares the form of its fields, so there they are fine.
+    Raises :class:`InvalidOutput` for a value without its own JSON form. That includes ``bytes``
+    and ``Decimal``, because text that looks like a number invites arithmetic. In a pydantic
+    model or dataclass they are allowed, since it declares the form of its fields.
     """
     try:
         return _json_data(value, path, 0)
     except InvalidOutput:
         raise
     except BaseException as error:
-        if type(error).__module__.startswith(_OUTSIDE):  # a cancel that has come meanwhile
+        if type(error).__module__.startswith(_OUTSIDE):  # a cancel came meanwhile
             raise
-        # The value's own code. Whoever returned it has run, so that this is never a plain no.
+        # The value's own code failed. The function has run, so this must not count as an error without effect.
         raise InvalidOutput(f"{path} cannot become JSON: {described(error)[:_SHOWN]}") from None
 
 
@@ -87,7 +87,7 @@ def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
 
 
 def _dumped(value: Any, path: str) -> Any:
-    """Return what pydantic makes of a model, dataclass, date, UUID and the like."""
+    """Return pydantic's JSON form of a model, dataclass, date, UUID and the like."""
     from pydantic import BaseModel, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter  # noqa: PLC0415
     from pydantic_core import PydanticSerializationError  # noqa: PLC0415 # heavy
 

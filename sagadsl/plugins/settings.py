@@ -25,12 +25,12 @@ class SettingsWrong(SagadslError):
 
 
 class PluginSettings(Immutable):
-    """What the project says about plugins.
+    """The project's settings about plugins.
 
     Attributes:
         modules: Local modules with activities, without packaging.
-        allow: Distributions whose plugins may load; ``None`` allows all. Ours are always allowed.
-        deny: Distributions whose plugins are left out.
+        allow: Distributions whose plugins may be loaded; ``None`` allows all. Ours are always allowed.
+        deny: Distributions whose plugins are ignored.
     """
 
     modules: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""Types of a function -> JSON Schemas, arguments and JSON results.
+"""Turns the types of a function into JSON Schemas, and JSON input into arguments.
 
-Used while checking (schemas) and in the worker (arguments, results), so that both agree.
-Knows neither entry points nor Temporal; pydantic is imported when the first type is looked at.
+Checks use the schemas and the worker uses the arguments, so that both agree. This module knows
+neither entry points nor Temporal; it imports pydantic when it looks at the first type.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PROBLEMS_SHOWN = 3
 
 
 class Takes(Enum):
-    """How a function takes the one JSON value that it is sent."""
+    """How a function takes its one JSON value."""
 
     NOTHING = "nothing"
     WHOLE = "whole"
@@ -43,11 +43,11 @@ class Parameters(Immutable):
     Attributes:
         name: The function's own name, for messages.
         takes: How it takes its input.
-        parameters: Its parameters in order, the context left out.
+        parameters: Its parameters in order, without the context.
         hints: Their types; a parameter without one takes anything.
         context: Name of the parameter that receives the :class:`Context`.
         returns: The declared result; ``Any`` when nothing is declared.
-        lenient: Types without a JSON Schema are passed as they come (plain Temporal activities).
+        lenient: Values of types without a JSON Schema are passed unchanged (plain Temporal activities).
     """
 
     name: str
@@ -63,7 +63,7 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Parameters:
     """Return the form of *function*. Raises ``TypeError`` for one that cannot be an activity.
 
     Args:
-        plain: It is a function for Temporal as it is, whose only parameter is the whole input.
+        plain: The function is a plain Temporal activity, whose only parameter is the whole input.
     """
     name = getattr(function, "__name__", type(function).__name__)
     target = function if inspect.isroutine(function) else type(function).__call__
@@ -89,7 +89,7 @@ def form(function: Callable[..., Any], *, plain: bool = False) -> Parameters:
 
 
 class Arguments(Immutable):
-    """What a function is called with."""
+    """The arguments of a call."""
 
     positional: tuple[Any, ...]
     keyword: Mapping[str, Any]
@@ -112,8 +112,8 @@ class InputReader:
     def read(self, sent: tuple[Any, ...], context: Context) -> Arguments:
         """Return the arguments for what was *sent*: nothing, one JSON value, or (from other callers) several.
 
-        Raises :class:`InvalidInput`. A function without parameters takes anything: a compensation
-        without an input of its own is sent its step's.
+        Raises :class:`InvalidInput`. A function without parameters takes anything, because a compensation
+        without its own input gets the input of its step.
         """
         shape = self._form
         extra: dict[str, Any] = {} if shape.context is None else {shape.context: context}
@@ -213,7 +213,7 @@ def _input_adapter(shape: Parameters) -> TypeAdapter[Any] | None:
         if _known_adapter(hint, shape, parameter.name) is None:
             hint = Any
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        # Fields have names of ours, because `json` or `_x` cannot be a field, but can be a parameter.
+        # We name the fields, because `json` or `_x` can be a parameter, but not a field.
         fields[f"p{index}"] = (_modern(hint), Field(default, alias=parameter.name))
     return TypeAdapter(create_model(shape.name, __config__=ConfigDict(extra="forbid"), **fields))
 
@@ -247,13 +247,13 @@ def _schema(adapter: TypeAdapter[Any], mode: typing.Literal["validation", "seria
 
 @functools.cache
 def _modern_typed_dict(kind: Any) -> Any:
-    """Return the same TypedDict as ``typing_extensions`` makes it: pydantic takes no other before Python 3.12."""
+    """Return the TypedDict of ``typing_extensions`` for *kind*: pydantic takes no other before Python 3.12."""
     if kind.__class__.__module__ != "typing":
         return kind
     fields: dict[str, Any] = {}
     for key, hint in typing.get_type_hints(kind, include_extras=True).items():
         marked = typing.get_origin(hint) in (typing.Required, typing.NotRequired)
-        # What the annotation says wins: with postponed annotations `__required_keys__` does not see it.
+        # The annotation decides, because `__required_keys__` does not see postponed annotations.
         required = typing.get_origin(hint) is typing.Required if marked else key in kind.__required_keys__
         wrapper: Any = typing_extensions.Required if required else typing_extensions.NotRequired
         fields[key] = wrapper[_modern(typing.get_args(hint)[0] if marked else hint)]

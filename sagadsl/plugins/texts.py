@@ -1,7 +1,6 @@
-"""Errors of other people's code as text, whatever their own `str` does.
+"""Gives errors of other people's code as text, whatever their own `str` does.
 
-An error whose text cannot be made is still that error: the second one, which asking for the text has raised, must not
-take its place.
+When an error's `str` raises a second error, the second one must not take the place of the first.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ _DEPTH = 3
 
 
 def text_of(value: object, depth: int = _DEPTH) -> str:
-    """Return `str(value)`; or what went wrong with it, as text."""
+    """Return `str(value)`; if that fails, describe the failure."""
     try:
         return str(value)
     except BaseException as error:  # noqa: BLE001 # somebody else's `__str__`: it may even leave
