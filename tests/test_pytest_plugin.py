@@ -95,7 +95,7 @@ def test_a_run_without_suites_pays_nothing(tmp_path: Path) -> None:
         "import sys\ndef test_it(): assert not {'jinja2', 'jsonschema', 'temporalio', 'yaml'} & set(sys.modules)\n"
     )
 
-    assert "1 passed" in _pytest(tmp_path, "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:syrupy")[1]
+    assert "1 passed" in _pytest(tmp_path, "-p", "no:anyio", "-p", "no:hypothesispytest")[1]
 
 
 def test_a_scene_is_built_step_by_step_and_never_changed() -> None:
