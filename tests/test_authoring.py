@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import inspect
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import typing
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -302,3 +304,11 @@ def test_the_public_names_load_lazily_and_without_heavy_imports() -> None:
 
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         sagadsl.nothing  # noqa: B018 # the access is the test
+
+
+def test_each_option_of_the_decorator_stands_on_the_page_for_authors() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "plugins.md").read_text("utf-8")
+    options = [name for name, each in inspect.signature(activity).parameters.items() if each.kind is each.KEYWORD_ONLY]
+
+    assert len(options) > 5
+    assert [name for name in options if f"{name}=" not in page] == []
