@@ -1,4 +1,4 @@
-"""A trial to play: an input, what its participants do, who interferes when, and what has to come of it."""
+"""Cases: an input, what the participants do, who interferes when, and what has to come of it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sagadsl.trial.mocks import Mocks, parse, seconds
 
 _TIME = re.compile(r"[0-9]|PT?[0-9]")
 ACTIONS = ("cancel", "timeout", "crash", "signal", "retry", "skip", "abort", "pause", "resume")
-"""What can interfere, by its key."""
+"""The kinds of interference, by key."""
 
 MOMENTS = ("begin", "end", "retry", "waiting", "status")
-"""What a moment can hang on, by its key."""
+"""The events to which a moment can refer, by key."""
 
 
 class Moment(Immutable):
@@ -23,9 +23,9 @@ class Moment(Immutable):
 
     Attributes:
         on: One of ``MOMENTS``, or empty for an instant of time.
-        name: Of the call or step, of the signal that is waited for, or the saga's status.
-        attempt: With ``begin`` and ``retry``: of a call, which attempt.
-        seconds: Since the start, or after what ``on`` says.
+        name: Name of the call, the step or the awaited signal, or the saga's status.
+        attempt: Number of the call's attempt, with ``begin`` and ``retry``.
+        seconds: Seconds since the start, or after the event of ``on``.
     """
 
     on: str = ""
@@ -46,7 +46,7 @@ class Interference(Immutable):
 
     Attributes:
         action: One of ``ACTIONS``.
-        name: The signal, or the path that an operator means; empty for the only one.
+        name: The signal, or the path of an operator's request; empty if there is only one.
     """
 
     moment: Moment
@@ -65,9 +65,9 @@ class Case(Immutable):
 
     Attributes:
         name: Unique in its suite.
-        rules: What it shows, for people.
-        then: What has to come of it, as it was written.
-        route: Where it stands in its file.
+        rules: What the case shows, for people.
+        then: The expectations, as written.
+        route: Its place in the file.
     """
 
     name: str = ""
@@ -104,7 +104,7 @@ def moment(at: Any, after: float = 0.0) -> Moment:
 
 
 def is_time(at: str) -> bool:
-    """Whether a moment is a length of time since the start, in whichever spelling; else it names a call or step."""
+    """Whether a moment is a duration since the start, in any spelling; otherwise it names a call or a step."""
     return _TIME.match(at) is not None
 
 

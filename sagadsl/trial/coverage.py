@@ -1,4 +1,4 @@
-"""What cases have shown of a saga: for each step its outcomes and its undoing, for each way whether it was taken."""
+"""Coverage: which outcomes and compensations of each step the cases have shown, and which branches they took."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", 
 
 
 class CoverageLine(Immutable):
-    """One step: what can become of it, and what did.
+    """One step: its possible ends, and those that happened.
 
     Attributes:
-        path: With ``[*]`` for any round of a loop.
-        possible: Names of what is counted, in order.
-        seen: Those of them that some case has shown.
+        path: Path of the step, with ``[*]`` for any round of a loop.
+        possible: Names of the possible ends, in order.
+        seen: The names that some case has shown.
     """
 
     path: str
@@ -62,7 +62,7 @@ class Coverage(Immutable):
 
     @property
     def percent(self) -> float:
-        """Of what is possible; a saga with nothing to count is covered."""
+        """Percentage of the possible ends that were seen; a saga with nothing to count is covered."""
         return 100.0 * self.seen / self.possible if self.possible else 100.0
 
 
@@ -100,7 +100,7 @@ def _possible(step: Step) -> Iterator[str]:
         case Repeat():
             yield from ("one round", "more rounds")
         case Group() | Parallel() | Sleep() | Set() | Fail():
-            pass  # what is inside is counted by itself, and the others do the same each time
+            pass  # the steps inside are counted by themselves, and the other kinds always do the same
         case _:
             assert_never(step.body)
     if step.on_error:
@@ -135,7 +135,7 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
 
 
 def _reported(played: Played) -> list[str]:
-    """Return the paths of steps whose errors are known: those the saga failed with, or that an operator was told."""
+    """Return the paths of steps whose errors are known: from the saga's failure, or from requests for an operator."""
     standing = played.standing
     errors = [standing.get("failure"), *(standing.get("other_errors") or ())]
     paths = [error["step"] for error in errors if error is not None]
@@ -157,7 +157,7 @@ def _rounds(played: Played) -> Iterator[tuple[str, str]]:
 
 
 def _derived(step: Step, path: str, seen: Mapping[str, set[str]]) -> set[str]:
-    """Return what was seen of a step, with what only the steps inside it tell."""
+    """Return what was seen of a step, including what only the steps inside it show."""
     shown = set(seen.get(path, ()))
     if isinstance(step.body, Switch):
         for number, arm in enumerate(step.body.arms):

@@ -1,9 +1,9 @@
-"""A JSON value that fits a JSON Schema: always the same for the same schema and number.
+"""Draws a JSON value that fits a JSON Schema: always the same value for the same schema and number.
 
-For trials, which need *some* output of an activity or input of a saga. Small and readable
-values: the first example, default or enum member that there is; else the smallest that fits.
-Not a generator of test data: nothing is random, and schemas may use more than is understood
-here (``pattern``, ``not``), so that whoever needs to know checks the value.
+Trials need *some* output of an activity or input of a saga. The values are small and readable: the
+first example, default or enum member; without these the smallest value that fits. This is not a
+generator of test data, since nothing is random. A schema may use keywords that are not understood
+here (``pattern``, ``not``), so check the value if it has to fit.
 """
 
 from __future__ import annotations

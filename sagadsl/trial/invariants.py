@@ -1,8 +1,8 @@
-"""What holds for every saga, whatever its definition, its participants and the moment somebody stops it.
+"""The invariants: what holds for every saga, whatever its definition, its participants and the time of a stop.
 
-Judged by the events of the world, that is by what the participants have seen; of the state
-only the records are trusted for what no participant can see. A breach is a mistake of the
-interpreter, or of a definition that asks for something that cannot be kept.
+They are judged by the events of the world, that is by what the participants have seen. Where no
+participant can see something, only the records of the state are trusted. A breach is a mistake in
+the interpreter, or in a definition that demands something impossible.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
 
 
 class Breach(Immutable):
-    """A law that was broken.
+    """An invariant that was broken.
 
     Attributes:
         kind: A stable name, e.g. ``undone-twice``.
         rule: The rule of a run that was broken, e.g. ``R10``.
-        path: Of the step that it is about; empty for the saga.
+        path: Path of the step; empty for the saga.
     """
 
     kind: str
@@ -64,10 +64,10 @@ class CallSpan(Immutable):
 
 
 def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Event], saga_id: str) -> Iterator[Breach]:
-    """Yield everything that is broken in one run, at any moment of it, and more once it has closed.
+    """Yield every broken invariant of one run. A closed run is checked for more of them.
 
     Args:
-        events: Those of the run from its beginning on; others among them do no harm.
+        events: The events of the run from its beginning on; events of other runs do no harm.
     """
     calls, wrong = spans(events, saga_id)
     yield from wrong
@@ -86,11 +86,11 @@ def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Eve
 
 
 def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Iterator[Breach]:
-    """Yield what a saga says of its end and the participants' books do not (R1, R20).
+    """Yield the differences between a saga's own report of its end and the participants' books (R1, R20).
 
     Args:
-        report: What was undone and what was not, as users are told; may be empty.
-        stands: Paths of the steps whose effect stands, and must not when the saga went back.
+        report: What was undone and what was not, as users see it; may be empty.
+        stands: Paths of the steps whose effect remains, although it must not when the saga went back.
     """
     undone = report.get("undone", ())
     named = {line["path"] for line in report.get("not_undone", ())} | set(report.get("not_attempted", ()))
@@ -111,7 +111,7 @@ def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Ite
 
 
 def spans(events: Sequence[Event], saga_id: str) -> tuple[list[CallSpan], list[Breach]]:
-    """Return the calls of a saga in the order in which they began, and what cannot be told of any call."""
+    """Return the calls of a saga in the order of their beginnings, and the breaches that belong to no call."""
     found: list[CallSpan] = []
     latest: dict[str, int] = {}
     wrong: list[Breach] = []

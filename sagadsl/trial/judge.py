@@ -1,4 +1,4 @@
-"""Has a trial gone as its case says? What was expected and did not come, one finding each."""
+"""Judges whether a trial went as its case expects; each difference is a ``Miss``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _CLOSE_ENOUGH = 1e-6
 
 
 class Miss(Immutable):
-    """Something that was expected and did not come.
+    """An expectation that was not met.
 
     Attributes:
-        what: Where the expectation stands below ``then``, e.g. ``attempts.deposit``.
+        what: Place of the expectation below ``then``, e.g. ``attempts.deposit``.
         expected: As text.
         found: As text.
     """
@@ -34,7 +34,7 @@ def judge(case: Case, played: Played, *, timed: bool = True) -> tuple[Miss, ...]
     """Return everything in which a trial differs from what its case expects.
 
     Args:
-        timed: Time was virtual, so that ``takes`` means something.
+        timed: Time was virtual, so ``takes`` can be judged.
     """
     return tuple(_misses(case, played, timed))
 

@@ -1,7 +1,7 @@
-"""What each attempt of a call does in a trial, as data says: outputs, errors, delays, silence, crashes.
+"""Mocks: what each attempt of a call does in a trial: outputs, errors, delays, silence, crashes.
 
-Turns data that has the form of ``schemas/suite.schema.json`` into the participant that a
-world asks. Knows nothing of suites and files.
+This module turns data in the form of ``schemas/suite.schema.json`` into the participant for a
+virtual world. It knows nothing of suites and files.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ ENDS = ("output", "draw", "error", "timeout", "crash")
 """How an attempt ends, by its key: one of them."""
 
 DELAY = 0.1
-"""Seconds that an attempt takes when nothing is said."""
+"""Seconds that an attempt takes by default."""
 
 Draw = Callable[[str, str, int], Any]
-"""Gives the output of a call that nobody has fixed: its name, its activity, which of the possible ones."""
+"""Gives the output of a call without a fixed one, from its name, its activity and the number of the choice."""
 
 
 class Mock(Immutable):
     """One attempt.
 
     Attributes:
-        output: What it returns; counts only when ``fixed``, else an output is drawn.
-        drawn: Which of the outputs that could be drawn.
-        error: Type of the error that it reports; ``None`` is success.
-        retryable: Whether another attempt may help.
-        unknown: With an error: nobody knows whether it happened (R5).
+        output: Its output, if ``fixed``; otherwise an output is drawn.
+        drawn: Number of the drawn output.
+        error: Type of its error; ``None`` is success.
+        retryable: Whether the error allows another attempt.
+        unknown: With an error: nobody knows whether the effect happened (R5).
         retry_after: Seconds until the next attempt, instead of the policy's pause.
         delay: Seconds until it ends.
-        timeout: The timeout that it runs into: ``start_to_close``, ``heartbeat``, ``schedule_to_start``; empty is none.
-        crash: The worker dies in it.
+        timeout: The timeout that it exceeds: ``start_to_close``, ``heartbeat``, ``schedule_to_start``; empty is none.
+        crash: The worker dies during the attempt.
     """
 
     output: Any = None
@@ -58,7 +58,7 @@ _SUCCESS = Mock()
 
 
 class Mocks(Immutable):
-    """What the attempts of calls do.
+    """The mocks of all calls.
 
     Attributes:
         entries: By the name of a call, one with ``[*]`` for any round, or the name of an activity: one mock an
@@ -68,11 +68,11 @@ class Mocks(Immutable):
     entries: Mapping[str, tuple[Mock, ...]] = field(default_factory=dict)
 
     def over(self, others: Mocks) -> Mocks:
-        """Return these, and *others* for what these do not name."""
+        """Return these mocks, with those of *others* for calls that these do not name."""
         return Mocks({**others.entries, **self.entries})
 
     def find(self, name: str, activity: str, attempt: int) -> Mock:
-        """Return what an attempt of a call does."""
+        """Return the mock for an attempt of a call."""
         if not self.entries:
             return _SUCCESS
         for key in names_of(name, activity):
@@ -83,17 +83,17 @@ class Mocks(Immutable):
 
 
 def names_of(name: str, activity: str) -> Iterable[str]:
-    """Return what a mock of this call may be called, the most exact first."""
+    """Return the names under which this call may have a mock, the most exact first."""
     return (*patterns_of(name), activity)
 
 
 def call_name(saga_id: str, root_id: str, call_id: str) -> str:
-    """Return the name of a call: that of a child saga has the step's path before it."""
+    """Return the name of a call; inside a child saga it begins with the path of the child's step."""
     return path_in(call_around(saga_id, root_id), call_id)
 
 
 def call_around(saga_id: str, root_id: str) -> str:
-    """Return the name of the call that has begun a saga; empty for the one that is played."""
+    """Return the name of the call that has begun a child saga; empty for the saga under test."""
     return saga_id[len(root_id) + 1 :]
 
 

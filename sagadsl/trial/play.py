@@ -20,11 +20,11 @@ from sagadsl.virtual.calls import Attempt
 from sagadsl.virtual.world import Event, VirtualRun, World
 
 MAX_EVENTS = 200_000
-"""After so many events a trial is stopped: nobody bounds what it repeats."""
+"""Events after which a trial is stopped, since its repetitions may have no bound."""
 
 
 class _TooLong(Exception):
-    """A trial that goes on and on."""
+    """The trial has too many events."""
 
 
 def play(
@@ -40,8 +40,8 @@ def play(
 
     Args:
         sagas: Definitions that child steps may name.
-        outputs: Draws what nobody has fixed; left out, of what the definitions read.
-        until: Seconds of virtual time after which it is left alone.
+        outputs: Draws the outputs without a mock; if left out, from what the definitions read.
+        until: Seconds of virtual time after which the trial stops.
         replay: Write each state down and restore it after each fact, as if another worker took over every time.
     """
     problems = checker(saga.input_schema, "input", fill=True)(case.input)

@@ -1,4 +1,4 @@
-"""What became of a trial, whichever host played it: virtual time, or a real server."""
+"""The result of a trial, in the same form for virtual time and a real server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sagadsl.language.paths import is_compensation
 from sagadsl.virtual.world import Event
 
 ID = "trial"
-"""The saga's id in every trial, so that idempotency keys can be expected: ``trial/withdraw/do``."""
+"""The saga's id in every trial, so that cases can name idempotency keys: ``trial/withdraw/do``."""
 
 NOTHING: Any = object()
 """The argument of a call that takes none."""
@@ -22,9 +22,9 @@ class Call:
 
     Attributes:
         name: Activity id, with the step's path before it inside a child saga.
-        argument: What it was sent, ``NOTHING`` when nothing.
-        attempts: How many began.
-        outcome: How it ended by the rules (R5); empty while it has not.
+        argument: Its argument; ``NOTHING`` without one.
+        attempts: How many attempts began.
+        outcome: Its outcome by the rules (R5); empty while it runs.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How it went.
+    """The result of one trial.
 
     Attributes:
         status: One of the words of ``facts.Status``; an open one when nothing more would happen.

@@ -1,4 +1,4 @@
-"""Plays the cases of suites, one after the other, on whichever host, and keeps what came of them."""
+"""Plays the cases of suites one after the other on a host, and keeps their results."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Host = Callable[[Playable], Played | str]
 
 
 class Result(Immutable):
-    """One case that was played, or could not be.
+    """The result of one case, also of one that could not be played.
 
     Attributes:
-        misses: What was expected and did not come; nothing when the case passed.
-        unplayed: Why the host could not play it; empty when it has.
+        misses: The expectations that were not met; empty when the case passed.
+        unplayed: Why the host could not play the case; empty when it could.
         elapsed: Seconds of real time.
     """
 

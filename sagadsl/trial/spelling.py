@@ -1,7 +1,6 @@
-"""Do the names in a suite mean something? SD802 for each that no call, step, activity or signal of the saga has.
+"""Checks the names in a suite: SD802 for each name that no call, step, activity or signal of the saga has.
 
-A name that means nothing would never matter: a slip of the pen would make a case pass that
-tests nothing.
+Without this check, a misspelt name would have no effect, and a case that tests nothing would pass.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sagadsl.trial.names import Names
 
 
 def case(written: Mapping[str, Any], known: Names, signals: Collection[str], route: Route) -> Iterator[Finding]:
-    """Yield what is misspelt in a case; *signals* are those that its saga waits for."""
+    """Yield the misspelt names of a case; *signals* are those for which its saga waits."""
     yield from mocks((written.get("given") or {}).get("mocks") or {}, known, (*route, "given", "mocks"))
     for index, entry in enumerate(written.get("when") or ()):
         yield from _interference(entry, known, signals, (*route, "when", index))
@@ -33,7 +32,7 @@ def defaults(written: Mapping[str, Any], sagas: list[Names]) -> Iterator[Finding
 
 
 def mocks(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
-    """Yield the mocks of no call, and those that their call cannot act out."""
+    """Yield the mocks that belong to no call, and those that their call cannot act out."""
     for name in written:
         yield from _call(name, known, (*route, name), at_key=True)
     for name, attempt, place in attempts(written, route):

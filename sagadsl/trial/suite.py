@@ -1,4 +1,4 @@
-"""Suites: YAML files with cases of a saga -> findings, and cases to play. Bad input is never an exception."""
+"""Reads suites, YAML files with cases of a saga, into findings and cases to play. Bad input raises no exception."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _NOT_INSTALLED = "SD401"
 
 
 class Target(Immutable):
-    """What cases are played on.
+    """The saga on which cases are played.
 
     Attributes:
-        definition: The saga as data, ``children`` those of its child sagas, for a host that takes data.
+        definition: The saga as data; ``children`` are its child sagas as data, for a host that takes data.
     """
 
     saga: Saga
@@ -56,10 +56,10 @@ class Playable(Immutable):
 
 
 class Suite(Immutable):
-    """What came of one file.
+    """The result of reading one file.
 
     Attributes:
-        cases: Those that can be played; all of them when no finding is an error.
+        cases: The cases that can be played; all of them when no finding is an error.
         saga: Always ``None``: suites are counted by their cases.
     """
 

@@ -1,7 +1,7 @@
-"""A timeline as an SVG picture: one lane a call, attempts as bars, pauses as lines, what came from outside across all.
+"""A timeline as an SVG picture: one lane for each call, attempts as bars, pauses as lines, outside events across all.
 
-Long stretches in which nothing happens are drawn short, with a break, so that a saga that
-waits for days can be read. No script, light and dark, other people's text stays text.
+Long stretches without events are drawn short, with a break, so that a saga that waits for days stays
+readable. The picture has no script, suits light and dark pages, and escapes other people's text.
 """
 
 from __future__ import annotations

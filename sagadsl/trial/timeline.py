@@ -1,6 +1,6 @@
-"""What happened in a trial and when: spans of calls and pauses, marks of what came from outside, lines for people.
+"""The timeline of a trial: spans of calls and pauses, marks of outside events, lines for people.
 
-A projection of the world's events. Knows nothing of how it is drawn.
+It is a projection of the world's events, and knows nothing of drawing.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class TimelineSpan(Immutable):
 
 
 class TimelineMark(Immutable):
-    """Something at one instant that came from outside, or the end.
+    """An event from outside at one instant, or the end.
 
     Attributes:
         kind: ``cancel``, ``timeout``, ``crash``, ``signal``, ``operator``, ``continue as new`` or ``end``.
@@ -95,7 +95,7 @@ class Timeline(Immutable):
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """What has a row of its own, in the order in which it began."""
+        """The names that have their own row, in the order of their beginnings."""
         return tuple(dict.fromkeys(span.lane for span in self.spans))
 
 
@@ -237,7 +237,7 @@ def _pause(text: str) -> str:
 
 
 def length(seconds: float) -> str:
-    """Return a length of time as people write it; parts of a second only where they can matter."""
+    """Return a duration as people write it; with fractions of a second only where they matter."""
     if seconds < 60:
         return f"{round(seconds, 3):g}s"
     if seconds < 600:

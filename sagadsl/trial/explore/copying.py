@@ -1,7 +1,7 @@
-"""Copies of states, and what tells two states apart that lead to the same.
+"""Copies states, and makes fingerprints by which equivalent states are recognised.
 
-``State.restore(state.snapshot())`` is a copy too, eight times slower; explorers copy at every step.
-A test keeps this in line with the fields that a state has.
+``State.restore(state.snapshot())`` also copies, but eight times slower, and an exploration copies at every
+move. A test keeps this module in line with the fields of a state.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HOLDERS = tuple(
 
 
 def copied(state: State) -> State:
-    """Return a copy that goes its own way; what does not change any more, and users' data, is shared."""
+    """Return an independent copy; it shares users' data and everything that does not change any more."""
     made = State(*_STATE(state))
     for name in _HOLDERS:
         setattr(made, name, getattr(made, name).copy())
@@ -106,9 +106,9 @@ def _unwind(unwind: Unwind) -> Unwind:
 
 
 def order_counts(saga: Saga) -> bool:
-    """Say whether it matters in which order calls end that run at once.
+    """Say whether the order matters in which concurrent calls end.
 
-    Compensations in parallel begin by it, ``complete_when`` sees it, and so does a compensation that reads other steps.
+    It decides when parallel compensations begin; ``complete_when`` and compensations that read other steps see it.
     """
     for place in saga.places.values():
         step = place.step
@@ -122,10 +122,10 @@ def order_counts(saga: Saga) -> bool:
 
 
 def fingerprint(state: State, *, exact: bool = True) -> Hashable:
-    """Return what decides how a run may go on: not when things happened, but what had ended before what began.
+    """Return what decides how a run may go on: not times, but which steps had ended before which began.
 
     Args:
-        exact: Tell apart in which order things ended, too: see ``order_counts``.
+        exact: Also distinguish the order of ends; see ``order_counts``.
     """
     records = state.records
     if exact:

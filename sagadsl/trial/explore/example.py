@@ -1,4 +1,4 @@
-"""A way through a saga as a case of a suite, so that a violation can be played again, and stays mended."""
+"""Turns a violation into a case of a suite, so that it can be played again, and stays fixed once it is."""
 
 from __future__ import annotations
 

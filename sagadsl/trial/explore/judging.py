@@ -1,4 +1,4 @@
-"""Is the end of a run as it should be? The laws of every saga, and what the participants have in their books."""
+"""Judges the end of a run: by the invariants of every saga, and by the participants' books."""
 
 from __future__ import annotations
 

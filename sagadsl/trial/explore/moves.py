@@ -1,6 +1,6 @@
-"""What may happen next to a saga: every end of every call, every timer, signal, decision, cancel.
+"""The moves: everything that may happen next to a saga: ends of calls, timers, signals, decisions, a cancel.
 
-Facts as any host could tell them. Knows nothing of searching, and judges nothing.
+Each is a fact that a host could deliver. This module neither searches nor judges.
 """
 
 from __future__ import annotations

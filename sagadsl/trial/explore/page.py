@@ -1,4 +1,4 @@
-"""An exploration as one page of HTML: no script, nothing loaded, whatever other people wrote stays text."""
+"""An exploration as one page of HTML: it has no script, loads nothing, and escapes other people's text."""
 
 from __future__ import annotations
 

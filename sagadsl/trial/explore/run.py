@@ -1,7 +1,7 @@
-"""A whole exploration: every input, every fault, on as many cores as there are.
+"""A whole exploration: every input and every fault, on all cores.
 
-The work is cut where the first fault happens, in the same way however many cores share it, so
-that the answer does not depend on them.
+The work is split at the first fault, always in the same way, so that the result does not depend on
+the number of cores.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Follows every way that a saga can go, up to so many faults, and judges where it ends.
+"""Follows every way that a saga can go, up to a number of faults, and judges its end.
 
-Depth first, so that little has to be kept; of each violation the shortest way there is kept.
+The search is depth first, so that it keeps little. For each violation it keeps the shortest way.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a search has found: counts, a table of faults, what was reached, violations with the shortest way to each."""
+"""The results of a search: counts, a table of faults, the steps reached, and violations with their shortest ways."""
 
 from __future__ import annotations
 

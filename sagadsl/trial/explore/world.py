@@ -1,4 +1,4 @@
-"""What surrounds a saga that is explored: what its calls may return and report, its child sagas, its signals."""
+"""The surroundings of an explored saga: outputs and errors of its calls, its child sagas, its signals."""
 
 from __future__ import annotations
 
