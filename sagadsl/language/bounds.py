@@ -1,4 +1,4 @@
-"""How much is told of one file: nobody reads more, and the time for a hostile one has to have an end."""
+"""The most findings for one file: nobody reads more, and the time for a hostile file needs a bound."""
 
 from __future__ import annotations
 

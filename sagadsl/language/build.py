@@ -1,8 +1,8 @@
-"""Schema-valid data -> ``Saga``. Every default of the language is applied here and nowhere else.
+"""Builds a ``Saga`` from schema-valid data, and applies every default of the language; no other module does.
 
-Replay-critical: a run builds its model again at every replay, so the same data has to give
-the same model for ever. Pure, total over schema-valid data; knows no files, no YAML text
-and no findings.
+Replay-critical: a run builds its model again at every replay, so the same data has to give the same
+model for ever. It is pure, and total over schema-valid data. It knows no files, no YAML text and no
+findings.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""YAML text -> plain JSON-like data that remembers where every value was written.
+"""Parses YAML text into plain JSON-like data, and remembers the place of every value.
 
-Scalars follow the core schema of YAML 1.2, resolved here; whatever JSON cannot carry
-is refused here too. Never raises for bad input, and is bounded in time, memory and
-depth for hostile input. Knows nothing of sagas.
+Scalars follow the core schema of YAML 1.2. Values that JSON cannot represent are refused.
+It never raises for bad input, and is bounded in time, memory and depth for hostile input.
+It knows nothing of sagas.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The kinds of steps: what each is called, which steps stand in it, which values it has.
+"""The table of the kinds of steps: the name of each, the steps in it, and its values.
 
-One row for each member of ``Body``. Who walks through a saga, lists its values or shows its
-kinds asks here. What a kind does is decided elsewhere, in matches that end in ``assert_never``,
-so that the type checker names each one that a new kind has to pass through.
-Replay-critical: which steps a saga has, and where, is read here at every replay.
+It has one row for each member of ``Body``. All code that walks through a saga, lists its values or shows
+its kinds reads this table. Other modules decide what a kind does, in matches that end in ``assert_never``,
+so that the type checker names each match that a new kind needs.
+Replay-critical: every replay reads here which steps a saga has, and where.
 """
 
 from __future__ import annotations

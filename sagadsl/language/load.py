@@ -1,7 +1,7 @@
-"""The front door: text -> document, findings, model, through every stage in order.
+"""Loads a definition: from text to document, findings and model, through every stage in order.
 
-Bad input is never an exception, and a mistake in one place never hides one in another.
-Knows nothing of plugins: what activities there are is an argument.
+Bad input never raises, and a mistake in one place never hides one in another. It knows nothing of
+plugins: the known activities are an argument.
 """
 
 from __future__ import annotations

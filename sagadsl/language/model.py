@@ -1,8 +1,8 @@
 """The saga as the engine sees it: immutable, complete, already checked.
 
-Every default has been applied: nothing here is left open that the definition left
-out. Nothing here knows YAML, JSON Schema, Jinja2 or Temporal. Replay-critical: a run
-builds this model again at every replay.
+Every default has been applied, so nothing is open that the definition leaves out.
+Nothing here knows YAML, JSON Schema, Jinja2 or Temporal. Replay-critical: a run builds
+this model again at every replay.
 """
 
 from __future__ import annotations

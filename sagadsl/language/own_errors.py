@@ -1,6 +1,6 @@
 """Types of the errors that sagadsl itself reports, in which definitions may name them. Replay-critical.
 
-They stand in histories, in reports and in the ``on_error`` of definitions, so none of them ever changes.
+Histories, reports and the ``on_error`` of definitions contain them, so none of them ever changes.
 """
 
 from __future__ import annotations

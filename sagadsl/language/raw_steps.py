@@ -1,7 +1,7 @@
-"""Steps as they are written: data of which nothing is known yet.
+"""Walks through steps as they are written: data that nothing has checked yet.
 
-Where steps stand in a step is the kinds' knowledge (:mod:`sagadsl.language.kinds`); what is of
-another form is passed over.
+The kinds (:mod:`sagadsl.language.kinds`) know where a step contains steps; data in another form is
+skipped.
 """
 
 from __future__ import annotations

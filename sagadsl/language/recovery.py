@@ -1,9 +1,8 @@
-"""What can still be judged of a definition with mistakes of form.
+"""Recovers from mistakes of form, so that the rest of a definition can still be checked.
 
-A mistake in one step must not hide a dangling reference in another. So what is wrong is
-repaired where the fix is known and cut out otherwise, until the rest satisfies the schema. A step
-that cannot be saved leaves a stand-in under its id, so that lists keep their indices and no
-reference to it looks broken.
+A mistake in one step must not hide a dangling reference in another. So this module repairs a mistake
+if the fix is known, and otherwise cuts it out, until the rest satisfies the schema. A step that cannot
+be saved leaves a stand-in under its id, so that lists keep their indices and references to it stay valid.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Did you mean …? The nearest name of a list. Knows nothing of what the names stand for."""
+"""Suggests the nearest name of a list: "did you mean …?". It does not know what the names mean."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""``# sagadsl: ignore[SD602] reason``: findings that the author has judged. Knows comments, not their meaning.
+"""``# sagadsl: ignore[SD602] reason``: suppresses findings that the author accepts. It reads only comments.
 
-On a line of its own a suppression is for the next line that is not a comment; otherwise for
-its own line. What cannot be read at all cannot be suppressed: YAML and schema errors stay.
+A suppression on a line of its own is for the next line that is not a comment; otherwise it is for
+its own line. YAML and schema errors cannot be suppressed, since such a file cannot be read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is wrong with a text that is not YAML, or not the YAML that JSON can carry, in words a person can use.
+"""Explains to people why a text is not YAML, or not the part of YAML that JSON can represent.
 
-Offsets count code points from the start of the text. Knows nothing of routes and data.
+Offsets count code points from the start of the text. It knows nothing of routes and data.
 """
 
 from __future__ import annotations

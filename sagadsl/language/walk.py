@@ -1,6 +1,6 @@
-"""Everywhere in a saga: its steps with the blocks around them, and its values with their routes.
+"""Walks through a saga: yields its steps with the blocks around them, and its values with their routes.
 
-Structure only: what an expression may see at a place is decided in :mod:`sagadsl.language.analysis.visibility`.
+It knows only structure: :mod:`sagadsl.language.analysis.visibility` decides what an expression may see at a place.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""All that can be told of a saga without data, in one place: this is what a check is given.
+"""The analysis of a saga: everything that is known without data. Each check gets it as its argument.
 
-What there is to ask: the saga itself, what is known beside it, its structure, its shapes, its calls and its pivots.
-A check that needs more adds it here, so that the next one finds it.
+It has the saga itself, the known activities and sagas, its structure, its shapes, its calls and its pivots.
+If a check needs more, add it here, so that the next check finds it.
 """
 
 from __future__ import annotations

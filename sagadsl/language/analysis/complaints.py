@@ -1,4 +1,4 @@
-"""What inference has to say of an expression, and what it has to be told about the place of one."""
+"""The complaints of inference about an expression, and what inference has to know about an expression's place."""
 
 from __future__ import annotations
 

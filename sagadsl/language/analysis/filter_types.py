@@ -1,4 +1,4 @@
-"""What filters and tests take and give, as far as it can be told without data."""
+"""The types that filters and tests take and give, as far as they are known without data."""
 
 from __future__ import annotations
 

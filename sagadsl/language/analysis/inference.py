@@ -1,7 +1,7 @@
-"""What an expression will give, told from the shapes of the names it reads, and what is wrong with it.
+"""Infers the shape of an expression from the shapes of the names that it reads, and finds mistakes in it.
 
-Never computes anything and never raises; whatever is not known stays unknown, so that a complaint
-is certain. What the names of a place are is an argument: this module knows no sagas.
+It never computes a value and never raises. What is not known stays unknown, so every complaint is
+certain. The names of a place are an argument: this module knows no sagas.
 """
 
 from __future__ import annotations

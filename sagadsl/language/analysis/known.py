@@ -1,6 +1,6 @@
-"""What the checks may know that is not in the file: activities by their signatures, and other sagas.
+"""What the checks know beside the file: the signatures of activities, and other sagas.
 
-Values only. Who finds and imports the activities is none of this module's business.
+It holds only values. Other modules find and import the activities.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What can fail, and what runs after what: the two questions that several families of checks ask.
+"""Tells what can fail, and what runs after what: several families of checks ask these two questions.
 
-Nothing here yields findings. Judges by structure alone: a condition may hold or not.
+Nothing here yields findings. It judges by structure alone: a condition may hold or not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to say of an expression that reads a step, or a name, that is not there for it: the words, and nothing else."""
+"""The messages for an expression that reads a step or a name that it cannot see: only the words."""
 
 from __future__ import annotations
 

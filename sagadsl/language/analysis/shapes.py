@@ -1,8 +1,9 @@
-"""The static types of a saga's values: of what its steps give, and of the names that can be read at each place.
+"""The shapes of a saga's values: of the outputs of its steps, and of the names that each place can read.
 
-The two belong together: what a step gives is told from the names that it reads, and these from what other steps give.
-The structure comes from :mod:`structure` and :mod:`visibility`, the declared types from :mod:`types`, the expressions
-from :mod:`inference`. Yields complaints, worded in :mod:`readings`; the families of checks make findings of them.
+The two depend on each other: the shape of an output follows from the names that the step reads, and the shapes of names
+follow from the outputs of other steps. The structure comes from :mod:`structure` and :mod:`visibility`, declared types
+from :mod:`types`, and the shapes of expressions from :mod:`inference`. This module yields complaints with the words of
+:mod:`readings`; the families of checks make findings of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a saga consists of: its steps and its values, each with what stands around it. Knows no shapes."""
+"""The structure of a saga: its steps and its values, each with the blocks around it. It knows no shapes."""
 
 from __future__ import annotations
 

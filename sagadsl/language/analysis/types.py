@@ -1,7 +1,7 @@
-"""What is known of a value before it exists: its shape, as a JSON Schema declares it.
+"""The shape of a value, which is known before the value exists, from its JSON Schema.
 
-Loose on purpose: a shape says less than its schema, never more, so that what is reported is certain.
-Knows no sagas and no expressions. References are followed when somebody asks, so schemas may be recursive.
+Shapes are loose on purpose: a shape says less than its schema, and never more, so that every report is certain.
+This module knows no sagas and no expressions. It follows references only on demand, so schemas may be recursive.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which steps can be seen from a place, and which of them may turn out not to have run.
+"""Tells which steps a place can see, and which of them may not have run.
 
-The rules of the engine, told from the structure alone: a step is seen by what runs after it; inside a
-loop only in its own round; among branches only through ``needs``.
+It applies the rules of the engine to the structure alone: what runs after a step can see it; inside a
+loop only what is in the same round; among branches only through ``needs``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""SD4xx: the activities that are named: do they exist, and do they take what they are given?
+"""SD4xx: do the named activities exist, and do they accept their inputs?
 
-Nothing here is said when nobody has looked which activities there are.
+These checks report nothing when the installed activities are not known.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Does what a call is given fit what it takes? Literals are validated in full, expressions by their shapes.
+"""Checks whether the input of a call fits its schema: literals in full, expressions by their shapes.
 
-Knows no codes: :mod:`activities` and :mod:`children` make findings of the misfits.
+It knows no codes: :mod:`activities` and :mod:`children` make findings of the misfits.
 """
 
 from __future__ import annotations

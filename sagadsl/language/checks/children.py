@@ -1,4 +1,4 @@
-"""SD2xx and SD4xx of child sagas: do they exist, do they end, do they take what they are given?"""
+"""SD2xx and SD4xx for child sagas: do they exist, do they end, do they accept their inputs?"""
 
 from __future__ import annotations
 

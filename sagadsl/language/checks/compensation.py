@@ -1,4 +1,4 @@
-"""SD6xx: what can be undone, with what, and until when. Knows the rules R1 to R44 as far as a file can break them."""
+"""SD6xx: what can be undone, by which call, and until when. It knows R1 to R44 as far as a file can break them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SD3xx: what stands between ``{{ }}``: can it be read, and is there what it reads?"""
+"""SD3xx: can the expressions between ``{{ }}`` be parsed, and do the things exist that they read?"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""SD7xx, second part: what Temporal bears of one run, and the most that a definition may ask for. R51.
+"""SD7xx, second part: the limits of Temporal for one run, and the most that a definition may need. R51.
 
-The sums are upper bounds: every arm is taken to be the longest one, every step to succeed
-and to have to be undone. What depends on data without a declared bound stays open, and is said to.
+The sums are upper bounds. They assume that the longest arm runs, and that every step succeeds and has to be
+undone. A sum stays open when it depends on data without a declared bound, and the finding says so.
 """
 
 from __future__ import annotations

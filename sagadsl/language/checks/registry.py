@@ -1,7 +1,7 @@
 """All semantic checks: one function per code; nothing registers itself.
 
-A check is given the analysis of a saga, which holds the model and all that can be told of it,
-and yields findings with routes. It never raises, whatever stands in the definition.
+A check gets the analysis of a saga, which has the model and everything that is known of it, and
+yields findings with routes. It never raises, whatever the definition contains.
 """
 
 from __future__ import annotations

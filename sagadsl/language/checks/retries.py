@@ -1,4 +1,4 @@
-"""SD5xx: retries and timeouts that cannot work together. Knows one call at a time, and the saga's own timeout."""
+"""SD5xx: retries and timeouts that cannot work together. It looks at one call, and at the saga's own timeout."""
 
 from __future__ import annotations
 

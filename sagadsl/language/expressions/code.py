@@ -1,9 +1,9 @@
-"""Syntax tree -> a function that computes it. Replay-critical.
+"""Compiles a syntax tree into a function that computes it. Replay-critical.
 
-No Python code is generated or executed, and no method of any value is looked up: a tree becomes
-nested closures over the operations that stand here. What an operation accepts is narrower than in
-Jinja2 wherever that would guess: yes or no is decided by booleans alone, null never joins
-text, numbers and text never mix, and whatever can grow is bounded.
+It generates and executes no Python code, and looks up no method of a value: a tree becomes nested
+closures over the operations in this module. Where Jinja2 would guess, an operation accepts less:
+only booleans decide yes or no, null never joins text, numbers and text never mix, and everything
+that can grow is bounded.
 """
 
 from __future__ import annotations

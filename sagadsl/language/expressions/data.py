@@ -1,7 +1,7 @@
-"""The data of expressions: JSON, and what is missing. Replay-critical.
+"""The data of expressions: JSON, and missing values. Replay-critical.
 
-Everything here is total: whatever cannot be computed is an ``ExpressionError``, never another
-exception (R56). Knows no syntax.
+Everything here is total: a failed computation is an ``ExpressionError``, and never another
+exception (R56). This module knows no syntax.
 """
 
 from __future__ import annotations

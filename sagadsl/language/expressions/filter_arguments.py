@@ -1,4 +1,4 @@
-"""What filters and tests accept: each function returns its argument when it can be computed with. Replay-critical."""
+"""Checks the arguments of filters and tests: each returns its argument if acceptable. Replay-critical."""
 
 from __future__ import annotations
 

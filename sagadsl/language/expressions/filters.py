@@ -1,10 +1,10 @@
 """The fixed list of filters and tests: pure, eager, bounded. Replay-critical.
 
-They bear Jinja2's names and do what Jinja2's do, with three differences: a value of the wrong
-kind is an error instead of a guess, results are lists instead of generators, and what takes a
-yes or no takes a boolean. Nothing here reads a clock, a random source or an attribute.
+They have the names of Jinja2's filters and do the same, with three differences: a value of the
+wrong kind is an error instead of a guess, results are lists instead of generators, and a yes or no
+is always a boolean. Nothing here reads a clock, a random source or an attribute.
 
-Each function takes the budget, the value, then the arguments as written.
+Each function takes the budget, the value, and then the arguments as written.
 """
 
 from __future__ import annotations

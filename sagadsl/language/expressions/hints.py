@@ -1,4 +1,4 @@
-"""What authors write who know other languages, and how it is written here. Words only."""
+"""Hints for authors who write as in other languages: what they wrote, and how to write it here. Only words."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Text with ``{{ }}`` in it -> pieces, and an expression -> a syntax tree or the problems in it.
+"""Splits text with ``{{ }}`` into pieces, and parses an expression into a syntax tree or problems.
 
-Jinja2's own lexer and parser read the expressions, so the grammar is Jinja2's. What the language
-leaves out (statements, calls, private names, unlisted filters) is refused here, by an allow-list
-of nodes. Nothing here computes. Replay-critical: what parses today has to parse at every replay.
+Jinja2's own lexer and parser read the expressions, so the grammar is Jinja2's. An allow-list of
+nodes refuses everything that the language leaves out (statements, calls, private names, unlisted
+filters). Nothing here computes. Replay-critical: what parses today has to parse at every replay.
 """
 
 from __future__ import annotations

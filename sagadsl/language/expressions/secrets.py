@@ -1,8 +1,8 @@
-"""Secrets that a call's input names, as its definition writes it; what expressions fill in does not count.
+"""The secrets that the definition of a call's input names; texts from expressions do not count.
 
 A definition says which secret goes where: ``Authorization: "Bearer ${secret:TOKEN}"``, or ``{secret: TOKEN}``.
-Inputs of sagas and outputs of steps are not trusted, and may hold the same text. So an activity is told what the
-definition itself has written, and looks up nothing else.
+Inputs of sagas and outputs of steps are not trusted, and may contain the same text. So an activity gets the list of
+secrets that the definition itself names, and looks up no others.
 """
 
 from __future__ import annotations

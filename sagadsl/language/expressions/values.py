@@ -1,8 +1,8 @@
-"""Values in which ``{{ }}`` may stand: compile once, list what they read, render. Replay-critical.
+"""Values that may contain ``{{ }}``: compiles them once, lists what they read, renders them. Replay-critical.
 
-A text that is exactly one ``{{ … }}`` keeps the native type of what it computes; any other
-text renders to text. What comes out of data is never rendered again. Compiling never fails: a
-value with a mistake in it carries its problems for the static checks, and rendering it is an error.
+A text that is exactly one ``{{ … }}`` keeps the native type of its result; any other text renders to
+text. Rendered data is never rendered again. Compiling never fails: a value with a mistake keeps its
+problems for the static checks, and rendering it is an error.
 """
 
 from __future__ import annotations

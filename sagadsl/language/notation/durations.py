@@ -1,7 +1,7 @@
-"""Text -> length of time: ``500ms``, ``30s``, ``5m``, ``1h30m``, ``2d``, ``1w``, or ISO 8601 without years and months.
+"""Reads durations: ``500ms``, ``30s``, ``5m``, ``1h30m``, ``2d``, ``1w``, or ISO 8601 without years and months.
 
-Used while checking, while building and at run time, so that one spelling means one
-length everywhere. Knows no clock, and nothing of where a duration is used.
+Checks, the build and runs use it, so that a spelling means the same length everywhere. It
+knows no clock, and nothing of where a duration is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How SDKs name errors, and how a definition may call them."""
+"""The names of errors in the SDKs, and the names that a definition may use for them."""
 
 from __future__ import annotations
 

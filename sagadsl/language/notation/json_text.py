@@ -1,8 +1,8 @@
-"""JSON text, read strictly and in one way, wherever it comes from: what two readers could take differently is refused.
+"""Reads JSON text strictly, wherever it comes from: it refuses text that two readers could understand differently.
 
-Python reads ``NaN``, ``Infinity`` and ``1e999`` without a word, and writes what no other language reads. Of two
-equal keys each reader takes one or the other, half a character becomes another one in other languages, and a
-number beyond every double becomes infinity.
+Python silently reads ``NaN``, ``Infinity`` and ``1e999``, and writes what no other language reads. When a key comes
+twice, readers differ in which one they take. Other languages replace half a character by another character, and
+a number beyond every double becomes infinity.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Text -> moment: RFC 3339 with its offset, as ``sleep_until`` takes it. Replay-critical.
+"""Reads moments: RFC 3339 with its offset, as ``sleep_until`` takes it. Replay-critical.
 
-Used while checking and at run time, so that what ``validate`` takes a run can wait for. Knows no clock.
+Checks and runs use it, so that a run can wait for every moment that ``validate`` accepts. It knows no clock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which value a word without quotes stands for, and how data is written so that it is read as the same data.
+"""Tells which value a word without quotes means, and writes data so that it is read as the same data.
 
-YAML 1.2 core, as far as JSON goes with it: ``yes``, ``1:30``, ``2026-01-31``, ``0o17`` and ``1_000`` are text.
-PyYAML's own rules are those of YAML 1.1, so it is asked neither what a word means nor whether it needs quotes.
+It follows YAML 1.2 core, as far as JSON allows: ``yes``, ``1:30``, ``2026-01-31``, ``0o17`` and ``1_000`` are text.
+PyYAML follows YAML 1.1, so it decides neither what a word means nor whether it needs quotes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Does a value satisfy a JSON Schema of the definition? The input of a saga, the payload of a signal.
+"""Checks a value, the input of a saga or the payload of a signal, against a JSON Schema of the definition.
 
-The schema has passed :mod:`sagadsl.language.schema.json_schema`. Opens no file and no connection, whatever it names.
+The schema has passed :mod:`sagadsl.language.schema.json_schema`. This opens no file and no connection, whatever the
+schema names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What an input is when it leaves something out: the ``default``s of its schema. Replay-critical.
+"""Completes an input by the ``default``s of its schema. Replay-critical.
 
-A property that is not there gets its ``default``, in every object that is there or comes from a default itself,
-also in lists and in objects by name, through ``$ref`` (``#/…``) and ``allOf``. Alternatives (``anyOf``, ``oneOf``,
-``if``) give none: which of them holds is not known before. A null is there, and stays null.
+A missing property gets its ``default``, in every object that is present or comes from a default itself, also in lists
+and in objects by name, through ``$ref`` (``#/…``) and ``allOf``. Alternatives (``anyOf``, ``oneOf``, ``if``) give no
+defaults, because it is not known before which one holds. A null counts as present, and stays null.
 """
 
 from __future__ import annotations

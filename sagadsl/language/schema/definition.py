@@ -1,8 +1,7 @@
-"""Is the document a definition? JSON Schema -> findings, one for each mistake.
+"""Validates a document against the JSON Schema of definitions: one finding for each mistake.
 
-Each step is validated against the schema of its own kind, so that every message is about
-that kind. Knows nothing of what names
-and expressions refer to.
+Each step is validated against the schema of its own kind, so that every message is about that
+kind. This module does not know to what names and expressions refer.
 """
 
 from __future__ import annotations

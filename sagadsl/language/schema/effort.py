@@ -1,8 +1,8 @@
-"""How much work one check of a value against a JSON Schema may be. Replay-critical.
+"""Bounds the work of checking one value against a JSON Schema. Replay-critical.
 
-Whoever sends a value chooses it, and 250 characters are enough: where alternatives lead to themselves, each level of
-the value doubles the work. So it is counted, in keywords of the schema that are applied: the same on every machine,
-whereas time is not.
+The sender of a value can choose it badly, and 250 characters are enough: if alternatives refer to themselves, each
+level of the value doubles the work. So the work is counted, in applied keywords of the schema. That number is the
+same on every machine; time is not.
 """
 
 from __future__ import annotations

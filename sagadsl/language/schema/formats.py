@@ -1,6 +1,6 @@
-"""What ``format`` of JSON Schema asks for: the formats that are checked. Replay-critical.
+"""The values of ``format`` in JSON Schema that are checked. Replay-critical.
 
-Every way of starting a saga checks the same ones; ``validate`` warns of all others, which check nothing.
+Every way to start a saga checks the same formats. ``validate`` warns of all others, which check nothing.
 """
 
 from __future__ import annotations

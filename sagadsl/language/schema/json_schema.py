@@ -1,7 +1,7 @@
-"""The JSON Schemas inside a definition: are they schemas, and do they stay inside the file?
+"""Checks the JSON Schemas inside a definition: are they schemas, and do they refer only to the same file?
 
-Schema -> findings, by the words of JSON Schema 2020-12. Never opens a file or a
-connection, and validates no data: whoever uses the schemas does that.
+It gives findings by the vocabulary of JSON Schema 2020-12. It never opens a file or a connection, and
+validates no data: the users of the schemas do that.
 """
 
 from __future__ import annotations

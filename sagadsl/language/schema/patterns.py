@@ -1,9 +1,9 @@
-"""Regular expressions as JSON Schema means them, ECMA 262, in linear time. Replay-critical.
+"""Matches regular expressions of JSON Schema, which follow ECMA 262, in linear time. Replay-critical.
 
-Whoever writes a definition is not trusted, and whoever sends a value is not either: with Python's library, 27
-characters can keep a worker busy for seconds, and each further one doubles that. So patterns are matched by RE2, which
-needs time in proportion to the text. What Python does not know, and what cannot be matched in linear time (looking
-ahead or behind, references back), does not compile, and the check of schemas says so.
+Neither authors of definitions nor senders of values are trusted. With Python's library, 27 characters can keep a worker
+busy for seconds, and each further one doubles the time. So RE2 matches the patterns, in time proportional to the
+text. Patterns that Python does not know, or that need more than linear time (lookahead, lookbehind, backreferences),
+do not compile, and the check of schemas says so.
 
 ECMA 262 and these libraries differ where nobody looks: Python's ``$`` also matches before a newline at the end, its
 ``\\d`` takes the digits of every script.

@@ -1,7 +1,7 @@
-"""Does a value surely satisfy a JSON Schema? A quick yes, so that the library is loaded only to say what is wrong.
+"""Says quickly that a value certainly satisfies a JSON Schema, so that the library is loaded only for mistakes.
 
-Most definitions are right, and importing ``jsonschema`` takes longer than checking them.
-Whatever is not understood here, or takes too long, counts as no: the library then decides, and words it.
+Most definitions are right, and importing ``jsonschema`` takes longer than checking them. If this module does
+not understand a schema, or needs too long, it answers no: the library then decides, and gives the message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a ``$ref`` of a JSON Schema leads to: always a part of the same document. Replay-critical."""
+"""Resolves a ``$ref`` of a JSON Schema: it always means a part of the same document. Replay-critical."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What JSON Schema cannot say about one step, or cannot say well. Looks at no other step."""
+"""The rules for one step that JSON Schema cannot express, or not well. It looks at no other step."""
 
 from __future__ import annotations
 

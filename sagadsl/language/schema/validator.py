@@ -1,8 +1,8 @@
-"""The JSON Schema library, where it says something else than JSON Schema: one place for everybody. Replay-critical.
+"""The JSON Schema library, corrected where it differs from JSON Schema; all code uses this one. Replay-critical.
 
-Decimal fractions are counted as they are written (19.99 is a multiple of 0.01), patterns mean ECMA 262 and take
-linear time, and ``format`` checks. Its work is counted, see :mod:`sagadsl.language.schema.effort`.
-Opens no file and no connection, whatever a schema refers to.
+Decimal fractions count as written (19.99 is a multiple of 0.01), patterns follow ECMA 262 and take linear time, and
+``format`` is checked. The work is counted, see :mod:`sagadsl.language.schema.effort`.
+It opens no file and no connection, whatever a schema refers to.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Words of other engines and tools -> ours. Knows nothing of where a word stands."""
+"""Translates words of other engines and tools into ours. It does not know where a word is."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What the JSON Schema library says -> what an author can act on.
+"""Rewords the errors of the JSON Schema library so that an author knows what to do.
 
-Knows the words of the language, not its kinds of steps.
+It knows the words of the language, but not its kinds of steps.
 """
 
 from __future__ import annotations
