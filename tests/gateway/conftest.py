@@ -21,9 +21,9 @@ def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield house
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium."""
+    """A real Chromium. As long as it runs, this thread is inside an event loop, and no other test may run one."""
     try:
         with chromium.started() as browser:
             yield browser
