@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import inf
+from typing import Literal
 
 from sagadsl.engine import operator
 from sagadsl.engine.call_errors import never_sent, queue_limit
@@ -51,6 +52,12 @@ class Silence(Immutable):
     at: float
 
 
+MoveKind = Literal[
+    "ok", "error", "unknown", "not started", "child", "timer", "signal", "operator", "cancel", "timeout", "continued",
+    "full", "held", "released",
+]  # fmt: skip
+
+
 class Move(Immutable):
     """One thing that happens.
 
@@ -67,7 +74,7 @@ class Move(Immutable):
     """
 
     what: str
-    kind: str
+    kind: MoveKind
     target: str
     fact: Fact | Silence
     cost: int = 0
