@@ -105,6 +105,9 @@ def test_a_retry_shows_the_attempt_its_reason_and_the_pause() -> None:
     assert _lines(status, attempts) == [" ▶ charge  acme.charge     10s  attempt 3: Busy: later  (in 4.0s)"]
     attempts = {"charge": PendingAttempt(3, "Busy: later", None)}
     assert _lines(status, attempts) == [" ▶ charge  acme.charge     10s  attempt 3: Busy: later"]
+    assert _lines(status, {"charge#2": PendingAttempt(2, "Busy")}) == [
+        " ▶ charge  acme.charge     10s  attempt 2: Busy"
+    ]
     assert _lines(status, {"charge": PendingAttempt(1)}) == [" ▶ charge  acme.charge     10s"]
 
 

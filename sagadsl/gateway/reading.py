@@ -241,13 +241,9 @@ def _with_targets(child: Mapping[str, Any]) -> dict[str, Any]:
     return {**child, "attention": waits}
 
 
-def _is_of(call: str, row: StatusRow) -> bool:
-    return call == row.key or (row.undoes and parse_call(call).line == row.key)
-
-
 def _line(row: StatusRow, picture: Picture) -> dict[str, Any]:
     """Return a line of the status as `sagadsl status` shows it; durations are in seconds until now."""
-    held = [each for call, each in picture.attempts.items() if each.paused and _is_of(call, row)]
+    held = [each for call, each in picture.attempts.items() if each.paused and parse_call(call).line == row.key]
     note = f"{row.note}: {release_of(picture.status, held[0])}" if held else row.note
     return {
         "key": row.key,

@@ -130,12 +130,15 @@ def rows(
         tried: By call id: how many attempts calls took that have ended, as far as the history tells more.
     """
     steps = status.get("steps", ())
+    under_way: dict[str, PendingAttempt] = {}  # by line: a call that is made again belongs to the same one
+    for call, attempt in attempts.items():
+        under_way.setdefault(parse_call(call).line, attempt)
     forward = [
-        _step({**step, "attempts": tried.get(step["path"], step.get("attempts"))}, attempts, now) for step in steps
+        _step({**step, "attempts": tried.get(step["path"], step.get("attempts"))}, under_way, now) for step in steps
     ]
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # what never began has no time: it comes last
-    lines = forward + [_undo(step, attempts, now) for _, step in undone]
+    lines = forward + [_undo(step, under_way, now) for _, step in undone]
     notes = _notes(status.get("children", ()))
     return [_with_child(line, notes) for line in lines] if notes else lines
 
@@ -283,13 +286,14 @@ def spell(length: timedelta) -> str:
     return f"{hours}h{minutes:02}m" if days == 0 else f"{days}d{hours:02}h"
 
 
-def _step(step: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
+def _step(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
     state = step["status"]
     what = step.get("activity") or (f"saga {step['saga']}" if "saga" in step else step.get("kind", ""))
     note, wait = error_text({**step["error"], "step": ""}) if step.get("error") else "", None
     tried = step.get("attempts") or 0
-    if state == "running" and step["path"] in attempts:
-        note, wait = _attempt(attempts[step["path"]], now)
+    attempt = under_way.get(step["path"])
+    if state == "running" and attempt is not None:
+        note, wait = _attempt(attempt, now)
     elif state == "unknown":
         note = "nobody knows whether it happened"
     elif step.get("due_at"):
@@ -300,29 +304,25 @@ def _step(step: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: 
         note = f"{note}  after {tried} attempts".strip()
     depth = step.get("depth", 0)
     name = path_in_its_block(step["path"]) if depth else step["path"]
-    if state == "running" and _is_paused(attempts, step["path"]):
+    if state == "running" and attempt is not None and attempt.paused:
         state = "paused"
     return StatusRow(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
 
 
-def _undo(step: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
+def _undo(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
     undo = step["compensation"]
     sign, words = _UNDO_WORDS[undo["status"]]
     note, wait = "; ".join(error_text({**error, "step": ""}) for error in undo.get("errors", ())), None
     key = undo_path(step["path"])
-    calls = [call for call in attempts if parse_call(call).line == key]
-    if undo["status"] == "running" and calls:
-        note, wait = _attempt(attempts[calls[0]], now)
+    attempt = under_way.get(key)
+    if undo["status"] == "running" and attempt is not None:
+        note, wait = _attempt(attempt, now)
     elif (undo.get("attempts") or 0) > 1:
         note = f"{note}  after {undo['attempts']} attempts".strip()
     state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")
-    if state == "compensating" and calls and _is_paused(attempts, calls[0]):
+    if state == "compensating" and attempt is not None and attempt.paused:
         sign, state = SIGNS["paused"], "paused"
     return StatusRow(key, sign, state, step["path"], words, 0, _took(undo, now), note, wait)
-
-
-def _is_paused(attempts: Mapping[str, PendingAttempt], call: str) -> bool:
-    return call in attempts and attempts[call].paused
 
 
 def _attempt(attempt: PendingAttempt, now: datetime) -> tuple[str, timedelta | None]:
