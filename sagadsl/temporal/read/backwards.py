@@ -1,4 +1,4 @@
-"""A run's history from its end: for what stands near there, however long the run is."""
+"""Reads the history of a run backwards: for events near its end, however long the run is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from temporalio.client import Client
 
 _PAGE = 20
 _LARGER = 5
-"""How much more is asked for with each page: what is not near the end may be far from it."""
+"""How many times larger each page is than the one before: an event that is not near the end may be far from it."""
 
 _LARGEST = 500
 

@@ -1,8 +1,7 @@
-"""The child sagas of a run that are open, and how each of them stands: asked for from outside.
+"""The open child sagas of a run, and the status of each.
 
-A parent hears of a child when it has ended, and not before; so whoever looks at a parent asks its
-children too, as many and as deep as can be asked in a moment. Of the others nothing is known,
-and it is said so.
+A parent hears nothing of a child before the child has ended. So whoever looks at a parent asks its
+children too, as many and as deep as can answer in a moment. All others have the status ``unknown``.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.refusals import SagaNotFound
 
 MOST = 50
-"""Children, their children included, that are asked for one picture."""
+"""How many children, and children of children, are asked for one picture."""
 
 DEEPEST = 10
 _SECONDS = 3.0
@@ -31,9 +30,9 @@ class OpenChild(Immutable):
     """A child saga that is open.
 
     Attributes:
-        path: The call that has begun it, as its parent's status writes it.
-        id: Of the saga.
-        name: Of its definition.
+        path: The call that began it, spelled as in its parent's status.
+        id: Id of the saga.
+        name: Name of its definition.
     """
 
     path: str
@@ -49,10 +48,10 @@ class Questions:
 
 
 class Room(Immutable):
-    """What may still be asked; the questions are shared by all who ask for the same picture.
+    """How many children may still be asked. All who ask for the same picture share the questions.
 
     Attributes:
-        depth: How many levels of children are looked at.
+        depth: How many levels of children are asked.
     """
 
     questions: Questions = field(default_factory=lambda: Questions(MOST))
@@ -63,11 +62,11 @@ class Room(Immutable):
 
 
 Look = Callable[[Client, Described, Room], Awaitable[Mapping[str, Any]]]
-"""Returns the status of a run, with its ``children``; empty for one that has ended, or that nobody answers for."""
+"""Returns the status of a run with its ``children``. Empty when the run has ended, or when nobody answers for it."""
 
 
 def children_of(described: Described) -> list[OpenChild]:
-    """Return the children of a run that are open, in the order in which they began."""
+    """Return the open children of a run, in the order in which they began."""
     pending = sorted(described.raw.pending_children, key=lambda each: each.initiated_id)
     return [
         OpenChild(call_of_child(described.id, each.workflow_id), each.workflow_id, each.workflow_type_name)
@@ -76,10 +75,12 @@ def children_of(described: Described) -> list[OpenChild]:
 
 
 async def children_status(client: Client, described: Described, room: Room, look: Look) -> list[dict[str, Any]]:
-    """Return how the open children of a run stand, and theirs: path from the run on, id, name, status, what it needs.
+    """Return the status of the open children of a run, and of their children.
+
+    Each entry has the path seen from the run, the id, the name, the status, and what the child needs.
 
     Args:
-        room: What may still be asked; those that are not have the status ``unknown``.
+        room: How many children may be asked. Those that are not asked have the status ``unknown``.
     """
     found = children_of(described)
     asked = found[: room.questions.left] if room.depth > 0 else []
@@ -95,14 +96,14 @@ async def children_status(client: Client, described: Described, room: Room, look
 
 
 async def _ask(client: Client, child: OpenChild, room: Room, look: Look) -> Mapping[str, Any] | None:
-    """Return how a child stands: empty when nobody knows, ``None`` when it has ended."""
+    """Return the status of a child: empty when nobody knows it, ``None`` when the child has ended."""
     try:
         async with asyncio.timeout(_SECONDS):
             described = await describe(client, child.id)
             if described.close_time is not None:
                 return None
             return await look(client, described, room)
-    except (TimeoutError, RPCError, SagaNotFound):  # it has not begun yet, or nobody answers
+    except (TimeoutError, RPCError, SagaNotFound):  # the child has not begun yet, or nobody answers
         return {}
 
 

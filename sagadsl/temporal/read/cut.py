@@ -1,6 +1,7 @@
-"""The status of a run that the server has ended: no code of it ran any more, so that its own word is out of date.
+"""The status of a run that the server has ended: it was terminated, or it timed out.
 
-Pure: what was under way then has an outcome that nobody knows, and nothing waits for anybody.
+No code of the run ran at that moment, so that its own status is out of date. A call that was under
+way has an outcome that nobody knows, and nothing waits for anybody. The module is pure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _OPEN = ("running", "paused", "compensating")
 
 
 def cut(status: Mapping[str, Any], how: str) -> dict[str, Any]:
-    """Return the *status* of a run that is over, with *how* as its word: ``terminated`` or ``timed_out``."""
+    """Return *status* as it is once the run is over. *how* replaces its word: ``terminated`` or ``timed_out``."""
     left_out = ("waiting_for", "attention", "paused", "timeout_at", "kept_signals")
     kept = {key: value for key, value in status.items() if key not in left_out}
     return {**kept, "status": how, "steps": [_step(each) for each in status.get("steps", ())]}

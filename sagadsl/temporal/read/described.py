@@ -1,5 +1,8 @@
-"""What the server says of a run. The SDK's own description cannot be had of a run that Temporal's pause holds:
-it does not know the word (measured with 1.35), so that what the server sends is read here."""
+"""What the server says about a run.
+
+The SDK cannot describe a run that Temporal's pause holds, because it does not know that status
+(measured with 1.35). So this module reads the server's answer itself.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Described(Immutable):
     """A run as the server describes it.
 
     Attributes:
-        status: Temporal's own: ``running``, ``held`` (by ``temporal workflow pause``), or how it has closed.
+        status: Temporal's own status: ``running``, ``held`` (by ``temporal workflow pause``), or how the run closed.
     """
 
     id: str
@@ -51,7 +54,7 @@ class Described(Immutable):
 
     @property
     def held(self) -> Mapping[str, Any] | None:
-        """Who has paused the run, why and when; ``None`` of a run that goes on."""
+        """Who has paused the run, why and when; ``None`` for a run that goes on."""
         if self.status != "held":
             return None
         info = self.raw.workflow_extended_info.pause_info
@@ -60,7 +63,7 @@ class Described(Immutable):
 
 
 async def describe(client: Client, id: str, *, run_id: str | None = None) -> Described:
-    """Return what the server says of a run, the newest with this id if none is named. Raises ``SagaNotFound``."""
+    """Return what the server says about a run: without *run_id*, the newest with this id. Raises ``SagaNotFound``."""
     request = DescribeWorkflowExecutionRequest(
         namespace=client.namespace, execution=WorkflowExecution(workflow_id=id, run_id=run_id or "")
     )
@@ -80,7 +83,7 @@ async def describe(client: Client, id: str, *, run_id: str | None = None) -> Des
 
 
 async def describe_open(client: Client, id: str) -> Described:
-    """Return the same of a saga that has not ended. Raises ``SagaNotFound``, ``SagaOver``."""
+    """Return what the server says about a saga that has not ended. Raises ``SagaNotFound``, ``SagaOver``."""
     described = await describe(client, id)
     if not described.is_open:
         raise SagaOver(id)
@@ -88,22 +91,22 @@ async def describe_open(client: Client, id: str) -> Described:
 
 
 def word(status: int) -> str:
-    """Return the word for a status of the server; one that is newer than this program is ``unknown``."""
+    """Return the word for a status of the server; ``unknown`` for a status that is newer than this program."""
     return _WORDS.get(status, "unknown")
 
 
 async def memo_of(client: Client, id: str, memo: Memo) -> dict[str, Any]:
-    """Return a memo as data, by the client's own codec."""
+    """Return a memo as data, decoded with the client's own codec."""
     with reading():
         return await _memo_of(of_workflow(client, id), memo)
 
 
 async def memo_at_once(client: Client, id: str, memo: Memo) -> dict[str, Any]:
-    """Return the same; a codec that fails is not waited for. Of what cannot be read, nothing."""
+    """Return a memo as ``memo_of`` does, without waiting for a codec that fails; empty when it cannot be read."""
     try:
         with reading():
             return await _memo_of(tried_once(of_workflow(client, id)), memo)
-    except (CodecFailed, CodecMissing, KeyError):  # KeyError: of the SDK's own converter, of somebody's own client
+    except (CodecFailed, CodecMissing, KeyError):  # KeyError: the SDK's own converter, in somebody's own client
         return {}
 
 

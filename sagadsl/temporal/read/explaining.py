@@ -1,4 +1,4 @@
-"""A run told in sentences: from how it stands, and where that does not say enough, from its history."""
+"""Tells a run in sentences: from its status, and from its history where the status does not say enough."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sagadsl.temporal.read.trace import senders, trace
 
 
 async def explain(client: Client, id: str) -> tuple[Picture, list[str]]:
-    """Return how a saga stands, and what happened. Raises ``SagaNotFound``."""
+    """Return a picture of a saga, and sentences about what happened. Raises ``SagaNotFound``."""
     found = await picture(client, id)
     return found, await told(client, found)
 
 
 async def told(client: Client, found: Picture) -> list[str]:
-    """Return what happened in a saga, in sentences."""
+    """Return sentences about what happened in a saga."""
     early = any(step.get("took_kept") for step in found.status.get("steps", ()))
     came = senders(found.status, await trace(client, str(found.status["id"]))) if early else {}
     return list(sentences(found.status, came=came))

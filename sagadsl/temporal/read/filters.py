@@ -1,9 +1,9 @@
-"""Which runs a list is of, by names of sagas and by the beginning of an id, such that every database chooses the same.
+"""Which runs a list shows, chosen by names of sagas and by the beginning of an id. Every database chooses the same.
 
-Measured with server 1.32 on SQLite and PostgreSQL: ``=`` and ``IN`` are exact. SQLite takes capitals for the same in
-``STARTS_WITH``, and not in a comparison. Of a text in a filter a quote at its end is lost, and one with a double quote
-or a backslash finds something else. So the server is asked by what comes before such a character; what it then chooses
-too many is left out here.
+Measured with server 1.32 on SQLite and PostgreSQL: ``=`` and ``IN`` are exact. SQLite ignores case in ``STARTS_WITH``,
+but not in a comparison. A filter loses a quote at the end of a text, and with a double quote or a backslash in the text
+it finds something else. So we ask the server only for the part before such a character. It then chooses too many runs,
+and this module leaves out those that are not meant.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from sagadsl.immutable import Immutable
 
 _ASKABLE = re.compile(r"""[^'"\\\x00-\x1f\x7f]*""")
 _LAST = "\U0010ffff"
-"""Behind every character."""
+"""Sorts behind every other character."""
 
 
 class Chosen(Immutable):
-    """Runs by what can be told of them without asking them.
+    """A choice of runs, by what is known about them without asking them.
 
     Attributes:
-        names: Of each group, one name must be the saga's; ``x*`` is any that begins with ``x``.
-        beginning: Of the id.
+        names: One name of each group must be the saga's; ``x*`` stands for every name that begins with ``x``.
+        beginning: The beginning of the id.
         query: A further condition in Temporal's list filter, as people write it.
     """
 
@@ -32,18 +32,18 @@ class Chosen(Immutable):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the server chooses no more than is meant; names of sagas have no other characters."""
+        """Whether the server chooses no more runs than are meant. Names of sagas have no such characters."""
         return _ASKABLE.fullmatch(self.beginning) is not None
 
     def fits(self, id: str, name: str) -> bool:
-        """Whether a run is meant, as far as id and name tell it."""
+        """Whether a run is meant, as far as its id and name say."""
         return id.startswith(self.beginning) and all(_is_one(name, group) for group in self.names)
 
     def conditions(self, *, ignores_case: bool) -> list[str]:
-        """Return what the server is asked for.
+        """Return the conditions that the server is asked with.
 
         Args:
-            ignores_case: The server's store takes capitals for the same at the beginning of a text.
+            ignores_case: The server's store ignores case in a search by the beginning of a text.
         """
         found = [_name(group, ignores_case) for group in self.names]
         if beginning := _askable(self.beginning):

@@ -1,8 +1,8 @@
-"""A running saga as a series of pictures: its status, and what the server knows about attempts under way.
+"""Follows a running saga as a series of pictures: its status, and what the server knows about attempts under way.
 
-The status comes from the saga itself, by query; that something has happened comes from its
-history, so that nobody polls; attempts that wait for their next try are known to the server
-alone. Decides nothing and prints nothing.
+The saga itself gives its status, by query. Its history says when something has happened, so that nobody
+polls the saga. Only the server knows the attempts that wait for their next try. This module decides
+nothing and prints nothing.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ from sagadsl.temporal.read.stuck import stuck
 from sagadsl.temporal.read.watching import error_in
 
 TICK_SECONDS = 1.0
-"""How often attempts are looked at while nothing else happens."""
+"""Seconds between two looks at the attempts while nothing else happens."""
 
 _ENDS_SECONDS = 3.0
-"""How long the end of a saga may take to reach the server."""
+"""Seconds that the end of a saga may take to reach the server."""
 
 GAP_SECONDS = 0.1
-"""Shortest time between two pictures: a saga of thousands of steps is not asked after each."""
+"""Seconds between two pictures, at least: a saga of thousands of steps is not asked after each step."""
 
 NO_WORKER_SECONDS = 3.0
 
 _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.5, 10.0
-"""Of who waits for the end alone: a saga that needs somebody does not say so by itself."""
+"""Seconds between two looks while a caller waits for the end: a saga that needs an operator does not say so itself."""
 
 
 class Picture(Immutable):
     """A saga at one moment.
 
     Attributes:
-        status: As the ``status`` query gives it; without a worker, what the server knows.
-        attempts: Of calls under way, by call id.
-        tried: By call id: how many attempts it took, of calls that have ended.
-        has_worker: Somebody takes the saga's work.
+        status: The answer to the ``status`` query; without a worker, what the server knows.
+        attempts: The attempts of calls under way, by call id.
+        tried: How many attempts each call took that has ended, by call id.
+        has_worker: A worker takes the saga's work.
         is_open: The run has not ended.
-        is_saga: It says so itself; another workflow has no steps.
+        is_saga: The run says itself that it is a saga; another workflow has no steps.
     """
 
     status: Mapping[str, Any] = field(default_factory=dict)
@@ -85,7 +85,7 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
                     happened.set()
                 if not (await describe(client, id, run_id=run_id)).is_open:
                     return
-                await asyncio.sleep(TICK_SECONDS)  # of a run that Temporal's pause holds nothing comes by itself
+                await asyncio.sleep(TICK_SECONDS)  # a run that Temporal's pause holds sends nothing by itself
         finally:
             over.set()
             happened.set()
@@ -102,7 +102,7 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
             except TimeoutError:
                 continue
             await asyncio.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
-        await listening  # a lost connection is an error of whoever follows
+        await listening  # whoever follows gets the error of a lost connection
         yield replace(await picture(client, id, run_id=run_id), tried=tried)
     finally:
         listening.cancel()
@@ -110,7 +110,7 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
 
 
 async def until_over(client: Client, id: str) -> Ended | Picture:
-    """Wait until a saga has ended, or needs an operator: then return how it stands. Raises ``SagaNotFound``."""
+    """Wait until a saga has ended or needs an operator; return its end, or a picture of it. Raises ``SagaNotFound``."""
     ending = asyncio.create_task(result(client, id))
     pause = _FIRST_LOOK_SECONDS
     try:
@@ -128,14 +128,14 @@ async def until_over(client: Client, id: str) -> Ended | Picture:
 
 
 async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
-    """Return how a saga stands now. Raises ``SagaNotFound``."""
+    """Return a picture of a saga as it is now. Raises ``SagaNotFound``."""
     return await picture_of(client, await describe(client, id, run_id=run_id))
 
 
 async def picture_of(client: Client, described: Described, room: Room | None = None) -> Picture:
-    """Return how a saga stands that has been described, and how its children do; *room* is how many may be asked.
+    """Return a picture of a described saga and of its children; *room* says how many children may be asked.
 
-    A saga that has come to its end says so some moments before the server does: what is told is one of both.
+    A saga that has come to its end says so some moments before the server does. A picture never mixes the two views.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ENDS_SECONDS
@@ -174,7 +174,7 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
 
 
 async def _look(client: Client, described: Described, room: Room) -> Mapping[str, Any]:
-    """Return the status of a child; of one that nobody answers for, how its own children stand and nothing else."""
+    """Return the status of a child. When nobody answers for the child, return only the status of its own children."""
     found = await picture_of(client, described, room)
     paused_calls = {call: attempt.activity_id for call, attempt in found.attempts.items() if attempt.paused}
     status = found.status if found.has_worker else {"children": found.status["children"]}
@@ -182,7 +182,7 @@ async def _look(client: Client, described: Described, room: Room) -> Mapping[str
 
 
 def _waits_for_worker(described: Described) -> bool:
-    """Tell whether work has been lying there for so long that nobody seems to take it."""
+    """Whether a workflow task has waited for so long that no worker seems to take it."""
     task = described.raw.pending_workflow_task
     if task.state != PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
         return False

@@ -1,4 +1,4 @@
-"""Following a run from outside: its events as they come, or the state that they add up to."""
+"""Follows a run from outside: yields its events as they come, or adds them up to a state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _POLL_SECONDS = 1.0
 
 
 async def watch(client: Client, id: str, *, run_id: str | None = None) -> AsyncIterator[StepEvent]:
-    """Yield what happens in a saga, from its beginning to its end, over continue-as-new."""
+    """Yield what happens in a saga, from its beginning to its end, across continue-as-new."""
     current = run_id or (await describe(client, id)).run_id
     while current:
         following = ""
@@ -30,7 +30,7 @@ async def watch(client: Client, id: str, *, run_id: str | None = None) -> AsyncI
 
 
 async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: StepEvents) -> AsyncIterator[StepEvent]:
-    """Merge a run's history, which comes by itself, with its pending attempts, which have to be asked for."""
+    """Merge the history of a run, which comes by itself, with its pending attempts, for which we have to ask."""
     events: asyncio.Queue[list[StepEvent] | BaseException | None] = asyncio.Queue()
 
     async def follow() -> None:
@@ -64,7 +64,7 @@ async def _watch_run(client: Client, handle: WorkflowHandle[Any, Any], reader: S
 
 
 async def _attempts(client: Client, handle: WorkflowHandle[Any, Any], seen: dict[str, int]) -> list[StepEvent]:
-    """Return the attempts that have failed since the last look; history shows them only at the end."""
+    """Return the attempts that have failed since the last look; the history shows them only when the call has ended."""
     described = await describe(client, handle.id, run_id=handle.run_id)
     found = []
     for pending in described.raw.pending_activities:

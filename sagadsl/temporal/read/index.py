@@ -1,4 +1,4 @@
-"""What the server's index keeps of sagas: the search attributes that are registered in a namespace."""
+"""What the server's index keeps about sagas: the search attributes that are registered in a namespace."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 
 
 async def registered(client: Client) -> frozenset[str]:
-    """Return the names of the search attributes that may be set in the client's namespace; asked once a client.
+    """Return the names of the search attributes that sagas may set in the client's namespace; ask once for each client.
 
-    One of another type than ours is left out: a workflow that set it would be blocked for ever, too.
+    An attribute that has another type than ours is left out: setting it would block a workflow for ever, too.
     """
     if (known := _REGISTERED.get(client)) is None:
         try:
@@ -39,10 +39,10 @@ _REGISTERED: WeakKeyDictionary[Client, frozenset[str]] = WeakKeyDictionary()
 
 
 async def keeps_names(client: Client) -> bool:
-    """Return whether sagas can be found by their names and versions as attributes."""
+    """Return whether the index finds sagas by attributes for their names and versions."""
     return {SAGA_NAME.name, SAGA_VERSION.name} <= await registered(client)
 
 
 async def keeps_status(client: Client) -> bool:
-    """Return whether sagas can tell the server how they stand, and not only that they are open or have failed."""
+    """Return whether sagas can tell the index their status, and not only that they are open or have failed."""
     return SAGA_STATUS.name in await registered(client)

@@ -1,7 +1,7 @@
-"""Which sagas there are, newest first, as the server's index knows them; that lags a little behind the sagas.
+"""Lists sagas, newest first, as the server's index knows them. The index lags a little behind the sagas.
 
-What the index does not know is asked of the runs themselves, as many as one list may cost; of the rest it is
-said that nobody knows.
+Where the index does not know the status of a run, the run itself is asked, up to as many runs as one list
+may cost. The status of all others is ``unknown``.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ _QUERIES = {
     "timed_out": "ExecutionStatus = 'TimedOut'",
 }
 _UNTOLD = f"({SAGA_STATUS.name} IS NULL AND {SAGA_VERSION.name} IS NULL)"
-"""Of runs that do not tell the index when they are paused, and that they have failed. The memo says it more exactly."""
+"""Finds runs that do not tell the index when they are paused or have failed. The memo says it more exactly."""
 
 _OPEN_OR_FAILED = "ExecutionStatus IN ('Running', 'Failed')"
 _WHOLE = "ExecutionStatus != 'ContinuedAsNew'"
-"""A run that goes on in another one is a part of a saga, and that other one stands for it."""
+"""Leaves out a run that goes on in another run: it is a part of a saga, and the other run stands for the saga."""
 
 _NOT_INDEXED = ("compensating",)
-"""A saga tells the index that it needs somebody, not each of its phases: that would be an event each time."""
+"""A saga tells the index when it needs an operator, but not each of its phases: each would cost an event."""
 
 _TOLD = ("running", "paused", "compensated", "failed")
-"""Words that Temporal's own status does not tell."""
+"""Words for which Temporal's own status is not enough."""
 
 _SCANNED = 2000
-"""Rows that are looked at for one page."""
+"""Rows after which a page ends, even if it is not full."""
 
 ALL = Chosen()
 STATUSES = tuple(_QUERIES)
@@ -69,7 +69,7 @@ STATUSES = tuple(_QUERIES)
 
 
 class Listed(Immutable):
-    """One run in a list; ``version`` is empty where the server does not keep it, ``warnings`` as of ``Ended``."""
+    """One run in a list. ``version`` is empty where the server does not keep it; ``warnings`` are as in ``Ended``."""
 
     id: str
     run_id: str
@@ -93,9 +93,9 @@ class Page(Immutable):
     """Some runs, the newest first.
 
     Attributes:
-        next: The time before which those of the next page have begun; ``None`` after the last page.
-        as_of: When the index was asked. It holds what has reached it by then, a moment after it happened.
-        untold: How many runs there are, at least, of which nobody knows whether they stand as was asked for.
+        next: The time before which the runs of the next page began; ``None`` after the last page.
+        as_of: When the index was asked. Events reach the index a moment after they happen.
+        untold: How many runs, at least, may have the status that was asked for: nobody knows theirs.
     """
 
     sagas: tuple[Listed, ...]
@@ -114,15 +114,15 @@ async def page(
     before: datetime | None = None,
     questions: int = 50,
 ) -> Page:
-    """Return the newest *size* runs of sagas, or a few more that began in the same moment.
+    """Return the newest *size* runs of sagas, and a few more if they began in the same moment.
 
-    Workflows that are no sagas are left out. A page that has fewer need not be the last.
+    Workflows that are no sagas are left out. A page with fewer runs need not be the last page.
 
     Args:
         status: One of ``STATUSES``.
-        fits: Says of a name whether its runs are meant, beside what was *chosen*.
+        fits: Says whether the runs of a saga with this name are meant, in addition to what was *chosen*.
         before: The ``next`` of the page before.
-        questions: How many runs may be asked how they stand.
+        questions: How many runs may be asked for their status.
     """
     as_of, tells, asking = datetime.now(UTC), await keeps_status(client), Asking(client, questions)
     conditions = [*await _conditions(client, chosen), *_status_conditions(status, tells), _WHOLE]
@@ -156,7 +156,7 @@ async def _conditions(client: Client, chosen: Chosen) -> list[str]:
 async def _cut(
     client: Client, conditions: Sequence[str], found: list[Listed], size: int
 ) -> tuple[list[Listed], datetime | None]:
-    """Return the first *size* with those that began in the same moment as the last of them, and the ``next``."""
+    """Return the first *size* runs, those that began in the same moment as the last of them, and the ``next``."""
     last = found[size - 1].started_at
     shown = [each for each in found if each.started_at >= last]
     is_last = len(shown) == len(found) and not await count(client, within(conditions, None, last))
@@ -164,7 +164,7 @@ async def _cut(
 
 
 def _moments(rows: Sequence[WorkflowExecutionInfo], size: int) -> Iterator[list[WorkflowExecutionInfo]]:
-    """Yield about *size* rows at a time; what began in one moment is not separated."""
+    """Yield about *size* rows at a time. Rows that began in the same moment stay together."""
     some: list[WorkflowExecutionInfo] = []
     for each in rows:
         if len(some) >= size and _began(each) != _began(some[-1]):
@@ -176,11 +176,11 @@ def _moments(rows: Sequence[WorkflowExecutionInfo], size: int) -> Iterator[list[
 
 
 async def counts(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
-    """Return how many workflows stand how, by status, as far as the index knows; it lags, and counts others, too.
+    """Return how many workflows have which status, as far as the index knows; it lags, and counts other workflows, too.
 
-    Of those that are *chosen*, if that is exact.
+    Only what was *chosen* is counted, as far as the choice is exact.
 
-    ``unknown`` is of how many it does not know whether they are paused, or have not been undone.
+    ``unknown`` counts those of which the index does not know whether they are paused, or have not been undone.
     """
     tells, conditions = await keeps_status(client), await _conditions(client, chosen)
 
@@ -188,7 +188,7 @@ async def counts(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
         try:
             return word, await count(client, [*conditions, *more])
         except RPCError as error:
-            if word == "held" and error.status is RPCStatusCode.INVALID_ARGUMENT:  # a server without that word
+            if word == "held" and error.status is RPCStatusCode.INVALID_ARGUMENT:  # the server does not know it
                 return word, 0
             raise
 
@@ -204,9 +204,9 @@ async def counts(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
 async def _listed(
     client: Client, rows: Sequence[WorkflowExecutionInfo], status: str | None, tells: bool, asking: Asking
 ) -> list[Listed]:
-    """Return workflows as sagas, those that are none left out; what the index does not know is asked of them."""
-    own = [each for each in rows if "saga" in each.memo.fields]  # memos of others need not be readable here
-    # One whose codec is not here, or fails, hides no other.
+    """Return the rows that are sagas. Ask the sagas themselves for what the index does not know."""
+    own = [each for each in rows if "saga" in each.memo.fields]  # memos of other workflows need not be readable here
+    # A saga whose codec is missing, or fails, must not hide the other sagas.
     sagas = [(row, await memo_at_once(client, row.execution.workflow_id, row.memo)) for row in own]
     told = [_told(row, memo, tells, status) for row, memo in sagas]
     doubtful = [row for (row, _), known in zip(sagas, told, strict=True) if known is None]
@@ -231,7 +231,7 @@ async def _listed(
 
 
 def _told(row: WorkflowExecutionInfo, memo: Mapping[str, Any], tells: bool, status: str | None) -> str | None:
-    """Return how a saga stands as far as the index knows; ``None`` if it does not, for sure."""
+    """Return the status of a saga if the index knows it for sure, else ``None``."""
     closed = word(row.status)
     if closed in _CLOSED:
         return _CLOSED[closed]
@@ -254,7 +254,7 @@ def _began(row: WorkflowExecutionInfo) -> datetime:
 
 
 def _status_conditions(status: str | None, tells: bool) -> list[str]:
-    """Return what the server can choose by; where it does not know, it chooses too many."""
+    """Return the conditions by which the server can choose. Where it does not know the status, it chooses too many."""
     if status is None:
         return []
     conditions = [_QUERIES[status]]

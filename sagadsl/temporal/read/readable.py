@@ -1,6 +1,7 @@
-"""Errors in clear, that a user's failure converter has had encoded (``encode_common_attributes``).
+"""Decodes errors that a user's failure converter has encoded (``encode_common_attributes``).
 
-What the SDK reads for us it decodes; what is read as the server sends it, a history or the attempts under way, is not.
+The SDK decodes what it reads for us. It does not decode what we read as the server sends it: a history, or the
+attempts under way.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sagadsl.temporal.codec import of_workflow
 async def events_of(
     client: Client, id: str, run_id: str | None, *, wait_new_event: bool = False
 ) -> AsyncIterator[HistoryEvent]:
-    """Yield the events of a run, their errors in clear."""
+    """Yield the events of a run, with their errors decoded."""
     converter = of_workflow(client, id)
     handle = client.get_workflow_handle(id, run_id=run_id)
     async for event in handle.fetch_history_events(wait_new_event=wait_new_event):
@@ -29,7 +30,7 @@ async def events_of(
 
 
 async def read(converter: DataConverter, failure: Failure) -> None:
-    """Put what is encoded in a failure, and in its causes, where it would stand; what cannot be read stays."""
+    """Decode the message of a failure, and those of its causes, in place; what cannot be decoded stays as it is."""
     while True:
         if failure.HasField("encoded_attributes"):
             try:

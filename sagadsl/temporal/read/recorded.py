@@ -1,4 +1,4 @@
-"""What the server alone knows about a run: when it begins, how far it came, what it is pinned to. Needs no worker."""
+"""What the server knows about a run without a worker: when it begins, how far it came, what it is pinned to."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sagadsl.temporal.read.described import Described
 _LOCAL = "core_local_activity"
 _DEFINITION = "sagadsl.definition"
 _PAGE = 20
-"""Events asked for at once: what is looked for stands at the beginning of a history."""
+"""Events in one answer: the definition is at the beginning of a history."""
 
 _LOOKED_AT = 200
-"""Events at the beginning of a history in which the definition may stand."""
+"""Events at the beginning of a history among which the definition may be."""
 
 
 def begins_at(described: Described) -> datetime | None:
-    """Return when a run begins that was started with a delay, and that nothing has woken; ``None`` once it has."""
+    """Return when a run begins that was started with a delay; ``None`` once it has begun, or something has woken it."""
     info = described.raw.workflow_execution_info
     at = info.execution_time.ToDatetime(UTC) if info.HasField("execution_time") else None
     woken = described.raw.HasField("pending_workflow_task")
@@ -36,9 +36,9 @@ def begins_at(described: Described) -> datetime | None:
 
 
 async def last_answer(client: Client, described: Described) -> int:
-    """Return the number of the event by which a worker has last answered for a run; 0 when none ever has.
+    """Return the number of the event with a worker's last answer for a run; 0 when no worker has ever answered.
 
-    As long as it is the same, the run stands as it stood.
+    As long as this number is the same, the state of the run is the same.
     """
     async for event in newest_first(client, described.id, described.run_id):
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
@@ -47,9 +47,9 @@ async def last_answer(client: Client, described: Described) -> int:
 
 
 async def pinned(client: Client, described: Described) -> Package | None:
-    """Return the definition that a run is pinned to, as its history tells.
+    """Return the definition that a run is pinned to, read from its history.
 
-    ``None`` when nobody has said it yet, or when it is none: its worker will say so.
+    ``None`` when the history has no definition yet, or when what it has is no definition: the worker will say so.
     """
     handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
     async for event in handle.fetch_history_events(page_size=_PAGE):
@@ -66,7 +66,7 @@ async def pinned(client: Client, described: Described) -> Package | None:
 
 
 def _envelope(event: HistoryEvent) -> Payload | None:
-    """Return the definition that an event holds: of the start, or the answer of a worker's folder."""
+    """Return the definition that an event holds: an argument of the start, or the answer from a worker's folder."""
     if event.HasField("workflow_execution_started_event_attributes"):
         arguments = event.workflow_execution_started_event_attributes.input.payloads
         return arguments[1] if len(arguments) > 1 else None
@@ -80,7 +80,7 @@ def _envelope(event: HistoryEvent) -> Payload | None:
 
 
 async def _json(converter: DataConverter, payload: Payload) -> bytes | None:
-    """Return an envelope as JSON, by the client's own codec; ``None`` for null."""
+    """Return an envelope as JSON, decoded with the client's own codec; ``None`` for null."""
     (value,) = await converter.decode([payload], [RawValue])
     assert isinstance(value, RawValue)
     if value.payload.metadata.get("encoding") == b"json/plain":

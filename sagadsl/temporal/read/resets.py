@@ -1,7 +1,7 @@
-"""What a run that was reset by hand does not know of the run that it was made from: what that one had done since.
+"""What a run that was reset by hand does not know: what the run that it was made from did after that point.
 
-A reset begins a new run with the beginning of another one's history. All that followed there stands in the
-participants' books, and in that run's history alone.
+A reset makes a new run from the beginning of another run's history. What followed there is in the participants'
+books, and in the history of that other run, but not in the new run.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _REMEMBERED = 1000
 
 
 async def reset_of(client: Client, described: Described) -> dict[str, Any] | None:
-    """Return from which run a run was reset, when and why, and what that one did after that point.
+    """Return from which other run a run was reset, when and why, and what the other run did after that point.
 
-    ``None`` if it was not. ``done``, ``undone`` and ``open`` are paths of calls that succeeded there, that were
-    undone, and that had not ended; ``None`` each when the server has forgotten that run.
+    ``None`` if the run was not reset. ``done`` holds the paths of calls that succeeded there, ``undone`` of steps
+    that were undone, ``open`` of calls that had not ended. All three are ``None`` when the server has forgotten the
+    other run.
     """
     run_id = described.run_id
     if described.raw.workflow_execution_info.first_run_id in ("", run_id):
@@ -39,7 +40,7 @@ async def reset_of(client: Client, described: Described) -> dict[str, Any] | Non
 
 
 _KNOWN: OrderedDict[str, dict[str, Any] | None] = OrderedDict()
-"""By run: what was reset does not change any more."""
+"""By run id: what the other run did does not change any more."""
 
 
 async def _found(client: Client, id_: str, run_id: str) -> dict[str, Any] | None:
@@ -65,7 +66,7 @@ async def _found(client: Client, id_: str, run_id: str) -> dict[str, Any] | None
 
 
 async def _since(client: Client, id_: str, run_id: str, event_id: int) -> dict[str, Any]:
-    """Return what a run has done from an event on."""
+    """Return what a run has done from the event with this id on."""
     reader, ends, running = StepEvents(id_), list[StepEvent](), dict[str, None]()
     async for recorded in client.get_workflow_handle(id_, run_id=run_id).fetch_history_events():
         for event in reader.read(recorded):

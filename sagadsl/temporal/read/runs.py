@@ -1,6 +1,6 @@
-"""How a saga stands, how it has ended, what it is pinned to: asked of its worker, or told from what the server knows.
+"""The status, the end and the definition of a saga: its worker answers, or the server says what it knows.
 
-Changes nothing. Errors are those of ``refusals``; anything else of the SDK's is passed on.
+Changes nothing. Raises the errors of ``refusals``, and passes on every other error of the SDK.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sagadsl.temporal.read.history import state_of
 from sagadsl.temporal.refusals import Held, NoAnswer, SagaNotFound, known
 
 ANSWER_SECONDS = 10.0
-"""How long a worker may take to answer a query or an update before nobody is believed to be there."""
+"""Seconds that a worker may take to answer a query or an update. After that we believe that no worker is there."""
 
 _HELD_SECONDS = 1.0
-"""How often a run is looked at that Temporal's own pause holds: the server does not tell when it goes on."""
+"""Seconds between two looks at a run that Temporal's own pause holds: the server does not say when it goes on."""
 
 Data = Mapping[str, Any]
 
@@ -37,10 +37,10 @@ class Ended(Immutable):
 
     Attributes:
         status: ``completed``, ``compensated``, ``failed``, ``cancelled``, ``timed_out`` or ``terminated``.
-        output: Of a completed saga.
-        report: What was undone and what was not, of one that failed; empty when the run left none.
+        output: The output of a completed saga.
+        report: What a saga that failed has undone and what it has not; empty when the run left no report.
         error: Type and message of what went wrong.
-        causes: What lies behind it, nearest first.
+        causes: The errors behind it, nearest first.
         warnings: Why the output of a completed saga is null though it should not be: types and messages.
     """
 
@@ -64,19 +64,19 @@ class Ended(Immutable):
 
 
 async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
-    """Return how a saga stands: the answer of its ``status`` query, with ``close_status`` as Temporal sees it.
+    """Return the status of a saga: the answer to its ``status`` query, and ``close_status`` as Temporal sees it.
 
-    Without a worker to answer, what the server knows is made into the same form; it says ``"source": "history"``.
+    When no worker answers, what the server knows comes in the same form, with ``"source": "history"``.
     """
     return await status_of(client, await describe(client, id, run_id=run_id))
 
 
 async def status_of(client: Client, described: Described) -> dict[str, Any]:
-    """Return the same as ``status``, of a run that has been described."""
+    """Return the same as ``status``, for a run that has been described."""
     id, run_id = described.id, described.run_id
     handle = client.get_workflow_handle(id, run_id=run_id)
     closed = described.status
-    if described.held is not None:  # Temporal passes it nothing, no query either
+    if described.held is not None:  # Temporal passes nothing on to it, not even a query
         known_to_server = await state_of(client, described)
         held = {"status": "held", "held": described.held, "close_status": "running"}
         return known_to_server | held | {"task_queue": described.task_queue}
@@ -110,7 +110,7 @@ async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended
             return Ended(id, "completed", output=output, warnings=warnings)
         except WorkflowFailureError as failure:
             return _ended(id, failure.cause)
-        except RuntimeError:  # the SDK's word for a history that a held run has left without an end
+        except RuntimeError:  # the SDK raises it when the history of a held run stops without an end
             if not (await describe(client, id, run_id=run_id)).is_open:
                 raise
             await asyncio.sleep(_HELD_SECONDS)
@@ -138,7 +138,7 @@ async def definition(client: Client, id: str) -> dict[str, Any]:
 
 
 def _gives_nothing(result: Any) -> bool:
-    """Whether a saga has completed with null, and may say why; a child that can be undone returns more than that."""
+    """Whether a saga completed with null, so that it may say why. A child that can be undone returns a handover."""
     return result is None or (
         isinstance(result, dict) and result.keys() == {"output", "journal"} and result["output"] is None
     )

@@ -1,6 +1,6 @@
-"""Which databases a server keeps runs and lists in, and what follows from it for whoever works with sagas.
+"""Which databases a server keeps runs and lists in, and what that means for people who work with sagas.
 
-What is said here of a database was measured: see "Stores and their limits" in docs/deployment.md.
+Everything said here about a database was measured: see "Stores and their limits" in docs/deployment.md.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _MEANING: Mapping[str, str] = {
     _SQLITE: "a dev server: unlike PostgreSQL it takes texts over 255 characters, and `STARTS_WITH` ignores case",
     _POSTGRESQL: "whatever others give it over 255 characters (id, type, queue, attribute) is refused, or in no list",
 }
-"""By how the name of a store begins; of others nothing was measured."""
+"""Keys are beginnings of the names of stores. Nothing was measured with other stores."""
 
 
 class Stores(Immutable):
-    """The server's own words: ``sqlite``, ``postgres12``, ``mysql8``, ``cassandra``, ``elasticsearch``.
+    """Stores in the server's own words: ``sqlite``, ``postgres12``, ``mysql8``, ``cassandra``, ``elasticsearch``.
 
     Attributes:
-        persistence: Where runs are.
-        visibility: Where lists come from.
-        why_untold: Why the server does not say it; empty if it does.
+        persistence: The store of runs.
+        visibility: The store of lists.
+        why_untold: Why the server does not name its stores; empty if it does.
     """
 
     persistence: str = ""
@@ -40,7 +40,7 @@ class Stores(Immutable):
 
     @property
     def ignores_case(self) -> bool:
-        """Whether a search by the beginning of a text takes capitals for the same. Where it is not told: no."""
+        """Whether a search by the beginning of a text ignores case. No, if the server does not name its stores."""
         return self.visibility.startswith(_SQLITE)
 
     def __str__(self) -> str:
@@ -55,17 +55,17 @@ class Stores(Immutable):
 
 
 def is_untold(error: RPCError) -> bool:
-    """Whether a server does not tell: it does not know the question, or does not let everybody ask it."""
+    """Whether an error means that the server does not know the question, or does not let us ask it."""
     return error.status in _UNTOLD
 
 
 def plain(error: RPCError) -> str:
-    """Return the status of an answer in words."""
+    """Return the status of an error in words."""
     return error.status.name.lower().replace("_", " ")
 
 
 async def stores(client: Client) -> Stores:
-    """Return which stores the server of a client has; asked once a client."""
+    """Return the stores of a client's server; the server is asked once for each client."""
     if (known := _KNOWN.get(client)) is None:
         _KNOWN[client] = known = await _asked(client)
     return known

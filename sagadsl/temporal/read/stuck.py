@@ -1,4 +1,4 @@
-"""Why a run does not go on although a worker takes it: what its workflow task fails with, again and again."""
+"""Why a run does not go on although it has a worker: the error with which its workflow task fails again and again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NEWEST = 20
 
 
 async def stuck(client: Client, described: Described) -> dict[str, Any] | None:
-    """Return why the newest workflow task of a run has failed, and the attempt that comes; ``None`` if none has.
+    """Return why the newest workflow task of a run has failed, and its next attempt; ``None`` if it has not failed.
 
-    The server records the first failure of a task, and none of the following. A task that timed out is
-    something else: its worker has gone.
+    The server records the first failure of a task, and not the following ones. A task that timed out
+    does not count: there, the worker has gone.
     """
     attempt = described.raw.pending_workflow_task.attempt
     if attempt < 2:

@@ -1,4 +1,4 @@
-"""How a run stands, asked of the run itself: for lists, where the server's index does not know."""
+"""Asks runs for their status: for lists, where the server's index does not know it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNKNOWN = "unknown"
 
 @dataclass(slots=True)
 class Asking:
-    """As many questions as one list may cost.
+    """The questions that one list may ask.
 
     Attributes:
         left: How many runs may still be asked.
@@ -33,7 +33,7 @@ class Asking:
     left: int
 
     async def all(self, runs: list[tuple[str, str, bool]]) -> list[str]:
-        """Return how runs stand, given as id, run id and whether they are open; ``unknown`` where nobody answers."""
+        """Return the status of runs, given as id, run id and whether each is open; ``unknown`` if nobody answers."""
         turn = asyncio.Semaphore(_AT_ONCE)
 
         async def one(id_: str, run_id: str, is_open: bool) -> str:
@@ -49,7 +49,7 @@ class Asking:
 
 
 _ENDED: OrderedDict[str, str] = OrderedDict()
-"""How runs have ended that were asked once: that does not change any more."""
+"""How each run ended that was asked once, by run id: that does not change any more."""
 
 
 async def _standing(client: Client, id_: str, run_id: str) -> str:
@@ -58,9 +58,9 @@ async def _standing(client: Client, id_: str, run_id: str) -> str:
             answer = await client.get_workflow_handle(id_, run_id=run_id).query("status", rpc_timeout=_PATIENCE)
         word = str(answer["status"])
     except (RPCError, WorkflowQueryFailedError, CodecFailed, CodecMissing, ValueError, TypeError, KeyError):
-        # no worker, no codec, or no saga's answer
+        # no worker, no codec, or an answer that does not come from a saga
         return UNKNOWN
-    return word if word in OPEN else "running"  # what it has come to is not written down yet
+    return word if word in OPEN else "running"  # it says that it has ended, but the server has not recorded it yet
 
 
 async def _end(client: Client, id_: str, run_id: str) -> str:

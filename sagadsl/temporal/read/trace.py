@@ -1,7 +1,7 @@
-"""What a saga was given, what it sent to whom, and what came back: read from its history, so that it needs no worker.
+"""What a saga received, what it sent to whom, and what came back: read from its history, so that it needs no worker.
 
-The status says how a saga stands; this says with what data, and what came from outside.
-Decides nothing and prints nothing.
+The status says how a saga stands. The trace adds the data, and what came from outside.
+This module decides nothing and prints nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sagadsl.temporal.read.readable import events_of
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
 
 _SHOWN_BYTES = 20_000
-"""Larger values are named by their size: a page, or a terminal, is no place for them."""
+"""Larger values are replaced by their size: neither a page nor a terminal has room for them."""
 
 _OUTSIDE = ("signalled", "operated", "cancel_requested")
 
@@ -37,7 +37,7 @@ class TracedCall:
         path: The id of the call; see ``language.paths``.
         status: ``running``, ``completed``, ``failed``, ``timed_out`` or ``cancelled``.
         attempts: As far as the history tells.
-        input, output: JSON data; ``{"bytes": n}`` of what is too large to be shown.
+        input, output: JSON data; ``{"bytes": n}`` for a value that is too large to be shown.
     """
 
     path: str
@@ -70,7 +70,7 @@ class Outside(Immutable):
     """Something that came from outside: a signal, an operator's request, a cancel.
 
     Attributes:
-        sender: Of a signal: the client that has sent it, as it calls itself.
+        sender: For a signal, the client that sent it, by the name that it gives itself.
     """
 
     at: datetime
@@ -108,7 +108,7 @@ class Trace(Immutable):
 
 
 async def trace(client: Client, id: str) -> Trace:
-    """Return what is recorded of the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
+    """Return what is recorded about the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
     described = await describe(client, id)
     runs = await _chain(client, id, described.run_id)
     collecting = _Collecting(client, id)
@@ -127,9 +127,9 @@ async def trace(client: Client, id: str) -> Trace:
 
 
 async def _chain(client: Client, id: str, run_id: str) -> list[str]:
-    """Return the runs that have led to this one by continue-as-new, the first one first.
+    """Return the runs that led to this one by continue-as-new, the first one first.
 
-    A run that was reset begins with a copy of another one's history: that one does not belong to it.
+    A run that was reset begins with a copy of another run's history: that other run does not belong to the chain.
     """
     runs = [run_id]
     while True:
@@ -141,9 +141,9 @@ async def _chain(client: Client, id: str, run_id: str) -> list[str]:
 
 
 def senders(status: Mapping[str, Any], traced: Trace) -> dict[str, str]:
-    """Return when the signals came, and from whom, that waits have taken that began later; by path of the wait.
+    """Return when signals came, and from whom, if a wait took them that began later; by path of the wait.
 
-    Left out is what cannot be told for sure: where signals of that name were refused.
+    A wait is left out if signals of its name were refused: then nobody can say for sure which one it took.
     """
     refused = {each["signal"] for each in status.get("refused_signals", ())}
     waits = [step for step in status.get("steps", ()) if step.get("kind") == "wait_for" and step.get("started_at")]
@@ -201,7 +201,7 @@ class _Collecting:
         call.output = await self._value(event.output)
 
     async def _value(self, payload: Payload | None) -> Any:
-        """Return a payload as data, by the client's own codec."""
+        """Return a payload as data, decoded with the client's own codec."""
         if payload is None:
             return None
         if len(payload.data) > _SHOWN_BYTES:

@@ -1,7 +1,7 @@
-"""A run's history, seen as steps: what a person wants to watch, and what is left when no worker answers.
+"""Reads the history of a run as events of its steps: for a person who watches, and when no worker answers.
 
-Reads a history event by event and knows nothing of the engine: a step's path is its activity's id,
-a child saga's is in its workflow id.
+It reads event by event and knows nothing of the engine. The path of a step is the id of its activity;
+the path of a child saga is in its workflow id.
 """
 
 from __future__ import annotations
@@ -61,16 +61,17 @@ class StepEvent(Immutable):
 
     Attributes:
         at: When, in UTC.
-        what: ``started`` is when a step was handed to its workers; ``ended`` is the whole run.
+        what: ``started``: a step was handed to its workers. ``ended``: the whole run has ended.
         path: The id of the call, or the step's path; empty for the run as a whole. For a timer its summary, for a
             signal or an operator's request its name.
-        name: Activity type, or the child saga's; of ``signalled`` the client that has sent it, as it calls itself; of
-            ``ended`` how: ``completed``, ``failed``, ``cancelled``, ``timed_out``, ``terminated``.
-        attempt: Of a call that has ended, or is being retried; ``None`` when nobody knows.
+        name: Type of the activity, or name of the child saga. For ``signalled``, the client that sent it, by the name
+            that it gives itself. For ``ended``, how it ended: ``completed``, ``failed``, ``cancelled``,
+            ``timed_out``, ``terminated``.
+        attempt: The attempt of a call that has ended, or is being retried; ``None`` when nobody knows.
         error: Type and message of what went wrong.
-        run_id: Of ``continued``: the run that goes on.
-        input: What was sent, as payload: to a call, with a signal, with an operator's request, to the run as a whole.
-        output: What was returned, as payload.
+        run_id: For ``continued``, the run that goes on.
+        input: The payload that was sent: to a call, with a signal, with an operator's request, to the run as a whole.
+        output: The payload that was returned.
     """
 
     at: datetime
@@ -85,12 +86,12 @@ class StepEvent(Immutable):
 
     @property
     def ends_call(self) -> bool:
-        """Whether a call of an activity or a child saga has ended, and not the run."""
+        """Whether the event is the end of a call of an activity or a child saga, and not of the run."""
         return bool(self.name) and self.what in _CALL_ENDS.values()
 
     @property
     def undoes(self) -> bool:
-        """Whether it is about a compensation."""
+        """Whether the event is about a compensation."""
         return parse_call(self.path).undoes
 
 
@@ -164,7 +165,7 @@ class StepEvents:
 
 
 def error_in(failure: Failure | None) -> tuple[str, str] | None:
-    """Return type and message of the error that a recorded failure is about, without Temporal's wrappers (R17)."""
+    """Return type and message of the error inside a recorded failure, without Temporal's wrappers (R17)."""
     if failure is None or (not failure.message and not failure.WhichOneof("failure_info")):
         return None
     while _wraps(failure):
@@ -182,7 +183,7 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
 
 
 def _wraps(failure: Failure) -> bool:
-    """Whether it is one of Temporal's wrappers, the one around an error that was too long to be kept included."""
+    """Whether a failure is one of Temporal's wrappers; so is the one around an error that was too long to be kept."""
     info = failure.WhichOneof("failure_info")
     cut = info == "server_failure_info" and failure.message == CUT_BY_THE_SERVER and failure.HasField("cause")
     return cut or info in ("activity_failure_info", "child_workflow_execution_failure_info")

@@ -1,5 +1,8 @@
-"""Workflows of the server's index, newest first. The index itself lists open ones first, and takes no other order:
-so it is asked for one slice of time after the other, as large as one answer, and each slice is sorted here."""
+"""Yields workflows of the server's index, newest first.
+
+The index itself lists open workflows first, and offers no other order. So this module asks for one slice of
+time after the other, each small enough for one answer, and sorts each slice itself.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from temporalio.client import Client
 
 _PATIENCE = timedelta(seconds=10)
 _SLICE = 500
-"""Runs that one slice may hold: as many as one answer."""
+"""Runs that one slice may hold: as many as fit into one answer."""
 
 _FIRST_SPAN = timedelta(hours=1)
 _STEP = 4
 _SHORTEST_SPAN = timedelta(milliseconds=1)
-"""What begins within it is fetched at once, however much it is."""
+"""A slice this short is fetched at once, however many workflows it holds."""
 
 
 async def newest(
@@ -26,7 +29,7 @@ async def newest(
     """Yield slices of the workflows that meet all *conditions*, the newest first, until there are no more.
 
     Args:
-        before: Leave out what began then or later.
+        before: Leave out workflows that began then or later.
     """
     span, upper = _FIRST_SPAN, before
     while whole := await count(client, within(conditions, None, upper)):
@@ -42,7 +45,7 @@ async def newest(
 
 
 async def _fitting(client: Client, conditions: Sequence[str], upper: datetime | None, span: timedelta) -> timedelta:
-    """Return a length of time before *upper* that holds about as many as fit, beginning with *span*; there are more."""
+    """Return a length of time before *upper* that holds about as many workflows as one slice; try *span* first."""
 
     async def found(length: timedelta) -> int:
         lower = (upper or datetime.now(UTC)) - length
@@ -86,7 +89,7 @@ async def _fetched(client: Client, conditions: Sequence[str]) -> AsyncIterator[W
 
 
 def within(conditions: Sequence[str], lower: datetime | None, upper: datetime | None) -> list[str]:
-    """Return the *conditions* and that a workflow has begun at *lower* or later, and before *upper*."""
+    """Return the *conditions*, and further ones: a workflow began at *lower* or later, and before *upper*."""
     bounds = [] if lower is None else [f"StartTime >= '{_spelt(lower)}'"]
     return [*conditions, *bounds, *([] if upper is None else [f"StartTime < '{_spelt(upper)}'"])]
 
