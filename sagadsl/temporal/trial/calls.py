@@ -1,4 +1,4 @@
-"""The calls of a trial, as the server has recorded them: in their order, with what was sent and how they ended."""
+"""Reads the calls of a trial from the server's histories: in their order, with what was sent and how they ended."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ async def calls(
 
     Args:
         run_id: The saga's first run.
-        made: The last attempt of each call that workers have begun; they alone know of local activities.
-        ends: Outcomes by path, for calls of which no history tells.
+        made: The last attempt of each call that workers have begun. Only the workers know of local activities.
+        ends: Outcomes by path, for calls that no history tells about.
     """
     recorded: list[_Recorded] = []
     waiting = [(root, run_id)]
@@ -122,7 +122,7 @@ async def _read(client: Client, around: str, event: HistoryEvent, found: dict[in
 
 
 async def _look_up(client: Client, marker: Any, found: Mapping[int, _Recorded]) -> None:
-    """Take in what the workflow has looked up of a call."""
+    """Take in what the workflow has looked up about a call."""
     told = json.loads(marker.details["data"].payloads[0].data) if "data" in marker.details else {}
     if told.get("activity_type") not in (ATTEMPTS_ACTIVITY, TAKEN_ACTIVITY) or "result" not in marker.details:
         return
@@ -139,7 +139,7 @@ async def _argument(client: Client, sent: Payloads) -> Any:
 
 
 async def _outcome(client: Client, call: _Recorded, failure: Failure, about: Any, took: float) -> str:
-    """Return how a call ended that did not succeed, as the workflow has seen it."""
+    """Return the outcome of a call that did not succeed, as the workflow has seen it."""
     scheduled = call.about
     error = ActivityError(
         "",
@@ -184,7 +184,7 @@ def _command(scheduled: Any) -> StartActivity:
 
 
 def _all(recorded: list[_Recorded], made: Mapping[str, Begun], ends: Mapping[str, str]) -> Iterator[Call]:
-    """Yield what is recorded, and each call that is not, after the one that began before it."""
+    """Yield the calls that are recorded; put each call that is not after the call that began before it."""
     known = {each.name for each in recorded}
     local: dict[str, list[Begun]] = {}
     before = ""

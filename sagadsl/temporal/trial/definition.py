@@ -1,4 +1,4 @@
-"""The copy of a definition that a trial runs: for one worker alone, with what only a definition can bring about."""
+"""Copies a definition for a trial: for one worker alone, with what only a definition can bring about."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sagadsl.trial.mocks import Mocks
 from sagadsl.trial.suite import Target
 
 _DATA = ("input", "output", "set", "payload", "labels")
-"""Keys below which nothing is a step, whatever it looks like."""
+"""Keys that hold data: nothing below them is a step, whatever it looks like."""
 
 _LIMITS = ("start_to_close", "schedule_to_close", "heartbeat")
-"""The timeouts that go on while an attempt waits in its worker."""
+"""The timeouts that keep running while an attempt waits in its worker."""
 
 _SILENCE = "schedule_to_start"
 """The timeout of a call that no worker takes."""
 
 
 class CannotBePlayed(Exception):
-    """What a server cannot be made to do, as one sentence."""
+    """A server cannot be made to play the case; the message says why in one sentence."""
 
 
 class Copies(Immutable):
     """Definitions as data.
 
     Attributes:
-        nobody: Queues that no worker polls, and what each is called in the original; empty is the saga's own.
+        nobody: Queues that no worker polls, each with its name in the original; empty stands for the saga's own queue.
     """
 
     root: dict[str, Any]
@@ -42,7 +42,7 @@ class Copies(Immutable):
 
 
 def copies(target: Target, mocks: Mocks, queue: str) -> Copies:
-    """Return definitions whose calls all stay on the saga's own *queue*, but for those that nobody shall take.
+    """Return definitions whose calls all go to the saga's own *queue*, except for calls that no worker shall take.
 
     Raises:
         CannotBePlayed: A worker would have to take only some attempts of a call.
@@ -63,9 +63,9 @@ def copies(target: Target, mocks: Mocks, queue: str) -> Copies:
 
 
 def wait_longer(made: Copies, target: Target, name: str, longer: timedelta) -> None:
-    """Give the call *name* that much more time: whoever interferes at its beginning makes its attempt wait so long.
+    """Make the timeouts of the call *name* *longer*: whoever interferes at its beginning makes its attempt wait.
 
-    What shares its id with another step keeps its timeouts.
+    A call of a step that shares its id with another step keeps its timeouts.
     """
     call = target.names.calls.get(pattern_of(name))
     if call is None:
@@ -78,7 +78,7 @@ def wait_longer(made: Copies, target: Target, name: str, longer: timedelta) -> N
 
 
 def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
-    """Yield the names of the calls that no worker takes."""
+    """Yield the names of the calls that no worker shall take."""
     for key, entries in mocks.entries.items():
         if any(mock.timeout == _SILENCE for mock in entries[1:]):
             raise CannotBePlayed(f"`{key}` is taken at its first attempt, and a worker takes all attempts or none")
@@ -92,7 +92,7 @@ def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
 
 
 def _call(made: Copies, target: Target, name: str) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
-    """Return a call as data, what would take its queue from it, and the definition that it stands in."""
+    """Return a call as data, the compensations that would inherit its queue, and the definition that holds it."""
     call = parse_call(name)
     id_ = step_id_in(name)
     own = target.names.is_step(call.step)
@@ -117,7 +117,7 @@ def _queue_of(call: Mapping[str, Any], data: Mapping[str, Any]) -> str:
 
 
 def _mappings(data: Any) -> Iterator[dict[str, Any]]:
-    """Yield a definition, and every mapping in it that is not somebody's data."""
+    """Yield a definition and every mapping in it, except for the data of users."""
     if isinstance(data, dict):
         yield data
         for key, value in data.items():

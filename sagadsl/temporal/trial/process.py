@@ -1,4 +1,4 @@
-"""A worker of a trial in a process of its own, which can be killed like any other."""
+"""Runs a worker of a trial in a process of its own, so that a trial can kill it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sagadsl.temporal.embedded import end_with_parent
 from sagadsl.temporal.trial.worker import Begun, Script, Told, packed
 
 _READY = 2
-"""Spare processes: to start one takes a second, and whoever takes over shall do so at once."""
+"""Spare processes: one takes a second to start, and a worker that takes over shall do so at once."""
 
 _AT_ONCE = 2
-"""Cases with crashes at the same time: starting processes leaves nothing for the attempts of the others."""
+"""Cases with crashes at the same time. With more, starting processes takes all the time that their attempts need."""
 
 
 @dataclass
 class Spares:
-    """Processes that have loaded everything and wait for work; none before the first is asked for."""
+    """Processes that have loaded everything and wait for work. None is started before the first is asked for."""
 
     starting: list[asyncio.Task[asyncio.subprocess.Process]] = field(default_factory=list)
     wanted: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
@@ -40,7 +40,7 @@ class Spares:
             await kill(await starting)
 
     async def get(self) -> asyncio.subprocess.Process:
-        """Return a process that is ready, and start another one."""
+        """Return a process that is ready, and start another one in its place."""
         while len(self.starting) <= _READY:
             self.starting.append(asyncio.create_task(_started()))
         return await self.starting.pop(0)
@@ -63,7 +63,7 @@ async def _started() -> asyncio.subprocess.Process:
 
 
 async def kill(child: asyncio.subprocess.Process) -> None:
-    """End a process as a failing machine would."""
+    """Kill a process, as a failing machine would."""
     with contextlib.suppress(ProcessLookupError):
         child.kill()
     await child.wait()
@@ -71,7 +71,7 @@ async def kill(child: asyncio.subprocess.Process) -> None:
 
 @dataclass
 class Process:
-    """The worker; as a context, for as long as it is wanted."""
+    """The worker; as a context manager, it runs until the end of the context."""
 
     client: Client
     spares: Spares
@@ -95,7 +95,7 @@ class Process:
             await kill(self.child)
 
     async def crash(self) -> None:
-        """Kill the worker, and let another one take over."""
+        """Kill the worker, and let another worker take over."""
         if self.child is not None:
             await kill(self.child)
         await self._take_over()

@@ -1,7 +1,7 @@
-"""One case on a real server, from its start to its end: who interferes when, and what came of it.
+"""Plays one case on a real server, from its start to its end: who interferes when, and what came of it.
 
-An attempt waits at its beginning until whoever interferes there has been heard by the
-server, so that the order of events does not depend on who is faster.
+An attempt waits at its beginning until the server has heard whoever interferes there, so that the
+order of events does not depend on who is faster.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from sagadsl.trial.suite import Target
 
 _POLL = 0.05
 _SETTLED = 0.5
-"""Seconds without a change after which a saga that is to stay open is taken to stay as it is."""
+"""Seconds without a change. After them a saga that is meant to stay open is believed to stay as it is."""
 
 _SLOW = 5.0
-"""The same, while something is missing that virtual time has foreseen: the machine may be slow."""
+"""The same, while something is missing that virtual time foresaw: the machine may be slow."""
 
 _EXACT = 0.001
-"""Seconds: no closer is an instant met."""
+"""Seconds by which an instant may be missed."""
 
 _STOPS = ("cancel", "timeout", "abort")
 _OPEN = ("running", "compensating", "paused")
@@ -49,7 +49,7 @@ Inspect = Callable[[Client, str], Awaitable[None]]
 
 
 class TooEarly(Exception):
-    """The saga's timeout has passed before the moment at which the case wants it to."""
+    """The saga's timeout passed before the moment at which the case wants it to pass."""
 
 
 @dataclass
@@ -57,9 +57,9 @@ class Stage:
     """One case while it is played.
 
     Attributes:
-        foreseen: What came of it in virtual time.
-        nobody: The queues that nobody polls, and what each is called in the definition; empty is the saga's own.
-        inspect: Looks at what is left on the server.
+        foreseen: How the case went in virtual time.
+        nobody: Queues that no worker polls, each with its name in the definition; empty is the saga's own queue.
+        inspect: Looks at the run on the server, once it has been played.
     """
 
     client: Client
@@ -89,7 +89,7 @@ class Stage:
         return self.script.root
 
     async def play(self, patience: float) -> Played:
-        """Play it to its end, to where nothing more happens, or for *patience* seconds.
+        """Play the case to its end, or until nothing more happens, but no longer than *patience* seconds.
 
         Raises:
             TooEarly, CannotBePlayed: See there.
@@ -115,7 +115,7 @@ class Stage:
             id=self.id,
             task_queue=self.queue,
             again=True,
-            same_keys=True,  # of one case after the other, each like the first
+            same_keys=True,  # one case comes after the other, each like the first
         )
         self.run_id = started.run_id
         for index, each in enumerate(self.case.when):
@@ -130,7 +130,7 @@ class Stage:
             ending.cancel()
         finally:
             self.over = True
-            await asyncio.wait(beside, timeout=_SETTLED)  # what a server has begun for us shall end
+            await asyncio.wait(beside, timeout=_SETTLED)  # let the requests end that the server has begun for us
             for task in (ending, *beside):
                 task.cancel()
             await asyncio.wait((ending, *beside))
@@ -140,7 +140,7 @@ class Stage:
         return await self._played(output, told)
 
     async def _clear(self, id_: str) -> None:
-        """End what is left open: the next case wants the same ids."""
+        """End the runs that are left open: the next case needs the same ids."""
         with contextlib.suppress(RPCError, SagadslError):
             described = await self.client.get_workflow_handle(id_).describe()
             await sagas.terminate(self.client, id_, "the case is over")
@@ -148,17 +148,17 @@ class Stage:
                 await self._clear(child.workflow_id)
 
     async def _end(self) -> tuple[Any, Mapping[str, Any] | None]:
-        """Wait until nothing more happens; give the output and the report, if the saga has ended."""
+        """Wait until nothing more happens; return the output and the report, if the saga has ended."""
         if self.foreseen.status in _OPEN:
             await self._settled()
             return None, None
         ended = await runs.result(self.client, self.id)
-        while self.due:  # what comes after the end is refused, and counts as that
+        while self.due:  # what comes after the end is refused, and has to be counted as refused
             await asyncio.sleep(_POLL)
         return ended.output, ended.report
 
     async def _settled(self) -> None:
-        """Wait until the saga stands as foreseen, and stays so."""
+        """Wait until the saga has its foreseen status, and does not change any more."""
         loop = asyncio.get_running_loop()
         since, before = loop.time(), None
         while True:
@@ -177,7 +177,7 @@ class Stage:
         return any(call.attempts > begun.get(call.name, 0) for call in self.foreseen.calls)
 
     async def _pass_time(self) -> None:
-        """Let time pass until the case is over, and do what an instant brings."""
+        """Let time pass until the case is over; interfere at each instant that is due."""
         while not self.over:
             now = self._elapsed()
             if self.due and self.due[0][0] <= now + _EXACT:
@@ -194,7 +194,7 @@ class Stage:
         return [index for index in range(len(self.case.when)) if index not in self.fired]
 
     async def _told(self, begun: Begun) -> bool:
-        """An attempt begins; it waits until whoever interferes now has done so."""
+        """Hear that an attempt begins, and make it wait until everything that interferes at this moment has done so."""
         before = self.made.setdefault(begun.name, begun)
         if begun.attempt > before.attempt:
             self.made[begun.name] = begun
@@ -210,22 +210,22 @@ class Stage:
         return self.stops > stops
 
     async def _watch(self) -> None:
-        """Look again and again for the moments that no attempt's beginning tells."""
+        """Look again and again for the moments that the beginning of an attempt does not show."""
         while not self.over and any(self._has_to_look(self.case.when[index].moment) for index in self._unfired()):
             await self._look()
             await asyncio.sleep(_POLL)
 
     async def _look(self) -> None:
-        """Fire what has come. All of it is judged by one look, so that what is written first also comes first."""
+        """Fire what has come. One look decides about all of it, so that what is written first also comes first."""
         async with self.looking:
             waiting = [index for index in self._unfired() if self._has_to_look(self.case.when[index].moment)]
             status = ""
-            with contextlib.suppress(SagadslError):  # it has not begun, or nobody answers at this moment
+            with contextlib.suppress(SagadslError):  # the saga has not begun, or nobody answers at this moment
                 found = await runs.status(self.client, self.id) if waiting else {}
                 for index in waiting:
                     moment = self.case.when[index].moment
                     if moment.on == "status" and status:
-                        continue  # the next one with this status waits for the next look
+                        continue  # the next entry with this status waits for the next look
                     if await self._has_come(moment, found):
                         status = moment.name if moment.on == "status" else status
                         await self._fire(index)
@@ -294,12 +294,12 @@ class Stage:
             self.stops += asked.action in _STOPS
 
     async def _one_that_waits(self) -> str:
-        """Return the path that `skip: true` means; empty when none waits, or several do."""
+        """Return the path that `skip: true` means; empty when no step waits for an operator, or several do."""
         waiting = (await runs.status(self.client, self.id)).get("attention", ())
         return str(waiting[0]["path"]) if len(waiting) == 1 else ""
 
     async def _timeout(self) -> None:
-        """Wait until the saga's timeout has passed, and not a moment sooner."""
+        """Wait until the saga's timeout has passed. It must not have passed before."""
         found = await runs.status(self.client, self.id)
         if found["timed_out"]:
             self.too_early = True
@@ -331,7 +331,7 @@ class Stage:
         )
 
     def _with_own_queues(self, value: Any) -> Any:
-        """Call queues what the definition calls them."""
+        """Give queues back the names that they have in the definition."""
         text = json.dumps(value)
         for queue, own in self.nobody.items():
             text = text.replace(f"task queue `{queue}`", f"task queue `{own}`" if own else "the task queue")
@@ -339,7 +339,7 @@ class Stage:
 
 
 async def _all_the_while(ending: asyncio.Task[Any], beside: list[asyncio.Task[None]]) -> None:
-    """Wait for the end, or for the first mistake of those beside it."""
+    """Wait for *ending*, and raise the first error of the tasks beside it."""
     waiting = {ending, *beside}
     while not ending.done():
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

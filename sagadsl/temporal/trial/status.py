@@ -1,4 +1,4 @@
-"""What the answer to the status query says of a trial: which steps have ended, and what was undone."""
+"""Reads the answer to the status query of a trial: which steps have ended, and what was undone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def step_has_ended(path: str, standing: Mapping[str, Any]) -> bool:
 
 
 def outcomes(standing: Mapping[str, Any]) -> dict[str, str]:
-    """Return how the steps ended, by path, and their compensations, by name."""
+    """Return the outcomes of the steps that have ended, by path, and of their compensations, by name."""
     found = {step["path"]: step["outcome"] for step in standing.get("steps", ()) if "outcome" in step}
     for step in standing.get("steps", ()):
         if (step.get("compensation") or {}).get("status") == "done":
@@ -26,7 +26,7 @@ def outcomes(standing: Mapping[str, Any]) -> dict[str, str]:
 
 
 def report(saga: Saga, standing: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a saga that left no report has undone: one that completed, or that is open."""
+    """Return a report for a saga that left none, because it completed or is open."""
     steps = sorted((step for step in standing["steps"] if step.get("started_at")), key=lambda step: step["started_at"])
     told: dict[str, list[Any]] = {"undone": [], "not_undone": [], "not_attempted": []}
     for step in reversed(steps):

@@ -1,4 +1,4 @@
-"""Suites on a real server: real workers act out the mocks, whoever interferes does so, and crashes are crashes."""
+"""Plays suites on a real server: real workers act out the mocks, real requests interfere, real processes crash."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from sagadsl.trial.runner import Host
 from sagadsl.trial.suite import Playable
 
 AT_ONCE = 3 * (os.cpu_count() or 2)
-"""Cases on the server: with more of them nothing is faster, and attempts are late."""
+"""Cases on the server at the same time: with more, nothing is faster, and attempts are late."""
 
 PATIENCE = 30.0
-"""Seconds of real time that a case may need by what virtual time foresees, and beyond it until it is given up."""
+"""Seconds of virtual time that a case may take, else it is not played; real seconds on top before it is given up."""
 
 _SLACK = (2, 6, 18)
-"""Seconds that a saga's timeout comes later than foreseen: first, and after it has come too early."""
+"""Seconds by which a saga's timeout comes later than foreseen: at first, and each time after it came too early."""
 
 
 @contextlib.contextmanager
@@ -47,14 +47,14 @@ def real(
     cached: int = CACHED,
     inspect: Inspect | None = None,
 ) -> Iterator[Host]:
-    """Play cases on an embedded server, several at once; the host hands out what came of each.
+    """Play cases on an embedded server, several at once; the host returns what came of each.
 
     Args:
         cached: How many sagas a worker keeps in memory; see ``Script``.
         inspect: Looks at each run once it has been played.
 
     Raises:
-        SagadslError: There is no server to be had.
+        SagadslError: No server can be had.
     """
     quiet()
     options = _Options(signatures, cached, inspect)
@@ -79,7 +79,7 @@ def real(
 
 
 class _Room(Immutable):
-    """A namespace, in which one case at a time is played: every saga of a trial has the same id."""
+    """A namespace that plays one case at a time, because every saga of a trial has the same id."""
 
     client: Client
     spares: Spares
@@ -94,7 +94,7 @@ class _Options(Immutable):
 
 
 class _House(Immutable):
-    """The server, for as long as ``over`` is not set; ``rooms`` are those in which nothing is played."""
+    """The server; it runs until ``over`` is set. ``rooms`` are those in which nothing is played now."""
 
     loop: asyncio.AbstractEventLoop
     over: asyncio.Event
@@ -102,7 +102,7 @@ class _House(Immutable):
 
 
 def _serve(ready: Future[_House]) -> None:
-    """Run the server in a loop of its own; what is still being played when it is over is given up."""
+    """Run the server in a loop of its own. Cases that are still being played when it is over are given up."""
 
     async def run() -> None:
         names = [f"room-{each}" for each in range(AT_ONCE)]

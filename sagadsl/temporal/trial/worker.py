@@ -1,7 +1,7 @@
 """A worker that acts out the mocks of a case: inside ``sagadsl test``, or in a process that can be killed.
 
-``python -m sagadsl.temporal.trial.worker`` reads what it needs from its first line of input, tells of
-every attempt on a line of output, and lets it go on when a line says so.
+``python -m sagadsl.temporal.trial.worker`` reads what it needs from its first line of input. It writes a line
+of output for every attempt that begins, and lets the attempt go on when a line of input says so.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ CACHED = 1000
 """Sagas in memory: the SDK's default."""
 
 FOR_EVER = 24 * 3600.0
-"""Seconds that an attempt sleeps which is never heard of again."""
+"""Seconds that an attempt sleeps if nobody is to hear of it again."""
 
 CANCEL_ARRIVES = 1.5
-"""Seconds that an attempt with heartbeats gives a cancel to reach it, before it does what it is there for.
+"""Seconds that an attempt with heartbeats waits for a cancel to reach it, before it does what its mock says.
 
-In virtual time it is there at once (R37); a server takes a workflow task and a heartbeat to bring it.
+In virtual time a cancel arrives at once (R37); a server needs a workflow task and a heartbeat to bring it.
 """
 
 
@@ -49,9 +49,9 @@ class Begun(NamedTuple):
     """An attempt that begins.
 
     Attributes:
-        name: Of the call, as suites spell it.
-        argument: None or one value.
-        workflow: Id of the run that wants it, ``id`` that of the activity there.
+        name: Name of the call, as suites spell it.
+        argument: No value, or one.
+        workflow: Workflow id of the saga that calls; ``id`` is the id of the activity in it.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Begun(NamedTuple):
 
 
 Told = Callable[[Begun], Awaitable[bool]]
-"""Hears of an attempt that begins, which waits meanwhile; gives back whether somebody has made the saga stop."""
+"""Hears of an attempt that begins, and makes it wait; returns whether somebody has made the saga stop."""
 
 
 class Script(Immutable):
@@ -71,8 +71,8 @@ class Script(Immutable):
 
     Attributes:
         root: Workflow id of the saga under test.
-        definition: As data, ``children`` those of its child sagas: outputs are drawn from what they read.
-        cached: How many sagas it keeps in memory between their tasks; with 0 each task replays the whole history.
+        definition: The saga as data; ``children`` are its child sagas. What they read of outputs says which to draw.
+        cached: How many sagas a worker keeps in memory between their tasks; with 0, each task replays the history.
     """
 
     root: str
@@ -84,7 +84,7 @@ class Script(Immutable):
 
 
 def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
-    """Return a worker of sagas whose activities are all one function, which does what the mocks say."""
+    """Return a worker of sagas. One function serves all its activities, and does what the mocks say."""
     sagas = (build(script.definition), *map(build, script.children.values()))
     outputs = Outputs(sagas, script.signatures)
 
@@ -121,7 +121,7 @@ def worker(client: Client, queue: str, script: Script, told: Told) -> Worker:
 
 
 async def take(seconds: float, heartbeat: timedelta | None) -> None:
-    """Let an attempt take so long, with signs of life as often as its timeout wants them."""
+    """Let an attempt take so many seconds, and heartbeat as often as its timeout wants."""
     if not heartbeat:
         await asyncio.sleep(seconds)
         return
@@ -141,12 +141,12 @@ def _failure(mock: Mock) -> Failure:
 
 
 def packed(script: Script) -> str:
-    """Return a script on one line. It stays between this program and its child."""
+    """Return a script on one line. Only this program and its child process see it."""
     return base64.b64encode(pickle.dumps(script)).decode()
 
 
 def quiet() -> None:
-    """Keep the SDK's core from writing what it thinks of attempts that a case has cancelled."""
+    """Keep the SDK's core from logging about attempts that a case has cancelled."""
     errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
     runtime = Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors)))
     with contextlib.suppress(RuntimeError):  # somebody else has chosen before
@@ -169,12 +169,12 @@ async def _serve(told_to: TextIO) -> None:
         print("at work", file=told_to, flush=True)
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             number, stopping = json.loads(line)
-            if not waiting[number].done():  # a cancel, or its timeout, has reached it before
+            if not waiting[number].done():  # else a cancel or its timeout has reached the attempt before
                 waiting[number].set_result(stopping)
 
 
 def main() -> NoReturn:
-    """Be a worker: wait for the first line as one that has loaded everything."""
+    """Be a worker: load everything, then wait for the first line."""
     told_to = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the SDK's core writes there as well
     logging.disable()
