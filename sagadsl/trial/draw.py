@@ -34,8 +34,8 @@ def draw(schema: Any, number: int = 0, name: str = "value", *, full: bool = True
     """Return a value of *schema*.
 
     Args:
-        number: Which one: other numbers choose other examples, enum members and texts.
-        name: What texts are made of, so that people recognise them: ``reference-1``.
+        number: Which value: other numbers choose other examples, enum members and texts.
+        name: The word that texts begin with, so that people recognise them: ``reference-1``.
         full: Give optional properties too.
         items: Length of lists where the schema leaves it open.
     """
@@ -72,7 +72,7 @@ class _Drawing:
                 return None
 
     def _resolved(self, schema: Any) -> Mapping[str, Any]:
-        """Follow references and take the first of alternatives, so that one plain schema is left."""
+        """Follow references and take the first alternative, so that one plain schema is left."""
         for _ in range(_DEEPEST):
             if not isinstance(schema, Mapping):
                 return {}
@@ -163,6 +163,6 @@ class _Drawing:
 
 
 def _size(schema: Mapping[str, Any], word: str, left_out: int) -> int:
-    """Return a size, which may be written `3.0` in JSON Schema."""
+    """Return a size as a whole number: JSON Schema may write it `3.0`."""
     size = schema.get(word)
     return int(size) if isinstance(size, int | float) else left_out

@@ -1,4 +1,4 @@
-"""The names that the calls and steps of a saga can have, known before anything runs."""
+"""Finds the names that the calls and steps of a saga can have, before anything runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sagadsl.language.paths import ROOT, any_round, path_in, pattern_of, probe_p
 
 
 class Names(Immutable):
-    """What can be named of a saga and the child sagas that are known.
+    """The names in a saga and in its known child sagas.
 
     Attributes:
-        calls: Names of calls of activities, patterns of their ids, with the call.
-        steps: Ids of all steps of the saga itself, by the pattern of their paths.
+        calls: The calls of activities, by name: the pattern of a call's ids.
+        steps: The ids of all steps of the saga itself, by the pattern of their paths.
     """
 
     calls: Mapping[str, ActivityCall]
@@ -26,7 +26,7 @@ class Names(Immutable):
         return tuple(dict.fromkeys(call.activity for call in self.calls.values()))
 
     def is_call(self, name: str) -> bool:
-        """Whether some call can have this name, or an activity has it."""
+        """Whether a call can have this name, or an activity has it."""
         return pattern_of(name) in self.calls or name in self.activities
 
     def is_local(self, name: str) -> bool:
@@ -35,18 +35,18 @@ class Names(Immutable):
         return any(call.local and (path == each or name == call.activity) for each, call in self.calls.items())
 
     def is_step(self, path: str) -> bool:
-        """Whether some step of the saga can have this path."""
+        """Whether a step of the saga can have this path."""
         return pattern_of(path) in self.steps
 
 
 def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
-    """Return the names of a saga; *sagas* are the children that are known, by name."""
+    """Return the names in a saga; *sagas* are the known child sagas, by name."""
     steps = {path_of(place): id_ for id_, place in saga.places.items()}
     return Names(dict(_calls(saga, sagas or {}, ROOT, ())), steps)
 
 
 def path_of(place: Place) -> str:
-    """Return the pattern of the paths of a step: any round of each loop around it."""
+    """Return the pattern of a step's paths: it stands for any round of each loop around the step."""
     path = ROOT
     for block, is_loop in zip(place.blocks, place.loops, strict=True):
         path = path_in(path, any_round(block) if is_loop else block)

@@ -1,8 +1,8 @@
-"""Outputs of activities that nobody has fixed: of the declared type, and as the definition wants them.
+"""Draws outputs of activities that no mock has fixed: they have the declared type, and let the saga go on.
 
-What a definition reads of an output, and what it compares that with, says which values lead
-on: of `until: "{{ steps.ask.output.state == 'ready' }}"` the first one drawn is ``ready``.
-Where an activity declares no type, what is read of its output is its type.
+A definition shows which values let it go on: by what it reads of an output, and what it compares that with.
+For `until: "{{ steps.ask.output.state == 'ready' }}"` the first output drawn has the state ``ready``.
+Where an activity declares no type, the type follows from what the definition reads of its output.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ ELEMENT = "[]"
 Chain = tuple[str, ...]
 
 _TEXT = {"type": "string"}
-"""What is read without a hint of its type."""
+"""The schema of a value that is read without a hint of its type."""
 
 _OTHER_WAY = {"gt": "lt", "lt": "gt", "gteq": "lteq", "lteq": "gteq"}
 _LENGTHS = frozenset(
     {"every", "sleep", "timeout", "start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"}
     | {"initial_interval", "maximum_interval"}
 )
-"""Keys with a length of time."""
+"""Keys whose value is a length of time."""
 
 
 class Outputs:
@@ -49,7 +49,7 @@ class Outputs:
 
     Args:
         sagas: The saga of the trial and its children.
-        activities: Signatures of the activities that are installed, by name; ``None`` knows none.
+        activities: Signatures of the installed activities, by name; ``None`` when no activity is known.
     """
 
     def __init__(self, sagas: Iterable[Saga], activities: Mapping[str, Signature] | None = None) -> None:
@@ -67,7 +67,7 @@ class Outputs:
         return found
 
     def schema(self, activity: str) -> dict[str, Any]:
-        """Return a JSON Schema of what an activity returns; an empty one for which anything will do."""
+        """Return a JSON Schema of what an activity returns; an empty schema if any value will do."""
         if activity not in self._schemas:
             signature = self._activities.get(activity) if self._activities is not None else None
             declared = signature.output_schema if signature is not None else None
@@ -87,7 +87,7 @@ class Outputs:
 
 
 def wanted(saga: Saga) -> dict[str, dict[str, Any]]:
-    """Return what a definition reads of the outputs of each activity, as JSON Schemas with telling examples."""
+    """Return what a definition reads of each activity's output, as JSON Schemas with examples that let it go on."""
     found: dict[str, dict[str, Any]] = {}
     variables = _variables(saga)
     for site in walk.sites(saga):
@@ -103,7 +103,7 @@ def wanted(saga: Saga) -> dict[str, dict[str, Any]]:
 
 
 def input_wanted(saga: Saga) -> dict[str, Any]:
-    """Return what a definition reads of its own input, like ``wanted``."""
+    """Return what a definition reads of its own input, as a JSON Schema like those of ``wanted``."""
     schema: dict[str, Any] = {}
     variables = _variables(saga)
     for site in walk.sites(saga):
@@ -115,16 +115,16 @@ def input_wanted(saga: Saga) -> dict[str, Any]:
 
 
 def draw_input(saga: Saga, number: int = 0, *, full: bool = False) -> Any:
-    """Return an input of a saga; of what may be left out, only with *full*."""
+    """Return an input of a saga; with *full*, optional properties too."""
     return draw(overlaid(dict(saga.input_schema or {}), input_wanted(saga)), number, "input", full=full)
 
 
 def overlaid(schema: dict[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
-    """Return *schema* with what *wish* adds; what the schema says of types and choices stays."""
+    """Return *schema* with what *wish* adds. The types and choices of *schema* stay."""
     if not wish or "$ref" in schema or any(word in schema for word in ("allOf", "anyOf", "oneOf", "const")):
         return schema or dict(wish)
     if schema == _TEXT and "type" in wish:
-        return dict(wish)  # it was read as a whole too
+        return dict(wish)  # the value was read as a whole too
     if wish == _TEXT and "type" in schema:
         return schema
     merged = {key: value for key, value in schema.items() if key != "default" or "type" in schema}
@@ -156,7 +156,7 @@ def _examples(schema: Mapping[str, Any], wished: list[Any]) -> list[Any]:
 
 
 def _schema(rest: Chain, examples: list[Any]) -> dict[str, Any]:
-    """Return the schema of a value of which one place is read."""
+    """Return the schema of a value, one place of which is read."""
     if not rest:
         if not examples:
             return dict(_TEXT)
@@ -167,7 +167,7 @@ def _schema(rest: Chain, examples: list[Any]) -> dict[str, Any]:
 
 
 def _owner(saga: Saga, step: Step, rest: Chain) -> tuple[str | None, Chain]:
-    """Return the activity that gives an output, or part of the output of a block."""
+    """Return the activity that gives an output, or a part of the output of a block, and the chain inside its output."""
     if isinstance(step.body, Leaf):
         return (step.body.activity, rest) if isinstance(step.body, ActivityCall) else (None, ())
     below = rest[1:] if isinstance(step.body, ForEach) else rest  # its output is a list: the first is an index
@@ -176,7 +176,7 @@ def _owner(saga: Saga, step: Step, rest: Chain) -> tuple[str | None, Chain]:
 
 
 def _variables(saga: Saga) -> dict[str, Chain]:
-    """Return what the variables of loops stand for: an element of what is read there."""
+    """Return what each loop variable stands for: an element of the list that its loop reads."""
     found: dict[str, Chain] = {}
     for spot in walk.spots(saga):
         body = spot[-1].step.body
@@ -188,7 +188,7 @@ def _variables(saga: Saga) -> dict[str, Chain]:
 
 
 def _resolved(chain: Chain, step: Step | None, variables: Mapping[str, Chain]) -> Chain:
-    """Return a chain that begins with ``steps`` or ``input``, where the one given stands for it."""
+    """Write out a chain that begins with ``step``, ``output`` or a loop variable: from ``steps`` or ``input`` on."""
     if chain[0] == "step" and step is not None:
         return ("steps", step.id, *chain[1:])
     if chain[0] == "output" and step is not None:
@@ -211,13 +211,13 @@ def _site(site: walk.Site) -> Iterator[tuple[Chain, list[Any]]]:
     if site.route[-1:] and site.route[-1] in _LENGTHS:
         yield from ((chain, ["1s"]) for chain in site.value.reads)
         return
-    failing = "failed_if" in site.route  # that it is not so leads on
+    failing = "failed_if" in site.route  # the saga goes on when the condition does not hold
     for chain, examples in _wishes(site.value):
         yield chain, examples[::-1] if failing else examples
 
 
 def _wishes(value: Value) -> Iterator[tuple[Chain, list[Any]]]:
-    """Yield every chain that a value reads, with values that would lead on; none says nothing but that it is read."""
+    """Yield every chain that a value reads, with values that let the saga go on; no values: it is just read."""
     match value:
         case Condition():
             yield from _of_condition(value)

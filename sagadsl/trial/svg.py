@@ -1,6 +1,6 @@
-"""A timeline as an SVG picture: one lane for each call, attempts as bars, pauses as lines, outside events across all.
+"""Draws a timeline as SVG: one lane for each call, attempts as bars, pauses as lines, outside events across all lanes.
 
-Long stretches without events are drawn short, with a break, so that a saga that waits for days stays
+A long stretch without events is drawn short, with a break, so that a saga that waits for days stays
 readable. The picture has no script, suits light and dark pages, and escapes other people's text.
 """
 
@@ -79,7 +79,7 @@ def _bar(span: TimelineSpan, axis: _Axis, left: float, y: int) -> str:
 
 
 class _Axis:
-    """Instants to places; a stretch without any event counts as little, however long it is."""
+    """Turns instants into places. A stretch without any event takes little room, however long it is."""
 
     def __init__(self, drawn: Timeline) -> None:
         instants = {0.0, drawn.seconds, *(mark.at for mark in drawn.marks)}
@@ -106,7 +106,7 @@ class _Axis:
         return self._places[low]
 
     def grid(self, left: float, bottom: float) -> Iterator[str]:
-        """Yield lines and times, as many as there is room for, and where the axis is broken."""
+        """Yield lines with times, as many as there is room for, and a mark wherever the axis is broken."""
         last = -1e9
         for instant, place in zip(self._instants, self._places, strict=True):
             if place - last < 58 and instant != self.end:

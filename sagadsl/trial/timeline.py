@@ -1,6 +1,6 @@
-"""The timeline of a trial: spans of calls and pauses, marks of outside events, lines for people.
+"""Makes the timeline of a trial: spans of calls and pauses, marks of outside events, lines for people.
 
-It is a projection of the world's events, and knows nothing of drawing.
+A timeline is a projection of the events in virtual time. This module knows nothing of drawing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NAMES = 40
 
 
 class SpanKind(Enum):
-    """What a span of time was spent with."""
+    """What a span of time was spent on."""
 
     ATTEMPT = "attempt"
     PAUSE = "pause"
@@ -38,9 +38,9 @@ class TimelineSpan(Immutable):
 
     Attributes:
         lane: Name of the call, or path of the step.
-        start: Seconds since the saga began; ``end`` ``None`` is still open.
+        start: Seconds since the saga began. ``end`` is ``None`` while the span is open.
         result: ``ok``, ``error``, ``unknown``, ``cancelled``, or empty.
-        number: Of the attempt.
+        number: Number of the attempt.
         what: The activity, the child saga, or the error that a pause is about.
     """
 
@@ -58,7 +58,7 @@ class TimelineSpan(Immutable):
 
 
 class TimelineMark(Immutable):
-    """An event from outside at one instant, or the end.
+    """An event from outside at one instant, or the end of the saga.
 
     Attributes:
         kind: ``cancel``, ``timeout``, ``crash``, ``signal``, ``operator``, ``continue as new`` or ``end``.
@@ -74,7 +74,7 @@ class TimelineRow(Immutable):
 
     Attributes:
         sign: ``✓``, ``✗``, ``?``, ``↶``, ``⏸``, ``·`` …
-        name: Of the call, step or signal; empty for the saga itself.
+        name: Name of the call, step or signal; empty for the saga itself.
     """
 
     at: float
@@ -84,7 +84,7 @@ class TimelineRow(Immutable):
 
 
 class Timeline(Immutable):
-    """All of it, in order."""
+    """The whole timeline of a trial, in order."""
 
     title: str
     spans: tuple[TimelineSpan, ...]
@@ -95,12 +95,12 @@ class Timeline(Immutable):
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """The names that have their own row, in the order of their beginnings."""
+        """The names that have a row of their own, in the order in which they began."""
         return tuple(dict.fromkeys(span.lane for span in self.spans))
 
 
 def timeline(title: str, played: Played) -> Timeline:
-    """Return what happened in a trial."""
+    """Return the timeline of a trial."""
     drawing = _Drawing(played.began)
     for event in played.events:
         drawing.take(event)
@@ -114,7 +114,7 @@ _RESULTS = {"succeeded": "ok", "failed": "error", "unknown": "unknown", "not_sta
 
 
 class _Drawing:
-    """Spans, marks and lines while the events come."""
+    """Collects spans, marks and lines while the events come."""
 
     def __init__(self, began: float) -> None:
         self._began = began
@@ -132,7 +132,7 @@ class _Drawing:
             case "attempt":
                 self._close(name, SpanKind.PAUSE, at)
                 self._close(name, SpanKind.CHILD, at, drop=True)
-                lost = (name, SpanKind.ATTEMPT) in self._open  # of a local activity, with the worker that held it
+                lost = (name, SpanKind.ATTEMPT) in self._open  # a local activity is lost with the worker that held it
                 self._close(name, SpanKind.ATTEMPT, at, "unknown")
                 self._begin(TimelineSpan(name, SpanKind.ATTEMPT, at, None, number=event.attempt, what=event.detail))
                 if lost or event.attempt > 1:
@@ -155,7 +155,7 @@ class _Drawing:
                 self._from_outside(at, name, event)
 
     def finish(self) -> None:
-        """Leave open what has not ended."""
+        """Keep the spans that have not ended, open."""
         self.spans += self._open.values()
         self.spans.sort(key=lambda span: (span.start, span.kind is not SpanKind.CHILD))
 
@@ -208,7 +208,7 @@ class _Drawing:
                 pass
 
     def _close_waits(self, at: float) -> None:
-        """A signal ends a wait whose timer never fires; whose it is, the next event tells, and the span ends here."""
+        """End every open wait: a signal ends one, whose timer then never fires. Only the next event says which one."""
         for lane, kind in [key for key in self._open if key[1] is SpanKind.WAIT]:
             self._close(lane, kind, at, "ok")
 
@@ -237,7 +237,7 @@ def _pause(text: str) -> str:
 
 
 def length(seconds: float) -> str:
-    """Return a duration as people write it; with fractions of a second only where they matter."""
+    """Return a duration as people write it, with fractions of a second only where they matter."""
     if seconds < 60:
         return f"{round(seconds, 3):g}s"
     if seconds < 600:
@@ -282,7 +282,7 @@ def data(drawn: Timeline) -> dict[str, Any]:
 
 
 def outcome(played: Played) -> Iterator[str]:
-    """Yield how it ended: status, failure, what was undone and what was not."""
+    """Yield how a trial ended: status, failure, what was undone and what was not."""
     failure: Mapping[str, Any] | None = played.failure
     why = ""
     if failure is not None:

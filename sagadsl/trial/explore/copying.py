@@ -44,13 +44,13 @@ _SETTLED = frozenset(
         UndoProgress.NOT_DUE,
     }
 )
-"""From these no compensation goes on."""
+"""A compensation that has come to one of these goes no further."""
 
 
 def _record(record: Record) -> Record:
     undo = record.undo
     if record.ended and (undo is None or undo.progress in _SETTLED):
-        return record  # nothing of it changes any more
+        return record  # nothing in it changes any more
     return Record(
         record.path,
         record.step,
@@ -106,9 +106,10 @@ def _unwind(unwind: Unwind) -> Unwind:
 
 
 def order_counts(saga: Saga) -> bool:
-    """Say whether the order matters in which concurrent calls end.
+    """Say whether the order in which concurrent calls end makes a difference.
 
-    It decides when parallel compensations begin; ``complete_when`` and compensations that read other steps see it.
+    It decides when parallel compensations begin. ``complete_when`` sees it, and so do compensations that read
+    other steps.
     """
     for place in saga.places.values():
         step = place.step
@@ -122,7 +123,7 @@ def order_counts(saga: Saga) -> bool:
 
 
 def fingerprint(state: State, *, exact: bool = True) -> Hashable:
-    """Return what decides how a run may go on: not times, but which steps had ended before which began.
+    """Return what decides how a run may go on: not the times, but which steps had ended before others began.
 
     Args:
         exact: Also distinguish the order of ends; see ``order_counts``.
@@ -167,7 +168,7 @@ def _of_record(record: Record, ends: list[tuple[int, str]]) -> Hashable:
         record.error and record.error.type,
         record.cancel_asked,
         record.repeats,
-        # What had ended when it began. With their order: compensations in parallel begin by it.
+        # What had ended when it began, in order: that order decides when parallel compensations begin.
         undo and (
             tuple([path for ended, path in ends if ended < began]),
             undo.progress._value_, undo.action, undo.repeats, undo.skipped, tuple(undo.errors),

@@ -26,10 +26,10 @@ _LONG = 400 * 24 * 3600.0
 
 
 class Example(Immutable):
-    """A violation with what shows it again.
+    """A violation with a case that shows it again.
 
     Attributes:
-        case: An entry of ``cases``; ``replayed`` tells whether playing it goes as the exploration did.
+        case: An entry of ``cases``. ``replayed``: whether the case, when it is played, goes as the exploration did.
     """
 
     violation: Violation
@@ -38,7 +38,7 @@ class Example(Immutable):
 
 
 def example(violation: Violation, around: Surroundings) -> Example:
-    """Return a violation with its case, which is played to see whether it goes the same way."""
+    """Return a violation with its case. Play the case to see whether it goes the same way."""
     for by_time in (False, True):
         data = case(violation, by_time=by_time)
         played = play(around.saga, read_case(data, {}, ()), sagas=around.sagas, outputs=around.drawn, until=_LONG)
@@ -50,10 +50,10 @@ def example(violation: Violation, around: Surroundings) -> Example:
 
 
 def case(violation: Violation, *, by_time: bool) -> dict[str, Any]:
-    """Return the case in which a violation happens. It expects what comes of it now, right or wrong.
+    """Return the case in which a violation happens. It expects what the saga does now, right or wrong.
 
     Args:
-        by_time: Say of signals and decisions when they come, instead of what they wait for.
+        by_time: Give the times of signals and decisions, instead of what they wait for.
     """
     began = dict(violation.began)
     mocks: dict[str, Any] = {}
@@ -80,7 +80,7 @@ def as_yaml(data: Mapping[str, Any]) -> str:
 
 
 def timeline(way: Sequence[Move]) -> list[tuple[str, str]]:
-    """Return when what happens."""
+    """Return what happens, each with its time."""
     return [(since(move), move.what) for move in way]
 
 
@@ -90,7 +90,7 @@ def since(move: Move) -> str:
 
 
 def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
-    """Return what a call does in a trial, and its name; nothing when it does what is usual."""
+    """Return the name of a call and its mock; the mock is empty when the call does the usual."""
     if move.kind == "child":
         inside = fact.outcome is Outcome.FAILED and not fact.cancelled
         return (move.detail, {"error": CHILD_FAILED}) if inside else (move.target, {})
@@ -114,7 +114,7 @@ def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
                 return move.target, {**mock, "retryable": True}
     if abs(took - TICK) > _CLOSE or (
         not mock and parse_call(move.target).time > 1
-    ):  # else what the first time did goes for it
+    ):  # else the mock of its first time would hold for it, too
         mock["delay"] = _length(took)
     return move.target, mock
 
@@ -133,7 +133,7 @@ def _when(move: Move, *, by_time: bool) -> dict[str, Any] | None:
             alone = move.detail in ("pause", "resume")
             moment = {"at": at} if by_time or alone else {"at": {"status": "paused"}, "after": _length(TICK)}
             return {**moment, move.detail: True if alone else move.target}
-        case "ok" | "error" | "unknown" | "not started" | "child" | "timer":  # the mocks bring it about, and time
+        case "ok" | "error" | "unknown" | "not started" | "child" | "timer":  # mocks bring it about, or time does
             return None
         case "continued" | "full" | "held" | "released":  # no case can ask for it
             return None
@@ -146,7 +146,7 @@ def _length(seconds: float) -> str:
 
 
 def _ends(way: Sequence[Move]) -> Counter[tuple[str, str]]:
-    """Return how the saga's own calls end; what is inside child sagas is not told here."""
+    """Return how the saga's own calls end. The calls inside its child sagas are left out."""
     return Counter(
         (move.target, move.fact.outcome.value)
         for move in way

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def judged(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
-    """Yield everything that is wrong with a run that has come to its end."""
+    """Yield everything that is wrong with a run that has ended."""
     if node.close is None:
         yield Violation("never-ends", "R56", "", "the saga goes on and on")
         return
@@ -100,7 +100,7 @@ def _step(saga: Saga, path: str) -> Step:
 
 
 def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violation]:
-    """R1, R3: completed is said, so that what succeeded stands, and of nothing that stands it is doubtful."""
+    """R1, R3: once a saga has completed, every effect of a success stands, and no effect that stands is in doubt."""
     for path in stands:
         record = node.state.records.get(path)
         if record is None:
@@ -118,7 +118,7 @@ def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violat
 
 
 def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
-    """Yield the steps whose effect stays although the saga went back: their authors say that nothing is to undo."""
+    """Yield the steps whose effect stays although the saga went back: their authors say there is nothing to undo."""
     if node.close is not None and node.close.status in (Status.COMPENSATED, Status.CANCELLED):
         for path in node.here.effects:
             step = _step(saga, path)
@@ -127,12 +127,12 @@ def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
 
 
 def _is_undoable(step: Step, around: Surroundings) -> bool:
-    """Whether the effect of a step must not stand when the saga went back; that of a pivot must not (R43)."""
+    """Whether the effect of a step must be gone once the saga has gone back; that of a pivot must be, too (R43)."""
     return step.compensation is not None or step.pivot or _has_inverse(step, around)
 
 
 def _has_inverse(step: Step, around: Surroundings) -> bool:
-    """Whether the plugin names what undoes this activity, though the definition does not."""
+    """Whether the plugin names an activity that undoes this one, though the definition does not."""
     if step.nothing_to_undo or not isinstance(step.body, ActivityCall):
         return False
     signature = around.signature(step.body.activity)

@@ -1,6 +1,6 @@
-"""The moves: everything that may happen next to a saga: ends of calls, timers, signals, decisions, a cancel.
+"""Finds the moves: all that may happen next to a saga. Calls end, timers fire, signals, decisions and a cancel come.
 
-Each is a fact that a host could deliver. This module neither searches nor judges.
+Each move is a fact that a host could deliver. This module neither searches nor judges.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from sagadsl.language.paths import Purpose, is_compensation, parse_call, path_in
 from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings, refusal, silence
 
 TICK = 0.1
-"""Seconds between two things that happen, unless a timer makes it more."""
+"""Seconds between two moves, unless a timer makes it more."""
 
 
 UNSENT = "unsent"
 """The detail of the end of a call that never left the worker."""
 
 is_undo = lru_cache(maxsize=4096)(is_compensation)
-"""``is_compensation``, which is asked of the same few calls over and over."""
+"""``is_compensation`` with a cache, because the search asks it about the same few calls again and again."""
 
 
 class Silence(Immutable):
-    """Something happens of which the saga hears nothing."""
+    """Stands for something that happens while the saga hears nothing of it."""
 
     at: float
 
@@ -63,14 +63,14 @@ class Move(Immutable):
 
     Attributes:
         what: In words, e.g. ``withdraw fails with Refused``.
-        kind: Of the end of a call ``ok``, ``error``, ``unknown``, ``not started`` or ``child``; else ``timer``,
-            ``signal``, ``operator``, ``cancel``, ``timeout``, ``continued``, ``full``; no saga hears of ``held``
-            and ``released``.
-        target: The call, timer, signal or path that it is about.
-        cost: How many faults it counts as.
-        effect: Of a call: it has happened in the world, whatever is reported.
+        kind: ``ok``, ``error``, ``unknown``, ``not started`` or ``child`` when a call ends; else ``timer``,
+            ``signal``, ``operator``, ``cancel``, ``timeout``, ``continued`` or ``full``. The saga does not hear of
+            ``held`` and ``released``.
+        target: The call, timer, signal or path that the move is about.
+        cost: How many faults the move counts as.
+        effect: The call has had its effect in the world, whatever it reports.
         detail: Type of the error, the verb, the number of the output, or the call inside a child that fails.
-        takes: Seconds that a call takes that ends so, if nothing else has to come before.
+        takes: Seconds that the call takes to end this way, if nothing else has to come before.
     """
 
     what: str
@@ -87,11 +87,11 @@ class Flight(Immutable):
     """A call that runs.
 
     Attributes:
-        ends: The latest instant at which it can still run; infinite where nothing bounds it.
-        asked: It has been asked to stop.
-        sent: It has left the worker: it was not asked with the same breath.
-        held: An operator has paused the activity, or the child saga waits for a person; ``released``: and it goes on,
-            later than any limit allows.
+        ends: The latest instant at which the call can still run; infinite if nothing bounds it.
+        asked: The call has been asked to stop.
+        sent: The call has left the worker: the saga did not ask it to stop in the same moment as it began it.
+        held: An operator has paused the activity, or the child saga waits for a person. ``released``: the call has
+            gone on since, and may end later than its limits allow.
     """
 
     command: StartActivity | StartChild
@@ -108,10 +108,10 @@ class Circumstances(Immutable):
 
     Attributes:
         effects: Paths of the steps whose effect stands in the world.
-        cancelled: Somebody has cancelled it, and ``late``: the saga's timeout has passed.
-        again: Paths that an operator has had repeated: once is enough; ``PAUSE`` when one has paused the saga,
-            ``HELD`` an activity, or a child saga has waited; ``CONTINUED`` when it is to go on in a new run,
-            ``FULL`` when its history has room for undoing alone.
+        cancelled: Somebody has cancelled the saga. ``late``: the saga's timeout has passed.
+        again: What happens once at most. Paths that an operator has had repeated; ``PAUSE`` when an operator has
+            paused the saga; ``HELD`` when one has paused an activity, or a child saga has waited for a person;
+            ``CONTINUED`` when the saga is to go on in a new run; ``FULL`` when its history has only room for undoing.
     """
 
     now: float
@@ -126,7 +126,7 @@ PAUSE, HELD, CONTINUED, FULL = "@pause", "@held", "@continued", "@full"
 
 
 def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, left: int = 1) -> Iterator[Move]:
-    """Yield everything that may happen next, the usual first; what is a fault only when some are *left*."""
+    """Yield everything that may happen next, the usual first; faults only as long as some are *left*."""
     at = here.now + TICK
     soonest = min(state.timers.values(), default=inf)
     for call_id, flight in here.flights.items():
@@ -134,7 +134,7 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
         if flight.held or (left and _may_be_held(flight, here)):
             yield from _held(call_id, flight, at)
         step = saga.places[state.records[path].step].step
-        # With others beside it, it ends soon: in a trial no call can wait for a worker until it is its turn.
+        # Beside other calls it ends soon: in a trial, no call can wait for a worker until it is its turn.
         end = _End(call_id, flight, at, soonest if len(here.flights) == 1 else at, path in here.effects, left > 0)
         if not flight.held:
             yield from _ends(step, end, around)
@@ -162,7 +162,7 @@ def moves(saga: Saga, state: State, here: Circumstances, around: Surroundings, l
 
 
 def _decisions(state: State, here: Circumstances, at: float, *, pauses: bool) -> Iterator[Move]:
-    """What operators do. They are honest: of a pivot in doubt they say what is so."""
+    """Yield what operators may do. They are honest: they say of a pivot in doubt whether it really happened."""
     for path in state.attention:
         for verb in (*DECISIONS, Verb.ABORT):
             if (verb is Verb.RETRY_STEP and path in here.again) or operator.refusal(state, verb, path) is not None:
@@ -178,7 +178,7 @@ def _decisions(state: State, here: Circumstances, at: float, *, pauses: bool) ->
 
 
 def _may_be_held(flight: Flight, here: Circumstances) -> bool:
-    """Whether a call may be held up: once in a run; an activity goes forward then, and is not asked to stop."""
+    """Whether a call may be held up: once in a run. An activity must go forward, and not have been asked to stop."""
     if HELD in here.again or not flight.sent:
         return False
     command = flight.command
@@ -186,7 +186,7 @@ def _may_be_held(flight: Flight, here: Circumstances) -> bool:
 
 
 def _held(call: str, flight: Flight, at: float) -> Iterator[Move]:
-    """Operators pause an activity, and release it, however long it takes; a child saga waits for a person by itself."""
+    """Operators pause an activity and release it, however long it takes; a child saga waits for a person by itself."""
     child = isinstance(flight.command, StartChild)
     if flight.held:
         what = f"somebody decides in child saga `{call}`" if child else f"an operator releases `{call}`"
@@ -204,9 +204,9 @@ class _End(Immutable):
     """A call that is about to end.
 
     Attributes:
-        soon: The next instant, ``soonest`` when it has to have ended, if that is possible.
-        happened: Its effect stands in the world, from an earlier call.
-        faulty: It may end with a fault.
+        soon: The next instant. ``soonest``: the instant by which the call has to end, if that is possible.
+        happened: The effect of the step stands in the world, from an earlier call.
+        faulty: The call may end with a fault.
     """
 
     call: str
@@ -217,13 +217,13 @@ class _End(Immutable):
     faulty: bool
 
     def at(self, takes: float) -> float:
-        """Return the instant at which a call ends that takes so long, unless it has to be sooner."""
+        """Return the instant at which the call ends if it takes so long, or sooner if it has to end sooner."""
         at = self.flight.began + takes
         return at if self.soon < at < self.soonest else self.soon
 
     def failed(self, type_: str, takes: float = TICK) -> Move:
         error = Error(type_, f"{type_} (explored)")
-        # Of a local activity nobody believes that nothing has happened: a dead worker may have tried it before.
+        # A local activity that fails may still have happened: a worker that died may have tried it before.
         outcome = Outcome.UNKNOWN if _is_local(self.flight.command) else Outcome.FAILED
         fact = Settled(self.at(takes), self.call, outcome, error=error, attempts=1)
         return Move(f"`{self.call}` fails with {type_}", "error", self.call, fact, 1, detail=type_, takes=takes)
@@ -239,10 +239,10 @@ class _End(Immutable):
 
 
 CHILD_FAILED = "ChildFailed"
-"""How a child saga fails here, whatever the step of it is that does."""
+"""The error of a child saga that fails here, whichever of its steps fails."""
 
 LOST = "ResultLost"
-"""A call that happened, and whose result nobody can read: an error that says nothing about what was done."""
+"""The error of a call that happened, but whose result nobody can read: it says nothing about what was done."""
 
 _WORDS = {CANCELLED: "is cancelled", TIMEOUT: "is never heard of again", LOST: "loses its result"}
 _MESSAGES = {
@@ -253,7 +253,7 @@ _MESSAGES = {
 
 
 def _ends(step: Step, end: _End, around: Surroundings) -> Iterator[Move]:
-    """How a call may end. Participants are honest: one in whose books the effect stands does not say that it failed."""
+    """Yield how a call may end. Participants are honest: they do not report a failure while the effect stands."""
     command = end.flight.command
     if not end.flight.sent:
         what = f"`{end.call}` is cancelled before it is sent"
@@ -292,7 +292,7 @@ def _forward_ends(step: Step, end: _End, command: StartActivity, around: Surroun
         fact = Settled(end.soon, end.call, Outcome.NOT_STARTED, error=error, cancelled=True, attempts=1)
         yield Move(f"`{end.call}` is cancelled before a worker takes it", "not started", end.call, fact)
     if end.flight.asked and not (once and command.heartbeat is None and not command.local):
-        # R37: the cancel comes with the answer to a heartbeat, or between two attempts: nobody knows what was done.
+        # R37: the cancel comes with the answer to a heartbeat, or between two attempts. Nobody knows what was done.
         for effect in (False, True):
             yield end.unknown(CANCELLED, effect=effect, cost=0)
     if not end.faulty:
@@ -317,14 +317,14 @@ def _is_local(command: StartActivity | StartChild) -> bool:
 
 
 def _may_be_lost(command: StartActivity) -> bool:
-    """Whether a call of which nobody hears is ever given up: one that is tried without limit is not."""
+    """Whether a call that is never heard of again is ever given up: not if it is tried without limit."""
     retry = command.retry
     endless = retry.maximum_attempts is None and TIMEOUT not in retry.non_retryable_error_types
     return not endless or command.schedule_to_close is not None
 
 
 def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterator[Move]:
-    """A child saga is one call here; inside, it is explored by itself."""
+    """Yield how a child saga may end. Here it is one call; what happens inside is for an exploration of its own."""
     undoes, asked = command.journal is not None, end.flight.asked
     child = around.child(command)
     name = f"child saga `{end.call}`"
@@ -353,7 +353,7 @@ def _child_ends(end: _End, command: StartChild, around: Surroundings) -> Iterato
 
 
 def _timers(saga: Saga, state: State, here: Circumstances, at: float) -> Iterator[Move]:
-    """Timers fire in the order of their instants, and not before a call must have ended that cannot live so long."""
+    """Yield the timers that may fire next: the earliest, unless a call under way must have ended before."""
     due = [(instant, timer) for timer, instant in state.timers.items() if timer != TIMEOUT_TIMER]
     if not due:
         return

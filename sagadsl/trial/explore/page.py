@@ -1,4 +1,4 @@
-"""An exploration as one page of HTML: it has no script, loads nothing, and escapes other people's text."""
+"""Shows an exploration as one page of HTML, which has no script, loads nothing, and escapes other people's text."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ def _end(status: str, more: str = "") -> str:
 
 
 def _marked(text: str) -> str:
-    """Return text with what stands in backticks as code."""
+    """Return text as HTML, with the parts in backticks as code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""An exploration as text for people and as JSON."""
+"""Reports an exploration: as text for people, and as JSON."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _WIDEST = 76
 
 
 def examples(explored: Explored) -> tuple[Example, ...]:
-    """Return every violation with its case, each played once more."""
+    """Return every violation with its case; each case is played once more."""
     return tuple(example(violation, explored.around) for violation in in_order(explored))
 
 
 def in_order(explored: Explored) -> list[Violation]:
-    """Return the violations: those that need the fewest faults first."""
+    """Return the violations; those that need the fewest faults come first."""
     found = explored.summary.violations.values()
     return sorted(found, key=lambda each: (each.faults, len(each.way), each.kind, each.path))
 
 
 def finding(explored: Explored, violation: Violation) -> Finding:
-    """Return a violation as a finding of the definition: at the expression that it is about, else at its step."""
+    """Return a violation as a finding in the definition: at the expression that it is about, or else at its step."""
     saga = explored.around.saga
     id_ = step_id_in(violation.path)
     place = saga.places.get(id_)
@@ -50,11 +50,11 @@ def finding(explored: Explored, violation: Violation) -> Finding:
 
 
 _WRITTEN = re.compile(r", in `(.+?)`(?:, at `|\Z)", re.DOTALL)
-"""Where the message of an error says which expression it is about."""
+"""The part of an error's message that says which expression the error is about."""
 
 
 def _site(saga: Saga, id_: str, written: str) -> tuple[Route, str] | None:
-    """Return where an expression stands, in its step or in the saga's own output."""
+    """Return the route to an expression, in its step or in the saga's own output, and the expression."""
     for site in walk.sites(saga):
         if (site.step.id if site.step is not None else "") == id_:
             found = _inside(site.value.source, site.route, written)
@@ -76,7 +76,7 @@ def _inside(source: Any, route: Route, written: str) -> Route | None:
 
 
 def text(explored: Explored, most: int) -> Iterator[str]:
-    """Yield the report for people, but for the violations."""
+    """Yield the report for people, without the violations."""
     summary = explored.summary
     yield (
         f"{clean(explored.saga.name)}: {summary.runs:,} ways with up to {_count(most, 'fault')}, "
@@ -105,7 +105,7 @@ def data(explored: Explored) -> str:
 
 
 def table(explored: Explored) -> list[tuple[str, list[str]]]:
-    """Return, for every single fault in the order of the steps, how the saga can end after it: the usual end first."""
+    """Return how the saga can end after each single fault, the usual end first; faults in the order of the steps."""
     order = {id_: number for number, id_ in enumerate(explored.saga.places)}
 
     def place(fault: str) -> tuple[int, bool, str]:
@@ -113,12 +113,12 @@ def table(explored: Explored) -> list[tuple[str, list[str]]]:
         step = step_id_in(named[1]) if len(named) > 1 else ""
         return order.get(step, len(order)), "compensation" in fault, fault
 
-    faults = {**explored.summary.elsewhere, **explored.summary.faults}  # what the usual data does not lead to, too
+    faults = {**explored.summary.elsewhere, **explored.summary.faults}  # also what only other data leads to
     return [(fault, [status for status, _ in faults[fault].most_common()]) for fault in sorted(faults, key=place)]
 
 
 def example_lines(example: Example) -> Iterator[str]:
-    """Yield a case, ready to be put into a suite."""
+    """Yield a case as lines that people can put into a suite."""
     if example.replayed:
         yield "  as a case, which expects what comes of it now:"
         yield from (f"    {line}" for line in as_yaml(example.case).splitlines())

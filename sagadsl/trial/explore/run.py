@@ -29,15 +29,15 @@ _CHUNKS = 48
 """Parts into which the ways with faults are cut: enough to keep every core busy to the end."""
 
 Way = tuple[int, tuple[Move, ...]]
-"""Number of the setting, and what has happened so far."""
+"""The number of the setting, and the moves so far."""
 
 
 class SearchSetting(Immutable):
     """What is the same in all ways of one search.
 
     Attributes:
-        always: An activity that gives another output than the usual one whenever it is called, and which.
-        generation: Set when the saga is begun anew under the id of one that has ended.
+        always: An activity that never gives its usual output, and the number of the output that it gives.
+        generation: Set when the saga is begun anew under the id of a saga that has ended.
     """
 
     input: Any
@@ -49,11 +49,11 @@ class Task(Immutable):
     """What to explore.
 
     Attributes:
-        definition: As data; ``children`` those of its child sagas by name.
-        signatures: Of the activities that it may call.
-        inputs: Inputs to try; empty draws them from the schema.
-        most: Faults in one run; another input or output than the usual one counts as one.
-        seconds: Budget of time; infinite is none. ``states`` the same in states, shared by the parts of the work.
+        definition: The saga as data. ``children``: its child sagas as data, by name.
+        signatures: Signatures of the activities that it may call.
+        inputs: Inputs to try; if there are none, they are drawn from the schema.
+        most: How many faults one run may have. An input or output other than the usual one counts as a fault.
+        seconds: Budget of time; infinite means none. ``states``: budget of states, shared by the parts of the work.
         pauses: Operators pause the saga, too.
     """
 
@@ -68,11 +68,11 @@ class Task(Immutable):
 
 
 class Explored(Immutable):
-    """What came of it.
+    """What an exploration has found.
 
     Attributes:
-        tried: Inputs that were tried; ``outputs`` how many outputs, of the activities that have more than one.
-        unreached: Ids of steps that no run began.
+        tried: Inputs that were tried. ``outputs``: how many outputs, for each activity that has more than one.
+        unreached: Ids of steps that began in no run.
         elapsed: Seconds of real time.
     """
 
@@ -106,7 +106,7 @@ def explore(task: Task, jobs: int = 1) -> Explored:
 
             search.explore(search.begin(), aside)
             total.add(search.summary)
-    edges = [len(ways) * index // _CHUNKS for index in range(_CHUNKS + 1)]  # neighbours lead to the same places
+    edges = [len(ways) * index // _CHUNKS for index in range(_CHUNKS + 1)]  # neighbouring ways lead to the same places
     chunks = [chunk for low, high in pairwise(edges) if (chunk := ways[low:high])]
     share = max(0, task.states - total.states) // max(1, len(chunks))
     for summary in _in_parallel([(task, settings, chunk, deadline, share) for chunk in chunks], jobs):
@@ -117,7 +117,7 @@ def explore(task: Task, jobs: int = 1) -> Explored:
 
 
 def _settings(around: Surroundings, inputs: Sequence[Any]) -> Iterator[SearchSetting]:
-    """Yield the usual one first. All others are deviations, and count as a fault."""
+    """Yield the settings, the usual one first. All others are deviations, and count as a fault."""
     yield from (SearchSetting(input_) for input_ in inputs)
     yield from (SearchSetting(input_, generation="2") for input_ in inputs[:1])
     for activity in around.repeated() if inputs else ():
@@ -137,7 +137,7 @@ def _search(
 
 
 def surroundings(task: Task) -> Surroundings:
-    """Return the saga of a task and what surrounds it."""
+    """Return the saga of a task, and its surroundings."""
     children = {name: build(data) for name, data in task.children.items()}
     return Surroundings(build(task.definition), children, task.signatures, pauses=task.pauses)
 
@@ -160,10 +160,10 @@ def _in_parallel(parts: Sequence[_Part], jobs: int) -> Iterator[Summary]:
 
 
 def _method() -> str | None:
-    """Return how to start further processes; ``None`` when this one cannot have any."""
+    """Return the method to start further processes; ``None`` when this process cannot have any."""
     if sys.platform == "linux" and threading.active_count() == 1:  # a fork takes over no other thread's locks
         return "fork"
-    # A new interpreter runs the main module once more, so that it needs one with a file.
+    # A new interpreter runs the main module once more, so that the main module must have a file.
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     return "spawn" if main is not None and os.path.isfile(main) else None
 

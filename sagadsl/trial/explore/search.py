@@ -1,6 +1,6 @@
-"""Follows every way that a saga can go, up to a number of faults, and judges its end.
+"""Follows every way that a saga can go, with up to a number of faults, and judges how it ends.
 
-The search is depth first, so that it keeps little. For each violation it keeps the shortest way.
+The search goes depth first, so that it keeps few states. For each violation it keeps the shortest way.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ from sagadsl.virtual.world import Event
 
 START = 1_700_000_000.0
 DEEPEST = 300
-"""Things that happen in one run, beside ten for each step; a saga that goes on longer is told as such."""
+"""Moves in one run, besides ten for each step. A saga that goes on longer is reported as one that never ends."""
 
 
 @dataclass(slots=True)
 class Node:
-    """How far one way has come.
+    """A place on a way: the saga after some moves.
 
     Attributes:
-        move: What led here; ``None`` at the beginning.
-        faults: What was unusual on the way, with ``spent`` how much it counts.
-        undone: Which actions that undo a step took effect, by path.
-        begun: Paths of the calls that undo, in the order in which they began.
-        other: Outputs and payloads other than the usual ones: what the state does not tell apart.
-        broken: How the interpreter failed; it does not go on then.
+        move: The move that led here; ``None`` at the beginning.
+        faults: What was unusual on the way. ``spent``: how many faults it counts as.
+        undone: Which calls of a step's compensation took effect, by the step's path.
+        begun: Ids of the calls that undo, in the order in which they began.
+        other: Outputs and payloads other than the usual ones, because the state does not tell them apart.
+        broken: How the interpreter failed; the way ends there.
         history: Events that Temporal's history would hold by now (R51).
     """
 
@@ -97,7 +97,7 @@ class Node:
         return line[::-1]
 
     def key(self, *, exact: bool) -> Hashable:
-        """What decides how it may go on, and how it will be judged."""
+        """Return what decides how the way may go on, and how it will be judged."""
         here = self.here
         asked = tuple(
             [
@@ -110,7 +110,7 @@ class Node:
             fingerprint(self.state, exact=exact),
             (self.spent, here.cancelled, here.late, here.again, asked),
             (here.effects, frozenset(self.undone.items()), self.begun),
-            # The table tells how single faults end, so that those are told apart to the end.
+            # The table says how the saga ends after each single fault, so keep ways with different single faults apart.
             self.faults if len(self.faults) == 1 else self.other,
         )
 
@@ -120,9 +120,9 @@ class Search:
     """One search with one input.
 
     Attributes:
-        most: Faults in one run.
-        deadline: When to stop, by the monotonic clock; ``nodes`` after how many nodes.
-        generation: Of a saga that is begun anew under the id of one that has ended.
+        most: How many faults one run may have.
+        deadline: When to stop, by the monotonic clock. ``nodes``: after how many nodes to stop.
+        generation: Set when the saga is begun anew under the id of a saga that has ended.
     """
 
     saga: Saga
@@ -146,12 +146,12 @@ class Search:
 
     def begin(self) -> Node:
         """Return the beginning of every way."""
-        node = Node(State(), Circumstances(START), history=4)  # it, and its first task: scheduled, started, completed
+        node = Node(State(), Circumstances(START), history=4)  # start; task scheduled, started, completed
         self._told(node, decide(self.saga, node.state, Began(START, ID, f"run-{ID}", self.input, self.generation)))
         return node
 
     def follow(self, way: tuple[Move, ...]) -> Node:
-        """Return the node at the end of a way; what it shares with the one before is not gone again."""
+        """Return the node at the end of a way; do not repeat the moves that it shares with the way before."""
         shared = 0
         while shared < min(len(way), len(self._trail) - 1) and self._trail[shared + 1].move == way[shared]:
             shared += 1
@@ -164,7 +164,7 @@ class Search:
         """Follow every way from *start*.
 
         Args:
-            aside: Takes what would be a further fault instead of following it.
+            aside: Takes each move that would be a further fault; the search does not follow it then.
         """
         stack = [start]
         while stack:
@@ -205,7 +205,7 @@ class Search:
         state, fact, broken = copied(node.state), move.fact, ""
         try:
             commands = [] if isinstance(fact, Silence) else decide(self.saga, state, fact)
-        except Exception as error:  # noqa: BLE001  # a mistake of the interpreter: the way to it is what is looked for
+        except Exception as error:  # noqa: BLE001  # an error of the interpreter: the search looks for ways to it
             commands, broken = [], repr(error)
         here, undone = node.here, node.undone
         events: tuple[Event, ...] = ()
@@ -218,7 +218,7 @@ class Search:
                 if move.effect or self._was_undone(state, path, move):
                     undone = {**undone, path: undone.get(path, frozenset()) | {parse_call(fact.call_id).path}}
                     effects = effects - {path} if len(undone[path]) >= self._actions(state, path) else effects
-            elif move.effect and state.records[path].outcome is not Outcome.FAILED:  # `failed_if`: it says no
+            elif move.effect and state.records[path].outcome is not Outcome.FAILED:  # `failed_if`: not done
                 effects = effects | {path}
                 undone = {key: value for key, value in undone.items() if key != path}
         if isinstance(fact, Silence):
@@ -261,7 +261,7 @@ class Search:
         return made
 
     def _was_undone(self, state: State, path: str, move: Move) -> bool:
-        """R24: the participant says that there is nothing to undo."""
+        """R24: whether the participant says that there is nothing to undo."""
         compensation = self.saga.places[state.records[path].step].step.compensation
         actions = compensation.actions if compensation is not None else ()
         return any(move.detail in action.already_undone for action in actions)
@@ -271,7 +271,7 @@ class Search:
         return 1 if compensation is None else max(1, len(compensation.actions))
 
     def _told(self, node: Node, commands: list[Command]) -> None:
-        """Take what the saga asks for into a node."""
+        """Add to a node what the saga asks for."""
         flights, events = dict(node.here.flights), list(node.events)
         again: list[Command] = []
         for command in commands:
@@ -305,13 +305,13 @@ class Search:
             self._told(node, again)
 
     def _anew(self, node: Node, call: str, sent: str) -> None:
-        """R49: of a saga that is begun anew, nothing goes by a key of the run before, whose effects may stand."""
+        """R49: a saga that is begun anew sends no key of the run before, whose effects may stand."""
         if self.generation and f'"{path_in(ID, "")}' in sent:
             what = f"`{call}` is sent a key of the run before under the same id"
             self._violated(Violation("key-shared", "R49", step_of_activity_id(call), what), node)
 
     def _continued(self, node: Node) -> list[Command]:
-        """Let the saga go on in a new run, with what the old one hands on; return what it asks for (R50)."""
+        """Let the saga go on in a new run, with the carry of the old one; return what it asks for (R50)."""
         try:
             pack(self.saga, node.state)
             node.state = State.restore(json.loads(json.dumps(node.state.snapshot())))
@@ -321,7 +321,7 @@ class Search:
             return []
 
     def _told_twice(self, node: Node, move: Move) -> None:
-        """R22, R49, R59: a fact that arrives once more changes nothing. Looked at once for each call and way to end."""
+        """R22, R49, R59: a fact that arrives once more changes nothing. Check it once for each call and way to end."""
         fact, kind = move.fact, f"{move.kind} {move.detail if move.kind == 'operator' else ''}"
         several = Settled | TimerFired | OperatorAsked | SignalReceived
         if node.close is not None or not isinstance(fact, several) or (kind, move.target) in self._repeated:
@@ -330,7 +330,7 @@ class Search:
             return  # it waits again: see `_decided_late`
         self._repeated.add((kind, move.target))
         if isinstance(fact, OperatorAsked):
-            fact = replace(fact, request="")  # by somebody else, who has seen the same
+            fact = replace(fact, request="")  # from somebody else, who has seen the same
         state = copied(node.state)
         if decide(self.saga, state, fact) or fingerprint(state) != fingerprint(node.state):
             rule = "R22" if isinstance(fact, OperatorAsked) else "R59"
@@ -338,7 +338,7 @@ class Search:
             self._violated(breach, node)
 
     def _decided_late(self, node: Node) -> None:
-        """R22: what an operator has decided about an earlier failure of a step says nothing about a later one."""
+        """R22: a decision of an operator about an earlier failure of a step has no effect on a later failure."""
         for path in node.state.attention:
             before = node.state.occurrences.get(path, 1) - 1
             if before < 1 or ("late", path) in self._repeated:
@@ -372,13 +372,13 @@ class Search:
 
 
 def _handled(flight: Flight, move: Move) -> Flight:
-    """Return a call whose activity an operator has paused or let go on: its limits count anew, or are others."""
+    """Return a call that has been held up or let go on: its limits count anew, or are others."""
     held = move.kind == "held"
     return replace(flight, held=held, released=not held, ends=inf)
 
 
 _ONCE = {"held": HELD, "continued": CONTINUED, "full": FULL}
-"""What happens once in a run, and the mark of it."""
+"""Moves that happen only once in a run, and the mark for each."""
 
 _EVENTS = {
     "ok": 1,
@@ -392,4 +392,4 @@ _EVENTS = {
     "held": -3,
     "released": -3,
 }
-"""Events of a history for what happened, beside the workflow task that it brings; a call has two more, of its start."""
+"""Events in a history for each kind of move, beside the workflow task that follows; the start of a call adds two."""

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class Violation(Immutable):
-    """Something that must not happen, and can.
+    """Something that must not happen, but can.
 
     Attributes:
         kind: A stable name, e.g. ``effect-left``.
-        rule: Of the rules of a run.
-        path: Of the step that it is about; empty for the saga.
-        way: What has to happen, in order; ``began`` when each call does, in seconds since 1970.
-        status: How the saga ended; empty when it has not.
+        rule: The rule of a run that is broken.
+        path: Path of the step that it is about; empty for the saga as a whole.
+        way: The moves that lead to it, in order. ``began``: when each call begins, in seconds since 1970.
+        status: The status of the saga at the end of the way.
     """
 
     kind: str
@@ -38,7 +38,7 @@ class Violation(Immutable):
 
     @property
     def place(self) -> tuple[str, str]:
-        """What counts as one violation: its kind, and its step in whatever round of a loop."""
+        """What makes violations the same: their kind, and their step in any round of its loops."""
         return self.kind, pattern_of(self.path)
 
 
@@ -47,15 +47,16 @@ class Summary:
     """The sum of one search, or of several.
 
     Attributes:
-        runs: Ways followed to their end, ``states`` places on them, ``merged`` places that had been seen before.
-        left: Places that were not followed for want of time.
-        ends: How often each status was the end.
-        usual: All data is the usual, so that one fault is the only deviation.
-        faults: For each single fault, and each compensation that fails after one: how often each status was
-            the end; ``elsewhere`` with other data than the usual.
+        runs: Ways followed to their end. ``states``: places on them. ``merged``: places that had been seen before.
+        left: Places that were not followed, because the budget was spent.
+        ends: How often a run ended with each status.
+        usual: All data is the usual data, so that one fault is the only deviation.
+        faults: How often a run ended with each status, for each single fault and each compensation that fails after
+            one. ``elsewhere``: the same with other data than the usual.
         steps: Ids of steps that began.
-        stays: Paths of steps whose effect stays when the saga goes back, since nothing is said to undo it.
-        longest: Seconds of virtual time, calls taking a tenth each; ``history`` events of Temporal's history.
+        stays: Paths of steps whose effect stays when the saga goes back, since the definition undoes nothing there.
+        longest: The longest run in seconds of virtual time; a call takes a tenth of a second. ``history``: the most
+            events in Temporal's history.
     """
 
     runs: int = 0
@@ -73,9 +74,9 @@ class Summary:
     violations: dict[tuple[str, str], Violation] = field(default_factory=dict)
 
     def ended(self, status: str, faults: Sequence[str]) -> None:
-        """Count an end."""
+        """Count the end of a run."""
         self.ends[status] += 1
-        # A compensation fails only after something else.
+        # A compensation can fail only after another fault.
         if len(faults) == 1 or (len(faults) == 2 and _is_failed_undo(faults[1])):
             table = self.faults if self.usual else self.elsewhere
             table.setdefault(faults[-1], Counter())[status] += 1
@@ -85,7 +86,7 @@ class Summary:
         self.steps.update(record.step for record in state.records.values())
 
     def wants(self, place: tuple[str, str], faults: int, length: int) -> bool:
-        """Say whether a way to a violation is better than the one known: fewer faults, then shorter."""
+        """Say whether a way to a violation is better than the known one: it has fewer faults, or else is shorter."""
         best = self.violations.get(place)
         return best is None or (faults, length) < (best.faults, len(best.way))
 
@@ -113,6 +114,6 @@ class Summary:
 
 
 def _is_failed_undo(fault: str) -> bool:
-    """Whether a fault, in the words of its move, is the failure of a step's only compensation."""
+    """Whether a fault, given in the words of its move, is the failure of a step's only compensation."""
     call, _, rest = fault.removeprefix("`").partition("`")
     return rest.startswith(" fails") and call == undo_path(parse_call(call).step)

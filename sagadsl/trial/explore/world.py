@@ -35,18 +35,18 @@ from sagadsl.trial.played import ID
 from sagadsl.virtual.world import World
 
 OTHER_ERROR = "Refused"
-"""Type of the error that no handler names."""
+"""Type of an error that no handler names."""
 
 MOST = 6
-"""Values tried of one output, input field or payload."""
+"""How many values are tried for one output, input field or payload, at most."""
 
 
 class ChildRun(Immutable):
-    """How a child saga goes when nothing goes wrong.
+    """A child saga in which nothing goes wrong.
 
     Attributes:
-        journal: The snapshot with which it could undo itself.
-        seconds: Of virtual time.
+        journal: The snapshot with which the child can undo itself.
+        seconds: How long it takes, in virtual time.
         first: Name of its first call; empty when it has none.
     """
 
@@ -62,9 +62,9 @@ class Surroundings:
 
     Attributes:
         sagas: Child sagas by name.
-        activities: Signatures of what is installed; ``None`` knows none.
-        always: Activities that give another output than the usual one whenever they are called: which of ``outputs``.
-        pauses: Operators pause the saga, once at any moment.
+        activities: Signatures of the installed activities; ``None`` when no activity is known.
+        always: Activities that never give the usual output: by name, the index into ``outputs`` of what they give.
+        pauses: Operators pause the saga, once, at any moment.
     """
 
     saga: Saga
@@ -84,7 +84,7 @@ class Surroundings:
         return self.activities.get(activity) if self.activities is not None else None
 
     def outputs(self, activity: str) -> tuple[Any, ...]:
-        """Return what an activity may return: the usual output, then one deviation each."""
+        """Return the outputs that an activity may give: the usual one, then others with one deviation each."""
         if activity not in self._outputs:
             schema = self.drawn.schema(activity)
             name = activity.rpartition(".")[2]
@@ -108,9 +108,9 @@ class Surroundings:
         return tuple(name for name, number in found.items() if number > 1)
 
     def errors(self, step: Step) -> tuple[str, ...]:
-        """Return types of errors that tell a step's ways apart: one that nobody names, and those that are named.
+        """Return the types of errors that lead a step different ways: one that nobody names, and all that are named.
 
-        Named by its handlers, by those of the blocks around it, or in what is compared with ``error.type``.
+        The step's handlers name types, and so do those of the blocks around it, and comparisons with ``error.type``.
         """
         if step.id not in self._errors:
             assert isinstance(step.body, ActivityCall)
@@ -125,7 +125,7 @@ class Surroundings:
 
     @cached_property
     def _compared(self) -> tuple[str, ...]:
-        """Types that expressions compare ``error.type`` or ``failure.type`` with."""
+        """Types with which expressions compare ``error.type`` or ``failure.type``."""
         found: dict[str, None] = {}
         for tree in (tree for site in walk.sites(self.saga) for tree in _trees(site.value)):
             for node in (tree, *tree.find_all(nodes.Compare)):
@@ -136,13 +136,13 @@ class Surroundings:
         return tuple(type_ for type_ in found if type_ not in _OURS)[:MOST]
 
     def payloads(self, signal: str) -> tuple[Any, ...]:
-        """Return what a signal may carry."""
+        """Return the payloads that a signal may carry."""
         schema = dict(self.saga.signals.get(signal) or {})
         usual = draw(schema, 0, signal) if schema else None
         return tuple(_unlike((usual, *variations(schema, usual))))[:MOST]
 
     def inputs(self) -> tuple[Any, ...]:
-        """Return inputs of the saga: the usual one with everything in it, then one deviation each."""
+        """Return inputs of the saga: the usual one with everything in it, then others with one deviation each."""
         schema = overlaid(dict(self.saga.input_schema or {}), input_wanted(self.saga))
         check = checker(self.saga.input_schema, "input", fill=True)
         full, least = draw(schema, 0, "input", items=2), draw(schema, 0, "input", full=False)
@@ -175,7 +175,7 @@ def variations(schema: Mapping[str, Any], usual: Any, *, filled: bool = False) -
     """Yield *usual* with one place changed each: other choices, absent keys, lists of other sizes.
 
     Args:
-        filled: No key is ever absent: a plugin's output has all that its type names.
+        filled: Leave out no key: a plugin's output has all keys that its type names.
     """
     yield from _vary(schema, usual, filled, 0)
 
@@ -229,7 +229,7 @@ def _same(one: Any, other: Any) -> bool:
 def longest_life(command: StartActivity) -> float:
     """Return the seconds after which a call must have ended: its attempts, their waits for a worker, the pauses.
 
-    Infinite where nothing bounds the wait for a worker, or the number of attempts.
+    Infinite if nothing bounds the wait for a worker, or the number of attempts.
     """
     attempts, queue = command.retry.maximum_attempts, queue_limit(command)
     waits = 0.0 if command.local else inf if queue is None else queue.total_seconds()
@@ -237,17 +237,17 @@ def longest_life(command: StartActivity) -> float:
 
 
 def silence(command: StartActivity, *, once: bool) -> float:
-    """Return the seconds until a call is given up of which nobody hears, with workers at hand.
+    """Return the seconds until the server gives up a call that workers take, but of which nobody hears again.
 
     Args:
-        once: It has been cancelled, so that it is not attempted again.
+        once: The call has been cancelled, so that it is not attempted again.
     """
     once = once or TIMEOUT in command.retry.non_retryable_error_types
     return _of_attempts(command, 1 if once else command.retry.maximum_attempts or 1, 0.0)
 
 
 def refusal(command: StartActivity, type_: str, tick: float) -> float:
-    """Return the seconds until a call is given up that reports the same error at every attempt, *tick* after each."""
+    """Return the seconds until a call is given up, if each attempt reports the same error after *tick* seconds."""
     retry = command.retry
     attempts = 1 if type_ in retry.non_retryable_error_types else retry.maximum_attempts or 1
     total = attempts * tick + pauses(retry, attempts)
@@ -264,7 +264,7 @@ def _of_attempts(command: StartActivity, attempts: float, waits: float) -> float
 
 
 def pauses(retry: RetryPlan, attempts: int) -> float:
-    """Return the seconds between so many attempts."""
+    """Return the sum of the pauses between so many attempts, in seconds."""
     pause, longest, total = retry.initial_interval.total_seconds(), retry.maximum_interval.total_seconds(), 0.0
     for _ in range(min(attempts - 1, 10_000)):
         total += min(pause, longest)
@@ -273,7 +273,7 @@ def pauses(retry: RetryPlan, attempts: int) -> float:
 
 
 def _named(saga: Saga, place: Place) -> Iterator[str]:
-    """Yield the types that handlers take of what happens at a place, those of blocks around it included."""
+    """Yield the types of errors that the handlers of a step take, and those of the blocks around it."""
     around = (saga.places[block].step for block in place.blocks if block in saga.places)
     for step in (place.step, *around):
         yield from (type_ for handler in step.on_error for type_ in handler.types if type_ not in _OURS)
