@@ -57,7 +57,7 @@ def chain_of(node: nodes.Node) -> Chain | None:
 
 
 def reads(node: nodes.Node) -> tuple[tuple[str, ...], ...]:
-    """Return the chains of names that an expression reads, each up to its first position or computed key."""
+    """Return the chains of names that an expression reads. Each ends before its first position or computed key."""
     found: dict[tuple[str, ...], None] = {}
     waiting = [node]
     while waiting:
@@ -73,10 +73,10 @@ def reads(node: nodes.Node) -> tuple[tuple[str, ...], ...]:
 
 
 def code(node: nodes.Node, soft: bool = False) -> Code:
-    """Return the function that computes an expression which :func:`parse` has passed.
+    """Return the function that computes an expression; :func:`parse` must have accepted it before.
 
     Args:
-        soft: Give a :class:`Missing` for what is not there, instead of raising: for ``default``.
+        soft: Return a :class:`Missing` for a value that is not there, in place of an error. ``default`` needs this.
     """
     chain = chain_of(node)
     if chain is not None:
@@ -237,7 +237,7 @@ def _operation(node: nodes.Node) -> Code:
         case nodes.Dict(items=pairs):
             members = [(code(pair.key), code(pair.value)) for pair in pairs]
             return lambda scope, budget: {_key(key(scope, budget)): item(scope, budget) for key, item in members}
-    raise AssertionError(f"not an expression of the language: {node!r}")  # `parse` lets nothing else pass
+    raise AssertionError(f"not an expression of the language: {node!r}")  # `parse` accepts nothing else
 
 
 def _key(value: Any) -> str:

@@ -19,31 +19,31 @@ Number = TypeVar("Number", int, float)
 T = TypeVar("T")
 
 MAX_DEPTH = 100
-"""Nesting of data, as of the YAML it is written in."""
+"""The deepest nesting of data; the same as for YAML."""
 MAX_INTEGER_BITS = 1024
-"""Size of a computed integer: about 300 digits, which every float can still be compared with."""
+"""The largest computed integer: about 300 digits, so that it can still be compared with every float."""
 MAX_TEXT = 1 << 20
-"""Characters of a computed text."""
+"""The most characters of a computed text."""
 BUDGET = 1_000_000
-"""Work that rendering one value may cost: elements looked at, and text in pieces of 16 characters.
+"""The most work for the rendering of one value: each element, and each 16 characters of text, cost one unit.
 
-Some tenths of a second at the very most, since Temporal takes a workflow that computes for two seconds for dead.
+That is some tenths of a second at most. Temporal regards a workflow that computes for two seconds as dead.
 """
 
 _PLAIN = frozenset((str, int, bool, type(None)))
 
 
 class ExpressionError(Exception):
-    """An expression cannot be computed with the data there is.
+    """An expression that the given data does not let us compute.
 
     Attributes:
-        message: What is wrong and what was found.
-        expression: The text as written; empty while it is not known.
-        path: Where in the rendered value it stands, e.g. ``("lines", 0, "amount")``.
+        message: What is wrong, and what was found instead.
+        expression: The text as written; empty as long as it is not known.
+        path: The place of the expression in the rendered value, e.g. ``("lines", 0, "amount")``.
     """
 
     def __init__(self, message: str, expression: str = "", path: Path = ()) -> None:
-        super().__init__(message, expression, path)  # all of args, so that it survives pickling
+        super().__init__(message, expression, path)  # every argument, so that pickle can make it again
         self.message, self.expression, self.path = message, expression, path
 
     def __str__(self) -> str:
@@ -52,20 +52,20 @@ class ExpressionError(Exception):
         return f"{self.message}{written and ',' + written}{place}"
 
     def within(self, expression: str) -> ExpressionError:
-        """Return the same error with the expression it arose in, unless it is known."""
+        """Return the same error with its expression; an expression that is already known stays."""
         return self if self.expression else ExpressionError(self.message, expression, self.path)
 
     def below(self, key: str | int) -> ExpressionError:
-        """Return the same error, seen from one level further out."""
+        """Return the same error as seen from the value around: *key* goes to the front of its path."""
         return ExpressionError(self.message, self.expression, (key, *self.path))
 
 
 class Meter(threading.local):
-    """The work that renderings have cost in this thread. Whoever bounds many of them together looks at it.
+    """The work that renderings have cost in this thread. Callers that bound many renderings together read it.
 
     Attributes:
-        spent: Units, as of ``Budget``.
-        most: A rendering that begins when so much is spent is an error; ``None`` is without bound.
+        spent: The work so far, in units of ``Budget``.
+        most: When so much is spent, no rendering may begin: that is an error. ``None`` sets no bound.
     """
 
     spent: int = 0
@@ -76,7 +76,7 @@ METER = Meter()
 
 
 class Budget:
-    """What is left of the work that one rendering may cost. The same at every replay, unlike time."""
+    """The work that one rendering may still cost. Unlike time, it is the same at every replay."""
 
     __slots__ = ("left",)
 
@@ -84,7 +84,7 @@ class Budget:
         self.left = BUDGET
 
     def render(self, compute: Callable[[Mapping[str, Any], Budget], T], scope: Mapping[str, Any]) -> T:
-        """Render a whole value at this budget's expense, and put what it cost on the meter."""
+        """Render a whole value within this budget, and add its cost to the meter."""
         if METER.most is not None and METER.spent >= METER.most:
             raise ExpressionError(
                 "the saga computes too much before it waits for anything: let a step do it, or look at less data"
@@ -101,7 +101,7 @@ class Budget:
             raise ExpressionError("the expressions take too much work for the size of their data")
 
     def text(self, text: str) -> str:
-        """Pay for a text and give it back. One that is too long is an error."""
+        """Pay for a text and return it. A text that is too long is an error."""
         if len(text) > MAX_TEXT:
             raise ExpressionError(f"the text gets longer than {MAX_TEXT} characters")
         self.spend(len(text) >> 4)
@@ -109,7 +109,7 @@ class Budget:
 
 
 class Missing:
-    """A value that is not there. Only ``default`` and ``is defined`` take it; message made when needed."""
+    """A value that is not there. Only ``default`` and ``is defined`` accept it. It words its message when asked."""
 
     __slots__ = ("_base", "_key", "_label")
 
@@ -117,12 +117,12 @@ class Missing:
         self._base, self._key, self._label = base, key, label
 
     def or_null(self) -> None:
-        """Return null if it counts as that where it is missing; else raise."""
+        """Return null if the missing value counts as null in its place; otherwise raise the error."""
         if self._key not in nulls_of(self._base):
             raise self.error()
 
     def error(self) -> ExpressionError:
-        """Return the error of using it, which names what is there instead."""
+        """Return the error for the use of this missing value; the message names what is there instead."""
         base, key, label = self._base, self._key, self._label
         if not label:
             return ExpressionError(str(key))
@@ -141,7 +141,7 @@ class Missing:
 
 
 def nulls_of(value: Any) -> Collection[Any]:
-    """Return the keys of *value* that read as null, and all below them, when nothing is there."""
+    """Return the keys of *value* that read as null when they are missing; all below them reads as null too."""
     return getattr(value, "nulls", ())
 
 
@@ -151,15 +151,15 @@ def nothing_there(message: str) -> Missing:
 
 
 def lookup(value: Any, key: Any) -> Any:
-    """Return one element. Only keys of mappings and positions are read, never attributes.
+    """Return one element. It reads keys of mappings and positions of lists, but never attributes.
 
-    Raises ``KeyError`` when it is not there.
+    Raises ``KeyError`` when there is no such element.
     """
     if isinstance(key, str):
         if key.startswith("__"):
             raise ExpressionError(f"`{key}` cannot be read: names that start with `__` are closed")
         if isinstance(value, dict):
-            if key in value:  # not by [], which would create it in a defaultdict
+            if key in value:  # not by [], which would create the key in a defaultdict
                 return value[key]
         elif isinstance(value, Mapping):
             return value[key]
@@ -172,7 +172,7 @@ def lookup(value: Any, key: Any) -> Any:
 
 
 def kind(value: Any) -> str:
-    """Return the name of a value's kind, as messages say it."""
+    """Return the word that messages use for the kind of a value."""
     match value:
         case None:
             return "null"
@@ -191,7 +191,7 @@ def kind(value: Any) -> str:
 
 
 def found_text(value: Any) -> str:
-    """Return a value as messages show it: its kind, and itself where it is short."""
+    """Return a value as messages show it: its kind, and the value itself if it is short."""
     match value:
         case bool() | int() | float() | str():
             return f"{kind(value)} `{shortened(_json(value[:50] if isinstance(value, str) else value), 40)}`"
@@ -200,12 +200,12 @@ def found_text(value: Any) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """Return the beginning of a text that is longer than *length*."""
+    """Return a text, cut if it is longer than *length*."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def step_text(key: Any) -> str:
-    """Return one step of a chain as it is written: ``.name``, ``["odd name"]`` or ``[0]``."""
+    """Return one link of a chain as people write it: ``.name``, ``["odd name"]`` or ``[0]``."""
     if isinstance(key, str):
         return f".{key}" if key.isidentifier() else f"[{json.dumps(key, ensure_ascii=False)}]"
     return f"[{shortened(str(key), 40)}]"
@@ -224,14 +224,14 @@ def refuse(needs: str, value: Any) -> Never:
 
 
 def truth(value: Any, asker: str) -> bool:
-    """Return a boolean as it is. Nothing else is true or false: not the text "false", not 0, not null."""
+    """Return a boolean unchanged. No other value is true or false: not the text "false", not 0, not null."""
     if value is True or value is False:
         return value
     refuse(f"{asker} must be true or false", value)
 
 
 def spelled(value: Any) -> str:
-    """Return a value inside text: text verbatim, numbers and booleans as JSON spells them."""
+    """Return a value as it stands inside text: text verbatim, numbers and booleans as JSON spells them."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool):
@@ -246,7 +246,7 @@ def spelled(value: Any) -> str:
 
 
 def finite(value: Number) -> Number:
-    """Return a number that JSON can hold."""
+    """Return a number if JSON can hold it; otherwise raise."""
     if isinstance(value, float) and not math.isfinite(value):
         raise ExpressionError(f"the number is {value}, which JSON cannot hold")
     if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
@@ -272,7 +272,7 @@ def equal(left: Any, right: Any, budget: Budget) -> bool:
 
 
 def as_json(value: Any, budget: Budget, depth: int = 0) -> Any:
-    """Return a computed value as JSON data: itself when it is, no copy made. Anything else is an error."""
+    """Return a computed value as JSON data; data that is already JSON is not copied. Anything else is an error."""
     type_ = type(value)
     if type_ in _PLAIN:
         return value
@@ -327,7 +327,7 @@ def _json_object(value: dict[Any, Any], budget: Budget, depth: int) -> dict[str,
 
 
 def _enter(items: Collection[Any], budget: Budget, depth: int) -> None:
-    """Pay for a list or an object and for the texts right in it."""
+    """Pay for a list or an object, and for the texts directly in it."""
     if depth > MAX_DEPTH:
         raise ExpressionError(f"the result is nested deeper than {MAX_DEPTH} levels")
     budget.spend(8 + len(items) + sum([len(item) >> 4 for item in items if type(item) is str]))

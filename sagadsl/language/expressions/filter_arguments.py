@@ -39,7 +39,7 @@ def as_members(value: Any, budget: Budget, asker: str) -> Mapping[Any, Any]:
 
 
 def attribute_of(item: Any, attribute: Any) -> Any:
-    """Return what ``attribute="a.b.0"`` reads in an item, or the missing value that stops it."""
+    """Return the value that ``attribute="a.b.0"`` reads in an item, or the missing value at which it stops."""
     label, nothing = "each element", None
     for part in str(attribute).split(".") if isinstance(attribute, str) else [attribute]:
         key = int(part) if isinstance(part, str) and part.isascii() and part.isdigit() else part

@@ -45,7 +45,7 @@ from sagadsl.language.expressions.predicates import TESTS
 Function = Callable[..., Any]
 
 NAMESPACE = uuid.UUID("6f1d3f0c-1b4f-5d0e-9a57-5a6a64736c31")
-"""Namespace of ``uuid5`` when none is given; never changes, since keys are made with it."""
+"""The default namespace of ``uuid5``. It never changes, because sagas make keys with it."""
 _WORD = re.compile(r"([-\s({\[<]+)")
 
 
@@ -241,7 +241,7 @@ def _order_key(value: Any, case_sensitive: bool, asker: str) -> Any:
 
 
 def _order_keys(budget: Budget, items: list[Any], *, case_sensitive: Any, attribute: Any, asker: str) -> list[Any]:
-    """Return what to order by: numbers only or text only, since no order is agreed between them."""
+    """Return the sort keys: only numbers or only text, because numbers and text have no common order."""
     budget.spend(4 * len(items))
     values = items if attribute is None else [there(attribute_of(item, attribute)) for item in items]
     exact = truth(case_sensitive, f"`case_sensitive` of {asker}")

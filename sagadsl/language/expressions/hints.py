@@ -14,7 +14,7 @@ SIGNS = (
     ("{{", "leave out the braces, or put all of it into one pair of them"),
     ("`", "text stands in single or double quotes"),
 )
-"""Signs near a place that cannot be read; the first that is found counts."""
+"""Signs near a place that the parser cannot read. The first sign that is found decides."""
 
 CALLS = {
     "append": "to add an element write `list + [element]`",

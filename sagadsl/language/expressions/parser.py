@@ -24,14 +24,14 @@ from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.suggest import closest
 
 MAX_LENGTH = 10_000
-"""Characters of one expression."""
+"""The most characters of one expression."""
 MAX_BRACKETS = 20
-"""Brackets within brackets; the parser needs 14 stack frames for each."""
+"""The most brackets within brackets; the parser needs 14 stack frames for each."""
 
 _MAX_CHAIN = MAX_DEPTH
-"""Characters of a chain that can be read without the parser: too short to be nested too deeply."""
+"""The most characters of a chain that is read without the parser: so short a text cannot be nested too deeply."""
 
-_ENVIRONMENT = Environment(keep_trailing_newline=True)  # its grammar alone is used, nothing is rendered
+_ENVIRONMENT = Environment(keep_trailing_newline=True)  # only for its grammar: it renders nothing
 _LEXER = get_lexer(_ENVIRONMENT)
 _CHAIN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)((?:\.[A-Za-z][A-Za-z0-9_]*)*)\s*")
 _WORDS = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"])
@@ -42,15 +42,15 @@ _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 
 class Problem(Immutable):
-    """Something that makes a text no expression of the language, whatever the data.
+    """A reason why a text is not an expression of the language, whatever the data.
 
     Attributes:
         message: What is wrong; lower case, no full stop.
         help: What to write instead; may be empty.
-        offset: Where in the text it begins, counted in characters from 0.
-        focus: The part of the text that it is about; may be empty.
-        path: Where in the value the text stands, e.g. ``("lines", 0, "amount")``.
-        at_key: The text is the last key of ``path`` itself.
+        offset: Where the problem begins in the text, in characters from 0.
+        focus: The part of the text that is wrong; may be empty.
+        path: The place of the text in the value, e.g. ``("lines", 0, "amount")``.
+        at_key: The text is itself a key: the last one of ``path``.
     """
 
     message: str
@@ -62,7 +62,7 @@ class Problem(Immutable):
 
 
 class Piece(Immutable):
-    """A part of a text: verbatim, or the inside of ``{{ }}``, with its place in the text."""
+    """A part of a text, with its place: verbatim text, or the inside of ``{{ }}``."""
 
     text: str
     offset: int
@@ -70,7 +70,7 @@ class Piece(Immutable):
 
 
 def has_markers(text: str) -> bool:
-    """Tell whether a text is anything but verbatim. Cheap, since nearly every text is."""
+    """Tell whether a text is not verbatim. This is cheap, because nearly every text is verbatim."""
     return "{" in text and _OPENING.search(text) is not None
 
 
@@ -104,7 +104,7 @@ def _statement(marker: str, offset: int) -> Problem:
 
 
 def _closing(text: str, at: int) -> int | Problem:
-    """Return where the ``}}`` of the expression that begins at *at* stands; braces in text and objects do not count."""
+    """Return the place of the ``}}`` that ends the expression at *at*; braces in text and objects do not count."""
     open_brackets: list[tuple[str, int]] = []
     while (found := _TOKEN.search(text, at)) is not None:
         token, at = found.group(), found.end()
@@ -126,9 +126,9 @@ def _closing(text: str, at: int) -> int | Problem:
 
 
 def parse(source: str) -> tuple[nodes.Expr | None, tuple[Problem, ...]]:
-    """Return the syntax tree of one expression, or every problem that keeps it from being one.
+    """Return the syntax tree of one expression, or every problem of a text that is not an expression.
 
-    Nodes carry their offset in *source* as ``lineno``, since tokens of the lexer are numbered so.
+    Nodes carry their offset in *source* as ``lineno``, because :func:`_tokens` numbers tokens by offset.
     """
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     if not source.strip():
@@ -148,7 +148,7 @@ def parse(source: str) -> tuple[nodes.Expr | None, tuple[Problem, ...]]:
 
 
 def _chain(found: re.Match[str]) -> nodes.Expr:
-    """Return the tree of ``a.b.c`` as Jinja2's parser gives it, twenty times faster: most expressions are no more."""
+    """Return the tree of ``a.b.c`` as Jinja2's parser does, but twenty times faster: most expressions are chains."""
     tree: nodes.Expr = nodes.Name(found[1], "load", lineno=found.start(1))
     offset = found.start(2)
     for name in found[2].split(".")[1:]:
@@ -176,7 +176,7 @@ def _tree(source: str) -> nodes.Expr:
 
 
 def _tokens(source: str) -> Iterator[Any]:
-    """Return the tokens, numbered by their offset instead of their line."""
+    """Return the tokens. Each has its offset in place of its line number."""
     raw: list[tuple[int, str, str]] = []
     offset = depth = 0
     try:
@@ -197,7 +197,7 @@ def _tokens(source: str) -> Iterator[Any]:
 
 
 def _check_escapes(text: str, offset: int) -> None:
-    """Refuse what Python would let pass with a warning only."""
+    """Refuse escapes that Python accepts with a mere warning."""
     for found in re.finditer(r"\\.", text, re.S):
         if wrong := _ESCAPE.match(text, found.start()):
             sign = wrong.group()
@@ -212,7 +212,7 @@ def _too_deep() -> Problem:
 
 
 def _syntax(source: str, message: str, offset: int) -> Problem:
-    """Say what the parser says in the words of this tool, with a remedy for other languages' habits."""
+    """Say the parser's message in the words of this tool, with a remedy for habits from other languages."""
     rest = source[offset:]
     word = re.match(r"\w+|\S", rest.lstrip())
     focus = word.group() if word else ""
@@ -257,7 +257,7 @@ _OPERATORS = (
 
 
 def _refused(node: nodes.Node, source: str, depth: int) -> Iterator[Problem]:
-    """Yield what the language leaves out, by an allow-list: a kind of node that is not named here is refused."""
+    """Yield a problem for all that the language leaves out. It refuses every kind of node that it does not name."""
     if depth > MAX_DEPTH:
         raise _Unparsable(_too_deep())
     match node:
@@ -345,7 +345,7 @@ def _function(node: nodes.Filter | nodes.Test, offset: int, what: str, known: Ma
 
 
 def _inner_function(node: nodes.Filter | nodes.Test, offset: int) -> Iterator[Problem]:
-    """Check the filter or test that a filter applies to each element: it is named by a constant text."""
+    """Check the filter or test that a filter applies to each element: a constant text names it."""
     name = node.name
     options = {option.key for option in node.kwargs}
     args = node.args[1:] if name.endswith("attr") else node.args

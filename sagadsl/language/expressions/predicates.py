@@ -12,7 +12,7 @@ Function = Callable[..., Any]
 
 
 def contains(budget: Budget, holder: Any, item: Any) -> bool:
-    """Is *item* an element of a list, a key of an object, a part of a text?"""
+    """Tell whether *item* is an element of a list, a key of an object, or a part of a text."""
     if isinstance(holder, str):
         budget.spend(1 + (len(holder) >> 4))
         return as_text(item, "`in` a text") in holder
@@ -25,7 +25,7 @@ def contains(budget: Budget, holder: Any, item: Any) -> bool:
 
 
 def ordered(left: Any, right: Any, sign: str) -> tuple[Any, Any]:
-    """Return two values that can be ordered: two numbers or two texts."""
+    """Return both values if they can be ordered (two numbers or two texts); otherwise raise."""
     if isinstance(left, str) and isinstance(right, str):
         return left, right
     for value in (left, right):

@@ -23,15 +23,15 @@ class Named(Immutable):
     """The secrets that an input names.
 
     Attributes:
-        places: Their names by where in the input they stand, keys joined by ``/``.
-        host: Host (with the port, if there is one) of the input's ``url``, if the definition writes it out; else empty.
+        places: The names of the secrets, by their place in the input (its keys joined by ``/``).
+        host: Host (and port, if any) of the input's ``url``; empty if the definition does not write it out.
     """
 
     places: Mapping[str, tuple[str, ...]]
     host: str = ""
 
     def at(self, place: str) -> tuple[str, ...]:
-        """Return the names at a place, or in an expression that gives all of what is around it."""
+        """Return the names at a place, or in an expression that gives a whole value around this place."""
         parts = place.split("/")
         around = ("/".join(parts[:count]) for count in range(len(parts) + 1))
         return tuple(name for each in around for name in self.places.get(each, ()))

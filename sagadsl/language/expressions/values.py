@@ -52,7 +52,7 @@ _PLAIN = frozenset((str, int, bool, type(None)))
 
 
 class Constant(Immutable):
-    """Data without any expression. Rendering gives the data itself, so nobody may change it."""
+    """Data without any expression. ``render`` returns the data itself, not a copy, so nobody may change it."""
 
     source: Any
 
@@ -75,8 +75,8 @@ class Expression(Immutable):
     """One expression. Its value keeps its type.
 
     Attributes:
-        source: The text as written, braces included where there are any.
-        offset: Where the expression itself begins in ``source``.
+        source: The text as written, with its braces if it has any.
+        offset: The place in ``source`` where the expression itself begins.
         tree: Jinja2's syntax tree; nodes carry their offset in the expression as ``lineno``.
     """
 
@@ -99,7 +99,7 @@ class Expression(Immutable):
             return result if type(result) in _PLAIN else as_json(result, budget)
         except ExpressionError as error:
             raise error.within(self.source.strip()) from None
-        except Exception as error:  # noqa: BLE001  # whatever Python finds wrong with the data: R56
+        except Exception as error:  # noqa: BLE001  # any error of Python about the data: R56
             raise ExpressionError(_said(error), self.source.strip()) from None
 
 
@@ -181,7 +181,7 @@ class Object(Immutable):
 
 
 class Broken(Immutable):
-    """Text that is no expression of the language. Found by ``validate``; rendering it is an error."""
+    """Text that is not an expression of the language. ``validate`` reports it; to render it is an error."""
 
     source: Any
     problems: Derived[tuple[Problem, ...]]
@@ -202,7 +202,7 @@ Compiled = Constant | Expression | Text | Listing | Object | Broken
 
 
 class Condition(Immutable):
-    """A value that must turn out to be true or false."""
+    """A value whose result must be true or false."""
 
     value: Compiled
 
@@ -233,10 +233,10 @@ class Condition(Immutable):
 
 
 def compile_value(data: Any, *, bare: bool = False) -> Compiled:
-    """Return the value of JSON data in whose texts ``{{ }}`` may stand.
+    """Compile JSON data whose texts may contain ``{{ }}``.
 
     Args:
-        bare: A text is an expression as a whole, braces optional: for ``items`` and the like.
+        bare: The whole text is an expression, with or without braces, as in ``items``.
     """
     if isinstance(data, str):
         return _bare(data) if bare else _text(data)
@@ -244,12 +244,12 @@ def compile_value(data: Any, *, bare: bool = False) -> Compiled:
 
 
 def compile_condition(data: Any) -> Condition:
-    """Return a condition: a boolean, or an expression with or without braces that gives one."""
+    """Compile a condition: a boolean, or an expression (with or without braces) that gives a boolean."""
     return Condition(compile_value(data, bare=True))
 
 
 def problems(data: Any, *, bare: bool = False) -> list[Problem]:
-    """Return everything in JSON data that is no expression of the language."""
+    """Return a problem for each text in JSON data that is not an expression of the language."""
     return list(compile_value(data, bare=bare).problems)
 
 
@@ -311,7 +311,7 @@ def _bare(text: str) -> Compiled:
 
 
 def _beside(text: str, written: list[Piece]) -> Problem:
-    """Say what stands beside the one expression that there may be, or that there are several."""
+    """Say that there is text beside the only expression that is allowed here, or that there are several."""
     strays = [piece for piece in written if not piece.expression]
     inside = [piece for piece in written if piece.expression]
     if len(inside) != 1 or not strays:

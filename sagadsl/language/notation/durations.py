@@ -13,10 +13,10 @@ PATTERN = (
     r"^(?:(?=[0-9])(?:[0-9]+w)?(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?"
     r"|P(?=[0-9T])(?:[0-9]+W|(?:[0-9]+D)?(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?))$"
 )
-"""Every accepted spelling; ECMA-262 syntax, because the JSON Schema holds it too."""
+"""Every accepted spelling; in the syntax of ECMA 262, because the JSON Schema has this pattern too."""
 
 FORMAT = "sagadsl-duration"
-"""What the JSON Schema calls a text that :func:`is_duration` takes: no pattern bounds a length."""
+"""The ``format`` in the JSON Schema for texts that :func:`is_duration` accepts: no pattern can bound a length."""
 
 SPELLINGS = "`500ms`, `30s`, `5m`, `1h30m`, `2d`, `1w` or ISO 8601 (`PT30S`, `P1DT2H`)"
 LONGEST = timedelta(days=36500)
@@ -48,17 +48,17 @@ _LONG_NAMES = {
 
 
 class NotADuration(ValueError):
-    """A value that is no length of time.
+    """A value that is not a duration.
 
     Attributes:
         value: What was found.
-        reason: What is wrong with it, one clause.
-        suggestion: What to write instead, one clause.
-        code: The diagnostic that a check reports for it.
+        reason: What is wrong with the value, in one clause.
+        suggestion: What to write instead, in one clause.
+        code: The code of the finding that a check reports for it.
     """
 
     def __init__(self, value: object, reason: str, suggestion: str, code: str = "SD501") -> None:
-        super().__init__(value, reason, suggestion, code)  # all of it, so that it survives pickling
+        super().__init__(value, reason, suggestion, code)  # every argument, so that pickle can make it again
         self.value, self.reason, self.suggestion, self.code = value, reason, suggestion, code
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class NotADuration(ValueError):
 def parse(text: object) -> timedelta:
     """Return the length that *text* spells. Raises :class:`NotADuration` with what to write instead.
 
-    Takes any value, because at run time an expression may give any.
+    It accepts a value of any type, because at run time an expression may give any.
     """
     if not isinstance(text, str):
         raise _not_text(text)
@@ -76,11 +76,11 @@ def parse(text: object) -> timedelta:
         raise _explain(text)
     iso, body = text.startswith("P"), text.removeprefix("P")
     date, _, time = body.partition("T")
-    # `M` is a minute only after the `T`, and the pattern has let it stand nowhere else.
+    # `M` means minutes only after the `T`, and the pattern allows it nowhere else.
     parts = _PART.findall((date + time).lower() if iso else text)
     try:
         length = sum((int(number) * _LENGTH[unit] for number, unit in parts), timedelta())
-    except (OverflowError, ValueError):  # more days than a timedelta, or more digits than an int, can hold
+    except (OverflowError, ValueError):  # too many days for a timedelta, or too many digits for an int
         length = timedelta.max
     if length > LONGEST:
         shown = text if len(text) < 30 else f"{text[:27]}..."
@@ -89,7 +89,7 @@ def parse(text: object) -> timedelta:
 
 
 def is_duration(text: str) -> bool:
-    """Whether *text* spells a length, or holds the expression that will give it."""
+    """Whether *text* spells a duration, or holds an expression that will give one."""
     if "{{" in text:
         return True
     try:
@@ -171,7 +171,7 @@ def _explain_iso(text: str, shown: str, plain: str) -> NotADuration:
 
 
 def _loosely(plain: str) -> str:
-    """Read what other tools accept: ``30 sec``, ``1h 30m``, ``1.5h``, ``30S``; empty when it cannot be read."""
+    """Read the spellings of other tools: ``30 sec``, ``1h 30m``, ``1.5h``, ``30S``; empty for any other text."""
     found = re.findall(r"([0-9]{1,9})(?:\.([0-9]{1,6}))? ?([A-Za-z]+)", plain)
     if re.sub(r"[0-9]+(?:\.[0-9]+)? ?[A-Za-z]+(?:,? (?:and )?)?", "", f"{plain} ").strip():
         return ""

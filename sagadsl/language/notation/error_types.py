@@ -9,11 +9,11 @@ WRAPPERS = frozenset(
         "java.util.concurrent.ExecutionException",
     }
 )
-"""Types of errors that carry another one and say nothing of their own."""
+"""Types of errors that wrap another error and add no meaning."""
 
 
 def bare_type(name: str) -> str:
-    """Return the class name of a qualified one: ``acme.errors.CardDeclined`` is recorded as ``CardDeclined``.
+    """Return the last part of a qualified class name: the SDK records ``acme.errors.CardDeclined`` as ``CardDeclined``.
 
     A dotted name that does not end like a class is an error code (``payment.declined``) and stays.
     """
@@ -22,6 +22,6 @@ def bare_type(name: str) -> str:
 
 
 def class_name(name: str) -> str:
-    """Return the same, of a class in a class too: Java records ``acme.Shop$Declined``."""
+    """Return the same, but also for a class inside a class: Java records ``acme.Shop$Declined``."""
     last = bare_type(name).rpartition("$")[2]
     return last if last[:1].isupper() else name

@@ -15,14 +15,14 @@ from typing import Any
 
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
 MAX_DEPTH = 200
-"""Levels of lists and objects: whoever walks through deeper ones would meet Python's limit, each at another depth."""
+"""The most levels of lists and objects. In deeper data, each walk would meet Python's limit at another depth."""
 _HALF = re.compile("[\ud800-\udfff]")
 _MOST_DIGITS = 310
-"""No double has more before its point: a longer number need not be read to know that it is too large."""
+"""No double has more digits before its point, so a longer number is too large without being read."""
 
 
 def read_json(text: str | bytes) -> Any:
-    """Return what a text of JSON says, UTF-8 with or without its mark. Raises ``ValueError``, one clause."""
+    """Return the value of a JSON text (UTF-8, with or without its mark). Raises ``ValueError`` with one clause."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
@@ -45,7 +45,7 @@ def read_json(text: str | bytes) -> Any:
 
 
 def _is_deep(value: Any) -> bool:
-    """Whether a value is nested deeper than it may be; found without calls within each other."""
+    """Whether a value is nested too deeply. It uses no recursion, which would itself meet Python's limit."""
     level, depth = [value] if isinstance(value, list | dict) else [], 0
     while level and depth <= MAX_DEPTH:
         inner = (each for outer in level for each in (outer.values() if isinstance(outer, dict) else outer))
@@ -55,7 +55,7 @@ def _is_deep(value: Any) -> bool:
 
 
 def whole_number(text: str) -> int:
-    """Return the whole number that decimal digits spell. Raises ``ValueError`` for one beyond every double."""
+    """Return the whole number that decimal digits spell. Raises ``ValueError`` if it is beyond every double."""
     value = int(text) if len(text) <= _MOST_DIGITS else None
     try:
         float(text if value is None else value)
@@ -69,7 +69,7 @@ def whole_number(text: str) -> int:
 def small_number(text: str) -> int | None:
     """Return the number that up to nine ASCII digits spell; ``None`` for any other text.
 
-    Python's own ``isdigit`` says yes to ``²``, and ``int`` no.
+    Python's ``isdigit`` accepts ``²``, but ``int`` refuses it.
     """
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else None
 
@@ -89,18 +89,18 @@ def whole_texts(value: Any) -> None:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether every number in a value is one that JSON can carry."""
+    """Whether JSON can carry every number in a value."""
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:
         return False
-    except (TypeError, RecursionError):  # whoever sends it says what is wrong
+    except (TypeError, RecursionError):  # the sender of the value reports what is wrong
         return True
     return True
 
 
 def canonical(value: Any) -> str:
-    """Return the one text of all values that JSON takes for equal: 30.0 is 30, and the order of keys says nothing."""
+    """Return a text that all equal values share. For JSON, 30.0 equals 30, and the order of keys does not count."""
     return json.dumps(_alike(value), sort_keys=True, separators=(",", ":"), default=repr)
 
 
@@ -117,7 +117,7 @@ def _alike(value: Any) -> Any:
 
 
 def is_strict(raw: bytes) -> bool:
-    """The same of JSON that somebody has written; a quick look spares most of it being read. Replay-critical."""
+    """Whether JSON can carry every number in a text from others; a quick look suffices for most. Replay-critical."""
     if _SUSPICIOUS.search(raw) is None:
         return True
     try:
@@ -128,7 +128,7 @@ def is_strict(raw: bytes) -> bool:
 
 
 def spelled_out(value: Any) -> Any:
-    """Return a value with text in place of such numbers, for whoever shows what an old history holds."""
+    """Return a value with text in place of numbers that JSON cannot carry, to show the contents of an old history."""
     if is_finite(value):
         return value
     match value:
@@ -169,11 +169,11 @@ TYPES: Mapping[str, str] = {
     "array": "a list",
     "object": "an object",
 }
-"""What JSON Schema calls the types of values, and what messages about data call them."""
+"""JSON Schema's names for the types of values, each with the word that messages about data use."""
 
 
 def json_type(value: Any) -> str:
-    """Return what JSON Schema calls the type of a value; a whole number is an ``integer``."""
+    """Return JSON Schema's name for the type of a value; a whole number is an ``integer``."""
     match value:
         case None:
             return "null"

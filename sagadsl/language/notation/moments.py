@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime
 
 LATEST = datetime(2126, 1, 1, tzinfo=UTC)
-"""Of moments that a definition itself names: a run waits for a hundred years at most, whenever it begins."""
+"""The latest moment that a definition may name: a run waits for a hundred years at most, whenever it begins."""
 
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -17,7 +17,7 @@ _RFC_3339 = re.compile(
 
 
 def read_moment(text: object) -> datetime | None:
-    """Return the moment that a text spells; ``None`` for anything that is none, or has no offset."""
+    """Return the moment that a text spells; ``None`` for anything else, or for a moment without an offset."""
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
@@ -26,5 +26,5 @@ def read_moment(text: object) -> datetime | None:
 
 
 def has_form(text: str) -> bool:
-    """Whether a text has the form of RFC 3339: Python reads more, which no editor and no other language does."""
+    """Whether a text has the form of RFC 3339. Python also reads other forms; editors and other languages do not."""
     return _RFC_3339.fullmatch(text) is not None

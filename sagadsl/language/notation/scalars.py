@@ -18,7 +18,7 @@ from sagadsl.language.notation.json_text import whole_number
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_BREAKS = re.compile("[\x85\u2028\u2029]")  # PyYAML lets them stand as they are, where YAML folds lines
+_BREAKS = re.compile("[\x85\u2028\u2029]")  # PyYAML writes them unchanged, but YAML folds lines there
 _BEYOND = re.compile(r"[^\x20-\x7e]")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -28,7 +28,7 @@ _WORDS = {
 
 
 def resolved(text: str) -> Any:
-    """Return what a word without quotes stands for; an infinity for each number that JSON cannot carry."""
+    """Return the value of a word without quotes; infinity for each number that JSON cannot carry."""
     if text in _WORDS:
         return _WORDS[text]
     if _INT.fullmatch(text):
@@ -44,7 +44,7 @@ def resolved(text: str) -> Any:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what either YAML would take for something else than text."""
+    """Quotes each text that YAML 1.1 or 1.2 would read as anything but text."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
@@ -59,11 +59,11 @@ _Dumper.add_representer(str, _text)
 
 
 def write_flow(data: Any) -> str:
-    """Return data as YAML for a program: on one line, in a tenth of the time. Its escapes are not JSON's."""
+    """Return data as YAML for programs: on one line, ten times faster. Its escapes are not those of JSON."""
     return _BEYOND.sub(lambda char: f"\\U{ord(char[0]):08x}", json.dumps(data, ensure_ascii=False))
 
 
 def write_yaml(data: Any) -> str:
-    """Return data as YAML for people, lists of plain values on one line."""
+    """Return data as YAML for people, with lists of plain values on one line."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return text.rstrip("\n")

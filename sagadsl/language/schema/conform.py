@@ -18,17 +18,17 @@ from sagadsl.language.schema.validator import validator
 _SHOWN = 10
 _LONGEST = 300
 _LITTLE = 5_000
-"""Units of work, some tens of milliseconds, for which nothing else has to be let through."""
+"""So little work, in units (some tens of milliseconds), may block everything else."""
 
 
 class ValueCheck:
-    """Takes a value; returns what is wrong with it, one sentence each, nothing when it fits. It may take seconds."""
+    """Checks a value. Returns one sentence for each mistake, and nothing when the value fits. It may take seconds."""
 
     def __init__(self, what: str, errors: Callable[[Any], Iterator[Any]] | None, *, is_first: bool = False) -> None:
-        """Take how the library finds mistakes; without it, everything fits.
+        """Take the function with which the library finds mistakes; without it, everything fits.
 
         Args:
-            is_first: Judge as older releases did.
+            is_first: Judge in the way of older releases.
         """
         self._what, self._errors, self._is_first = what, errors, is_first
 
@@ -38,7 +38,7 @@ class ValueCheck:
         return (f"`{self._what}` would take too long to be checked: {_WHY}",) if found is None else found
 
     def at_once(self, value: Any) -> tuple[str, ...] | None:
-        """Check *value* if that takes little; ``None`` when it takes more, so that it belongs into another thread."""
+        """Check *value* if that is little work; return ``None`` if it is more, so that another thread has to do it."""
         return self._within(_LITTLE, value)
 
     def _within(self, effort: int, value: Any) -> tuple[str, ...] | None:
@@ -46,7 +46,7 @@ class ValueCheck:
             return problems
         if self._errors is None:
             return ()
-        # Late: a command that runs nothing shall not pay for it.
+        # Late: a command that runs nothing need not load it.
         from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
         errors: list[Any] = []
@@ -80,10 +80,10 @@ def checker(
     """Return the check of values against *schema*.
 
     Args:
-        what: Names the value in messages, e.g. ``input``.
-        fill: Check a value with the defaults of what it leaves out, as a saga takes its input.
-        first_rules: Judge as older releases did, for what replays their runs.
-        accepted: The schema was taken when its run began; see ``validator``.
+        what: The name of the value in messages, e.g. ``input``.
+        fill: Add the defaults to a value before the check, as a saga does with its input.
+        first_rules: Judge in the way of older releases, to replay their runs.
+        accepted: The schema was accepted when its run began; see ``validator``.
     """
     if schema is None:
         return ValueCheck(what, None, is_first=first_rules)

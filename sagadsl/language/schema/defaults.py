@@ -13,10 +13,10 @@ from typing import Any
 from sagadsl.language.schema.references import target
 
 MOST = 10_000
-"""Defaults that one input can take in."""
+"""The most defaults for one input."""
 
 _DEEPEST = 50
-"""Defaults within each other; one that leads to itself would go on for ever."""
+"""The deepest nesting of defaults; a default that leads to itself would go on for ever."""
 
 
 class TooManyDefaults(ValueError):
@@ -27,7 +27,7 @@ class TooManyDefaults(ValueError):
 
 
 def filled(schema: Any, data: Any, root: Any = None) -> Any:
-    """Return *data* with the defaults of what it leaves out, itself unchanged. Raises ``TooManyDefaults``.
+    """Return *data* with defaults for what it leaves out; *data* itself stays unchanged. Raises ``TooManyDefaults``.
 
     Args:
         root: The whole document when *schema* is a part of it.
@@ -36,7 +36,7 @@ def filled(schema: Any, data: Any, root: Any = None) -> Any:
 
 
 def default_of(schema: Any, root: Any) -> tuple[Any, ...]:
-    """Return the default of a value of *schema*, alone in a tuple; an empty one when there is none."""
+    """Return the default of *schema* as the only element of a tuple; an empty tuple when there is none."""
     for each in _together(schema, root):
         if "default" in each:
             return (each["default"],)
@@ -44,7 +44,7 @@ def default_of(schema: Any, root: Any) -> tuple[Any, ...]:
 
 
 def _together(schema: Any, root: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and those that hold of the same value whatever it is."""
+    """Yield a schema, and the schemas that hold for every value of it (by ``$ref`` and ``allOf``)."""
     if not isinstance(schema, Mapping) or depth > _DEEPEST:
         return
     yield schema
@@ -61,7 +61,7 @@ class _Filling:
         self._left = MOST
 
     def value(self, schema: Any, data: Any, made: int) -> Any:
-        """Return *data* filled; *made* defaults are around it."""
+        """Return *data* with its defaults; *made* counts the defaults around it."""
         for each in _together(schema, self._root) if isinstance(data, dict | list) else ():
             data = self._object(each, data, made) if isinstance(data, dict) else self._list(each, data, made)
         return data

@@ -25,14 +25,14 @@ from sagadsl.language.suggest import closest
 from sagadsl.language.syntax import bounded
 
 SUPPORTED = (1,)
-"""Versions of the language that this tool speaks."""
+"""Versions of the language that this tool knows."""
 
 _INSIDE = (*LISTS, *(key for key in WAYS if key in KEYS))
-"""The keys of kinds under which steps stand."""
+"""The keys of steps under which further steps stand."""
 
 
 def check(document: Document) -> tuple[Finding, ...]:
-    """Return every mistake of form, in the order of the file. Empty when there is no mapping to check."""
+    """Return every mistake of form, in the order of the file; none when the document is not a mapping."""
     if not isinstance(document.data, dict):
         return ()
     unsupported = _version(document)
@@ -41,13 +41,13 @@ def check(document: Document) -> tuple[Finding, ...]:
 
 
 def text() -> str:
-    """Return the JSON Schema of a definition, as editors take it."""
+    """Return the JSON Schema of a definition, in the form for editors."""
     return schema_text("saga")
 
 
 @lru_cache(maxsize=1)
 def _root() -> dict[str, Any]:
-    """Return the schema with its references put in place; a step in a step is left open: it is checked by itself."""
+    """Return the schema with its references resolved. It leaves steps inside steps open: each is checked by itself."""
     root: dict[str, Any] = json.loads(text())
     definitions = root["definitions"]
     generic = {"type": "object", "properties": definitions["step"]["properties"]}
@@ -57,7 +57,7 @@ def _root() -> dict[str, Any]:
 
 
 def inline(schema: Any, definitions: Mapping[str, Any]) -> None:
-    """Put what they name in the place of the references in *schema*, so that each part of it can be used alone."""
+    """Replace each reference in *schema* by its definition, so that each part of the schema can be used alone."""
     inner = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
     for key, value in inner:
         if isinstance(value, dict) and "$ref" in value:
@@ -72,14 +72,14 @@ def _properties(kind: str) -> dict[str, Any]:
 
 
 def _inner(kind: str) -> frozenset[str]:
-    """Return the keys of what stands below the key of a kind of steps, such as those of `wait_for`."""
+    """Return the keys that may stand below the key of a kind of steps, such as the keys below `wait_for`."""
     rule = _properties(f"{kind}_step").get(kind, {})
     name = str(rule.get("$ref", "")).rpartition("/")[2]
     return frozenset(_root()["definitions"].get(name, rule).get("properties", ()))
 
 
 def _version(document: Document) -> Finding | None:
-    """SD101: checked first, because another version would have other rules."""
+    """SD101: this check comes first, because another version would have other rules."""
     supported = ", ".join(map(str, SUPPORTED))
     if "sagadsl_test" in document.data:
         help = "`sagadsl test` plays its cases; `validate` checks the definitions beside it"
@@ -138,7 +138,7 @@ def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Itera
 
 
 def _kind(part: SchemaPart, step: dict[str, Any], kinds: list[str], branch: bool) -> Iterator[Finding]:
-    """Validate by the kind: the one given, the one that a misspelt key stands for, or none."""
+    """Validate a step by its kind: the kind that it names, the kind that a misspelt key stands for, or none."""
     every = _properties("any_step")
     guess = _guess(step, kinds, every)
     if len(kinds) > 1:
@@ -170,14 +170,14 @@ def _kind(part: SchemaPart, step: dict[str, Any], kinds: list[str], branch: bool
 
 
 def _guess(step: Mapping[str, Any], kinds: list[str], every: Mapping[str, Any]) -> dict[str, str]:
-    """Return the unknown keys that stand for a kind; beside `steps` only a loop can be meant."""
+    """Return the unknown keys that stand for a kind, each with this kind; beside `steps` it can only be a loop."""
     candidates = KEYS if not kinds else OVER_STEPS if kinds == ["steps"] else ()
     unknown = islice((key for key in step if key not in every), 100)
     return {key: kind for key in unknown if (kind := meant(key, candidates))}
 
 
 def _several(part: SchemaPart, step: Mapping[str, Any], kinds: list[str]) -> Finding:
-    first, second, *_ = (key for key in step if key in kinds)  # as written: data that has no text has an order, too
+    first, second, *_ = (key for key in step if key in kinds)  # in their order: data without a text has one, too
     named = ", ".join(f"`{kind}`" for kind in kinds[:-1]) + f" and `{kinds[-1]}`"
     return Finding(
         "SD106",
@@ -192,7 +192,7 @@ def _several(part: SchemaPart, step: Mapping[str, Any], kinds: list[str]) -> Fin
 
 
 def _stranger(part: SchemaPart, key: str, value: Any, kind: str, guess: Mapping[str, str]) -> Iterator[Finding]:
-    """SD104, told apart: a key of other kinds of steps, or of none."""
+    """SD104: say whether an unknown key belongs to another kind of step, or to none."""
     allowed = _properties(f"{kind}_step") if kind else _properties("any_step")
     owners = [other for other in KEYS if key in _properties(f"{other}_step")]
     if kind and key in _inner(kind):
@@ -209,7 +209,7 @@ def _stranger(part: SchemaPart, key: str, value: Any, kind: str, guess: Mapping[
 
 
 def _children(document: Document, step: Mapping[str, Any], route: Route) -> Iterator[Finding]:
-    """Check the steps inside, even below a misspelt key."""
+    """Check the steps inside a step, even below a misspelt key."""
     for key, value in step.items():
         if not isinstance(value, list):
             continue

@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from typing import Any
 
 MOST = 500_000
-"""Units of one check: some seconds. A value of 1 MB under a schema as people write it is half of that.
+"""The most units for one check: some seconds. A value of 1 MB under an ordinary schema needs half of them.
 
-The SDK gives a workflow task two seconds, and so much takes longer: a run of an earlier release, which counted
-nothing, has not passed a check that is refused now.
+Earlier releases counted nothing. But the SDK gives a workflow task two seconds, and so many units take longer. So
+no run of an earlier release has passed a check that is refused now.
 """
 
 _PER_UNIT = 100
-"""Characters of a message, or of a text that is looked through, that take as long as a keyword."""
+"""So many characters of a message, or of a searched text, take as long as one keyword."""
 _PER_ERROR = 5
 
 Keyword = Callable[[Any, Any, Any, Any], Any]
-"""As the library calls it: validator, rule, value, schema; returns an iterable of mistakes, or ``None``."""
+"""The library calls it with validator, rule, value, schema. It returns an iterable of mistakes, or ``None``."""
 
 
 @dataclass(slots=True)
 class Work:
-    """The work that a check may still be, in units."""
+    """The work that a check may still do, in units."""
 
     left: int
 
@@ -39,12 +39,12 @@ _at_hand: ContextVar[Work | None] = ContextVar("_at_hand", default=None)
 
 
 class TooMuch(Exception):
-    """A check needs more work than it may."""
+    """A check that needs more work than it may do."""
 
 
 @contextmanager
 def limited(most: int) -> Iterator[Work]:
-    """Let what is checked inside this block be so many units of work; beyond them ``spend`` raises ``TooMuch``."""
+    """Limit all checks inside this block to *most* units of work; beyond that ``spend`` raises ``TooMuch``."""
     token = _at_hand.set(work := Work(most))
     try:
         yield work
@@ -53,7 +53,7 @@ def limited(most: int) -> Iterator[Work]:
 
 
 def spend(units: int) -> None:
-    """Count work that is about to be done. Raises ``TooMuch``. Where no limit is set, nothing is counted."""
+    """Count work before it is done. Raises ``TooMuch``. Without a limit it counts nothing."""
     work = _at_hand.get()
     if work is None:
         return
@@ -63,7 +63,7 @@ def spend(units: int) -> None:
 
 
 def counted(word: str, apply: Keyword) -> Keyword:
-    """Return a keyword of the library that counts its work, and that of wording its mistakes."""
+    """Return a keyword of the library that counts its work, and the work to word its mistakes."""
     cost = _COSTS.get(word, _of_rule)
 
     def keyword(check: Any, rule: Any, value: Any, schema: Any) -> Iterator[Any]:
@@ -88,7 +88,7 @@ def _of_format(rule: Any, value: Any, schema: Any) -> int:
 
 
 def _of_keys(rule: Any, value: Any, schema: Any) -> int:
-    """Each key is matched by each pattern."""
+    """Count the work to match each key against each pattern."""
     patterns = schema.get("patternProperties", ())
     if not isinstance(value, dict) or not patterns:
         return _of_rule(rule, value, schema)
@@ -96,7 +96,7 @@ def _of_keys(rule: Any, value: Any, schema: Any) -> int:
 
 
 def _squared(_rule: Any, value: Any, _schema: Any) -> int:
-    """The library looks for each member in the list of those that are known."""
+    """Count the work of a keyword for which the library searches a list once for each member."""
     return 1 + (len(value) ** 2 // 500 if isinstance(value, list | dict) else 0)
 
 

@@ -18,7 +18,7 @@ _TIME = (
     r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})(?:\.[0-9]+)?"
     r"(?:[Zz]|[-+](?P<hours>[0-9]{2}):(?P<minutes>[0-9]{2}))"
 )
-_BELOW = {"hour": 24, "minute": 60, "second": 61, "hours": 24, "minutes": 60}  # the second 60 is a leap second
+_BELOW = {"hour": 24, "minute": 60, "second": 61, "hours": 24, "minutes": 60}  # second 60 is a leap second
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _HOST = rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*"
 _CLOCK = r"T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?"
@@ -37,7 +37,7 @@ def _like(pattern: str) -> Callable[[str], bool]:
 
 
 def _on_the_clock(parts: Mapping[str, str | None]) -> bool:
-    """Say whether the parts of a date and a time are ones that there are."""
+    """Say whether the parts of a date and a time exist, such as the hour 23, but not the hour 24."""
     if any(int(parts.get(name) or 0) >= end for name, end in _BELOW.items()):
         return False
     if "year" in parts:
@@ -73,4 +73,4 @@ CHECKED: Mapping[str, Callable[[str], bool]] = {
     "json-pointer": _like(r"(?:/(?:[^~/]|~[01])*)*"),
     "regex": _reads(backtracking),
 }
-"""The formats, each with what says whether a text has it."""
+"""The formats, each with the function that says whether a text has this format."""

@@ -28,7 +28,7 @@ from sagadsl.language.suggest import closest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_EXPANDED = 10_000
-"""Schemas that one value may have to satisfy when references are followed; doubling ones grow without end."""
+"""The most schemas for one value, with references followed; references that double each other grow without end."""
 
 _KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("items", "contains", "not", "if", "then", "else", "additionalProperties"), "schema"),
@@ -48,14 +48,14 @@ _KEYWORDS: Mapping[str, str] = {
     "dependentRequired": "names by name",
     "type": "types",
 }
-"""Every keyword of JSON Schema 2020-12, with what stands there."""
+"""Every keyword of JSON Schema 2020-12, with the kind of its value."""
 
 _MOST_OF_A_DEFAULT = 20_000
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
 
 
 def check(schema: Any, route: Route) -> Iterator[Finding]:
-    """SD109, SD110: the schema at *route* is none, or refers to something outside of itself."""
+    """SD109, SD110: the value at *route* is not a schema, or it refers to something outside of itself."""
     schemas = dict(_walk(schema, route))
     for place, inner in schemas.items():
         if isinstance(inner, Mapping):
@@ -72,7 +72,7 @@ def check(schema: Any, route: Route) -> Iterator[Finding]:
 
 
 def _walk(schema: Any, route: Route) -> Iterator[tuple[Route, Any]]:
-    """Yield the schema and every schema in it; data (`const`, `examples`) is none."""
+    """Yield the schema and every schema in it. Data (`const`, `examples`) is not a schema."""
     yield route, schema
     if not isinstance(schema, Mapping):
         return
@@ -106,7 +106,7 @@ def _keywords(schema: Mapping[str, Any], route: Route) -> Iterator[Finding]:
 
 
 def _strange(word: str, schema: Mapping[str, Any], route: Route) -> Finding:
-    """JSON Schema ignores what it does not know, so that a slip of the pen would check nothing."""
+    """Report an unknown keyword: JSON Schema ignores such keywords, so a misspelt one would check nothing."""
     meant = closest(word, (name for name in _KEYWORDS if name not in schema))
     return Finding(
         "SD109",
@@ -135,7 +135,7 @@ def _unchecked(name: str, route: Route) -> Finding:
 
 
 def _needs(what: str, value: Any) -> str:
-    """Return what has to stand there instead of *value*; empty when it is fine."""
+    """Return the words for what must stand in place of *value*; empty when *value* is right."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     match what:
         case "schema":
@@ -189,7 +189,7 @@ def _patterns(word: str, value: Any, route: Route) -> Iterator[Finding]:
 
 
 def _references(schemas: Mapping[Route, Any], root: Route) -> Iterator[Finding]:
-    """Every reference has to lead to a schema of the same file, and not back to itself."""
+    """Report each reference that does not lead to a schema of the same file, or that leads back to itself."""
     anchors = {
         schema[word]: route
         for route, schema in schemas.items()
@@ -224,7 +224,7 @@ def _references(schemas: Mapping[Route, Any], root: Route) -> Iterator[Finding]:
 
 
 def _same_value(schema: Mapping[str, Any], route: Route) -> Iterator[Route]:
-    """Yield the inner schemas that are asked about the same value."""
+    """Yield the inner schemas that apply to the same value."""
     for word in _SAME_VALUE:
         inner = schema.get(word)
         if isinstance(inner, list):
@@ -236,7 +236,7 @@ def _same_value(schema: Mapping[str, Any], route: Route) -> Iterator[Route]:
 
 
 def _target(reference: str, root: Route, anchors: Mapping[str, Route]) -> Route | None:
-    """Return where a reference leads; ``None`` when that is another document."""
+    """Return where a reference leads; ``None`` when it leads to another document."""
     if not reference.startswith("#"):
         return None
     pointer = unquote(reference[1:])
@@ -250,7 +250,7 @@ def _target(reference: str, root: Route, anchors: Mapping[str, Route]) -> Route 
 
 
 def _defaults(root: Any, schemas: Mapping[Route, Any]) -> Iterator[Finding]:
-    """A default that does not fit is no input, and one that leads to itself makes one without end."""
+    """Report each default that does not fit its schema, and each that leads to itself: its input would be endless."""
     for route, schema in schemas.items():
         if not isinstance(schema, Mapping) or "default" not in schema:
             continue
@@ -270,7 +270,7 @@ def _first_error(value: Any, schema: Any, root: Any) -> list[Any]:
     with (
         suppress(Exception),
         limited(_MOST_OF_A_DEFAULT),
-    ):  # the schema itself is wrong, which is reported where it stands
+    ):  # the schema itself is wrong: that is reported at its own place
         return list(islice(validator(root, schema).iter_errors(value), 1))
     return []
 

@@ -21,7 +21,7 @@ _OUTSIDE = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACES}]", r"\S
 _INSIDE = {r"\s": _SPACES}
 _UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _LARGEST = 2 << 20
-"""Bytes that one pattern may take in memory, beside what it remembers of texts."""
+"""The most bytes of memory for one pattern, besides its cache for texts."""
 _REASONS = (
     ("(?=", "it looks ahead"),
     ("(?!", "it looks ahead"),
@@ -37,20 +37,20 @@ Search = Callable[[str], bool]
 
 
 class NotLinear(ValueError):
-    """A regular expression that cannot be matched in linear time; the message says why, one clause."""
+    """A regular expression that cannot be matched in linear time. The message says why, in one clause."""
 
 
 @lru_cache(maxsize=1024)
 def backtracking(pattern: str) -> Search:
-    """Return *pattern* as Python matches it: for the patterns of our own schemas. Raises ``re.error``."""
+    """Return *pattern* as Python matches it, for the patterns of our own schemas. Raises ``re.error``."""
     found = re.compile("".join(_translated(pattern)), re.ASCII)
     return lambda text: found.search(text) is not None
 
 
 @lru_cache(maxsize=256)
 def linear(pattern: str) -> Search:
-    """Return *pattern*, matched in linear time. Raises ``re.error`` for what Python does not know, or ``NotLinear``."""
-    import re2  # noqa: PLC0415 # late: a command that checks no text shall not pay for it
+    """Return *pattern* for RE2, in linear time. Raises ``re.error`` if Python cannot read it, or ``NotLinear``."""
+    import re2  # noqa: PLC0415 # late: a command that checks no text need not load it
 
     backtracking(pattern)
     options = re2.Options()
@@ -63,7 +63,7 @@ def linear(pattern: str) -> Search:
 
 
 def linear_or_any(pattern: str) -> Search:
-    """Return *pattern* for a run whose definition was taken by a release that took every pattern: it stays taken."""
+    """Return *pattern* for a run that began with a release that accepted every pattern: here, too, it is accepted."""
     try:
         return linear(pattern)
     except NotLinear:
@@ -71,7 +71,7 @@ def linear_or_any(pattern: str) -> Search:
 
 
 def linear_or_none(pattern: str) -> Search | None:
-    """Return *pattern* in linear time, or ``None`` when that is not possible: then it cannot be said what fits."""
+    """Return *pattern* in linear time; ``None`` when that is impossible, so that nobody can say which texts fit."""
     try:
         return linear(pattern)
     except NotLinear:
@@ -85,7 +85,7 @@ def _reason(said: str) -> str:
 def _utf8(text: str) -> bytes:
     try:
         return text.encode()
-    except UnicodeEncodeError:  # half a character
+    except UnicodeEncodeError:  # the text holds half a character
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
@@ -97,14 +97,14 @@ def _part_for_re2(part: str) -> str:
     if part == r"\Z":
         return r"\z"
     if len(part) == 2 and part[0] == "\\" and (part[1] == "_" or not part.isascii()):
-        return part[1]  # it needs no escape, and RE2 takes none
+        return part[1]  # needs no escape, and RE2 accepts none
     return _UNICODE.sub(r"\\x{\1}", part)
 
 
 def _translated(pattern: str) -> list[str]:
     parts, inside = [], False
     for part in _PART.findall(pattern):
-        if inside and part.startswith("["):  # it opens nothing there
+        if inside and part.startswith("["):  # inside a class, `[` opens nothing
             parts.append("".join(rf"\{char}" if char == "[" else char for char in part))
             inside = not part.endswith("]")
         else:

@@ -15,7 +15,7 @@ from sagadsl.language.schema.references import target
 
 _DEEPEST = 100
 _MOST = 500_000
-"""Keywords that are applied to find a yes."""
+"""The most keywords that it applies before it gives up."""
 _ANNOTATIONS = frozenset(
     {"$comment", "$defs", "$schema", "default", "definitions", "deprecated", "description", "examples", "title"}
     | {"readOnly", "writeOnly", "defaultSnippets", "markdownDescription"}
@@ -32,12 +32,12 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def fits(value: Any, schema: Any, root: Any = None, *, ours: bool = False) -> bool:
-    """Return whether *value* satisfies *schema* beyond doubt; *root* is where its references lead.
+    """Return whether *value* certainly satisfies *schema*, whose references lead into *root*.
 
-    Understands what drafts 7 and 2020-12 have in common. ``False`` says nothing.
+    It knows what drafts 7 and 2020-12 have in common. ``False`` means only: not certain.
 
     Args:
-        ours: The schema is one of our own; a pattern of any other one is matched in linear time, or not at all.
+        ours: The schema is one of our own. The patterns of any other schema are matched in linear time or not at all.
     """
     return _Fit(schema if root is None else root, backtracking if ours else linear_or_none).fits(value, schema, 0)
 
@@ -94,7 +94,7 @@ class _Fit:
                 return word in _OF_OTHERS
 
     def _if(self, rule: Any, value: Any, schema: dict[str, Any], depth: int) -> bool:
-        """Take an arm only when the condition is of a kind of which a plain no is certain."""
+        """Follow ``else`` only when a no of the condition is certain; see :func:`_is_plain`."""
         if self.fits(value, rule, depth):
             return self.fits(value, schema.get("then", True), depth)
         return _is_plain(rule) and self.fits(value, schema.get("else", True), depth)
@@ -141,7 +141,7 @@ class _Fit:
 
 
 def _is_plain(condition: Any) -> bool:
-    """Whether "does not surely fit" means "does not fit": types, choices and required keys alone."""
+    """Whether "does not certainly fit" means "does not fit": so for types, choices and required keys, and no others."""
     if not isinstance(condition, dict):
         return False
     for word, rule in condition.items():
@@ -172,7 +172,7 @@ _OF_OTHERS = frozenset(
     {"items", "minItems", "maxItems", "uniqueItems", "properties", "required", "patternProperties"}
     | {"additionalProperties", "minProperties", "maxProperties"}
 )
-"""Words that say nothing of values of another type."""
+"""Keywords that apply to values of one type only, and accept all values of other types."""
 
 
 def _same(one: Any, other: Any) -> bool:

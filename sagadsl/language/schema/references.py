@@ -10,12 +10,12 @@ from sagadsl.language.notation.json_text import small_number
 
 
 def steps(reference: str) -> list[str]:
-    """Return the keys on the way that a reference inside the document goes (a JSON pointer behind ``#``)."""
+    """Return the keys on the way to the target of a reference inside the document (a JSON pointer after ``#``)."""
     return [part.replace("~1", "/").replace("~0", "~") for part in unquote(reference).split("/")[1:]]
 
 
 def target(reference: Any, root: Any) -> Any:
-    """Return the schema that a reference leads to; ``None`` when that is none of this document."""
+    """Return the schema that a reference leads to; ``None`` when it leads out of this document."""
     if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
         return None  # another document, or a name (`$anchor`)
     here = root
@@ -30,7 +30,7 @@ def target(reference: Any, root: Any) -> Any:
 
 
 def followed(schema: Any, root: Any) -> Mapping[str, Any]:
-    """Return a schema with what its ``$ref`` leads to, if it has one; what stands beside that counts more."""
+    """Return a schema merged with the target of its ``$ref``, if it has one; keywords beside the ``$ref`` win."""
     if not isinstance(schema, Mapping):
         return {}
     if "$ref" not in schema:

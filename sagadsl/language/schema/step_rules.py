@@ -14,7 +14,7 @@ from sagadsl.language.schema.wording import SchemaPart
 
 
 def check(part: SchemaPart, step: Mapping[str, Any]) -> Iterator[Finding]:
-    """What JSON Schema cannot say well."""
+    """Yield the mistakes in one step that JSON Schema cannot express well."""
     for path, policy in _policies(step):
         yield from intervals(part, path, policy)
     wait = step.get("wait_for")
@@ -39,7 +39,7 @@ def _policies(step: Mapping[str, Any]) -> Iterator[tuple[Route, Any]]:
 
 
 def intervals(part: SchemaPart, path: Route, policy: Any) -> Iterator[Finding]:
-    """SD505: Temporal refuses such a policy only when it is used."""
+    """SD505: the longest pause is shorter than the first. Temporal refuses such a policy only when a call uses it."""
     if not isinstance(policy, dict):
         return
     try:
@@ -60,7 +60,7 @@ def intervals(part: SchemaPart, path: Route, policy: Any) -> Iterator[Finding]:
 
 
 def _moment(part: SchemaPart, value: str) -> Iterator[Finding]:
-    """`format: date-time` would check nothing."""
+    """Check a moment. The schema leaves this to us, because its `format: date-time` would check nothing."""
     if "{{" in value or not value:
         return
     what, found = "is not a moment", read_moment(value) if has_form(value) else None

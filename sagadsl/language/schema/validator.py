@@ -20,11 +20,11 @@ from sagadsl.language.schema.formats import CHECKED
 from sagadsl.language.schema.patterns import Search, backtracking, linear_or_any, linear_or_none
 
 _Engine = Callable[[str], Search | None]
-"""Returns how a pattern is matched; ``None``: it is not, and lets everything pass."""
+"""Compiles a pattern; ``None`` means that the pattern cannot be matched, and accepts everything."""
 
 
 _REMEMBERED = 64
-"""Lists of choices whose texts are kept."""
+"""The most lists of choices whose texts are kept."""
 
 
 def validator(
@@ -39,15 +39,15 @@ def validator(
     """Return the library's validator of values against *schema*.
 
     Args:
-        part: Validate against this part of the schema, which is where its references lead.
-        draft7: The schema is one of our own, which are of draft 7, instead of 2020-12.
-        formats: Every ``format`` is checked; left out, that of our lengths of time alone: an activity reads
+        part: Validate against this part of the schema; its references lead into the whole *schema*.
+        draft7: The schema is one of our own: they follow draft 7, all others 2020-12.
+        formats: Check every ``format``; otherwise only the one of our durations, because an activity reads
             the other texts itself.
-        first_rules: Judge as older releases did, for what replays their runs.
-        accepted: The schema was taken when its run began, perhaps by a release that took patterns which this one
-            refuses since they need more than linear time. In any other schema such a pattern lets everything pass.
+        first_rules: Judge in the way of older releases, to replay their runs.
+        accepted: The schema was accepted when its run began, perhaps by a release that accepted patterns which this
+            one refuses, since they need more than linear time. In other schemas such a pattern accepts everything.
     """
-    from referencing import Registry  # noqa: PLC0415  # late: a command that checks nothing shall not pay for it
+    from referencing import Registry  # noqa: PLC0415  # late: a command that checks nothing need not load it
 
     engine: _Engine = backtracking if draft7 else linear_or_any if accepted else linear_or_none
     found = _class(draft7, formats and not first_rules, first_rules, engine)(_undeclared(schema), registry=Registry())
@@ -55,7 +55,7 @@ def validator(
 
 
 def _undeclared(schema: Any) -> Any:
-    """Return a schema without `$schema`: for one that has it the library would take its own words again."""
+    """Return a schema without `$schema`: with it, the library would use its own keywords again instead of ours."""
     if not isinstance(schema, Mapping):
         return schema
     return {word: rule for word, rule in schema.items() if word != "$schema"}
@@ -89,7 +89,7 @@ def _error(message: str) -> Any:
 
 
 def is_multiple(value: float, factor: float) -> bool:
-    """Whether a number is a whole multiple of another one, both as they are written."""
+    """Whether a number is a whole multiple of another number, both as they are written."""
     try:
         return (Fraction(repr(value)) / Fraction(repr(factor))).denominator == 1
     except (ValueError, ZeroDivisionError):
@@ -102,14 +102,14 @@ def _multiple_of(check: Any, factor: float, value: Any, _schema: Any) -> Iterato
 
 
 def _text(value: Any) -> str:
-    """Return what equal values have alike, and only those, as JSON Schema means it: 1.0 is 1, and no `true`."""
+    """Return a text that only equal values share. Equality is that of JSON Schema: 1.0 is 1, but 1 is not `true`."""
     text = canonical(value)
     spend(len(text) // 100)
     return text
 
 
 def _unique(check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]:
-    """The library compares each item with each other one, unless Python can sort them."""
+    """``uniqueItems``: the library compares each item with each other item, unless Python can sort them; we do not."""
     if rule and check.is_type(value, "array") and len(set(map(_text, value))) < len(value):
         yield _error(f"{value!r} has non-unique elements")
 
@@ -120,7 +120,7 @@ def _constant(_check: Any, rule: Any, value: Any, _schema: Any) -> Iterator[Any]
 
 
 class _Choices:
-    """``enum``: the library compares each value with each choice; here it is looked up."""
+    """``enum``: the library compares each value with each choice; we look the value up."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[int, tuple[Any, frozenset[str]]] = OrderedDict()
@@ -131,7 +131,7 @@ class _Choices:
             spend(len(rule))
             known = self._known[id(rule)] = (rule, frozenset(map(canonical, rule)))
             while len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)  # two threads may do so; what is gone is made again
+                self._known.popitem(last=False)  # two threads may do so; what they drop is made again
         if _text(value) not in known[1]:
             yield _error(f"{value!r} is not one of {rule!r}")
 
@@ -153,7 +153,7 @@ def _pattern_properties(
 
 
 def _additional(engine: _Engine, check: Any, rule: Any, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-    """Hand the library only the keys that no pattern takes."""
+    """Give the library only the keys that no pattern matches."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415
 
     patterns = [engine(pattern) for pattern in schema.get("patternProperties", ())]
@@ -174,9 +174,9 @@ def _format(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[
 
 
 def _length(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-    """Lengths of time are ours alone, and read in one way everywhere."""
+    """Check our own format, durations, with the same function as everywhere else."""
     if name != FORMAT or not check.is_type(value, "string"):
         return
     search = engine(schema.get("pattern", ""))
-    if (search is None or search(value)) and not is_duration(value):  # one mistake is told once
+    if (search is None or search(value)) and not is_duration(value):  # report one mistake only once
         yield _error(f"{value!r} is not a {name!r}")

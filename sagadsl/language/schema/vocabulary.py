@@ -93,11 +93,11 @@ _BORROWED: Mapping[str, tuple[str, ...]] = {
     "schedule_to_start_timeout": ("schedule_to_start",),
     "heartbeat_timeout": ("heartbeat",),
 }
-"""Ours in order of likelihood; the first that the place allows is meant."""
+"""For each foreign word, our keys, the likeliest first. The first key that the place allows is meant."""
 
 
 def meant(key: str, allowed: Iterable[str]) -> str | None:
-    """Return the key of *allowed* that an unknown one stands for."""
+    """Return the key of *allowed* that the unknown *key* stands for."""
     names = list(allowed)
     plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).replace("-", "_").lower()
     borrowed = next((name for name in _BORROWED.get(plain, ()) if name in names), None)

@@ -24,13 +24,13 @@ from sagadsl.language.suggest import closest
 
 
 class SchemaPart(Immutable):
-    """What was validated on its own: the top level, or one step.
+    """A part that is validated on its own: the top level, or one step.
 
     Attributes:
-        route: Where it stands.
-        name: What to call it: ``the definition``, ``step `pay```.
-        step: Id of the step; empty when it has none, ``None`` at the top level.
-        definitions: The schema's definitions, to recognise which of them an error comes from.
+        route: Its place in the document.
+        name: Its name in messages: ``the definition``, ``step `pay```.
+        step: Id of the step; empty when the step has none, ``None`` at the top level.
+        definitions: The definitions of the schema; they show which of them an error comes from.
     """
 
     document: Document
@@ -40,7 +40,7 @@ class SchemaPart(Immutable):
     definitions: Mapping[str, Any]
 
     def called(self, path: Route) -> str:
-        """Name a place inside: ``retry.maximum_attempts`` with the step it belongs to."""
+        """Name a place inside this part, e.g. ``retry.maximum_attempts``, together with its step."""
         if not path:
             return self.name
         return f"`{dotted(path)}`" if self.step is None else f"`{dotted(path)}` of {self.name}"
@@ -60,7 +60,7 @@ _EXPECTED = {
     "takes": "a length of time, or a mapping",
 }
 _EVERYWHERE = ("if", "until", "at", "takes")
-"""Of these, the keys that stand outside of steps, too."""
+"""Those of the keys above that may also stand outside of steps."""
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -74,7 +74,7 @@ _YAML_1_1 = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n":
 
 
 def unknown(part: SchemaPart, path: Route, key: str, allowed: Sequence[str], kind: str = "") -> Finding:
-    """SD104: *key* of the mapping at *path* is none of *allowed*."""
+    """SD104: *key* of the mapping at *path* is not one of *allowed*."""
     where = part.called(path)
     suggestion = meant(key, allowed)
     help = f"did you mean `{suggestion}`?" if suggestion else ""
@@ -100,7 +100,7 @@ def dotted(path: Route) -> str:
 
 
 def found(document: Document, route: Route, value: Any) -> str:
-    """Name a value as it was written."""
+    """Name a value as the author wrote it."""
     if isinstance(value, Mapping):
         return "a mapping"
     if isinstance(value, list):
@@ -115,11 +115,11 @@ def found(document: Document, route: Route, value: Any) -> str:
 
 
 def errors_in(value: Any, schema: Any) -> Iterator[Any]:
-    """Validate against a part of the definition's schema; each part is compiled once."""
+    """Validate *value* against a part of the definition's schema. Each part is compiled only once."""
     if fits(value, schema, ours=True):
         return iter(())
     if id(schema) not in _VALIDATORS:
-        _VALIDATORS[id(schema)] = (schema, validator(schema, draft7=True))  # holding the schema keeps its id its own
+        _VALIDATORS[id(schema)] = (schema, validator(schema, draft7=True))  # the reference keeps its id its own
     errors: Iterator[Any] = _VALIDATORS[id(schema)][1].iter_errors(value)
     return errors
 
@@ -130,9 +130,9 @@ def reword(
     """Turn the library's errors about one part into findings, each mistake once.
 
     Args:
-        path: Where in the part the validated value stands.
-        name: The key of that value, if it is not the last of *path*.
-        spoken_for: Keys that the value lacks because they are misspelt, as has been reported.
+        path: The place of the validated value in the part.
+        name: The key of that value, if it is not the last one of *path*.
+        spoken_for: Keys that the value lacks because they are misspelt: they have been reported already.
     """
     listed = list(islice(errors, MAX_FINDINGS + 1))
     meant_there = {((), key) for key in spoken_for} | {
@@ -158,7 +158,7 @@ def reword(
 
 
 def misspelt(part: SchemaPart, path: Route, value: Any, properties: Mapping[str, Any]) -> Iterator[Finding]:
-    """What is wrong with the value of an unknown key, if it is plain which key it should be."""
+    """Yield the mistakes in the value of an unknown key, if it is plain which key is meant."""
     name = closest(str(path[-1]), properties)
     if name is not None:
         errors = list(errors_in(value, properties[name]))
@@ -170,7 +170,7 @@ def _extra(error: Any) -> list[str]:
     patterns = error.schema.get("patternProperties", {})
     known = error.schema["properties"]
     unknown = (key for key in error.instance if key not in known and not any(backtracking(p)(key) for p in patterns))
-    return list(islice(unknown, 100))  # nobody reads more, and each costs a look for the name that was meant
+    return list(islice(unknown, 100))  # nobody reads more, and the search for the meant name takes time for each
 
 
 def missing(part: SchemaPart, path: Route, key: str, schema: Mapping[str, Any]) -> Finding:
@@ -288,7 +288,7 @@ def _finding(
 def _retype(
     part: SchemaPart, path: Route, value: Any, types: list[str], schema: Mapping[str, Any]
 ) -> tuple[str, str | None]:
-    """Say how to write the value so that it has the right type."""
+    """Say how to write *value* so that it has the right type."""
     source = part.document.source((*part.route, *path))
     if isinstance(value, str):
         if "boolean" in types and value.lower() in _YAML_1_1:
