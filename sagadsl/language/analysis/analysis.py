@@ -19,12 +19,12 @@ from sagadsl.language.walk import Spot, calls
 
 
 class Analysis:
-    """One saga and what can be told of it. What takes time is computed when it is first asked for, and once.
+    """One saga and all that is known of it. What takes time is computed only once, when somebody first asks for it.
 
     Attributes:
         saga: The model.
-        known: What there is beside the file; left out, nothing is known of it.
-        structure: Its steps and values with what stands around them.
+        known: What is known beside the file; by default nothing.
+        structure: Its steps and values, each with the blocks around it.
     """
 
     def __init__(self, saga: Saga, known: Known | None = None) -> None:
@@ -34,24 +34,24 @@ class Analysis:
 
     @cached_property
     def shapes(self) -> Shapes:
-        """The static types of its values, and what is wrong with its expressions."""
+        """The shapes of its values, and the complaints about its expressions."""
         return Shapes(self.structure, self.known)
 
     @cached_property
     def pivots(self) -> Pivots:
-        """Where it can no longer be undone, and which steps run after and beside that."""
+        """Its pivots, and the steps that run after and beside them."""
         return pivots(self.saga, self.structure.needs)
 
     @cached_property
     def afterwards(self) -> tuple[Step, ...]:
-        """The steps of ``on_failure``, wherever in it: they run when the compensations are over."""
+        """All steps inside ``on_failure``, at every depth: they run after the compensations."""
         return tuple(place.step for place in self.saga.places.values() if place.is_on_failure)
 
     @cached_property
     def activity_calls(self) -> tuple[tuple[Spot, ActivityCall, Route, RenderedAt], ...]:
-        """Every call of an activity with the step it belongs to, where it stands, and when its input is rendered.
+        """Every call of an activity, with the way to its step, its place, and the moment when its input is rendered.
 
-        Of two steps with one id, the calls of the first.
+        If two steps have the same id, it has only the calls of the first.
         """
         return tuple(
             (spot, call, route, phase)
@@ -62,12 +62,12 @@ class Analysis:
 
     @cached_property
     def saga_calls(self) -> tuple[tuple[Spot, SagaCall, Route, RenderedAt], ...]:
-        """Every call of a child saga, likewise."""
+        """Every call of a child saga, in the same form."""
         return tuple(saga_calls(self.structure.spots))
 
 
 def saga_calls(spots: Iterable[Spot]) -> Iterator[tuple[Spot, SagaCall, Route, RenderedAt]]:
-    """Yield the calls of child sagas by steps, with where they stand and when their input is rendered."""
+    """Yield the calls of child sagas, each with its step, its place, and the moment when its input is rendered."""
     for spot in spots:
         for call, route, phase in calls(spot[-1].step):
             if isinstance(call, SagaCall):

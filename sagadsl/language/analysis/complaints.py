@@ -20,12 +20,12 @@ Guards = tuple[tuple[str, ...], ...]
 
 
 class Complaint(Immutable):
-    """Something wrong with an expression.
+    """One mistake in an expression.
 
     Attributes:
-        path: Where in the value the text stands.
-        focus: The part of the text that it is about.
-        steps: Ids of steps that explain it, each with what to say of it.
+        path: The place of the text in the value.
+        focus: The part of the text that is wrong.
+        steps: Ids of steps that explain the mistake, each with the words about it.
     """
 
     code: str
@@ -42,16 +42,16 @@ class NamesOfPlace(Protocol):
     """The names of one place."""
 
     def names(self) -> Mapping[str, Shape]:
-        """The first names of chains, with their shapes; ``steps`` among them, whose shape nobody asks for."""
+        """The first names of chains, with their shapes. ``steps`` is one of them, but nobody asks for its shape."""
 
     def absent(self, name: str) -> str:
-        """Say what an unknown first name may have meant; empty when nothing comes to mind."""
+        """Suggest what an unknown first name was meant to be; empty when there is no suggestion."""
 
     def step(self, chain: Chain, soft: bool) -> tuple[Shape, int, tuple[Complaint, ...]]:
-        """Judge a chain that begins with ``steps``; return a shape, how many of its keys it took, and complaints."""
+        """Judge a chain that begins with ``steps``. Return a shape, the number of keys it covers, and complaints."""
 
     def near(self, word: str, names: Iterable[str]) -> str | None:
-        """Return the name that a misspelt one most likely stands for."""
+        """Return the name of *names* that a misspelt *word* most likely stands for."""
 
     def null_code(self, label: str) -> str:
-        """The code to complain with when a field of *label* is read and it may be null."""
+        """Return the code of the complaint when an expression reads a field of *label*, and *label* may be null."""

@@ -99,7 +99,7 @@ _BY_ATTRIBUTE = frozenset(("join", "max", "min", "sort", "sum", "unique"))
 def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> Shape:
     """Return the shape of a filtered or tested value."""
     operand, name = node.node, node.name
-    assert operand is not None  # only filter blocks have none
+    assert operand is not None  # only filter blocks have no operand
     takes_missing = name in ("default", "d", "defined", "undefined")
     shape = inference.infer(operand, soft or takes_missing)
     args = [inference.infer(arg, takes_missing) for arg in node.args]

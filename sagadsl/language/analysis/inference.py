@@ -51,7 +51,7 @@ from sagadsl.language.suggest import listed
 
 
 class Inference:
-    """The inference of one value: give it a value, and it returns its shape and keeps its complaints."""
+    """The inference of one value: it returns the shape of the value, and collects the complaints about it."""
 
     def __init__(self, names: NamesOfPlace, guards: Guards = ()) -> None:
         self._names = names
@@ -61,7 +61,7 @@ class Inference:
         self._heard: dict[Complaint, None] = {}
 
     def value(self, value: Value, path: Path = ()) -> Shape:
-        """Return the shape of a value, in which expressions may stand anywhere."""
+        """Return the shape of a value. It may contain expressions anywhere."""
         match value:
             case Constant(source=data):
                 return of_data(data)
@@ -83,10 +83,10 @@ class Inference:
                 shape = self.value(inner, path)
                 self.expects(inner, shape, ("boolean",), "a condition must be true or false")
                 return BOOLEAN
-        return ANY  # what cannot be read is reported by itself
+        return ANY  # another check reports text that cannot be parsed
 
     def expects(self, value: Value, shape: Shape, kinds: tuple[str, ...], what: str) -> None:
-        """Complain when a value of this *shape* can be none of *kinds*; *what* says who asks for it."""
+        """Complain when a value of this *shape* can be of none of *kinds*; *what* says who needs these kinds."""
         if not shape.can_be(*kinds):
             tree = value.tree if isinstance(value, Expression) else None
             self._path = ()
@@ -116,7 +116,7 @@ class Inference:
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:
-        """What is wrong, each once."""
+        """The complaints so far, without repetitions."""
         return tuple(self._heard)
 
     def _called(self, node: nodes.Node | None) -> str:
@@ -150,29 +150,29 @@ class Inference:
                 return self._operation(node)
 
     def infer(self, node: nodes.Node, soft: bool = False) -> Shape:
-        """Return the shape of an expression; *soft* when something missing is welcome."""
+        """Return the shape of an expression; *soft* when the expression may read missing values."""
         return self._infer(node, soft)
 
     def wants(self, node: nodes.Node, shape: Shape, kinds: tuple[str, ...], what: str) -> None:
-        """Complain when an operand can be none of *kinds*; *what* begins the sentence."""
+        """Complain when an operand can be of none of *kinds*; *what* begins the sentence."""
         if not shape.can_be(*kinds):
             message = f"{what}, but {self._called(node)} is {shape.said()}"
             self._complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=node)
 
     def attribute(self, node: nodes.Node, shape: Shape, attribute: str, soft: bool) -> Shape:
-        """Return the shape of ``attribute="a.b"`` of each element of a list."""
+        """Return the shape of the value that ``attribute="a.b"`` reads in each element of a list."""
         for part in attribute.split("."):
             shape = self._field(node, shape, int(part) if part.isdecimal() else part, "each element", soft)
         return shape
 
     def _guarded(self, test: nodes.Node) -> Inference:
-        """Return the same inference for a place that is reached only after *test* has looked at its names."""
+        """Return the same inference for a place that runs only after *test* has checked the names it reads."""
         inner = Inference(self._names, (*self._guards, *looked_at(test)))
         inner._source, inner._path, inner._heard = self._source, self._path, self._heard
         return inner
 
     def _is_guarded(self, chain: Chain) -> bool:
-        """Whether a condition has looked at what *chain* reads, or at the step it belongs to."""
+        """Whether a condition has checked what *chain* reads, or the step that it belongs to."""
         names = tuple(key for key in chain if isinstance(key, str))
         least = {"steps": 2, "step": 1}.get(names[0], len(names))
         return any(
@@ -269,7 +269,7 @@ class Inference:
         self.wants(node, self._infer(node), ("boolean",), f"{what} must be true or false")
 
     def _joined(self, node: nodes.Node) -> None:
-        """Judge what is put inside text."""
+        """Judge an expression whose value becomes part of a text."""
         shape = self._infer(node)
         self.wants(node, shape, ("string", "number", "boolean"), "text can hold text, numbers and booleans")
         chain = chain_of(node)
@@ -351,7 +351,7 @@ class Inference:
             node, shape = operand.expr, other
 
     def _equality(self, left: nodes.Node, one: Shape, right: nodes.Node, other: Shape) -> None:
-        """Comparing what can never be equal is allowed, and nearly always a slip."""
+        """Warn when two values can never be equal: the comparison is allowed, but nearly always a mistake."""
         for node, shape, far in ((left, one, other), (right, other, one)):
             if far.kinds and not shape.can_be(*far.kinds) and chain_of(node) is not None:
                 message = f"{self._called(node)} is {shape.said()}, so it never equals {far.said()}"
@@ -391,7 +391,7 @@ _EQUAL_HELP = "convert one of them with `| int` or `| string`, or compare with a
 
 
 def looked_at(node: nodes.Node) -> Guards:
-    """Return the chains that a condition decides by; what it reads through `default` it has not asked for."""
+    """Return the chains that a condition checks. Chains inside `default` do not count: it hides missing values."""
     if chain_of(node) is not None:
         return reads(node)
     if isinstance(node, nodes.Filter) and node.name in ("default", "d"):
@@ -400,23 +400,23 @@ def looked_at(node: nodes.Node) -> Guards:
 
 
 def part_of(shape: Shape) -> Shape:
-    """Return the shape of a part of a value: of the same kind, but no longer the value itself."""
+    """Return the shape of a part of a value: it has the same kind, but may hold other data than the whole value."""
     return Shape(shape.kinds - {"null"}, items=shape.items)
 
 
 def spelled_chain(chain: Chain | None) -> str:
-    """Return a chain as it is written with dots."""
+    """Return a chain as people write it with dots."""
     return "" if not chain else str(chain[0]) + "".join(map(step_text, chain[1:]))
 
 
 def written(chain: Chain, source: str) -> str:
-    """Return the part of a text to underline for a chain: all of it where it stands so, else its last key."""
+    """Return the part of a text to underline for a chain: the whole chain if the text contains it, or its last key."""
     whole = spelled_chain(chain)
     return whole if whole in source else written_key(chain[-1], source)
 
 
 def written_key(key: str | int, source: str) -> str:
-    """Return a key as the part of a text to underline, if it stands there."""
+    """Return a key as the part of a text to underline; empty if the text does not contain it."""
     return str(key) if str(key) in source else ""
 
 

@@ -13,21 +13,21 @@ from sagadsl.language.model import Saga
 
 
 class Signature(Immutable):
-    """What is declared about one activity.
+    """The declaration of one activity.
 
     Attributes:
         name: The name that a definition uses.
-        package: Who provides it, e.g. ``acme-pay 1.2.0``.
+        package: The package that provides it, e.g. ``acme-pay 1.2.0``.
         description: Its docstring.
-        input_schema: JSON Schema of the input; ``None`` takes anything.
-        output_schema: JSON Schema of the output; ``None`` may be anything.
+        input_schema: JSON Schema of the input; ``None`` accepts anything.
+        output_schema: JSON Schema of the output; with ``None`` the output may be anything.
         errors: Error types that it declares; empty when it declares none.
         compensated_by: Name of the activity that undoes it.
         single_argument: The input is one value of the activity's own type; otherwise it is an
             object whose keys are the function's parameters.
         timeouts: Timeouts that the author advises, by Temporal's names, as written.
         examples: Inputs that the author gives as examples.
-        idempotent: The author says that repeating it with the same key does no harm; ``None`` when nothing is said.
+        idempotent: Whether it does no harm to repeat it with the same key; ``None`` when the author does not say.
     """
 
     name: str
@@ -44,12 +44,13 @@ class Signature(Immutable):
 
 
 class Known(Immutable):
-    """What there is beside the file.
+    """What the checks know beside the file.
 
     Attributes:
-        activities: Signatures by name; ``None`` when nobody has looked, so that no name can be called unknown.
-        sagas: Models by name, of the sagas that may be called as children.
-        neighbours: Names of all sagas beside the file; ``None`` when nobody has looked.
+        activities: Signatures by name; ``None`` when nobody has looked for them, so that no check can call a name
+            unknown.
+        sagas: Models of the sagas that may be called as children, by name.
+        neighbours: Names of all sagas beside the file; ``None`` when nobody has looked for them.
     """
 
     activities: Mapping[str, Signature] | None = None
@@ -57,5 +58,5 @@ class Known(Immutable):
     neighbours: tuple[str, ...] | None = None
 
     def signature(self, activity: str) -> Signature | None:
-        """Return what is declared about an activity; ``None`` when nothing is."""
+        """Return the signature of an activity; ``None`` when it is not known."""
         return None if self.activities is None else self.activities.get(activity)

@@ -26,7 +26,7 @@ from sagadsl.language.model import (
 
 
 def sequences(step: Step) -> Iterator[tuple[Step, ...]]:
-    """The sequences directly inside a block; a parallel block has one for each branch."""
+    """Yield the sequences directly inside a block; a parallel block has one sequence for each branch."""
     for part in parts(step):
         if part.lane is Lane.BRANCH:
             yield from ((branch,) for branch in part.steps)
@@ -35,7 +35,7 @@ def sequences(step: Step) -> Iterator[tuple[Step, ...]]:
 
 
 def handled(step: Step) -> bool:
-    """Whether no error of this step makes the saga compensate: a handler takes all and does not say so."""
+    """Whether no error of this step makes the saga compensate: one handler takes all errors, and none compensates."""
     for handler in step.on_error:
         if handler.then is Then.COMPENSATE:
             return False
@@ -45,7 +45,7 @@ def handled(step: Step) -> bool:
 
 
 def failing(step: Step) -> tuple[Step, ...]:
-    """Return the steps in *step*, itself included, whose failure would make the saga compensate."""
+    """Return the steps in *step*, and *step* itself, whose failure would make the saga compensate."""
     if handled(step):
         return ()
     inner = tuple(found for steps in sequences(step) for each in steps for found in failing(each))
@@ -53,19 +53,19 @@ def failing(step: Step) -> tuple[Step, ...]:
 
 
 def is_endless(call: ActivityCall) -> bool:
-    """Whether nothing bounds its attempts: it is tried until it succeeds, or fails in a way that is not tried again."""
+    """Whether nothing bounds the attempts of a call: they end only with success or with a non-retryable error."""
     return call.retry.maximum_attempts is None and call.timeouts.schedule_to_close is None
 
 
 class Needs(Immutable):
-    """Which branches of a parallel block have ended before which begin.
+    """The order of the branches of a parallel block: which of them have ended before another one begins.
 
-    Sets of branches are whole numbers, bit by bit: a file may hold thousands of branches in one chain,
-    and sets of names would then take gigabytes.
+    A set of branches is a whole number with one bit for each branch. A file may hold thousands of branches
+    in one chain, and sets of names would then take gigabytes.
 
     Attributes:
-        index: The bit of each branch, by id.
-        before: For each branch, by its bit: the branches that have ended before it begins.
+        index: The number of the bit of each branch, by id.
+        before: The branches that have ended before a branch begins, by the number of its bit.
     """
 
     index: Mapping[str, int]
@@ -82,7 +82,7 @@ class Needs(Immutable):
                 followers[each].append(number)
         before = [0] * len(branches)
         ready = [number for number, count in enumerate(waiting) if count == 0]
-        while ready:  # branches in a circle never get ready, and are reported elsewhere
+        while ready:  # branches in a circle never get ready; SD203 reports them
             done = ready.pop()
             for number in followers[done]:
                 before[number] |= before[done] | 1 << done
@@ -92,18 +92,19 @@ class Needs(Immutable):
         return cls(index, tuple(before))
 
     def ordered(self, one: str, other: str) -> bool:
-        """Whether one of the two has ended before the other begins."""
+        """Whether one of two branches has ended before the other begins."""
         first, second = self.index[one], self.index[other]
         return bool(self.before[second] >> first & 1 or self.before[first] >> second & 1)
 
 
 @dataclass(slots=True)
 class Pivots:
-    """Where a saga can no longer be undone.
+    """The pivots of a saga, and the steps that run after or beside them.
 
     Attributes:
-        after: Of each step that runs after a pivot, by id: the pivot, and whether it has certainly run by then.
-        second: Pivots that run after another one, each with the earlier one.
+        after: The pivot before each step that runs after one, by the id of that step; and whether the pivot has
+            certainly run by then.
+        second: Pivots that run after another pivot, each with the earlier one.
         repeated: Pivots in a loop, each with the loop.
         beside: Steps that run beside a pivot, each with the pivot.
     """
@@ -115,7 +116,7 @@ class Pivots:
 
 
 def pivots(saga: Saga, needs: Callable[[Step], Needs]) -> Pivots:
-    """Return what the pivots of the forward part mean for its steps. R42 to R44.
+    """Return the pivots of the forward part, with the steps after and beside them. R42 to R44.
 
     Args:
         needs: Gives the order of the branches of a parallel step.
@@ -130,7 +131,7 @@ _Passed = tuple[Step, bool] | None
 
 
 class _Search:
-    """One walk through the forward part, in the order in which steps run: what has passed before each?"""
+    """One walk through the forward part, in the order in which steps run: it notes the pivot before each step."""
 
     def __init__(self, needs: Callable[[Step], Needs]) -> None:
         self.found = Pivots()
@@ -142,7 +143,7 @@ class _Search:
         return passed
 
     def _step(self, step: Step, passed: _Passed) -> _Passed:
-        """Note what has passed before *step*, and return what has passed after it."""
+        """Note the pivot before *step*, and return the pivot that has run when *step* has ended."""
         if passed is not None:
             self.found.after.setdefault(step.id, passed)
         for handler in step.on_error:
@@ -161,7 +162,7 @@ class _Search:
                 ends = [self.sequence(arm.steps, passed) for arm in arms]
                 after = next((end for end in ends if end is not None and end is not passed), passed)
                 if after is not passed and after is not None:
-                    after = (after[0], False)  # only in this arm
+                    after = (after[0], False)  # certain only in this arm
             case ForEach(steps=steps) | Repeat(steps=steps):
                 after = self.sequence(steps, passed)
                 if after is not passed and after is not None:
@@ -197,5 +198,5 @@ class _Search:
 
 
 def _certain(step: Step) -> bool:
-    """Whether the step has surely run to its end when the saga goes on after it."""
+    """Whether the step has certainly run to its end when the saga goes on after it."""
     return step.condition is None and not step.on_error

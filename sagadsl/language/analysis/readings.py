@@ -24,11 +24,11 @@ ELSEWHERE = {
     "step": "it is known in compensations only; elsewhere write `steps.<id>`",
     "total": "it is known in `complete_when` only",
 }
-"""The names of the language that are not known everywhere."""
+"""The names of the language that only some places can read."""
 
 
 def unknown_step(name: str, near: str | None, readable: str) -> Complaint:
-    """No step has this id; *near* may have been meant, and *readable* says what can be read."""
+    """Return the complaint that no step has this id; *near*: perhaps this was meant; *readable*: the readable steps."""
     help = f"did you mean `{near}`?" if near else readable
     notes = (readable,) if near else ()
     steps = ((near, f"`{near}` is here"),) if near else ()
@@ -36,7 +36,7 @@ def unknown_step(name: str, near: str | None, readable: str) -> Complaint:
 
 
 def too_early(site: Site, target: Spot, unseen: Unseen, readable: str) -> Complaint:
-    """A value at *site* reads the step at *target*, which it cannot see."""
+    """Return the complaint that a value at *site* reads the step at *target*, which it cannot see."""
     name = target[-1].step.id
     return Complaint(
         TOO_EARLY,
@@ -49,7 +49,7 @@ def too_early(site: Site, target: Spot, unseen: Unseen, readable: str) -> Compla
 
 
 def unknown_part(step: Step, key: str, *, is_field: bool, near: str | None) -> Complaint:
-    """A step has no part of this name; *is_field*: its output has."""
+    """Return the complaint that a step has no part of this name; with *is_field* its output has such a field."""
     whole = f"steps.{step.id}"
     if is_field:
         help = f"did you mean `{whole}.output.{key}`?"
@@ -59,7 +59,7 @@ def unknown_part(step: Step, key: str, *, is_field: bool, near: str | None) -> C
 
 
 def may_be_missing(site: Site, step: Step, key: str, doubt: str) -> Complaint:
-    """A step that may not have run, or not have failed, is read as if it had."""
+    """Return the complaint that an expression reads a step as if it had run (or failed), but perhaps it has not."""
     whole = f"steps.{step.id}.{key}"
     help = f"say what to take then: `{whole} | default(…)`, or ask `steps.{step.id}.status` first"
     message = f"`{whole}` may be missing: {doubt}"

@@ -74,13 +74,13 @@ _SHOWN = 200
 
 
 class Shapes:
-    """The shapes of one saga, and what is wrong with its values.
+    """The shapes of one saga's values, and the complaints about them.
 
     Attributes:
         structure: The saga itself.
         input: The shape of its input.
-        complaints: What is wrong, each with the value that it is about.
-        suggestions: What names may have been meant, for all who look at this saga.
+        complaints: The mistakes in its values, each with the site of its value.
+        suggestions: Suggestions for misspelt names; all checks of this saga share them.
     """
 
     def __init__(self, structure: Structure, known: Known, children: dict[str, Shapes | None] | None = None) -> None:
@@ -98,13 +98,13 @@ class Shapes:
             self._judge(site)
 
     def shape(self, value: Value, site: Site) -> Shape:
-        """Return the shape of a value as if it stood at *site*."""
+        """Return the shape that a value would have at *site*."""
         return self._inference(site).value(value)
 
     def output(self, step: Step) -> Shape:
-        """Return the shape of ``steps.<id>.output``, where the step has one."""
+        """Return the shape of ``steps.<id>.output`` when the step has an output."""
         if step.id not in self._outputs:
-            self._outputs[step.id] = ANY  # what a step of a broken definition reads of itself
+            self._outputs[step.id] = ANY  # for a step of a broken definition that reads itself
             shape = self._body_output(step)
             for number, handler in enumerate(step.on_error):
                 if handler.then is Then.CONTINUE:
@@ -117,7 +117,7 @@ class Shapes:
         return self._outputs[step.id]
 
     def result(self, call: Call) -> Shape:
-        """Return the shape of what a call gives."""
+        """Return the shape of a call's result."""
         if isinstance(call, SagaCall):
             child = self._child(call.saga)
             return ANY if child is None else child.saga_output()
@@ -133,12 +133,12 @@ class Shapes:
         return self._shapes.get(("output",), ANY)
 
     def by_id(self, steps: Sequence[Step], partly: bool = False) -> Shape:
-        """Return the shape of the outputs of steps, by their ids."""
+        """Return the shape of an object of the outputs of steps, by their ids."""
         optional = [each.id for each in steps if partly or each.condition is not None]
         return record({each.id: self.output(each) for each in steps}, optional)
 
     def step_input(self, step: Step) -> Shape:
-        """Return the shape of a call's input as sent."""
+        """Return the shape of the input that a step's call sends."""
         return self._shapes.get((*step.route, "input"), NULL)
 
     def items(self, step: Step) -> Shape:
@@ -148,7 +148,7 @@ class Shapes:
         return found.element if found.kinds == {"array"} else ANY
 
     def _early(self, step: Step, value: Value, keys: Route, phase: RenderedAt) -> Shape:
-        """Return the shape of a step's value, which may be asked for before its turn: ``until`` sees its round."""
+        """Return the shape of a step's value, perhaps before the walk reaches it: ``until`` sees its own round."""
         route = (*step.route, *keys)
         if route not in self._shapes and self._depth < _DEEPEST:
             self._depth += 1
@@ -174,7 +174,7 @@ class Shapes:
 
     def _child(self, name: str) -> Shapes | None:
         if name not in self._children and len(self._children) < _DEEPEST:
-            self._children[name] = None  # a child that calls its parent knows nothing of it
+            self._children[name] = None  # for a child that calls its parent: the parent's shapes are not known yet
             saga = self._known.sagas.get(name)
             self._children[name] = None if saga is None else Shapes(Structure(saga), self._known, self._children)
         return self._children.get(name)
@@ -218,7 +218,7 @@ class Scope:
         return self._names
 
     def absent(self, name: str) -> str:
-        """Say what an unknown first name may have meant."""
+        """Suggest what an unknown first name was meant to be."""
         known, steps = self.names(), self._shapes.structure.steps
         if name in readings.ELSEWHERE:
             return f"{readings.ELSEWHERE[name]}; the names here are {listed(known)}"
@@ -236,11 +236,11 @@ class Scope:
         return f"did you mean `{near}`?" if near else ""
 
     def near(self, word: str, names: Iterable[str]) -> str | None:
-        """Return the name that a misspelt one most likely stands for."""
+        """Return the name of *names* that a misspelt *word* most likely stands for."""
         return self._shapes.suggestions.closest(word, names)
 
     def null_code(self, label: str) -> str:
-        """The code to complain with when *label* may be null: a compensation must not rely on an output (R16)."""
+        """Return the code of the complaint that *label* may be null; a compensation must not rely on outputs (R16)."""
         step = self._site.step
         if (
             self._site.phase is RenderedAt.UNDO
@@ -296,7 +296,7 @@ class Scope:
 
 
 def _when_undone(step: Step, output: Shape) -> Shape:
-    """Return the shape of an output as its compensation sees it: null when nobody knows the outcome (R14)."""
+    """Return the shape that an output has for its compensation: it is null when nobody knows the outcome (R14)."""
     completed = step.compensation is not None and step.compensation.on is On.COMPLETED
     return output if completed else or_null(output)
 

@@ -8,11 +8,11 @@ from sagadsl.language.walk import Spot, sites, spots
 
 
 class Structure:
-    """One saga, walked once.
+    """The steps and values of one saga. It walks through the saga once.
 
     Attributes:
-        spots: Every step with the way to it, blocks before what is in them, in the order of the file.
-        steps: The way to each step by its id; of an id that is used twice, to the first.
+        spots: Every step with the way to it, in the order of the file; a block comes before the steps in it.
+        steps: The way to each step by its id. If two steps have the same id, the first one counts.
         sites: Every value that may hold an expression.
     """
 

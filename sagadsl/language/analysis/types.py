@@ -19,40 +19,40 @@ from sagadsl.language.schema.references import target
 Schema = Mapping[str, Any] | bool
 
 _MAX_SCHEMAS = 60
-"""Schemas about one value that are looked at; with more of them nothing is known of it."""
+"""The most schemas for one value that are read; if a value has more, its shape is not known."""
 
 
 class Fill(Enum):
-    """What becomes of properties that have a ``default``."""
+    """Whether properties that have a ``default`` are certainly there."""
 
     NONE = "none"
-    """Nothing: they may be missing."""
+    """They may be missing: nobody fills them in."""
     WRITTEN = "written"
-    """They are always there: a program has written all of it out."""
+    """They are always there: a program has written the whole value."""
     STARTED = "started"
-    """They are always there, but in alternatives: a saga has taken it as its input."""
+    """They are always there, except in alternatives: a saga has taken the value as its input."""
     SENT = "sent"
-    """Nobody needs to send them, but in alternatives: a saga will take it as its input."""
+    """Nobody needs to send them, except in alternatives: a saga will take the value as its input."""
 
 
 class Countdown:
-    """How many schemas may still be looked at."""
+    """The number of schemas that may still be read."""
 
     def __init__(self) -> None:
         self._left = _MAX_SCHEMAS
 
     def goes_on(self) -> bool:
-        """Count one more; false when that is too many."""
+        """Count one more schema; false when that is too many."""
         self._left -= 1
         return self._left >= 0
 
 
 class Later(Immutable):
-    """A schema that nobody has asked about yet.
+    """A schema that is read only when somebody asks for its shape.
 
     Attributes:
-        root: The document that its references are looked up in.
-        filled: What becomes of fields with a default.
+        root: The document that its references lead into.
+        filled: Whether fields with a default are there.
     """
 
     schema: Any
@@ -65,13 +65,13 @@ class Shape(Immutable):
 
     Attributes:
         kinds: JSON Schema's types, ``integer`` beside ``number``; empty when nothing is known.
-        nullable: It may be null. Also said of values of which nothing else is known.
+        nullable: It may be null. This can be true even when nothing else is known.
         fields: Fields of the object, as far as they are declared.
         required: Fields that are always there.
-        others: Shape of fields that are not declared; ``None`` when there are none, or none that may be relied on.
+        others: Shape of fields that are not declared; ``None`` when there are no such fields, or none to rely on.
         is_closed: Other fields are forbidden, not just undeclared.
         items: Shape of the elements of a list.
-        choices: The only values it can have; empty when they are not known.
+        choices: The only values that it can have; empty when they are not known.
         origin: The schema it was read from, for values that are known in full.
     """
 
@@ -97,18 +97,18 @@ class Shape(Immutable):
 
     @property
     def element(self) -> Shape:
-        """The shape of the elements of a list."""
+        """Return the shape of the elements of a list."""
         return _now(self.items) or ANY
 
     def can_be(self, *kinds: str) -> bool:
-        """Whether it may turn out to be of one of these kinds."""
+        """Whether the value may be of one of these kinds."""
         if not self.kinds:
             return True
         wanted = {"integer", *kinds} if "number" in kinds else {"number", *kinds} if "integer" in kinds else set(kinds)
         return bool(self.kinds & wanted)
 
     def said(self) -> str:
-        """Return it in words, as messages need it."""
+        """Return the shape in words, for messages."""
         if self.choices and len(self.choices) <= 3:
             return " or ".join(f"`{shortened(str(choice), 30)}`" for choice in self.choices)
         hidden = {"null", "integer"} if "number" in self.kinds else {"null"}
@@ -138,7 +138,7 @@ def listing(items: Shape) -> Shape:
 
 
 def one_of(*choices: str) -> Shape:
-    """Return the shape of a text that is one of a few."""
+    """Return the shape of a text that is one of *choices*."""
     return Shape(frozenset(("string",)), choices=choices)
 
 
@@ -149,7 +149,7 @@ def or_null(shape: Shape) -> Shape:
 
 
 def without_null(shape: Shape) -> Shape:
-    """Return a shape as it is when it is not null."""
+    """Return a shape for the case that its value is not null."""
     return replace(shape, kinds=shape.kinds - {"null"}, nullable=False) if shape.nullable else shape
 
 
@@ -171,8 +171,8 @@ def of_schema(schema: Any, root: Any = None, *, filled: Fill = Fill.NONE, left: 
 
     Args:
         root: The whole document when *schema* is a part of it.
-        filled: What becomes of fields with a default.
-        left: How many schemas about the same value may still be looked at: references may go round.
+        filled: Whether fields with a default are there.
+        left: How many schemas for the same value may still be read, because references may go in a circle.
     """
     root = schema if root is None else root
     left = Countdown() if left is None else left
@@ -195,7 +195,7 @@ def of_schema(schema: Any, root: Any = None, *, filled: Fill = Fill.NONE, left: 
 
 
 def union(shapes: Iterable[Shape]) -> Shape:
-    """Return the shape of a value that has one of several."""
+    """Return the shape of a value that has one of these shapes."""
     every = list(shapes)
     if len(every) == 1:
         return every[0]
@@ -233,7 +233,7 @@ def _merged(shapes: Iterable[Shape | Later]) -> Shape | Later:
 
 
 def _own(schema: Mapping[str, Any], root: Any, filled: Fill) -> Shape:
-    """Return what the keywords of one schema say by themselves."""
+    """Return the shape that the keywords of one schema declare, without other schemas that it names."""
     properties = schema.get("properties")
     fields = (
         {name: Later(inner, root, filled) for name, inner in properties.items()} if isinstance(properties, dict) else {}
@@ -264,7 +264,7 @@ def _own(schema: Mapping[str, Any], root: Any, filled: Fill) -> Shape:
 
 
 def _others(schema: Mapping[str, Any], fields: Mapping[str, Any], extra: Any, later: Later) -> Shape | Later | None:
-    """Return what a field may be that is not declared; one that is merely not forbidden counts as a slip."""
+    """Return the shape of undeclared fields. A field that is only not forbidden counts as a mistake: ``None``."""
     if "patternProperties" in schema or extra is True:
         return ANY
     if isinstance(extra, Mapping):
@@ -273,7 +273,7 @@ def _others(schema: Mapping[str, Any], fields: Mapping[str, Any], extra: Any, la
 
 
 def _both(one: Shape, other: Shape) -> Shape:
-    """Return the shape of a value that has both."""
+    """Return the shape of a value that has both shapes."""
     kinds = one.kinds & other.kinds or one.kinds or other.kinds
     return Shape(
         kinds=kinds,

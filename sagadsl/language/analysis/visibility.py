@@ -17,7 +17,7 @@ from sagadsl.language.walk import Level, Site, Spot
 
 
 class Unseen(Enum):
-    """Why a step cannot be read; the words end the sentence "step `x` cannot be read here: it …"."""
+    """Why a place cannot read a step. The words end the sentence "step `x` cannot be read here: it …"."""
 
     LATER = "runs later"
     ITSELF = "is the step itself, which has not run yet"
@@ -29,11 +29,11 @@ class Unseen(Enum):
 
 
 class Seen(Immutable):
-    """What can be said of a step from a place.
+    """What a place can see of a step.
 
     Attributes:
-        unseen: Why it cannot be read; ``None`` when it can.
-        doubt: Why it may not have run or ended; empty when it certainly has.
+        unseen: Why the place cannot read the step; ``None`` when it can.
+        doubt: Why the step may not have run or ended; empty when it certainly has.
     """
 
     unseen: Unseen | None = None
@@ -88,12 +88,12 @@ def loops_around(site: Site) -> Iterator[Step]:
 
 
 def in_handler(site: Site) -> bool:
-    """Whether *site* belongs to an error handler, so that ``error`` is known."""
+    """Whether *site* belongs to an error handler, so that it can read ``error``."""
     return site.phase is RenderedAt.HANDLER or any(level.lane is Lane.HANDLER for level in site.spot)
 
 
 def _between(here: Spot, target: Spot, depth: int, needs: Callable[[Step], Needs]) -> Unseen | None:
-    """Judge two steps that part ways below the same block: at *depth* each has a step of its own."""
+    """Judge a step from a place in the same block: above *depth* the two ways are equal, at *depth* they part."""
     ours, theirs = here[depth], target[depth]
     if ours.lane is not theirs.lane:
         if ours.lane in (Lane.ON_FAILURE, Lane.HANDLER):
@@ -116,7 +116,7 @@ def _after_failure(here: Spot, target: Spot, depth: int) -> str:
 
 
 def _inside(site: Site, target: Spot) -> Seen:
-    """Judge a step inside the one that the value belongs to."""
+    """Judge a step inside the step that the value belongs to."""
     depth = len(site.spot)
     step = site.spot[-1].step
     known = set(_conditions(site.spot))
@@ -137,7 +137,7 @@ def _inside(site: Site, target: Spot) -> Seen:
 
 
 def _judged(target: Spot, depth: int, known: set[str], doubt: str = "") -> Seen:
-    """Judge a step that has its turn before the place: from *depth* on, what may have kept it from running?"""
+    """Judge a step whose turn comes before the place: look from *depth* on for reasons why it may not have run."""
     if any(is_loop(level.step) and inner.lane is Lane.STEPS for level, inner in _pairs(target, depth)):
         return Seen(Unseen.LOOP)
     return Seen(doubt=doubt or next(_doubts(target, depth, known), ""))
@@ -162,7 +162,7 @@ def _doubts(target: Spot, depth: int, known: set[str]) -> Iterator[str]:
 
 
 def _pairs(spot: Spot, depth: int) -> Iterator[tuple[Level, Level]]:
-    """Yield the blocks of *spot* from *depth* on, each with the level right in it."""
+    """Yield the blocks of *spot* from *depth* on, each with the level directly inside it."""
     yield from zip(spot[depth:], spot[depth + 1 :], strict=False)
 
 

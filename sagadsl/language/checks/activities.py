@@ -34,17 +34,17 @@ OURS = (
     *(COMPENSATION_FAILED, EXPRESSION_ERROR, INVALID_INPUT, NO_MATCHING_CASE, PAYLOAD_TOO_LARGE),
     *(REPEAT_EXHAUSTED, SAGA_TIMEOUT, SIGNAL_TIMEOUT, TIMEOUT),
 )
-"""Error types that the engine itself gives."""
+"""Error types that the engine itself reports."""
 _NO_INPUT = Constant({})
 
 NON_RETRYABLE = ("retry", "non_retryable_error_types")
-"""Where the error types stand that the server compares."""
+"""The place of the error types that the server compares."""
 
 
 def activities_that_are_not_installed(analysis: Analysis) -> Iterator[Finding]:
-    """SD401: a worker would wait for ever for somebody who serves this name. R54.
+    """SD401: an activity is not installed, so the call would wait for ever for a worker that knows it. R54.
 
-    What goes to a task queue of its own may be served by a worker in another language.
+    A call with a task queue of its own does not count: a worker in another language may serve it.
     """
     installed = analysis.known.activities
     if installed is None:
@@ -86,12 +86,12 @@ def inputs_that_do_not_fit(analysis: Analysis) -> Iterator[Finding]:
         elif phase is RenderedAt.BEFORE and call is step.body:
             for misfit in misfits(analysis.shapes, Site(_NO_INPUT, route, phase, spot), None, target, what):
                 yield _finding(misfit, (*route, "activity"), step, signature)
-        elif target.fields:  # it is sent its step's own input; a function without parameters takes anything
+        elif target.fields:  # it gets the input of its step; a function without parameters takes anything
             yield from _inherited(analysis.shapes, spot, route, signature)
 
 
 def error_types_that_nobody_raises(analysis: Analysis) -> Iterator[Finding]:
-    """SD404: nearly, but not quite, an error type that the activity declares."""
+    """SD404: the name is nearly, but not quite, an error type that the activity declares."""
     for spot, call, route, _phase in analysis.activity_calls:
         signature = analysis.known.signature(call.activity)
         if signature is None or not signature.errors:
@@ -113,7 +113,7 @@ def error_types_that_nobody_raises(analysis: Analysis) -> Iterator[Finding]:
 
 
 def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -> Iterator[Finding]:
-    """A compensation or probe without an input is sent the input of its step."""
+    """Yield the misfits of a compensation or probe that has no input of its own: it gets the input of its step."""
     step = spot[-1].step
     forward = step.body
     if not isinstance(forward, Call):
@@ -148,7 +148,7 @@ def _finding(misfit: Misfit, route: Route, step: Step, signature: Signature) -> 
 
 
 def _described(signature: Signature, misfit: Misfit) -> tuple[str, ...]:
-    """Return the author's own words on a field."""
+    """Return what the author of the activity says about a field."""
     schema = signature.input_schema or {}
     properties = schema.get("properties", {})
     field = properties.get(misfit.path[0]) if misfit.path and isinstance(properties, Mapping) else None
@@ -157,7 +157,7 @@ def _described(signature: Signature, misfit: Misfit) -> tuple[str, ...]:
 
 
 def named_errors(step: Step, call: ActivityCall, route: Route) -> Iterator[tuple[str, Route]]:
-    """Yield the error types that are written for *call*, each with its place."""
+    """Yield the error types that the definition names for *call*, each with its place."""
     for number, name in enumerate(call.retry.non_retryable_error_types):
         yield name, (*route, *NON_RETRYABLE, number)
     if call is step.body:

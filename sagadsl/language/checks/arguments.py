@@ -46,12 +46,12 @@ _BOUNDS = {
 
 
 class Misfit(Immutable):
-    """Something in an input that does not fit.
+    """A part of an input that does not fit.
 
     Attributes:
-        path: Where in the input.
-        message: What is wrong; begins with the field, or is a sentence of its own.
-        at_key: It is about the last key of ``path``.
+        path: The place of the part in the input.
+        message: What is wrong; it begins with the field, or is a sentence of its own.
+        at_key: The misfit is about the last key of ``path``.
     """
 
     path: Path
@@ -63,13 +63,13 @@ class Misfit(Immutable):
 
 
 def misfits(shapes: Shapes, site: Site, value: Value | None, target: Shape, what: str) -> Iterator[Misfit]:
-    """Yield what is wrong with an input.
+    """Yield the misfits of an input.
 
     Args:
-        site: Where the input stands; decides what its expressions see.
-        value: ``None`` sends nothing, which is an object without fields.
-        target: What is taken.
-        what: Who takes it, in backticks.
+        site: The place of the input; it decides what the expressions in it can see.
+        value: The input; ``None`` sends nothing, which counts as an object without fields.
+        target: The shape that the receiver takes.
+        what: The name of the receiver, in backticks.
     """
     if value is None:
         value = Constant({})
@@ -79,7 +79,7 @@ def misfits(shapes: Shapes, site: Site, value: Value | None, target: Shape, what
 
 
 class _Fit:
-    """One comparison of an input with what is taken."""
+    """One comparison of an input with the shape that the receiver takes."""
 
     def __init__(self, shapes: Shapes, site: Site, what: str) -> None:
         self._shapes, self._site, self._what = shapes, site, what
@@ -108,7 +108,7 @@ class _Fit:
         return f"`{path_text(path)}` of {self._what}" if path else f"the input of {self._what}"
 
     def _literal(self, data: Any, target: Shape, path: Path) -> Iterator[Misfit]:
-        """Validate data in full; without the schema it came from, by its shape."""
+        """Validate data in full against the schema of *target*; if it has none, only against the shape."""
         if target.origin is None:
             yield from self._shape(of_data(data), target, path, f"`{shortened(json.dumps(data), 40)}`")
             return
@@ -133,7 +133,7 @@ class _Fit:
         return Misfit(path, f"{self._what} needs `{name}`, which {where} lacks", f"add `{name}`", at_key=True)
 
     def _unknown(self, items: Mapping[str, Any], target: Shape, path: Path) -> Iterator[Misfit]:
-        """What is not declared is refused, or left out without a word: either way somebody expected something else."""
+        """Report undeclared fields: the receiver refuses or silently drops them, which the author did not expect."""
         if not target.kinds or (target.others is not None and not target.is_closed):
             return
         for key in items:
@@ -145,7 +145,7 @@ class _Fit:
             yield Misfit((*path, key), f"{self._what} has no field `{path_text((*path, key))}`", help, severity, True)
 
     def _shape(self, source: Shape, target: Shape, path: Path, name: str) -> Iterator[Misfit]:
-        """Compare two shapes; what only may go wrong is a warning, or nothing."""
+        """Compare two shapes. A value that only may not fit gives a warning, or nothing."""
         if (not source.kinds and not source.nullable) or not target.kinds:
             return
         focus = name.strip("`") if name.startswith("`") else ""
@@ -181,7 +181,7 @@ class _Fit:
                     yield replace(each, path=path, focus=focus)
 
     def _reworded(self, error: Any, path: Path) -> Iterator[Misfit]:
-        """Say what the JSON Schema library says, in the words of this tool."""
+        """Reword an error of the JSON Schema library in the words of this tool."""
         found = shortened(json.dumps(error.instance, ensure_ascii=False), 60)
         called = self._called(path)
         if kinds := _types(error):
@@ -216,22 +216,22 @@ class _Fit:
 
 def _errors(data: Any, origin: Later) -> list[Any]:
     is_input = origin.filled is Fill.SENT
-    with suppress(TooManyDefaults):  # reported where they stand
+    with suppress(TooManyDefaults):  # reported at their own place
         data = filled(origin.schema, data, origin.root) if is_input else data
     if fits(data, origin.schema, origin.root):
         return []
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415  # 90 ms that a file without mistakes need not pay
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415  # 90 ms, only for a file with mistakes
 
     found = validator(origin.root, origin.schema, formats=is_input)
     try:
         with limited(MOST):
             return sorted(found.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
-    except (Unresolvable, RecursionError, TooMuch):  # a schema that leads nowhere is reported where it stands
+    except (Unresolvable, RecursionError, TooMuch):  # a schema that leads nowhere is reported at its own place
         return []
 
 
 def _types(error: Any) -> list[str]:
-    """Return the types that an error asks for, if that is all it asks for."""
+    """Return the types that an error asks for, if it asks for nothing else."""
     if error.validator == "type":
         return error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
     if error.validator in ("anyOf", "oneOf") and error.context:

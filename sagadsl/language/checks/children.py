@@ -18,7 +18,7 @@ from sagadsl.language.walk import Site, Spot, spots
 
 
 def children_that_are_not_beside_the_file(analysis: Analysis) -> Iterator[Finding]:
-    """SD204: no definition of this name stands beside the file; perhaps the worker has it."""
+    """SD204: there is no definition of this name beside the file, but perhaps the worker has one."""
     known = analysis.known
     if known.neighbours is None:
         return
@@ -38,7 +38,7 @@ def children_that_are_not_beside_the_file(analysis: Analysis) -> Iterator[Findin
 
 
 def children_in_a_circle(analysis: Analysis) -> Iterator[Finding]:
-    """SD205: a saga that runs itself, by itself or through others, never ends."""
+    """SD205: a saga that calls itself, directly or through others, never ends."""
     name, sagas = analysis.saga.name, analysis.known.sagas
     told: set[str] = set()
     for spot, call, route, _phase in analysis.saga_calls:
@@ -88,7 +88,7 @@ def _input(shapes: Shapes, site: Site, call: SagaCall, child: Saga) -> Iterator[
 
 
 def _way_back(parent: str, name: str, sagas: Mapping[str, Saga]) -> list[str] | None:
-    """Return the shortest way of calls from the child *name* back to its *parent*; ``None`` when there is none."""
+    """Return the shortest chain of calls from the child *name* back to its *parent*; ``None`` when there is none."""
     ways = [[name]]
     seen = {name}
     for way in ways:
@@ -107,7 +107,7 @@ def _always_calls(saga: Saga, name: str) -> bool:
 
 
 def _is_conditional(spot: Spot) -> bool:
-    """Whether a step may be left out, so that a saga that calls itself there can end."""
+    """Whether the saga may skip this step: then it can end even though it calls itself there."""
     ways = (Lane.ARM, Lane.HANDLER, Lane.ON_FAILURE)
     return any(
         level.step.condition is not None or level.lane in ways or isinstance(level.step.body, ForEach) for level in spot

@@ -87,7 +87,7 @@ def pivots_after_the_end(analysis: Analysis) -> Iterator[Finding]:
 
 
 def steps_after_the_pivot_that_can_give_up(analysis: Analysis) -> Iterator[Finding]:
-    """SD604: after the pivot nothing is undone any more, so a step that gives up pauses the saga. R44."""
+    """SD604: a step after the pivot can give up. Nothing is undone any more, so the saga pauses. R44."""
     for step, pivot, _certain in _after_pivot(analysis):
         key = _limit(step)
         if key and not order.handled(step):
@@ -103,7 +103,7 @@ def steps_after_the_pivot_that_can_give_up(analysis: Analysis) -> Iterator[Findi
 
 
 def aborts_after_the_pivot(analysis: Analysis) -> Iterator[Finding]:
-    """SD605: `fail` after the pivot asks for an undo that cannot be."""
+    """SD605: `fail` after the pivot asks to undo the saga, but nothing is undone any more."""
     for step, pivot, certain in _after_pivot(analysis):
         if isinstance(step.body, Fail) and not order.handled(step):
             may = "comes" if certain else "may come"
@@ -119,7 +119,7 @@ def aborts_after_the_pivot(analysis: Analysis) -> Iterator[Finding]:
 
 
 def steps_beside_the_pivot_that_can_fail(analysis: Analysis) -> Iterator[Finding]:
-    """SD606: a failure beside the pivot may come before or after it: undo and no undo are both wrong. R42."""
+    """SD606: a step beside the pivot can fail. This may be before or after it: to undo or not is both wrong. R42."""
     for step, pivot in analysis.pivots.beside:
         if _fails_for_good(step):
             yield Finding(
@@ -134,7 +134,7 @@ def steps_beside_the_pivot_that_can_fail(analysis: Analysis) -> Iterator[Finding
 
 
 def compensations_that_never_run(analysis: Analysis) -> Iterator[Finding]:
-    """SD607: after the pivot, and after the compensations themselves, nothing is undone. R13, R43."""
+    """SD607: a step has a compensation after the pivot or in `on_failure`, where nothing is undone. R13, R43."""
     never = [(step, f"runs after the pivot `{pivot.id}`") for step, pivot, certain in _after_pivot(analysis) if certain]
     never += ((step, "runs when the compensations are over") for step in analysis.afterwards)
     for step, why in never:
@@ -154,7 +154,7 @@ _SHOWN = 3
 
 
 class _Later(Immutable):
-    """Steps that may fail later: how many, and the nearest few of them to show."""
+    """The steps that may fail later: their number, and the nearest few to show."""
 
     count: int = 0
     first: tuple[Step, ...] = ()
@@ -168,7 +168,7 @@ _Needs = Callable[[Step], order.Needs]
 
 
 def _with_later(analysis: Analysis) -> Iterator[tuple[Step, _Later]]:
-    """Every step of the forward part with the steps whose failure would call for its undo."""
+    """Yield every step of the forward part, with the steps whose failure would make the saga undo it."""
     after = analysis.pivots.after
 
     def judge(step: Step) -> _Later:
@@ -204,9 +204,9 @@ def _inside(step: Step, later: _Later, judge: _Judge, needs: _Needs) -> Iterator
 
 
 def _beside(needs: order.Needs, branches: Sequence[Step], risks: Sequence[_Later]) -> Iterator[_Later]:
-    """For each branch, what may fail in those that are not over when it runs."""
+    """Yield for each branch the steps that may fail in those branches that have not ended before it begins."""
     every = sum(risk.count for risk in risks)
-    weighing: dict[int, int] = {}  # count of risks -> the branches that have so many
+    weighing: dict[int, int] = {}  # number of risks -> the branches with so many risks
     for number, risk in enumerate(risks):
         weighing[risk.count] = weighing.get(risk.count, 0) | 1 << number
     risky = sum(branches for count, branches in weighing.items() if count)
@@ -231,7 +231,7 @@ def _after_pivot(analysis: Analysis) -> Iterator[tuple[Step, Step, bool]]:
 
 
 def _limit(step: Step) -> tuple[str, ...]:
-    """Where the step says how it can give up; empty when it does not."""
+    """Return the place where the step says how it can give up; empty when it does not say so."""
     match step.body:
         case ActivityCall(retry=retry, timeouts=timeouts):
             if retry.explicit and retry.maximum_attempts is not None:
@@ -252,7 +252,7 @@ def _limit(step: Step) -> tuple[str, ...]:
 
 
 def _fails_for_good(step: Step) -> bool:
-    """Whether a step can fail although it is retried as long as it takes."""
+    """Whether a step can fail even if it is retried without limit."""
     if not isinstance(step.body, ActivityCall):
         return True
     return not order.is_endless(step.body) or bool(step.failed_if)

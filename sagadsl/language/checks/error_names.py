@@ -17,7 +17,7 @@ _NESTED = re.compile(r"((?:[a-z_]\w*\.)+[A-Z]\w*)\.([A-Z]\w*)")
 
 
 def error_types_as_nobody_reports_them(analysis: Analysis) -> Iterator[Finding]:
-    """SD405: a name that matches nothing, or not what it seems to."""
+    """SD405: the name of an error type matches nothing, or not what it seems to match."""
     for spot in analysis.structure.steps.values():
         step = spot[-1].step
         named = [

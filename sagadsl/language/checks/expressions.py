@@ -13,7 +13,7 @@ from sagadsl.language.walk import Site
 
 
 def expressions_that_cannot_be_read(analysis: Analysis) -> Iterator[Finding]:
-    """SD301: no expression of the language, whatever the data."""
+    """SD301: a text is not an expression of the language, whatever the data."""
     for site in analysis.structure.sites:
         problems = site.value.problems if isinstance(site.value, Compiled | Condition) else ()
         for problem in problems:
@@ -29,17 +29,17 @@ def expressions_that_cannot_be_read(analysis: Analysis) -> Iterator[Finding]:
 
 
 def names_unknown_in_their_place(analysis: Analysis) -> Iterator[Finding]:
-    """SD302: the first name of a chain is none that can be seen there."""
+    """SD302: the first name of a chain is not known in its place."""
     yield from _found(analysis, "SD302")
 
 
 def steps_read_too_early(analysis: Analysis) -> Iterator[Finding]:
-    """SD304: the step that is read runs later, beside, or in another way. R17."""
+    """SD304: an expression reads a step that runs later, beside it, or in another arm. R17."""
     yield from _found(analysis, "SD304")
 
 
 def steps_that_do_not_exist(analysis: Analysis) -> Iterator[Finding]:
-    """SD305: no step has this id."""
+    """SD305: an expression reads a step, but no step has this id."""
     yield from _found(analysis, "SD305")
 
 
@@ -49,12 +49,12 @@ def fields_that_do_not_exist(analysis: Analysis) -> Iterator[Finding]:
 
 
 def values_that_may_be_missing(analysis: Analysis) -> Iterator[Finding]:
-    """SD307: what is read may not be there, or may be null, and no `default` says what to take then."""
+    """SD307: a value may be missing or null, and no `default` says what to take instead."""
     yield from _found(analysis, "SD307")
 
 
 def compensations_that_need_the_output(analysis: Analysis) -> Iterator[Finding]:
-    """SD308: it may have to undo a step of which nobody knows the output. R16."""
+    """SD308: a compensation relies on the output of its step, but may have to run when nobody knows it. R16."""
     for finding in _found(analysis, "SD308"):
         yield replace(
             finding,

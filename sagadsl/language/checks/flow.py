@@ -83,7 +83,7 @@ def waits_that_nobody_ends(analysis: Analysis) -> Iterator[Finding]:
 
 
 def signals_with_two_payloads(analysis: Analysis) -> Iterator[Finding]:
-    """SD704: one signal is checked against one schema, before anybody knows which step takes it."""
+    """SD704: one signal has two payload schemas. It is checked before anybody knows which step takes it."""
     first: dict[str, tuple[Mapping[str, Any], Step]] = {}
     for place in analysis.saga.places.values():
         step = place.step
@@ -102,7 +102,7 @@ def signals_with_two_payloads(analysis: Analysis) -> Iterator[Finding]:
 
 
 def handlers_that_never_match(analysis: Analysis) -> Iterator[Finding]:
-    """SD707: the first handler that takes an error wins, so one after a catch-all has nothing to do."""
+    """SD707: the first handler that takes an error wins, so a handler after a catch-all has nothing to do."""
     for place in analysis.saga.places.values():
         step = place.step
         taken: dict[str, int] = {}
@@ -122,7 +122,7 @@ def handlers_that_never_match(analysis: Analysis) -> Iterator[Finding]:
 
 
 def _taken_by(handler: Handler) -> tuple[str, ...]:
-    """The error types that a handler without a condition takes; an empty name stands for all."""
+    """Return the error types that a handler without a condition takes; an empty name stands for all types."""
     return handler.types or ("",)
 
 
@@ -170,7 +170,7 @@ def _always_fails(step: Step) -> bool:
 
 
 def _sequences(saga: Saga) -> Iterator[Sequence[Step]]:
-    """Every list of steps that run one after the other."""
+    """Yield every list of steps that run one after the other."""
     yield saga.steps
     yield saga.on_failure
     for place in saga.places.values():

@@ -29,21 +29,21 @@ from sagadsl.language.model import (
 )
 
 CARRIED = 80_000
-"""Steps to be undone that continue-as-new can carry, about: measured, 16 to 25 bytes each where a compensation is given
-keys or numbers, in a payload of 2 MB. Texts that differ from step to step take more."""
+"""About so many steps to be undone fit into a carry, a payload of 2 MB. Measurements say: a step takes 16 to 25 bytes
+if its compensation gets keys or numbers. Texts that differ from step to step take more."""
 PENDING = 2_000
-"""Activities or child workflows that may be open at the same time."""
+"""The most activities or child workflows that may be open at the same time."""
 
 
 def more_at_once_than_temporal_bears(analysis: Analysis) -> Iterator[Finding]:
-    """SD705: the 2,001st open activity fails the workflow task, again and again."""
+    """SD705: too many calls at once. The 2,001st open activity makes the workflow task fail, again and again."""
     saga = analysis.saga
     for step in (*saga.steps, *saga.on_failure):
         yield from _crowds(step, saga)
 
 
 def more_to_undo_than_a_run_hands_on(analysis: Analysis) -> Iterator[Finding]:
-    """SD706: the worst case has more to undo than one run can carry over to the next."""
+    """SD706: in the worst case there is more to undo than one run can hand to the next."""
     saga = analysis.saga
     number = _to_undo(saga.steps, saga)
     if number > CARRIED:
@@ -62,14 +62,14 @@ def more_to_undo_than_a_run_hands_on(analysis: Analysis) -> Iterator[Finding]:
 
 
 class _Open(Immutable):
-    """Calls that may be open at once: at least *known*, and without bound when *data* gives the number."""
+    """The calls that may be open at once: at least *known*; without bound when the number depends on *data*."""
 
     known: int
     data: bool = False
 
 
 def _crowds(step: Step, saga: Saga) -> Iterator[Finding]:
-    """Report the innermost block in which the number grows too large."""
+    """Report the innermost block in which too many calls may be open at once."""
     inner = tuple(each for steps in order.sequences(step) for each in steps)
     below = [found for each in inner for found in _crowds(each, saga)]
     yield from below
@@ -147,7 +147,7 @@ def _inside(step: Step, saga: Saga) -> int:
 
 
 def _without_bound(steps: Sequence[Step], saga: Saga) -> Iterator[str]:
-    """Yield the loops of which nobody can say how often they run, as far as they leave something to undo."""
+    """Yield the loops that leave something to undo, and have no known bound on their rounds."""
     for step in steps:
         if isinstance(step.body, Loop) and _is_without_bound(step.body, saga) and _to_undo(step.body.steps, saga):
             yield f"`{step.id}`"
@@ -166,7 +166,7 @@ def _is_without_bound(loop: Loop, saga: Saga) -> bool:
 
 
 def _length(items: Value, saga: Saga) -> int | None:
-    """Return how many items there can be: those written down, or the ``maxItems`` of the input."""
+    """Return the most items that there can be: the number of written items, or the ``maxItems`` of the input."""
     if isinstance(items.source, list):
         return len(items.source)
     if len(items.reads) != 1 or items.reads[0][:1] != ("input",):

@@ -12,7 +12,7 @@ from sagadsl.language.suggest import Suggestions, listed
 from sagadsl.language.walk import calls
 
 OWN = "sagadsl."
-"""What the names of the interpreter's own activities begin with."""
+"""The prefix of the names of sagadsl's own activities."""
 
 _RESERVED = (
     *("completed", "error", "failed", "failure", "idempotency_key", "input", "item_index", "output", "outputs"),
@@ -76,7 +76,7 @@ def needs_in_a_circle(analysis: Analysis) -> Iterator[Finding]:
 
 
 def variables_that_hide_a_name(analysis: Analysis) -> Iterator[Finding]:
-    """SD206: a loop variable with the name of something else could not be told from it."""
+    """SD206: a loop variable has the name of something else, so that expressions could not tell them apart."""
     for spot in analysis.structure.spots:
         body = spot[-1].step.body
         if not isinstance(body, ForEach):
@@ -92,7 +92,7 @@ def variables_that_hide_a_name(analysis: Analysis) -> Iterator[Finding]:
 
 
 def activities_of_sagadsl_itself(analysis: Analysis) -> Iterator[Finding]:
-    """SD207: what the interpreter asks its worker for is no step's to call."""
+    """SD207: a step calls an activity that sagadsl itself needs, and that no step may call."""
     for spot in analysis.structure.spots:
         step = spot[-1].step
         for call, route, _phase in calls(step):
@@ -131,7 +131,7 @@ def _circles(branches: Mapping[str, Step], order: Needs) -> Iterator[list[str]]:
 
 
 def _stuck(branch: Step, order: Needs) -> Iterator[str]:
-    """Yield what a branch needs and never gets: branches that wait for it, or for such a one."""
+    """Yield the branches that *branch* needs and that never end: they wait in a circle, or for branches in a circle."""
     before = order.before[order.index[branch.id]]
     for name in branch.needs:
         if name in order.index and not before >> order.index[name] & 1:

@@ -14,11 +14,11 @@ from sagadsl.language.model import ActivityCall, Duration, Retry, Step, Timeouts
 from sagadsl.language.notation import durations
 
 LONG_ATTEMPT = timedelta(minutes=10)
-"""An attempt that may take longer than this should show that it is alive: only so does a cancel reach it. R37."""
+"""An attempt that may take longer than this should heartbeat: otherwise a cancel cannot reach it. R37."""
 
 
 class _Call(Immutable):
-    """One activity call of a definition and where it is written."""
+    """One activity call of a definition, and its place."""
 
     call: ActivityCall
     step: Step
@@ -27,7 +27,7 @@ class _Call(Immutable):
 
 
 def totals_that_end_the_first_attempt(analysis: Analysis) -> Iterator[Finding]:
-    """SD511: all attempts together get less time than one of them, so that no retry can ever begin."""
+    """SD511: all attempts together have less time than a single one, so that no retry can ever begin."""
     for each in _said(analysis, _timeouts):
         attempt, total = each.call.timeouts.start_to_close, each.call.timeouts.schedule_to_close
         if _shorter(total, attempt):
@@ -43,7 +43,7 @@ def totals_that_end_the_first_attempt(analysis: Analysis) -> Iterator[Finding]:
 
 
 def heartbeats_slower_than_the_attempt(analysis: Analysis) -> Iterator[Finding]:
-    """SD512: the attempt is over before its silence could be noticed."""
+    """SD512: the attempt ends before the heartbeat timeout could notice its silence."""
     for each in _said(analysis, _timeouts):
         timeouts = each.call.timeouts
         _, attempt = _one_attempt(timeouts)
@@ -63,7 +63,7 @@ def attempts_without_end(analysis: Analysis) -> Iterator[Finding]:
     if analysis.saga.timeout is not None:
         return
     pivots = analysis.pivots
-    patient = {*pivots.after, *(step.id for step, _ in pivots.beside)}  # where giving up would be worse
+    patient = {*pivots.after, *(step.id for step, _ in pivots.beside)}  # to give up there would be worse
     for each in _said(analysis, _retry):
         if is_endless(each.call) and each.forward and each.step.id not in patient:
             yield Finding(
@@ -77,7 +77,7 @@ def attempts_without_end(analysis: Analysis) -> Iterator[Finding]:
 
 
 def long_attempts_without_a_heartbeat(analysis: Analysis) -> Iterator[Finding]:
-    """SD514: a long attempt without a sign of life hears of no cancel, and its worker's death goes unseen."""
+    """SD514: a long attempt has no heartbeat: no cancel can reach it, and nobody sees that its worker has died."""
     for each in _said(analysis, _timeouts):
         timeouts = each.call.timeouts
         key, attempt = _one_attempt(timeouts)
@@ -117,7 +117,7 @@ def _retry(call: ActivityCall) -> Retry:
 
 
 def _said(analysis: Analysis, part: Callable[[ActivityCall], Timeouts | Retry]) -> Iterator[_Call]:
-    """Every call once for its own *part*; a part that several calls take from ``defaults`` once, and there."""
+    """Yield each call with its own *part*; a part of ``defaults`` only once, with its place in ``defaults``."""
     calls = tuple(_calls(analysis))
     users = Counter(id(part(each.call)) for each in calls)
     seen: set[int] = set()
@@ -144,7 +144,7 @@ def _one_attempt(timeouts: Timeouts) -> tuple[str, Duration | None]:
 
 
 def _shorter(one: Duration | None, other: Duration | None) -> bool:
-    """Whether *one* is certainly shorter than *other*: what an expression gives nobody knows yet."""
+    """Whether *one* is certainly shorter than *other*; nobody knows yet how long the result of an expression is."""
     return isinstance(one, timedelta) and isinstance(other, timedelta) and one < other
 
 

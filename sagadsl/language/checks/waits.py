@@ -13,7 +13,7 @@ from sagadsl.language.walk import Level, Spot
 
 
 def answers_that_come_too_late(analysis: Analysis) -> Iterator[Finding]:
-    """SD711: an answer that nobody took is kept, and the next wait for this signal takes it for its own."""
+    """SD711: an answer that comes too late is kept, and the next wait for this signal takes it as its own answer."""
     waits = [(spot, spot[-1].step.body) for spot in analysis.structure.spots if isinstance(spot[-1].step.body, WaitFor)]
     unanswered: dict[str, list[Spot]] = {}
     for spot, body in waits:
@@ -41,7 +41,7 @@ def _finding(step: Step, signal: str, given_up: Step) -> Finding:
 
 
 def _ends_without_an_answer(spot: Spot) -> bool:
-    """Whether a wait may end before its signal has come; whether the saga goes on then is another question."""
+    """Whether a wait may end before its signal has come. Whether the saga then goes on is another question."""
     body = spot[-1].step.body
     assert isinstance(body, WaitFor)
     return body.timeout is not None or any(complete_when(level.step) is not None for level in spot[:-1])
@@ -58,12 +58,12 @@ def _is_followed(first: Spot, second: Spot) -> bool:
         return False
     theirs, ours = first[shared:], second[shared]
     if ours.lane is Lane.HANDLER and not (theirs and theirs[0].lane is Lane.HANDLER):
-        return _takes(second[shared - 1].step.on_error[ours.way])  # the first one's own error brings it
+        return _takes(second[shared - 1].step.on_error[ours.way])  # the error of the first wait starts it
     return bool(theirs) and _comes_later(theirs[0], ours) and _is_given_up(theirs)
 
 
 def _is_repeated(block: Step, first: Spot, second: Spot) -> bool:
-    """Whether *block* is a loop in a later round of which *second* comes after *first*, wherever they stand."""
+    """Whether *block* is a loop, so that *second* in a later round comes after *first*, wherever they stand in it."""
     if not is_loop(block) or not first or not second:
         return False
     return first[0].lane is second[0].lane is Lane.STEPS and _is_given_up(first)
@@ -76,7 +76,7 @@ def _comes_later(first: Level, second: Level) -> bool:
 
 
 def _is_given_up(levels: Spot) -> bool:
-    """Whether a wait may end without an answer and what follows the first of these steps still runs."""
+    """Whether the wait may end without an answer, but the saga goes on after the outermost of these steps."""
     if any(complete_when(level.step) is not None for level in levels[:-1]):
         return True
     body = levels[-1].step.body
