@@ -7,16 +7,16 @@ from collections.abc import Iterable
 from sagadsl.diagnostics.findings import Finding, Severity
 
 MAX_FINDINGS = 1000
-"""Errors, and as many warnings."""
+"""The most errors, and also the most warnings."""
 
 MORE = "SD017"
-"""Stands for all that is not told of a file."""
+"""The code that stands for all further findings of a file."""
 
 
 def first(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the first thousand errors and warnings, and one that says so where the first of the others is.
+    """Return the first thousand errors and warnings; if there are more, add a finding at the place of the next one.
 
-    It asks for no more than one error beyond. Warnings are read to their end: a file that has nothing else is good.
+    It reads only one error more than that. But it reads all warnings, because a file with nothing else is good.
     """
     kept: list[Finding] = []
     room = dict.fromkeys(Severity, MAX_FINDINGS)
@@ -36,7 +36,7 @@ def first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def are_all(findings: Iterable[Finding]) -> bool:
-    """Whether every error is told; a file of which some are not is judged no further."""
+    """Whether *findings* has every error. If some are left out, no further stage judges the file."""
     return not any(each.code == MORE and each.severity is Severity.ERROR for each in findings)
 
 

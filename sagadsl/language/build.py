@@ -62,7 +62,7 @@ _NOTHING: Data = {}
 
 
 class _Defaults(Immutable):
-    """What a call takes when it says nothing itself."""
+    """The values for a call that has none of its own."""
 
     timeouts: Timeouts
     retry: Retry
@@ -141,7 +141,7 @@ def _step(data: Data, route: Route, defaults: _Defaults) -> Step:
 
 
 def _body(data: Data, route: Route, defaults: _Defaults) -> Body:
-    """Dispatch on the one key that names the kind; ``steps`` last, since other kinds have it too."""
+    """Build the body of a step by the key that names its kind; ``steps`` comes last, since other kinds have it too."""
     if "activity" in data:
         return _activity(data, defaults)
     if "saga" in data:
@@ -247,9 +247,9 @@ def _compensation(data: Any, forward: Body, defaults: _Defaults) -> Compensation
 
 
 def _undo(data: Data, forward: Body, defaults: _Defaults) -> CompensationAction:
-    """What an undo leaves open it takes from its step: its queue, and its time for one attempt.
+    """Build one action of a compensation. It inherits the queue and the time for one attempt from its step.
 
-    Its retries it never takes from there: undoing has to be more patient than doing (R19).
+    It never inherits the retries of its step, because undoing has to be more patient than doing (R19).
     """
     queue = _value(data, "task_queue")
     already_undone = tuple(data.get("already_undone", ()))
@@ -296,7 +296,7 @@ def _retry(data: Any, base: Retry) -> Retry:
     else:
         maximum = base.maximum_interval
         if isinstance(initial, timedelta) and isinstance(maximum, timedelta):
-            maximum = max(initial, maximum)  # Temporal refuses a maximum below the first pause; nobody asked for it
+            maximum = max(initial, maximum)  # the maximum is a default, and Temporal refuses one below the first pause
     types = data.get("non_retryable_error_types")
     return Retry(
         maximum_attempts=_count(data["maximum_attempts"]) if said else base.maximum_attempts,
@@ -325,7 +325,7 @@ def _said(data: Data, key: str, base: Duration | None) -> Duration | None:
 
 
 def _bounded(timeouts: Timeouts) -> Timeouts:
-    """Give an attempt a minute when nothing bounds it: Temporal refuses a call without any bound. R36."""
+    """Give an attempt one minute when nothing bounds it, because Temporal refuses a call without a bound. R36."""
     if timeouts.start_to_close is None and timeouts.schedule_to_close is None:
         return replace(timeouts, start_to_close=timedelta(minutes=1))
     return timeouts
@@ -340,7 +340,7 @@ def _count(data: Any) -> int | None:
 
 
 def _value(data: Data, key: str) -> Value | None:
-    """Return the compiled value of *key*; a null that was written is a value, a missing key is none."""
+    """Return the compiled value of *key*; ``None`` when the key is missing. A written null is a value."""
     return compile_value(data[key]) if key in data else None
 
 
@@ -349,12 +349,12 @@ def _condition(data: Data, key: str) -> Value | None:
 
 
 def _listed(data: Any) -> Sequence[Data]:
-    """One mapping, or a list of them."""
+    """Return a list of mappings; a single mapping becomes a list of one."""
     return (data,) if isinstance(data, Mapping) else data
 
 
 def _place(steps: Sequence[Step], blocks: tuple[str, ...], loops: tuple[bool, ...], places: dict[str, Place]) -> None:
-    """Note every step and what is around it; of a doubled id the first (the checks report the second)."""
+    """Note every step with the blocks around it. If two have the same id, the first counts (SD201 reports it)."""
     for step in steps:
         places.setdefault(step.id, Place(step, blocks, loops))
         loop = kinds.is_loop(step)
@@ -365,7 +365,7 @@ def _place(steps: Sequence[Step], blocks: tuple[str, ...], loops: tuple[bool, ..
 
 
 def _signals(places: Mapping[str, Place]) -> dict[str, Mapping[str, Any] | None]:
-    """Names that are waited for; of several schemas for one name the first counts."""
+    """Return the signals that steps wait for; if one signal has several schemas, the first counts."""
     signals: dict[str, Mapping[str, Any] | None] = {}
     for place in places.values():
         if isinstance(place.step.body, WaitFor):

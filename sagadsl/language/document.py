@@ -24,17 +24,17 @@ from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, SyntaxRefused
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
-"""Values that aliases may add to a file; ten levels of ten aliases would add ten thousand million."""
+"""The most values that aliases may add to a file; ten levels of ten aliases would add ten thousand million."""
 
 _MAX_REREAD = 4 * MAX_BYTES
-"""Each repair reads the text once more; in a file of usual size there is room for hundreds."""
+"""The most bytes to read again: each repair reads the text once more. A file of usual size can have hundreds."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is thirteen times faster
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
 
 
 class Span(NamedTuple):
-    """Half-open range in the source. Lines and columns count from 1, in code points."""
+    """A half-open range in the source. Lines and columns count from 1, in code points."""
 
     line: int
     column: int
@@ -46,14 +46,14 @@ class Document(Immutable):
     """A parsed file.
 
     Attributes:
-        name: What the reader calls the file, usually its path.
+        name: The reader's name for the file, usually its path.
         text: The source, without a byte-order mark.
-        data: Dicts with text keys, lists, text, numbers, booleans, ``None``. Anything but a
-            dict means that there is nothing to check further, and findings say why.
-        spans: Where each value stands, by route. A place that has no route of its own (a
-            syntax error, the second of two equal keys) has one that no value can have.
-        keys: Where the *key* of each mapping entry stands: an unknown key is underlined
-            at the key, a bad value at the value.
+        data: Dicts with text keys, lists, text, numbers, booleans, ``None``. If it is not a
+            dict, there is nothing more to check, and findings say why.
+        spans: The place of each value, by its route. A place that is not the place of a value (a
+            syntax error, the second of two equal keys) has a route that no value can have.
+        keys: The place of the *key* of each entry of a mapping. A finding underlines the key if the
+            key is unknown, and the value if the value is bad.
     """
 
     name: str
@@ -75,23 +75,23 @@ class Document(Immutable):
         return "\n".join(lines)
 
     def nearest(self, route: Route) -> Route:
-        """Return *route*, or its nearest ancestor that stands in the file."""
+        """Return *route*, or its nearest ancestor that has a place in the file."""
         while route and route not in self.spans:
             route = route[:-1]
         return route
 
     def span_of(self, finding: Finding) -> Span:
-        """Return where a finding stands; one without a place of its own stands where its nearest ancestor does."""
+        """Return the place of a finding; if its route has no place, the place of the nearest ancestor."""
         spans = self.keys if finding.at_key and finding.route in self.keys else self.spans
         return spans.get(finding.route) or self.spans[self.nearest(finding.route)]
 
     def position(self, finding: Finding) -> tuple[Span, str, str]:
-        """Return what findings are sorted by: their place in the file, then what they say."""
+        """Return the sort key of a finding: its place in the file, then its code and message."""
         return self.span_of(finding), finding.code, finding.message
 
 
 def parse(data: bytes | str, name: str = "<text>") -> tuple[Document, tuple[Finding, ...]]:
-    """Parse one YAML document. Never raises for bad input: that is what findings are for."""
+    """Parse one YAML document. It never raises for bad input, but returns findings."""
     size = len(data) if isinstance(data, bytes) else len(data.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         message = f"the file has {size:,} bytes; at most {MAX_BYTES:,} are read"
@@ -99,12 +99,12 @@ def parse(data: bytes | str, name: str = "<text>") -> tuple[Document, tuple[Find
     try:
         text = syntax.decode(data) if isinstance(data, bytes) else data
     except SyntaxRefused as refused:
-        return _give_up(name, str(data, "utf-8", "replace"), [refused])  # type: ignore[arg-type]  # only bytes get here
+        return _give_up(name, str(data, "utf-8", "replace"), [refused])  # type: ignore[arg-type]  # only bytes come here
     return _Reader(name, text.removeprefix("\ufeff")).read()
 
 
 def is_place(route: Route) -> bool:
-    """Whether *route* is a mere place in the text, not the way to a value."""
+    """Whether *route* stands for a mere place in the text, and does not lead to a value."""
     return bool(route) and isinstance(route[-1], int) and route[-1] < 0
 
 
@@ -126,15 +126,15 @@ def _span_of(text: str, start: int, end: int) -> Span:
 
 @dataclass(slots=True)
 class _Node:
-    """One value as written. Aliases share it, so it knows no route.
+    """One value as written. It knows no route, because aliases share it.
 
     Attributes:
         value: Text, a list of nodes, or a tuple of pairs of nodes for a mapping.
-        start: PyYAML's mark of its first character; ``end`` the one after its last.
-        size: Number of values in it, with those that aliases add.
-        height: Levels below it.
-        plain: Text without quotes, so that it may be a number.
-        problem: Why it cannot be taken.
+        start: PyYAML's mark of its first character; ``end`` is the mark after its last one.
+        size: Number of values in it, including those that aliases add.
+        height: Number of levels below it.
+        plain: It is text without quotes, so it may be a number.
+        problem: Why the document cannot use it.
     """
 
     value: Any
@@ -147,7 +147,7 @@ class _Node:
 
 
 class _Reader:
-    """Reads one text: events -> nodes -> data with side tables."""
+    """Reads one text: turns events into nodes, and nodes into data with tables of places."""
 
     def __init__(self, name: str, text: str) -> None:
         self.name, self.text = name, text
@@ -162,7 +162,7 @@ class _Reader:
         self.added = 0
 
     def read(self) -> tuple[Document, tuple[Finding, ...]]:
-        """Go on after an unquoted ``{{ }}`` as if it had been quoted, so that one file shows all of them."""
+        """Read the text. After an unquoted ``{{ }}`` go on as if it were quoted, so that one pass finds all of them."""
         masked, problems = self.text, list[SyntaxRefused]()
         while True:
             self._forget()
@@ -186,11 +186,11 @@ class _Reader:
         return Document(self.name, self.text, data, self.spans, self.keys), self._once()
 
     def _note(self, finding: Finding) -> None:
-        if len(self.findings) <= MAX_FINDINGS:  # one more than are told, so that it is told that there are more
+        if len(self.findings) <= MAX_FINDINGS:  # one more than are shown, to show that there are more
             self.findings.append(syntax.bounded(finding))
 
     def _once(self) -> tuple[Finding, ...]:
-        """Keep one of the findings about a value that several aliases name."""
+        """Return only one of several equal findings about a value that several aliases name."""
         seen: dict[tuple[str, Span], Finding] = {}
         for finding in self.findings:
             where = (self.keys if finding.at_key else self.spans)[finding.route]
@@ -231,7 +231,7 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if event.anchor is not None:
-            self.anchors[event.anchor] = None  # until it is complete: an alias to it would be a circle
+            self.anchors[event.anchor] = None  # while it is incomplete: an alias to it would be a circle
         if isinstance(event, yaml.ScalarEvent):
             node = _Node(event.value, start, end, plain=event.implicit[0])
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -251,7 +251,7 @@ class _Reader:
             node.value.append(item)
             node.size += item.size
             node.height = max(node.height, item.height + 1)
-        # libyaml ends a block where the next one begins, blank lines and comments in between.
+        # libyaml ends a block only where the next one begins, after blank lines and comments.
         node.end = child.end_mark if event.flow_style or not node.value else node.value[-1].end
         return node
 
@@ -317,7 +317,7 @@ class _Reader:
         return node.value
 
     def _place(self, node: _Node, route: Route) -> Route:
-        """A tag stands before its value; everything else is said of the value."""
+        """Return the route for a problem of a value: the tag's own place, before the value, if the tag is wrong."""
         tag = _PROPERTIES.match(self.text, node.start.index)
         if tag is None or node.problem is None or node.problem.code != "SD005":
             return route
@@ -334,7 +334,7 @@ class _Reader:
                 continue
             here = (*route, key)
             if here in self.keys:
-                here = (*here, -number)  # the first one keeps the place; what is wrong in this one is told, too
+                here = (*here, -number)  # the first keeps its place; mistakes in this one count, too
                 self._twice(key, here)
             self.keys[here] = self._span(key_node)
             if key == "<<" and key_node.plain:
@@ -363,7 +363,7 @@ class _Reader:
         return None
 
     def _merged(self, node: _Node, here: Route) -> list[_Node]:
-        """Return the mappings that a merge key names, the strongest first."""
+        """Return the mappings that a merge key names; the first one wins over the others."""
         sources = node.value if isinstance(node.value, list) else [node]
         if node.problem or not all(isinstance(source.value, tuple) for source in sources):
             problem = node.problem or SyntaxRefused(
@@ -374,11 +374,11 @@ class _Reader:
         return list(sources)
 
     def _merge(self, source: _Node, data: dict[str, Any], route: Route) -> None:
-        """Add what *data* lacks: an explicit key wins, then the earlier mapping of the list."""
+        """Add the keys that *data* lacks. An explicit key wins, then the earlier mapping of the list."""
         for key_node, value_node in source.value:
             key = key_node.value if isinstance(key_node.value, str) else None
             if key is None or (key_node.plain and not isinstance(resolved(key_node.value), str)):
-                continue  # refused where it was written
+                continue  # refused at the place where it is written
             if key == "<<" and key_node.plain:
                 for inner in self._merged(value_node, (*route, key)):
                     self._merge(inner, data, route)

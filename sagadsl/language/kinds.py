@@ -37,7 +37,7 @@ from sagadsl.language.model import (
 
 
 class Lane(Enum):
-    """Which of its lists of steps a block keeps a step in."""
+    """The lists in which a block can hold a step."""
 
     STEPS = auto()
     BRANCH = auto()
@@ -47,32 +47,32 @@ class Lane(Enum):
 
 
 class RenderedAt(Enum):
-    """When a value is rendered, as far as it decides what can be seen."""
+    """When a value is rendered; this decides what the value can see."""
 
     START = auto()
-    """With nothing done yet: the saga's own timeout."""
+    """Before any step: the saga's own timeout."""
     BEFORE = auto()
     """Before or while its step runs: ``if``, ``input`` and the like."""
     RESULT = auto()
-    """When its step has given a result: ``failed_if``."""
+    """When its step has a result: ``failed_if``."""
     ROUND = auto()
-    """After a round of its own steps: ``until``, ``every``."""
+    """After a round of the steps in its own step: ``until``, ``every``."""
     BRANCHES = auto()
     """Whenever a branch or an item has ended: ``complete_when``."""
     HANDLER = auto()
     """When its step has failed: ``if`` and ``output`` of a handler."""
     UNDO = auto()
-    """When its step is to be undone."""
+    """When the saga undoes its step."""
     END = auto()
-    """When all has been done: the saga's own output."""
+    """After all steps: the saga's own output."""
 
 
 class StepList(Immutable):
     """One list of steps in a block.
 
     Attributes:
-        way: Which arm; 0 for the others.
-        condition: They run only when it holds; ``None``: always, or when no other arm's does.
+        way: The number of the arm; 0 for all other lists.
+        condition: The steps run only when it holds; ``None``: always, or when the condition of no other arm holds.
     """
 
     steps: tuple[Step, ...]
@@ -82,7 +82,7 @@ class StepList(Immutable):
 
 
 Written = tuple[Value, Route, RenderedAt]
-"""A value of a step, where it stands below the step, and when it is rendered."""
+"""A value of a step, its place below the step, and when it is rendered."""
 
 
 class Kind(Immutable):
@@ -92,13 +92,13 @@ class Kind(Immutable):
         body: Its class in the model.
         key: The key that names it in a definition, in a status and in a report.
         parts: The steps in it, as lists, in the order of the file.
-        values: What may hold an expression and is the kind's own: not its call's input, retries and timeouts.
-        fails: Whether it can fail by itself, whatever is in it.
-        subject: The word for what it is about and that thing's name, e.g. ``activity`` and ``payments.charge``.
-        also: Further keys that name it.
+        values: The values of this kind that may hold an expression, without a call's input, retries and timeouts.
+        fails: Whether it can fail by itself, even if no step in it fails.
+        subject: A word for its subject and the name of the subject, e.g. ``activity`` and ``payments.charge``.
+        also: Further keys that name this kind.
         lists: Its keys whose values are lists of steps, as written.
         ways: Its keys whose values are lists of mappings with ``steps`` or ``else``, as written.
-        drawn: What a drawing calls it; empty is ``key``.
+        drawn: The name of the kind in a drawing; empty means ``key``.
     """
 
     body: type[Body]
@@ -222,10 +222,10 @@ _TABLE = (
 )
 
 KINDS: dict[type[Body], Kind] = {kind.body: kind for kind in _TABLE}
-"""The row of each kind, in the order in which messages list them."""
+"""The row of each kind, in the order of messages."""
 
 KEYS = tuple(key for kind in _TABLE for key in (kind.key, *kind.also))
-"""The keys that name a kind; ``steps`` names one only where no other does."""
+"""The keys that name a kind; ``steps`` names a kind only if no other key of the step does."""
 
 OVER_STEPS = tuple(kind.key for kind in _TABLE if "steps" in kind.lists and kind.key != "steps")
 """The keys of the kinds that have ``steps`` beside a key of their own."""
@@ -234,7 +234,7 @@ LISTS = tuple(dict.fromkeys(key for kind in _TABLE for key in kind.lists))
 """The keys of steps whose values are lists of steps."""
 
 BRANCHES = tuple(kind.key for kind in _TABLE if kind.key in kind.lists and kind.body is not Group)
-"""Those of ``LISTS`` whose steps are branches."""
+"""The keys of ``LISTS`` whose steps are branches."""
 
 WAYS = (*dict.fromkeys(key for kind in _TABLE for key in kind.ways), "on_error")
 """The keys of steps whose values are lists of mappings that hold steps."""
@@ -246,21 +246,21 @@ def kind_of(step: Step) -> Kind:
 
 
 def parts(step: Step) -> tuple[StepList, ...]:
-    """Return the steps right in a block, as lists; those of its error handlers are not among them."""
+    """Return the steps directly in a block, as lists, without the steps of its error handlers."""
     return KINDS[type(step.body)].parts(step.body)
 
 
 def subject(body: Body) -> tuple[str, str]:
-    """Return the word for what a step is about and that thing's name; two empty texts when it is about nothing."""
+    """Return a word for the subject of a step, and the subject's name; two empty texts when it has no subject."""
     of = KINDS[type(body)].subject
     return ("", "") if of is None else of(body)
 
 
 def is_loop(step: Step) -> bool:
-    """Whether the steps in it run once a round, so that their paths carry one."""
+    """Whether the steps in it run once in each round, so that their paths have the number of a round."""
     return isinstance(step.body, Loop)
 
 
 def complete_when(step: Step) -> Value | None:
-    """Return the condition under which a block ends before all of its parts have; ``None`` when there is none."""
+    """Return the condition that ends a block before all of its parts have ended; ``None`` when it has none."""
     return step.body.complete_when if isinstance(step.body, Branching) else None

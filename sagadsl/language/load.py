@@ -28,13 +28,13 @@ _NAME = re.compile(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
 
 
 class Loaded(Immutable):
-    """What came of one file.
+    """The result of loading one file.
 
     Attributes:
-        document: The file as read, with the places of its values.
-        findings: Everything that is wrong with it, in the order of the file.
+        document: The file as data, with the places of its values.
+        findings: All its mistakes, in the order of the file.
         saga: The model; ``None`` when any finding is an error.
-        draft: The model of what could be read, errors or not: to draw it, never to run it.
+        draft: The model of all that could be read, even with errors: only to draw it, never to run it.
     """
 
     document: Document
@@ -49,7 +49,7 @@ class Loaded(Immutable):
 
 
 class _Draft(Immutable):
-    """A file between its stages: read and built as far as it goes, but not yet judged."""
+    """A file between the stages: read and built as far as possible, but not yet checked."""
 
     document: Document
     findings: tuple[Finding, ...]
@@ -61,16 +61,16 @@ def load(data: bytes | str, *, name: str = "<text>", known: Known | None = None)
     """Load one definition. Never raises for bad input.
 
     Args:
-        name: What reports call it, usually its path.
-        known: Activities and sagas beside it; left out, nothing is known of either.
+        name: Its name in reports, usually its path.
+        known: The known activities and sagas beside the file; by default none are known.
     """
     return _judge(_draft(data, name), Known() if known is None else known)
 
 
 def load_many(paths: Iterable[Path | str], known: Known | None = None) -> tuple[Loaded, ...]:
-    """Load files, in the order given. Child sagas are looked for beside the file that names them.
+    """Load files in the given order. It looks for child sagas beside the file that names them.
 
-    Every file is read once, whoever needs it. One that cannot be read is a finding, SD016.
+    Each file is read only once. A file that cannot be read gives the finding SD016.
     """
     library = _Library()
     base = Known() if known is None else known
@@ -79,7 +79,7 @@ def load_many(paths: Iterable[Path | str], known: Known | None = None) -> tuple[
 
 
 def beside(path: Path, data: bytes | str, known: Known | None = None) -> Known:
-    """Return *known* with the child sagas that the definition *data* names, as found in the folder of *path*."""
+    """Return *known*, with the child sagas that the definition *data* names, if the folder of *path* has them."""
     return _Library().known(Known() if known is None else known, path, _draft(data, str(path)))
 
 
@@ -107,7 +107,7 @@ def _judge(draft: _Draft, known: Known) -> Loaded:
 
 
 def _meaning(saga: Saga, left: Recovered, known: Known) -> Iterator[Finding]:
-    """Run every check on the model, and say where its findings are in the document."""
+    """Run every check on the model, and yield the findings with their routes in the document."""
     analysis = Analysis(saga, known)
     for check in ALL:
         for finding in check(analysis):
@@ -121,7 +121,7 @@ def _meaning(saga: Saga, left: Recovered, known: Known) -> Iterator[Finding]:
 
 
 class _Library:
-    """Definitions read so far, by path."""
+    """The definitions that have been read so far, by path."""
 
     def __init__(self) -> None:
         self._drafts: dict[Path, _Draft] = {}
@@ -140,14 +140,14 @@ class _Library:
         return self._drafts[path]
 
     def known(self, base: Known, path: Path, draft: _Draft) -> Known:
-        """Return *base* with what stands beside a definition that calls others."""
+        """Return *base*, with the sagas beside a definition if it calls other sagas."""
         if not any(_named(draft.saga)):
             return base
         sagas = {**base.sagas, **self.children(path, draft)}
         return replace(base, sagas=sagas, neighbours=tuple(self._names(path.parent)))
 
     def children(self, path: Path, draft: _Draft) -> dict[str, Saga]:
-        """Return the sagas that a definition names, and those that they name, as far as they stand beside it."""
+        """Return the sagas that a definition calls, and those that they call in turn, if they are beside the file."""
         found: dict[str, Saga] = {}
         wanted = list(_named(draft.saga))
         while wanted:
@@ -170,7 +170,7 @@ class _Library:
                 yield name[1].decode()
 
     def _folder(self, folder: Path) -> Mapping[Path, bytes]:
-        """The definitions of a folder as they are: most need not be parsed to know that they are another saga."""
+        """Return the unparsed definitions of a folder: most need no parsing to see that they are another saga."""
         if folder not in self._texts:
             self._texts[folder] = dict(_texts(folder))
         return self._texts[folder]
@@ -180,16 +180,16 @@ def _texts(folder: Path) -> Iterator[tuple[Path, bytes]]:
     try:
         paths = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
     except OSError:
-        return  # no folder, no neighbours
+        return  # without a folder there are no neighbours
     for path in paths:
         try:
             yield path, path.read_bytes()
         except OSError:
-            continue  # a neighbour that cannot be read is reported when somebody asks for it
+            continue  # an unreadable neighbour is reported when somebody loads it
 
 
 def _named(saga: Saga | None) -> Iterator[str]:
-    """Names of the sagas that *saga* calls, to do or to undo."""
+    """Yield the names of the sagas that *saga* calls, in steps or in compensations."""
     for place in saga.places.values() if saga is not None else ():
         step = place.step
         if isinstance(step.body, SagaCall):

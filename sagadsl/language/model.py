@@ -18,11 +18,11 @@ from sagadsl.language.own_errors import STEP_FAILED
 from sagadsl.language.paths import ON_FAILURE
 
 Route = tuple[str | int, ...]
-"""Keys and indices from the document root; for messages, never for meaning."""
+"""Keys and indices from the document root. They serve messages only, and never change what a saga does."""
 
 
 class Value(Protocol):
-    """Something the author wrote in which expressions may stand. Implemented by ``expressions``."""
+    """A value of the definition that may contain expressions. ``expressions`` implements it."""
 
     @property
     def source(self) -> Any:
@@ -30,18 +30,18 @@ class Value(Protocol):
 
     @property
     def reads(self) -> tuple[tuple[str, ...], ...]:
-        """Name chains that it reads, e.g. ``("steps", "pay", "output", "id")``; empty for a constant."""
+        """The chains of names that it reads, e.g. ``("steps", "pay", "output", "id")``; empty for a constant."""
 
     @property
     def items(self) -> Mapping[str, Value] | None:
         """The values of a mapping, by key; ``None`` for anything that is not a mapping."""
 
     def render(self, scope: Mapping[str, Any]) -> Any:
-        """Return JSON data. Raises ``ExpressionError`` for whatever cannot be computed."""
+        """Return the value as JSON data. Raises ``ExpressionError`` if it cannot be computed."""
 
 
 Duration = timedelta | Value
-"""A length of time, or the expression that gives one as text (``"30s"``)."""
+"""A duration, or an expression that gives one as text (``"30s"``)."""
 
 
 class Then(Enum):
@@ -76,16 +76,16 @@ class OnFailure(Enum):
 
 
 class Retry(Immutable):
-    """How often one call is attempted.
+    """How often and when one call is attempted.
 
     Attributes:
-        maximum_attempts: Attempts in all, the first included; ``None`` means without limit.
+        maximum_attempts: Number of attempts, with the first one; ``None`` means without limit.
         initial_interval: Pause before attempt 2.
         backoff_coefficient: Factor applied to the pause after each attempt; at least 1.0.
         maximum_interval: Upper bound of the pause.
         non_retryable_error_types: Error types that end the attempts at once; ``timeout`` is one of them.
-        explicit: The definition says how often, on the step or in ``defaults``; what it leaves
-            open after a pivot is retried without limit (R44).
+        explicit: The definition gives the number of attempts, on the step or in ``defaults``. If it does not,
+            a step after a pivot is retried without limit (R44).
     """
 
     maximum_attempts: int | None = 3
@@ -100,10 +100,10 @@ class Timeouts(Immutable):
     """Temporal's four activity timeouts. At least one of the first two is set (R36).
 
     Attributes:
-        start_to_close: One attempt.
-        schedule_to_close: All attempts and their pauses together.
-        schedule_to_start: Waiting in the queue, each attempt.
-        heartbeat: Silence of a running attempt.
+        start_to_close: The most time for one attempt.
+        schedule_to_close: The most time for all attempts and their pauses together.
+        schedule_to_start: The most time that each attempt may wait in the queue.
+        heartbeat: The longest silence of a running attempt.
     """
 
     start_to_close: Duration | None = timedelta(minutes=1)
@@ -113,15 +113,15 @@ class Timeouts(Immutable):
 
 
 class ActivityCall(Immutable):
-    """One activity with everything needed to run it.
+    """A call of an activity, with everything that is needed to run it.
 
     Attributes:
         activity: Name, e.g. ``payments.charge``: also Temporal's activity type.
-        input: The one argument; ``None`` sends none (a compensation then sends its step's own input).
-        task_queue: Where its workers poll; ``None`` is the saga's own queue.
-        local: Run it as a local activity, in the worker that holds the saga.
+        input: The only argument; with ``None`` it gets none (but a compensation gets the input of its step).
+        task_queue: The queue that its workers poll; ``None`` is the saga's own queue.
+        local: Run it as a local activity, in the worker that runs the saga.
         priority: Temporal's priority key, 1 (first) to 5; ``None`` is the server's default.
-        secrets: Those that its input names, as the definition writes it.
+        secrets: The secrets that its input names, as written in the definition.
     """
 
     activity: str
@@ -135,12 +135,12 @@ class ActivityCall(Immutable):
 
 
 class SagaCall(Immutable):
-    """Another saga, run as a child workflow.
+    """A call of another saga, which runs as a child workflow.
 
     Attributes:
         saga: Name of the child's definition.
-        input: Its input; ``None`` sends an empty object (a compensation then sends its step's own input).
-        task_queue: Where it runs; ``None`` is the parent's own queue.
+        input: Its input; with ``None`` it gets an empty object (but a compensation gets the input of its step).
+        task_queue: The queue of its workers; ``None`` is the parent's own queue.
     """
 
     saga: str
@@ -149,19 +149,19 @@ class SagaCall(Immutable):
 
 
 class CompensationAction(Immutable):
-    """One call that undoes (a part of) a step. ``already_undone`` error types count as success (R24)."""
+    """One call that undoes a step, or a part of it. Errors of the types ``already_undone`` count as success (R24)."""
 
     call: ActivityCall | SagaCall
     already_undone: tuple[str, ...] = ()
 
 
 class Compensation(Immutable):
-    """How a step is undone: its actions, one after the other (R13).
+    """How to undo a step: by these actions, one after the other (R13).
 
     Attributes:
         actions: In the order in which they run; empty only when ``auto``.
         on: When it is due.
-        auto: The child saga undoes itself by its own compensations.
+        auto: The child saga undoes itself with its own compensations.
     """
 
     actions: tuple[CompensationAction, ...] = ()
@@ -170,7 +170,7 @@ class Compensation(Immutable):
 
 
 class FailedIf(Immutable):
-    """A result that means no: the step is ``failed`` with ``type``, and nothing of it is undone."""
+    """A result that means no. The step is then ``failed`` with ``type``, and there is nothing to undo."""
 
     condition: Value
     type: str = STEP_FAILED
@@ -181,11 +181,11 @@ class Handler(Immutable):
     """What to do about an error, after the retries are used up.
 
     Attributes:
-        types: Error types it takes; empty takes all.
-        condition: Takes the error only when this holds; sees ``error.type`` and ``error.message``.
-        output: The step's output when the saga continues; ``None`` gives null.
-        steps: Steps to run first.
-        then: How the saga goes on after them.
+        types: The error types that it takes; empty takes all.
+        condition: It takes the error only when this holds. The condition sees ``error.type`` and ``error.message``.
+        output: The output of the step when the saga continues; ``None`` gives null.
+        steps: The steps that run first.
+        then: How the saga goes on after these steps.
     """
 
     types: tuple[str, ...] = ()
@@ -196,20 +196,20 @@ class Handler(Immutable):
 
 
 class Group(Immutable):
-    """Steps one after the other; output: an object of outputs by step id."""
+    """Steps that run one after the other. Output: an object of outputs by step id."""
 
     steps: tuple[Step, ...]
 
 
 class Parallel(Immutable):
-    """Steps at once; output: an object of outputs by step id.
+    """Steps that run at once. Output: an object of outputs by step id.
 
     Attributes:
-        steps: The branches; those with ``needs`` start when what they need has ended well.
-        max_concurrency: Branches that run at the same time; ``None`` is all.
-        cancel_on_failure: Cancel the siblings of a failed branch (``on_branch_failure: cancel``), else wait for them.
-        complete_when: Ends the block early when it holds.
-        keep_remaining: Leave what the ended branches have done (``remaining: keep``), else undo it.
+        steps: The branches. A branch with ``needs`` starts when the branches that it needs have ended well.
+        max_concurrency: The most branches that run at the same time; ``None`` is all.
+        cancel_on_failure: Cancel the siblings of a failed branch (``on_branch_failure: cancel``); otherwise wait.
+        complete_when: When it holds, the block ends early.
+        keep_remaining: Keep what the ended branches have done (``remaining: keep``); otherwise undo it.
     """
 
     steps: tuple[Step, ...]
@@ -220,12 +220,12 @@ class Parallel(Immutable):
 
 
 class ForEach(Immutable):
-    """Steps once per item; output: a list, in item order, of objects of outputs by step id.
+    """Steps that run once for each item. Output: a list, in the order of the items, of objects of outputs by step id.
 
     Attributes:
         items: Gives the list.
         variable: Name of the loop variable (``as``).
-        max_concurrency: Items at the same time; 1 is one after the other (the default), ``None`` all.
+        max_concurrency: The most items at the same time; 1 is one after the other (the default), ``None`` is all.
     """
 
     items: Value
@@ -238,25 +238,25 @@ class ForEach(Immutable):
 
 
 class Arm(Immutable):
-    """One way of a switch; ``condition`` ``None`` is ``else``."""
+    """One arm of a switch; the arm with ``condition`` ``None`` is ``else``."""
 
     condition: Value | None
     steps: tuple[Step, ...]
 
 
 class Switch(Immutable):
-    """The first arm that holds; output: an object of outputs by step id of that arm."""
+    """Runs the first arm whose condition holds. Output: an object of outputs by step id of that arm."""
 
     arms: tuple[Arm, ...]
 
 
 class Repeat(Immutable):
-    """Steps until a condition holds; output: that of the last round.
+    """Steps that run in rounds until a condition holds. Output: that of the last round.
 
     Attributes:
-        until: Evaluated after each round, and sees the steps of that round.
+        until: The condition. It is computed after each round, and sees the steps of that round.
         every: Pause between two rounds.
-        maximum_attempts: Rounds before error ``RepeatExhausted``; ``None`` means without limit.
+        maximum_attempts: The most rounds, before the error ``RepeatExhausted``; ``None`` means without limit.
     """
 
     until: Value
@@ -266,18 +266,18 @@ class Repeat(Immutable):
 
 
 class Sleep(Immutable):
-    """A durable timer: a length, or the moment it ends (RFC 3339 text, or seconds since 1970)."""
+    """A durable timer: its duration, or the moment of its end (RFC 3339 text, or seconds since 1970)."""
 
     duration: Duration | None = None
     until: Value | None = None
 
 
 class WaitFor(Immutable):
-    """Wait for a signal; output: its payload. Expiry is the error ``SignalTimeout``.
+    """Waits for a signal. Output: its payload. When the timeout passes, the error is ``SignalTimeout``.
 
     Attributes:
-        payload: JSON Schema that a payload must satisfy; one that does not is refused and ignored.
-        since_now: A signal that came before the wait began does not count.
+        payload: JSON Schema of the payload. A signal whose payload does not fit is refused and ignored.
+        since_now: Signals that came before the wait began do not count.
     """
 
     signal: str
@@ -287,45 +287,45 @@ class WaitFor(Immutable):
 
 
 class Set(Immutable):
-    """Computed values; output: the rendered object."""
+    """Computes values. Output: the rendered object."""
 
     values: Value
 
 
 class Fail(Immutable):
-    """Abort on purpose, with this error."""
+    """Fails on purpose, with this error."""
 
     type: str
     message: Value
 
 
 Call = ActivityCall | SagaCall
-"""Work done elsewhere."""
+"""The bodies whose work is done elsewhere."""
 Branching = Parallel | ForEach
-"""Blocks whose parts may run at once, and may be complete without some of them."""
+"""Blocks whose parts may run at once, and that may be complete without some of their parts."""
 Loop = ForEach | Repeat
-"""Blocks whose steps run once a round; the path of a step in one carries the round."""
+"""Blocks whose steps run once in each round. The paths of these steps contain the number of the round."""
 Block = Group | Parallel | ForEach | Switch | Repeat
-"""What holds steps."""
+"""The bodies that hold steps."""
 Leaf = Call | Sleep | WaitFor | Set | Fail
-"""What holds none."""
+"""The bodies that hold no steps."""
 Body = Block | Leaf
-"""What a step does. What there is to know of each kind: :mod:`sagadsl.language.kinds`."""
+"""What a step does. The table in :mod:`sagadsl.language.kinds` describes each kind."""
 
 
 class Step(Immutable):
     """One step of any kind.
 
     Attributes:
-        condition: Runs only when it holds (``if``); ``None`` always.
-        on_error: Handlers in order; empty means compensate. ``continue`` is one handler that takes all.
-        compensation: How it is undone; ``None`` when nothing is said or nothing is to undo.
-        nothing_to_undo: ``compensation: none`` was written (R6).
+        condition: The step runs only when this holds (``if``); with ``None`` it always runs.
+        on_error: Its error handlers, in order; empty means compensate. ``continue`` is one handler that takes all.
+        compensation: How to undo it; ``None`` when the definition does not say, or says that nothing is to undo.
+        nothing_to_undo: The definition says ``compensation: none`` (R6).
         pivot: The point of no return.
-        probe: For a pivot: tells whether it happened when nobody knows (R43); gives true or false.
-        failed_if: Results that mean no, in order.
-        needs: For a branch of ``parallel``: ids of the siblings it waits for.
-        route: Where it was written.
+        probe: For a pivot whose outcome is unknown: the call that says whether it happened (R43), true or false.
+        failed_if: The results that mean no, in order.
+        needs: For a branch of ``parallel``: ids of the siblings that it waits for.
+        route: Its place in the document.
     """
 
     id: str
@@ -343,13 +343,13 @@ class Step(Immutable):
 
 
 class Place(Immutable):
-    """Where a step stands among the blocks.
+    """The place of a step among the blocks.
 
     Attributes:
         step: The step itself.
-        blocks: What its path goes through, outermost first: ids of blocks, and the paths of error handlers and of
+        blocks: The parts of its path, outermost first: ids of blocks, and the paths of error handlers and of
             ``on_failure``.
-        loops: Which of ``blocks`` are loops, so that a path carries an index there.
+        loops: Which of ``blocks`` are loops, so that a path has an index there.
     """
 
     step: Step
@@ -358,28 +358,28 @@ class Place(Immutable):
 
     @property
     def is_on_failure(self) -> bool:
-        """Whether it runs because the saga has failed."""
+        """Whether the step runs because the saga has failed."""
         return self.blocks[:1] == (ON_FAILURE,)
 
 
 class Saga(Immutable):
-    """A whole definition.
+    """A whole definition, as a model.
 
     Attributes:
         name: Temporal's workflow type.
-        version: Of this definition.
-        task_queue: Where it runs by default; ``None`` leaves it to the starter.
-        labels: Into the memo.
+        version: The version of this definition.
+        task_queue: The default queue of its workers; with ``None`` the starter decides.
+        labels: Labels for the memo of a run.
         input_schema: JSON Schema of the input; ``None`` takes anything.
-        timeout: Of the forward part; never bounds compensation (R32, R33).
+        timeout: The most time for the forward part; it never bounds compensations (R32, R33).
         order: How compensations follow each other.
-        compensation_failure: What happens when one has failed for good.
+        compensation_failure: What happens when a compensation has failed for good.
         steps: The forward part.
         on_failure: Steps that run after the compensations.
         output: The saga's result; ``None`` gives an object of outputs by step id.
         digest: SHA-256 of the definition's canonical JSON.
         places: Every step by id, blocks and handlers included.
-        signals: Names that ``wait_for`` steps wait for, with the payload schema if one is declared.
+        signals: The names of signals that ``wait_for`` steps wait for, each with its payload schema, if declared.
     """
 
     name: str

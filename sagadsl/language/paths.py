@@ -1,7 +1,7 @@
 """Paths: the names that steps and their calls have in a run, and the ids and keys made of them. Replay-critical.
 
-Paths stand in histories, in the participants' books and in operators' commands, so none of them ever changes its form.
-This module has the whole grammar, to write and to read; elsewhere a path is text that nobody takes apart::
+Histories, the participants' books and the commands of operators contain paths, so the form of a path never changes.
+This module has the whole grammar, for writing and for reading. For all other code a path is text without parts::
 
     path      = { around "/" } id               book/flight, lines[3]/reserve, pay.on_error/tell, on_failure/alarm
     around    = id | round | handler | call | "on_failure"
@@ -10,15 +10,15 @@ This module has the whole grammar, to write and to read; elsewhere a path is tex
     call      = path [ purpose ] [ "#" number ] withdraw.compensation[1]#2 is the second time of the second action
     purpose   = ".probe" | ".compensation" [ "[" number "]" ]
 
-An id has small letters, digits and ``_``. A call stands around the paths of the child saga that it begins.
+An id has small letters, digits and ``_``. The paths of a child saga come after the call that begins it.
 
-*An idempotency key* says who calls, which step, do or undo. It depends on the saga's id and the step's path alone, so
-that it is the same at every attempt, after a reset, after continue-as-new, and when an operator repeats the step (R49).
-So does a child's id, of which its own keys are made.
+*An idempotency key* says who calls, for which step, and whether to do or to undo. It depends only on the saga's id and
+the step's path. So it is the same at every attempt, after a reset, after continue-as-new, and when an operator repeats
+the step (R49). The same is true for the id of a child, which is a part of the child's own keys.
 
-A saga that is begun anew under the id of one that has ended has a *generation*, a token that its starter makes. It
-stands behind the id in keys (``order-7~4f1c09a2be/pay/do``) and in the ids of children, and behind the ids of
-activities (``pay~4f1c09a2be``), where workers read it.
+A saga that begins anew under the id of an ended saga has a *generation*, a token that its starter makes. The generation
+comes after the saga's id in keys (``order-7~4f1c09a2be/pay/do``) and in the ids of children. It also comes after the
+ids of activities (``pay~4f1c09a2be``), where workers read it.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ ROOT = ""
 """The path of the saga itself, around its steps."""
 
 ON_FAILURE: Final = "on_failure"
-"""What stands around the steps that run when the saga has failed."""
+"""The path around the steps that run when the saga has failed."""
 
 MAX_ID = 255
-"""Characters of an id that every database of a server takes; a longer one may be waited for in vain, for ever.
+"""The most characters of an id that every database of a server accepts. For a longer id we may wait for ever, in vain.
 
-PostgreSQL counts code points. Ids that are made here are held to so many bytes, which are never fewer."""
+PostgreSQL counts code points. This module limits its ids to so many bytes; an id never has fewer bytes than characters.
+"""
 
 _HANDLER, _COMPENSATION, _PROBE, _ANY = ".on_error", ".compensation", ".probe", "*"
 
@@ -54,12 +55,12 @@ _CALL = re.compile(
 )
 
 _GENERATION = re.compile(r"~([0-9A-Za-z]{1,32})\Z")
-"""What stands behind the id of an activity: no path has a `~`."""
+"""The generation after the id of an activity. No path has a `~`."""
 
 _LONGEST_CALL = 200
 _MARK = 12
 _CUT = re.compile(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
-"""What stands behind the beginning of a parent's id: the mark of the whole, then the call, or after `~` its end."""
+"""The end of a child's id after the cut id of its parent: the mark of the whole, then the call, or `~` and its end."""
 
 
 class Purpose(Enum):
@@ -71,12 +72,12 @@ class Purpose(Enum):
 
 
 class CallId(Immutable):
-    """What the id of a call says. ``str`` gives the id again.
+    """The parts of the id of a call. ``str`` gives the id again.
 
     Attributes:
         step: Path of the step.
-        action: Which action of a compensation that has several; ``None`` for the only one.
-        time: 2, 3 … for a repetition that an operator asked for.
+        action: The number of the action if a compensation has several; ``None`` for the only action.
+        time: 2, 3 … for a call that is repeated because an operator asked for it.
     """
 
     step: str
@@ -86,7 +87,7 @@ class CallId(Immutable):
 
     @property
     def path(self) -> str:
-        """The id without the number of a repetition: what operators decide about."""
+        """The id without the number of the repetition: operators decide about this path."""
         match self.purpose:
             case Purpose.DO:
                 return self.step
@@ -97,21 +98,21 @@ class CallId(Immutable):
 
     @property
     def line(self) -> str:
-        """The path of all the calls that a status shows as one: the step itself, or all that undoes it."""
+        """The path of all calls that a status shows in one line: the step itself, or all calls that undo it."""
         return undo_path(self.step) if self.purpose is Purpose.UNDO else self.path
 
     @property
     def undoes(self) -> bool:
-        """Whether it is made to undo the step."""
+        """Whether the call undoes the step."""
         return self.purpose is Purpose.UNDO
 
     def __str__(self) -> str:
         return repeated_call(self.path, self.time)
 
 
-@lru_cache(maxsize=4096)  # the same few calls are asked about over and over
+@lru_cache(maxsize=4096)  # callers ask about the same few calls over and over
 def parse_call(call_id: str) -> CallId:
-    """Read the id of a call; any other text is taken for the path of a step."""
+    """Read the id of a call; any other text counts as the path of a step."""
     if "." not in call_id and "#" not in call_id:
         return CallId(call_id)
     found = _CALL.fullmatch(call_id)
@@ -122,7 +123,7 @@ def parse_call(call_id: str) -> CallId:
 
 
 def path_in(around: str, inner: str) -> str:
-    """Return the path of what stands in *around*: a block, a round, a handler, a child saga's call, or ``ROOT``."""
+    """Return the path of *inner* inside *around*: a block, a round, a handler, a child saga's call, or ``ROOT``."""
     return f"{around}/{inner}" if around else inner
 
 
@@ -142,7 +143,7 @@ def handler_path(step: str) -> str:
 
 
 def undo_path(step: str, action: int | None = None) -> str:
-    """Return the path of what undoes the step at *step*; *action* counts the actions of a list."""
+    """Return the path of the call that undoes the step at *step*; *action* is its number in a list of actions."""
     return f"{step}{_COMPENSATION}" if action is None else f"{step}{_COMPENSATION}[{action}]"
 
 
@@ -152,28 +153,28 @@ def probe_path(step: str) -> str:
 
 
 def repeated_call(path: str, time: int) -> str:
-    """Return the id of a call that is made for the second, third … time."""
+    """Return the id of a call that the saga makes for the second, third … time."""
     return path if time == 1 else f"{path}#{time}"
 
 
 def path_around(path: str) -> str:
-    """Return what stands around a step: ``ROOT`` for one at the top."""
+    """Return the path around a step; it is ``ROOT`` for a step at the top."""
     return path.rpartition("/")[0]
 
 
 def handled_by(path: str) -> str | None:
-    """Return the path of the outermost step whose error handler the step at *path* stands in."""
+    """Return the path of the outermost step whose error handler contains the step at *path*."""
     step, handler, _ = path.partition(f"{_HANDLER}/")
     return step if handler else None
 
 
 def step_id_in(path: str) -> str:
-    """Return the id that a step, or the step of a call, has in its definition."""
+    """Return the id in the definition of a step, or of the step of a call."""
     return _id_at(path, path.rfind("/") + 1)
 
 
 def ids_around(path: str) -> list[str]:
-    """Return the ids of the blocks around a step, the outermost first."""
+    """Return the ids of the blocks around a step, outermost first."""
     return [step_id_in(part) for part in path.split("/")[:-1]]
 
 
@@ -183,31 +184,31 @@ def is_on_failure(path: str) -> bool:
 
 
 def rounds_in(path: str) -> Iterator[tuple[str, int, str]]:
-    """Yield the rounds that a step stands in, the outermost first: the loop's path, the number, the round's path."""
+    """Yield the rounds around a step, outermost first: the loop's path, the number, the round's path."""
     for found in _ROUND.finditer(path):
         if found[1] != _ANY:
             yield path[: found.start()], int(found[1]), path[: found.end()]
 
 
 def path_below(path: str, top: str) -> str | None:
-    """Return what is left of *path* below the step or the call at *top*; empty for *top* itself, ``None`` beside it."""
+    """Return the rest of *path* below the step or the call at *top*: empty for *top* itself, ``None`` outside of it."""
     if path == top:
         return ""
     return path[len(top) + 1 :] if top and path.startswith(f"{top}/") else None
 
 
 def is_path_at(path: str, step: str) -> bool:
-    """Whether *path* is the step at *step*, or something inside it or made for it."""
+    """Whether *path* is the step at *step*, a step inside it, or a call for it."""
     return path.startswith(step) and path[len(step) : len(step) + 1] in ("", "/", "[", ".")
 
 
 def is_path_end(end: str, path: str) -> bool:
-    """Whether *path* is *end* with something around it: what people write who leave the blocks out."""
+    """Whether *path* is *end* with blocks around it: people often leave the blocks out."""
     return path.endswith(f"/{end}")
 
 
 def branch_in(block: str, path: str) -> str | None:
-    """Return the branch of the block at *block* that a step stands in: an id, or of a loop the number of the round."""
+    """Return the branch of the block at *block* that contains a step: an id, or in a loop the number of the round."""
     if not path.startswith(block):
         return None
     rest = path[len(block) :]
@@ -218,23 +219,23 @@ def branch_in(block: str, path: str) -> str | None:
 
 def _id_at(text: str, start: int) -> str:
     found = _ID.match(text, start)
-    assert found is not None  # it takes an empty text too
+    assert found is not None  # the pattern also matches an empty text
     return found[0]
 
 
 def path_in_its_block(path: str) -> str:
-    """Return a path as it is shown below the step's block: the id, with the number of the round it stands in."""
+    """Return a path as messages show it below the step's block: the id, with the number of the step's round."""
     parent, _, last = path.rpartition("/")
     return f"[{parent.rpartition('[')[2]} {last}" if parent.endswith("]") else last
 
 
 def pattern_of(name: str) -> str:
-    """Return the pattern of a path or a call: any round of each loop, any repetition."""
+    """Return the pattern of a path or a call, for any round of each loop and any repetition."""
     return _ROUND.sub(f"[{_ANY}]", _REPEATED.sub("", name))
 
 
 def patterns_of(name: str) -> dict[str, None]:
-    """Return every pattern that *name* has, itself first: without repetitions, for any round, or both."""
+    """Return every pattern of *name*, first the name itself: without repetitions, for any round, or both."""
     if "[" not in name and "#" not in name:
         return {name: None}
     once = _REPEATED.sub("", name)
@@ -242,12 +243,12 @@ def patterns_of(name: str) -> dict[str, None]:
 
 
 def drawn_round(loop: str) -> str:
-    """Return what stands around the steps of the loop at *loop* in a drawing, which has one box for all its rounds."""
+    """Return the path around the steps of the loop at *loop* in a drawing, which has one box for all rounds."""
     return f"{loop}[]"
 
 
 def drawn(path: str) -> str:
-    """Return the box of a drawing in which a step stands, whatever rounds it is in."""
+    """Return the path of a step's box in a drawing, whatever rounds the step is in."""
     return _ROUND.sub(lambda _: drawn_round(""), path)
 
 
@@ -257,22 +258,22 @@ def forward_key(caller: str, path: str) -> str:
 
 
 def undo_key(caller: str, path: str, action: int | None = None) -> str:
-    """Return the key of what undoes the step at *path*; *action* counts the actions of a list."""
+    """Return the key of the call that undoes the step at *path*; *action* is its number in a list of actions."""
     return f"{caller}/{path}/undo" if action is None else f"{caller}/{path}/undo[{action}]"
 
 
 def standalone_key(namespace: str, activity_id: str, run_id: str) -> str:
-    """Return the key of an activity that no workflow has called; no step's path is like a run id."""
+    """Return the key of an activity that no workflow has called. It is unique: no path of a step is like a run id."""
     return f"{namespace}/{activity_id}/{run_id}/do"
 
 
 def caller_of(saga_id: str, generation: str) -> str:
-    """Return who calls: the saga's id, with the generation of one that was begun anew."""
+    """Return the caller for keys: the saga's id, with its generation if the saga was begun anew."""
     return f"{saga_id}~{generation}" if generation else saga_id
 
 
 def is_generation(text: str) -> bool:
-    """Whether *text* can stand behind an id."""
+    """Whether *text* can be the generation after an id."""
     return _GENERATION.fullmatch(f"~{text}") is not None
 
 
@@ -282,12 +283,12 @@ def activity_id(call_id: str, generation: str) -> str:
 
 
 def call_of_activity(activity_id: str) -> str:
-    """Return the call that runs under an id: what ``activity_id`` was given."""
+    """Return the id of the call that runs under an activity id; the inverse of ``activity_id``."""
     return _GENERATION.sub("", activity_id)
 
 
 def step_of_activity_id(activity_id: str) -> str:
-    """Return the path of the step that an activity belongs to, also as its compensation or probe."""
+    """Return the path of the step that an activity belongs to, even if it is its compensation or probe."""
     return parse_call(call_of_activity(activity_id)).step
 
 
@@ -297,7 +298,7 @@ def is_compensation(activity_id: str) -> bool:
 
 
 def key_of_activity_id(saga_id: str, activity_id: str) -> str:
-    """Return the key of the call that runs under *activity_id*: the same for all its repetitions, and for its probe."""
+    """Return the key of the call that runs under *activity_id*. Its repetitions and its probe have the same key."""
     call, calls = parse_call(call_of_activity(activity_id)), _whose(saga_id, activity_id)
     return undo_key(calls, call.step, call.action) if call.undoes else forward_key(calls, call.step)
 
@@ -316,7 +317,7 @@ def child_id(caller: str, call_id: str, *, cut: bool = True) -> str:
     """Return the workflow id of a child saga: its parent's id and the call's, e.g. ``order-7/book/flight``.
 
     Args:
-        cut: One that would be too long is made shorter: the beginning of the parent's, a mark of the whole, the call.
+        cut: Shorten an id that is too long: the beginning of the parent's id, a mark of the whole, the call.
     """
     whole = f"{caller}/{call_id}"
     raw = whole.encode("utf-8", "replace")
@@ -330,7 +331,7 @@ def child_id(caller: str, call_id: str, *, cut: bool = True) -> str:
 
 
 def call_of_child(saga_id: str, workflow_id: str) -> str:
-    """Return the id of the call that began a child saga: what ``child_id`` was given; its end behind ``…`` if cut."""
+    """Return the id of the call that began a child saga (the inverse of ``child_id``); if cut, ``…`` and its end."""
     who, slash, call = workflow_id.removeprefix(saga_id).partition("/")
     if workflow_id.startswith(saga_id) and slash and (not who or _GENERATION.fullmatch(who)):
         return call

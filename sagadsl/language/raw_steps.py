@@ -18,18 +18,18 @@ WAY_LISTS = ("steps", "else")
 """The keys of an arm or a handler whose values are lists of steps."""
 
 STEP_LISTS = tuple(dict.fromkeys((*LISTS, *WAY_LISTS, *TOP_LISTS)))
-"""Every key under which a list of steps stands."""
+"""Every key whose value is a list of steps."""
 
 
 def everywhere(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield every step of a definition that is a mapping, blocks before what is in them."""
+    """Yield every step of a definition that is a mapping; a block comes before the steps in it."""
     for key in TOP_LISTS:
         for step in _listed(definition.get(key)):
             yield from _below(step)
 
 
 def inside(step: Any) -> Iterator[Any]:
-    """Yield what stands where the steps right inside of *step* should, or of an arm or a handler."""
+    """Yield the items at the places of the steps directly inside *step*; it may also be an arm or a handler."""
     for key, value in step.items() if isinstance(step, Mapping) else ():
         if key in STEP_LISTS:
             yield from _listed(value)

@@ -28,9 +28,9 @@ class Recovered(Immutable):
 
     Attributes:
         data: A definition that can be built.
-        cut: Where something is missing or was put in, by routes of the document.
-        touched: Steps in which something was wrong; ``()`` stands for all.
-        renamed: Routes of misspelt keys as they are now, with the key as written.
+        cut: Routes of the document where something was taken out or put in.
+        touched: Steps with a mistake; ``()`` stands for all steps.
+        renamed: Routes of misspelt keys as they are after the repair, each with the key as written.
     """
 
     data: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Recovered(Immutable):
 
 
 def recover(document: Document, findings: tuple[Finding, ...]) -> Recovered | None:
-    """Return what is left without the mistakes that *findings* of the schema name; ``None`` when nothing is."""
+    """Return the document without the mistakes in *findings* of the schema; ``None`` when nothing can be recovered."""
     data = document.data
     errors = _errors(findings)
     if not isinstance(data, dict) or any(finding.route == ("sagadsl",) for finding in errors):
@@ -74,7 +74,7 @@ def _errors(findings: tuple[Finding, ...]) -> list[Finding]:
 
 
 class _Repair:
-    """Mends one copy of a definition in place."""
+    """Repairs one copy of a definition in place."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
@@ -86,7 +86,7 @@ class _Repair:
         self._unnamed = 0
 
     def mend(self, findings: list[Finding]) -> None:
-        """Put right what *findings* name: by their fix if they have one, else by taking the faulty value out."""
+        """Repair the mistakes in *findings*: apply the fix of a finding if it has one, or take the faulty value out."""
         self._gone.clear()
         for finding in findings:
             self._mend(finding)
@@ -98,7 +98,7 @@ class _Repair:
         route = self._existing(wanted)
         self.touched.add(_step_around(route))
         if any(wanted[:end] in self._gone for end in range(1, len(wanted) + 1)):
-            return  # something else was wrong with it, and it has been replaced
+            return  # it had another mistake, too, and has been replaced already
         if finding.fix is not None and route == wanted and route not in self._tried:
             self._tried.add(route)
             self._fix(route, finding)
@@ -127,7 +127,7 @@ class _Repair:
         elif route[-2] in WAYS:
             self._cut_way(route)
         else:
-            self._cut(route[:-1])  # one of a list of texts or actions: without the whole list nothing else moves
+            self._cut(route[:-1])  # an item of texts or actions: cut the whole list, so that no index changes
 
     def _cut_step(self, route: Route) -> None:
         step = self._at(route)
@@ -140,7 +140,7 @@ class _Repair:
             self.touched.add(())
 
     def _cut_way(self, route: Route) -> None:
-        """Replace an arm or a handler, and keep the steps inside it known."""
+        """Replace an arm or a handler, with stand-ins for the steps inside it."""
         way = self._at(route)
         within = [self._stand_in(step) for step in inside({route[-2]: [way]})] or [self._stand_in({})]
         last = route[-2] == "switch" and isinstance(way, dict) and "else" in way
@@ -159,7 +159,7 @@ class _Repair:
             self.data["steps"] = [self._stand_in({})]
 
     def _stand_in(self, step: Any) -> dict[str, Any]:
-        """A step that any other may refer to, whatever the author wanted it to return; so too the steps inside it."""
+        """Return a step whose output may be anything, so that references to it stay valid; so too the steps inside."""
         called = step.get("id") if isinstance(step, dict) else None
         name = called if isinstance(called, str) and called.isidentifier() and called.islower() else self._name()
         stand_in: dict[str, Any] = {"id": name, "wait_for": {"signal": "unknown"}}
@@ -177,7 +177,7 @@ class _Repair:
         return found
 
     def _current(self, route: Route) -> Route:
-        """Return *route* of the document as it is after the keys that were renamed."""
+        """Return a route of the document as it is after the renaming of keys."""
         new = {(*now[:-1], old): now[-1] for now, old in self.renamed.items()}
         found: Route = ()
         for key in route:

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 _NEAR = 0.7
-"""Below this likeness a suggestion misleads more often than it helps."""
+"""The least likeness: below it a suggestion misleads more often than it helps."""
 
 
 def closest(word: str, names: Iterable[str]) -> str | None:
-    """Return the one of *names* that *word* was probably meant to be, or ``None``.
+    """Return the name of *names* that *word* was probably meant to be, or ``None``.
 
-    Case, ``-`` and camelCase do not count. Of two equally near names the first in
-    alphabetical order wins, so that the answer does not depend on the order given.
+    Case, ``-`` and camelCase do not count. If two names are equally near, the first in
+    alphabetical order wins, so that the answer does not depend on the order of *names*.
     """
     wanted = _plain(word)
     best, likeness = None, 0.0
@@ -42,13 +42,13 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
 
 
 class Suggestions:
-    """:func:`closest` for the mistakes of one definition, bounded as a whole: thousands of them would take minutes."""
+    """:func:`closest` for all mistakes of one definition, with one bound: thousands of mistakes would take minutes."""
 
     def __init__(self, comparisons: int = 20_000) -> None:
         self._left = comparisons
 
     def closest(self, word: str, names: Iterable[str]) -> str | None:
-        """Return the nearest name, or ``None`` when none is near, or when enough has been suggested."""
+        """Return the nearest name; ``None`` when no name is near, or when there have been enough suggestions."""
         if self.are_over:
             return None
         known = tuple(names)
@@ -57,12 +57,12 @@ class Suggestions:
 
     @property
     def are_over(self) -> bool:
-        """Whether enough has been suggested, so that lists of names can be left out too."""
+        """Whether there have been enough suggestions, so that lists of names can be left out too."""
         return self._left < 0
 
 
 def _plain(name: str) -> str:
-    """``maxAttempts`` and ``max-attempts`` are ``max_attempts`` in other dress."""
+    """Return a name in plain form: ``max_attempts`` for ``maxAttempts`` and ``max-attempts``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").casefold()
 
 
@@ -72,7 +72,7 @@ def _likeness(wanted: str, name: str) -> float:
     if _last(wanted) == _last(name) and ("." in wanted) != ("." in name):
         return 0.95  # `refund` for `payments.refund`: difflib finds them far apart
     if len(wanted) > 1 and sorted(wanted) == sorted(name):
-        return 0.9  # letters swapped: too little is left of a short word for difflib
+        return 0.9  # swapped letters: in a short word difflib finds too little likeness
     matcher = SequenceMatcher(None, wanted, name, autojunk=False)
     ratio = matcher.ratio() if matcher.real_quick_ratio() >= _NEAR <= matcher.quick_ratio() else 0.0
     if len(wanted) > 3 and (name.startswith(wanted) or (wanted.startswith(name) and len(name) > 3)):
@@ -87,7 +87,7 @@ def _last(name: str) -> str:
 
 
 def _abbreviates(wanted: str, name: str) -> bool:
-    """``max_attempts`` for ``maximum_attempts``: each word begins like its counterpart."""
+    """Whether *wanted* abbreviates *name*, as ``max_attempts`` does ``maximum_attempts``: each word begins alike."""
     ours, theirs = wanted.split("_"), name.split("_")
     return len(ours) == len(theirs) > 1 and all(
         len(short) > 1 and long.startswith(short) for short, long in zip(ours, theirs, strict=True)

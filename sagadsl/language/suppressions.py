@@ -28,10 +28,10 @@ class _Suppression(Immutable):
 def apply(
     document: Document, findings: Iterable[Finding], line_of: Callable[[Finding], int], *, complete: bool
 ) -> tuple[Document, tuple[Finding, ...]]:
-    """Return the findings without the suppressed ones, and with those about the suppressions themselves.
+    """Return the findings without the suppressed ones, and add the findings about the suppressions themselves.
 
     Args:
-        complete: Every check has run; otherwise nobody knows whether a suppression is unused.
+        complete: Whether every check has run. Otherwise nobody knows whether a suppression is unused.
     """
     kept = tuple(findings)
     if "sagadsl" not in document.text or "#" not in document.text:
@@ -64,9 +64,9 @@ def apply(
 
 
 def _comments(document: Document) -> Iterator[tuple[int, Span, str]]:
-    """Yield the line that each suppression is for, where it stands, and its words."""
+    """Yield for each suppression the line whose findings it suppresses, its place, and its words."""
     lines = document.text.splitlines()
-    following = [len(lines) + 1] * (len(lines) + 1)  # for each line, the next one with more than a comment
+    following = [len(lines) + 1] * (len(lines) + 1)  # for each line, the next line with more than a comment
     for number in range(len(lines) - 1, -1, -1):
         empty = not lines[number].strip() or lines[number].lstrip().startswith("#")
         following[number] = following[number + 1] if empty else number + 1
@@ -81,7 +81,7 @@ def _comments(document: Document) -> Iterator[tuple[int, Span, str]]:
 
 
 def _texts(document: Document) -> dict[int, list[Span]]:
-    """Lines that belong to a text in which a suppression is quoted: there it is no comment."""
+    """Return the spans of texts that quote a suppression, by line: inside a text it is not a comment."""
     found: dict[int, list[Span]] = {}
     for route, span in document.spans.items():
         if _is_quoting(document, route):

@@ -15,8 +15,8 @@ from sagadsl.immutable import replace
 MAX_DEPTH = 100
 MAX_KEY = 1000
 _MAX_WORDS = 600
-BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what libyaml takes for the end of a line
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # what YAML forbids of ASCII
+BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # the ends of a line for libyaml
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # the ASCII characters that YAML forbids
 _MASK = "\ue000"
 _QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'"""
 _BLOCK_VALUE = re.compile(rf"[ \t]*(?:-[ \t]+)*(?:(?:{_QUOTED}|[^\s'\"\[{{#,][^:\[{{#]*):[ \t]+)?")
@@ -25,11 +25,11 @@ _BRACES = re.compile(r"\{\{.*?\}\}")
 
 
 class SyntaxRefused(Exception):
-    """A reason not to read on, or not to take a value.
+    """A reason to stop reading, or to refuse a value.
 
     Attributes:
-        start: Offset of the first character concerned.
-        end: Offset after the last one.
+        start: Offset of the first wrong character.
+        end: Offset after the last wrong one.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SyntaxRefused(Exception):
 
 
 def bounded(finding: Finding) -> Finding:
-    """Cut what quotes an endless value: a thousand findings of one file must not make a thousand files."""
+    """Cut the texts of a finding that quotes a long value, so that many findings do not repeat a file many times."""
     message, help, step = finding.message, finding.help, finding.step
     if max(len(message), len(help), len(step)) <= _MAX_WORDS:
         return finding
@@ -52,14 +52,14 @@ def bounded(finding: Finding) -> Finding:
     return replace(finding, message=cut[0], help=cut[1], step=cut[2], fix=None)
 
 
-@lru_cache(maxsize=8)  # asked for once a finding
+@lru_cache(maxsize=8)  # each finding asks for it
 def lines(text: str) -> tuple[str, ...]:
-    """Split where YAML ends a line; the text after the last break is a line too."""
+    """Split a text where YAML ends a line; the text after the last break is a line too."""
     return tuple(BREAK.split(text))
 
 
 def decode(raw: bytes) -> str:
-    """Return UTF-8 text, whatever the locale says."""
+    """Return the text of UTF-8 bytes, whatever the locale says."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SyntaxRefused("SD009", "the file is UTF-16; only UTF-8 is read", help="save it as UTF-8")
     try:
@@ -77,12 +77,12 @@ def decode(raw: bytes) -> str:
 
 @cache
 def _unprintable() -> re.Pattern[str]:
-    """Return what YAML forbids of Unicode; compiling it takes longer than reading a file that is all ASCII."""
+    """Return the pattern of characters that YAML forbids. To compile it takes longer than to read a file of ASCII."""
     return re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def unprintable(text: str) -> SyntaxRefused | None:
-    """Find a character that YAML does not allow; libyaml would give its place in bytes."""
+    """Find a character that YAML does not allow. We do this because libyaml would give its place in bytes."""
     found = (_CONTROL if text.isascii() else _unprintable()).search(text)
     if found is None:
         return None
@@ -92,12 +92,12 @@ def unprintable(text: str) -> SyntaxRefused | None:
 
 
 def mask(text: str, start: int, end: int) -> str:
-    """Put an ordinary word of the same length over a part of the text."""
+    """Replace a part of the text by an ordinary word of the same length."""
     return text[:start] + _MASK * (end - start) + text[end:]
 
 
 def unquoted(text: str, start: int, end: int = 0) -> SyntaxRefused:
-    """A value with ``{{ }}`` that YAML reads as mappings, or stops at."""
+    """Return the refusal of a value with ``{{ }}`` that YAML reads as mappings, or cannot read."""
     end = end or _extent(text, start)
     value = text[start:end]
     if value[0] in "\"'" and (half := re.match(_QUOTED, value)):
@@ -112,7 +112,7 @@ def unquoted(text: str, start: int, end: int = 0) -> SyntaxRefused:
 
 
 def _extent(text: str, start: int) -> int:
-    """Where the author meant the value to end: with the line, or with the braces inside ``[ ]`` and ``{ }``."""
+    """Return where the author meant the value to end: with the line, or with its braces inside ``[ ]`` and ``{ }``."""
     begin, end = _line_around(text, start)
     braces = _BRACES.match(text, start, end)
     if _BLOCK_VALUE.fullmatch(text, begin, start) or braces is None:
@@ -140,7 +140,7 @@ def tagged(event: Any) -> SyntaxRefused:
 
 
 def not_text(value: Any, place: Route) -> Finding:
-    """A mapping key that is no text: JSON has no other keys. Nor is an endless one a name."""
+    """Report a mapping key that is not text, because JSON has no other keys; or a key too long to be a name."""
     if isinstance(value, str) and len(value) > MAX_KEY:
         found, help = f"one of {len(value):,} characters", f"at most {MAX_KEY:,} are a name; put long text into a value"
     elif isinstance(value, str):
@@ -162,7 +162,7 @@ def not_a_definition(data: Any) -> Finding:
 
 
 def explain(error: Any, text: str) -> SyntaxRefused:
-    """Say what libyaml (or PyYAML's own parser) found, with what to do about it."""
+    """Explain what libyaml (or PyYAML's own parser) has found, and say what to do about it."""
     mark, context = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     if mark is None:
         return SyntaxRefused("SD002", f"YAML: {error}", help=_CHECK)
@@ -202,7 +202,7 @@ def _refused(text: str, start: int, problem: str, message: str, help: str) -> Sy
 
 
 def _template_before(text: str, index: int, context: int) -> SyntaxRefused | None:
-    """Is an unquoted ``{{`` on the line of the error, or where its context began, to blame?"""
+    """Return the refusal of an unquoted ``{{`` on the line of the error, or on the line where its context begins."""
     for place in dict.fromkeys((index, context, max(index - 1, 0))):
         begin, end = _line_around(text, place)
         line, limit = text[begin:end], max(index, place) - begin
@@ -217,14 +217,14 @@ def _template_before(text: str, index: int, context: int) -> SyntaxRefused | Non
 
 
 def _value_start(line: str, braces: int) -> int:
-    """The value may begin before the braces: ``text: Hello {{ name }}: welcome``."""
+    """Return where the value begins, which may be before the braces: ``text: Hello {{ name }}: welcome``."""
     lead = _BLOCK_VALUE.match(line, 0, braces)
     return lead.end() if lead and lead.end() and not re.search(r"[\[{]", line[lead.end() : braces]) else braces
 
 
 _CHECK = "check the indentation, and quote values with special characters"
 _COLUMN = "keys of one mapping begin in the same column"
-# Part of the problem as either parser words it, whether its context is the better place, our words, what to do.
+# For each: a part of the parsers' message, whether its context is the better place, our words, what to do.
 _EXPLAINED = (
     ("mapping values are not allowed", False, "no key can stand here", f"check the lines above: {_COLUMN}"),
     ("could not find expected ':'", True, "this line has no `:`", "write `key: value`"),

@@ -19,10 +19,10 @@ class Level(Immutable):
     """One step on the way from the top of a definition to a step in it.
 
     Attributes:
-        lane: Where the block around it keeps it; at the top, whether it is part of ``on_failure``.
-        way: Which arm or handler; 0 for the others.
-        index: Its place in that list.
-        condition: That of its arm or handler, if there is one.
+        lane: Which list of the block around it holds the step; at the top, whether it is part of ``on_failure``.
+        way: The number of its arm or handler; 0 for all other steps.
+        index: Its index in that list.
+        condition: The condition of its arm or handler, if there is one.
     """
 
     step: Step
@@ -33,11 +33,11 @@ class Level(Immutable):
 
 
 Spot = tuple[Level, ...]
-"""The way to a step, itself last."""
+"""The way to a step; its last level is the step itself."""
 
 
 class Site(Immutable):
-    """One value of a saga, and where it stands.
+    """One value of a saga, and its place.
 
     Attributes:
         spot: The way to its step; empty for the saga's own values.
@@ -55,7 +55,7 @@ class Site(Immutable):
 
 
 def spots(saga: Saga) -> Iterator[Spot]:
-    """Yield every step of a saga, blocks before what is in them, in the order of the file."""
+    """Yield every step of a saga in the order of the file; a block comes before the steps in it."""
     yield from _list(StepList(saga.steps, Lane.STEPS), ())
     yield from _list(StepList(saga.on_failure, Lane.ON_FAILURE), ())
 
@@ -71,7 +71,7 @@ def _list(part: StepList, around: Spot) -> Iterator[Spot]:
 
 
 def sites(saga: Saga) -> Iterator[Site]:
-    """Yield every value that may hold an expression; what many calls take from ``defaults``, once and there."""
+    """Yield every value that may hold an expression. Values of ``defaults`` that many calls share come only once."""
     ways = list(spots(saga))
     users = Counter(id(policy) for spot in ways for call in _called(spot[-1].step) for policy, _ in _policies(call))
     told: set[int] = set()
@@ -91,7 +91,7 @@ def sites(saga: Saga) -> Iterator[Site]:
 
 
 def step_sites(spot: Spot) -> Iterator[Site]:
-    """Yield the values of one step: not those of the steps in it, nor its retries and timeouts."""
+    """Yield the values of one step, without its retries and timeouts, and without the steps inside it."""
     step = spot[-1].step
     if step.condition is not None:
         yield Site(step.condition, (*step.route, "if"), RenderedAt.BEFORE, spot)
@@ -116,13 +116,13 @@ def step_sites(spot: Spot) -> Iterator[Site]:
 
 
 def action_route(step: Step, number: int) -> Route:
-    """Return where one action of a step's compensation is written."""
+    """Return the place of one action of a step's compensation."""
     several = step.compensation is not None and len(step.compensation.actions) > 1
     return (*step.route, "compensation", number) if several else (*step.route, "compensation")
 
 
 def calls(step: Step) -> Iterator[tuple[Call, Route, RenderedAt]]:
-    """Yield what a step calls: to do its work, to learn whether it was done, to undo it."""
+    """Yield the calls of a step: its work, its probe, and its compensation."""
     if isinstance(step.body, Call):
         yield step.body, step.route, RenderedAt.BEFORE
     if step.probe is not None:
