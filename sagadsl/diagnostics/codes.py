@@ -1,4 +1,4 @@
-"""The table of codes. A code never changes its meaning; its words may. Knows nothing of how a problem is found."""
+"""The table of codes. A code never changes its meaning, but its words may change. It does not find problems itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Code(Immutable):
     Attributes:
         code: ``SD`` and three digits.
         title: What is wrong, in a few words.
-        severity: What its findings are unless they say otherwise.
+        severity: The severity of its findings, unless they have their own.
     """
 
     code: str
@@ -203,4 +203,4 @@ CODES: Mapping[str, Code] = {
     )
     for code in family
 }
-"""Every code, in the order of the families."""
+"""Every code, by families."""

@@ -1,4 +1,4 @@
-"""What the tool tells an author: findings and the codes they carry. Imports nothing of ours."""
+"""Findings: the mistakes that the tool reports to an author. It imports nothing of the other layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 from sagadsl.immutable import Immutable
 
 Route = tuple[str | int, ...]
-"""Keys and indices from the document root, e.g. ``("steps", 2, "timeouts")``."""
+"""Keys and indices from the root of the document, e.g. ``("steps", 2, "timeouts")``."""
 
 
 class Severity(Enum):
@@ -18,24 +18,24 @@ class Severity(Enum):
 
 
 class Finding(Immutable):
-    """One problem in one place, before anyone has looked up where that place is.
+    """One problem in one place, before anyone has looked up that place in the file.
 
-    A finding names a *route*; only :mod:`sagadsl.reporting.report` turns routes into
-    ``file:line:col`` and carets. So checks stay pure and tests stay short.
+    A finding names a *route*. Only :mod:`sagadsl.reporting.report` turns routes into
+    ``file:line:col`` and carets, so that checks stay pure and tests stay short.
 
     Attributes:
-        code: Stable code, ``SD`` and three digits; listed in ``CODES``.
+        code: Stable code, ``SD`` and three digits; ``CODES`` lists all of them.
         message: What is wrong, with the value in backticks; lower case, no full stop.
         route: The place; a route that does not exist points at its nearest ancestor.
-        severity: ``ERROR`` unless said otherwise.
+        severity: ``ERROR`` by default.
         help: What to type instead.
         notes: Facts that explain the finding, one a line.
         label: The words beside the caret.
         at_key: Underline the mapping key instead of the value.
         focus: A part of the scalar's text to underline, e.g. a name inside ``{{ }}``.
-        step: Id of the step the place belongs to, when there is one.
+        step: Id of the step that the place belongs to, if there is one.
         related: Other places that explain the finding, each with its label.
-        fix: Replacement text for the underlined span, when one is safe.
+        fix: Text that can safely replace the underlined span, if there is one.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""A place in a file, drawn: the line, carets below it, a few words beside them. Knows neither codes nor colours."""
+"""Draws a place in a file: the line, carets below it, a few words beside them. It knows no codes and no colours."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sagadsl.language.document import Document, Span, is_place
 _TAB = 4
 _WIDEST = 160
 _BEFORE = 60
-# Control characters could steer the terminal, and bidirectional ones show other code than there is.
+# Control characters could steer the terminal, and bidirectional ones make it show other code than the file has.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 class ExcerptMark(Immutable):
-    """Something to underline.
+    """A part of the text to underline.
 
     Attributes:
-        span: Where; of a longer one only the first line is drawn.
+        span: Its place; if it has several lines, only the first one is drawn.
         sign: The character to underline with.
         label: The words beside it.
     """
@@ -33,7 +33,7 @@ class ExcerptMark(Immutable):
 
 
 class ExcerptRow(Immutable):
-    """One drawn line: source with its number, or marks (``number`` 0, ``sign`` says which)."""
+    """One drawn line: a line of the source with its number, or marks (``number`` is 0, ``sign`` is their character)."""
 
     number: int
     text: str
@@ -41,13 +41,13 @@ class ExcerptRow(Immutable):
 
 
 def locate(document: Document, route: Route, *, at_key: bool = False, focus: str = "") -> Span:
-    """Return where *route* stands; of one that does not exist, where its nearest ancestor does."""
+    """Return the place of *route*; if there is no such route, the place of its nearest ancestor."""
     if at_key and route in document.keys:
         return document.keys[route]
     nearest = document.nearest(route)
     span = document.spans.get(nearest, Span(1, 1, 1, 1))
     if nearest != route and nearest in document.keys and not is_place(route):
-        span = document.keys[nearest]  # something is missing there: the whole mapping would be too much to underline
+        span = document.keys[nearest]  # something is missing in it: the whole mapping would be too much
     return _focused(document, span, focus) if focus else span
 
 
@@ -57,7 +57,7 @@ def _focused(document: Document, span: Span, focus: str) -> Span:
     for pattern in (rf"(?<!\w){re.escape(focus)}(?!\w)", re.escape(focus)):
         for number in range(span.line, min(span.end_line, len(lines)) + 1):
             line = lines[number - 1]
-            if focus not in line:  # asked first: for each focus an expression would have to be compiled
+            if focus not in line:  # a quick look first: each focus would need a compiled pattern
                 continue
             start = span.column - 1 if number == span.line else 0
             end = span.end_column - 1 if number == span.end_line else len(line)
@@ -67,11 +67,11 @@ def _focused(document: Document, span: Span, focus: str) -> Span:
 
 
 def draw(document: Document, marks: Iterable[ExcerptMark], *, context: bool = False) -> list[ExcerptRow]:
-    """Draw the lines of all marks, top down; with *context* the line above the first mark, too."""
+    """Draw the lines of all marks from top to bottom; with *context* also the line above the first mark."""
     lines = syntax.lines(document.text)
     by_line: dict[int, list[ExcerptMark]] = {}
     listed = list(marks)
-    for mark in listed:  # a mark may lie past the last line
+    for mark in listed:  # a mark may be past the last line
         by_line.setdefault(max(1, min(mark.span.line, len(lines))), []).append(mark)
     above = listed[0].span.line - 1 if listed else 0
     if context and 1 <= above <= len(lines) and lines[above - 1].strip():
@@ -85,7 +85,7 @@ def draw(document: Document, marks: Iterable[ExcerptMark], *, context: bool = Fa
 
 
 class _Shown(Immutable):
-    """A line as a terminal shows it: ``columns`` says where each character of ``line[first:]`` begins, and the end."""
+    """A line as a terminal shows it. ``columns`` has the column of each character of ``line[first:]``, and the end."""
 
     text: str
     columns: tuple[int, ...]
@@ -96,7 +96,7 @@ class _Shown(Immutable):
 
 
 def _show(line: str, column: int) -> _Shown:
-    """Tabs become arrows; of a very long line the surroundings of *column* are shown, and only they are looked at."""
+    """Return a line for a terminal. Tabs become arrows. A very long line is read and shown only around *column*."""
     first, last = 0, len(line)
     if last > _WIDEST:
         first = max(0, min(column - 1 - _BEFORE, last - _WIDEST))
@@ -115,7 +115,7 @@ def _underline(mark: ExcerptMark, line: str, shown: _Shown) -> ExcerptRow:
     start = min(max(mark.span.column - 1, 0), len(line))
     stop = mark.span.end_column - 1 if mark.span.end_line == mark.span.line else len(line)
     stop = min(max(stop, start), len(line))
-    tab = stop > start and line[stop - 1] == "\t"  # the arrow is enough
+    tab = stop > start and line[stop - 1] == "\t"  # underline only the arrow
     left, right = shown.column(start), shown.column(stop - 1) + 1 if tab else shown.column(stop)
     label = f" {clean(mark.label)}" if mark.label else ""
     return ExcerptRow(0, f"{'':{left}}{mark.sign * max(1, right - left)}{label}", mark.sign)

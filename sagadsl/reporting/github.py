@@ -10,17 +10,17 @@ from sagadsl.reporting.report_input import ReportInput
 
 
 def github(given: ReportInput) -> str:
-    """Return one command a line."""
+    """Return the commands, one in each line."""
     return "\n".join(_command(item) for item in items_of(given))
 
 
 def _command(item: dict[str, Any]) -> str:
-    """One workflow command of GitHub Actions, which shows it beside the line of a pull request."""
+    """Return one workflow command of GitHub Actions; GitHub shows it beside the line of a pull request."""
     properties = {"title": f"sagadsl ({item['code']})"}
     if item["file"] is not None:
         start, end = item["range"]["start"], item["range"]["end"]
         properties |= {"file": item["file"], "line": start["line"], "col": start["column"], "endLine": end["line"]}
-        if start["line"] == end["line"]:  # GitHub takes columns only of a single line
+        if start["line"] == end["line"]:  # GitHub accepts columns only within a single line
             properties["endColumn"] = end["column"]
     listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
     text = "\n".join([item["message"], *(f"  help: {line}" for line in item["help"])])

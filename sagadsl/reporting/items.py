@@ -1,4 +1,4 @@
-"""Findings for machines, as data: what ``json``, ``github`` and ``sarif`` share."""
+"""Findings as data for machines: ``json``, ``github`` and ``sarif`` share this form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sagadsl.reporting.report_input import ReportInput, in_order, span_of
 
 def tool_version() -> str:
     """Return the release of sagadsl."""
-    from importlib.metadata import version  # noqa: PLC0415  # 20 ms that text for people need not pay
+    from importlib.metadata import version  # noqa: PLC0415  # 20 ms, only for machines
 
     return version("sagadsl")
 
@@ -40,13 +40,13 @@ def _range(document: Document, span: Span) -> dict[str, Any]:
 
 
 def _path(route: Route) -> str:
-    """JSON Pointer to the value; of a mere place in the text, to what it lies in."""
+    """Return the JSON Pointer to the value; for a mere place in the text, to the value around it."""
     real = [key for key in route if not is_place((key,))]
     return "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in real)
 
 
 def _step(document: Document, finding: Finding) -> str:
-    """Return the id of the innermost step around the place, if the check did not say it."""
+    """Return the id of the step of a finding. If the check did not give it, this is the innermost step around it."""
     if finding.step:
         return finding.step
     data, step, keys = document.data, "", list(finding.route)
@@ -87,6 +87,6 @@ def _item(document: Document | None, finding: Finding) -> dict[str, Any]:
 
 
 def items_of(given: ReportInput) -> list[dict[str, Any]]:
-    """Return the findings as data, those of no file first."""
+    """Return the findings as data; findings that belong to no file come first."""
     items = [_item(None, finding) for finding in given.unplaced]
     return items + [_item(result.document, finding) for result in given.results for finding in in_order(result)]

@@ -9,7 +9,7 @@ from sagadsl.reporting.items import items_of, tool_version
 from sagadsl.reporting.report_input import ReportInput
 
 SCHEMA_VERSION = 1
-"""Of the document. Grows when something is renamed or removed, not when something is added."""
+"""The version of the document. It grows when we rename or remove something, but not when we add something."""
 
 
 def as_json(given: ReportInput) -> str:

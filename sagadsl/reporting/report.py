@@ -1,7 +1,7 @@
-"""Findings -> what a person or a machine reads. The only place that turns routes into lines.
+"""Turns findings into a report for people or machines. No other module turns routes into lines.
 
-Decides neither what is wrong nor which exit code that means; prints nothing itself. A form of output is a
-module beside this one, and a row in ``FORMATS``.
+It does not decide what is wrong or which exit code that means, and prints nothing itself. Each form of output
+is a module beside this one, and a row in ``FORMATS``.
 """
 
 from __future__ import annotations
@@ -37,9 +37,10 @@ def render(
 
     Args:
         format: One of ``FORMATS``.
-        results: The files, in the order in which they are to be reported.
-        unplaced: Findings about no file, e.g. a plugin that cannot be imported.
-        color: Use ANSI colours in ``text`` and ``concise``; whether to is the caller's decision.
-        elapsed_ms: How long checking took; ``None`` leaves it out, so that equal findings give equal reports.
+        results: The files, in the order of the report.
+        unplaced: Findings that belong to no file, e.g. a plugin that cannot be imported.
+        color: Use ANSI colours in ``text`` and ``concise``; the caller decides.
+        elapsed_ms: How long the checks took; with ``None`` the report omits it, so that equal findings give equal
+            reports.
     """
     return FORMATS[format](ReportInput(results, unplaced, color, elapsed_ms))

@@ -1,4 +1,4 @@
-"""What a report is made of: files with their findings, in order, and how many there are."""
+"""The input of a report: files with their findings, in order, and the summary that counts them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sagadsl.reporting.excerpt import locate
 
 
 class Checked(Protocol):
-    """One file after all stages; ``load`` returns such things."""
+    """One file after all stages; ``load`` returns such objects."""
 
     @property
     def document(self) -> Document: ...
@@ -23,11 +23,11 @@ class Checked(Protocol):
 
     @property
     def saga(self) -> Saga | None:
-        """The model, when the file is good enough to have one; it is only counted."""
+        """The model, if the file is good enough to have one. Reports only count it."""
 
 
 class ReportInput(Immutable):
-    """What there is to report, and how."""
+    """The findings to report, and how to report them."""
 
     results: Sequence[Checked]
     unplaced: Sequence[Finding]
@@ -36,7 +36,7 @@ class ReportInput(Immutable):
 
 
 def in_order(result: Checked) -> list[Finding]:
-    """Return the findings of one file as they stand in it, each once (an alias may repeat one)."""
+    """Return the findings of one file in its order, without repetitions (an alias may repeat a finding)."""
     placed: dict[tuple[Span, str, str], Finding] = {}
     for finding in result.findings:
         span = span_of(result.document, finding)
@@ -45,7 +45,7 @@ def in_order(result: Checked) -> list[Finding]:
 
 
 def summary(results: Sequence[Checked], unplaced: Sequence[Finding] = (), elapsed_ms: int | None = None) -> str:
-    """Return the last line: how many errors and warnings, or how much was found good."""
+    """Return the last line: how many errors and warnings there are, or how many sagas, steps and activities."""
     took = "" if elapsed_ms is None else f" ({elapsed_ms} ms)"
     found = [finding for result in results for finding in in_order(result)] + list(unplaced)
     errors = sum(finding.severity is Severity.ERROR for finding in found)
@@ -73,5 +73,5 @@ def _count(number: int, noun: str) -> str:
 
 
 def span_of(document: Document, finding: Finding) -> Span:
-    """Return where a finding stands in its file."""
+    """Return the place of a finding in its file."""
     return locate(document, finding.route, at_key=finding.at_key, focus=finding.focus)

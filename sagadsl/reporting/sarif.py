@@ -14,7 +14,7 @@ from sagadsl.reporting.report_input import ReportInput
 
 
 def sarif(given: ReportInput) -> str:
-    """Return one run of the tool."""
+    """Return one run of the tool in SARIF."""
     items = items_of(given)
     codes = sorted({item["code"] for item in items})
     run = {
@@ -50,7 +50,7 @@ def _result(item: dict[str, Any], rule: int) -> dict[str, Any]:
         "ruleIndex": rule,
         "level": item["severity"],
         "message": {"text": "\n".join([item["message"], *item["help"]])},
-        # Lines move when a file is edited; these do not, so that the same finding stays the same.
+        # Edits of a file move lines, but not these fingerprints, so that a finding keeps its identity.
         "partialFingerprints": {"sagadslFinding/v1": hashlib.sha256(mark.encode("utf-8", "replace")).hexdigest()[:32]},
     }
     if item["file"] is not None:

@@ -1,4 +1,4 @@
-"""Findings for people: ``text``, with the place drawn, and ``concise``, a line each."""
+"""Findings for people: ``text`` draws the place of each finding, ``concise`` has one line for each finding."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _painter(color: bool) -> Callable[[str, str], str]:
 
 
 def text(given: ReportInput) -> str:
-    """Return each finding with its place drawn, and a last line."""
+    """Return each finding with a drawing of its place, and the summary as the last line."""
     paint = _painter(given.color)
     blocks = ["\n".join(_block(None, finding, paint)) for finding in given.unplaced]
     found = list(given.unplaced)
@@ -57,7 +57,7 @@ def _block(document: Document | None, finding: Finding, paint: Callable[[str, st
 
 
 def concise(given: ReportInput) -> str:
-    """Return a line for each finding, and a last line."""
+    """Return one line for each finding, and the summary as the last line."""
     paint = _painter(given.color)
     lines = [_line("sagadsl", finding, paint) for finding in given.unplaced]
     for result in given.results:

@@ -1,6 +1,6 @@
-"""What a person can do about a saga, with the commands; and the whole page of the ``status`` command.
+"""Says what a person can do about a saga, with the commands, and makes the whole page of the ``status`` command.
 
-Pure, like ``standing``, on whose lines it stands.
+It is pure, like :mod:`sagadsl.status.lines`, whose lines it uses.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from sagadsl.status.lines import (
 )
 
 _CHILDREN = 10
-"""Child sagas that wait and are named, with all that can be done; a page has an end."""
+"""The most waiting child sagas that a page names, with everything that a person can do about them."""
 
 _SIGNALS_SHOWN = 10
-"""Refused ones that are shown; the newest."""
+"""The most refused signals that a page shows: the newest ones."""
 
 
 def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> Iterator[str]:
@@ -75,7 +75,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
 
 
 def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
-    """Say how long the saga's own timeout leaves; it goes on while an operator holds the saga (R32)."""
+    """Say how much time is left until the saga's own timeout. It also runs while the saga is paused (R32)."""
     held = status.get("paused")
     if status.get("timeout_at"):
         left = spell(moment(status["timeout_at"]) - now)
@@ -85,9 +85,9 @@ def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
 
 
 def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
-    """Yield what a person can do now, with the commands; *options* (``--address …``) go at their end.
+    """Yield what a person can do now, with the commands; *options* (``--address …``) go to the end of each command.
 
-    What waits in a child saga comes last, with its path from the saga on.
+    Advice about child sagas comes last, with paths that begin at the saga itself.
     """
     saga_id, tail = quote(status["id"]), f" {options}" if options else ""
     attention = status.get("attention", ())
@@ -114,12 +114,12 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
 
 
 def _again(attention: Mapping[str, Any]) -> str:
-    """Return what names the time that something waits, from the second one on."""
+    """Return the option that says for which time something waits; empty for the first time."""
     return f" --occurrence {attention['occurrence']}" if attention.get("occurrence", 1) > 1 else ""
 
 
 def releases(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt]) -> Iterator[str]:
-    """Yield how calls go on that an operator has paused at the server, where the saga hears nothing of it."""
+    """Yield the commands that release calls that an operator has paused at the server. The saga knows nothing of it."""
     for call, attempt in attempts.items():
         if attempt.paused:
             yield f"an operator has paused `{call}`: {release_of(status, attempt)}"
@@ -135,7 +135,7 @@ def _unpause_call(saga_id: str, activity_id: str) -> str:
 
 
 def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str]:
-    """Yield what a person can do in a child saga, from the saga on that was asked."""
+    """Yield what a person can do about a child saga; paths begin at the saga *saga_id*."""
     of, to = quote(saga_id), quote(child["path"])
     if child.get("held"):
         yield f"held: {child['path']}: {unpause(child['id'])}{tail}"

@@ -1,7 +1,7 @@
-"""A saga's status as lines for people: the same words and signs in `run` and in `status`.
+"""Turns a saga's status into lines for people, with the same words and signs in `run` and in `status`.
 
-Reads the status document and what the server knows about attempts that have failed.
-Pure: writes nowhere, asks nobody.
+It reads the status document, and what the server knows about failed attempts.
+It is pure: it writes nothing and asks nobody.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIGNS: Mapping[str, str] = {
     "timed_out": "✗",
     "unknown": "?",
 }
-"""Of steps and of whole sagas. The page has the same (`gateway/page/dom.js`), which a test compares."""
+"""The signs of steps and of whole sagas. The page has the same ones (`gateway/page/dom.js`); a test compares them."""
 
 COLOURS: Mapping[str, str] = {
     "running": "cyan",
@@ -55,7 +55,7 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
 }
 
 OPEN = ("running", "compensating", "paused", "held")
-"""Words of sagas that have not ended."""
+"""The statuses of sagas that have not ended."""
 
 PAUSED = "paused by an operator"
 
@@ -66,11 +66,11 @@ class PendingAttempt(Immutable):
     """What the server knows about a call that is under way.
 
     Attributes:
-        number: Of the attempt that runs, or comes next; counts from 1.
-        failure: Why the last one failed; empty when none has.
-        next_at: When the next one starts; ``None`` while one runs.
-        paused: An operator has paused the call itself (``temporal activity pause``): no further attempt begins.
-        activity_id: By which the server knows the call.
+        number: The number of the attempt that runs or comes next; counts from 1.
+        failure: Why the last attempt failed; empty when no attempt has failed.
+        next_at: When the next attempt starts; ``None`` while one runs.
+        paused: An operator has paused the call itself (``temporal activity pause``), so no further attempt begins.
+        activity_id: The server's id of the call.
     """
 
     number: int
@@ -85,14 +85,14 @@ class PendingAttempt(Immutable):
 
 
 class StatusRow(Immutable):
-    """One line: a step, or the undoing of a step.
+    """One line: a step, or the compensation of a step.
 
     Attributes:
-        key: Path of the step, or of its undoing.
-        state: A word of ``SIGNS``, for the colour.
-        what: Activity, saga or kind of block.
-        took: How long it took or has taken; ``None`` before it began.
-        wait: Until the next attempt starts.
+        key: Path of the step, or of its compensation.
+        state: A word of ``SIGNS``, which also decides the colour.
+        what: Its activity, saga or kind of block.
+        took: How long it took, or has taken so far; ``None`` before it began.
+        wait: The time until the next attempt starts.
     """
 
     key: str
@@ -107,12 +107,12 @@ class StatusRow(Immutable):
 
     @property
     def undoes(self) -> bool:
-        """Whether it is the undoing of a step."""
+        """Whether the line is about the compensation of a step."""
         return parse_call(self.key).undoes
 
 
 def left_out(status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each step of which there are too many to be shown one by one: how they stand, in numbers."""
+    """Yield a line for each step that comes too often to show one by one: how many of them have which status."""
     for each in status.get("left_out", ()):
         numbers = [f"{number:,} {word.replace('_', ' ')}" for word, number in each.items() if word != "step"]
         yield f"{each['step']}: {', '.join(numbers)}"
@@ -121,30 +121,30 @@ def left_out(status: Mapping[str, Any]) -> Iterator[str]:
 def rows(
     status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime, tried: Mapping[str, int] = NONE
 ) -> list[StatusRow]:
-    """Return the lines of a saga: its steps in the order of the definition, then what is undone, in its order.
+    """Return the lines of a saga: its steps in the order of the definition, then its compensations in their own order.
 
     Args:
         status: The answer to the ``status`` query.
-        attempts: By call id, for calls that are under way.
-        now: For what has not ended.
-        tried: By call id: how many attempts calls took that have ended, as far as the history tells more.
+        attempts: The attempts of calls that are under way, by call id.
+        now: The current time, for what has not ended.
+        tried: The numbers of attempts of ended calls, by call id, where the history tells more than the status.
     """
     steps = status.get("steps", ())
-    under_way: dict[str, PendingAttempt] = {}  # by line: a call that is made again belongs to the same one
+    under_way: dict[str, PendingAttempt] = {}  # by line: a repeated call belongs to the same line
     for call, attempt in attempts.items():
         under_way.setdefault(parse_call(call).line, attempt)
     forward = [
         _step({**step, "attempts": tried.get(step["path"], step.get("attempts"))}, under_way, now) for step in steps
     ]
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
-    undone.sort(key=lambda pair: pair[0])  # what never began has no time: it comes last
+    undone.sort(key=lambda pair: pair[0])  # a compensation that never began has no time: it comes last
     lines = forward + [_undo(step, under_way, now) for _, step in undone]
     notes = _notes(status.get("children", ()))
     return [_with_child(line, notes) for line in lines] if notes else lines
 
 
 def _notes(children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Return what waits in child sagas, by the steps that have begun them; a child's own come right after it."""
+    """Return what waits in child sagas, by the steps that began them. The children of a child come right after it."""
     notes: dict[str, str] = {}
     top = ""
     for child in children:
@@ -158,7 +158,7 @@ def _notes(children: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _with_child(row: StatusRow, notes: Mapping[str, str]) -> StatusRow:
-    """Return the line of a child saga with what that one waits for; one that undoes itself has the step's own path."""
+    """Return the line of a child saga, with what the child waits for. If it undoes itself, it has the step's path."""
     if row.state not in ("running", "compensating"):
         return row
     note = notes.get(row.key) or notes.get(row.path if row.state == "compensating" else "")
@@ -177,7 +177,7 @@ def _note(child: Mapping[str, Any]) -> str:
 
 
 def text(row: StatusRow, widths: tuple[int, int]) -> str:
-    """Return *row* as plain text; *widths* are those of the path with its indent, and of ``what``."""
+    """Return *row* as plain text; *widths* are the widths of the path with its indent, and of ``what``."""
     name = "  " * row.depth + row.path
     took = "" if row.took is None else spell(row.took)
     wait = "" if row.wait is None else f"  (in {spell(row.wait)})"
@@ -191,13 +191,13 @@ def widths(lines: Sequence[StatusRow]) -> tuple[int, int]:
 
 
 def warnings(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is to be said about the output of a completed saga, of its status or its result."""
+    """Yield the warnings about the output of a completed saga; *found* is its status or its result."""
     for each in found.get("warnings", ()):
         yield f"{'note' if each['type'] == OUTPUT_LEFT_OUT else 'warning'}: {one_line(each['message'], 500)}"
 
 
 def trouble(status: Mapping[str, Any]) -> Iterator[str]:
-    """Say why the saga itself does not tell how it stands: Temporal's own pause, a worker that fails, or none."""
+    """Say why the saga cannot tell its status itself: Temporal's own pause, a failing worker, or no worker."""
     held, stuck = status.get("held"), status.get("stuck")
     if held:
         told = (("by", " by "), ("at", " since "), ("why", ": "))
@@ -217,18 +217,18 @@ def trouble(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def on_queue(status: Mapping[str, Any]) -> str:
-    """Return where nobody answers for a saga; empty when that is not known."""
+    """Return the task queue on which no worker answers for a saga; empty when it is not known."""
     return f" on task queue `{status['task_queue']}`" if status.get("task_queue") else ""
 
 
 def was_reset(reset: Mapping[str, Any]) -> str:
-    """Say that a run was reset, from which one, when and why."""
+    """Say that a run was reset, from which run, when and why."""
     why = f": {one_line(reset['why'])}" if reset.get("why") else ""
     return f"reset by hand at {reset['at']} from run {reset['run_id']}{why}"
 
 
 def since_reset(reset: Mapping[str, Any]) -> str:
-    """Say what the run before had done since the point that the reset went back to."""
+    """Say what the earlier run had done after the point of the reset."""
     if reset["done"] is None:
         return "what that run had done after that point, the server does not know any more"
     words = (("done", "had done"), ("undone", "had undone"), ("open", "had not heard of the end of"))
@@ -249,13 +249,13 @@ def waits(status: Mapping[str, Any]) -> bool:
 
 
 def paused(status: Mapping[str, Any]) -> list[str]:
-    """Return where a saga stands still until an operator acts: ``""`` for itself, and paths of its children."""
+    """Return the paused sagas, which need an operator: ``""`` for the saga itself, and paths of its children."""
     own = [""] if status.get("status") == "paused" else []
     return own + [child["path"] for child in status.get("children", ()) if child["status"] == "paused"]
 
 
 def refused_signal(refused: Mapping[str, Any]) -> str:
-    """Return what the status says of a signal that was not taken, in one line."""
+    """Return one line of the status about a signal that was refused."""
     return f"{refused['at']}  signal `{one_line(refused['signal'])}` was refused: {one_line(refused['reason'])}"
 
 
@@ -272,7 +272,7 @@ def one_line(message: str, limit: int = 200) -> str:
 
 
 def spell(length: timedelta) -> str:
-    """Return a length of time as people say it: ``0.4s``, ``12s``, ``3m05s``, ``2h10m``, ``3d04h``."""
+    """Return a duration as people write it: ``0.4s``, ``12s``, ``3m05s``, ``2h10m``, ``3d04h``."""
     seconds = max(length.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f}s"

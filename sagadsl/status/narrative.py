@@ -1,6 +1,6 @@
-"""What happened in a saga, in sentences: what was done, what went wrong, what was undone, what is left to do.
+"""Tells what happened in a saga, in sentences: what it did, what went wrong, what it undid, what is left to do.
 
-Reads the status document alone. Pure: writes nowhere, asks nobody.
+It reads only the status document. It is pure: it writes nothing and asks nobody.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WITHOUT_UNDO: Mapping[str, str] = {
     "compensated": "has failed{took}; there was nothing to undo",
     "failed": "has failed{took}",
 }
-"""The same when nothing was undone, and nothing was to be."""
+"""The same for sagas that undid nothing, because there was nothing to undo."""
 
 _VERBS: Mapping[str, str] = {
     "retry_step": "had `{path}` tried again",
@@ -49,8 +49,8 @@ def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, s
     """Yield the sentences.
 
     Args:
-        options: Go at the end of commands: ``--address …``.
-        came: When signals came, and from whom, that waits have taken that began later; by path of the wait.
+        options: Options for the end of each command: ``--address …``.
+        came: For each wait that took a signal from before it began, by path: when the signal came, and from whom.
     """
     yield from _whole(status)
     steps = _folded(status)
@@ -113,7 +113,7 @@ def _unknown(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _waits(status: Mapping[str, Any], came: Mapping[str, str]) -> Iterator[str]:
-    """Say of waits what may be a misunderstanding: one without an answer, and one answered before it was asked."""
+    """Name the waits that may be a misunderstanding: waits without an answer, and waits whose answer came too early."""
     for step in status.get("steps", ()):
         if step.get("kind") != "wait_for":
             continue
@@ -195,7 +195,7 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
 
 
 def _left_by_a_kill(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Say what stands, and of what nobody knows whether it does (R31)."""
+    """Say which effects are not undone, and which effects nobody knows about (R31)."""
     stands = [step["path"] for step in calls if step["status"] == "completed" and _undo(step).get("status") != "done"]
     doubtful = [step["path"] for step in calls if step["status"] == "unknown"]
     doubtful += [step["path"] for step in calls if _undo(step).get("status") == "unknown"]
@@ -209,14 +209,14 @@ def _left_by_a_kill(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _afterwards(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Say what ran because the saga had failed, after what was undone."""
+    """Say which steps ran after the compensations, because the saga had failed."""
     for step in calls:
         how = {"completed": "succeeded", "running": "is under way", "unknown": "was under way"}
         yield f"Afterwards `{step['path']}` {how.get(step['status'], 'did not succeed')}."
 
 
 def _folded(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the steps; what the history alone tells has the undoing of a step as a step of its own."""
+    """Return the steps. In a status from the history alone, each compensation is a step: this joins it to its step."""
     steps = status.get("steps", ())
     if status.get("source") != "history":
         return list(steps)
@@ -226,7 +226,7 @@ def _folded(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         if call.undoes:
             errors = [step["error"]] if step.get("error") else []
             word = {"completed": "done"}.get(step["status"], step["status"])
-            before = undone.get(call.step)  # of several actions the one that went worst counts
+            before = undone.get(call.step)  # of several actions, the worst result counts
             if before is None or before["status"] == "done":
                 undone[call.step] = {**step, "status": word, "errors": errors}
     return [

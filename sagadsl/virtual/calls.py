@@ -1,7 +1,7 @@
 """Activities in virtual time: attempts and back-off, the four timeouts, heartbeats, cancels, lost workers.
 
-Does what a Temporal server does with one activity after the other; what an attempt itself
-does is asked of a participant. Knows nothing of sagas.
+It does what a Temporal server does with each activity. A participant decides what an attempt
+itself does. This module knows nothing of sagas.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 from sagadsl.virtual.clock import Clock
 
 WORKFLOW_TASK_TIMEOUT = 10.0
-"""Seconds after which Temporal gives the task of a lost worker, and so its local activities, to another one."""
+"""Seconds after which Temporal gives the task of a lost worker, with its local activities, to another worker."""
 
 
 class Attempt(Immutable):
     """How one attempt of an activity goes, if nothing stops it.
 
     Attributes:
-        output: What it returns when ``error`` is ``None``.
+        output: The output that it returns when ``error`` is ``None``.
         error: Type of the error that it reports.
         retryable: The error may go away; otherwise it ends the attempts.
-        takes: Seconds until it ends; longer than its timeout means that it times out.
-        starts: Some worker takes it up; otherwise it waits in the queue.
+        takes: Seconds until it ends; if that is longer than its timeout, it times out.
+        starts: A worker takes it; otherwise it waits in the queue.
         clean: A reported error says that nothing happened.
-        beats: It heartbeats as it should, so that a cancel reaches it and no heartbeat timeout does.
-        retry_after: Seconds until the next attempt, instead of the retry policy's pause.
+        beats: It heartbeats as it should, so that a cancel can reach it, and no heartbeat timeout passes.
+        retry_after: Seconds until the next attempt, instead of the pause of the retry policy.
     """
 
     output: Any = None
@@ -47,10 +47,10 @@ class Attempt(Immutable):
 
 
 LOST = Attempt(takes=inf, beats=False)
-"""The attempt of a worker that has died: nobody hears of it again."""
+"""The attempt of a worker that has died: nobody hears of this attempt again."""
 
 Participant = Callable[[str, StartActivity, int], Attempt]
-"""Called with the saga's id, the command and the number of the attempt, when the attempt begins."""
+"""It is called when an attempt begins, with the saga's id, the command and the number of the attempt."""
 
 
 @dataclass(slots=True)
@@ -68,11 +68,11 @@ class _Call:
 
 
 class Calls:
-    """The activities of one saga that have begun and not ended.
+    """The activities of one saga that have begun and have not ended.
 
     Args:
-        note: Takes what happens: kind of event, call id, number of the attempt, detail, type of an error.
-        told: Takes the end of a call.
+        note: Called for each event: kind of event, call id, number of the attempt, detail, type of an error.
+        told: Called with the end of a call.
     """
 
     def __init__(
@@ -99,38 +99,39 @@ class Calls:
         self._begin(call)
 
     def cancel(self, call_id: str) -> None:
-        """Ask a call to stop; one that has ended, or has been asked, is left alone."""
+        """Ask a call to stop. It leaves a call alone that has ended, or has been asked already."""
         call = self._open.get(call_id)
         if call is None or call.cancelled:
             return
         call.cancelled = True
         self._note("cancel", call_id, call.attempt, "", "")
         if not call.running:
-            # The server tells a call that waits for a worker from one between two attempts only where there is one.
+            # The server can tell a call that waits for a worker from a call between two attempts only if there is no
+            # second attempt.
             alone = call.command.retry.maximum_attempts == 1 and not call.command.local
             self._clock.later(0, lambda: self._stop(call, Outcome.NOT_STARTED if alone else Outcome.UNKNOWN))
         elif call.command.local or (call.command.heartbeat is not None and call.beats):
-            # R37: a cancel comes with the answer to a heartbeat; in the saga's own worker it needs none.
+            # R37: a cancel comes with the answer to a heartbeat; the saga's own worker needs no heartbeat.
             self._clock.later(0, lambda: self._stop(call, Outcome.UNKNOWN))
 
     def crash(self) -> None:
-        """Lose the worker: of what runs now nobody hears again, until a timeout says so."""
+        """Lose the worker: nobody hears of its running attempts again, until a timeout passes."""
         for call in self._open.values():
             if not call.running:
                 continue
             if not call.command.local:
                 call.beats = False
                 self._lives(call, LOST, self._clock.now - call.began)
-            elif not call.cancelled:  # else it stops at this very moment
+            elif not call.cancelled:  # a cancelled call stops at this very moment anyway
                 self._elsewhere(call.command)
 
     def _elsewhere(self, command: StartActivity) -> None:
-        """Begin a local activity anew with another worker, which knows nothing of its attempts."""
+        """Begin a local activity anew with another worker, which knows nothing of the earlier attempts."""
         call = self._open[command.call_id] = _Call(command, self._clock.now + WORKFLOW_TASK_TIMEOUT)
         self._clock.later(WORKFLOW_TASK_TIMEOUT, lambda: self._begin(call))
 
     def _begin(self, call: _Call) -> None:
-        """Begin the first attempt, and the time for all of them."""
+        """Begin the first attempt, and the time for all attempts."""
         total = call.command.schedule_to_close
         if total is not None:
             self._clock.later(total.total_seconds(), lambda: self._time_out(call, "schedule_to_close"))
@@ -202,7 +203,7 @@ class Calls:
     def _retry_or_settle(
         self, call: _Call, error: Error, told: Causes, retryable: bool, retry_after: float | None
     ) -> None:
-        """Take the end of an attempt; *told* is its error as it lies behind a later one."""
+        """Handle the end of an attempt; *told* is its error as the cause of a later error."""
         command, retry = call.command, call.command.retry
         call.running = False
         used_up = retry.maximum_attempts is not None and call.attempt >= retry.maximum_attempts
@@ -212,14 +213,14 @@ class Calls:
         if call.cancelled or not retryable or used_up:
             self._settle(call, _known(call), error=error)
             return
-        if too_late:  # told as the total timeout, at once
+        if too_late:  # the total timeout is reported at once
             last = call.last if error.type == TIMEOUT else told
             late = error if command.local else timed_out(command, "schedule_to_close", last=last)
             self._settle(call, _known(call), error=late)
             return
-        call.last = () if command.local else told  # of a local activity nobody keeps it
+        call.last = () if command.local else told  # nobody keeps it for a local activity
         self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s", error.type)
-        call.token = self._clock.unique()  # what was planned for this attempt is over
+        call.token = self._clock.unique()  # cancels all plans for this attempt
         self._clock.later(pause, lambda: self._begin_attempt(call))
 
     def _stop(self, call: _Call, outcome: Outcome) -> None:
@@ -238,8 +239,8 @@ class Calls:
 
 
 def _known(call: _Call) -> Outcome:
-    """R5: `failed` when every attempt ended in a reported error, else nobody knows.
+    """Return the outcome by R5: `failed` if every attempt ended with a reported error, otherwise unknown.
 
-    Of a local activity nobody ever does: a worker that died may have made attempts of which no trace is left.
+    For a local activity it is always unknown: a worker that died may have made attempts that left no trace.
     """
     return Outcome.FAILED if call.clean and not call.command.local else Outcome.UNKNOWN

@@ -1,4 +1,4 @@
-"""Virtual time: what is due, in order. Time jumps to whatever comes next."""
+"""Virtual time: performs all that is due, in order. Time jumps to whatever is due next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import count
 
 
 class Clock:
-    """A heap of things to do at instants; those of one instant happen in the order in which they were planned.
+    """A heap of plans, each for an instant. Plans for the same instant happen in the order in which they were made.
 
     Attributes:
         now: Seconds since 1970.
@@ -22,15 +22,15 @@ class Clock:
         self._due: list[tuple[float, int, Callable[[], None]]] = []
 
     def later(self, delay: float, act: Callable[[], None]) -> None:
-        """Plan *act* for *delay* seconds from now; a delay that has passed is none."""
+        """Plan *act* for *delay* seconds from now; a negative delay counts as none."""
         heapq.heappush(self._due, (self.now + delay if delay > 0 else self.now, next(self._order), act))
 
     def unique(self) -> int:
-        """Return a number that was never given before."""
+        """Return a number that was never returned before."""
         return next(self._order)
 
     def run(self, until: float | None = None) -> None:
-        """Let things happen until nothing more is due, or *until* seconds have passed since time began."""
+        """Perform all that is due, until nothing is left, or *until* seconds have passed since time began."""
         while self._due:
             if until is not None and self._due[0][0] > self.begin + until:
                 self.now = self.begin + until

@@ -1,8 +1,8 @@
-"""A world without clock and network: time jumps to whatever is next.
+"""A world without a clock and a network: time jumps to the next event.
 
 It performs the engine's commands as a Temporal server and its workers would: activities,
-child sagas, timers, signals, continue-as-new. What an attempt does is asked of a
-*participant*; everything else follows from the commands.
+child sagas, timers, signals, continue-as-new. A *participant* decides what an attempt does;
+everything else follows from the commands.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class VirtualRun:
 
     Attributes:
         close: How it ended; ``None`` while it is open.
-        parent: The run and the call that wait for it.
-        since: How many events there were when it began; a child that undoes itself begins again under its id.
-        calls: Its activities that have not ended; ``None`` for one that nobody plays.
+        parent: The run and the call in it that wait for this run.
+        since: The number of events when it began; a child that undoes itself begins again under the same id.
+        calls: Its activities that have not ended; ``None`` for a run that nobody plays.
     """
 
     saga: Saga
@@ -74,8 +74,8 @@ class Event(NamedTuple):
     """Something that happened in the world, for timelines and tests.
 
     Attributes:
-        saga: Id of the run; empty for what happens to all.
-        error: With ``retry`` and ``end``: type of the error, if there is one.
+        saga: Id of the run; empty for an event that happens to all runs.
+        error: With ``retry`` and ``end``: the type of the error, if there is one.
         what: ``start``, ``attempt``, ``retry``, ``cancel`` and ``end`` of a call; ``timer`` (detail ``set`` or
             ``fired``), ``signal`` (the call is its name), ``operator`` (detail: the verb), ``cancel_request``,
             ``timeout`` of the saga, ``crash`` of its worker, ``continue_as_new``, ``close`` (detail: the status).
@@ -94,13 +94,13 @@ class World:
     """Sagas that run in virtual time.
 
     Args:
-        participant: What each attempt does; the default succeeds with null after 0.1 s.
+        participant: Decides what each attempt does; by default it succeeds with null after 0.1 s.
         sagas: Definitions that child steps may name.
         replay: Serialise and restore every state after each fact, as the harshest continue-as-new would.
-        drain: Ask for continue-as-new after each fact, so that nothing is ever begun beside something else.
+        drain: Ask for continue-as-new after each fact, so that nothing ever begins beside something else.
         start: The instant at which time begins, in seconds since 1970.
-        on_event: Told of every event as it happens.
-        after_fact: Told of a saga's id whenever it has taken in a fact.
+        on_event: Called with every event when it happens.
+        after_fact: Called with the id of a saga whenever it has taken in a fact.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class World:
 
     @property
     def now(self) -> float:
-        """The instant that it is, in seconds since 1970."""
+        """The current instant, in seconds since 1970."""
         return self.clock.now
 
     @property
@@ -134,7 +134,7 @@ class World:
         return self.clock.begin
 
     def start(self, saga: Saga, input_: Any = None, saga_id: str = "saga-1") -> VirtualRun:
-        """Begin a saga now; anew, with keys of its own, under the id of one that has closed. R49."""
+        """Begin a saga now. Under the id of a closed saga it begins anew, with keys of its own. R49."""
         number = self._starts[saga_id] = self._starts.get(saga_id, 0) + 1
         assert number == 1 or self.runs[saga_id].close is not None, f"`{saga_id}` is open"
         run = self._begun(saga_id, VirtualRun(saga, State(), since=len(self.events)))
@@ -157,13 +157,13 @@ class World:
                 run.calls.crash()
 
     def pass_timeout(self, saga_id: str = "saga-1") -> None:
-        """Let a saga's own timeout pass at this moment, if it has one that has not passed."""
+        """Let a saga's own timeout pass at this moment, if it has one that has not passed yet."""
         token = self.runs[saga_id].timers.get(TIMEOUT_TIMER)
         if token is not None:
             self._fire(saga_id, TIMEOUT_TIMER, token)
 
     def run(self, until: float | None = None) -> None:
-        """Let things happen, in order, until nothing more is due (or *until* seconds have passed)."""
+        """Perform all that is due, in order, until nothing more is due (or *until* seconds have passed)."""
         self.clock.run(until)
 
     def _begun(self, saga_id: str, run: VirtualRun) -> VirtualRun:
@@ -177,14 +177,14 @@ class World:
         self._happened(saga_id, what, call, 0, detail, error)
 
     def _happened(self, *what: Any) -> None:
-        """Keep an event; takes all of it but the instant, in order."""
+        """Record an event; the arguments are its fields without the instant, in order."""
         event = Event(self.clock.now, *what)
         self.events.append(event)
         if self._on_event is not None:
             self._on_event(event)
 
     def tell(self, saga_id: str, fact: Fact) -> None:
-        """Tell a saga a fact now, and do what it asks for; one that has closed hears nothing."""
+        """Deliver a fact to a saga now, and perform its commands. A closed saga gets no facts."""
         run = self.runs[saga_id]
         if run.close is not None:
             return
@@ -199,7 +199,7 @@ class World:
             self.tell(saga_id, DrainRequested(self.now))
 
     def _note_fact(self, saga_id: str, fact: Fact) -> None:
-        """Note what comes from outside; of calls and timers, those who hold them tell."""
+        """Note a fact that comes from outside. Calls and timers note their own events."""
         match fact:
             case CancelRequested():
                 self._note(saga_id, "cancel_request", "")
@@ -211,7 +211,7 @@ class World:
                 pass
 
     def _perform_all(self, saga_id: str, run: VirtualRun, commands: list[Command]) -> None:
-        """Do what a saga asks for; a call that it cancels with the same breath no worker ever sends."""
+        """Perform the commands of a saga. If it starts and cancels a call at once, no worker ever sends this call."""
         cancelled = {command.call_id for command in commands if isinstance(command, Cancel)}
         for command in commands:
             if cancelled and isinstance(command, StartActivity | StartChild) and command.call_id in cancelled:
@@ -325,7 +325,7 @@ class World:
 
 
 def _as_told(run: VirtualRun, close: Close) -> Error | None:
-    """Return the error of a child saga as its parent hears of it: its own, behind how the child ended."""
+    """Return the error of a child saga for its parent: how the child ended, with the child's own error as the cause."""
     error = close.failure
     if close.status is Status.CANCELLED:
         return Error(CANCELLED, f"child saga `{run.saga.name}` was cancelled")
@@ -335,5 +335,5 @@ def _as_told(run: VirtualRun, close: Close) -> Error | None:
 
 
 def _sent(data: Any) -> Any:
-    """Return *data* as it arrives elsewhere: Temporal's converter sorts the keys of objects."""
+    """Return *data* as a receiver gets it: Temporal's converter sorts the keys of objects."""
     return json.loads(json.dumps(data, sort_keys=True))
