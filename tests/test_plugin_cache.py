@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.packages import install
+
 DEFINITION = """
 sagadsl: 1
 name: example
@@ -42,10 +44,7 @@ class Place:
             for file in old.iterdir():
                 file.unlink()
             old.rmdir()
-        info = self.folder / "site" / f"acme_pay-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: acme-pay\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text("[sagadsl.activities]\nacme.pay = acme_pay:pay\n")
+        install(self.folder / "site", "acme-pay", "acme.pay = acme_pay:pay", version=version)
         self.write(type_)
 
     def write(self, type_: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sagadsl.language.analysis.known import Signature
 from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown, find_offers
 from sagadsl.plugins.settings import PluginSettings, SettingsWrong, read_settings
+from tests import packages
 
 Install = Callable[..., list[Distribution]]
 
@@ -27,12 +28,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     before = set(sys.modules)
 
     def add(name: str, points: str, source: str | None = None, *, module: str = "", version: str = "1.0") -> list:
-        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[sagadsl.activities]\n{points}\n")
-        if source is not None:
-            (site / f"{module or name.replace('-', '_')}.py").write_text(source)
+        packages.install(site, name, points, source, module=module, version=version)
         return list(distributions(path=[str(site)]))
 
     yield add

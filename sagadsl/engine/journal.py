@@ -350,29 +350,23 @@ class State:
     @classmethod
     def restore(cls, data: Mapping[str, Any]) -> State:
         """Return the state whose ``snapshot`` is *data*."""
-        state = cls(
-            **{
-                name: _unpack(name, value)
-                for name, value in data.items()
-                if name not in _BY_HAND and name not in _FORMER
-            }
-        )
+        state = cls(**_unpacked(data))
         state.rules = data.get("rules", FIRST_RULES)
         for packed in data.get("records", ()):
-            record = Record(**{name: _unpack(name, value) for name, value in packed.items()})
+            record = Record(**_unpacked(packed))
             state.records[record.path] = record
         for packed in data.get("frames", ()):
-            frame = Frame(**{name: _unpack(name, value) for name, value in packed.items() if name not in _FORMER})
+            frame = Frame(**_unpacked(packed))
             state.frames[frame.path] = frame
         for packed in data.get("unwinds", ()):
-            unwind = Unwind(**{name: _unpack(name, value) for name, value in packed.items()})
+            unwind = Unwind(**_unpacked(packed))
             state.unwinds[unwind.key] = unwind
         return state
 
 
 _BY_HAND = ("records", "frames", "unwinds")
 _FORMER = frozenset({"aborted", "undone"})
-"""Fields of former releases that other fields tell as well."""
+"""Fields that former releases wrote. They follow from other fields."""
 
 
 def _pack(thing: Any, shallow: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -446,6 +440,10 @@ def _held(name: str, value: Any) -> Any:
 def _error(data: Any) -> Error:
     type_, message, step, causes = data
     return Error(type_, message, step, tuple((cause[0], cause[1]) for cause in causes))
+
+
+def _unpacked(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _unpack(name, value) for name, value in data.items() if name not in _BY_HAND and name not in _FORMER}
 
 
 def _unpack(name: str, value: Any) -> Any:

@@ -37,6 +37,9 @@ DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INLINE_DEFINITION_REFUSED: Final = "InlineDefinitionRefused"
 """The worker does not accept a definition from the starter of a saga."""
 
+CARRY_REFUSED: Final = "CarryRefused"
+"""A client has sent what only the run before or a parent may send."""
+
 ACTIVITY_NOT_FOUND: Final = "ActivityNotFound"
 """No worker knows an activity of this name."""
 

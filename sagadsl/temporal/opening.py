@@ -19,6 +19,7 @@ from temporalio.exceptions import FailureError, is_cancelled_exception
 from sagadsl.engine.facts import Began, BeganUndo, Error, Fact, Resumed, Status
 from sagadsl.engine.journal import FIRST_RULES, RULES, State
 from sagadsl.language.own_errors import (
+    CARRY_REFUSED,
     COMPENSATION_REQUESTED,
     DEFINITION_NOT_FOUND,
     INLINE_DEFINITION_REFUSED,
@@ -172,7 +173,7 @@ class Opening:
         trusted = trusted or self.continues  # the run before was accepted
         if foreign and not trusted:
             raise Rejected(
-                "CarryRefused",
+                CARRY_REFUSED,
                 f"the third argument has `{foreign}`, which a saga takes only from the run before it or from its "
                 "parent, and neither of them has sent it: start the saga with its input alone",
                 is_ignorance=foreign not in KNOWN_CARRY,

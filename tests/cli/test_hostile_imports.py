@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.shell import SAGADSL, Ran, environment, sagadsl
 from tests.conftest import Server
+from tests.packages import install
 
 RUDE = """\
 import asyncio, io, locale, logging, logging.config, os, signal, sys, threading, time, warnings
@@ -74,11 +75,7 @@ COMMANDS = {
 
 
 def _install(folder: Path, name: str, source: str) -> None:
-    info = folder / "site" / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[sagadsl.activities]\n{name}.one = {name}:one\n")
-    (folder / "site" / f"{name}.py").write_text(source)
+    install(folder / "site", name, f"{name}.one = {name}:one", source)
     (folder / f"{name}.saga.yaml").write_text(DEFINITION.format(name=name))
 
 

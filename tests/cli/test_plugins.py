@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.shell import Ran, sagadsl
+from tests.packages import install
 
 ACME = '''
 from dataclasses import dataclass
@@ -51,11 +52,8 @@ def site(tmp_path: Path) -> Path:
 
 
 def _install(site: Path, name: str, version: str, **activities: str) -> None:
-    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
-    lines = [f"{activity.replace('__', '.')} = {target}" for activity, target in activities.items()]
-    (info / "entry_points.txt").write_text("[sagadsl.activities]\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    points = [f"{activity.replace('__', '.')} = {target}" for activity, target in activities.items()]
+    install(site, name, "\n".join(points), version=version)
 
 
 def _plugins(site: Path, *arguments: str) -> Ran:

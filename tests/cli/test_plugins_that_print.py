@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.shell import SAGADSL, Ran, environment, sagadsl
 from tests.conftest import Server
+from tests.packages import install
 
 LOUD = """\
 import os, signal, sys, threading, time
@@ -53,11 +54,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def _install(folder: Path, name: str, source: str) -> None:
-    info = folder / "site" / f"{name}-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[sagadsl.activities]\n{name}.one = {name}:one\n")
-    (folder / "site" / f"{name}.py").write_text(source)
+    install(folder / "site", name, f"{name}.one = {name}:one", source)
 
 
 def _in(folder: Path, *arguments: str) -> Ran:

@@ -30,6 +30,7 @@ from sagadsl.temporal.activities import worker_activities, worker_activity
 from sagadsl.temporal.interceptor import interceptors
 from sagadsl.temporal.marker import outcome_of
 from tests.conftest import Server
+from tests.packages import install
 
 
 class ChargeIn(BaseModel, extra="forbid"):
@@ -195,10 +196,7 @@ def test_a_broken_package_that_nobody_asked_for_is_one_line_in_the_log(
     """The others run."""
     from importlib.metadata import distributions
 
-    info = tmp_path / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[sagadsl.activities]\ngone = acme_gone:work\nother = fnmatch:translate\n")
+    install(tmp_path, "acme", "gone = acme_gone:work\nother = fnmatch:translate")
     catalogue = Catalogue.discover(folder=tmp_path, installed=list(distributions(path=[str(tmp_path)])))
     assert _names(worker_activities(catalogue)) == ["other"]
     assert [record.getMessage() for record in caplog.records] == [
