@@ -111,6 +111,16 @@ def test_a_retry_shows_the_attempt_its_reason_and_the_pause() -> None:
     assert _lines(status, {"charge": PendingAttempt(1)}) == [" ▶ charge  acme.charge     10s"]
 
 
+def test_a_call_that_was_made_again_shows_the_attempts_of_its_last_time() -> None:
+    """The history tells those of each time."""
+    status = _status("completed", _step("charge", "completed", 0, 1))
+
+    notes = [
+        rows(status, {}, NOW, tried)[0].note for tried in ({"charge": 3, "charge#2": 2}, {"charge": 3, "charge#2": 1})
+    ]
+    assert notes == ["after 2 attempts", ""]
+
+
 def test_a_compensation_that_is_retried_shows_its_attempts_too() -> None:
     status = _status(
         "compensating", _step("charge", "completed", 0, 1, compensation={"status": "running", "started_at": _at(6)})

@@ -133,8 +133,9 @@ def rows(
     under_way: dict[str, PendingAttempt] = {}  # by line: a repeated call belongs to the same line
     for call, attempt in attempts.items():
         under_way.setdefault(parse_call(call).line, attempt)
+    ended = {parse_call(call).line: number for call, number in tried.items()}  # the last call of a line counts
     forward = [
-        _step({**step, "attempts": tried.get(step["path"], step.get("attempts"))}, under_way, now) for step in steps
+        _step({**step, "attempts": ended.get(step["path"], step.get("attempts"))}, under_way, now) for step in steps
     ]
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # a compensation that never began has no time: it comes last
