@@ -8,6 +8,9 @@ DEMO := build/demo
 SERVER := build/cluster/bin/server
 HISTORIES := tests/temporal/histories/rules-3
 
+# The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories lock clean
 
 help:  ## show this list
@@ -53,8 +56,9 @@ lint: $(READY)  ## format, lint, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks deploy tools
+	$(BIN)/mypy --strict examples/events/deliver.py examples/events/from_kafka.py examples/events/from_sqs.py
 	$(BIN)/lint-imports
-	$(BIN)/sagadsl validate definitions examples/go-worker
+	$(BIN)/sagadsl validate definitions examples/go-worker examples/events
 
 bench: $(READY)  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks
@@ -63,13 +67,13 @@ mutation: $(READY)  ## change the interpreter in one place at a time, and see wh
 	$(BIN)/pip install --quiet --disable-pip-version-check 'mutmut==3.8.1'
 	$(BIN)/mutmut run
 
-RECORDED = $(addprefix tests/temporal/,test_stories.py test_workflow.py test_fleet.py) \
+RECORDED = $(addprefix tests/temporal/,test_stories.py test_workflow.py test_fleet.py test_migration.py test_notices.py test_nexus.py test_recovery.py test_resetting.py test_children_of_their_own.py) \
 	tests/temporal/test_message_limits.py::test_a_local_activity_whose_result_waits_for_room_is_undone_when_its_saga_fails_meanwhile
 
 histories: $(READY)  ## record the histories that every change has to replay
 	rm -f $(HISTORIES)/*.json.gz
 	mkdir -p $(HISTORIES)
-	SAGADSL_RECORD=$(HISTORIES) $(BIN)/pytest -k "not replayed and not what_a_later_release" $(RECORDED)
+	SAGADSL_RECORD=$(HISTORIES) $(BIN)/pytest -k "not replayed and not what_a_later_release and not killed_at_an_event and not by_the_codec" $(RECORDED)
 
 lock:  ## pin all dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

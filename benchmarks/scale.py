@@ -9,6 +9,7 @@ from typing import Any
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Fact
 from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import snapshot
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.virtual.world import World
@@ -63,7 +64,7 @@ def main() -> list[dict[str, Any]]:
             "steps": size,
             "run": statistics.median(runs),
             "replay": statistics.median(replays),
-            "snapshot": len(str(state.snapshot())) // size,
+            "snapshot": len(str(snapshot(state))) // size,
         }
         rows.append(row)
         print(f"| {size:,} | {row['run']:.0f} | {row['replay']:.0f} | {row['snapshot']} |", flush=True)

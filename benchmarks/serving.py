@@ -24,9 +24,9 @@ import httpx2
 from temporalio.client import Client
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.connection import connect
-from sagadsl.temporal.embedded import serve
-from sagadsl.temporal.settings import Flags, resolve
+from sagadsl.temporal.link.connection import connect
+from sagadsl.temporal.link.embedded import serve
+from sagadsl.temporal.link.settings import Flags, resolve
 
 SAGAS = 200
 AT_ONCE = 50

@@ -17,12 +17,14 @@ from temporalio.worker import Worker
 from benchmarks.handwritten import HandSandboxed, HandUnsandboxed
 from benchmarks.steps import refuse, step, undo
 from sagadsl.engine.journal import RULES
-from sagadsl.temporal.arguments import RunOptions, envelope, open_envelope, to_bytes
+from sagadsl.temporal.wire.arguments import RunOptions, envelope, open_envelope, to_bytes
 from sagadsl.temporal.worker import build_worker
 
 DEFINITION = yaml.safe_load(Path(__file__).with_name("order.saga.yaml").read_text(encoding="utf-8"))
 INLINE = envelope(DEFINITION, {}, RunOptions(rules=RULES))
 MEMO = open_envelope(to_bytes(INLINE)).memo()
+LOCAL = envelope({**DEFINITION, "defaults": {"local": True}}, {}, RunOptions(rules=RULES))
+LOCAL_MEMO = open_envelope(to_bytes(LOCAL)).memo()
 ACTIVITIES = [step, refuse, undo]
 
 
@@ -32,6 +34,8 @@ def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any]
     match variant:
         case "saga-inline":
             return name, [order, INLINE], MEMO
+        case "saga-local":
+            return name, [order, LOCAL], LOCAL_MEMO
         case "saga-by-name":
             return name, [order], {"saga": name}
         case _:

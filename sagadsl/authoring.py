@@ -122,6 +122,7 @@ class Context:
         secrets: Names of secrets that the definition itself has written into the input, as ``${secret:NAME}``, by
             where they stand, keys joined by ``/``. What came out of data is not among them, so look up no other ones.
         secrets_host: Host of the input's ``url``, with its port, if the definition writes it out and names a secret.
+        secrets_hosts: The same of the input's other addresses, such as that of a token endpoint, by their place.
         logger: Adds the saga and the activity to every line.
     """
 
@@ -135,6 +136,7 @@ class Context:
     heartbeat_details: tuple[Any, ...] = ()
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets_host: str = ""
+    secrets_hosts: Mapping[str, str] = field(default_factory=dict)
     logger: logging.Logger | logging.LoggerAdapter[Any] = field(default=logging.getLogger("sagadsl.activity"))
     send_heartbeat: Callable[..., None] = field(default=_not_running, repr=False)
     is_cancelled: Callable[[], bool] = field(default=_never, repr=False)

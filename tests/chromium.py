@@ -33,14 +33,14 @@ def started() -> Iterator[Browser]:
 
 
 def _start(playwright: Playwright) -> Browser:
-    told = NEEDS["chromium"].remedy
+    reason = NEEDS["chromium"].remedy
     for program in (None, *(NEEDS["chromium"].find() or ())):
         try:
             return playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         except Error as error:
             if "Executable doesn't exist" not in error.message:
-                told = _why(error.message)
-    raise Unavailable(told)
+                reason = _why(error.message)
+    raise Unavailable(reason)
 
 
 def _why(said: str) -> str:

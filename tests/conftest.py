@@ -33,14 +33,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @contextmanager
-def serving(log: Path, *dynamic: str) -> Iterator[str]:
-    """Run such a server until the end of the block, and return its address; *dynamic* is ``key=value`` for it."""
+def serving(log: Path, *dynamic: str, database: Path | None = None, level: str = "error") -> Iterator[str]:
+    """Run such a server until the end of the block, and return its address; *dynamic* is ``key=value`` for it.
+
+    With a *database* it keeps its data in that file.
+    """
     binary = Path(sys.executable).with_name("temporal")
     if not binary.exists():
         pytest.fail("the `temporal` binary is not installed beside this Python: run `make setup`")
     port = _free_port()
     attributes = [f"{name}=Keyword" for name in ("SagaName", "SagaVersion", "SagaStatus", "SagaPhase", "SagaStep")]
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
+    if database is not None:
+        command += ["--db-filename", str(database)]
     for each in ("frontend.WorkflowPauseEnabled=true", *dynamic):  # for `temporal workflow pause`
         command += ["--dynamic-config-value", each]
     command += [
@@ -49,7 +54,7 @@ def serving(log: Path, *dynamic: str) -> Iterator[str]:
         "--namespace",
         SEALED,
         "--log-level",
-        "error",
+        level,
         *(word for each in attributes for word in ("--search-attribute", each)),
     ]
     with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:

@@ -122,5 +122,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     prefix = _SKIPPED + _MISSING
     counted = Counter(reason.removeprefix(prefix) for reason in reasons if reason.startswith(prefix))
     if counted:
-        told = (f"{count} test{'s' * (count != 1)}, since this is missing: {what}" for what, count in counted.items())
-        terminalreporter.write_line(f"not run here: {'; '.join(sorted(told))}", yellow=True)
+        sentences = (
+            f"{count} test{'s' * (count != 1)}, since this is missing: {what}" for what, count in counted.items()
+        )
+        terminalreporter.write_line(f"not run here: {'; '.join(sorted(sentences))}", yellow=True)

@@ -59,7 +59,7 @@ def test_the_wrong_example_has_the_finding_and_the_right_one_has_not(code: str, 
     loaded = (
         read_suite(example, Path("example.saga-test.yaml"))
         if code.startswith("SD8")
-        else load(example, known=known_to(code))
+        else load(example, known=known_to(code), folder=PAGES.parent / "examples")
     )
     codes = {finding.code for finding in loaded.findings}
 

@@ -28,7 +28,7 @@ def test_every_room_is_on_the_page() -> None:
 
 
 def test_every_path_on_the_page_exists() -> None:
-    places = (ROOT, ROOT / "sagadsl", ROOT / "sagadsl/language")
+    places = (ROOT, ROOT / "sagadsl", ROOT / "sagadsl/language", ROOT / "sagadsl/temporal")
     paths = re.findall(r"`([\w.-]+(?:/[\w.-]+)*/?)`", PAGE)
     files = [path for path in paths if "/" in path or path.endswith((".py", ".md", ".toml", ".json"))]
 

@@ -12,18 +12,18 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sagadsl import Context, Permanent, Transient, Unknown
-from sagadsl.activities import http, reach
+from sagadsl import Permanent, Transient, Unknown
+from sagadsl.activities import exchange, http, reach, replies
 from sagadsl.authoring import Failure, InvalidInput
 from sagadsl.language.analysis.known import Signature
-from sagadsl.language.expressions.secrets import Named, named
-from sagadsl.plugins.catalogue import Catalogue, PluginBroken
-from sagadsl.plugins.results import to_json_data
-from sagadsl.plugins.signatures import InputReader, form
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.problems import PluginBroken
+from tests.built_in import called
 
 _RELEASE = threading.Event()
 
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
                 self.close_connection = True
             case "big":
-                self._answer(200, b"x" * (http.MAX_RESPONSE_BYTES + 1), kind="text/plain")
+                self._answer(200, b"x" * (exchange.MAX_RESPONSE_BYTES + 1), kind="text/plain")
             case "moved":
                 self._answer(302, b"", location="http://127.0.0.1:9/elsewhere", **{"set-cookie": "a=b"})
             case "text":
@@ -97,10 +97,7 @@ def site(_site: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def _send(written: Any = None, **call: Any) -> Any:
     """Send a request whose definition has *written* what is told here, or all of it."""
-    found = named(call if written is None else written) or Named({})
-    context = Context(idempotency_key="order-7/pay/do", secrets=found.places, secrets_host=found.host)
-    arguments = InputReader(form(http.request)).read((call,), context)
-    return to_json_data(asyncio.run(http.request(**arguments.keyword)))
+    return asyncio.run(called(http.request, call, written, idempotency_key="order-7/pay/do"))
 
 
 def _error(**call: Any) -> Failure:
@@ -188,7 +185,7 @@ def test_retry_after_sets_the_pause(site: str) -> None:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 100))
     pause = _error(url=f"{site}/status/429/{date.replace(' ', '%20')}").retry_after
     assert pause is None  # the path keeps the escapes, so that this is nonsense, too
-    parsed = http._retry_after(date)
+    parsed = replies.retry_after(date)
     assert parsed is not None
     assert timedelta(seconds=60) < parsed <= timedelta(seconds=100)
 
@@ -289,6 +286,23 @@ def test_only_listed_secrets_are_looked_up(
     assert _Handler.seen == []
 
 
+def test_a_secret_may_stand_in_a_file(site: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As containers get them; it is read for each call, so that it may be replaced."""
+    monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
+    monkeypatch.delenv("TOKEN", raising=False)
+    monkeypatch.setenv("TOKEN_FILE", str(tmp_path / "token"))
+    headers = {"X-Key": "${secret:TOKEN}"}
+    error = _error(url=f"{site}/echo", headers=headers)
+    assert str(error) == "the file that `TOKEN_FILE` of the worker names cannot be read: No such file or directory"
+    assert _kind(error) == ("HttpForbidden", False, False)
+    for value in ("hush", "hush too"):
+        (tmp_path / "token").write_text(f"{value}\n")
+        assert _send(url=f"{site}/echo", headers=headers)["json"]["headers"]["x-key"] == "***"
+    assert [headers["x-key"] for _, _, headers, _ in _Handler.seen] == ["hush", "hush too"]
+    error = _error(url=f"{site}/echo", headers={"X-Key": "${secret:TOKEN_FILE}"})
+    assert str(error).startswith("secret `TOKEN_FILE` is not among those")
+
+
 def test_a_secret_may_be_bound_to_its_host(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An untrusted definition cannot send it elsewhere."""
     monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
@@ -309,7 +323,7 @@ def test_a_secret_for_any_permitted_host_goes_where_the_definition_writes_it(
     assert _Handler.seen[0][2]["x-key"] == "hush"
     for written in ("{{ input.url }}", "http://{{ input.host }}/echo", "http://127.0.0.1{{ input.rest }}"):
         error = _error(written={"url": written, "headers": headers}, url=f"{site}/echo", headers=headers)
-        assert str(error).startswith("secret `TOKEN` is sent to a host that the definition itself has not written")
+        assert str(error).startswith("the host for secret `TOKEN` comes from data, not from the definition")
     assert len(_Handler.seen) == 1
 
 
@@ -331,9 +345,7 @@ def test_data_names_no_secret(site: str, monkeypatch: pytest.MonkeyPatch, writte
     elsewhere = {"X-Other": "${secret:TOKEN}"}
     written = {"url": site, "headers": {"X-Key": written} | elsewhere}
     error = _error(written=written, url=f"{site}/echo", headers={"X-Key": sent} | elsewhere)
-    assert str(error).startswith(
-        "`headers/X-Key` names the secret `TOKEN`, which the definition itself has not written"
-    )
+    assert str(error).startswith("the secret `TOKEN` in `headers/X-Key` comes from data, not from the definition")
     assert (_kind(error), _Handler.seen) == (("HttpForbidden", False, False), [])
 
 

@@ -25,7 +25,7 @@ class Seat(Immutable):
     row: int = 0
 
 
-class Door(Immutable):
+class Account(Immutable):
     name: str
     key: Hidden[str] = ""
 
@@ -50,9 +50,9 @@ def test_what_has_the_same_fields_and_class_is_equal() -> None:
 
 
 def test_what_is_hidden_is_compared_but_never_shown() -> None:
-    assert Door("a", "secret") != Door("a")
-    assert repr(Door("a", "secret")) == "Door(name='a')"
-    assert [*Door("a", "secret").__rich_repr__()] == [("name", "a")]
+    assert Account("a", "secret") != Account("a")
+    assert repr(Account("a", "secret")) == "Account(name='a')"
+    assert [*Account("a", "secret").__rich_repr__()] == [("name", "a")]
 
 
 def test_it_shows_what_it_is_unless_it_says_so_itself() -> None:

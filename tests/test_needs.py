@@ -42,7 +42,7 @@ def test_go():
 @pytest.mark.skip(reason="another thing")
 def test_other(): ...
 """
-TOLD = (
+SUMMARY = (
     "not run here: 1 test, since this is missing: Chromium (no libnss3); "
     "3 tests, since this is missing: Chromium (install it)"
 )
@@ -61,7 +61,7 @@ def test_one_line_at_the_end_says_what_was_not_run_and_why(tmp_path: Path, argum
     code, out = _run(tmp_path, *arguments, CI="")
 
     assert code == 0
-    assert out.splitlines()[-2] == TOLD
+    assert out.splitlines()[-2] == SUMMARY
     assert "1 passed, 5 skipped" in out.splitlines()[-1]
 
 

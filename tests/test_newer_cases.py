@@ -17,8 +17,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("tests", "examples")
 
-# Two numbers are missing: how late heartbeats are seen, and that the server drops a late success after start_to_close,
-# are sentences of the documentation.
+# Two numbers are missing: how late heartbeats are seen is a sentence of the documentation, and what becomes of a late
+# success after start_to_close is shown by tests/temporal/test_late_attempts.py (R96, R97).
 ROWS: Mapping[str, str] = {
     "B1": "a child's id that is too long",
     "B3": "a rolling deploy in which one worker does not know an activity",

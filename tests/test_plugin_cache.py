@@ -70,7 +70,7 @@ class Place:
 
     @property
     def kept(self) -> list[Path]:
-        return list((self.folder / "cache").rglob("*.json"))
+        return list((self.folder / "cache").rglob("plugins-*.json"))
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from sagadsl.language.analysis.known import Signature
-from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown, find_offers
+from sagadsl.plugins.catalogue import Catalogue, Plugin
+from sagadsl.plugins.offers import find_offers
+from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown
 from sagadsl.plugins.settings import PluginSettings, SettingsWrong, read_settings
 from tests import packages
 
@@ -91,10 +93,10 @@ def test_a_broken_plugin_is_a_value_that_names_its_package_and_cause(
     broken = catalogue.load("pay.charge")
     assert isinstance(broken, PluginBroken)
     place = f" (site/acme_pay.py:{line})" if line else ""
-    told = str(broken).replace("\n", " ")
-    assert told.startswith(f"activity `pay.charge` of acme-pay 1.0 cannot be used: {cause}")
-    assert told.endswith(place)
-    assert line or told.endswith(cause)
+    message = str(broken).replace("\n", " ")
+    assert message.startswith(f"activity `pay.charge` of acme-pay 1.0 cannot be used: {cause}")
+    assert message.endswith(place)
+    assert line or message.endswith(cause)
     assert [str(each) for each in catalogue.problems] == [str(broken)]
 
 

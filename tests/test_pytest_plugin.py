@@ -109,6 +109,14 @@ def test_a_scene_is_built_step_by_step_and_never_changed() -> None:
     assert failing.given(mocks={"deposit": {}}).play().status == "completed"
 
 
+def test_the_status_document_can_also_be_read_by_its_former_name() -> None:
+    """Tests that users wrote with `standing` go on."""
+    played = load(TRANSFER).given(input=INPUT).play()
+
+    assert played.status_document["status"] == "completed"
+    assert played.standing == played.status_document
+
+
 @pytest.mark.parametrize(
     ("mocks", "message"),
     [

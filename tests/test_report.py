@@ -17,7 +17,7 @@ from jsonschema import Draft7Validator
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.document import Document, Span, parse
 from sagadsl.language.load import load
-from sagadsl.language.model import Saga
+from sagadsl.language.loaded import Size
 from sagadsl.language.schema import definition
 from sagadsl.reporting import report
 from sagadsl.reporting.excerpt import locate
@@ -28,7 +28,7 @@ from sagadsl.reporting.report_input import in_order, summary
 class Checked:
     document: Document
     findings: Sequence[Finding]
-    saga: Saga | None = None
+    size: Size | None = None
 
 
 def checked(text: str, *findings: Finding, name: str = "order.saga.yaml") -> Checked:
@@ -521,7 +521,10 @@ def test_a_fingerprint_does_not_change_when_lines_move() -> None:
 def test_the_summary_counts_errors_and_warnings() -> None:
     error, warning = Finding("SD107", "a", ()), Finding("SD701", "b", (), Severity.WARNING)
 
-    assert summary([checked("a: 1", error, warning), checked("a: 1")]) == "1 error, 1 warning in 2 files"
+    assert (
+        summary([checked("a: 1", error, warning), checked("a: 1", name="other.saga.yaml")])
+        == "1 error, 1 warning in 2 files"
+    )
     assert summary([checked("a: 1", warning)], elapsed_ms=3) == "1 warning in 1 file (3 ms)"
 
 
@@ -537,7 +540,7 @@ def test_equal_findings_at_one_place_are_reported_once() -> None:
     """An alias names the same mistake several times."""
     finding = Finding("SD107", "wrong", ("a",))
 
-    assert len(in_order(checked("a: 1", finding, finding))) == 1
+    assert len(in_order([checked("a: 1", finding, finding)])) == 1
 
 
 # colour

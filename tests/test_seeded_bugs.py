@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.language.load import Loaded, load
+from sagadsl.language.load import load
+from sagadsl.language.loaded import Loaded
 from sagadsl.trial.explore.run import Task, explore
 
 FOLDER = Path(__file__).parent / "seeded"

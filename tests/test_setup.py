@@ -87,11 +87,11 @@ def test_without_a_network_one_line_says_so_and_the_next_call_begins_anew(checko
     code, out = checkout.setup()
     half_made.touch()
 
-    told = "error: six==1.17.0 could not be installed from the package index (no network: its host does not answer)"
+    problem = "error: six==1.17.0 could not be installed from the package index (no network: its host does not answer)"
     assert code == 2
     assert [line for line in out.splitlines() if not line.startswith("make")] == [
         "installing 1 packages into .venv; the first time takes minutes",
-        f"{told}; all that pip said: build/setup.log",
+        f"{problem}; all that pip said: build/setup.log",
     ]
     assert "Connection refused" in (checkout.folder / "build" / "setup.log").read_text()
 

@@ -10,6 +10,7 @@ import pytest
 from sagadsl.engine.facts import Status
 from sagadsl.engine.journal import Progress, UndoProgress
 from sagadsl.status.advice import next_steps, page, releases
+from sagadsl.status.cut import cut
 from sagadsl.status.lines import SIGNS, PendingAttempt, one_line, paused, rows, spell, text, widths
 
 NOW = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
@@ -154,6 +155,7 @@ def test_a_saga_that_waits_for_a_decision_says_what_can_be_done() -> None:
     assert list(next_steps(status, "--address h:1")) == [
         "needs a decision: charge.compensation: Down: bank is down",
         "   sagadsl retry o-1 charge.compensation --address h:1   once more",
+        "   sagadsl complete o-1 charge.compensation --address h:1   it was done by hand",
         "   sagadsl skip o-1 charge.compensation --address h:1   leave it and go on",
         "   sagadsl abort o-1 --address h:1   give up",
     ]
@@ -227,6 +229,29 @@ def test_signals_that_were_refused_or_kept_are_shown() -> None:
     assert "signal `approve` is kept for a later wait: 2 of them" in lines
 
 
+def test_the_newest_calls_that_told_of_pauses_are_shown() -> None:
+    """R64."""
+    notices = [
+        {"call": f"on_pause[{number}]/tell", "path": "pay", "status": "completed", "attempts": 1, "error": None}
+        for number in range(7)
+    ]
+    shown = "\n".join(page(_status("running", notices=notices), {}, NOW))
+
+    assert "on_pause[1]/tell" not in shown
+    assert "`on_pause[2]/tell` has told of the pause at `pay`" in shown
+
+
+def test_who_sent_a_signal_and_why_is_shown_at_the_wait() -> None:
+    """R59: a refused one says who sent it, too."""
+    sender = {"at": _at(3), "by": "ann", "why": "looks fine"}
+    asked = _step("ask", "completed", 0, 3, kind="wait_for", signal="approve", took_kept=True, sender=sender)
+    refused = {"signal": "aprove", "reason": "the saga does not wait for it", "at": _at(3), "by": "bob"}
+    lines = list(page(_status("running", asked, refused_signals=[refused]), {}, NOW))
+
+    assert any(line.endswith("the signal had come before, from ann, because: looks fine") for line in lines)
+    assert f"{_at(3)}  signal `aprove` from bob was refused: the saga does not wait for it" in lines
+
+
 def _child(path: str, status: str = "running", **more: Any) -> dict[str, Any]:
     known = {"path": path, "id": f"o-1/{path}", "name": "kid", "status": status, "paused": False}
     return known | {"attention": [], "waiting_for": {}, **more}
@@ -253,6 +278,7 @@ def test_what_waits_in_child_sagas_comes_with_the_paths_that_lead_there() -> Non
     assert list(next_steps(status, "-n x")) == [
         "needs a decision: lines[3]/kid/deep → pay.compensation: BankDown: the bank is down",
         "   sagadsl retry o-1 'lines[3]/kid/deep/pay.compensation' -n x   once more",
+        "   sagadsl complete o-1 'lines[3]/kid/deep/pay.compensation' -n x   it was done by hand",
         "   sagadsl skip o-1 'lines[3]/kid/deep/pay.compensation' -n x   leave it and go on",
         "   sagadsl abort o-1 'lines[3]/kid/deep' -n x   give lines[3]/kid/deep up",
         "paused: other: sagadsl resume o-1 other -n x",
@@ -260,7 +286,7 @@ def test_what_waits_in_child_sagas_comes_with_the_paths_that_lead_there() -> Non
         "held: stopped: temporal workflow unpause --workflow-id o-1/stopped -n x",
         "an operator has paused `still/pay`: temporal activity unpause --workflow-id o-1/still --activity-id pay -n x",
         "broken: the worker cannot go on: no such thing; attempt 4",
-        "of child saga lost nobody knows whether it waits: sagadsl status o-1/lost -n x",
+        "nobody knows whether child saga lost waits: sagadsl status o-1/lost -n x",
     ]
     assert paused(status) == ["lines[3]/kid/deep", "other"]
 
@@ -287,3 +313,10 @@ def test_a_page_has_an_end_although_many_children_wait() -> None:
     status = _status("running", children=[_child(f"k{number}", "paused", paused=True) for number in range(12)])
 
     assert list(next_steps(status))[-1] == "2 more child sagas wait for somebody"
+
+
+@pytest.mark.parametrize("kind", ["activity", "nexus", "saga", "send"])
+def test_nobody_knows_what_became_of_a_call_that_was_under_way_when_its_run_ended(kind: str) -> None:
+    found = cut({"status": "running", "steps": [{"path": "a", "kind": kind, "status": "running"}]}, "terminated")
+
+    assert [(each["status"], each["outcome"]) for each in found["steps"]] == [("unknown", "unknown")]

@@ -1,4 +1,4 @@
-"""The pages about trials: what they show is what the commands print."""
+"""Pages with commands that need no server: what they show is what the commands print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.cli.shell import inside
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("simulate", "explore")
+PAGES = ("simulate", "explore", "changing-definitions", "children", "graph")
 BLOCK = re.compile(r"^```console\n\$ sagadsl ((?:[^\n]*\\\n)*[^\n]*)\n(.*?)^```", re.M | re.S)
 TAKEN = re.compile(r"in \d+\.\d s|\(\d+ ms\)")
 

@@ -106,10 +106,10 @@ def _why(said: str, at: str) -> str:
     """Return in one line what pip could not do."""
     cause = next((meaning for words, meaning in CAUSES if re.search(words, said)), None)
     errors = re.findall(r"^ERROR: (.+)$", said, re.MULTILINE)
-    told = cause or (errors[-1] if errors else "pip failed")
+    reason = cause or (errors[-1] if errors else "pip failed")
     named = re.search(r"No matching distribution found for (\S+)", said)
     what = named.group(1) if named else at or "what is needed"
-    return f"{what} could not be installed from the package index ({told}); all that pip said: {LOG}"
+    return f"{what} could not be installed from the package index ({reason}); all that pip said: {LOG}"
 
 
 if __name__ == "__main__":

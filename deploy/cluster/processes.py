@@ -90,8 +90,8 @@ class State:
         deadline = time.monotonic() + _PATIENCE
         while not is_ready():
             if begun.poll() is not None or time.monotonic() > deadline:
-                told = end_of(log.read_text(errors="replace"))
-                raise Failed(f"{name} (pid {process.pid}) did not become ready; the end of {log}:\n{told}")
+                last_lines = end_of(log.read_text(errors="replace"))
+                raise Failed(f"{name} (pid {process.pid}) did not become ready; the end of {log}:\n{last_lines}")
             time.sleep(0.1)
 
     def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> bool:

@@ -1,6 +1,6 @@
-"""Where ``http.request`` may go, and which secret may go along: what the worker's operator has said, and nobody else.
+"""Where the built-in calls may go, and which secret may go along: what the worker's operator has said, and nobody else.
 
-Definitions and inputs are not trusted, so that a request reaches public addresses alone: not this machine, its
+Definitions and inputs are not trusted, so that a call reaches public addresses alone: not this machine, its
 network, or what a cloud tells its machines. The address that is connected to is looked at, whatever its name
 says, so that nobody's DNS answers lead inside.
 """
@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -66,43 +67,66 @@ def matches(host: str, port: int | None, allowed: str) -> bool:
     return allowed.startswith("*.") and host.endswith(allowed[1:])
 
 
-def secret(name: str, url: str, place: str, named: Named) -> str:
+def secret(name: str, url: str, place: str, named: Named, address: str = "url") -> str:
     """Return the value of a secret. Raises ``Permanent`` unless definition and operator both let it go there.
 
     Args:
         place: Where in the input it is named.
         named: The secrets that the definition itself names.
+        address: Where in the input *url* stands.
     """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
     if name not in named.at(place):
         raise Permanent(
-            f"`{place}` names the secret `{name}`, which the definition itself has not written there: what comes out "
-            f"of data looks no secret up; write `${{secret:{name}}}` into the definition",
+            f"the secret `{name}` in `{place}` comes from data, not from the definition, and data must not choose "
+            f"secrets: write `${{secret:{name}}}` into the definition",
             type=FORBIDDEN,
         )
+    may_go(name, url, named, address)
+    value = os.environ.get(name) or _from_file(name)
+    if not value:
+        raise Permanent(
+            f"secret `{name}` is not set in the worker's environment, and neither is `{name}_FILE`", type=FORBIDDEN
+        )
+    return value
+
+
+def _from_file(name: str) -> str:
+    """Return a secret that the operator keeps in a file, as it is now; empty if there is none."""
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise Permanent(
+            f"the file that `{name}_FILE` of the worker names cannot be read: {why}", type=FORBIDDEN
+        ) from None
+
+
+def may_go(name: str, url: str, named: Named, address: str = "url") -> None:
+    """Raise ``Permanent`` unless a secret, or what it buys, may be sent to *url*."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
     listed = [each.partition("@") for each in _listed(SECRETS) or ()]
     if not any(allowed == name and only.lower() in ("", host) for allowed, _, only in listed):
         raise Permanent(
             f"secret `{name}` is not among those that {SECRETS} of the worker permits for `{host}`", type=FORBIDDEN
         )
-    if not any(allowed == name and only.lower() == host for allowed, _, only in listed):
-        if _listed(HOSTS) is None:
-            raise Permanent(
-                f"{SECRETS} of the worker does not say where secret `{name}` may go: write `{name}@{host}` there, or "
-                f"name the hosts in {HOSTS}",
-                type=FORBIDDEN,
-            )
-        if named.host != parts.netloc.lower():
-            raise Permanent(
-                f"secret `{name}` is sent to a host that the definition itself has not written into `url`: write it "
-                f"out, or have the worker's operator write `{name}@{host}` into {SECRETS}",
-                type=FORBIDDEN,
-            )
-    value = os.environ.get(name)
-    if not value:
-        raise Permanent(f"secret `{name}` is not set in the worker's environment", type=FORBIDDEN)
-    return value
+    if any(allowed == name and only.lower() == host for allowed, _, only in listed):
+        return
+    if _listed(HOSTS) is None:
+        raise Permanent(
+            f"{SECRETS} of the worker does not say where secret `{name}` may go: write `{name}@{host}` there, or "
+            f"name the hosts in {HOSTS}",
+            type=FORBIDDEN,
+        )
+    if named.host_at(address) != parts.netloc.lower():
+        raise Permanent(
+            f"the host for secret `{name}` comes from data, not from the definition: write the host into `{address}`, "
+            f"or have the worker's operator write `{name}@{host}` into {SECRETS}",
+            type=FORBIDDEN,
+        )
 
 
 def check_address(host: str, address: _Address | None) -> None:
@@ -180,6 +204,23 @@ def _guarded(inner: AsyncNetworkBackend, proxies: frozenset[str]) -> AsyncNetwor
             raise problem or ConnectError(f"`{host}` has no address")
 
     return Guarded()
+
+
+async def permitted_addresses(host: str, port: int) -> list[str]:
+    """Return the addresses of a host that may be reached, for a client that connects by itself.
+
+    Raises ``Permanent`` if none may be, and ``OSError`` if there is none.
+    """
+    permitted, problem = [], None
+    for address in await _addresses(host, port, OSError):
+        try:
+            check_address(host, ip_address(address.partition("%")[0]))
+            permitted.append(address)
+        except Permanent as error:
+            problem = problem or error
+    if not permitted:
+        raise problem or OSError(f"`{host}` has no address")
+    return permitted
 
 
 async def _addresses(host: str, port: int, failed: type[Exception]) -> Iterable[str]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import click
 
 from sagadsl.cli.options import common
-from sagadsl.engine.verbs import SENTENCES, VERBS
+from sagadsl.engine.verbs import SENTENCES, VERBS, Verb
 from sagadsl.immutable import Immutable
 
 
@@ -24,9 +24,14 @@ class Entry(Immutable):
     summary: str
 
 
+_HOMES = {Verb.RESET: "resetting"}
+"""The modules of operators' verbs that are not in ``operate``."""
+
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Write": {
         "validate": Entry("validate:validate", "Find the mistakes in definitions before anything runs."),
+        "diff": Entry("diff:diff", "Say what a change means for open runs and for callers."),
+        "graph": Entry("graph:graph", "Draw a definition, or how a run stands in it."),
         "explain": Entry("explain:explain", "Explain a code such as SD104."),
         "schema": Entry("schema:schema", "Print the JSON Schema of definitions, for editors."),
         "plugins": Entry("plugins:plugins", "Show which activities are installed."),
@@ -39,23 +44,29 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Run": {
         "run": Entry("run:run", "Start a saga and show its steps until it ends."),
         "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),
-        "dev": Entry("dev:dev", "Server, worker, page in one terminal, while you write."),
+        "dev": Entry("dev:dev", "Run server, worker and page in one terminal while you write."),
         "serve": Entry("serve:serve", "Serve sagas over HTTP, with a web page."),
         "token": Entry("serve:token", "Make a token for somebody who may use the gateway."),
+        "schedule": Entry("scheduling:schedule", "Let Temporal start sagas by the clock."),
     },
     "Operate": {
         "list": Entry("listing:list_", "List sagas, newest first."),
+        "incidents": Entry("incidents:incidents", "Show what waits for a person, by step and error."),
         "status": Entry("operate:status", "Show how a saga stands, step by step."),
         "trace": Entry("tracing:trace", "Show a saga step by step, with its data and its causes."),
         "explain-run": Entry("tracing:explain_run", "Tell in sentences what happened, and what is left to do."),
         "result": Entry("operate:result", "Wait for the end of a saga and print its output."),
+        "query": Entry("asking:query", "Ask a saga a query of its definition."),
         "signal": Entry("operate:signal", "Send a signal to a saga that waits for it."),
         "cancel": Entry("operate:cancel", "Stop a saga and undo what it has done."),
-        "terminate": Entry("operate:terminate", "Kill a saga at once; nothing is undone."),
-        **{word: Entry(f"operate:{word}", f"{SENTENCES[verb]}.") for word, verb in VERBS.items()},
+        "terminate": Entry("recovering:terminate", "Kill a saga at once; nothing is undone."),
+        "migrate": Entry("migrating:migrate", "Let open sagas go on with another definition."),
+        "recover": Entry("recovering:recover", "Undo or finish a saga whose run the server ended."),
+        "redrive": Entry("recovering:redrive", "Go on with a saga that has failed."),
+        **{word: Entry(f"{_HOMES.get(verb, 'operate')}:{word}", f"{SENTENCES[verb]}.") for word, verb in VERBS.items()},
     },
     "Set up": {
-        "doctor": Entry("doctor:doctor", "Look whether everything is there that sagas need."),
+        "doctor": Entry("doctor:doctor", "Check that everything is there that sagas need."),
         "completion": Entry("completion:completion", "Print the completion script of a shell."),
     },
 }

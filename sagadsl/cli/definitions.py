@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypeGuard
+
+import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, NoSuchFile, find
@@ -13,12 +16,16 @@ from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.known import Known
-from sagadsl.language.load import Loaded, beside, load, load_many
+from sagadsl.language.loaded import NO_SUCH_SAGA, Loaded
 from sagadsl.language.model import ActivityCall, Saga
-from sagadsl.plugins.catalogue import Catalogue, Problem
+from sagadsl.language.suggest import listed
+from sagadsl.language.walk import calls, spots
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.problems import Problem
 from sagadsl.reporting import report
 
-UNREADABLE = "SD016"
+UNREADABLE = ("SD016", NO_SUCH_SAGA)
+"""The codes of paths that lead to no definition."""
 INVALID_EXIT = 1
 UNREADABLE_EXIT = 2
 ENVIRONMENT_EXIT = 3
@@ -30,6 +37,7 @@ class Definitions(Immutable):
     """The definitions at some paths, with their findings.
 
     Attributes:
+        files: One for each saga; a file with several gives several.
         unplaced: Findings without a file: paths that do not exist, activities that are named and cannot be used.
     """
 
@@ -52,7 +60,7 @@ class Definitions(Immutable):
     def exit_code(self) -> int:
         """2 when something cannot be read, 1 when a definition is wrong, 3 when only this machine is, else 0."""
         errors = {finding.code for finding in self.findings if finding.severity is Severity.ERROR}
-        if UNREADABLE in errors:
+        if errors.intersection(UNREADABLE):
             return UNREADABLE_EXIT
         if errors and all(code.startswith(_PLUGINS) for code in errors):
             return ENVIRONMENT_EXIT
@@ -62,7 +70,7 @@ class Definitions(Immutable):
         """Return this with the findings whose code begins with one of *select* (all, if empty) and none of *ignore*."""
 
         def kept(finding: Finding) -> bool:
-            if finding.code == UNREADABLE:  # nothing was checked then, so this finding cannot be ignored
+            if finding.code in UNREADABLE:  # nothing was checked then, so this finding cannot be ignored
                 return True
             chosen = not select or finding.code.startswith(tuple(select))
             return chosen and not finding.code.startswith(tuple(ignore))
@@ -93,36 +101,115 @@ class Definitions(Immutable):
 
 
 def load_definitions(
-    paths: Sequence[str], catalogue: Catalogue | None = None, *, stdin_filename: str = ""
+    paths: Sequence[str],
+    catalogue: Catalogue | None = None,
+    *,
+    stdin_filename: str = "",
+    libraries: bool = False,
+    children: bool = False,
 ) -> Definitions:
     """Load everything that *paths* name; without a path, the current folder.
 
     Args:
         catalogue: The installed activities; ``None`` accepts every name.
         stdin_filename: Name for the definition from ``-``.
+        libraries: A library among them is no mistake.
+        children: With a saga that is named by ``FILE#NAME`` come its child sagas in that file.
     """
     found = find(paths)
     installed = Installed(catalogue) if catalogue is not None else None
+    loaded = load_found(found, installed, stdin_filename, children=children)
+    return reported(found, loaded, installed, libraries=libraries)
+
+
+Found = Sequence[Path | Literal["-"] | NoSuchFile]
+
+
+def load_found(
+    found: Found, installed: Installed | None, stdin_filename: str = "", *, children: bool = False
+) -> list[Loaded]:
+    """Load what the paths of a command have led to."""
+    from sagadsl.language.load import load_many, load_text  # a third of the time of a command that loads nothing
+
     known = Known(activities=installed)
-    loaded: dict[Path | str, Loaded] = {}
-    files = [path for path in found if isinstance(path, Path)]
-    loaded.update(zip(files, load_many(files, known), strict=True))
+    at_stdin = found.index(STDIN) if STDIN in found else len(found)
+    loaded = list(load_many(filter(_is_path, found[:at_stdin]), known, children=children))
     if STDIN in found:
-        data = sys.stdin.buffer.read()
-        name = stdin_filename or "<stdin>"
-        loaded[STDIN] = load(data, name=name, known=beside(Path(name), data, known))
-    missing = [Finding(UNREADABLE, str(each), ()) for each in found if isinstance(each, NoSuchFile)]
+        loaded += load_text(sys.stdin.buffer.read(), stdin_filename or "<stdin>", known=known)
+        loaded += load_many(filter(_is_path, found[at_stdin:]), known, children=children)
     broken = {} if installed is None else installed.problems
-    for each in broken.values():
-        screen.authors_stack(each)
-    ordered = tuple(_needing(loaded[each], broken) for each in found if not isinstance(each, NoSuchFile))
-    told = {finding.message for each in ordered for finding in each.findings}
+    return [_needing(each, broken) for each in loaded]
+
+
+def reported(
+    found: Found, loaded: Iterable[Loaded], installed: Installed | None, *, libraries: bool = False
+) -> Definitions:
+    """Return what has been loaded with the findings that belong to no place in a file, and write stacks for authors.
+
+    Args:
+        libraries: A library among them is no mistake.
+    """
+    missing = [Finding(UNREADABLE[0], str(each), ()) for each in found if isinstance(each, NoSuchFile)]
+    broken = {} if installed is None else installed.problems
+    for problem in broken.values():
+        screen.authors_stack(problem)
+    ordered = tuple(loaded) if libraries else tuple(map(_runnable, loaded))
+    messages = {finding.message for each in ordered for finding in each.findings}
     aside = [
         Finding(each.code, str(each), (), Severity.WARNING, each.help)
         for each in broken.values()
-        if str(each) not in told
+        if str(each) not in messages
     ]
     return Definitions(ordered, (*missing, *aside))
+
+
+def _is_path(found: object) -> TypeGuard[Path]:
+    return isinstance(found, Path)
+
+
+def the_one(definitions: Definitions, written: str, what: str) -> Loaded:
+    """Return the only saga at an address. Raises ``click.UsageError`` when there are several."""
+    if len(definitions.files) == 1:
+        return definitions.files[0]
+    names = [each.saga.name if each.saga is not None else each.document.address for each in definitions.files]
+    example = definitions.files[0].document.address
+    raise click.UsageError(
+        f"`{written}` has {len(names)} sagas ({listed(names)}), and {what}: say which, as in `{example}`"
+    )
+
+
+def of_one_name(definitions: Definitions) -> Iterator[str]:
+    """Yield one sentence for every name that two definitions have."""
+    places: dict[str, list[str]] = {}
+    for each in definitions.files:
+        if each.saga is not None:
+            places.setdefault(each.saga.name, []).append(each.document.address)
+    for name, found in sorted(places.items()):
+        if len(found) > 1:
+            yield f"saga `{name}` is defined in {' and in '.join(found)}"
+
+
+def one_name_each(definitions: Definitions) -> None:
+    """Raise ``click.UsageError`` when two definitions have one name: nobody knows which of them is meant by it."""
+    if doubles := list(of_one_name(definitions)):
+        raise click.UsageError("; ".join(doubles))
+
+
+def by_name(definitions: Definitions, chosen: Loaded | None = None) -> dict[str, Loaded]:
+    """Return the usable definitions by name. Of two with one name, that in the file of *chosen* counts."""
+    usable = [each for each in definitions.files if each.saga is not None]
+    if chosen is not None:
+        usable = [*sorted(usable, key=lambda each: each.document.name == chosen.document.name), chosen]
+    return {each.saga.name: each for each in usable if each.saga is not None}
+
+
+def _runnable(loaded: Loaded) -> Loaded:
+    """Return *loaded* with an error if it is a library."""
+    if not loaded.is_library:
+        return loaded
+    help = "definitions import it; `sagadsl validate` checks it"
+    wrong = Finding("SD012", "this is a library, not a definition", (), help=help)
+    return replace(loaded, findings=(*loaded.findings, wrong))
 
 
 def _needing(loaded: Loaded, broken: Mapping[str, Problem]) -> Loaded:
@@ -139,11 +226,8 @@ def _needing(loaded: Loaded, broken: Mapping[str, Problem]) -> Loaded:
 
 def _own_calls(saga: Saga) -> Iterator[tuple[str, Route, str]]:
     """Yield the calls on the saga's own queue, whose activities this machine needs: name, place, id of the step."""
-    for place in saga.places.values():
-        step = place.step
-        found: list[tuple[object, Route]] = [(step.body, ()), (step.probe, ("probe",))]
-        actions = step.compensation.actions if step.compensation is not None else ()
-        found += [(action.call, ("compensation", index)) for index, action in enumerate(actions)]
-        for call, inner in found:
-            if isinstance(call, ActivityCall) and call.task_queue is None:
-                yield call.activity, (*step.route, *inner, "activity"), step.id
+    for spot in spots(saga):
+        step = spot[-1].step
+        for call, route, _phase in calls(step):
+            if isinstance(call, ActivityCall) and call.operation is None and call.task_queue is None:
+                yield from ((name, (*route, "activity"), step.id) for name in call.names)

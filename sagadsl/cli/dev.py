@@ -22,17 +22,16 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
-from sagadsl.cli.files import exists, is_folder
+from sagadsl.cli.files import exists, is_file, is_folder
 from sagadsl.cli.interrupts import Interrupts
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, NeedsExtra, build, listening, packages, run
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import replace
-from sagadsl.language.load import SUFFIXES
 
 if TYPE_CHECKING:
     from sagadsl.gateway.requests import Gateway
-    from sagadsl.temporal.embedded import Server
+    from sagadsl.temporal.link.embedded import Server
 
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
 _DRAIN = 5
@@ -41,7 +40,7 @@ _DRAIN = 5
 _STEP = 200
 """Milliseconds to wait until an editor has written everything."""
 
-_WATCHED = (*SUFFIXES, ".py", "pyproject.toml", "sagadsl.toml")
+_WATCHED = (".yaml", ".yml", ".py", "pyproject.toml", "sagadsl.toml")
 
 
 class FolderInUse(SagadslError):
@@ -62,7 +61,7 @@ class FolderInUse(SagadslError):
         return "end it, or choose another folder with `--state`"
 
 
-@click.command(short_help="Server, worker, page in one terminal, while you write.")
+@click.command(short_help="Run server, worker and page in one terminal while you write.")
 @click.argument("paths", nargs=-1)
 @click.option(
     "--state",
@@ -72,16 +71,16 @@ class FolderInUse(SagadslError):
     metavar="DIR",
     help="Where the server keeps its sagas.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=_PAGE, show_default=True, help="Of the page.")
+@click.option("--port", type=click.IntRange(1, 65535), default=_PAGE, show_default=True, help="Port of the page.")
 @modules
 @common
 def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
-    """Server, worker, page in one terminal, while you write.
+    """Run server, worker and page in one terminal while you write.
 
-    PATHS are definitions (files or folders); the current folder if left out. A change of one, or of
-    a Python file here, is taken over at once: a definition with a mistake is told, and what was
-    there before stays. The server keeps its sagas over a restart. A port that is taken is replaced
-    by another one. Ctrl-C ends all of it.
+    PATHS are definitions (files or folders); the current folder if left out. When
+    one of them changes, or a Python file here, the change applies at once. If a change has a
+    mistake, the command reports it, and the earlier version stays. The server keeps its sagas when
+    it starts again. If a port is in use, the command takes another one. Ctrl-C ends everything.
 
     \b
     Examples:
@@ -111,9 +110,9 @@ def _folder(state: Path) -> Iterator[None]:
 
 
 async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
-    from sagadsl.temporal.connection import connect
-    from sagadsl.temporal.embedded import port_near, serve
-    from sagadsl.temporal.settings import codec_setting
+    from sagadsl.temporal.link.connection import connect
+    from sagadsl.temporal.link.embedded import port_near, serve
+    from sagadsl.temporal.link.settings import Flags, resolve
 
     interrupts = Interrupts.install()
     async with AsyncExitStack() as stack:
@@ -123,7 +122,7 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         )
         for file in state.glob(f"{database.name}*"):  # it holds data of sagas; SQLite gives new files the same mode
             file.chmod(0o600)
-        settings = replace(server.settings, codec=codec_setting(None, os.environ))
+        settings = replace(server.settings, codec=resolve(Flags(), os.environ).codec)
         client = await connect(settings)
         are_right = await _are_right(paths, module)
         loaded = _load(paths)
@@ -139,7 +138,7 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
             await worker.begin()
         watching = asyncio.create_task(_watch(paths, module, gateway, worker))
         with suppress(BaseException):
-            await interrupts.unless_told(asyncio.gather(serving, watching))
+            await interrupts.unless_stop_requested(asyncio.gather(serving, watching))
         screen.note("ending: worker, gateway, server")
         watching.cancel()
         stop.set()
@@ -159,7 +158,7 @@ async def _are_right(paths: Sequence[str], module: Sequence[str]) -> bool:
 
 
 def _load(paths: Sequence[str]) -> Definitions:
-    loaded = load_definitions(paths)
+    loaded = load_definitions(paths, children=True)
     return Definitions(tuple(each for each in loaded.files if each.saga is not None))
 
 
@@ -169,23 +168,27 @@ def _announce(server: Server, found: Bind, database: Path, loaded: Definitions) 
     screen.note(f"Temporal  {server.address}   Web UI {server.ui_url}")
     screen.note(f"state     {database}")
     screen.note(f"sagas     {', '.join(names) or 'none yet'}")
-    screen.note("what you change is taken over at once; Ctrl-C ends all of it")
+    screen.note("changes apply at once; Ctrl-C ends everything")
 
 
 async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker) -> None:
     """Apply changes of files; a change with a mistake is reported, and not applied."""
     from watchfiles import awatch
 
-    from sagadsl.gateway.definitions import Shelf
+    from sagadsl.gateway.definitions import OfferedDefinitions
 
-    roots = {Path(text) if is_folder(text) else Path(text).parent for text in paths or (".",) if exists(text)}
+    roots = {
+        Path(text) if is_folder(text) else Path(text).parent
+        for text in paths or (".",)
+        if exists(text) or is_file(text)
+    }
     async for changes in awatch(*roots, Path(), watch_filter=_matters, step=_STEP):
         names = sorted({os.path.relpath(path) for _, path in changes})
         screen.note(f"changed: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")
         if not await _are_right(paths, module):
-            screen.note("what was there before stays")
+            screen.note("the earlier version stays")
             continue
-        gateway.shelf = Shelf(await packages(gateway.client, _load(paths)))
+        gateway.definitions = OfferedDefinitions(await packages(gateway.client, _load(paths)))
         await worker.begin()
 
 
@@ -201,7 +204,7 @@ class Worker:
 
     command: Sequence[str]
     _process: asyncio.subprocess.Process | None = None
-    _telling: set[asyncio.Task[None]] = field(default_factory=set)
+    _readers: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def begin(self) -> None:
         """Start a worker, after the one before has ended."""
@@ -213,9 +216,9 @@ class Worker:
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C reaches it only through this process
         )
-        task = asyncio.create_task(self._tell(process))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        task = asyncio.create_task(self._pass_on(process))
+        self._readers.add(task)
+        task.add_done_callback(self._readers.discard)
 
     async def end(self) -> None:
         """Let the worker end, and make sure that it has."""
@@ -231,7 +234,7 @@ class Worker:
             await process.wait()
         self._process = None
 
-    async def _tell(self, process: asyncio.subprocess.Process) -> None:
+    async def _pass_on(self, process: asyncio.subprocess.Process) -> None:
         """Pass on the output of the worker; its lines about a successful start are shortened."""
         assert process.stderr is not None
         async for line in process.stderr:

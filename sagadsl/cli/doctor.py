@@ -13,36 +13,42 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.options import common, connection, modules, output, settings_of
-from sagadsl.cli.serving import own_activities
+from sagadsl.cli.serving import endpoints, own_activities
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.checkup import CheckResult, QueueNeeds
-    from sagadsl.temporal.settings import Flags
+    from sagadsl.temporal.ask.checkup import CheckResult, QueueNeeds
+    from sagadsl.temporal.link.settings import Flags
 
 ILL = 3
 
 
-@click.command(short_help="Look whether everything is there that sagas need.")
+@click.command(short_help="Check that everything is there that sagas need.")
 @click.argument("paths", nargs=-1)
-@click.option("--task-queue", multiple=True, metavar="NAME", help="Queue that somebody has to serve; may be repeated.")
+@click.option(
+    "--task-queue", multiple=True, metavar="NAME", help="Task queue that a worker has to serve; may be repeated."
+)
+@click.option("--create", is_flag=True, help="Register the search attributes that are missing.")
 @modules
 @output("text", "json")
 @connection
 @common
-def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[str], flags: Flags) -> int:
-    """Look whether everything is there that sagas need.
+def doctor(
+    *, paths: Sequence[str], task_queue: Sequence[str], create: bool, module: Sequence[str], flags: Flags
+) -> int:
+    """Check that everything is there that sagas need.
 
-    That is server, namespace, search attributes, workers, plugins and definitions. PATHS are
-    definitions; their task queues are looked at, too. Exit code 3 when something is missing without
-    which nothing runs.
+    It looks at the server, the namespace, search attributes, workers, plugins and definitions. PATHS are
+    definitions; the command looks at their task queues, search attributes and Nexus endpoints, too. The exit code is 3
+    when something is missing without which nothing runs.
 
     \b
     Examples:
       sagadsl doctor --address localhost:7233
       sagadsl doctor definitions/ --json
+      sagadsl doctor definitions/ --create
     """
-    from sagadsl.temporal.checkup import CheckResult, QueueNeeds, embedded, examine
+    from sagadsl.temporal.ask.checkup import CheckResult, QueueNeeds, embedded, examine
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
 
     settings = settings_of(flags)
@@ -50,16 +56,23 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
     checks = [CheckResult("sagadsl", True, f"{version('sagadsl')}, Python {platform.python_version()}")]
     checks.append(_plugins(catalogue))
     needs = {queue: QueueNeeds() for queue in task_queue}
+    attributes: dict[str, str] = {}
+    nexus: list[str] = []
     if paths:
         loaded = load_definitions(paths, catalogue)
         wrong = sum(each.saga is None for each in loaded.files)
-        found = f"{len(loaded.files)} files" + ("" if loaded.are_usable else f", {wrong or 'some'} with mistakes")
+        count = len({each.document.name for each in loaded.files})
+        found = f"{count} files" + ("" if loaded.are_usable else f", {wrong or 'some'} with mistakes")
         checks.append(CheckResult("definitions", loaded.are_usable, found, f"sagadsl validate {' '.join(paths)}"))
         needs = _needs(loaded, task_queue)
+        sagas = [each.saga for each in loaded.files if each.saga is not None]
+        attributes = {each.name: each.type for saga in sagas for each in saga.search_attributes}
+        nexus = sorted(endpoints(sagas))
 
     async def look() -> None:
         checks.append(await embedded())
-        async for each in examine(settings, needs or {DEFAULT_TASK_QUEUE: QueueNeeds()}):
+        wanted = needs or {DEFAULT_TASK_QUEUE: QueueNeeds()}
+        async for each in examine(settings, wanted, attributes, nexus, creates=create):
             checks.append(each)
 
     asyncio.run(look())
@@ -70,9 +83,9 @@ def doctor(*, paths: Sequence[str], task_queue: Sequence[str], module: Sequence[
 
 def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, QueueNeeds]:
     """Return what the workers of each queue have to know: for *queues*, or for the queues in the definitions."""
-    from sagadsl.temporal.checkup import QueueNeeds
+    from sagadsl.temporal.ask.checkup import QueueNeeds
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
-    from sagadsl.temporal.manifest import fingerprint
+    from sagadsl.temporal.work.manifest import fingerprint
 
     needs = {queue: QueueNeeds() for queue in queues}
     for each in loaded.files:
@@ -80,13 +93,13 @@ def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, QueueNeeds]:
             continue
         for queue in queues or (each.saga.task_queue or DEFAULT_TASK_QUEUE,):
             before = needs.get(queue, QueueNeeds())
-            sagas = {**before.sagas, each.saga.name: fingerprint(each.document.data)}
+            sagas = {**before.sagas, each.saga.name: fingerprint(each.definition)}
             needs[queue] = QueueNeeds(sagas, before.activities | own_activities(each.saga))
     return needs
 
 
 def _plugins(catalogue: Catalogue) -> CheckResult:
-    from sagadsl.temporal.checkup import CheckResult
+    from sagadsl.temporal.ask.checkup import CheckResult
 
     catalogue.load_all()
     problems = catalogue.problems

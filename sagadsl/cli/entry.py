@@ -9,7 +9,6 @@ ordinary way dies of SIGABRT or SIGSEGV about one time in five, and loses its ex
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import sys
 import threading
@@ -99,7 +98,8 @@ def leave(code: int) -> NoReturn:
             gone = BROKEN_PIPE if isinstance(error, BrokenPipeError | ValueError) else Unwritable.exit_code
             code = gone if code == 0 else code
             give_up(stream)
-    logging.shutdown()
+    if (logging := sys.modules.get("logging")) is not None:
+        logging.shutdown()
     # sdk-python#300; and a plugin's thread would keep the process until it ends
     if "temporalio" in sys.modules or threading.active_count() > 1:
         os._exit(code)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sagadsl.immutable import Immutable
-from sagadsl.language.load import SUFFIXES
+from sagadsl.language.loaded import SUFFIXES, Address
 
 STDIN: Literal["-"] = "-"
 _SKIPPED = frozenset({"node_modules", "__pycache__"})
@@ -30,7 +30,7 @@ def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Pat
 
     A folder means every file in it and below with one of *suffixes* (every definition), a
     pattern every file that it matches, ``-`` standard input. A file that is named directly
-    counts whatever its suffix.
+    counts whatever its suffix; ``FILE#NAME`` is one saga of a file.
     """
     found: dict[str, Path | Literal["-"] | NoSuchFile] = {}
     for text in paths or (".",):
@@ -49,7 +49,7 @@ def _expand(text: str, suffixes: tuple[str, ...]) -> Iterator[Path]:
     path = Path(text)
     if is_folder(text):
         yield from _walk(path, suffixes)
-    elif exists(text):
+    elif exists(text) or Address.of(text).saga is not None:
         yield path
     elif glob.has_magic(text):
         for each in sorted(glob.glob(text, recursive=True)):
@@ -63,8 +63,8 @@ def exists(text: str) -> bool:
 
 
 def is_file(text: str) -> bool:
-    """The same for a file."""
-    return os.path.isfile(text)
+    """The same for a file, also with the name of a saga behind it: ``FILE#NAME``."""
+    return os.path.isfile(Address.of(text).file)
 
 
 def is_folder(text: str) -> bool:

@@ -41,6 +41,7 @@ FORMS: Mapping[str, OutputForm] = {
     "github": OutputForm(StdoutOnFailure.NOTHING),
     "html": OutputForm(StdoutOnFailure.NOTHING),
     "mermaid": OutputForm(StdoutOnFailure.NOTHING),
+    "dot": OutputForm(StdoutOnFailure.NOTHING),
     "svg": OutputForm(StdoutOnFailure.NOTHING),
     "none": OutputForm(StdoutOnFailure.NOTHING),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from sagadsl.language.analysis.known import Signature
-from sagadsl.plugins.catalogue import Catalogue, PluginUnknown, Problem
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.problems import PluginUnknown, Problem
 
 
 class Installed(Mapping[str, Signature]):

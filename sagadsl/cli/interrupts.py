@@ -12,7 +12,7 @@ T = TypeVar("T")
 INTERRUPTED = 130
 
 
-class InterruptTold(Exception):
+class StopRequested(Exception):
     """Somebody wants the command to end. The command that waits for it always catches it."""
 
 
@@ -37,17 +37,17 @@ class Interrupts:
         self.count += 1
         self._event.set()
 
-    async def unless_told(self, awaitable: Awaitable[T]) -> T:
-        """Wait for *awaitable*; when a request comes first, cancel it and raise ``InterruptTold``."""
+    async def unless_stop_requested(self, awaitable: Awaitable[T]) -> T:
+        """Wait for *awaitable*; when a request comes first, cancel it and raise ``StopRequested``."""
         waiting = asyncio.ensure_future(awaitable)
-        told = asyncio.ensure_future(self._event.wait())
+        request = asyncio.ensure_future(self._event.wait())
         try:
-            await asyncio.wait([waiting, told], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([waiting, request], return_when=asyncio.FIRST_COMPLETED)
             if not waiting.done():
                 self._event.clear()
-                raise InterruptTold
+                raise StopRequested
             return waiting.result()
         finally:
-            for task in (waiting, told):
+            for task in (waiting, request):
                 task.cancel()
-            await asyncio.gather(waiting, told, return_exceptions=True)
+            await asyncio.gather(waiting, request, return_exceptions=True)

@@ -13,59 +13,70 @@ from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.status.lines import SIGNS, spell
 
 if TYPE_CHECKING:
+    from sagadsl.temporal.link.settings import Flags
     from sagadsl.temporal.read.listing import Listed
-    from sagadsl.temporal.settings import Flags
 
 _PAGES, _QUESTIONS = 5, 100
 _WORDS = (
-    *("running", "compensating", "paused", "held", "completed", "compensated"),
+    *("running", "compensating", "paused", "held", "completed", "rejected", "compensated"),
     *("cancelled", "failed", "terminated", "timed_out"),
 )
 
 
 @click.command("list", short_help="List sagas, newest first.")
 @click.option("--name", metavar="NAME", help="Only runs of this definition.")
-@click.option("--status", type=click.Choice(_WORDS), help="Only those that stand so.")
+@click.option("--status", type=click.Choice(_WORDS), help="Only sagas with this status.")
 @click.option("--query", metavar="FILTER", help="A further condition in Temporal's list filter.")
+@click.option("--where", metavar="CONDITION", help="Only sagas whose search attributes are so.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many at most.")
 @output("text", "json", "jsonl")
 @connection
 @common
-def list_(*, name: str | None, status: str | None, query: str | None, limit: int, flags: Flags) -> int:
-    """List sagas, newest first. The server's index lags a little behind: `status` knows better.
+def list_(
+    *, name: str | None, status: str | None, query: str | None, where: str | None, limit: int, flags: Flags
+) -> int:
+    """List sagas, newest first. The list comes from the server's index, which lags a little behind; `status` does not.
 
     \b
     Examples:
       sagadsl list
       sagadsl list --status paused --json | jq -r '.sagas[].id'
+      sagadsl list --where 'OrderId = "42"'
       sagadsl list --name transfer-money --query "StartTime > '2026-01-01T00:00:00Z'"
     """
-    from sagadsl.temporal.connection import connect, guard
+    from sagadsl.temporal.link.connection import connect, guard
     from sagadsl.temporal.read.filters import Chosen
     from sagadsl.temporal.read.index import keeps_status
     from sagadsl.temporal.read.listing import page
+    from sagadsl.temporal.read.where import condition
 
     settings = settings_of(flags)
-    chosen = Chosen(((name,),) if name else (), query=query or "")
+    chosen = Chosen(((name,),) if name else (), query=query or "", where=condition(where) if where else "")
 
     async def fetch() -> tuple[list[Listed], int, bool, bool, datetime]:
         with guard(settings):
             client = await connect(settings)
             found: list[Listed] = []
-            untold, before, as_of = 0, None, datetime.now(UTC)
+            unanswered, before, as_of = 0, None, datetime.now(UTC)
             for _ in range(_PAGES):
                 here = await page(
                     client, chosen, status=status, size=limit - len(found), before=before, questions=_QUESTIONS
                 )
-                found, untold, before = [*found, *here.sagas], untold + here.untold, here.next
+                found, unanswered, before = [*found, *here.sagas], unanswered + here.unanswered, here.next
                 if before is None or len(found) >= limit:
                     break
-            return found[:limit], untold, len(found) < limit and before is not None, await keeps_status(client), as_of
+            return (
+                found[:limit],
+                unanswered,
+                len(found) < limit and before is not None,
+                await keeps_status(client),
+                as_of,
+            )
 
-    found, untold, has_more, tells, as_of = asyncio.run(fetch())
-    _hints(found, status, untold, has_more=has_more, tells=tells)
-    told = as_of.isoformat(timespec="seconds").replace("+00:00", "Z")
-    screen.note(f"as of {told} by the server's index, which lags a little behind; `sagadsl status ID` does not")
+    found, unanswered, has_more, index_keeps_status, as_of = asyncio.run(fetch())
+    _hints(found, status, unanswered, has_more=has_more, index_keeps_status=index_keeps_status)
+    moment = as_of.isoformat(timespec="seconds").replace("+00:00", "Z")
+    screen.note(f"as of {moment} by the server's index, which lags a little behind; `sagadsl status ID` does not")
     if screen.session().output == "jsonl":
         for each in found:
             screen.result({**each.as_json(), "as_of": as_of.isoformat()})
@@ -75,12 +86,14 @@ def list_(*, name: str | None, status: str | None, query: str | None, limit: int
     return 0
 
 
-def _hints(found: list[Listed], status: str | None, untold: int, *, has_more: bool, tells: bool) -> None:
+def _hints(
+    found: list[Listed], status: str | None, unanswered: int, *, has_more: bool, index_keeps_status: bool
+) -> None:
     """Say on stderr what is not known."""
     unknown = sum(each.status == "unknown" for each in found)
-    if untold:
+    if unanswered:
         screen.note(
-            f"{_sagas(untold)} may be {status} as well: the server's index does not know, and no worker answers"
+            f"{_sagas(unanswered)} may be {status} as well: the server's index does not know, and no worker answers"
         )
     if unknown:
         screen.note(
@@ -89,7 +102,7 @@ def _hints(found: list[Listed], status: str | None, untold: int, *, has_more: bo
         )
     if has_more:
         screen.note("there are more that were not looked at; `--name` and `--query` narrow the list")
-    if (untold or unknown) and not tells:
+    if (unanswered or unknown) and not index_keeps_status:
         screen.note(
             "this server does not keep the status of sagas; "
             "`temporal operator search-attribute create --name SagaStatus --type Keyword` changes that"
@@ -109,10 +122,11 @@ def _table(found: list[Listed]) -> str:
             f"{each.name} {each.version}".rstrip(),
             each.status,
             f"{spell(now - each.started_at)} ago",
+            f"taken up by run {each.taken_up_by}" if each.taken_up_by else "",
         )
         for each in found
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(6)]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )

@@ -5,29 +5,32 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.many import Choose, Selection, ask_many, chosen, many
 from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.cli.saga_input import read_value
+from sagadsl.engine.facts import Given
 from sagadsl.engine.verbs import DECISIONS, SENTENCES, Verb
+from sagadsl.immutable import replace
 from sagadsl.status.lines import unpause
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from sagadsl.temporal.ask.many import Addressee, Choice
+    from sagadsl.temporal.link.settings import Flags
     from sagadsl.temporal.read import runs
-    from sagadsl.temporal.settings import Flags
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OCCURRENCE = "Which time it is that STEP waits, as `status` shows it; refused when that one is decided."
+_OCCURRENCE = "Which wait of STEP you decide, as `status` shows it; refused if already decided."
 
 
 def on_saga(command: Callable[..., int]) -> Callable[..., int]:
@@ -36,7 +39,50 @@ def on_saga(command: Callable[..., int]) -> Callable[..., int]:
     return click.argument("id", metavar="ID")(command)
 
 
-def _who(command: Callable[..., int]) -> Callable[..., int]:
+def of_run(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the option for an earlier run of a saga."""
+    return click.option("--run", metavar="RUN_ID", help="An earlier run; the newest if left out.")(command)
+
+
+def on_sagas(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the same, but for the id, for a command that also goes to many sagas: then it has a choice instead."""
+    return many(output("text", "json")(connection(common(command))))
+
+
+def on_ended(*statuses: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return what does as ``on_sagas``, for a command that goes to sagas that have ended in one of these ways."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        plain = output("text", "json")(connection(common(command)))
+        return many(plain, statuses=statuses, error="that have ended because of")
+
+    return decorate
+
+
+maybe_id = click.argument("id", metavar="[ID]", required=False)
+
+
+def one_or_many(
+    id: str | None, argument: str | None, selection: Selection, **for_one: Any
+) -> tuple[str | None, str | None]:
+    """Return the id, and the argument that follows it; the id is ``None`` when many sagas were chosen.
+
+    *for_one* are the values of options that make sense for one saga alone.
+    """
+    if not selection.is_made:
+        if id is None:
+            raise click.UsageError(
+                "name a saga by its id, or choose many by `--name`, `--status`, `--query`, `--error`"
+            )
+        return id, argument
+    if argument is not None:
+        raise click.UsageError("either an id, or a choice by `--name`, `--status`, `--query`, `--error`: not both")
+    if given := next((name for name, value in for_one.items() if value), None):
+        raise click.UsageError(f"`--{given}` is for one saga: leave it out for many")
+    return None, id  # with a choice, the first word is what follows the id otherwise
+
+
+def who(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options for who acts, and why; the saga's history records both."""
     command = click.option("--by", metavar="NAME", default=None, help="Who does it; the user's name if left out.")(
         command
@@ -47,13 +93,16 @@ def _who(command: Callable[..., int]) -> Callable[..., int]:
 def _request(command: Callable[..., int]) -> Callable[..., int]:
     """Add the option for the request's id, so that a repeated request counts once."""
     return click.option(
-        "--request", metavar="KEY", default="", help="Id of this request: the same one again counts once."
+        "--request",
+        metavar="KEY",
+        default="",
+        help="Id of this request; if you repeat it with the same id, it counts once.",
     )(command)
 
 
 def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
     """Connect, do *work*, and turn a refusal about the connection into a page that explains it."""
-    from sagadsl.temporal.connection import connect, guard
+    from sagadsl.temporal.link.connection import connect, guard
 
     settings = settings_of(flags)
 
@@ -65,12 +114,14 @@ def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
 
 
 @click.command(short_help="Show how a saga stands, step by step.")
+@of_run
 @on_saga
-def status(*, id: str, flags: Flags) -> int:
+def status(*, id: str, run: str | None, flags: Flags) -> int:
     """Show how a saga stands, step by step, and what can be done about it.
 
     Words: running, compensating, paused, held (by Temporal's own pause); then completed,
-    compensated (failed, all undone), cancelled, failed, timed_out, terminated.
+    rejected (said no, all undone), compensated (failed, all undone), cancelled, failed,
+    timed_out, terminated.
 
     \b
     Examples:
@@ -80,7 +131,7 @@ def status(*, id: str, flags: Flags) -> int:
     from sagadsl.status.advice import page
     from sagadsl.temporal.read.following import picture
 
-    found = connected(flags, lambda client: picture(client, id))
+    found = connected(flags, lambda client: picture(client, id, run_id=run))
     text = "\n".join(page(found.status, found.attempts, datetime.now(UTC)))
     screen.result(found.as_json(), text)
     return 0
@@ -90,7 +141,8 @@ def status(*, id: str, flags: Flags) -> int:
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 15.")
 @on_saga
 def result(*, id: str, timeout: float | None, flags: Flags) -> int:
-    """Wait for the end of a saga and print its output. Exit codes as of `run`: 15 when it needs an operator.
+    """Wait for the end of a saga and print its output. The exit codes are those of `run`: 15 when
+    it needs an operator.
 
     \b
     Examples:
@@ -124,70 +176,99 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
 
 
 @click.command(short_help="Send a signal to a saga that waits for it.")
-@_request
-@on_saga
-@click.argument("name")
+@maybe_id
+@click.argument("signal_name", metavar="NAME", required=False)
+@click.option("--list", is_flag=True, help="Send nothing, and show what the saga waits for.")
 @click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @file, or - for standard input.")
-def signal(*, id: str, name: str, payload: str | None, request: str, flags: Flags) -> int:
-    """Send a signal to a saga that waits for it, and say what became of it. One that comes early is kept.
+@who
+@_request
+@on_sagas
+def signal(
+    *,
+    id: str | None,
+    signal_name: str | None,
+    list: bool,
+    payload: str | None,
+    request: str,
+    why: str,
+    by: str | None,
+    selection: Selection,
+    flags: Flags,
+) -> int:
+    """Send a signal to a saga that waits for it, and say what became of it. A signal that comes early is kept.
 
-    A name that the saga never waits for, and a payload that does not fit, are refused, and nothing is sent.
+    The saga refuses NAME if it never waits for it, and a payload that does not fit. It keeps who sent a signal.
 
     \b
-    Example:
+    Examples:
       sagadsl signal order-7 approval --payload '{"approved": true}'
+      sagadsl signal order-7 --list
+      sagadsl signal approval --name order --status running --payload '{"approved": true}'
     """
-    from sagadsl.temporal import signalling
+    from sagadsl.temporal.ask import signalling
 
+    id, name = one_or_many(id, signal_name, selection, request=request, list=list)
+    if list == bool(name):
+        raise click.UsageError("name the signal to send, or show what the saga waits for with `--list`")
+    if id is not None and name is None:
+        return _list_signals(id, flags)
+    assert name is not None
     value = None if payload is None else read_value(payload, "--payload")
-    sent = connected(flags, lambda client: signalling.signal(client, id, name, value, request=request))
+    if id is None:
+
+        async def send(client: Client, target: Addressee, request: str) -> str:
+            sent = await signalling.signal(client, target.id, name, value, request=request, by=acting(by), why=why)
+            return sent.state
+
+        return connected(flags, lambda client: ask_many(client, f"signal {name}", selection, those_for("signal"), send))
+    sent = connected(
+        flags,
+        lambda client: signalling.signal(client, id, name, value, request=request, by=acting(by), why=why),
+    )
     screen.result(sent.as_json(), str(sent))
     return 0
 
 
+def _list_signals(id: str, flags: Flags) -> int:
+    from sagadsl.cli.signal_text import lines
+    from sagadsl.temporal.read.awaited import awaited
+
+    found = connected(flags, lambda client: awaited(client, id))
+    document = {"id": id, "signals": [each.as_json() for each in found]}
+    screen.result(document, "\n".join(lines(id, found, datetime.now(UTC))))
+    return 0
+
+
 @click.command(short_help="Stop a saga and undo what it has done.")
-@_who
-@on_saga
-def cancel(*, id: str, why: str, by: str | None, flags: Flags) -> int:
+@maybe_id
+@who
+@on_sagas
+def cancel(*, id: str | None, why: str, by: str | None, selection: Selection, flags: Flags) -> int:
     """Stop a saga and undo what it has done. After its pivot nothing is undone any more.
 
     \b
     Examples:
       sagadsl cancel transfer-42 --why "the customer has changed her mind"
       sagadsl cancel transfer-42 && sagadsl result transfer-42
+      sagadsl cancel --name transfer-money --why "the bank is closed"
     """
     from sagadsl.temporal import client as sagas
 
-    hears = connected(flags, lambda client: sagas.cancel(client, id, by=_user(by), why=why))
+    id, argument = one_or_many(id, None, selection)
+    if id is None:
+        if argument is not None:
+            raise click.UsageError(f"either the id `{argument}`, or a choice of many: not both")
+
+        async def stop(client: Client, target: Addressee, _request: str) -> str:
+            hears = await sagas.cancel(client, target.id, by=acting(by), why=why)
+            return "asked to stop" if hears else "asked to stop; hears of it when it is released"
+
+        return connected(flags, lambda client: ask_many(client, "cancel", selection, those_for("cancel"), stop))
+    hears = connected(flags, lambda client: sagas.cancel(client, id, by=acting(by), why=why))
     asked = f"asked {id} to stop; what it has done is being undone"
     if not hears:
         asked = f"asked {id} to stop; it hears of it when it is released: {unpause(id)}"
     screen.result({"id": id, "requested": "cancel", "held": not hears}, asked)
-    return 0
-
-
-@click.command(short_help="Kill a saga at once; nothing is undone.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@_who
-@on_saga
-def terminate(*, id: str, yes: bool, why: str, by: str | None, flags: Flags) -> int:
-    """Kill a saga at once. No code of it runs any more: NOTHING IS UNDONE. To undo, use `cancel`.
-
-    \b
-    Example:
-      sagadsl terminate transfer-42 --yes --why "paid back by hand"
-    """
-    from sagadsl.temporal import client as sagas
-
-    warning = f"terminating {id} undoes nothing; `sagadsl cancel {id}` stops it and undoes what it has done"
-    if not yes:
-        if screen.session().output != "text" or not sys.stdin.isatty():
-            raise click.UsageError(f"{warning}; to terminate all the same, add `--yes`")
-        click.echo(warning, err=True)
-        click.confirm("Terminate?", abort=True, err=True)
-    reason = f"{why or 'terminated'} ({_user(by)})"
-    connected(flags, lambda client: sagas.terminate(client, id, reason))
-    screen.result({"id": id, "status": "terminated"}, f"terminated {id}; nothing more is undone")
     return 0
 
 
@@ -197,19 +278,35 @@ def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) ->
 
     def ask(
         *,
-        id: str,
+        id: str | None,
         path: str | None = None,
         occurrence: int | None = None,
         why: str,
         by: str | None,
         request: str,
+        selection: Selection,
         flags: Flags,
+        **values: Any,
     ) -> int:
-        from sagadsl.temporal import decisions
+        from sagadsl.temporal.ask import decisions
         from sagadsl.temporal.refusals import NotAnswered
-        from sagadsl.temporal.requests import Asked
+        from sagadsl.temporal.wire.requests import Asked
 
-        asked = Asked(path or "", _user(by), why, occurrence)
+        given = _given(**values)
+        id, path = one_or_many(id, path, selection, request=request, occurrence=occurrence)
+        if id is None:
+            base = Asked("", acting(by), why, given=given)
+
+            async def decide(client: Client, target: Addressee, request: str) -> str:
+                each = replace(base, path=target.path, occurrence=target.occurrence)
+                return (await decisions.operate(client, target.id, verb, each, request=request)).status
+
+            what = f"{verb.word} {path}" if path else verb.word
+            choose = _chooser(verb, path or "", selection.status)
+            return connected(flags, lambda client: ask_many(client, what, selection, choose, decide))
+        if is_about_one and path is None:
+            raise click.UsageError(f"say which step: `sagadsl {verb.word} {id} STEP`")
+        asked = Asked(path or "", acting(by), why, occurrence, given)
         done = connected(flags, lambda client: decisions.operate(client, id, verb, asked, request=request))
         held = [f"{each.id} is {each.status}" for each in done.children if each.problem is None]
         children = {"children": [each.as_json() for each in done.children]} if done.children else {}
@@ -223,24 +320,92 @@ def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) ->
         return max((each.problem.exit_code for each in done.problems if each.problem is not None), default=0)
 
     ask.__doc__ = f"{SENTENCES[verb]}{more}\n\n\b\nExample:\n  {example}"
-    command: Callable[..., int] = _who(_request(ask))
+    command: Callable[..., int] = who(_request(on_sagas(ask)))
     if verb in DECISIONS:
         command = click.option("--occurrence", metavar="N", type=click.IntRange(1), help=_OCCURRENCE)(command)
+    for name, help in reversed([*_GIVEN.get(verb, {}).items()]):
+        is_value = name in _VALUES
+        command = click.option(name, metavar="JSON" if is_value else None, is_flag=not is_value, help=help)(command)
     shown = what if is_about_one else f"[{what}]"
-    command = click.argument("path", metavar=shown, required=is_about_one)(command)
-    return click.command(verb.word, short_help=f"{SENTENCES[verb]}.")(on_saga(command))
+    command = click.argument("path", metavar=shown, required=False)(command)
+    return click.command(verb.word, short_help=f"{SENTENCES[verb]}.")(maybe_id(command))
+
+
+def _chooser(verb: Verb, step: str, status: str) -> Choose:
+    """Return what finds the sagas for a verb: those that wait for it, or all that are open."""
+    if verb is not Verb.PAUSE and status not in ("", "paused"):
+        raise click.UsageError(f"`{verb.word}` is for what waits: leave out `--status {status}`")
+    return those_for(verb.word, step)
+
+
+def those_for(word: str, step: str = "") -> Choose:
+    """Return what finds the sagas that a request is for."""
+
+    async def choose(client: Client, selection: Selection, most: int) -> Choice:
+        from sagadsl.temporal.ask.many import that_take
+
+        return await that_take(
+            client,
+            word,
+            chosen(selection),
+            status=selection.status,
+            error=selection.error,
+            step=step,
+            most=most,
+        )
+
+    return choose
+
+
+_VALUES = ("--input", "--step-output")
+_GIVEN: Mapping[Verb, Mapping[str, str]] = {
+    Verb.RETRY_STEP: {
+        "--input": "Input of the call, instead of the one that it had: JSON, @file, or - for standard input.",
+        "--new-key": "Give the call a new idempotency key: a participant that remembers the old key does it again.",
+    },
+    Verb.COMPLETE_STEP: {
+        "--step-output": "Output of the step, which later steps read: JSON, @file, or -. A compensation has none.",
+        "--nothing-to-undo": "Never undo the step, whatever happens later.",
+    },
+    Verb.SKIP_STEP: {"--step-output": "Output of the step, which later steps read: JSON, @file, or -. Default: null."},
+}
+"""What an operator can give with a decision. `--output` is the form of the command's own result."""
+
+
+def _given(
+    *,
+    input: str | None = None,
+    step_output: str | None = None,
+    new_key: bool = False,
+    nothing_to_undo: bool = False,
+) -> Given:
+    return Given(
+        () if input is None else (read_value(input, "--input"),),
+        () if step_output is None else (read_value(step_output, "--step-output"),),
+        new_key,
+        nothing_to_undo,
+    )
 
 
 retry = _verb(
     Verb.RETRY_STEP,
-    ". STEP is needed when several steps wait for a decision; a path that leads through a child saga, as `status` "
-    "shows it, is about what waits there.",
+    ". Name STEP when several steps wait for a decision. For a step of a child saga, give the whole path that "
+    "`status` shows. The call keeps its idempotency key, so that a participant that has done it finds it and does not "
+    "do it again.",
     example='sagadsl retry transfer-42 withdraw.compensation --why "the bank is back"\n'
-    "  sagadsl retry trip-7 hotel/charge.compensation",
+    "  sagadsl retry trip-7 hotel/charge.compensation\n"
+    "  sagadsl retry order-7 pay --input '{\"amount\": 30}'",
+)
+complete = _verb(
+    Verb.COMPLETE_STEP,
+    ". The step counts as done, and is undone later like any other. For a compensation, it says that the step was "
+    "undone by hand. STEP is the same as for `retry`.",
+    example='sagadsl complete order-7 pay --step-output \'{"id": "p-1"}\' --why "paid by phone"',
+    is_about_one=True,
 )
 skip = _verb(
     Verb.SKIP_STEP,
-    ". A compensation that is left out is reported as such. STEP is as of `retry`.",
+    ". A compensation that is left out is reported as such. STEP is the same as for `retry`.",
     example='sagadsl skip transfer-42 withdraw.compensation --why "paid back by hand"',
     is_about_one=True,
 )
@@ -257,12 +422,12 @@ pause = _verb(
 )
 resume = _verb(
     Verb.RESUME,
-    ". CHILD is the path of one that goes on alone.",
+    ". CHILD is the path of a child saga that goes on alone.",
     example="sagadsl resume transfer-42",
 )
 
 
-def _user(by: str | None) -> str:
+def acting(by: str | None) -> str:
     """Return who acts: *by* if given, else the user of this process."""
     if by:
         return by

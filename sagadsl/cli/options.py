@@ -11,9 +11,10 @@ import click
 
 from sagadsl.cli.screen import session_of, warn
 from sagadsl.cli.streams import with_guests
+from sagadsl.language.notation.moments import instant
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,7 +67,9 @@ def form(*choices: str, help: str) -> Callable[[Callable[P, R]], Callable[P, R]]
 def output_file(command: Callable[P, R]) -> Callable[P, R]:
     """Add ``--output-file``: where ``screen.write`` puts the result."""
     path = click.Path(dir_okay=False)
-    return click.option("--output-file", metavar="FILE", type=path, help="Write it there, not to stdout.")(command)
+    return click.option("--output-file", metavar="FILE", type=path, help="Write it to this file, not to stdout.")(
+        command
+    )
 
 
 def saga_input(command: Callable[P, R]) -> Callable[P, R]:
@@ -98,7 +101,7 @@ def modules(command: Callable[P, R]) -> Callable[P, R]:
 
 def settings_of(flags: Flags) -> ConnectionSettings:
     """Return the settings of the connection, and warn of settings that are not used, or are a risk."""
-    from sagadsl.temporal.settings import resolve
+    from sagadsl.temporal.link.settings import resolve
 
     settings = resolve(flags, os.environ)
     for text in settings.warnings:
@@ -115,7 +118,7 @@ def connection(command: Callable[..., R]) -> Callable[..., R]:
 
     @functools.wraps(command)
     def gathered(*args: Any, **kwargs: Any) -> R:
-        names = [name for name, *_ in _CONNECTION] + ["grpc_meta"]
+        names = [name for name, *_ in _CONNECTION] + ["grpc_meta", "encryption_key"]
         values = {name: kwargs.pop(name) for name in names}
         return command(*args, flags=_flags(values), **kwargs)
 
@@ -123,13 +126,20 @@ def connection(command: Callable[..., R]) -> Callable[..., R]:
     wrapped = click.option(
         "--grpc-meta", multiple=True, metavar="KEY=VALUE", help="Header of every request; may be repeated."
     )(wrapped)
+    wrapped = click.option(
+        "--encryption-key",
+        multiple=True,
+        metavar="ID=KIND:WHERE",
+        help="Encrypt payloads by this key: ID=file:PATH, ID=env:NAME, ID=command:WORDS or ID=provider:NAME; further "
+        "ones only decrypt.  [env: SAGADSL_ENCRYPTION_KEYS]",
+    )(wrapped)
     for name, declaration, attributes in reversed(_CONNECTION):
         wrapped = click.option(*declaration, name, **attributes)(wrapped)
     return wrapped
 
 
 def _flags(values: dict[str, Any]) -> Flags:
-    from sagadsl.temporal.settings import Flags
+    from sagadsl.temporal.link.settings import Flags
 
     return Flags(**values)
 
@@ -138,7 +148,7 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("address", ("--address",), {"metavar": "HOST:PORT", "help": "Temporal server.  [env: TEMPORAL_ADDRESS]"}),
     ("namespace", ("-n", "--namespace"), {"metavar": "NAME", "help": "Namespace.  [env: TEMPORAL_NAMESPACE]"}),
     ("api_key", ("--api-key",), {"metavar": "KEY", "help": "API key.  [env: TEMPORAL_API_KEY]"}),
-    ("tls", ("--tls/--no-tls",), {"default": None, "help": "Encrypt.  [env: TEMPORAL_TLS]"}),
+    ("tls", ("--tls/--no-tls",), {"default": None, "help": "Encrypt the connection.  [env: TEMPORAL_TLS]"}),
     (
         "tls_cert_path",
         ("--tls-cert-path",),
@@ -147,27 +157,44 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     (
         "tls_key_path",
         ("--tls-key-path",),
-        {"metavar": "FILE", "help": "Its key.  [env: TEMPORAL_TLS_CLIENT_KEY_PATH]"},
+        {"metavar": "FILE", "help": "Key of the client certificate.  [env: TEMPORAL_TLS_CLIENT_KEY_PATH]"},
     ),
     (
         "tls_ca_path",
         ("--tls-ca-path",),
-        {"metavar": "FILE", "help": "Authority of the server.  [env: TEMPORAL_TLS_SERVER_CA_CERT_PATH]"},
+        {
+            "metavar": "FILE",
+            "help": "Authority that signed the server's certificate.  [env: TEMPORAL_TLS_SERVER_CA_CERT_PATH]",
+        },
     ),
     (
         "tls_server_name",
         ("--tls-server-name",),
-        {"metavar": "NAME", "help": "Name in its certificate.  [env: TEMPORAL_TLS_SERVER_NAME]"},
+        {"metavar": "NAME", "help": "Name in the server's certificate.  [env: TEMPORAL_TLS_SERVER_NAME]"},
     ),
     ("tls_disable_host_verification", ("--tls-disable-host-verification",), {"is_flag": True, "hidden": True}),
-    ("profile", ("--profile",), {"metavar": "NAME", "help": "Profile of the file.  [env: TEMPORAL_PROFILE]"}),
-    ("config_file", ("--config-file",), {"metavar": "FILE", "help": "temporal.toml.  [env: TEMPORAL_CONFIG_FILE]"}),
+    ("profile", ("--profile",), {"metavar": "NAME", "help": "Profile in temporal.toml.  [env: TEMPORAL_PROFILE]"}),
+    (
+        "config_file",
+        ("--config-file",),
+        {"metavar": "FILE", "help": "Where temporal.toml is.  [env: TEMPORAL_CONFIG_FILE]"},
+    ),
     ("disable_config_file", ("--disable-config-file",), {"is_flag": True, "help": "Read no temporal.toml."}),
     ("disable_config_env", ("--disable-config-env",), {"is_flag": True, "help": "Read no TEMPORAL_* variable."}),
     (
         "codec",
         ("--codec",),
         {"metavar": "MODULE:NAME", "help": "Payload codec or data converter of your own.  [env: SAGADSL_CODEC]"},
+    ),
+    (
+        "codec_endpoint",
+        ("--codec-endpoint",),
+        {"metavar": "URL", "help": "Codec server that encodes and decodes.  [env: TEMPORAL_CODEC_ENDPOINT]"},
+    ),
+    (
+        "codec_auth",
+        ("--codec-auth",),
+        {"metavar": "TEXT", "help": "`Authorization` for the codec server.  [env: TEMPORAL_CODEC_AUTH]"},
     ),
 )
 
@@ -213,9 +240,11 @@ _COMMON = (
         help="Colour; auto looks at the terminal and at NO_COLOR.",
     ),
     click.option(
-        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Only results and errors."
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity, help="Show only results and errors."
     ),
-    click.option("-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity, help="More; -vv for all."),
+    click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=_set_verbosity, help="Show more; -vv shows all."
+    ),
     click.option(
         "--debug",
         is_flag=True,
@@ -225,3 +254,17 @@ _COMMON = (
         help="Show tracebacks.  [env: SAGADSL_DEBUG]",
     ),
 )
+
+
+def beginning(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the option for the moment at which virtual time begins; :func:`instant_of` reads it."""
+    help = "Begin at this moment, e.g. 2026-03-29T00:30:00Z, not in 2023."
+    return click.option("--now", metavar="MOMENT", default=None, help=help)(command)
+
+
+def instant_of(now: str | None) -> float | None:
+    """Return the moment of ``--now`` in seconds since 1970; ``None`` when it is left out."""
+    found = instant(now)
+    if now is not None and found is None:
+        raise click.UsageError(f"`--now {now}` is not a moment: write it like `2026-01-31T09:00:00Z`")
+    return found

@@ -21,6 +21,7 @@ EXIT_CODES: Mapping[str, int] = {
     "timed_out": 13,
     "terminated": 14,
     "paused": 15,
+    "rejected": 17,
 }
 """Exit codes by status: they tell a script what a person has to do."""
 
@@ -31,6 +32,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "completed": ("completed", ""),
     "compensated": ("failed", ", and all that was done has been undone"),
     "failed": ("failed", ""),
+    "rejected": ("said no", ", and all that was done has been undone"),
     "cancelled": ("cancelled", ""),
     "timed_out": ("ended by the server's time limit", "; nothing more is undone"),
     "terminated": ("terminated", "; nothing more is undone"),
@@ -40,13 +42,13 @@ _WORDS: Mapping[str, tuple[str, str]] = {
 
 def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -> None:
     """Write how a saga ended to stderr, and its output, or *whole*, to stdout."""
-    told = list(lines(ended, "" if seconds is None else spell(timedelta(seconds=seconds))))
+    sentences = list(lines(ended, "" if seconds is None else spell(timedelta(seconds=seconds))))
     if screen.session().is_quiet and ended.status != "completed":
-        screen.say(told[0] if ended.error is None else f"{told[0]}: {': '.join(map(one_line, _why(ended)))}")
-    for line in told:
+        screen.say(sentences[0] if ended.error is None else f"{sentences[0]}: {': '.join(map(one_line, _why(ended)))}")
+    for line in sentences:
         screen.note(line)
     if screen.session().output == "text":
-        if ended.status == "completed":
+        if ended.status in ("completed", "rejected"):
             screen.result(None, json.dumps(ended.output, ensure_ascii=False, indent=2))
     elif screen.session().output == "jsonl":
         screen.result({"type": "result", **whole})
@@ -91,6 +93,8 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     if report.get("not_attempted"):
         why = f" ({report['why_not']})" if report.get("why_not") else ""
         yield f"   not attempted: {_paths(report, 'not_attempted')}{why}"
+    for each in report.get("goes_on", ()):
+        yield f"   goes on by itself: {each['path']}: saga {each['id']}"
 
 
 def _paths(report: Mapping[str, Any], name: str) -> str:

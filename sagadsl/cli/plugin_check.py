@@ -8,7 +8,8 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.notation import durations
 from sagadsl.language.schema.validator import validator
-from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginConflict
+from sagadsl.plugins.catalogue import Catalogue, Plugin
+from sagadsl.plugins.problems import PluginConflict
 
 
 class Report(Immutable):
@@ -47,7 +48,7 @@ def _examine(catalogue: Catalogue, plugin: Plugin) -> Report:
     for index, example in enumerate(signature.examples):
         errors += [f"example {index + 1} does not fit its own input: {text}" for text in _misfits(example, signature)]
     if signature.compensated_by and not isinstance(catalogue.signature(signature.compensated_by), Signature):
-        errors.append(f"it is undone by `{signature.compensated_by}`, and no such activity works")
+        errors.append(f"it names `{signature.compensated_by}` to undo it, but no such activity works")
     if not signature.description:
         warnings.append("it has no docstring, so that nobody knows what it does")
     if signature.input_schema is None:

@@ -12,7 +12,8 @@ from sagadsl.cli.options import common, modules, output
 from sagadsl.cli.schema_text import Key, example_step, properties, type_text
 from sagadsl.cli.streams import with_guests
 from sagadsl.language.analysis.known import Signature
-from sagadsl.plugins.catalogue import Catalogue, PluginConflict, PluginUnknown, Problem
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.problems import PluginConflict, PluginUnknown, Problem
 
 _CALL_WIDTH = 40
 
@@ -193,9 +194,9 @@ def _page(signature: Signature, step: str) -> str:
         "timeouts": ", ".join(f"{name} {text}" for name, text in signature.timeouts.items()),
         "idempotent": {True: "yes", False: "no", None: ""}[signature.idempotent],
     }
-    told = {name: text for name, text in facts.items() if text}
-    lines += [""] if told else []
-    lines += [click.wrap_text(text, 100, f"{name:<10}  ", " " * 12) for name, text in told.items()]
+    known = {name: text for name, text in facts.items() if text}
+    lines += [""] if known else []
+    lines += [click.wrap_text(text, 100, f"{name:<10}  ", " " * 12) for name, text in known.items()]
     return "\n".join([*lines, "", "as a step", *(f"  {line}" for line in step.splitlines())])
 
 

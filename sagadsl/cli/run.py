@@ -11,28 +11,29 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.definitions import Definitions, by_name, load_definitions, the_one
 from sagadsl.cli.files import STDIN, find, is_file, is_folder
 from sagadsl.cli.options import common, connection, modules, output, saga_input
 from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
-from sagadsl.language.load import Loaded
+from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga, SagaCall
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from sagadsl.cli.running import StartRequest
-    from sagadsl.temporal.settings import Flags
+    from sagadsl.temporal.link.settings import Flags
 
 
 @click.command(short_help="Start a saga and show its steps until it ends.")
 @click.argument("saga", metavar="FILE|NAME")
 @saga_input
-@click.option("--id", metavar="ID", help="Id of the run; by chance if left out.")
-@click.option("--task-queue", metavar="NAME", help="Instead of the definition's own.")
+@click.option("--id", metavar="ID", help="Id of the run; random if left out.")
+@click.option("--task-queue", metavar="NAME", help="Task queue to start on, instead of the definition's own.")
 @click.option("--detach", is_flag=True, help="Print the id and leave.")
+@click.option("--until-answer", is_flag=True, help="Print the saga's early answer and leave; see `answer` of a step.")
 @click.option("--worker", is_flag=True, help="Run a worker in this process also when a server is given.")
-@click.option("--again", is_flag=True, help="Run it again although a run with this id has ended well.")
+@click.option("--again", is_flag=True, help="Run it even if a run with this id has ended well.")
 @click.option("--summary", metavar="TEXT", help="One line about this run, for lists.")
 @modules
 @output("text", "json", "jsonl", "none")
@@ -47,6 +48,7 @@ def run(
     id: str | None,
     task_queue: str | None,
     detach: bool,
+    until_answer: bool,
     worker: bool,
     again: bool,
     summary: str | None,
@@ -55,45 +57,50 @@ def run(
 ) -> int:
     """Start a saga, show its steps until it ends, print its output.
 
-    FILE is checked first. NAME is a saga that a worker has among its own definitions. Without
-    a server (--address, TEMPORAL_ADDRESS, a profile) the command brings one and a worker, and
-    both go when it ends.
+    FILE (FILE#NAME if it has several sagas) is checked first. NAME is a saga that a worker has
+    among its own definitions. Without a server (--address, TEMPORAL_ADDRESS, a profile) the
+    command starts one and a worker, and both end with it.
 
     --set takes its type from the input schema: zip=02142 is text where the schema says text,
     amount=5 a number where it says integer; without a type it is text. amount:=5 is always JSON.
 
-    Ctrl-C leaves the saga alone on a server that stays, and cancels it on one that goes.
+    Ctrl-C leaves the saga running if the server stays. If the server ends with the command,
+    Ctrl-C cancels the saga.
 
     \b
     Exit code: 0 completed, 1 the definition is wrong, 2 the command or the input is,
     3 no server, 4 the id is taken, 10 failed and all undone, 11 failed and not all undone,
-    12 cancelled, 13 timed out, 14 terminated, 15 paused, 130 left by Ctrl-C.
+    12 cancelled, 13 timed out, 14 terminated, 15 paused, 17 rejected (it said no),
+    130 left by Ctrl-C.
     \b
     Examples:
       sagadsl run transfer.saga.yaml --input @transfer.json
       sagadsl run transfer.saga.yaml --set amount=5 --set to_account=bob
       sagadsl run transfer-money --address localhost:7233 --id transfer-42 --detach
     """
-    from sagadsl.cli.running import StartRequest, execute
-    from sagadsl.temporal.registry import children_of
-    from sagadsl.temporal.settings import resolve
+    from sagadsl.cli.running import Leave, StartRequest, execute
+    from sagadsl.temporal.link.settings import resolve
+    from sagadsl.temporal.work.registry import children_of
 
     settings = resolve(flags, os.environ)
-    if detach and not settings.names_a_server:
-        raise click.UsageError("`--detach` needs a server that stays; name one with `--address`")
+    leaves = "--detach" if detach else "--until-answer" if until_answer else ""
+    if leaves and not settings.names_a_server:
+        raise click.UsageError(f"`{leaves}` needs a server that stays; name one with `--address`")
+    if detach and until_answer:
+        raise click.UsageError("`--detach` waits for nothing, so it has no `--until-answer`")
     catalogue = Catalogue.discover(module)
     definitions, chosen = _definition(saga, catalogue, here=not settings.names_a_server)
     if not definitions.are_usable:
         definitions.show()
         return definitions.exit_code
     model = chosen.saga if chosen else None
-    by_name = {each.saga.name: each for each in definitions.files if each.saga is not None}
-    children = children_of(model.name, {name: each.document.data for name, each in by_name.items()}) if model else {}
+    named = by_name(definitions, chosen)
+    children = children_of(model.name, {name: each.definition for name, each in named.items()}) if model else {}
     order = StartRequest(
         name=model.name if model else saga,
-        definition=chosen.document.data if chosen else None,
+        definition=chosen.definition if chosen else None,
         children=children,
-        sagas=tuple(each.saga for name, each in by_name.items() if each.saga and (each is chosen or name in children)),
+        sagas=tuple(each.saga for name, each in named.items() if each.saga and (each is chosen or name in children)),
         input=read_input(input, input_file, set, model.input_schema if model else None),
         id=id,
         task_queue=task_queue or (model.task_queue if model else None),
@@ -108,15 +115,16 @@ def run(
         for key, value in untyped(set):
             screen.warn(
                 f"`--set {key}={value}` is sent as text, as only the worker knows the saga's input schema; "
-                f"as JSON it is `--set {key}:={value}`"
+                f"to send JSON write `--set {key}:={value}`"
             )
-    return asyncio.run(execute(order, settings, catalogue, detach=detach, with_worker=worker))
+    leave = Leave.AT_ONCE if detach else Leave.ANSWERED if until_answer else Leave.ENDED
+    return asyncio.run(execute(order, settings, catalogue, leave=leave, with_worker=worker))
 
 
 def _check_input(order: StartRequest) -> None:
     """Raise ``InputRefused`` before the command starts a server in vain."""
-    from sagadsl.temporal.arguments import envelope, open_envelope, to_bytes
     from sagadsl.temporal.refusals import InputRefused
+    from sagadsl.temporal.wire.arguments import envelope, open_envelope, to_bytes
 
     assert order.definition is not None
     problems = open_envelope(to_bytes(envelope(order.definition, order.children))).check_input(order.input)
@@ -132,12 +140,14 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
     """
     if text == STDIN or is_file(text):
         definitions = load_definitions([text], catalogue)
-        (chosen,) = definitions.files
+        if not definitions.are_usable:
+            return definitions, None
+        chosen = the_one(definitions, text, "`run` starts one")
         if text != STDIN and chosen.saga is not None and any(isinstance(each, SagaCall) for each in calls(chosen.saga)):
-            neighbours = _neighbours(Path(text), catalogue)
+            neighbours = _neighbours(Path(chosen.document.name), chosen, catalogue)
             definitions = Definitions((chosen, *neighbours), definitions.unplaced)
         return definitions, chosen
-    if is_folder(text) or text.endswith((".yaml", ".yml")) or os.sep in text:
+    if is_folder(text) or file_part(text).endswith((".yaml", ".yml")) or os.sep in text:
         raise click.UsageError(f"there is no file `{text}`")
     if not here:
         return Definitions(), None
@@ -155,8 +165,9 @@ def _name(saga: Saga | None) -> str:
     return saga.name if saga else ""
 
 
-def _neighbours(path: Path, catalogue: Catalogue) -> list[Loaded]:
-    """Return the usable definitions beside *path*, which may be child sagas."""
+def _neighbours(path: Path, chosen: Loaded, catalogue: Catalogue) -> list[Loaded]:
+    """Return the usable definitions in a file and beside it, which may be child sagas of *chosen*."""
     folder = [each for each in find([str(path.parent)]) if isinstance(each, Path) and each.parent == path.parent]
     others = [str(each) for each in folder if not each.samefile(path)]
-    return [each for each in load_definitions(others, catalogue).files if each.saga] if others else []
+    found = load_definitions([str(path), *others], catalogue).files
+    return [each for each in found if each.saga and each.document.address != chosen.document.address]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from shlex import quote
 from typing import Any
 
@@ -14,7 +16,7 @@ from temporalio.client import Client
 
 from sagadsl.cli import screen
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, InterruptTold
+from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, StopRequested
 from sagadsl.cli.live import LiveView, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.serving import activities, queues
@@ -25,11 +27,12 @@ from sagadsl.language.suggest import listed
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.status.lines import moment, paused
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.connection import check_namespace, connect, guard
-from sagadsl.temporal.embedded import serve
+from sagadsl.temporal.ask.answers import early_answer
+from sagadsl.temporal.link.connection import check_namespace, connect, guard
+from sagadsl.temporal.link.embedded import serve
+from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import Picture, follow
-from sagadsl.temporal.settings import ConnectionSettings
 from sagadsl.temporal.worker import build_worker
 
 _NO_DRAIN = _NO_PATIENCE = timedelta(0)
@@ -70,6 +73,14 @@ class StartRequest(Immutable):
     summary: str | None
 
 
+class Leave(Enum):
+    """When the command leaves a saga that it has started."""
+
+    AT_ONCE = "at once"
+    ANSWERED = "when it has answered"
+    ENDED = "when it has ended"
+
+
 class RunsOn(Immutable):
     """Where the saga runs.
 
@@ -88,9 +99,9 @@ class RunsOn(Immutable):
 
 
 async def execute(
-    order: StartRequest, settings: ConnectionSettings, catalogue: Catalogue, *, detach: bool, with_worker: bool
+    order: StartRequest, settings: ConnectionSettings, catalogue: Catalogue, *, leave: Leave, with_worker: bool
 ) -> int:
-    """Start *order*, show it until it ends, and return the exit code."""
+    """Start *order*, show it until it is time to leave, and return the exit code."""
     screen.log(logging.CRITICAL)  # the errors of activities are on the screen anyway
     async with AsyncExitStack() as stack:
         place = await _place(stack, settings, with_worker=with_worker)
@@ -113,10 +124,12 @@ async def execute(
                 summary=order.summary,
             )
             _header(started, place)
-            if detach:
+            if leave is Leave.AT_ONCE:
                 known = {"id": started.id, "run_id": started.run_id, "name": started.name}
                 screen.result({**known, "task_queue": started.task_queue}, started.id)
                 return 0
+            if leave is Leave.ANSWERED and (code := await _answered(client, started, place, interrupts)) is not None:
+                return code
             return await _follow(client, started, place, interrupts, by_name=order.definition is None)
 
 
@@ -132,8 +145,8 @@ async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_wo
 def _options(settings: ConnectionSettings) -> str:
     """Return the flags for the same connection, as far as they may be shown."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
-    shown["--codec"] = settings.codec
-    return " ".join(f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--"))
+    named = [f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--")]
+    return " ".join([*named, settings.codec.flags] if settings.codec.flags else named)
 
 
 async def _serve(
@@ -166,6 +179,20 @@ def _header(started: sagas.Started, place: RunsOn) -> None:
     screen.note(f"{started.name}   id {started.id}{url}")
     if started.earlier:
         screen.note(f"the run before under this id has {_EARLIER.get(started.earlier, 'ended')}; {_ANEW}")
+
+
+async def _answered(client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts) -> int | None:
+    """Wait for the saga's early answer, print it, and return the exit code; ``None`` if it has ended without one."""
+    try:
+        answer = await interrupts.unless_stop_requested(early_answer(client, started.id))
+    except StopRequested:
+        screen.say(f"left: the saga goes on; its status shows the answer: sagadsl status {quote(started.id)} --json")
+        return INTERRUPTED
+    if answer is None:
+        screen.note("it has ended without an early answer")
+        return None
+    screen.result(answer.as_json(), json.dumps(answer.value, ensure_ascii=False, indent=2))
+    return 0
 
 
 async def _follow(
@@ -202,13 +229,13 @@ async def _watch(
     while last.is_open:
         try:
             pictures = follow(client, started.id)
-            while (found := await interrupts.unless_told(anext(pictures, None))) is not None:
+            while (found := await interrupts.unless_stop_requested(anext(pictures, None))) is not None:
                 last = found
                 view.show(last)
                 if paused(last.status) and not _stays_when_paused(place):
                     return last
             return last
-        except InterruptTold:
+        except StopRequested:
             if not place.goes_with_us:
                 _say_detached(view, started, place)
                 return None
@@ -235,7 +262,7 @@ def _say_detached(view: LiveView, started: sagas.Started, place: RunsOn) -> None
 
 def _paused(started: sagas.Started, last: Picture, place: RunsOn) -> int:
     code = EXIT_CODES["paused"]
-    left = "its server is gone with this command" if place.goes_with_us else "left open"
+    left = "its server is gone with this command, so nothing reaches it" if place.goes_with_us else "left open"
     screen.say(f"{paused_line(last.status)}; {left} (exit {code})")
     known = {"id": started.id, "run_id": started.run_id, "name": started.name}
     screen.result({**known, **paused_document(last.status), "steps": last.status.get("steps", [])})

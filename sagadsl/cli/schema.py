@@ -18,10 +18,13 @@ class NotWritable(click.ClickException):
 
 @click.command(short_help="Print the JSON Schema of definitions, for editors.")
 @click.option("-o", "--output-file", metavar="FILE", help="Write it to this file instead of stdout.")
-@click.option("--suite", is_flag=True, help="That of suites (*.saga-test.yaml) instead.")
+@click.option("--suite", is_flag=True, help="Print the schema of suites (*.saga-test.yaml) instead.")
+@click.option(
+    "--library", is_flag=True, help="Print the schema of libraries (`imports`); it refers to that of definitions."
+)
 @common
-def schema(output_file: str | None, suite: bool) -> int:
-    """Print the JSON Schema of definitions, or of suites, for editors.
+def schema(output_file: str | None, suite: bool, library: bool) -> int:
+    """Print the JSON Schema of definitions, of suites or of libraries, for editors.
 
     \b
     Put a line like this first into a definition:
@@ -31,15 +34,18 @@ def schema(output_file: str | None, suite: bool) -> int:
       sagadsl schema
       sagadsl schema -o saga.schema.json
       sagadsl schema --suite -o suite.schema.json
+      sagadsl schema --library -o library.schema.json
     """
+    if suite and library:
+        raise click.UsageError("`--suite` and `--library` are two schemas: ask for one")
     from sagadsl.language.bundled import schema_text
 
-    text = schema_text("suite" if suite else "saga").rstrip("\n") + "\n"
+    text = schema_text("suite" if suite else "library" if library else "saga").rstrip("\n")
     if output_file is None:
-        click.echo(text, nl=False)
+        screen.write(text)
         return 0
     try:
-        Path(output_file).write_text(text, encoding="utf-8")
+        Path(output_file).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise NotWritable(f"`{output_file}` cannot be written: {(error.strerror or str(error)).lower()}") from None
     screen.note(f"wrote {output_file}")

@@ -7,7 +7,6 @@ document, also when the command fails.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 import traceback
@@ -74,6 +73,8 @@ def styled(text: str, stream: TextIO, choice: str, **style: Any) -> str:
 
 def log(usual: int) -> None:
     """Write log records to stderr: those of level *usual* and above, more with ``-v``, errors alone with ``-q``."""
+    import logging
+
     levels = {-1: max(usual, logging.ERROR), 0: usual, 1: logging.INFO}
     level = levels.get(session().verbosity, logging.DEBUG)
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -134,6 +135,12 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
     lines += [f"   = help: {line}" for line in remedy.splitlines()]
     print("\n".join(lines), file=sys.stderr, flush=True)
     _document(here, {"code": code, "message": message, "help": remedy, **(extra or {})})
+
+
+def need_a_person(instead: str) -> None:
+    """Raise ``click.UsageError`` if nobody can be asked here; *instead* says how to go on without a question."""
+    if session().output != "text" or not sys.stdin.isatty():
+        raise click.UsageError(instead)
 
 
 def failed(error: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each
 from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.gateway.requests import Gateway
-    from sagadsl.temporal.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
 
 _DRAIN_SECONDS = 10
 """How long answers may take when the gateway stops; waiting requests are answered at once."""
@@ -101,20 +101,41 @@ class Access(Immutable):
 @click.command(short_help="Serve sagas over HTTP, with a web page.")
 @click.argument("paths", nargs=-1)
 @click.option("--bind", default=DEFAULT_BIND, show_default=True, metavar="HOST:PORT", help="Where to listen.")
-@click.option("--tokens", type=click.Path(path_type=Path), metavar="FILE", help="Who may: see `sagadsl token`.")
-@click.option("--jwks", metavar="URL", help="Keys of an identity provider whose tokens (JWT) are taken.")
-@click.option("--issuer", metavar="TEXT", help="`iss` of those tokens.")
-@click.option("--audience", metavar="TEXT", help="`aud` of those tokens.")
-@click.option("--host", multiple=True, metavar="NAME", help="Name by which it is called; others are refused.")
-@click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Pages of this origin may call it.")
-@click.option("--task-queue", metavar="NAME", help="Start sagas there, instead of where they say.")
+@click.option(
+    "--tokens",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File that says who may do what; see `sagadsl token`.",
+)
+@click.option("--jwks", metavar="URL", help="Keys of an identity provider whose tokens (JWT) are accepted.")
+@click.option("--issuer", metavar="TEXT", help="`iss` that those tokens must have.")
+@click.option("--audience", metavar="TEXT", help="`aud` that those tokens must have.")
+@click.option(
+    "--host", multiple=True, metavar="NAME", help="Host name of the gateway; requests for other names are refused."
+)
+@click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Pages of this origin may call the gateway.")
+@click.option("--task-queue", metavar="NAME", help="Start sagas on this task queue, instead of their own.")
 @click.option("--by-name", is_flag=True, help="Start sagas by name: the workers' own definitions run.")
 @click.option(
-    "--rate", type=click.FloatRange(min=0.1), default=100.0, show_default=True, help="Requests a second, each."
+    "--rate",
+    type=click.FloatRange(min=0.1),
+    default=100.0,
+    show_default=True,
+    help="Requests a second that each client may send.",
 )
-@click.option("--waiting", type=click.IntRange(min=1), default=1000, show_default=True, help="Requests that may wait.")
 @click.option(
-    "--max-body", type=click.IntRange(min=1), default=1_000_000, show_default=True, help="Bytes of a request."
+    "--waiting",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Requests that may wait at the same time.",
+)
+@click.option(
+    "--max-body",
+    type=click.IntRange(min=1),
+    default=1_000_000,
+    show_default=True,
+    help="Most bytes in a request's body.",
 )
 @click.option(
     "--longest-wait",
@@ -122,9 +143,9 @@ class Access(Immutable):
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long an answer may be waited for; less than what cuts connections between.",
+    help="How long a request may wait for an answer; keep it below the limits of proxies.",
 )
-@click.option("--web-ui", metavar="URL", default="", help="Temporal's Web UI, for links.")
+@click.option("--web-ui", metavar="URL", default="", help="Address of Temporal's Web UI, for links.")
 @connection
 @common
 def serve(
@@ -149,7 +170,7 @@ def serve(
     """Serve sagas over HTTP: start them, see how they stand, step in; with a web page at `/`.
 
     PATHS are the definitions that can be started. On loopback no token is needed; any other
-    address wants `--tokens` or `--jwks`. The API is described at `/openapi.json`.
+    address needs `--tokens` or `--jwks`. The API is described at `/openapi.json`.
 
     \b
     Examples:
@@ -160,13 +181,14 @@ def serve(
     access = Access(tokens, jwks, issuer, audience, tuple(host), tuple(cors_origin))
     _check_access(where, access)
     settings = settings_of(flags)
-    loaded = load_definitions(paths) if paths else Definitions()
+    loaded = load_definitions(paths, children=True) if paths else Definitions()
     if not loaded.are_usable:
         loaded.show()
         return loaded.exit_code
+    one_name_each(loaded)
 
     async def main() -> int:
-        from sagadsl.temporal.connection import check_namespace, connect
+        from sagadsl.temporal.link.connection import check_namespace, connect
 
         client = await connect(settings)
         await check_namespace(client, settings)
@@ -191,7 +213,8 @@ def serve(
         with listening(where) as (sock, found):
             screen.note(f"gateway at http://{found}/   {len(loaded.files)} sagas, Temporal at {settings.address.value}")
             screen.note(
-                "  " + ("open to whoever reaches this machine's loopback" if not gateway.doors else "wants a token")
+                "  "
+                + ("open to whoever reaches this machine's loopback" if not gateway.authenticators else "wants a token")
             )
             await run(gateway, sock, stop)
         return 0
@@ -213,7 +236,9 @@ def parse_bind(text: str) -> Bind:
 def _check_access(where: Bind, access: Access) -> None:
     """Raise ``click.UsageError`` for a gateway that everybody could use, or nobody."""
     if access.jwks and not (access.issuer and access.audience):
-        raise click.UsageError("`--jwks` needs `--issuer` and `--audience`: a token for somebody else is none for us")
+        raise click.UsageError(
+            "`--jwks` needs `--issuer` and `--audience`, or the gateway would accept tokens made for others"
+        )
     if not where.is_loopback and not access.tokens and not access.jwks:
         raise click.UsageError(
             f"{where} can be reached from other machines, so the gateway has to know who asks: "
@@ -238,28 +263,28 @@ async def build(
 ) -> Gateway:
     """Return the gateway of these definitions. Raises ``NeedsExtra``, ``TokensUnusable``."""
     try:
-        from sagadsl.gateway.access import Door, SignedTokens, TokenFile
-        from sagadsl.gateway.definitions import Shelf
+        from sagadsl.gateway.access import Authenticator, SignedTokens, TokenFile
+        from sagadsl.gateway.definitions import OfferedDefinitions
         from sagadsl.gateway.limits import Rate, Seats
         from sagadsl.gateway.metrics import Metrics
         from sagadsl.gateway.requests import Gateway, GatewayOptions, loopback_hosts
-        from sagadsl.gateway.watchers import Hub
+        from sagadsl.gateway.watchers import Watchers
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error)) from None
-    doors: list[Door] = []
+    authenticators: list[Authenticator] = []
     if access.tokens:
-        doors.append(TokenFile(access.tokens))
+        authenticators.append(TokenFile(access.tokens))
     if access.jwks:
-        doors.append(SignedTokens(access.jwks, access.issuer or "", access.audience or ""))
-    hosts = frozenset(access.hosts) | (frozenset() if doors else loopback_hosts())
+        authenticators.append(SignedTokens(access.jwks, access.issuer or "", access.audience or ""))
+    hosts = frozenset(access.hosts) | (frozenset() if authenticators else loopback_hosts())
     return Gateway(
         client=client,
         settings=settings,
-        shelf=Shelf(await packages(client, loaded)),
-        doors=doors,
+        definitions=OfferedDefinitions(await packages(client, loaded)),
+        authenticators=authenticators,
         rate=Rate(rate, asyncio.get_running_loop().time),
         seats=Seats(waiting, max(1, waiting // 2)),
-        hub=Hub(client),
+        watchers=Watchers(client),
         metrics=Metrics(),
         options=GatewayOptions(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
         web_ui=web_ui,
@@ -269,9 +294,9 @@ async def build(
 async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
     """Return the definitions ready to start, each with the definitions of its child sagas."""
     from sagadsl.temporal.client import packed
-    from sagadsl.temporal.registry import children_of
+    from sagadsl.temporal.work.registry import children_of
 
-    data = {each.saga.name: each.document.data for each in loaded.files if each.saga is not None}
+    data = {name: each.definition for name, each in by_name(loaded).items()}
     return {name: await packed(client, data[name], children_of(name, data)) for name in sorted(data)}
 
 
@@ -298,7 +323,10 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
 
     from sagadsl.gateway.app import application
     from sagadsl.gateway.connections import BACKLOG, Guard, guarded, room
+    from sagadsl.gateway.jobs.verbs import Means
+    from sagadsl.gateway.jobs.work import work_on_jobs
 
+    means = Means(gateway.client, gateway.definitions, gateway.options.by_name)
     guard = Guard(room(), gateway.metrics)
     config = uvicorn.Config(
         application(gateway),
@@ -316,17 +344,21 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each malformed request
     server = uvicorn.Server(config)
     server.capture_signals = _nothing  # type: ignore[method-assign] # signals are ours
-    with guard.told_of_starving():
-        watching = asyncio.create_task(guard.watch())
+    with guard.log_starvation():
+        beside = [asyncio.create_task(guard.watch()), asyncio.create_task(work_on_jobs(means))]
         serving = asyncio.create_task(server.serve([sock]))
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        server.should_exit = True
-        while not serving.done():  # also release requests that begin to wait meanwhile
-            await gateway.hub.close()
-            await asyncio.wait([serving], timeout=0.1)
-        watching.cancel()
+        try:
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            server.should_exit = True
+            while not serving.done():  # also release requests that begin to wait meanwhile
+                await gateway.watchers.close()
+                await asyncio.wait([serving], timeout=0.1)
+        finally:  # also when this is cancelled: a worker ends only as long as its server is there
+            for each in beside:
+                each.cancel()
+            await asyncio.wait(beside)
     serving.result()
 
 
@@ -337,16 +369,29 @@ def _nothing() -> Iterator[None]:
 
 @click.command(short_help="Make a token for somebody who may use the gateway.")
 @click.argument("name")
-@click.option("--start", multiple=True, metavar="SAGA", help="May start these sagas; `order-*` any that begins so.")
-@click.option("--read", multiple=True, metavar="SAGA", help="May see how these stand.")
-@click.option("--operate", multiple=True, metavar="SAGA", help="May signal, cancel, retry, skip these.")
+@click.option(
+    "--start",
+    multiple=True,
+    metavar="SAGA",
+    help="May start these sagas; `order-*` is every name that begins with `order-`.",
+)
+@click.option("--read", multiple=True, metavar="SAGA", help="May read these sagas.")
+@click.option("--operate", multiple=True, metavar="SAGA", help="May signal, cancel and decide about these sagas.")
+@click.option(
+    "--payloads",
+    multiple=True,
+    type=click.Choice(["decode", "encode"]),
+    help="May have payloads of all sagas decoded, or encoded: for Temporal's Web UI.",
+)
 @output("text", "json")
 @common
-def token(*, name: str, start: Sequence[str], read: Sequence[str], operate: Sequence[str]) -> int:
+def token(
+    *, name: str, start: Sequence[str], read: Sequence[str], operate: Sequence[str], payloads: Sequence[str]
+) -> int:
     """Make a token for somebody who may use the gateway.
 
-    Prints the token, which is kept nowhere, to stderr, and its entry for the file of `serve --tokens` to stdout:
-    that holds only a digest.
+    The token goes to stderr, and nothing keeps it. Its entry for the file of `serve --tokens` goes to stdout and
+    holds only a digest.
 
     \b
     Example:
@@ -359,9 +404,11 @@ def token(*, name: str, start: Sequence[str], read: Sequence[str], operate: Sequ
         from sagadsl.gateway.access import new_token
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error)) from None
-    if not (start or read or operate):
-        raise click.UsageError("a token that may do nothing is of no use: give `--start`, `--read` or `--operate`")
-    made, entry = new_token(name, {"start": start, "read": read, "operate": operate})
+    if not (start or read or operate or payloads):
+        raise click.UsageError(
+            "a token that may do nothing is of no use: give `--start`, `--read`, `--operate` or `--payloads`"
+        )
+    made, entry = new_token(name, {"start": start, "read": read, "operate": operate, "payloads": payloads})
     if screen.session().output == "json":
         screen.result({"token": made, "entry": entry})
     else:

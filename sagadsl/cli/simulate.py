@@ -5,37 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import load_definitions
+from sagadsl.cli.definitions import load_definitions, the_one
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, form, modules, no_plugins, output_file, saga_input
+from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
 from sagadsl.cli.saga_input import InputUnusable, read_input
 from sagadsl.language.document import Document, parse
-from sagadsl.language.load import beside
 from sagadsl.language.model import Saga
 from sagadsl.language.notation import durations
+from sagadsl.language.own_errors import SIGNAL_NOT_DELIVERED
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.trial import spelling
-from sagadsl.trial import timeline as telling
-from sagadsl.trial.case import Case, Interference, is_time, moment
-from sagadsl.trial.mermaid import mermaid
-from sagadsl.trial.mocks import Mocks
-from sagadsl.trial.mocks import parse as parse_mocks
-from sagadsl.trial.names import Names, names
-from sagadsl.trial.outputs import Outputs, draw_input
-from sagadsl.trial.play import play
-from sagadsl.trial.played import Played
-from sagadsl.trial.suite import check_mocks
-from sagadsl.trial.svg import svg
-from sagadsl.trial.timeline import timeline
+
+if TYPE_CHECKING:
+    from sagadsl.trial.case import Interference
+    from sagadsl.trial.mocks import Mocks
+    from sagadsl.trial.names import Names
+    from sagadsl.trial.played import Played
 
 FORMATS = ("text", "json", "mermaid", "svg")
 
@@ -47,13 +40,16 @@ FORMATS = ("text", "json", "mermaid", "svg")
 @click.option("--mocks", metavar="FILE", help="The same for several calls: a YAML mapping by call or activity.")
 @click.option("--fail", multiple=True, metavar="CALL[=TYPE]", help="Let a call fail for good; may be repeated.")
 @click.option("--lose", multiple=True, metavar="CALL", help="Never hear of a call again; may be repeated.")
-@click.option("--delay", multiple=True, metavar="CALL=TIME", help="Let each attempt take so long; may be repeated.")
+@click.option("--delay", multiple=True, metavar="CALL=TIME", help="Let each attempt take this long; may be repeated.")
 @click.option("--cancel-at", metavar="WHEN", help="Cancel the saga: after a time such as 5s, or when a call begins.")
-@click.option("--timeout-at", metavar="WHEN", help="Let the saga's timeout pass then.")
-@click.option("--crash-at", metavar="WHEN", help="Let the workers die then; others take over.")
-@click.option("--signal", multiple=True, metavar="NAME[=VALUE]@WHEN", help="Send a signal then; may be repeated.")
+@click.option("--timeout-at", metavar="WHEN", help="Let the saga's timeout pass at this moment.")
+@click.option("--crash-at", metavar="WHEN", help="Let the workers die at this moment; others take over.")
+@click.option(
+    "--signal", multiple=True, metavar="NAME[=VALUE]@WHEN", help="Send a signal at this moment; may be repeated."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", help="Draw other inputs.")
-@click.option("--until", metavar="TIME", help="Stop after so much virtual time.")
+@beginning
+@click.option("--until", metavar="TIME", help="Stop after this much virtual time.")
 @form(*FORMATS, help="Form of the timeline.")
 @output_file
 @no_plugins()
@@ -75,6 +71,7 @@ def simulate(
     crash_at: str | None,
     signal: Sequence[str],
     seed: int,
+    now: str | None,
     until: str | None,
     format: str,
     output_file: str | None,
@@ -89,7 +86,7 @@ def simulate(
 
     \b
     Exit code, as for `run`: 0 completed, 10 failed and all undone, 11 failed and not all
-    undone, 12 cancelled, 15 still open; 1 the definition is wrong, 2 the command is.
+    undone, 12 cancelled, 15 still open, 17 rejected; 1 the definition is wrong, 2 the command is.
     \b
     Examples:
       sagadsl simulate transfer.saga.yaml --fail deposit=AccountClosed
@@ -97,6 +94,13 @@ def simulate(
       sagadsl simulate order.saga.yaml --mock 'charge=[{error: Busy}, {timeout: start_to_close}]'
       sagadsl simulate order.saga.yaml -f svg --output-file order.svg
     """
+    from sagadsl.language.load import beside
+    from sagadsl.trial.case import Case
+    from sagadsl.trial.judge import unused
+    from sagadsl.trial.names import names
+    from sagadsl.trial.outputs import Outputs
+    from sagadsl.trial.play import play
+
     if file == STDIN:
         raise click.UsageError("`simulate` reads a file, not standard input")
     activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
@@ -104,24 +108,29 @@ def simulate(
     if not definitions.are_usable:
         definitions.show()
         return definitions.exit_code
-    if len(definitions.files) != 1 or definitions.files[0].saga is None:
-        raise click.UsageError(f"`{file}` holds {len(definitions.files)} definitions; `simulate` runs one")
-    saga = definitions.files[0].saga
-    sagas = beside(Path(file), definitions.files[0].document.text).sagas
+    loaded = the_one(definitions, file, "`simulate` runs one")
+    saga = loaded.saga
+    assert saga is not None
+    sagas = beside(loaded.document.address, loaded.document.text).sagas
     known = names(saga, sagas)
+    acted = _mocks(known, mock=mock, file=mocks, fail=fail, lose=lose, delay=delay)
     case = Case(
         "simulate",
         _input(saga, input, input_file, set, seed),
-        _mocks(known, mock=mock, file=mocks, fail=fail, lose=lose, delay=delay),
+        acted,
         (
             *_outside(known, {"cancel": cancel_at, "timeout": timeout_at, "crash": crash_at}),
             *(_signal(saga, known, each) for each in signal),
         ),
+        given=tuple(acted.entries),
+        now=instant_of(now),
     )
     outputs = Outputs((saga, *sagas.values()), activities)
     played = play(saga, case, sagas=sagas, outputs=outputs, until=None if until is None else _time(until, "--until"))
     for index in played.missed:
         screen.warn(f"`{case.when[index]}` never came: there was no such moment as `{case.when[index].moment}`")
+    for name in unused(case, played):
+        screen.warn(f"no call has used the mock of `{name}`")
     screen.write(_shown(saga, played, format), output_file)
     return EXIT_CODES.get(played.status, EXIT_CODES["paused"])
 
@@ -133,6 +142,8 @@ def _outside(known: Names, asked: Mapping[str, str | None]) -> Sequence[Interfer
 def _input(saga: Saga, text: str | None, file: str | None, assignments: Sequence[str], seed: int) -> Any:
     if text is not None or file is not None or assignments:
         return read_input(text, file, assignments, saga.input_schema)
+    from sagadsl.trial.outputs import draw_input
+
     drawn = draw_input(saga, seed)
     if drawn:
         screen.note(f"no input was given; drawn: {json.dumps(drawn, ensure_ascii=False)}")
@@ -148,24 +159,36 @@ def _mocks(
     lose: Sequence[str],
     delay: Sequence[str],
 ) -> Mocks:
+    from sagadsl.trial import spelling
+    from sagadsl.trial.mocks import parse as parse_mocks
+
     data: dict[str, Any] = {}
     if file is not None:
-        data |= _checked(*_read(Path(file)))
+        data |= {_whole(known, name): mock for name, mock in _checked(*_read(Path(file))).items()}
     for text in mock:
         name, _, value = text.partition("=")
-        data |= _checked(*_named(name, value, f"--mock {name}"))
+        data[_whole(known, name)] = _checked(*_named(name, value, f"--mock {name}"))[name]
     for text in fail:
         name, _, type_ = text.partition("=")
-        data[name] = {"error": type_ or "Refused"}
+        name = _whole(known, name)
+        data[name] = {"error": type_ or (SIGNAL_NOT_DELIVERED if known.is_sent(name) else "Refused")}
     for name in lose:
-        data[name] = {"timeout": "start_to_close"}
+        data[_whole(known, name)] = {"timeout": "start_to_close"}
     for text in delay:
         name, _, length = text.partition("=")
         _time(length, f"--delay {name}")
+        name = _whole(known, name)
         data[name] = {**_single(data.get(name)), "delay": length}
     for finding in spelling.mocks(data, known, ()):
         raise click.UsageError(f"{finding.message}; {finding.help}")
     return parse_mocks(data)
+
+
+def _whole(known: Names, name: str) -> str:
+    """Return the whole name of a call, so that two options for one call mean the same one."""
+    from sagadsl.trial.names import Asks
+
+    return known.whole(Asks.ANY_CALL, name) or name
 
 
 def _single(mock: Any) -> dict[str, Any]:
@@ -195,6 +218,8 @@ def _named(name: str, value: str, what: str) -> tuple[Document, str]:
 
 
 def _checked(document: Document, name: str) -> Mapping[str, Any]:
+    from sagadsl.trial.suite import check_mocks
+
     if not isinstance(document.data, dict):
         raise InputUnusable(f"{name} is not a mapping of mocks by call or activity")
     for finding in check_mocks(document, document.data, ()):
@@ -203,21 +228,24 @@ def _checked(document: Document, name: str) -> Mapping[str, Any]:
 
 
 def _at(known: Names, action: str, when: str, name: str = "", payload: Any = None) -> Interference:
+    from sagadsl.trial import spelling
+    from sagadsl.trial.case import Interference, is_time, moment
+    from sagadsl.trial.names import Asks
+
     if is_time(when):
         _time(when, f"--{action}-at")
-    elif not known.is_call(when) and not known.is_step(when):
-        there = {**known.calls, **known.steps}
-        raise click.UsageError(
-            f"no call or step is named `{when}`; {did_you_mean(when, there) or f'there are: {listed(there)}'}"
-        )
-    return Interference(moment(when), action, name, payload, by="simulate")
+        return Interference(moment(when), action, name, payload, by="simulate")
+    whole = known.whole(Asks.CALL_OR_STEP, when)
+    if whole is None:
+        raise click.UsageError(spelling.unknown(Asks.CALL_OR_STEP, when, known))
+    return Interference(moment(whole), action, name, payload, by="simulate")
 
 
 def _signal(saga: Saga, known: Names, text: str) -> Interference:
-    told, at, when = text.rpartition("@")
+    signal, at, when = text.rpartition("@")
     if not at:
         raise click.UsageError(f"`--signal {text}` does not say when: write `{text}@5s`, or `@` and a call or step")
-    name, _, value = told.partition("=")
+    name, _, value = signal.partition("=")
     if name not in saga.signals:
         hint = did_you_mean(name, saga.signals) or f"it waits for: {listed(saga.signals)}"
         raise click.UsageError(f"the saga waits for no signal `{name}`; {hint}")
@@ -233,7 +261,11 @@ def _time(text: str, flag: str) -> float:
 
 
 def _shown(saga: Saga, played: Played, format: str) -> str:
-    drawn = timeline(saga.name, played)
+    from sagadsl.trial import timeline as timelines
+    from sagadsl.trial.mermaid import mermaid
+    from sagadsl.trial.svg import svg
+
+    drawn = timelines.timeline(saga.name, played)
     match format:
         case "svg":
             return svg(drawn)
@@ -246,14 +278,13 @@ def _shown(saga: Saga, played: Played, format: str) -> str:
                 "status": played.status,
                 "output": played.output,
                 "failure": played.failure,
-                "warnings": list(played.standing.get("warnings", ())),
+                "warnings": list(played.status_document.get("warnings", ())),
                 "report": played.report,
                 "refused": list(played.refused),
-                "timeline": telling.data(drawn),
+                "timeline": timelines.data(drawn),
             }
             return json.dumps(document, ensure_ascii=False)
         case _:
-            result = (
-                [] if played.status != "completed" else [f"  output: {json.dumps(played.output, ensure_ascii=False)}"]
-            )
-            return "\n".join([*telling.text(drawn), "", *telling.outcome(played), *result])
+            gives = played.status in ("completed", "rejected")
+            result = [f"  output: {json.dumps(played.output, ensure_ascii=False)}"] if gives else []
+            return "\n".join([*timelines.text(drawn), "", *timelines.outcome(played), *result])

@@ -17,7 +17,7 @@ from types import FrameType
 
 from sagadsl.cli import screen
 from sagadsl.cli.worker import CHILD
-from sagadsl.temporal.embedded import end_with_parent
+from sagadsl.temporal.link.embedded import end_with_parent
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 3.0
@@ -55,11 +55,11 @@ def supervise(count: int, drain: float, arguments: Sequence[str] | None = None) 
     command = [sys.executable, "-m", "sagadsl", *(sys.argv[1:] if arguments is None else arguments)]
     signals: list[int] = []
 
-    def told(number: int, _frame: FrameType | None) -> None:
+    def note_signal(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
+        signal.signal(number, note_signal)
     children = [_Child(number, _start(command), time.monotonic()) for number in range(1, count + 1)]
     screen.note(f"{count} processes: {', '.join(str(child.process.pid) for child in children)}")
     while not signals:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from difflib import ndiff
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,12 +23,12 @@ from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.reporting import report
 from sagadsl.reporting.excerpt import clean
-from sagadsl.trial.coverage import Coverage
-from sagadsl.trial.judge import Miss
-from sagadsl.trial.junit import junit as as_junit
-from sagadsl.trial.runner import Host, Result, chosen, covered, run, virtual
-from sagadsl.trial.suite import SUFFIXES, Suite, load_suite
-from sagadsl.trial.timeline import text, timeline
+
+if TYPE_CHECKING:
+    from sagadsl.trial.coverage import Coverage
+    from sagadsl.trial.judge import Miss
+    from sagadsl.trial.runner import Host, Result
+    from sagadsl.trial.suite import Suite
 
 MANY = 20
 """With more sagas than this, only the sum is shown unless somebody asks."""
@@ -46,10 +44,12 @@ _SHOWN = 40
 
 @click.command(short_help="Play the cases of suites, without a server.")
 @click.argument("paths", nargs=-1)
-@click.option("-k", "--keyword", metavar="TEXT", default="", help="Only cases with this in their or their file's name.")
+@click.option(
+    "-k", "--keyword", metavar="TEXT", default="", help="Only cases with this text in their name or their file's."
+)
 @click.option("-x", "--exitfirst", is_flag=True, help="Stop at the first case that fails.")
 @click.option("--on", type=click.Choice(HOSTS), default=HOSTS[0], show_default=True, help="Who plays the cases.")
-@click.option("--coverage", is_flag=True, help="List what no case has shown of each step.")
+@click.option("--coverage", is_flag=True, help="For each step, list the outcomes that no case shows.")
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when less is covered.")
 @click.option("--durations", type=click.IntRange(min=0), default=0, metavar="N", help="List the N slowest cases.")
 @click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write JUnit XML, too.")
@@ -70,7 +70,7 @@ def test(
     no_plugins: bool,
     module: Sequence[str],
 ) -> int:
-    """Play the cases of suites, without a server, and say what went otherwise than they expect.
+    """Play the cases of suites, without a server, and say where the result is not what they expect.
 
     PATHS are files, folders (every *.saga-test.yaml in them and below) or patterns; without
     one, the current folder. The very interpreter that runs in production plays them, in
@@ -87,6 +87,10 @@ def test(
       sagadsl test --on temporal
       sagadsl test --coverage --fail-under 80 --junit results.xml
     """
+    from sagadsl.trial.junit import junit as as_junit
+    from sagadsl.trial.runner import covered, run
+    from sagadsl.trial.suite import SUFFIXES, load_suite
+
     activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
     found = find(paths, SUFFIXES)
     suites = [load_suite(path, activities) for path in found if isinstance(path, Path)]
@@ -130,8 +134,12 @@ def test(
 
 
 def _host(on: str, suites: Sequence[Suite], activities: Installed | None, keyword: str) -> AbstractContextManager[Host]:
+    from sagadsl.trial.runner import chosen, virtual
+
     if on == HOSTS[0]:
         return nullcontext(virtual(activities))
+    import logging
+
     from sagadsl.temporal.trial.suites import real
 
     playables = [playable for _, playable in chosen(suites, keyword)]
@@ -153,6 +161,8 @@ def _show(result: Result, so_far: Sequence[Result]) -> None:
 
 
 def _lines(result: Result) -> Iterator[str]:
+    from sagadsl.trial.timeline import text, timeline
+
     name = clean(result.name)
     if result.unplayed:
         yield f"  - {name}: not played: {clean(result.unplayed)}"
@@ -160,6 +170,8 @@ def _lines(result: Result) -> Iterator[str]:
     yield f"  {'✓' if result.passed else '✗'} {name}"
     for miss in result.misses:
         yield from _miss(miss)
+    for mock in result.unused:
+        yield f"      ! no call has used the mock of `{clean(mock)}`"
     if result.misses and result.played is not None and result.played.events:
         happened = list(text(timeline(result.playable.target.saga.name, result.played)))
         yield "      what happened:"
@@ -170,6 +182,8 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _miss(miss: Miss) -> Iterator[str]:
     """Say what came instead; for two long values, only where they differ."""
+    from difflib import ndiff
+
     expected, found = clean(miss.expected), clean(miss.found)
     if min(len(expected), len(found)) <= _LONG:
         yield f"      {miss.what}: expected {expected}"
@@ -232,6 +246,7 @@ def _document(results: Sequence[Result], coverages: Sequence[Coverage]) -> dict[
                 "rules": list(each.playable.case.rules),
                 "passed": each.passed,
                 "misses": [{"what": miss.what, "expected": miss.expected, "found": miss.found} for miss in each.misses],
+                "unused_mocks": list(each.unused),
                 "not_played": each.unplayed or None,
                 "status": None if each.played is None else each.played.status,
                 "virtual_seconds": None if each.played is None else each.played.seconds,

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.operate import connected, on_saga
+from sagadsl.cli.operate import connected, of_run, on_saga
 from sagadsl.language.paths import child_id, parse_call
-from sagadsl.status.lines import StatusRow, error_text, one_line, refused_signal, rows, text, widths
+from sagadsl.status.lines import StatusRow, error_text, one_line, refused_signal, rows, text, told, widths
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from sagadsl.temporal.link.settings import Flags
     from sagadsl.temporal.read.following import Picture
     from sagadsl.temporal.read.trace import Trace, TracedCall
-    from sagadsl.temporal.settings import Flags
 
 _LONGEST = 160
 
 
 @click.command(short_help="Show a saga step by step, with its data and its causes.")
+@of_run
 @on_saga
-def trace(*, id: str, flags: Flags) -> int:
+def trace(*, id: str, run: str | None, flags: Flags) -> int:
     """Show a saga step by step, with what was sent, what came back, and why it failed.
 
     \b
@@ -38,7 +39,7 @@ def trace(*, id: str, flags: Flags) -> int:
     from sagadsl.temporal.read.trace import trace as trace_of
 
     async def look(client: Client) -> tuple[Picture, Trace]:
-        return await picture(client, id), await trace_of(client, id)
+        return await picture(client, id, run_id=run), await trace_of(client, id, run_id=run)
 
     found, traced = connected(flags, look)
     screen.result({**found.as_json(), **traced.as_json()}, "\n".join(_tree(found, traced)))
@@ -55,7 +56,10 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
     for line in lines:
         yield text(line, fit)
         margin = "  " * line.depth + "     "
-        for call in _calls(line, traced):
+        for call in _calls(line, lines, traced):
+            if parse_call(call.path).line != line.key:
+                yield f"{margin}undone  by {call.path}: {call.status}"
+                continue
             yield f"{margin}sent    {_short(call.input)}"
             if call.error is not None:
                 yield f"{margin}failed  {call.error[0]}: {one_line(call.error[1])}"
@@ -65,13 +69,15 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
             yield f"{margin}because {cause['type']}: {one_line(cause['message'])}"
         if line.what.startswith("saga ") and line.state not in ("pending", "not_started", "skipped"):
             yield f"{margin}sagadsl trace {child_id(status['id'], line.key)}"
+    yield from (f"  {line}" for line in told(status))
     if status.get("failure"):
         yield f"  failure {error_text(status['failure'])}"
-    if status["status"] == "completed":
+    if status["status"] in ("completed", "rejected"):
         yield f"  output  {_short(traced.output)}"
     for each in traced.outside:
         data = "" if each.data is None else f"  {_short(each.data)}"
         data += f"  from {one_line(each.sender)}" if each.sender else ""
+        data += "" if each.reply is None else f"  reply {_short(each.reply)}"
         yield f"  {each.at:%H:%M:%S}  {each.what.replace('_', ' ')} {each.name}{data}".rstrip()
     yield from (f"  {refused_signal(each)}" for each in status.get("refused_signals", ()))
 
@@ -82,9 +88,14 @@ def _failures(status: Any) -> Iterator[Any]:
     yield from status.get("other_errors", ())
 
 
-def _calls(line: StatusRow, traced: Trace) -> list[TracedCall]:
-    """Return the calls that belong to a line: a compensation may have several."""
-    return [call for call in traced.calls if parse_call(call.path).line == line.key]
+def _calls(line: StatusRow, lines: Sequence[StatusRow], traced: Trace) -> list[TracedCall]:
+    """Return the calls that belong to a line: a compensation may have several.
+
+    A step that is done once more has no line for what undid it before: those calls belong to the line of the step.
+    """
+    shown = {each.key for each in lines}
+    known = [(call, parse_call(call.path)) for call in traced.calls]
+    return [call for call, each in known if each.line == line.key or (each.step == line.key and each.line not in shown)]
 
 
 def _short(value: Any) -> str:
@@ -92,8 +103,9 @@ def _short(value: Any) -> str:
 
 
 @click.command("explain-run", short_help="Tell in sentences what happened, and what is left to do.")
+@of_run
 @on_saga
-def explain_run(*, id: str, flags: Flags) -> int:
+def explain_run(*, id: str, run: str | None, flags: Flags) -> int:
     """Tell in sentences what happened in a saga, what was undone, and what is left to do.
 
     \b
@@ -102,6 +114,6 @@ def explain_run(*, id: str, flags: Flags) -> int:
     """
     from sagadsl.temporal.read.explaining import explain
 
-    found, told = connected(flags, lambda client: explain(client, id))
-    screen.result({"id": id, "status": found.status["status"], "sentences": told}, "\n".join(told))
+    found, sentences = connected(flags, lambda client: explain(client, id, run_id=run))
+    screen.result({"id": id, "status": found.status["status"], "sentences": sentences}, "\n".join(sentences))
     return 0

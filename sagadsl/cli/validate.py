@@ -8,23 +8,25 @@ from collections.abc import Sequence
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import load_definitions
+from sagadsl.cli.checking import check
 from sagadsl.cli.forms import FORMS
 from sagadsl.cli.options import common, form, modules, no_plugins
 from sagadsl.cli.streams import out
-from sagadsl.plugins.cache import Cache
-from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.reporting import report
 
 
 @click.command(short_help="Find the mistakes in definitions before anything runs.")
 @click.argument("paths", nargs=-1)
 @form(*report.FORMATS, help="Form of the report on stdout.")
-@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @no_plugins("check everything else")
-@click.option("--exit-zero", is_flag=True, help="Exit with 0 also when something is wrong.")
-@click.option("--select", multiple=True, metavar="CODE", help="Report only codes that begin so; may be repeated.")
-@click.option("--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin so; may be repeated.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if something is wrong.")
+@click.option(
+    "--select", multiple=True, metavar="CODE", help="Report only codes that begin with this; may be repeated."
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin with this; may be repeated."
+)
 @click.option("--stdin-filename", metavar="NAME", default="", help="Name for what comes from `-`, for editors.")
 @modules
 @common
@@ -42,8 +44,8 @@ def validate(
 ) -> int:
     """Find the mistakes in definitions before anything runs.
 
-    PATHS are files, folders (every *.saga.yaml in them and below), patterns, or `-` for
-    standard input; without one, the current folder.
+    PATHS are files, folders (every *.saga.yaml in them and below), patterns, FILE#NAME for one
+    saga of a file with several, or `-` for standard input; without one, the current folder.
 
     \b
     Exit code: 0 nothing wrong (or only warnings), 1 mistakes, 2 something cannot be read
@@ -52,12 +54,12 @@ def validate(
     Examples:
       sagadsl validate
       sagadsl validate definitions/ --strict
+      sagadsl validate orders.saga.yaml#refund
       sagadsl validate --format sarif --exit-zero > sagadsl.sarif
       sagadsl validate - --stdin-filename order.saga.yaml < order.saga.yaml
     """
     began = time.monotonic()
-    catalogue = None if no_plugins else Catalogue.discover(module, cache=Cache.open())
-    definitions = load_definitions(paths, catalogue, stdin_filename=stdin_filename)
+    definitions = check(paths, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
     definitions = definitions.only(_codes(select), _codes(ignore))
     if strict:
         definitions = definitions.strict()

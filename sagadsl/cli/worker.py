@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.definitions import Definitions, by_name, load_definitions, of_one_name
 from sagadsl.cli.options import common, connection, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.model import Saga
-from sagadsl.plugins.catalogue import Catalogue, PluginBroken, PluginConflict, PluginUnknown, Problem
+from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem
 
 if TYPE_CHECKING:
     from temporalio.worker import Worker
 
-    from sagadsl.temporal.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
 
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
@@ -83,7 +84,9 @@ class Plan(Immutable):
 )
 @click.option("--task-queue", multiple=True, metavar="NAME", help="Queue to poll; may be repeated.")
 @click.option("--processes", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes to run.")
-@click.option("--only", type=click.Choice(["workflows", "activities"]), help="Serve one half only.")
+@click.option(
+    "--only", type=click.Choice(["workflows", "activities"]), help="Serve only workflows, or only activities."
+)
 @click.option(
     "--inline-definitions/--no-inline-definitions",
     default=True,
@@ -105,7 +108,7 @@ class Plan(Immutable):
     metavar="SECONDS",
     help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
 )
-@click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics there, for Prometheus.")
+@click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics at this address, for Prometheus.")
 @modules
 @connection
 @common
@@ -135,14 +138,14 @@ def worker(
       sagadsl worker -m activities --task-queue payments
       sagadsl worker /etc/sagas --no-inline-definitions --processes 4
     """
-    from sagadsl.temporal.settings import resolve
+    from sagadsl.temporal.link.settings import resolve
 
     if metrics and processes > 1:
         raise click.UsageError("`--metrics` is for one process: each would want the address for itself")
     settings = resolve(flags, os.environ)
     catalogue = Catalogue.discover(module)
     wanted = (*paths, *definitions)
-    loaded = load_definitions(wanted, catalogue) if wanted else Definitions()
+    loaded = load_definitions(wanted, catalogue, children=True) if wanted else Definitions()
     if not loaded.are_usable:
         loaded.show()
         return loaded.exit_code
@@ -178,7 +181,7 @@ def _plan(
     """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
 
-    in_the_way = list(_doubles(loaded))
+    in_the_way = list(of_one_name(loaded))
     problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
     if only != "workflows":
@@ -194,7 +197,7 @@ def _plan(
     return Plan(
         queues=tuple(queues) or own or (DEFAULT_TASK_QUEUE,),
         sagas=loaded.sagas,
-        definitions={each.saga.name: each.document.data for each in loaded.files if each.saga is not None},
+        definitions={name: each.definition for name, each in by_name(loaded).items()},
         catalogue=catalogue,
         inline=inline,
         only=only,
@@ -207,7 +210,7 @@ def _plan(
 
 def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, ...]]:
     """Return the names of all activities that a worker can serve, and the problems of those with unusable types."""
-    from sagadsl.temporal.activities import worker_activity
+    from sagadsl.temporal.work.activities import worker_activity
 
     names: list[str] = []
     broken: list[PluginBroken] = []
@@ -219,17 +222,6 @@ def working(catalogue: Catalogue) -> tuple[tuple[str, ...], tuple[PluginBroken, 
         else:
             names.append(plugin.name)
     return tuple(names), tuple(broken)
-
-
-def _doubles(loaded: Definitions) -> Iterable[str]:
-    """Yield one sentence for every name that two definitions have."""
-    files: dict[str, list[str]] = {}
-    for each in loaded.files:
-        if each.saga is not None:
-            files.setdefault(each.saga.name, []).append(each.document.name)
-    for name, names in sorted(files.items()):
-        if len(names) > 1:
-            yield f"saga `{name}` is defined in {' and in '.join(names)}"
 
 
 def _missing(catalogue: Catalogue, needed: Iterable[str]) -> Iterable[Problem]:
@@ -275,8 +267,8 @@ def _in_short(names: Sequence[str]) -> str:
 
 async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = None) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
-    from sagadsl.temporal.connection import check_namespace, connect, guard, worker_runtime
-    from sagadsl.temporal.worker_log import short_failures
+    from sagadsl.temporal.link.connection import check_namespace, connect, guard, worker_runtime
+    from sagadsl.temporal.work.worker_log import short_failures
 
     screen.log(logging.WARNING)
     short_failures(with_stacks=screen.session().debug)
@@ -298,13 +290,13 @@ async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = 
         ended, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
         if stopping in ended:
             screen.note(f"stopping: running activities have {plan.drain.total_seconds():.0f} seconds to end")
-        told = stopping in ended
+        is_asked_to_stop = stopping in ended
         stopping.cancel()
         stopped = asyncio.gather(*(each.shutdown() for each in workers), *running)
-        patience = plan.drain.total_seconds() + LAST_WORDS_SECONDS if told else None
+        patience = plan.drain.total_seconds() + LAST_WORDS_SECONDS if is_asked_to_stop else None
         if stopped not in (await asyncio.wait([stopped], timeout=patience))[0]:
             screen.note(
-                "stopped; what could not be interrupted is left, and tried again by another worker or timed out"
+                "stopped; some activities could not be interrupted: another worker retries them, or they time out"
             )
             sys.stdout.flush()
             os._exit(0)  # otherwise a thread that blocks, or a local activity, would keep the process alive
@@ -332,7 +324,7 @@ def build(client: Any, queue: str, plan: Plan) -> Worker:
 def _on_signal(stop: asyncio.Event) -> None:
     """Let the first SIGTERM or SIGINT set *stop*, and the second end the process."""
 
-    def told() -> None:
+    def stop_or_exit() -> None:
         if stop.is_set():
             print("stopped at once", file=sys.stderr, flush=True)
             os._exit(STOPPED_AT_ONCE)  # the SDK would wait for running activities
@@ -340,4 +332,4 @@ def _on_signal(stop: asyncio.Event) -> None:
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told)
+        loop.add_signal_handler(number, stop_or_exit)

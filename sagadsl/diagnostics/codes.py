@@ -39,7 +39,8 @@ _YAML = (
     Code("SD014", "merge key without a mapping"),
     Code("SD015", "unknown alias"),
     Code("SD016", "file that cannot be read"),
-    Code("SD017", "more mistakes than are told"),
+    Code("SD017", "more mistakes than one report shows"),
+    Code("SD018", "no such saga in the file"),
 )
 
 _SCHEMA = (
@@ -53,6 +54,11 @@ _SCHEMA = (
     Code("SD108", "version that is not text"),
     Code("SD109", "not a JSON Schema"),
     Code("SD110", "reference to another file or site"),
+    Code("SD120", "times of a schedule that cannot be read"),
+    Code("SD130", "import that cannot be used"),
+    Code("SD131", "use of something that no library has"),
+    Code("SD132", "arguments that a fragment does not take"),
+    Code("SD133", "reuse without an end"),
 )
 
 _NAMES = (
@@ -63,6 +69,7 @@ _NAMES = (
     Code("SD205", "saga that runs itself"),
     Code("SD206", "loop variable that hides a name"),
     Code("SD207", "activity of sagadsl itself"),
+    Code("SD208", "workflow id that is the same again", Severity.WARNING),
 )
 
 _EXPRESSIONS = (
@@ -73,8 +80,9 @@ _EXPRESSIONS = (
     Code("SD305", "step that does not exist"),
     Code("SD306", "field that does not exist"),
     Code("SD307", "value that may be missing", Severity.WARNING),
-    Code("SD308", "compensation that needs an output nobody may know"),
+    Code("SD308", "compensation that needs an output that may be unknown"),
     Code("SD309", "value of the wrong type in an expression"),
+    Code("SD310", "expression where none is computed"),
 )
 
 _ACTIVITIES = (
@@ -82,14 +90,14 @@ _ACTIVITIES = (
     Code("SD402", "input that the activity does not take"),
     Code("SD403", "input that the child saga does not take"),
     Code("SD404", "error type that the activity does not declare", Severity.WARNING),
-    Code("SD405", "error type that matches otherwise than it is written", Severity.WARNING),
+    Code("SD405", "error type that does not match as written", Severity.WARNING),
 )
 
 _DURATIONS_AND_RETRIES = (
     Code("SD501", "not a duration"),
     Code("SD502", "duration without a unit"),
     Code("SD503", "years or months as a duration"),
-    Code("SD504", "number of attempts that cannot be"),
+    Code("SD504", "impossible number of attempts"),
     Code("SD505", "longest pause shorter than the first"),
     Code("SD506", "pauses that shrink"),
     Code("SD507", "duration of zero"),
@@ -97,6 +105,9 @@ _DURATIONS_AND_RETRIES = (
     Code("SD512", "heartbeat slower than the attempt"),
     Code("SD513", "retried for ever before the pivot", Severity.WARNING),
     Code("SD514", "long attempt without a heartbeat", Severity.WARNING),
+    Code("SD515", "wait for a late attempt that nobody waits for"),
+    Code("SD516", "key that a local call does not use", Severity.WARNING),
+    Code("SD517", "local call that may take long", Severity.WARNING),
 )
 
 _COMPENSATION = (
@@ -107,6 +118,7 @@ _COMPENSATION = (
     Code("SD605", "abort after the pivot"),
     Code("SD606", "step beside the pivot that can fail"),
     Code("SD607", "compensation that never runs", Severity.WARNING),
+    Code("SD608", "compensation of a step that runs before each try"),
 )
 
 _FLOW_AND_LIMITS = (
@@ -115,21 +127,32 @@ _FLOW_AND_LIMITS = (
     Code("SD703", "wait without an end", Severity.WARNING),
     Code("SD704", "signal with two payloads"),
     Code("SD705", "too many calls at once"),
-    Code("SD706", "more to undo than a run hands on", Severity.WARNING),
+    Code("SD706", "more to undo than a run can hand on", Severity.WARNING),
     Code("SD707", "handler that never matches", Severity.WARNING),
-    Code("SD708", "suppression of nothing", Severity.WARNING),
+    Code("SD708", "suppression that suppresses nothing", Severity.WARNING),
     Code("SD709", "suppression without a known code", Severity.WARNING),
     Code("SD711", "answer that comes too late for its wait", Severity.WARNING),
+    Code("SD712", "pause that never comes, or never ends", Severity.WARNING),
+    Code("SD713", "state that a loop cannot keep"),
+    Code("SD714", "`on_pause` of a saga that never pauses", Severity.WARNING),
+    Code("SD715", "`return` when the saga has failed"),
+    Code("SD716", "early answer that nobody hears", Severity.WARNING),
+    Code("SD717", "`while` that no round changes", Severity.WARNING),
+    Code("SD718", "output of a handler that nothing uses", Severity.WARNING),
+    Code("SD720", "schedule whose input the saga does not take"),
+    Code("SD721", "time zone that does not exist"),
+    Code("SD722", "cron that names days twice", Severity.WARNING),
 )
 
 _SUITES = (
     Code("SD801", "suite whose saga cannot be used"),
-    Code("SD802", "name of no call and no step"),
+    Code("SD802", "name that no call and no step has"),
     Code("SD803", "two cases with one name"),
     Code("SD804", "entry of `when` without one action and one moment"),
     Code("SD805", "expectation that is no expression"),
     Code("SD806", "attempt that would end in two ways"),
     Code("SD807", "attempt that a local activity cannot make"),
+    Code("SD808", "end that a signal to another saga cannot have"),
     Code("SD810", "way that a saga must not go"),
 )
 
@@ -137,7 +160,7 @@ _ENVIRONMENT = (
     Code("SD900", "mistake of sagadsl itself"),
     Code("SD901", "no answer from the Temporal server"),
     Code("SD902", "connection setting that cannot be right"),
-    Code("SD903", "no Temporal server to bring along"),
+    Code("SD903", "no Temporal server that could be started"),
     Code("SD904", "embedded server that does not start"),
     Code("SD905", "worker that would fail its first saga"),
     Code("SD906", "request that the server refuses"),
@@ -149,6 +172,8 @@ _ENVIRONMENT = (
     Code("SD914", "payload codec that fails"),
     Code("SD915", "data that cannot be read without its codec"),
     Code("SD916", "payload codec that cannot be used"),
+    Code("SD917", "encryption key that cannot be used"),
+    Code("SD918", "data that no encryption key here opens"),
     Code("SD920", "definition that cannot run"),
     Code("SD921", "input that the saga does not take"),
     Code("SD922", "id that is taken"),
@@ -161,6 +186,7 @@ _ENVIRONMENT = (
     Code("SD930", "input that cannot be read"),
     Code("SD931", "scene that cannot be played"),
     Code("SD932", "result that cannot be written"),
+    Code("SD933", "process that died at its work"),
     Code("SD940", "address that cannot be listened on"),
     Code("SD941", "file of tokens that cannot be used"),
     Code("SD942", "token missing or unknown"),
@@ -178,13 +204,26 @@ _ENVIRONMENT = (
     Code("SD954", "address that the gateway does not have"),
     Code("SD955", "packages of an extra missing"),
     Code("SD956", "folder in use by another `sagadsl dev`"),
-    Code("SD957", "tokens that cannot be known at this moment"),
+    Code("SD957", "tokens that cannot be checked at this moment"),
     Code("SD961", "request that nobody has answered"),
     Code("SD962", "saga that begins later"),
     Code("SD963", "signal that the saga never waits for"),
     Code("SD964", "payload that the signal does not take"),
     Code("SD965", "signal that nothing waits for any more"),
     Code("SD966", "signal that the saga has refused"),
+    Code("SD967", "signal that comes too early to count"),
+    Code("SD968", "condition that cannot be read"),
+    Code("SD969", "query that the saga does not answer"),
+    Code("SD980", "schedule that does not exist"),
+    Code("SD981", "id of a schedule that is taken"),
+    Code("SD970", "saga that cannot go on with another definition"),
+    Code("SD975", "file that cannot keep the results of many requests"),
+    Code("SD976", "server that did not answer for one of many sagas"),
+    Code("SD971", "history that cannot be replayed"),
+    Code("SD972", "saga that is still running"),
+    Code("SD973", "work that another run has taken up"),
+    Code("SD974", "run that has left nothing to take up"),
+    Code("SD985", "drawing that cannot be put into a page"),
 )
 
 CODES: Mapping[str, Code] = {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, assert_never
 
-from sagadsl.engine import calls, steps, undo
+from sagadsl.engine import limits, loops, steps, undo
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.error_scope import is_final
 from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameKind, HandlerSteps, Phase, Progress, Record
-from sagadsl.engine.run import BEHIND_PIVOT, Mistake, Run, error_of
-from sagadsl.engine.scope import scope
+from sagadsl.engine.run import BEHIND_PIVOT, Run, error_of
+from sagadsl.engine.scope import names_of, scope
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.model import (
     Branching,
@@ -19,11 +20,12 @@ from sagadsl.language.model import (
     Leaf,
     Parallel,
     Repeat,
+    SagaCall,
     Step,
     Switch,
 )
-from sagadsl.language.own_errors import COMPENSATION_FAILED, REPEAT_EXHAUSTED, SAGA_TIMEOUT
-from sagadsl.language.paths import ROOT, branch_in, handler_path, path_in, probe_path, round_path
+from sagadsl.language.own_errors import COMPENSATION_FAILED, SAGA_TIMEOUT
+from sagadsl.language.paths import ROOT, TimerKind, branch_in, handler_path, path_in, timer
 
 
 def body_of(run: Run, frame: Frame) -> tuple[Step, ...]:
@@ -60,6 +62,8 @@ def advance(run: Run, frame: Frame) -> None:
         if not frame.open and frame.path not in run.state.unwinds:
             finish(run, frame)
         return
+    if run.state.migrating and not run.may_start("advance", frame.path):  # the new definition may have more steps (R75)
+        return
     match frame.kind:
         case FrameKind.SEQUENCE:
             _advance_sequence(run, frame)
@@ -89,7 +93,7 @@ def _advance_branches(run: Run, frame: Frame) -> None:
         return
     # After a failure, `wait` lets the running branches end and begins no other, unless the rest may still be enough.
     if frame.failure is None or block.complete_when is not None:
-        limit = block.max_concurrency
+        limit = loops.limit(frame, block.max_concurrency)
         while limit is None or len(frame.open) < limit:
             begin = _next_branch(frame, block)
             if begin is None:
@@ -101,6 +105,11 @@ def _advance_branches(run: Run, frame: Frame) -> None:
         if frame.failure is not None:
             frame.closing = Closing.FAILED
         finish(run, frame)
+
+
+def is_over(run: Run, frame: Frame) -> bool:
+    """Whether nothing in a sequence runs any more, and nothing begins."""
+    return not frame.open and (frame.closing is not None or frame.cursor >= len(body_of(run, frame)))
 
 
 def _branch_set(run: Run, frame: Frame) -> Branching:
@@ -129,27 +138,14 @@ def _start_branch(run: Run, frame: Frame, block: Branching, index: int) -> None:
         frame.begun[block.steps[index].id] = True
         steps.start(run, frame, block.steps[index])
         return
-    assert frame.items is not None
-    frame.cursor = index + 1
-    owner = run.state.records[frame.owner]
-    round_ = _round(frame, owner, index)
-    round_.variables = {block.variable: frame.items[index], "item_index": index}
-    run.open(round_)
-
-
-def _round(frame: Frame, owner: Record, index: int) -> Frame:
-    path = round_path(frame.path, index)
-    frame.open[path] = True
-    return Frame(
-        path, FrameKind.SEQUENCE, frame.owner, "steps", parent=frame.path, loops={**frame.loops, owner.step: index}
-    )
+    run.open(loops.round_of(run, frame, index))
 
 
 def _complete(run: Run, frame: Frame, record: Record, block: Branching) -> bool:
     """End a block early when its ``complete_when`` holds; a condition that cannot be computed fails it."""
     assert block.complete_when is not None
     total = len(block.steps) if isinstance(block, Parallel) else len(frame.items or ())
-    names = steps.names_of(run, record) | {
+    names = names_of(run, record) | {
         "completed": len(frame.ended),
         "failed": frame.failed,
         "total": total,
@@ -170,11 +166,25 @@ def _complete(run: Run, frame: Frame, record: Record, block: Branching) -> bool:
 def _advance_repeat(run: Run, frame: Frame) -> None:
     if frame.open or frame.path in run.state.timers:
         return
-    if run.may_start("advance", frame.path):
-        round_ = _round(frame, run.state.records[frame.owner], frame.cursor)
-        round_.variables = {"item_index": frame.cursor}
-        frame.cursor += 1
-        run.open(round_)
+    owner = run.state.records[frame.owner]
+    if not run.may_start("advance", frame.path):
+        return
+    if not frame.cursor and _is_over_at_once(run, frame, owner):
+        finish(run, frame)
+    else:
+        run.open(loops.round_of(run, frame, frame.cursor))
+
+
+def _is_over_at_once(run: Run, frame: Frame, owner: Record) -> bool:
+    body = run.step(owner).body
+    assert isinstance(body, Repeat)
+    try:
+        if not loops.is_over(frame, body, names_of(run, owner)):
+            return False
+        frame.closing = Closing.EARLY
+    except ExpressionError as mistake:
+        frame.failure, frame.closing = error_of(mistake, owner.path), Closing.FAILED
+    return True
 
 
 def ended(run: Run, record: Record) -> None:
@@ -200,7 +210,7 @@ def _child_failed(run: Run, frame: Frame, error: Error | None) -> None:
         return
     assert error is not None
     if is_final(run, frame, error):
-        run.doom(error)
+        run.fail_with(error)
     if frame.failure is None:
         frame.failure = error
     else:
@@ -224,9 +234,20 @@ def stop(run: Run, why: Error) -> None:
     if state.rules < 2 or why.type != SAGA_TIMEOUT:
         state.paused = False
     state.cancelled = state.failure is None and why == steps.SAGA_CANCELLED
-    run.doom(why)
+    run.fail_with(why)
     state.phase = Phase.SETTLING
     close(run, state.frames[ROOT], Closing.CANCELLED)
+
+
+def end_early(run: Run) -> None:
+    """End the saga with what a step has returned: ask everything that still runs to stop, and let it settle. R110.
+
+    What stops the saga before all has settled wins: the saga is not over yet. A branch that has failed in the same
+    moment, and with it the saga, wins too.
+    """
+    root = run.state.frames[ROOT]
+    if root.closing is None and run.state.failure is None:
+        close(run, root, Closing.EARLY)
 
 
 def close(run: Run, frame: Frame, why: Closing) -> None:
@@ -250,10 +271,15 @@ def cancel(run: Run, path: str) -> None:
         return
     if record.ended:
         return
+    if record.next_try is not None and path in state.unwinds:  # what it did is undone first
+        record.cancel_asked = True
+        return
     if record.progress is Progress.PAUSED:
         if path == state.pivot_at:  # R43: a person has to say whether the pivot happened
             return
-        state.attention.pop(path, None)
+        error = run.decided(path)
+        if not state.pivot_passed:
+            run.note(error)
         run.end(record, Progress.CANCELLED)
         return
     handler = state.frames.get(handler_path(path))
@@ -261,12 +287,35 @@ def cancel(run: Run, path: str) -> None:
         close(run, handler, Closing.CANCELLED)
     elif path in state.frames:
         close(run, state.frames[path], Closing.CANCELLED)
-    elif steps.call_id(record) in state.calls:
+    elif record.call_id in state.calls:
         record.cancel_asked = True
-        run.commands.append(Cancel(steps.call_id(record)))
-    elif probe_path(path) not in state.calls:
+        run.commands.append(Cancel(record.call_id, _is_abandoned(run, record)))
+    elif steps.probe_id(record) not in state.calls:
         steps.stop_waiting(run, record)
+        run.drop_timer(timer(path, TimerKind.AGAIN))
         run.end(record, Progress.CANCELLED)
+
+
+def _is_abandoned(run: Run, record: Record) -> bool:
+    """Whether a stop leaves the step's child saga alone. One whose own time is over has been asked to end. R116."""
+    body = run.step(record).body
+    return isinstance(body, SagaCall) and body.abandons and record.path != run.state.pivot_at and not record.expired
+
+
+def time_is_over(run: Run, path: str) -> None:
+    """Ask a block or a child saga whose time is over to end, and what runs in it; it fails when it has settled. R93."""
+    state, record = run.state, run.state.records[path]
+    frame = state.frames.get(path)
+    if frame is None:
+        if record.call_id in state.calls and not record.cancel_asked:
+            record.expired = True
+            run.commands.append(Cancel(record.call_id))
+    elif frame.closing is None:
+        if frame.failure is None:
+            frame.failure = limits.reached(path)
+        else:
+            run.note(limits.reached(path))
+        close(run, frame, Closing.FAILED)
 
 
 def finish(run: Run, frame: Frame) -> None:
@@ -285,7 +334,16 @@ def _block_over(run: Run, frame: Frame) -> None:
     record = run.state.records[frame.owner]
     if frame.closing is Closing.EARLY and _undo_losers(run, frame, record):
         return
-    output = outputs(run, frame) if frame.closing in (None, Closing.EARLY) else None
+    try:
+        output = _block_output(run, frame, record)
+    except ExpressionError as mistake:
+        output = None
+        if frame.closing in (None, Closing.EARLY):
+            frame.failure, frame.closing = error_of(mistake, record.path), Closing.FAILED
+        else:
+            run.note(error_of(mistake, record.path))
+    else:
+        record.output, record.has_output = output, run.step(record).output is not None
     del run.state.frames[frame.path]
     match frame.closing:
         case None | Closing.EARLY:
@@ -295,6 +353,15 @@ def _block_over(run: Run, frame: Frame) -> None:
             steps.fail(run, record, frame.failure)
         case _:
             run.end(record, Progress.CANCELLED)
+
+
+def _block_output(run: Run, frame: Frame, record: Record) -> Any:
+    """Return what a block gives: what its ``output`` says, however it ended; else, if it ended well, its outputs."""
+    said = run.step(record).output
+    if said is None:
+        return outputs(run, frame) if frame.closing in (None, Closing.EARLY) else None
+    names = scope(run.saga, run.state, frame, lenient=True)
+    return said.render({**names, "output": outputs(run, frame)})
 
 
 def _handler_over(run: Run, frame: Frame, index: int) -> None:
@@ -319,32 +386,25 @@ def _round_over(run: Run, round_: Frame) -> None:
     if round_.closing is Closing.FAILED:
         _child_failed(run, frame, round_.failure)
     elif round_.closing is None and frame.kind is FrameKind.REPEAT:
-        _repeat_again(run, frame, round_, owner)
+        loops.round_ended(run, frame, round_, outputs(run, round_))
     elif round_.closing is None:
         index = str(round_.loops[owner.step])
         frame.ended.append(index)
         frame.outputs[index] = outputs(run, round_)
+        _remember(run, frame, round_, owner)
     state.frames.pop(round_.path, None)
     run.todo.append(("advance", frame.path))
 
 
-def _repeat_again(run: Run, frame: Frame, round_: Frame, owner: Record) -> None:
+def _remember(run: Run, frame: Frame, round_: Frame, owner: Record) -> None:
+    """Change the state of a loop over items after a round; what cannot be computed fails the loop."""
     body = run.step(owner).body
-    assert isinstance(body, Repeat)
+    assert isinstance(body, ForEach)
     try:
-        names = scope(run.saga, run.state, round_)
-        if body.until.render(names):
-            frame.outputs = outputs(run, round_)
-            frame.closing = Closing.EARLY
-        elif body.maximum_attempts is not None and frame.cursor >= body.maximum_attempts:
-            raise Mistake(REPEAT_EXHAUSTED, f"`until` did not hold in {frame.cursor} rounds")
-        elif body.every is not None:
-            pause = calls.duration(body.every, names, "every")
-            assert pause is not None
-            run.set_timer(frame.path, run.state.now + pause.total_seconds(), f"next round of {owner.path}")
-    except (ExpressionError, Mistake) as mistake:
+        loops.remember(run, frame, round_, body)
+    except ExpressionError as mistake:
         frame.failure = error_of(mistake, owner.path)
-        frame.closing = Closing.FAILED
+        close(run, frame, Closing.FAILED)
 
 
 def outputs(run: Run, frame: Frame) -> Any:
@@ -355,7 +415,12 @@ def outputs(run: Run, frame: Frame) -> Any:
         return [frame.outputs[key] for key in sorted(frame.ended, key=int)]
     if frame.kind is FrameKind.PARALLEL:
         return {step.id: frame.outputs[step.id] for step in body_of(run, frame) if step.id in frame.outputs}
-    found = ((step.id, run.state.records.get(path_in(frame.path, step.id))) for step in body_of(run, frame))
+    return outputs_of(run, frame, body_of(run, frame))
+
+
+def outputs_of(run: Run, frame: Frame, inside: Sequence[Step]) -> dict[str, Any]:
+    """Return the outputs of the steps of a sequence by step id."""
+    found = ((step.id, run.state.records.get(path_in(frame.path, step.id))) for step in inside)
     return {name: record.output for name, record in found if record is not None and record.has_output}
 
 

@@ -12,6 +12,10 @@ from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 NAMES_OF_TIMEOUTS = {"start_to_close": "TemporalTimeout:StartToClose", "heartbeat": "TemporalTimeout:Heartbeat"}
 """The names under which the server matches timeouts against ``non_retryable_error_types`` (temporal#2524)."""
 
+SECOND_TRY = 0.7
+"""Seconds before which the server does not try a Nexus operation a second time: its first pause has 0.99 or more
+(measured). An error that comes sooner is the only answer to the only try (R118)."""
+
 Causes = tuple[tuple[str, str], ...]
 """The causes of an error, nearest first, as (type, message)."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from sagadsl.engine.facts import Outcome
@@ -17,10 +17,13 @@ from sagadsl.engine.journal import Chunk, Progress, Record, State, Undo
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import step_path
 from sagadsl.language.model import Saga
-from sagadsl.language.paths import path_around
+from sagadsl.language.paths import enclosing_path
 
 Rows = dict[str, list[list[Any]]]
 """Rows by step id."""
+
+_CHILD = 2
+"""Where the row of a step that has been undone has the chosen id of its child, if there is one."""
 
 TO_UNDO = "to_undo"
 """The word under which ``State.gone`` counts rows, beside the word for how their steps ended."""
@@ -62,19 +65,67 @@ def unpack(run: Run, packed: Chunk) -> list[str]:
     return [record.path for record in records]
 
 
+def taken_out(run: Run, is_meant: Callable[[str], bool]) -> list[str]:
+    """Unpack each chunk that holds a step that is meant, by its path; return the paths of all such steps that may have
+    to be undone, in the order of their beginnings."""
+    for packed in waiting(run.state):
+        if any(is_meant(path) for _, path in begun_in(run.saga, packed)):
+            unpack(run, packed)
+    return [path for path in run.state.undoable if is_meant(path)]
+
+
 def begun(saga: Saga, state: State, *, undone: bool) -> list[tuple[int, str]]:
     """Return beginning and path of each step in chunks: of the undone ones, or of those not undone."""
-    return [
-        (numbers[1], _path(saga, step_id, numbers[0]))
-        for packed in state.chunks
-        if packed.undone is undone
-        for step_id, numbers in _rows(packed)
-    ]
+    return [each for packed in state.chunks if packed.undone is undone for each in begun_in(saga, packed)]
+
+
+def begun_in(saga: Saga, packed: Chunk) -> list[tuple[int, str]]:
+    """Return beginning and path of each step in one chunk."""
+    return [(numbers[1], _path(saga, step_id, numbers[0])) for step_id, numbers in _rows(packed)]
+
+
+def forget_undone(saga: Saga, state: State, is_forgotten: Callable[[str], bool]) -> None:
+    """Drop what was told of steps that have been undone and are done once more; the steps are named by their paths."""
+    kept: list[Chunk] = []
+    for packed in state.chunks:
+        rows: Rows = {}
+        for step_id, row in _rows(packed) if packed.undone else ():
+            if not is_forgotten(path := _path(saga, step_id, row[0])):
+                rows.setdefault(step_id, []).append(row)
+            elif len(row) > _CHILD:
+                state.chosen[path] = row[_CHILD]
+        if not packed.undone:
+            kept.append(packed)
+        elif rows:
+            kept.append(chunk(packed.last, rows, undone=True))
+    state.chunks = kept
 
 
 def done(record: Record, undo: Undo) -> list[Any]:
-    """Return the row of a step that has been undone: its place, and when it began."""
-    return [list(undo.loops.values()), record.began]
+    """Return the row of a step that has been undone: its place, when it began, and the chosen id of its child."""
+    return [list(undo.loops.values()), record.began, *([record.child] if record.child else [])]
+
+
+def promised_by(packed: Chunk, steps: Collection[str], digest: str) -> Chunk:
+    """Return a chunk whose rows of these *steps* are undone as the definition with this *digest* says (R72)."""
+    if packed.undone or not steps:
+        return packed
+    rows: Rows = {}
+    for step_id, row in _rows(packed):
+        *numbers, last = row
+        more = last if isinstance(last, dict) else {}
+        is_new = step_id in steps and "definition" not in more
+        kept = [*(numbers if more else row), {**more, "definition": digest}] if is_new else row
+        rows.setdefault(step_id, []).append(kept)
+    return chunk(packed.last, rows)
+
+
+def promises(packed: Chunk) -> set[str]:
+    """Return the digests of the former definitions that say how to undo steps of a chunk."""
+    if packed.undone:
+        return set()
+    extras = [row[-1] for _, row in _rows(packed) if isinstance(row[-1], dict)]
+    return {str(each["definition"]) for each in extras if "definition" in each}
 
 
 def _rows(packed: Chunk) -> Iterator[tuple[str, list[Any]]]:
@@ -84,8 +135,8 @@ def _rows(packed: Chunk) -> Iterator[tuple[str, list[Any]]]:
 
 def _loops(saga: Saga, step_id: str, indices: list[int]) -> dict[str, int]:
     place = saga.places[step_id]
-    around = [block for block, is_loop in zip(place.blocks, place.loops, strict=True) if is_loop]
-    return dict(zip(around, indices, strict=True))
+    loops = [block for block, is_loop in zip(place.blocks, place.loops, strict=True) if is_loop]
+    return dict(zip(loops, indices, strict=True))
 
 
 def _path(saga: Saga, step_id: str, indices: list[int]) -> str:
@@ -127,6 +178,14 @@ def row(state: State, record: Record, undo: Undo, *, keeps_input: bool) -> list[
         extras["progress"] = record.progress.value
     if record.repeats:
         extras["repeats"] = record.repeats
+    if undo.definition:
+        extras["definition"] = undo.definition
+    if record.given:
+        extras["given"] = True
+    if record.key != 1:
+        extras["key"] = record.key
+    if record.child:
+        extras["child"] = record.child
     return [*numbers, extras] if extras else numbers
 
 
@@ -138,7 +197,7 @@ def _record(run: Run, step_id: str, row: list[Any]) -> Record:
     return Record(
         path,
         step_id,
-        path_around(path),
+        enclosing_path(path),
         began,
         start,
         Progress(more.get("progress", Progress.COMPLETED.value)),
@@ -149,7 +208,10 @@ def _record(run: Run, step_id: str, row: list[Any]) -> Record:
         input=more.get("input"),
         journal=more.get("journal"),
         repeats=more.get("repeats", 0),
-        undo=Undo(early=early, loops=loops),
+        given=more.get("given", False),
+        key=more.get("key", 1),
+        child=more.get("child", ""),
+        undo=Undo(early=early, loops=loops, definition=more.get("definition", "")),
     )
 
 

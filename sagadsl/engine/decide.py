@@ -19,9 +19,23 @@ histories, or branch on ``state.rules``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import assert_never
+from typing import Any, assert_never
 
-from sagadsl.engine import blocks, handover, operator, result, steps, undo
+from sagadsl.engine import (
+    blocks,
+    handover,
+    late,
+    migration,
+    notices,
+    operator,
+    redriven,
+    result,
+    returning,
+    steps,
+    tries,
+    undo,
+    waits,
+)
 from sagadsl.engine.calls import duration
 from sagadsl.engine.facts import (
     Began,
@@ -34,6 +48,10 @@ from sagadsl.engine.facts import (
     Error,
     Fact,
     HistoryFull,
+    Inherited,
+    LateEnd,
+    MigrationDropped,
+    MigrationRequested,
     OperatorAsked,
     Resumed,
     Settled,
@@ -42,7 +60,7 @@ from sagadsl.engine.facts import (
     Status,
     TimerFired,
 )
-from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, State
+from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, Refused, Sender, State
 from sagadsl.engine.run import (
     SAFE_HANDOVER,
     STEPS_AT_ONCE,
@@ -52,10 +70,10 @@ from sagadsl.engine.run import (
     error_of,
 )
 from sagadsl.engine.scope import scope
-from sagadsl.engine.waits import in_time
+from sagadsl.engine.snapshots import restore
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Repeat, Saga, WaitFor
+from sagadsl.language.model import Fail, Repeat, Saga, WaitFor
 from sagadsl.language.own_errors import (
     COMPENSATION_FAILED,
     EXPRESSION_ERROR,
@@ -65,8 +83,23 @@ from sagadsl.language.own_errors import (
     SIGNAL_TIMEOUT,
     TOO_MANY_STEPS,
 )
-from sagadsl.language.paths import ON_FAILURE, ROOT, Purpose, parse_call
+from sagadsl.language.paths import (
+    ON_FAILURE,
+    ROOT,
+    Purpose,
+    TimerKind,
+    is_on_failure,
+    parse_call,
+    parse_timer,
+    step_id_in,
+)
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
+
+_REQUESTS = (SignalReceived, OperatorAsked, MigrationRequested)
+"""Facts with an id: each counts once."""
+
+_WELL = (None, Closing.EARLY)
+"""How the forward part closes when the saga completes."""
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
@@ -74,7 +107,12 @@ def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
 
     An empty list means: wait for the next fact. ``Close`` or ``ContinueAsNew``, if given, is the last.
     """
-    return [command for part in parts(saga, state, fact) for command in part.commands]
+    if state.phase is Phase.CLOSED and not isinstance(fact, Inherited):
+        return []
+    run = _begun(saga, state)
+    while not _part(run, fact)[0]:
+        pass
+    return run.commands
 
 
 class Consequence(Immutable):
@@ -95,33 +133,45 @@ def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Consequence]:
 
     Only the iterator knows what is left to compute, so exhaust it before you give the engine another fact.
     """
-    if state.phase is Phase.CLOSED:
+    if state.phase is Phase.CLOSED and not isinstance(fact, Inherited):
         return
-    run = Run(saga, state)
-    run.todo.append(("fact", ""))
+    run = _begun(saga, state)
     is_last = False
     while not is_last:
-        run.resume()
-        try:
-            is_last = _work(run, fact)
-        finally:
-            work = run.rest()
-        if is_last:
-            _last_words(run)
+        is_last, work = _part(run, fact)
         yield Consequence(run.commands, work, is_last)
         run.commands = []
+
+
+def _begun(saga: Saga, state: State) -> Run:
+    run = Run(saga, state)
+    run.todo.append(("fact", ""))
+    return run
+
+
+def _part(run: Run, fact: Fact) -> tuple[bool, int]:
+    """Compute until nothing follows or a rest is due; return whether nothing follows, and how much work it was."""
+    run.resume()
+    try:
+        is_last = _work(run, fact)
+    finally:
+        work = run.rest()
+    if is_last:
+        _last_words(run)
+    return is_last, work
 
 
 def _last_words(run: Run) -> None:
     state = run.state
     if state.status is not None:
         state.phase = Phase.CLOSED
+        notices.unheard(run)
         run.commands.append(Close(state.status, state.output, state.failure, run.journal))
     elif state.draining and not state.calls:
         run.commands.append(ContinueAsNew())
 
 
-def _told(run: Run, fact: Fact) -> None:
+def _apply(run: Run, fact: Fact) -> None:
     state = run.state
     state.now = fact.at
     _take(run, fact)
@@ -139,7 +189,10 @@ def _stop_at_last(run: Run) -> bool:
 
 
 def _take(run: Run, fact: Fact) -> None:
-    if isinstance(fact, SignalReceived | OperatorAsked) and fact.request in run.state.requests:
+    if isinstance(fact, Settled):  # most facts are
+        _settled(run, fact)
+        return
+    if isinstance(fact, _REQUESTS) and fact.request in run.state.requests:
         return  # a repeat of an earlier request
     match fact:
         case Began():
@@ -147,11 +200,15 @@ def _take(run: Run, fact: Fact) -> None:
         case BeganUndo():
             _begin_undo(run, fact)
         case Resumed(run_id=run_id):
-            run.state.run_id, run.state.draining = run_id, False
+            is_new = run_id != run.state.run_id
+            run.state.run_id, run.state.draining, run.state.migrating = run_id, False, ""
+            notices.resume(run, is_new=is_new)
             for timer_id, due in run.state.timers.items():
                 run.commands.append(StartTimer(timer_id, due, timer_id))
-        case Settled():
-            _settled(run, fact)
+        case Inherited():
+            _inherited(run, fact)
+        case LateEnd():
+            late.heard(run, fact)
         case TimerFired(timer_id=timer_id):
             _timer_fired(run, timer_id)
         case SignalReceived():
@@ -164,6 +221,11 @@ def _take(run: Run, fact: Fact) -> None:
             operator.asked(run, fact)
         case DrainRequested():
             run.state.draining = True
+        case MigrationRequested():
+            migration.asked(run, fact)
+        case MigrationDropped(at=at, why=why):
+            migration.stays(run, at, why)
+            notices.send(run)
         case HistoryFull():
             _history_full(run)
         case _:
@@ -173,7 +235,7 @@ def _take(run: Run, fact: Fact) -> None:
 def _begin(run: Run, fact: Began) -> None:
     state = run.state
     state.saga_id, state.run_id, state.input, state.started_at = fact.saga_id, fact.run_id, fact.input, fact.at
-    state.generation = fact.generation
+    state.generation, state.page = fact.generation, fact.page
     state.wants_journal = fact.wants_journal and state.rules >= SAFE_HANDOVER
     root = Frame(ROOT, FrameKind.SEQUENCE, "", "steps")
     run.open(root)
@@ -196,7 +258,7 @@ def _begin(run: Run, fact: Began) -> None:
 
 def _begin_undo(run: Run, fact: BeganUndo) -> None:
     """Take the state of the completed saga, and undo it. R46, R47."""
-    done = State.restore(fact.journal)
+    done = restore(fact.journal)
     for name in handover.HANDED_OVER:
         setattr(run.state, name, getattr(done, name))
     run.state.run_id, run.state.undo_only = fact.run_id, True
@@ -204,9 +266,21 @@ def _begin_undo(run: Run, fact: BeganUndo) -> None:
     _compensate(run)
 
 
+def _inherited(run: Run, fact: Inherited) -> None:
+    """Take up the work of a closed run. R31, R45."""
+    notices.unheard(run)
+    match redriven.take_up(run, fact):
+        case "stop":
+            assert fact.failure is not None
+            _stop_forward(run, fact.failure)
+        case "compensate":
+            _compensate(run)
+
+
 def _settled(run: Run, fact: Settled) -> None:
     path = run.state.calls.pop(fact.call_id, None)
     if path is None:
+        notices.settled(run, fact)
         return
     record = run.state.records[path]
     call = parse_call(fact.call_id)
@@ -230,6 +304,25 @@ def _timer_fired(run: Run, timer_id: str) -> None:
     if timer_id == TIMEOUT_TIMER:
         _stop_forward(run, Error(SAGA_TIMEOUT, "the saga did not end within its timeout"))
         return
+    path, clock = parse_timer(timer_id)
+    match clock:
+        case None:
+            _waited(run, path)
+        case TimerKind.PAUSE:
+            operator.nobody_came(run, path)
+        case TimerKind.LIMIT:
+            blocks.time_is_over(run, path)
+        case TimerKind.AGAIN:
+            run.todo.append(("again", path))
+        case TimerKind.SETTLE:
+            late.nothing_heard(run, path)
+        case _:
+            assert_never(clock)
+
+
+def _waited(run: Run, timer_id: str) -> None:
+    """End a sleep, a wait for a signal, or the pause between two rounds."""
+    state = run.state
     record = state.records[timer_id]
     body = run.step(record).body
     if isinstance(body, Repeat):
@@ -243,29 +336,43 @@ def _timer_fired(run: Run, timer_id: str) -> None:
 
 
 def _not_in_time(state: State, wait: WaitFor) -> str:
-    late = wait.signal in state.signals and not wait.since_now  # a signal in time would have been taken
+    late = not wait.since_now and any(each in state.signals for each in wait.signals)  # one in time would be taken
     came = "; it came when the time was over, and is kept for a later wait" if late else ""
-    return f"signal `{wait.signal}` did not come in time{came}"
+    return f"signal `{'` or `'.join(wait.signals)}` did not come in time{came}"
 
 
 def _signal(run: Run, fact: SignalReceived) -> None:
     came_at = fact.at if fact.came_at is None else fact.came_at
-    path = next((path for path in run.state.waiting.get(fact.name, ()) if in_time(run.state, path, came_at)), None)
+    sender = Sender(came_at, fact.by, fact.why) if fact.by or fact.why else None
+    came = waits.Came(fact.name, fact.payload, came_at)
+    path, why = waits.taker(run.saga, run.state, came)
+    if why:
+        waits.keep_refused(run.state, Refused(came_at, fact.name, why, fact.request, fact.by))
+        return
     if path is None:
         run.state.signals.setdefault(fact.name, []).append(fact.payload)  # R59: it may come before the wait
+        waits.keep_sender(run.state, fact.name, sender)
         run.taken_in(fact.request, "")
         return
     record = run.state.records[path]
+    record.sender, record.reply = sender, waits.reply(run.saga, run.state, record, came)
     run.taken_in(fact.request, path)
     steps.stop_waiting(run, record)
-    steps.succeed(run, record, fact.payload)
+    body = run.step(record).body
+    assert isinstance(body, WaitFor)
+    steps.succeed(run, record, body.output_of(fact.name, fact.payload))
 
 
 def _stop_forward(run: Run, why: Error) -> None:
     """Handle a cancel or the timeout: stop what runs, unless it is too late. R9, R25, R27, R28, R30, R35."""
     state = run.state
     state.timed_out = state.timed_out or why.type == SAGA_TIMEOUT
-    if state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
+    if state.returning and not state.pivot_passed:  # behind the pivot a stop comes too late (R30)
+        returning.forsake(run)
+        state.paused = state.paused and why.type == SAGA_TIMEOUT
+        state.cancelled = state.failure is None and why == steps.SAGA_CANCELLED
+        run.fail_with(why)
+    elif state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
         run.note(why)
     elif ROOT not in state.frames:  # the saga has not begun yet
         state.pending_stop = why
@@ -274,7 +381,7 @@ def _stop_forward(run: Run, why: Error) -> None:
     else:
         state.pending_stop = why  # wait until it is known whether the pivot happened
         record = state.records[state.pivot_at]
-        if steps.call_id(record) in state.calls:
+        if record.call_id in state.calls:
             blocks.cancel(run, record.path)
 
 
@@ -284,6 +391,9 @@ def _history_full(run: Run) -> None:
     error = Error(HISTORY_FULL, "the history of the run is full, and what the saga has to keep fits into no new one")
     if state.pivot_passed and state.phase is Phase.FORWARD and ROOT in state.frames:
         blocks.stop(run, error)
+    elif state.pivot_passed and state.returning:
+        state.returning = ""
+        run.fail_with(error)
     else:
         _stop_forward(run, error)
 
@@ -310,7 +420,7 @@ def _work(run: Run, fact: Fact) -> bool:
         kind, key = todo.popleft()
         match kind:
             case "fact":
-                _told(run, fact)
+                _apply(run, fact)
             case "ended":
                 blocks.ended(run, state.records[key])
             case "advance":
@@ -322,9 +432,19 @@ def _work(run: Run, fact: Fact) -> bool:
             case "action":
                 if run.may_start("action", key):
                     undo.start_action(run, state.records[key])
+            case "tell":
+                notices.begin(run, key)
+            case "returned":
+                blocks.end_early(run)
+            case "failed":
+                tries.prepare(run, state.records[key])
+            case "again":
+                if key in state.records and run.may_start("again", key):
+                    tries.begin(run, state.records[key])
             case "over":
-                frame = state.frames.pop(key, None)
-                if frame is not None:
+                frame = state.frames.get(key)
+                if frame is not None and blocks.is_over(run, frame):  # else the saga has gone back meanwhile
+                    del state.frames[key]
                     _frame_over(run, frame)
             case "undone" | "not undone":
                 _undone(run, key, failed=kind == "not undone")
@@ -341,9 +461,9 @@ def _frame_over(run: Run, frame: Frame) -> None:
         _close(run)
         return
     run.drop_timer(TIMEOUT_TIMER)
-    if frame.closing is None and (refusal := handover.refuse(run)) is not None:
+    if frame.closing in _WELL and (refusal := handover.refuse(run)) is not None:
         frame.closing, frame.failure = Closing.FAILED, refusal
-    if frame.closing is None and state.rules >= result.OUTPUT_NEVER_FAILS:
+    if frame.closing is Closing.EARLY or (frame.closing is None and state.rules >= result.OUTPUT_NEVER_FAILS):
         result.conclude(run, frame)
         state.status = Status.COMPLETED
         return
@@ -354,7 +474,7 @@ def _frame_over(run: Run, frame: Frame) -> None:
             return
         except ExpressionError as mistake:
             frame.failure = Error(EXPRESSION_ERROR, f"`output` of the saga: {mistake}")
-    run.doom(frame.failure)
+    run.fail_with(frame.failure)
     _compensate(run)
 
 
@@ -362,30 +482,56 @@ def _compensate(run: Run) -> None:
     state = run.state
     state.phase = Phase.COMPENSATING
     run.count_afresh()
+    if state.returning:
+        if not returning.begin(run):
+            returning.go_on(run)
+        return
     if state.stopped or state.pivot_passed or not undo.begin(run, "", list(state.undoable)):
         _finish(run)
 
 
 def _undone(run: Run, key: str, *, failed: bool) -> None:
     if key == "":
-        _finish(run)
+        if not (run.state.returning and returning.go_on(run)):
+            _finish(run)
+    elif (record := run.state.records[key]).next_try is not None:
+        tries.undone(run, record)
     else:
         blocks.losers_undone(run, run.state.frames[key], failed)
 
 
 def _finish(run: Run) -> None:
     """Run ``on_failure`` after the compensations, then close."""
-    if run.saga.on_failure and not run.state.undo_only:
+    state = run.state
+    if _rejection(run):  # a no that is no incident: nobody is told
+        _close(run)
+        return
+    was_run = any(is_on_failure(path) for path in state.records)  # by the run whose work this one has taken up
+    if run.saga.on_failure and not state.undo_only and not was_run:
         run.count_afresh()
-        run.state.phase = Phase.FINISHING
+        state.phase = Phase.FINISHING
         run.open(Frame(ON_FAILURE, FrameKind.SEQUENCE, "", ON_FAILURE))
     else:
         _close(run)
 
 
+def _rejection(run: Run) -> tuple[Any, ...]:
+    """Return the result with which the saga says no; empty if it fails, was cancelled, or has left something. R111.
+
+    The error of a child that has said no is only an error for its parent: the parent's own ``fail`` has to say it.
+    """
+    state, error = run.state, run.state.failure
+    if error is None or state.undo_only or state.undo_failed or state.stopped or state.pivot_passed:
+        return ()
+    place = run.saga.places.get(step_id_in(error.step)) if error.step else None
+    return error.result if place is not None and isinstance(place.step.body, Fail) else ()
+
+
 def _close(run: Run) -> None:
     state = run.state
-    if state.undo_failed or state.stopped or state.pivot_passed:
+    if said := _rejection(run):
+        state.status, state.output = Status.REJECTED, said[0]
+    elif state.undo_failed or state.stopped or state.pivot_passed:
         state.status = Status.FAILED
     elif state.cancelled:
         state.status = Status.CANCELLED

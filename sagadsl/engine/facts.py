@@ -7,6 +7,7 @@ Instants are seconds since 1970 (UTC), as the host's own clock gives them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Derived, Immutable
 from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.model import Operation
 
 
 class Outcome(Enum):
@@ -26,7 +28,10 @@ class Outcome(Enum):
 
 
 class Status(Enum):
-    """The status of a saga. The first three are open, the others final."""
+    """The status of a saga. The first three are open, the others final.
+
+    ``REJECTED``: the saga has said no on purpose (``fail`` with a ``result``), and all that it had done is undone.
+    """
 
     RUNNING = "running"
     COMPENSATING = "compensating"
@@ -35,6 +40,7 @@ class Status(Enum):
     COMPENSATED = "compensated"
     CANCELLED = "cancelled"
     FAILED = "failed"
+    REJECTED = "rejected"
 
 
 class Error(Immutable):
@@ -45,12 +51,14 @@ class Error(Immutable):
         message: One sentence; the code that makes the error bounds its length.
         step: Path of the step it belongs to; empty for an error of the saga itself (its timeout, a bad definition).
         causes: The causes of the error, nearest first, as (type, message).
+        result: Empty, or what a saga that says no with this error gives.
     """
 
     type: str
     message: str
     step: str = ""
     causes: tuple[tuple[str, str], ...] = ()
+    result: Derived[tuple[Any, ...]] = ()
 
 
 class Began(Immutable):
@@ -60,6 +68,7 @@ class Began(Immutable):
         generation: Tells a saga that begins anew from the one that has ended under the same id; see
             ``language.paths``.
         wants_journal: Its parent may have to undo it when it has completed.
+        page: The address of the gateway's page; empty if whoever started the run did not say.
     """
 
     at: float
@@ -68,6 +77,7 @@ class Began(Immutable):
     input: Any
     generation: str = ""
     wants_journal: bool = False
+    page: str = ""
 
 
 class BeganUndo(Immutable):
@@ -86,6 +96,37 @@ class Resumed(Immutable):
     run_id: str
 
 
+class How(Enum):
+    """What a new run does with the work of a closed one."""
+
+    UNDO = "undo"
+    FORWARD = "forward"
+
+
+class Inherited(Immutable):
+    """The run takes up the work of a closed run, whose state it has. R31, R45.
+
+    Attributes:
+        how: Undo what is not undone, or go on with what is not done.
+        verb: The request of the operator, ``recover`` or ``redrive``; ``by`` and ``why`` as of ``CancelRequested``.
+        failure: How the server ended the closed run without running code; ``None`` when that run ended by itself.
+        ended: Calls in flight whose ends the host tells next.
+        renewed: Calls to child sagas that have undone themselves: begun again, they are new child sagas.
+        to: The step to which the saga goes back before it goes on; empty: to none.
+    """
+
+    at: float
+    run_id: str
+    how: How
+    verb: str
+    by: str = ""
+    why: str = ""
+    failure: Error | None = None
+    ended: frozenset[str] = frozenset()
+    renewed: frozenset[str] = frozenset()
+    to: str = ""
+
+
 class Settled(Immutable):
     """A call has ended, by itself or because it was cancelled.
 
@@ -93,6 +134,8 @@ class Settled(Immutable):
         cancelled: It ended because it was cancelled.
         attempts: Attempts made, if the host knows.
         journal: For a child saga that completed: the snapshot with which it can undo itself.
+        began: When the last attempt of an activity began, if a timeout has ended it and the host knows.
+        abandoned: Only for a child saga: it has not ended, and nobody waits for it any more.
     """
 
     at: float
@@ -103,6 +146,26 @@ class Settled(Immutable):
     cancelled: bool = False
     attempts: int | None = None
     journal: Any = None
+    began: float | None = None
+    abandoned: bool = False
+
+
+class LateEnd(Immutable):
+    """An attempt has ended after a timeout had ended its call. R97.
+
+    Attributes:
+        outcome: ``SUCCEEDED``, or ``FAILED`` if it has done nothing, and no attempt before it.
+        attempt: Its number.
+        began: When it began, if who tells knows.
+        output: What it has returned.
+    """
+
+    at: float
+    call_id: str
+    outcome: Outcome
+    attempt: int
+    began: float | None = None
+    output: Any = None
 
 
 class TimerFired(Immutable):
@@ -116,6 +179,7 @@ class SignalReceived(Immutable):
     Attributes:
         request: An id that the sender has chosen: signals with the same id count once. Empty: none was chosen.
         came_at: When the signal came, if the host knows that this was before ``at``, when the engine hears of it.
+        by: Who sent it, and ``why``; empty if the signal does not say.
     """
 
     at: float
@@ -123,6 +187,8 @@ class SignalReceived(Immutable):
     payload: Any
     request: str = ""
     came_at: float | None = None
+    by: str = ""
+    why: str = ""
 
 
 class CancelRequested(Immutable):
@@ -137,11 +203,41 @@ class CancelRequested(Immutable):
     why: str = ""
 
 
+class Given(Immutable):
+    """What an operator gives with a request.
+
+    Attributes:
+        input: Empty, or the one value that replaces the input of the call that is repeated.
+        output: Empty, or the one value that is the output of a step that was done by hand or is left out.
+        new_key: The repeated call has a new idempotency key.
+        nothing_to_undo: A step that was done by hand is never undone.
+    """
+
+    input: tuple[Any, ...] = ()
+    output: tuple[Any, ...] = ()
+    new_key: bool = False
+    nothing_to_undo: bool = False
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Given:
+        """Return what is given by the keys of *data* that have the names of the fields."""
+        return cls(
+            (data["input"],) if "input" in data else (),
+            (data["output"],) if "output" in data else (),
+            data.get("new_key", False),
+            data.get("nothing_to_undo", False),
+        )
+
+
+NOTHING_GIVEN = Given()
+"""An operator's request alone."""
+
+
 class OperatorAsked(Immutable):
     """An operator's request; ``operator.refusal`` has found it possible.
 
     Attributes:
-        path: For ``RETRY_STEP`` and ``SKIP_STEP``: the step or call that waits; empty when only one waits.
+        path: For decisions (see ``verbs``): the step or call that waits; empty when only one waits.
         request: Its id: decisions with the same id count once.
         occurrence: Which wait of ``path`` the operator has seen, by number; ``None``: any.
     """
@@ -153,12 +249,35 @@ class OperatorAsked(Immutable):
     why: str = ""
     request: str = ""
     occurrence: int | None = None
+    given: Given = NOTHING_GIVEN
 
 
 class DrainRequested(Immutable):
     """Start nothing new; ask for continue-as-new as soon as nothing is in flight. R50."""
 
     at: float
+
+
+class MigrationRequested(Immutable):
+    """The run shall go on with another definition, as soon as nothing is in flight. R75.
+
+    Attributes:
+        digest: That of the new definition.
+        request: Its id: requests with the same id count once.
+    """
+
+    at: float
+    digest: str
+    by: str = ""
+    why: str = ""
+    request: str = ""
+
+
+class MigrationDropped(Immutable):
+    """The run cannot migrate any more: it goes on with its definition, and begins again what it has held back."""
+
+    at: float
+    why: str
 
 
 class HistoryFull(Immutable):
@@ -171,12 +290,16 @@ Fact = (
     Began
     | BeganUndo
     | Resumed
+    | Inherited
     | Settled
+    | LateEnd
     | TimerFired
     | SignalReceived
     | CancelRequested
     | OperatorAsked
     | DrainRequested
+    | MigrationRequested
+    | MigrationDropped
     | HistoryFull
 )
 
@@ -201,7 +324,7 @@ class RetryPlan(Immutable):
 
 
 class StartActivity(Immutable):
-    """Begin an activity.
+    """Begin an activity, or a Nexus operation: ``activity`` names it then.
 
     Attributes:
         call_id: Its id on the host: the step's path, the purpose of the call, and its number when repeated; see
@@ -210,6 +333,9 @@ class StartActivity(Immutable):
         task_queue: ``None`` is the saga's own.
         summary: One line for people.
         secrets: The secrets that the definition itself names in the input.
+        settles: The saga wants to hear of an attempt that ends late (``LateEnd``).
+        operation: The Nexus operation; ``None`` for an activity.
+        key: The idempotency key that is sent to an operation. The workers of activities know theirs.
     """
 
     call_id: str
@@ -225,17 +351,28 @@ class StartActivity(Immutable):
     priority: int | None
     summary: str
     secrets: Derived[Named | None] = None
+    fairness_key: str | None = None
+    fairness_weight: float | None = None
+    settles: bool = False
+    operation: Operation | None = None
+    key: str = ""
 
 
 class StartChild(Immutable):
     """Begin a child saga.
 
     Attributes:
-        workflow_id: Derived from the parent's id and the path, so that it is the same at every attempt.
+        workflow_id: Derived from the parent's id and the path, so that it is the same at every attempt; or chosen.
         wants_journal: The child returns its journal with its output, since it may have to undo itself later.
         journal: A packed snapshot: if set, the child only undoes what the snapshot says was done. It has the id of the
             child that completed, so that the keys are the same; the host must allow the id again.
         failure: With ``journal``: why it is undone.
+        definition: Digest of the former definition of the saga that says how the child's definition is; empty: its own.
+        chosen: If an expression has given ``workflow_id``: the call that has begun the child; otherwise empty.
+        generation: Of a chosen id: what the child's keys have beside it, since others may have had the id before.
+        renews: A child that has completed under a chosen id may begin again: it was a child of this saga.
+        detached: The call is over when the child has begun; the output is its id.
+        abandons: The child goes on when the parent's run ends.
     """
 
     call_id: str
@@ -247,12 +384,39 @@ class StartChild(Immutable):
     wants_journal: bool = False
     journal: Any = None
     failure: Error | None = None
+    definition: str = ""
+    chosen: str = ""
+    generation: str = ""
+    renews: bool = False
+    detached: bool = False
+    abandons: bool = False
+
+
+class SendSignal(Immutable):
+    """Send a signal to another workflow. It ends when the server has delivered it, or says why it cannot.
+
+    Attributes:
+        arguments: None, or the payload.
+        request: The id of the request, if the receiver is a saga: it counts signals with the same id once. Empty: the
+            receiver gets the payload alone.
+    """
+
+    call_id: str
+    workflow_id: str
+    signal: str
+    arguments: tuple[Any, ...] = ()
+    request: str = ""
 
 
 class Cancel(Immutable):
-    """Ask a running call to stop; it settles like any other. Asking twice changes nothing."""
+    """Ask a running call to stop; it settles like any other. Asking twice changes nothing.
+
+    Attributes:
+        abandons: Ask nobody: a child saga that has begun goes on by itself, and its call settles as ``abandoned``.
+    """
 
     call_id: str
+    abandons: bool = False
 
 
 class StartTimer(Immutable):
@@ -277,8 +441,8 @@ class Close(Immutable):
     """The saga is over: the last command.
 
     Attributes:
-        status: One of the four final ones.
-        output: The result of a completed saga.
+        status: One of the five final ones.
+        output: The result of a saga that has completed, or was rejected.
         failure: The first error of any other saga. R23. ``None`` with ``COMPENSATED`` marks a run that existed
             only to undo a completed one and has done so: for its parent that is a success.
         journal: What undoing a completed saga needs, if its parent wants it; packed (see ``squeeze``).
@@ -290,4 +454,4 @@ class Close(Immutable):
     journal: Any = None
 
 
-Command = StartActivity | StartChild | Cancel | StartTimer | CancelTimer | ContinueAsNew | Close
+Command = StartActivity | StartChild | SendSignal | Cancel | StartTimer | CancelTimer | ContinueAsNew | Close

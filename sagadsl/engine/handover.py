@@ -12,14 +12,15 @@ from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.run import Run
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.engine.squeeze import compact, packed
 from sagadsl.language.kinds import RenderedAt
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import STATE_TOO_LARGE
-from sagadsl.language.walk import Site, sites
+from sagadsl.language.walk import is_input, sites
 
 HANDED_OVER = (
-    *("rules", "saga_id", "generation", "started_at", "input"),
+    *("rules", "saga_id", "generation", "started_at", "input", "page", "told"),
     *("clock", "records", "undoable", "chunks", "gone"),
 )
 """Fields of the state that are handed over to the run that undoes a completed saga."""
@@ -51,14 +52,14 @@ def refuse(run: Run) -> Error | None:
 
 def journal_of(saga: Saga, state: State) -> dict[str, Any]:
     """Return a snapshot of only what undoing a completed saga needs; *state* does not change."""
-    copy = State.restore(state.snapshot())
+    copy = restore(snapshot(state))
     pack(saga, copy, is_over=True)
     left = State()
     for name in HANDED_OVER:
         setattr(left, name, getattr(copy, name))
     if not left.records and not _reads_input(saga):
         left.input = None
-    return left.snapshot()
+    return snapshot(left)
 
 
 def _reads_input(saga: Saga) -> bool:
@@ -66,11 +67,6 @@ def _reads_input(saga: Saga) -> bool:
     return any(
         chain[0] == "input"
         for site in sites(saga)
-        if site.phase is RenderedAt.UNDO and not _is_given(site)
+        if site.phase is RenderedAt.UNDO and not is_input(site)
         for chain in site.value.reads
     )
-
-
-def _is_given(site: Site) -> bool:
-    compensation = None if site.step is None else site.step.compensation
-    return compensation is not None and any(site.value is action.call.input for action in compensation.actions)

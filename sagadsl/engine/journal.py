@@ -3,19 +3,18 @@
 The state is the fold of all facts and the only truth: the status query, the report, the live
 display, continue-as-new and a child's undo read nothing else. Only the engine changes it. It
 does so in place, so that a fact costs the depth of the tree and not the length of the saga;
-``snapshot`` and ``restore`` give an independent copy.
+``snapshots`` gives an independent copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
 from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.immutable import Immutable
-from sagadsl.language.paths import caller_of
+from sagadsl.language.paths import CallId, caller_of
 
 RULES = 3
 """The newest version of the rules. The history fixes the version when a run starts; a changed rule branches on
@@ -39,6 +38,8 @@ class Progress(Enum):
     FAILED = "failed"
     SKIPPED = "skipped"
     CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    """Only of a child saga: the saga went on without it, and it goes on by itself. R116."""
 
 
 class UndoProgress(Enum):
@@ -52,6 +53,10 @@ class UndoProgress(Enum):
     SKIPPED = "skipped"
     NOT_ATTEMPTED = "not_attempted"
     NOT_DUE = "not_due"
+
+
+LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
+"""The ends of compensations that left something behind."""
 
 
 class Phase(Enum):
@@ -93,7 +98,10 @@ class Undo:
         repeats: How often an operator repeated the action.
         errors: Errors of the actions that failed for good, by index.
         skipped: An operator skipped an action.
+        done_before: Indices of actions that have succeeded already, when an operator has the rest carried out again.
+        inputs: Empty, or the input that an operator has given for the action.
         loops: The rounds of the loops around the step; ``variables`` are their names (R7).
+        definition: Digest of the former definition that says how to undo the step; empty: the saga's own (R72).
     """
 
     progress: UndoProgress = UndoProgress.REGISTERED
@@ -103,10 +111,48 @@ class Undo:
     repeats: int = 0
     errors: dict[int, Error] = field(default_factory=dict)
     skipped: bool = False
+    done_before: list[int] = field(default_factory=list)
     loops: dict[str, int] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
+    definition: str = ""
     started_at: float | None = None
     ended_at: float | None = None
+    inputs: list[Any] = field(default_factory=list)
+
+
+class Sender(Immutable):
+    """Who sent a signal, when it came, and why it was sent; kept only for a signal that says who or why."""
+
+    at: float
+    by: str
+    why: str
+
+
+class Refused(Immutable):
+    """A signal that every wait for it has refused; ``request`` is its id, empty without one."""
+
+    at: float
+    signal: str
+    why: str
+    request: str = ""
+    by: str = ""
+
+
+@dataclass(slots=True)
+class Unheard:
+    """Of a step with ``timeouts.settle``: an attempt of which nobody has heard. R96.
+
+    Attributes:
+        seconds: How long the undo of the step waits for such an attempt.
+        until: The instant until which it waits; ``None``: nobody is awaited.
+        began: When the attempt began; ``None`` when nobody knows.
+        output: Empty, or the output with which the attempt has ended late (R97).
+    """
+
+    seconds: float
+    until: float | None = None
+    began: float | None = None
+    output: list[Any] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -126,8 +172,22 @@ class Record:
         handled: The step failed, and an ``on_error`` handler lets the saga go on.
         cancel_asked: The host has been asked to stop the step.
         repeats: How often an operator repeated the step.
+        given: An operator has given its input. ``key``: the number of its key; a new key makes it 2, 3 …
+        doubt: It is repeated, and nobody knows what an earlier call has changed.
+        by_hand: An operator has done it, and given its output.
+        tries: The number of the try of a step that is tried again.
+        next_try: The instant of the next try, while what the failed one did is undone, or while the step waits for it.
+            It stays when the step is cancelled meanwhile: so it is known that what was done in it is undone.
+        expired: The time of a child saga is over, and it was asked to end.
         journal: The journal of a child saga that may have to undo itself.
+        activity: The activity that the step calls, when an expression has given its name.
+        to: The workflow to which the step sends a signal.
+        child: The workflow id of the step's child saga, when an expression has given it. It stays when the step is
+            begun once more, and is empty as long as nothing has begun under it.
         took_kept: The signal of the wait had come before the wait began.
+        sender: Who sent the signal that the wait has taken, if the signal says so.
+        reply: What its sender got, if the wait replies.
+        unheard: For a step with ``timeouts.settle``: what is known of an attempt that may end late.
     """
 
     path: str
@@ -151,6 +211,24 @@ class Record:
     journal: Any = None
     undo: Undo | None = None
     took_kept: bool = False
+    sender: Sender | None = None
+    given: bool = False
+    key: int = 1
+    doubt: bool = False
+    by_hand: bool = False
+    activity: str = ""
+    tries: int = 1
+    next_try: float | None = None
+    expired: bool = False
+    reply: Any = None
+    to: str = ""
+    unheard: Unheard | None = None
+    child: str = ""
+
+    @property
+    def call_id(self) -> str:
+        """The id of the step's call on the host: its path, with numbers when an operator repeated it."""
+        return str(CallId(self.path, time=self.repeats + 1, key=self.key))
 
 
 class ArmSteps(Immutable):
@@ -169,8 +247,9 @@ FrameBody = Literal["steps", "on_failure"] | ArmSteps | HandlerSteps
 """Where the steps of a frame are in the model: ``steps`` of the saga or a block, ``on_failure`` of the saga, or one
 of several lists of a step."""
 
-Beginning = Literal["advance", "unwind", "action"]
-"""What may begin calls, and so has to wait while none may begin: a frame, a compensation pass, a compensation."""
+Beginning = Literal["advance", "unwind", "action", "again"]
+"""What may begin calls, and so has to wait while none may begin: a frame, a compensation pass, a compensation, a step
+that is tried again."""
 
 
 @dataclass(slots=True)
@@ -187,6 +266,7 @@ class Frame:
         open: Paths of the children that run, in the order of their beginnings.
         failure: The error that ends the frame; ``failed`` are the children that failed.
         items: The list of a loop.
+        limit: The bound that an expression gave when the block began; the model has any other.
         ended: Branches (by id) or items (by index) that ended well, in that order; ``outputs`` are their outputs.
         begun: Ids of the branches that have begun.
         done: Branches that ended well or were skipped; ``needs`` waits for them.
@@ -211,6 +291,7 @@ class Frame:
     outputs: dict[str, Any] = field(default_factory=dict)
     loops: dict[str, int] = field(default_factory=dict)
     variables: dict[str, Any] = field(default_factory=dict)
+    limit: int | None = None
 
 
 @dataclass(slots=True)
@@ -234,13 +315,70 @@ class Unwind:
 
 
 class Action(Immutable):
-    """A request of an operator that the run has recorded (R22); ``verb`` is one of ``Verb``, or ``cancel``."""
+    """A request of an operator that the run has recorded (R22).
+
+    Attributes:
+        verb: One of ``Verb``, or ``cancel``.
+        gave: What was given with it, in short: ``input {"amount": 40}``, ``a new key``; empty when nothing was.
+    """
 
     at: float
     verb: str
     path: str
     by: str
     why: str
+    gave: str = ""
+
+
+class Telling(Enum):
+    """How a call of ``on_pause`` stands.
+
+    ``UNKNOWN``: nobody knows whether it has told anybody, for instance because the run has ended before it.
+    """
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(slots=True)
+class Notice:
+    """A call that tells somebody that the saga waits for an operator. R64.
+
+    Attributes:
+        call: Its id.
+        step: Its id in ``on_pause`` of the definition; ``activity``: what it calls.
+        path: What waits: a step, or a compensation. ``occurrence``: for the how-manieth time.
+        arguments: What it sends, until it has ended: none or one JSON value.
+        variables: The names that it adds for expressions, until it has ended.
+        is_sent: The host has it.
+    """
+
+    call: str
+    step: str
+    activity: str
+    path: str
+    occurrence: int
+    at: float
+    progress: Telling = Telling.RUNNING
+    arguments: list[Any] = field(default_factory=list)
+    variables: dict[str, Any] = field(default_factory=dict)
+    is_sent: bool = False
+    attempts: int | None = None
+    ended_at: float | None = None
+    error: Error | None = None
+
+
+class Migration(Immutable):
+    """A change of the run to another definition; ``from_digest`` and ``digest`` tell the two definitions apart."""
+
+    at: float
+    from_digest: str
+    from_version: str
+    digest: str
+    version: str
 
 
 class Chunk(Immutable):
@@ -275,17 +413,33 @@ class State:
         wants_journal: The parent may have to undo the saga when it has completed.
         journal_percent: How much longer the handover becomes on its way to the parent.
         attention: The steps and calls that wait for an operator, by path, and why.
+        waits_since: Since when they wait.
         occurrences: How often each path has waited for an operator.
+        told: How many pauses ``on_pause`` has told of. ``notices``: its calls, by id: those that have not ended, and
+            the newest of the others.
         requests: Ids of accepted signals and decisions, the newest last, and what became of each: the path of the
             step that took the signal (empty when it is kept), or the verb of the decision.
         signals: Payloads of signals that no step has taken yet, by the name of the signal (R59).
+        senders: Their senders, in the same order; ``None`` for a signal that does not say. A list may be too short:
+            then it is the last signals that do not say.
         waiting: Paths of steps that wait, by signal name.
+        refused: The newest signals that waits have refused.
+        answer: Empty, or the early answer of the saga.
         calls: Calls in flight, from call id to the path of the record.
         timers: Timers that are set, from id to instant.
+        page: The address of the gateway's page, without a slash at its end; empty if nobody has said it.
         chunks: Steps without records that are to be undone, or have been; ``gone`` counts all steps without a
             record, as ``<step> <word>``.
+        returned: Empty, or the value with which a step has ended the saga early (``return``).
         warnings: Why a completed saga has null as its output.
         output_dropped: The outputs of all steps, which would be the saga's output, were too large to be kept.
+        returning: Path of the step to which the saga goes back; what lies behind it is being undone. Empty: to none.
+        anew: Steps that are done once more because the saga went back, by id, and how often each may have been repeated
+            before: their calls and keys have higher numbers.
+        chosen: Chosen workflow ids of child sagas that have begun and were undone, by the paths of their steps: such a
+            step may begin its child once more under the same id.
+        migrating: Digest of the definition to which the run migrates when nothing is in flight; empty: to none.
+        migrations: The migrations that were made, the oldest first.
         held: Entries of ``Run.todo`` that a pause, a drain or too many calls in flight hold back; a snapshot has them
             as ``<kind>:<key>``, the one that has waited longest first.
     """
@@ -318,18 +472,31 @@ class State:
     wants_journal: bool = False
     journal_percent: int = 100
     attention: dict[str, Error] = field(default_factory=dict)
+    waits_since: dict[str, float] = field(default_factory=dict)
     occurrences: dict[str, int] = field(default_factory=dict)
+    told: int = 0
+    notices: dict[str, Notice] = field(default_factory=dict)
     requests: dict[str, str] = field(default_factory=dict)
     signals: dict[str, list[Any]] = field(default_factory=dict)
+    senders: dict[str, list[Sender | None]] = field(default_factory=dict)
     waiting: dict[str, list[str]] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
+    answer: list[Any] = field(default_factory=list)
     calls: dict[str, str] = field(default_factory=dict)
     timers: dict[str, float] = field(default_factory=dict)
     held: dict[tuple[Beginning, str], bool] = field(default_factory=dict)
     actions: list[Action] = field(default_factory=list)
+    returning: str = ""
+    anew: dict[str, int] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+    page: str = ""
+    migrating: str = ""
+    migrations: list[Migration] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     gone: dict[str, int] = field(default_factory=dict)
     status: Status | None = None
     output: Any = None
+    returned: list[Any] = field(default_factory=list)
     warnings: list[Error] = field(default_factory=list)
     output_dropped: bool = False
 
@@ -337,182 +504,3 @@ class State:
     def caller(self) -> str:
         """The caller's name, with which idempotency keys and ids of children begin."""
         return caller_of(self.saga_id, self.generation)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state as JSON data without fields at their default; users' data is shared, and not copied."""
-        version = {"rules": self.rules} if self.rules != FIRST_RULES else {}
-        return (
-            version
-            | _pack(self, shallow=(*_BY_HAND, "rules"))
-            | {name: [_pack(part) for part in getattr(self, name).values()] for name in _BY_HAND if getattr(self, name)}
-        )
-
-    @classmethod
-    def restore(cls, data: Mapping[str, Any]) -> State:
-        """Return the state whose ``snapshot`` is *data*."""
-        state = cls(**_unpacked(data))
-        state.rules = data.get("rules", FIRST_RULES)
-        for packed in data.get("records", ()):
-            record = Record(**_unpacked(packed))
-            state.records[record.path] = record
-        for packed in data.get("frames", ()):
-            frame = Frame(**_unpacked(packed))
-            state.frames[frame.path] = frame
-        for packed in data.get("unwinds", ()):
-            unwind = Unwind(**_unpacked(packed))
-            state.unwinds[unwind.key] = unwind
-        return state
-
-
-_BY_HAND = ("records", "frames", "unwinds")
-_FORMER = frozenset({"aborted", "undone"})
-"""Fields that former releases wrote. They follow from other fields."""
-
-
-def _pack(thing: Any, shallow: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {name: _plain(name, value) for name, value in _set_fields(thing) if name not in shallow}
-
-
-def _set_fields(thing: Any) -> Iterator[tuple[str, Any]]:
-    for spec in fields(thing):
-        value = getattr(thing, spec.name)
-        if spec.default is not MISSING:
-            if value == spec.default:
-                continue
-        elif spec.default_factory is not MISSING and not value:
-            continue
-        yield spec.name, value
-
-
-_FREE = frozenset({"input", "output", "journal"})
-"""Fields that hold the user's JSON, which is not converted."""
-
-_ORDERED = frozenset(
-    {"undoable", "open", "begun", "done", "running", "calls", "timers", "loops", "gone"} | {"occurrences", "requests"}
-)
-"""Maps whose order counts (R10). Like every map of the state, they become pairs: Temporal's converter sorts keys."""
-
-_HOLDERS = frozenset({"items", "outputs", "variables", "signals", "early"})
-"""Fields that hold the user's JSON, or lists or objects of it."""
-
-
-def _plain(name: str, value: Any) -> Any:
-    if name in _FREE:
-        return value
-    if name == "held":
-        return [[f"{kind}:{key}", is_held] for (kind, key), is_held in value.items()]
-    return _held(name, value) if name in _HOLDERS else _data(value)
-
-
-def _data(value: Any) -> Any:
-    match value:
-        case Enum():
-            return value.value
-        case Error(type_, message, step, causes):
-            return [type_, message, step, [list(cause) for cause in causes]]
-        case Chunk(last, data, undone):
-            return [last, data, undone]
-        case Undo():
-            return _pack(value)
-        case ArmSteps(index):
-            return f"arm:{index}"
-        case HandlerSteps(index):
-            return f"handler:{index}"
-        case Action(at, verb, path, by, why):
-            return [at, verb, path, by, why]
-        case dict():
-            return [[key, _data(item)] for key, item in value.items()]
-        case list():
-            return [_data(item) for item in value]
-        case _:
-            return value
-
-
-def _held(name: str, value: Any) -> Any:
-    """Copy a holder of the user's JSON as deep as the engine changes it."""
-    if name == "signals":
-        return {key: list(payloads) for key, payloads in value.items()}
-    if name == "early":
-        return [dict(each) for each in value]
-    return dict(value) if isinstance(value, dict) else list(value)
-
-
-def _error(data: Any) -> Error:
-    type_, message, step, causes = data
-    return Error(type_, message, step, tuple((cause[0], cause[1]) for cause in causes))
-
-
-def _unpacked(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _unpack(name, value) for name, value in data.items() if name not in _BY_HAND and name not in _FORMER}
-
-
-def _unpack(name: str, value: Any) -> Any:
-    match name:
-        case "progress":
-            return Progress(value)
-        case "outcome":
-            return Outcome(value)
-        case "phase":
-            return Phase(value)
-        case "kind":
-            return FrameKind(value)
-        case "closing":
-            return Closing(value)
-        case "status":
-            return Status(value)
-        case "failure" | "error" | "pending_stop":
-            return _error(value)
-        case "others" | "warnings":
-            return [_error(item) for item in value]
-        case "attention":
-            return {key: _error(item) for key, item in dict(value).items()}
-        case "actions":
-            return [Action(at, verb, path, by, why) for at, verb, path, by, why in value]
-        case "chunks":
-            return [Chunk(last, data, undone) for last, data, undone in value]
-        case "undo":
-            return _undo(value)
-        case "body":
-            return _frame_body(value)
-        case "held":
-            return {_beginning(key): is_held for key, is_held in dict(value).items()}
-        case "waiting":
-            return {key: list(paths) for key, paths in dict(value).items()}
-        case _ if name in _ORDERED:
-            return dict(value)
-        case _ if name in _HOLDERS:
-            return _held(name, value)
-        case _ if isinstance(value, list) and name not in _FREE:
-            return list(value)
-        case _:
-            return value
-
-
-def _frame_body(text: str) -> FrameBody:
-    part, _, index = text.partition(":")
-    match part:
-        case "steps" | "on_failure":
-            return part
-        case "arm":
-            return ArmSteps(int(index))
-        case "handler":
-            return HandlerSteps(int(index))
-        case _:
-            raise ValueError(f"no frame has the body `{text}`")
-
-
-def _beginning(text: str) -> tuple[Beginning, str]:
-    kind, _, key = text.partition(":")
-    match kind:
-        case "advance" | "unwind" | "action":
-            return kind, key
-        case _:
-            raise ValueError(f"nothing is held as `{text}`")
-
-
-def _undo(value: Mapping[str, Any]) -> Undo:
-    plain = {key: _unpack(key, item) for key, item in value.items() if key not in ("progress", "errors")}
-    undo = Undo(**plain, errors={int(key): _error(item) for key, item in dict(value.get("errors", ())).items()})
-    if "progress" in value:
-        undo.progress = UndoProgress(value["progress"])
-    return undo

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from sagadsl.engine import blocks, steps, undo
-from sagadsl.engine.facts import OperatorAsked, Outcome
-from sagadsl.engine.journal import Action, Phase, Progress, Record, State
+from typing import assert_never
+
+from sagadsl.engine import blocks, pauses, resetting, steps, undo
+from sagadsl.engine.facts import NOTHING_GIVEN, Given, OperatorAsked, Outcome
+from sagadsl.engine.given import find, in_short, unfit
+from sagadsl.engine.journal import Action, Phase, Progress, State
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.paths import parse_call
+from sagadsl.language.model import Call, Saga
 
 
-def refusal(state: State, verb: Verb, path: str = "", occurrence: int | None = None) -> str | None:
+def refusal(
+    state: State,
+    verb: Verb,
+    path: str = "",
+    occurrence: int | None = None,
+    *,
+    saga: Saga | None = None,
+    given: Given = NOTHING_GIVEN,
+) -> str | None:
     """Return why *verb* is not possible now, in one sentence; ``None`` when it is.
 
     Args:
         occurrence: Which wait of *path* the operator has seen, by number.
+        saga: The definition; without it, what the operator gives is not judged.
     """
     if state.phase is Phase.CLOSED:
         return "the saga is over"
@@ -24,15 +36,24 @@ def refusal(state: State, verb: Verb, path: str = "", occurrence: int | None = N
             return "the saga is already paused" if state.paused else None
         case Verb.RESUME:
             return None if state.paused else _not_paused(state)
-        case Verb.RETRY_STEP | Verb.SKIP_STEP:
-            return _unclear(state, path, occurrence)
+        case Verb.RETRY_STEP | Verb.SKIP_STEP | Verb.COMPLETE_STEP:
+            unclear = _unclear(state, path, occurrence)
+            if unclear is not None or saga is None:
+                return unclear
+            return unfit(saga, state, verb, path or next(iter(state.attention)), given)
         case Verb.ABORT:
             return None if state.attention else "nothing waits for an operator; to stop a running saga, cancel it"
+        case Verb.RESET:
+            if not path:
+                return "say to which step it goes back"
+            return None if saga is None else resetting.refusal(saga, state, path)
+        case _:
+            assert_never(verb)
 
 
 def _not_paused(state: State) -> str:
     if state.attention:
-        return f"the saga waits for a decision about {_listed(state)}: retry or skip it, or abort"
+        return f"the saga waits for a decision about {_listed(state)}: retry, complete or skip it, or abort"
     return "the saga is not paused"
 
 
@@ -57,60 +78,114 @@ def _listed(state: State) -> str:
 def asked(run: Run, fact: OperatorAsked) -> None:
     """Carry out an operator's request; one that is not possible (any more) changes nothing."""
     state = run.state
-    if refusal(state, fact.verb, fact.path, fact.occurrence) is not None:
+    if refusal(state, fact.verb, fact.path, fact.occurrence, saga=run.saga, given=fact.given) is not None:
         return
     run.taken_in(fact.request, fact.verb.value)
     path = fact.path or (next(iter(state.attention)) if len(state.attention) == 1 else "")
-    state.actions.append(Action(fact.at, fact.verb.value, path, fact.by, fact.why))
+    if fact.verb is Verb.RESET:
+        path = resetting.set_out(run, path)
+    state.actions.append(Action(fact.at, fact.verb.value, path, fact.by, fact.why, in_short(fact.given)))
     match fact.verb:
         case Verb.PAUSE:
             state.paused = True
         case Verb.RESUME:
             state.paused = False
         case Verb.RETRY_STEP:
-            _retry(run, path)
+            _retry(run, path, fact.given)
+        case Verb.COMPLETE_STEP:
+            _complete(run, path, fact.given)
         case Verb.SKIP_STEP:
-            _skip(run, path)
+            _skip(run, path, fact.given)
         case Verb.ABORT:
             for each in list(state.attention):
                 if each in state.attention:  # aborting the first may have settled the others
                     _abort(run, each)
+        case Verb.RESET:
+            pass  # it has set out
+        case _:
+            assert_never(fact.verb)
 
 
-def _retry(run: Run, path: str) -> None:
-    record, is_undo = _find(run, path)
-    del run.state.attention[path]
+def nobody_came(run: Run, path: str) -> None:
+    """End a pause that has lasted too long: the saga goes back; an undoing saga goes on with the other compensations.
+
+    A step that could not be undone any more goes on waiting (R44).
+    """
+    if path not in run.state.attention:
+        return
+    record, is_undo = find(run.state, path)
+    if is_undo:
+        run.note(pauses.nobody_came(path))
+        undo.pass_over(run, record, run.decided(path))
+    elif not run.state.pivot_passed and path != run.state.pivot_at:
+        _abort(run, path)
+        run.note(pauses.nobody_came(path))
+
+
+def _retry(run: Run, path: str, given: Given) -> None:
+    record, is_undo = find(run.state, path)
+    run.decided(path)
     if is_undo:
         assert record.undo is not None
         record.undo.repeats += 1
+        if given.input:
+            record.undo.inputs = list(given.input)
         undo.start_action(run, record)
         return
+    if not run.state.pivot_passed and path != run.state.pivot_at:
+        record.doubt = record.doubt or record.outcome is Outcome.UNKNOWN
     record.repeats += 1
     record.began = run.tick()
     record.progress, record.error = Progress.RUNNING, None
+    if given.input:
+        record.input, record.given = given.input[0], True
+    if given.new_key:
+        record.key = record.repeats + 1
     try:
         steps.begin(run, run.step(record), record)
     except (ExpressionError, Mistake) as mistake:
         steps.fail(run, record, error_of(mistake, path))
 
 
-def _skip(run: Run, path: str) -> None:
-    record, is_undo = _find(run, path)
-    error = run.state.attention.pop(path)
+def _complete(run: Run, path: str, given: Given) -> None:
+    record, is_undo = find(run.state, path)
+    run.decided(path)
+    if is_undo:
+        undo.next_action(run, record)
+        return
+    step = run.step(record)
+    if isinstance(step.body, Call):
+        record.outcome, record.settled = Outcome.SUCCEEDED, record.settled or run.tick()
+        if given.nothing_to_undo:
+            record.undo = None
+            run.state.undoable.pop(path, None)
+        else:
+            steps.ensure_undo(run, record)
+    if step.pivot and run.forward and not run.state.pivot_passed:
+        steps.pass_pivot(run)
+    record.by_hand, record.error = True, None
+    steps.succeed(run, record, given.output[0])
+
+
+def _skip(run: Run, path: str, given: Given) -> None:
+    record, is_undo = find(run.state, path)
+    error = run.decided(path)
+    output = given.output[0] if given.output else None
     if is_undo:
         undo.give_up(run, record, error, rest=False)
     elif path == run.state.pivot_at:
         record.outcome = Outcome.SUCCEEDED  # the operator says that it happened
         steps.pass_pivot(run)
-        steps.succeed(run, record, None)
+        steps.succeed(run, record, output)
     else:
         record.handled = record.has_output = True
+        record.output = output
         run.end(record, Progress.FAILED)
 
 
 def _abort(run: Run, path: str) -> None:
-    record, is_undo = _find(run, path)
-    error = run.state.attention.pop(path)
+    record, is_undo = find(run.state, path)
+    error = run.decided(path)
     if is_undo:
         undo.give_up(run, record, error, rest=True)
         return
@@ -119,10 +194,3 @@ def _abort(run: Run, path: str) -> None:
     run.end(record, Progress.FAILED)
     blocks.stop(run, run.state.pending_stop or error)
     run.note(error)
-
-
-def _find(run: Run, path: str) -> tuple[Record, bool]:
-    """Return the record to which *path* belongs, and whether the path means its compensation."""
-    if path in run.state.records:
-        return run.state.records[path], False
-    return run.state.records[parse_call(path).step], True

@@ -8,19 +8,21 @@ Steps that need no undoing are only counted. Outputs that nothing reads are drop
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain as chain_of
 from typing import Any
 
-from sagadsl.engine import calls
+from sagadsl.engine import calls, unheard
 from sagadsl.engine.chunks import TO_UNDO, Rows, chunk, count, done, row
-from sagadsl.engine.journal import Frame, FrameKind, Record, State, UndoProgress
+from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, State, UndoProgress
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.kinds import RenderedAt
-from sagadsl.language.model import Compensation, Saga, Step, Value
+from sagadsl.language.model import Compensation, Saga
 from sagadsl.language.paths import parse_call, round_path, rounds_in, step_id_in
-from sagadsl.language.walk import sites
+from sagadsl.language.walk import Site, is_input, sites
 
 _EARLY = ("input", "saga")
 """Names that mean the same whenever a compensation is rendered."""
@@ -54,6 +56,7 @@ def pack(saga: Saga, state: State, *, is_over: bool = False) -> None:
     undone: Rows = {}
     last = 0
     quiet = [record for record in state.records.values() if record.ended and record.path not in busy]
+    quiet = [record for record in quiet if unheard.awaited_until(state, record) is None]
     ready = [record for record in quiet if record.step not in needs.steps and _complete(run, record)]
     for record in ready:  # not before all are complete: one compensation may read another step's output
         if is_over or _round_is_over(state, record):
@@ -75,15 +78,17 @@ def _needs(saga: Saga, *, any_output: bool, is_over: bool) -> _Needs:
     steps: set[str] = set()
     late: set[str] = set()
     any_step = False
-    for site in sites(saga):
+    former = (site for each in saga.former.values() for site in sites(each) if site.phase is RenderedAt.UNDO)
+    for site in chain_of(sites(saga), former):
         step = site.step
         undoes = site.phase is RenderedAt.UNDO
-        is_late = undoes and step is not None and _is_late(site.value, step)
+        is_late = undoes and step is not None and _is_late(site)
         if is_late:
             assert step is not None
             late.add(step.id)
         for chain in site.value.reads:
-            if chain[0] == "outputs" and site.phase is RenderedAt.BRANCHES and step is not None:
+            whole = ("outputs", RenderedAt.BRANCHES), ("output", RenderedAt.BLOCK)
+            if (chain[0], site.phase) in whole and step is not None:
                 outputs.add(step.id)
             if chain[0] != "steps":
                 continue
@@ -99,12 +104,18 @@ def _needs(saga: Saga, *, any_output: bool, is_over: bool) -> _Needs:
     return _Needs(None if any_output else frozenset(outputs), None if any_step else frozenset(steps | late))
 
 
-def _is_late(value: Value, step: Step) -> bool:
+def kept_outputs(saga: Saga, state: State) -> Callable[[str], bool]:
+    """Return a function that says whether the output of a step is kept; any other may be forgotten already."""
+    needs = _needs(saga, any_output=saga.output is None and not state.output_dropped, is_over=False)
+    return lambda step_id: _is_read(saga, step_id, needs)
+
+
+def _is_late(site: Site) -> bool:
     """Whether a value of a compensation can be computed only when the saga is undone."""
-    assert step.compensation is not None
-    if any(value is action.call.input for action in step.compensation.actions):
-        return any(chain[0] == "failure" or chain in (("saga",), ("saga", "run_id")) for chain in value.reads)
-    return any(chain[0] not in _EARLY for chain in value.reads)
+    reads = site.value.reads
+    if is_input(site):
+        return any(chain[0] == "failure" or chain in (("saga",), ("saga", "run_id")) for chain in reads)
+    return any(chain[0] not in _EARLY for chain in reads)
 
 
 def _busy(state: State) -> frozenset[str]:
@@ -126,7 +137,7 @@ def _round_is_over(state: State, record: Record) -> bool:
 
 def _complete(run: Run, record: Record) -> bool:
     """Compute the compensation's input as of the end of its step (R14); false when that is not possible."""
-    undo, compensation = record.undo, run.step(record).compensation
+    undo, compensation = record.undo, run.step_to_undo(record).compensation
     if undo is None or compensation is None or undo.progress is not UndoProgress.REGISTERED:
         return True
     if not is_due(compensation, record.outcome):
@@ -149,8 +160,10 @@ def _complete(run: Run, record: Record) -> bool:
 
 def _put_away(run: Run, record: Record, rows: Rows, undone: Rows) -> int:
     """Make a record a row, or only count it; return when it was over, 0 if it has no row."""
-    state, undo, compensation = run.state, record.undo, run.step(record).compensation
+    state, undo, compensation = run.state, record.undo, run.step_to_undo(record).compensation
     last = 0
+    if record.progress is Progress.ABANDONED:
+        return 0  # the report names it by its path
     if undo is not None and compensation is not None:
         if undo.progress is UndoProgress.REGISTERED and is_due(compensation, record.outcome):
             rows.setdefault(record.step, []).append(row(state, record, undo, keeps_input=_keeps_input(compensation)))
@@ -174,7 +187,7 @@ def _keeps_input(compensation: Compensation) -> bool:
 
 def _strip(run: Run, record: Record, needs: _Needs) -> None:
     """Drop the data that nobody reads of a step that keeps its record."""
-    compensation = run.step(record).compensation
+    compensation = run.step_to_undo(record).compensation
     if compensation is None or not _keeps_input(compensation):
         record.input = None
     if not _is_read(run.saga, record.step, needs):

@@ -11,20 +11,23 @@ from itertools import islice
 from typing import Any
 
 from sagadsl.engine import chunks
-from sagadsl.engine.facts import Error, Status
-from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
+from sagadsl.engine.child_ids import id_of
+from sagadsl.engine.facts import Error, Outcome, Status
+from sagadsl.engine.journal import Migration, Notice, Phase, Progress, Record, Refused, Sender, State, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
-from sagadsl.engine.scope import LAST_INSTANT, iso
+from sagadsl.engine.scope import LAST_INSTANT, iso, step_to_undo
 from sagadsl.engine.undo import is_due
+from sagadsl.engine.unheard import timer_of
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable
-from sagadsl.language.kinds import is_loop, kind_of, parts, subject
+from sagadsl.language.kinds import is_loop, key_of, parts, subject
 from sagadsl.language.model import (
     Call,
     Saga,
+    SagaCall,
     Step,
 )
-from sagadsl.language.paths import ON_FAILURE, ROOT, handler_path, path_in, round_path, rounds_in
+from sagadsl.language.paths import ON_FAILURE, ROOT, TimerKind, handler_path, path_in, round_path, rounds_in, timer
 
 Rounds = Mapping[str, Sequence[int]]
 
@@ -60,22 +63,62 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
         "pivot_passed": state.pivot_passed,
         "timed_out": state.timed_out,
         "timeout_at": _instant(state.timers.get(TIMEOUT_TIMER)),
-        "failure": _error(state.failure),
+        "failure": _failure(state),
         "other_errors": [_error(error) for error in state.others],
         "attention": [
-            {"path": path, "occurrence": state.occurrences.get(path, 1)} | _error_data(error)
+            {"path": path, "occurrence": state.occurrences.get(path, 1)} | _error_data(error) | _times(state, path)
             for path, error in state.attention.items()
         ],
         "waiting_for": {signal: list(paths) for signal, paths in state.waiting.items()},
         "kept_signals": {signal: len(payloads) for signal, payloads in state.signals.items()},
-        "steps": [_step(line, state.timers.get(line.path)) for line in lines],
+        **({"answer": state.answer[0]} if state.answer else {}),
+        **({"kept_senders": _kept_senders(state)} if state.senders else {}),
+        **({"refused_signals": [_refused(each) for each in state.refused]} if state.refused else {}),
+        "steps": [_step(line, state) for line in lines],
         "actions": [
             {"at": iso(action.at), "verb": action.verb, "path": action.path, "by": action.by, "why": action.why}
+            | ({"gave": action.gave} if action.gave else {})
             for action in state.actions
         ],
+        **({"notices": [_notice(each) for each in state.notices.values()]} if state.notices else {}),
+        **({"migrating_to": state.migrating} if state.migrating else {}),
+        **({"returning_to": state.returning} if state.returning else {}),
+        **({"migrations": [_migration(each) for each in state.migrations]} if state.migrations else {}),
         **({"warnings": warnings(state)} if state.warnings else {}),
         **({"left_out": left_out} if left_out else {}),
     }
+
+
+def _notice(notice: Notice) -> dict[str, Any]:
+    """Return a call that tells of a pause: of which wait, and what became of it."""
+    return {
+        "call": notice.call,
+        "step": notice.step,
+        "activity": notice.activity,
+        "path": notice.path,
+        "occurrence": notice.occurrence,
+        "status": notice.progress.value,
+        "attempts": notice.attempts,
+        "started_at": iso(notice.at),
+        "ended_at": _instant(notice.ended_at),
+        "error": _error(notice.error),
+    }
+
+
+def _migration(migration: Migration) -> dict[str, str]:
+    return {
+        "at": iso(migration.at),
+        "from_digest": migration.from_digest,
+        "from_version": migration.from_version,
+        "digest": migration.digest,
+        "version": migration.version,
+    }
+
+
+def _times(state: State, path: str) -> dict[str, Any]:
+    """Return since when the saga waits for a decision at *path*, and until when if its definition limits that."""
+    since, until = _instant(state.waits_since.get(path)), _instant(state.timers.get(timer(path, TimerKind.PAUSE)))
+    return ({"since": since} if since else {}) | ({"until": until} if until else {})
 
 
 def warnings(state: State) -> list[dict[str, str]]:
@@ -111,13 +154,26 @@ def report(saga: Saga, state: State) -> dict[str, Any]:
         "version": saga.version,
         "id": state.saga_id,
         "failed_step": state.failure.step if state.failure else "",
-        "failure": _error(state.failure),
+        "failure": _failure(state),
         "other_errors": [_error(error) for error in state.others],
         "undone": _newest_first(undone),
         "not_undone": not_undone,
         "not_attempted": [] if state.status is Status.COMPLETED else _newest_first(not_attempted),
         "why_not": _why_not(state),
+        **({"goes_on": left_alone} if (left_alone := _left_alone(saga, state)) else {}),
     }
+
+
+def _left_alone(saga: Saga, state: State) -> list[dict[str, str]]:
+    """Return the child sagas that go on by themselves, and that nothing here has undone. R115, R116."""
+    found = []
+    for record in state.records.values():
+        body = saga.places[record.step].step.body
+        if not isinstance(body, SagaCall) or (record.undo is not None and record.undo.progress is UndoProgress.DONE):
+            continue
+        if record.progress is Progress.ABANDONED or (body.detached and record.outcome is Outcome.SUCCEEDED):
+            found.append({"path": record.path, "id": id_of(state, record)})
+    return found
 
 
 def _newest_first(found: list[tuple[int, str]]) -> list[str]:
@@ -199,18 +255,18 @@ def _rounds(state: State) -> Rounds:
     return {path: sorted(indices) for path, indices in found.items()}
 
 
-def _walk(tree: _Tree, steps: tuple[Step, ...], around: str, depth: int, rest: str) -> Iterator[StepLine]:
+def _walk(tree: _Tree, steps: tuple[Step, ...], enclosing: str, depth: int, rest: str) -> Iterator[StepLine]:
     for step in steps:
-        path = path_in(around, step.id)
+        path = path_in(enclosing, step.id)
         record = tree.state.records.get(path)
         progress = rest if record is None else record.progress.value
         yield StepLine(path, step, depth, progress, record)
         inner = "skipped" if progress in ("skipped", "completed") else rest
         yield from _inside(tree, step, path, depth + 1, inner)
         for handler in step.on_error:
-            around_it = handler_path(path)
-            ran = tuple(each for each in handler.steps if path_in(around_it, each.id) in tree.state.records)
-            yield from _walk(tree, ran, around_it, depth + 1, rest)
+            handler_frame = handler_path(path)
+            ran = tuple(each for each in handler.steps if path_in(handler_frame, each.id) in tree.state.records)
+            yield from _walk(tree, ran, handler_frame, depth + 1, rest)
 
 
 def _inside(tree: _Tree, step: Step, path: str, depth: int, rest: str) -> Iterator[StepLine]:
@@ -229,7 +285,9 @@ def markdown(saga: Saga, state: State) -> str:
     rows = [head, ""]
     rows += [f"- {_cell(warning.type)}: {_cell(warning.message)}" for warning in state.warnings]
     for path, error in state.attention.items():
-        rows.append(f"- `{path}` waits for an operator: {_cell(error.type)}: {_cell(error.message)}")
+        until = _times(state, path).get("until")
+        limit = f", at most until {until}" if until else ""
+        rows.append(f"- `{path}` waits for an operator{limit}: {_cell(error.type)}: {_cell(error.message)}")
     rows += ["", "| step | state | attempts | undo |", "|---|---|---|---|"]
     lines, left_out = _shown(saga, state)
     for line in lines:
@@ -244,13 +302,13 @@ def _numbers(left_out: Mapping[str, Any]) -> str:
     return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in left_out.items() if word != "step")
 
 
-def _step(line: StepLine, due: float | None) -> dict[str, Any]:
-    body, record = line.step.body, line.record
-    kind = kind_of(line.step).key
+def _step(line: StepLine, state: State) -> dict[str, Any]:
+    body, record, timers = line.step.body, line.record, state.timers
+    kind = key_of(line.step)
     data: dict[str, Any] = {"path": line.path, "step": line.step.id, "kind": kind, "depth": line.depth}
     word, name = subject(body)
     if word:
-        data[word] = name
+        data[word] = name if record is None else record.activity or name
     data["status"] = line.progress
     if record is None:
         return data
@@ -260,12 +318,26 @@ def _step(line: StepLine, due: float | None) -> dict[str, Any]:
         "ended_at": _instant(record.ended_at),
         "error": _error(record.error),
     }
+    if record.to:
+        data["to"] = record.to
+    if record.by_hand:
+        data["by_hand"] = True
     if record.took_kept:
         data["took_kept"] = True
-    if (due_at := _instant(due)) is not None:
+    if record.sender is not None:
+        data["sender"] = _sender(record.sender)
+    if (due_at := _instant(timers.get(line.path))) is not None:
         data["due_at"] = due_at
+    if (limit_at := _instant(timers.get(timer(line.path, TimerKind.LIMIT)))) is not None:
+        data["limit_at"] = limit_at
+    if record.tries > 1:
+        data["tries"] = record.tries
+    if not record.ended and (next_try_at := _instant(record.next_try)) is not None:
+        data["next_try_at"] = next_try_at
     if record.progress is not Progress.SKIPPED and isinstance(body, Call):
         data["outcome"] = record.outcome.value
+    if isinstance(body, SagaCall) and record.outcome is not Outcome.NOT_STARTED:
+        data |= _own_life(state, record, body)
     if record.undo is not None and record.undo.progress not in _SHOWN_UNDO:
         undo = record.undo
         data["compensation"] = {
@@ -275,11 +347,37 @@ def _step(line: StepLine, due: float | None) -> dict[str, Any]:
             "ended_at": _instant(undo.ended_at),
             "errors": [{"action": index} | _error_data(error) for index, error in undo.errors.items()],
         }
+        if record.unheard is not None and (until := _instant(timers.get(timer_of(record)))) is not None:
+            data["compensation"]["waits_until"] = until
     return data
 
 
+def _own_life(state: State, record: Record, body: SagaCall) -> dict[str, Any]:
+    """Return the id of a child saga where the path of its step does not tell it, and whether the saga waits for it."""
+    is_left = body.detached or record.progress is Progress.ABANDONED
+    known = {"child": id_of(state, record)} if is_left or record.child else {}
+    return known | ({"detached": True} if body.detached else {})
+
+
+def _kept_senders(state: State) -> dict[str, list[dict[str, Any]]]:
+    return {
+        signal: [_sender(each) for each in senders if each is not None] for signal, senders in state.senders.items()
+    }
+
+
+def _refused(refused: Refused) -> dict[str, str]:
+    """Return a refused signal as ``temporal.run.signalled`` notes those that it refuses itself."""
+    said = {"request": refused.request, "by": refused.by}
+    data = {"signal": refused.signal, "reason": refused.why, "at": iso(refused.at)}
+    return data | {key: text for key, text in said.items() if text}
+
+
+def _sender(sender: Sender) -> dict[str, Any]:
+    return {"at": iso(sender.at), "by": sender.by, "why": sender.why}
+
+
 def _was_due(saga: Saga, record: Record) -> bool:
-    compensation = saga.places[record.step].step.compensation
+    compensation = step_to_undo(saga, record).compensation
     return compensation is not None and is_due(compensation, record.outcome)
 
 
@@ -300,6 +398,12 @@ def _instant(at: float | None) -> str | None:
 
 def _error(error: Error | None) -> dict[str, Any] | None:
     return None if error is None else _error_data(error)
+
+
+def _failure(state: State) -> dict[str, Any] | None:
+    """Return why the saga failed, or said no; only here with the result, which may be large."""
+    error = state.failure
+    return None if error is None else _error_data(error) | ({"result": error.result[0]} if error.result else {})
 
 
 def _error_data(error: Error) -> dict[str, Any]:

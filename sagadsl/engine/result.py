@@ -10,8 +10,8 @@ from typing import Any
 
 from sagadsl.engine import blocks
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Frame, State
-from sagadsl.engine.run import Run
+from sagadsl.engine.journal import Closing, Frame, State
+from sagadsl.engine.run import OUTPUT_BYTES, Run
 from sagadsl.engine.scope import scope
 from sagadsl.engine.squeeze import compact
 from sagadsl.language.expressions.values import ExpressionError
@@ -20,9 +20,6 @@ from sagadsl.language.own_errors import EXPRESSION_ERROR, OUTPUT_LEFT_OUT, PAYLO
 
 OUTPUT_NEVER_FAILS = 2
 """Since this version of the rules, a mistake in the output undoes nothing."""
-
-OUTPUT_BYTES = 2_000_000
-"""Bytes of JSON that a saga can return. The server takes 2 MiB a payload; the rest is room for a codec. R52."""
 
 
 def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
@@ -39,14 +36,14 @@ def saga_output(run: Run, frame: Frame, *, lenient: bool = False) -> Any:
 def conclude(run: Run, frame: Frame) -> None:
     """Set the output of the saga, or the warning that says why it is null."""
     state = run.state
-    if state.output_dropped:
+    if state.output_dropped and frame.closing is None:
         text = (
             "what all steps gave was too large to be kept, so the saga gives null; say in `output` what it shall give"
         )
         state.warnings.append(Error(OUTPUT_LEFT_OUT, text))
         return
     try:
-        output = saga_output(run, frame, lenient=True)
+        output = state.returned[0] if frame.closing is Closing.EARLY else saga_output(run, frame, lenient=True)
     except ExpressionError as mistake:
         state.warnings.append(Error(EXPRESSION_ERROR, f"`output` of the saga is null: {mistake}"))
         return

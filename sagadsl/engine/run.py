@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
+from datetime import timedelta
 from typing import Any, Literal
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, Progress, Record, State, Undo
+from sagadsl.engine.scope import step_to_undo
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
 from sagadsl.language.own_errors import EXPRESSION_ERROR
-from sagadsl.language.paths import ROOT
+from sagadsl.language.paths import ROOT, TimerKind, timer
 
 TIMEOUT_TIMER = "@timeout"
 """Id of the timer for the saga's own timeout; no step path can look like it."""
 
 IN_FLIGHT = 1_500
 """Calls that may run at the same time; others wait for their turn. The server allows 2,000 (R51)."""
+
+NOTICES_IN_FLIGHT = 100
+"""Calls of ``on_pause`` that may run beside them."""
 
 STEPS_AT_ONCE = 15_000
 """Steps that may begin before the saga waits for something: the bound ends a loop that never waits (R56)."""
@@ -44,13 +49,17 @@ REQUESTS_KEPT = 500
 SAFE_HANDOVER = 2
 """Since this version of the rules, a child saga does not complete when its parent could not undo it."""
 
+OUTPUT_BYTES = 2_000_000
+"""Bytes of JSON that a saga can return. The server takes 2 MiB a payload; the rest is room for a codec. R52."""
+
 OTHER_ERRORS = 100
 """How many errors are kept besides the first; each step keeps its own in any case."""
 
 
-Todo = tuple[Beginning | Literal["fact", "ended", "over", "undone", "not undone"], str]
-"""A place to visit, and its key: the path of a record for ``ended`` and ``action``, of a frame for ``advance`` and
-``over``; the key of a compensation pass for ``unwind`` and for the pass's end; empty for the fact itself."""
+Todo = tuple[Beginning | Literal["fact", "ended", "over", "undone", "not undone", "failed", "returned", "tell"], str]
+"""A place to visit, and its key: the path of a record for ``ended``, ``failed``, ``returned``, ``action`` and
+``again``, of a frame for ``advance`` and ``over``; the key of a compensation pass for ``unwind`` and for the pass's
+end; what waits for an operator for ``tell``; empty for the fact itself."""
 
 
 class Mistake(Exception):
@@ -111,6 +120,10 @@ class Run:
     def step(self, record: Record) -> Step:
         return self.saga.places[record.step].step
 
+    def step_to_undo(self, record: Record) -> Step:
+        """Return a step as the definition has it that says how to undo it; see ``saga_to_undo``."""
+        return step_to_undo(self.saga, record)
+
     def call(self, call_id: str, path: str, command: Command) -> None:
         """Put a call in flight."""
         self.state.calls[call_id] = path
@@ -132,6 +145,8 @@ class Run:
     def end(self, record: Record, progress: Progress) -> None:
         """Note that a step is over, and queue its frame."""
         record.progress = progress
+        if self.state.timers:
+            self.drop_timer(timer(record.path, TimerKind.LIMIT))
         record.ended = self.tick()
         record.ended_at = self.state.now
         self.todo.append(("ended", record.path))
@@ -167,12 +182,24 @@ class Run:
         if len(requests) > REQUESTS_KEPT:
             del requests[next(iter(requests))]
 
-    def needs_attention(self, path: str, error: Error) -> None:
-        """Let the call at *path* wait for an operator. R22."""
-        self.state.attention[path] = error
-        self.state.occurrences[path] = self.state.occurrences.get(path, 0) + 1
+    def needs_attention(self, path: str, error: Error, limit: timedelta | None = None) -> None:
+        """Let the step or call at *path* wait for an operator, for at most *limit*. R22."""
+        state = self.state
+        state.attention[path] = error
+        state.occurrences[path] = state.occurrences.get(path, 0) + 1
+        state.waits_since[path] = state.now
+        if limit is not None:
+            self.set_timer(timer(path, TimerKind.PAUSE), state.now + limit.total_seconds(), f"decision about {path}")
+        if self.saga.on_pause:
+            self.todo.append(("tell", path))
 
-    def doom(self, error: Error | None) -> None:
+    def decided(self, path: str) -> Error:
+        """End the wait for an operator at *path*, and return the error that it was about."""
+        self.drop_timer(timer(path, TimerKind.PAUSE))
+        self.state.waits_since.pop(path, None)
+        return self.state.attention.pop(path)
+
+    def fail_with(self, error: Error | None) -> None:
         """Set the error with which the saga fails; a later one, also a cancel, is only noted beside it (R23)."""
         if self.state.failure is None:
             self.state.failure = error

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Frame, Progress, Record, State
+from sagadsl.engine.journal import Frame, Phase, Progress, Record, State
 from sagadsl.language.model import (
     ForEach,
     Group,
@@ -23,7 +23,15 @@ from sagadsl.language.model import (
     Step,
     Switch,
 )
-from sagadsl.language.paths import ROOT, path_in, round_path
+from sagadsl.language.notation.moments import spell_moment
+from sagadsl.language.paths import ROOT, forward_key, path_in, round_path
+
+if TYPE_CHECKING:  # a run has steps to undo, which this module finds
+    from sagadsl.engine.run import Run
+
+
+STATE = "state"
+"""The name by which the steps of a loop read what it keeps from round to round."""
 
 
 class StepsView(Mapping[str, Any]):
@@ -168,27 +176,68 @@ def step_path(place: Place, loops: Mapping[str, int]) -> str | None:
     return path_in(path, place.step.id)
 
 
-def scope(saga: Saga, state: State, frame: Frame, *, as_of: int | None = None, lenient: bool = False) -> dict[str, Any]:
-    """Return the names that every expression in *frame* can read; see ``StepsView``."""
+def saga_to_undo(saga: Saga, record: Record) -> Saga:
+    """Return the definition that says how to undo a step: the one under which the step began (R72)."""
+    undo = record.undo
+    return saga.former[undo.definition] if undo is not None and undo.definition else saga
+
+
+def step_to_undo(saga: Saga, record: Record) -> Step:
+    """Return a step as that definition has it."""
+    return saga_to_undo(saga, record).places[record.step].step
+
+
+def scope(
+    saga: Saga,
+    state: State,
+    frame: Frame,
+    *,
+    as_of: int | None = None,
+    lenient: bool = False,
+    now: float | None = None,
+) -> dict[str, Any]:
+    """Return the names that every expression in *frame* can read; see ``StepsView`` and ``SagaView``."""
     names: dict[str, Any] = {
         "input": state.input,
         "steps": StepsView(saga, state, frame, as_of, lenient=lenient),
-        "saga": SagaView(saga, state),
+        "saga": SagaView(saga, state, now),
     }
-    for around in outwards(state, frame):
-        for name, value in around.variables.items():
-            names.setdefault(name, value)
+    at: Frame | None = frame
+    while at is not None:  # `outwards`, without the cost of a generator for each value
+        if at.variables:
+            for name, value in at.variables.items():
+                names.setdefault(name, value)
+        at = _around(state, at) if at.owner else None
+    return names
+
+
+def names_of(run: Run, record: Record, now: float | None = None) -> dict[str, Any]:
+    """Return the names for the expressions of a forward step; *now*: see ``SagaView``."""
+    return names_in(run.saga, run.state, record, now)
+
+
+def names_in(saga: Saga, state: State, record: Record, now: float | None = None) -> dict[str, Any]:
+    """Do the same as ``names_of``, outside of a run's work."""
+    names = scope(saga, state, state.frames[record.frame], now=now)
+    names["idempotency_key"] = forward_key(state.caller, record.path, record.key)
+    if state.failure is not None and state.phase is not Phase.FORWARD:
+        names["failure"] = failure_view(state.failure)
     return names
 
 
 class SagaView(Mapping[str, Any]):
-    """``saga``: the running saga. Its start is text, so that it can be joined, compared and sent."""
+    """``saga``: the running saga. Moments are text, so that they can be joined, compared and sent.
 
-    __slots__ = ("_saga", "_state")
-    NAMES = ("id", "run_id", "name", "version", "started_at")
+    Args:
+        now: The present, for values that are computed again later, or at a moment that nobody can know: their
+            ``saga.now`` is when their step began. ``None`` is the moment of the fact that is being decided.
+    """
 
-    def __init__(self, saga: Saga, state: State) -> None:
-        self._saga, self._state = saga, state
+    __slots__ = ("_now", "_saga", "_state")
+    NAMES = ("id", "run_id", "name", "version", "started_at", "now")
+
+    def __init__(self, saga: Saga, state: State, now: float | None = None) -> None:
+        self._saga, self._state, self._now = saga, state, now
 
     def __getitem__(self, name: str) -> str:
         match name:
@@ -202,6 +251,8 @@ class SagaView(Mapping[str, Any]):
                 return self._saga.version
             case "started_at":
                 return iso(self._state.started_at)
+            case "now":
+                return iso(self._state.now if self._now is None else self._now)
             case _:
                 raise KeyError(name)
 
@@ -217,7 +268,8 @@ class SagaView(Mapping[str, Any]):
 
 def failure_view(error: Error) -> dict[str, Any]:
     """Return ``failure`` (or ``error``) as expressions see it."""
-    return {"type": error.type, "message": error.message, "step": error.step}
+    view = {"type": error.type, "message": error.message, "step": error.step}
+    return view | {"result": error.result[0]} if error.result else view
 
 
 LAST_INSTANT = 253_402_300_799.0
@@ -227,8 +279,7 @@ LAST_INSTANT = 253_402_300_799.0
 @lru_cache(maxsize=1024)  # one step ends at the instant at which the next one begins
 def iso(instant: float) -> str:
     """Return an instant as RFC 3339 text in UTC, to the millisecond; later than ``LAST_INSTANT``, that one."""
-    moment = datetime.fromtimestamp(min(instant, LAST_INSTANT), UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return spell_moment(datetime.fromtimestamp(min(instant, LAST_INSTANT), UTC))
 
 
 def outwards(state: State, frame: Frame) -> Iterator[Frame]:
@@ -236,10 +287,11 @@ def outwards(state: State, frame: Frame) -> Iterator[Frame]:
     at: Frame | None = frame
     while at is not None:
         yield at
-        if at.parent is not None:
-            at = state.frames.get(at.parent)
-        elif at.owner:
-            owner = state.records[at.owner]
-            at = state.frames.get(owner.frame)
-        else:
-            at = None
+        at = _around(state, at)
+
+
+def _around(state: State, frame: Frame) -> Frame | None:
+    """Return the frame around a frame, if it is open still; a round has an owner too, the loop's."""
+    if frame.parent is not None:
+        return state.frames.get(frame.parent)
+    return state.frames.get(state.records[frame.owner].frame) if frame.owner else None

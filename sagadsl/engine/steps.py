@@ -6,39 +6,58 @@ Nothing here looks at the steps beside it: when a step ends, its frame hears of 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, assert_never
 
-from sagadsl.engine import calls
+from sagadsl.engine import anew, calls, limits, loops, own_life, retries, unheard, waits
+from sagadsl.engine.chunks import begun
 from sagadsl.engine.error_scope import taken_outside
-from sagadsl.engine.facts import Error, Outcome, Settled
-from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, HandlerSteps, Progress, Record, Undo
-from sagadsl.engine.matching import is_one_of
-from sagadsl.engine.run import BEHIND_PIVOT, STEP_WORK, Mistake, Run, error_of
-from sagadsl.engine.scope import failure_view, scope
+from sagadsl.engine.facts import Error, LateEnd, Outcome, Settled
+from sagadsl.engine.journal import (
+    ArmSteps,
+    Frame,
+    FrameBody,
+    FrameKind,
+    HandlerSteps,
+    Progress,
+    Record,
+    Undo,
+    UndoProgress,
+    Unheard,
+)
+from sagadsl.engine.pauses import may_pause, pause, takes, wanted
+from sagadsl.engine.run import BEHIND_PIVOT, OUTPUT_BYTES, STEP_WORK, Mistake, Run, error_of
+from sagadsl.engine.scope import STATE, SagaView, failure_view, names_in, names_of
+from sagadsl.engine.squeeze import compact
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.expressions.data import kind, shortened
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import (
     ActivityCall,
+    Answer,
     Call,
     Fail,
     ForEach,
     Group,
     Handler,
+    KeyedCall,
     Parallel,
     Repeat,
+    Return,
     SagaCall,
+    Send,
     Set,
     Sleep,
     Step,
     Switch,
     Then,
+    Value,
     WaitFor,
 )
 from sagadsl.language.notation.durations import LONGEST
 from sagadsl.language.notation.moments import read_moment
-from sagadsl.language.own_errors import CANCELLED, EXPRESSION_ERROR, HISTORY_FULL, NO_MATCHING_CASE
-from sagadsl.language.paths import forward_key, handler_path, path_in, probe_path, repeated_call, undo_key
+from sagadsl.language.own_errors import CANCELLED, EXPRESSION_ERROR, HISTORY_FULL, NO_MATCHING_CASE, PAYLOAD_TOO_LARGE
+from sagadsl.language.paths import CallId, Purpose, TimerKind, handler_path, path_in, timer, undo_key
 
 _EVERYWHERE = frozenset(("steps", "saga", "input", "failure", "idempotency_key"))
 """Names that are everywhere, and not variables of a block."""
@@ -55,12 +74,19 @@ def start(run: Run, frame: Frame, step: Step) -> None:
     path = path_in(frame.path, step.id)
     record = Record(path, step.id, frame.path, run.tick(), state.now)
     before = state.records.get(path)
+    was_undone = before is not None and before.undo is not None and before.undo.progress is UndoProgress.DONE
+    record.child = state.chosen.get(path, "") if before is None else before.child
     if before is not None:  # an operator repeats its block: its call, and the keys of a child, are new
         record.repeats = before.repeats + 1
         state.undoable.pop(path, None)  # until it begins again
     elif state.rules >= BEHIND_PIVOT and frame.owner and state.records[frame.owner].repeats:
         # `pack` may have forgotten whether the step began before. It cannot have begun more often than this.
         record.repeats = sum(action.verb == Verb.RETRY_STEP.value for action in state.actions)
+        was_undone = any(path == each for _, each in begun(run.saga, state, undone=True))
+    if state.anew and (again := anew.number_of(run, path)) is not None:  # an earlier time was undone
+        record.repeats, record.key = max(record.repeats, again), again + 1
+    if was_undone and state.rules >= BEHIND_PIVOT:  # R49: its key was undone with it
+        record.key = record.repeats + 1
     state.records[path] = record
     frame.open[path] = True
     try:
@@ -72,22 +98,35 @@ def start(run: Run, frame: Frame, step: Step) -> None:
         fail(run, record, error_of(mistake, path))
 
 
-def begin(run: Run, step: Step, record: Record) -> None:
-    """Begin a step by its kind. When it raises ``ExpressionError`` or ``Mistake``, nothing has begun."""
+def begin(run: Run, step: Step, record: Record, *, is_repeated: bool = False) -> None:
+    """Begin a step by its kind. When it raises ``ExpressionError`` or ``Mistake``, nothing has begun.
+
+    Args:
+        is_repeated: A handler has the step tried again. A call has its input already, and its key stands for it.
+    """
+    if step.timeout is not None:
+        limits.begin(run, step, record)
     match step.body:
-        case ActivityCall() | SagaCall():
-            _begin_call(run, step, record)
+        case ActivityCall() | SagaCall() | Send():
+            _begin_call(run, step, record, keeps_input=is_repeated and isinstance(step.body, KeyedCall))
         case Group():
             _open(run, record, FrameKind.SEQUENCE)
         case Parallel():
-            _open(run, record, FrameKind.PARALLEL)
+            most = loops.computed_limit(step.body, names_of(run, record))
+            _open(run, record, FrameKind.PARALLEL).limit = most
         case ForEach(items=value):
-            items = value.render(names_of(run, record))
+            names = names_of(run, record)
+            items = value.render(names)
             if not isinstance(items, list):
                 raise Mistake(EXPRESSION_ERROR, f"`items` must give a list, found {kind(items)}")
-            _open(run, record, FrameKind.LOOP).items = items
+            variables, most = loops.first(step.body, names), loops.computed_limit(step.body, names)
+            frame = _open(run, record, FrameKind.LOOP)
+            frame.items, frame.variables, frame.limit = items, variables, most
         case Repeat():
-            _open(run, record, FrameKind.REPEAT)
+            names = names_of(run, record)
+            variables, most = loops.first(step.body, names), loops.computed_limit(step.body, names)
+            frame = _open(run, record, FrameKind.REPEAT)
+            frame.variables, frame.limit = variables, most
         case Switch(arms=arms):
             names = names_of(run, record)
             for index, arm in enumerate(arms):
@@ -102,96 +141,152 @@ def begin(run: Run, step: Step, record: Record) -> None:
             _begin_wait(run, step.body, record)
         case Set(values=values):
             succeed(run, record, values.render(names_of(run, record)))
-        case Fail(type=type_, message=message):
-            fail(run, record, Error(type_, _text(message.render(names_of(run, record))), record.path))
+        case Fail():
+            fail(run, record, _own_error(run, record, step.body))
+        case Return(value=value):
+            _return(run, record, value)
+        case Answer(value=value):
+            answer = value.render(names_of(run, record))
+            run.state.answer = run.state.answer or [answer]  # R103: whoever waited for the first one is gone
+            succeed(run, record, answer)
         case _:
             assert_never(step.body)
 
 
-def names_of(run: Run, record: Record) -> dict[str, Any]:
-    """Return the names for the expressions of a forward step."""
-    names = scope(run.saga, run.state, run.state.frames[record.frame])
-    names["idempotency_key"] = forward_key(run.state.caller, record.path)
-    if run.state.failure is not None and not run.forward:
-        names["failure"] = failure_view(run.state.failure)
-    return names
+def _own_error(run: Run, record: Record, body: Fail) -> Error:
+    names = names_of(run, record)
+    given: tuple[Any, ...] = () if body.result is None else (body.result.render(names),)
+    if given and (size := len(compact(given[0]))) > OUTPUT_BYTES:
+        raise Mistake(PAYLOAD_TOO_LARGE, f"`result` has {size:,} bytes, at most {OUTPUT_BYTES:,} fit")
+    return Error(body.type, _text(body.message.render(names)), record.path, result=given)
 
 
-def call_id(record: Record) -> str:
-    """Return the id of a step's call on the host: its path, with a number when an operator repeated it."""
-    return repeated_call(record.path, record.repeats + 1)
+def _return(run: Run, record: Record, value: Value) -> None:
+    """End the saga early, with success. What runs beside the step is asked to stop when the step has ended. R110."""
+    if not run.forward or run.state.failure is not None:
+        raise Mistake(CANCELLED, "the saga has failed already, so it cannot end with success")
+    output = value.render(names_of(run, record))
+    run.state.returned = [output]
+    succeed(run, record, output)
+    run.todo.append(("returned", record.path))
 
 
-def _begin_call(run: Run, step: Step, record: Record) -> None:
+def probe_id(record: Record) -> str:
+    """Return the id of the call that asks whether a pivot happened."""
+    return str(CallId(record.path, Purpose.PROBE, key=record.key))
+
+
+def _begin_call(run: Run, step: Step, record: Record, *, keeps_input: bool) -> None:
     body = step.body
     assert isinstance(body, Call)
     is_pivot = step.pivot and run.forward and not run.state.pivot_passed
     if is_pivot and run.state.failure is not None:
         raise Mistake(CANCELLED, "the saga has failed already, so its pivot does not begin")
-    names = names_of(run, record)
-    record.input = None if body.input is None else body.input.render(names)
+    names = names_in(run.saga, run.state, record)
+    if not record.given and not keeps_input:
+        record.input = None if body.input is None else body.input.render(names)
+    if isinstance(body, ActivityCall):
+        if body.name is not None:
+            _choose(body, record, names)
+    elif isinstance(body, Send) and not (keeps_input and record.to):
+        record.to = calls.receiver(run, body, names)
     if step.compensation is not None and run.forward:
         register(run, step, record, names)
+    arguments = (record.input,) if record.given or body.input is not None else ()
+    command: Any
     if isinstance(body, ActivityCall):
-        arguments = () if body.input is None else (record.input,)
-        command: Any = calls.activity(body, call_id(record), arguments, names,
+        if body.timeouts.settle is not None:
+            unheard.prepare(run, step, record, body.timeouts.settle, names)
+        command = calls.activity(body, record.call_id, arguments, names,
             summary=step.description or record.path, patient=_is_patient(run, step),
+            name=calls.chosen(body, record),
+            settles=record.unheard is not None and not body.local,
         )  # fmt: skip
+    elif isinstance(body, Send):
+        command = calls.send(body, record.call_id, record.to, arguments, names)
     else:
         wants_journal = step.compensation is not None and step.compensation.auto
         command = calls.child(
-            run, body, call_id(record), record.input, names, summary=record.path, journal=wants_journal
+            run, body, record.call_id, record.input, names, summary=record.path, journal=wants_journal
         )
+        command = own_life.with_own_life(run, body, command, record, names)
     record.outcome = Outcome.UNKNOWN  # until somebody says how it ended
     if is_pivot:
         run.state.pivot_at = record.path
     run.call(command.call_id, record.path, command)
 
 
+def _choose(body: Call, record: Record, names: dict[str, Any]) -> None:
+    """Note which activity a call calls, if an expression gives its name. A repeated call keeps its activity."""
+    if isinstance(body, ActivityCall) and body.name is not None and record.activity not in body.one_of:
+        record.activity = calls.activity_name(body, names)
+
+
 def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> None:
     """Make the record of a step's compensation before the step itself is scheduled. R4, R15."""
     assert step.compensation is not None
     frame = run.state.frames[record.frame]
-    visible = {name: value for name, value in names.items() if name not in _EVERYWHERE}
-    early_names = names | {
-        "step": {"input": record.input, "idempotency_key": names["idempotency_key"]},
-    }
+    visible: dict[str, Any] = {}
+    if not names.keys() <= _EVERYWHERE:
+        visible = {name: value for name, value in names.items() if name not in _EVERYWHERE}
+        if STATE in visible and not any(calls.reads_name(each, STATE) for each in step.compensation.actions):
+            del visible[STATE]  # it may be large, and each step of each round would keep one
+    began, body = record.started_at, step.body
+    saga_view = names["saga"] if began == run.state.now else SagaView(run.saga, run.state, began)
+    about = {"input": record.input, "idempotency_key": names["idempotency_key"]}
+    if called := calls.chosen(body, record):
+        about["activity"] = called
+    early_names = names | {"saga": saga_view, "step": about}
     undo = Undo(loops=frame.loops, variables=visible)
     actions = step.compensation.actions
     for index, action in enumerate(actions):
         several = index if len(actions) > 1 else None
-        early_names["idempotency_key"] = undo_key(run.state.caller, record.path, several)
+        early_names["idempotency_key"] = undo_key(run.state.caller, record.path, several, record.key)
         undo.early.append(calls.render_early(action, step.id, early_names))
     record.undo = undo
     run.state.undoable.pop(record.path, None)  # begun again, it is the newest
     run.state.undoable[record.path] = True
 
 
+def ensure_undo(run: Run, record: Record) -> None:
+    """Make the record of the compensation of a step whose call has not begun, and that counts as done all the same.
+
+    What cannot be computed now is computed when the step is undone; a mistake never drops the record (R15).
+    """
+    step = run.step(record)
+    if step.compensation is None or record.undo is not None or not run.forward:
+        return
+    try:
+        names = names_of(run, record)
+        if isinstance(step.body, Call):
+            _choose(step.body, record, names)
+        register(run, step, record, names)
+    except (ExpressionError, Mistake):
+        record.undo = Undo(early=[{} for _ in step.compensation.actions], loops=run.state.frames[record.frame].loops)
+        run.state.undoable[record.path] = True
+
+
 def _begin_wait(run: Run, body: WaitFor, record: Record) -> None:
-    kept = run.state.signals.get(body.signal)
-    if kept and not body.since_now:
-        payload = kept.pop(0)
-        if not kept:
-            del run.state.signals[body.signal]
-        record.took_kept = True
-        succeed(run, record, payload)
+    if (kept := waits.first_kept(run.saga, run.state, body, record)) is not None:
+        succeed(run, record, body.output_of(*kept))
         return
     limit = calls.duration(body.timeout, names_of(run, record), "timeout")
-    run.state.waiting.setdefault(body.signal, []).append(record.path)
+    for signal in body.signals:
+        run.state.waiting.setdefault(signal, []).append(record.path)
     if limit is not None:
-        run.set_timer(record.path, run.state.now + limit.total_seconds(), f"signal {body.signal} for {record.path}")
+        run.set_timer(record.path, run.state.now + limit.total_seconds(), f"signal {body.either} for {record.path}")
 
 
 def stop_waiting(run: Run, record: Record) -> None:
     """Remove the timer and the queue entry of a step that sleeps or waits."""
     run.drop_timer(record.path)
     body = run.step(record).body
-    if isinstance(body, WaitFor):
-        queue = run.state.waiting.get(body.signal, [])
+    for signal in body.signals if isinstance(body, WaitFor) else ():
+        queue = run.state.waiting.get(signal, [])
         if record.path in queue:
             queue.remove(record.path)
         if not queue:
-            run.state.waiting.pop(body.signal, None)
+            run.state.waiting.pop(signal, None)
 
 
 def settled(run: Run, record: Record, fact: Settled) -> None:
@@ -199,11 +294,25 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
     step, is_pivot = run.step(record), record.path == run.state.pivot_at
     record.settled = run.tick()
     record.outcome, record.attempts, record.journal = fact.outcome, fact.attempts, fact.journal
+    if record.child and (fact.outcome is Outcome.NOT_STARTED or fact.attempts == 0):
+        record.child = ""  # the id may be that of somebody else's child
+    if fact.abandoned:
+        _abandon(run, record)
+        return
     if is_pivot and record.repeats and fact.outcome is Outcome.NOT_STARTED:
         record.outcome = Outcome.UNKNOWN  # R43: the repeat did not begin, which says nothing of the first call
-    if fact.outcome is Outcome.SUCCEEDED:
+    if record.doubt and fact.outcome in (Outcome.FAILED, Outcome.NOT_STARTED):
+        record.outcome = Outcome.UNKNOWN  # R5: the repeat failed, and nobody knows of the first call
+    if record.unheard is not None:
+        unheard.call_ended(run, record.unheard, fact)
+    if record.expired and not (is_pivot and fact.outcome is Outcome.SUCCEEDED) and not record.cancel_asked:
+        record.expired = False
+        fail(run, record, limits.reached(record.path))  # if it has happened, it has to be undone
+    elif fact.outcome is Outcome.SUCCEEDED:
         try:
-            refusal = _refusal(run, step, record, fact.output)
+            refusal = (
+                _refusal(step, record, names_of(run, record) | {"output": fact.output}) if step.failed_if else None
+            )
         except (ExpressionError, Mistake) as mistake:
             if is_pivot:  # R43: nobody can tell what its result means
                 record.outcome = Outcome.UNKNOWN
@@ -212,9 +321,9 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
         if refusal is None:
             if is_pivot:
                 pass_pivot(run)
-            succeed(run, record, fact.output)
+            succeed(run, record, None if isinstance(step.body, Send) else fact.output)
             return
-        record.outcome = Outcome.FAILED
+        record.outcome = Outcome.UNKNOWN if record.doubt else Outcome.FAILED
         fail(run, record, refusal)
     elif fact.cancelled and record.cancel_asked and not (is_pivot and record.outcome is Outcome.UNKNOWN):
         if is_pivot:
@@ -222,6 +331,29 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
         run.end(record, Progress.CANCELLED)
     else:
         fail(run, record, fact.error or cancelled_outside(record.path))
+
+
+def ended_late(run: Run, record: Record, missed: Unheard, fact: LateEnd) -> None:
+    """Note what is known at last of a step that has failed: its outcome, and what it has returned. R97."""
+    if fact.outcome is Outcome.FAILED:
+        record.outcome = Outcome.UNKNOWN if record.doubt else Outcome.FAILED
+        return
+    record.outcome, missed.output = Outcome.SUCCEEDED, [fact.output]
+    assert record.undo is not None
+    names = calls.undo_names(run, record, record.undo, None) | {"output": fact.output}
+    try:
+        if _refusal(run.step(record), record, names) is not None:
+            record.outcome = Outcome.UNKNOWN if record.doubt else Outcome.FAILED
+    except ExpressionError as mistake:
+        run.note(error_of(mistake, record.path))  # it happened, so it has to be undone
+
+
+def _abandon(run: Run, record: Record) -> None:
+    """Go on without a child saga, which goes on by itself. What it does is not undone by anybody here. R116."""
+    if record.undo is not None:
+        record.undo.progress = UndoProgress.NOT_DUE
+    record.outcome = Outcome.UNKNOWN
+    run.end(record, Progress.ABANDONED)
 
 
 def cancelled_outside(path: str) -> Error:
@@ -247,12 +379,14 @@ def succeed(run: Run, record: Record, output: Any) -> None:
     run.end(record, Progress.COMPLETED)
 
 
-def fail(run: Run, record: Record, error: Error) -> None:
-    """Handle a step's error: by its handlers, the rules of the pivot, or its frame."""
+def fail(run: Run, record: Record, error: Error, *, is_final: bool = False) -> None:
+    """Handle a step's error: by a further try (unless it *is_final*), its handlers, the pivot's rules, its frame."""
     state, step = run.state, run.step(record)
+    if state.timers:
+        run.drop_timer(timer(record.path, TimerKind.LIMIT))
     record.error = error
     if record.path == state.pivot_at and record.outcome is Outcome.UNKNOWN:
-        _doubt(run, step, record, error)
+        doubt(run, step, record, error)
         return
     if state.pivot_at == record.path:
         state.pivot_at = ""
@@ -265,8 +399,10 @@ def fail(run: Run, record: Record, error: Error) -> None:
     if state.stopped:
         run.end(record, Progress.FAILED)
         return
+    if not is_final and retries.by_policy(run, record, error):
+        return
     for index, handler in enumerate(step.on_error):
-        if _takes(run, record, handler, error):
+        if takes(run, record, handler, error):
             if handler.steps:
                 path = handler_path(record.path)
                 opened = _open(run, record, FrameKind.SEQUENCE, body=HandlerSteps(index), path=path)
@@ -274,13 +410,17 @@ def fail(run: Run, record: Record, error: Error) -> None:
             else:
                 handled(run, record, index)
             return
-    fail_for_good(run, record)
+    fail_for_good(run, record, by_default=True)
 
 
-def fail_for_good(run: Run, record: Record) -> None:
-    """Fail a step that has no handler left for its error."""
+def fail_for_good(run: Run, record: Record, *, by_default: bool = False) -> None:
+    """Fail a step that has no handler left for its error; *by_default*: none of its own handlers takes the error."""
     assert record.error is not None
-    if run.forward and run.state.pivot_passed and not taken_outside(run, run.state.frames[record.frame], record.error):
+    if (wait := wanted(run, record, record.error, by_default=by_default)) is not None:
+        pause(run, record, record.error, wait.timeout)
+    elif (
+        run.forward and run.state.pivot_passed and not taken_outside(run, run.state.frames[record.frame], record.error)
+    ):
         pause(run, record, record.error)  # R44: no way back, so a person decides
     else:
         run.end(record, Progress.FAILED)
@@ -289,11 +429,13 @@ def fail_for_good(run: Run, record: Record) -> None:
 def handled(run: Run, record: Record, index: int) -> None:
     """Go on after an error handler, as its ``then`` says."""
     handler = run.step(record).on_error[index]
+    _replace_error(run, record, handler)
     if handler.then is Then.CONTINUE:
         assert record.error is not None
         try:
             names = names_of(run, record) | {"error": failure_view(record.error)}
-            record.output = None if handler.output is None else handler.output.render(names)
+            if handler.output is not None or not record.has_output:
+                record.output = None if handler.output is None else handler.output.render(names)
         except ExpressionError as mistake:
             run.note(error_of(mistake, record.path))
             fail_for_good(run, record)
@@ -303,19 +445,34 @@ def handled(run: Run, record: Record, index: int) -> None:
     elif handler.then is Then.STOP:
         run.state.stopped = run.state.stopped or run.forward
         run.end(record, Progress.FAILED)
+    elif handler.then is Then.RETRY:
+        assert record.error is not None
+        if not retries.by_handler(run, record, record.error, handler.tries):
+            fail_for_good(run, record)
+    elif handler.then is Then.PAUSE and may_pause(run):
+        assert record.error is not None
+        pause(run, record, record.error, handler.pause_timeout)
     else:
         fail_for_good(run, record)
 
 
-def pause(run: Run, record: Record, error: Error) -> None:
-    """Keep a step open until an operator decides. R22."""
-    record.progress = Progress.PAUSED
-    run.needs_attention(record.path, error)
+def _replace_error(run: Run, record: Record, handler: Handler) -> None:
+    """Put the error that a handler raises in the place of the step's own, which becomes its cause."""
+    before = record.error
+    if handler.raises is None or before is None:
+        return
+    try:
+        message = _text(handler.raises.message.render(names_of(run, record) | {"error": failure_view(before)}))
+    except ExpressionError as mistake:
+        run.note(error_of(mistake, record.path))
+        message = before.message
+    causes = ((before.type, before.message), *before.causes)
+    record.error = Error(handler.raises.type, message, record.path, causes)
 
 
-def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
+def doubt(run: Run, step: Step, record: Record, error: Error) -> None:
     """Ask the pivot's probe, or an operator, when nobody knows whether the pivot happened. R43."""
-    if step.probe is None or probe_path(record.path) in run.state.calls:
+    if step.probe is None or probe_id(record) in run.state.calls:
         pause(run, record, error)
         return
     names = names_of(run, record)
@@ -323,7 +480,7 @@ def _doubt(run: Run, step: Step, record: Record, error: Error) -> None:
         arguments = (record.input,) if step.probe.input is None else (step.probe.input.render(names),)
         command = calls.activity(
             step.probe,
-            probe_path(record.path),
+            probe_id(record),
             arguments,
             names,
             summary=f"did {record.path} happen?",
@@ -351,28 +508,13 @@ def probed(run: Run, record: Record, fact: Settled) -> None:
         pause(run, record, record.error)
 
 
-def _refusal(run: Run, step: Step, record: Record, output: Any) -> Error | None:
+def _refusal(step: Step, record: Record, names: Mapping[str, Any]) -> Error | None:
     """Return the error for a result that means failure, by ``failed_if``; ``None`` otherwise."""
-    if not step.failed_if:
-        return None
-    names = names_of(run, record) | {"output": output}
     for rule in step.failed_if:
         if rule.condition.render(names):
             message = f"the result of `{step.id}` means no" if rule.message is None else rule.message.render(names)
             return Error(rule.type, _text(message), record.path)
     return None
-
-
-def _takes(run: Run, record: Record, handler: Handler, error: Error) -> bool:
-    if handler.types and not is_one_of(error, handler.types, run.state.rules):
-        return False
-    if handler.condition is None:
-        return True
-    try:
-        return bool(handler.condition.render(names_of(run, record) | {"error": failure_view(error)}))
-    except ExpressionError as mistake:
-        run.note(error_of(mistake, record.path))
-        return False
 
 
 def _is_patient(run: Run, step: Step) -> bool:

@@ -6,18 +6,23 @@ has no effect here (R27), and compensations have no compensations (R13).
 
 from __future__ import annotations
 
-from sagadsl.engine import calls, steps
+from typing import Any
+
+from sagadsl.engine import calls, steps, unheard
+from sagadsl.engine.child_ids import id_of
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
 from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
 from sagadsl.engine.matching import is_one_of
+from sagadsl.engine.pauses import limit_of
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
+from sagadsl.engine.scope import SagaView
 from sagadsl.engine.squeeze import compact
 from sagadsl.immutable import replace
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import ActivityCall, Call, Compensation, On, OnFailure, Order, SagaCall
+from sagadsl.language.model import ActivityCall, Call, Compensation, On, OnFailure, Order, SagaCall, Send, Value
 from sagadsl.language.own_errors import NO_JOURNAL
-from sagadsl.language.paths import repeated_call, undo_path
+from sagadsl.language.paths import CallId, Purpose, undo_path
 
 _SENT_TWICE = 100_000
 """Bytes of a child's input up to which its undoing run gets the input again, for people who look at the run."""
@@ -33,7 +38,10 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
         undo = _undo(record)
         if undo.progress is not UndoProgress.REGISTERED:
             continue
-        if is_due(_compensation(run, record), record.outcome):
+        compensation = _compensation(run, record)
+        if is_due(compensation, record.outcome) or (
+            unheard.awaited_until(run.state, record) is not None and is_due(compensation, Outcome.SUCCEEDED)
+        ):
             due.append(path)
         else:
             undo.progress = UndoProgress.NOT_DUE
@@ -46,6 +54,16 @@ def begin(run: Run, key: str, paths: list[str]) -> bool:
         run.state.unwinds[key] = Unwind(key, due)
     run.todo.append(("unwind", key))
     return True
+
+
+def leave(run: Run, paths: list[str]) -> None:
+    """Note that what these steps have done is not undone, because nobody has tried."""
+    for path in paths:
+        record = run.state.records[path]
+        undo = _undo(record)
+        if undo.progress is UndoProgress.REGISTERED:
+            is_left = is_due(_compensation(run, record), record.outcome)
+            undo.progress = UndoProgress.NOT_ATTEMPTED if is_left else UndoProgress.NOT_DUE
 
 
 def is_due(compensation: Compensation, outcome: Outcome) -> bool:
@@ -76,16 +94,33 @@ def advance(run: Run, unwind: Unwind) -> None:
         record = run.state.records[path]
         undo = _undo(record)
         undo.progress, undo.started_at = UndoProgress.RUNNING, run.state.now
-        start_action(run, record)
+        if record.unheard is None:
+            start_action(run, record)
+        elif not unheard.awaits(run, record):
+            go_on(run, record)
     if not unwind.pending and not unwind.running:
         del run.state.unwinds[unwind.key]
         run.todo.append(("not undone" if unwind.failed else "undone", unwind.key))
+
+
+def go_on(run: Run, record: Record) -> None:
+    """Undo a step that may have been waited for, unless it turned out that there is nothing to undo. R96, R97."""
+    undo, unwind = _undo(record), _unwind_of(run, record)
+    if is_due(_compensation(run, record), record.outcome):
+        undo.started_at = run.state.now
+        run.todo.append(("action", record.path))
+        return
+    undo.progress, undo.started_at = UndoProgress.NOT_DUE, None
+    unwind.running.pop(record.path, None)
+    run.todo.append(("unwind", unwind.key))
 
 
 def _supply(run: Run, unwind: Unwind) -> bool:
     """Unpack chunks that may come before the next path to undo; false when nothing is left to begin. R10."""
     if unwind.stopped:
         return False
+    if run.state.returning:  # what lies behind the step was unpacked before
+        return bool(unwind.pending)
     reverse, state = run.saga.order is Order.REVERSE, run.state
     while not unwind.key and not (reverse and unwind.running) and (packed := waiting(state)):
         newest = max(packed, key=lambda each: each.last)
@@ -120,10 +155,19 @@ def start_action(run: Run, record: Record) -> None:
         if compensation.auto:
             command = _undo_child(run, record)
             run.call(command.call_id, record.path, command)
-        else:
+        elif (condition := compensation.actions[undo.action].condition) is None or _holds(run, record, condition):
             _start_call(run, record, undo, compensation)
+        else:
+            next_action(run, record)
     except (ExpressionError, Mistake) as mistake:  # R15: a mistake never drops the record
         failed(run, record, error_of(mistake, action_path(run, record)))
+
+
+def _holds(run: Run, record: Record, condition: Value) -> bool:
+    """Whether the next action of a compensation is to be carried out: its ``if`` holds. R95."""
+    undo = _undo(record)
+    several = undo.action if len(_compensation(run, record).actions) > 1 else None
+    return bool(condition.render(calls.undo_names(run, record, undo, several)))
 
 
 def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation) -> None:
@@ -131,9 +175,15 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
     call = compensation.actions[index].call
     several = index if len(compensation.actions) > 1 else None
     names = calls.undo_names(run, record, undo, several)
-    if call.input is None:
-        body = run.step(record).body
-        arguments = (record.input,) if isinstance(body, Call) and body.input is not None else ()
+    if isinstance(call, Send):
+        _start_send(run, record, call, names)
+        return
+    if undo.inputs:
+        arguments: tuple[Any, ...] = (undo.inputs[0],)
+    elif call.input is None:
+        body = run.step_to_undo(record).body
+        has_input = record.given or (isinstance(body, Call) and body.input is not None)
+        arguments = (record.input,) if has_input else ()
     else:
         arguments = (calls.render_late(call.input, undo.early[index], names),)
     call_id = _call_id(run, record)
@@ -146,7 +196,17 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
         )
     else:
         input_ = arguments[0] if arguments else None
-        run.call(call_id, record.path, calls.child(run, call, call_id, input_, names, summary=summary, journal=False))
+        child = calls.child(run, call, call_id, input_, names, summary=summary, journal=False)
+        run.call(call_id, record.path, replace(child, definition=undo.definition))
+
+
+def _start_send(run: Run, record: Record, call: Send, names: dict[str, Any]) -> None:
+    undo, call_id = _undo(record), _call_id(run, record)
+    arguments: tuple[Any, ...] = tuple(undo.inputs)
+    if not arguments and call.input is not None:
+        arguments = (calls.render_late(call.input, undo.early[undo.action], names),)
+    to = calls.receiver(run, call, names)
+    run.call(call_id, record.path, calls.send(call, call_id, to, arguments, names))
 
 
 def _undo_child(run: Run, record: Record) -> StartChild:
@@ -154,7 +214,7 @@ def _undo_child(run: Run, record: Record) -> StartChild:
     the same. R46, R47."""
     if record.journal is None:
         raise Mistake(NO_JOURNAL, "the child saga did not say what it has done, so it cannot undo itself")
-    call = run.step(record).body
+    call = run.step_to_undo(record).body
     assert isinstance(call, SagaCall)
     names = calls.undo_names(run, record, _undo(record), None)
     given = record.input
@@ -163,9 +223,11 @@ def _undo_child(run: Run, record: Record) -> StartChild:
     command = calls.child(run, call, _call_id(run, record), given, names, summary=f"undo {record.path}", journal=False)
     return replace(
         command,
-        workflow_id=calls.child_of(run, steps.call_id(record)),
+        workflow_id=id_of(run.state, record),
+        chosen=record.call_id if record.child else "",
         journal=record.journal,
         failure=calls.why_undone(run, record),
+        definition=_undo(record).definition,
     )
 
 
@@ -187,21 +249,32 @@ def failed(run: Run, record: Record, error: Error) -> None:
     match run.saga.compensation_failure:
         case OnFailure.PAUSE:
             undo.progress = UndoProgress.PAUSED
-            run.needs_attention(action_path(run, record), error)
+            path, timeout = action_path(run, record), run.saga.undo_pause_timeout
+            names = {"input": run.state.input, "saga": SagaView(run.saga, run.state)}
+            run.needs_attention(path, error, None if timeout is None else limit_of(run, timeout, names, path))
         case OnFailure.CONTINUE:
-            undo.errors[undo.action] = error
-            next_action(run, record)
+            pass_over(run, record, error)
         case OnFailure.STOP:
             undo.errors[undo.action] = error
             _unwind_of(run, record).stopped = True
             _over(run, record)
 
 
+def pass_over(run: Run, record: Record, error: Error) -> None:
+    """Go on with the other actions and compensations although one has failed for good. R21."""
+    undo = _undo(record)
+    undo.errors[undo.action] = error
+    next_action(run, record)
+
+
 def next_action(run: Run, record: Record) -> None:
     """Go to the next action of a compensation, or end it. R13."""
     undo = _undo(record)
     undo.action += 1
+    while undo.action in undo.done_before:
+        undo.action += 1
     undo.repeats = 0
+    undo.inputs.clear()
     if undo.action < len(_compensation(run, record).actions):
         undo.progress = UndoProgress.RUNNING
         run.todo.append(("action", record.path))
@@ -228,7 +301,10 @@ def action_path(run: Run, record: Record) -> str:
 
 
 def _call_id(run: Run, record: Record) -> str:
-    return repeated_call(action_path(run, record), _undo(record).repeats + 1)
+    several = len(_compensation(run, record).actions) > 1
+    undo = _undo(record)
+    action = undo.action if several else None
+    return str(CallId(record.path, Purpose.UNDO, action, undo.repeats + 1, record.key))
 
 
 def _over(run: Run, record: Record) -> None:
@@ -249,7 +325,10 @@ def _over(run: Run, record: Record) -> None:
 
 
 def _unwind_of(run: Run, record: Record) -> Unwind:
-    return next(unwind for unwind in run.state.unwinds.values() if record.path in unwind.running)
+    for unwind in run.state.unwinds.values():
+        if record.path in unwind.running:
+            return unwind
+    raise AssertionError(f"no pass undoes `{record.path}`")
 
 
 def _undo(record: Record) -> Undo:
@@ -258,6 +337,6 @@ def _undo(record: Record) -> Undo:
 
 
 def _compensation(run: Run, record: Record) -> Compensation:
-    compensation = run.step(record).compensation
+    compensation = run.step_to_undo(record).compensation
     assert compensation is not None
     return compensation

@@ -23,8 +23,10 @@ from sagadsl.language.document import parse
 
 log = logging.getLogger("sagadsl.gateway")
 
-Scope = Literal["start", "read", "operate"]
-SCOPES: tuple[Scope, ...] = ("start", "read", "operate")
+Scope = Literal["start", "read", "operate", "payloads"]
+SCOPES: tuple[Scope, ...] = ("start", "read", "operate", "payloads")
+"""What a token may do; `payloads` is for `encode` and `decode`, the others are for names of sagas."""
+
 PREFIX = "sagadsl_"
 """Prefix of the tokens that ``new_token`` makes, by which scanners for leaked secrets recognise them."""
 
@@ -80,7 +82,8 @@ class Principal(Immutable):
     """The caller of a request.
 
     Attributes:
-        rights: Names of sagas, by scope: ``*`` means any, ``order-*`` any with this beginning.
+        rights: Names of sagas, by scope: ``*`` means any, ``order-*`` any with this beginning. ``payloads`` has
+            ``encode`` and ``decode`` instead.
         is_known: A token proves who the caller is; otherwise the caller may give any name.
         realm: The issuer that vouches for the name; empty for the file of tokens.
     """
@@ -108,7 +111,7 @@ ANYBODY = Principal("anybody", dict.fromkeys(SCOPES, ("*",)), is_known=False)
 """Any caller of a gateway that listens on loopback only."""
 
 
-class Door(Protocol):
+class Authenticator(Protocol):
     """A way to find out to whom a token belongs."""
 
     async def who(self, token: str) -> Principal | None:
@@ -140,7 +143,7 @@ class TokenFile:
     _stamp: _Stamp = (0, 0, 0, 0)
     _seen: float = 0.0
     _refused: tuple[_Stamp | None, str] = (None, "")
-    _told: Literal["", "holds", "shut"] = ""
+    _logged: Literal["", "holds", "shut"] = ""
 
     def __post_init__(self) -> None:
         self._by_digest, self._stamp = _read(self.path)
@@ -155,19 +158,19 @@ class TokenFile:
         why = self._look()
         now = self.clock()
         if not why:
-            if self._told:
+            if self._logged:
                 log.warning("the tokens in %s can be used again", self.path)
-            self._seen, self._told = now, ""
+            self._seen, self._logged = now, ""
             return True
         left = self._seen + HOLD_SECONDS - now
         if left > 0:
-            if not self._told:
-                log.error("%s; those read before hold for %.0f s more", TokensUnusable(str(self.path), why), left)
-                self._told = "holds"
+            if not self._logged:
+                log.error("%s; the tokens read before hold for %.0f s more", TokensUnusable(str(self.path), why), left)
+                self._logged = "holds"
             return False
-        if self._told != "shut":
-            log.error("%s; none of them is taken until that is mended", TokensUnusable(str(self.path), why))
-            self._told = "shut"
+        if self._logged != "shut":
+            log.error("%s; no token is accepted until the file is in order", TokensUnusable(str(self.path), why))
+            self._logged = "shut"
         raise TokensLost
 
     def _look(self) -> str:
@@ -307,16 +310,16 @@ def _read(path: Path) -> tuple[dict[bytes, Principal], _Stamp]:
     for finding in findings:  # the message of this finding would quote the file
         if finding.code != "SD012":
             line = document.spans[document.nearest(finding.route)].line
-            reason = f"line {line} is not the YAML that is read here: see `sagadsl explain {finding.code}`"
+            reason = f"line {line} is not valid YAML here: see `sagadsl explain {finding.code}`"
             raise TokensUnusable(str(path), reason)
     data = document.data
     if not isinstance(data, dict) or not isinstance(data.get("tokens"), list):
-        raise TokensUnusable(str(path), "it is no mapping with a list `tokens`")
+        raise TokensUnusable(str(path), "it is not a mapping with a list `tokens`")
     found: dict[bytes, Principal] = {}
     for index, entry in enumerate(data["tokens"]):
         digest, principal = _entry(str(path), index, entry)
         if digest in found:
-            raise TokensUnusable(str(path), f"`tokens[{index}]` is the token of `tokens` before it")
+            raise TokensUnusable(str(path), f"`tokens[{index}]` has the same token as an earlier entry")
         found[digest] = principal
     return found, stamp
 
@@ -324,7 +327,7 @@ def _read(path: Path) -> tuple[dict[bytes, Principal], _Stamp]:
 def _entry(path: str, index: int, entry: Any) -> tuple[bytes, Principal]:
     place = f"`tokens[{index}]`"
     if not isinstance(entry, dict) or set(entry) - {"name", "sha256", "allow"}:
-        raise TokensUnusable(path, f"{place} is no mapping of `name`, `sha256` and `allow`")
+        raise TokensUnusable(path, f"{place} is not a mapping of `name`, `sha256` and `allow`")
     name, allow = entry.get("name"), entry.get("allow")
     if not isinstance(name, str) or not name:
         raise TokensUnusable(path, f"{place} has no `name`")
@@ -333,9 +336,9 @@ def _entry(path: str, index: int, entry: Any) -> tuple[bytes, Principal]:
     except ValueError:
         digest = b""
     if len(digest) != hashlib.sha256().digest_size:
-        raise TokensUnusable(path, f"`sha256` of {place} is no SHA-256 of 64 hexadecimal digits")
+        raise TokensUnusable(path, f"`sha256` of {place} is not a SHA-256 of 64 hexadecimal digits")
     if not isinstance(allow, dict) or set(allow) - set(SCOPES):
-        raise TokensUnusable(path, f"`allow` of {place} is no mapping of {', '.join(SCOPES)} to names of sagas")
+        raise TokensUnusable(path, f"`allow` of {place} is not a mapping of {', '.join(SCOPES)} to lists of names")
     rights: dict[Scope, tuple[str, ...]] = {}
     for scope in SCOPES:
         names = allow.get(scope, [])

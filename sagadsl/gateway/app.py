@@ -14,23 +14,40 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sagadsl.drawing.tree import tree
 from sagadsl.engine.verbs import VERBS
 from sagadsl.errors import SagadslError
-from sagadsl.gateway import metrics, operating, problems, reading, starting
-from sagadsl.gateway.access import ANYBODY, Door, TokensLost
+from sagadsl.gateway import metrics, operating, payloads, problems, reading, redriving, starting
+from sagadsl.gateway.access import ANYBODY, Authenticator, TokensLost
 from sagadsl.gateway.addresses import AsSent, decoded
-from sagadsl.gateway.definitions import graph, summary, whole
+from sagadsl.gateway.definitions import summary, whole
+from sagadsl.gateway.jobs import routes as jobs
 from sagadsl.gateway.openapi import document
 from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
 from sagadsl.gateway.requests import Gateway, Handler, Inquiry, endpoint, rights
-from sagadsl.temporal.connection import check_namespace
+from sagadsl.temporal.link.connection import check_namespace
 
 _READY_SECONDS = 3.0
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_SCRIPTS = ("app", "api", "detail", "dom", "fields", "form", "graph", "json", "list")
+_SCRIPTS = (
+    "app",
+    "api",
+    "change",
+    "detail",
+    "dom",
+    "fields",
+    "form",
+    "graph",
+    "incidents",
+    "inputs",
+    "jobs",
+    "json",
+    "list",
+    "takeup",
+)
 _FILES = {"index.html": "text/html", "style.css": "text/css"} | {f"{name}.js": "text/javascript" for name in _SCRIPTS}
 _READ = ["GET"]
 _DO = ["POST"]
@@ -46,6 +63,7 @@ def application(gateway: Gateway) -> Starlette:
     routes = [
         route("/sagas", reading.list_, _READ),
         route("/counts", reading.count, _READ),
+        route("/incidents", reading.incidents, _READ),
         route("/sagas/{name}", starting.start, _DO),
         route("/sagas/{id}", reading.status, _READ),
         route("/sagas/{id}/result", reading.result, _READ),
@@ -53,9 +71,22 @@ def application(gateway: Gateway) -> Starlette:
         route("/sagas/{id}/trace", reading.trace, _READ),
         route("/sagas/{id}/graph", reading.graph, _READ),
         route("/sagas/{id}/explanation", reading.explanation, _READ),
+        route("/sagas/{id}/queries/{query}", reading.query, _READ),
+        route("/sagas/{id}/signals", reading.signals, _READ),
         route("/sagas/{id}/signals/{signal}", operating.signal, _DO),
         route("/sagas/{id}/cancel", operating.cancel, _DO),
+        route("/sagas/{id}/migrate", operating.migrate, _DO),
+        route("/sagas/{id}/recover", redriving.taking_up("recover"), _DO),
+        route("/sagas/{id}/redrive", redriving.taking_up("redrive"), _DO),
+        route("/sagas/{id}/terminate", redriving.terminate, _DO),
         *operators,
+        route("/jobs", jobs.list_, _READ),
+        route("/jobs", jobs.begin, _DO),
+        route("/jobs/{id}", jobs.look, _READ),
+        route("/jobs/{id}/events", jobs.events, _READ),
+        route("/jobs/{id}/cancel", jobs.cancel, _DO),
+        route("/codec/encode", payloads.coding("encode"), _DO),
+        route("/codec/decode", payloads.coding("decode"), _DO),
         route("/definitions", _definitions, _READ),
         route("/definitions/{name}", _definition, _READ),
         route("/definitions/{name}/graph", _graph, _READ),
@@ -84,7 +115,7 @@ def _cross_origin(gateway: Gateway) -> list[Middleware]:
             CORSMiddleware,
             allow_origins=list(gateway.options.origins),
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Workflow-Id"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Workflow-Id", "X-Namespace"],
             expose_headers=["Location", "Retry-After", "ETag", "X-Request-Id", "Idempotent-Replayed"],
             max_age=600,
         )
@@ -103,84 +134,86 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _allowed(call: Inquiry) -> str:
+async def _allowed(inquiry: Inquiry) -> str:
     """Return the methods of an address. Below `/sagas/`, a saga's name can be started, and an id can be read.
 
     A caller who may not know of a saga gets the same answer for its name as for an id.
     """
-    path = call.request.url.path
-    fitting = [each for each in call.request.app.routes if isinstance(each, Route) and each.path_regex.match(path)]
-    if len(fitting) > 1:
+    path = inquiry.request.url.path
+    fitting = [each for each in inquiry.request.app.routes if isinstance(each, Route) and each.path_regex.match(path)]
+    if len({each.path for each in fitting}) > 1:
         name = decoded(path.rpartition("/")[2])
-        is_saga = call.gateway.shelf.get(name) is not None and await call.is_let_in("start", name)
+        is_saga = inquiry.gateway.definitions.get(name) is not None and await inquiry.is_let_in("start", name)
         fitting = [each for each in fitting if ("POST" if is_saga else "GET") in (each.methods or ())]
     return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
 
 
-async def _definitions(call: Inquiry) -> Response:
+async def _definitions(inquiry: Inquiry) -> Response:
     """List the definitions that the caller may start or read."""
-    call.query()
+    inquiry.query()
     return JSONResponse(
         {
             "definitions": [
-                {**summary(each), "may_start": call.who.may("start", each.saga.name)}
-                for each in call.gateway.shelf
-                if _may_know(call, each.saga.name)
+                {**summary(each), "may_start": inquiry.who.may("start", each.saga.name)}
+                for each in inquiry.gateway.definitions
+                if _may_know(inquiry, each.saga.name)
             ]
         }
     )
 
 
-async def _definition(call: Inquiry) -> Response:
+async def _definition(inquiry: Inquiry) -> Response:
     """Return one definition, with the schema of its input."""
-    call.query()
-    return JSONResponse(whole(_known(call)))
+    inquiry.query()
+    return JSONResponse(whole(_known(inquiry)))
 
 
-async def _graph(call: Inquiry) -> Response:
+async def _graph(inquiry: Inquiry) -> Response:
     """Return the steps of one definition."""
-    call.query()
-    return JSONResponse(graph(_known(call).saga))
+    inquiry.query()
+    return JSONResponse(tree(_known(inquiry).saga).as_json())
 
 
-def _known(call: Inquiry) -> Any:
-    name = call.path("name")
-    package = call.gateway.shelf.get(name)
-    if package is None or not _may_know(call, name):
+def _known(inquiry: Inquiry) -> Any:
+    name = inquiry.path("name")
+    package = inquiry.gateway.definitions.get(name)
+    if package is None or not _may_know(inquiry, name):
         raise NotOffered(f"no saga is named `{name[:200]}` here", "`GET /definitions` lists them")
     return package
 
 
-def _may_know(call: Inquiry, name: str) -> bool:
-    return call.who.may("start", name) or call.who.may("read", name)
+def _may_know(inquiry: Inquiry, name: str) -> bool:
+    return inquiry.who.may("start", name) or inquiry.who.may("read", name)
 
 
-async def _me(call: Inquiry) -> Response:
+async def _me(inquiry: Inquiry) -> Response:
     """Say who the caller is, and what the caller may do."""
-    call.query()
-    known = {"name": call.who.name, "is_known": call.who.is_known, "rights": rights(call.who)}
-    return JSONResponse(known | {"web_ui": call.gateway.web_ui})
+    inquiry.query()
+    known = {"name": inquiry.who.name, "is_known": inquiry.who.is_known, "rights": rights(inquiry.who)}
+    return JSONResponse(known | {"web_ui": inquiry.gateway.web_ui})
 
 
-async def _openapi(call: Inquiry) -> Response:
+async def _openapi(inquiry: Inquiry) -> Response:
     """Describe the gateway for programs."""
-    call.query()
-    return JSONResponse(document([each for each in call.gateway.shelf if call.who.may("start", each.saga.name)]))
+    inquiry.query()
+    return JSONResponse(
+        document([each for each in inquiry.gateway.definitions if inquiry.who.may("start", each.saga.name)])
+    )
 
 
-async def _metrics(call: Inquiry) -> Response:
+async def _metrics(inquiry: Inquiry) -> Response:
     """Return the counters. They cover all sagas, so the caller needs the right to read all."""
-    call.query()
-    if not call.who.may_all("read"):
-        raise NotAllowed(f"`{call.who.name}` may not read every saga")
-    are_well = [_is_well(door) for door in call.gateway.doors]
-    call.gateway.metrics.tokens.set(all(are_well))
-    return Response(call.gateway.metrics.page(), media_type=metrics.MEDIA)
+    inquiry.query()
+    if not inquiry.who.may_all("read"):
+        raise NotAllowed(f"`{inquiry.who.name}` may not read every saga")
+    are_well = [_is_well(authenticator) for authenticator in inquiry.gateway.authenticators]
+    inquiry.gateway.metrics.tokens.set(all(are_well))
+    return Response(inquiry.gateway.metrics.page(), media_type=metrics.MEDIA)
 
 
-def _is_well(door: Door) -> bool:
+def _is_well(authenticator: Authenticator) -> bool:
     try:
-        return door.check()
+        return authenticator.check()
     except TokensLost:
         return False
 
@@ -190,16 +223,16 @@ async def _healthz(_: Inquiry) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _readyz(call: Inquiry) -> Response:
+async def _readyz(inquiry: Inquiry) -> Response:
     """Say whether sagas can be started: tokens can be checked, the server answers, and has the namespace."""
     try:
-        for door in call.gateway.doors:
-            door.check()
+        for authenticator in inquiry.gateway.authenticators:
+            authenticator.check()
     except TokensLost as error:
         return JSONResponse({"status": str(error)}, 503, {"Retry-After": "2"})
     try:
         async with asyncio.timeout(_READY_SECONDS):
-            await check_namespace(call.client, call.gateway.settings)
+            await check_namespace(inquiry.client, inquiry.gateway.settings)
     except (SagadslError, TimeoutError):
         return JSONResponse({"status": "no answer from Temporal"}, 503, {"Retry-After": "2"})
     return JSONResponse({"status": "ok"})

@@ -39,7 +39,7 @@ _RESERVED = BACKLOG + 32
 _HIGHEST = 65_536
 
 _LOOK_SECONDS = 1.0
-_TELL_SECONDS = 30.0
+_LOG_SECONDS = 30.0
 """How often the log says that the process is out of descriptors: asyncio reports it thousands of times a second."""
 
 _STARVED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -69,7 +69,7 @@ class Guard:
     metrics: Metrics
     patience: Patience = field(default_factory=Patience)
     _known: dict[Connection, None] = field(default_factory=dict)
-    _told: float = float("-inf")
+    _logged_at: float = float("-inf")
 
     def enter(self, new: Connection) -> None:
         """Add a connection; if there are too many, end the oldest one that has not sent a request."""
@@ -107,7 +107,7 @@ class Guard:
         connection.end(why)
 
     @contextmanager
-    def told_of_starving(self) -> Iterator[None]:
+    def log_starvation(self) -> Iterator[None]:
         """Log once, and again after a while, that no connection can be accepted."""
         loop = asyncio.get_running_loop()
         before = loop.get_exception_handler()
@@ -116,8 +116,8 @@ class Guard:
             error = context.get("exception")
             if not isinstance(error, OSError) or error.errno not in _STARVED:
                 loop.default_exception_handler(context)
-            elif time.monotonic() - self._told > _TELL_SECONDS:
-                self._told = time.monotonic()
+            elif time.monotonic() - self._logged_at > _LOG_SECONDS:
+                self._logged_at = time.monotonic()
                 log.error("no connection can be accepted at this moment: %s", error.strerror)
 
         loop.set_exception_handler(handle)

@@ -1,20 +1,18 @@
-"""The definitions that a gateway offers by name: their list, their inputs, and their steps as a graph."""
+"""The definitions that a gateway offers by name: their list, and their inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sagadsl.gateway.problems import BadRequest, NotOffered
 from sagadsl.immutable import Immutable, field
-from sagadsl.language.kinds import Lane, is_loop, kind_of, parts, subject
-from sagadsl.language.model import Saga, Step
-from sagadsl.language.paths import ON_FAILURE, ROOT, drawn_round, handler_path, path_in
-from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.wire.arguments import Package
 
 Data = Mapping[str, Any]
 
 
-class Shelf(Immutable):
+class OfferedDefinitions(Immutable):
     """Definitions by name."""
 
     packages: Mapping[str, Package] = field(default_factory=dict)
@@ -22,6 +20,24 @@ class Shelf(Immutable):
     def get(self, name: str) -> Package | None:
         """Return the definition of this name."""
         return self.packages.get(name)
+
+    def offered(self, name: str, digest: str = "") -> Package:
+        """Return the definition of this name.
+
+        Raises:
+            NotOffered: There is none.
+            BadRequest: It has another *digest*; an empty one is any.
+        """
+        package = self.get(name)
+        if package is None:
+            raise NotOffered(f"the gateway has no definition of saga `{name[:200]}`", "`GET /definitions` lists them")
+        if digest not in ("", package.saga.digest):
+            raise BadRequest(
+                "the gateway has another definition than `digest` names",
+                f"it has version `{package.saga.version}` with the digest {package.saga.digest}",
+                status=409,
+            )
+        return package
 
     def __iter__(self) -> Iterator[Package]:
         return iter(self.packages.values())
@@ -48,53 +64,3 @@ def whole(package: Package) -> dict[str, Any]:
         "signal_payloads": dict(package.saga.signals),
         "definition": package.definition,
     }
-
-
-def graph(saga: Saga) -> dict[str, Any]:
-    """Return the steps as a tree that a page can draw."""
-    return {
-        "name": saga.name,
-        "version": saga.version,
-        "steps": [_node(step, ROOT) for step in saga.steps],
-        "on_failure": [_node(step, ON_FAILURE) for step in saga.on_failure],
-    }
-
-
-def _node(step: Step, around: str) -> dict[str, Any]:
-    path = path_in(around, step.id)
-    kind = kind_of(step)
-    _, what = subject(step.body)
-    node: dict[str, Any] = {"id": step.id, "path": path, "kind": kind.drawn or kind.key, "what": what}
-    lanes = list(_lanes(step, drawn_round(path) if is_loop(step) else path))
-    if lanes:
-        node["lanes"] = lanes
-    if step.needs:
-        node["needs"] = list(step.needs)
-    if step.condition is not None:
-        node["if"] = str(step.condition.source)
-    if step.pivot:
-        node["pivot"] = True
-    if step.compensation is not None:
-        calls = [action.call for action in step.compensation.actions]
-        node["undone_by"] = ["itself"] if step.compensation.auto else [subject(call)[1] for call in calls]
-    if step.on_error:
-        node["on_error"] = [
-            {"label": ", ".join(handler.types) or "any error", "steps": _nodes(handler.steps, handler_path(path))}
-            for handler in step.on_error
-        ]
-    return node
-
-
-def _nodes(steps: tuple[Step, ...], around: str) -> list[dict[str, Any]]:
-    return [_node(step, around) for step in steps]
-
-
-def _lanes(step: Step, around: str) -> Iterator[dict[str, Any]]:
-    """Yield the parts that are side by side in a block: each branch, each arm."""
-    for part in parts(step):
-        if part.lane is Lane.BRANCH:
-            yield from ({"label": "", "steps": [_node(branch, around)]} for branch in part.steps)
-        else:
-            other = "else" if part.lane is Lane.ARM else ""
-            label = other if part.condition is None else str(part.condition.source)
-            yield {"label": label, "steps": _nodes(part.steps, around)}

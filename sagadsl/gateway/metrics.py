@@ -52,7 +52,7 @@ class Metrics:
         )
         self._ended = Counter(
             "sagadsl_gateway_connections_ended",
-            "Connections that were ended, by what was awaited of them, or for want of room.",
+            "Connections that the gateway ended, by reason.",
             ("why",),
             registry=self.registry,
         )

@@ -5,22 +5,27 @@ A test keeps it true: it sends the requests that this describes, and checks the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from sagadsl.engine.verbs import DECISIONS, SENTENCES, VERBS, Verb
+from sagadsl.engine.verbs import DECISIONS, GIVEN_WITH, NEED_A_PATH, SENTENCES, VERBS, Verb
+from sagadsl.gateway.jobs.described import JOB_ORDER, JOB_SCHEMAS
+from sagadsl.gateway.operating import DRY
 from sagadsl.gateway.problems import MEDIA
-from sagadsl.temporal.arguments import Package
+from sagadsl.gateway.redriving import FLAGS
 from sagadsl.temporal.read.listing import STATUSES
+from sagadsl.temporal.wire.arguments import Package
 
 Data = dict[str, Any]
 
 _TEXT: Data = {"type": "string"}
+_BASE64: Data = {"type": "string", "contentEncoding": "base64", "pattern": "^([A-Za-z0-9+/]{4})*$"}
 _NULLABLE: Data = {"type": ["string", "null"]}
 _ANY: Data = {}
 _STEP = "Needed when several wait for a decision; its path may lead through child sagas"
 _CHILD = "Path of a child saga, instead of the saga itself"
+_BACK_TO = "The step that is done once more, with all that follows it; its path may lead into a child saga"
 
 
 def document(packages: Iterable[Package]) -> Data:
@@ -38,7 +43,7 @@ def document(packages: Iterable[Package]) -> Data:
             "version": version("sagadsl"),
             "description": "Start sagas, see how they stand, step in.",
         },
-        "paths": paths | _reading() | _operating() | _offering(),
+        "paths": paths | _reading() | _operating() | _jobs() | _coding() | _offering(),
         "components": {
             "schemas": schemas,
             "parameters": _PARAMETERS,
@@ -72,13 +77,16 @@ def _start(package: Package) -> Data:
         "summary": f"Start {saga.name}",
         "description": saga.description or f"Start saga `{saga.name}`.",
         "tags": ["start"],
-        "parameters": [_ref("parameters", each) for each in ("wait", "idempotency-key", "workflow-id")],
+        "parameters": [_ref("parameters", each) for each in ("wait-to-start", "idempotency-key", "workflow-id")],
         "requestBody": {
             "required": bool(package.check_input({})),
             "content": {"application/json": {"schema": _ref("schemas", f"input.{saga.name}")}},
         },
         "responses": {
-            "200": _json("It has ended, within the time that was waited", _ref("schemas", "ended")),
+            "200": _json(
+                "It has ended, or has answered early (`wait=answer`), within the time that was waited",
+                {"oneOf": [_ref("schemas", "ended"), _ref("schemas", "answered")]},
+            ),
             "202": {**_json("It runs", _ref("schemas", "started")), "headers": headers},
             **_refusals("400", "409", "413", "415", "422"),
         },
@@ -86,27 +94,33 @@ def _start(package: Package) -> Data:
 
 
 def _reading() -> Data:
-    wait, since = _ref("parameters", "wait"), _ref("parameters", "since")
+    wait, since, run = (_ref("parameters", each) for each in ("wait", "since", "run"))
     later = {"202": _json("It has not ended", _ref("schemas", "standing"))}
     return {
         "/sagas": _get(
             "list_sagas",
             "List sagas, newest first",
             "page",
-            [_ref("parameters", each) for each in ("name", "status", "id-prefix", "limit", "page")],
+            [_ref("parameters", each) for each in ("name", "status", "id-prefix", "where", "limit", "page")],
         ),
         "/counts": _get(
             "count_sagas",
-            "How many sagas stand how",
+            "How many sagas have each status",
             "counts",
-            [_ref("parameters", each) for each in ("name", "id-prefix")],
+            [_ref("parameters", each) for each in ("name", "id-prefix", "where")],
+        ),
+        "/incidents": _get(
+            "list_incidents",
+            "What waits for a person, by definition, step and error",
+            "incidents",
+            [_ref("parameters", each) for each in ("name", "error")],
         ),
         "/sagas/{id}": _get(
             "status",
             "How a saga stands",
             "status",
-            [_ref("parameters", "id"), wait, since],
-            {"304": {"description": "It stands as `If-None-Match` says"}},
+            [_ref("parameters", "id"), wait, since, run],
+            {"304": {"description": "Nothing has changed since `If-None-Match`"}},
         ),
         "/sagas/{id}/result": _get("result", "How a saga has ended", "ended", [_ref("parameters", "id"), wait], later),
         "/sagas/{id}/events": {
@@ -125,10 +139,24 @@ def _reading() -> Data:
             }
         },
         "/sagas/{id}/trace": _get(
-            "trace", "What a saga was given, sent and got back", "trace", [_ref("parameters", "id")]
+            "trace", "What a saga was given, sent and got back", "trace", [_ref("parameters", "id"), run]
         ),
         "/sagas/{id}/explanation": _get(
-            "explanation", "What happened, in sentences", "explanation", [_ref("parameters", "id")]
+            "explanation", "What happened, in sentences", "explanation", [_ref("parameters", "id"), run]
+        ),
+        "/sagas/{id}/queries/{query}": _get(
+            "query",
+            "The answer of a saga to a query of its definition",
+            "query",
+            [_ref("parameters", "id"), _ref("parameters", "query")],
+            _refusals("409", "503"),
+        ),
+        "/sagas/{id}/signals": _get(
+            "signals",
+            "The signals that a saga knows, and what waits for them",
+            "signals",
+            [_ref("parameters", "id")],
+            _refusals("409"),
         ),
         "/sagas/{id}/graph": _get(
             "run_graph",
@@ -142,8 +170,8 @@ def _reading() -> Data:
 
 def _operating() -> Data:
     id_, key = _ref("parameters", "id"), _ref("parameters", "request-key")
-    asked = {"202": _json("It was asked to", _ref("schemas", "asked"))}
-    sent = {"202": _json("It was sent: what became of it", _ref("schemas", "sent"))}
+    asked = {"202": _json("The saga was asked", _ref("schemas", "asked"))}
+    sent = {"202": _json("The signal was sent, and what became of it", _ref("schemas", "sent"))}
     paths: Data = {
         "/sagas/{id}/signals/{signal}": _post(
             "signal",
@@ -154,13 +182,76 @@ def _operating() -> Data:
         ),
         "/sagas/{id}/cancel": _post("cancel", "Stop a saga, and undo what it has done", [id_], _request(), asked),
     }
+    paths["/sagas/{id}/migrate"] = _post(
+        "migrate",
+        "Let a saga go on with the definition of its name that the gateway has now",
+        [id_],
+        _MIGRATION,
+        {"200": _json("What became of it", _ref("schemas", "migrated")), **_refusals("503")},
+    )
+    plan = {"200": _json("With `dry_run`: the plan", _ref("schemas", "plan"))}
+    taken = {**plan, "202": _json("A new run has begun", _ref("schemas", "taken_up")), **_refusals("503")}
+    for name, sentence in _TAKING_UP.items():
+        answers = asked if name == "terminate" else taken
+        body = _request(given=_BACK if name == "redrive" else {}, flags=FLAGS[name])
+        paths[f"/sagas/{{id}}/{name}"] = _post(name, sentence, [id_], body, answers)
     for name, verb in VERBS.items():
         is_decision = verb in DECISIONS
-        step = _STEP if is_decision else _CHILD
-        body = _request(step=step, is_about_one=verb is Verb.SKIP_STEP, is_decision=is_decision)
-        done = {"200": _json("Done", _ref("schemas", "operated")), **_refusals("503")}
+        step = _STEP if is_decision else _BACK_TO if verb is Verb.RESET else _CHILD
+        given = {key: _GIVEN[key] for key in GIVEN_WITH.get(verb, ())}
+        is_dry = ("dry_run",) if verb in DRY else ()
+        is_about_one = verb in NEED_A_PATH
+        body = _request(step=step, is_about_one=is_about_one, is_decision=is_decision, given=given, flags=is_dry)
+        answer = _ref("schemas", "operated")
+        answer = {"anyOf": [answer, _ref("schemas", "reset_plan")]} if is_dry else answer
+        done = {"200": _json("Done; with `dry_run`, the plan" if is_dry else "Done", answer), **_refusals("503")}
         paths[f"/sagas/{{id}}/{name}"] = _post(name, SENTENCES[verb], [id_, key], body, done)
     return paths
+
+
+def _jobs() -> Data:
+    id_, key = _ref("parameters", "job"), _ref("parameters", "request-key")
+    begun = {
+        "200": _json("Which sagas are meant; none of them is asked", _ref("schemas", "job_seen")),
+        "202": _json("Begun", _ref("schemas", "job_begun")),
+    }
+    begin = _post("begin_job", "Ask many sagas for the same", [key], JOB_ORDER, begun)
+    begin["post"]["requestBody"]["required"] = True
+    pages = [_ref("parameters", each) for each in ("limit", "page")]
+    look = _get("job", "How far a job is", "job", [id_, _ref("parameters", "answers")])
+    asked = {"202": _json("It asks no further saga", _ref("schemas", "asked"))}
+    cancel = _post("cancel_job", "Ask no further saga", [id_], _NOTHING, asked)
+    return {
+        "/jobs": begin | _get("list_jobs", "List jobs, newest first", "jobs", pages),
+        "/jobs/{id}": look,
+        "/jobs/{id}/cancel": cancel,
+        "/jobs/{id}/events": {
+            "get": {
+                "operationId": "job_events",
+                "summary": "A job each time it has changed, as server-sent events",
+                "tags": ["read"],
+                "parameters": [id_],
+                "responses": {
+                    "200": {
+                        "description": "Events `progress`, then `end`",
+                        "content": {"text/event-stream": {"schema": _TEXT}},
+                    },
+                    **_refusals("400", "404"),
+                },
+            }
+        },
+    }
+
+
+def _coding() -> Data:
+    payloads = _object({"payloads": _list(_ref("schemas", "payload"))})
+    done = {"200": _json("The same payloads, in their order", payloads)} | _refusals("503")
+    return {
+        f"/codec/{doing}": _post(
+            f"{doing}_payloads", f"{doing.capitalize()} payloads, for Temporal's tools", [], payloads, done
+        )
+        for doing in ("encode", "decode")
+    }
 
 
 def _offering() -> Data:
@@ -169,7 +260,7 @@ def _offering() -> Data:
         "/definitions": _get("list_definitions", "What may be started or read", "definitions", []),
         "/definitions/{name}": _get("definition", "One definition, with the schema of its input", "definition", [name]),
         "/definitions/{name}/graph": _get("definition_graph", "Its steps, as a tree", "graph", [name]),
-        "/me": _get("me", "Who asks, and what that one may do", "me", []),
+        "/me": _get("me", "Who asks, and what the token allows", "me", []),
         "/healthz": _get("health", "Whether this process answers", "health", []),
         "/readyz": _get(
             "readiness",
@@ -206,11 +297,30 @@ def _post(id_: str, summary: str, parameters: list[Data], body: Data, responses:
     return {"post": operation}
 
 
-def _request(*, step: str = "", is_about_one: bool = False, is_decision: bool = False) -> Data:
+_GIVEN: Data = {
+    "input": {"description": "Input of the call, instead of the one that it had"},
+    "output": {"description": "Output of the step, which later steps read; a compensation has none"},
+    "new_key": {"type": "boolean", "description": "Give the call a new idempotency key"},
+    "nothing_to_undo": {"type": "boolean", "description": "Never undo the step"},
+}
+
+_BACK: Data = {
+    "from": {"type": "string", "maxLength": 1000, "description": "The step to which it goes back; not with `undo`"}
+}
+
+
+def _request(
+    *,
+    step: str = "",
+    is_about_one: bool = False,
+    is_decision: bool = False,
+    given: Mapping[str, Any] | None = None,
+    flags: Sequence[str] = (),
+) -> Data:
     text = {"type": "string", "maxLength": 1000}
     properties: Data = {
         "why": text | {"description": "Kept in the saga, and in the audit log"},
-        "by": text | {"description": "Only where no token is wanted"},
+        "by": text | {"description": "Only if the gateway needs no token"},
     }
     if step:
         properties["step"] = text | {"description": step}
@@ -218,8 +328,10 @@ def _request(*, step: str = "", is_about_one: bool = False, is_decision: bool = 
         properties["occurrence"] = {
             "type": "integer",
             "minimum": 1,
-            "description": "Which time it is that it waits, as `attention` shows it: refused when that is decided",
+            "description": "Which wait of the step this decides, as `attention` shows it; refused if already decided",
         }
+    properties |= given or {}
+    properties |= {flag: {"type": "boolean"} for flag in flags}
     needed = {"required": ["step"]} if is_about_one else {}
     return {"type": "object", "properties": properties, "additionalProperties": False, **needed}
 
@@ -259,31 +371,49 @@ _PARAMETERS: Data = {
     "id": _parameter(
         "id", "path", _TEXT, "Id of the saga; a `/` in it, as those of child sagas have, is written `%2F`"
     ),
+    "job": _parameter("id", "path", _TEXT, "Id of the job"),
+    "answers": _parameter("answers", "query", {"type": "boolean"}, "Every answer, not only the first problems"),
     "signal": _parameter("signal", "path", _TEXT, "Name of the signal"),
+    "query": _parameter("query", "path", _TEXT, "Name of the query"),
     "definition": _parameter("name", "path", _TEXT, "Name of the definition"),
     "wait": _parameter(
         "wait",
         "query",
         {"type": "string", "pattern": r"^[1-9][0-9]{0,3}s$|^true$|^false$"},
-        "How long to wait; as long as the gateway allows, 60 s if nobody has said otherwise",
+        "How long to wait; `true` waits as long as the gateway allows, 60 s by default",
     ),
-    "since": _parameter("since", "query", _VISIBLE, "`revision` of the last answer: wait for another one"),
-    "name": _parameter("name", "query", _VISIBLE, "Only sagas of this name; `x*` is any that begins so"),
-    "status": _parameter("status", "query", _STATUS, "Only those that stand so"),
-    "id-prefix": _parameter("id", "query", _VISIBLE, "Only ids that begin so"),
+    "wait-to-start": _parameter(
+        "wait",
+        "query",
+        {"type": "string", "pattern": r"^[1-9][0-9]{0,3}s$|^true$|^false$|^answer$"},
+        "How long to wait for the end; `true` and `answer` wait as long as the gateway allows, 60 s by default. With "
+        "`answer` the saga's early answer is enough",
+    ),
+    "run": _parameter("run", "query", _VISIBLE, "An earlier run of the saga; the newest if left out"),
+    "since": _parameter("since", "query", _VISIBLE, "`revision` of the last answer: wait until it changes"),
+    "name": _parameter("name", "query", _VISIBLE, "Only sagas of this name; `x*` is every name that begins with `x`"),
+    "status": _parameter("status", "query", _STATUS, "Only sagas with this status"),
+    "error": _parameter("error", "query", _VISIBLE, "Only what waits because of this error type"),
+    "where": _parameter(
+        "where",
+        "query",
+        {"type": "string", "maxLength": 0},
+        'Only sagas whose search attributes are so: `OrderId = "42"`',
+    ),
+    "id-prefix": _parameter("id", "query", _VISIBLE, "Only ids that begin with this"),
     "limit": _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200}, "How many at most"),
-    "page": _parameter("page", "query", {"type": "string", "maxLength": 0}, "`next_page` of the answer before"),
+    "page": _parameter("page", "query", {"type": "string", "maxLength": 0}, "`next_page` of the previous answer"),
     "idempotency-key": _parameter(
         "Idempotency-Key",
         "header",
         {"type": "string", "pattern": "^[!-~]{1,200}$"},
-        "The same key again is the same run",
+        "A request with the same key gets the same run",
     ),
     "request-key": _parameter(
         "Idempotency-Key",
         "header",
         {"type": "string", "pattern": "^[!-~]{1,200}$"},
-        "The same key again is the same request, and counts once",
+        "A request that is repeated with the same key counts once",
     ),
     "workflow-id": _parameter(
         "Workflow-Id",
@@ -291,6 +421,17 @@ _PARAMETERS: Data = {
         {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}$"},
         "Id of the run",
     ),
+}
+_NOTHING: Data = {}
+_MIGRATION: Data = {
+    "type": "object",
+    "properties": {
+        "why": {"type": "string", "maxLength": 1000, "description": "Kept in the saga, and in the audit log"},
+        "by": {"type": "string", "maxLength": 1000, "description": "Only if the gateway needs no token"},
+        "digest": {"type": "string", "maxLength": 1000, "description": "Refused if the gateway has another definition"},
+        "dry_run": {"type": "boolean", "description": "Only judge; nothing changes"},
+    },
+    "additionalProperties": False,
 }
 _ERROR = {"type": ["object", "null"], "properties": {"type": _TEXT, "message": _TEXT}}
 _SAGA = _object(
@@ -302,9 +443,36 @@ _SAGA = _object(
         "status": _TEXT,
         "started_at": _TEXT,
         "closed_at": _NULLABLE,
-    }
+    },
+    takes_up=_TEXT,
+    taken_up_by=_TEXT,
 )
 _NODES = _list({"type": "object", "required": ["id", "path", "kind", "what"]})
+_PLAN = _object(
+    {
+        "id": _TEXT,
+        "verb": _TEXT,
+        "run_id": _TEXT,
+        "status": _TEXT,
+        "how": {"type": "string", "enum": ["undo", "forward", "anew"]},
+        "calls": _list(_object({"call": _TEXT, "name": _TEXT, "what": _TEXT})),
+        "then": _list(_TEXT),
+        "kept": _list(_TEXT),
+        "undone": _list(_TEXT),
+        "unknown": _list(_TEXT),
+        "out_of_order": _list(_TEXT),
+        "ends_as": _NULLABLE,
+        "waits_for": _list(_TEXT),
+        "not_before": _NULLABLE,
+    },
+    to=_TEXT,
+    lines=_list(_TEXT),
+)
+_TAKING_UP = {
+    "recover": "Undo or finish a saga whose run the server ended",
+    "redrive": "Go on with a saga that has failed",
+    "terminate": "Kill a saga; with `undo`, a new run undoes what it has done",
+}
 _SCHEMAS: Data = {
     "problem": _object(
         {
@@ -321,6 +489,8 @@ _SCHEMAS: Data = {
         {"id": _TEXT, "run_id": _TEXT, "name": _TEXT, "repeated": {"type": "boolean"}, "links": {"type": "object"}}
     ),
     "standing": _object({"id": _TEXT, "status": _TEXT, "output": _ANY}),
+    "query": _object({"id": _TEXT, "query": _TEXT, "answer": _ANY}),
+    "answered": _object({"id": _TEXT, "answer": _ANY, "run_id": _TEXT, "name": _TEXT}),
     "ended": _object(
         {"id": _TEXT, "status": _TEXT, "output": _ANY, "error": _ERROR, "report": {"type": ["object", "null"]}},
         warnings=_list(_object({"type": _TEXT, "message": _TEXT})),
@@ -350,10 +520,21 @@ _SCHEMAS: Data = {
                 )
             ),
             "steps": _list(_object({"path": _TEXT, "status": _TEXT})),
+            "told": _list(_object({"box": _TEXT, "state": _TEXT, "text": _TEXT})),
             "children": _list(
                 _object(
                     {"path": _TEXT, "id": _TEXT, "name": _TEXT, "status": _TEXT, "paused": {"type": "boolean"}},
-                    attention=_list(_object({"path": _TEXT, "target": _TEXT, "type": _TEXT, "message": _TEXT})),
+                    attention=_list(
+                        _object(
+                            {
+                                "path": _TEXT,
+                                "target": _TEXT,
+                                "undoes": {"type": "boolean"},
+                                "type": _TEXT,
+                                "message": _TEXT,
+                            }
+                        )
+                    ),
                     waiting_for={"type": "object"},
                 )
             ),
@@ -366,6 +547,40 @@ _SCHEMAS: Data = {
         }
     ),
     "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE, "as_of": _TEXT, "untold": {"type": "integer"}}),
+    "incidents": _object(
+        {
+            "groups": _list(
+                _object(
+                    {
+                        "name": _TEXT,
+                        "step": _TEXT,
+                        "kind": _TEXT,
+                        "type": _TEXT,
+                        "count": {"type": "integer"},
+                        "since": _NULLABLE,
+                        "incidents": _list(
+                            _object(
+                                {
+                                    "id": _TEXT,
+                                    "name": _TEXT,
+                                    "path": _TEXT,
+                                    "undoes": {"type": "boolean"},
+                                    "kind": _TEXT,
+                                    "type": _TEXT,
+                                    "message": _TEXT,
+                                    "since": _NULLABLE,
+                                    "occurrence": {"type": "integer"},
+                                }
+                            )
+                        ),
+                    }
+                )
+            ),
+            "as_of": _TEXT,
+            "unanswered": {"type": "integer"},
+            "has_more": {"type": "boolean"},
+        }
+    ),
     "counts": _object({"counts": {"type": "object", "additionalProperties": {"type": "integer"}}, "as_of": _TEXT}),
     "trace": _object(
         {
@@ -378,8 +593,36 @@ _SCHEMAS: Data = {
         }
     ),
     "explanation": _object({"id": _TEXT, "sentences": _list(_TEXT)}),
-    "graph": _object({"name": _TEXT, "version": _TEXT, "steps": _NODES, "on_failure": _NODES}),
-    "asked": _object({"id": _TEXT, "requested": _TEXT}),
+    "graph": _object({"name": _TEXT, "version": _TEXT, "steps": _NODES, "on_failure": _NODES, "on_pause": _NODES}),
+    "signals": _object(
+        {
+            "id": _TEXT,
+            "signals": _list(
+                _object(
+                    {
+                        "signal": _TEXT,
+                        "payload": {"type": ["object", "null"]},
+                        "waits": _list(
+                            _object(
+                                {
+                                    "path": _TEXT,
+                                    "id": _TEXT,
+                                    "since": _NULLABLE,
+                                    "until": _NULLABLE,
+                                    "counts_from": {"type": "string", "enum": ["now", "start"]},
+                                }
+                            )
+                        ),
+                        "kept": {"type": "integer"},
+                        "kept_from": _list(_TEXT),
+                    }
+                )
+            ),
+        }
+    ),
+    "asked": _object({"id": _TEXT, "requested": _TEXT}, run_id=_NULLABLE),
+    "plan": _PLAN,
+    "taken_up": _object({"id": _TEXT, "verb": _TEXT, "run_id": _TEXT, "plan": _PLAN}),
     "sent": _object(
         {
             "id": _TEXT,
@@ -388,8 +631,23 @@ _SCHEMAS: Data = {
             "state": {"type": "string", "enum": ["taken", "kept", "sent"]},
             "step": _NULLABLE,
             "checked": {"type": "boolean"},
+            "confirmed": {"type": "boolean"},
             "repeated": {"type": "boolean"},
+        },
+        reply=_ANY,
+    ),
+    "migrated": _object(
+        {
+            "id": _TEXT,
+            "outcome": {"type": "string", "enum": ["migrated", "waits", "already", "can"]},
+            "digest": _TEXT,
+            "waits_for": _list(_TEXT),
+            "notes": _list(_TEXT),
         }
+    ),
+    "reset_plan": _object(
+        {"id": _TEXT, "to": _TEXT, "why": _TEXT, "stops": _list(_TEXT), "undo": _list(_TEXT), "again": _list(_TEXT)},
+        lines=_list(_TEXT),
     ),
     "operated": _object(
         {"id": _TEXT, "verb": _TEXT, "step": _NULLABLE, "status": _TEXT},
@@ -405,6 +663,11 @@ _SCHEMAS: Data = {
     "definition": _object(
         {"name": _TEXT, "version": _TEXT, "input": {"type": ["object", "boolean"]}, "definition": {"type": "object"}}
     ),
+    **JOB_SCHEMAS,
     "me": _object({"name": _TEXT, "is_known": {"type": "boolean"}, "rights": {"type": "object"}}),
     "health": _object({"status": _TEXT}),
+    "payload": {
+        "type": "object",
+        "properties": {"metadata": {"type": "object", "additionalProperties": _BASE64}, "data": _BASE64},
+    },
 }

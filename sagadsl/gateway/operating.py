@@ -2,72 +2,123 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from sagadsl.engine.verbs import DECISIONS, VERBS, WITH_CHILDREN
+from sagadsl.engine.facts import Given
+from sagadsl.engine.verbs import DECISIONS, GIVEN_WITH, VERBS, WITH_CHILDREN, Verb
 from sagadsl.errors import SagadslError
+from sagadsl.gateway.access import Principal
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.gateway.requests import Handler, Inquiry
+from sagadsl.status.plan import reset_lines
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import decisions, signalling
-from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.ask import decisions, migrating, resetting, signalling
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.wire.requests import Asked
+
+DRY = (Verb.RESET,)
+"""The verbs of which a body may ask what they would do: ``dry_run``."""
 
 _LONGEST = 1000
+_WAITS_SECONDS = 5.0
+"""How long an answer waits for a saga that has nothing in flight."""
 
 
-async def signal(call: Inquiry) -> Response:
+async def signal(inquiry: Inquiry) -> Response:
     """Send a signal whose payload is the body, and say what became of it."""
-    call.query()
-    id_, name = await call.saga("operate"), call.path("signal")
-    request = call.key(id_, "signal", name)
-    payload = await call.body()
+    inquiry.query()
+    id_, name = await inquiry.saga("operate"), inquiry.path("signal")
+    request = inquiry.key(id_, "signal", name)
+    payload = await inquiry.body()
     try:
-        sent = await signalling.signal(call.client, id_, name, payload, request=request)
+        sent = await signalling.signal(inquiry.client, id_, name, payload, request=request, by=inquiry.who.name)
     except SagadslError as error:
-        call.audit("signal", id_, error.code, signal=name)
+        inquiry.audit("signal", id_, error.code, signal=name)
         raise
-    call.audit("signal", id_, "repeated" if sent.is_repeated else sent.state, signal=name)
+    inquiry.audit("signal", id_, "repeated" if sent.is_repeated else sent.state, signal=name)
     return JSONResponse(sent.as_json(), 202, {"Idempotent-Replayed": "true"} if sent.is_repeated else None)
 
 
-async def cancel(call: Inquiry) -> Response:
+async def cancel(inquiry: Inquiry) -> Response:
     """Ask a saga to stop and undo what it did."""
-    call.query()
-    id_ = await call.saga("operate")
-    asked = await _asked(call, with_step=False)
+    inquiry.query()
+    id_ = await inquiry.saga("operate")
+    asked = await _asked(inquiry, with_step=False)
     try:
-        await sagas.cancel(call.client, id_, by=asked["by"], why=asked["why"])
+        await sagas.cancel(inquiry.client, id_, by=asked["by"], why=asked["why"])
     except SagadslError as error:
-        call.audit("cancel", id_, error.code, why=asked["why"], by=asked["by"])
+        inquiry.audit("cancel", id_, error.code, why=asked["why"], by=asked["by"])
         raise
-    call.audit("cancel", id_, "asked", why=asked["why"], by=asked["by"])
+    inquiry.audit("cancel", id_, "asked", why=asked["why"], by=asked["by"])
     return JSONResponse({"id": id_, "requested": "cancel"}, 202)
+
+
+async def migrate(inquiry: Inquiry) -> Response:
+    """Let a saga go on with the definition of its name that the gateway has now."""
+    inquiry.query()
+    id_ = await inquiry.saga("operate")
+    asked = await _migration(inquiry)
+    name = await runs.name_of(inquiry.client, id_)
+    package = inquiry.gateway.definitions.offered(name, asked.get("digest", ""))
+    if asked["dry_run"]:
+        return JSONResponse((await migrating.preview(inquiry.client, id_, package)).as_json())
+    by_name = inquiry.gateway.options.by_name
+    try:
+        done = await migrating.migrate(
+            inquiry.client, id_, package, by=asked["by"], why=asked["why"], by_name=by_name, seconds=_WAITS_SECONDS
+        )
+    except SagadslError as error:
+        inquiry.audit("migrate", id_, error.code, why=asked["why"], by=asked["by"])
+        raise
+    inquiry.audit("migrate", id_, done.outcome, why=asked["why"], by=asked["by"])
+    return JSONResponse(done.as_json())
+
+
+async def _migration(inquiry: Inquiry) -> dict[str, Any]:
+    """Return the contents of a body that asks for a migration."""
+    body: Any = await inquiry.body({})
+    texts = {"why", "digest"} | (set() if inquiry.who.is_known else {"by"})
+    if not isinstance(body, dict) or set(body) - texts - {"dry_run"}:
+        raise BadRequest("the body is not such a request", f"an object of {', '.join(sorted(texts | {'dry_run'}))}")
+    for key in texts & set(body):
+        if not isinstance(body[key], str) or len(body[key]) > _LONGEST:
+            raise BadRequest(f"`{key}` is not a text of up to {_LONGEST} characters")
+    if not isinstance(body.get("dry_run", False), bool):
+        raise BadRequest("`dry_run` is not true or false")
+    by = inquiry.who.name if inquiry.who.is_known else body.get("by") or inquiry.who.name
+    return {"why": "", "dry_run": False, **body, "by": by}
 
 
 def verb(name: str) -> Handler:
     """Return the handler of one operator's verb."""
 
-    async def operate(call: Inquiry) -> Response:
-        call.query()
-        id_ = await call.saga("operate")
-        asked = await _asked(call, with_step=True, with_occurrence=VERBS[name] in DECISIONS)
-        told = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
+    async def operate(inquiry: Inquiry) -> Response:
+        inquiry.query()
+        id_ = await inquiry.saga("operate")
+        decision = VERBS[name] if VERBS[name] in DECISIONS else None
+        asked = await _asked(inquiry, with_step=True, decision=decision, may_be_dry=VERBS[name] in DRY)
+        if asked.get("dry_run"):
+            plan = await resetting.preview(inquiry.client, id_, asked["step"])
+            shown = {"id": id_, **plan.as_json()}
+            return JSONResponse(shown | {"lines": list(reset_lines(shown))})
+        details = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
         try:
             done = await decisions.operate(
-                call.client,
+                inquiry.client,
                 id_,
                 VERBS[name],
-                Asked(asked["step"], asked["by"], asked["why"], asked.get("occurrence")),
-                request=call.key(id_, name, asked["step"]),
+                Asked(asked["step"], asked["by"], asked["why"], asked.get("occurrence"), Given.read(asked)),
+                request=inquiry.key(id_, name, asked["step"]),
             )
         except SagadslError as error:
-            call.audit(name, id_, error.code, **told)
+            inquiry.audit(name, id_, error.code, **details)
             raise
-        call.audit(name, id_, done.status, **told)
+        inquiry.audit(name, id_, done.status, **details)
         for each in done.children:
-            call.audit(name, each.id, each.problem.code if each.problem else each.status, **told)
+            inquiry.audit(name, each.id, each.problem.code if each.problem else each.status, **details)
         children = [each.as_json() for each in done.children]
         known = {"id": id_, "verb": name, "step": asked["step"] or None, "status": done.status}
         return JSONResponse(known | ({"children": children} if VERBS[name] in WITH_CHILDREN else {}))
@@ -75,24 +126,44 @@ def verb(name: str) -> Handler:
     return operate
 
 
-async def _asked(call: Inquiry, *, with_step: bool, with_occurrence: bool = False) -> dict[str, Any]:
-    """Return the contents of the body. The token says who asks; only a gateway without tokens believes the body."""
-    body: Any = await call.body()
-    known = {"why", *(["step"] if with_step else []), *(["occurrence"] if with_occurrence else [])}
-    known |= set() if call.who.is_known else {"by"}
-    if body is None:
-        body = {}
+async def _asked(
+    inquiry: Inquiry, *, with_step: bool, decision: Verb | None = None, may_be_dry: bool = False
+) -> dict[str, Any]:
+    keys = (
+        *(("step",) if with_step else ()),
+        *(() if decision is None else ("occurrence", *GIVEN_WITH[decision])),
+        *(("dry_run",) if may_be_dry else ()),
+    )
+    return read_request(await inquiry.body({}), inquiry.who, keys)
+
+
+def read_request(body: Any, who: Principal, keys: Collection[str]) -> dict[str, Any]:
+    """Return what a body asks for. The token says who asks; only a gateway without tokens believes the body.
+
+    Args:
+        keys: What the body may hold beside who and why.
+    """
+    known = {"why", *keys} | (set() if who.is_known else {"by"})
     if not isinstance(body, dict) or set(body) - known:
         raise BadRequest(
-            "the body is no such request",
+            "the body is not such a request",
             f"an object of {', '.join(sorted(known))}; each may be left out",
         )
-    occurrence = body.get("occurrence", 1)
-    if isinstance(occurrence, bool) or not isinstance(occurrence, int | float) or occurrence < 1 or occurrence % 1:
-        raise BadRequest("`occurrence` is no whole number from 1 on")
+    whole = {"occurrence": read_occurrence(body["occurrence"])} if "occurrence" in body else {}
+    for key in ("new_key", "nothing_to_undo", "dry_run", "forward", "undo"):
+        if not isinstance(body.get(key, False), bool):
+            raise BadRequest(f"`{key}` is not true or false")
     for key, value in body.items():
-        if key != "occurrence" and (not isinstance(value, str) or len(value) > _LONGEST):
-            raise BadRequest(f"`{key}` is no text of up to {_LONGEST} characters")
-    by = call.who.name if call.who.is_known else body.get("by") or call.who.name
-    whole = {"occurrence": int(occurrence)} if "occurrence" in body else {}
+        if key in ("why", "step", "by", "to", "from", "digest") and (
+            not isinstance(value, str) or len(value) > _LONGEST
+        ):
+            raise BadRequest(f"`{key}` is not a text of up to {_LONGEST} characters")
+    by = who.name if who.is_known else body.get("by") or who.name
     return {"step": "", "why": "", **body, **whole, "by": by}
+
+
+def read_occurrence(value: Any) -> int:
+    """Return which wait of a step is meant; JSON has `1.0` for `1`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value % 1:
+        raise BadRequest("`occurrence` is not a whole number of at least 1")
+    return int(value)

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.errors import SagadslError, Worded
 from sagadsl.gateway.limits import TooLarge, TooMany
-from sagadsl.temporal.connection import NotConnected, ServerRefused
+from sagadsl.temporal.link.connection import NotConnected, ServerRefused
 from sagadsl.temporal.refusals import (
     AlreadyStarted,
+    ComesTooEarly,
     InputRefused,
     NoAnswer,
     NotAnswered,
@@ -112,6 +113,7 @@ _STATUS: Mapping[str, int] = {
     "SD901": 503,
     "SD914": 503,
     "SD915": 503,
+    "SD918": 503,
     "SD906": 400,
     "SD920": 422,
     "SD921": 422,
@@ -128,6 +130,13 @@ _STATUS: Mapping[str, int] = {
     "SD964": 422,
     "SD965": 409,
     "SD966": 409,
+    "SD969": 409,
+    "SD967": 409,
+    "SD970": 409,
+    "SD971": 503,
+    "SD972": 409,
+    "SD973": 409,
+    "SD974": 409,
     "SD945": 429,
     "SD946": 413,
     "SD957": 503,
@@ -161,6 +170,8 @@ def problem(error: SagadslError) -> Response:
             more["errors"] = [_pointed(each, signal) for each in problems]
         case NotAnswered():  # the help of this error names the task queue
             remedy = "the same request again, with the same `Idempotency-Key`, counts once"
+        case ComesTooEarly():
+            remedy = "send it again when the wait has begun"
         case NotBegun() | NotAwaited():  # the help of these errors is about the command line
             remedy = ""
         case NotConnected():  # this error names the server and its settings
@@ -174,7 +185,7 @@ def problem(error: SagadslError) -> Response:
                 f"the id `{id_}` is taken by another saga, or by one with another input",
                 "choose another id",
             )
-        case _ if error.code.startswith("SD92"):
+        case _ if error.code.startswith(("SD92", "SD97")):
             remedy = ""  # it is about the command line
     return answer(status, error.code, detail, remedy, headers, **more)
 

@@ -18,8 +18,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from temporalio.service import RPCError
 
+from sagadsl.drawing.tree import tree
 from sagadsl.errors import SagadslError
-from sagadsl.gateway.definitions import graph as graph_of
 from sagadsl.gateway.problems import BadParameter
 from sagadsl.gateway.requests import Inquiry
 from sagadsl.gateway.starting import AGAIN
@@ -28,17 +28,22 @@ from sagadsl.language.build import build
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.language.paths import drawn, parse_call, path_in
 from sagadsl.status.advice import release_of
-from sagadsl.status.lines import StatusRow, rows, trouble, unpause
+from sagadsl.status.incidents import grouped
+from sagadsl.status.lines import StatusRow, rows, told, trouble, unpause
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.read.explaining import told
+from sagadsl.temporal.read.awaited import awaited
+from sagadsl.temporal.read.explaining import narrative
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.following import Picture
 from sagadsl.temporal.read.listing import STATUSES, counts, page
+from sagadsl.temporal.read.questions import ask
 from sagadsl.temporal.read.trace import trace as trace_of
+from sagadsl.temporal.read.waiting import waiting
+from sagadsl.temporal.read.where import WrongCondition, condition
 
 log = logging.getLogger("sagadsl.gateway")
 
-_BEAT = 15.0
+BEAT = 15.0
 """Seconds between signs of life in a stream, which keep proxies from ending it; the token is checked then, too."""
 
 _SEAL = 8
@@ -46,30 +51,32 @@ _PAGE = 50
 _LARGEST_PAGE = 200
 
 
-async def status(call: Inquiry) -> Response:
-    """Return the status of a saga: now, or as soon as it differs from what the caller knows."""
-    query = call.query("wait", "since")
-    wait = call.wait(query.get("wait"))
-    view = await call.view()
+async def status(inquiry: Inquiry) -> Response:
+    """Return the status of a saga: now, or as soon as it differs from what the caller knows; or that of one run."""
+    query = inquiry.query("wait", "since", "run")
+    wait = inquiry.wait(query.get("wait"))
+    if run_id := query.get("run"):
+        return JSONResponse(_document(await inquiry.view_of_run(run_id)))
+    view = await inquiry.view()
     if wait and view.picture.is_open and view.revision == query.get("since"):
-        with call.waiting():
-            view = await call.gateway.hub.after(view, wait)
+        with inquiry.waiting():
+            view = await inquiry.gateway.watchers.after(view, wait)
     headers = {"ETag": f'"{view.revision}"', **({"Retry-After": AGAIN} if view.picture.is_open else {})}
-    if f'"{view.revision}"' in call.request.headers.get("if-none-match", ""):
+    if f'"{view.revision}"' in inquiry.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return JSONResponse(_document(view), headers=headers)
 
 
-async def events(call: Inquiry) -> Response:
+async def events(inquiry: Inquiry) -> Response:
     """Send a saga each time it has changed, as server-sent events, until it has ended."""
-    call.query()
-    await call.view()  # a missing saga is an error, and not an empty stream
+    inquiry.query()
+    await inquiry.view()  # a missing saga is an error, and not an empty stream
     seat = ExitStack()
-    seat.enter_context(call.waiting())  # too many waiting requests are an error, too
-    return _Events(_stream(call, call.path("id")), seat)
+    seat.enter_context(inquiry.waiting())  # too many waiting requests are an error, too
+    return EventStream(_stream(inquiry, inquiry.path("id")), seat)
 
 
-class _Events(StreamingResponse):
+class EventStream(StreamingResponse):
     """A stream that holds its seat from before its first byte until its end, however it ends."""
 
     def __init__(self, content: AsyncIterator[str], seat: ExitStack) -> None:
@@ -81,14 +88,14 @@ class _Events(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _stream(call: Inquiry, id_: str) -> AsyncIterator[str]:
+async def _stream(inquiry: Inquiry, id_: str) -> AsyncIterator[str]:
     is_open, name, checked = True, "", time.monotonic()
     try:
-        async with aclosing(call.gateway.hub.views(id_)) as views, aclosing(_with_beats(views)) as seen:
+        async with aclosing(inquiry.gateway.watchers.views(id_)) as views, aclosing(_with_beats(views)) as seen:
             async for view in seen:
-                if time.monotonic() - checked >= _BEAT:
+                if time.monotonic() - checked >= BEAT:
                     checked = time.monotonic()
-                    if not await call.is_let_in("read", name):
+                    if not await inquiry.is_let_in("read", name):
                         is_open = True
                         break
                 if view is None:
@@ -98,7 +105,7 @@ async def _stream(call: Inquiry, id_: str) -> AsyncIterator[str]:
                 yield f"id: {view.revision}\nevent: status\ndata: {json.dumps(_document(view))}\n\n"
     except (RPCError, SagadslError) as error:  # the answer has begun: it can only ask the client to come again
         is_open = True
-        log.warning("%s the events of a saga have stopped: %s", call.id, str(error).partition("\n")[0])
+        log.warning("%s the events of a saga have stopped: %s", inquiry.id, str(error).partition("\n")[0])
     yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
 
 
@@ -108,7 +115,7 @@ async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapsho
     try:
         while True:
             coming = coming or asyncio.create_task(anext(views, None))
-            done, _ = await asyncio.wait([coming], timeout=_BEAT)
+            done, _ = await asyncio.wait([coming], timeout=BEAT)
             if not done:
                 yield None
                 continue
@@ -122,77 +129,104 @@ async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapsho
             await asyncio.wait([coming])
 
 
-async def result(call: Inquiry) -> Response:
+async def result(inquiry: Inquiry) -> Response:
     """Return the result of a saga; 202 while it has not ended."""
-    wait = call.wait(call.query("wait").get("wait"))
-    view, id_ = await call.view(), call.path("id")
+    wait = inquiry.wait(inquiry.query("wait").get("wait"))
+    view, id_ = await inquiry.view(), inquiry.path("id")
     if view.picture.is_open and wait:
-        with call.waiting():
+        with inquiry.waiting():
             try:
                 async with asyncio.timeout(wait):
-                    return JSONResponse((await runs.result(call.client, id_)).as_json())
+                    return JSONResponse((await runs.result(inquiry.client, id_)).as_json())
             except TimeoutError:
-                view = await call.gateway.hub.now(id_)
+                view = await inquiry.gateway.watchers.now(id_)
     if not view.picture.is_open:
-        return JSONResponse((await runs.result(call.client, id_)).as_json())
-    standing = {"id": id_, "status": view.document["status"], "output": None, "children": view.document["children"]}
-    return JSONResponse(standing, 202, {"Retry-After": AGAIN})
+        return JSONResponse((await runs.result(inquiry.client, id_)).as_json())
+    shown = {"id": id_, "status": view.document["status"], "output": None, "children": view.document["children"]}
+    return JSONResponse(shown, 202, {"Retry-After": AGAIN})
 
 
-async def trace(call: Inquiry) -> Response:
+async def trace(inquiry: Inquiry) -> Response:
     """Return the data of a saga: its input, what it sent, and what came back."""
-    call.query()
-    return JSONResponse((await trace_of(call.client, await call.saga("read"))).as_json())
+    run_id = inquiry.query("run").get("run") or None
+    id_ = await inquiry.saga("read", run_id=run_id)
+    return JSONResponse((await trace_of(inquiry.client, id_, run_id=run_id)).as_json())
 
 
-async def explanation(call: Inquiry) -> Response:
+async def explanation(inquiry: Inquiry) -> Response:
     """Tell in sentences what happened."""
-    call.query()
-    view = await call.view()
-    return JSONResponse({"id": view.document["id"], "sentences": await told(call.client, view.picture)})
+    run_id = inquiry.query("run").get("run") or None
+    view = await (inquiry.view() if run_id is None else inquiry.view_of_run(run_id))
+    sentences = await narrative(inquiry.client, view.picture, run_id=run_id)
+    return JSONResponse({"id": view.document["id"], "sentences": sentences})
 
 
-async def graph(call: Inquiry) -> Response:
+async def query(inquiry: Inquiry) -> Response:
+    """Return the answer of a saga to a query of its definition."""
+    inquiry.query()
+    id_, name = await inquiry.saga("read"), inquiry.path("query")
+    return JSONResponse({"id": id_, "query": name, "answer": await ask(inquiry.client, id_, name)})
+
+
+async def signals(inquiry: Inquiry) -> Response:
+    """Return the signals that a saga knows, and what waits for them."""
+    inquiry.query()
+    id_ = await inquiry.saga("read")
+    return JSONResponse({"id": id_, "signals": [each.as_json() for each in await awaited(inquiry.client, id_)]})
+
+
+async def graph(inquiry: Inquiry) -> Response:
     """Return the steps of the definition that a run is pinned to."""
-    call.query()
-    return JSONResponse(graph_of(build(await runs.definition(call.client, await call.saga("read")))))
+    inquiry.query()
+    return JSONResponse(tree(build(await runs.definition(inquiry.client, await inquiry.saga("read")))).as_json())
 
 
-async def list_(call: Inquiry) -> Response:
+async def list_(inquiry: Inquiry) -> Response:
     """List sagas, newest first, as far as the caller may read them."""
-    query = call.query("name", "status", "id", "limit", "page")
+    query = inquiry.query("name", "status", "id", "where", "limit", "page")
     status_ = _status(query.get("status"))
-    size = small_number(query.get("limit", str(_PAGE))) or 0
-    if not 1 <= size <= _LARGEST_PAGE:
-        raise BadParameter(f"`limit` is `{query['limit'][:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
-    before = _page_time(call, query.get("page", ""))
+    size, before = which_page(inquiry, query)
     found = await page(
-        call.client,
-        _chosen(call, query),
+        inquiry.client,
+        _chosen(inquiry, query),
         status=status_,
-        fits=lambda name: call.who.may("read", name),
+        fits=lambda name: inquiry.who.may("read", name),
         size=size,
         before=before,
     )
-    shown = {"sagas": [each.as_json() for each in found.sagas], "next_page": _page_text(call, found.next)}
-    return JSONResponse(shown | {"as_of": found.as_of.isoformat(), "untold": found.untold})
+    shown = {"sagas": [each.as_json() for each in found.sagas], "next_page": page_text(inquiry, found.next)}
+    return JSONResponse(shown | {"as_of": found.as_of.isoformat(), "untold": found.unanswered})
 
 
-async def count(call: Inquiry) -> Response:
+async def incidents(inquiry: Inquiry) -> Response:
+    """Return what waits for a person, grouped by definition, step and error, as far as the caller may read it."""
+    query = inquiry.query("name", "error")
+    found = await waiting(inquiry.client, _chosen(inquiry, query), fits=lambda name: inquiry.who.may("read", name))
+    error = query.get("error")
+    groups = grouped(each for each in found.incidents if not error or each.type == error)
+    shown = {"groups": [each.as_json() for each in groups], "as_of": found.as_of.isoformat()}
+    return JSONResponse(shown | {"unanswered": found.unanswered, "has_more": found.has_more})
+
+
+async def count(inquiry: Inquiry) -> Response:
     """Return how many sagas have each status."""
-    query = call.query("name", "id")
-    chosen = _chosen(call, query)
+    query = inquiry.query("name", "id", "where")
+    chosen = _chosen(inquiry, query)
     if not chosen.is_exact:
-        told = "the server's index does not count by a quote, a backslash or a control character in `id`"
-        raise BadParameter(told, "list them: `GET /sagas` finds them, or count by what comes before it")
+        message = "the server's index cannot count ids with a quote, a backslash or a control character"
+        raise BadParameter(message, "list them with `GET /sagas`, or count by the part of the id before that character")
     as_of = datetime.now(UTC)
-    return JSONResponse({"counts": await counts(call.client, chosen), "as_of": as_of.isoformat()})
+    return JSONResponse({"counts": await counts(inquiry.client, chosen), "as_of": as_of.isoformat()})
 
 
-def _chosen(call: Inquiry, query: dict[str, str]) -> Chosen:
-    names = [] if call.who.may_all("read") else [tuple(call.who.rights.get("read", ()))]
+def _chosen(inquiry: Inquiry, query: dict[str, str]) -> Chosen:
+    names = [] if inquiry.who.may_all("read") else [tuple(inquiry.who.rights.get("read", ()))]
     names += [(query["name"],)] if query.get("name") else []
-    return Chosen(tuple(names), query.get("id", ""))
+    try:
+        where = condition(query["where"]) if query.get("where") else ""
+    except WrongCondition as wrong:
+        raise BadParameter(f"`where`: {wrong}", wrong.help) from None
+    return Chosen(tuple(names), query.get("id", ""), where=where)
 
 
 def _status(word: str | None) -> str | None:
@@ -201,27 +235,35 @@ def _status(word: str | None) -> str | None:
     return word or None
 
 
-def _page_text(call: Inquiry, before: datetime | None) -> str | None:
+def which_page(inquiry: Inquiry, query: Mapping[str, str]) -> tuple[int, datetime | None]:
+    """Return the most entries that a page may have, and the time before which it begins, from `limit` and `page`."""
+    size = small_number(query.get("limit", str(_PAGE))) or 0
+    if not 1 <= size <= _LARGEST_PAGE:
+        raise BadParameter(f"`limit` is `{query['limit'][:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
+    return size, _page_time(inquiry, query.get("page", ""))
+
+
+def page_text(inquiry: Inquiry, before: datetime | None) -> str | None:
     """Return, as a part of an address, the time before which the next page begins."""
     raw = b"" if before is None else before.isoformat().encode()
-    return base64.urlsafe_b64encode(_seal(call, raw) + raw).decode() if raw else None
+    return base64.urlsafe_b64encode(_seal(inquiry, raw) + raw).decode() if raw else None
 
 
-def _page_time(call: Inquiry, text: str) -> datetime | None:
+def _page_time(inquiry: Inquiry, text: str) -> datetime | None:
     """Return the time before which a page begins."""
     try:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b"x"
-    seal, told = raw[:_SEAL], raw[_SEAL:]
-    if raw and seal != _seal(call, told):
-        raise BadParameter("`page` is none that this gateway has given out", "take `next_page` of an answer")
-    return datetime.fromisoformat(told.decode()) if told else None
+    seal, stamp = raw[:_SEAL], raw[_SEAL:]
+    if raw and seal != _seal(inquiry, stamp):
+        raise BadParameter("this gateway has not given out this `page`", "take `next_page` from an answer")
+    return datetime.fromisoformat(stamp.decode()) if stamp else None
 
 
-def _seal(call: Inquiry, token: bytes) -> bytes:
+def _seal(inquiry: Inquiry, token: bytes) -> bytes:
     """Return a check sum that is equal in all gateways of a namespace, so that each accepts the others' pages."""
-    return hashlib.blake2b(token, digest_size=_SEAL, key=call.client.namespace.encode()[:64]).digest()
+    return hashlib.blake2b(token, digest_size=_SEAL, key=inquiry.client.namespace.encode()[:64]).digest()
 
 
 def _document(view: Snapshot) -> dict[str, Any]:
@@ -231,19 +273,36 @@ def _document(view: Snapshot) -> dict[str, Any]:
     release = {"release": unpause(view.document["id"])} if view.document.get("held") else {}
     shown = [_line(each, view.picture) for each in lines]
     children = [_with_targets(child) for child in view.document["children"]]
-    told = {"revision": view.revision, "lines": shown, "trouble": why, "children": children}
-    return view.document | told | release
+    notices = [_told(each) for each in view.document.get("notices", ())]
+    more = {"revision": view.revision, "lines": shown, "trouble": why, "children": children, "told": notices}
+    if "attention" in view.document:
+        more["attention"] = [_with_kind(each) for each in view.document["attention"]]
+    return view.document | more | release
+
+
+def _told(notice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call that tells of a pause, as a line of the status whose box the graph has."""
+    return {
+        "box": drawn(notice["call"]),
+        "state": notice["status"],
+        "text": next(told({"notices": [notice]}), ""),
+    }
 
 
 def _with_targets(child: Mapping[str, Any]) -> dict[str, Any]:
     """Return the status of a child saga, with the paths by which operators of the parent reach its waiting steps."""
-    waits = [each | {"target": path_in(child["path"], each["path"])} for each in child["attention"]]
+    waits = [_with_kind(each) | {"target": path_in(child["path"], each["path"])} for each in child["attention"]]
     return {**child, "attention": waits}
+
+
+def _with_kind(waits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what waits for a decision, and whether it is the compensation of a step."""
+    return {**waits, "undoes": parse_call(waits["path"]).undoes}
 
 
 def _line(row: StatusRow, picture: Picture) -> dict[str, Any]:
     """Return a line of the status as `sagadsl status` shows it; durations are in seconds until now."""
-    held = [each for call, each in picture.attempts.items() if each.paused and parse_call(call).line == row.key]
+    held = [each for inquiry, each in picture.attempts.items() if each.paused and parse_call(inquiry).line == row.key]
     note = f"{row.note}: {release_of(picture.status, held[0])}" if held else row.note
     return {
         "key": row.key,

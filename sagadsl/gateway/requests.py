@@ -21,19 +21,20 @@ from temporalio.client import Client
 
 from sagadsl.errors import SagadslError
 from sagadsl.gateway import problems
-from sagadsl.gateway.access import ANYBODY, SCOPES, Door, Principal, Scope, TokensLost
+from sagadsl.gateway.access import ANYBODY, SCOPES, Authenticator, Principal, Scope, TokensLost
 from sagadsl.gateway.addresses import decoded
-from sagadsl.gateway.definitions import Shelf
+from sagadsl.gateway.definitions import OfferedDefinitions
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
-from sagadsl.gateway.watchers import Hub, Snapshot
+from sagadsl.gateway.watchers import Snapshot, Watchers, view_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import read_json, small_number
-from sagadsl.temporal.connection import guard
+from sagadsl.temporal.link.connection import guard
+from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.refusals import SagaNotFound
-from sagadsl.temporal.settings import ConnectionSettings
 
 log = logging.getLogger("sagadsl.gateway")
 audit_log = logging.getLogger("sagadsl.audit")
@@ -82,15 +83,15 @@ class GatewayOptions(Immutable):
 
 @dataclass(slots=True)
 class Gateway:
-    """The parts of one gateway; without ``doors`` anybody who reaches it may do everything."""
+    """The parts of one gateway; without ``authenticators`` anybody who reaches it may do everything."""
 
     client: Client
     settings: ConnectionSettings
-    shelf: Shelf
-    doors: Sequence[Door]
+    definitions: OfferedDefinitions
+    authenticators: Sequence[Authenticator]
     rate: Rate
     seats: Seats
-    hub: Hub
+    watchers: Watchers
     metrics: Metrics
     options: GatewayOptions = field(default_factory=GatewayOptions)
     web_ui: str = ""
@@ -118,9 +119,9 @@ class Inquiry:
         found: dict[str, str] = {}
         for key, value in self.request.query_params.multi_items():
             if key not in known:
-                raise BadParameter(f"there is no parameter `{key[:100]}`", f"known are {', '.join(known) or 'none'}")
+                raise BadParameter(f"there is no parameter `{key[:100]}`", f"known: {', '.join(known) or 'none'}")
             if any(ord(char) < 32 or ord(char) == 127 for char in value):
-                raise BadParameter(f"parameter `{key}` has characters that nobody can see")
+                raise BadParameter(f"parameter `{key}` has invisible characters")
             if key in found:
                 raise BadParameter(f"parameter `{key}` is given twice")
             found[key] = value
@@ -137,9 +138,12 @@ class Inquiry:
             raise BadParameter(f"`wait` is `{value[:100]}`", "a number of seconds, such as `30s`, or `true`")
         return min(float(value[:-1]), longest)
 
-    async def body(self) -> Any:
-        """Return the body as JSON data; ``None`` without one. Raises ``TooLarge``, ``BadBody``."""
-        limit = self.gateway.options.max_body
+    async def body(self, nothing: Any = None, *, limit: int = 0) -> Any:
+        """Return the body as JSON data; *nothing* without one. Raises ``TooLarge``, ``BadBody``.
+
+        It may have as many bytes as the options say, or *limit*, if that is more.
+        """
+        limit = max(limit, self.gateway.options.max_body)
         if (small_number(self.request.headers.get("content-length", "0")) or 0) > limit:
             raise TooLarge(limit)
         raw = bytearray()
@@ -148,7 +152,7 @@ class Inquiry:
             if len(raw) > limit:
                 raise TooLarge(limit)
         if not raw:
-            return None
+            return nothing
         media = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":  # this also keeps out a plain form of another site
             raise BadBody(f"the body is `{media[:100] or 'of no type'}`", "send JSON as `application/json`", status=415)
@@ -167,7 +171,7 @@ class Inquiry:
         if key is None:
             return ""
         if not _KEY.fullmatch(key):
-            raise BadKey("this is no idempotency key", "up to 200 visible ASCII characters")
+            raise BadKey("this is not an idempotency key", "up to 200 visible ASCII characters")
         owner = self.who.identity if self.who.is_known else ""
         return hashlib.sha256("\n".join((owner, *about, key)).encode()).hexdigest()[:32]
 
@@ -176,25 +180,35 @@ class Inquiry:
         if not self.who.may(scope, saga):
             raise NotAllowed(f"`{self.who.name}` may not {scope} saga `{saga}`")
 
-    async def saga(self, scope: Scope) -> str:
-        """Return the id in the address, if the caller has this scope for its saga.
+    async def saga(self, scope: Scope, *, run_id: str | None = None) -> str:
+        """Return the id in the address, if the caller has this scope for its saga, or for that of one of its runs.
 
         Raises:
             SagaNotFound: There is no such saga, or the caller may not know of it.
             NotAllowed: The caller may only read it.
         """
         id_ = self.path("id")
-        name = await runs.name_of(self.client, id_)
-        if not self.who.may("read", name) and not self.who.may(scope, name):
-            raise SagaNotFound(id_, self.client.namespace)
-        self.demand(scope, name)
+        await self.name_for(scope, id_, run_id=run_id)
         return id_
+
+    async def name_for(self, scope: Scope, id: str, *, run_id: str | None = None) -> str:
+        """Return the name of a saga, if the caller has this scope for it. Raises the same as ``saga``."""
+        name = await runs.name_of(self.client, id, run_id=run_id)
+        if not self.who.may("read", name) and not self.who.may(scope, name):
+            raise SagaNotFound(id, self.client.namespace)
+        self.demand(scope, name)
+        return name
 
     async def view(self) -> Snapshot:
         """Return the saga in the address, if the caller may read it. Raises ``SagaNotFound``."""
         if not self.who.may_all("read"):  # check first: then no worker is asked in vain, and no error reveals the saga
             await self.saga("read")
-        return await self.gateway.hub.now(self.path("id"))
+        return await self.gateway.watchers.now(self.path("id"))
+
+    async def view_of_run(self, run_id: str) -> Snapshot:
+        """Return one run of the saga in the address, if the caller may read it. Raises ``SagaNotFound``."""
+        id_ = await self.saga("read", run_id=run_id)
+        return view_of(await picture(self.client, id_, run_id=run_id))
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -204,18 +218,27 @@ class Inquiry:
 
     async def is_let_in(self, scope: Scope, saga: str) -> bool:
         """Whether the token of this request still has this scope now: a stream may outlive its token."""
+        return await self.is_still_let_in() and self.who.may(scope, saga)
+
+    async def is_still_let_in(self) -> bool:
+        """Whether the token of this request is still valid now."""
         try:
             self.who = await _admitted(self)
         except SagadslError:
             return False
-        return self.who.may(scope, saga)
+        return True
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
         """Log a change of a saga: who, what, why."""
-        record = {"request": self.id, "who": self.who.name, "action": action, "saga": saga, "result": result}
         peer = self.request.client.host if self.request.client else ""
         issuer = {"issuer": self.who.realm} if self.who.realm else {}
-        audit_log.info(json.dumps({**record, **issuer, "peer": peer, **more}, ensure_ascii=False))
+        log_change(self.id, self.who.name, action, saga, result, **issuer, peer=peer, **more)
+
+
+def log_change(request: str, who: str, action: str, saga: str, result: str, **more: str) -> None:
+    """Write a line to the audit log."""
+    record = {"request": request, "who": who, "action": action, "saga": saga, "result": result}
+    audit_log.info(json.dumps({**record, **more}, ensure_ascii=False))
 
 
 Handler = Callable[[Inquiry], Awaitable[Response]]
@@ -226,28 +249,28 @@ def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callab
 
     async def serve(request: Request) -> Response:
         began = time.perf_counter()
-        call = Inquiry(gateway, request, ANYBODY, secrets.token_hex(8))
-        response = await _answer(call, handler, open_to_all)
+        inquiry = Inquiry(gateway, request, ANYBODY, secrets.token_hex(8))
+        response = await _answer(inquiry, handler, open_to_all)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        response.headers["X-Request-Id"] = call.id
+        response.headers["X-Request-Id"] = inquiry.id
         route = getattr(request.scope.get("route"), "path", "")
         gateway.metrics.count(request.method, route, response.status_code, time.perf_counter() - began)
-        log.info("%s %s %s %s %d", call.id, call.who.name, request.method, request.url.path, response.status_code)
+        log.info("%s %s %s %s %d", inquiry.id, inquiry.who.name, request.method, request.url.path, response.status_code)
         return response
 
     return serve
 
 
-async def _answer(call: Inquiry, handler: Handler, open_to_all: bool) -> Response:
+async def _answer(inquiry: Inquiry, handler: Handler, open_to_all: bool) -> Response:
     try:
-        _check_host(call)
+        _check_host(inquiry)
         if not open_to_all:
-            call.who = await _admitted(call)
-            call.gateway.rate.take(call.who.identity)
-        with guard(call.gateway.settings):
-            async with asyncio.timeout(_SECONDS + call.gateway.options.longest_wait):
-                return await handler(call)
+            inquiry.who = await _admitted(inquiry)
+            inquiry.gateway.rate.take(inquiry.who.identity)
+        with guard(inquiry.gateway.settings):
+            async with asyncio.timeout(_SECONDS + inquiry.gateway.options.longest_wait):
+                return await handler(inquiry)
     except SagadslError as error:
         return problems.problem(error)
     except TimeoutError:
@@ -255,13 +278,13 @@ async def _answer(call: Inquiry, handler: Handler, open_to_all: bool) -> Respons
     except ClientDisconnect:
         return Response(status_code=499)  # nobody reads it
     except Exception:
-        log.exception("%s %s %s", call.id, call.request.method, call.request.url.path)
+        log.exception("%s %s %s", inquiry.id, inquiry.request.method, inquiry.request.url.path)
         return problems.internal()
 
 
-def _check_host(call: Inquiry) -> None:
+def _check_host(inquiry: Inquiry) -> None:
     """Keep out pages of other sites, by the host name that they use or by their origin."""
-    options, headers = call.gateway.options, call.request.headers
+    options, headers = inquiry.gateway.options, inquiry.request.headers
     host = headers.get("host", "")
     if options.hosts and _name(host) not in options.hosts:
         raise Foreign(f"this gateway is not called `{host[:200]}`", "see `--host`", status=421)
@@ -274,26 +297,26 @@ def _name(host: str) -> str:
     return host if host.startswith("[") and host.endswith("]") else host.rpartition(":")[0] or host
 
 
-async def _admitted(call: Inquiry) -> Principal:
-    if not call.gateway.doors:
+async def _admitted(inquiry: Inquiry) -> Principal:
+    if not inquiry.gateway.authenticators:
         return ANYBODY
-    kind, _, token = call.request.headers.get("authorization", "").partition(" ")
+    kind, _, token = inquiry.request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer" and token.strip():
         lost: TokensLost | None = None
-        for door in call.gateway.doors:
+        for authenticator in inquiry.gateway.authenticators:
             try:
-                who = await door.who(token.strip())
+                who = await authenticator.who(token.strip())
             except TokensLost as error:
-                lost = error  # another door may still know the token
+                lost = error  # another authenticator may still know the token
                 continue
             if who is not None:
                 return who
         if lost is not None:
             raise lost
-    call.gateway.rate.take(f"peer {call.request.client.host if call.request.client else ''}")
+    inquiry.gateway.rate.take(f"peer {inquiry.request.client.host if inquiry.request.client else ''}")
     if not token:
         raise NoToken("this gateway wants a token", "send `Authorization: Bearer TOKEN`", WWW_Authenticate="Bearer")
-    raise NoToken("this token is worth nothing here", "", WWW_Authenticate='Bearer error="invalid_token"')
+    raise NoToken("this token is not valid here", "", WWW_Authenticate='Bearer error="invalid_token"')
 
 
 def loopback_hosts() -> frozenset[str]:

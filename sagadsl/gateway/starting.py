@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Awaitable
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import JSONResponse, Response
 from temporalio.service import RPCError
@@ -17,29 +18,38 @@ from sagadsl.gateway.requests import Inquiry
 from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.arguments import Package
+from sagadsl.temporal.ask.answers import early_answer
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyStarted, InputRefused
+from sagadsl.temporal.wire.arguments import Package
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+~-]{0,199}")
 """The form of an id: it is a part of addresses, so it has no character that has to be escaped."""
+
+_T = TypeVar("_T")
 
 AGAIN = "1"
 """Seconds after which a client may ask for the saga's status."""
 
 
-async def start(call: Inquiry) -> Response:
+async def start(inquiry: Inquiry) -> Response:
     """Start the saga that the address names; the body is its input."""
-    name = call.path("name")
-    package = _offered(call, name)
-    wait = call.wait(call.query("wait").get("wait"))
-    id_ = _id(call, name)
-    input_ = await call.body()
-    with call.waiting() if wait else nullcontext():  # before anything is started: a refusal must not be one that did
-        started, repeated = await _started(call, package, id_, input_)
-        ended = await _ended(call, started, wait) if wait else None
-    where = f"{call.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
+    name = inquiry.path("name")
+    package = _offered(inquiry, name)
+    asked = inquiry.query("wait").get("wait")
+    until_answer = asked == "answer"
+    wait = inquiry.wait("true" if until_answer else asked)
+    id_ = _id(inquiry, name)
+    input_ = await inquiry.body()
+    with inquiry.waiting() if wait else nullcontext():  # before anything is started: a refusal must not be one that did
+        started, repeated = await _started(inquiry, package, id_, input_)
+        until = asyncio.get_running_loop().time() + wait
+        answer = await _before(until, early_answer(inquiry.client, started.id)) if until_answer else None
+        ended = await _before(until, runs.result(inquiry.client, started.id)) if wait and answer is None else None
+    where = f"{inquiry.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
     headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
+    if answer is not None:
+        return JSONResponse({**answer.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
     if ended is not None:
         return JSONResponse({**ended.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
     document = {"id": started.id, "run_id": started.run_id, "name": started.name, "repeated": repeated}
@@ -47,62 +57,62 @@ async def start(call: Inquiry) -> Response:
     return JSONResponse(document | {"links": links}, 202, {**headers, "Retry-After": AGAIN})
 
 
-async def _started(call: Inquiry, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
+async def _started(inquiry: Inquiry, package: Package, id_: str | None, input_: Any) -> tuple[sagas.Started, bool]:
     """Start a run, or find the one that the same request has started; return it, and whether it was there before."""
     name = package.saga.name
     request = await asyncio.to_thread(fingerprint, name, input_)
     try:
-        with call.gateway.metrics.start_call.time():
+        with inquiry.gateway.metrics.start_call.time():
             started = await sagas.start(
-                call.client,
-                name if call.gateway.options.by_name else package,
+                inquiry.client,
+                name if inquiry.gateway.options.by_name else package,
                 _fitting(package, input_),
                 id=id_,
-                task_queue=call.gateway.options.task_queue or package.saga.task_queue,
+                task_queue=inquiry.gateway.options.task_queue or package.saga.task_queue,
                 once=True,
                 request=request,
             )
     except AlreadyStarted as error:
-        started = _same(call, error, name, request)
-        call.gateway.metrics.start(name, "repeated")
+        started = _same(inquiry, error, name, request)
+        inquiry.gateway.metrics.start(name, "repeated")
         return started, True
     except InputRefused:
-        call.gateway.metrics.start(name, "refused")
+        inquiry.gateway.metrics.start(name, "refused")
         raise
-    call.gateway.metrics.start(name, "started")
-    call.audit("start", started.id, "started", name=name)
+    inquiry.gateway.metrics.start(name, "started")
+    inquiry.audit("start", started.id, "started", name=name)
     return started, False
 
 
-async def _ended(call: Inquiry, started: sagas.Started, wait: float) -> runs.Ended | None:
-    """Return the result of the run; ``None`` when it has not ended, or when nobody knows: the start is certain."""
+async def _before(until: float, telling: Awaitable[_T]) -> _T | None:
+    """Return what a run tells; ``None`` when it does not in time, or when nobody knows: the start is certain."""
     try:
-        async with asyncio.timeout(wait):
-            return await runs.result(call.client, started.id)
+        async with asyncio.timeout_at(until):
+            return await telling
     except (TimeoutError, RPCError):
         return None
 
 
-def _offered(call: Inquiry, name: str) -> Package:
+def _offered(inquiry: Inquiry, name: str) -> Package:
     """Return the definition of this name, if the caller may know of it."""
-    allowed = [each.saga.name for each in call.gateway.shelf if call.who.may("start", each.saga.name)]
-    package = call.gateway.shelf.get(name)
-    if package is None or not (call.who.may("start", name) or call.who.may("read", name)):
+    allowed = [each.saga.name for each in inquiry.gateway.definitions if inquiry.who.may("start", each.saga.name)]
+    package = inquiry.gateway.definitions.get(name)
+    if package is None or not (inquiry.who.may("start", name) or inquiry.who.may("read", name)):
         hint = did_you_mean(name, allowed)
         raise NotOffered(f"no saga is named `{name[:200]}` here", hint or "`GET /definitions` lists them")
-    call.demand("start", name)
+    inquiry.demand("start", name)
     return package
 
 
-def _id(call: Inquiry, name: str) -> str | None:
+def _id(inquiry: Inquiry, name: str) -> str | None:
     """Return the id of the run: the caller's choice, or made from the caller's idempotency key."""
-    chosen, key = call.request.headers.get("workflow-id"), call.key(name)
+    chosen, key = inquiry.request.headers.get("workflow-id"), inquiry.key(name)
     if chosen is not None:
         if not _ID.fullmatch(chosen):
-            raise BadKey(f"`{chosen[:200]}` is no id", "letters, digits and `._:@=+~-`, up to 200")
-        if not call.who.may("read", name):  # the error for a taken id would reveal somebody else's run
+            raise BadKey(f"`{chosen[:200]}` is not an id", "letters, digits and `._:@=+~-`, up to 200")
+        if not inquiry.who.may("read", name):  # the error for a taken id would reveal somebody else's run
             raise NotAllowed(
-                f"`{call.who.name}` may not read saga `{name}`, so it cannot choose ids", "send an `Idempotency-Key`"
+                f"`{inquiry.who.name}` may not read saga `{name}`, so it cannot choose ids", "send an `Idempotency-Key`"
             )
     return chosen if chosen is not None or not key else f"{name}-{key}"
 
@@ -117,11 +127,11 @@ def _fitting(package: Package, input_: Any) -> Any:
     return {} if input_ is None and package.check_input(None) else input_
 
 
-def _same(call: Inquiry, error: AlreadyStarted, name: str, request: str) -> sagas.Started:
+def _same(inquiry: Inquiry, error: AlreadyStarted, name: str, request: str) -> sagas.Started:
     """Return the existing run, if the same request has started it; otherwise raise an error."""
     if error.name == name and error.request == request:
         return sagas.Started(error.id, error.run_id, name, "")
-    call.gateway.metrics.start(name, "refused")
-    if "idempotency-key" in call.request.headers:
+    inquiry.gateway.metrics.start(name, "refused")
+    if "idempotency-key" in inquiry.request.headers:
         raise KeyReused("this idempotency key was used before, for another input", "use a key for one request only")
     raise error

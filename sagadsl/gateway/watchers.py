@@ -43,7 +43,7 @@ class _Watched:
 
 
 @dataclass(slots=True)
-class Hub:
+class Watchers:
     """The watchers of sagas, by the ids of the sagas."""
 
     client: Client

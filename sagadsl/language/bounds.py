@@ -43,9 +43,9 @@ def are_all(findings: Iterable[Finding]) -> bool:
 def _more(at: Finding, severity: Severity) -> Finding:
     return Finding(
         MORE,
-        f"there are more mistakes here than the first {MAX_FINDINGS:,} of each kind, which alone are told",
+        f"there are more mistakes; only the first {MAX_FINDINGS:,} errors and {MAX_FINDINGS:,} warnings are shown",
         at.route,
         severity=severity,
-        help="mend those, and check again: one cause often makes many",
+        help="correct those, and check again: one cause often makes many",
         at_key=at.at_key,
     )

@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).parents[1]  # `importlib.resources` finds the same, bu
 
 @cache
 def schema_text(name: str) -> str:
-    """Return the JSON Schema of *name* (``saga`` or ``suite``), in the form for editors."""
+    """Return the JSON Schema of *name* (``saga``, ``suite`` or ``library``), in the form for editors."""
     inside = _PACKAGE / "schemas" / f"{name}.schema.json"
     # In an editable install the folder is beside the package.
     return (inside if inside.is_file() else _PACKAGE.parent / "schemas" / inside.name).read_text("utf-8")

@@ -16,17 +16,24 @@ from typing import Any
 from sagadsl.immutable import Immutable
 from sagadsl.language.model import (
     ActivityCall,
+    Answer,
     Body,
     Branching,
+    Count,
+    Counted,
     Duration,
+    Expected,
     Fail,
     ForEach,
     Group,
     Loop,
+    Memory,
     Parallel,
     Repeat,
+    Return,
     Route,
     SagaCall,
+    Send,
     Set,
     Sleep,
     Step,
@@ -44,6 +51,7 @@ class Lane(Enum):
     ARM = auto()
     HANDLER = auto()
     ON_FAILURE = auto()
+    ON_PAUSE = auto()
 
 
 class RenderedAt(Enum):
@@ -53,16 +61,24 @@ class RenderedAt(Enum):
     """Before any step: the saga's own timeout."""
     BEFORE = auto()
     """Before or while its step runs: ``if``, ``input`` and the like."""
+    SIGNAL = auto()
+    """When a signal comes for its wait: ``refused_if``, ``reply``."""
     RESULT = auto()
     """When its step has a result: ``failed_if``."""
+    FIRST = auto()
+    """Before each round of its own step: ``while``."""
     ROUND = auto()
-    """After a round of the steps in its own step: ``until``, ``every``."""
+    """After a round of the steps in its own step: ``next``, ``until``, ``every``."""
     BRANCHES = auto()
     """Whenever a branch or an item has ended: ``complete_when``."""
+    BLOCK = auto()
+    """When its block has ended, well or not: ``output`` of a block."""
     HANDLER = auto()
     """When its step has failed: ``if`` and ``output`` of a handler."""
     UNDO = auto()
     """When the saga undoes its step."""
+    QUERY = auto()
+    """Whenever somebody asks: ``queries``."""
     END = auto()
     """After all steps: the saga's own output."""
 
@@ -130,14 +146,24 @@ def _none(_: Body) -> tuple[()]:
 
 
 def _parallel_values(body: Parallel) -> Iterator[Written]:
+    yield from _count(body.max_concurrency, ("max_concurrency",))
     if body.complete_when is not None:
         yield body.complete_when, ("complete_when",), RenderedAt.BRANCHES
 
 
 def _for_each_values(body: ForEach) -> Iterator[Written]:
     yield body.items, ("for_each", "items"), RenderedAt.BEFORE
+    yield from _count(body.max_concurrency, ("for_each", "max_concurrency"))
+    yield from _memory_values(body.memory, "for_each")
     if body.complete_when is not None:
         yield body.complete_when, ("complete_when",), RenderedAt.BRANCHES
+
+
+def _memory_values(memory: Memory | None, key: str) -> Iterator[Written]:
+    if memory is not None:
+        yield memory.state, (key, "state"), RenderedAt.BEFORE
+        if memory.next is not None:
+            yield memory.next, (key, "next"), RenderedAt.ROUND
 
 
 def _switch_values(body: Switch) -> Iterator[Written]:
@@ -147,8 +173,13 @@ def _switch_values(body: Switch) -> Iterator[Written]:
 
 
 def _repeat_values(body: Repeat) -> Iterator[Written]:
-    yield body.until, ("repeat", "until"), RenderedAt.ROUND
+    yield from _memory_values(body.memory, "repeat")
+    if body.goes_on is not None:
+        yield body.goes_on, ("repeat", "while"), RenderedAt.FIRST
+    if body.until is not None:
+        yield body.until, ("repeat", "until"), RenderedAt.ROUND
     yield from _duration(body.every, ("repeat", "every"), RenderedAt.ROUND)
+    yield from _count(body.maximum_attempts, ("repeat", "maximum_attempts"))
 
 
 def _sleep_values(body: Sleep) -> Iterator[Written]:
@@ -158,6 +189,14 @@ def _sleep_values(body: Sleep) -> Iterator[Written]:
 
 def _wait_values(body: WaitFor) -> Iterator[Written]:
     yield from _duration(body.timeout, ("wait_for", "timeout"))
+    for each in body.expected:
+        for number, rule in enumerate(each.refused_if):
+            route = (*expected_route(body, each), "refused_if", *((number,) if len(each.refused_if) > 1 else ()))
+            yield rule.condition, (*route, "if"), RenderedAt.SIGNAL
+            if rule.message is not None:
+                yield rule.message, (*route, "message"), RenderedAt.SIGNAL
+        if each.reply is not None:
+            yield each.reply, (*expected_route(body, each), "reply"), RenderedAt.SIGNAL
 
 
 def _set_values(body: Set) -> Iterator[Written]:
@@ -166,11 +205,26 @@ def _set_values(body: Set) -> Iterator[Written]:
 
 def _fail_values(body: Fail) -> Iterator[Written]:
     yield body.message, ("fail", "message"), RenderedAt.BEFORE
+    if body.result is not None:
+        yield body.result, ("fail", "result"), RenderedAt.BEFORE
+
+
+def _return_values(body: Return) -> Iterator[Written]:
+    yield body.value, ("return",), RenderedAt.BEFORE
+
+
+def _answer_values(body: Answer) -> Iterator[Written]:
+    yield body.value, ("answer",), RenderedAt.BEFORE
 
 
 def _duration(value: Duration | None, route: Route, phase: RenderedAt = RenderedAt.BEFORE) -> Iterator[Written]:
     if value is not None and not isinstance(value, timedelta):
         yield value, route, phase
+
+
+def _count(value: Count | None, route: Route) -> Iterator[Written]:
+    if isinstance(value, Counted):
+        yield value.value, (*route, "value"), RenderedAt.BEFORE
 
 
 def _always(_: Body) -> bool:
@@ -194,19 +248,23 @@ def _wait_fails(body: WaitFor) -> bool:
 
 
 def _activity(body: ActivityCall) -> tuple[str, str]:
-    return "activity", body.activity
+    return "activity" if body.operation is None else "nexus", body.activity
 
 
 def _saga(body: SagaCall) -> tuple[str, str]:
     return "saga", body.saga
 
 
-def _signal(body: WaitFor) -> tuple[str, str]:
+def _sent(body: Send) -> tuple[str, str]:
     return "signal", body.signal
 
 
+def _signal(body: WaitFor) -> tuple[str, str]:
+    return "signal", body.either
+
+
 _TABLE = (
-    Kind(ActivityCall, "activity", parts=_none, values=_none, fails=_always, subject=_activity),
+    Kind(ActivityCall, "activity", parts=_none, values=_none, fails=_always, subject=_activity, also=("nexus",)),
     Kind(SagaCall, "saga", parts=_none, values=_none, fails=_always, subject=_saga),
     Kind(
         Parallel, "parallel", parts=_branches, values=_parallel_values, fails=_never, subject=None, lists=("parallel",)
@@ -219,6 +277,9 @@ _TABLE = (
     Kind(WaitFor, "wait_for", parts=_none, values=_wait_values, fails=_wait_fails, subject=_signal),
     Kind(Set, "set", parts=_none, values=_set_values, fails=_never, subject=None),
     Kind(Fail, "fail", parts=_none, values=_fail_values, fails=_always, subject=None),
+    Kind(Return, "return", parts=_none, values=_return_values, fails=_never, subject=None),
+    Kind(Send, "send", parts=_none, values=_none, fails=_always, subject=_sent),
+    Kind(Answer, "answer", parts=_none, values=_answer_values, fails=_never, subject=None),
 )
 
 KINDS: dict[type[Body], Kind] = {kind.body: kind for kind in _TABLE}
@@ -245,6 +306,11 @@ def kind_of(step: Step) -> Kind:
     return KINDS[type(step.body)]
 
 
+def key_of(step: Step) -> str:
+    """Return the key that names the kind of a step: an activity's or an operation's own, else the first of its kind."""
+    return _activity(step.body)[0] if isinstance(step.body, ActivityCall) else kind_of(step).key
+
+
 def parts(step: Step) -> tuple[StepList, ...]:
     """Return the steps directly in a block, as lists, without the steps of its error handlers."""
     return KINDS[type(step.body)].parts(step.body)
@@ -254,6 +320,11 @@ def subject(body: Body) -> tuple[str, str]:
     """Return a word for the subject of a step, and the subject's name; two empty texts when it has no subject."""
     of = KINDS[type(body)].subject
     return ("", "") if of is None else of(body)
+
+
+def expected_route(body: WaitFor, expected: Expected) -> Route:
+    """Return the place below the step where a wait describes one of its signals."""
+    return ("wait_for", "any", expected.signal) if body.says_which else ("wait_for",)
 
 
 def is_loop(step: Step) -> bool:

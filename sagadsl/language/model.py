@@ -16,6 +16,7 @@ from sagadsl.immutable import Derived, Immutable, field
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.own_errors import STEP_FAILED
 from sagadsl.language.paths import ON_FAILURE
+from sagadsl.language.schedules import Schedule
 
 Route = tuple[str | int, ...]
 """Keys and indices from the document root. They serve messages only, and never change what a saga does."""
@@ -44,12 +45,30 @@ Duration = timedelta | Value
 """A duration, or an expression that gives one as text (``"30s"``)."""
 
 
+class Counted(Immutable):
+    """A whole number that an expression gives when its step begins: from 1 to ``most``, or the step fails."""
+
+    value: Value
+    most: int
+
+
+Count = int | Counted
+"""A number, written or computed. Where it may be missing, ``None`` means without limit."""
+
+
+def most_of(count: Count | None) -> int | None:
+    """Return the most that a count can be; ``None`` is without limit."""
+    return count.most if isinstance(count, Counted) else count
+
+
 class Then(Enum):
     """How a saga goes on after an error handler."""
 
     CONTINUE = "continue"
     COMPENSATE = "compensate"
     STOP = "stop"
+    PAUSE = "pause"
+    RETRY = "retry"
 
 
 class On(Enum):
@@ -88,7 +107,7 @@ class Retry(Immutable):
             a step after a pivot is retried without limit (R44).
     """
 
-    maximum_attempts: int | None = 3
+    maximum_attempts: Count | None = 3
     initial_interval: Duration = timedelta(seconds=1)
     backoff_coefficient: float = 2.0
     maximum_interval: Duration = timedelta(minutes=1)
@@ -97,31 +116,53 @@ class Retry(Immutable):
 
 
 class Timeouts(Immutable):
-    """Temporal's four activity timeouts. At least one of the first two is set (R36).
+    """Temporal's four activity timeouts, and one of ours. At least one of the first two is set (R36).
 
     Attributes:
         start_to_close: The most time for one attempt.
         schedule_to_close: The most time for all attempts and their pauses together.
         schedule_to_start: The most time that each attempt may wait in the queue.
         heartbeat: The longest silence of a running attempt.
+        settle: How long the undo of a step waits for an attempt that its timeout has ended; see ``engine.unheard``.
     """
 
     start_to_close: Duration | None = timedelta(minutes=1)
     schedule_to_close: Duration | None = None
     schedule_to_start: Duration | None = None
     heartbeat: Duration | None = None
+    settle: Duration | None = None
+
+
+WEIGHTS = (0.001, 1000)
+"""The least and the greatest `fairness_weight` that the server takes."""
+
+
+class Operation(Immutable):
+    """An operation of a Nexus service, behind an endpoint."""
+
+    endpoint: str
+    service: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}:{self.service}.{self.operation}"
 
 
 class ActivityCall(Immutable):
-    """A call of an activity, with everything that is needed to run it.
+    """A call of an activity, with everything that is needed to run it; or of a Nexus operation, see ``operation``.
 
     Attributes:
-        activity: Name, e.g. ``payments.charge``: also Temporal's activity type.
+        activity: Name, e.g. ``payments.charge``: also Temporal's activity type. Of a choice: its names, in words.
         input: The only argument; with ``None`` it gets none (but a compensation gets the input of its step).
         task_queue: The queue that its workers poll; ``None`` is the saga's own queue.
         local: Run it as a local activity, in the worker that runs the saga.
         priority: Temporal's priority key, 1 (first) to 5; ``None`` is the server's default.
+        fairness_key: Whose call it is; ``fairness_weight``: how much of a busy queue this key gets, compared with 1.
         secrets: The secrets that its input names, as written in the definition.
+        name: Gives the name, one of ``one_of``, when the call begins; ``None`` for an activity that is written out.
+        own_queue: Its task queue stands at the call, and is not taken over from its step or from ``defaults``.
+        operation: The Nexus operation that it calls, which ``activity`` names; ``None`` for an activity. The server
+            tries an operation again by itself.
     """
 
     activity: str
@@ -130,8 +171,19 @@ class ActivityCall(Immutable):
     timeouts: Timeouts = Timeouts()
     retry: Retry = Retry()
     local: bool = False
-    priority: int | None = None
+    priority: Count | None = None
+    fairness_key: Value | None = None
+    fairness_weight: float | Value | None = None
     secrets: Derived[Named | None] = None
+    name: Value | None = None
+    one_of: tuple[str, ...] = ()
+    own_queue: Derived[bool] = False
+    operation: Operation | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all activities that it can call."""
+        return self.one_of or (self.activity,)
 
 
 class SagaCall(Immutable):
@@ -141,18 +193,47 @@ class SagaCall(Immutable):
         saga: Name of the child's definition.
         input: Its input; with ``None`` it gets an empty object (but a compensation gets the input of its step).
         task_queue: The queue of its workers; ``None`` is the parent's own queue.
+        workflow_id: Gives its workflow id; ``None``: the id follows from the parent's and the path of the step.
+        detached: The child is only started. Its end is no business of the parent, and the step's output is its id.
+        abandons: A stop of the parent or of a block leaves the child alone (``on_cancel: abandon``); otherwise the
+            child is asked to stop, and its end is awaited.
     """
 
     saga: str
     input: Value | None = None
     task_queue: Value | None = None
+    workflow_id: Value | None = None
+    detached: bool = False
+    abandons: bool = False
+
+
+class Send(Immutable):
+    """A signal to another workflow. It is over when the signal is in the history of that workflow.
+
+    Attributes:
+        signal: Name of the signal.
+        to: Gives the id of the workflow.
+        input: The payload; with ``None`` there is none.
+        plain: The receiver is no saga: it gets the payload alone.
+    """
+
+    signal: str
+    to: Value
+    input: Value | None = None
+    plain: bool = False
 
 
 class CompensationAction(Immutable):
-    """One call that undoes a step, or a part of it. Errors of the types ``already_undone`` count as success (R24)."""
+    """One call that undoes a step, or a part of it.
 
-    call: ActivityCall | SagaCall
+    Attributes:
+        already_undone: Errors of these types count as success (R24).
+        condition: The call is made only when this holds (``if``); with ``None`` it always is.
+    """
+
+    call: ActivityCall | SagaCall | Send
     already_undone: tuple[str, ...] = ()
+    condition: Value | None = None
 
 
 class Compensation(Immutable):
@@ -186,6 +267,9 @@ class Handler(Immutable):
         output: The output of the step when the saga continues; ``None`` gives null.
         steps: The steps that run first.
         then: How the saga goes on after these steps.
+        pause_timeout: With ``PAUSE``: how long it waits for an operator before it compensates; ``None`` is for ever.
+        tries: With ``RETRY``: how often the step is tried in all, and the pauses before each further try.
+        raises: The error that takes the place of the step's own (``raise``).
     """
 
     types: tuple[str, ...] = ()
@@ -193,6 +277,22 @@ class Handler(Immutable):
     output: Value | None = None
     steps: tuple[Step, ...] = ()
     then: Then = Then.CONTINUE
+    pause_timeout: Duration | None = None
+    tries: Retry = Retry()
+    raises: Raise | None = None
+
+
+class Raise(Immutable):
+    """An error of the author's own."""
+
+    type: str
+    message: Value
+
+
+class Pause(Immutable):
+    """A wait for an operator; when ``timeout`` has passed, the saga goes on as if an operator had given up."""
+
+    timeout: Duration | None = None
 
 
 class Group(Immutable):
@@ -213,10 +313,22 @@ class Parallel(Immutable):
     """
 
     steps: tuple[Step, ...]
-    max_concurrency: int | None = None
+    max_concurrency: Count | None = None
     cancel_on_failure: bool = True
     complete_when: Value | None = None
     keep_remaining: bool = False
+
+
+class Memory(Immutable):
+    """What a loop keeps from round to round: an object that expressions in the loop read as ``state``.
+
+    Attributes:
+        state: The object before the first round.
+        next: The fields that a round changes. It is computed after the round, and sees its steps and ``state``.
+    """
+
+    state: Value
+    next: Value | None = None
 
 
 class ForEach(Immutable):
@@ -226,15 +338,17 @@ class ForEach(Immutable):
         items: Gives the list.
         variable: Name of the loop variable (``as``).
         max_concurrency: The most items at the same time; 1 is one after the other (the default), ``None`` is all.
+        memory: What it keeps from one item to the next, when these run one after the other.
     """
 
     items: Value
     variable: str
     steps: tuple[Step, ...]
-    max_concurrency: int | None = 1
+    max_concurrency: Count | None = 1
     cancel_on_failure: bool = True
     complete_when: Value | None = None
     keep_remaining: bool = False
+    memory: Memory | None = None
 
 
 class Arm(Immutable):
@@ -251,18 +365,23 @@ class Switch(Immutable):
 
 
 class Repeat(Immutable):
-    """Steps that run in rounds until a condition holds. Output: that of the last round.
+    """Steps that run in rounds, as long as a condition holds, or until one holds. Output: that of the last round.
 
     Attributes:
-        until: The condition. It is computed after each round, and sees the steps of that round.
+        until: It is computed after each round, and sees the steps of that round; when it holds, the loop ends.
         every: Pause between two rounds.
         maximum_attempts: The most rounds, before the error ``RepeatExhausted``; ``None`` means without limit.
+        goes_on: It is computed before each round (``while``); when it does not hold, the loop ends. There may be no
+            round at all.
+        memory: What it keeps from round to round.
     """
 
-    until: Value
+    until: Value | None
     steps: tuple[Step, ...]
     every: Duration | None = None
-    maximum_attempts: int | None = None
+    maximum_attempts: Count | None = None
+    goes_on: Value | None = None
+    memory: Memory | None = None
 
 
 class Sleep(Immutable):
@@ -272,18 +391,59 @@ class Sleep(Immutable):
     until: Value | None = None
 
 
-class WaitFor(Immutable):
-    """Waits for a signal. Output: its payload. When the timeout passes, the error is ``SignalTimeout``.
+class RefusedIf(Immutable):
+    """A condition under which a wait refuses a signal; ``message`` tells its sender why."""
+
+    condition: Value
+    message: Value | None = None
+
+
+class Expected(Immutable):
+    """A signal that a wait takes.
 
     Attributes:
         payload: JSON Schema of the payload. A signal whose payload does not fit is refused and ignored.
-        since_now: Signals that came before the wait began do not count.
+        refused_if: Further reasons to refuse it, in order. They see the payload, and what the step can read.
+        reply: What its sender gets, if it is delivered by an update; it sees the same. With ``None`` there is no reply.
     """
 
     signal: str
-    timeout: Duration | None = None
     payload: Mapping[str, Any] | None = None
+    refused_if: tuple[RefusedIf, ...] = ()
+    reply: Value | None = None
+
+
+class WaitFor(Immutable):
+    """Waits for one of several signals. When the timeout passes, the error is ``SignalTimeout``.
+
+    Attributes:
+        expected: The signals. Of several that are kept, the first one here is taken.
+        since_now: Signals that came before the wait began do not count.
+        says_which: The output is an object of ``signal`` and ``payload``; otherwise it is the payload.
+    """
+
+    expected: tuple[Expected, ...]
+    timeout: Duration | None = None
     since_now: bool = False
+    says_which: bool = False
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The names of the signals."""
+        return tuple(each.signal for each in self.expected)
+
+    @property
+    def either(self) -> str:
+        """The names of the signals, in words."""
+        return " or ".join(self.signals)
+
+    def expects(self, signal: str) -> Expected:
+        """Return what the wait says of a signal that it waits for."""
+        return next(each for each in self.expected if each.signal == signal)
+
+    def output_of(self, signal: str, payload: Any) -> Any:
+        """Return the output of a wait that takes a signal."""
+        return {"signal": signal, "payload": payload} if self.says_which else payload
 
 
 class Set(Immutable):
@@ -293,21 +453,43 @@ class Set(Immutable):
 
 
 class Fail(Immutable):
-    """Fails on purpose, with this error."""
+    """Fails on purpose, with this error.
+
+    Attributes:
+        result: What the saga gives if this error ends it: it is rejected then, a no that is no incident; ``None``: it
+            fails like any other.
+    """
 
     type: str
     message: Value
+    result: Value | None = None
 
 
-Call = ActivityCall | SagaCall
+class Return(Immutable):
+    """Ends the saga early, with success, and with this output."""
+
+    value: Value
+
+
+class Answer(Immutable):
+    """Tells those who wait for the saga's early answer this value, and the saga goes on. Output: the value."""
+
+    value: Value
+
+
+Call = ActivityCall | SagaCall | Send
 """The bodies whose work is done elsewhere."""
+KeyedCall = ActivityCall | Send
+"""The calls that carry a key: repeated, such a call is the same call again."""
+Ending = Fail | Return
+"""The bodies after which the saga does not go on."""
 Branching = Parallel | ForEach
 """Blocks whose parts may run at once, and that may be complete without some of their parts."""
 Loop = ForEach | Repeat
 """Blocks whose steps run once in each round. The paths of these steps contain the number of the round."""
 Block = Group | Parallel | ForEach | Switch | Repeat
 """The bodies that hold steps."""
-Leaf = Call | Sleep | WaitFor | Set | Fail
+Leaf = Call | Sleep | WaitFor | Set | Fail | Return | Answer
 """The bodies that hold no steps."""
 Body = Block | Leaf
 """What a step does. The table in :mod:`sagadsl.language.kinds` describes each kind."""
@@ -325,6 +507,12 @@ class Step(Immutable):
         probe: For a pivot whose outcome is unknown: the call that says whether it happened (R43), true or false.
         failed_if: The results that mean no, in order.
         needs: For a branch of ``parallel``: ids of the siblings that it waits for.
+        output: For a block: its output, in place of the outputs of the steps in it. It is computed however the block
+            ends, so that a handler can read what a block that failed has reached.
+        timeout: For a block or a child saga: how long it may take; then it fails with ``StepTimeout``.
+        retry: For a block or a child saga: how often it is tried; what a try has done is undone before the next one.
+        last_resort: For a call, by ``defaults.on_error: pause``: the saga waits for an operator when no handler takes
+            its error.
         route: Its place in the document.
     """
 
@@ -339,6 +527,10 @@ class Step(Immutable):
     probe: ActivityCall | None = None
     failed_if: tuple[FailedIf, ...] = ()
     needs: tuple[str, ...] = ()
+    output: Value | None = None
+    timeout: Duration | None = None
+    retry: Retry | None = None
+    last_resort: Pause | None = None
     route: Derived[Route] = ()
 
 
@@ -362,6 +554,19 @@ class Place(Immutable):
         return self.blocks[:1] == (ON_FAILURE,)
 
 
+class Indexed(Immutable):
+    """A search attribute by which runs of a saga are found.
+
+    Attributes:
+        type: One of ``ATTRIBUTE_TYPES``.
+        value: Computed when the saga begins, and again whenever a step that it reads has ended.
+    """
+
+    name: str
+    type: str
+    value: Value
+
+
 class Saga(Immutable):
     """A whole definition, as a model.
 
@@ -374,12 +579,22 @@ class Saga(Immutable):
         timeout: The most time for the forward part; it never bounds compensations (R32, R33).
         order: How compensations follow each other.
         compensation_failure: What happens when a compensation has failed for good.
+        undo_pause_timeout: How long a failed compensation waits for an operator before the saga goes on with the other
+            compensations; ``None`` is for ever.
         steps: The forward part.
         on_failure: Steps that run after the compensations.
+        on_pause: Calls of activities that tell somebody that the saga waits for an operator. They have the form of
+            steps, and are none: nothing reads them, nothing waits for them, nothing undoes them.
         output: The saga's result; ``None`` gives an object of outputs by step id.
         digest: SHA-256 of the definition's canonical JSON.
-        places: Every step by id, blocks and handlers included.
+        places: Every step by id, blocks and handlers included, the calls of ``on_pause`` not.
+        schedules: When Temporal starts it by itself; a run has none.
+        pauses: Some step waits for an operator when it fails, because the definition says so.
         signals: The names of signals that ``wait_for`` steps wait for, each with its payload schema, if declared.
+        search_attributes: The search attributes that its runs set, in the order of the file.
+        queries: What people can ask a run, by name; computed from what the run has reached.
+        former: For a run that has migrated: the definitions that it had before and that still say how to undo some of
+            its steps, by their digests. A definition as written has none.
     """
 
     name: str
@@ -392,8 +607,15 @@ class Saga(Immutable):
     timeout: Duration | None = None
     order: Order = Order.REVERSE
     compensation_failure: OnFailure = OnFailure.PAUSE
+    undo_pause_timeout: Duration | None = None
     on_failure: tuple[Step, ...] = ()
+    on_pause: tuple[Step, ...] = ()
     output: Value | None = None
     digest: str = ""
     places: Derived[Mapping[str, Place]] = field(default_factory=dict)
     signals: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    search_attributes: tuple[Indexed, ...] = ()
+    queries: Mapping[str, Value] = field(default_factory=dict)
+    former: Derived[Mapping[str, Saga]] = field(default_factory=dict)
+    pauses: Derived[bool] = False
+    schedules: tuple[Schedule, ...] = ()

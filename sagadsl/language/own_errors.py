@@ -16,6 +16,15 @@ CANCELLED: Final = "cancelled"
 SAGA_TIMEOUT: Final = "SagaTimeout"
 """The saga's own timeout has passed."""
 
+STEP_TIMEOUT: Final = "StepTimeout"
+"""The ``timeout`` of a block or of a child saga has passed."""
+
+PAUSE_TIMEOUT: Final = "PauseTimeout"
+"""Nobody has decided in time about a step that waits for an operator."""
+
+SIGNAL_NOT_DELIVERED: Final = "SignalNotDelivered"
+"""The workflow to which a step sends a signal does not exist, has ended, or takes no more signals."""
+
 SIGNAL_TIMEOUT: Final = "SignalTimeout"
 """The signal that a step waits for did not come in time."""
 
@@ -42,6 +51,9 @@ CARRY_REFUSED: Final = "CarryRefused"
 
 ACTIVITY_NOT_FOUND: Final = "ActivityNotFound"
 """No worker knows an activity of this name."""
+
+NEXUS_ENDPOINT_NOT_FOUND: Final = "NexusEndpointNotFound"
+"""The server has no Nexus endpoint of this name."""
 
 WORKFLOW_ALREADY_STARTED: Final = "WorkflowAlreadyStarted"
 """The workflow id of a child saga is in use."""
@@ -81,6 +93,18 @@ COMPENSATION_REQUESTED: Final = "CompensationRequested"
 
 NO_JOURNAL: Final = "NoJournal"
 """A completed child has not told its parent what it has done."""
+
+UNKNOWN_SIGNAL: Final = "UnknownSignal"
+"""Somebody sends a signal for which no step of the saga waits."""
+
+UNFIT_PAYLOAD: Final = "UnfitPayload"
+"""Somebody sends a signal with a payload that does not fit."""
+
+NOT_AWAITED: Final = "NotAwaited"
+"""Somebody sends a signal for which no step will wait any more."""
+
+COMES_TOO_EARLY: Final = "ComesTooEarly"
+"""Somebody sends a signal before the wait for it has begun, and that wait counts from its beginning."""
 
 NOT_POSSIBLE: Final = "NotPossible"
 """Somebody asks a run for something that is not possible now."""

@@ -3,28 +3,37 @@
 Histories, the participants' books and the commands of operators contain paths, so the form of a path never changes.
 This module has the whole grammar, for writing and for reading. For all other code a path is text without parts::
 
-    path      = { around "/" } id               book/flight, lines[3]/reserve, pay.on_error/tell, on_failure/alarm
-    around    = id | round | handler | call | "on_failure"
+    path      = { around "/" } id               book/flight, lines[3]/reserve, pay.on_error/tell, on_failure/alarm,
+                                                on_pause[0]/tell
+    around    = id | round | handler | call | "on_failure" | pause
     round     = id "[" number "]"               a round of a loop; in patterns "[*]" is any of them
     handler   = id ".on_error"                  the steps of an error handler
-    call      = path [ purpose ] [ "#" number ] withdraw.compensation[1]#2 is the second time of the second action
+    pause     = "on_pause[" number "]"          what tells of a pause, by the number of the pause in its saga
+    call      = path [ "@" number ] [ purpose ] [ "#" number ]
+                                                withdraw.compensation[1]#2 is the second time of the second action,
+                                                pay@2#2 the second time of a step that has got a second key
     purpose   = ".probe" | ".compensation" [ "[" number "]" ]
 
-An id has small letters, digits and ``_``. The paths of a child saga come after the call that begins it.
+An id has small letters, digits and ``_``. The paths of a child saga come after the call that begins it. The timer of a
+step that sleeps or waits, and of the pause between two rounds, has the path of the step. Other timers have a path and a
+word: ``.pause`` ends the wait for an operator, ``.limit`` the time of a block, ``.again``
+the pause before it is tried again, ``.settle`` the wait for a late attempt.
 
 *An idempotency key* says who calls, for which step, and whether to do or to undo. It depends only on the saga's id and
 the step's path. So it is the same at every attempt, after a reset, after continue-as-new, and when an operator repeats
 the step (R49). The same is true for the id of a child, which is a part of the child's own keys.
+Only when the operator asks for a new key, the step gets a number: ``order-7/pay@2/do``.
 
 A saga that begins anew under the id of an ended saga has a *generation*, a token that its starter makes. The generation
 comes after the saga's id in keys (``order-7~4f1c09a2be/pay/do``) and in the ids of children. It also comes after the
-ids of activities (``pay~4f1c09a2be``), where workers read it.
+ids of activities (``pay~4f1c09a2be``), where workers read it. A child saga whose id an expression has chosen has a
+generation that follows from its parent's id and the call, since others may have had the id before it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from functools import lru_cache
 from hashlib import sha256
@@ -38,19 +47,24 @@ ROOT = ""
 ON_FAILURE: Final = "on_failure"
 """The path around the steps that run when the saga has failed."""
 
+_ON_PAUSE: Final = "on_pause"
+
 MAX_ID = 255
 """The most characters of an id that every database of a server accepts. For a longer id we may wait for ever, in vain.
 
 PostgreSQL counts code points. This module limits its ids to so many bytes; an id never has fewer bytes than characters.
 """
 
+MAX_REQUEST = 200
+"""The most characters of the id of a request."""
+
 _HANDLER, _COMPENSATION, _PROBE, _ANY = ".on_error", ".compensation", ".probe", "*"
 
 _ROUND = re.compile(rf"(?<!\{_COMPENSATION})\[(\d+|\*)\](?=[/.#]|\Z)")
-_REPEATED = re.compile(r"#\d+(?=/|\Z)")
-_ID = re.compile(r"[^/.\[#]*")
+_REPEATED = re.compile(r"#\d+(?=/|\Z)|@\d+(?=[/.#]|\Z)")
+_ID = re.compile(r"[^/.\[#@]*")
 _CALL = re.compile(
-    rf"(?P<step>.*?)(?:(?P<probe>\{_PROBE})|(?P<undo>\{_COMPENSATION})(?:\[(?P<action>\d+)\])?)?(?:#(?P<time>\d+))?",
+    rf"(?P<step>.*?)(?:@(?P<key>\d+))?(?:(?P<probe>\{_PROBE})|(?P<undo>\{_COMPENSATION})(?:\[(?P<action>\d+)\])?)?(?:#(?P<time>\d+))?",
     re.DOTALL,
 )
 
@@ -61,6 +75,22 @@ _LONGEST_CALL = 200
 _MARK = 12
 _CUT = re.compile(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
 """The end of a child's id after the cut id of its parent: the mark of the whole, then the call, or `~` and its end."""
+
+
+class TimerKind(Enum):
+    """What a timer is for, if it has a word after its path."""
+
+    PAUSE = ".pause"
+    """It ends the wait for an operator at a step or a compensation."""
+    LIMIT = ".limit"
+    """The time of a block or a child saga is over."""
+    AGAIN = ".again"
+    """A step that has failed is tried again."""
+    SETTLE = ".settle"
+    """The undo of a step waits no longer for an attempt of which nobody has heard."""
+
+
+_CLOCKS = {clock.value: clock for clock in TimerKind}
 
 
 class Purpose(Enum):
@@ -78,23 +108,28 @@ class CallId(Immutable):
         step: Path of the step.
         action: The number of the action if a compensation has several; ``None`` for the only action.
         time: 2, 3 … for a call that is repeated because an operator asked for it.
+        key: 2, 3 … when an operator has given the step a new key.
     """
 
     step: str
     purpose: Purpose = Purpose.DO
     action: int | None = None
     time: int = 1
+    key: int = 1
 
     @property
     def path(self) -> str:
-        """The id without the number of the repetition: operators decide about this path."""
+        """The id without the numbers of the repetition and the key: operators decide about this path."""
+        return self._path(self.step)
+
+    def _path(self, step: str) -> str:
         match self.purpose:
             case Purpose.DO:
-                return self.step
+                return step
             case Purpose.UNDO:
-                return undo_path(self.step, self.action)
+                return undo_path(step, self.action)
             case Purpose.PROBE:
-                return probe_path(self.step)
+                return probe_path(step)
 
     @property
     def line(self) -> str:
@@ -107,24 +142,30 @@ class CallId(Immutable):
         return self.purpose is Purpose.UNDO
 
     def __str__(self) -> str:
-        return repeated_call(self.path, self.time)
+        return repeated_call(self._path(keyed(self.step, self.key)), self.time)
 
 
 @lru_cache(maxsize=4096)  # callers ask about the same few calls over and over
 def parse_call(call_id: str) -> CallId:
     """Read the id of a call; any other text counts as the path of a step."""
-    if "." not in call_id and "#" not in call_id:
+    if "." not in call_id and "#" not in call_id and "@" not in call_id:
         return CallId(call_id)
     found = _CALL.fullmatch(call_id)
     assert found is not None
-    action, time = found["action"], found["time"]
+    action, time, key = found["action"], found["time"], found["key"]
     purpose = Purpose.UNDO if found["undo"] else Purpose.PROBE if found["probe"] else Purpose.DO
-    return CallId(found["step"], purpose, None if action is None else int(action), 1 if time is None else int(time))
+    return CallId(
+        found["step"],
+        purpose,
+        None if action is None else int(action),
+        1 if time is None else int(time),
+        1 if key is None else int(key),
+    )
 
 
-def path_in(around: str, inner: str) -> str:
-    """Return the path of *inner* inside *around*: a block, a round, a handler, a child saga's call, or ``ROOT``."""
-    return f"{around}/{inner}" if around else inner
+def path_in(outer: str, inner: str) -> str:
+    """Return the path of *inner* inside *outer*: a block, a round, a handler, a child saga's call, or ``ROOT``."""
+    return f"{outer}/{inner}" if outer else inner
 
 
 def round_path(loop: str, index: int) -> str:
@@ -157,9 +198,36 @@ def repeated_call(path: str, time: int) -> str:
     return path if time == 1 else f"{path}#{time}"
 
 
-def path_around(path: str) -> str:
+def keyed(step: str, key: int) -> str:
+    """Return the path of a step as its keys and its calls have it: with a number when the key is not the first."""
+    return step if key == 1 else f"{step}@{key}"
+
+
+def timer(path: str, clock: TimerKind) -> str:
+    """Return the id of a timer for the step or the compensation at *path*."""
+    return f"{path}{clock.value}"
+
+
+def parse_timer(timer_id: str) -> tuple[str, TimerKind | None]:
+    """Return the path that a timer belongs to, and what it is for; ``None``: the step sleeps or waits itself."""
+    path, dot, word = timer_id.rpartition(".")
+    clock = _CLOCKS.get(dot + word)
+    return (timer_id, None) if clock is None else (path, clock)
+
+
+def enclosing_path(path: str) -> str:
     """Return the path around a step; it is ``ROOT`` for a step at the top."""
     return path.rpartition("/")[0]
+
+
+def blocks_around(path: str) -> Iterator[str]:
+    """Yield what is around a step, from the inside out: error handlers, rounds, and the blocks that these belong to."""
+    while path := enclosing_path(path):
+        yield path
+        if path.endswith(_HANDLER):
+            yield path.removesuffix(_HANDLER)
+        elif path.endswith("]"):
+            yield path[: path.rindex("[")]
 
 
 def handled_by(path: str) -> str | None:
@@ -173,7 +241,7 @@ def step_id_in(path: str) -> str:
     return _id_at(path, path.rfind("/") + 1)
 
 
-def ids_around(path: str) -> list[str]:
+def enclosing_ids(path: str) -> list[str]:
     """Return the ids of the blocks around a step, outermost first."""
     return [step_id_in(part) for part in path.split("/")[:-1]]
 
@@ -183,6 +251,17 @@ def is_on_failure(path: str) -> bool:
     return path.startswith(f"{ON_FAILURE}/")
 
 
+def notice_path(pause: int | None, step_id: str) -> str:
+    """Return the path of a call that tells of a pause: by its number, counted from 0; of ``None``, for any pause."""
+    around = any_round(_ON_PAUSE) if pause is None else round_path(_ON_PAUSE, pause)
+    return path_in(around, step_id)
+
+
+def is_notice(path: str) -> bool:
+    """Whether the call at *path* tells somebody that the saga waits for an operator."""
+    return path.startswith(f"{_ON_PAUSE}[")
+
+
 def rounds_in(path: str) -> Iterator[tuple[str, int, str]]:
     """Yield the rounds around a step, outermost first: the loop's path, the number, the round's path."""
     for found in _ROUND.finditer(path):
@@ -190,11 +269,21 @@ def rounds_in(path: str) -> Iterator[tuple[str, int, str]]:
             yield path[: found.start()], int(found[1]), path[: found.end()]
 
 
+def without_rounds(path: str) -> str:
+    """Return the path without the numbers of rounds, ``lines[]/pay``: the same for every round of a loop."""
+    return _ROUND.sub("[]", path)
+
+
 def path_below(path: str, top: str) -> str | None:
     """Return the rest of *path* below the step or the call at *top*: empty for *top* itself, ``None`` outside of it."""
     if path == top:
         return ""
     return path[len(top) + 1 :] if top and path.startswith(f"{top}/") else None
+
+
+def path_around(path: str, inner: str) -> str:
+    """Return the part of *path* before *inner*, which is its end: ``ROOT`` if that is all of it."""
+    return path.removesuffix(inner).removesuffix("/")
 
 
 def is_path_at(path: str, step: str) -> bool:
@@ -234,12 +323,47 @@ def pattern_of(name: str) -> str:
     return _ROUND.sub(f"[{_ANY}]", _REPEATED.sub("", name))
 
 
-def patterns_of(name: str) -> dict[str, None]:
-    """Return every pattern of *name*, first the name itself: without repetitions, for any round, or both."""
-    if "[" not in name and "#" not in name:
-        return {name: None}
-    once = _REPEATED.sub("", name)
-    return dict.fromkeys((name, once, _ROUND.sub(f"[{_ANY}]", name), pattern_of(name)))
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for any round of a loop."""
+    return f"[{_ANY}]" in name
+
+
+@lru_cache(maxsize=4096)  # a trial asks about the same few names over and over
+def stands_for(pattern: str, name: str) -> bool:
+    """Whether *pattern* means the path or the call *name*.
+
+    ``[*]`` is any round, at any depth. A pattern without the number of a repetition means every repetition.
+    """
+    if pattern == name:
+        return True
+    if pattern_of(pattern) != pattern_of(name):
+        return False
+    rounds = zip(*(_ROUND.findall(_REPEATED.sub("", each)) for each in (pattern, name)), strict=True)
+    repeated = _REPEATED.findall(pattern)
+    return all(each in (_ANY, there) for each, there in rounds) and repeated in ([], _REPEATED.findall(name))
+
+
+def looseness(pattern: str) -> tuple[int, list[bool], bool]:
+    """Return how loose a pattern is, to order those that mean one call: fewer ``[*]`` first, then the inner ones."""
+    loose = [each == _ANY for each in _ROUND.findall(pattern)]
+    return sum(loose), loose, _REPEATED.search(pattern) is None
+
+
+def whole_path(end: str, among: Iterable[str], *, any_round: bool = False) -> str | None:
+    """Return the one path of *among* that *end* means when people leave out the blocks around it, else ``None``.
+
+    Args:
+        any_round: *end* may leave out a loop too, and then means any of its rounds. Otherwise the round has to be said.
+    """
+    found = [
+        each.removesuffix(written)
+        for each in among
+        for written in dict.fromkeys((end, pattern_of(end)))
+        if is_path_end(written, each)
+    ]
+    if len(found) != 1 or (_ROUND.search(found[0]) and not any_round):
+        return None
+    return f"{found[0]}{end}"
 
 
 def drawn_round(loop: str) -> str:
@@ -252,14 +376,23 @@ def drawn(path: str) -> str:
     return _ROUND.sub(lambda _: drawn_round(""), path)
 
 
-def forward_key(caller: str, path: str) -> str:
-    """Return the key of the step at *path*, e.g. ``order-7/book/flight/do``."""
-    return f"{caller}/{path}/do"
+def forward_key(caller: str, path: str, key: int = 1) -> str:
+    """Return the key of the step at *path*, e.g. ``order-7/book/flight/do``; *key* is its number."""
+    return f"{caller}/{keyed(path, key)}/do"
 
 
-def undo_key(caller: str, path: str, action: int | None = None) -> str:
+def undo_key(caller: str, path: str, action: int | None = None, key: int = 1) -> str:
     """Return the key of the call that undoes the step at *path*; *action* is its number in a list of actions."""
-    return f"{caller}/{path}/undo" if action is None else f"{caller}/{path}/undo[{action}]"
+    whole = f"{caller}/{keyed(path, key)}/undo"
+    return whole if action is None else f"{whole}[{action}]"
+
+
+def request_of(key: str) -> str:
+    """Return the id of a request that a call with this key makes: the key, or its beginning and a mark of the whole."""
+    if len(key) <= MAX_REQUEST:
+        return key
+    mark = sha256(key.encode("utf-8", "replace")).hexdigest()[:_MARK]
+    return f"{key[: MAX_REQUEST - 1 - _MARK]}~{mark}"
 
 
 def standalone_key(namespace: str, activity_id: str, run_id: str) -> str:
@@ -300,12 +433,15 @@ def is_compensation(activity_id: str) -> bool:
 def key_of_activity_id(saga_id: str, activity_id: str) -> str:
     """Return the key of the call that runs under *activity_id*. Its repetitions and its probe have the same key."""
     call, calls = parse_call(call_of_activity(activity_id)), _whose(saga_id, activity_id)
-    return undo_key(calls, call.step, call.action) if call.undoes else forward_key(calls, call.step)
+    if call.undoes:
+        return undo_key(calls, call.step, call.action, call.key)
+    return forward_key(calls, call.step, call.key)
 
 
 def step_key_of_activity_id(saga_id: str, activity_id: str) -> str:
     """Return the key of the forward call of the step that an activity belongs to."""
-    return forward_key(_whose(saga_id, activity_id), step_of_activity_id(activity_id))
+    call = parse_call(call_of_activity(activity_id))
+    return forward_key(_whose(saga_id, activity_id), call.step, call.key)
 
 
 def _whose(saga_id: str, activity_id: str) -> str:
@@ -328,6 +464,11 @@ def child_id(caller: str, call_id: str, *, cut: bool = True) -> str:
         call = f"~{call_id[-_LONGEST_CALL:]}"
     room = MAX_ID - len(call) - 1 - _MARK  # a call's id is ASCII
     return f"{caller.encode('utf-8', 'replace')[:room].decode('utf-8', 'ignore')}~{mark}{call}"
+
+
+def child_generation(caller: str, call_id: str) -> str:
+    """Return the generation of a child saga under a chosen id: another one for each call that ever begins it."""
+    return sha256(f"{caller}/{call_id}".encode("utf-8", "replace")).hexdigest()[:_MARK]
 
 
 def call_of_child(saga_id: str, workflow_id: str) -> str:

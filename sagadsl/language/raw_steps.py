@@ -11,7 +11,10 @@ from typing import Any
 
 from sagadsl.language.kinds import LISTS, WAYS
 
-TOP_LISTS = ("steps", "on_failure")
+ON_PAUSE = "on_pause"
+"""The key whose value is a list of calls in the form of steps."""
+
+TOP_LISTS = ("steps", "on_failure", ON_PAUSE)
 """The keys of a definition whose values are lists of steps."""
 
 WAY_LISTS = ("steps", "else")

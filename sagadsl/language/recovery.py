@@ -16,7 +16,7 @@ from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.document import Document
 from sagadsl.language.kinds import WAYS
-from sagadsl.language.raw_steps import STEP_LISTS, inside
+from sagadsl.language.raw_steps import ON_PAUSE, STEP_LISTS, inside
 from sagadsl.language.schema import definition
 
 _ROUNDS = 12
@@ -96,7 +96,7 @@ class _Repair:
         if finding.code in _ABOUT_THE_STEP and wanted[-1:] == ("id",):
             wanted = wanted[:-1]
         route = self._existing(wanted)
-        self.touched.add(_step_around(route))
+        self.touched.add(_enclosing_step(route))
         if any(wanted[:end] in self._gone for end in range(1, len(wanted) + 1)):
             return  # it had another mistake, too, and has been replaced already
         if finding.fix is not None and route == wanted and route not in self._tried:
@@ -135,7 +135,9 @@ class _Repair:
             step["id"] = self._name()
             self._replaced((*route, "id"))
         else:
-            self._at(route[:-1])[route[-1]] = self._stand_in(step)
+            is_notice = route[-2] == ON_PAUSE
+            stand_in = {"id": self._name(), "activity": "unknown"} if is_notice else self._stand_in(step)
+            self._at(route[:-1])[route[-1]] = stand_in
             self._replaced(route)
             self.touched.add(())
 
@@ -195,7 +197,7 @@ class _Repair:
         return route
 
 
-def _step_around(route: Route) -> Route:
+def _enclosing_step(route: Route) -> Route:
     """Return the route of the innermost step around *route*; ``()`` when there is none."""
     for end in range(len(route), 1, -1):
         if isinstance(route[end - 1], int) and route[end - 2] in STEP_LISTS:

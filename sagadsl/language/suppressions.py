@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.diagnostics.findings import Finding, Route, Severity
@@ -59,25 +60,46 @@ def apply(
         if not matching:
             remaining.append(finding)
     if complete:
-        problems += _unused(suppressions, used)
+        problems += _unused([each for each in suppressions if _is_own(document, each.line)], used)
     return replace(document, spans=spans), (*remaining, *problems)
+
+
+def _is_own(document: Document, line: int) -> bool:
+    """Whether a line is about this document; what several documents share may be about another one."""
+    return document.part is None or document.part.lines[0] <= line <= document.part.lines[1]
+
+
+def _is_of_another(document: Document, line: int) -> bool:
+    part = document.part
+    return part is not None and part.of_all[0] <= line <= part.of_all[1] and not _is_own(document, line)
 
 
 def _comments(document: Document) -> Iterator[tuple[int, Span, str]]:
     """Yield for each suppression the line whose findings it suppresses, its place, and its words."""
-    lines = document.text.splitlines()
+    found = [each for each in _candidates(document.text) if not _is_of_another(document, each[0])]
+    texts = _texts(document) if found else {}
+    for line, span, words in found:
+        if not any(text[:2] <= span[:2] < text[2:] for text in texts.get(span.line, ())):
+            yield line, span, words
+
+
+@lru_cache(maxsize=1)  # each saga of a file asks for it
+def _candidates(text: str) -> tuple[tuple[int, Span, str], ...]:
+    """Return what looks like a suppression, also inside of texts that only quote one."""
+    lines = text.splitlines()
     following = [len(lines) + 1] * (len(lines) + 1)  # for each line, the next line with more than a comment
     for number in range(len(lines) - 1, -1, -1):
         empty = not lines[number].strip() or lines[number].lstrip().startswith("#")
         following[number] = following[number + 1] if empty else number + 1
-    texts = _texts(document)
+    made = []
     for number, line in enumerate(lines, 1):
         found = _COMMENT.search(line)
-        place = (number, found.start() + 1) if found is not None else (0, 0)
-        if found is None or any(span[:2] <= place < span[2:] for span in texts.get(number, ())):
+        if found is None:
             continue
         alone = not line[: found.start()].strip()
-        yield following[number] if alone else number, Span(*place, number, len(line) + 1), found["words"]
+        span = Span(number, found.start() + 1, number, len(line) + 1)
+        made.append((following[number] if alone else number, span, found["words"]))
+    return tuple(made)
 
 
 def _texts(document: Document) -> dict[int, list[Span]]:

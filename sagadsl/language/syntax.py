@@ -113,7 +113,7 @@ def unquoted(text: str, start: int, end: int = 0) -> SyntaxRefused:
 
 def _extent(text: str, start: int) -> int:
     """Return where the author meant the value to end: with the line, or with its braces inside ``[ ]`` and ``{ }``."""
-    begin, end = _line_around(text, start)
+    begin, end = _line_bounds(text, start)
     braces = _BRACES.match(text, start, end)
     if _BLOCK_VALUE.fullmatch(text, begin, start) or braces is None:
         rest = re.split(r"[ \t]+#", text[start:end], maxsplit=1)[0].rstrip()
@@ -121,7 +121,7 @@ def _extent(text: str, start: int) -> int:
     return braces.end()
 
 
-def _line_around(text: str, index: int) -> tuple[int, int]:
+def _line_bounds(text: str, index: int) -> tuple[int, int]:
     after = BREAK.search(text, index)
     begin = max(text.rfind(char, 0, index) for char in "\n\r\x85\u2028\u2029") + 1
     return begin, after.start() if after else len(text)
@@ -142,7 +142,7 @@ def tagged(event: Any) -> SyntaxRefused:
 def not_text(value: Any, place: Route) -> Finding:
     """Report a mapping key that is not text, because JSON has no other keys; or a key too long to be a name."""
     if isinstance(value, str) and len(value) > MAX_KEY:
-        found, help = f"one of {len(value):,} characters", f"at most {MAX_KEY:,} are a name; put long text into a value"
+        found, help = f"one of {len(value):,} characters", f"a key has at most {MAX_KEY:,}; put long text into a value"
     elif isinstance(value, str):
         found, help = (f"`{value}`", f'quote it: `"{value}":`') if value else ("nothing", "write a key before the `:`")
     else:
@@ -169,7 +169,7 @@ def explain(error: Any, text: str) -> SyntaxRefused:
     index, problem = min(mark.index, len(text)), str(error.problem)
     if found := _template_before(text, index, context.index if context else index):
         return found
-    begin, _ = _line_around(text, index)
+    begin, _ = _line_bounds(text, index)
     indent = re.match(r"[ ]*\t", text[begin:])
     if indent or "\t" in (text[index : index + 1], problem) or "found a tab" in problem:
         tab = begin + indent.end() - 1 if indent else index
@@ -185,7 +185,7 @@ def explain(error: Any, text: str) -> SyntaxRefused:
 
 
 def _refused(text: str, start: int, problem: str, message: str, help: str) -> SyntaxRefused:
-    begin, end = _line_around(text, start)
+    begin, end = _line_bounds(text, start)
     before, here = text[begin:start], text[start : start + 1]
     if "mapping values" in problem and re.search(r":\s", before):
         message, help = "a value without quotes cannot contain `: `", "quote the value"
@@ -204,7 +204,7 @@ def _refused(text: str, start: int, problem: str, message: str, help: str) -> Sy
 def _template_before(text: str, index: int, context: int) -> SyntaxRefused | None:
     """Return the refusal of an unquoted ``{{`` on the line of the error, or on the line where its context begins."""
     for place in dict.fromkeys((index, context, max(index - 1, 0))):
-        begin, end = _line_around(text, place)
+        begin, end = _line_bounds(text, place)
         line, limit = text[begin:end], max(index, place) - begin
         for half in _HALF_QUOTED.finditer(line):
             if "{{" in half[1] and half.start() <= limit:

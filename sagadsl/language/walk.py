@@ -12,14 +12,27 @@ from datetime import timedelta
 from sagadsl.immutable import Immutable
 from sagadsl.language import kinds
 from sagadsl.language.kinds import Lane, RenderedAt, StepList
-from sagadsl.language.model import ActivityCall, Call, Retry, Route, Saga, Step, Timeouts, Value
+from sagadsl.language.model import (
+    ActivityCall,
+    Call,
+    Counted,
+    Retry,
+    Route,
+    Saga,
+    SagaCall,
+    Send,
+    Step,
+    Timeouts,
+    Value,
+)
 
 
 class Level(Immutable):
     """One step on the way from the top of a definition to a step in it.
 
     Attributes:
-        lane: Which list of the block around it holds the step; at the top, whether it is part of ``on_failure``.
+        lane: Which list of the block around it holds the step; at the top, whether it is part of ``on_failure`` or
+            ``on_pause``.
         way: The number of its arm or handler; 0 for all other steps.
         index: Its index in that list.
         condition: The condition of its arm or handler, if there is one.
@@ -55,14 +68,18 @@ class Site(Immutable):
 
 
 def spots(saga: Saga) -> Iterator[Spot]:
-    """Yield every step of a saga in the order of the file; a block comes before the steps in it."""
+    """Yield every step of a saga in the order of the file; a block comes before the steps in it.
+
+    Calls of ``on_pause`` come last: they have the form of steps, although no frame ever holds them.
+    """
     yield from _list(StepList(saga.steps, Lane.STEPS), ())
     yield from _list(StepList(saga.on_failure, Lane.ON_FAILURE), ())
+    yield from _list(StepList(saga.on_pause, Lane.ON_PAUSE), ())
 
 
-def _list(part: StepList, around: Spot) -> Iterator[Spot]:
+def _list(part: StepList, enclosing: Spot) -> Iterator[Spot]:
     for index, step in enumerate(part.steps):
-        spot = (*around, Level(step, part.lane, part.way, index, part.condition))
+        spot = (*enclosing, Level(step, part.lane, part.way, index, part.condition))
         yield spot
         for inner in kinds.parts(step):
             yield from _list(inner, spot)
@@ -74,18 +91,27 @@ def sites(saga: Saga) -> Iterator[Site]:
     """Yield every value that may hold an expression. Values of ``defaults`` that many calls share come only once."""
     ways = list(spots(saga))
     users = Counter(id(policy) for spot in ways for call in _called(spot[-1].step) for policy, _ in _policies(call))
-    told: set[int] = set()
+    seen: set[int] = set()
     if saga.timeout is not None and not isinstance(saga.timeout, timedelta):
         yield Site(saga.timeout, ("timeout",), RenderedAt.START)
+    if saga.undo_pause_timeout is not None and not isinstance(saga.undo_pause_timeout, timedelta):
+        yield Site(saga.undo_pause_timeout, ("compensation", "pause_timeout"), RenderedAt.START)
+    for default in dict.fromkeys(spot[-1].step.last_resort for spot in ways):
+        if default is not None and default.timeout is not None and not isinstance(default.timeout, timedelta):
+            yield Site(default.timeout, ("defaults", "pause_timeout"), RenderedAt.START)
     for spot in ways:
         yield from step_sites(spot)
         for call, route, phase in calls(spot[-1].step):
             for policy, key in _policies(call):
                 shared = users[id(policy)] > 1
-                if id(policy) not in told:
-                    told.add(id(policy))
-                    for value, name in _durations(policy):
-                        yield Site(value, (*(("defaults",) if shared else route), key, name), phase, spot)
+                if id(policy) not in seen:
+                    seen.add(id(policy))
+                    for value, names in _computed(policy):
+                        yield Site(value, (*(("defaults",) if shared else route), key, *names), phase, spot)
+    for each in saga.search_attributes:
+        yield Site(each.value, ("search_attributes", each.name, "value"), RenderedAt.END)
+    for name, query in saga.queries.items():
+        yield Site(query, ("queries", name), RenderedAt.QUERY)
     if saga.output is not None:
         yield Site(saga.output, ("output",), RenderedAt.END)
 
@@ -97,10 +123,30 @@ def step_sites(spot: Spot) -> Iterator[Site]:
         yield Site(step.condition, (*step.route, "if"), RenderedAt.BEFORE, spot)
     for value, keys, phase in kinds.kind_of(step).values(step.body):
         yield Site(value, (*step.route, *keys), phase, spot)
+    if step.timeout is not None and not isinstance(step.timeout, timedelta):
+        yield Site(step.timeout, (*step.route, "timeout"), RenderedAt.BEFORE, spot)
+    for value, keys in () if step.retry is None else _computed(step.retry):
+        yield Site(value, (*step.route, "retry", *keys), RenderedAt.BEFORE, spot)
+    for number, action in enumerate(step.compensation.actions if step.compensation is not None else ()):
+        if action.condition is not None:
+            yield Site(action.condition, (*action_route(step, number), "if"), RenderedAt.UNDO, spot)
+    if step.output is not None:
+        yield Site(step.output, (*step.route, "output"), RenderedAt.BLOCK, spot)
     for call, route, phase in calls(step):
-        for written, key in ((call.input, "input"), (call.task_queue, "task_queue")):
+        if isinstance(call, ActivityCall) and call.name is not None:
+            yield Site(call.name, (*route, "activity", "name"), phase, spot)
+        if isinstance(call, ActivityCall):
+            if isinstance(call.priority, Counted):
+                yield Site(call.priority.value, (*route, "priority", "value"), phase, spot)
+            if call.fairness_key is not None:
+                yield Site(call.fairness_key, (*route, "fairness_key"), phase, spot)
+            if call.fairness_weight is not None and not isinstance(call.fairness_weight, float):
+                yield Site(call.fairness_weight, (*route, "fairness_weight"), phase, spot)
+        for written, keys in _sent(call):
             if written is not None:
-                yield Site(written, (*route, key), phase, spot)
+                yield Site(written, (*route, *keys), phase, spot)
+        if isinstance(call, SagaCall) and call.workflow_id is not None:
+            yield Site(call.workflow_id, (*route, "workflow_id"), phase, spot)
     several = len(step.failed_if) > 1
     for number, rule in enumerate(step.failed_if):
         at = (*step.route, "failed_if", number) if several else (*step.route, "failed_if")
@@ -113,6 +159,28 @@ def step_sites(spot: Spot) -> Iterator[Site]:
             yield Site(handler.condition, (*at, "if"), RenderedAt.HANDLER, spot)
         if handler.output is not None:
             yield Site(handler.output, (*at, "output"), RenderedAt.HANDLER, spot)
+        for value, keys in _computed(handler.tries):
+            yield Site(value, (*at, *keys), RenderedAt.HANDLER, spot)
+        if handler.raises is not None:
+            yield Site(handler.raises.message, (*at, "raise", "message"), RenderedAt.HANDLER, spot)
+        if handler.pause_timeout is not None and not isinstance(handler.pause_timeout, timedelta):
+            yield Site(handler.pause_timeout, (*at, "pause_timeout"), RenderedAt.HANDLER, spot)
+
+
+def input_route(call: Call) -> Route:
+    """Return the place below a step or an action where the input of its call is written."""
+    return ("send", "payload") if isinstance(call, Send) else ("input",)
+
+
+def is_input(site: Site) -> bool:
+    """Whether a value is the input of a call. Two values of one text may be the same object, so the place tells."""
+    return site.route[-1:] == ("input",) or site.route[-2:] == ("send", "payload")
+
+
+def _sent(call: Call) -> tuple[tuple[Value | None, Route], ...]:
+    if isinstance(call, Send):
+        return (call.to, ("send", "to")), (call.input, input_route(call))
+    return (call.input, input_route(call)), (call.task_queue, ("task_queue",))
 
 
 def action_route(step: Step, number: int) -> Route:
@@ -140,8 +208,10 @@ def _policies(call: Call) -> tuple[tuple[Timeouts | Retry, str], ...]:
     return ((call.timeouts, "timeouts"), (call.retry, "retry")) if isinstance(call, ActivityCall) else ()
 
 
-def _durations(policy: Timeouts | Retry) -> Iterator[tuple[Value, str]]:
+def _computed(policy: Timeouts | Retry) -> Iterator[tuple[Value, Route]]:
     for name, kind in type(policy).__annotations__.items():
         value = getattr(policy, name)
-        if kind in ("Duration", "Duration | None") and value is not None and not isinstance(value, timedelta):
-            yield value, name
+        if isinstance(value, Counted):
+            yield value.value, (name, "value")
+        elif kind in ("Duration", "Duration | None") and value is not None and not isinstance(value, timedelta):
+            yield value, (name,)

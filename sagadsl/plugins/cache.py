@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,10 +35,12 @@ class Cache:
     Attributes:
         path: The file; ``None`` keeps nothing.
         data: Its contents.
+        checked: No file had changed when the first signature was wanted; a command asks once.
     """
 
     path: Path | None
     data: dict[str, Any] = field(default_factory=dict)
+    checked: bool = False
 
     @classmethod
     def open(cls) -> Cache:
@@ -60,7 +61,7 @@ class Cache:
     def offers(self) -> list[tuple[str, str, str, str]] | None:
         """Return name, package, distribution and value of every offer; ``None`` when the cache does not know them."""
         try:
-            if self.data["paths"] != _stamps(sys.path):
+            if self.data["paths"] != stamps(sys.path):
                 return None
             return [(str(a), str(b), str(c), str(d)) for a, b, c, d in self.data["offers"]]
         except (KeyError, TypeError, ValueError):
@@ -68,7 +69,7 @@ class Cache:
 
     def keep_offers(self, offers: Iterable[tuple[str, str, str, str]]) -> None:
         """Keep the offers, and drop the signatures, which may belong to other offers."""
-        self.data = {"format": FORMAT, "paths": _stamps(sys.path), "offers": [list(each) for each in offers]}
+        self.data = {"format": FORMAT, "paths": stamps(sys.path), "offers": [list(each) for each in offers]}
         self._write()
 
     def signature(self, key: str, load: Callable[[], Signature | Any]) -> Any:
@@ -86,9 +87,10 @@ class Cache:
         if not isinstance(signatures, dict) or key not in signatures:
             return None
         files = self.data.get("files")
-        if not isinstance(files, dict) or files != _stamps(files):
+        if not self.checked and (not isinstance(files, dict) or files != stamps(files)):
             del self.data["signatures"]
             return None
+        self.checked = True
         return _signature(signatures[key])
 
     def _keep(self, key: str, signature: Signature) -> None:
@@ -100,23 +102,29 @@ class Cache:
             return
         if "signatures" not in self.data:
             self.data |= {"signatures": {}, "files": {}}
-        self.data["files"].update(_stamps(_loaded_files()))
+        self.data["files"].update(stamps(_loaded_files()))
         self.data["signatures"][key] = packed
         self._write()
 
     def _write(self) -> None:
-        if self.path is None:
-            return
-        with contextlib.suppress(OSError, ValueError):
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.stem, suffix=".new")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(self.data, file)
-                os.replace(name, self.path)
-            except BaseException:
-                os.unlink(name)
-                raise
+        if self.path is not None:
+            write(self.path, self.data)
+
+
+def write(path: Path, data: object) -> None:
+    """Write data as JSON, all at once: nobody ever reads a half of it. A file that cannot be written is left out."""
+    import tempfile  # noqa: PLC0415 # 3 ms, and most commands write nothing
+
+    with contextlib.suppress(OSError, ValueError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".new")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(data, file)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
 def _signature(packed: Any) -> Signature | None:
@@ -126,7 +134,8 @@ def _signature(packed: Any) -> Signature | None:
         return None
 
 
-def _stamps(paths: Iterable[str]) -> dict[str, Stamp]:
+def stamps(paths: Iterable[str]) -> dict[str, Stamp]:
+    """Return the stamp of each file or folder."""
     return {path: _stamp(path) for path in paths}
 
 

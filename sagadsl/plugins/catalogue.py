@@ -8,132 +8,27 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sagadsl.authoring import MARK, Spec
-from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
-from sagadsl.language.suggest import closest, listed
+from sagadsl.language.suggest import closest
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, whereabouts
-from sagadsl.plugins.isolation import Left, contained, place_in, place_of
+from sagadsl.plugins.isolation import contained, place_in, place_of
+from sagadsl.plugins.offers import GROUP, Offer, find_offers, normal, remembered
+from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem
 from sagadsl.plugins.settings import PluginSettings, read_settings
-from sagadsl.plugins.texts import described, text_of
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-GROUP = "sagadsl.activities"
 _OURS = "sagadsl"
-
-
-class PluginBroken(SagadslError):
-    """An activity, or a module of activities, cannot be imported or used.
-
-    Attributes:
-        place: File and line in the author's code where the error was raised; empty if unknown.
-    """
-
-    code: ClassVar[str] = "SD910"
-    exit_code: ClassVar[int] = 3
-
-    def __init__(self, name: str, package: str, reason: BaseException, place: str = "") -> None:
-        super().__init__(name, package, reason, place)
-        self.name, self.package, self.reason, self.place = name, package, reason, place
-
-    def __str__(self) -> str:
-        is_plain = isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra | Left)
-        cause = text_of(self.reason) if is_plain else described(self.reason)
-        if isinstance(self.reason, SyntaxError) and self.place:
-            cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
-        if self.place and not isinstance(self.reason, PluginNeedsExtra):  # a missing package is nobody's line
-            cause += f" ({self.place})"
-        if self.package == f"module {self.name}":
-            return f"module `{self.name}` cannot be used: {cause}"
-        return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
-
-    @property
-    def help(self) -> str:
-        if isinstance(self.reason, PluginNeedsExtra):
-            return f"run `{self.reason.command}`"
-        if self.package.startswith("module "):
-            return "repair the module, or leave it out"
-        return "repair or uninstall the package; `sagadsl plugins` lists what works"
-
-
-class PluginNeedsExtra(ImportError):
-    """Raised by a module whose optional dependency is missing; *command* installs it."""
-
-    def __init__(self, what: str, command: str) -> None:
-        super().__init__(what, command)
-        self.command = command
-
-    def __str__(self) -> str:
-        return f"{self.args[0]} is not installed; run `{self.command}`"
-
-
-class PluginConflict(SagadslError):
-    """Several packages offer one name; none of them wins."""
-
-    code: ClassVar[str] = "SD911"
-    exit_code: ClassVar[int] = 3
-
-    def __init__(self, name: str, owners: tuple[str, ...]) -> None:
-        super().__init__(name, owners)
-        self.name, self.owners = name, owners
-
-    def __str__(self) -> str:
-        return f"activity `{self.name}` is offered by {' and by '.join(self.owners)}"
-
-    @property
-    def help(self) -> str:
-        return (
-            'leave one out, e.g. `deny = ["<package>"]` under `[tool.sagadsl.plugins]` in pyproject.toml, '
-            "or give one of them another name"
-        )
-
-
-class PluginUnknown(SagadslError):
-    """No installed package and no local module offers this name."""
-
-    code: ClassVar[str] = "SD912"
-    exit_code: ClassVar[int] = 3
-
-    def __init__(self, name: str, known: tuple[str, ...], meant: str | None = None, note: str = "") -> None:
-        super().__init__(name, known, meant, note)
-        self.name, self.known, self.meant, self.note = name, known, meant, note
-
-    def __str__(self) -> str:
-        return f"no activity named `{self.name}` is installed" + (f"; {self.note}" if self.note else "")
-
-    @property
-    def help(self) -> str:
-        return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
-
-
-Problem = PluginBroken | PluginConflict | PluginUnknown
-
-
-class Offer(Immutable):
-    """One entry point in the metadata of a package. Nothing has been imported yet.
-
-    Attributes:
-        name: The entry point's name: the name of an activity, or the prefix for the activities of a class or module.
-        package: Distribution and version, for people.
-        distribution: The distribution's normalised name.
-        value: Where it points, e.g. ``acme_pay:charge``.
-    """
-
-    name: str
-    package: str
-    distribution: str
-    value: str
 
 
 class Plugin(Immutable):
@@ -152,43 +47,6 @@ class Plugin(Immutable):
     function: Callable[..., Any]
     spec: Spec
     plain: bool
-
-
-def find_offers(installed: Iterable[Distribution] | None = None) -> tuple[Offer, ...]:
-    """List every offer, sorted, so that two machines agree. It imports none of them.
-
-    A distribution that is visible twice counts once, as for Python itself. A distribution
-    whose metadata cannot be read offers nothing.
-    """
-    from importlib.metadata import distributions  # noqa: PLC0415 # 25 ms that `--no-plugins` need not pay
-
-    offers: list[Offer] = []
-    seen: set[str] = set()
-    for distribution in distributions() if installed is None else installed:
-        try:
-            points = [each for each in distribution.entry_points if each.group == GROUP]
-            if not points:
-                continue
-            name, version = distribution.name, distribution.version
-        except Exception:  # noqa: BLE001 # somebody else's metadata, which can be broken in any way
-            continue
-        if _normal(name) in seen:
-            continue
-        seen.add(_normal(name))
-        offers.extend(
-            {Offer(each.name, f"{name} {version}", _normal(name), each.value) for each in points},
-        )
-    return tuple(sorted(offers, key=lambda offer: (offer.name, offer.distribution, offer.value)))
-
-
-def _remembered(cache: Cache) -> tuple[Offer, ...]:
-    """List every offer as ``find_offers`` does, but search only after something was installed or removed."""
-    kept = cache.offers()
-    if kept is None:
-        found = find_offers()
-        cache.keep_offers((each.name, each.package, each.distribution, each.value) for each in found)
-        return found
-    return tuple(Offer(*each) for each in kept)
 
 
 class Catalogue:
@@ -235,8 +93,8 @@ class Catalogue:
         settings = read_settings(home)
         offers: list[Offer] = []
         hidden: list[Offer] = []
-        for offer in find_offers(installed) if cache is None else _remembered(cache):
-            (offers if _permitted(offer.distribution, settings) else hidden).append(offer)
+        for offer in find_offers(installed) if cache is None else remembered(cache):
+            (offers if is_permitted(offer.distribution, settings) else hidden).append(offer)
         return cls(offers, (*settings.modules, *modules), hidden, str(home), cache)
 
     @property
@@ -302,6 +160,12 @@ class Catalogue:
         if self._cache is None or offer is None or _key(offer) in self._objects:
             return self._signature(name)
         return cast("Signature | Problem", self._cache.signature(_key(offer), lambda: self._signature(name)))
+
+    def lacks(self, name: str) -> bool:
+        """Whether no package can offer the activity *name*, as far as that is clear without an import."""
+        return not self.modules and not any(
+            name == offer.name or name.startswith(f"{offer.name}.") for offer in self.offers
+        )
 
     def _sole_offer(self, name: str) -> Offer | None:
         """Return the only offer that *name* can mean, as far as that is clear without an import."""
@@ -464,11 +328,7 @@ def _key(offer: Offer) -> str:
     return f"{offer.name} = {offer.value} of {offer.package}"
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _permitted(distribution: str, settings: PluginSettings) -> bool:
-    if distribution in {_normal(each) for each in settings.deny}:
+def is_permitted(distribution: str, settings: PluginSettings) -> bool:
+    if distribution in {normal(each) for each in settings.deny}:
         return False
-    return settings.allow is None or distribution in {_OURS, *(_normal(each) for each in settings.allow)}
+    return settings.allow is None or distribution in {_OURS, *(normal(each) for each in settings.allow)}

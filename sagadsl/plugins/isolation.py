@@ -8,7 +8,6 @@ goes to stderr. Its changes to its own modules, to `sys.path` and to the environ
 from __future__ import annotations
 
 import io
-import logging
 import os
 import signal
 import sys
@@ -167,10 +166,10 @@ def _signals() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     is_main = threading.current_thread() is threading.main_thread()
-    told: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        told.append(number)
+        received.append(number)
         signal.default_int_handler(number, frame)
 
     if is_main and handlers[signal.SIGINT] is signal.default_int_handler:
@@ -179,7 +178,7 @@ def _signals() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        if is_main and handlers[signal.SIGINT] is signal.default_int_handler and not told:
+        if is_main and handlers[signal.SIGINT] is signal.default_int_handler and not received:
             raise Left("its import raises KeyboardInterrupt though nobody has pressed Ctrl-C") from error
         raise
     finally:
@@ -195,6 +194,8 @@ def _signals() -> Iterator[None]:
 @contextmanager
 def _logging() -> Iterator[None]:
     """Keep the settings that decide which log records are written, and where; a guest's own loggers are its own."""
+    import logging  # noqa: PLC0415 # 2 ms, and most commands import nobody's module
+
     root, manager = logging.root, logging.root.manager
     handlers, level, disable = root.handlers[:], root.level, manager.disable
     known = [each for each in manager.loggerDict.values() if isinstance(each, logging.Logger) and not each.disabled]

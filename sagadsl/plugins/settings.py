@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -43,22 +42,40 @@ def read_settings(folder: Path) -> PluginSettings:
 
     Raises :class:`SettingsWrong`.
     """
+    table, file = table_of(folder)
+    return _settings(table, file) if table else PluginSettings()
+
+
+def table_of(folder: Path) -> tuple[dict[str, Any], str]:
+    """Return the whole table of settings, and the file that has it; empty without one. Raises ``SettingsWrong``."""
     for name, keys in (("sagadsl.toml", ()), ("pyproject.toml", ("tool", "sagadsl"))):
         try:
-            table: Any = tomllib.loads((folder / name).read_text(encoding="utf-8"))
+            text = (folder / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             continue
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise SettingsWrong(name, str(error)) from None
+        table = _parsed(text, name)
         for key in keys:
             table = table.get(key, {}) if isinstance(table, dict) else {}
+        if table and not isinstance(table, dict):
+            raise SettingsWrong(name, "`tool.sagadsl` is a table")
         if table:
-            return _settings(table, name)
-    return PluginSettings()
+            return table, name
+    return {}, ""
 
 
-def _settings(table: Any, file: str) -> PluginSettings:
-    plugins = table.get("plugins", {}) if isinstance(table, dict) else None
+def _parsed(text: str, file: str) -> Any:
+    import tomllib  # noqa: PLC0415 # 3 ms that a folder without settings need not pay
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsWrong(file, str(error)) from None
+
+
+def _settings(table: dict[str, Any], file: str) -> PluginSettings:
+    plugins = table.get("plugins", {})
     if not isinstance(plugins, dict):
         raise SettingsWrong(file, "`plugins` of sagadsl is a table with `allow` and `deny`")
     for key in plugins:

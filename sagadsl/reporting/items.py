@@ -75,7 +75,7 @@ def _item(document: Document | None, finding: Finding) -> dict[str, Any]:
         "message": finding.message,
         "file": document.name if document else None,
         "range": _range(document, span_of(document, finding)) if document else None,
-        "path": _path(finding.route),
+        "path": _path(document.in_file(finding.route) if document else finding.route),
         "step": (_step(document, finding) if document else finding.step) or None,
         "label": finding.label,
         "related": related,
@@ -89,4 +89,4 @@ def _item(document: Document | None, finding: Finding) -> dict[str, Any]:
 def items_of(given: ReportInput) -> list[dict[str, Any]]:
     """Return the findings as data; findings that belong to no file come first."""
     items = [_item(None, finding) for finding in given.unplaced]
-    return items + [_item(result.document, finding) for result in given.results for finding in in_order(result)]
+    return items + [_item(document, finding) for document, finding in in_order(given.results)]

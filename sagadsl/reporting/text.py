@@ -24,10 +24,9 @@ def text(given: ReportInput) -> str:
     paint = _painter(given.color)
     blocks = ["\n".join(_block(None, finding, paint)) for finding in given.unplaced]
     found = list(given.unplaced)
-    for result in given.results:
-        ordered = in_order(result)
-        blocks += ["\n".join(_block(result.document, finding, paint)) for finding in ordered]
-        found += ordered
+    for document, finding in in_order(given.results):
+        blocks.append("\n".join(_block(document, finding, paint)))
+        found.append(finding)
     last = summary(given.results, given.unplaced, given.elapsed_ms)
     if found:
         code = min(found, key=lambda finding: finding.severity is not Severity.ERROR).code
@@ -60,10 +59,9 @@ def concise(given: ReportInput) -> str:
     """Return one line for each finding, and the summary as the last line."""
     paint = _painter(given.color)
     lines = [_line("sagadsl", finding, paint) for finding in given.unplaced]
-    for result in given.results:
-        for finding in in_order(result):
-            span = span_of(result.document, finding)
-            lines.append(_line(f"{clean(result.document.name)}:{span.line}:{span.column}", finding, paint))
+    for document, finding in in_order(given.results):
+        span = span_of(document, finding)
+        lines.append(_line(f"{clean(document.name)}:{span.line}:{span.column}", finding, paint))
     return "\n".join([*lines, summary(given.results, given.unplaced, given.elapsed_ms)])
 
 

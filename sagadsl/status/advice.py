@@ -10,18 +10,22 @@ from datetime import datetime
 from shlex import quote
 from typing import Any
 
-from sagadsl.language.paths import path_in
+from sagadsl.language.paths import parse_call, path_in
 from sagadsl.status.lines import (
+    CALLS,
     PendingAttempt,
     error_text,
     left_out,
+    links,
     moment,
+    not_indexed,
     one_line,
     refused_signal,
     rows,
     since_reset,
     spell,
     text,
+    told,
     trouble,
     unpause,
     waits,
@@ -36,6 +40,9 @@ _CHILDREN = 10
 _SIGNALS_SHOWN = 10
 """The most refused signals that a page shows: the newest ones."""
 
+_NOTICES_SHOWN = 5
+"""The most calls that tell of pauses that a page shows: the newest ones."""
+
 
 def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> Iterator[str]:
     """Yield the lines of the ``status`` command."""
@@ -44,6 +51,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
     yield from trouble(status)
     if status.get("reset"):
         yield f"{was_reset(status['reset'])}; {since_reset(status['reset'])}"
+    yield from links(status)
     if status.get("started_at"):
         yield f"started {status['started_at']}, changed {status['changed_at']}"
     yield from _time_left(status, now)
@@ -51,6 +59,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
         yield f"first error: {error_text(status['failure'])}"
     yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
     yield from warnings(status)
+    yield from not_indexed(status)
     lines = rows(status, attempts, now)
     if lines:
         yield ""
@@ -65,7 +74,11 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
             f"signal `{name}` is kept for a later wait" + (f": {count} of them" if count > 1 else "")
             for name, count in status.get("kept_signals", {}).items()
         )
-    advice = [*next_steps(status), *releases(status, attempts)]
+    notices = list(told(status))[-_NOTICES_SHOWN:]
+    if notices:
+        yield ""
+        yield from notices
+    advice = [*next_steps(status), *releases(status, attempts), *_after_the_end(status)]
     if advice:
         yield ""
         yield from advice
@@ -94,14 +107,21 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     if status.get("held"):
         yield f"held: {unpause(status['id'])}{tail}"
     for each in attention:
-        yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}"
+        yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}{_until(each)}"
     if attention:
         path = f" {quote(attention[0]['path'])}{_again(attention[0])}"
         yield f"   sagadsl retry {saga_id}{path}{tail}   once more"
+        yield f"   sagadsl complete {saga_id}{path}{_output(attention[0])}{tail}   it was done by hand"
         yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
         yield f"   sagadsl abort {saga_id}{tail}   give up"
     elif status.get("paused"):
         yield f"paused: sagadsl resume {saga_id}{tail}"
+    if to := status.get("migrating_to"):
+        busy = [step["path"] for step in status.get("steps", ()) if _is_call_in_flight(step)]
+        when = f" when {', '.join(f'`{path}`' for path in busy)} has ended" if busy else ""
+        yield f"migrates to the definition {to[:12]}{when}; until then it begins nothing more"
+    if to := status.get("returning_to"):
+        yield f"goes back to `{to}`: what lies behind it is undone, then it goes on from there"
     for signal in status.get("waiting_for", {}):
         yield f"waits for signal `{signal}`: sagadsl signal {saga_id} {signal} --payload JSON{tail}"
     children = [child for child in status.get("children", ()) if waits(child)]
@@ -110,7 +130,34 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     if len(children) > _CHILDREN:
         yield f"{len(children) - _CHILDREN} more child sagas wait for somebody"
     if unknown := [child for child in status.get("children", ()) if child["status"] == "unknown"]:
-        yield f"of {_counted(unknown)} nobody knows whether it waits: sagadsl status {quote(unknown[0]['id'])}{tail}"
+        yield f"nobody knows whether {_counted(unknown)} waits: sagadsl status {quote(unknown[0]['id'])}{tail}"
+
+
+def _is_call_in_flight(step: Mapping[str, Any]) -> bool:
+    return step.get("kind", "activity") in CALLS and (
+        step["status"] == "running" or step.get("compensation", {}).get("status") == "running"
+    )
+
+
+def _output(attention: Mapping[str, Any]) -> str:
+    """Return the option for the output of what waits; a compensation has none."""
+    return "" if parse_call(attention["path"]).undoes else " --step-output JSON"
+
+
+def _until(attention: Mapping[str, Any]) -> str:
+    """Return until when the saga waits for a decision; empty if nothing limits that."""
+    return f"; until {attention['until']}" if attention.get("until") else ""
+
+
+def _after_the_end(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what can be done about a saga that the server has ended, or that has failed."""
+    saga_id = quote(status["id"])
+    if status.get("taken_up_by"):
+        return
+    if status["status"] in ("terminated", "timed_out"):
+        yield f"the server ended it: sagadsl recover {saga_id} undoes what it has done; --forward finishes it"
+    elif status["status"] == "failed":
+        yield f"it has failed: sagadsl redrive {saga_id} --dry-run shows what can still be done"
 
 
 def _again(attention: Mapping[str, Any]) -> str:
@@ -145,8 +192,10 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
         yield f"an operator has paused `{where}`: {_unpause_call(child['id'], activity_id)}{tail}"
     for each in child["attention"]:
         path = quote(path_in(child["path"], each["path"])) + _again(each)
-        yield f"needs a decision: {child['path']} → {each['path']}: {each['type']}: {one_line(each['message'])}"
+        why = f"{each['type']}: {one_line(each['message'])}{_until(each)}"
+        yield f"needs a decision: {child['path']} → {each['path']}: {why}"
         yield f"   sagadsl retry {of} {path}{tail}   once more"
+        yield f"   sagadsl complete {of} {path}{_output(each)}{tail}   it was done by hand"
         yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"
     if child["attention"]:
         yield f"   sagadsl abort {of} {to}{tail}   give {child['path']} up"

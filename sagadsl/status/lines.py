@@ -25,8 +25,10 @@ SIGNS: Mapping[str, str] = {
     "failed": "✗",
     "skipped": "-",
     "cancelled": "⊘",
+    "abandoned": "↗",
     "compensating": "↩",
     "compensated": "↩",
+    "rejected": "⊖",
     "terminated": "✗",
     "timed_out": "✗",
     "unknown": "?",
@@ -40,8 +42,10 @@ COLOURS: Mapping[str, str] = {
     "held": "yellow",
     "completed": "green",
     "compensated": "yellow",
+    "rejected": "yellow",
     "failed": "red",
     "cancelled": "magenta",
+    "abandoned": "magenta",
 }
 
 _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
@@ -54,9 +58,13 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "unknown": ("?", "nobody knows whether it was undone"),
 }
 
+CALLS = ("activity", "nexus", "saga", "send")
+"""The kinds of steps whose work is done elsewhere."""
+
 OPEN = ("running", "compensating", "paused", "held")
 """The statuses of sagas that have not ended."""
 
+_TAKING_UP = ("recover", "redrive")
 PAUSED = "paused by an operator"
 
 NONE: Mapping[str, int] = {}
@@ -201,9 +209,9 @@ def trouble(status: Mapping[str, Any]) -> Iterator[str]:
     """Say why the saga cannot tell its status itself: Temporal's own pause, a failing worker, or no worker."""
     held, stuck = status.get("held"), status.get("stuck")
     if held:
-        told = (("by", " by "), ("at", " since "), ("why", ": "))
+        parts = (("by", " by "), ("at", " since "), ("why", ": "))
         yield "held by Temporal's own pause" + "".join(
-            f"{sign}{one_line(held[key])}" for key, sign in told if held[key]
+            f"{sign}{one_line(held[key])}" for key, sign in parts if held[key]
         )
     if stuck:
         yield f"the worker cannot go on: {one_line(stuck['message'])}; attempt {stuck['attempt']}"
@@ -231,10 +239,23 @@ def was_reset(reset: Mapping[str, Any]) -> str:
 def since_reset(reset: Mapping[str, Any]) -> str:
     """Say what the earlier run had done after the point of the reset."""
     if reset["done"] is None:
-        return "what that run had done after that point, the server does not know any more"
+        return "the server no longer knows what that run had done after that point"
     words = (("done", "had done"), ("undone", "had undone"), ("open", "had not heard of the end of"))
-    told = [f"{said} {', '.join(f'`{path}`' for path in reset[key])}" for key, said in words if reset[key]]
-    return f"after that point that run {'; '.join(told) or 'had done nothing'}"
+    parts = [f"{said} {', '.join(f'`{path}`' for path in reset[key])}" for key, said in words if reset[key]]
+    return f"after that point that run {'; '.join(parts) or 'had done nothing'}"
+
+
+def links(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say which earlier run a run has taken up, and which later run has taken up its own work."""
+    if before := status.get("takes_up"):
+        verbs = [each["verb"] for each in status["actions"]] if "actions" in status else None
+        if verbs is None:  # no worker says more
+            yield f"it has taken up the work of run {before}, or has begun anew after it"
+        else:
+            how = "taken up the work of" if any(verb in _TAKING_UP for verb in verbs) else "begun anew after"
+            yield f"it has {how} run {before}"
+    if after := status.get("taken_up_by"):
+        yield f"run {after} has taken up its work, or has begun anew after it: `sagadsl status {quote(status['id'])}`"
 
 
 def unpause(saga_id: str) -> str:
@@ -255,9 +276,35 @@ def paused(status: Mapping[str, Any]) -> list[str]:
     return own + [child["path"] for child in status.get("children", ()) if child["status"] == "paused"]
 
 
+def not_indexed(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which search attributes are not set, and why: the saga cannot be found by them."""
+    for name, why in status.get("not_indexed", {}).items():
+        yield f"search attribute {name} is not set: {one_line(why)}"
+
+
 def refused_signal(refused: Mapping[str, Any]) -> str:
     """Return one line of the status about a signal that was refused."""
-    return f"{refused['at']}  signal `{one_line(refused['signal'])}` was refused: {one_line(refused['reason'])}"
+    by = f" from {one_line(refused['by'])}" if refused.get("by") else ""
+    return f"{refused['at']}  signal `{one_line(refused['signal'])}`{by} was refused: {one_line(refused['reason'])}"
+
+
+def told(status: Mapping[str, Any]) -> Iterator[str]:
+    """Say of each call that tells of a pause what became of it; a call that its `if` has left out is not told."""
+    for each in status.get("notices", ()):
+        pause = f"the pause at `{each['path']}`" if each.get("path") else "a pause"
+        tries = f" after {each['attempts']} attempts" if (each.get("attempts") or 0) > 1 else ""
+        why = f"{tries}: {error_text({**each['error'], 'step': ''})}" if each.get("error") else ""
+        match each["status"]:
+            case "completed":
+                yield f"`{each['call']}` has told of {pause}"
+            case "running":
+                yield f"`{each['call']}` tells of {pause}"
+            case "unknown":
+                yield f"nobody knows whether `{each['call']}` has told of {pause}{why or ': the saga ended first'}"
+            case "skipped":
+                pass
+            case _:
+                yield f"`{each['call']}` could not tell of {pause}{why}"
 
 
 def error_text(error: Mapping[str, Any]) -> str:
@@ -287,9 +334,17 @@ def spell(length: timedelta) -> str:
     return f"{hours}h{minutes:02}m" if days == 0 else f"{days}d{hours:02}h"
 
 
+def _what(step: Mapping[str, Any]) -> str:
+    """Return what a step does, in a few words: an activity by its name alone."""
+    called = next((f"{kind} {step[kind]}" for kind in ("nexus", "saga") if kind in step), "")
+    return str(step.get("activity") or called or step.get("kind", ""))
+
+
 def _step(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
     state = step["status"]
-    what = step.get("activity") or (f"saga {step['saga']}" if "saga" in step else step.get("kind", ""))
+    what = _what(step)
+    if step.get("kind") == "send":
+        what = f"signal {step['signal']}" + (f" to {one_line(step['to'], 60)}" if step.get("to") else "")
     note, wait = error_text({**step["error"], "step": ""}) if step.get("error") else "", None
     tried = step.get("attempts") or 0
     attempt = under_way.get(step["path"])
@@ -297,17 +352,40 @@ def _step(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now:
         note, wait = _attempt(attempt, now)
     elif state == "unknown":
         note = "nobody knows whether it happened"
+    elif step.get("next_try_at"):
+        note = f"{note}; try {step['tries']} comes next"
+        wait = max(moment(step["next_try_at"]) - now, timedelta())
     elif step.get("due_at"):
         wait = max(moment(step["due_at"]) - now, timedelta())
-    elif step.get("took_kept"):
-        note = "the signal had come before"
+    elif step.get("took_kept") or step.get("sender"):
+        note = ", ".join([*(["the signal had come before"] if step.get("took_kept") else []), *_from(step)])
     elif tried > 1:
         note = f"{note}  after {tried} attempts".strip()
+    if step.get("child") and not note:
+        note = f"goes on by itself as {step['child']}" if goes_on(step) else f"as {step['child']}"
+    if step.get("tries") and not step.get("next_try_at"):
+        note = f"{note}  try {step['tries']}".strip()
     depth = step.get("depth", 0)
     name = path_in_its_block(step["path"]) if depth else step["path"]
     if state == "running" and attempt is not None and attempt.paused:
         state = "paused"
     return StatusRow(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
+
+
+def goes_on(step: Mapping[str, Any]) -> bool:
+    """Whether a step has begun a child saga for which the saga does not wait."""
+    return "child" in step and (
+        step["status"] == "abandoned" or (step["status"] == "completed" and step.get("detached", False))
+    )
+
+
+def _from(step: Mapping[str, Any]) -> Iterator[str]:
+    """Yield who sent the signal that a wait has taken, and why."""
+    sender = step.get("sender") or {}
+    if sender.get("by"):
+        yield f"from {one_line(sender['by'], 60)}"
+    if sender.get("why"):
+        yield f"because: {one_line(sender['why'], 120)}"
 
 
 def _undo(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
@@ -318,6 +396,9 @@ def _undo(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now:
     attempt = under_way.get(key)
     if undo["status"] == "running" and attempt is not None:
         note, wait = _attempt(attempt, now)
+    elif undo.get("waits_until"):
+        note = "an attempt of the step may end late"
+        wait = max(moment(undo["waits_until"]) - now, timedelta())
     elif (undo.get("attempts") or 0) > 1:
         note = f"{note}  after {undo['attempts']} attempts".strip()
     state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")

@@ -6,17 +6,32 @@ It reads only the status document. It is pure: it writes nothing and asks nobody
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 from sagadsl.language.own_errors import SIGNAL_TIMEOUT
 from sagadsl.language.paths import is_on_failure, parse_call
 from sagadsl.status.advice import next_steps
-from sagadsl.status.lines import OPEN, left_out, moment, on_queue, one_line, since_reset, spell, was_reset
+from sagadsl.status.lines import (
+    CALLS,
+    OPEN,
+    goes_on,
+    left_out,
+    links,
+    moment,
+    not_indexed,
+    on_queue,
+    one_line,
+    since_reset,
+    spell,
+    told,
+    was_reset,
+)
 
 _SHOWN = 6
-_KINDS = ("activity", "saga")
 _ENDS: Mapping[str, str] = {
     "completed": "has completed{took}",
+    "rejected": "has said no{took}, and all that it had done has been undone",
     "compensated": "has failed{took}, and all that it had done has been undone",
     "cancelled": "was cancelled{took}",
     "failed": "has failed{took}, and not all of it is undone",
@@ -28,6 +43,7 @@ _ENDS: Mapping[str, str] = {
     "held": "is held by Temporal's own pause",
 }
 _WITHOUT_UNDO: Mapping[str, str] = {
+    "rejected": "has said no{took}; there was nothing to undo",
     "compensated": "has failed{took}; there was nothing to undo",
     "failed": "has failed{took}",
 }
@@ -35,14 +51,18 @@ _WITHOUT_UNDO: Mapping[str, str] = {
 
 _VERBS: Mapping[str, str] = {
     "retry_step": "had `{path}` tried again",
+    "complete_step": "said that `{path}` was done by hand",
     "skip_step": "had `{path}` left out",
     "abort": "gave it up",
     "pause": "paused it",
     "resume": "let it go on",
+    "reset": "let it go back to `{path}` and on from there",
     "cancel": "cancelled it",
+    "migrate": "let it go on with another definition",
+    "recover": "had its work taken up, since the server had ended its run",
+    "redrive": "had it taken up after its failure",
 }
 NOTHING_LEFT = "Nothing is left to do."
-_UNKNOWN = "nobody knows whether it happened"
 
 
 def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -54,7 +74,7 @@ def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, s
     """
     yield from _whole(status)
     steps = _folded(status)
-    calls = [step for step in steps if step.get("kind", "activity") in _KINDS and _began(step)]
+    calls = [step for step in steps if step.get("kind", "activity") in CALLS and _began(step)]
     calls.sort(key=lambda step: step["started_at"])
     afterwards = [step for step in calls if is_on_failure(step["path"])]
     yield from _done([step for step in calls if step not in afterwards])
@@ -62,9 +82,12 @@ def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, s
     yield from _waits(status, came or {})
     yield from _failure(status, calls)
     yield from _undone(calls)
-    yield from (f"Not told one by one: {line}." for line in left_out(status))
+    yield from _left_alone(calls)
+    yield from (f"Not listed one by one: {line}." for line in left_out(status))
     yield from _afterwards(afterwards)
+    yield from (f"{line[0].upper()}{line[1:]}." for line in told(status))
     yield from _operators(status)
+    yield from (f"{line[0].upper()}{line[1:]}." for line in not_indexed(status))
     for each in status.get("refused_signals", ()):
         yield f"Signal `{one_line(each['signal'])}` was refused at {each['at']}: {one_line(each['reason'])}."
     yield from _left(status, calls, options)
@@ -84,12 +107,13 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
     yield f"Saga `{status['id']}` ({name}){begun} {ended.format(took=took)}."
     stuck = status.get("stuck")
     if stuck:
-        told = f"Its worker cannot go on: {one_line(stuck['message'])}"
-        yield f"{told}; attempt {stuck['attempt']}, since {stuck['since']}. This is only what the server knows."
+        sentence = f"Its worker cannot go on: {one_line(stuck['message'])}"
+        yield f"{sentence}; attempt {stuck['attempt']}, since {stuck['since']}. This is only what the server knows."
     elif status.get("source") == "history" and not status.get("held"):
         yield f"No worker answers for it{on_queue(status)}, so this is only what the server knows."
     if status.get("reset"):
         yield f"It was {was_reset(status['reset'])}; {since_reset(status['reset'])}."
+    yield from (f"{each[0].upper()}{each[1:]}." for each in links(status))
     for each in status.get("warnings", ()):
         yield f"All its steps are done, but its output is null: {each['type']}: {one_line(each['message'], 500)}."
 
@@ -123,6 +147,10 @@ def _waits(status: Mapping[str, Any], came: Mapping[str, str]) -> Iterator[str]:
         if step.get("took_kept"):
             when = f": {came[step['path']]}" if step["path"] in came else ""
             yield f"`{step['path']}` took a signal `{step['signal']}` that had come before it began to wait{when}."
+        if sender := step.get("sender"):
+            by = f"`{one_line(sender['by'])}`" if sender["by"] else "Somebody"
+            why = f": {one_line(sender['why'])}" if sender["why"] else ""
+            yield f"{by} sent the signal `{step['signal']}` that `{step['path']}` took, at {sender['at']}{why}."
 
 
 def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -130,9 +158,9 @@ def _failure(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> I
     if failure is not None:
         yield from _errors(status, failure, calls)
     for each in calls:
-        if each.get("outcome") == "unknown" and each["status"] != "running":
+        if each.get("outcome") == "unknown" and each["status"] not in ("running", "abandoned"):
             also = "; it was undone to be sure" if _undo(each).get("status") == "done" else ""
-            yield f"Of `{each['path']}`, {_UNKNOWN}{also}."
+            yield f"Nobody knows whether `{each['path']}` happened{also}."
 
 
 def _errors(status: Mapping[str, Any], failure: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -173,10 +201,24 @@ def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 pass
 
 
+def _left_alone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Name the child sagas that go on by themselves, and that nobody undoes here."""
+    for step in calls:
+        if goes_on(step):
+            how = "was detached" if step["status"] == "completed" else "was left alone when the saga stopped"
+            also = "" if _undo(step).get("status") == "done" else ", and this saga does not undo it"
+            yield f"`{step['path']}` {how}: its saga `{step['child']}` goes on by itself{also}."
+
+
 def _operators(status: Mapping[str, Any]) -> Iterator[str]:
     for action in status.get("actions", ()):
         what = _VERBS.get(action["verb"], action["verb"]).format(path=action.get("path") or "what waited")
+        what += f", back to `{action['path']}`" if action["verb"] == "redrive" and action.get("path") else ""
+        what += f" (with {one_line(action['gave'])})" if action.get("gave") else ""
         why = f": {one_line(action['why'])}" if action.get("why") else ""
+        if action["verb"] == "stay":  # nobody asked for it
+            yield f"It could not go on with the other definition any more, and stayed as it was at {action['at']}{why}."
+            continue
         yield f"{action.get('by') or 'Somebody'} {what} at {action['at']}{why}."
 
 
@@ -186,10 +228,15 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
     if advice:
         yield "To do:"
         yield from (f"  {line}" for line in advice)
+    elif status.get("taken_up_by"):
+        yield f"What is left to do is told of run {status['taken_up_by']}."
     elif status["status"] in ("terminated", "timed_out"):
         yield from _left_by_a_kill(calls)
     elif left:
-        yield f"What is left is to undo by hand: {_listed(left)}."
+        yield f"Still to undo by hand: {_listed(left)}."
+    elif status["status"] == "failed" and any(step["status"] == "completed" for step in calls):
+        command = f"sagadsl redrive {quote(status['id'])} --dry-run"
+        yield f"What it has done stands: `{command}` shows what can still be done."
     elif status["status"] not in OPEN:
         yield NOTHING_LEFT
 
@@ -200,9 +247,9 @@ def _left_by_a_kill(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     doubtful = [step["path"] for step in calls if step["status"] == "unknown"]
     doubtful += [step["path"] for step in calls if _undo(step).get("status") == "unknown"]
     if stands := [path for path in stands if path not in doubtful]:
-        yield f"What is left is to undo by hand: {_listed(stands)}."
+        yield f"Still to undo by hand: {_listed(stands)}."
     if doubtful:
-        yield f"Whether it stands has to be found out: {_listed(doubtful)}."
+        yield f"Find out whether it stands: {_listed(doubtful)}."
     if not stands and not doubtful:
         is_undone = any(_undo(step).get("status") == "done" for step in calls)
         yield "All that had been done was undone." if is_undone else "Nothing had been done."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -22,27 +23,16 @@ from temporalio.client import (
 from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
+from sagadsl.engine.facts import NOTHING_GIVEN
 from sagadsl.engine.journal import RULES
-from sagadsl.engine.verbs import Verb
+from sagadsl.engine.verbs import NEED_A_PATH, Verb
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import MAX_ID
-from sagadsl.temporal import attributes
-from sagadsl.temporal.arguments import (
-    INDEXED,
-    Carry,
-    Package,
-    RunOptions,
-    envelope,
-    open_envelope,
-    to_bytes,
-    to_payload,
-)
-from sagadsl.temporal.codec import encoded_size, of_workflow
-from sagadsl.temporal.codec_growth import MAX_ENCODED_BYTES
-from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, reason
+from sagadsl.temporal.link.codec import encoded_size, of_workflow
+from sagadsl.temporal.link.settings import page_setting
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import describe, describe_open
-from sagadsl.temporal.read.index import keeps_names, keeps_status
+from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
 from sagadsl.temporal.read.recorded import begins_at, last_answer
 from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.refusals import (
@@ -56,8 +46,22 @@ from sagadsl.temporal.refusals import (
     UnfitPayload,
     known,
 )
-from sagadsl.temporal.requests import LONGEST_ID, UNSAID, Asked, signal_arguments
-from sagadsl.temporal.slow_checks import aside
+from sagadsl.temporal.run.slow_checks import aside
+from sagadsl.temporal.wire import attributes
+from sagadsl.temporal.wire.arguments import (
+    INDEXED,
+    TAKES_UP,
+    Carry,
+    Package,
+    RunOptions,
+    envelope,
+    open_envelope,
+    to_bytes,
+    to_payload,
+)
+from sagadsl.temporal.wire.codec_growth import MAX_ENCODED_BYTES
+from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES, reason
+from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, LONGEST_ID, UNSAID, Asked, Beside, Delivery
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 _GENERATION = 10
@@ -71,6 +75,7 @@ Data = Mapping[str, Any]
 __all__ = [
     "Started",
     "cancel",
+    "deliver",
     "operate",
     "packed",
     "result",  # documented here: whoever starts a saga wants to know its end
@@ -96,7 +101,8 @@ class Started(Immutable):
 
 async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
     """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``."""
-    options = RunOptions(await keeps_status(client), rules=RULES)
+    index = await usable(client, attributes.used(definition, children))
+    options = RunOptions(await keeps_status(client), rules=RULES, page=page_setting(os.environ), index=index)
     return open_envelope(to_bytes(envelope(definition, children, options)))
 
 
@@ -115,6 +121,7 @@ async def start(
     summary: str | None = None,
     continue_after_events: int | None = None,
     same_keys: bool = False,
+    takes_up: str = "",
 ) -> Started:
     """Start a saga; nothing is started when anything is wrong.
 
@@ -132,15 +139,18 @@ async def start(
         summary: One line for lists, instead of the definition's description.
         continue_after_events: For tests: continue as new at this length of history.
         same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
+        takes_up: The closed run after which an operator lets it begin anew; kept beside the run.
 
     Raises:
         InvalidDefinition, InputRefused, AlreadyStarted, TooLong: See there.
     """
-    options = RunOptions(await keeps_status(client), continue_after_events, RULES)
     package: Package | None = None
     if isinstance(saga, Package):
         package = saga
     elif not isinstance(saga, str):
+        index = await usable(client, attributes.used(saga, children or {}))
+        page, tells = page_setting(os.environ), await keeps_status(client)
+        options = RunOptions(tells, continue_after_events, RULES, page=page, index=index)
         package = open_envelope(to_bytes(envelope(saga, children or {}, options)))
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
     if package is not None and (problems := await aside(package.check_input, input)):
@@ -170,7 +180,9 @@ async def start(
             args=[*arguments, *(carry if generation else ())],
             id=chosen,
             task_queue=queue,
-            memo=_memo(name, package, by_name=by_name) | ({"request": request} if request else {}),
+            memo=_memo(name, package, by_name=by_name)
+            | ({"request": request} if request else {})
+            | ({TAKES_UP: takes_up} if takes_up else {}),
             search_attributes=attributes.at_start(package.saga) if package and await keeps_names(client) else None,
             static_summary=_cut(summary or _summary(package), _SUMMARY_BYTES) or None,
             static_details=_cut(package.saga.description, _DETAILS_BYTES) or None if package else None,
@@ -195,21 +207,47 @@ async def start(
         raise await _already_started(client, chosen, error.run_id or "") from None
 
 
-async def signal(client: Client, id: str, name: str, payload: Any = None, *, request: str = "") -> None:
-    """Send a signal without a check; a saga that does not take it says so in its status. See also ``signalling``.
+async def signal(
+    client: Client, id: str, name: str, payload: Any = None, *, request: str = "", by: str = "", why: str = ""
+) -> None:
+    """Send a plain signal, to which nobody answers; a saga that refuses it says so in its status.
+
+    ``signalling`` delivers signals with an answer.
 
     Args:
         request: Its id: signals with the same id count once.
+        by, why: Who sends it, and the reason.
 
     Raises:
         SagaNotFound, SagaOver, UnfitPayload, TooLong: See there.
     """
     _check_request(request)
-    arguments = signal_arguments(payload, request)
+    arguments = Beside(request, by, why).arguments(payload)
     if (size := await _sent_size(client, id, arguments)) > MAX_ENCODED_BYTES:
         raise UnfitPayload(name, (f"it has {_too_many(size)}",))
     with known(client, id):
         await client.get_workflow_handle(id).signal(name, args=arguments)
+
+
+async def deliver(client: Client, id: str, asked: Delivery, *, request: str, patience: timedelta) -> Mapping[str, Any]:
+    """Deliver a signal by an update, and return what became of it.
+
+    Raises:
+        SagaNotFound, SagaOver, UnfitPayload, TooLong: See there.
+        TimeoutError: Nobody has answered in time; the saga may still take it.
+        WorkflowUpdateFailedError: The saga has refused it, or does not know how to take a signal this way.
+    """
+    _check_request(request)
+    if (size := await _sent_size(client, id, [asked.to_json()])) > MAX_ENCODED_BYTES:
+        raise UnfitPayload(asked.name, (f"it has {_too_many(size)}",))
+    try:
+        with known(client, id):
+            handle = client.get_workflow_handle(id)
+            answer = await handle.execute_update(DELIVER_SIGNAL, asked.to_json(), id=request, rpc_timeout=patience)
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        _raise_if_cancelled()
+        raise TimeoutError from None
+    return answer if isinstance(answer, Mapping) else {}
 
 
 async def cancel(client: Client, id: str, *, by: str = "", why: str = "") -> bool:
@@ -252,11 +290,12 @@ async def operate(
     if described.held is not None:
         raise Held(id)
     answered = await last_answer(client, described)
-    if not answered and (later := begins_at(described)) is not None:
+    if not answered and (later := await begins_at(client, described)) is not None:
         raise NotBegun(id, verb.value, later)
-    if verb is Verb.SKIP_STEP and not asked.path:  # by the time it arrives, another step may wait
-        raise NotPossible(id, verb.value, "say which one is left out")
-    request = request or _same_request(verb, asked.path, described.run_id, answered)
+    if verb in NEED_A_PATH and not asked.path:  # by the time it arrives, another step may wait
+        missing = {Verb.SKIP_STEP: "which one is left out", Verb.RESET: "to which step it goes back"}
+        raise NotPossible(id, verb.value, f"say {missing.get(verb, 'which one is done')}")
+    request = request or _same_request(verb, asked, described.run_id, answered)
     if (size := await _sent_size(client, id, [asked.to_json()])) > MAX_ENCODED_BYTES:
         raise NotPossible(id, verb.value, f"the request has {_too_many(size)}")
     try:
@@ -264,9 +303,7 @@ async def operate(
             patience = timedelta(seconds=runs.ANSWER_SECONDS)
             answer = await handle.execute_update(verb.value, asked.to_json(), id=request, rpc_timeout=patience)
     except WorkflowUpdateRPCTimeoutOrCancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():  # the SDK raises the same error for both
-            raise asyncio.CancelledError from None
+        _raise_if_cancelled()
         raise NotAnswered(id, verb.value, asked.path, request, described.task_queue) from None
     except WorkflowUpdateFailedError as refused:
         cause = refused.cause
@@ -276,15 +313,23 @@ async def operate(
     return str(answer["status"])
 
 
+def _raise_if_cancelled() -> None:
+    """Go on with a cancel of this task: the SDK raises the same error for a cancel as for an answer that is late."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError from None
+
+
 def _check_request(request: str) -> None:
     if len(request) > LONGEST_ID:
         raise TooLong("request", request, LONGEST_ID)
 
 
-def _same_request(verb: Verb, path: str, run_id: str, answered: int) -> str:
+def _same_request(verb: Verb, asked: Asked, run_id: str, answered: int) -> str:
     """Return an id for a request without one: the same id as long as the run has not gone on."""
-    asked = json.dumps([verb.value, path, run_id, answered])
-    return f"{verb.value.removesuffix('_step')}-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+    given = [] if asked.given == NOTHING_GIVEN else [replace(asked, by="", why="").to_json()]
+    text = json.dumps([verb.value, asked.path, run_id, answered, *given], sort_keys=True)
+    return f"{verb.value.removesuffix('_step')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 async def _already_started(client: Client, id: str, run_id: str) -> AlreadyStarted:

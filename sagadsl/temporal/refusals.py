@@ -78,16 +78,18 @@ class TooLong(SagadslError):
 
 
 class SagaNotFound(SagadslError):
-    """There is no run with this id."""
+    """There is no saga with this id, or it has no such run."""
 
     code: ClassVar[str] = "SD923"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, id: str, namespace: str) -> None:
-        super().__init__(id, namespace)
-        self.id, self.namespace = id, namespace
+    def __init__(self, id: str, namespace: str, run_id: str = "") -> None:
+        super().__init__(id, namespace, run_id)
+        self.id, self.namespace, self.run_id = id, namespace, run_id
 
     def __str__(self) -> str:
+        if self.run_id:
+            return f"saga `{self.id}` has no run `{self.run_id}` in namespace `{self.namespace}`"
         return f"no saga `{self.id}` in namespace `{self.namespace}`"
 
     @property
@@ -124,7 +126,57 @@ class NotPossible(SagadslError):
         self.id, self.verb, self.why = id, verb, why
 
     def __str__(self) -> str:
-        return f"cannot {self.verb.replace('_', ' ')} of saga `{self.id}`: {self.why}"
+        return f"cannot {self.verb.replace('_step', ' a step of')} saga `{self.id}`: {self.why}"
+
+
+class StillRunning(SagadslError):
+    """The run has not ended, so no other run can take up its work."""
+
+    code: ClassVar[str] = "SD972"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, verb: str) -> None:
+        super().__init__(id, verb)
+        self.id, self.verb = id, verb
+
+    def __str__(self) -> str:
+        return f"cannot {self.verb} saga `{self.id}`: it is still running"
+
+    @property
+    def help(self) -> str:
+        return f"see how it stands with `sagadsl status {self.id}`; `sagadsl cancel {self.id}` stops it and undoes it"
+
+
+class AlreadyTaken(SagadslError):
+    """Another run has taken up the work of the closed run already; nothing was started."""
+
+    code: ClassVar[str] = "SD973"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, verb: str, run_id: str) -> None:
+        super().__init__(id, verb, run_id)
+        self.id, self.verb, self.run_id = id, verb, run_id
+
+    def __str__(self) -> str:
+        return f"cannot {self.verb} saga `{self.id}`: run {self.run_id} has taken up its work already"
+
+    @property
+    def help(self) -> str:
+        return f"see how that run stands with `sagadsl status {self.id}`"
+
+
+class CannotTakeUp(SagadslError):
+    """The closed run has left nothing that could be done in this way."""
+
+    code: ClassVar[str] = "SD974"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, verb: str, why: str) -> None:
+        super().__init__(id, verb, why)
+        self.id, self.verb, self.why = id, verb, why
+
+    def __str__(self) -> str:
+        return f"cannot {self.verb} saga `{self.id}`: {self.why}"
 
 
 class Held(SagadslError):
@@ -138,7 +190,7 @@ class Held(SagadslError):
         self.id = id
 
     def __str__(self) -> str:
-        return f"saga `{self.id}` is held by Temporal's own pause, so that it takes nothing in"
+        return f"saga `{self.id}` is held by Temporal's own pause, so it takes no request"
 
     @property
     def help(self) -> str:
@@ -163,8 +215,12 @@ class NoAnswer(SagadslError):
         return f"start one with `sagadsl worker --task-queue {self.task_queue}`"
 
 
+SIGNAL = "signal"
+"""The verb of a ``NotAnswered`` about a signal, whose path is the signal's name."""
+
+
 class NotAnswered(SagadslError):
-    """An operator's request has been sent, and no worker has answered: nobody knows whether it is carried out."""
+    """An operator's request or a signal was sent, and no worker has answered: nobody knows what will become of it."""
 
     code: ClassVar[str] = "SD961"
     exit_code: ClassVar[int] = 16
@@ -183,10 +239,29 @@ class NotAnswered(SagadslError):
     @property
     def help(self) -> str:
         command = " ".join(("sagadsl", self.verb.removesuffix("_step"), self.id, *filter(None, (self.path,))))
+        payload = " --payload …" if self.verb == SIGNAL else ""
         return (
             f"start a worker with `sagadsl worker --task-queue {self.task_queue}`; "
-            f"`{command} --request {self.request}` asks for the same once more, and counts once"
+            f"`{command}{payload} --request {self.request}` repeats the same request, and counts once"
         )
+
+
+class ServerFailed(SagadslError):
+    """The server has not answered a request for one of many sagas: nobody knows whether it is carried out."""
+
+    code: ClassVar[str] = "SD976"
+    exit_code: ClassVar[int] = 16
+
+    def __init__(self, id: str, error: RPCError) -> None:
+        super().__init__(id, error)
+        self.id, self.error = id, error
+
+    def __str__(self) -> str:
+        return f"the server did not answer for saga `{self.id}`: {self.error.message or self.error.status.name}"
+
+    @property
+    def help(self) -> str:
+        return f"`sagadsl status {self.id}` shows whether it was carried out"
 
 
 class NotBegun(SagadslError):
@@ -203,12 +278,12 @@ class NotBegun(SagadslError):
         left = spell(self.begins_at - datetime.now(UTC))
         return (
             f"saga `{self.id}` begins at {self.begins_at:%Y-%m-%dT%H:%M:%SZ}, in {left}: "
-            f"to {self.verb.replace('_', ' ')} it now would begin it"
+            "this request would make it begin now"
         )
 
     @property
     def help(self) -> str:
-        return f"to have it never begin, `sagadsl cancel {self.id}`"
+        return f"to cancel it before it begins, use `sagadsl cancel {self.id}`"
 
 
 class UnknownSignal(SagadslError):
@@ -262,8 +337,29 @@ class NotAwaited(SagadslError):
         return f"see how it stands with `sagadsl status {self.id}`"
 
 
+class ComesTooEarly(SagadslError):
+    """Only steps that count from the beginning of their wait will wait for this signal; nothing was sent."""
+
+    code: ClassVar[str] = "SD967"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, signal: str) -> None:
+        super().__init__(id, signal)
+        self.id, self.signal = id, signal
+
+    def __str__(self) -> str:
+        return (
+            f"too early: not taken. No step of saga `{self.id}` waits for signal `{self.signal}` now, and a step that "
+            "will wait for it counts only what comes after its wait has begun (`since: now`)"
+        )
+
+    @property
+    def help(self) -> str:
+        return f"send it again when the wait has begun: `sagadsl signal {self.id} --list` shows what the saga waits for"
+
+
 class SignalRefused(SagadslError):
-    """The signal was sent, and the saga has refused it."""
+    """The saga has refused a signal, for a reason that only the saga knows."""
 
     code: ClassVar[str] = "SD966"
     exit_code: ClassVar[int] = 4
@@ -276,6 +372,20 @@ class SignalRefused(SagadslError):
         return f"saga `{self.id}` has refused signal `{self.signal}`: {self.reason}"
 
 
+class QueryRefused(SagadslError):
+    """A saga does not answer a query: its definition has no such query, or it cannot be computed now."""
+
+    code: ClassVar[str] = "SD969"
+    exit_code: ClassVar[int] = 4
+
+    def __init__(self, id: str, query: str, reason: str) -> None:
+        super().__init__(id, query, reason)
+        self.id, self.query, self.reason = id, query, reason
+
+    def __str__(self) -> str:
+        return f"saga `{self.id}` does not answer query `{self.query}`: {self.reason}"
+
+
 @contextmanager
 def known(client: Client, id: str) -> Iterator[None]:
     """Raise ``SagaNotFound`` or ``SagaOver`` in place of the SDK's error."""
@@ -284,6 +394,6 @@ def known(client: Client, id: str) -> Iterator[None]:
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND or error.message.startswith("Namespace "):
             raise
-        if "completed" in error.message:
+        if "completed" in error.message or "closing" in error.message:  # the server says the latter of an update
             raise SagaOver(id) from None
         raise SagaNotFound(id, client.namespace) from None

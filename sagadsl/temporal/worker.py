@@ -22,6 +22,8 @@ from temporalio.worker import (
     HandleQueryInput,
     Interceptor,
     Plugin,
+    ReplayerConfig,
+    SignalExternalWorkflowInput,
     StartActivityInput,
     StartLocalActivityInput,
     Worker,
@@ -35,19 +37,23 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.temporal.activities import worker_activities
-from sagadsl.temporal.arguments import DEFAULTS, RunOptions
-from sagadsl.temporal.codec import patient_client, stretch_of
-from sagadsl.temporal.codec_growth import PLAIN, STRETCH, Stretch
-from sagadsl.temporal.interceptor import interceptors
-from sagadsl.temporal.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
-from sagadsl.temporal.local_results import headers_with
-from sagadsl.temporal.manifest import manifest
-from sagadsl.temporal.missing import waiting
-from sagadsl.temporal.named_secrets import headers_naming
-from sagadsl.temporal.origin import REFUSES_INLINE
-from sagadsl.temporal.registry import Registry
-from sagadsl.temporal.workflow import SagaWorkflow
+from sagadsl.temporal.link.codec import patient_client, stretch_of
+from sagadsl.temporal.run.held import headers_held
+from sagadsl.temporal.run.in_order import InOrder
+from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
+from sagadsl.temporal.run.local_results import headers_with
+from sagadsl.temporal.run.missing import waiting
+from sagadsl.temporal.run.workflow import SagaWorkflow
+from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions
+from sagadsl.temporal.wire.codec_growth import PLAIN, STRETCH, Stretch
+from sagadsl.temporal.wire.late_ends import headers_that_settle
+from sagadsl.temporal.wire.named_secrets import headers_naming
+from sagadsl.temporal.wire.origin import REFUSES_INLINE
+from sagadsl.temporal.wire.sent_call import headers_with_call
+from sagadsl.temporal.work.activities import worker_activities
+from sagadsl.temporal.work.interceptor import interceptors
+from sagadsl.temporal.work.manifest import manifest
+from sagadsl.temporal.work.registry import Registry
 
 PASSED_THROUGH = (
     "sagadsl",
@@ -62,6 +68,7 @@ PASSED_THROUGH = (
     "re2",
     "attrs",
     "attr",
+    "nexusrpc",
 )
 """Packages that the sandbox of a user's own worker must not import again for each run."""
 
@@ -128,7 +135,8 @@ def build_worker(
     served = [] if only == "workflows" else [*activities]
     if catalogue is not None and only != "workflows":
         served += worker_activities(catalogue, names)
-    knowledge = Knowledge(registry.names, _known(served), patience)
+    signatures = None if catalogue is None else catalogue.signature
+    knowledge = Knowledge(registry.names, _known(served), patience, signatures)
     local = [] if only == "activities" else registry.activities()
     own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client))
     if client.data_converter.external_storage is None:
@@ -137,6 +145,7 @@ def build_worker(
     return Worker(
         client,
         task_queue=task_queue,
+        unsandboxed_workflow_runner=InOrder(more.pop("unsandboxed_workflow_runner", None)),
         workflows=[] if only == "activities" else [SagaWorkflow],
         activities=[*local, *([] if only == "workflows" else _with_answer(served, knowledge))],
         no_remote_activities=only == "workflows",
@@ -166,6 +175,7 @@ class SagaPlugin(SimplePlugin):
     ) -> None:
         self._registry = Registry(definitions or {}, options)
         self._served = worker_activities(catalogue, names) if catalogue is not None else []
+        self._signatures = None if catalogue is None else catalogue.signature
         self._inline = inline
         self._manifest = "sagadsl"
         super().__init__("sagadsl", workflows=[SagaWorkflow], workflow_runner=_passing_through)
@@ -179,7 +189,7 @@ class SagaPlugin(SimplePlugin):
         configured = super().configure_worker(config)
         configured["client"] = client = patient_client(configured["client"])
         served = [*(configured.get("activities") or ()), *self._served]
-        knowledge = Knowledge(self._registry.names, _known(served))
+        knowledge = Knowledge(self._registry.names, _known(served), signatures=self._signatures)
         self._manifest = manifest(self._registry, knowledge)
         configured["activities"] = [*self._registry.activities(), *_with_answer(served, knowledge)]
         configured["interceptors"] = [
@@ -189,6 +199,13 @@ class SagaPlugin(SimplePlugin):
         ]
         if configured.get("activity_executor") is None:
             configured["activity_executor"] = _threads(THREADS)
+        configured["unsandboxed_workflow_runner"] = InOrder(configured.get("unsandboxed_workflow_runner"))
+        return configured
+
+    def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
+        """Add what the replay of a saga needs."""
+        configured = super().configure_replayer(config)
+        configured["unsandboxed_workflow_runner"] = InOrder(configured.get("unsandboxed_workflow_runner"))
         return configured
 
 
@@ -234,12 +251,15 @@ class _Details(WorkflowInboundInterceptor):
 
 class _Calls(WorkflowOutboundInterceptor):
     """Sets the headers of a saga's activities: the secrets that they may look up, and that the saga waits for a
-    worker that knows them; for local activities also how large their results may be."""
+    worker that knows them, or for attempts that end late; for local activities also how large their results may be, and
+    how long this worker has held the run; for signals the call."""
 
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
         saga = workflow.instance()
         if isinstance(saga, SagaWorkflow):
             input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
+            if saga.settles(input.activity_id):
+                input.headers = headers_that_settle(input.headers)
             if saga.waits_for_others:
                 input.headers = waiting(input.headers)
                 # An eager task would always come to this worker, which does not have the activity.
@@ -248,10 +268,17 @@ class _Calls(WorkflowOutboundInterceptor):
                 input.disable_eager_execution = input.disable_eager_execution or lacks_it
         return super().start_activity(input)
 
+    async def signal_external_workflow(self, input: SignalExternalWorkflowInput) -> None:
+        if isinstance(workflow.instance(), SagaWorkflow):
+            input.headers = headers_with_call(input.headers)
+        await super().signal_external_workflow(input)
+
     def start_local_activity(self, input: StartLocalActivityInput) -> workflow.ActivityHandle[Any]:
         saga = workflow.instance()
         if isinstance(saga, SagaWorkflow) and (room := saga.local_room(input.activity_id)) is not None:
             input.headers = headers_with(input.headers, room)
+            if (held := saga.held()) is not None:
+                input.headers = headers_held(input.headers, held)
         if isinstance(saga, SagaWorkflow):
             input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
         return super().start_local_activity(input)

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from sagadsl.diagnostics.findings import Route
+from sagadsl.engine.facts import NOTHING_GIVEN, Given
 from sagadsl.immutable import Immutable, field
+from sagadsl.language.notation.moments import instant
 from sagadsl.trial.mocks import Mocks, parse, seconds
+from sagadsl.trial.target import Target
 
 _TIME = re.compile(r"[0-9]|PT?[0-9]")
-ACTIONS = ("cancel", "timeout", "crash", "signal", "retry", "skip", "abort", "pause", "resume")
+ACTIONS = (
+    "cancel",
+    "timeout",
+    "crash",
+    "signal",
+    "retry",
+    "complete",
+    "skip",
+    "abort",
+    "pause",
+    "resume",
+    "reset",
+    "migrate",
+    "terminate",
+    "recover",
+    "redrive",
+)
 """The kinds of interference, by key."""
 
 MOMENTS = ("begin", "end", "retry", "waiting", "status")
@@ -46,7 +66,12 @@ class Interference(Immutable):
 
     Attributes:
         action: One of ``ACTIONS``.
-        name: The signal, or the path of an operator's request; empty if there is only one.
+        name: The signal, or the path of an operator's request (empty if there is only one), or the new definition.
+        to: With ``migrate``: the new definition.
+        given: What an operator gives with the request.
+        back: With ``redrive``: the step to which the saga goes back.
+        mocks: What the participants do from then on, over what they did before; ``None``: the same.
+        is_plain: The signal is sent as any Temporal client sends it: the saga does not judge it before it takes it.
     """
 
     moment: Moment
@@ -55,6 +80,11 @@ class Interference(Immutable):
     payload: Any = None
     by: str = ""
     why: str = ""
+    given: Given = NOTHING_GIVEN
+    to: Target | None = None
+    back: str = ""
+    mocks: Mocks | None = None
+    is_plain: bool = False
 
     def __str__(self) -> str:
         return f"{self.action} {self.name}".rstrip()
@@ -66,7 +96,9 @@ class Case(Immutable):
     Attributes:
         name: Unique in its suite.
         rules: What the case shows, for people.
-        then: The expectations, as written.
+        given: The names of the mocks that the case itself gives.
+        now: The instant at which virtual time begins, in seconds since 1970; ``None`` is always the same.
+        then: The expectations, as written, with whole names.
         route: Its place in the file.
     """
 
@@ -77,19 +109,50 @@ class Case(Immutable):
     then: Mapping[str, Any] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
     route: Route = ()
+    given: tuple[str, ...] = ()
+    now: float | None = None
+
+    @property
+    def later(self) -> tuple[Target, ...]:
+        """The definitions to which its saga migrates."""
+        return tuple(each.to for each in self.when if each.to is not None)
 
 
-def interference(data: Mapping[str, Any]) -> Interference:
+Definitions = Mapping[str, Target]
+"""The definitions that cases name, by ``key_of`` what they write."""
+
+
+def key_of(named: Any) -> str:
+    """Return the key of a definition that is named by its file, or stands in the suite itself."""
+    return named if isinstance(named, str) else json.dumps(named)
+
+
+def interference(data: Mapping[str, Any], definitions: Definitions | None = None) -> Interference:
     """Return one entry of ``when``, from data that has been checked against the schema."""
     action = next(each for each in ACTIONS if each in data)
     named = data[action]
+    more = named if isinstance(named, Mapping) else {}
+    by, why = ("", "") if action == "signal" else ("somebody", "the case says so")
+    at = moment(data["at"], seconds(data["after"]) if "after" in data else 0.0)
+    if action in ("recover", "redrive"):
+        back = named["from"] if isinstance(named, Mapping) else ""
+        name = named if isinstance(named, str) else f"from {back}" if back else ""
+        then = parse(data["mocks"]) if "mocks" in data else None
+        by, why = data.get("by", by), data.get("why", why)
+        return Interference(at, action, name, by=by, why=why, back=back, mocks=then)
+    if action == "migrate":
+        to = (definitions or {})[key_of(named)]
+        name = named if isinstance(named, str) else f"to {to.saga.name} {to.saga.version}".rstrip()
+        return Interference(at, action, name, by=data.get("by", by), why=data.get("why", why), to=to)
     return Interference(
-        moment(data["at"], seconds(data["after"]) if "after" in data else 0.0),
+        at,
         action,
-        named if isinstance(named, str) else "",
+        named if isinstance(named, str) else more.get("step", more.get("to", "")),
         data.get("payload"),
-        data.get("by", "somebody"),
-        data.get("why", "the case says so"),
+        data.get("by", by),
+        data.get("why", why),
+        Given.read(more),
+        is_plain=data.get("plain", False),
     )
 
 
@@ -108,7 +171,9 @@ def is_time(at: str) -> bool:
     return _TIME.match(at) is not None
 
 
-def case(data: Mapping[str, Any], defaults: Mapping[str, Any], route: Route) -> Case:
+def case(
+    data: Mapping[str, Any], defaults: Mapping[str, Any], route: Route, definitions: Definitions | None = None
+) -> Case:
     """Return a case, from data that has been checked against the schema; its own keys win over *defaults*."""
     given = data.get("given") or {}
     input_, general = given.get("input"), defaults.get("input")
@@ -116,13 +181,15 @@ def case(data: Mapping[str, Any], defaults: Mapping[str, Any], route: Route) -> 
         input_ = {**general, **(input_ or {})}
     elif "input" not in given:
         input_ = general
-    mocks = parse(given.get("mocks") or {}).over(parse(defaults.get("mocks") or {}))
+    own = parse(given.get("mocks") or {})
     return Case(
         data["name"],
         input_,
-        mocks,
-        tuple(interference(each) for each in data.get("when") or ()),
+        own.over(parse(defaults.get("mocks") or {})),
+        tuple(interference(each, definitions) for each in data.get("when") or ()),
         data.get("then") or {},
         tuple(data.get("rules") or ()),
         route,
+        tuple(own.entries),
+        instant(given.get("now", defaults.get("now"))),
     )

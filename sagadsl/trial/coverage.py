@@ -8,24 +8,28 @@ from typing import assert_never
 from sagadsl.immutable import Immutable
 from sagadsl.language.model import (
     ActivityCall,
+    Answer,
     Fail,
     ForEach,
     Group,
     Parallel,
     Repeat,
+    Return,
     Saga,
     SagaCall,
+    Send,
     Set,
     Sleep,
     Step,
     Switch,
     WaitFor,
 )
-from sagadsl.language.paths import handled_by, is_path_at, path_in, pattern_of, rounds_in
+from sagadsl.language.paths import handled_by, is_path_at, notice_path, path_in, pattern_of, rounds_in
 from sagadsl.trial.names import path_of
 from sagadsl.trial.played import Played
 
 _UNDONE = {"done": "undone", "failed": "undo failed", "skipped": "undo failed", "paused": "undo failed"}
+_TOLD = {"completed": "told", "failed": "not told", "skipped": "skipped"}
 
 
 class CoverageLine(Immutable):
@@ -78,6 +82,9 @@ def coverage(saga: Saga, trials: Iterable[Played]) -> Coverage:
         if possible:
             path = path_of(place)
             lines.append(CoverageLine(path, possible, frozenset(_derived(place.step, path, seen) & set(possible))))
+    for step in saga.on_pause:
+        path, possible = notice_path(None, step.id), ("skipped",) * (step.condition is not None) + ("told", "not told")
+        lines.append(CoverageLine(path, possible, frozenset(seen.get(path, ()))))
     return Coverage(saga.name, tuple(lines))
 
 
@@ -85,10 +92,14 @@ def _possible(step: Step) -> Iterator[str]:
     if step.condition is not None:
         yield "skipped"
     match step.body:
-        case ActivityCall(local=True) if not step.failed_if:
-            yield from ("succeeded", "unknown")  # what it reports leaves open what it did
+        case SagaCall(detached=True):
+            yield "succeeded"
         case ActivityCall() | SagaCall():
             yield from ("succeeded", "failed", "unknown")
+            if isinstance(step.body, SagaCall) and step.body.abandons:
+                yield "abandoned"
+        case Send():
+            yield from ("succeeded", "failed")  # the server always knows
         case WaitFor(timeout=timeout):
             yield "came"
             if timeout is not None:
@@ -97,9 +108,9 @@ def _possible(step: Step) -> Iterator[str]:
             yield from (f"arm {number + 1}" for number in range(len(arms)))
         case ForEach():
             yield from ("no round", "one round", "more rounds")
-        case Repeat():
-            yield from ("one round", "more rounds")
-        case Group() | Parallel() | Sleep() | Set() | Fail():
+        case Repeat(goes_on=condition):
+            yield from ("one round", "more rounds") if condition is None else ("no round", "one round", "more rounds")
+        case Group() | Parallel() | Sleep() | Set() | Fail() | Return() | Answer():
             pass  # the steps inside are counted by themselves, and the other kinds always do the same
         case _:
             assert_never(step.body)
@@ -111,9 +122,9 @@ def _possible(step: Step) -> Iterator[str]:
 
 def _shown(played: Played) -> Iterator[tuple[str, str]]:
     reported = _reported(played)
-    for step in played.standing.get("steps") or ():
+    for step in played.status_document.get("steps") or ():
         path = pattern_of(step["path"])
-        if step["status"] in ("skipped", "completed", "failed", "cancelled") and step.get("started_at"):
+        if step["status"] in ("skipped", "completed", "failed", "cancelled", "abandoned") and step.get("started_at"):
             yield path, step["status"]
         if step["status"] == "skipped":
             yield path, "skipped"
@@ -128,6 +139,9 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
         undo = step.get("compensation")
         if undo is not None and undo["status"] in _UNDONE:
             yield path, _UNDONE[undo["status"]]
+    for notice in played.status_document.get("notices") or ():
+        if notice["status"] in _TOLD:
+            yield pattern_of(notice["call"]), _TOLD[notice["status"]]
     yield from _rounds(played)
     for call in played.calls:
         if (handled := handled_by(call.name)) is not None:
@@ -136,15 +150,15 @@ def _shown(played: Played) -> Iterator[tuple[str, str]]:
 
 def _reported(played: Played) -> list[str]:
     """Return the paths of steps whose errors are known: from the saga's failure, or from requests for an operator."""
-    standing = played.standing
-    errors = [standing.get("failure"), *(standing.get("other_errors") or ())]
+    document = played.status_document
+    errors = [document.get("failure"), *(document.get("other_errors") or ())]
     paths = [error["step"] for error in errors if error is not None]
-    return paths + [line["path"] for key in ("attention", "actions") for line in standing.get(key) or ()]
+    return paths + [line["path"] for key in ("attention", "actions") for line in document.get(key) or ()]
 
 
 def _rounds(played: Played) -> Iterator[tuple[str, str]]:
     """Yield how many rounds each loop had."""
-    steps = played.standing.get("steps") or ()
+    steps = played.status_document.get("steps") or ()
     rounds: dict[str, set[int]] = {}
     for step in steps:
         if step["status"] != "pending":

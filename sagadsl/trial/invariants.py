@@ -12,18 +12,24 @@ from functools import lru_cache
 from itertools import combinations, pairwise
 from typing import Any
 
+from sagadsl.engine.behind import Row
 from sagadsl.engine.facts import Close, Outcome, Status
-from sagadsl.engine.journal import Record, State, UndoProgress
+from sagadsl.engine.journal import LEFT, Progress, Record, State, UndoProgress
+from sagadsl.engine.scope import step_to_undo
+from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import complete_when
-from sagadsl.language.model import On, Order, Saga, Step
+from sagadsl.language.model import KeyedCall, On, Order, Saga, SagaCall, Step, Then
 from sagadsl.language.paths import (
     Purpose,
-    ids_around,
+    enclosing_ids,
     is_compensation,
+    is_notice,
     is_on_failure,
+    is_path_at,
     key_of_activity_id,
     parse_call,
+    step_id_in,
     step_of_activity_id,
 )
 from sagadsl.virtual.world import Event
@@ -31,7 +37,6 @@ from sagadsl.virtual.world import Event
 _is_undo = lru_cache(maxsize=4096)(is_compensation)
 _path = lru_cache(maxsize=4096)(step_of_activity_id)
 _TRIED = (UndoProgress.DONE, UndoProgress.FAILED, UndoProgress.SKIPPED)
-_LEFT = (UndoProgress.FAILED, UndoProgress.SKIPPED, UndoProgress.NOT_ATTEMPTED)
 
 
 class Breach(Immutable):
@@ -72,8 +77,22 @@ def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Eve
     calls, wrong = spans(events, saga_id)
     yield from wrong
     yield from _every_call_has_a_key_of_its_own(calls)
-    yield from _nothing_is_undone_while_something_runs(saga, calls)
-    yield from _what_began_later_is_undone_first(saga, calls)
+    calls = [each for each in calls if not is_notice(each.path)]  # nothing waits for them (R64)
+    taken_up = [place for place, event in enumerate(events) if (event.saga, event.what) == (saga_id, "taken_up")]
+    for place, event in enumerate(events):
+        if event.saga == saga_id and event.what == "went_back":
+            row = Row(saga, event.call)
+            until = [each for each in calls if each.start < place]
+            yield from _in_order(saga, until, taken_up)
+            over = [each for each in until if row.has(each.path)]
+            yield from _nothing_is_left_behind(saga, state, over, "R80")
+            calls = [each for each in calls if each not in over]
+        elif event.saga == saga_id and (block := _tried_again(saga, event)):
+            over = [each for each in calls if each.start < place and is_path_at(each.path, block)]
+            yield from _in_order(saga, over, taken_up)
+            yield from _nothing_is_left_behind(saga, state, over, "R92")
+            calls = [each for each in calls if each not in over]
+    yield from _in_order(saga, calls, taken_up)
     undos: dict[str, list[CallSpan]] = {}
     for each in calls:
         if each.is_undo:
@@ -83,6 +102,33 @@ def breaches(saga: Saga, state: State, close: Close | None, events: Sequence[Eve
     if close is not None:
         yield from _nothing_is_left(state, calls)
         yield from _the_status_is_true(state, close)
+
+
+def _in_order(saga: Saga, calls: Sequence[CallSpan], taken_up: Sequence[int]) -> Iterator[Breach]:
+    yield from _nothing_is_undone_while_something_runs(saga, calls)
+    yield from _what_began_later_is_undone_first(saga, calls, taken_up)
+
+
+def _tried_again(saga: Saga, event: Event) -> str:
+    """Return the path of the block, or of the child saga, whose next try begins with an event; empty for none."""
+    body = saga.places[step_id_in(event.call)].step.body if event.what == "tried_again" else None
+    is_call = isinstance(body, KeyedCall)
+    return event.call if event.what == "tried_again" and not is_call else ""  # a call that has failed is only repeated
+
+
+def _nothing_is_left_behind(saga: Saga, state: State, over: Sequence[CallSpan], rule: str) -> Iterator[Breach]:
+    """R80, R92: a saga that has gone back over these calls has undone their effects."""
+    undone = {each.path for each in over if each.is_undo and each.outcome == Outcome.SUCCEEDED.value}
+    if state.migrations:  # the definition under which a call began may have asked for no undo, or for one under an `if`
+        return
+    for each in over:
+        step = saga.places[step_id_in(each.path)].step
+        # A result that means no is not undone, and a call whose `if` does not hold is not made.
+        is_due = step.compensation is not None and not step.failed_if and not _conditions(step)
+        is_work = parse_call(each.call).purpose is Purpose.DO
+        happened = is_work and each.outcome == Outcome.SUCCEEDED.value and is_due
+        if happened and each.path not in undone and not _by_hand(state, each.path):
+            yield Breach("left-behind", rule, each.path, f"the saga went back over `{each.path}`, which is not undone")
 
 
 def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Iterator[Breach]:
@@ -99,7 +145,7 @@ def untrue(status: str, report: Mapping[str, Any], stands: Iterable[str]) -> Ite
             yield Breach(
                 "report-untrue", "R1", path, f"the report says that `{path}` was undone, and its effect stands"
             )
-        if status in (Status.COMPENSATED.value, Status.CANCELLED.value):
+        if status in (Status.COMPENSATED.value, Status.CANCELLED.value, Status.REJECTED.value):
             yield Breach("effect-left", "R1", path, f"the saga is `{status}`, but the effect of this step stands")
         elif status == Status.FAILED.value and path not in named and not report.get("why_not"):
             yield Breach(
@@ -161,8 +207,13 @@ def _nothing_is_undone_while_something_runs(saga: Saga, calls: Sequence[CallSpan
             yield Breach("undo-before-settled", "R12", forward.path, why)
 
 
-def _what_began_later_is_undone_first(saga: Saga, calls: Sequence[CallSpan]) -> Iterator[Breach]:
-    """R10, and for ``order: reverse`` one at a time."""
+def _what_began_later_is_undone_first(
+    saga: Saga, calls: Sequence[CallSpan], taken_up: Sequence[int]
+) -> Iterator[Breach]:
+    """R10, and for ``order: reverse`` one at a time.
+
+    What an undoing has left, a new run may undo although older steps were undone meanwhile (R45).
+    """
     undos = [each for each in calls if each.is_undo]
     if saga.order is Order.REVERSE:
         for first, second in pairwise(undos):
@@ -177,8 +228,10 @@ def _what_began_later_is_undone_first(saga: Saga, calls: Sequence[CallSpan]) -> 
             a, b = forward[earlier], forward[later]
             if a.end is None or b.start < a.end or _may_lose(saga, earlier):
                 continue
-            end = last[later].end
-            if end is None or end > first_undo[earlier].start:
+            end, begun = last[later].end, first_undo[earlier].start
+            if first_undo[later].start < begun and any(begun < each < last[later].start for each in taken_up):
+                continue
+            if end is None or end > begun:
                 yield Breach(
                     "wrong-order", "R10", earlier, f"`{earlier}` is undone before `{later}`, which began after it"
                 )
@@ -188,12 +241,16 @@ def _undone_when_due(
     saga: Saga, state: State, close: Close | None, record: Record, undos: Sequence[CallSpan]
 ) -> Iterator[Breach]:
     """R1, R2, R3, R43."""
-    path, compensation = record.path, saga.places[record.step].step.compensation
+    path, compensation = record.path, step_to_undo(saga, record).compensation
     if compensation is None or record.undo is None:
         if undos:
             yield Breach("undone-without-effect", "R2", path, f"`{path}` has nothing to undo, and was undone")
         return
     outcome, progress = record.outcome, record.undo.progress
+    if record.progress is Progress.ABANDONED:
+        if undos:
+            yield Breach("undone-beside-its-child", "R116", path, f"`{path}` was undone, and its child saga goes on")
+        return
     due = {
         On.AUTO: outcome in (Outcome.SUCCEEDED, Outcome.UNKNOWN),
         On.COMPLETED: outcome is Outcome.SUCCEEDED,
@@ -210,7 +267,7 @@ def _undone_when_due(
         progress is UndoProgress.DONE
         and not state.undo_only
         and not any(action.already_undone for action in compensation.actions)
-        and len(effective) < len(compensation.actions)
+        and len(effective) + _by_hand(state, path) + _conditions(step_to_undo(saga, record)) < len(compensation.actions)
     ):
         yield Breach("undo-untrue", "R1", path, f"`{path}` says that it was undone, and was not")
     if close is None:
@@ -221,6 +278,12 @@ def _undone_when_due(
     if not went_back and undos and not _may_lose(saga, path):
         rule, kind = ("R43", "undo-after-pivot") if state.pivot_passed else ("R1", "undone-without-need")
         yield Breach(kind, rule, path, f"`{path}` was undone although the saga did not go back")
+
+
+def _by_hand(state: State, path: str) -> int:
+    """Return how many compensations of a step operators have done by hand."""
+    said = (parse_call(each.path) for each in state.actions if each.verb == Verb.COMPLETE_STEP.value)
+    return sum(call.undoes and call.step == path for call in said)
 
 
 def _nothing_is_left(state: State, calls: Sequence[CallSpan]) -> Iterator[Breach]:
@@ -245,11 +308,11 @@ def _nothing_is_left(state: State, calls: Sequence[CallSpan]) -> Iterator[Breach
 
 def _the_status_is_true(state: State, close: Close) -> Iterator[Breach]:
     """The table of final states."""
-    left = [record.path for record in state.records.values() if record.undo and record.undo.progress in _LEFT]
+    left = [record.path for record in state.records.values() if record.undo and record.undo.progress in LEFT]
     match close.status:
         case Status.COMPLETED:
             true = close.failure is None
-        case Status.COMPENSATED | Status.CANCELLED:
+        case Status.COMPENSATED | Status.CANCELLED | Status.REJECTED:
             true = not left and (state.undo_only or close.failure is not None)
         case _:
             stays = bool(left) or state.pivot_passed or state.stopped
@@ -261,11 +324,23 @@ def _the_status_is_true(state: State, close: Close) -> Iterator[Breach]:
 
 
 def _may_lose(saga: Saga, path: str) -> bool:
-    """Whether a step stands in a block that can be complete without it."""
-    return any(complete_when(block) is not None for block in _blocks(saga, path))
+    """Whether a step may be undone while the saga goes on: a block can do without it, or is tried again after it."""
+    own = saga.places[step_id_in(path)].step
+    return any(complete_when(block) is not None or _is_retried(block) for block in _blocks(saga, path)) or (
+        isinstance(own.body, SagaCall) and _is_retried(own)
+    )
+
+
+def _is_retried(step: Step) -> bool:
+    return step.retry is not None or any(handler.then is Then.RETRY for handler in step.on_error)
+
+
+def _conditions(step: Step) -> int:
+    """Return how many calls of a step's compensation are made only if a condition holds."""
+    return sum(each.condition is not None for each in step.compensation.actions) if step.compensation is not None else 0
 
 
 def _blocks(saga: Saga, path: str) -> Iterator[Step]:
-    for name in ids_around(path):
+    for name in enclosing_ids(path):
         if name in saga.places:
             yield saga.places[name].step

@@ -9,6 +9,7 @@ from typing import Any
 from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError, compile_condition
 from sagadsl.language.notation import durations
+from sagadsl.language.paths import stands_for
 from sagadsl.trial.case import Case
 from sagadsl.trial.played import NOTHING, Call, Played
 
@@ -39,6 +40,12 @@ def judge(case: Case, played: Played, *, timed: bool = True) -> tuple[Miss, ...]
     return tuple(_misses(case, played, timed))
 
 
+def unused(case: Case, played: Played) -> tuple[str, ...]:
+    """Return the mocks of the case itself that no call has used: the case does not show what they seem to say."""
+    used = {case.mocks.key_of(call.name, call.activity) for call in played.calls}
+    return tuple(name for name in case.given if name not in used)
+
+
 def _misses(case: Case, played: Played, timed: bool) -> Iterator[Miss]:
     then = case.then
     for index in played.missed:
@@ -56,7 +63,7 @@ def _misses(case: Case, played: Played, timed: bool) -> Iterator[Miss]:
     if "failure" in then:
         yield from _failure(then["failure"], played.failure)
     yield from _calls(then, played)
-    yield from _standing(then, played)
+    yield from _steps_and_report(then, played)
     if "takes" in then and timed:
         yield from _time(then["takes"], played.seconds)
     for index, text in enumerate(then.get("holds") or ()):
@@ -93,7 +100,7 @@ def _calls(then: Mapping[str, Any], played: Played) -> Iterator[Miss]:
         if missing is not None:
             yield Miss("called", _listed(then["called"]), f"no `{missing}` at its place in {_listed(made)}")
     for name in then.get("never_called") or ():
-        found = [call.name for call in played.calls if name in (call.name, call.activity)]
+        found = [call.name for call in played.calls if stands_for(name, call.name) or name == call.activity]
         if found:
             yield Miss("never_called", f"no call of `{name}`", _listed(found))
     by_name = {call.name: call for call in played.calls}
@@ -113,8 +120,8 @@ def _argument(call: Call | None) -> str:
     return "no argument" if call.argument is NOTHING else _shown(call.argument)
 
 
-def _standing(then: Mapping[str, Any], played: Played) -> Iterator[Miss]:
-    steps = {step["path"]: step for step in played.standing.get("steps") or ()}
+def _steps_and_report(then: Mapping[str, Any], played: Played) -> Iterator[Miss]:
+    steps = {step["path"]: step for step in played.status_document.get("steps") or ()}
     for key, field in (("steps", "status"), ("outcomes", "outcome")):
         for path, word in (then.get(key) or {}).items():
             found = steps[path].get(field, "none") if path in steps else "there is no such step"
@@ -125,8 +132,9 @@ def _standing(then: Mapping[str, Any], played: Played) -> Iterator[Miss]:
         "compensated": report["undone"],
         "not_undone": list(dict.fromkeys(line["path"] for line in report["not_undone"])),
         "not_attempted": report["not_attempted"],
-        "attention": [line["path"] for line in played.standing.get("attention") or ()],
-        "errors": [line["type"] for line in played.standing.get("other_errors") or ()],
+        "goes_on": [line["path"] for line in report.get("goes_on", ())],
+        "attention": [line["path"] for line in played.status_document.get("attention") or ()],
+        "errors": [line["type"] for line in played.status_document.get("other_errors") or ()],
     }
     for key, value in lists.items():
         if key in then and list(then[key]) != list(value):
@@ -153,9 +161,11 @@ def _expression(index: int, text: str, case: Case, played: Played) -> Iterator[M
         "status": played.status,
         "failure": played.failure,
         "report": played.report,
-        "steps": {step["path"]: step for step in played.standing.get("steps") or ()},
-        "actions": list(played.standing.get("actions") or ()),
-        "warnings": list(played.standing.get("warnings") or ()),
+        "steps": {step["path"]: step for step in played.status_document.get("steps") or ()},
+        "actions": list(played.status_document.get("actions") or ()),
+        "version": played.status_document.get("version", ""),
+        "warnings": list(played.status_document.get("warnings") or ()),
+        "notices": list(played.status_document.get("notices") or ()),
         "seconds": played.seconds,
         "calls": [
             {

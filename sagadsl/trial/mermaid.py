@@ -45,6 +45,7 @@ def _of_span(span: TimelineSpan, groups: dict[str, str]) -> Iterator[tuple[float
                     "ok": ("-->>", "undone" if span.is_undo else "ok"),
                     "error": ("--x", "error"),
                     "cancelled": ("--x", "cancelled"),
+                    "abandoned": ("--x", "goes on by itself"),
                 }.get(span.result, ("--x", "never heard of again"))
                 yield span.end, f"  {to}{back}{_SAGA}: {_text(word)}"
         case SpanKind.PAUSE:

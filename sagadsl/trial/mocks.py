@@ -6,15 +6,15 @@ virtual world. It knows nothing of suites and files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
 from sagadsl.engine.facts import StartActivity
-from sagadsl.immutable import Immutable, field
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.notation import durations
-from sagadsl.language.paths import path_in, patterns_of
-from sagadsl.virtual.calls import LOST, Attempt, Participant
+from sagadsl.language.paths import looseness, path_in, stands_for
+from sagadsl.virtual.calls import LOST, Attempt, Late, Participant
 
 ENDS = ("output", "draw", "error", "timeout", "crash")
 """How an attempt ends, by its key: one of them."""
@@ -39,6 +39,7 @@ class Mock(Immutable):
         delay: Seconds until it ends.
         timeout: The timeout that it exceeds: ``start_to_close``, ``heartbeat``, ``schedule_to_start``; empty is none.
         crash: The worker dies during the attempt.
+        late: With ``timeout``: how it ends when its time has long been over; without ``fixed``, an output is drawn.
     """
 
     output: Any = None
@@ -52,6 +53,7 @@ class Mock(Immutable):
     delay: float = DELAY
     timeout: str = ""
     crash: bool = False
+    late: Late | None = None
 
 
 _SUCCESS = Mock()
@@ -61,8 +63,8 @@ class Mocks(Immutable):
     """The mocks of all calls.
 
     Attributes:
-        entries: By the name of a call, one with ``[*]`` for any round, or the name of an activity: one mock an
-            attempt, of which the last goes on for ever. What is not named succeeds.
+        entries: By the name of a call, one with ``[*]`` for any round of a loop, or the name of an activity: one mock
+            an attempt, of which the last goes on for ever. What is not named succeeds.
     """
 
     entries: Mapping[str, tuple[Mock, ...]] = field(default_factory=dict)
@@ -73,26 +75,26 @@ class Mocks(Immutable):
 
     def find(self, name: str, activity: str, attempt: int) -> Mock:
         """Return the mock for an attempt of a call."""
-        if not self.entries:
+        key = self.key_of(name, activity)
+        if key is None:
             return _SUCCESS
-        for key in names_of(name, activity):
-            if key in self.entries:
-                mocks = self.entries[key]
-                return mocks[min(attempt, len(mocks)) - 1]
-        return _SUCCESS
+        mocks = self.entries[key]
+        return mocks[min(attempt, len(mocks)) - 1]
 
-
-def names_of(name: str, activity: str) -> Iterable[str]:
-    """Return the names under which this call may have a mock, the most exact first."""
-    return (*patterns_of(name), activity)
+    def key_of(self, name: str, activity: str) -> str | None:
+        """Return under which name a call has its mock, the most exact one; ``None`` if it has none."""
+        if name in self.entries:
+            return name
+        found = [key for key in self.entries if stands_for(key, name)]
+        return min(found, key=looseness) if found else activity if activity in self.entries else None
 
 
 def call_name(saga_id: str, root_id: str, call_id: str) -> str:
     """Return the name of a call; inside a child saga it begins with the path of the child's step."""
-    return path_in(call_around(saga_id, root_id), call_id)
+    return path_in(parent_call(saga_id, root_id), call_id)
 
 
-def call_around(saga_id: str, root_id: str) -> str:
+def parent_call(saga_id: str, root_id: str) -> str:
     """Return the name of the call that has begun a child saga; empty for the saga under test."""
     return saga_id[len(root_id) + 1 :]
 
@@ -108,7 +110,10 @@ def participant(mocks: Mocks, draw: Draw, root_id: str) -> Participant:
         if mock.crash:
             return LOST
         if mock.timeout:
-            return _silent(mock.timeout)
+            late = mock.late
+            if late is not None and not mock.fixed:
+                late = replace(late, output=draw(name, command.activity, 0))
+            return replace(_silent(mock.timeout), late=late)
         output = mock.output if mock.fixed or mock.error is not None else draw(name, command.activity, mock.drawn)
         return Attempt(
             output,
@@ -148,7 +153,7 @@ def _mock(data: Mapping[str, Any], *, last: bool) -> Mock:
     error = data.get("error")
     return Mock(
         output=data.get("output"),
-        fixed="output" in data,
+        fixed="output" in data or "output" in data.get("late", ()),
         drawn=int(data.get("draw", 0)),
         error=error,
         message=data.get("message", "" if error is None else f"{error} (mock)"),
@@ -158,7 +163,12 @@ def _mock(data: Mapping[str, Any], *, last: bool) -> Mock:
         delay=DELAY if "delay" not in data else seconds(data["delay"]),
         timeout=data.get("timeout", ""),
         crash=data.get("crash", False),
+        late=None if "late" not in data else _late(data["late"]),
     )
+
+
+def _late(data: Mapping[str, Any]) -> Late:
+    return Late(seconds(data["after"]), data.get("output"), data.get("error"))
 
 
 def seconds(text: str) -> float:

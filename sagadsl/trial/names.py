@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import Enum, auto
 from typing import assert_never
 
-from sagadsl.immutable import Immutable
-from sagadsl.language.model import ActivityCall, Call, Place, Saga, SagaCall, Step
-from sagadsl.language.paths import ROOT, any_round, path_in, pattern_of, probe_path, undo_path
+from sagadsl.immutable import Immutable, field
+from sagadsl.language.checks.limits import most_rounds
+from sagadsl.language.model import ActivityCall, Call, KeyedCall, Loop, Place, Saga, SagaCall, Send, Step
+from sagadsl.language.paths import (
+    ROOT,
+    any_round,
+    is_pattern,
+    notice_path,
+    parse_call,
+    path_in,
+    pattern_of,
+    probe_path,
+    rounds_in,
+    undo_path,
+    whole_path,
+)
+
+
+class Asks(Enum):
+    """What a name in a suite or a command can mean."""
+
+    ANY_CALL = auto()
+    """A call, any round of it, or an activity: each call that it means."""
+    CALL = auto()
+    """One call, or an activity."""
+    CALL_OR_STEP = auto()
+    """One call, an activity, or one step."""
+    STEP = auto()
+    """One step."""
+    DECISION = auto()
+    """What an operator decides about: a step, or the compensation of one."""
 
 
 class Names(Immutable):
     """The names in a saga and in its known child sagas.
 
     Attributes:
-        calls: The calls of activities, by name: the pattern of a call's ids.
+        calls: The calls of activities and the signals sent, by name: the pattern of a call's ids.
         steps: The ids of all steps of the saga itself, by the pattern of their paths.
+        later: Activities that a later version of the saga calls, see ``all_names``.
+        rounds: The most rounds that a loop of the saga itself can have, by the pattern of its paths, if that is known.
     """
 
-    calls: Mapping[str, ActivityCall]
+    calls: Mapping[str, KeyedCall]
     steps: Mapping[str, str]
+    later: tuple[str, ...] = ()
+    rounds: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def activities(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(call.activity for call in self.calls.values()))
+        called = (name for call in self.calls.values() for name in activities_of(call))
+        return tuple(dict.fromkeys((*called, *self.later)))
 
     def is_call(self, name: str) -> bool:
         """Whether a call can have this name, or an activity has it."""
@@ -32,17 +66,77 @@ class Names(Immutable):
     def is_local(self, name: str) -> bool:
         """Whether a local activity can have this name."""
         path = pattern_of(name)
-        return any(call.local and (path == each or name == call.activity) for each, call in self.calls.items())
+        calls = ((each, call) for each, call in self.calls.items() if isinstance(call, ActivityCall))
+        return any(call.local and (path == each or name in call.names) for each, call in calls)
+
+    def is_sent(self, name: str) -> bool:
+        """Whether this is the name of a signal to another workflow."""
+        return isinstance(self.calls.get(pattern_of(name)), Send)
 
     def is_step(self, path: str) -> bool:
         """Whether a step of the saga can have this path."""
         return pattern_of(path) in self.steps
 
+    def of(self, asks: Asks) -> tuple[str, ...]:
+        """Return every name that can be meant."""
+        calls = (*self.calls, *self.activities)
+        match asks:
+            case Asks.ANY_CALL | Asks.CALL:
+                return calls
+            case Asks.CALL_OR_STEP:
+                return (*calls, *self.steps)
+            case Asks.STEP:
+                return tuple(self.steps)
+            case Asks.DECISION:
+                return (*self.steps, *map(undo_path, self.steps))
+            case _:
+                assert_never(asks)
+
+    def whole(self, asks: Asks, name: str) -> str | None:
+        """Return a name with the blocks around it, which people may leave out; ``None`` if nothing, or not one, has it.
+
+        A step in a loop needs its round, except where any round may be meant.
+        """
+        every = asks is Asks.ANY_CALL
+        if is_pattern(name) and not every:
+            return None
+        known = self.of(asks)
+        path = pattern_of(name)
+        if path in known or name in known:
+            return name
+        if asks is Asks.DECISION and parse_call(path).step in self.steps:
+            return name
+        return whole_path(name, dict.fromkeys(known), any_round=every)
+
+    def beyond(self, name: str) -> str:
+        """Return why no run has this name: its round is beyond the last one of its loop; empty when it is not."""
+        for loop, number, _ in rounds_in(name):
+            most = self.rounds.get(pattern_of(loop))
+            if most is not None and number >= most:
+                return f"`{loop}` has at most {most} round{'' if most == 1 else 's'}, counted from 0"
+        return ""
+
 
 def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
     """Return the names in a saga; *sagas* are the known child sagas, by name."""
     steps = {path_of(place): id_ for id_, place in saga.places.items()}
-    return Names(dict(_calls(saga, sagas or {}, ROOT, ())), steps)
+    loops = {path_of(place): place.step.body for place in saga.places.values() if isinstance(place.step.body, Loop)}
+    bounds = {path: most for path, loop in loops.items() if (most := most_rounds(loop, saga)) is not None}
+    return Names(dict(_calls(saga, sagas or {}, ROOT, ())), steps, rounds=bounds)
+
+
+def all_names(*several: Names) -> Names:
+    """Return the names of several versions of a saga together; the first version that has a name counts."""
+    calls = {name: call for each in reversed(several) for name, call in each.calls.items()}
+    steps = {path: id_ for each in reversed(several) for path, id_ in each.steps.items()}
+    bounded = [loop for loop in several[0].rounds if all(loop in each.rounds for each in several)]
+    rounds = {loop: max(each.rounds[loop] for each in several) for loop in bounded}
+    return Names(calls, steps, tuple(name for each in several[1:] for name in each.activities), rounds)
+
+
+def activities_of(call: KeyedCall) -> tuple[str, ...]:
+    """Return the names of the activities that a call can call."""
+    return call.names if isinstance(call, ActivityCall) else ()
 
 
 def path_of(place: Place) -> str:
@@ -54,34 +148,35 @@ def path_of(place: Place) -> str:
 
 
 def _calls(
-    saga: Saga, sagas: Mapping[str, Saga], inside: str, around: tuple[str, ...]
-) -> Iterator[tuple[str, ActivityCall]]:
+    saga: Saga, sagas: Mapping[str, Saga], inside: str, outer: tuple[str, ...]
+) -> Iterator[tuple[str, KeyedCall]]:
     for place in saga.places.values():
         step, path = place.step, path_in(inside, path_of(place))
         if isinstance(step.body, Call):
-            yield from _of_call(step.body, path, sagas, around)
+            yield from _of_call(step.body, path, sagas, outer)
         if step.probe is not None:
             yield probe_path(path), step.probe
-        yield from _undos(step, sagas, path, around)
+        yield from _undos(step, sagas, path, outer)
+    for step in saga.on_pause:
+        assert isinstance(step.body, ActivityCall)
+        yield path_in(inside, notice_path(None, step.id)), step.body
 
 
-def _undos(
-    step: Step, sagas: Mapping[str, Saga], path: str, around: tuple[str, ...]
-) -> Iterator[tuple[str, ActivityCall]]:
+def _undos(step: Step, sagas: Mapping[str, Saga], path: str, outer: tuple[str, ...]) -> Iterator[tuple[str, KeyedCall]]:
     actions = step.compensation.actions if step.compensation is not None else ()
     for index, action in enumerate(actions):
         name = undo_path(path, index if len(actions) > 1 else None)
-        yield from _of_call(action.call, name, sagas, around)
+        yield from _of_call(action.call, name, sagas, outer)
 
 
 def _of_call(
-    call: Call, path: str, sagas: Mapping[str, Saga], around: tuple[str, ...]
-) -> Iterator[tuple[str, ActivityCall]]:
+    call: Call, path: str, sagas: Mapping[str, Saga], outer: tuple[str, ...]
+) -> Iterator[tuple[str, KeyedCall]]:
     match call:
-        case ActivityCall():
+        case ActivityCall() | Send():
             yield path, call
         case SagaCall(saga=name):
-            if name in sagas and name not in around:
-                yield from _calls(sagas[name], sagas, path, (*around, name))
+            if name in sagas and name not in outer:
+                yield from _calls(sagas[name], sagas, path, (*outer, name))
         case _:
             assert_never(call)

@@ -7,41 +7,16 @@ Where an activity declares no type, the type follows from what the definition re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from jinja2 import nodes
-
-from sagadsl.language import walk
 from sagadsl.language.analysis.known import Signature
-from sagadsl.language.expressions.code import chain_of
-from sagadsl.language.expressions.values import Condition, Expression, Listing, Object, Text
-from sagadsl.language.model import (
-    ActivityCall,
-    ForEach,
-    Leaf,
-    Saga,
-    Step,
-    Value,
-)
+from sagadsl.language.model import ActivityCall, Saga
 from sagadsl.language.paths import Purpose, parse_call
 from sagadsl.trial.draw import draw
-
-ELEMENT = "[]"
-"""In a chain: any element of the list."""
-
-Chain = tuple[str, ...]
-
-_TEXT = {"type": "string"}
-"""The schema of a value that is read without a hint of its type."""
-
-_OTHER_WAY = {"gt": "lt", "lt": "gt", "gteq": "lteq", "lteq": "gteq"}
-_LENGTHS = frozenset(
-    {"every", "sleep", "timeout", "start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"}
-    | {"initial_interval", "maximum_interval"}
-)
-"""Keys whose value is a length of time."""
+from sagadsl.trial.origins import ELEMENT, Origins
+from sagadsl.trial.wishes import Chain
 
 
 class Outputs:
@@ -62,9 +37,9 @@ class Outputs:
     def _wanted(self) -> Mapping[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for saga in self._sagas:
-            for activity, schema in wanted(saga).items():
+            for activity, schema in _hints(saga).items():
                 found[activity] = overlaid(found.get(activity, {}), schema)
-        return found
+        return {activity: _filled(schema) for activity, schema in found.items()}
 
     def schema(self, activity: str) -> dict[str, Any]:
         """Return a JSON Schema of what an activity returns; an empty schema if any value will do."""
@@ -88,30 +63,27 @@ class Outputs:
 
 def wanted(saga: Saga) -> dict[str, dict[str, Any]]:
     """Return what a definition reads of each activity's output, as JSON Schemas with examples that let it go on."""
+    return {activity: _filled(schema) for activity, schema in _hints(saga).items()}
+
+
+def _hints(saga: Saga) -> dict[str, dict[str, Any]]:
+    """Return the same as ``wanted``, with empty schemas for values that are read without a hint of their type."""
     found: dict[str, dict[str, Any]] = {}
-    variables = _variables(saga)
-    for site in walk.sites(saga):
-        for chain, examples in _site(site):
-            resolved = _resolved(chain, site.step, variables)
-            step = saga.places[resolved[1]].step if len(resolved) > 2 and resolved[1] in saga.places else None
-            if step is None or resolved[0] != "steps" or resolved[2] != "output":
-                continue
-            activity, rest = _owner(saga, step, resolved[3:])
-            if activity is not None:
-                found[activity] = overlaid(found.get(activity, {}), _schema(rest, examples))
+    for chain, examples in Origins(saga).wishes():
+        step = saga.places[chain[1]].step if chain[0] == "steps" else None
+        if step is not None and isinstance(step.body, ActivityCall):
+            for activity in step.body.names:
+                found[activity] = overlaid(found.get(activity, {}), _schema(chain[3:], examples))
     return found
 
 
 def input_wanted(saga: Saga) -> dict[str, Any]:
-    """Return what a definition reads of its own input, as a JSON Schema like those of ``wanted``."""
+    """Return what a definition reads of its own input, as a JSON Schema like those of ``wanted``; empty for nothing."""
+    read = [(chain[1:], examples) for chain, examples in Origins(saga).wishes() if chain[0] == "input"]
     schema: dict[str, Any] = {}
-    variables = _variables(saga)
-    for site in walk.sites(saga):
-        for chain, examples in _site(site):
-            resolved = _resolved(chain, site.step, variables)
-            if resolved[0] == "input":
-                schema = overlaid(schema, _schema(resolved[1:], examples))
-    return schema
+    for rest, examples in read:
+        schema = overlaid(schema, _schema(rest, examples))
+    return _filled(schema) if read else {}
 
 
 def draw_input(saga: Saga, number: int = 0, *, full: bool = False) -> Any:
@@ -121,12 +93,11 @@ def draw_input(saga: Saga, number: int = 0, *, full: bool = False) -> Any:
 
 def overlaid(schema: dict[str, Any], wish: Mapping[str, Any]) -> dict[str, Any]:
     """Return *schema* with what *wish* adds. The types and choices of *schema* stay."""
+    if "examples" in wish and any(word in schema for word in ("anyOf", "oneOf")):
+        fitting = [each for each in wish["examples"] if _takes(schema, each)]
+        return {"examples": fitting, **schema} if fitting else schema
     if not wish or "$ref" in schema or any(word in schema for word in ("allOf", "anyOf", "oneOf", "const")):
         return schema or dict(wish)
-    if schema == _TEXT and "type" in wish:
-        return dict(wish)  # the value was read as a whole too
-    if wish == _TEXT and "type" in schema:
-        return schema
     merged = {key: value for key, value in schema.items() if key != "default" or "type" in schema}
     for key, value in wish.items():
         match key:
@@ -150,168 +121,53 @@ def _examples(schema: Mapping[str, Any], wished: list[Any]) -> list[Any]:
     choices = schema.get("enum")
     found: list[Any] = []
     for each in (*schema.get("examples", ()), *wished, *(choices or ())):
-        if (choices is None or each in choices) and not any(each is kept or each == kept for kept in found):
+        fits = _takes(schema, each) if choices is None else each in choices
+        if fits and not any(each is kept or each == kept for kept in found):
             found.append(each)
     return found
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def _takes(schema: Mapping[str, Any], value: Any) -> bool:
+    """Whether a value has one of the types that a schema declares; any has if it declares none."""
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            return any(isinstance(each, Mapping) and _takes(each, value) for each in schema[word])
+    if "$ref" in schema:
+        return value is not None
+    types = schema.get("type", list(_TYPES))
+    names = [types] if isinstance(types, str) else types
+    return any(isinstance(value, _TYPES[name]) and (name == "boolean" or not isinstance(value, bool)) for name in names)
+
+
+def _filled(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema in which what is read without a hint of its type is text."""
+    if not schema:
+        return {"type": "string"}
+    filled = dict(schema)
+    if "properties" in schema:
+        filled["properties"] = {name: _filled(each) for name, each in schema["properties"].items()}
+    if "items" in schema:
+        filled["items"] = _filled(schema["items"])
+    return filled
 
 
 def _schema(rest: Chain, examples: list[Any]) -> dict[str, Any]:
     """Return the schema of a value, one place of which is read."""
     if not rest:
         if not examples:
-            return dict(_TEXT)
+            return {}
         return {"type": "array"} if examples == [[]] else {"examples": examples}
     if rest[0] == ELEMENT or rest[0].isdigit():
         return {"type": "array", "items": _schema(rest[1:], examples)}
     return {"type": "object", "properties": {rest[0]: _schema(rest[1:], examples)}}
-
-
-def _owner(saga: Saga, step: Step, rest: Chain) -> tuple[str | None, Chain]:
-    """Return the activity that gives an output, or a part of the output of a block, and the chain inside its output."""
-    if isinstance(step.body, Leaf):
-        return (step.body.activity, rest) if isinstance(step.body, ActivityCall) else (None, ())
-    below = rest[1:] if isinstance(step.body, ForEach) else rest  # its output is a list: the first is an index
-    inner = saga.places.get(below[0]) if below else None
-    return (None, ()) if inner is None else _owner(saga, inner.step, below[1:])
-
-
-def _variables(saga: Saga) -> dict[str, Chain]:
-    """Return what each loop variable stands for: an element of the list that its loop reads."""
-    found: dict[str, Chain] = {}
-    for spot in walk.spots(saga):
-        body = spot[-1].step.body
-        if isinstance(body, ForEach) and isinstance(body.items, Expression):
-            chain = chain_of(body.items.tree)
-            if chain is not None:
-                found[body.variable] = (*_resolved(_texts(chain), spot[-1].step, found), ELEMENT)
-    return found
-
-
-def _resolved(chain: Chain, step: Step | None, variables: Mapping[str, Chain]) -> Chain:
-    """Write out a chain that begins with ``step``, ``output`` or a loop variable: from ``steps`` or ``input`` on."""
-    if chain[0] == "step" and step is not None:
-        return ("steps", step.id, *chain[1:])
-    if chain[0] == "output" and step is not None:
-        return ("steps", step.id, *chain)
-    if chain[0] in variables:
-        return (*variables[chain[0]], *chain[1:])
-    return chain
-
-
-def _texts(chain: Iterable[str | int]) -> Chain:
-    return tuple(str(each) for each in chain)
-
-
-def _site(site: walk.Site) -> Iterator[tuple[Chain, list[Any]]]:
-    if site.route[-2:] == ("for_each", "items") and isinstance(site.value, Expression):
-        chain = chain_of(site.value.tree)
-        if chain is not None:
-            yield _texts(chain), _LIST
-            return
-    if site.route[-1:] and site.route[-1] in _LENGTHS:
-        yield from ((chain, ["1s"]) for chain in site.value.reads)
-        return
-    failing = "failed_if" in site.route  # the saga goes on when the condition does not hold
-    for chain, examples in _wishes(site.value):
-        yield chain, examples[::-1] if failing else examples
-
-
-def _wishes(value: Value) -> Iterator[tuple[Chain, list[Any]]]:
-    """Yield every chain that a value reads, with values that let the saga go on; no values: it is just read."""
-    match value:
-        case Condition():
-            yield from _of_condition(value)
-        case Expression(tree=tree):
-            yield from _of_node(tree, condition=False)
-        case Text(parts=parts):
-            for part in parts:
-                if isinstance(part, Expression):
-                    yield from _of_node(part.tree, condition=False)
-        case Object(items=items):
-            for item in items.values():
-                yield from _wishes(item)
-        case Listing(elements=elements):
-            for item in elements:
-                yield from _wishes(item)
-        case _:
-            return
-
-
-def _of_condition(condition: Condition) -> Iterator[tuple[Chain, list[Any]]]:
-    if isinstance(condition.value, Expression):
-        yield from _of_node(condition.value.tree, condition=True)
-
-
-_NUMBERS = [1, 2]
-_LIST: list[Any] = [[]]
-_ARITHMETIC = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow, nodes.Neg, nodes.Pos)
-_OF_NUMBERS = frozenset({"abs", "round", "int", "float"})
-_OF_LISTS = frozenset({"length", "count", "sum", "map", "select", "reject", "selectattr", "rejectattr", "join", "sort"})
-
-
-def _of_node(node: nodes.Node, *, condition: bool) -> Iterator[tuple[Chain, list[Any]]]:
-    chain = chain_of(node)
-    if chain is not None:
-        yield _texts(chain), [True, False] if condition else []
-        return
-    match node:
-        case nodes.Compare(expr=first, ops=[nodes.Operand(op=op, expr=second)]):
-            yield from _of_comparison(first, op, second)
-        case nodes.Not(node=inner):
-            chain = chain_of(inner)
-            if chain is not None:
-                yield _texts(chain), [False, True]
-            else:
-                yield from _of_node(inner, condition=condition)
-        case nodes.And(left=left, right=right) | nodes.Or(left=left, right=right):
-            yield from _of_node(left, condition=True)
-            yield from _of_node(right, condition=True)
-        case nodes.Filter(node=nodes.Node() as inner, name=name):
-            chain = chain_of(inner)
-            wish = _NUMBERS if name in _OF_NUMBERS else _LIST if name in _OF_LISTS else None
-            if chain is not None and wish is not None:
-                yield _texts(chain), wish
-            else:
-                yield from _of_node(inner, condition=condition and name in ("default", "d"))
-        case _ if isinstance(node, _ARITHMETIC):
-            for child in node.iter_child_nodes():
-                chain = chain_of(child)
-                if chain is not None:
-                    yield _texts(chain), _NUMBERS
-                else:
-                    yield from _of_node(child, condition=False)
-        case nodes.CondExpr(test=test):
-            yield from _of_node(test, condition=True)
-            for child in node.iter_child_nodes():
-                if child is not test:
-                    yield from _of_node(child, condition=False)
-        case _:
-            for child in node.iter_child_nodes():
-                yield from _of_node(child, condition=False)
-
-
-def _of_comparison(first: nodes.Node, op: str, second: nodes.Node) -> Iterator[tuple[Chain, list[Any]]]:
-    for here, there, relation in ((first, second, op), (second, first, _OTHER_WAY.get(op, op))):
-        chain = chain_of(here)
-        if chain is None:
-            yield from _of_node(here, condition=False)
-        elif isinstance(there, nodes.Const):
-            yield _texts(chain), _beside(there.value, relation)
-        elif op == "in" and here is first and isinstance(there, nodes.List):
-            yield _texts(chain), [each.value for each in there.items if isinstance(each, nodes.Const)]
-        elif op == "in" and here is second:
-            yield _texts(chain), _LIST
-        else:
-            yield _texts(chain), _NUMBERS if op in _OTHER_WAY else []
-
-
-def _beside(value: Any, relation: str) -> list[Any]:
-    """Return values for which a comparison with *value* holds, then some for which it does not."""
-    if isinstance(value, bool):
-        return [value, not value] if relation == "eq" else [not value, value]
-    if isinstance(value, int | float):
-        more, less = value + 1, value - 1
-        by_relation = {"eq": [value, more], "ne": [more, value], "gt": [more, value], "gteq": [value, less]}
-        return by_relation.get(relation, [less, value] if relation == "lt" else [value, more])
-    other = "something-else" if isinstance(value, str) else "something"
-    return [value, other] if relation != "ne" else [other, value]

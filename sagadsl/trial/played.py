@@ -38,6 +38,11 @@ class Call:
         return is_compensation(self.name)
 
 
+def refused_signals(document: Mapping[str, Any]) -> list[str]:
+    """Return the signals that a saga has refused, by its status; one sentence each."""
+    return [f"signal {each['signal']}: {each['reason']}" for each in document.get("refused_signals", ())]
+
+
 @dataclass(frozen=True, slots=True)
 class Played:
     """The result of one trial.
@@ -46,7 +51,7 @@ class Played:
         status: One of the words of ``facts.Status``; an open one when nothing more would happen.
         failure: ``type``, ``message`` and ``step`` of the first error, if there is one.
         calls: In the order in which they began.
-        standing: The answer to the status query at the end.
+        status_document: The answer to the status query at the end.
         report: What was undone, and what was not.
         seconds: From its start to its end, or to the last thing that happened.
         refused: What a host did not take: signals, operators' requests; one sentence each.
@@ -60,7 +65,7 @@ class Played:
     output: Any
     failure: Mapping[str, Any] | None
     calls: tuple[Call, ...]
-    standing: Mapping[str, Any]
+    status_document: Mapping[str, Any]
     report: Mapping[str, Any]
     seconds: float
     refused: tuple[str, ...] = ()
@@ -68,3 +73,8 @@ class Played:
     events: tuple[Event, ...] = ()
     began: float = 0.0
     cut: bool = False
+
+    @property
+    def standing(self) -> Mapping[str, Any]:
+        """``status_document`` under the name that it had before, for tests that use it."""
+        return self.status_document

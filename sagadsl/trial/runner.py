@@ -9,11 +9,12 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.model import Saga
 from sagadsl.trial.coverage import Coverage, coverage
-from sagadsl.trial.judge import Miss, judge
+from sagadsl.trial.judge import Miss, judge, unused
 from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
 from sagadsl.trial.played import Played
-from sagadsl.trial.suite import Playable, Suite, Target
+from sagadsl.trial.suite import Playable, Suite
+from sagadsl.trial.target import Target
 
 Host = Callable[[Playable], Played | str]
 """Plays a case to its end, or says in one sentence why it cannot."""
@@ -40,8 +41,21 @@ class Result(Immutable):
         return self.played is not None and not self.misses
 
     @property
+    def unused(self) -> tuple[str, ...]:
+        """The mocks of the case that no call has used."""
+        return () if self.played is None else unused(self.playable.case, self.played)
+
+    @property
     def name(self) -> str:
         return self.playable.case.name
+
+
+def outputs_of(playable: Playable, activities: Mapping[str, Signature] | None) -> Outputs:
+    """Return what draws the outputs of a case: also those that only a later definition reads."""
+    targets = (playable.target, *playable.case.later)
+    return Outputs(
+        (*(each.saga for each in targets), *(s for each in targets for s in each.sagas.values())), activities
+    )
 
 
 def virtual(activities: Mapping[str, Signature] | None) -> Host:
@@ -51,8 +65,10 @@ def virtual(activities: Mapping[str, Signature] | None) -> Host:
 
     def host(playable: Playable) -> Played:
         target = playable.target
+        if playable.case.later:
+            return play(target.saga, playable.case, sagas=target.sagas, outputs=outputs_of(playable, activities))
         if id(target) not in known:  # held there, so that its id stays its own
-            known[id(target)] = target, Outputs((target.saga, *target.sagas.values()), activities)
+            known[id(target)] = target, outputs_of(playable, activities)
         return play(target.saga, playable.case, sagas=target.sagas, outputs=known[id(target)][1])
 
     return host

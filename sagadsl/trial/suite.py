@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,36 +17,24 @@ from sagadsl.language.analysis.known import Known, Signature
 from sagadsl.language.bundled import schema_text
 from sagadsl.language.document import Document, parse
 from sagadsl.language.expressions.values import compile_condition
-from sagadsl.language.load import Loaded, beside, load
-from sagadsl.language.model import Saga
+from sagadsl.language.load import as_data, beside, one
+from sagadsl.language.loaded import NO_SUCH_SAGA, Address, Loaded, Size
 from sagadsl.language.notation import durations
+from sagadsl.language.notation.moments import instant
 from sagadsl.language.notation.scalars import write_flow
 from sagadsl.language.schema import wording
 from sagadsl.language.schema.definition import inline
 from sagadsl.language.schema.wording import SchemaPart
 from sagadsl.language.suggest import closest, listed
 from sagadsl.trial import spelling
-from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case, is_time
+from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case, is_time, key_of
 from sagadsl.trial.mocks import ENDS
-from sagadsl.trial.names import Names, names
+from sagadsl.trial.names import all_names, names
+from sagadsl.trial.target import Target
 
 SUFFIXES = (".saga-test.yaml", ".saga-test.yml")
 VERSION = 1
 _NOT_INSTALLED = "SD401"
-
-
-class Target(Immutable):
-    """The saga on which cases are played.
-
-    Attributes:
-        definition: The saga as data; ``children`` are its child sagas as data, for a host that takes data.
-    """
-
-    saga: Saga
-    sagas: Mapping[str, Saga]
-    definition: Mapping[str, Any]
-    children: Mapping[str, Mapping[str, Any]]
-    names: Names
 
 
 class Playable(Immutable):
@@ -60,13 +49,13 @@ class Suite(Immutable):
 
     Attributes:
         cases: The cases that can be played; all of them when no finding is an error.
-        saga: Always ``None``: suites are counted by their cases.
+        size: Always ``None``: suites are counted by their cases.
     """
 
     document: Document
     findings: tuple[Finding, ...] = ()
     cases: tuple[Playable, ...] = ()
-    saga: Saga | None = None
+    size: Size | None = None
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -168,17 +157,25 @@ class _Reading:
                     "SD803", f"two cases are named `{written['name']}`", (*route, "name"), "name each differently"
                 )
             target = self._target(written, route)
+            later = self._later(written, target, route)
             formal = list(self._moments(written.get("when") or (), (*route, "when")))
             formal += self._expressions(written["then"].get("holds") or (), (*route, "then", "holds"))
+            formal += _no_moments(written.get("given") or {}, (*route, "given"))
             formal += _contradictions((written.get("given") or {}).get("mocks") or {}, (*route, "given", "mocks"))
             self.findings += formal
-            if target is not None and not formal:
-                made = case(written, defaults, route)
+            if target is not None and later is not None and not formal:
+                every = all_names(target.names, *(each.names for each in later.values()))
+                made = case(spelling.written_out(written, every), spelling.written_out(defaults, every), route, later)
                 cases.append(Playable(made, target))
-                self.findings += spelling.case(written, target.names, target.saga.signals, route)
+                signals = {
+                    **target.saga.signals,
+                    **{key: each for to in made.later for key, each in to.saga.signals.items()},
+                }
+                self.findings += spelling.case(written, every, signals, route)
         known = [each.names for each in self.targets.values() if each is not None]
         self.findings += spelling.defaults(defaults, known)
         self.findings += _contradictions(defaults.get("mocks") or {}, ("defaults", "mocks"))
+        self.findings += _no_moments(defaults, ("defaults",))
         return Suite(self.document, tuple(bounds.first(self.findings)), tuple(cases))
 
     def _note(self, code: str, message: str, route: Route, help: str = "") -> None:
@@ -189,11 +186,32 @@ class _Reading:
         if named is None:
             self._note("SD801", "no saga is named", route, "write `saga: FILE` at the top of the suite, or in the case")
             return None
-        place: Route = (*route, "saga") if "saga" in written else ("saga",)
-        key = named if isinstance(named, str) else json.dumps(named)
+        return self._known(named, (*route, "saga") if "saga" in written else ("saga",))
+
+    def _known(self, named: Any, place: Route) -> Target | None:
+        key = key_of(named)
         if key not in self.targets:
             self.targets[key] = self._load(named, place)
         return self.targets[key]
+
+    def _later(self, written: Mapping[str, Any], target: Target | None, route: Route) -> Mapping[str, Target] | None:
+        """Return the definitions to which a case migrates; ``None`` if one of them cannot be used."""
+        found: dict[str, Target] = {}
+        is_usable = True
+        for index, entry in enumerate(written.get("when") or ()):
+            if "migrate" not in entry:
+                continue
+            place = (*route, "when", index, "migrate")
+            to = self._known(entry["migrate"], place)
+            if to is None:
+                is_usable = False
+            elif target is not None and to.saga.name != target.saga.name:
+                is_usable = False
+                what = f"a saga migrates to a definition of its own name: this is of `{to.saga.name}`"
+                self._note("SD801", what, place, f"name a later version of `{target.saga.name}`")
+            else:
+                found[key_of(entry["migrate"])] = to
+        return found if is_usable else None
 
     def _load(self, named: Any, place: Route) -> Target | None:
         loaded, known, why = self._read(named)
@@ -202,12 +220,12 @@ class _Reading:
             return None
         more = [each for each in map(self._read, self.document.data.get("sagas") or ()) if each[0] is not None]
         sagas = {**known.sagas, **{each[0].saga.name: each[0].saga for each in more if each[0] and each[0].saga}}
-        children = {each[0].saga.name: each[0].document.data for each in more if each[0] and each[0].saga}
+        children = {each[0].saga.name: each[0].definition for each in more if each[0] and each[0].saga}
         return Target(
             loaded.saga,
             sagas,
-            loaded.document.data,
-            {**_beside(self._folder(named), sagas, children), **children},
+            loaded.definition,
+            {**as_data(self._file(named), sagas.keys() - children.keys()), **children},
             names(loaded.saga, sagas),
         )
 
@@ -224,29 +242,31 @@ class _Reading:
             if near is not None:
                 return f"did you mean `{there[near]}`?"
             return f"files are named as seen from the suite's folder, which has: {listed(there.values())}"
+        if loaded.errors[0].code == NO_SUCH_SAGA:
+            return loaded.errors[0].help.replace(f"{self.path.parent}{os.sep}", "")
         if _only_lacks_activities(loaded):
             return "install it, or play the cases without knowing any activity: `sagadsl test --no-plugins`"
         return f"`sagadsl validate {self.path.parent / named}` shows all of it"
 
-    def _folder(self, named: Any) -> Path:
-        return (self.path.parent / named).parent if isinstance(named, str) else self.path.parent
+    def _file(self, named: Any) -> Path:
+        return self.path.parent / named if isinstance(named, str) else self.path.with_name("inline.saga.yaml")
 
     def _read(self, named: Any) -> tuple[Loaded | None, Known, str]:
         """Return the definition, what stands beside it, and what is wrong with it."""
         known = Known(activities=self.activities)
         if isinstance(named, str):
-            file = self.path.parent / named
+            address = Address.of(self.path.parent / named)
             try:
-                data = file.read_bytes()
+                data = address.file.read_bytes()
             except OSError as error:
                 return None, known, f"cannot read the saga `{named}`: {error.strerror or error}"
         else:
-            file, data = self.path.with_name("inline.saga.yaml"), write_flow(named).encode()
-        known = beside(file, data, known)
-        loaded = load(data, name=str(file), known=known)
+            address, data = Address(self._file(named)), write_flow(named).encode()
+        known = beside(address, data, known)
+        loaded = one(data, address, known)
         if not isinstance(named, str) and loaded.errors and _only_lacks_activities(loaded):
             # it exists for its cases alone, where nobody calls them
-            loaded = load(data, name=str(file), known=replace(known, activities=None))
+            loaded = one(data, address, replace(known, activities=None))
         wrong = [each.message for each in loaded.errors]
         what = f"the saga `{named}`" if isinstance(named, str) else "the saga"
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -259,6 +279,10 @@ class _Reading:
             if len(actions) != 1:
                 what = f"{len(actions)} actions: {listed(actions)}" if actions else "no action"
                 yield Finding("SD804", f"an entry of `when` has {what}", here, help=f"give one of {listed(ACTIONS)}")
+            if "mocks" in entry and not {"recover", "redrive"} & entry.keys():
+                help = "`mocks` stand in `given`, or beside `recover` or `redrive`"
+                yield Finding("SD804", "nobody takes the saga up here", (*here, "mocks"), help=help, at_key=True)
+            yield from _contradictions(entry.get("mocks") or {}, (*here, "mocks"))
             at = entry["at"]
             if isinstance(at, Mapping):
                 found = [key for key in MOMENTS if key in at]
@@ -287,6 +311,12 @@ def _only_lacks_activities(loaded: Loaded) -> bool:
     return all(each.code == _NOT_INSTALLED for each in loaded.errors)
 
 
+def _no_moments(given: Mapping[str, Any], route: Route) -> Iterator[Finding]:
+    if "now" in given and instant(given["now"]) is None:
+        help = "write it like `2026-01-31T09:00:00Z`"
+        yield Finding("SD107", f"`{given['now']}` is not a moment", (*route, "now"), help=help)
+
+
 def _contradictions(mocks: Mapping[str, Any], route: Route) -> Iterator[Finding]:
     """SD806: an attempt that would end in two ways."""
     for name, attempt, place in spelling.attempts(mocks, route):
@@ -294,14 +324,11 @@ def _contradictions(mocks: Mapping[str, Any], route: Route) -> Iterator[Finding]
         if len(ends) > 1:
             help = "keep one; a list has one entry for each attempt"
             yield Finding("SD806", f"an attempt of `{name}` has {listed(ends)}", place, help=help)
-
-
-def _beside(folder: Path, sagas: Mapping[str, Saga], known: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return as data the definitions of *sagas* that stand in a folder."""
-    wanted = {name for name in sagas if name not in known}
-    found: dict[str, Mapping[str, Any]] = {}
-    for file in sorted(folder.glob("*.saga.y*ml")) if wanted else ():
-        data = parse(file.read_bytes(), str(file))[0].data
-        if isinstance(data, dict) and data.get("name") in wanted:
-            found.setdefault(data["name"], data)
-    return found
+        if "late" not in attempt:
+            continue
+        if attempt.get("timeout") not in ("start_to_close", "heartbeat"):
+            message = f"an attempt of `{name}` has `late`, and no timeout ends it before"
+            yield Finding("SD806", message, (*place, "late"), help="add `timeout: start_to_close`")
+        if attempt["late"].keys() >= {"output", "error"}:
+            message = f"the late end of an attempt of `{name}` has `output` and `error`"
+            yield Finding("SD806", message, (*place, "late"), help="keep one")

@@ -13,9 +13,9 @@ from typing import Any
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.own_errors import CANCELLED, TIMEOUT
-from sagadsl.language.paths import is_compensation
+from sagadsl.language.paths import TimerKind, is_compensation, timer
 from sagadsl.reporting.excerpt import clean
-from sagadsl.status.lines import warnings
+from sagadsl.status.lines import SIGNS, warnings
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played
 from sagadsl.virtual.world import Event
@@ -39,7 +39,7 @@ class TimelineSpan(Immutable):
     Attributes:
         lane: Name of the call, or path of the step.
         start: Seconds since the saga began. ``end`` is ``None`` while the span is open.
-        result: ``ok``, ``error``, ``unknown``, ``cancelled``, or empty.
+        result: ``ok``, ``error``, ``unknown``, ``cancelled``, ``abandoned``, or empty.
         number: Number of the attempt.
         what: The activity, the child saga, or the error that a pause is about.
     """
@@ -110,7 +110,13 @@ def timeline(title: str, played: Played) -> Timeline:
     )
 
 
-_RESULTS = {"succeeded": "ok", "failed": "error", "unknown": "unknown", "not_started": "error"}
+_RESULTS = {
+    "succeeded": "ok",
+    "failed": "error",
+    "unknown": "unknown",
+    "not_started": "error",
+    "abandoned": "abandoned",
+}
 
 
 class _Drawing:
@@ -177,8 +183,10 @@ class _Drawing:
             "failed": "not undone" if undo else "failed",
             "unknown": "nobody knows whether it is undone" if undo else "nobody knows whether it happened",
             "not_started": "did not begin",
+            "abandoned": "goes on by itself, and nobody waits for it",
         }
-        sign = {"succeeded": "✓", "failed": "✗", "unknown": "?", "not_started": "✗"}[event.detail]
+        signs = {"succeeded": "✓", "failed": "✗", "unknown": "?", "not_started": "✗", "abandoned": SIGNS["abandoned"]}
+        sign = signs[event.detail]
         error = f": {event.error}" if event.error else ""
         self._say(at, sign, name, f"{words[event.detail]}{attempts}{error}")
 
@@ -200,6 +208,10 @@ class _Drawing:
                 self._mark(at, "continue as new", "↻", "the saga goes on in a new run")
             case "cancel":
                 self._say(at, "■", name, "is asked to stop")
+            case "late":
+                self._close(timer(name, TimerKind.SETTLE), SpanKind.WAIT, at, "ok")
+                error = f": {event.error}" if event.error else ""
+                self._say(at, "✓" if event.detail == "succeeded" else "✗", name, f"{event.detail} late{error}")
             case "close" if event.saga != ID:
                 self._say(at, "·", event.saga[len(ID) + 1 :], f"the child saga is {event.detail}")
             case "close":
@@ -289,7 +301,7 @@ def outcome(played: Played) -> Iterator[str]:
         where = f" in `{failure['step']}`" if failure["step"] else ""
         why = f": {failure['type']}{where}: {failure['message']}"
     yield clean(f"{played.status} after {length(played.seconds)} of virtual time{why}")
-    yield from (f"  {line}" for line in warnings(played.standing))
+    yield from (f"  {line}" for line in warnings(played.status_document))
     report = played.report
     if report["undone"]:
         yield f"  undone: {', '.join(report['undone'])}"
@@ -298,9 +310,11 @@ def outcome(played: Played) -> Iterator[str]:
     if report["not_attempted"]:
         reason = f" ({report['why_not']})" if report.get("why_not") else ""
         yield f"  NOT ATTEMPTED: {', '.join(report['not_attempted'])}{reason}"
-    for line in played.standing.get("attention") or ():
+    for line in report.get("goes_on", ()):
+        yield clean(f"  goes on by itself: {line['path']}: saga {line['id']}")
+    for line in played.status_document.get("attention") or ():
         yield clean(f"  waits for an operator: {line['path']}: {line['type']}: {line['message']}")
-    for signal, paths in (played.standing.get("waiting_for") or {}).items():
+    for signal, paths in (played.status_document.get("waiting_for") or {}).items():
         yield clean(f"  waits for signal `{signal}`: {', '.join(paths)}")
     for sentence in played.refused:
         yield clean(f"  refused: {sentence}")

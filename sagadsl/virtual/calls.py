@@ -6,19 +6,32 @@ itself does. This module knows nothing of sagas.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
-from sagadsl.engine.call_errors import Causes, queue_limit, stops_retries, timed_out, unmeasured
-from sagadsl.engine.facts import Error, Outcome, Settled, StartActivity
+from sagadsl.engine.call_errors import SECOND_TRY, Causes, queue_limit, stops_retries, timed_out, unmeasured
+from sagadsl.engine.facts import Error, LateEnd, Outcome, Settled, StartActivity
 from sagadsl.immutable import Immutable
 from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 from sagadsl.virtual.clock import Clock
 
 WORKFLOW_TASK_TIMEOUT = 10.0
 """Seconds after which Temporal gives the task of a lost worker, with its local activities, to another worker."""
+
+
+class Late(Immutable):
+    """How an attempt ends that a timeout has ended before.
+
+    Attributes:
+        after: Seconds from the timeout to this end.
+        error: Type of the error that it reports, which says that nothing happened; ``None``: it returns ``output``.
+    """
+
+    after: float
+    output: Any = None
+    error: str | None = None
 
 
 class Attempt(Immutable):
@@ -33,6 +46,7 @@ class Attempt(Immutable):
         clean: A reported error says that nothing happened.
         beats: It heartbeats as it should, so that a cancel can reach it, and no heartbeat timeout passes.
         retry_after: Seconds until the next attempt, instead of the pause of the retry policy.
+        late: How it ends at last, if it times out and somebody hears of its end.
     """
 
     output: Any = None
@@ -44,6 +58,7 @@ class Attempt(Immutable):
     clean: bool = True
     beats: bool = True
     retry_after: float | None = None
+    late: Late | None = None
 
 
 LOST = Attempt(takes=inf, beats=False)
@@ -65,6 +80,13 @@ class _Call:
     cancelled: bool = False
     last: Causes = ()
     token: int = 0
+    late: Late | None = None
+    silent: bool = False
+
+    @property
+    def is_operation(self) -> bool:
+        """Whether it is a Nexus operation. The server tries it again by itself, and nobody hears how often."""
+        return self.command.operation is not None
 
 
 class Calls:
@@ -72,7 +94,7 @@ class Calls:
 
     Args:
         note: Called for each event: kind of event, call id, number of the attempt, detail, type of an error.
-        told: Called with the end of a call.
+        on_end: Called with the end of a call, and with the late end of an attempt.
     """
 
     def __init__(
@@ -81,13 +103,15 @@ class Calls:
         saga_id: str,
         participant: Participant,
         note: Callable[[str, str, int, str, str], None],
-        told: Callable[[Settled], None],
+        on_end: Callable[[Settled | LateEnd], None],
     ) -> None:
         self._clock = clock
         self._saga_id = saga_id
         self._participant = participant
-        self._note, self._told = note, told
+        self._note, self._on_end = note, on_end
         self._open: dict[str, _Call] = {}
+        self._late: set[int] = set()
+        self._in_doubt = False
 
     def __bool__(self) -> bool:
         return bool(self._open)
@@ -95,7 +119,8 @@ class Calls:
     def start(self, command: StartActivity) -> None:
         """Schedule an activity; its first attempt begins at once."""
         call = self._open[command.call_id] = _Call(command, self._clock.now)
-        self._note("start", command.call_id, 0, command.activity, "")
+        where = " (local)" if command.local else ""
+        self._note("start", command.call_id, 0, f"{command.activity}{where}", "")
         self._begin(call)
 
     def cancel(self, call_id: str) -> None:
@@ -105,6 +130,8 @@ class Calls:
             return
         call.cancelled = True
         self._note("cancel", call_id, call.attempt, "", "")
+        if call.is_operation:  # the server tells it only when it has started, and then it ends as it likes
+            return
         if not call.running:
             # The server can tell a call that waits for a worker from a call between two attempts only if there is no
             # second attempt.
@@ -114,15 +141,34 @@ class Calls:
             # R37: a cancel comes with the answer to a heartbeat; the saga's own worker needs no heartbeat.
             self._clock.later(0, lambda: self._stop(call, Outcome.UNKNOWN))
 
-    def crash(self) -> None:
-        """Lose the worker: nobody hears of its running attempts again, until a timeout passes."""
+    def take_up(self) -> None:
+        """Note that the run takes up the work of a closed one, whose local activities left no trace (R130)."""
+        self._in_doubt = True
+
+    def lose(self, calls: Container[str]) -> list[str]:
+        """Forget those of *calls* that are open: their run is over, so nobody hears of their ends. Return their ids."""
+        lost = [call for call in self._open if call in calls]
+        for call in lost:
+            del self._open[call]
+        return lost
+
+    def crash(self, spared: Container[str] = ()) -> None:
+        """Lose the worker: nobody hears of its running attempts again, until a timeout passes.
+
+        Args:
+            spared: Calls that run elsewhere.
+        """
+        self._late.clear()
         for call in self._open.values():
-            if not call.running:
+            elsewhere = call.is_operation or call.command.call_id in spared
+            if not call.running or elsewhere:
                 continue
             if not call.command.local:
                 call.beats = False
                 self._lives(call, LOST, self._clock.now - call.began)
-            elif not call.cancelled:  # a cancelled call stops at this very moment anyway
+                continue
+            self._in_doubt = True
+            if not call.cancelled:  # a cancelled call stops at this very moment anyway
                 self._elsewhere(call.command)
 
     def _elsewhere(self, command: StartActivity) -> None:
@@ -135,6 +181,9 @@ class Calls:
         total = call.command.schedule_to_close
         if total is not None:
             self._clock.later(total.total_seconds(), lambda: self._time_out(call, "schedule_to_close"))
+        to_start = call.command.schedule_to_start if call.is_operation else None
+        if to_start is not None:
+            self._clock.later(to_start.total_seconds(), lambda: self._time_out(call, "schedule_to_start"))
         self._begin_attempt(call)
 
     def _is_open(self, call: _Call, token: int | None = None) -> bool:
@@ -146,13 +195,14 @@ class Calls:
         call.attempt += 1
         call.began = self._clock.now
         attempt = self._participant(self._saga_id, call.command, call.attempt)
+        call.silent = attempt.takes == inf
         if attempt.starts:
             call.running, call.beats = True, attempt.beats
             self._note("attempt", call.command.call_id, call.attempt, call.command.activity, "")
             self._lives(call, attempt, 0.0)
             return
         limit = queue_limit(call.command)
-        if limit is not None:
+        if limit is not None and not call.is_operation:
             self._clock.later(limit.total_seconds(), lambda: self._time_out(call, "schedule_to_start"))
 
     def _lives(self, call: _Call, attempt: Attempt, age: float) -> None:
@@ -160,12 +210,18 @@ class Calls:
         token = call.token = self._clock.unique()
         command, ends = call.command, attempt.takes
         kind = ""
-        if command.start_to_close is not None and (limit := command.start_to_close.total_seconds()) < ends:
+        has_started = not call.is_operation or not call.silent
+        if (
+            has_started
+            and command.start_to_close is not None
+            and (limit := command.start_to_close.total_seconds()) < ends
+        ):
             kind, ends = "start_to_close", limit
         if command.heartbeat is not None and not attempt.beats:
             silent = age + command.heartbeat.total_seconds()
             if silent < ends:
                 kind, ends = "heartbeat", silent
+        call.late = attempt.late if command.settles else None
         if kind:
             self._clock.later(ends - age, lambda: self._time_out(call, kind, token))
         elif ends < inf:
@@ -178,14 +234,40 @@ class Calls:
             self._settle(call, Outcome.SUCCEEDED, output=attempt.output)
             return
         error = Error(attempt.error, attempt.message)
+        if call.is_operation and attempt.error == CANCELLED:
+            self._settle(call, Outcome.UNKNOWN, error=error, cancelled=True)
+            return
         call.clean = call.clean and attempt.clean
         retryable = attempt.retryable and attempt.error not in call.command.retry.non_retryable_error_types
         self._retry_or_settle(call, error, ((error.type, error.message),), retryable, attempt.retry_after)
 
+    def _plan_late_end(self, call: _Call, late: Late) -> None:
+        """Let an attempt go on that has timed out; its worker tells of its end, unless it has died or knows nothing."""
+        if late.error is not None and not call.clean:
+            return
+        call_id, number, began = call.command.call_id, call.attempt, call.began
+        token = self._clock.unique()
+        self._late.add(token)
+
+        def ends() -> None:
+            if token in self._late:
+                self._late.remove(token)
+                outcome = Outcome.SUCCEEDED if late.error is None else Outcome.FAILED
+                self._note("late", call_id, number, outcome.value, late.error or "")
+                self._on_end(LateEnd(self._clock.now, call_id, outcome, number, began, late.output))
+
+        self._clock.later(late.after, ends)
+
     def _time_out(self, call: _Call, kind: str, token: int | None = None) -> None:
         if not self._is_open(call, token):
             return
+        if call.is_operation:
+            if kind != "schedule_to_start" or not call.running or call.silent:
+                self._settle(call, Outcome.UNKNOWN, error=timed_out(call.command, kind))
+            return
         queued = not call.running
+        if call.late is not None and not queued:
+            self._plan_late_end(call, call.late)
         error = timed_out(call.command, kind, queued=queued, last=call.last)
         if kind in ("start_to_close", "heartbeat"):
             call.clean = False
@@ -195,30 +277,32 @@ class Calls:
         if queued and call.attempt == 1:
             outcome = Outcome.NOT_STARTED
         elif queued:
-            outcome = _known(call)
+            outcome = self._known(call)
         else:
             outcome = Outcome.UNKNOWN
-        self._settle(call, outcome, error=error)
+        self._settle(call, outcome, error=error, began=None if queued else call.began)
 
     def _retry_or_settle(
-        self, call: _Call, error: Error, told: Causes, retryable: bool, retry_after: float | None
+        self, call: _Call, error: Error, causes: Causes, retryable: bool, retry_after: float | None
     ) -> None:
-        """Handle the end of an attempt; *told* is its error as the cause of a later error."""
+        """Handle the end of an attempt; *causes* is its error as the cause of a later error."""
         command, retry = call.command, call.command.retry
         call.running = False
         used_up = retry.maximum_attempts is not None and call.attempt >= retry.maximum_attempts
         pause = retry.pause(call.attempt) if retry_after is None else retry_after
         total = command.schedule_to_close
         too_late = total is not None and self._clock.now + pause >= call.scheduled + total.total_seconds()
-        if call.cancelled or not retryable or used_up:
-            self._settle(call, _known(call), error=error)
+        if call.is_operation:
+            used_up = too_late = False  # it is tried until a limit passes, whoever asks it to stop
+        if not retryable or used_up or (call.cancelled and not call.is_operation):
+            self._settle(call, self._known(call), error=error, began=call.began)
             return
         if too_late:  # the total timeout is reported at once
-            last = call.last if error.type == TIMEOUT else told
+            last = call.last if error.type == TIMEOUT else causes
             late = error if command.local else timed_out(command, "schedule_to_close", last=last)
-            self._settle(call, _known(call), error=late)
+            self._settle(call, self._known(call), error=late)
             return
-        call.last = () if command.local else told  # nobody keeps it for a local activity
+        call.last = () if command.local else causes  # nobody keeps it for a local activity
         self._note("retry", call.command.call_id, call.attempt, f"{error.type} again in {pause:g}s", error.type)
         call.token = self._clock.unique()  # cancels all plans for this attempt
         self._clock.later(pause, lambda: self._begin_attempt(call))
@@ -228,19 +312,32 @@ class Calls:
             self._settle(call, outcome, error=Error(CANCELLED, "it was cancelled"), cancelled=True)
 
     def _settle(
-        self, call: _Call, outcome: Outcome, *, output: Any = None, error: Error | None = None, cancelled: bool = False
+        self,
+        call: _Call,
+        outcome: Outcome,
+        *,
+        output: Any = None,
+        error: Error | None = None,
+        cancelled: bool = False,
+        began: float | None = None,
     ) -> None:
-        call_id = call.command.call_id
+        call_id, attempts = call.command.call_id, None if call.is_operation else call.attempt
+        if (
+            call.is_operation
+            and outcome is Outcome.FAILED
+            and (call.attempt > 1 or self._clock.now - call.scheduled >= SECOND_TRY)
+        ):
+            outcome = Outcome.UNKNOWN  # R118
         del self._open[call_id]
         self._note("end", call_id, call.attempt, outcome.value, "" if error is None else error.type)
-        self._told(
-            Settled(self._clock.now, call_id, outcome, output, error, cancelled=cancelled, attempts=call.attempt)
+        self._on_end(
+            Settled(self._clock.now, call_id, outcome, output, error, cancelled, attempts=attempts, began=began)
         )
 
+    def _known(self, call: _Call) -> Outcome:
+        """Return the outcome by R5: `failed` if every attempt ended with a reported error, otherwise unknown.
 
-def _known(call: _Call) -> Outcome:
-    """Return the outcome by R5: `failed` if every attempt ended with a reported error, otherwise unknown.
-
-    For a local activity it is always unknown: a worker that died may have made attempts that left no trace.
-    """
-    return Outcome.FAILED if call.clean and not call.command.local else Outcome.UNKNOWN
+        Once a worker has died that ran local activities, it is unknown of every local activity (R130).
+        """
+        certain = call.clean and not (call.command.local and self._in_doubt)
+        return Outcome.FAILED if certain else Outcome.UNKNOWN

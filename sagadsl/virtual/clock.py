@@ -6,6 +6,9 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
+BEGIN = 1_700_000_000.0
+"""The instant at which virtual time begins if nobody says otherwise: trials then give the same every day."""
+
 
 class Clock:
     """A heap of plans, each for an instant. Plans for the same instant happen in the order in which they were made.

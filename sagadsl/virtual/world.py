@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple, assert_never
 
+from sagadsl.engine import migration
+from sagadsl.engine.acted_out import acted_out
 from sagadsl.engine.call_errors import never_sent
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import (
@@ -27,9 +29,15 @@ from sagadsl.engine.facts import (
     DrainRequested,
     Error,
     Fact,
+    How,
+    Inherited,
+    LateEnd,
+    MigrationDropped,
+    MigrationRequested,
     OperatorAsked,
     Outcome,
     Resumed,
+    SendSignal,
     Settled,
     SignalReceived,
     StartActivity,
@@ -38,15 +46,24 @@ from sagadsl.engine.facts import (
     Status,
     TimerFired,
 )
-from sagadsl.engine.journal import State
+from sagadsl.engine.journal import Phase, State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import report, summary
+from sagadsl.engine.redriven import begins_again
+from sagadsl.engine.resetting import heading
 from sagadsl.engine.run import TIMEOUT_TIMER
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.engine.squeeze import unpacked
+from sagadsl.engine.tries import awaited
+from sagadsl.engine.verdict import Judgement
 from sagadsl.language.model import Saga
-from sagadsl.language.own_errors import CANCELLED, DEFINITION_NOT_FOUND
+from sagadsl.language.own_errors import CANCELLED, DEFINITION_NOT_FOUND, WORKFLOW_ALREADY_STARTED
+from sagadsl.language.paths import path_in
 from sagadsl.virtual.calls import Attempt, Calls, Participant
-from sagadsl.virtual.clock import Clock
+from sagadsl.virtual.clock import BEGIN, Clock
+
+KILLED = Error("terminated", "the run was terminated")
+"""The failure of a saga whose run was killed."""
 
 
 @dataclass(slots=True)
@@ -58,6 +75,11 @@ class VirtualRun:
         parent: The run and the call in it that wait for this run.
         since: The number of events when it began; a child that undoes itself begins again under the same id.
         calls: Its activities that have not ended; ``None`` for a run that nobody plays.
+        sends: Those of them that are signals to other workflows: no cancel and no crash reaches them.
+        abandons: It goes on when its parent's run ends.
+        killed: The server ended it, and no code of it ran; ``late`` are the ends of its child sagas since then.
+        migrates_to: The definition to which it migrates when nothing is in flight, with its child sagas by name.
+        sagas: The child sagas of each of its definitions, by digest: those of the world are those of any other.
     """
 
     saga: Saga
@@ -66,8 +88,14 @@ class VirtualRun:
     parent: tuple[str, str] | None = None
     since: int = 0
     calls: Calls | None = None
+    migrates_to: tuple[Saga, Mapping[str, Saga]] | None = None
+    sagas: dict[str, Mapping[str, Saga]] = field(default_factory=dict)
     children: dict[str, str] = field(default_factory=dict)
     timers: dict[str, int] = field(default_factory=dict)
+    sends: set[str] = field(default_factory=set)
+    abandons: bool = False
+    killed: bool = False
+    late: list[Settled] = field(default_factory=list)
 
 
 class Event(NamedTuple):
@@ -75,10 +103,15 @@ class Event(NamedTuple):
 
     Attributes:
         saga: Id of the run; empty for an event that happens to all runs.
-        error: With ``retry`` and ``end``: the type of the error, if there is one.
-        what: ``start``, ``attempt``, ``retry``, ``cancel`` and ``end`` of a call; ``timer`` (detail ``set`` or
+        error: With ``retry``, ``end`` and ``late``: the type of the error, if there is one.
+        what: ``start``, ``attempt``, ``retry``, ``cancel`` and ``end`` of a call, ``late`` (the end of an attempt after
+            that of its call); ``timer`` (detail ``set`` or
             ``fired``), ``signal`` (the call is its name), ``operator`` (detail: the verb), ``cancel_request``,
-            ``timeout`` of the saga, ``crash`` of its worker, ``continue_as_new``, ``close`` (detail: the status).
+            ``went_back`` (the call is the step from which the saga goes on), ``tried_again`` (the call is the step),
+            ``timeout`` of the saga,
+            ``crash`` of its worker, ``kill`` of its run, ``taken_up`` by a new one
+            (detail: the verb), ``continue_as_new``,
+            ``close`` (detail: the status).
     """
 
     at: float
@@ -110,7 +143,7 @@ class World:
         sagas: Mapping[str, Saga] | None = None,
         replay: bool = False,
         drain: bool = False,
-        start: float = 1_700_000_000.0,
+        start: float = BEGIN,
         on_event: Callable[[Event], None] | None = None,
         after_fact: Callable[[str], None] | None = None,
     ) -> None:
@@ -118,7 +151,9 @@ class World:
         self.runs: dict[str, VirtualRun] = {}
         self.events: list[Event] = []
         self._starts: dict[str, int] = {}
-        self._participant = participant or (lambda _saga, _command, _attempt: Attempt())
+        self._addresses: dict[str, str] = {}
+        usual = Attempt()
+        self._participant = participant or (lambda _saga, _command, _attempt: usual)
         self._sagas = dict(sagas or {})
         self._replay, self._drain = replay, drain
         self._on_event, self._after_fact = on_event, after_fact
@@ -149,12 +184,72 @@ class World:
         """Ask a saga to stop, *seconds* after the world began."""
         self.at(seconds, CancelRequested, saga_id)
 
+    def migrate(
+        self,
+        new: Saga,
+        saga_id: str = "saga-1",
+        *,
+        sagas: Mapping[str, Saga] | None = None,
+        by: str = "",
+        why: str = "",
+    ) -> Judgement:
+        """Let a run go on with another definition as soon as nothing is in flight, unless the answer has reasons.
+
+        Args:
+            sagas: The child sagas that the new definition names; if left out, those of the world.
+        """
+        run = self.runs[saga_id]
+        judged = migration.judge(run.saga, run.state, new)
+        if not judged.reasons and run.close is None:
+            run.migrates_to = new, self._sagas if sagas is None else sagas
+            self.tell(saga_id, MigrationRequested(self.now, new.digest, by, why))
+        return judged
+
     def crash(self) -> None:
         """Lose every worker at this moment; others take over at once."""
         self._note("", "crash", "")
         for run in self.runs.values():
             if run.calls is not None:
-                run.calls.crash()
+                run.calls.crash(run.sends)
+
+    def kill(self, saga_id: str = "saga-1") -> None:
+        """End a run as a server does that runs no code: its child sagas are asked to stop, its calls are forgotten."""
+        run = self.runs[saga_id]
+        assert run.calls is not None
+        run.killed = True
+        run.timers.clear()
+        self._note(saga_id, "kill", "")
+        for call_id in run.calls.lose(run.state.calls.keys() | run.state.notices.keys()):
+            self._note(saga_id, "end", call_id, detail=Outcome.UNKNOWN.value, error=KILLED.type)
+        for child_id in run.children.values():
+            if child_id in self.runs and not self.runs[child_id].abandons:
+                self.clock.later(0, partial(self._cancel_child, child_id))
+
+    def take_up(
+        self, how: How, saga_id: str = "saga-1", *, verb: str = "recover", to: str = "", by: str = "", why: str = ""
+    ) -> VirtualRun:
+        """Begin a run now that takes up the work of the killed or closed one under this id. R31, R45."""
+        old = self.runs[saga_id]
+        run = VirtualRun(old.saga, restore(_sent(snapshot(old.state))), since=old.since)
+        assert old.killed or old.close is not None
+        self._begun(saga_id, run)
+        assert run.calls is not None
+        run.calls.take_up()
+        run.children = dict(old.children)
+        ended = frozenset((*run.children, *(each.call_id for each in old.late)))
+        lost = [call for call in run.state.calls if call not in ended and not begins_again(run.state, how, call)]
+        failure = KILLED if old.killed else None
+        self._note(saga_id, "taken_up", to, detail=verb)
+        self.tell(saga_id, Inherited(self.now, "run-2", how, verb, by, why, failure, ended=ended, to=to))
+        for fact in old.late:
+            self.tell(saga_id, fact)
+        for call in lost:
+            self.tell(saga_id, Settled(self.now, call, Outcome.UNKNOWN, error=KILLED, cancelled=True))
+        return run
+
+    def _cancel_child(self, child_id: str) -> None:
+        if child_id in self.runs:  # one whose definition is missing does not begin
+            self.tell(child_id, CancelRequested(self.now))
 
     def pass_timeout(self, saga_id: str = "saga-1") -> None:
         """Let a saga's own timeout pass at this moment, if it has one that has not passed yet."""
@@ -188,11 +283,22 @@ class World:
         run = self.runs[saga_id]
         if run.close is not None:
             return
-        if not isinstance(fact, Settled):
+        if run.killed:
+            run.late += [fact] if isinstance(fact, Settled) else []
+            return
+        if not isinstance(fact, Settled | LateEnd):
             self._note_fact(saga_id, fact)
         if self._replay and not isinstance(fact, Began | BeganUndo):
-            run.state = State.restore(_sent(run.state.snapshot()))
-        self._perform_all(saga_id, run, decide(run.saga, run.state, fact))
+            run.state = restore(_sent(snapshot(run.state)))
+        goes_back = heading(run.saga, run.state, fact)
+        tries = awaited(run.state) if run.state.timers or run.state.held else {}
+        commands = decide(run.saga, run.state, fact)
+        if goes_back and not run.state.returning and run.state.phase is Phase.FORWARD:
+            self._note(saga_id, "went_back", goes_back)
+        for path, began in tries.items():
+            if path in run.state.records and run.state.records[path].began != began:
+                self._note(saga_id, "tried_again", path)
+        self._perform_all(saga_id, run, commands)
         if self._after_fact is not None:
             self._after_fact(saga_id)
         if self._drain and not isinstance(fact, DrainRequested | Resumed):
@@ -207,14 +313,23 @@ class World:
                 self._note(saga_id, "operator", path, detail=verb.value)
             case SignalReceived(name=name):
                 self._note(saga_id, "signal", name)
+            case MigrationRequested():
+                self._note(saga_id, "operator", "", detail=migration.VERB)
             case _:
                 pass
 
     def _perform_all(self, saga_id: str, run: VirtualRun, commands: list[Command]) -> None:
         """Perform the commands of a saga. If it starts and cancels a call at once, no worker ever sends this call."""
+        if len(commands) == 1:  # as for most facts
+            self._perform(saga_id, run, commands[0])
+            return
         cancelled = {command.call_id for command in commands if isinstance(command, Cancel)}
         for command in commands:
-            if cancelled and isinstance(command, StartActivity | StartChild) and command.call_id in cancelled:
+            if (
+                cancelled
+                and isinstance(command, StartActivity | StartChild | SendSignal)
+                and command.call_id in cancelled
+            ):
                 fact = never_sent(command.call_id, self.now)
                 self.clock.later(0, partial(self.tell, saga_id, fact))
             else:
@@ -227,26 +342,59 @@ class World:
                 run.calls.start(command)
             case StartChild():
                 self._start_child(saga_id, run, command)
+            case SendSignal():
+                run.sends.add(command.call_id)
+                run.calls.start(acted_out(command))
             case StartTimer(timer_id=timer_id, due=due):
                 token = run.timers[timer_id] = self.clock.unique()
                 self._note(saga_id, "timer", timer_id, detail="set")
                 self.clock.later(due - self.now, lambda: self._fire(saga_id, timer_id, token))
             case CancelTimer(timer_id=timer_id):
                 run.timers.pop(timer_id, None)
-            case Cancel(call_id=call_id):
-                self._cancel(saga_id, run, call_id)
+            case Cancel():
+                self._cancel(saga_id, run, command)
             case ContinueAsNew():
-                assert not run.calls, "nobody would hear of them"
+                assert not run.state.calls, "nobody would hear of them"
                 assert not run.children, "nobody would hear of them"
+                if not self._migrated(run):
+                    self.clock.later(
+                        0, lambda: self.tell(saga_id, MigrationDropped(self.now, "it does not fit any more"))
+                    )
+                    return
                 pack(run.saga, run.state)
-                run.state = State.restore(_sent(run.state.snapshot()))
+                run.state = restore(_sent(snapshot(run.state)))
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")
-                self.clock.later(0, lambda: self.tell(saga_id, Resumed(self.now, f"run-{self.clock.unique()}")))
+                self.clock.later(0, partial(self._resume, saga_id, run))
             case Close():
                 self._close(saga_id, run, command)
             case _:
                 assert_never(command)
+
+    def _resume(self, saga_id: str, run: VirtualRun) -> None:
+        """Begin the new run. Nobody hears any more of what tells of pauses: the new run begins it again."""
+        assert run.calls is not None
+        for call_id in run.calls.lose(run.state.notices):
+            self._note(saga_id, "end", call_id, detail=Outcome.UNKNOWN.value)
+        self.tell(saga_id, Resumed(self.now, f"run-{self.clock.unique()}"))
+
+    def _migrated(self, run: VirtualRun) -> bool:
+        """Migrate a run that has nothing in flight, if it shall migrate; false when it cannot any more."""
+        if run.migrates_to is None:
+            return True
+        (new, sagas), run.migrates_to = run.migrates_to, None
+        if migration.judge(run.saga, run.state, new).reasons:
+            return False
+        before = self._children_of(run)
+        run.saga = migration.migrate(
+            run.saga, run.state, new, self.now, lambda name: before.get(name) == sagas.get(name)
+        )
+        run.sagas[new.digest] = sagas
+        return True
+
+    def _children_of(self, run: VirtualRun, digest: str = "") -> Mapping[str, Saga]:
+        """Return the child sagas that a run's definition names, or a former one by its digest."""
+        return run.sagas.get(digest or run.saga.digest, self._sagas)
 
     def _fire(self, saga_id: str, timer_id: str, token: int) -> None:
         if self.runs[saga_id].timers.get(timer_id) == token:
@@ -257,38 +405,94 @@ class World:
                 self._note(saga_id, "timer", timer_id, detail="fired")
             self.tell(saga_id, TimerFired(self.now, timer_id))
 
-    def _cancel(self, saga_id: str, run: VirtualRun, call_id: str) -> None:
+    def _cancel(self, saga_id: str, run: VirtualRun, asked: Cancel) -> None:
+        call_id = asked.call_id
         child_id = run.children.get(call_id)
-        if child_id is not None:
+        if child_id is None:
+            if run.calls is not None and call_id not in run.sends:
+                run.calls.cancel(call_id)
+            return
+        child = self.runs.get(child_id)
+        if child is not None and child.parent is None:
+            return  # nobody waits for it
+        if asked.abandons and child is not None:
+            if child.close is None:  # else its end is on its way
+                self._abandon(saga_id, call_id, child_id)
+        else:
             self._note(saga_id, "cancel", call_id)
-            self.clock.later(0, lambda: self.tell(child_id, CancelRequested(self.now)))
-        elif run.calls is not None:
-            run.calls.cancel(call_id)
+            self.clock.later(0, partial(self._cancel_child, child_id))
+
+    def _abandon(self, saga_id: str, call_id: str, child_id: str) -> None:
+        self.runs[child_id].parent = None
+        fact = Settled(self.now, call_id, Outcome.UNKNOWN, abandoned=True)
+        self.clock.later(0, lambda: self._child_over(saga_id, fact))
 
     def _start_child(self, saga_id: str, run: VirtualRun, command: StartChild) -> None:
         self._note(saga_id, "start", command.call_id, detail=command.saga)
-        saga = self._sagas.get(command.saga)
-        if saga is None:
-            error = Error(DEFINITION_NOT_FOUND, f"there is no saga `{command.saga}`")
-            fact = Settled(self.now, command.call_id, Outcome.FAILED, error=error)
+        sagas = self._children_of(run, command.definition)
+        saga = sagas.get(command.saga)
+        child_id = run.children[command.call_id] = self._address(saga_id, run, command)
+        begun = Settled(self.now, command.call_id, Outcome.SUCCEEDED, output=command.workflow_id)
+        if (error := self._not_begun(command, saga)) is not None:
+            outcome = Outcome.FAILED if saga is None else Outcome.NOT_STARTED
+            failed = Settled(self.now, command.call_id, outcome, error=error)
+            fact = begun if command.detached and saga is None else failed  # a detached child fails alone
             self.clock.later(0, lambda: self._child_over(saga_id, fact))
             return
-        child_id = command.workflow_id
+        assert saga is not None
+        if command.journal is None:
+            self._addresses[command.workflow_id] = child_id
         child = VirtualRun(
             saga,
             State(),
             parent=(saga_id, command.call_id),
             since=len(self.events),
+            sagas={saga.digest: sagas},
+            abandons=command.abandons,
         )
         self._begun(child_id, child)
-        run.children[command.call_id] = child_id
         first: Fact
         if command.journal is None:
-            first = Began(self.now, child_id, f"run-{child_id}", command.input, wants_journal=command.wants_journal)
+            first = Began(
+                self.now,
+                command.workflow_id,
+                f"run-{child_id}",
+                command.input,
+                command.generation,
+                wants_journal=command.wants_journal,
+            )
         else:
             assert command.failure is not None
             first = BeganUndo(self.now, f"run-{child_id}", unpacked(command.journal), command.failure)
         self.clock.later(0, lambda: self.tell(child_id, first))
+        if command.detached:
+            child.parent = None
+            self.clock.later(0, lambda: self._child_over(saga_id, begun))
+
+    def _address(self, saga_id: str, run: VirtualRun, command: StartChild) -> str:
+        """Return under which name the world has a child: one that begins with the name of its parent, whatever its id.
+
+        So whoever looks at the world knows where the child belongs.
+        """
+        if command.journal is not None:
+            return self._addresses[command.workflow_id]
+        if command.chosen or saga_id != run.state.saga_id:
+            return path_in(saga_id, command.call_id)
+        return command.workflow_id
+
+    def _not_begun(self, command: StartChild, saga: Saga | None) -> Error | None:
+        """Return why a child does not begin: nobody knows its definition, or its chosen id is in use (R113)."""
+        if saga is None:
+            return Error(DEFINITION_NOT_FOUND, f"there is no saga `{command.saga}`")
+        id_ = command.workflow_id
+        earlier = self.runs.get(self._addresses.get(id_, id_))
+        if earlier is None or not command.chosen or command.journal is not None or earlier.killed:
+            return None
+        is_done = earlier.state.undo_only or (earlier.close is not None and earlier.close.status is Status.COMPLETED)
+        if earlier.close is None or (is_done and not command.renews):
+            why = f"workflow id `{id_}` is open, or has completed"
+            return Error(WORKFLOW_ALREADY_STARTED, f"child saga `{command.saga}` cannot start: {why}")
+        return None
 
     def _close(self, saga_id: str, run: VirtualRun, command: Close) -> None:
         run.close = command
@@ -296,26 +500,28 @@ class World:
         if run.parent is None:
             return
         parent_id, call_id = run.parent
-        del self.runs[parent_id].children[call_id]
         outcome = {
             Status.COMPLETED: Outcome.SUCCEEDED,
             Status.COMPENSATED: Outcome.SUCCEEDED if command.failure is None else Outcome.FAILED,
             Status.CANCELLED: Outcome.FAILED,
+            Status.REJECTED: Outcome.FAILED,
         }.get(command.status, Outcome.UNKNOWN)
         fact = Settled(
             self.now,
             call_id,
             outcome,
             output=command.output,
-            error=_as_told(run, command),
+            error=_error_for_parent(run, command),
             cancelled=command.status is Status.CANCELLED,
             journal=_sent(command.journal),
         )
         self.clock.later(0, lambda: self._child_over(parent_id, fact))
 
     def _child_over(self, parent_id: str, fact: Settled) -> None:
+        del self.runs[parent_id].children[fact.call_id]  # until now, also a run that takes up the parent waits for it
         error = "" if fact.error is None else fact.error.type
-        self._note(parent_id, "end", fact.call_id, detail=fact.outcome.value, error=error)
+        how = "abandoned" if fact.abandoned else fact.outcome.value
+        self._note(parent_id, "end", fact.call_id, detail=how, error=error)
         self.tell(parent_id, fact)
 
     def report(self, saga_id: str = "saga-1") -> dict[str, Any]:
@@ -324,14 +530,19 @@ class World:
         return report(run.saga, run.state)
 
 
-def _as_told(run: VirtualRun, close: Close) -> Error | None:
+def _error_for_parent(run: VirtualRun, close: Close) -> Error | None:
     """Return the error of a child saga for its parent: how the child ended, with the child's own error as the cause."""
     error = close.failure
     if close.status is Status.CANCELLED:
         return Error(CANCELLED, f"child saga `{run.saga.name}` was cancelled")
     if error is None:
         return None
-    return Error(error.type, summary(run.saga, run.state), causes=((error.type, error.message), *error.causes))
+    return Error(
+        error.type,
+        summary(run.saga, run.state),
+        causes=((error.type, error.message), *error.causes),
+        result=error.result,
+    )
 
 
 def _sent(data: Any) -> Any:

@@ -24,10 +24,10 @@ def main() -> int:
     folder.chmod(0o755)
     begin = time.monotonic()
 
-    def told(what: str) -> None:
+    def log(what: str) -> None:
         print(f"{time.monotonic() - begin:7.1f}  {what}", flush=True)
 
-    outcome = asyncio.run(run(LONG if long else SHORT, seed, folder / "run", told))
+    outcome = asyncio.run(run(LONG if long else SHORT, seed, folder / "run", log))
     show(outcome)
     if outcome.violations:
         print(f"what it wrote stays in {folder}")

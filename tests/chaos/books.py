@@ -47,7 +47,7 @@ class Books:
     problems: tuple[str, ...]
     balances: Mapping[str, int]
 
-    def standing(self, id_: str) -> list[Effect]:
+    def in_force(self, id_: str) -> list[Effect]:
         return [each for each in self.of.get(id_, ()) if each.stands]
 
 

@@ -33,7 +33,7 @@ class Size:
     long: bool = False
 
 
-async def havoc(stage: Stage, chance: random.Random, size: Size, told: Callable[[str], None]) -> Counter[str]:
+async def havoc(stage: Stage, chance: random.Random, size: Size, log: Callable[[str], None]) -> Counter[str]:
     """Break one part after the other, about one each *size.pause* seconds; all of them run again in the end."""
     done: Counter[str] = Counter()
     until = time.monotonic() + size.seconds
@@ -43,7 +43,7 @@ async def havoc(stage: Stage, chance: random.Random, size: Size, told: Callable[
         part, act, seconds = _next(stage, chance, number)
         number += 1
         done[f"{part.name.partition('-')[0]} {act}"] += 1
-        told(f"{act} {part.name} {seconds:.1f} s")
+        log(f"{act} {part.name} {seconds:.1f} s")
         match act:
             case "frozen":
                 part.freeze()

@@ -64,12 +64,12 @@ def _one(known: Known, ended: Ended, report: Mapping[str, Any], effects: Sequenc
 
 def _completed(known: Known, effects: Sequence[Effect]) -> Iterator[Violation]:
     """Completed is said: everything is there, once, and nothing was taken back."""
-    standing = [each for each in effects if each.stands]
-    counts = Counter(each.path for each in standing)
+    in_force = [each for each in effects if each.stands]
+    counts = Counter(each.path for each in in_force)
     for path in _due(known):
         if counts[path] != 1:
             yield Violation(known.id, f"completed, and `{path}` stands {counts[path]} times")
-    money = [each.amount for each in standing if each.name in ("withdraw", "deposit")]
+    money = [each.amount for each in in_force if each.name in ("withdraw", "deposit")]
     if money != [known.plan.amount] * 2:
         yield Violation(known.id, f"completed, and moved {money} for {known.plan.amount}")
     taken = [each.path for each in effects if each.state == "undone"]
@@ -105,7 +105,7 @@ def money(books: Books, known: Sequence[Known], failed: Container[str]) -> Itera
     expected = dict.fromkeys((*ACCOUNTS, SHOP), FUNDS)
     made = 0
     for each in known:
-        for effect in books.standing(each.id):
+        for effect in books.in_force(each.id):
             sign = {"withdraw": -1, "deposit": 1}.get(effect.name, 0)
             account = _account(each, effect)
             if sign:

@@ -26,7 +26,7 @@ from tests.chaos.plans import plans
 from tests.chaos.stage import Stage, set_up
 from tests.chaos.views import views
 
-Told = Callable[[str], None]
+Log = Callable[[str], None]
 _AT_ONCE = 6
 """Sagas that are judged beside each other."""
 
@@ -50,11 +50,11 @@ class Outcome:
     seconds: float = 0.0
 
 
-async def run(size: Size, seed: int, folder: Path, told: Told = lambda _: None) -> Outcome:
+async def run(size: Size, seed: int, folder: Path, log: Log = lambda _: None) -> Outcome:
     """Do it all; nothing that was begun is left when this ends."""
     began = time.monotonic()
     stage = await set_up(folder, seed, long=size.long)
-    told(f"{stage.kind}; {len(stage.workers)} workers, {len(stage.gateways)} gateways; {folder}")
+    log(f"{stage.kind}; {len(stage.workers)} workers, {len(stage.gateways)} gateways; {folder}")
     outcome = Outcome(seed, stage.kind)
     try:
         client = await stage.connect()
@@ -64,9 +64,9 @@ async def run(size: Size, seed: int, folder: Path, told: Told = lambda _: None) 
             people = People(
                 stage, client, http, random.Random(f"{seed} people"), {each.id: Known(each) for each in drawn}
             )
-            await _live(stage, people, size, outcome, told)
+            await _live(stage, people, size, outcome, log)
             known = list(people.known.values())
-            outcome.violations += await _settled(client, known, size, told)
+            outcome.violations += await _settled(client, known, size, log)
             outcome.acts = people.acts
             await _judge(stage, client, http, known, outcome)
     finally:
@@ -75,14 +75,14 @@ async def run(size: Size, seed: int, folder: Path, told: Told = lambda _: None) 
     return outcome
 
 
-async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, told: Told) -> None:
+async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, log: Log) -> None:
     begin = time.monotonic()
     watching = asyncio.create_task(people.watch())
     living = [asyncio.create_task(people.live(known.plan, begin)) for known in people.known.values()]
     chance = random.Random(f"{outcome.seed} havoc")
     try:
-        outcome.broke = await havoc(stage, chance, size, told)
-        told("nothing breaks any more")
+        outcome.broke = await havoc(stage, chance, size, log)
+        log("nothing breaks any more")
         people.closing = True
         for known in people.known.values():
             known.plan.broken and (stage.broken / known.id).unlink(missing_ok=True)
@@ -92,7 +92,7 @@ async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, told
                 await asyncio.sleep(0.5)
             await _ends(people)
     except TimeoutError:
-        told("not all has settled")
+        log("not all has settled")
     finally:
         for task in (watching, *living):
             task.cancel()
@@ -110,7 +110,7 @@ async def _ends(people: People) -> None:
             await asyncio.wait_for(runs.result(people.client, known.id), 60)
 
 
-async def _settled(client: Client, known: Sequence[Known], size: Size, told: Told) -> list[Violation]:
+async def _settled(client: Client, known: Sequence[Known], size: Size, log: Log) -> list[Violation]:
     """Return those that are lost, or still open: each with how it stands."""
     room = asyncio.Semaphore(_AT_ONCE)
 

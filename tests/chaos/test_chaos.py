@@ -45,8 +45,8 @@ def _views(status: str, *, undone: tuple[str, ...] = (), named: tuple[str, ...] 
     report = {"status": status, "undone": list(undone), "not_undone": [], "not_attempted": list(named)}
     ended = Ended(PLAN.id, status, report=None if status in ("completed", "cancelled") else report)
     closed = {"completed": "completed", "cancelled": "canceled"}.get(status, "failed")
-    marks = {**dict.fromkeys(undone, "done"), **dict.fromkeys(named, "not_attempted")}
-    steps = [{"path": path, "compensation": {"status": word}} for path, word in marks.items()]
+    compensations = {**dict.fromkeys(undone, "done"), **dict.fromkeys(named, "not_attempted")}
+    steps = [{"path": path, "compensation": {"status": word}} for path, word in compensations.items()]
     words = {"status": status, "the list": status, **other}
     return Views(ended, words, closed, report, (), {"steps": steps}, ended.as_json())
 

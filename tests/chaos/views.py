@@ -39,7 +39,7 @@ class Views:
     report: Mapping[str, Any]
     sentences: tuple[str, ...]
     status: Mapping[str, Any]
-    told: Mapping[str, Any]
+    result_document: Mapping[str, Any]
 
     def disagreements(self) -> Iterator[str]:
         """Yield where they do not agree."""
@@ -49,8 +49,8 @@ class Views:
                 yield f"result says `{word}`, {who} says `{said}`"
         if self.closed != _CLOSE[word]:
             yield f"result says `{word}`, Temporal's close status is `{self.closed}`"
-        if self.told != json.loads(json.dumps(self.ended.as_json())):
-            yield f"result and the gateway's result differ: {self.ended.as_json()} and {self.told}"
+        if self.result_document != json.loads(json.dumps(self.ended.as_json())):
+            yield f"result and the gateway's result differ: {self.ended.as_json()} and {self.result_document}"
         if self.ended.report is not None:
             for name, paths in _compensations(self.status).items():
                 said = [each if isinstance(each, str) else each["path"] for each in self.ended.report[name]]
@@ -63,7 +63,7 @@ async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) ->
     ended = await runs.result(client, id_)
     status = await runs.status(client, id_)
     address = f"{url}/sagas/{quote(id_, safe='')}"
-    told = (await http.get(f"{address}/result")).json()
+    result_document = (await http.get(f"{address}/result")).json()
     words = {
         "status": status["status"],
         "the gateway": (await http.get(address)).json()["status"],
@@ -77,7 +77,7 @@ async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) ->
     report = ended.report or (_compensations(status) if ended.status == "cancelled" else {})
     if ended.report is None and report:
         report = {**report, "not_undone": [{"path": path} for path in report["not_undone"]]}
-    return Views(ended, words, status["close_status"], report, sentences, status, told)
+    return Views(ended, words, status["close_status"], report, sentences, status, result_document)
 
 
 def _compensations(status: Mapping[str, Any]) -> dict[str, list[str]]:

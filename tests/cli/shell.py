@@ -6,8 +6,8 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import chdir, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,3 +66,19 @@ def inside(
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         code = run([str(each) for each in arguments])
     return Ran(code, out.getvalue(), err.getvalue())
+
+
+@contextmanager
+def ready(command: Sequence[str], folder: Path) -> Iterator[None]:
+    """Run a command until the end of the block; it has said that it is ready, and ends well when it is told to."""
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("ready"):
+                break
+        try:
+            yield
+        finally:
+            process.terminate()
+            rest = process.stderr.read()
+        assert process.wait(30) == 0, rest

@@ -60,10 +60,11 @@ def test_run_and_result_end_when_a_child_needs_an_operator_and_say_where(shop: S
     sets = ("--set", "order=1", "--set", "how=fail", "--set", f"broken={broken}", "--task-queue", QUEUE)
     ran = shop.run("run", "trip.saga.yaml", "--id", saga, *sets)
     result, document = shop.run("result", saga), json.loads(shop.run("result", saga, "--json").out)
-    shown, told = shop.run("status", saga).out, shop.run("explain-run", saga).out
+    shown, explanation = shop.run("status", saga).out, shop.run("explain-run", saga).out
     advice = (
         "needs a decision: book/hotel → charge.compensation: BankDown: the bank is down\n"
         f"   sagadsl retry {saga} book/hotel/charge.compensation   once more\n"
+        f"   sagadsl complete {saga} book/hotel/charge.compensation   it was done by hand\n"
         f"   sagadsl skip {saga} book/hotel/charge.compensation   leave it and go on\n"
         f"   sagadsl abort {saga} book/hotel   give book/hotel up\n"
     )
@@ -72,7 +73,7 @@ def test_run_and_result_end_when_a_child_needs_an_operator_and_say_where(shop: S
     assert (result.code, result.err) == (15, f"‖ paused: child saga book/hotel (exit 15)\n{advice}")
     assert (document["status"], _children(document)) == ("running", [("book/hotel", "paused")])
     assert shown.endswith(f"\n\n{advice}")
-    assert all(f"  {line}" in told.splitlines() for line in advice.splitlines())
+    assert all(f"  {line}" in explanation.splitlines() for line in advice.splitlines())
     assert "▶   hotel" in shown
     assert "waits for a decision: charge.compensation" in shown
 
@@ -145,7 +146,7 @@ def test_what_could_not_be_paused_is_said_and_is_an_error(shop: Shop) -> None:
     assert (held.code, held.out) == (16, f"{saga} is paused\n")
     assert f"warning: not known to be done in {saga}/book/hotel: `pause` was sent to saga" in held.err
     assert (shown["status"], _children(shown)) == ("paused", [("book/hotel", "unknown")])
-    assert f"of child saga book/hotel nobody knows whether it waits: sagadsl status {saga}/book/hotel\n" in said
+    assert f"nobody knows whether child saga book/hotel waits: sagadsl status {saga}/book/hotel\n" in said
 
 
 def test_a_server_that_goes_does_not_keep_a_run_whose_child_waits(tmp_path: Path) -> None:
@@ -158,4 +159,7 @@ def test_a_server_that_goes_does_not_keep_a_run_whose_child_waits(tmp_path: Path
     )
 
     assert ran.code == 15, ran.err
-    assert ran.err.splitlines()[-1] == "‖ paused: child saga book/hotel; its server is gone with this command (exit 15)"
+    assert (
+        ran.err.splitlines()[-1]
+        == "‖ paused: child saga book/hotel; its server is gone with this command, so nothing reaches it (exit 15)"
+    )

@@ -6,15 +6,18 @@ import asyncio
 import json
 import re
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from tests.cli.shell import Ran, inside
 from tests.cli.shop import lay_out
 from tests.conftest import Server
 from tests.gateway.house import QUEUE, worker
+from tests.temporal.nexus_handler import create_endpoint
 
 pytestmark = pytest.mark.temporal
 
@@ -64,16 +67,41 @@ def test_a_namespace_that_is_not_there_is_told_with_the_command_that_makes_it(se
     assert "temporal operator namespace create --namespace elsewhere" in ran.out
 
 
+def test_a_nexus_endpoint_that_is_missing_is_told_with_the_command_that_makes_it(
+    server: Server, tmp_path: Path
+) -> None:
+    """R119."""
+    lay_out(tmp_path)
+    there, missing = f"there-{uuid.uuid4().hex[:8]}", f"missing-{uuid.uuid4().hex[:8]}"
+    steps = [
+        {"id": f"s{number}", "nexus": {"endpoint": name, "service": "S", "operation": "o"}, "compensation": "none"}
+        for number, name in enumerate((there, missing))
+    ]
+    definition = {"sagadsl": 1, "name": "over-nexus", "steps": steps}
+    (tmp_path / "over.saga.yaml").write_text(json.dumps(definition))
+
+    async def make() -> None:
+        await create_endpoint(await Client.connect(server.address), there, "q")
+
+    asyncio.run(make())
+    ran = inside("doctor", "over.saga.yaml", "--address", server.address, cwd=tmp_path)
+
+    assert ran.code == 3
+    assert re.search(rf" ✓ endpoint {there} +leads to task queue `q` of namespace `default`$", ran.out, re.M)
+    assert re.search(rf" ✗ endpoint {missing} +there is no such Nexus endpoint$", ran.out, re.M)
+    assert f"temporal operator nexus endpoint create --name {missing} --target-namespace" in ran.out
+
+
 def test_what_a_server_does_not_tell_is_no_mistake_of_ours(tmp_path: Path) -> None:
     """As Temporal's test server knows few questions, and others do not let everybody ask them."""
 
-    async def scene() -> Ran:
+    async def scenario() -> Ran:
         program = str(Path(sys.executable).with_name("temporal-test-server"))
         async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=program) as env:
             address = env.client.service_client.config.target_host
             return await asyncio.to_thread(inside, "doctor", "--address", address, cwd=lay_out(tmp_path))
 
-    ran = asyncio.run(scene())
+    ran = asyncio.run(scenario())
     assert ran.code == 0, ran.err
     assert re.search(r" ✓ store +the server does not say which one it has \(unimplemented\)", ran.out)
     assert re.search(r" ! sagas on sagadsl +this server does not say who serves them \(unimplemented\)", ran.out)

@@ -42,6 +42,14 @@ def test_help_lists_every_command_and_imports_none() -> None:
     assert _loaded_by("--help") == set()
 
 
+@pytest.mark.parametrize(
+    "command", ["validate", "explore", "simulate", "test", "run", "worker", "serve", "query", "schedule"]
+)
+def test_the_help_of_a_command_loads_neither_the_stages_of_the_language_nor_the_sdk(command: str) -> None:
+    """Its answer, and what the shell completes, come at once."""
+    assert _loaded_by(command, "--help") == set()
+
+
 def test_without_a_command_the_help_is_shown_and_that_is_no_mistake() -> None:
     assert sagadsl() == sagadsl("--help")
 

@@ -19,7 +19,8 @@ REPETITIONS = 60
 PROGRAM = """
 import json, os, sys
 from sagadsl.cli import main, operate
-from sagadsl.temporal import client, connection, settings
+from sagadsl.temporal import client
+from sagadsl.temporal.link import connection, settings
 assert "temporalio" in sys.modules
 codes = []
 for number in range({repetitions}):

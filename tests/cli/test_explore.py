@@ -177,3 +177,23 @@ def test_an_input_of_ones_own_is_the_only_one(tmp_path: Path) -> None:
     ran = _explore(tmp_path, "-i", '{"a": "1234"}', "--format", "json", "pattern.saga.yaml")
 
     assert json.loads(ran.out)["sagas"][0]["inputs"] == [{"a": "1234"}]
+
+
+def test_the_saga_begins_at_the_moment_that_is_asked_for(tmp_path: Path) -> None:
+    """What depends on the clock is tried at that time, and the case says when it begins."""
+    late = LOST.replace("{id: ship,", '{id: ship, if: saga.now >= "2026-01-01T00:00:00.000Z",')
+    (tmp_path / "late.saga.yaml").write_text(late)
+
+    def explored(*options: str) -> dict[str, object]:
+        ran = inside("explore", "--no-plugins", "--faults", "1", "-f", "json", "late.saga.yaml", *options, cwd=tmp_path)
+        found: dict[str, object] = json.loads(ran.out)["sagas"][0]
+        return found
+
+    early, later = explored(), explored("--now", "2026-03-29T00:30:00Z")
+    wrong = inside("explore", "--no-plugins", "late.saga.yaml", "--now", "soon", cwd=tmp_path)
+
+    assert "`ship` fails with Refused" not in str(early)
+    assert "`ship` fails with Refused" in str(later)
+    assert "'given': {'now': '2026-03-29T00:30:00.000Z', 'mocks'" in str(later)
+    assert "'at': 60.0" in str(later)
+    assert (wrong.code, "`--now soon` is not a moment" in wrong.err) == (2, True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from sagadsl.temporal.read.following import NO_WORKER_SECONDS
-from tests.cli.shell import SAGADSL, Ran, environment, inside
+from tests.cli.shell import SAGADSL, Ran, inside, ready
 from tests.cli.shop import lay_out
 from tests.conftest import Server
 
@@ -58,21 +57,30 @@ class Shop:
             assert time.monotonic() < deadline, found
             time.sleep(0.1)
 
+    def until_listed(self, saga_id: str, holds: Callable[[list[dict[str, Any]]], bool]) -> None:
+        """Wait until the list of the runs under an id *holds*: the index lags behind."""
+        deadline = time.monotonic() + 60
+        while True:
+            ran = self.run("list", "--query", f"WorkflowId = '{saga_id}'", "--json")
+            assert ran.code == 0, ran.err
+            if holds(found := json.loads(ran.out)["sagas"]):
+                return
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+
 
 @pytest.fixture(scope="module")
 def shop(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The shop, with one worker process for the whole module."""
-    folder = lay_out(tmp_path_factory.mktemp("shop"))
+    yield from serving_shop(server, tmp_path_factory.mktemp("shop"))
+
+
+def serving_shop(server: Server, at: Path) -> Iterator[Shop]:
+    """Lay out the shop in a folder, and serve it until the caller is done."""
+    folder = lay_out(at)
     command = [*SAGADSL, "worker", "--task-queue", QUEUE, "--address", server.address]
-    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("ready"):
-                break
+    with ready(command, folder):
         yield Shop(folder, server.address)
-        process.terminate()
-        rest = process.stderr.read()
-        assert process.wait(30) == 0, rest
 
 
 def _id(name: str) -> str:
@@ -95,6 +103,32 @@ def test_a_completed_saga_says_so_in_every_command(shop: Shop) -> None:
     document = json.loads(shop.run("result", saga, "--json").out)
     assert (document["schema_version"], document["status"], document["output"]) == (1, "completed", {"tracking": "t_1"})
     assert shop.status(saga)["status"] == "completed"
+
+
+def test_what_waits_for_a_person_is_listed_by_step_and_error(shop: Shop, tmp_path: Path) -> None:
+    """With the command that shows each saga; JSON has all of them."""
+    broken = tmp_path / "broken"
+    broken.touch()
+    saga = shop.start(_id("waits"), how="fail", broken=str(broken))
+    shop.until(saga, lambda found: found["status"] == "paused")
+    deadline = time.monotonic() + 30
+    while saga not in (ran := shop.run("incidents", "--name", "order", "--error", "BankDown")).out:
+        assert time.monotonic() < deadline, ran
+        time.sleep(0.2)
+    document = json.loads(shop.run("incidents", "--json").out)
+    nothing = shop.run("incidents", "--error", "NoSuchError")
+    broken.unlink()
+    shop.run("retry", saga)
+
+    first, why, *_ = ran.out.splitlines()
+    assert re.fullmatch(r"‖ +\d+  order charge\.compensation: BankDown(, the oldest since .+)?", first)
+    assert why.strip() == "the bank is down"
+    assert f"sagadsl status {saga}" in ran.out
+    groups = [group for group in document["groups"] if saga in [each["id"] for each in group["incidents"]]]
+    assert [(group["step"], group["type"], group["kind"]) for group in groups] == [
+        ("charge.compensation", "BankDown", "decision")
+    ]
+    assert (nothing.code, nothing.out) == (0, "nothing waits for a person\n")
 
 
 def test_a_failed_saga_that_was_undone_has_a_word_and_an_exit_code_of_its_own(shop: Shop) -> None:
@@ -154,9 +188,10 @@ def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop
     saga, broken = _paused(shop, "retried")
     shown = _without_times(shop.run("status", saga).out)
     assert shown[0].endswith("   paused")
-    assert shown[-4:] == [
+    assert shown[-5:] == [
         "needs a decision: charge.compensation: BankDown: the bank is down",
         f"   sagadsl retry {saga} charge.compensation   once more",
+        f"   sagadsl complete {saga} charge.compensation   it was done by hand",
         f"   sagadsl skip {saga} charge.compensation   leave it and go on",
         f"   sagadsl abort {saga}   give up",
     ]
@@ -324,19 +359,19 @@ def test_the_trace_has_the_data_of_each_step_and_the_way_in_of_what_came(shop: S
     """What was sent, what came back, why it failed, and what came from outside."""
     saga = shop.start(_id("traced"), how="fail", wait="true")
     shop.until(saga, lambda found: bool(found.get("waiting_for")))
-    shop.run("signal", saga, "approve", "--payload", '{"by": "ann"}')
+    shop.run("signal", saga, "approve", "--payload", '{"by": "ann"}', "--by", "ann")
     shop.run("result", saga)
     shown = shop.run("trace", saga)
     document = json.loads(shop.run("trace", saga, "--json").out)
 
-    lines = re.sub(r"from \d+@\S+", "from SENDER", shown.out).splitlines()
+    lines = shown.out.splitlines()
     assert [re.sub(r"\s+\d+(\.\d)?s\b|\d\d:\d\d:\d\d", "", line) for line in lines] == [
         f"order 1.0.0   id {saga}   compensated",
         '  input   {"order": "1", "how": "fail", "wait": true}',
         " ✓ charge    charge",
         '     sent    {"order": "1"}',
         '     got     {"charge_id": "ch_1"}',
-        " ✓ approval  wait_for",
+        " ✓ approval  wait_for  from ann",
         " ✗ ship      ship  AddressInvalid: carrier rejected address",
         '     sent    {"how": "fail", "order": "1"}',
         "     failed  AddressInvalid: carrier rejected address",
@@ -344,7 +379,7 @@ def test_the_trace_has_the_data_of_each_step_and_the_way_in_of_what_came(shop: S
         '     sent    {"broken": "", "order": "1"}',
         "     got     null",
         "  failure AddressInvalid: carrier rejected address (step ship)",
-        '    signalled approve  {"by": "ann"}  from SENDER',
+        '    signalled approve  {"by": "ann"}  from ann',
     ]
     assert [(call["path"], call["status"]) for call in document["calls"]] == [
         ("charge", "completed"),
@@ -371,11 +406,104 @@ def test_what_happened_and_what_is_left_is_told_in_sentences(shop: Shop, tmp_pat
         "To do:",
         "  needs a decision: charge.compensation: BankDown: the bank is down",
         f"     sagadsl retry {saga} charge.compensation   once more",
+        f"     sagadsl complete {saga} charge.compensation   it was done by hand",
         f"     sagadsl skip {saga} charge.compensation   leave it and go on",
         f"     sagadsl abort {saga}   give up",
     ]
     assert [re.sub(r" at \S+Z", "", line) for line in over[3:]] == [
         "`charge` was left as it is, since it could not be undone: BankDown: the bank is down.",
         "ann had `charge.compensation` left out: paid by hand.",
-        "What is left is to undo by hand: `charge`.",
+        "Still to undo by hand: `charge`.",
     ]
+
+
+PAID = """\
+sagadsl: 1
+name: mended
+version: "1.0.0"
+input: {type: object}
+defaults: {retry: none}
+steps:
+  - id: charge
+    activity: charge
+    input: {order: "7"}
+    compensation: {activity: refund, input: {order: "{{ step.input.order }}"}}
+  - id: ship
+    activity: ship
+    input: {order: "{{ steps.charge.output.charge_id }}", how: fail}
+    compensation: none
+    on_error: [{then: pause, pause_timeout: 1d}]
+on_pause:
+  - {id: tell, activity: charge, input: {order: "{{ pause.link }}"}}
+  - {id: call, activity: ship, input: {order: "{{ pause.path }}", how: fail}}
+output: {tracking: "{{ steps.ship.output.tracking }}"}
+"""
+
+
+def _waits(shop: Shop, name: str) -> str:
+    (shop.folder / "mended.saga.yaml").write_text(PAID, encoding="utf-8")
+    saga = _id(name)
+    ran = shop.run("run", "mended.saga.yaml", "--id", saga, "--task-queue", QUEUE, "--detach")
+    assert ran.code == 0, ran.err
+    shop.until(saga, lambda found: found["status"] == "paused")
+    return saga
+
+
+def test_a_step_that_has_failed_is_repeated_with_another_input(shop: Shop) -> None:
+    """R61, R63: what does not fit the activity is refused, and changes nothing; who gave what is kept."""
+    saga = _waits(shop, "mended")
+    shown = shop.run("status", saga).out
+    assert "needs a decision: ship: AddressInvalid: carrier rejected address; until 20" in shown
+    wrong = shop.run("retry", saga, "ship", "--input", '{"order": 7, "how": "ok"}')
+    assert wrong.code == 4
+    unfit = "`ship` calls activity `ship`, which does not take this input: `input.order`: 7 is not of type 'string'"
+    assert f"cannot retry a step of saga `{saga}`: {unfit}" in wrong.err
+    assert shop.status(saga)["status"] == "paused"
+    assert json.loads(shop.run("trace", saga, "--json").out)["outside"] == []
+    given = '{"order": "8", "how": "ok"}'
+    retried = shop.run("retry", saga, "ship", "--input", given, "--by", "ann", "--why", "a new address")
+    assert retried.code == 0, retried.err
+    result = shop.run("result", saga)
+    assert (result.code, json.loads(result.out)) == (0, {"tracking": "t_8"})
+    (action,) = shop.status(saga)["actions"]
+    assert (action["by"], action["gave"]) == ("ann", f"input {json.dumps(json.loads(given), sort_keys=True)}")
+    assert 'ann had `ship` tried again (with input {"how": "ok", "order": "8"}) at' in shop.run("explain-run", saga).out
+
+
+def test_who_was_told_of_a_pause_is_shown(shop: Shop) -> None:
+    """R64: also that somebody could not be told, which is no error of the saga."""
+    saga = _waits(shop, "told")
+    found = shop.until(saga, lambda found: [each["status"] for each in found["notices"]] == ["completed", "failed"])
+    told = "`on_pause[0]/tell` has told of the pause at `ship`"
+    failed = "`on_pause[0]/call` could not tell of the pause at `ship`: AddressInvalid: carrier rejected address"
+
+    assert found["other_errors"] == []
+    assert [f"{told}\n" in shop.run("status", saga).out, f"{failed}\n" in shop.run("status", saga).out] == [True, True]
+    assert f"  {told}\n  {failed}\n" in shop.run("trace", saga).out
+    calls = {call["path"]: call["input"] for call in json.loads(shop.run("trace", saga, "--json").out)["calls"]}
+    assert calls["on_pause[0]/tell"] == {"order": f"sagadsl retry {saga} ship"}
+    assert f"{told}.\n{failed}.\n" in shop.run("explain-run", saga).out
+    assert shop.run("abort", saga).code == 0
+    shop.until(saga, lambda found: found["status"] == "compensated")
+
+
+def test_a_step_that_was_done_by_hand_counts_as_done(shop: Shop) -> None:
+    """R62: its output has to fit."""
+    saga = _waits(shop, "by-hand")
+    wrong = shop.run("complete", saga, "ship", "--step-output", "7")
+    unfit = "`ship` calls activity `ship`, which gives no such output: `output`: 7 is not of type 'object'"
+    assert (wrong.code, unfit in wrong.err) == (4, True)
+    assert "say which output `ship` has" in shop.run("complete", saga, "ship").err
+    done = shop.run("complete", saga, "ship", "--step-output", '{"tracking": "by hand"}')
+    assert done.code == 0, done.err
+    assert json.loads(shop.run("result", saga).out) == {"tracking": "by hand"}
+
+
+def test_a_step_is_repeated_with_a_new_key_or_given_up(shop: Shop) -> None:
+    """R61, R63."""
+    saga = _waits(shop, "new-key")
+    assert shop.run("retry", saga, "ship", "--new-key").code == 0
+    found = shop.until(saga, lambda found: found["status"] == "paused" and found["attention"][0]["occurrence"] == 2)
+    assert found["actions"][0]["gave"] == "a new key"
+    assert shop.run("abort", saga).code == 0
+    assert shop.run("result", saga).code == 10

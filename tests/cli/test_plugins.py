@@ -78,7 +78,7 @@ def test_every_activity_is_listed_with_its_package(site: Path) -> None:
     ]
     assert lines[0].startswith("acme.charge(order, amount) ")
     assert lines[1].startswith("acme.refund(charge_id, order, note?) ")
-    assert listed.out.splitlines()[-1] == "3 activities of 2 packages"
+    assert listed.out.splitlines()[-1] == "4 activities of 2 packages"
     assert (listed.code, listed.err) == (0, "")
     assert _plugins(site, "list") == listed
 
@@ -95,7 +95,7 @@ def test_one_package_that_cannot_be_imported_harms_no_other(site: Path) -> None:
         "✗ activity `wobbly.gone` of wobbly 0.1 cannot be used: No module named 'gone'",
     ]
     assert "acme.charge(order, amount)" in listed.out
-    assert listed.out.splitlines()[-1] == "2 activities of 2 packages, 2 problems"
+    assert listed.out.splitlines()[-1] == "3 activities of 2 packages, 2 problems"
     assert listed.code == 0
     shown = _plugins(site, "show", "wobbly.fall")
     assert shown.code == 3
@@ -184,7 +184,7 @@ def test_the_author_of_a_package_learns_what_is_wrong_with_it(site: Path) -> Non
     assert [line.split(":", 1)[0].strip() for line in lines[1:-1]] == ["error", "error", "error", "warning"]
     assert "timeout `start_to_close`: " in lines[1]
     assert lines[2] == "    error: example 1 does not fit its own input: 'x' is not of type 'integer'"
-    assert lines[3] == "    error: it is undone by `acme.nothing`, and no such activity works"
+    assert lines[3] == "    error: it names `acme.nothing` to undo it, but no such activity works"
     assert lines[4] == "    warning: it has no docstring, so that nobody knows what it does"
     assert checked.err == "2 activities, 1 with errors\n"
 

@@ -104,7 +104,7 @@ def test_a_saga_that_waits_for_a_decision_nobody_is_there_to_take_ends_with_its_
     )
     assert ran.code == 15
     assert "needs a decision: charge.compensation: BankDown: the bank is down" in ran.err
-    assert ran.err.splitlines()[-1] == "‖ paused; its server is gone with this command (exit 15)"
+    assert ran.err.splitlines()[-1] == "‖ paused; its server is gone with this command, so nothing reaches it (exit 15)"
 
 
 @contextmanager

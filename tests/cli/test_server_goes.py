@@ -22,11 +22,11 @@ def _until(answers: int, address: str) -> Iterator[str]:
     open_: list[socket.socket] = []
     left = [answers]
     gone = threading.Event()
-    door = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))
 
     def go() -> None:
         gone.set()
-        for each in (door, *open_):
+        for each in (listener, *open_):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
@@ -44,7 +44,7 @@ def _until(answers: int, address: str) -> Iterator[str]:
     def accept() -> None:
         with suppress(OSError):
             while True:
-                client, _ = door.accept()
+                client, _ = listener.accept()
                 behind = socket.create_connection((host, int(port)))
                 open_.extend((client, behind))
                 if gone.is_set():
@@ -55,7 +55,7 @@ def _until(answers: int, address: str) -> Iterator[str]:
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield f"127.0.0.1:{door.getsockname()[1]}"
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         go()
 

@@ -184,3 +184,16 @@ def test_a_moment_is_a_time_in_every_spelling_of_one(folder: Path) -> None:
     assert ran.code == 12
     assert re.search(r"\+5s +■ ", ran.out)
     assert (wrong.code, "no call or step is named `\u00b2s`" in wrong.err) == (2, True)
+
+
+def test_a_signal_that_is_sent_fails_as_no_other_call_does(tmp_path: Path) -> None:
+    """`--fail` alone means that nobody is there; there is no other error."""
+    (tmp_path / "s.saga.yaml").write_text(
+        "sagadsl: 1\nname: telling\nsteps: [{id: tell, send: {signal: paid, to: order-7}, compensation: none}]\n",
+        "utf-8",
+    )
+    failed = inside("simulate", "s.saga.yaml", "--no-plugins", "--fail", "tell", cwd=tmp_path)
+    refused = inside("simulate", "s.saga.yaml", "--no-plugins", "--fail", "tell=Busy", cwd=tmp_path)
+
+    assert (failed.code, "failed: SignalNotDelivered" in failed.out) == (10, True)
+    assert (refused.code, "there is no error `Busy`" in refused.err) == (2, True)

@@ -29,12 +29,15 @@ cases:
 """
 CALLS = {
     "--help": 0,
+    "diff good/grüße.saga.yaml good/grüße.saga.yaml --json": 0,
     "validate . -f text": 1,
     "validate . -f json": 1,
     "validate . -f sarif": 1,
     "explain SD101 --json": 0,
     "explain SD9999 --json": 2,
     "schema": 0,
+    "graph good/grüße.saga.yaml": 0,
+    "graph good/grüße.saga.yaml -f json": 0,
     "plugins list --json": 0,
     "simulate good/grüße.saga.yaml -f text": 0,
     "simulate good/grüße.saga.yaml -f json": 0,
@@ -51,22 +54,30 @@ WITHOUT_A_SERVER = {
     f"serve good {NOBODY} --bind 127.0.0.1:0": 3,
     "dev --no-such-option": 2,
     f"list --json {NOBODY}": 3,
+    f"incidents --json {NOBODY}": 3,
     f"trace a --json {NOBODY}": 3,
     f"explain-run a {NOBODY}": 3,
     f"result a --json {NOBODY}": 3,
+    f"query a progress --json {NOBODY}": 3,
     f"signal a s --json {NOBODY}": 3,
     f"cancel a --json {NOBODY}": 3,
     f"terminate a --yes --json {NOBODY}": 3,
+    f"recover a --yes --json {NOBODY}": 3,
+    f"redrive a --yes --json {NOBODY}": 3,
     f"retry a --json {NOBODY}": 3,
+    f"reset a --to b --yes --json {NOBODY}": 3,
+    f"migrate a --to good/grüße.saga.yaml --json {NOBODY}": 3,
+    f"complete a b --step-output 1 --json {NOBODY}": 3,
     f"skip a b --json {NOBODY}": 3,
     f"abort a --json {NOBODY}": 3,
     f"pause a --json {NOBODY}": 3,
     f"resume a --json {NOBODY}": 3,
+    f"schedule list --json {NOBODY}": 3,
     f"doctor --json {NOBODY}": 3,
     "completion bash": 0,
 }
 """A call of each further command."""
-WHOLE = ("validate . -f json", "simulate good/grüße.saga.yaml -f text", "run nothing.saga.yaml --json")
+WHOLE = ("validate . -f json", "simulate good/grüße.saga.yaml -f text")
 FULL = {">/dev/full": "out"}
 SITUATIONS = FULL | {
     ">&-": "out",

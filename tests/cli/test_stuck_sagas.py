@@ -43,18 +43,18 @@ def held(shop: Shop) -> Iterator[str]:
 
 def test_a_workflow_that_temporal_has_paused_is_shown_as_held(shop: Shop, held: str) -> None:
     """And how to release it; the SDK has no word for it, and breaks."""
-    shown, told = shop.run("status", held), shop.run("explain-run", held)
+    shown, explanation = shop.run("status", held), shop.run("explain-run", held)
     trace, waited = shop.run("trace", held), shop.run("result", held, "--timeout", "2")
 
-    assert [each.code for each in (shown, told, trace, waited)] == [0, 0, 0, 15]
+    assert [each.code for each in (shown, explanation, trace, waited)] == [0, 0, 0, 15]
     lines = shown.out.splitlines()
     assert lines[0] == f"order   id {held}   held"
     assert lines[1].startswith("held by Temporal's own pause by ann since ")
     assert lines[1].endswith(": the bank is down")
     assert lines[2] == "this is what the server knows"
     assert lines[-1] == f"held: temporal workflow unpause --workflow-id {held}"
-    assert f"  held: temporal workflow unpause --workflow-id {held}" in told.out.splitlines()
-    assert "is held by Temporal's own pause" in told.out
+    assert f"  held: temporal workflow unpause --workflow-id {held}" in explanation.out.splitlines()
+    assert "is held by Temporal's own pause" in explanation.out
 
 
 def test_operators_are_told_that_a_held_saga_takes_nothing_in(shop: Shop, held: str) -> None:
@@ -93,7 +93,7 @@ class Broken:
         raise RuntimeError("the deploy of monday cannot read this")
 
 
-def _told(shop: Shop, *command: str) -> str:
+def _output_of(shop: Shop, *command: str) -> str:
     return inside(*command, "--address", shop.address).out
 
 
@@ -102,19 +102,19 @@ def test_a_worker_that_cannot_go_on_is_told_with_its_message(shop: Shop) -> None
     saga, queue = f"stuck-{uuid.uuid4()}", f"stuck-{uuid.uuid4()}"
     shop.run("run", "order.saga.yaml", "--id", saga, "--task-queue", queue, "--detach", "--set", "order=1")
 
-    async def scene() -> tuple[str, str]:
+    async def scenario() -> tuple[str, str]:
         client = await Client.connect(shop.address)
         worker = Worker(client, task_queue=queue, workflows=[Broken], workflow_runner=UnsandboxedWorkflowRunner())
         async with worker:
-            while "cannot go on" not in (shown := await asyncio.to_thread(_told, shop, "status", saga)):
+            while "cannot go on" not in (shown := await asyncio.to_thread(_output_of, shop, "status", saga)):
                 await asyncio.sleep(0.2)
-            return shown, await asyncio.to_thread(_told, shop, "explain-run", saga)
+            return shown, await asyncio.to_thread(_output_of, shop, "explain-run", saga)
 
-    shown, told = asyncio.run(asyncio.wait_for(scene(), 60))
+    shown, explanation = asyncio.run(asyncio.wait_for(scenario(), 60))
     shop.run("terminate", saga, "--yes")
     assert "the worker cannot go on: the deploy of monday cannot read this; attempt " in shown
-    assert "Its worker cannot go on: the deploy of monday cannot read this; attempt " in told
-    assert "no worker answers" not in shown + told
+    assert "Its worker cannot go on: the deploy of monday cannot read this; attempt " in explanation
+    assert "no worker answers" not in shown + explanation
 
 
 def test_a_saga_that_was_terminated_offers_nothing_that_cannot_work(shop: Shop) -> None:
@@ -126,16 +126,16 @@ def test_a_saga_that_was_terminated_offers_nothing_that_cannot_work(shop: Shop) 
     )
     for saga in (waits, runs):
         assert shop.run("terminate", saga, "--yes").code == 0
-    shown, told = shop.run("status", waits).out, shop.run("explain-run", runs).out.splitlines()
+    shown, explanation = shop.run("status", waits).out, shop.run("explain-run", runs).out.splitlines()
 
     assert "sagadsl signal" not in shown + shop.run("explain-run", waits).out
     assert shop.status(waits).get("waiting_for", {}) == {}
-    assert told[0].endswith("was terminated: none of its code ran any more.")
-    assert told[1:] == [
+    assert explanation[0].endswith("was terminated: none of its code ran any more.")
+    assert explanation[1:] == [
         "`charge` succeeded.",
-        "Of `ship`, nobody knows whether it happened.",
-        "What is left is to undo by hand: `charge`.",
-        "Whether it stands has to be found out: `ship`.",
+        "Nobody knows whether `ship` happened.",
+        "Still to undo by hand: `charge`.",
+        "Find out whether it stands: `ship`.",
     ]
     assert "? ship" in shop.run("status", runs).out
 

@@ -128,7 +128,7 @@ def test_a_worker_says_what_it_serves_and_serves_it(folder: Path, server: Server
         assert worker.lines == [
             f"worker at {server.address}, namespace default, task queue {queue}",
             "  sagas       order 1.0.0, work 1; and those that come with their start",
-            "  activities  charge, http.request, refund, ship, work",
+            "  activities  charge, grpc.request, http.request, refund, ship, work",
             "ready; Ctrl-C lets running activities end, twice stops at once",
         ]
         options = ("--task-queue", queue, *address)
@@ -209,8 +209,8 @@ def test_several_processes_are_one_worker_and_one_that_dies_is_replaced(folder: 
     options = ("--task-queue", _queue(), "--address", server.address)
     with _worker(folder, ".", "--processes", "2", *options) as worker:
         worker.wait_for("ready", times=2)
-        (told,) = [line for line in worker.lines if line.startswith("2 processes: ")]
-        pids = [int(pid) for pid in told.removeprefix("2 processes: ").split(", ")]
+        (line,) = [line for line in worker.lines if line.startswith("2 processes: ")]
+        pids = [int(pid) for pid in line.removeprefix("2 processes: ").split(", ")]
         assert sum(line.startswith("worker at ") for line in worker.lines) == 1
         os.kill(pids[0], signal.SIGKILL)
         worker.wait_for("warning: process 1 ended with exit code -9; it starts again in 1s")

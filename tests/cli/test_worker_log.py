@@ -68,14 +68,14 @@ def test_an_attempt_that_failed_is_one_line(tmp_path: Path, server: Server, debu
         said = process.stderr.read()
     assert ran.code == 0, ran.err
 
-    told = [line.partition("temporalio.activity: ")[2] for line in said.splitlines() if "temporalio.activity" in line]
+    logged = [line.partition("temporalio.activity: ")[2] for line in said.splitlines() if "temporalio.activity" in line]
     expected = {
         "later": "Transient: not",
         "busy": "Busy: come back",
         "slip": "ZeroDivisionError: ",
         "leave": "SystemExit: bye",
     }
-    assert [re.sub(r"division .*", "", line) for line in told] == [
+    assert [re.sub(r"division .*", "", line) for line in logged] == [
         f"{name}, step {name} of saga {saga}, attempt {attempt}: {what}"
         for name, what in expected.items()
         for attempt in (1, 2)

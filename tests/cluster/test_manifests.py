@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sagadsl.cli.commands import cli
-from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES
+from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = "1.33"

@@ -115,7 +115,7 @@ def test_no_saga_is_undone_or_lost_while_an_old_worker_goes(postgresql: Server, 
     last = plain("b", local=True, **patient) if lacking == "a local activity" else plain("b", **patient)
     definition = saga(act("a", **patient), last, output="{{ steps.b.output }}", name=name)
 
-    async def scene() -> list[runs.Ended]:
+    async def scenario() -> list[runs.Ended]:
         client, queue = await Client.connect(postgresql.address), f"q-{uuid.uuid4().hex[:12]}"
         known = [does("do.a", first), does("undo.a", undone)]
 
@@ -140,7 +140,7 @@ def test_no_saga_is_undone_or_lost_while_an_old_worker_goes(postgresql: Server, 
                 await replay(client, each)
             return ends
 
-    ends = asyncio.run(scene())
+    ends = asyncio.run(scenario())
     assert [(each.status, each.output) for each in ends] == [("completed", "do.b")] * SAGAS, ends
     assert undone == []
     assert (len(second), len(first)) == (SAGAS, SAGAS)

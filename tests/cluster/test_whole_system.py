@@ -160,12 +160,12 @@ def test_money_goes_abroad_and_back_while_the_server_dies(everything: Everything
         assert time.monotonic() < deadline
     os.kill(everything.state["processes"]["temporal"]["pid"], signal.SIGKILL)
     time.sleep(1)
-    told = everything.cluster("up")
+    output = everything.cluster("up")
     arrived = everything.polled(arriving, "completed")
     undone = everything.polled(everything.start("dave", fail=True), "compensated")
     refused = everything.polled(everything.start("erin"), "compensated")
 
-    assert told.count("runs already") == 4
+    assert output.count("runs already") == 4
     assert [(step["path"], step["status"]) for step in arrived["steps"]] == [
         ("withdraw", "completed"),
         ("credit", "completed"),

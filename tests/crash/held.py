@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sagadsl_bank import activities as bank
 from sagadsl_bank.activities import MoneyIn, MovementOut, UndoIn, UndoOut
@@ -62,6 +62,20 @@ def judge(fail: bool, ctx: Context) -> None:
     _held(ctx, lambda: None)
     if fail:
         raise Permanent("failed on request", type="Judged")
+
+
+@activity(name="held.deposit_or_refuse")
+def deposit_or_refuse(inp: MoneyIn, ctx: Context) -> MovementOut:
+    """Put money into an account; refuse that if another process has begun to do so."""
+    if any(each["pid"] != os.getpid() and each["call"] == ctx.step for each in _log(ctx.saga_id)):
+        raise Permanent("somebody else has begun it", type="Refused")
+    return _held(ctx, lambda: bank.deposit(inp, ctx))
+
+
+def _log(saga: str) -> list[dict[str, Any]]:
+    log = Path(os.environ[FOLDER]) / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return [each for each in map(json.loads, lines) if each["saga"] == saga]
 
 
 def _held(ctx: Context, effect: Callable[[], _Out]) -> _Out:

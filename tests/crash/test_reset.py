@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Server
-from tests.crash.scene import FORWARD, MOVED, UNDONE, UNTOUCHED, scene
+from tests.crash.stage import FORWARD, MOVED, UNDONE, UNTOUCHED, stage
 from tests.temporal.play import reset
 
 pytestmark = pytest.mark.temporal
@@ -18,7 +18,7 @@ def test_a_completed_saga_that_is_reset_moves_no_money_again(server: Server, tmp
     """R49, R58: every call comes a second time, with the key of the first, and gets its answer."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             await made.worker()
             saga = await made.start("again")
             first = await made.end(saga)
@@ -39,7 +39,7 @@ def test_a_compensated_saga_that_is_reset_stays_undone(server: Server, tmp_path:
     """R58: what was undone under a key cannot be done under it again, so the second run ends at its first step."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             await made.worker()
             saga = await made.start("undone", fail=True)
             assert (await made.end(saga)).status == "compensated"
@@ -59,7 +59,7 @@ def test_a_saga_that_is_reset_while_it_compensates_is_undone_once(server: Server
     """R1, R58: the old run's compensation may still be under way when the new run begins."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             await made.worker()
             saga = await made.start("halfway", hold="give.compensation@after", fail=True)
             await made.until(saga, "give.compensation@after")

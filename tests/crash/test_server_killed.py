@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from sagadsl.temporal.embedded import find_binary
-from tests.crash.scene import FORWARD, MOVED, PATIENCE, UNDONE, UNTOUCHED, Scene, free_port, scene
+from sagadsl.temporal.link.embedded import find_binary
+from tests.crash.stage import FORWARD, MOVED, PATIENCE, UNDONE, UNTOUCHED, Stage, free_port, stage
 
 pytestmark = pytest.mark.temporal
 
@@ -61,7 +61,7 @@ async def server(folder: Path) -> AsyncIterator[DevServer]:
         made.kill()
 
 
-async def _three(made: Scene, hold: tuple[str, str]) -> dict[str, str]:
+async def _three(made: Stage, hold: tuple[str, str]) -> dict[str, str]:
     """Start one saga that is held on its way, one that is held while it undoes, and one that waits."""
     ids = {
         "forward": await made.start("forward", hold=hold[0]),
@@ -74,7 +74,7 @@ async def _three(made: Scene, hold: tuple[str, str]) -> dict[str, str]:
     return ids
 
 
-async def _check(made: Scene, ids: dict[str, str]) -> None:
+async def _check(made: Stage, ids: dict[str, str]) -> None:
     forward, undoing, timer = [await made.end(ids[name]) for name in ("forward", "undoing", "timer")]
 
     assert (forward.status, undoing.status, timer.status) == ("completed", "compensated", "completed")
@@ -94,7 +94,7 @@ def test_a_server_that_is_killed_and_started_again_loses_no_saga(place: str, tmp
     """R53: in the middle of a step, of a compensation, and of a timer."""
 
     async def play() -> None:
-        async with server(tmp_path) as temporal, scene(temporal.address, tmp_path) as made:
+        async with server(tmp_path) as temporal, stage(temporal.address, tmp_path) as made:
             await made.worker()
             hold = (f"give@{place}", f"give.compensation@{place}")
             ids = await _three(made, hold)
@@ -111,7 +111,7 @@ def test_an_activity_that_ends_while_the_server_is_away_is_reported_or_repeated(
     """R49, R53: the worker goes on by itself; whatever becomes of its report, the money moves once."""
 
     async def play() -> None:
-        async with server(tmp_path) as temporal, scene(temporal.address, tmp_path) as made:
+        async with server(tmp_path) as temporal, stage(temporal.address, tmp_path) as made:
             await made.worker()
             hold = ("give@before", "give.compensation@before")
             ids = await _three(made, hold)
@@ -130,7 +130,7 @@ def test_server_and_worker_killed_together(tmp_path: Path) -> None:
     """R53: nothing but the two files is left, and both sagas end as they would have."""
 
     async def play() -> None:
-        async with server(tmp_path) as temporal, scene(temporal.address, tmp_path) as made:
+        async with server(tmp_path) as temporal, stage(temporal.address, tmp_path) as made:
             first = await made.worker()
             hold = ("give@after", "give.compensation@after")
             ids = await _three(made, hold)

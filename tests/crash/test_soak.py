@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from sagadsl.temporal import client as sagas
 from tests.conftest import Server
 from tests.crash import held
-from tests.crash.scene import TRANSFER, Scene, scene
+from tests.crash.stage import TRANSFER, Process, Stage, stage
 from tests.temporal.play import data
 
 pytestmark = pytest.mark.temporal
@@ -22,7 +23,7 @@ TRANSFERS, KILLS = 30, 7
 RESTLESS = data(TRANSFER.replace("heartbeat: 3s", "heartbeat: 1s"))
 
 
-async def _transfers(made: Scene, chance: random.Random) -> dict[str, dict[str, str]]:
+async def _transfers(made: Stage, chance: random.Random) -> dict[str, dict[str, str]]:
     """Start them all; return the accounts of each."""
     begun = {}
     for number in range(TRANSFERS):
@@ -33,14 +34,30 @@ async def _transfers(made: Scene, chance: random.Random) -> dict[str, dict[str, 
     return begun
 
 
-async def _havoc(made: Scene, chance: random.Random) -> None:
-    """Kill one of the two workers at random moments, and start another one in its place each time."""
+async def _havoc(made: Stage, chance: random.Random, over: Callable[[], bool]) -> None:
+    """Kill the one of two workers that is at work, at random moments, and start another one in its place each time."""
     env = {held.LINGER: "0.15"}
     alive = [await made.worker(**env), made.spawn(**env)]
     for _ in range(KILLS):
-        await asyncio.sleep(chance.uniform(0.5, 1.5))
-        alive.pop(chance.randrange(2)).kill()
+        await asyncio.sleep(chance.uniform(0, 1))
+        at_work = await _at_work(made, alive, over)
+        if at_work is None:
+            return
+        alive.remove(at_work)
+        at_work.kill()
         alive.append(made.spawn(**env))
+
+
+async def _at_work(made: Stage, alive: list[Process], over: Callable[[], bool]) -> Process | None:
+    """Wait until one of them has just begun a call, or ended one; return None when all sagas are over."""
+    seen = len(made.lines())
+    while not over():
+        for line in made.lines()[seen:]:
+            for worker in alive:
+                if worker.pid == line.pid:
+                    return worker
+        await asyncio.sleep(0.02)
+    return None
 
 
 def test_thirty_transfers_survive_workers_that_are_killed_at_random(server: Server, tmp_path: Path) -> None:
@@ -48,12 +65,13 @@ def test_thirty_transfers_survive_workers_that_are_killed_at_random(server: Serv
 
     async def play() -> None:
         chance = random.Random(20261125)
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             for account in ACCOUNTS:
                 made.bank.fund(account, 1000)
             begun = await _transfers(made, chance)
-            await _havoc(made, chance)
-            ended = dict(zip(begun, await asyncio.gather(*map(made.end, begun)), strict=True))
+            ends = asyncio.gather(*map(made.end, begun))
+            await _havoc(made, chance, ends.done)
+            ended = dict(zip(begun, await ends, strict=True))
 
             statuses = Counter(each.status for each in ended.values())
             assert statuses.keys() <= {"completed", "compensated"}, statuses

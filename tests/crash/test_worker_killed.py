@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read.runs import Ended
 from tests.conftest import Server
-from tests.crash.scene import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Line, Scene, scene
+from tests.crash.stage import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Line, Stage, stage
 
 pytestmark = pytest.mark.temporal
 
@@ -55,8 +54,8 @@ def aftermath(server: Server, tmp_path_factory: pytest.TempPathFactory) -> After
 
 
 async def _kill(address: str, folder: Path) -> Aftermath:
-    async with scene(address, folder) as made:
-        first = await made.worker()
+    async with stage(address, folder) as made:
+        await made.worker()
         ids = {place: await made.start("failing", hold=place, fail=True) for place in PLACES}
         ids["good"] = await made.start("good", hold="give@after")
         ids["unknown"] = await made.start("unknown", hold="fee@after", definition=IMPATIENT)
@@ -64,18 +63,11 @@ async def _kill(address: str, folder: Path) -> Aftermath:
         ids["idle"] = await made.start("idle", wait=True)
         held_at = {"good": "give@after", "unknown": "fee@after", "lost": "fee@before"}
         places = {name: held_at.get(name, name) for name in ids if name != "idle"}
-        for name, place in places.items():
-            await made.until(ids[name], place)
-        await made.until_running(ids["idle"], "approval")
-        first.kill()
-        for name, place in places.items():
-            made.let_go(ids[name], place)
-        await made.worker()
-        await sagas.signal(made.client, ids["idle"], "go")
-        return Aftermath({name: await _seen(made, saga) for name, saga in ids.items()}, made.bank.problems(), first.pid)
+        killed = (await made.replace_killed(ids, places)).pid
+        return Aftermath({name: await _seen(made, saga) for name, saga in ids.items()}, made.bank.problems(), killed)
 
 
-async def _seen(made: Scene, saga: str) -> Seen:
+async def _seen(made: Stage, saga: str) -> Seen:
     return Seen(await made.end(saga), made.lines(saga), made.bank.balances(saga))
 
 

@@ -10,7 +10,7 @@ import pytest
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from tests.conftest import Server
-from tests.crash.scene import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Process, Scene, scene
+from tests.crash.stage import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Process, Stage, stage
 
 pytestmark = pytest.mark.temporal
 
@@ -19,7 +19,7 @@ def test_a_worker_that_is_told_to_stop_lets_what_runs_end(server: Server, tmp_pa
     """SIGTERM drains: the activity's result is kept, nothing is repeated, and the exit code is 0."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             first = await made.worker()
             saga = await made.start("drained", hold="give@before")
             await made.until(saga, "give@before")
@@ -41,7 +41,7 @@ def test_what_does_not_end_in_time_is_repeated_by_the_next_worker(server: Server
     """R5: a worker that stops in the middle of a call leaves doubt about it, and says so at once."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             first = await made.worker("--drain", "0.2")
             saga = await made.start("hurried", hold="give@after", fail=True)
             await made.until(saga, "give@after")
@@ -61,7 +61,7 @@ def test_a_rolling_update_in_the_middle_of_the_compensations(server: Server, tmp
     """The peer suite's scenario: the next worker goes on at the right place with nothing doubled (R53)."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             old = await made.worker()
             saga = await made.start("rolling", hold="give.compensation@after", fail=True)
             await made.until(saga, "give.compensation@after")
@@ -89,7 +89,7 @@ NEXT = TRANSFER.replace('version: "1"', 'version: "2"').replace(
 ).replace("compensation: {activity: held.undo_withdraw,", "compensation: {activity: held.put_back,")  # fmt: skip
 
 
-async def _serve(made: Scene, definition: str) -> Process:
+async def _serve(made: Stage, definition: str) -> Process:
     """Write a definition over the one in the workers' folder, and start a worker that takes none from elsewhere."""
     folder = made.folder / "definitions"
     folder.mkdir(exist_ok=True)
@@ -101,7 +101,7 @@ def test_a_run_keeps_the_definition_with_which_it_was_started(server: Server, tm
     """The file is edited and the worker started anew while a run is open; R48: no non-determinism either."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             old = await _serve(made, TRANSFER)
             before = await made.start("before", hold="give@before", definition="held-transfer", fail=True)
             await made.until(before, "give@before")
@@ -126,7 +126,7 @@ def test_a_paused_run_keeps_its_definition_too(server: Server, tmp_path: Path) -
     """B23, R48: the file is edited while an operator holds the run, and another worker lets it go on."""
 
     async def play() -> None:
-        async with scene(server.address, tmp_path) as made:
+        async with stage(server.address, tmp_path) as made:
             old = await _serve(made, TRANSFER)
             saga = await made.start("paused", hold="give@before", definition="held-transfer", fail=True)
             await made.until(saga, "give@before")

@@ -59,7 +59,7 @@ class Shop:
         return [effect.name for effect in effects.read()]
 
     @property
-    def standing(self) -> list[str]:
+    def in_force(self) -> list[str]:
         """Names of the effects that nobody has undone."""
         return [each.name for each in effects.read() if not each.undoes and effects.happened(each.key)]
 

@@ -21,7 +21,7 @@ from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
-from sagadsl.temporal.registry import children_of
+from sagadsl.temporal.work.registry import children_of
 from sagadsl.temporal.worker import build_worker
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from sagadsl.engine.facts import SignalReceived, StartActivity, Status
-from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.load import beside, load_many
 from sagadsl.language.paths import is_compensation
 from sagadsl.virtual.calls import Attempt
@@ -95,7 +95,7 @@ def test_wherever_a_call_fails_the_saga_ends_or_asks_a_person_and_undoes_nothing
         where = f"{call} {fault}"
         assert not _still_open(run), where
         assert _twice_undone(world) == [], where
-        arrived = State.restore(json.loads(json.dumps(run.state.snapshot(), sort_keys=True)))
+        arrived = restore(json.loads(json.dumps(snapshot(run.state), sort_keys=True)))
         assert (arrived, list(arrived.undoable)) == (run.state, list(run.state.undoable)), where
         if run.close is not None:
             assert run.close.status in ENDED, where

@@ -63,7 +63,7 @@ def test_an_order_that_is_refused_releases_its_stock(bank: Bank, shop: Shop, ser
     assert (played.ended.status, played.error) == ("compensated", "OrderRefused")
     assert played.ended.error is not None
     assert "eve has refused order o-1" in played.ended.error[1]
-    assert shop.standing == ["alarm"]
+    assert shop.in_force == ["alarm"]
     assert shop.lines[-3:] == ALARMED
     assert bank.balances() == {"alice": 100, "shop": 0}
 
@@ -75,7 +75,7 @@ def test_an_order_that_nobody_decides_about_is_given_up_after_two_days(bank: Ban
 
     assert (played.ended.status, played.error) == ("compensated", "SignalTimeout")
     assert played.report["undone"] == ["reserve[1]/reserve_line", "reserve[0]/reserve_line"]
-    assert shop.standing == ["alarm"]
+    assert shop.in_force == ["alarm"]
     assert shop.data("alarm") == [{"text": "Order o-1 failed: SignalTimeout"}]
 
 
@@ -107,7 +107,7 @@ def test_a_carrier_that_refuses_sends_the_child_back_as_a_whole(bank: Bank, shop
     assert (played.ended.status, played.error) == ("compensated", "CarrierRefused")
     assert shop.lines[2:] == ["pack", "print_label", "void_label", "unpack", *ALARMED]
     assert played.report["undone"][0] == "prepare"
-    assert shop.standing == ["alarm"]
+    assert shop.in_force == ["alarm"]
     assert bank.balances() == {"alice": 100, "shop": 0}
 
 

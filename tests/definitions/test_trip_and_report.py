@@ -20,7 +20,7 @@ def test_a_trip_is_booked_in_all_its_parts(shop: Shop, server: Server) -> None:
     played = play(server.address, "book-trip", TRIP)
 
     assert played.ended.status == "completed"
-    assert sorted(shop.standing) == ["book_car", "book_flight", "book_hotel"]
+    assert sorted(shop.in_force) == ["book_car", "book_flight", "book_hotel"]
     references = {data["reference"] for name in REFUSALS for data in shop.data(f"book_{name}")}
     assert set(played.ended.output.values()) == references
 
@@ -33,7 +33,7 @@ def test_a_trip_without_one_of_its_parts_is_cancelled_in_reverse_order(
     played = play(server.address, "book-trip", {**TRIP, "fail_at": refused})
 
     assert (played.ended.status, played.error) == ("compensated", REFUSALS[refused])
-    assert shop.standing == []
+    assert shop.in_force == []
     undone = [name.removeprefix("cancel_") for name in shop.lines if name.startswith("cancel_")]
     booked = {name.removeprefix("book_") for name in shop.lines if name.startswith("book_")}
     assert set(undone) == booked <= set(REFUSALS) - {refused}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.trial.invariants import breaches
 from sagadsl.virtual.world import Event, VirtualRun
 
@@ -13,5 +13,5 @@ from sagadsl.virtual.world import Event, VirtualRun
 def check(events: Sequence[Event], saga_id: str, run: VirtualRun) -> None:
     """Check everything that can be said of a saga at any moment, and more once it has closed."""
     state = run.state
-    assert State.restore(json.loads(json.dumps(state.snapshot(), sort_keys=True))) == state
+    assert restore(json.loads(json.dumps(snapshot(state), sort_keys=True))) == state
     assert list(breaches(run.saga, state, run.close, events[run.since :], saga_id)) == []

@@ -18,6 +18,7 @@ from sagadsl.engine.projection import current, status
 from sagadsl.language.build import build
 from sagadsl.language.document import parse
 from sagadsl.language.model import Saga
+from sagadsl.language.paths import parse_call
 from sagadsl.virtual.calls import Attempt, Participant
 from sagadsl.virtual.world import VirtualRun, World
 from tests.engine.invariants import check
@@ -191,8 +192,8 @@ class Ran:
 
 def names_of(call_id: str) -> tuple[str, ...]:
     """Return the names under which a script may speak of a call, the most exact first."""
-    last = call_id.rpartition("/")[2]
-    return call_id, last, call_id.partition("#")[0], last.partition("#")[0]
+    once, keyed = parse_call(call_id).path, call_id.partition("#")[0]
+    return tuple(name for whole in (call_id, keyed, once) for name in (whole, whole.rpartition("/")[2]))
 
 
 def scripted(script: Script, seen: dict[str, StartActivity] | None = None) -> Participant:
@@ -250,6 +251,6 @@ def play(
         # steps of rounds that are over have no records any more: the report tells of them
         kept = continued.state.undoable
         assert {path: continued.undo(path) for path in kept} == {path: ran.undo(path) for path in kept}
-        for told in ("undone", "not_undone", "not_attempted"):
-            assert sorted(map(str, continued.report[told])) == sorted(map(str, ran.report[told])), told
+        for group in ("undone", "not_undone", "not_attempted"):
+            assert sorted(map(str, continued.report[group])) == sorted(map(str, ran.report[group])), group
     return ran

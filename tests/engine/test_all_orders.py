@@ -29,6 +29,7 @@ from sagadsl.engine.facts import (
     Verb,
 )
 from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.virtual.world import Event, VirtualRun
@@ -68,7 +69,7 @@ def _next(way: Way, state: State) -> Iterator[tuple[Fact, bool]]:
 
 
 def _go(model: Saga, way: Way, fact: Fact, cancel: bool) -> Way:
-    state = State.restore(way.state)
+    state = restore(way.state)
     events, asked, close = list(way.events), set(way.asked), None
     if isinstance(fact, Settled):
         events.append(Event(AT, "s", "end", fact.call_id, detail=fact.outcome.value))
@@ -80,7 +81,7 @@ def _go(model: Saga, way: Way, fact: Fact, cancel: bool) -> Way:
                 asked.add(call_id)
             case Close():
                 close = command
-    return Way(state.snapshot(), tuple(events), frozenset(asked), way.cancelled or cancel, close)
+    return Way(snapshot(state), tuple(events), frozenset(asked), way.cancelled or cancel, close)
 
 
 def _ends(definition: dict[str, Any]) -> Counter[str]:
@@ -89,7 +90,7 @@ def _ends(definition: dict[str, Any]) -> Counter[str]:
     ways = [_go(model, Way({}, ()), Began(AT, "s", "r", None), cancel=False)]
     while ways:
         way = ways.pop()
-        state = State.restore(way.state)
+        state = restore(way.state)
         if way.close is not None:
             check(way.events, "s", VirtualRun(model, state, close=way.close))
             ends[way.close.status.value] += 1

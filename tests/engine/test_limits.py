@@ -26,10 +26,11 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import State
 from sagadsl.engine.run import IN_FLIGHT, PART_WORK
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.build import build
 from sagadsl.virtual.calls import Attempt
 from sagadsl.virtual.world import World
-from tests.engine.scenes import act, built, no, plain, saga, scripted, slow
+from tests.engine.scenes import act, built, no, plain, play, saga, scripted, slow
 
 
 def _calls(work: Callable[[], Any]) -> int:
@@ -212,7 +213,7 @@ def test_a_fact_about_nothing_changes_nothing() -> None:
     """Every fact is legal in every state: an unknown call, a timer long gone, a saga that is over."""
     model, state = built(saga(act("a"))), State()
     decide(model, state, Began(0.0, "s", "r", None))
-    before = State.restore(state.snapshot())
+    before = restore(snapshot(state))
 
     assert decide(model, state, Settled(0.0, "nobody", Outcome.SUCCEEDED)) == []
     assert decide(model, state, TimerFired(0.0, "nobody")) == []
@@ -220,7 +221,7 @@ def test_a_fact_about_nothing_changes_nothing() -> None:
 
     commands = decide(model, state, Settled(1.0, "a", Outcome.SUCCEEDED))
     assert isinstance(commands[-1], Close)
-    closed = State.restore(state.snapshot())
+    closed = restore(snapshot(state))
     for fact in (
         Settled(2.0, "a", Outcome.FAILED),
         CancelRequested(2.0),
@@ -235,10 +236,11 @@ def test_a_fact_about_nothing_changes_nothing() -> None:
 def test_the_same_facts_give_the_same_commands() -> None:
     """R48: nothing depends on sets, clocks or hashes."""
     program = (
+        "from sagadsl.engine.snapshots import snapshot\n"
         "from tests.engine.scenes import act, no, play, saga\n"
         "block = {'id': 'all', 'parallel': [act(f'b{i}') for i in range(20)], 'on_branch_failure': 'wait'}\n"
         "ran = play(saga(block, compensation={'order': 'parallel'}), {'b7': no(), 'b3': no()})\n"
-        "print([(e.at, e.what, e.call) for e in ran.world.events], ran.report, ran.state.snapshot())\n"
+        "print([(e.at, e.what, e.call) for e in ran.world.events], ran.report, snapshot(ran.state))\n"
     )
     printed = {
         subprocess.run(
@@ -261,13 +263,16 @@ def test_starting_a_call_says_everything_a_host_needs() -> None:
         timeouts={"start_to_close": "{{ input.limit }}", "heartbeat": "5s"},
         retry={"maximum_attempts": "unlimited", "non_retryable_error_types": ["Bad"]},
         local=True,
-        priority=2,
+        priority={"value": "input.urgency", "at_most": 5},
+        fairness_key="{{ input.queue }}",
+        fairness_weight="{{ input.urgency * 2 }}",
     )
     model, state = built(saga(step)), State()
 
-    (command,) = decide(model, state, Began(0.0, "s", "r", {"queue": "q", "limit": "90s"}))
+    (command,) = decide(model, state, Began(0.0, "s", "r", {"queue": "q", "limit": "90s", "urgency": 2}))
 
     assert isinstance(command, StartActivity)
+    assert (command.fairness_key, command.fairness_weight) == ("q", 4.0)
     assert (command.call_id, command.activity, command.arguments) == ("a", "do.a", ({"n": 1},))
     assert (command.task_queue, command.local, command.priority, command.summary) == ("q", True, 2, "take the money")
     assert (str(command.start_to_close), str(command.heartbeat), command.schedule_to_close) == (
@@ -276,6 +281,16 @@ def test_starting_a_call_says_everything_a_host_needs() -> None:
         None,
     )
     assert (command.retry.maximum_attempts, command.retry.non_retryable_error_types) == (None, ("Bad",))
+
+
+@pytest.mark.parametrize("weight", [0, 0.0009, -1, 1000.1, True, "5", None])
+def test_a_weight_that_the_server_would_refuse_fails_the_step_before_it_begins(weight: Any) -> None:
+    """R56: the server would refuse the call again and again."""
+    ran = play(saga(act("a"), act("b", fairness_weight="{{ input.weight }}")), input_={"weight": weight})
+
+    assert (ran.why, ran.calls) == (("ExpressionError", "b"), ["a", "a.compensation"])
+    assert ran.failure is not None
+    assert "`fairness_weight` must be a number from 0.001 to 1000" in ran.failure.message
 
 
 def _sums(rows: int, **more: Any) -> tuple[Any, dict[str, Any]]:

@@ -161,3 +161,48 @@ def test_a_long_loop_goes_on_over_many_runs_and_keeps_what_it_has_to_undo() -> N
 
     assert len(ran.events("continue_as_new")) > 20
     assert (ran.status, len(ran.report["undone"])) == ("compensated", 200)
+
+
+def _count(**more: Any) -> dict[str, Any]:
+    step = act("take", input="{{ state.n }}", compensation={"activity": "undo.take", "input": "{{ state.n }}"})
+    how = {"while": "state.n < 40", "state": {"n": 0}, "next": {"n": "{{ steps.take.output + 1 }}"}, **more}
+    return {"id": "count", "repeat": how, "steps": [step], "output": "{{ state }}"}
+
+
+def test_a_state_outlives_continue_as_new() -> None:
+    """R90, R50: at every round, and so does what undoes the steps."""
+    script = {f"count[{index}]/take": gives(index) for index in range(40)} | {"end": no()}
+
+    ran = play(saga(_count(), act("end")), script, *((second / 4, DrainRequested) for second in range(1, 40)))
+
+    assert len(ran.events("continue_as_new")) > 5
+    assert [ran.sent(f"count[{index}]/take") for index in range(40)] == list(range(40))
+    assert [ran.sent(f"count[{index}]/take.compensation") for index in (39, 0)] == [39, 0]
+
+
+def test_what_undoes_a_step_keeps_the_state_only_if_it_reads_it() -> None:
+    """R90: a state may be large, and each step of each round would keep one."""
+    loop = _count()
+    loop["steps"][0]["compensation"] = {"activity": "undo.take", "input": "{{ step.output }}"}
+
+    kept = play(saga(_count()), {"count[0]/take": gives(39)}).state.records["count[0]/take"].undo
+    left = play(saga(loop), {"count[0]/take": gives(39)}).state.records["count[0]/take"].undo
+
+    assert kept is not None
+    assert kept.variables["state"] == {"n": 0}
+    assert left is not None
+    assert "state" not in left.variables
+
+
+def test_a_first_condition_that_cannot_be_computed_fails_the_loop() -> None:
+    """R56."""
+    ran = play(saga(_count(**{"while": "state.n < input"})), input_="ten")
+
+    assert (ran.status, ran.why, ran.calls) == ("compensated", ("ExpressionError", "count"), [])
+
+
+def test_a_next_that_cannot_be_computed_fails_the_loop_and_what_was_done_is_undone() -> None:
+    """R56, R90."""
+    ran = play(saga(_count()), {"count[0]/take": gives("x")})
+
+    assert (ran.why, ran.calls) == (("ExpressionError", "count"), ["count[0]/take", "count[0]/take.compensation"])

@@ -213,8 +213,8 @@ def test_calls_say_what_they_are_for(commands: list[Command]) -> None:
     trip = {"id": "c", "saga": "child", "input": {"n": 1}, "compensation": "auto"}
     ran = play(saga(act("a", description="Hold the room"), act("b"), trip, plain("no")), {"no": no()}, sagas=[child])
 
-    told = {call: command.summary for call, command in ran.commands.items() if ":" not in call}
-    assert told == {
+    summaries = {call: command.summary for call, command in ran.commands.items() if ":" not in call}
+    assert summaries == {
         "a": "Hold the room",
         "b": "b",
         "no": "no",
@@ -271,8 +271,8 @@ def test_what_somebody_else_has_stopped_is_told_so() -> None:
     assert state.failure == Error("cancelled", "it was cancelled from outside the saga", "b")
 
     decide(model, state, Settled(3.0, "a.compensation", Outcome.NOT_STARTED, cancelled=True))
-    told = Error("cancelled", "it was cancelled from outside the saga", "a.compensation")
-    assert state.attention == {"a.compensation": told}
+    cancelled_error = Error("cancelled", "it was cancelled from outside the saga", "a.compensation")
+    assert state.attention == {"a.compensation": cancelled_error}
 
 
 def test_mistakes_of_handlers_and_conditions_are_told_with_their_place() -> None:

@@ -11,6 +11,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Error, Outcome, Settled, StartChild, Verb
 from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import snapshot
 from sagadsl.language.paths import MAX_ID
 from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import Ran, act, beats, built, gives, no, operator, play, saga, slow
@@ -50,7 +51,7 @@ def test_an_undoing_child_runs_where_it_ran() -> None:
     """R47: on the queue of its step."""
     model, state = built(saga(_step(task_queue="{{ input }}"), act("b"))), State()
     decide(model, state, Began(0.0, "s", "r", "far-away"))
-    decide(model, state, Settled(1.0, "trip", Outcome.SUCCEEDED, journal=State().snapshot()))
+    decide(model, state, Settled(1.0, "trip", Outcome.SUCCEEDED, journal=snapshot(State())))
     commands = decide(model, state, Settled(2.0, "b", Outcome.FAILED, error=Error("No", "no")))
 
     (undo,) = commands
@@ -116,8 +117,8 @@ def test_when_a_completed_child_cannot_undo_itself_the_parents_policy_applies() 
 
     assert (ran.status, ran.report["undone"]) == ("failed", ["a"])
     assert [(line["path"], line["type"]) for line in ran.report["not_undone"]] == [("trip", "CompensationFailed")]
-    told = Error("CompensationFailed", "the completed saga could not be undone as a whole")
-    assert ran.world.runs["saga-1/trip"].state.failure == told
+    expected = Error("CompensationFailed", "the completed saga could not be undone as a whole")
+    assert ran.world.runs["saga-1/trip"].state.failure == expected
 
 
 def test_the_undoing_child_pauses_itself_and_its_own_operator_helps() -> None:

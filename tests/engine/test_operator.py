@@ -72,10 +72,12 @@ def test_verbs_are_refused_with_the_reason_when_nothing_waits() -> None:
 
     assert _refusals(running) == {
         "retry_step": "nothing waits for an operator",
+        "complete_step": "nothing waits for an operator",
         "skip_step": "nothing waits for an operator",
         "abort": "nothing waits for an operator; to stop a running saga, cancel it",
         "pause": None,
         "resume": "the saga is not paused",
+        "reset": "say to which step it goes back",
     }
 
 
@@ -104,7 +106,9 @@ def test_an_operator_has_to_say_which_when_several_wait() -> None:
     assert _refusals(ran, "end")["skip_step"] == f"`end` does not wait for an operator; {paths} does"
     assert _refusals(ran, "both/x.compensation")["skip_step"] is None
     assert _refusals(ran)["abort"] is None
-    assert _refusals(ran)["resume"] == f"the saga waits for a decision about {paths}: retry or skip it, or abort"
+    assert (
+        _refusals(ran)["resume"] == f"the saga waits for a decision about {paths}: retry, complete or skip it, or abort"
+    )
     ended = play(definition, script, operator(60, Verb.SKIP_STEP, "both/x.compensation"), operator(61, Verb.ABORT))
     assert (ended.status, sorted(line["path"] for line in ended.report["not_undone"])) == (
         "failed",

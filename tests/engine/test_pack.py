@@ -10,6 +10,7 @@ from sagadsl.engine.facts import DrainRequested, Outcome, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import LINES, markdown, report, status
+from sagadsl.engine.snapshots import snapshot
 from sagadsl.language.build import build
 from sagadsl.status.advice import page
 from sagadsl.status.lines import moment
@@ -31,7 +32,7 @@ def _new_runs(seconds: int) -> tuple[Meddling, ...]:
 
 
 def _size(state: State) -> int:
-    return len(json.dumps(state.snapshot()))
+    return len(json.dumps(snapshot(state)))
 
 
 def test_ten_thousand_steps_with_results_fit_into_one_payload() -> None:
@@ -135,7 +136,7 @@ def test_what_is_left_out_is_told_in_numbers() -> None:
     assert found["left_out"] == [{"step": "x", "to_undo": 100, "completed": 100}]
     assert "100 to undo, 100 completed" in markdown(model, run.state)
     assert " … x: 100 to undo, 100 completed" in list(page(found, {}, moment(found["changed_at"])))
-    assert "Not told one by one: x: 100 to undo, 100 completed." in list(sentences(found))
+    assert "Not listed one by one: x: 100 to undo, 100 completed." in list(sentences(found))
 
 
 def test_a_status_of_very_many_steps_shows_those_that_matter() -> None:
@@ -162,10 +163,10 @@ def test_a_stop_names_what_was_packed_and_not_attempted() -> None:
         input_=[1, 2, 3],
     )
 
-    told = report(ran.run.saga, ran.state)
+    document = report(ran.run.saga, ran.state)
     assert ran.status == "failed"
-    assert sorted(told["not_attempted"]) == ["l[0]/x", "l[1]/x", "l[2]/x"]
-    assert [each["path"] for each in told["not_undone"]] == ["b"]
+    assert sorted(document["not_attempted"]) == ["l[0]/x", "l[1]/x", "l[2]/x"]
+    assert [each["path"] for each in document["not_undone"]] == ["b"]
 
 
 def test_what_ends_a_block_early_finds_what_the_steps_of_a_branch_gave() -> None:
@@ -219,3 +220,13 @@ def test_a_loser_of_the_first_time_is_undone_although_it_was_packed() -> None:
 
     assert (ran.status, ran.report["undone"]) == ("completed", ["l[1]/x"])
     assert ran.calls == ["p", "l[0]/x", "l[1]/x", "l[0]/x#2", "l[1]/x.compensation"]
+
+
+def test_a_queue_of_an_undo_with_the_text_of_its_input_is_still_known_when_the_step_is_undone() -> None:
+    """R14: two values of one text may be the same object."""
+    undo = {"activity": "undo.x", "input": "{{ item }}", "task_queue": "{{ item }}", "retry": "none"}
+    ran = play(saga(_loop(act("x", compensation=undo)), plain("bad")), {"bad": no()}, input_=["a", "b"])
+
+    assert ran.status == "compensated"
+    undone = [ran.commands[call] for call in ran.calls if "compensation" in call]
+    assert [(each.task_queue, *each.arguments) for each in undone] == [("b", "b"), ("a", "a")]

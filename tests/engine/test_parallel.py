@@ -320,9 +320,9 @@ def test_the_blocks_inside_a_winner_stay() -> None:
 def test_what_runs_beside_a_block_with_a_similar_name_is_no_loser() -> None:
     """R40: though it began after the block."""
     block = _block(act("x"), act("y"), complete_when="completed >= 1")
-    around = {"id": "around", "steps": [{"id": "outer", "parallel": [block, act("all_x"), act("all2")]}]}
+    outermost = {"id": "around", "steps": [{"id": "outer", "parallel": [block, act("all_x"), act("all2")]}]}
 
-    ran = play(saga(around), {"x": slow(1), "y": slow(2)}, drained=False)
+    ran = play(saga(outermost), {"x": slow(1), "y": slow(2)}, drained=False)
 
     assert ran.report["undone"] == ["around/outer/all/y"]
 

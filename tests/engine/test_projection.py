@@ -90,18 +90,18 @@ def test_what_has_not_begun_inside_a_handler_or_a_round_is_shown_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "cancel_at", "told"),
+    ("script", "cancel_at", "sentence"),
     [
         ({"b": no("Broke")}, None, "step `b` failed: Broke: Broke! (1 undone)"),
         ({"b": slow(9)}, 3, "cancelled: the saga was cancelled (2 undone)"),
         ({"b": slow(90)}, None, "SagaTimeout: the saga did not end within its timeout (2 undone)"),
     ],
 )
-def test_the_end_is_told_in_one_sentence(script: Any, cancel_at: float | None, told: str) -> None:
+def test_the_end_is_told_in_one_sentence(script: Any, cancel_at: float | None, sentence: str) -> None:
     """R23: the message of the failed workflow."""
     ran = play(saga(act("a"), beats("b"), timeout="30s"), script, cancel_at=cancel_at)
 
-    assert summary(ran.run.saga, ran.state) == told
+    assert summary(ran.run.saga, ran.state) == sentence
 
 
 def test_the_status_tells_which_action_of_a_compensation_failed() -> None:

@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from sagadsl.engine.decide import decide
-from sagadsl.engine.facts import Began, Close, Error, SignalReceived, TimerFired
+from sagadsl.engine.facts import (
+    Began,
+    CancelRequested,
+    Close,
+    Error,
+    Outcome,
+    Settled,
+    SignalReceived,
+    StartActivity,
+    TimerFired,
+)
 from sagadsl.engine.journal import State
 from sagadsl.engine.projection import status
 from sagadsl.engine.run import REQUESTS_KEPT
-from sagadsl.engine.waits import is_doubtful
+from sagadsl.engine.snapshots import restore, snapshot
+from sagadsl.engine.waits import Fate, fate_of, is_doubtful
 from tests.engine.scenes import act, built, plain, play, saga, signal, slow
 
 
@@ -182,7 +193,7 @@ def test_the_ids_of_signals_are_bounded_and_carried_along() -> None:
     decide(definition, state, Began(0.0, "s", "r", None))
     for number in range(REQUESTS_KEPT + 1):
         decide(definition, state, SignalReceived(1.0, "go", number, f"k{number}"))
-    restored = State.restore(state.snapshot())
+    restored = restore(snapshot(state))
     decide(definition, restored, SignalReceived(2.0, "go", "again", f"k{REQUESTS_KEPT}"))
 
     assert list(restored.requests) == [f"k{number}" for number in range(1, REQUESTS_KEPT + 1)]
@@ -194,3 +205,54 @@ def test_a_wait_that_takes_a_kept_signal_says_so() -> None:
     ran = play(saga(act("a"), _ask("early"), _ask("late")), {"a": slow(9)}, signal(1, "go"), signal(20, "go"))
 
     assert [step.get("took_kept") for step in ran.now["steps"]] == [None, True, None]
+
+
+def test_who_sent_a_signal_is_kept_with_the_wait_that_takes_it() -> None:
+    """R59: also when the signal came early, and when others before it do not say who sent them."""
+    definition = built(saga(act("a"), _ask("one"), _ask("two"), _ask("three"), _ask("four")))
+    state = State()
+    decide(definition, state, Began(0.0, "s", "r", None))
+    decide(definition, state, SignalReceived(1.0, "go", 1))
+    decide(definition, state, SignalReceived(2.0, "go", 2, by="ann", why="fine"))
+    decide(definition, state, SignalReceived(3.0, "go", 3))
+    kept = restore(snapshot(state))
+    assert status(definition, kept)["kept_senders"] == {
+        "go": [{"at": "1970-01-01T00:00:02.000Z", "by": "ann", "why": "fine"}]
+    }
+    decide(definition, kept, Settled(4.0, "a", Outcome.SUCCEEDED))
+    decide(definition, kept, SignalReceived(9.0, "go", 4, came_at=8.0, by="bob"))
+
+    senders = {step["path"]: step.get("sender") for step in status(definition, kept)["steps"]}
+    assert kept.senders == {}
+    assert (senders["one"], senders["three"]) == (None, None)
+    assert senders["two"] == {"at": "1970-01-01T00:00:02.000Z", "by": "ann", "why": "fine"}
+    assert senders["four"] == {"at": "1970-01-01T00:00:08.000Z", "by": "bob", "why": ""}
+
+
+def test_a_signal_may_come_as_long_as_a_wait_for_it_is_open_or_ahead() -> None:
+    """R59: not past its last wait, and not once the saga is undone."""
+    definition = built(saga(_ask("one"), act("a"), _ask("two", signal="other"), act("b")))
+    state = State()
+    decide(definition, state, Began(0.0, "s", "r", None))
+
+    def told(*names: str) -> list[str]:
+        return [fate_of(definition, state, name, state.now).value for name in names]
+
+    assert told("go", "other", "nix") == ["taken", "kept", "not awaited"]
+    decide(definition, state, SignalReceived(1.0, "go", 1))
+    assert told("go", "other") == ["not awaited", "kept"]
+    decide(definition, state, CancelRequested(2.0))
+    assert told("go", "other") == ["not awaited", "not awaited"]
+
+
+def test_a_signal_is_too_early_when_only_waits_that_count_from_now_are_ahead() -> None:
+    """R59: it is kept where another wait may take it; one that comes when the time of a wait is over is too late."""
+    early = built(saga(act("a"), _ask("one", since="now", timeout="5s"), name="early"))
+    both = built(saga(act("a"), _ask("one", since="now"), _ask("two"), name="both"))
+    state, other = State(), State()
+    (start,) = (each for each in decide(early, state, Began(0.0, "s", "r", None)) if isinstance(each, StartActivity))
+    decide(both, other, Began(0.0, "s", "r", None))
+
+    assert (fate_of(early, state, "go", 1.0), fate_of(both, other, "go", 1.0)) == (Fate.TOO_EARLY, Fate.KEPT)
+    decide(early, state, Settled(2.0, start.call_id, Outcome.SUCCEEDED))
+    assert [fate_of(early, state, "go", at).value for at in (3.0, 7.0)] == ["taken", "too early"]

@@ -10,6 +10,7 @@ import pytest
 from sagadsl.engine.decide import decide
 from sagadsl.engine.facts import Began, Outcome, StartActivity
 from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import act, built, flaky, gives, lost, no, plain, play, saga, slow
 
@@ -336,7 +337,7 @@ def test_the_record_of_a_compensation_exists_before_its_step_is_scheduled() -> N
     (command,) = decide(model, state, Began(0.0, "s", "r", "ann"))
 
     assert isinstance(command, StartActivity)
-    kept = State.restore(json.loads(json.dumps(state.snapshot())))
+    kept = restore(json.loads(json.dumps(snapshot(state))))
     assert list(kept.undoable) == ["a"]
     record = kept.records["a"]
     assert record.undo is not None

@@ -36,7 +36,7 @@ def _run(world: World, *steps: Mapping[str, Any], crash_at: float | None = None,
     return run
 
 
-def _told(world: World, call: str = "a", saga_id: str = ID) -> list[tuple[Any, ...]]:
+def _events(world: World, call: str = "a", saga_id: str = ID) -> list[tuple[Any, ...]]:
     """Return what happened to a call: seconds, what, number of the attempt, detail, error."""
     return [
         (round(each.at - world.begin, 3), each.what, each.attempt, each.detail, each.error)
@@ -68,7 +68,7 @@ def test_a_call_that_is_retried_is_told_from_its_start_to_its_end() -> None:
 
     run = _run(world, plain("a", retry={"maximum_attempts": 3}))
 
-    assert _told(world) == [
+    assert _events(world) == [
         (0, "start", 0, "do.a", ""),
         (0, "attempt", 1, "do.a", ""),
         (0.1, "retry", 1, "Busy again in 1s", "Busy"),
@@ -86,7 +86,7 @@ def test_a_call_that_fails_for_good_tells_its_error() -> None:
 
     run = _run(world, plain("a", retry=TWICE))
 
-    assert _told(world)[-1] == (0.1, "end", 1, "failed", "Refused")
+    assert _events(world)[-1] == (0.1, "end", 1, "failed", "Refused")
     assert _how(run) == ("failed", "Refused!", 1)
 
 
@@ -113,7 +113,7 @@ def test_a_lost_worker_is_noticed_by_its_silence() -> None:
 
     run = _run(world, step, crash_at=5)
 
-    assert _told(world)[1:] == [
+    assert _events(world)[1:] == [
         (0, "attempt", 1, "do.a", ""),
         (7, "retry", 1, "timeout again in 1s", "timeout"),
         (8, "attempt", 2, "do.a", ""),
@@ -129,7 +129,7 @@ def test_without_heartbeats_a_lost_worker_is_noticed_at_the_timeout_of_its_attem
 
     run = _run(world, plain("a", timeouts={"start_to_close": "20s"}), crash_at=5)
 
-    assert _told(world)[-1] == (20, "end", 1, "unknown", "timeout")
+    assert _events(world)[-1] == (20, "end", 1, "unknown", "timeout")
     assert _how(run) == ("unknown", "start_to_close timeout of 20s", 1)
 
 
@@ -140,7 +140,7 @@ def test_a_lost_worker_is_noticed_by_the_shorter_of_its_timeouts() -> None:
 
     run = _run(world, step, crash_at=1)
 
-    assert _told(world)[2:] == [
+    assert _events(world)[2:] == [
         (3, "retry", 1, "timeout again in 1s", "timeout"),
         (4, "attempt", 2, "do.a", ""),
         (12, "end", 2, "succeeded", ""),
@@ -184,7 +184,7 @@ def test_a_crash_hurts_only_what_runs(crash_at: float, expected: list[tuple[floa
         world, plain("a", retry=TWICE, timeouts={"start_to_close": "3s"}), {"id": "b", "sleep": "9s"}, crash_at=crash_at
     )
 
-    assert [each[:3] for each in _told(world)[1:]] == expected
+    assert [each[:3] for each in _events(world)[1:]] == expected
 
 
 def test_a_crash_hurts_all_that_runs() -> None:
@@ -195,9 +195,9 @@ def test_a_crash_hurts_all_that_runs() -> None:
 
     _run(world, {"id": "all", "parallel": both, "on_branch_failure": "wait"}, crash_at=1.5)
 
-    assert _told(world, "all/a")[-1][:4] == (2.1, "end", 2, "succeeded")
+    assert _events(world, "all/a")[-1][:4] == (2.1, "end", 2, "succeeded")
     for call in ("all/b", "all/c"):
-        assert _told(world, call)[-1] == (3.5, "end", 1, "unknown", "timeout")
+        assert _events(world, call)[-1] == (3.5, "end", 1, "unknown", "timeout")
 
 
 def test_a_local_activity_begins_anew_with_another_worker() -> None:
@@ -207,7 +207,8 @@ def test_a_local_activity_begins_anew_with_another_worker() -> None:
 
     run = _run(world, step, crash_at=2)
 
-    assert _told(world)[2:] == [
+    assert _events(world)[0][3] == "do.a (local)"
+    assert _events(world)[2:] == [
         (0.1, "retry", 1, "Unreachable again in 1s", "Unreachable"),
         (1.1, "attempt", 2, "do.a", ""),
         (12, "attempt", 1, "do.a", ""),
@@ -225,7 +226,7 @@ def test_a_local_activity_that_takes_too_long_elsewhere_runs_into_its_total_time
 
     run = _run(world, step, crash_at=1)
 
-    assert _told(world)[1:] == [
+    assert _events(world)[1:] == [
         (0, "attempt", 1, "do.a", ""),
         (11, "attempt", 1, "do.a", ""),
         (13, "end", 1, "unknown", "timeout"),
@@ -241,9 +242,9 @@ def test_a_local_activity_that_is_cancelled_while_nobody_holds_it_may_have_done_
 
     run = _run(world, act("a", local=True, retry=retry), crash_at=1)
 
-    assert _told(world)[2:] == [(5, "cancel", 0, "", ""), (5, "end", 0, "unknown", "cancelled")]
+    assert _events(world)[2:] == [(5, "cancel", 0, "", ""), (5, "end", 0, "unknown", "cancelled")]
     assert (_how(run)[0], run.state.undoable) == ("unknown", {"a": True})
-    assert _told(world, "a.compensation")[-1][1:4:2] == ("end", "succeeded")
+    assert _events(world, "a.compensation")[-1][1:4:2] == ("end", "succeeded")
 
 
 def test_a_cancel_reaches_a_local_activity_at_once() -> None:
@@ -252,18 +253,18 @@ def test_a_cancel_reaches_a_local_activity_at_once() -> None:
         world = _world({"a": slow(5)})
         world.cancel_at(2)
         _run(world, plain("a", local=True), crash_at=crash_at)
-        assert [each[1:4] for each in _told(world)[2:]] == [("cancel", 1, ""), ("end", 1, "unknown")]
+        assert [each[1:4] for each in _events(world)[2:]] == [("cancel", 1, ""), ("end", 1, "unknown")]
 
 
 @pytest.mark.parametrize("script", [no("Refused"), [flaky(), no("Refused")]])
-def test_nobody_believes_a_local_activity_that_says_no(script: Any) -> None:
-    """R5: a worker that has died may have made an attempt of which no trace is left."""
+def test_a_local_activity_that_says_no_is_believed(script: Any) -> None:
+    """R5, R130: no worker was lost, so nobody else can have begun it."""
     run = _run(_world({"a": script}), act("a", local=True, retry=TWICE))
 
-    assert _how(run)[:2] == ("unknown", "Refused!")
+    assert _how(run)[:2] == ("failed", "Refused!")
     undo = _record(run).undo
     assert undo is not None
-    assert undo.progress is UndoProgress.DONE
+    assert undo.progress is UndoProgress.NOT_DUE
 
 
 def test_nobody_believes_a_local_activity_that_says_no_elsewhere() -> None:
@@ -280,7 +281,7 @@ def test_a_limit_of_a_local_activity_hides_no_error() -> None:
     late = _run(_world({"a": flaky()}), plain("a", local=True, retry={"maximum_attempts": 5}, timeouts=times))
     lost = _run(_world({"a": [flaky(), LOST]}), plain("a", local=True, retry=TWICE, timeouts=times))
 
-    assert _how(late) == ("unknown", "Unreachable!", 2)
+    assert _how(late) == ("failed", "Unreachable!", 2)
     assert _how(lost) == ("unknown", "schedule_to_close timeout of 1s500ms", 2)
     assert _cause(lost).causes == ()
 
@@ -291,13 +292,13 @@ def test_a_cancel_comes_with_the_answer_to_a_heartbeat() -> None:
     world = _world({"a": slow(5)})
     world.cancel_at(2)
     _run(world, beating)
-    assert _told(world)[2:] == [(2, "cancel", 1, "", ""), (2, "end", 1, "unknown", "cancelled")]
+    assert _events(world)[2:] == [(2, "cancel", 1, "", ""), (2, "end", 1, "unknown", "cancelled")]
 
     for step, crash_at, ends in ((plain("a"), None, 5), (beating, 1, 10)):
         world = _world({"a": slow(5)})
         world.cancel_at(2)
         _run(world, step, crash_at=crash_at)
-        assert [each[:3] for each in _told(world)[2:]] == [(2, "cancel", 1), (ends, "end", 1)]
+        assert [each[:3] for each in _events(world)[2:]] == [(2, "cancel", 1), (ends, "end", 1)]
 
 
 def test_a_cancelled_call_ends_as_such() -> None:
@@ -325,7 +326,7 @@ def test_a_cancelled_call_that_waits_in_its_queue_has_not_started_if_it_has_one_
 
     run = _run(world, plain("a", retry=retry))
 
-    assert _told(world)[1:] == [(2, "cancel", 1, "", ""), (2, "end", 1, outcome, "cancelled")]
+    assert _events(world)[1:] == [(2, "cancel", 1, "", ""), (2, "end", 1, outcome, "cancelled")]
     assert _how(run)[0] == outcome
 
 
@@ -350,7 +351,7 @@ def test_a_call_is_cancelled_between_two_attempts() -> None:
 
     run = _run(world, plain("a", retry=TWICE))
 
-    assert [each[:4] for each in _told(world)[2:]] == [
+    assert [each[:4] for each in _events(world)[2:]] == [
         (0.1, "retry", 1, "Unreachable again in 1s"),
         (0.5, "cancel", 1, ""),
         (0.5, "end", 1, "unknown"),
@@ -407,7 +408,7 @@ def test_what_is_known_of_a_call_whose_time_has_run_out(
 
     run = _run(world, plain("a", retry={"maximum_attempts": 3}, timeouts={"start_to_close": "1m", limit: "3s"}))
 
-    assert _told(world)[-1] == (at, "end", len(script), outcome, "timeout")
+    assert _events(world)[-1] == (at, "end", len(script), outcome, "timeout")
     assert _how(run)[:2] == (outcome, f"{limit} timeout of 3s{message}")
     assert _cause(run).causes == ((("Unreachable", "Unreachable!"),) if len(script) > 1 else ())
 
@@ -470,7 +471,7 @@ def test_no_attempt_begins_whose_pause_ends_with_the_total_timeout_or_after_it()
     for total, attempts, at in (("1500ms", 1, 0.5), ("1501ms", 2, 1.5)):
         world = _world({"a": [flaky(takes=0.5), Attempt(takes=0)]})
         run = _run(world, plain("a", retry=TWICE, timeouts={"schedule_to_close": total}))
-        assert (_how(run)[2], _told(world)[-1][0]) == (attempts, at)
+        assert (_how(run)[2], _events(world)[-1][0]) == (attempts, at)
 
 
 def test_the_pause_grows_without_end_only_up_to_the_longest_one() -> None:
@@ -480,7 +481,7 @@ def test_the_pause_grows_without_end_only_up_to_the_longest_one() -> None:
 
     _run(world, plain("a", retry=retry))
 
-    assert [each[0] for each in _told(world) if each[1] == "attempt"] == [0, 1, 8, 15, 22]
+    assert [each[0] for each in _events(world) if each[1] == "attempt"] == [0, 1, 8, 15, 22]
 
 
 def test_what_comes_from_outside_is_told() -> None:
@@ -511,8 +512,8 @@ def test_a_child_saga_is_told_from_its_start_to_its_end() -> None:
     world = _world({"do.inner": slow(2)})
     run = _run(world, {"id": "nap", "sleep": "1s"}, {"id": "a", "saga": "child", "compensation": "none"})
 
-    assert _told(world) == [(1, "start", 0, "child", ""), (3, "end", 0, "succeeded", "")]
-    assert _told(world, "x", f"{ID}/a")[-1] == (3, "end", 1, "succeeded", "")
+    assert _events(world) == [(1, "start", 0, "child", ""), (3, "end", 0, "succeeded", "")]
+    assert _events(world, "x", f"{ID}/a")[-1] == (3, "end", 1, "succeeded", "")
     assert [each.what for each in world.events[-4:]] == ["end", "close", "end", "close"]
     child = world.runs[f"{ID}/a"]
     assert (child.parent, child.since, run.children) == ((ID, "a"), 3, {})
@@ -525,7 +526,7 @@ def test_a_child_saga_that_fails_tells_its_error_behind_how_it_ended() -> None:
     world = _world({"do.inner": no("Broke")})
     run = _run(world, {"id": "a", "saga": "child", "compensation": "none"})
 
-    assert _told(world)[-1] == (0.1, "end", 0, "failed", "Broke")
+    assert _events(world)[-1] == (0.1, "end", 0, "failed", "Broke")
     error = _cause(run)
     assert (error.type, error.message) == ("Broke", "step `x` failed: Broke: Broke! (0 undone)")
     assert error.causes == (("Broke", "Broke!"),)
@@ -539,7 +540,7 @@ def test_a_child_saga_is_cancelled_with_its_parent() -> None:
     world.cancel_at(2)
     run = _run(world, {"id": "a", "saga": "child", "compensation": "none"})
 
-    assert _told(world)[1:] == [(2, "cancel", 0, "", ""), (2, "end", 0, "failed", "cancelled")]
+    assert _events(world)[1:] == [(2, "cancel", 0, "", ""), (2, "end", 0, "failed", "cancelled")]
     assert [each.what for each in world.events if each.saga == f"{ID}/a"][-4:] == [
         "cancel_request",
         "cancel",
@@ -574,7 +575,7 @@ def test_a_child_saga_that_completed_is_undone_under_its_own_name() -> None:
     undo = undone.state.records["x"].undo
     assert undo is not None
     assert (undo.started_at, undo.progress) == (pytest.approx(world.begin + 5.2), UndoProgress.DONE)
-    assert [each[1] for each in _told(world, "a.compensation")] == ["start", "end"]
+    assert [each[1] for each in _events(world, "a.compensation")] == ["start", "end"]
 
 
 def test_a_child_saga_that_nobody_knows_fails_its_step() -> None:
@@ -582,7 +583,7 @@ def test_a_child_saga_that_nobody_knows_fails_its_step() -> None:
     world = _world()
     run = _run(world, {"id": "nap", "sleep": "1s"}, {"id": "a", "saga": "missing", "compensation": "none"})
 
-    assert _told(world) == [(1, "start", 0, "missing", ""), (1, "end", 0, "failed", "DefinitionNotFound")]
+    assert _events(world) == [(1, "start", 0, "missing", ""), (1, "end", 0, "failed", "DefinitionNotFound")]
     assert _how(run) == ("failed", "there is no saga `missing`", None)
     assert _record(run).ended_at == world.begin + 1
 

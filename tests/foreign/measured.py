@@ -46,23 +46,23 @@ _DOUBTS = 3
 
 async def measure(address: str, language: str) -> dict[str, Any]:
     """Return what arrives from the worker of *language*, as JSON."""
-    async with serving_worker(address, language) as (queue, version, process), stage(address) as scene:
-        echoed = await _outputs(scene, queue, {"echo": SENT})
+    async with serving_worker(address, language) as (queue, version, process), stage(address) as made:
+        echoed = await _outputs(made, queue, {"echo": SENT})
         found = {
             "sdk": version,
-            "echo": dict(zip(SENT, _told(echoed["echo"], SENT), strict=True)),
-            "values": await _outputs(scene, queue, dict.fromkeys(page.VALUES[language])),
-            "errors": await _errors(scene, queue, page.ERRORS[language]),
-            "heartbeat": await _heartbeat(scene, queue),
+            "echo": dict(zip(SENT, _as_json_text(echoed["echo"], SENT), strict=True)),
+            "values": await _outputs(made, queue, dict.fromkeys(page.VALUES[language])),
+            "errors": await _errors(made, queue, page.ERRORS[language]),
+            "heartbeat": await _heartbeat(made, queue),
         }
         if "echo_typed" in page.TYPED[language]:
-            found["typed"] = (await _outputs(scene, queue, {"echo_typed": TYPED}))["echo_typed"]
+            found["typed"] = (await _outputs(made, queue, {"echo_typed": TYPED}))["echo_typed"]
         if page.STOPS[language]:
-            found["stops"] = await _stopped(scene, queue, page.STOPS[language], process)
+            found["stops"] = await _stopped(made, queue, page.STOPS[language], process)
         return found
 
 
-def _told(echoed: Any, sent: Mapping[str, Any]) -> Iterator[Any]:
+def _as_json_text(echoed: Any, sent: Mapping[str, Any]) -> Iterator[Any]:
     """Yield what has come back of each value, as JSON text: ``1.0`` and ``1`` are two."""
     for name in sent:
         yield json.dumps(echoed[name])
@@ -93,7 +93,7 @@ async def serving_worker(address: str, language: str) -> AsyncIterator[tuple[str
                 await reading
 
 
-async def _played(scene: Stage, queue: str, sent: Mapping[str, Any], retry: Any = "none") -> dict[str, Any]:
+async def _played(made: Stage, queue: str, sent: Mapping[str, Any], retry: Any = "none") -> dict[str, Any]:
     """Run a saga with a step for each activity; return it all, by step.
 
     One after the other, as what begins late leaves doubt; all at once where it is about further attempts.
@@ -114,16 +114,16 @@ async def _played(scene: Stage, queue: str, sent: Mapping[str, Any], retry: Any 
     body = steps if retry == "none" else [{"id": "all", "parallel": steps}]
     output = {name: f"{{{{ steps.{name}.output }}}}" for name in sent} if retry == "none" else None
     definition = {"sagadsl": 1, "name": "measured", "version": "1", "steps": body, "output": output}
-    started = await scene.start(definition, sent)
-    ended = await scene.end(started)
-    status = await scene.until_status(started, lambda found: found["status"] == "completed")
-    told = {step["step"]: step for step in status["steps"]}
-    return {name: {**told[name], "output": (ended.output or {}).get(name)} for name in sent}
+    started = await made.start(definition, sent)
+    ended = await made.end(started)
+    status = await made.until_status(started, lambda found: found["status"] == "completed")
+    by_step = {step["step"]: step for step in status["steps"]}
+    return {name: {**by_step[name], "output": (ended.output or {}).get(name)} for name in sent}
 
 
-async def _outputs(scene: Stage, queue: str, sent: Mapping[str, Any]) -> dict[str, Any]:
+async def _outputs(made: Stage, queue: str, sent: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the saga gets from each activity: the value, or the type of the error."""
-    played = await _played(scene, queue, sent)
+    played = await _played(made, queue, sent)
     return {
         name: step["output"]
         if step["outcome"] == "succeeded"
@@ -132,60 +132,60 @@ async def _outputs(scene: Stage, queue: str, sent: Mapping[str, Any]) -> dict[st
     }
 
 
-async def _errors(scene: Stage, queue: str, names: Sequence[str]) -> dict[str, Any]:
+async def _errors(made: Stage, queue: str, names: Sequence[str]) -> dict[str, Any]:
     """Return type, causes and outcome of each error, and whether there was another attempt.
 
     A slow machine leaves doubt where there is none, and never the other way: what is unknown is asked for again.
     """
     sent, found = dict.fromkeys(names), {}
     for _ in range(_DOUBTS):
-        for name, step in (await _played(scene, queue, sent)).items():
+        for name, step in (await _played(made, queue, sent)).items():
             error = step["error"]
             causes = [cause["type"] for cause in error.get("causes", ())]
             found[name] = {"type": error["type"], "causes": causes, "outcome": step["outcome"]}
         sent = {name: None for name in sent if found[name]["outcome"] == "unknown"}
-    for name, step in (await _played(scene, queue, dict.fromkeys(names), _TWICE)).items():
+    for name, step in (await _played(made, queue, dict.fromkeys(names), _TWICE)).items():
         found[name]["retried"] = step["attempts"] == 2
     return found
 
 
-async def _heartbeat(scene: Stage, queue: str) -> Any:
+async def _heartbeat(made: Stage, queue: str) -> Any:
     """Return the details of a heartbeat as Python reads them."""
-    started = await _running(scene, queue, "heartbeat")
-    request = DescribeWorkflowExecutionRequest(namespace=scene.client.namespace)
+    started = await _running(made, queue, "heartbeat")
+    request = DescribeWorkflowExecutionRequest(namespace=made.client.namespace)
     request.execution.workflow_id = started
     async with asyncio.timeout(PATIENCE):
         while True:
-            described = await scene.client.workflow_service.describe_workflow_execution(request)
+            described = await made.client.workflow_service.describe_workflow_execution(request)
             for pending in described.pending_activities:
                 if pending.HasField("heartbeat_details"):
-                    details = await scene.client.data_converter.decode(pending.heartbeat_details.payloads)
-                    await scene.client.get_workflow_handle(started).terminate()
+                    details = await made.client.data_converter.decode(pending.heartbeat_details.payloads)
+                    await made.client.get_workflow_handle(started).terminate()
                     return details
             await asyncio.sleep(0.05)
 
 
 async def _stopped(
-    scene: Stage, queue: str, names: Sequence[str], process: asyncio.subprocess.Process
+    made: Stage, queue: str, names: Sequence[str], process: asyncio.subprocess.Process
 ) -> dict[str, dict[str, Any]]:
     """Stop the worker while activities run; return type and outcome of each error."""
-    begun = {name: await _running(scene, queue, name) for name in names}
+    begun = {name: await _running(made, queue, name) for name in names}
     process.send_signal(signal.SIGTERM)
     found = {}
     for name, id_ in begun.items():
         async with asyncio.timeout(PATIENCE):
-            while (step := (await runs.status(scene.client, id_))["steps"][0])["status"] != "failed":
+            while (step := (await runs.status(made.client, id_))["steps"][0])["status"] != "failed":
                 await asyncio.sleep(0.05)
         found[name] = {"type": step["error"]["type"], "outcome": step["outcome"]}
     return found
 
 
-async def _running(scene: Stage, queue: str, name: str) -> str:
+async def _running(made: Stage, queue: str, name: str) -> str:
     """Start a saga of one step, and return its id when the worker has taken the step's activity."""
     step = {"id": name, "activity": f"measured.{name}", "task_queue": queue, "compensation": "none", "retry": "none"}
     limits = {"start_to_close": "30s", "heartbeat": "20s"}
-    started = await scene.start({"sagadsl": 1, "name": "one", "version": "1", "steps": [{**step, "timeouts": limits}]})
-    handle = scene.client.get_workflow_handle(started.id)
+    started = await made.start({"sagadsl": 1, "name": "one", "version": "1", "steps": [{**step, "timeouts": limits}]})
+    handle = made.client.get_workflow_handle(started.id)
     async with asyncio.timeout(PATIENCE):
         while not any(each.state == 2 for each in (await handle.describe()).raw_description.pending_activities):
             await asyncio.sleep(0.05)

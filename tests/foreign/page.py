@@ -65,7 +65,7 @@ _VALUES: Mapping[str, Mapping[str, str]] = {
         "java": '`Map.of("data", new byte[] {0, -1})`',
     },
 }
-VALUES = {language: [name for name, told in _VALUES.items() if language in told] for language in NAMES}
+VALUES = {language: [name for name, sources in _VALUES.items() if language in sources] for language in NAMES}
 
 _ERRORS: Mapping[str, Mapping[str, str]] = {
     "python": {
@@ -132,7 +132,7 @@ _ERRORS: Mapping[str, Mapping[str, str]] = {
         "too_large": "it returns 3 MB",
     },
 }
-ERRORS = {language: list(told) for language, told in _ERRORS.items()}
+ERRORS = {language: list(cases) for language, cases in _ERRORS.items()}
 
 TYPED = {"python": (), "go": ("echo_typed",), "node": (), "java": ("echo_typed",)}
 STOPS = {"python": (), "go": (), "node": ("stops", "stops_inside", "stops_wrapped"), "java": ("stops",)}
@@ -174,8 +174,8 @@ def _sent(found: Mapping[str, Any]) -> Iterator[str]:
         "text": "a key left out, to a text field",
         "pointer": "a key left out, to a pointer or boxed field",
     }
-    for key, told in typed.items():
-        yield _row(told, *(_json(found[each]["typed"][key]) if "typed" in found[each] else "" for each in NAMES))
+    for key, what in typed.items():
+        yield _row(what, *(_json(found[each]["typed"][key]) if "typed" in found[each] else "" for each in NAMES))
 
 
 def _values(found: Mapping[str, Any]) -> Iterator[str]:
@@ -193,10 +193,10 @@ def _arrived(value: Any) -> str:
 
 def _errors(language: str, found: Mapping[str, Any]) -> Iterator[str]:
     yield from _head("what the function does", "type", "behind it", "another attempt", "outcome")
-    for name, told in _ERRORS[language].items():
+    for name, what in _ERRORS[language].items():
         error = found["errors"][name]
         causes = ", ".join(f"`{each}`" for each in error["causes"])
-        yield _row(told, f"`{error['type']}`", causes, "yes" if error["retried"] else "no", f"`{error['outcome']}`")
+        yield _row(what, f"`{error['type']}`", causes, "yes" if error["retried"] else "no", f"`{error['outcome']}`")
     for name, error in found.get("stops", {}).items():
         yield _row(_STOPS[name], f"`{error['type']}`", "", "yes", f"`{error['outcome']}`")
 

@@ -26,14 +26,14 @@ def test_a_step_whose_result_cannot_travel_is_undone(server: Server, language: s
 
 async def _played(address: str, language: str, result: str) -> list[Ended]:
     """Run two sagas whose one step returns that; a worker of sagadsl undoes it."""
-    async with serving_worker(address, language) as (queue, _, _), stage(address) as scene:
+    async with serving_worker(address, language) as (queue, _, _), stage(address) as made:
         policies = ("none", {"maximum_attempts": 3, "initial_interval": "10ms"})
-        ended = [await _pay(scene, queue, result, retry) for retry in policies]
-        assert scene.begun == ["pay.compensation", "pay.compensation"]
+        ended = [await _pay(made, queue, result, retry) for retry in policies]
+        assert made.begun == ["pay.compensation", "pay.compensation"]
         return ended
 
 
-async def _pay(scene: Stage, queue: str, result: str, retry: Any) -> Ended:
+async def _pay(made: Stage, queue: str, result: str, retry: Any) -> Ended:
     step = {"id": "pay", "activity": f"measured.{result}", "task_queue": queue, "retry": retry}
-    step |= {"timeouts": {"start_to_close": "20s"}, "compensation": {"activity": "undo.pay", "task_queue": scene.queue}}
-    return await scene.end(await scene.start({"sagadsl": 1, "name": "pays", "version": "1", "steps": [step]}))
+    step |= {"timeouts": {"start_to_close": "20s"}, "compensation": {"activity": "undo.pay", "task_queue": made.queue}}
+    return await made.end(await made.start({"sagadsl": 1, "name": "pays", "version": "1", "steps": [step]}))

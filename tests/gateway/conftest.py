@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests import chromium
 from tests.conftest import Server
-from tests.gateway.house import House, serve, shop, worker
+from tests.gateway.house import PATIENCE, House, serve, shop, worker
 from tests.needs import missing
 
 
@@ -25,6 +25,7 @@ def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def browser() -> Iterator[Browser]:
     """A real Chromium. As long as it runs, this thread is inside an event loop, and no other test may run one."""
     try:
+        expect.set_options(timeout=PATIENCE)
         with chromium.started() as browser:
             yield browser
     except chromium.Unavailable as unavailable:

@@ -15,10 +15,12 @@ from typing import Any
 import httpx2
 from playwright.sync_api import Browser, Page
 
-from tests.cli.shell import SAGADSL, environment
+from tests.cli.shell import SAGADSL, environment, ready
 from tests.cli.shop import lay_out, lay_out_trips
 
 QUEUE = f"gateway-{uuid.uuid4()}"
+PATIENCE = 45_000
+"""Milliseconds after which a page is taken to hang; the server's index lags, and a busy machine is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +78,8 @@ def fresh() -> str:
 def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
     """Run a worker process that serves the shop."""
     command = [*SAGADSL, "worker", ".", "--task-queue", QUEUE, "--address", address, *options]
-    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("ready"):
-                break
-        try:
-            yield
-        finally:
-            process.terminate()
-            rest = process.stderr.read()
-        assert process.wait(30) == 0, rest
+    with ready(command, folder):
+        yield
 
 
 @contextmanager
@@ -158,7 +151,7 @@ def window(browser: Browser, url: str, width: int = 1200, theme: str = "light") 
         base_url=url, viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light"
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     yield page

@@ -26,7 +26,25 @@ from tests.gateway.house import House, fresh, serve, shop, worker
 
 pytestmark = pytest.mark.temporal
 
-PAGE = tuple(f"/page/{name}.js" for name in ("app", "api", "detail", "dom", "fields", "form", "graph", "json", "list"))
+PAGE = tuple(
+    f"/page/{name}.js"
+    for name in (
+        "app",
+        "api",
+        "detail",
+        "dom",
+        "fields",
+        "form",
+        "graph",
+        "incidents",
+        "inputs",
+        "jobs",
+        "json",
+        "list",
+        "takeup",
+        "change",
+    )
+)
 OPEN = ("/healthz", "/readyz", "/", "/page/style.css", *PAGE)
 ISSUER, AUDIENCE = "https://id.example", "sagadsl"
 
@@ -117,10 +135,20 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
         ("GET", f"/sagas/{saga}/trace", "read"),
         ("GET", f"/sagas/{saga}/graph", "read"),
         ("GET", f"/sagas/{saga}/explanation", "read"),
+        ("GET", f"/sagas/{saga}/queries/progress", "read"),
+        ("GET", f"/sagas/{saga}/signals", "read"),
         ("POST", f"/sagas/{saga}/signals/approve", "operate"),
         *(("POST", f"/sagas/{saga}/{verb}", "operate") for verb in _VERBS),
         ("GET", "/sagas", "any"),
         ("GET", "/counts", "any"),
+        ("GET", "/incidents", "any"),
+        ("GET", "/jobs", "any"),
+        ("POST", "/jobs", "any"),
+        ("GET", f"/jobs/{saga}", "any"),
+        ("GET", f"/jobs/{saga}/events", "any"),
+        ("POST", f"/jobs/{saga}/cancel", "any"),
+        ("POST", "/codec/encode", "payloads"),
+        ("POST", "/codec/decode", "payloads"),
         ("GET", "/definitions", "any"),
         ("GET", "/definitions/order", "known"),
         ("GET", "/definitions/order/graph", "known"),
@@ -130,7 +158,10 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
     ]
 
 
-_VERBS = ("cancel", "retry", "skip", "abort", "pause", "resume")
+_VERBS = (
+    *("cancel", "retry", "complete", "skip", "abort", "pause", "resume"),
+    *("migrate", "reset", "redrive", "recover", "terminate"),
+)
 
 
 def test_every_route_is_in_the_table_of_this_test(guarded: Guarded) -> None:
@@ -142,7 +173,9 @@ def test_every_route_is_in_the_table_of_this_test(guarded: Guarded) -> None:
     gateway = Gateway(*[None] * 8)  # type: ignore[arg-type] # only its routes are looked at
     gateway.options = type("Options", (), {"origins": ()})()  # type: ignore[assignment]
     paths = {getattr(route, "path", "") for route in application(gateway).routes}
-    named = {path.replace("{name}", "order").replace("{signal}", "approve") for path in paths}
+    named = {
+        path.replace("{name}", "order").replace("{signal}", "approve").replace("{query}", "progress") for path in paths
+    }
 
     assert named == known
 
@@ -170,6 +203,7 @@ def test_with_too_little_right_nothing_is_done(guarded: Guarded) -> None:
         "read": {"starter": 404, "stranger": 404},
         "operate": {"starter": 404, "stranger": 404, "reader": 403},
         "known": {"stranger": 404},
+        "payloads": {"chief": 403, "starter": 403, "stranger": 403, "reader": 403},
         "all": {"starter": 403, "stranger": 403, "reader": 403},
         "any": {},
     }
@@ -181,6 +215,38 @@ def test_with_too_little_right_nothing_is_done(guarded: Guarded) -> None:
     assert (stood["status"], stood["actions"]) == ("running", [])
     done = house.ask("POST", f"/sagas/{saga}/cancel", {"why": "over"}, token=guarded.chief)
     assert done.status_code == 202
+
+
+def test_a_job_asks_no_saga_that_its_caller_may_not_operate(guarded: Guarded) -> None:
+    """By choice they are left out, by name the job is refused; the job itself is its maker's."""
+    house = guarded.house
+    saga = house.ask("POST", "/sagas/order", {"order": "1", "wait": True}, token=guarded.chief).json()["id"]
+    by_name, by_id = {"verb": "cancel", "name": "order"}, {"verb": "cancel", "sagas": [{"id": saga}]}
+    deadline = time.monotonic() + 30
+    while not house.ask("POST", "/jobs", by_name | {"dry_run": True}, token=guarded.chief).json()["count"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    for who, status in ((guarded.reader, 403), (guarded.starter, 404), (guarded.stranger, 404)):
+        chosen = house.ask("POST", "/jobs", by_name, token=who)
+        assert (chosen.status_code, chosen.json()["count"], "id" in chosen.json()) == (200, 0, False)
+        assert house.ask("POST", "/jobs", by_id, token=who).status_code == status
+    assert house.ask("GET", f"/sagas/{saga}", token=guarded.chief).json()["status"] == "running"
+    job = house.ask("POST", "/jobs", by_id | {"with": {"why": "over"}}, token=guarded.chief).json()["id"]
+    while job not in _jobs(house, guarded.chief):  # the index lags
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    for who in (guarded.reader, guarded.starter, guarded.stranger):
+        assert _jobs(house, who) == []
+        assert house.ask("GET", f"/jobs/{job}", token=who).status_code == 404
+        assert house.ask("POST", f"/jobs/{job}/cancel", token=who).status_code == 404
+    spoofed = house.ask("POST", "/jobs", by_id | {"with": {"by": "somebody else"}}, token=guarded.chief)
+    assert spoofed.status_code == 422
+    assert house.ask("GET", f"/jobs/{job}", token=guarded.chief).json()["who"] == "chief"
+
+
+def _jobs(house: House, token: str) -> list[str]:
+    """Return the ids of the jobs that a caller may see."""
+    return [each["id"] for each in house.ask("GET", "/jobs", token=token).json()["jobs"]]
 
 
 def test_lists_show_no_more_than_one_may_read(guarded: Guarded) -> None:
@@ -196,6 +262,7 @@ def test_lists_show_no_more_than_one_may_read(guarded: Guarded) -> None:
         assert guarded.house.ask("GET", f"/sagas?id={saga}&name=order", token=who).json()["sagas"] == []
         counts = guarded.house.ask("GET", f"/counts?id={saga}", token=who).json()["counts"]
         assert set(counts.values()) == {0}
+        assert guarded.house.ask("GET", "/incidents", token=who).json()["groups"] == []
     assert guarded.house.ask("GET", "/definitions", token=guarded.stranger).json() == {"definitions": []}
     described = guarded.house.ask("GET", "/openapi.json", token=guarded.stranger).json()
     assert "/sagas/order" not in described["paths"]
@@ -251,11 +318,21 @@ def test_a_signed_token_has_the_rights_that_it_claims(guarded: Guarded) -> None:
     assert guarded.house.ask("GET", "/me", token=reading).json() == {
         "name": "ann@example",
         "is_known": True,
-        "rights": {"start": [], "read": ["ord*"], "operate": []},
+        "rights": {"start": [], "read": ["ord*"], "operate": [], "payloads": []},
         "web_ui": "",
     }
     assert guarded.house.ask("POST", "/sagas/order", {"order": "1"}, token=reading).status_code == 403
     assert guarded.house.ask("POST", "/sagas/order", {"order": "1"}, token=both).status_code == 202
+
+
+def test_a_signed_token_may_decode_if_it_claims_that_right(guarded: Guarded) -> None:
+    """Here nothing is encrypted, so whoever may ask hears of no codec."""
+    decoding, reading = guarded.signed(scope="sagadsl:payloads:decode"), guarded.signed(scope="sagadsl:read:*")
+
+    def status(doing: str, token: str) -> int:
+        return guarded.house.ask("POST", f"/codec/{doing}", {"payloads": []}, token=token).status_code
+
+    assert [status("decode", decoding), status("encode", decoding), status("decode", reading)] == [404, 403, 403]
 
 
 def test_a_signed_token_that_is_not_for_us_is_worth_nothing(guarded: Guarded) -> None:
@@ -354,11 +431,11 @@ def test_an_address_that_others_reach_wants_to_know_who_asks(house: House) -> No
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "it is no mapping with a list `tokens`"),
-        ("tokens: [{name: a, name: b}]", "line 1 is not the YAML that is read here: see `sagadsl explain SD003`"),
-        ("tokens: [x]", "`tokens[0]` is no mapping of `name`, `sha256` and `allow`"),
+        ("", "it is not a mapping with a list `tokens`"),
+        ("tokens: [{name: a, name: b}]", "line 1 is not valid YAML here: see `sagadsl explain SD003`"),
+        ("tokens: [x]", "`tokens[0]` is not a mapping of `name`, `sha256` and `allow`"),
         ("tokens: [{sha256: a, allow: {}}]", "`tokens[0]` has no `name`"),
-        ("tokens: [{name: a, sha256: zz, allow: {}}]", "`sha256` of `tokens[0]` is no SHA-256"),
+        ("tokens: [{name: a, sha256: zz, allow: {}}]", "`sha256` of `tokens[0]` is not a SHA-256"),
         (f"tokens: [{{name: a, sha256: '{'0' * 64}', allow: {{read: x}}}}]", '`read` of `tokens[0]` is "x"'),
         (f"tokens: [{{name: a, sha256: '{'0' * 64}', allow: {{write: [x]}}}}]", "`allow` of `tokens[0]`"),
     ],
@@ -414,11 +491,11 @@ def test_tokens_of_a_file_that_cannot_be_read_do_not_hold_for_ever(
         path.rmdir()
     path.write_text(kept)
     assert who() == "shop"
-    told = caplog.messages
-    assert [each.rpartition("; ")[2].split()[0] for each in told[:2]] == ["those", "none"]
-    assert len(told) == 3
-    assert told[2].endswith("can be used again")
-    assert token not in "".join(told)
+    logged = caplog.messages
+    assert [each.rpartition("; ")[2].split()[0] for each in logged[:2]] == ["the", "no"]
+    assert len(logged) == 3
+    assert logged[2].endswith("can be used again")
+    assert token not in "".join(logged)
 
 
 def test_a_token_that_is_taken_out_is_gone_although_size_and_time_of_the_file_are_as_before(tmp_path: Path) -> None:
@@ -446,8 +523,8 @@ def test_a_gateway_whose_tokens_have_gone_says_so(guarded: Guarded, tmp_path: Pa
         tokens.unlink()
         assert "tokens_usable 0.0" in other.ask("GET", "/metrics", token=guarded.chief).text
         assert other.ask("GET", "/readyz").status_code == 200
-        told = [line for line in other.lines if "those read before hold for" in line]
-    assert len(told) == 1
+        logged = [line for line in other.lines if "the tokens read before hold for" in line]
+    assert len(logged) == 1
 
 
 def test_a_provider_is_not_asked_for_each_token_that_somebody_makes_up(
@@ -456,27 +533,27 @@ def test_a_provider_is_not_asked_for_each_token_that_somebody_makes_up(
     """One that does not answer is no reason to take a token, or to say that it is worth nothing."""
     url, key = provider
     now, asked = [0.0], [0]
-    door = SignedTokens(url, ISSUER, AUDIENCE, clock=lambda: now[0])
-    source = door._source.get_signing_keys
+    authenticator = SignedTokens(url, ISSUER, AUDIENCE, clock=lambda: now[0])
+    source = authenticator._source.get_signing_keys
 
     def counted(*, refresh: bool) -> Any:
         asked[0] += 1
         return source(refresh=refresh)
 
-    door._source.get_signing_keys = counted
+    authenticator._source.get_signing_keys = counted
     claims = {"sub": "ann", "iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600}
     good = jwt.encode(claims, key, "ES256", headers={"kid": "k1"})
     for number in range(20):
-        assert asyncio.run(door.who(jwt.encode(claims, key, "ES256", headers={"kid": f"x{number}"}))) is None
-    found = asyncio.run(door.who(good))
+        assert asyncio.run(authenticator.who(jwt.encode(claims, key, "ES256", headers={"kid": f"x{number}"}))) is None
+    found = asyncio.run(authenticator.who(good))
     assert found is not None
     assert (found.name, found.realm, asked) == ("ann", ISSUER, [1])
-    door._source.uri = "http://127.0.0.1:9/keys"
+    authenticator._source.uri = "http://127.0.0.1:9/keys"
     now[0] = 800.0
-    assert asyncio.run(door.who(good)) is not None
+    assert asyncio.run(authenticator.who(good)) is not None
     now[0] = 1000.0
     with pytest.raises(TokensLost):
-        asyncio.run(door.who(good))
+        asyncio.run(authenticator.who(good))
     assert len(caplog.messages) == 1
 
 
@@ -527,14 +604,14 @@ def test_what_one_may_not_start_is_described_as_nothing_that_can_be_started(guar
 
 def test_a_wrong_method_does_not_tell_which_sagas_there_are(guarded: Guarded) -> None:
     """It is answered before anybody has shown a token."""
-    told = {
+    logged = {
         (name, who): guarded.house.ask("PUT", f"/sagas/{name}", token=token)
         for name in ("order", "nothing")
         for who, token in {"": "", "stranger": guarded.stranger, "chief": guarded.chief}.items()
     }
 
-    assert {each.status_code for each in told.values()} == {405}
-    allowed = {key: each.headers["Allow"] for key, each in told.items()}
+    assert {each.status_code for each in logged.values()} == {405}
+    allowed = {key: each.headers["Allow"] for key, each in logged.items()}
     assert allowed.pop(("order", "chief")) == "POST"
     assert set(allowed.values()) == {"GET, HEAD"}
 

@@ -72,9 +72,9 @@ def test_a_parent_says_that_its_child_waits_and_leads_operators_there(house: Hou
     broken.touch()
     tour = _start(house, "tour", how="fail", broken=str(broken))
     found = house.until(tour, _needs("trip/book/hotel", "charge.compensation"))
-    told = house.ask("GET", f"/sagas/{tour}/explanation").json()["sentences"]
+    sentences = house.ask("GET", f"/sagas/{tour}/explanation").json()["sentences"]
     line = next(each for each in found["lines"] if each["key"] == "trip")
-    standing = house.ask("GET", f"/sagas/{tour}/result")
+    unended = house.ask("GET", f"/sagas/{tour}/result")
 
     assert (found["status"], found["attention"]) == ("running", [])
     assert [(each["path"], each["status"]) for each in found["children"]] == [
@@ -82,8 +82,8 @@ def test_a_parent_says_that_its_child_waits_and_leads_operators_there(house: Hou
         ("trip/book/hotel", "paused"),
     ]
     assert line["note"] == "book/hotel waits for a decision: charge.compensation"
-    assert f"     sagadsl retry {tour} trip/book/hotel/charge.compensation   once more" in told
-    assert (standing.status_code, _child(standing.json(), "trip/book/hotel")["status"]) == (202, "paused")
+    assert f"     sagadsl retry {tour} trip/book/hotel/charge.compensation   once more" in sentences
+    assert (unended.status_code, _child(unended.json(), "trip/book/hotel")["status"]) == (202, "paused")
 
     blind = house.ask("POST", f"/sagas/{tour}/retry", {})
     broken.unlink()

@@ -76,9 +76,9 @@ def test_errors_that_are_encoded_are_read_wherever_they_are_shown(houses: dict[s
     result = house.ask("GET", f"/sagas/{saga}/result?wait=30s").json()
     assert result["report"]["failure"]["message"] == "carrier rejected address"
     for path in ("/trace", "/explanation"):
-        told = house.ask("GET", f"/sagas/{saga}{path}").text
-        assert "carrier rejected address" in told
-        assert "Encoded failure" not in told
+        body = house.ask("GET", f"/sagas/{saga}{path}").text
+        assert "carrier rejected address" in body
+        assert "Encoded failure" not in body
 
 
 @pytest.mark.parametrize(

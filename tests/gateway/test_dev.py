@@ -81,7 +81,7 @@ def test_changes_are_taken_over_and_mistakes_are_told(tmp_path: Path) -> None:
         assert house.ask("GET", "/definitions/order").json()["version"] == "2.0.0"
         terminal.change(_edit(activities, 'f"t_{order}"', 'f"T_{order}"'), "worker is ready")
         assert _run(house)["output"] == {"tracking": "T_1"}
-        terminal.change(_edit(definition, "activity: ship", "activity: send"), "what was there before stays")
+        terminal.change(_edit(definition, "activity: ship", "activity: send"), "the earlier version stays")
         assert "error[SD401]" in terminal.log.read_text()
         assert _run(house)["output"] == {"tracking": "T_1"}
         terminal.change(_edit(activities, "async def ship", "async def send"), "worker is ready")

@@ -33,6 +33,24 @@ steps:
     wait_for: {signal: answer, timeout: 1h}
 output: {input: "{{ input }}", answer: "{{ steps.answer.output }}"}
 """
+DECISION = """\
+sagadsl: 1
+name: decision
+version: "1"
+steps:
+  - id: decide
+    wait_for:
+      signal: decide
+      timeout: 1h
+      payload:
+        type: object
+        required: [approved, by]
+        properties:
+          approved: {type: boolean}
+          by: {type: string, minLength: 2}
+          amount: {type: integer}
+output: "{{ steps.decide.output }}"
+"""
 BIG = "3544790567247868102"
 
 
@@ -40,6 +58,7 @@ BIG = "3544790567247868102"
 def offices(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("forms")
     (folder / "payout.saga.yaml").write_text(PAYOUT)
+    (folder / "decision.saga.yaml").write_text(DECISION)
     (folder / "sagadsl.toml").write_text("plugins = {allow = []}\n")
     with worker(folder, server.address), serve(folder, server.address, "--rate", "10000") as house:
         yield house
@@ -139,3 +158,27 @@ def test_a_date_that_is_half_typed_is_not_left_out(page: Page) -> None:
 
     expect(page.locator("#field-day-problem")).to_contain_text("not complete")
     assert sent == []
+
+
+def test_a_signal_has_a_form_made_from_the_schema_of_its_payload(page: Page, offices: House) -> None:
+    """What the saga refuses stands at the field; a corrected one is taken, and every digit arrives."""
+    answer = offices.ask("POST", "/sagas/decision", {})
+    saga = answer.json()["id"]
+    offices.until(saga, lambda status: bool(status.get("waiting_for")))
+    page.goto(f"/#/sagas/{saga}")
+    page.get_by_role("button", name="Send").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator("#field-approved-problem")).to_contain_text("This is needed. Nothing was sent.")
+    dialog.get_by_label("approved").select_option("true")
+    dialog.get_by_label("by").fill("a")
+    dialog.get_by_label("amount").fill(BIG)
+    dialog.get_by_role("button", name="Send").click()
+    expect(dialog.locator("#field-by-problem")).to_contain_text("too short")
+    expect(dialog.get_by_role("alert")).to_contain_text("Nothing was sent.")
+    dialog.get_by_label("by").fill("ann")
+    dialog.get_by_role("button", name="Send").click()
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
+    output = offices.ask("GET", f"/sagas/{saga}/result").json()["output"]
+    assert output == {"approved": True, "by": "ann", "amount": int(BIG)}

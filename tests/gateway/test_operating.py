@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import Client
 
-from tests.gateway.house import House
+from sagadsl.language.document import parse
+from sagadsl.temporal import client as sagas
+from tests.gateway.house import QUEUE, House, fresh
 
 pytestmark = pytest.mark.temporal
 
@@ -120,3 +124,48 @@ def test_a_request_that_cannot_be_read_is_refused(house: House, body: Any) -> No
     answer = house.ask("POST", f"/sagas/{saga}/pause", body)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "SD953")
+
+
+def test_a_saga_goes_on_with_the_definition_that_the_gateway_has(house: House) -> None:
+    """R72, R76: a saga that somebody has started with an older one."""
+    saga = asyncio.run(_started_with_an_older_definition(house))
+    house.until(saga, lambda status: bool(status.get("waiting_for")))
+    other = house.ask("POST", f"/sagas/{saga}/migrate", {"digest": "0"})
+    dry = house.ask("POST", f"/sagas/{saga}/migrate", {"dry_run": True})
+    done = house.ask("POST", f"/sagas/{saga}/migrate", {"by": "ann", "why": "new"})
+    again = house.ask("POST", f"/sagas/{saga}/migrate")
+    wrong = house.ask("POST", f"/sagas/{saga}/migrate", {"dry_run": "yes"})
+
+    assert (other.status_code, other.json()["code"]) == (409, "SD953")
+    assert (dry.status_code, dry.json()["outcome"]) == (200, "can")
+    assert (done.status_code, done.json()["outcome"]) == (200, "migrated"), done.text
+    assert again.json()["outcome"] == "already"
+    assert wrong.status_code == 422
+    assert house.until(saga, lambda status: True)["version"] == "1.0.0"
+    assert _audited(house, saga)[0] == ("migrate", "migrated", "ann", "new")
+
+
+def test_a_saga_goes_back_to_a_step(house: House) -> None:
+    """R80, R81: what would happen is told first, and changes nothing."""
+    saga = house.start(wait=True)
+    house.until(saga, lambda status: bool(status.get("waiting_for")))
+    dry = house.ask("POST", f"/sagas/{saga}/reset", {"step": "charge", "dry_run": True})
+    none = house.ask("POST", f"/sagas/{saga}/reset", {"step": "ship", "dry_run": True})
+    wrong = house.ask("POST", f"/sagas/{saga}/reset", {"step": "charge", "dry_run": "yes"})
+    done = house.ask("POST", f"/sagas/{saga}/reset", {"step": "charge", "by": "ann", "why": "new"})
+
+    assert (dry.status_code, dry.json()["undo"], dry.json()["again"]) == (200, ["charge"], ["charge", "approval"])
+    assert (none.status_code, none.json()["code"]) == (409, "SD925")
+    assert wrong.status_code == 422
+    assert (done.status_code, done.json()["verb"]) == (200, "reset"), done.text
+    back = house.until(saga, lambda status: bool(status.get("waiting_for")))
+    assert [(each["verb"], each["path"], each["by"]) for each in back["actions"]] == [("reset", "charge", "ann")]
+    assert any(each[0] == "reset" for each in _audited(house, saga))
+
+
+async def _started_with_an_older_definition(house: House) -> str:
+    document, _ = parse((house.folder / "order.saga.yaml").read_bytes())
+    older = {**document.data, "version": "0.9"}
+    client = await Client.connect(house.address)
+    started = await sagas.start(client, older, {"order": "1", "wait": True}, id=fresh(), task_queue=QUEUE)
+    return started.id

@@ -16,9 +16,12 @@ import httpx2
 import pytest
 from temporalio.client import Client
 
+from sagadsl.drawing.tree import tree
+from sagadsl.language.paths import drawn
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from tests.cli.shell import inside
+from tests.engine.scenes import built, plain, saga
 from tests.gateway.house import QUEUE, House, fresh
 
 pytestmark = pytest.mark.temporal
@@ -122,9 +125,9 @@ def test_the_trace_has_what_was_sent_and_what_came_back(house: House) -> None:
 def test_what_happened_is_told_in_sentences(house: House) -> None:
     saga = house.start(how="fail")
     house.until(saga, lambda status: not status["is_open"])
-    told = house.ask("GET", f"/sagas/{saga}/explanation").json()["sentences"]
+    sentences = house.ask("GET", f"/sagas/{saga}/explanation").json()["sentences"]
 
-    assert told[1:] == [
+    assert sentences[1:] == [
         "`charge` succeeded.",
         "Then `ship` failed: AddressInvalid: carrier rejected address.",
         "`charge` was undone.",
@@ -143,6 +146,18 @@ def test_the_graph_is_that_of_the_run(house: House) -> None:
         ("ship", "activity", "ship"),
     ]
     assert (run["steps"][0]["undone_by"], run["steps"][1]["if"]) == (["refund"], "input.wait | default(false)")
+
+
+def test_the_graph_has_one_box_for_what_tells_of_any_pause() -> None:
+    """R64: a status names the box by the same path."""
+    drawing = tree(
+        built(saga(plain("pay", on_error="pause"), on_pause=[{"id": "tell", "activity": "mail.send"}]))
+    ).as_json()
+
+    assert [(node["path"], node["kind"], node["what"]) for node in drawing["on_pause"]] == [
+        ("on_pause[]/tell", "activity", "mail.send")
+    ]
+    assert drawn("on_pause[3]/tell") == "on_pause[]/tell"
 
 
 def test_what_may_be_started_is_listed_with_its_input(house: House) -> None:
@@ -190,12 +205,42 @@ def test_lists_are_searched_and_paged(house: House) -> None:
     assert answer["as_of"] < counted["as_of"]
 
 
+def test_what_waits_for_a_person_is_told_by_step_and_error(house: House, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+    saga = house.start(how="fail", broken=str(broken))
+    deadline = time.monotonic() + 30
+    while not (mine := [group for group in _incidents(house) if saga in [each["id"] for each in group["incidents"]]]):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    others = _incidents(house, "?name=nothing")
+    broken.unlink()
+
+    assert house.ask("POST", f"/sagas/{saga}/retry", {}).status_code == 200
+    (group,) = mine
+    assert (group["name"], group["step"], group["kind"], group["type"]) == (
+        "order",
+        "charge.compensation",
+        "decision",
+        "BankDown",
+    )
+    assert group["count"] == len(group["incidents"])
+    assert others == []
+
+
+def _incidents(house: House, query: str = "") -> list[dict[str, Any]]:
+    answer = house.ask("GET", f"/incidents{query}")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["groups"]
+    return found
+
+
 def test_what_the_index_cannot_count_is_said(house: House) -> None:
     """A text with a quote finds something else there, on every database; a list leaves that out, a number cannot."""
     refused = house.ask("GET", "/counts?id=it's")
 
     assert (refused.status_code, house.ask("GET", "/sagas?id=it's").json()["sagas"]) == (400, [])
-    assert "does not count by a quote" in refused.json()["detail"]
+    assert "cannot count ids with a quote" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -260,14 +305,14 @@ def test_an_output_that_cannot_be_given_is_completed_with_a_warning_in_every_vie
     definition = {"sagadsl": 1, "name": name, "version": "1", "steps": steps, "output": whole}
     saga = fresh()
 
-    async def scene() -> str:
+    async def scenario() -> str:
         client = await Client.connect(house.address)
         started = await sagas.start(client, definition, {}, id=saga, task_queue=QUEUE)
         await runs.result(client, started.id)
         described = await client.get_workflow_handle(saga).describe()
         return described.status.name if described.status else ""
 
-    assert asyncio.run(scene()) == "COMPLETED"
+    assert asyncio.run(scenario()) == "COMPLETED"
     views = [house.ask("GET", f"/sagas/{saga}").json(), house.ask("GET", f"/sagas/{saga}/result").json()]
     place = ("--address", house.address)
     for command in ("status", "result"):
@@ -323,3 +368,17 @@ def test_a_workflow_that_temporal_has_paused_is_held_in_every_answer(house: Hous
         "Temporal's own pause" in each for each in house.ask("GET", f"/sagas/{saga}/explanation").json()["sentences"]
     )
     assert house.ask("POST", f"/sagas/{saga}/cancel", {}).status_code == 202
+
+
+def test_sagas_are_chosen_by_their_search_attributes(house: House) -> None:
+    """Only comparisons get to the server; what it does not know, or nobody can read, is refused."""
+    saga = house.start()
+    house.until(saga, lambda status: not status["is_open"])
+    deadline = time.monotonic() + 60
+    while [each["id"] for each in house.ask("GET", f"/sagas?where=WorkflowId='{saga}'").json()["sagas"]] != [saga]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert house.ask("GET", f"/counts?where=WorkflowId='{saga}'").json()["counts"]["completed"] == 1
+    for where, why in (("Nobodys = 1", "Nobodys"), ("a = 1) or (1 = 1", "cannot be read from `) or (1 = 1` on")):
+        refused = house.ask("GET", f"/sagas?where={where}")
+        assert (refused.status_code, why in refused.text) == (400, True), refused.text

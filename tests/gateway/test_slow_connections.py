@@ -103,7 +103,7 @@ async def _served(app: App, guard: Guard) -> AsyncIterator[int]:
         looking.cancel()
 
 
-async def _told(port: int, *sent: bytes, drip: bytes = b"") -> bytes:
+async def _answer_to(port: int, *sent: bytes, drip: bytes = b"") -> bytes:
     """Send what is *sent*, then *drip* again and again; return all that comes until the connection has ended."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for each in sent:
@@ -130,7 +130,7 @@ def _guard(most: int = 100) -> Guard:
 
 
 @pytest.mark.parametrize(
-    ("sent", "drip", "told", "why"),
+    ("sent", "drip", "status", "why"),
     [
         ((), b"", b"", "head"),
         ((b"GET / HTTP/1.1\r\n" + HOST,), b"", b"408", "head"),
@@ -142,17 +142,17 @@ def _guard(most: int = 100) -> Guard:
     ],
     ids=["silent", "half a head", "a slow head", "no body", "a slow body", "an idle connection", "a slow second head"],
 )
-def test_who_keeps_us_waiting_is_let_go(sent: tuple[bytes, ...], drip: bytes, told: bytes, why: str) -> None:
+def test_who_keeps_us_waiting_is_let_go(sent: tuple[bytes, ...], drip: bytes, status: bytes, why: str) -> None:
     """A byte now and then is no whole request."""
 
     async def play() -> tuple[bytes, str]:
         guard = _guard()
         async with _served(_answering, guard) as port:
-            return await _told(port, *sent, drip=drip), guard.metrics.page().decode()
+            return await _answer_to(port, *sent, drip=drip), guard.metrics.page().decode()
 
     answer, counted = asyncio.run(play())
-    assert answer.startswith(b"HTTP/1.1 " + told if told else b"") or answer == b"reset"
-    assert bool(answer) is bool(told)
+    assert answer.startswith(b"HTTP/1.1 " + status if status else b"") or answer == b"reset"
+    assert bool(answer) is bool(status)
     assert f'ended_total{{why="{why}"}} 1.0' in counted
 
 
@@ -178,7 +178,7 @@ def test_who_waits_for_us_stays() -> None:
 
     async def play() -> bytes:
         async with _served(_waiting, _guard()) as port:
-            return await _told(port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+            return await _answer_to(port, b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
 
     assert asyncio.run(play()).startswith(b"HTTP/1.1 204")
 
@@ -198,13 +198,13 @@ def test_beyond_the_most_the_oldest_that_asks_nothing_goes_first() -> None:
         async with _served(held, guard) as port:
             request = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
             silent = await asyncio.open_connection("127.0.0.1", port)
-            first = asyncio.create_task(_told(port, request))
+            first = asyncio.create_task(_answer_to(port, request))
             await asked.acquire()
-            second = asyncio.create_task(_told(port, request))
+            second = asyncio.create_task(_answer_to(port, request))
             displaced = await silent[0].read()
             silent[1].close()
             await asked.acquire()
-            third = await _told(port)
+            third = await _answer_to(port)
             go.set()
             return [displaced, await first, await second, third]
 

@@ -65,7 +65,7 @@ def test_a_repeat_of_a_start_that_was_not_begun_begins_it(
     definition = parse((folder / "order.saga.yaml").read_bytes())[0].data
     headers = {chosen: fresh()}
 
-    async def scene(house: House) -> list[Any]:
+    async def scenario(house: House) -> list[Any]:
         async with working(server.address, queue, inline=False):
             refused = await _post(house, **headers)
             ended = await _end(house, refused["id"])
@@ -83,7 +83,7 @@ def test_a_repeat_of_a_start_that_was_not_begun_begins_it(
         return [refused, begun, again, after]
 
     with serve(folder, server.address, "--task-queue", queue, *options) as house:
-        refused, begun, again, after = asyncio.run(scene(house))
+        refused, begun, again, after = asyncio.run(scenario(house))
 
     assert len({each["id"] for each in (refused, begun, again, after)}) == 1
     assert [each["repeated"] for each in (refused, begun, again, after)] == [False, False, True, True]

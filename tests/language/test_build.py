@@ -15,6 +15,7 @@ from sagadsl.language.build import build, digest
 from sagadsl.language.model import (
     ActivityCall,
     Compensation,
+    Expected,
     Fail,
     ForEach,
     Group,
@@ -254,7 +255,7 @@ def test_the_remaining_kinds_are_built() -> None:
     until = _step({"sleep_until": "2026-01-01T00:00:00Z"}).body
     assert isinstance(until, Sleep)
     assert until.until is not None
-    assert _step({"wait_for": {"signal": "go", "timeout": "1h"}}).body == WaitFor("go", timedelta(hours=1))
+    assert _step({"wait_for": {"signal": "go", "timeout": "1h"}}).body == WaitFor((Expected("go"),), timedelta(hours=1))
 
 
 NESTED = _definition(

@@ -93,5 +93,5 @@ input:
   anyOf: [{properties: {c: {type: integer, default: 5}}}]
 steps: [{id: s, set: {x: "{{ input.a + 1 }}", y: "{{ input.b + 1 }}", z: "{{ input.c + 1 }}"}}]
 """
-    told = [(finding.code, finding.message) for finding in load(text).findings]
-    assert told == [("SD307", "`input.b` may be missing"), ("SD307", "`input.c` may be missing")]
+    found = [(finding.code, finding.message) for finding in load(text).findings]
+    assert found == [("SD307", "`input.b` may be missing"), ("SD307", "`input.c` may be missing")]

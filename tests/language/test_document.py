@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sagadsl.diagnostics.findings import Finding
-from sagadsl.language import document
+from sagadsl.language import reading
 from sagadsl.language.bounds import MAX_FINDINGS
 from sagadsl.language.document import Document, Span, parse
 
@@ -23,7 +23,7 @@ from sagadsl.language.document import Document, Span, parse
 def either_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyYAML comes with libyaml on most machines, not on all."""
     if request.param == "pure":
-        monkeypatch.setattr(document, "_LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(reading, "_LOADER", yaml.SafeLoader)
 
 
 def data(text: str) -> Any:
@@ -349,7 +349,7 @@ def test_numbers_that_json_cannot_carry_are_refused(word: str) -> None:
 
 
 def test_a_file_over_one_mebibyte_is_not_read() -> None:
-    text = "a: 1\n#" + "x" * document.MAX_BYTES
+    text = "a: 1\n#" + "x" * reading.MAX_BYTES
 
     assert only(text)[1].code == "SD010"
     assert only(text.encode())[1].code == "SD010"

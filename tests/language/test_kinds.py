@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import pytest
 
-from sagadsl.gateway.definitions import graph
+from sagadsl.drawing.tree import tree as drawing_of
 from sagadsl.language import kinds, model, raw_steps
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.build import build
@@ -31,6 +31,7 @@ INNER = {"id": "inner", "set": {"x": 1}}
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "activity": {"activity": "do.a"},
+    "nexus": {"nexus": {"endpoint": "e", "service": "S", "operation": "o"}},
     "saga": {"saga": "child"},
     "parallel": {"parallel": [INNER]},
     "for_each": {"for_each": {"items": "[1]"}, "steps": [INNER]},
@@ -42,28 +43,54 @@ EXAMPLES: Mapping[str, Mapping[str, Any]] = {
     "wait_for": {"wait_for": {"signal": "go", "timeout": "1s"}},
     "set": {"set": {"x": 1}},
     "fail": {"fail": {"type": "X"}},
+    "return": {"return": {"x": 1}},
+    "send": {"send": {"signal": "go", "to": "other"}},
+    "answer": {"answer": {"x": 1}},
 }
 """One step of each kind, by the key that names it: whoever adds a kind adds one here."""
 
 READING: Mapping[str, tuple[Mapping[str, Any], ...]] = {
-    "activity": ({"activity": "do.a", "input": UNKNOWN}, {"activity": "do.a", "task_queue": UNKNOWN}),
+    "activity": (
+        {"activity": "do.a", "input": UNKNOWN},
+        {"activity": "do.a", "task_queue": UNKNOWN},
+        {"activity": {"name": UNKNOWN, "one_of": ["do.a"]}},
+        {"activity": "do.a", "priority": {"value": UNKNOWN, "at_most": 3}},
+        {"activity": "do.a", "fairness_key": UNKNOWN},
+        {"activity": "do.a", "fairness_weight": UNKNOWN},
+    ),
+    "nexus": ({"nexus": {"endpoint": "e", "service": "S", "operation": "o"}, "input": UNKNOWN},),
     "saga": ({"saga": "child", "input": UNKNOWN}, {"saga": "child", "task_queue": UNKNOWN}),
-    "parallel": ({"parallel": [INNER], "complete_when": UNKNOWN},),
+    "parallel": (
+        {"parallel": [INNER], "complete_when": UNKNOWN},
+        {"parallel": [INNER], "max_concurrency": {"value": UNKNOWN, "at_most": 3}},
+    ),
     "for_each": (
         {"for_each": {"items": UNKNOWN}, "steps": [INNER]},
         {"for_each": {"items": [1]}, "steps": [INNER], "complete_when": UNKNOWN},
+        {"for_each": {"items": [1], "max_concurrency": {"value": UNKNOWN, "at_most": 3}}, "steps": [INNER]},
     ),
     "repeat": (
         {"repeat": {"until": UNKNOWN}, "steps": [INNER]},
         {"repeat": {"until": "true", "every": UNKNOWN}, "steps": [INNER]},
+        {"repeat": {"until": "true", "maximum_attempts": {"value": UNKNOWN, "at_most": 3}}, "steps": [INNER]},
     ),
     "steps": (),
     "switch": ({"switch": [{"if": UNKNOWN, "steps": [INNER]}]},),
     "sleep": ({"sleep": UNKNOWN},),
     "sleep_until": ({"sleep_until": UNKNOWN},),
-    "wait_for": ({"wait_for": {"signal": "go", "timeout": UNKNOWN}},),
+    "wait_for": (
+        {"wait_for": {"signal": "go", "timeout": UNKNOWN}},
+        {"wait_for": {"signal": "go", "refused_if": {"if": UNKNOWN}, "reply": UNKNOWN}},
+        {"wait_for": {"any": {"go": {"refused_if": [{"if": UNKNOWN}, {"if": UNKNOWN, "message": UNKNOWN}]}}}},
+    ),
     "set": ({"set": {"x": UNKNOWN}},),
-    "fail": ({"fail": {"type": "X", "message": UNKNOWN}},),
+    "fail": ({"fail": {"type": "X", "message": UNKNOWN}}, {"fail": {"type": "X", "result": UNKNOWN}}),
+    "return": ({"return": UNKNOWN},),
+    "send": (
+        {"send": {"signal": "go", "to": UNKNOWN}},
+        {"send": {"signal": "go", "to": "other", "payload": UNKNOWN}},
+    ),
+    "answer": ({"answer": UNKNOWN},),
 }
 """For each key of a kind: a step that reads what is not there, once for each value that the kind has."""
 
@@ -115,7 +142,7 @@ def _branches(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def test_what_stands_in_a_kind_is_found_as_written_and_as_built(key: str) -> None:
     written = [step["id"] for step in raw_steps.everywhere(_saga(EXAMPLES[key]))]
     saga = build(_saga(EXAMPLES[key]))
-    drawn = graph(saga)["steps"][0]
+    drawn = drawing_of(saga).as_json()["steps"][0]
 
     assert written == list(saga.places)
     assert ("inner" in written) == isinstance(saga.steps[0].body, model.Block)
@@ -133,7 +160,7 @@ def test_a_misspelt_step_is_found_in_every_value_of_a_kind(key: str, step: Mappi
 @pytest.mark.parametrize("key", kinds.KEYS)
 def test_every_value_of_a_kind_has_its_misspelt_step(key: str) -> None:
     """So that the test above leaves none out."""
-    own = ("if", "input", "task_queue")
+    own = ("if", "activity", "input", "task_queue")
     values = {
         site.route[2:]
         for step in (EXAMPLES[key], *READING[key])

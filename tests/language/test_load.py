@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sagadsl.language.analysis.known import Known
-from sagadsl.language.load import Loaded, beside, load, load_many
+from sagadsl.language.load import beside, load, load_many
+from sagadsl.language.loaded import Loaded
+from sagadsl.reporting import report
 
 VALID = """\
 sagadsl: 1
@@ -233,6 +236,20 @@ def test_no_mutilated_definition_raises(data: Any) -> None:
 
     assert (loaded.saga is None) == bool(loaded.errors)
     assert loaded.draft is not None or _codes(loaded)[0] == "SD101"  # something can always be judged
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_mutants(), _mutants(), st.sampled_from(["defaults", "task_queue", "imports", "name", "x-y"]), JSON)
+def test_no_mutilated_bundle_raises(one: Any, other: Any, shared: str, value: Any) -> None:
+    """Each saga of it either has a model or an error."""
+    data = {"sagadsl": 1, shared: value, "sagas": {"one": one, "other": other}}
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "all.saga.yaml")
+        file.write_text(yaml.safe_dump(data, sort_keys=False), "utf-8")
+        found = load_many([file])
+
+    assert all((each.saga is None) == bool(each.errors) for each in found)
+    assert all(report.render(form, found) for form in ("text", "json", "sarif"))
 
 
 @settings(max_examples=200, deadline=None)

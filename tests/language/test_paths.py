@@ -20,6 +20,7 @@ from sagadsl.language.paths import (
     CallId,
     Purpose,
     activity_id,
+    any_round,
     branch_in,
     call_of_activity,
     call_of_child,
@@ -27,28 +28,31 @@ from sagadsl.language.paths import (
     child_id,
     drawn,
     drawn_round,
+    enclosing_ids,
+    enclosing_path,
     forward_key,
     handled_by,
     handler_path,
-    ids_around,
     is_compensation,
     is_on_failure,
     is_path_at,
     is_path_end,
     key_of_activity_id,
+    looseness,
     parse_call,
     path_around,
     path_below,
     path_in,
     path_in_its_block,
     pattern_of,
-    patterns_of,
     round_path,
     rounds_in,
+    stands_for,
     step_id_in,
     step_key_of_activity_id,
     step_of_activity_id,
     undo_key,
+    whole_path,
 )
 from sagadsl.virtual.calls import Attempt
 from sagadsl.virtual.world import World
@@ -63,6 +67,9 @@ from tests.engine.scenes import act, built, no, plain, saga
         ("book/flight", "s-1/book/flight/do", "book/flight"),
         ("lines[3]/reserve", "s-1/lines[3]/reserve/do", "lines[3]/reserve"),
         ("withdraw#2", "s-1/withdraw/do", "withdraw"),
+        ("withdraw@2#2", "s-1/withdraw@2/do", "withdraw"),
+        ("lines[3]/take@12.compensation[1]#3", "s-1/lines[3]/take@12/undo[1]", "lines[3]/take"),
+        ("withdraw@2.probe", "s-1/withdraw@2/do", "withdraw"),
         ("withdraw.probe", "s-1/withdraw/do", "withdraw"),
         ("withdraw.probe#2", "s-1/withdraw/do", "withdraw"),
         ("withdraw.compensation", "s-1/withdraw/undo", "withdraw"),
@@ -84,6 +91,9 @@ def test_both_ways_to_a_key_agree() -> None:
     assert forward_key("s", "a/b") == key_of_activity_id("s", "a/b")
     assert undo_key("s", "a/b") == key_of_activity_id("s", "a/b.compensation")
     assert undo_key("s", "a/b", 1) == key_of_activity_id("s", "a/b.compensation[1]")
+    assert forward_key("s", "a/b", 2) == key_of_activity_id("s", "a/b@2#3")
+    assert undo_key("s", "a/b", 1, 2) == key_of_activity_id("s", "a/b@2.compensation[1]")
+    assert step_key_of_activity_id("s", "a/b@2.compensation") == forward_key("s", "a/b", 2)
 
 
 @pytest.mark.parametrize("call", ["hotel", "book/hotel", "lines[3]/hotel#2", "hotel.compensation[1]"])
@@ -173,43 +183,45 @@ _numbers = st.integers(0, 99_999)
 
 
 def _calls_of(paths: st.SearchStrategy[str]) -> st.SearchStrategy[CallId]:
-    return st.builds(_call, paths, st.sampled_from(Purpose), st.none() | _numbers, st.integers(1, 20))
+    several = st.integers(1, 20)
+    return st.builds(_call, paths, st.sampled_from(Purpose), st.none() | _numbers, several, several)
 
 
-def _around_of(paths: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+def _inside_of(paths: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     rounds, handlers = st.builds(round_path, paths, _numbers), st.builds(handler_path, paths)
     return paths | rounds | handlers | _calls_of(paths).map(str)
 
 
-def _call(step: str, purpose: Purpose, action: int | None, time: int) -> CallId:
-    return CallId(step, purpose, action if purpose is Purpose.UNDO else None, time)
+def _call(step: str, purpose: Purpose, action: int | None, time: int, key: int) -> CallId:
+    return CallId(step, purpose, action if purpose is Purpose.UNDO else None, time, key)
 
 
 _top = _ids | st.builds(path_in, st.just(ON_FAILURE), _ids)
-_paths = st.recursive(_top, lambda inner: st.builds(path_in, _around_of(inner), _ids), max_leaves=5)
+_paths = st.recursive(_top, lambda inner: st.builds(path_in, _inside_of(inner), _ids), max_leaves=5)
 _calls = _calls_of(_paths)
-_around = _around_of(_paths) | st.sampled_from((ROOT, ON_FAILURE))
+_outer = _inside_of(_paths) | st.sampled_from((ROOT, ON_FAILURE))
 
 
 @given(_calls)
 def test_what_is_read_is_what_was_written(call: CallId) -> None:
     assert parse_call(str(call)) == call
-    assert parse_call(call.path) == replace(call, time=1)
-    assert parse_call(call.line) == replace(call, time=1, action=None)
+    assert parse_call(call.path) == replace(call, time=1, key=1)
+    assert parse_call(call.line) == replace(call, time=1, key=1, action=None)
     assert step_id_in(str(call)) == step_id_in(call.step)
 
 
-@given(_around, _ids)
-def test_a_path_tells_what_it_stands_in(around: str, step: str) -> None:
-    path = path_in(around, step)
+@given(_outer, _ids)
+def test_a_path_tells_what_it_stands_in(outer: str, step: str) -> None:
+    path = path_in(outer, step)
 
-    assert path_around(path) == around
+    assert enclosing_path(path) == outer
     assert step_id_in(path) == step
     assert is_path_at(path, path)
+    assert path_around(path, step) == outer
     assert path_below(path, path) == ""
-    assert around == ROOT or path_below(path, around) == step
-    assert is_path_end(step, path) == (around != ROOT)
-    assert is_on_failure(path) == (around == ON_FAILURE or is_on_failure(around))
+    assert outer == ROOT or path_below(path, outer) == step
+    assert is_path_end(step, path) == (outer != ROOT)
+    assert is_on_failure(path) == (outer == ON_FAILURE or is_on_failure(outer))
 
 
 @given(_paths, _numbers, _ids)
@@ -221,7 +233,9 @@ def test_a_round_tells_its_loop_and_its_number(loop: str, number: int, step: str
     assert branch_in(loop, path_in(loop, step)) == step
     assert branch_in(loop, f"{loop}x/{step}") is None
     assert pattern_of(path) == pattern_of(path_in(round_path(loop, number + 1), step)) != path
-    assert pattern_of(pattern_of(path)) == pattern_of(path) in patterns_of(path)
+    assert pattern_of(pattern_of(path)) == pattern_of(path)
+    assert stands_for(pattern_of(path), path)
+    assert stands_for(path_in(any_round(loop), step), path)
     assert drawn(path) == path_in(drawn_round(drawn(loop)), step)
     assert path_in_its_block(path) == f"[{number}] {step}"
 
@@ -231,7 +245,7 @@ def test_a_handler_tells_its_step(path: str, step: str) -> None:
     inside = path_in(handler_path(path), step)
 
     assert handled_by(inside) == (handled_by(path) or path)
-    assert ids_around(inside) == [*ids_around(path), step_id_in(path)]
+    assert enclosing_ids(inside) == [*enclosing_ids(path), step_id_in(path)]
     assert is_path_at(inside, path)
     assert path_below(inside, path) is None
 
@@ -242,12 +256,49 @@ def test_the_number_of_an_action_is_no_round() -> None:
 
     assert list(rounds_in(call)) == [("lines", 3, "lines[3]")]
     assert pattern_of(call) == "lines[*]/pay.compensation[1]"
-    assert list(patterns_of(call)) == [
+    exact_first = [
         "lines[3]/pay.compensation[1]#2",
         "lines[3]/pay.compensation[1]",
         "lines[*]/pay.compensation[1]#2",
         "lines[*]/pay.compensation[1]",
     ]
+    assert all(stands_for(pattern, call) for pattern in exact_first)
+    assert all(looseness(one) <= looseness(other) for one, other in pairwise(exact_first))
+    for other in ("lines[2]/pay.compensation[1]", "lines[*]/pay.compensation[0]", "lines[3]/pay.compensation[1]#3"):
+        assert not stands_for(other, call)
+
+
+def test_any_round_may_be_meant_at_every_depth() -> None:
+    """Of the outer loop, of the inner one, or of both; with as many numbers the outer one decides."""
+    call = "outer[1]/inner[0]/a"
+
+    assert stands_for("outer[*]/inner[0]/a", call)
+    assert stands_for("outer[1]/inner[*]/a", call)
+    assert stands_for("outer[*]/inner[*]/a", call)
+    assert not stands_for("outer[*]/inner[1]/a", call)
+    assert looseness("outer[1]/inner[*]/a") < looseness("outer[*]/inner[0]/a") < looseness("outer[*]/inner[*]/a")
+
+
+@pytest.mark.parametrize(
+    ("end", "among", "whole", "of_any_round"),
+    [
+        ("flight", ["book/flight", "pay"], "book/flight", "book/flight"),
+        ("pay", ["book/flight", "pay"], None, None),
+        ("pay", ["lines[*]/pay"], None, "lines[*]/pay"),
+        ("pay", ["lines[2]/pay"], None, "lines[2]/pay"),
+        ("inner[0]/a", ["outer[*]/inner[*]/a"], None, "outer[*]/inner[0]/a"),
+        ("inner[0]/a", ["book/inner[*]/a"], "book/inner[0]/a", "book/inner[0]/a"),
+        ("inner[0]/a", ["book/inner[0]/a"], "book/inner[0]/a", "book/inner[0]/a"),
+        ("pay", ["a/pay", "b/pay"], None, None),
+        ("pay.compensation", ["a/pay", "a/pay.compensation"], "a/pay.compensation", "a/pay.compensation"),
+    ],
+)
+def test_blocks_may_be_left_out_where_one_path_is_meant(
+    end: str, among: list[str], whole: str | None, of_any_round: str | None
+) -> None:
+    """A loop only where any of its rounds may be meant."""
+    assert whole_path(end, among) == whole
+    assert whole_path(end, among, any_round=True) == of_any_round
 
 
 _PRODUCT = Path(sagadsl.__file__).parent
@@ -257,6 +308,8 @@ _TAKES_APART = frozenset(("partition", "rpartition", "split", "rsplit", "startsw
 _OTHER_NAMES = {
     "activities": "addresses of the web",
     "authoring.py": "an example of a key",
+    "language/loaded.py": "addresses of files",
+    "language/notation/zones.py": "names of time zones",
     "plugins": "places in data",
     "reporting": "places in files",
     "cli/given.py": "JSON pointers",
@@ -269,7 +322,8 @@ _OTHER_NAMES = {
     "immutable.py": "annotations",
     "language/document.py": "places in files",
     "language/expressions": "places in data",
-    "language/schema": "JSON pointers and patterns",
+    "language/notation/patterns.py": "regular expressions",
+    "language/schema": "JSON pointers",
     "language/suppressions.py": "comments",
     "trial/draw.py": "JSON pointers",
 }

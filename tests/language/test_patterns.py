@@ -7,8 +7,8 @@ import re
 import pytest
 
 from sagadsl.language.load import load
+from sagadsl.language.notation.patterns import NotLinear, backtracking, linear, linear_or_any, linear_or_none
 from sagadsl.language.schema.conform import checker
-from sagadsl.language.schema.patterns import NotLinear, backtracking, linear, linear_or_any, linear_or_none
 
 DEFINITION = """
 sagadsl: 1
@@ -108,7 +108,7 @@ def test_no_pattern_of_a_definition_is_matched_by_a_library_that_may_backtrack(
         def search(self, _text: str) -> None:
             raise AssertionError("Python's library has matched a text")
 
-    monkeypatch.setattr("sagadsl.language.schema.patterns.re.compile", lambda *_: Refusing())
+    monkeypatch.setattr("sagadsl.language.notation.patterns.re.compile", lambda *_: Refusing())
     monkeypatch.setattr("re.search", Refusing().search)
     pattern = f"^({word}|[a-c]+)$"
     text = {"pattern": {"pattern": pattern}, "propertyNames": {"propertyNames": {"pattern": pattern}}}

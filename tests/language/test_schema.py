@@ -274,7 +274,60 @@ def test_a_key_of_another_kind_is_told_from_an_unknown_one() -> None:
     finding = only(step("id: a\nsleep: 1s\ncompensation: none"))
 
     assert (finding.code, finding.message) == ("SD104", "`compensation` of step `a` does not go with `sleep`")
-    assert finding.help == "it is for steps with `activity` and `saga`"
+    assert finding.help == "it is for steps with `activity`, `nexus`, `saga` and `send`"
+
+
+OPERATION = "nexus: {endpoint: payments, service: Payments, operation: charge}"
+
+
+def test_an_operation_has_no_retries_of_its_own_and_the_help_says_what_to_do() -> None:
+    finding = only(step(f"id: a\n{OPERATION}\nretry: none"))
+
+    assert (finding.code, finding.message) == ("SD104", "`retry` of step `a` does not go with `nexus`")
+    assert "the server tries an operation again by itself" in finding.help
+    assert "`on_error: [{then: retry}]`" in finding.help
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (f"id: a\n{OPERATION}\ntimeouts: {{heartbeat: 1s}}", "SD104"),
+        (f"id: a\n{OPERATION}\ntask_queue: q", "SD104"),
+        ("id: a\nnexus: {endpoint: pay_ments, service: S, operation: o}", "SD107"),
+        ("id: a\nnexus: {service: S, operation: o}", "SD102"),
+        ("id: a\nnexus: payments", "SD103"),
+        (f"id: a\n{OPERATION}\nactivity: b", "SD106"),
+        (f"id: a\n{OPERATION}\ncompensation: auto", "SD107"),
+    ],
+)
+def test_what_an_operation_does_not_have_is_refused(body: str, code: str) -> None:
+    assert [finding.code for finding in step(body)] == [code]
+
+
+def test_a_call_that_tells_of_a_pause_has_only_what_can_matter_for_it() -> None:
+    """R64: nothing follows from it, so nothing handles its error or undoes it. Each mistake is said once."""
+    text = (
+        "sagadsl: 1\nname: x\nsteps: [{id: a, activity: b}]\non_pause:\n"
+        "  - {id: t, activity: b, on_error: continue, inptu: 1, retry: {maximum_attempts: 0}}\n"
+        "  - {id: u, sleep: 1s}\n  - mail.send\n"
+    )
+
+    found = check(text)
+
+    assert brief(found)[:3] == [
+        ("SD104", "`on_error` of step `t` does not go with `on_pause`, whose calls only tell somebody"),
+        ("SD104", "unknown key `inptu` in step `t`"),
+        (
+            "SD504",
+            "`retry.maximum_attempts` of step `t` must be a whole number of at least 1, or `unlimited`, got the number `0`",
+        ),
+    ]
+    assert found[1].help == "did you mean `input`?"
+    assert brief(found)[3:] == [
+        ("SD102", "step `u` lacks `activity`"),
+        ("SD104", "`sleep` of step `u` does not go with `on_pause`, whose calls only tell somebody"),
+        ("SD103", "a step must be a mapping, got the text `mail.send`"),
+    ]
 
 
 def test_a_key_spelled_on_is_printed_as_on() -> None:
@@ -296,7 +349,7 @@ def test_a_step_without_a_kind_names_the_kinds() -> None:
     finding = only(step("id: a\ninput: {b: 1}"))
 
     assert (finding.code, finding.message) == ("SD105", "step `a` does not say what it does")
-    assert "activity, saga, parallel, for_each" in finding.notes[0]
+    assert "activity, nexus, saga, parallel, for_each" in finding.notes[0]
 
 
 def test_a_step_of_two_kinds_names_both() -> None:
@@ -340,10 +393,10 @@ def test_a_step_that_is_no_mapping() -> None:
         ("id: a\nactivity: b\nneeds: [c]", "SD104", "`needs` of step `a` is only for a branch of `parallel`"),
         ("id: a\nswitch: [{else: [{id: b, sleep: 1s}]}, {if: x, steps: [{id: c, sleep: 1s}]}]", "SD107", "`else` of step `a` must be the last arm: those after it are never taken"),
         ("id: a\nswitch: [{if: x, else: [{id: b, sleep: 1s}]}]", "SD106", "`switch[0]` of step `a` has `else` beside `if`"),
-        ("id: a\nactivity: b\non_error: continu", "SD107", "`on_error` of step `a` must be `compensate`, `continue` or a list of handlers, got the text `continu`"),
-        ("id: a\nactivity: b\non_error: {then: stop}", "SD103", "`on_error` of step `a` must be `compensate`, `continue` or a list of handlers, got a mapping"),
-        ("id: a\nactivity: b\nlocal: yes", "SD103", "`local` of step `a` must be `true` or `false`, got the text `yes`"),
-        ("id: a\nactivity: 3", "SD103", "`activity` of step `a` must be text, got the number `3`"),
+        ("id: a\nactivity: b\non_error: continu", "SD107", "`on_error` of step `a` must be `compensate`, `continue`, `pause` or a list of handlers, got the text `continu`"),
+        ("id: a\nactivity: b\non_error: {then: stop}", "SD103", "`on_error` of step `a` must be `compensate`, `continue`, `pause` or a list of handlers, got a mapping"),
+        ("id: a\nactivity: b\nlocal: yes", "SD103", "`local` of step `a` must be `true`, `false` or `auto`, got the text `yes`"),
+        ("id: a\nactivity: 3", "SD103", "`activity` of step `a` must be the name of an activity, or a mapping with `name` and `one_of`, got the number `3`"),
         ("id: a\nfor_each: {items: x, as: Line}\nsteps: [{id: b, sleep: 1s}]", "SD107", "`for_each.as` of step `a` must be a lower case letter, then lower case letters, digits and `_`, got the text `Line`"),
     ],
 )  # fmt: skip
@@ -357,13 +410,14 @@ def test_each_mistake_is_said_of_its_step(body: str, code: str, message: str) ->
 @pytest.mark.parametrize(
     ("body", "help", "fix"),
     [
+        ("id: a\nactivity: b\nlocal: atuo", "did you mean `auto`?", "auto"),
         ("id: a\nactivity: b\nlocal: yes", "write `true`: in YAML 1.2 only `true` and `false` are booleans", "true"),
         ('id: a\nactivity: b\nlocal: "false"', "write `false` without quotes", "false"),
         ("id: a\nactivity: b\ntask_queue: 12", 'quote it: `"12"`', '"12"'),
         ("id: a\nactivity: b\nretry: {non_retryable_error_types: X}", "write `[X]`", "[X]"),
         ("id: a\nactivity: b\non_error: {then: stop}", "write a list: begin the entry with `- `", None),
         ("id: a\nactivity: b\non_error: continu", "did you mean `continue`?", "continue"),
-        ("id: a\nactivity: b\npriority: '{{ input.p }}'", "expressions are not possible here: the definition has to say it", None),
+        ("id: a\nactivity: b\npriority: '{{ input.p }}'", "an expression is not possible here: write the value itself", None),
     ],
 )  # fmt: skip
 def test_the_help_is_what_to_type(body: str, help: str, fix: str | None) -> None:
@@ -666,12 +720,18 @@ def test_our_verdict_on_schemas_is_that_of_the_standard(value: dict[str, Any]) -
 # the shipped file
 
 
+def _target(reference: str) -> dict[str, Any]:
+    found = SCHEMA
+    for key in reference.removeprefix("#/").split("/"):
+        found = found[key]
+    return found
+
+
 def _properties(at: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     for key, value in at.items() if isinstance(at, dict) else enumerate(at) if isinstance(at, list) else ():
         if key in ("properties", "patternProperties") and isinstance(value, dict):
             for name, inner in value.items():
-                target = inner["$ref"].removeprefix("#/definitions/") if "$ref" in inner else ""
-                yield f"{path}/{name}", SCHEMA["definitions"][target] if target else inner
+                yield f"{path}/{name}", _target(inner["$ref"]) if "$ref" in inner else inner
         if key not in ("examples", "default", "defaultSnippets"):
             yield from _properties(value, f"{path}/{key}")
 
@@ -688,7 +748,13 @@ def test_every_example_and_default_satisfies_its_own_schema() -> None:
         (path, example)
         for path, each in _properties(SCHEMA)
         for example in [*each["examples"], *([each["default"]] if each.get("default", "") != "" else [])]
-        if not Draft7Validator({**each, "definitions": SCHEMA["definitions"]}).is_valid(example)
+        if not Draft7Validator(
+            {
+                "$ref": "#/definitions/this",  # beside it, draft 7 looks at nothing
+                "definitions": {**SCHEMA["definitions"], "this": each},
+                "properties": SCHEMA["properties"],
+            }
+        ).is_valid(example)
     ]
 
     assert wrong == []

@@ -17,6 +17,13 @@ from sagadsl.language.schema import definition
 SCHEMA = json.loads(definition.text())
 CALL = {"id": "a", "activity": "do.a"}
 INNER = {"id": "inner", "set": {"x": 1}}
+_SCHEDULE = ("offset", "time_zone", "overlap", "jitter", "catch_up", "input")
+
+UNDONE_BY: Mapping[str, Any] = {
+    "activity": "do.undo",
+    "nexus": {"endpoint": "e", "service": "S", "operation": "undo"},
+    "saga": "do.undo",
+}
 
 # For each place of the schema with a default: steps, and where in the definition its key would stand.
 PLACES: Mapping[str, tuple[Mapping[str, Any], tuple[str | int, ...]]] = {
@@ -28,17 +35,29 @@ PLACES: Mapping[str, tuple[Mapping[str, Any], tuple[str | int, ...]]] = {
     **{
         f"definitions/retry_policy/properties/{key}": (CALL, ("steps", 0, "retry", key))
         for key in SCHEMA["definitions"]["retry_policy"]["properties"]
+        if key != "use"
     },
     "definitions/local": (CALL, ("steps", 0, "local")),
     "definitions/pivot": (CALL, ("steps", 0, "pivot")),
     **{
         f"definitions/{kind}_undo/properties/{key}": (
-            {**CALL, "compensation": {kind: "do.undo"}},
+            {**CALL, "compensation": {kind: undo}},
             ("steps", 0, "compensation", key),
         )
-        for kind in ("activity", "saga")
+        for kind, undo in UNDONE_BY.items()
         for key in ("already_undone", "on")
     },
+    **{
+        f"definitions/send_undo/properties/{key}": (
+            {**CALL, "compensation": {"send": {"signal": "go", "to": "other"}}},
+            ("steps", 0, "compensation", key),
+        )
+        for key in ("already_undone", "on")
+    },
+    "definitions/send/properties/plain": (
+        {"id": "a", "send": {"signal": "go", "to": "other"}, "compensation": "none"},
+        ("steps", 0, "send", "plain"),
+    ),
     "definitions/failed_if_rule/properties/type": (
         {**CALL, "failed_if": {"if": "output.no"}},
         ("steps", 0, "failed_if", "type"),
@@ -47,8 +66,22 @@ PLACES: Mapping[str, tuple[Mapping[str, Any], tuple[str | int, ...]]] = {
         {**CALL, "on_error": [{"types": ["Busy"]}]},
         ("steps", 0, "on_error", 0, "then"),
     ),
+    **{
+        f"definitions/handler/properties/{key}": (
+            {**CALL, "on_error": [{"then": "retry"}]},
+            ("steps", 0, "on_error", 0, key),
+        )
+        for key in ("maximum_attempts", "initial_interval", "backoff_coefficient", "maximum_interval")
+    },
+    "definitions/handler/properties/raise/properties/message": (
+        {**CALL, "on_error": [{"raise": {"type": "Busy"}}]},
+        ("steps", 0, "on_error", 0, "raise", "message"),
+    ),
+    "properties/defaults/properties/on_error": (CALL, ("defaults", "on_error")),
     "definitions/on_error": (CALL, ("steps", 0, "on_error")),
     "definitions/on_branch_failure": ({"id": "a", "parallel": [INNER]}, ("steps", 0, "on_branch_failure")),
+    "definitions/detached": ({"id": "a", "saga": "b"}, ("steps", 0, "detached")),
+    "definitions/on_cancel": ({"id": "a", "saga": "b"}, ("steps", 0, "on_cancel")),
     "definitions/remaining": ({"id": "a", "parallel": [INNER]}, ("steps", 0, "remaining")),
     **{
         f"definitions/for_each/properties/{key}": (
@@ -61,6 +94,11 @@ PLACES: Mapping[str, tuple[Mapping[str, Any], tuple[str | int, ...]]] = {
         {"id": "a", "repeat": {"until": "true"}, "steps": [INNER]},
         ("steps", 0, "repeat", "maximum_attempts"),
     ),
+    **{f"definitions/schedule/properties/{key}": (CALL, ("schedule", key)) for key in _SCHEDULE},
+    **{
+        f"definitions/calendar/properties/{key}": (CALL, ("schedule", "calendar", key))
+        for key in SCHEMA["definitions"]["calendar"]["properties"]
+    },
     "definitions/fail/properties/message": ({"id": "a", "fail": {"type": "X"}}, ("steps", 0, "fail", "message")),
 }
 SERVERS_OWN = {"definitions/priority": "what no priority means is for the server to say: 3"}
@@ -85,7 +123,7 @@ def test_each_default_of_the_schema_is_looked_at() -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_what_is_left_out_means_what_the_schema_says(place: str) -> None:
     step, route = PLACES[place]
-    definition = {"sagadsl": 1, "name": "one", "steps": [step]}
+    definition = {"sagadsl": 1, "name": "one", "steps": [step], "schedule": {"every": "6h", "calendar": {}}}
 
     assert _built(_with(definition, route, DEFAULTS[place])) == _built(definition)
 

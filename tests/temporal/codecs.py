@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 
+from sagadsl.temporal.link.encryption import EncryptionCodec
+from sagadsl.temporal.link.keys import LONGEST_ID, EncryptionKey
+
 SEAL_BYTES = 60
 WRAPPED_KEY_BYTES = 700
 _MIRROR = bytes(range(255, -1, -1))
@@ -86,6 +89,16 @@ def aes_codec(secret: bytes = b"k" * 32) -> PayloadCodec:
         return nonce + key.encrypt(nonce, data, b"")
 
     return Coded("aes", seal, lambda data: key.decrypt(data[:nonce_bytes], data[nonce_bytes:], b""))
+
+
+def ours() -> PayloadCodec:
+    """Encrypts as sagadsl itself does, with the longest id of a key."""
+    return EncryptionCodec([EncryptionKey("k" * LONGEST_ID, b"k" * 32)])
+
+
+def another_of_ours() -> PayloadCodec:
+    """The same with a key of another id."""
+    return EncryptionCodec([EncryptionKey("other", b"o" * 32)])
 
 
 def other_key() -> PayloadCodec:

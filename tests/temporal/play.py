@@ -27,19 +27,21 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter, PayloadCodec
-from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
+from temporalio.worker import Replayer
 
 from sagadsl.authoring import Permanent, Transient, Unknown
 from sagadsl.language.document import parse
 from sagadsl.language.paths import call_of_activity, key_of_activity_id
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
-from sagadsl.temporal.codec_growth import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
-from sagadsl.temporal.trial.worker import take
+from sagadsl.temporal.run.in_order import InOrder
+from sagadsl.temporal.run.sending import IN_TRIAL
+from sagadsl.temporal.run.workflow import SagaWorkflow
+from sagadsl.temporal.trial.worker import ActsOut, take
+from sagadsl.temporal.wire.codec_growth import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
-from sagadsl.temporal.workflow import SagaWorkflow
 from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import names_of
 
@@ -271,11 +273,12 @@ async def replay(client: Client, id_: str) -> None:
 
 
 def replayer(converter: DataConverter = DataConverter.default, stretch: Stretch = PLAIN) -> Replayer:
-    """Return what replays the histories of sagas."""
+    """Return what replays the histories of sagas; in a trial, also those whose signals were acted out."""
+    acts_out = [ActsOut()] if IN_TRIAL.get() else []
     return Replayer(
         workflows=[SagaWorkflow],
-        interceptors=[SagaInterceptor(inline=False, stretch=lambda: stretch)],  # what was taken stays taken
-        workflow_runner=UnsandboxedWorkflowRunner(),
+        interceptors=[SagaInterceptor(inline=False, stretch=lambda: stretch), *acts_out],  # what was taken stays taken
+        unsandboxed_workflow_runner=InOrder(),
         data_converter=converter,
         debug_mode=True,  # the commands count, and not how fast a busy machine gives them
     )

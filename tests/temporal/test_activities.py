@@ -25,10 +25,11 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from sagadsl import Context, activity
 from sagadsl.authoring import InvalidInput, InvalidOutput, Spec
-from sagadsl.plugins.catalogue import Catalogue, Plugin, PluginBroken, PluginConflict, PluginUnknown
-from sagadsl.temporal.activities import worker_activities, worker_activity
-from sagadsl.temporal.interceptor import interceptors
-from sagadsl.temporal.marker import outcome_of
+from sagadsl.plugins.catalogue import Catalogue, Plugin
+from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown
+from sagadsl.temporal.wire.marker import outcome_of
+from sagadsl.temporal.work.activities import worker_activities, worker_activity
+from sagadsl.temporal.work.interceptor import interceptors
 from tests.conftest import Server
 from tests.packages import install
 
@@ -202,6 +203,16 @@ def test_a_broken_package_that_nobody_asked_for_is_one_line_in_the_log(
     assert [record.getMessage() for record in caplog.records] == [
         "activity `gone` of acme 1.0 cannot be used: No module named 'acme_gone'"
     ]
+
+
+def test_an_extra_that_is_not_installed_is_no_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody needs all calls that come with sagadsl; `validate` and the run tell whoever calls one."""
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    monkeypatch.delitem(sys.modules, "sagadsl.activities.grpc_request", raising=False)
+    assert "grpc.request" not in _names(worker_activities(Catalogue.discover()))
+    assert [record.getMessage() for record in caplog.records if record.levelname != "INFO"] == []
 
 
 @workflow.defn(name="calls-three")

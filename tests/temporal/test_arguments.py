@@ -12,7 +12,7 @@ import pytest
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.squeeze import packed, unpacked
-from sagadsl.temporal.arguments import (
+from sagadsl.temporal.wire.arguments import (
     Carry,
     RunOptions,
     child_envelope,
@@ -20,8 +20,8 @@ from sagadsl.temporal.arguments import (
     open_envelope,
     to_bytes,
 )
-from sagadsl.temporal.definitions import InvalidDefinition
-from sagadsl.temporal.registry import Registry, children_of
+from sagadsl.temporal.wire.definitions import InvalidDefinition
+from sagadsl.temporal.work.registry import Registry, children_of
 from tests.engine.scenes import act, saga
 
 ONE = saga(act("a"), name="one")

@@ -12,9 +12,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import decisions
+from sagadsl.temporal.ask import decisions
 from sagadsl.temporal.read import children, following, runs
-from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.wire.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga, slow
 from tests.temporal.play import Stage, stage
@@ -43,7 +43,7 @@ def test_a_parent_goes_over_to_a_new_run_only_when_its_child_has_ended(server: S
     loop = {"id": "rows", "for_each": {"items": "{{ [1, 2, 3, 4, 5, 6, 7, 8, 9] }}"}, "steps": [plain("row")]}
     definition = saga({"id": "both", "parallel": [{"id": "kid", "saga": "waits"}, loop]}, plain("end"), name="top")
 
-    async def scene() -> tuple[str, str, str, bool]:
+    async def scenario() -> tuple[str, str, str, bool]:
         async with stage(server.address, {}) as made:
             started = await made.start(definition, children={"waits": WAITS}, continue_after_events=20)
             await _until(made, started.id, _waiting)
@@ -58,7 +58,7 @@ def test_a_parent_goes_over_to_a_new_run_only_when_its_child_has_ended(server: S
             described = await handle.describe()
             return held["status"], ended.status, kid.status, described.run_id != started.run_id
 
-    assert asyncio.run(scene()) == ("running", "completed", "completed", True)
+    assert asyncio.run(scenario()) == ("running", "completed", "completed", True)
 
 
 def test_of_more_children_than_can_be_asked_in_a_moment_the_rest_is_unknown(
@@ -68,14 +68,14 @@ def test_of_more_children_than_can_be_asked_in_a_moment_the_rest_is_unknown(
     monkeypatch.setattr(children, "MOST", 2)
     loop = {"id": "rows", "for_each": {"items": "{{ [1, 2, 3, 4, 5] }}", "max_concurrency": 5}, "steps": [_kid()]}
 
-    async def scene() -> Mapping[str, Any]:
+    async def scenario() -> Mapping[str, Any]:
         async with stage(server.address, {}) as made:
             started = await made.start(saga(loop, name="top"), children={"waits": WAITS})
             found = await _until(made, started.id, lambda status: len(_waiting(status)) == 2)
             await sagas.cancel(made.client, started.id)
             return found
 
-    stand = [each["status"] for each in asyncio.run(scene())["children"]]
+    stand = [each["status"] for each in asyncio.run(scenario())["children"]]
     assert stand == ["running", "running", "unknown", "unknown", "unknown"]
 
 
@@ -94,7 +94,7 @@ def test_the_children_of_children_count_among_those_that_are_asked(
 
     family = {"mid": three("mid", "low"), "low": saga(_kid(), name="low"), "waits": WAITS}
 
-    async def scene() -> list[str]:
+    async def scenario() -> list[str]:
         async with stage(server.address, {}) as made:
             started = await made.start(three("top", "mid"), children=family)
             await _until(made, started.id, lambda status: len(_waiting(status)) == 9)
@@ -103,7 +103,7 @@ def test_the_children_of_children_count_among_those_that_are_asked(
             await sagas.cancel(made.client, started.id)
             return [each["status"] for each in found["children"]]
 
-    stand = asyncio.run(scene())
+    stand = asyncio.run(scenario())
     assert stand.count("running") == 8
     assert "unknown" in stand
 
@@ -120,7 +120,7 @@ def test_children_are_paused_though_one_of_them_cannot_be_looked_at(
             raise RPCError("gone", RPCStatusCode.UNAVAILABLE, b"")
         return await described(client, id_)
 
-    async def scene() -> list[tuple[str, str, bool]]:
+    async def scenario() -> list[tuple[str, str, bool]]:
         async with stage(server.address, {}) as made:
             started = await made.start(saga(loop, name="top"), children={"waits": WAITS})
             await _until(made, started.id, lambda status: len(_waiting(status)) == 2)
@@ -130,7 +130,7 @@ def test_children_are_paused_though_one_of_them_cannot_be_looked_at(
             await sagas.cancel(made.client, started.id)
             return [(each.path, each.status, each.problem is None) for each in done.children]
 
-    assert asyncio.run(scene()) == [
+    assert asyncio.run(scenario()) == [
         ("rows[0]/kid", "paused", True),
         ("rows[0]/kid/…", "unknown", False),
         ("rows[1]/kid", "paused", True),
@@ -141,7 +141,7 @@ def test_while_a_parent_is_paused_its_children_begin_nothing_and_none_begins(ser
     """B5: neither what a signal lets go on in the child, nor the next child of the parent."""
     definition = saga(plain("first"), _kid(), {"id": "next", "saga": "waits"}, name="top")
 
-    async def scene() -> tuple[list[str], list[str], list[str]]:
+    async def scenario() -> tuple[list[str], list[str], list[str]]:
         async with stage(server.address, {"do.after": slow(0.1)}) as made:
             started = await made.start(definition, children={"waits": WAITS})
             await _until(made, started.id, _waiting)
@@ -158,8 +158,8 @@ def test_while_a_parent_is_paused_its_children_begin_nothing_and_none_begins(ser
             await made.end(started)
             return [f"{each.path} {each.status}" for each in done.children], held, alone
 
-    told, held, alone = asyncio.run(scene())
-    assert told == ["kid paused"]
+    asked, held, alone = asyncio.run(scenario())
+    assert asked == ["kid paused"]
     assert held == ["first"]
     assert alone == ["first", "after"]
 
@@ -168,7 +168,7 @@ def test_a_child_with_a_shortened_id_is_reached_by_its_path(server: Server) -> N
     """B1, B4."""
     id_ = f"{uuid.uuid4()}{'x' * 216}"
 
-    async def scene() -> tuple[list[str], str, str]:
+    async def scenario() -> tuple[list[str], str, str]:
         async with stage(server.address, {}) as made:
             started = await made.start(saga(_kid(), name="top"), children={"waits": WAITS}, id=id_)
             found = await _until(made, started.id, _waiting)
@@ -177,7 +177,7 @@ def test_a_child_with_a_shortened_id_is_reached_by_its_path(server: Server) -> N
             ended = await made.end(started)
             return [each["path"] for each in found["children"]], done.id, ended.status
 
-    paths, child, ended = asyncio.run(scene())
+    paths, child, ended = asyncio.run(scenario())
     assert (paths, ended) == (["kid"], "cancelled")
     assert child != f"{id_}/kid"
     assert len(child) <= 255

@@ -12,12 +12,12 @@ from temporalio.client import Client
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import start
-from sagadsl.temporal.definitions import InvalidDefinition
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.history import watch
 from sagadsl.temporal.read.runs import result, status
 from sagadsl.temporal.read.watching import StepEvent
 from sagadsl.temporal.refusals import AlreadyStarted, InputRefused, NoAnswer, SagaNotFound, SagaOver, TooLong
+from sagadsl.temporal.wire.definitions import InvalidDefinition
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Script, stage
@@ -33,7 +33,7 @@ def test_the_same_id_does_not_run_twice_unless_the_first_run_failed(server: Serv
     """Refused while it runs and after it ended well; taken after a failure, or when it is asked for."""
     definition, id_ = saga(act("a"), name="one"), _id()
 
-    async def scene() -> list[Any]:
+    async def scenario() -> list[Any]:
         seen: list[Any] = []
         async with stage(server.address, {"do.a": [no()]}) as made:
             first = await made.start(definition, id=id_)
@@ -51,7 +51,7 @@ def test_the_same_id_does_not_run_twice_unless_the_first_run_failed(server: Serv
             seen.append((await made.end(third)).status)
             return seen
 
-    assert asyncio.run(scene()) == [
+    assert asyncio.run(scenario()) == [
         ("running", True),
         "compensated",
         "completed",
@@ -63,7 +63,7 @@ def test_the_same_id_does_not_run_twice_unless_the_first_run_failed(server: Serv
 def test_nothing_is_started_when_the_input_does_not_fit(server: Server) -> None:
     definition = saga(act("a"), name="one", input={"type": "object", "required": ["x"]})
 
-    async def scene() -> None:
+    async def scenario() -> None:
         client, id_ = await Client.connect(server.address), _id()
         with pytest.raises(InputRefused, match="'x' is a required property"):
             await start(client, definition, {}, id=id_)
@@ -76,14 +76,14 @@ def test_nothing_is_started_when_the_input_does_not_fit(server: Server) -> None:
         with pytest.raises(SagaNotFound):
             await status(client, id_)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def test_an_id_or_a_queue_that_some_databases_would_not_find_again_is_refused(server: Server) -> None:
     """B1: PostgreSQL keeps 255 characters, and answers a longer id as if it were not there."""
     definition = saga(act("a"), name="one")
 
-    async def scene() -> None:
+    async def scenario() -> None:
         client = await Client.connect(server.address)
         with pytest.raises(TooLong, match=r"the id `x{40}…` has 300 characters, at most 255 fit"):
             await start(client, definition, {}, id="x" * 300)
@@ -92,20 +92,20 @@ def test_an_id_or_a_queue_that_some_databases_would_not_find_again_is_refused(se
         with pytest.raises(TooLong, match=r"the task queue `q{40}…` has 256 characters, at most 255 fit"):
             await start(client, definition, {}, id=_id(), task_queue="q" * 256)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def test_an_id_of_a_request_that_would_count_as_none_is_refused(server: Server) -> None:
     """One of 200 characters makes it count once; a longer one made it count each time, without a word."""
     definition = saga({"id": "w", "wait_for": {"signal": "go"}}, {"id": "v", "wait_for": {"signal": "go"}}, name="two")
 
-    async def scene() -> list[str]:
+    async def scenario() -> list[str]:
         async with stage(server.address) as made:
             started = await made.start(definition)
-            told = r"the request `r{40}…` has 201 characters, at most 200 fit"
-            with pytest.raises(TooLong, match=told):
+            message = r"the request `r{40}…` has 201 characters, at most 200 fit"
+            with pytest.raises(TooLong, match=message):
                 await sagas.signal(made.client, started.id, "go", request="r" * 201)
-            with pytest.raises(TooLong, match=told):
+            with pytest.raises(TooLong, match=message):
                 await sagas.operate(made.client, started.id, Verb.PAUSE, request="r" * 201)
             for _ in range(2):
                 await sagas.signal(made.client, started.id, "go", request="r" * 200)
@@ -113,14 +113,14 @@ def test_an_id_of_a_request_that_would_count_as_none_is_refused(server: Server) 
             await sagas.terminate(made.client, started.id, "the test is over")
             return list(found["kept_signals"])
 
-    assert asyncio.run(scene()) == []
+    assert asyncio.run(scenario()) == []
 
 
 def test_a_child_whose_id_would_be_too_long_runs_and_is_known_by_its_path(server: Server) -> None:
     """B1: under a shorter one, which no history of its parent mistakes for another step."""
     id_ = f"{_id()}{'x' * 239}"
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         async with stage(server.address, {}) as made:
             child = saga(plain("l"), name="child")
             started = await made.start(
@@ -129,11 +129,11 @@ def test_a_child_whose_id_would_be_too_long_runs_and_is_known_by_its_path(server
             ended = await made.end(started)
             return ended.status, [event.path async for event in watch(made.client, id_) if event.what == "started"]
 
-    assert asyncio.run(scene()) == ("completed", ["kid"])
+    assert asyncio.run(scenario()) == ("completed", ["kid"])
 
 
 def test_what_does_not_exist_is_said_in_one_sentence(server: Server) -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         client, id_ = await Client.connect(server.address), _id()
         for request in (
             status(client, id_),
@@ -148,13 +148,13 @@ def test_what_does_not_exist_is_said_in_one_sentence(server: Server) -> None:
         with pytest.raises(SagaNotFound):
             _ = [event async for event in watch(client, id_)]
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def test_terminate_undoes_nothing_and_says_so(server: Server) -> None:
     """R31."""
 
-    async def scene() -> tuple[Any, Any]:
+    async def scenario() -> tuple[Any, Any]:
         async with stage(server.address, {"do.a": slow(60)}) as made:
             started = await made.start(saga(act("a"), name="one"))
             await made.until("a")
@@ -164,7 +164,7 @@ def test_terminate_undoes_nothing_and_says_so(server: Server) -> None:
             ended = await made.end(started)
             return (ended.status, ended.error), await status(made.client, started.id)
 
-    ended, found = asyncio.run(scene())
+    ended, found = asyncio.run(scenario())
     assert ended == ("terminated", ("terminated", "it hangs"))
     assert (found["status"], found["close_status"]) == ("terminated", "terminated")
 
@@ -173,7 +173,7 @@ def test_without_a_worker_the_history_tells_how_it_stands(server: Server, monkey
     """R60: a run that nobody serves can still be looked at; only an operator has to wait."""
     monkeypatch.setattr(runs, "ANSWER_SECONDS", 0.5)
 
-    async def scene() -> tuple[dict[str, Any], str]:
+    async def scenario() -> tuple[dict[str, Any], str]:
         async with stage(server.address, {"do.b": no("NoWay")}) as made:
             ended = await made.start(saga(act("a"), act("b"), name="two"))
             await made.end(ended)
@@ -183,7 +183,7 @@ def test_without_a_worker_the_history_tells_how_it_stands(server: Server, monkey
             await runs.definition(made.client, waits.id)
         return await status(made.client, ended.id), (await status(made.client, waits.id))["status"]
 
-    found, waiting = asyncio.run(scene())
+    found, waiting = asyncio.run(scenario())
     assert waiting == "running"
     assert found["source"] == "history"
     assert (found["name"], found["status"], found["failure"]["type"]) == ("two", "compensated", "NoWay")
@@ -203,7 +203,7 @@ def test_watching_shows_every_step_and_every_attempt_as_it_happens(server: Serve
     retry = {"maximum_attempts": 3, "initial_interval": "2s"}
     steps = [plain("a"), plain("b", retry=retry), plain("c"), {"id": "z", "sleep": "10ms"}, act("d"), beats("e")]
 
-    async def scene() -> list[StepEvent]:
+    async def scenario() -> list[StepEvent]:
         script: Script = {"do.b": [flaky("Busy"), gives(7)], "do.e": slow(60)}
         async with stage(server.address, script) as made:
             started = await made.start(saga(*steps, name="seen"), continue_after_events=20)
@@ -216,7 +216,7 @@ def test_watching_shows_every_step_and_every_attempt_as_it_happens(server: Serve
                         await sagas.cancel(made.client, started.id)
             return seen
 
-    seen = asyncio.run(scene())
+    seen = asyncio.run(scenario())
     lines = [_line(event) for event in seen]
     assert lines[:4] == [("began", ""), ("started", "a"), ("completed", "a"), ("started", "b")]
     retried = next(event for event in seen if event.what == "retrying")
@@ -237,14 +237,14 @@ def test_watching_shows_every_step_and_every_attempt_as_it_happens(server: Serve
 def test_watching_a_saga_that_is_over_shows_it_again(server: Server) -> None:
     child = saga(plain("x"), name="child")
 
-    async def scene() -> list[StepEvent]:
+    async def scenario() -> list[StepEvent]:
         async with stage(server.address, {"do.x": gives(1), "do.l": gives(2)}) as made:
             definition = saga({"id": "kid", "saga": "child"}, plain("l", local=True), name="top")
             started = await made.start(definition, children={"child": child})
             await made.end(started)
             return [event async for event in watch(made.client, started.id)]
 
-    seen = asyncio.run(scene())
+    seen = asyncio.run(scenario())
     assert [_line(event) for event in seen] == [
         ("began", ""),
         ("started", "kid"),

@@ -13,13 +13,13 @@ from temporalio.client import Client
 from temporalio.converter import DataConverter, PayloadCodec
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.codec import CodecFailed, CodecMissing, PatientCodec, patient
-from sagadsl.temporal.codec_growth import PLAIN, Stretch, grade
+from sagadsl.temporal.link.codec import CodecFailed, CodecMissing, PatientCodec, patient
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import InputRefused, UnfitPayload
+from sagadsl.temporal.wire.codec_growth import PLAIN, Stretch, grade
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, plain, saga
-from tests.temporal.codecs import Away, aes_codec, base64_codec, other_key, twelvefold
+from tests.temporal.codecs import Away, aes_codec, another_of_ours, base64_codec, other_key, ours, twelvefold
 from tests.temporal.play import SDK_RACE, play, replay, stage
 from tests.temporal.storage import THRESHOLD, Dictionary, stored
 from tests.temporal.test_codec_limits import CODECS, Make, fits
@@ -33,7 +33,7 @@ def test_nothing_is_started_and_signalled_that_is_too_large_when_it_is_encoded(s
     wait = {"id": "w", "wait_for": {"signal": "go", "timeout": "1h"}}
     definition = saga(wait, output="{{ steps.w.output | length }}", name="w")
 
-    async def scene() -> Any:
+    async def scenario() -> Any:
         async with stage(server.address, codec=codec() if codec else None) as made:
             for size in (1_700_000, 2_010_000):
                 if not fits(codec, size):
@@ -47,7 +47,7 @@ def test_nothing_is_started_and_signalled_that_is_too_large_when_it_is_encoded(s
             await sagas.signal(made.client, started.id, "go", "x" * 1_500_000)
             return await made.end(started)
 
-    ended = asyncio.run(scene())
+    ended = asyncio.run(scenario())
     assert (ended.status, ended.output) == ("completed", 1_500_000)
 
 
@@ -64,7 +64,7 @@ def test_a_codec_that_fails_for_a_while_delays_a_saga_and_changes_nothing(server
     codec.fails = fails
     definition = saga(act("a", input={"n": 1}), act("b", input={"n": 2}), output="{{ steps.b.output }}", name="while")
 
-    async def scene() -> tuple[Any, list[str]]:
+    async def scenario() -> tuple[Any, list[str]]:
         async with stage(server.address, {"do.a": gives("A"), "do.b": gives("B")}) as made:
             own = Client(made.client.service_client, data_converter=_with(codec))
             async with stage(server.address, made.script, codec=codec, queue=f"{made.queue}-away") as away:
@@ -72,7 +72,7 @@ def test_a_codec_that_fails_for_a_while_delays_a_saga_and_changes_nothing(server
                 started = await away.start(definition)
                 return await away.end(started), away.begun
 
-    ended, begun = asyncio.run(scene())
+    ended, begun = asyncio.run(scenario())
     assert (ended.status, ended.output, begun) == ("completed", "B", ["a", "b"])
     assert codec.failures > 10
 
@@ -99,7 +99,7 @@ def test_a_worker_without_the_codec_leaves_a_saga_for_one_that_has_it(server: Se
     """Nothing is refused that somebody else can read."""
     definition = saga(plain("a", input={"n": 1}), output="{{ steps.a.output }}", name="unread")
 
-    async def scene() -> Any:
+    async def scenario() -> Any:
         async with stage(server.address, {"do.a": gives("A")}, codec=base64_codec()) as able:
             queue, client = able.queue, able.client
         async with stage(server.address, queue=queue) as unable:
@@ -114,21 +114,21 @@ def test_a_worker_without_the_codec_leaves_a_saga_for_one_that_has_it(server: Se
         async with stage(server.address, {"do.a": gives("A")}, codec=base64_codec(), queue=queue) as able:
             return await able.end(started)
 
-    ended = asyncio.run(scene())
+    ended = asyncio.run(scenario())
     assert (ended.status, ended.output) == ("completed", "A")
 
 
-@pytest.mark.parametrize("lacking", [None, other_key, "storage"])
+@pytest.mark.parametrize("lacking", [None, other_key, another_of_ours, "storage"])
 def test_an_activity_is_left_to_a_worker_that_can_read_its_input(server: Server, lacking: Any) -> None:
     """R5: one that cannot has called nothing: the step's attempts are not used up, and nothing is undone."""
     driver = Dictionary()
-    whole = stored(driver) if lacking == "storage" else _with(aes_codec())
+    whole = stored(driver) if lacking == "storage" else _with(ours() if lacking is another_of_ours else aes_codec())
     bare = DataConverter.default if lacking in (None, "storage") else _with(lacking())
     definition = saga(
         act("a"), act("b", input="{{ input }}", task_queue="", retry="none"), output="{{ steps.b.output }}", name="left"
     )
 
-    async def scene() -> tuple[Any, dict[str, Any]]:
+    async def scenario() -> tuple[Any, dict[str, Any]]:
         async with stage(server.address, {"do.a": gives("A")}, codec=whole) as made:
             queue = f"{made.queue}-b"
             definition["steps"][1]["task_queue"] = queue
@@ -140,9 +140,9 @@ def test_an_activity_is_left_to_a_worker_that_can_read_its_input(server: Server,
             await replay(made.client, started.id)
             return ended, found["unknown_activities"][0]
 
-    ended, told = asyncio.run(scene())
+    ended, unknown = asyncio.run(scenario())
     assert (ended.status, ended.output) == ("completed", "B")
-    assert (told["path"], told["activity"]) == ("b", "do.b")
+    assert (unknown["path"], unknown["activity"]) == ("b", "do.b")
 
 
 @pytest.mark.parametrize(

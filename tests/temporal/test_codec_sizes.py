@@ -13,17 +13,17 @@ from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import NotPossible
-from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.wire.requests import Asked
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
-from tests.temporal.codecs import aes_codec, base64_codec
+from tests.temporal.codecs import base64_codec, ours
 from tests.temporal.play import PATIENCE, SDK_RACE, play, stage
 from tests.temporal.test_codec_limits import Make
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
-CODECS = pytest.mark.parametrize("codec", [None, base64_codec, aes_codec])
+CODECS = pytest.mark.parametrize("codec", [None, base64_codec, ours])
 WAITS = {"id": "w", "wait_for": {"signal": "go", "timeout": "1h"}}
 
 
@@ -69,7 +69,7 @@ def test_a_heartbeat_that_is_too_large_ends_its_activity_once_and_says_so(
 def test_a_decision_that_is_too_large_is_refused_before_it_is_sent(server: Server, codec: Make, size: int) -> None:
     """The server broke the run's workflow task with it, and who had sent it heard of no worker."""
 
-    async def scene() -> tuple[str, str]:
+    async def scenario() -> tuple[str, str]:
         async with stage(server.address, codec=_made(codec)) as made:
             started = await made.start(saga(WAITS, plain("a"), name="decision"))
             asked = Asked(by="me", why="x" * size)
@@ -82,7 +82,7 @@ def test_a_decision_that_is_too_large_is_refused_before_it_is_sent(server: Serve
             await sagas.signal(made.client, started.id, "go")
             return said, (await made.end(started)).status
 
-    said, status = asyncio.run(scene())
+    said, status = asyncio.run(scenario())
     assert status == "completed"
     if _fits(codec, size):
         assert said == "paused"
@@ -98,7 +98,7 @@ def test_a_status_with_long_errors_fits_into_one_answer(server: Server, codec: M
     steps = [plain(f"s{number}", on_error="continue") for number in range(count)]
     fails = Attempt(error="Refused", message="x" * 8_000, retryable=False)
 
-    async def scene() -> dict[str, Any]:
+    async def scenario() -> dict[str, Any]:
         script = {f"p/s{number}": fails for number in range(count)}
         async with stage(server.address, script, codec=_made(codec)) as made:
             started = await made.start(
@@ -110,7 +110,7 @@ def test_a_status_with_long_errors_fits_into_one_answer(server: Server, codec: M
             await sagas.terminate(made.client, started.id, "seen")
             return found
 
-    found = asyncio.run(scene())
+    found = asyncio.run(scenario())
     failed = [each for each in found["steps"] if each["path"].startswith("p/")]
     assert [each["error"]["type"] for each in failed] == ["Refused"] * count
     assert all(each["error"]["message"].startswith("x" * 100) for each in failed)
@@ -124,7 +124,7 @@ def test_labels_that_are_as_large_as_a_definition_may_be_travel_as_memo(
     definition = saga(plain("a"), name=f"labelled-{codec.__name__ if codec else 'plain'}")
     definition["labels"] = {f"l{number}": "x" * 1_000 for number in range(50)}
 
-    async def scene() -> str:
+    async def scenario() -> str:
         async with stage(server.address, codec=_made(codec), definitions=[definition]) as made:
             if by_name:
                 started = await sagas.start(made.client, definition["name"], {}, task_queue=made.queue)
@@ -132,4 +132,4 @@ def test_labels_that_are_as_large_as_a_definition_may_be_travel_as_memo(
                 started = await made.start(definition)
             return (await made.end(started)).status
 
-    assert asyncio.run(scene()) == "completed"
+    assert asyncio.run(scenario()) == "completed"

@@ -36,4 +36,4 @@ def test_a_real_server_keeps_every_rule(suite: Suite, playable: Playable, host: 
     assert result.unplayed == ""
     assert result.misses == ()
     assert result.played is not None
-    assert result.played.output is None or result.played.status == "completed"
+    assert result.played.output is None or result.played.status in ("completed", "rejected")

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.temporal.connection import NotConnected, ServerRefused, connect, guard
-from sagadsl.temporal.settings import Flags, resolve
+from sagadsl.temporal.link.connection import NotConnected, ServerRefused, connect, guard
+from sagadsl.temporal.link.settings import Flags, resolve
 
 
 def _failure(flags: Flags, env: dict[str, str] | None = None) -> NotConnected:
@@ -151,7 +151,7 @@ def test_a_port_that_is_not_temporal_s_says_which_port_to_give() -> None:
     with _listening() as port:
         failure = _failure(Flags(address=f"127.0.0.1:{port}", disable_config_file=True))
     assert f"✓ TCP: port {port} answers ✗ but not as a Temporal server" in str(failure)
-    assert "the Web UI's port does not do" in failure.help
+    assert "the Web UI's port does not work" in failure.help
 
 
 def test_an_api_key_is_in_no_message() -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.temporal.connection import connect
-from sagadsl.temporal.embedded import SEARCH_ATTRIBUTES, ServerNotStarted, find_binary, serve
+from sagadsl.temporal.link.connection import connect
+from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotStarted, find_binary, serve
 
 pytestmark = pytest.mark.temporal
 
@@ -48,7 +48,7 @@ def test_the_server_outlives_ctrl_c_and_not_its_parent() -> None:
     """Ctrl-C reaches every process of the terminal's group: the server is in another; and no orphan stays."""
     program = (
         "import asyncio, sys\n"
-        "from sagadsl.temporal.embedded import serve\n"
+        "from sagadsl.temporal.link.embedded import serve\n"
         "async def main():\n"
         "    async with serve() as server:\n"
         "        print(server.pid, flush=True)\n"
@@ -137,7 +137,7 @@ def test_a_port_lost_between_looking_and_binding_is_no_error(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reason"),
     [
         ('echo Temporal Server 1; echo \'{"level":"FATAL","message":"no disk"}\'', "no disk"),
         ("printf 'panic: no port\\n\\ngoroutine 1:\\n main.go\\n' >&2", "panic: no port"),
@@ -145,7 +145,7 @@ def test_a_port_lost_between_looking_and_binding_is_no_error(
     ],
 )
 def test_a_server_that_ends_at_once_is_told_with_its_own_words(
-    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impostor = tmp_path / "temporal"
     impostor.write_text(f"#!/bin/sh\n{words}\nexit 4\n", encoding="utf-8")
@@ -158,4 +158,4 @@ def test_a_server_that_ends_at_once_is_told_with_its_own_words(
 
     with pytest.raises(ServerNotStarted) as failed:
         asyncio.run(scenario())
-    assert failed.value.reason == told
+    assert failed.value.reason == reason

@@ -28,15 +28,15 @@ def _journal(played: Played) -> dict[str, Any]:
         # Of two errors at the same moment, either may be the first on a real server.
         "errors": sorted(json.dumps(error, sort_keys=True) for error in _errors(played)),
         "calls": sorted((call.name, call.activity, call.attempts) for call in played.calls),
-        "steps": [agreed(step) for step in played.standing["steps"]],
+        "steps": [agreed(step) for step in played.status_document["steps"]],
         "undone": played.report["undone"],
         "not_undone": [line["path"] for line in played.report["not_undone"]],
-        "waiting": [line["path"] for line in played.standing["attention"]],
+        "waiting": [line["path"] for line in played.status_document["attention"]],
     }
 
 
 def _errors(played: Played) -> list[Mapping[str, Any]]:
-    return [*([] if played.failure is None else [played.failure]), *played.standing["other_errors"]]
+    return [*([] if played.failure is None else [played.failure]), *played.status_document["other_errors"]]
 
 
 def _differences(playable: Playable, foreseen: Host, happened: Host) -> dict[str, Any]:

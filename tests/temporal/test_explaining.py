@@ -25,18 +25,18 @@ FOUR_EYES = saga(
 def test_a_late_answer_that_the_next_wait_takes_is_told_with_its_time_and_its_sender(server: Server) -> None:
     """B12: the clerk's answer came too late, and was taken for the boss's."""
 
-    async def scene() -> list[str]:
+    async def scenario() -> list[str]:
         async with stage(server.address, {"do.prepare": slow(1)}) as made:
             started = await made.start(FOUR_EYES, {})
             await made.until("prepare")
             await sagas.signal(made.client, started.id, "approve", {"by": "clerk"})
             await made.end(started)
-            _, told = await explain(made.client, started.id)
-            return told
+            _, sentences = await explain(made.client, started.id)
+            return sentences
 
-    told = asyncio.run(scene())
-    assert any(each.startswith("`clerk` waited in vain: SignalTimeout") for each in told)
-    (taken,) = (each for each in told if each.startswith("`boss` took"))
+    sentences = asyncio.run(scenario())
+    assert any(each.startswith("`clerk` waited in vain: SignalTimeout") for each in sentences)
+    (taken,) = (each for each in sentences if each.startswith("`boss` took"))
     beginning = "`boss` took a signal `approve` that had come before it began to wait: at 20"
     assert taken.startswith(beginning)
     assert " from " in taken

@@ -16,8 +16,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.worker import Worker
 
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.arguments import RunOptions, envelope
 from sagadsl.temporal.read import runs
+from sagadsl.temporal.wire.arguments import RunOptions, envelope
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
@@ -120,7 +120,7 @@ def test_an_own_worker_with_sagas_does_its_own_and_leaves_what_is_anothers(serve
     """Three kinds of work on one queue: its workflows, its sagas, and another team's workflows and activities."""
     definition = saga(act("a"), output="{{ steps.a.output }}", name="mounted")
 
-    async def scene() -> tuple[list[str], list[str], list[Any]]:
+    async def scenario() -> tuple[list[str], list[str], list[Any]]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         mounted = embedded(server, queue, does("do.a", []), definitions=[definition], max_cached_workflows=0)
         others = theirs(server, queue, pay, workflows=[Order], max_cached_workflows=0)
@@ -140,7 +140,7 @@ def test_an_own_worker_with_sagas_does_its_own_and_leaves_what_is_anothers(serve
                     [(await runs.result(client, each)).output for each in ids],
                 )
 
-    foreign, own, ours_ = asyncio.run(scene())
+    foreign, own, ours_ = asyncio.run(scenario())
     assert foreign == [f"paid o{n} {n}" for n in range(2)]
     assert own == [f"own o{n}" for n in range(2)]
     assert ours_ == ["do.a"] * 2
@@ -149,7 +149,7 @@ def test_an_own_worker_with_sagas_does_its_own_and_leaves_what_is_anothers(serve
 def test_workflows_and_activities_of_another_team_on_our_queue_are_left_to_its_workers(server: Server) -> None:
     """Whatever task of theirs a worker of ours draws, by any type or name, it fails nothing of theirs for good."""
 
-    async def scene() -> list[str]:
+    async def scenario() -> list[str]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         others = theirs(server, queue, pay, workflows=[Order], max_cached_workflows=0)
         async with ours(server, queue, does("do.a", []), max_cached_workflows=0), others:
@@ -162,14 +162,14 @@ def test_workflows_and_activities_of_another_team_on_our_queue_are_left_to_its_w
             async with asyncio.timeout(2 * PATIENCE):  # each task that our worker draws costs its timeout
                 return [await handle.result() for handle in handles]
 
-    assert asyncio.run(scene()) == [f"paid o{n} {n}" for n in range(8)]
+    assert asyncio.run(scenario()) == [f"paid o{n} {n}" for n in range(8)]
 
 
 @pytest.mark.parametrize("args", [[], ["a", 5], [1, 2, 3, 4], [{"x": 1}, "garbage"], [b"\x00\x01"]])
 def test_a_workflow_of_a_type_that_nobody_knows_stays_open(server: Server, args: list[Any]) -> None:
     """Its task fails, and says why; cancelled, it is not closed by a worker that does not know it."""
 
-    async def scene() -> tuple[Any, str]:
+    async def scenario() -> tuple[Any, str]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         handle = await client.start_workflow(
             "OrderWorkflow", args=args, id=f"f-{uuid.uuid4()}", task_queue=queue, task_timeout=SECOND
@@ -184,7 +184,7 @@ def test_a_workflow_of_a_type_that_nobody_knows_stays_open(server: Server, args:
         await handle.terminate()
         return found, failed
 
-    status, failed = asyncio.run(scene())
+    status, failed = asyncio.run(scenario())
     assert status is WorkflowExecutionStatus.RUNNING
     assert "nothing says that workflow type `OrderWorkflow` is a saga" in failed
 
@@ -210,7 +210,7 @@ def test_a_call_that_the_old_worker_does_not_know_is_done_by_the_new_one(server:
         act("a"), plain("b", retry={"maximum_attempts": attempts, "initial_interval": "10ms"}), name="two"
     )
 
-    async def scene() -> list[tuple[str, Any]]:
+    async def scenario() -> list[tuple[str, Any]]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         rarely: dict[str, Any] = {
             "max_concurrent_activity_task_polls": 1
@@ -226,7 +226,7 @@ def test_a_call_that_the_old_worker_does_not_know_is_done_by_the_new_one(server:
             async with new:
                 return [((await ended(client, each)).status, await outcomes(client, each)) for each in ids]
 
-    assert asyncio.run(scene()) == [("completed", {"a": "succeeded", "b": "succeeded"})] * 6
+    assert asyncio.run(scenario()) == [("completed", {"a": "succeeded", "b": "succeeded"})] * 6
     assert len(log) == 6 + attempts - 1
 
 
@@ -239,26 +239,26 @@ def test_a_call_that_no_worker_knows_ends_at_its_bound_and_leaves_nothing_to_und
         name="two",
     )
 
-    async def scene() -> tuple[runs.Ended, dict[str, str]]:
+    async def scenario() -> tuple[runs.Ended, dict[str, str]]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         async with ours(server, queue, does("do.a", []), does("undo.a", undone), does("undo.b", undone)):
             started = await sagas.start(client, data(definition), {}, task_queue=queue)
             return await ended(client, started.id), await outcomes(client, started.id)
 
-    end, found = asyncio.run(scene())
+    end, found = asyncio.run(scenario())
     assert (end.status, found, undone) == ("compensated", {"a": "succeeded", "b": "not_started"}, ["a.compensation"])
     assert end.report is not None
     failure = end.report["failure"]
     assert (failure["type"], failure["step"]) == ("ActivityNotFound", "b")
-    told = r"no worker on the saga's task queue knows `do.b`; asked \d times in [12]s, at last worker `old`: "
-    assert re.match(told, failure["message"])
+    expected = r"no worker on the saga's task queue knows `do.b`; asked \d times in [12]s, at last worker `old`: "
+    assert re.match(expected, failure["message"])
     assert (
         "activity `do.b` is not installed on this worker; installed: `do.a`, `undo.a`, `undo.b`" in failure["message"]
     )
 
 
 def test_a_saga_can_be_cancelled_while_it_waits_for_a_worker_that_knows_its_activity(server: Server) -> None:
-    async def scene() -> tuple[str, dict[str, str]]:
+    async def scenario() -> tuple[str, dict[str, str]]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         async with ours(server, queue, does("do.a", []), does("undo.a", [])):
             started = await sagas.start(client, data(TWO), {}, task_queue=queue)
@@ -268,7 +268,7 @@ def test_a_saga_can_be_cancelled_while_it_waits_for_a_worker_that_knows_its_acti
             await sagas.cancel(client, started.id)
             return (await ended(client, started.id)).status, await outcomes(client, started.id)
 
-    assert asyncio.run(scene()) == ("cancelled", {"a": "succeeded", "b": "not_started"})
+    assert asyncio.run(scenario()) == ("cancelled", {"a": "succeeded", "b": "not_started"})
 
 
 def test_a_local_activity_that_the_old_worker_does_not_know_is_done_by_the_new_one(server: Server) -> None:
@@ -276,7 +276,7 @@ def test_a_local_activity_that_the_old_worker_does_not_know_is_done_by_the_new_o
     log: list[str] = []
     definition = saga(act("a"), plain("b", local=True, retry="none"), name="two")
 
-    async def scene() -> list[str]:
+    async def scenario() -> list[str]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         async with AsyncExitStack() as old:
             await old.enter_async_context(ours(server, queue, does("do.a", [])))
@@ -287,7 +287,7 @@ def test_a_local_activity_that_the_old_worker_does_not_know_is_done_by_the_new_o
                 await old.aclose()
                 return [(await ended(client, each)).status for each in ids]
 
-    assert asyncio.run(scene()) == ["completed"] * 3
+    assert asyncio.run(scenario()) == ["completed"] * 3
     assert log == ["b"] * 3
 
 
@@ -296,7 +296,7 @@ def test_a_saga_whose_name_the_old_worker_does_not_know_is_run_by_the_new_one(se
     child = saga(act("c"), name="late-child")
     parent = saga(act("a"), {"id": "trip", "saga": "late-child", "compensation": "none"}, name="late-parent")
 
-    async def scene() -> list[str]:
+    async def scenario() -> list[str]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         both = (does("do.a", []), does("do.c", []))
         async with AsyncExitStack() as old:
@@ -311,7 +311,7 @@ def test_a_saga_whose_name_the_old_worker_does_not_know_is_run_by_the_new_one(se
                 await old.aclose()
                 return [(await ended(client, each)).status for each in ids]
 
-    assert asyncio.run(scene()) == ["completed"] * 6
+    assert asyncio.run(scenario()) == ["completed"] * 6
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_what_a_later_release_starts_waits_for_a_worker_that_can_read_it(
 ) -> None:
     """After its patience the worker refuses it, and says why; nothing has begun."""
 
-    async def scene() -> tuple[str, runs.Ended]:
+    async def scenario() -> tuple[str, runs.Ended]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         sent = {**envelope(data(TWO), {}, RunOptions()), "options": options}
         async with ours(server, queue, does("do.a", []), patience=SECOND):
@@ -331,7 +331,7 @@ def test_what_a_later_release_starts_waits_for_a_worker_that_can_read_it(
             await client.start_workflow("two", args=[{}, sent], id=id_, task_queue=queue, task_timeout=SECOND)
             return await _failed_task(client, id_), await ended(client, id_)
 
-    failed, end = asyncio.run(scene())
+    failed, end = asyncio.run(scenario())
     assert complaint in failed
     assert (end.status, end.error and end.error[0]) == ("compensated", "InvalidDefinition")
 
@@ -339,7 +339,7 @@ def test_what_a_later_release_starts_waits_for_a_worker_that_can_read_it(
 def test_a_start_that_no_worker_has_known_may_be_begun_anew_by_the_same_request(server: Server) -> None:
     """`once` keeps a saga from being done twice, and this one has not been done at all."""
 
-    async def scene() -> tuple[list[str], list[type[BaseException]]]:
+    async def scenario() -> tuple[list[str], list[type[BaseException]]]:
         client, queue = await Client.connect(server.address), f"q-{uuid.uuid4().hex[:12]}"
         id_, refused = f"k-{uuid.uuid4()}", []
 
@@ -364,7 +364,7 @@ def test_a_start_that_no_worker_has_known_may_be_begun_anew_by_the_same_request(
             await start("r1")
         return [first.status, second.status], refused
 
-    assert asyncio.run(scene()) == (["compensated", "completed"], [sagas.AlreadyStarted])
+    assert asyncio.run(scenario()) == (["compensated", "completed"], [sagas.AlreadyStarted])
 
 
 def test_a_plain_worker_of_another_queue_that_does_not_know_an_activity_is_not_the_last_word(server: Server) -> None:
@@ -376,7 +376,7 @@ def test_a_plain_worker_of_another_queue_that_does_not_know_an_activity_is_not_t
         name="two",
     )
 
-    async def scene() -> Sequence[Any]:
+    async def scenario() -> Sequence[Any]:
         client = await Client.connect(server.address)
         queue, remote = (f"q-{uuid.uuid4().hex[:12]}" for _ in range(2))
         async with ours(server, queue, does("do.a", [])), theirs(server, remote, does("other", [])):
@@ -388,7 +388,7 @@ def test_a_plain_worker_of_another_queue_that_does_not_know_an_activity_is_not_t
                 end = await ended(client, started.id)
             return end.status, found[0]["message"]
 
-    status, message = asyncio.run(scene())
+    status, message = asyncio.run(scenario())
     assert status == "completed"
     assert "is not registered on this worker" in message
     assert log == ["b"]

@@ -15,15 +15,19 @@ import pytest
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import PollWorkflowTaskQueueRequest, RespondWorkflowTaskCompletedRequest
 from temporalio.client import WorkflowContinuedAsNewError, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ChildWorkflowError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from sagadsl.engine.facts import How
 from sagadsl.engine.squeeze import packed
-from sagadsl.temporal.arguments import Carry, RunOptions, envelope, is_compressed
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.workflow import CANCEL_ACTIVITY
+from sagadsl.temporal.run.workflow import CANCEL_ACTIVITY
+from sagadsl.temporal.wire.arguments import Carry, RunOptions, envelope, is_compressed
+from sagadsl.temporal.wire.inheritance import TakeUpRequest
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, saga
@@ -118,14 +122,14 @@ def _compressed(state: dict[str, Any]) -> Payload:
 def test_what_a_run_hands_on_is_not_taken_from_a_client(server: Server, carry: Any, inline: bool) -> None:
     """Nothing is done and nothing is undone that no run before has done."""
 
-    async def scene() -> tuple[tuple[str, str], list[str], str]:
+    async def scenario() -> tuple[tuple[str, str], list[str], str]:
         async with stage(server.address, definitions=[KNOWN], inline=inline) as made:
             handle = await _handle(made, {"amount": 1}, envelope(KNOWN, {}) if inline else None, carry)
             refused = _error(await _end(made, handle))
             await replay(made.client, handle.id)
             return refused, made.begun, (await runs.status(made.client, handle.id))["status"]
 
-    (type_, message), begun, status = asyncio.run(scene())
+    (type_, message), begun, status = asyncio.run(scenario())
     assert (type_, begun, status) == ("CarryRefused", [], "compensated")
     assert "takes only from the run before it or from its parent" in message
 
@@ -134,7 +138,7 @@ def test_what_a_run_hands_on_is_not_taken_from_a_client(server: Server, carry: A
 def test_a_run_of_a_cron_schedule_is_no_continued_one(server: Server, carry: Any) -> None:
     """The server repeats the client's own arguments in a run that says from which one it continues."""
 
-    async def scene() -> list[tuple[str, list[str]]]:
+    async def scenario() -> list[tuple[str, list[str]]]:
         async with stage(server.address, definitions=[KNOWN], inline=False) as made:
             brought = None if carry else envelope(BROUGHT, {})
             handle = await _handle(made, {"amount": 1}, brought, carry, cron_schedule="@every 1s")
@@ -147,7 +151,7 @@ def test_a_run_of_a_cron_schedule_is_no_continued_one(server: Server, carry: Any
             return refused
 
     type_ = "CarryRefused" if carry else "InlineDefinitionRefused"
-    assert asyncio.run(scene()) == [(type_, [])] * 2
+    assert asyncio.run(scenario()) == [(type_, [])] * 2
 
 
 @pytest.mark.parametrize("carry", [None, {"state": STATE}], ids=["definition", "state"])
@@ -155,7 +159,7 @@ def test_a_run_of_a_retry_policy_is_no_continued_one(server: Server, carry: Any)
     """The same, when the first run has ended before any worker has looked at it."""
     queue = f"q-{uuid.uuid4()}"
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         async with stage(server.address, definitions=[KNOWN], inline=False) as made:
             made.queue = queue  # which nobody polls
             brought = None if carry else envelope(BROUGHT, {})
@@ -168,7 +172,56 @@ def test_a_run_of_a_retry_policy_is_no_continued_one(server: Server, carry: Any)
                 ended = await _end(made, handle, run)
             return _error(ended)[0], made.begun
 
-    assert asyncio.run(scene()) == ("CarryRefused" if carry else "InlineDefinitionRefused", [])
+    assert asyncio.run(scenario()) == ("CarryRefused" if carry else "InlineDefinitionRefused", [])
+
+
+async def _taking_up(made: Stage, queue: str, args: list[Any], *, served: bool) -> WorkflowHandle[Any, Any]:
+    """Have a worker take up a run that a client has started where no worker of sagas is, and has killed.
+
+    Args:
+        served: The client itself has completed the run's first workflow task.
+    """
+    id_, service = f"forged-{uuid.uuid4().hex[:12]}", made.client.workflow_service
+    first = await made.client.start_workflow("known", args=args, id=id_, task_queue=queue)
+    if served:
+        task = await service.poll_workflow_task_queue(
+            PollWorkflowTaskQueueRequest(namespace="default", task_queue=TaskQueue(name=queue), identity="forger")
+        )
+        await service.respond_workflow_task_completed(
+            RespondWorkflowTaskCompletedRequest(namespace="default", task_token=task.task_token, identity="forger")
+        )
+    await first.terminate()
+    asked = TakeUpRequest(first.first_execution_run_id or "", How.FORWARD, "recover").to_json()
+    return await made.client.start_workflow(
+        "known", args=[None, None, {"inherit": asked}], id=id_, task_queue=made.queue
+    )
+
+
+def test_a_killed_run_brings_no_definition_past_the_folder(server: Server) -> None:
+    """A client may start a run where nobody serves it, and have it recovered by a worker that takes no definitions."""
+
+    async def scenario() -> tuple[str, list[str]]:
+        async with stage(server.address, definitions=[KNOWN], inline=False) as made:
+            handle = await _taking_up(made, f"q-{uuid.uuid4()}", [{"amount": 1}, envelope(BROUGHT, {})], served=False)
+            refused = _error(await _end(made, handle))
+            await replay(made.client, handle.id)
+            return refused[0], made.begun
+
+    assert asyncio.run(scenario()) == ("InlineDefinitionRefused", [])
+
+
+def test_a_killed_run_brings_no_state_that_a_client_has_made(server: Server) -> None:
+    """Also when the client has served the run itself, so that its history looks as if the state was accepted."""
+
+    async def scenario() -> tuple[str, list[str]]:
+        async with stage(server.address, definitions=[KNOWN]) as made:
+            args = [{"amount": 1}, envelope(KNOWN, {}), {"state": STATE}]
+            handle = await _taking_up(made, f"q-{uuid.uuid4()}", args, served=True)
+            refused = _error(await _end(made, handle))
+            await replay(made.client, handle.id)
+            return refused[0], made.begun
+
+    assert asyncio.run(scenario()) == ("CannotRebuild", [])
 
 
 def _calling(child_queue: str) -> dict[str, Any]:
@@ -185,7 +238,7 @@ def test_a_parent_brings_no_client_s_definition_past_the_folder(
 ) -> None:
     """The parent runs where a client may bring its definitions; its child does not."""
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         async with stage(server.address, definitions=[KNOWN], inline=False) as strict:
             top = _calling(strict.queue)
             async with stage(server.address, definitions=[top, child]) as lenient:
@@ -195,7 +248,7 @@ def test_a_parent_brings_no_client_s_definition_past_the_folder(
                 await replay(lenient.client, f"{started.id}/kid")
                 return ended.error[0] if ended.error else ended.status, strict.begun
 
-    assert asyncio.run(scene()) == ("completed" if begun else "InlineDefinitionRefused", begun)
+    assert asyncio.run(scenario()) == ("completed" if begun else "InlineDefinitionRefused", begun)
 
 
 def test_what_a_saga_had_from_a_folder_stays_so_when_it_goes_on_in_a_new_run(server: Server) -> None:
@@ -203,7 +256,7 @@ def test_what_a_saga_had_from_a_folder_stays_so_when_it_goes_on_in_a_new_run(ser
     kid = {"id": "kid", "saga": "known", "input": {"amount": 1}}
     top = saga(act("a"), act("b"), kid, name="top")
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         options = RunOptions(continue_after_events=8)
         async with stage(server.address, definitions=[top, KNOWN], inline=False, options=options) as made:
             started = await made.start(top, by_name=True)
@@ -213,7 +266,7 @@ def test_what_a_saga_had_from_a_folder_stays_so_when_it_goes_on_in_a_new_run(ser
             assert run.parent_id == started.id
             return ended.status, made.begun
 
-    assert asyncio.run(scene()) == ("completed", ["a", "b", "take"])
+    assert asyncio.run(scenario()) == ("completed", ["a", "b", "take"])
 
 
 @pytest.mark.parametrize(
@@ -226,7 +279,7 @@ def test_what_a_saga_had_from_a_folder_stays_so_when_it_goes_on_in_a_new_run(ser
 def test_a_parent_s_journal_must_be_one_of_this_definition(server: Server, journal: dict[str, Any], type_: str) -> None:
     """A parent may be a workflow of anybody's: what it hands over fails the run at the most."""
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         queue = f"q-{uuid.uuid4()}"
         async with stage(server.address, definitions=[KNOWN | {"input": {"type": "object"}}]) as made:
             client = made.client
@@ -234,18 +287,18 @@ def test_a_parent_s_journal_must_be_one_of_this_definition(server: Server, journ
                 client, task_queue=queue, workflows=[Foreign], workflow_runner=UnsandboxedWorkflowRunner()
             ):
                 arguments = [made.queue, {"journal": journal}]
-                told = await client.execute_workflow(
+                answer = await client.execute_workflow(
                     "foreign", args=arguments, id=f"p-{uuid.uuid4()}", task_queue=queue
                 )
-            return str(told), made.begun
+            return str(answer), made.begun
 
-    assert asyncio.run(scene()) == (type_, [])
+    assert asyncio.run(scenario()) == (type_, [])
 
 
 def test_nobody_has_another_run_cancelled_through_a_worker(server: Server) -> None:
     """The worker's own activity, called as an activity like any other by a workflow of anybody's."""
 
-    async def scene() -> tuple[str, str]:
+    async def scenario() -> tuple[str, str]:
         queue = f"q-{uuid.uuid4()}"
         async with stage(server.address, {"take": Attempt(takes=0)}, definitions=[WAITING]) as made:
             victim = await made.start(WAITING)
@@ -253,10 +306,10 @@ def test_nobody_has_another_run_cancelled_through_a_worker(server: Server) -> No
             client, free = made.client, UnsandboxedWorkflowRunner()
             async with Worker(client, task_queue=queue, workflows=[Canceller], workflow_runner=free):
                 arguments = [made.queue, victim.id, victim.run_id]
-                told = await client.execute_workflow(
+                answer = await client.execute_workflow(
                     "canceller", args=arguments, id=f"c-{uuid.uuid4()}", task_queue=queue
                 )
             await made.client.get_workflow_handle(victim.id).signal("go")
-            return str(told), (await made.end(victim)).status
+            return str(answer), (await made.end(victim)).status
 
-    assert asyncio.run(scene()) == ("NotPossible", "completed")
+    assert asyncio.run(scenario()) == ("NotPossible", "completed")

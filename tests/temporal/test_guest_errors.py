@@ -21,9 +21,9 @@ from temporalio.exceptions import ApplicationError
 from sagadsl.authoring import Permanent, Spec, Transient
 from sagadsl.plugins.catalogue import Plugin
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.activities import worker_activity
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
+from sagadsl.temporal.work.activities import worker_activity
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
 
@@ -200,14 +200,14 @@ def test_whatever_an_activity_does_the_worker_stays_itself(server: Server, is_as
 
     ended = asyncio.run(_played(server, works, is_async=is_async))
 
-    told = {name: _told(each) for name, each in ended.items() if each.error}
-    assert {name: told.pop(f"raised {name}") for name in NOTHING_DONE} == {
+    failures = {name: _failure_of(each) for name, each in ended.items() if each.error}
+    assert {name: failures.pop(f"raised {name}") for name in NOTHING_DONE} == {
         name: (kind, message, ["first"]) for name, (_, kind, message) in NOTHING_DONE.items()
     }
     for name, (_, message) in DONE.items():
-        kind, found, undone = told.pop(f"returned {name}")
+        kind, found, undone = failures.pop(f"returned {name}")
         assert (kind, message in found, undone) == ("InvalidOutput", True, ["second", "first"]), (name, found)
-    assert not told
+    assert not failures
     assert {name: ended[f"returned {name}"].output for name in FINE} == {
         name: value for name, (_, value) in FINE.items()
     }
@@ -252,7 +252,7 @@ def _definition(activity: str) -> dict[str, Any]:
     }
 
 
-def _told(ended: Ended) -> tuple[str, str, list[str]]:
+def _failure_of(ended: Ended) -> tuple[str, str, list[str]]:
     """Return type and message of the step's error, and what was undone."""
     report = ended.report or {}
     return report["failure"]["type"], report["failure"]["message"], list(report["undone"])

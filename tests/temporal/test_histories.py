@@ -21,7 +21,7 @@ from temporalio.workflow import NondeterminismError
 from sagadsl.engine import undo
 from sagadsl.engine.journal import FIRST_RULES, RULES, Unwind
 from sagadsl.engine.run import Run
-from sagadsl.temporal.opening import Opening
+from sagadsl.temporal.run.opening import Opening
 from tests.temporal.play import replayer
 
 FOLDER = Path(__file__).with_name("histories")

@@ -26,9 +26,9 @@ from temporalio.worker import (
 )
 
 from sagadsl import Permanent, Transient, Unknown
-from sagadsl.temporal.activity_errors import MAX_MESSAGE_BYTES, shortened
-from sagadsl.temporal.interceptor import interceptors
-from sagadsl.temporal.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
+from sagadsl.temporal.run.activity_errors import MAX_MESSAGE_BYTES, shortened
+from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES, marker, outcome_of, without_marker
+from sagadsl.temporal.work.interceptor import interceptors
 from tests.conftest import Server
 
 pytestmark = pytest.mark.temporal
@@ -291,8 +291,8 @@ async def _until_waiting_for_a_retry(handle: WorkflowHandle[Any, Any]) -> None:
         await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize(("how", "told"), [("from", 11), ("while", 2)])
-def test_of_many_errors_behind_each_other_the_nearest_are_told(server: Server, how: str, told: int) -> None:
+@pytest.mark.parametrize(("how", "count"), [("from", 11), ("while", 2)])
+def test_of_many_errors_behind_each_other_the_nearest_are_told(server: Server, how: str, count: int) -> None:
     """Messages nested more than a hundred deep are read by nobody, and the run that gets one stands still."""
 
     def deep(left: int) -> None:
@@ -314,7 +314,7 @@ def test_of_many_errors_behind_each_other_the_nearest_are_told(server: Server, h
         found.append(str(error))
         error = error.__cause__
 
-    assert found == [f"ValueError: level {150 - number}" for number in range(told)]
+    assert found == [f"ValueError: level {150 - number}" for number in range(count)]
 
 
 def test_the_authors_errors_are_recorded_as_they_mean_them(server: Server) -> None:

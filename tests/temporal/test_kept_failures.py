@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
-from sagadsl.temporal.marker import outcome_of
 from sagadsl.temporal.read import runs
+from sagadsl.temporal.wire.marker import outcome_of
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.temporal.codecs import aes_codec, base64_codec, sealed, secretive, wrapped
@@ -28,7 +28,7 @@ Make = Callable[[], PayloadCodec | DataConverter | None]
 SECRET = "iban-DE02"
 
 
-def _telling(codec: PayloadCodec) -> DataConverter:
+def _encoding_errors(codec: PayloadCodec) -> DataConverter:
     """Return a converter that has errors' messages encoded, too."""
     return DataConverter(payload_codec=codec, failure_converter_class=DefaultFailureConverterWithEncodedAttributes)
 
@@ -40,8 +40,8 @@ CODECS = [
     pytest.param(aes_codec, id="aes"),
     pytest.param(wrapped, id="wrapped"),
     pytest.param(secretive, id="aes, errors too"),
-    pytest.param(lambda: _telling(base64_codec()), id="base64, errors too"),
-    pytest.param(lambda: _telling(wrapped()), id="wrapped, errors too"),
+    pytest.param(lambda: _encoding_errors(base64_codec()), id="base64, errors too"),
+    pytest.param(lambda: _encoding_errors(wrapped()), id="wrapped, errors too"),
 ]
 LENGTHS = pytest.mark.parametrize("length", [0, 400, 2_000, 20_000])
 
@@ -102,9 +102,9 @@ def test_an_attempt_that_said_no_is_known_as_that_when_no_worker_takes_the_next_
         compensation={"activity": "undo.b"},
     )
 
-    async def scene() -> tuple[str, dict[str, Any]]:
-        around = [notes(name, log) for name in ("do.a", "undo.a", "undo.b")]
-        async with stage(server.address, codec=codec(), activities=around) as made:
+    async def scenario() -> tuple[str, dict[str, Any]]:
+        activities = [notes(name, log) for name in ("do.a", "undo.a", "undo.b")]
+        async with stage(server.address, codec=codec(), activities=activities) as made:
             queue = f"{made.queue}-b"
             async with stage(server.address, codec=codec(), activities=[declines(length)], queue=queue):
                 started = await made.start(saga(act("a"), {**step, "task_queue": queue}, name="kept"))
@@ -114,7 +114,7 @@ def test_an_attempt_that_said_no_is_known_as_that_when_no_worker_takes_the_next_
             steps = (await runs.status(made.client, started.id))["steps"]
             return ended.status, {each["path"]: each["outcome"] for each in steps}
 
-    status, outcomes = asyncio.run(scene())
+    status, outcomes = asyncio.run(scenario())
     assert outcomes == {"a": "succeeded", "b": "failed"}
     assert (status, log) == ("compensated", ["do.a", "undo.a"])
 
@@ -126,14 +126,14 @@ def test_what_is_kept_of_an_error_says_what_it_was(server: Server, codec: Make, 
     definition = saga(plain("b", retry={"initial_interval": "1h", "maximum_attempts": 3}), name="kept")
     used = converter(codec())
 
-    async def scene() -> tuple[bytes, BaseException]:
+    async def scenario() -> tuple[bytes, BaseException]:
         async with stage(server.address, codec=used, activities=[declines(length)]) as made:
             started = await made.start(definition)
             kept = await _kept(made, started)
             await sagas.terminate(made.client, started.id, "seen")
             return kept.SerializeToString(), await used.decode_failure(kept)
 
-    raw, error = asyncio.run(scene())
+    raw, error = asyncio.run(scenario())
     assert isinstance(error, ApplicationError)
     assert (error.type, outcome_of(error.details)) == ("Declined", (1, True))
     assert error.message.startswith(f"{SECRET} " + "m" * min(length, 100))

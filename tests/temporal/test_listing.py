@@ -14,12 +14,13 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.converter import DataConverter
 
 from sagadsl.engine.facts import Verb
+from sagadsl.status.lines import OPEN
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.arguments import InvalidDefinition
-from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.read import runs, windows
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.listing import Page, counts, page
+from sagadsl.temporal.wire.arguments import InvalidDefinition
+from sagadsl.temporal.wire.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
 from tests.temporal.codecs import sealed
@@ -55,7 +56,7 @@ async def known(handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
 def test_a_saga_by_its_name_carries_what_the_others_carry(server: Server) -> None:
     """Whoever started it: a client in another language, ours by name, or ours with the definition at hand."""
 
-    async def scene() -> list[tuple[dict[str, Any], int]]:
+    async def scenario() -> list[tuple[dict[str, Any], int]]:
         broken = {"do.b": no("Refused"), "undo.a": no("BankDown")}
         async with stage(server.address, broken, definitions=[BY_NAME]) as made:
             by_us = await sagas.start(made.client, "by_name", {}, task_queue=made.queue)
@@ -69,7 +70,7 @@ def test_a_saga_by_its_name_carries_what_the_others_carry(server: Server) -> Non
                 found.append((await known(handle), len(await events(handle))))
             return found
 
-    (theirs, _), (by_us, _), (known_to_us, by_name_events), (inline, inline_events) = asyncio.run(scene())
+    (theirs, _), (by_us, _), (known_to_us, by_name_events), (inline, inline_events) = asyncio.run(scenario())
 
     attributes = {"SagaName": "by_name", "SagaVersion": "3", "SagaStatus": "failed"}
     for each in (theirs, by_us, known_to_us, inline):
@@ -86,7 +87,7 @@ def test_a_saga_by_its_name_carries_what_the_others_carry(server: Server) -> Non
 def test_a_run_that_was_refused_can_be_found(server: Server, name: str, arguments: tuple[Any, ...]) -> None:
     """B10: a schedule that starts a saga with a mistake."""
 
-    async def scene() -> tuple[dict[str, Any], str]:
+    async def scenario() -> tuple[dict[str, Any], str]:
         async with stage(server.address, definitions=[BY_NAME]) as made:
             handle = await foreign(made, name, *arguments)
             await ends(handle)
@@ -95,7 +96,7 @@ def test_a_run_that_was_refused_can_be_found(server: Server, name: str, argument
             assert (row.name, row.status) == (name, status)
             return await known(handle), status
 
-    found, status = asyncio.run(scene())
+    found, status = asyncio.run(scenario())
     assert found["memo"]["saga"] == name
     assert status == "compensated"
 
@@ -103,7 +104,7 @@ def test_a_run_that_was_refused_can_be_found(server: Server, name: str, argument
 def test_a_saga_whose_codec_is_not_here_hides_no_other(server: Server) -> None:
     """It is listed with what the index says."""
 
-    async def scene() -> list[tuple[str, str]]:
+    async def scenario() -> list[tuple[str, str]]:
         sealing = replace(DataConverter.default, payload_codec=sealed())
         client = await Client.connect(server.address)
         other = await Client.connect(server.address, data_converter=sealing)
@@ -115,13 +116,13 @@ def test_a_saga_whose_codec_is_not_here_hides_no_other(server: Server) -> None:
             await client.get_workflow_handle(each.id).terminate()
         return sorted((each.id.removeprefix(begin), each.name) for each in found.sagas)
 
-    assert asyncio.run(scene()) == [("-open", "by_name"), ("-sealed", "by_name")]
+    assert asyncio.run(scenario()) == [("-open", "by_name"), ("-sealed", "by_name")]
 
 
 def test_a_saga_that_is_cancelled_before_its_definition_is_read_is_cancelled(server: Server) -> None:
     """N4, R26."""
 
-    async def scene() -> tuple[dict[str, Any], str, str]:
+    async def scenario() -> tuple[dict[str, Any], str, str]:
         client = await Client.connect(server.address)
         queue = f"n4-{uuid.uuid4()}"
         handle = await client.start_workflow("by_name", {}, id=queue, task_queue=queue)
@@ -131,7 +132,7 @@ def test_a_saga_that_is_cancelled_before_its_definition_is_read_is_cancelled(ser
             status = await runs.status(made.client, handle.id)
             return await known(handle), status["status"], status["close_status"]
 
-    found, status, closed = asyncio.run(scene())
+    found, status, closed = asyncio.run(scenario())
     assert found["memo"]["saga"] == "by_name"
     assert (status, closed) == ("cancelled", "canceled")
 
@@ -204,7 +205,7 @@ def test_what_an_id_or_a_name_begins_with_is_taken_as_it_is_written(
     """Whatever the database makes of capitals, quotes and wildcards; numbers are those of the list."""
     expected = sorted(among.ids if found is None else found)
 
-    async def scene() -> tuple[list[str], int | None]:
+    async def scenario() -> tuple[list[str], int | None]:
         client = await Client.connect(among.address)
         chosen = Chosen(((among.names + name,),) if name else (), among.prefix + beginning)
         assert chosen.is_exact == (not set(beginning) & set("'\"\\"))
@@ -212,7 +213,7 @@ def test_what_an_id_or_a_name_begins_with_is_taken_as_it_is_written(
         number = sum((await counts(client, chosen)).values()) if chosen.is_exact else None
         return sorted(each.id.removeprefix(among.prefix) for each in rows), number
 
-    listed_, counted = asyncio.run(scene())
+    listed_, counted = asyncio.run(scenario())
     assert listed_ == expected
     assert counted in (None, len(expected))
 
@@ -223,7 +224,7 @@ def test_a_list_is_newest_first_whatever_is_open(server: Server, monkeypatch: py
     prefix = f"order-{uuid.uuid4().hex[:8]}"
     waits = saga({"id": "w", "wait_for": {"signal": "go"}}, name="waits")
 
-    async def scene() -> tuple[list[str], list[list[str]]]:
+    async def scenario() -> tuple[list[str], list[list[str]]]:
         async with stage(server.address) as made:
             for number in range(8):
                 is_open = number in (0, 5)
@@ -242,7 +243,7 @@ def test_a_list_is_newest_first_whatever_is_open(server: Server, monkeypatch: py
                 await sagas.terminate(made.client, f"{prefix}-{number}", "the test is over")
             return [each.id[-1] for each in whole.sagas], pages
 
-    whole, pages = asyncio.run(scene())
+    whole, pages = asyncio.run(scenario())
     assert whole == list("76543210")
     assert pages == [list("765"), list("432"), list("10")]
 
@@ -253,7 +254,7 @@ def test_what_the_index_does_not_know_is_asked_of_the_runs(server: Server) -> No
     broken = {"do.b": no("Refused"), "undo.a": no("BankDown")}
     pauses = saga(act("a"), act("b"), name="pauses")
 
-    async def scene() -> tuple[list[tuple[str, str]], list[Page], dict[str, int]]:
+    async def scenario() -> tuple[list[tuple[str, str]], list[Page], dict[str, int]]:
         async with stage(server.address, broken) as made:
             for number, definition in enumerate((BY_NAME, pauses, saga(act("a"), {**act("b"), "activity": "do.c"}))):
                 envelope = {"sagadsl": 1, "definition": definition}
@@ -273,10 +274,10 @@ def test_what_the_index_does_not_know_is_asked_of_the_runs(server: Server) -> No
             await sagas.terminate(made.client, f"{prefix}-1", "the test is over")
             return [(each.id[-1], each.status) for each in whole.sagas], chosen, counted
 
-    whole, chosen, counted = asyncio.run(scene())
+    whole, chosen, counted = asyncio.run(scenario())
     assert whole == [("2", "completed"), ("1", "paused"), ("0", "failed")]
     assert [[each.id[-1] for each in found.sagas] for found in chosen] == [["0"], [], ["1"], [], []]
-    assert [found.untold for found in chosen] == [0, 0, 0, 0, 1]
+    assert [found.unanswered for found in chosen] == [0, 0, 0, 0, 1]
     assert {word: number for word, number in counted.items() if number} == {"completed": 1, "unknown": 2}
 
 
@@ -286,7 +287,7 @@ def test_continue_as_new_does_not_keep_what_is_no_longer_so(server: Server) -> N
         {"id": "w", "wait_for": {"signal": "go"}}, *(act(f"s{number}") for number in range(4)), act("b"), name="long"
     )
 
-    async def scene() -> tuple[dict[str, Any], str]:
+    async def scenario() -> tuple[dict[str, Any], str]:
         async with stage(server.address, {"do.b": no("Refused")}) as made:
             started = await made.start(definition, {}, continue_after_events=25)
             await made.until_status(started, lambda found: bool(found.get("waiting_for")))
@@ -298,10 +299,10 @@ def test_continue_as_new_does_not_keep_what_is_no_longer_so(server: Server) -> N
             assert "CONTINUED" in " ".join(
                 await events(made.client.get_workflow_handle(started.id, run_id=started.run_id))
             )
-            (row,) = (await listed(made.client, started.id, lambda page: page.sagas[0].status != "running")).sagas
+            (row,) = (await listed(made.client, started.id, lambda page: page.sagas[0].status not in OPEN)).sagas
             return await known(handle), row.status
 
-    found, status = asyncio.run(scene())
+    found, status = asyncio.run(scenario())
     assert (found["SagaStatus"], status) == ("compensated", "compensated")
 
 
@@ -313,7 +314,7 @@ def test_what_is_as_long_as_may_be_is_found(server: Server, how: str) -> None:
     definition = saga(act("a"), name="n" * 100, version=wide * 170, labels=labels)
     id_ = longest + wide * (255 - len(longest))
 
-    async def scene() -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
+    async def scenario() -> tuple[str, dict[str, Any], list[tuple[str, str]]]:
         queue = longest + "\u00e9" * (255 - len(longest))
         async with stage(server.address, definitions=[definition], queue=queue) as made:
             if how == "from elsewhere":
@@ -326,7 +327,7 @@ def test_what_is_as_long_as_may_be_is_found(server: Server, how: str) -> None:
             attributes = await known(made.client.get_workflow_handle(id_))
             return ended.status, attributes, [(each.id, each.version) for each in row.sagas]
 
-    status, attributes, rows = asyncio.run(scene())
+    status, attributes, rows = asyncio.run(scenario())
     assert (status, rows) == ("completed", [(id_, wide * 170)])
     assert (attributes["SagaVersion"], attributes["memo"]["labels"]) == (wide * 170, labels)
 
@@ -336,7 +337,7 @@ def test_what_would_not_fit_is_refused_where_it_is_written(server: Server, longe
     """Also as a stranger's start brings it: the server would terminate the run, or its task would fail for ever."""
     definition = saga(act("a"), name="longer", **longer)
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         async with stage(server.address) as made:
             with pytest.raises(InvalidDefinition, match="must have at most"):
                 await made.start(definition, {})
@@ -345,4 +346,4 @@ def test_what_would_not_fit_is_refused_where_it_is_written(server: Server, longe
             ended = await runs.result(made.client, theirs.id)
             return ended.error[0] if ended.error else ended.status, made.begun
 
-    assert asyncio.run(scene()) == ("InvalidDefinition", [])
+    assert asyncio.run(scenario()) == ("InvalidDefinition", [])

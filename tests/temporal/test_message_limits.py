@@ -13,7 +13,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine import squeeze
-from sagadsl.temporal import host, room
+from sagadsl.temporal.run import new_runs, room
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, play
@@ -192,7 +192,7 @@ def test_commands_are_counted_with_their_descriptions_and_error_types(server: Se
 
 def test_a_loop_goes_on_beside_a_call_that_takes_long(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """N3: continue-as-new waits for a call in flight for a while only."""
-    monkeypatch.setattr(host, "_PATIENCE", timedelta(milliseconds=50))
+    monkeypatch.setattr(new_runs, "_PATIENCE", timedelta(milliseconds=50))
     both = {"id": "both", "parallel": [plain("long"), _loop(plain("x"))]}
 
     played = play(

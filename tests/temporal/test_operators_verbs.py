@@ -28,7 +28,7 @@ from temporalio.api.workflowservice.v1 import (
     UnpauseActivityRequest,
     UpdateActivityOptionsRequest,
 )
-from temporalio.client import Client
+from temporalio.client import AsyncActivityHandle, Client
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
@@ -46,7 +46,7 @@ pytestmark = pytest.mark.temporal
 
 
 @dataclass
-class Scene:
+class ForeignStep:
     """A saga of one step on a foreign queue, and the hands of an operator.
 
     Attributes:
@@ -104,12 +104,17 @@ class Scene:
         )
         await self.client.workflow_service.update_activity_options(request)
 
+    async def by_hand(self) -> AsyncActivityHandle:
+        """Return the call as `temporal activity complete` and `fail` take it: from a client of their own."""
+        ops = await Client.connect(self.client.service_client.config.target_host, identity="ops")
+        return ops.get_async_activity_handle(workflow_id=self.run.workflow_id, run_id=None, activity_id="a")
+
     async def cancel(self) -> None:
         await sagas.cancel(self.client, self.run.workflow_id)
 
 
-Work = Callable[[Scene], Awaitable[Any]]
-Operator = Callable[[Scene], Awaitable[None]]
+Work = Callable[[ForeignStep], Awaitable[Any]]
+Operator = Callable[[ForeignStep], Awaitable[None]]
 
 
 def _step(**keys: Any) -> dict[str, Any]:
@@ -118,29 +123,29 @@ def _step(**keys: Any) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def _scene(server: Server, work: Work, *, ours: bool, serve: bool = True) -> AsyncIterator[Scene]:
+async def _foreign_step(server: Server, work: Work, *, ours: bool, serve: bool = True) -> AsyncIterator[ForeignStep]:
     client = await Client.connect(server.address)
-    scene = Scene(client, f"theirs-{uuid.uuid4().hex[:8]}")
+    foreign = ForeignStep(client, f"theirs-{uuid.uuid4().hex[:8]}")
 
     @activity.defn(name="work")
     async def run(_: Any) -> Any:
-        return await work(scene)
+        return await work(foreign)
 
     @activity.defn(name="undo")
     async def undo(_: Any) -> None:
-        scene.done.append("undo")
+        foreign.done.append("undo")
 
     quick = {"max_heartbeat_throttle_interval": timedelta(milliseconds=100)}
     if ours:
-        async with stage(server.address, queue=scene.queue, activities=[run, undo]):
-            yield scene
+        async with stage(server.address, queue=foreign.queue, activities=[run, undo]):
+            yield foreign
     else:
         async with stage(server.address):
             if not serve:
-                yield scene
+                yield foreign
                 return
-            async with Worker(client, task_queue=scene.queue, activities=[run, undo], **quick):  # type: ignore[arg-type]
-                yield scene
+            async with Worker(client, task_queue=foreign.queue, activities=[run, undo], **quick):  # type: ignore[arg-type]
+                yield foreign
 
 
 def _played(
@@ -154,30 +159,34 @@ def _played(
     """Return how the saga ended, what was done and undone, and the step as the status tells it."""
 
     async def play() -> tuple[Ended, list[str], dict[str, Any]]:
-        async with asyncio.timeout(PATIENCE), stage(server.address) as own, _scene(server, work, ours=ours) as scene:
-            undo = {"activity": "undo", "task_queue": scene.queue, "input": "{{ step.idempotency_key }}"}
-            calls = {"task_queue": scene.queue, "input": "{{ idempotency_key }}", "compensation": undo}
+        async with (
+            asyncio.timeout(PATIENCE),
+            stage(server.address) as own,
+            _foreign_step(server, work, ours=ours) as foreign,
+        ):
+            undo = {"activity": "undo", "task_queue": foreign.queue, "input": "{{ step.idempotency_key }}"}
+            calls = {"task_queue": foreign.queue, "input": "{{ idempotency_key }}", "compensation": undo}
             definition = {
                 "sagadsl": 1,
                 "name": "operated",
                 "version": "1",
                 "steps": [{**_step(), **(step or {}), **calls}],
             }
-            scene.started = await own.start(definition)
+            foreign.started = await own.start(definition)
             if operator is not None:
-                await operator(scene)
-            ended = await own.end(scene.started)
-            status = await runs.status(own.client, scene.started.id)
-            await replay(own.client, scene.started.id)
-            return ended, scene.done, status["steps"][0]
+                await operator(foreign)
+            ended = await own.end(foreign.started)
+            status = await runs.status(own.client, foreign.started.id)
+            await replay(own.client, foreign.started.id)
+            return ended, foreign.done, status["steps"][0]
 
     return asyncio.run(play())
 
 
-async def _beats(scene: Scene) -> None:
+async def _beats(foreign: ForeignStep) -> None:
     """Have the effect, and go on until somebody stops it."""
-    scene.done.append("do")
-    scene.began.set()
+    foreign.done.append("do")
+    foreign.began.set()
     while True:
         activity.heartbeat()
         await asyncio.sleep(0.05)
@@ -187,16 +196,16 @@ def _first(first: Work) -> Work:
     """Return an activity whose first attempt is *first*, and whose further ones say no."""
     tried = []
 
-    async def work(scene: Scene) -> Any:
+    async def work(foreign: ForeignStep) -> Any:
         tried.append(1)
         if len(tried) == 1:
-            return await first(scene)
+            return await first(foreign)
         raise ApplicationError("no", type="No", non_retryable=True)
 
     return work
 
 
-async def _no(_scene: Scene) -> None:
+async def _no(_foreign_step: ForeignStep) -> None:
     raise ApplicationError("no", type="No")
 
 
@@ -204,10 +213,10 @@ async def _no(_scene: Scene) -> None:
 def test_an_attempt_that_was_paused_is_unknown_when_the_saga_is_cancelled(server: Server, ours: bool) -> None:
     """R5, B24: the server answers the cancel as if the call had never begun."""
 
-    async def operator(scene: Scene) -> None:
-        await scene.began.wait()
-        await scene.paused()
-        await scene.cancel()
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await foreign.paused()
+        await foreign.cancel()
 
     ended, done, step = _played(server, _beats, operator, ours=ours)
     assert (ended.status, done, step["outcome"]) == ("cancelled", ["do", "undo"], "unknown")
@@ -218,10 +227,10 @@ def test_an_attempt_that_was_paused_is_unknown_when_the_saga_is_cancelled(server
 def test_a_no_after_a_pause_says_nothing_of_the_attempt_before(server: Server, ours: bool, again: bool) -> None:
     """R5: unpausing goes on beyond the attempts that are allowed, and may count from 1 again."""
 
-    async def operator(scene: Scene) -> None:
-        await scene.began.wait()
-        await scene.paused()
-        await scene.unpause(reset_attempts=again)
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await foreign.paused()
+        await foreign.unpause(reset_attempts=again)
 
     ended, done, step = _played(server, _first(_beats), operator, ours=ours)
     assert (ended.status, done, step["outcome"]) == ("compensated", ["do", "undo"], "unknown")
@@ -229,12 +238,36 @@ def test_a_no_after_a_pause_says_nothing_of_the_attempt_before(server: Server, o
 
 
 @pytest.mark.parametrize("ours", [False, True])
+def test_a_call_that_an_operator_fails_by_hand_is_unknown(server: Server, ours: bool) -> None:
+    """R5: `temporal activity fail` says nothing of the attempt that still runs."""
+
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await (await foreign.by_hand()).fail(ApplicationError("given up", type="ByHand", non_retryable=True))
+
+    ended, done, step = _played(server, _beats, operator, ours=ours)
+    assert (ended.status, done, step["outcome"]) == ("compensated", ["do", "undo"], "unknown")
+    assert step["error"]["type"] == "ByHand"
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_call_that_an_operator_completes_by_hand_has_the_result_that_was_given(server: Server, ours: bool) -> None:
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await (await foreign.by_hand()).complete({"id": 7})
+
+    ended, done, step = _played(server, _beats, operator, ours=ours)
+    assert (ended.status, done, step["outcome"]) == ("completed", ["do"], "succeeded")
+    assert ended.output == {"a": {"id": 7}}
+
+
+@pytest.mark.parametrize("ours", [False, True])
 def test_an_attempt_that_was_reset_is_unknown(server: Server, ours: bool) -> None:
     """R5: with one attempt allowed the reset itself is the error of the step."""
 
-    async def operator(scene: Scene) -> None:
-        await scene.began.wait()
-        await scene.reset()
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await foreign.reset()
 
     ended, done, step = _played(server, _beats, operator, ours=ours)
     assert (ended.status, done, step["error"]["type"]) == ("compensated", ["do", "undo"], "ActivityReset")
@@ -247,28 +280,28 @@ def test_a_foreign_worker_that_stops_has_not_said_no(server: Server) -> None:
         async with (
             asyncio.timeout(PATIENCE),
             stage(server.address) as own,
-            _scene(server, _no, ours=False, serve=False) as scene,
+            _foreign_step(server, _no, ours=False, serve=False) as foreign,
         ):
 
             @activity.defn(name="work")
             async def work(_: Any) -> None:
-                scene.done.append("do")
-                scene.began.set()
+                foreign.done.append("do")
+                foreign.began.set()
                 await asyncio.sleep(30)
 
             @activity.defn(name="undo")
             async def undo(_: Any) -> None:
-                scene.done.append("undo")
+                foreign.done.append("undo")
 
-            call = {**_step(timeouts={"start_to_close": "20s"}), "task_queue": scene.queue, "input": "x"}
-            call["compensation"] = {"activity": "undo", "task_queue": scene.queue, "input": "x"}
+            call = {**_step(timeouts={"start_to_close": "20s"}), "task_queue": foreign.queue, "input": "x"}
+            call["compensation"] = {"activity": "undo", "task_queue": foreign.queue, "input": "x"}
             definition = {"sagadsl": 1, "name": "deployed", "version": "1", "steps": [call]}
             started = await own.start(definition, None)
-            async with Worker(own.client, task_queue=scene.queue, activities=[work]):
-                await scene.began.wait()
-            async with Worker(own.client, task_queue=scene.queue, activities=[undo]):
+            async with Worker(own.client, task_queue=foreign.queue, activities=[work]):
+                await foreign.began.wait()
+            async with Worker(own.client, task_queue=foreign.queue, activities=[undo]):
                 ended = await own.end(started)
-            return ended.status, scene.done, ended.error[0]
+            return ended.status, foreign.done, ended.error[0]
 
     assert asyncio.run(play()) == ("compensated", ["do", "undo"], "WorkerShutdown")
 
@@ -291,8 +324,8 @@ def test_a_foreign_no_after_other_attempts_leaves_doubt(server: Server) -> None:
 def test_a_foreign_result_that_cannot_travel_comes_after_the_effect(server: Server, result: Any) -> None:
     """R5: the SDK reports it as an error of the activity, which has run."""
 
-    async def work(scene: Scene) -> Any:
-        scene.done.append("do")
+    async def work(foreign: ForeignStep) -> Any:
+        foreign.done.append("do")
         return result
 
     ended, done, step = _played(server, work)
@@ -304,69 +337,69 @@ def test_a_reset_repeats_the_numbers_of_attempts(server: Server, ours: bool) -> 
     """R5: 1 said no, 2 had its effect and hangs, a reset, and the next one is number 2 again."""
     tried: list[int] = []
 
-    async def work(scene: Scene) -> None:
+    async def work(foreign: ForeignStep) -> None:
         tried.append(activity.info().attempt)
         if len(tried) == 2:
-            scene.done.append("do")
-            scene.began.set()
+            foreign.done.append("do")
+            foreign.began.set()
             await asyncio.sleep(30)
         raise ApplicationError("no", type="No", non_retryable=len(tried) > 2)
 
-    async def operator(scene: Scene) -> None:
-        await scene.began.wait()
-        await scene.reset()
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await foreign.reset()
 
     retry = {"maximum_attempts": 5, "initial_interval": "50ms"}
     step = {"retry": retry, "timeouts": {"start_to_close": "2s"}}
-    ended, done, told = _played(server, work, operator, ours=ours, step=step)
+    ended, done, shown = _played(server, work, operator, ours=ours, step=step)
     assert tried == [1, 2, 2]
-    assert (ended.status, done, told["outcome"]) == ("compensated", ["do", "undo"], "unknown")
+    assert (ended.status, done, shown["outcome"]) == ("compensated", ["do", "undo"], "unknown")
 
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_limits_that_an_operator_has_changed_are_not_told_as_the_definition_s(server: Server, ours: bool) -> None:
     """`update-options` counts for the attempt that runs, too."""
 
-    async def hangs(scene: Scene) -> None:
-        scene.done.append("do")
-        scene.began.set()
+    async def hangs(foreign: ForeignStep) -> None:
+        foreign.done.append("do")
+        foreign.began.set()
         await asyncio.sleep(30)
 
-    async def operator(scene: Scene) -> None:
-        await scene.began.wait()
-        await scene.update(ActivityOptions(start_to_close_timeout=Duration(seconds=1)), "start_to_close_timeout")
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await foreign.update(ActivityOptions(start_to_close_timeout=Duration(seconds=1)), "start_to_close_timeout")
 
-    ended, done, told = _played(server, hangs, operator, ours=ours, step={"timeouts": {"start_to_close": "20s"}})
+    ended, done, shown = _played(server, hangs, operator, ours=ours, step={"timeouts": {"start_to_close": "20s"}})
     assert (ended.status, done) == ("compensated", ["do", "undo"])
-    assert told["error"]["message"] == "start_to_close timeout"
-    assert told["attempts"] == 1
+    assert shown["error"]["message"] == "start_to_close timeout"
+    assert shown["attempts"] == 1
 
 
 @pytest.mark.parametrize("ours", [False, True])
 def test_attempts_that_an_operator_has_forbidden_are_not_counted(server: Server, ours: bool) -> None:
     """Of nine that the definition allows."""
 
-    async def operator(scene: Scene) -> None:
-        await scene.until(lambda each: each.HasField("last_failure"))
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.until(lambda each: each.HasField("last_failure"))
         policy = RetryPolicy(maximum_attempts=2)
-        await scene.update(ActivityOptions(retry_policy=policy), "retry_policy.maximum_attempts")
-        await scene.reset(keep_paused=False)
+        await foreign.update(ActivityOptions(retry_policy=policy), "retry_policy.maximum_attempts")
+        await foreign.reset(keep_paused=False)
 
     retry = {"maximum_attempts": 9, "initial_interval": "300ms", "backoff_coefficient": 1.0}
-    _, _, told = _played(server, _no, operator, ours=ours, step={"retry": retry})
-    assert told["attempts"] == 2
+    _, _, shown = _played(server, _no, operator, ours=ours, step={"retry": retry})
+    assert shown["attempts"] == 2
 
 
 def test_a_step_that_an_operator_has_paused_is_shown_so(server: Server) -> None:
     """With the command that releases it: the saga itself hears nothing of it."""
     seen: list[Any] = []
 
-    async def operator(scene: Scene) -> None:
-        await scene.began.wait()
-        await scene.paused()
-        found = await picture(scene.client, scene.run.workflow_id)
+    async def operator(foreign: ForeignStep) -> None:
+        await foreign.began.wait()
+        await foreign.paused()
+        found = await picture(foreign.client, foreign.run.workflow_id)
         seen.append((found, list(page(found.status, found.attempts, datetime.now(UTC)))))
-        await scene.cancel()
+        await foreign.cancel()
 
     _played(server, _beats, operator)
     ((found, lines),) = seen

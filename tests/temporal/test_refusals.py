@@ -15,11 +15,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 
 from sagadsl.engine.facts import Verb
-from sagadsl.temporal import arguments
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.arguments import envelope
-from sagadsl.temporal.definitions import checked
 from sagadsl.temporal.read import runs
+from sagadsl.temporal.wire import arguments
+from sagadsl.temporal.wire.arguments import envelope
+from sagadsl.temporal.wire.definitions import checked
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Stage, data, events, replay, stage
@@ -41,9 +41,9 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
     await replay(made.client, handle.id)
     status = await runs.status(made.client, handle.id)
     carries = len(args) > 2  # what it was to go on with may have effects: nobody knows, so nothing is "undone"
-    told = "failed" if carries else "compensated"
-    assert (status["status"], status["failure"]["type"]) == (told, cause.type)
-    assert cause.details[0]["status"] == (await runs.result(made.client, handle.id)).status == told
+    expected = "failed" if carries else "compensated"
+    assert (status["status"], status["failure"]["type"]) == (expected, cause.type)
+    assert cause.details[0]["status"] == (await runs.result(made.client, handle.id)).status == expected
     assert bool(cause.details[0]["why_not"]) is carries
     return cause, [each for each in await events(handle) if each == "WORKFLOW_TASK_FAILED"]
 
@@ -71,11 +71,11 @@ def test_a_malformed_start_fails_the_run_and_never_its_workflow_task(
         if isinstance(argument, dict) and argument.get("definition", {}).get("steps") is ...:
             argument["definition"] = {key: value for key, value in ONE.items() if key != "steps"}
 
-    async def scene() -> tuple[ApplicationError, list[str]]:
+    async def scenario() -> tuple[ApplicationError, list[str]]:
         async with stage(server.address, max_cached_workflows=0) as made:
             return await _foreign(made, "one", args)
 
-    cause, failed = asyncio.run(scene())
+    cause, failed = asyncio.run(scenario())
     assert cause.type == type_
     assert complaint in cause.message
     assert failed == []
@@ -84,13 +84,13 @@ def test_a_malformed_start_fails_the_run_and_never_its_workflow_task(
 def test_a_worker_may_refuse_definitions_that_come_with_the_start(server: Server) -> None:
     """Section 7 of the design. The refusal replays on any worker, and by name it still works."""
 
-    async def scene() -> tuple[ApplicationError, str]:
+    async def scenario() -> tuple[ApplicationError, str]:
         async with stage(server.address, definitions=[saga(act("a"), name="known")], inline=False) as made:
             cause, _ = await _foreign(made, "one", [{"x": 1}, envelope(ONE, {})])
             started = await made.start(saga(act("a"), name="known"), by_name=True)
             return cause, (await made.end(started)).status
 
-    cause, status = asyncio.run(scene())
+    cause, status = asyncio.run(scenario())
     assert cause.type == "InlineDefinitionRefused"
     assert status == "completed"
 
@@ -98,25 +98,25 @@ def test_a_worker_may_refuse_definitions_that_come_with_the_start(server: Server
 def test_what_one_worker_took_another_one_carries_to_its_end(server: Server) -> None:
     """A refusal is about starts: a run that was accepted replays on a worker that would not accept it."""
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         async with stage(server.address, {"do.a": slow(1)}, only="workflows", activities=[]) as first:
             started = await first.start(ONE, {"x": 1})
             await first.until_status(started, lambda found: bool(found["steps"]))
         async with stage(server.address, queue=first.queue, inline=False) as second:
             return (await second.end(started)).status, second.begun
 
-    assert asyncio.run(scene()) == ("completed", ["a"])
+    assert asyncio.run(scenario()) == ("completed", ["a"])
 
 
 def test_the_children_of_a_saga_by_name_are_not_refused_as_inline(server: Server) -> None:
     child, top = saga(act("x"), name="child"), saga({"id": "kid", "saga": "child"}, name="top")
 
-    async def scene() -> tuple[str, list[str]]:
+    async def scenario() -> tuple[str, list[str]]:
         async with stage(server.address, definitions=[child, top], inline=False) as made:
             started = await made.start(top, by_name=True)
             return (await made.end(started)).status, made.begun
 
-    assert asyncio.run(scene()) == ("completed", ["x"])
+    assert asyncio.run(scenario()) == ("completed", ["x"])
 
 
 def test_an_edited_file_changes_no_run_that_has_begun(server: Server) -> None:
@@ -124,7 +124,7 @@ def test_an_edited_file_changes_no_run_that_has_begun(server: Server) -> None:
     old = saga(plain("a"), {"id": "w", "wait_for": {"signal": "go"}}, plain("b"), name="edited", output="old")
     new = saga(plain("a"), plain("new"), plain("b"), name="edited", output="new")
 
-    async def scene() -> tuple[Any, list[str], Any, Any]:
+    async def scenario() -> tuple[Any, list[str], Any, Any]:
         async with stage(server.address, definitions=[old]) as first:
             started = await first.start(old, by_name=True)
             await first.until_status(started, lambda found: bool(found.get("waiting_for")))
@@ -135,21 +135,21 @@ def test_an_edited_file_changes_no_run_that_has_begun(server: Server) -> None:
             again = await second.end(await second.start(new, by_name=True))
             return ended.output, second.begun[:1], pinned == data(old), again.output
 
-    assert asyncio.run(scene()) == ("old", ["b"], True, "new")
+    assert asyncio.run(scenario()) == ("old", ["b"], True, "new")
 
 
 def test_a_mistake_of_an_expression_ends_the_saga_and_undoes_what_was_done(server: Server) -> None:
     """R56: within seconds, and never a looping workflow task."""
     definition = saga(act("a"), plain("b", input={"n": "{{ 1 / steps.a.output }}"}), name="zero")
 
-    async def scene() -> tuple[Any, list[str], list[str]]:
+    async def scenario() -> tuple[Any, list[str], list[str]]:
         async with stage(server.address, {"do.a": gives(0)}) as made:
             started = await made.start(definition)
             ended = await made.end(started)
             happened = await events(made.client.get_workflow_handle(started.id))
             return ended.error, made.begun, [each for each in happened if each == "WORKFLOW_TASK_FAILED"]
 
-    error, begun, failed = asyncio.run(scene())
+    error, begun, failed = asyncio.run(scenario())
     assert error is not None
     assert error[0] == "ExpressionError"
     assert begun == ["a", "a.compensation"]
@@ -160,12 +160,12 @@ def test_half_a_character_in_an_error_message_does_not_block_the_run(server: Ser
     """R56: JSON can carry a lone surrogate, protobuf cannot."""
     step = {"id": "stop", "fail": {"type": "Stop", "message": "it is {{ input.x }}"}}
 
-    async def scene() -> Any:
+    async def scenario() -> Any:
         async with stage(server.address) as made:
             started = await made.start(saga(step, name="half"), {"x": "\ud800"})
             return (await made.end(started)).error
 
-    assert asyncio.run(scene())[0] == "Stop"
+    assert asyncio.run(scenario())[0] == "Stop"
 
 
 def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
@@ -177,11 +177,11 @@ def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
         time.sleep(3)
         return checked(definition)
 
-    monkeypatch.setattr("sagadsl.temporal.arguments.checked", slowly)
+    monkeypatch.setattr("sagadsl.temporal.wire.arguments.checked", slowly)
     unused = {f"x-{number}": "padding" * 100 for number in range(100)}
     large = {**saga(act("a"), name="large"), **unused}
 
-    async def scene() -> str:
+    async def scenario() -> str:
         async with stage(server.address) as made:
             handle = await made.client.start_workflow(
                 "large",
@@ -194,7 +194,7 @@ def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
                 await handle.result()
             return str((await runs.status(made.client, handle.id))["status"])
 
-    assert asyncio.run(scene()) == "completed"
+    assert asyncio.run(scenario()) == "completed"
 
 
 def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_can(
@@ -203,20 +203,20 @@ def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_c
     """R50, R53: what the runs before it have done would stand, so that it neither fails nor calls itself undone."""
     steps = [act(f"s{number}") for number in range(4)]
     definition = saga(*steps, name="long", output="{{ steps.s0.output }}")
-    told = asyncio.Event()
+    refused = asyncio.Event()
     read = arguments.unpacked
 
     def of_an_older_release(data: Any) -> Any:
         if isinstance(data, dict) and "rules" in data:  # a state, written down
-            told.set()
+            refused.set()
             raise ValueError("more than this release reads")
         return read(data)
 
-    async def scene() -> tuple[str, Any, str]:
+    async def scenario() -> tuple[str, Any, str]:
         async with stage(server.address, {"s0": gives(1)}) as made:
             monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
             started = await made.start(definition, continue_after_events=9)
-            await asyncio.wait_for(told.wait(), 20)
+            await asyncio.wait_for(refused.wait(), 20)
             described = await made.client.get_workflow_handle(started.id).describe()
             assert described.status is not None
             monkeypatch.setattr(arguments, "unpacked", read)
@@ -224,7 +224,7 @@ def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_c
             await replay(made.client, started.id)
             return described.status.name, ended.output, ended.status
 
-    assert asyncio.run(scene()) == ("RUNNING", 1, "completed")
+    assert asyncio.run(scenario()) == ("RUNNING", 1, "completed")
 
 
 def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +239,7 @@ def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monk
             raise ValueError("more than this release reads")
         return read(data)
 
-    async def scene() -> tuple[Any, str, list[str]]:
+    async def scenario() -> tuple[Any, str, list[str]]:
         async with stage(server.address, {"b": no()}) as made:
             monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
             started = await made.start(definition, children={"kid": kid})
@@ -249,7 +249,7 @@ def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monk
             ended = await made.end(started)
             return paused["attention"][0], ended.status, (ended.report or {})["undone"]
 
-    attention, status, undone = asyncio.run(scene())
+    attention, status, undone = asyncio.run(scenario())
     assert (attention["path"], attention["type"]) == ("trip.compensation", "InvalidDefinition")
     assert (status, undone) == ("compensated", ["trip"])
 
@@ -268,7 +268,7 @@ def test_a_result_that_json_cannot_carry_is_an_unknown_outcome(server: Server) -
     """N20: a plain worker of Temporal's writes `Infinity`. The step has run, and so it is undone."""
     asked = act("a", activity="foreign.rate", task_queue=f"foreign-{uuid.uuid4()}", retry="none")
 
-    async def scene() -> tuple[str, str, list[str]]:
+    async def scenario() -> tuple[str, str, list[str]]:
         async with stage(server.address) as made:
             worker = Worker(made.client, task_queue=asked["task_queue"], activities=[_infinite, _undone])
             async with worker:
@@ -277,7 +277,7 @@ def test_a_result_that_json_cannot_carry_is_an_unknown_outcome(server: Server) -
             await replay(made.client, started.id)
             return ended.status, str(ended.error), (ended.report or {})["undone"]
 
-    status, error, undone = asyncio.run(scene())
+    status, error, undone = asyncio.run(scenario())
     assert (status, undone) == ("compensated", ["a"])
     assert "InvalidOutput" in error
     assert "it holds a number that JSON cannot carry" in error

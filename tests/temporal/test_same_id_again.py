@@ -53,7 +53,7 @@ def test_a_run_that_begins_anew_has_keys_of_its_own_and_paths_like_any_other(ser
     """R49: engine and workers agree, also for local activities and undos; a person sees plain paths everywhere."""
     id_ = _id()
 
-    async def scene() -> Stage:
+    async def scenario() -> Stage:
         async with stage(server.address) as made:
             first, second = await _twice(made, TRANSFER, id_)
             assert (first.earlier, second.earlier) == ("", "failed")
@@ -61,12 +61,12 @@ def test_a_run_that_begins_anew_has_keys_of_its_own_and_paths_like_any_other(ser
             assert [step["path"] for step in (await status(made.client, id_))["steps"]] == ["out", "in", "end"]
             seen = {event.path async for event in watch(made.client, id_) if event.path}
             assert seen == {"out", "in", "end"}
-            told = (await trace(made.client, id_)).as_json()
-            assert "~" not in str([call["path"] for call in told["calls"]])
+            shown = (await trace(made.client, id_)).as_json()
+            assert "~" not in str([call["path"] for call in shown["calls"]])
             await replay(made.client, id_)
             return made
 
-    made = asyncio.run(scene())
+    made = asyncio.run(scenario())
     assert made.keys["out"][0] == f"{id_}/out/do"
     token = _generation(made.keys["out"][1], id_)
     assert token
@@ -79,13 +79,13 @@ def test_an_undo_of_a_run_that_began_anew_is_about_its_own_calls(server: Server)
     """R49: also in the second run, and its token is another one than the third's."""
     id_ = _id()
 
-    async def scene() -> Stage:
+    async def scenario() -> Stage:
         async with stage(server.address, {"end": no()}) as made:
             for _ in range(3):
                 assert (await made.end(await made.start(TRANSFER, id=id_))).status == "compensated"
             return made
 
-    made = asyncio.run(scene())
+    made = asyncio.run(scenario())
     tokens = [_generation(key, id_) for key in made.keys["out"]]
     assert tokens[0] == ""
     assert len(set(tokens)) == 3
@@ -99,7 +99,7 @@ def test_children_of_a_run_that_began_anew_are_other_ones_and_undo_under_their_k
     definition = saga({"id": "part", "saga": "child", "compensation": "auto"}, plain("end"), name="parent")
     id_ = _id()
 
-    async def scene() -> Stage:
+    async def scenario() -> Stage:
         async with stage(server.address, {"end": no()}) as made:
             for _ in range(2):
                 started = await made.start(definition, id=id_, children={"child": child})
@@ -107,7 +107,7 @@ def test_children_of_a_run_that_began_anew_are_other_ones_and_undo_under_their_k
                 assert {event.path async for event in watch(made.client, id_) if event.path} == {"part", "end"}
             return made
 
-    made = asyncio.run(scene())
+    made = asyncio.run(scenario())
     first, second = made.keys["c"]
     assert first == f"{id_}/part/c/do"
     assert second == f"{id_}~{_generation(second, id_)}/part/c/do" != first
@@ -118,7 +118,7 @@ def test_continue_as_new_keeps_the_keys_of_a_run_that_began_anew(server: Server)
     """R49, R50."""
     id_, steps = _id(), [plain(f"s{number}") for number in range(6)]
 
-    async def scene() -> Stage:
+    async def scenario() -> Stage:
         async with stage(server.address) as made:
             _, second = await _twice(made, saga(*steps, plain("end"), name="long"), id_, continue_after_events=12)
             assert (await made.end(second)).status == "completed"
@@ -126,7 +126,7 @@ def test_continue_as_new_keeps_the_keys_of_a_run_that_began_anew(server: Server)
             assert described.run_id != second.run_id
             return made
 
-    made = asyncio.run(scene())
+    made = asyncio.run(scenario())
     tokens = {_generation(made.keys[f"s{number}"][1], id_) for number in range(6)}
     assert len(tokens) == 1
     assert "" not in tokens
@@ -136,7 +136,7 @@ def test_a_reset_of_a_run_that_began_anew_keeps_its_keys(server: Server) -> None
     """R49, R58: it is the same run, so what it does a second time is answered as before."""
     id_ = _id()
 
-    async def scene() -> Stage:
+    async def scenario() -> Stage:
         async with stage(server.address) as made:
             _, second = await _twice(made, TRANSFER, id_)
             await made.end(second)
@@ -144,7 +144,7 @@ def test_a_reset_of_a_run_that_began_anew_keeps_its_keys(server: Server) -> None
             assert (await made.end(second)).status == "completed"
             return made
 
-    made = asyncio.run(scene())
+    made = asyncio.run(scenario())
     assert len(made.keys["out"]) == 3
     assert made.keys["out"][1] == made.keys["out"][2]
 
@@ -153,14 +153,14 @@ def test_by_name_too(server: Server) -> None:
     """R49: the token goes with a start that has no definition."""
     id_ = _id()
 
-    async def scene() -> Stage:
+    async def scenario() -> Stage:
         async with stage(server.address, {"end": no()}, definitions=[TRANSFER]) as made:
             for _ in range(2):
                 started = await start(made.client, "transfer", {}, id=id_, task_queue=made.queue)
                 assert (await made.end(started)).status == "compensated"
             return made
 
-    made = asyncio.run(scene())
+    made = asyncio.run(scenario())
     assert made.keys["out"][0] == f"{id_}/out/do" != made.keys["out"][1]
 
 
@@ -169,7 +169,7 @@ def test_of_those_who_begin_it_anew_at_once_one_wins(server: Server, again: bool
     """R49: the others hear that it runs; nothing is done twice by accident."""
     id_ = _id()
 
-    async def scene() -> None:
+    async def scenario() -> None:
         async with stage(server.address, {"end": gives(1) if again else no()}) as made:
             first = await made.start(TRANSFER, id=id_)
             await made.end(first)
@@ -182,13 +182,13 @@ def test_of_those_who_begin_it_anew_at_once_one_wins(server: Server, again: bool
             assert (await made.end(won)).status == "completed"
             assert len(made.keys["out"]) == 2
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 def test_a_token_that_is_none_is_refused(server: Server) -> None:
     """N13: it stands in ids and keys."""
 
-    async def scene() -> None:
+    async def scenario() -> None:
         async with stage(server.address, definitions=[TRANSFER]) as made:
             for token in ("", "a/b", "x" * 33, "a\n", 7):
                 handle = await made.client.start_workflow(
@@ -197,4 +197,4 @@ def test_a_token_that_is_none_is_refused(server: Server) -> None:
                 ended = await result(made.client, handle.id)
                 assert (ended.status == "completed") == (token == "")
 
-    asyncio.run(scene())
+    asyncio.run(scenario())

@@ -53,7 +53,7 @@ def filled_in(server: Server, times: int) -> tuple[list[tuple[str, str]], dict[s
     name = f"nightly-{uuid.uuid4().hex[:8]}"
     definition = saga(act("a"), name="nightly")
 
-    async def scene() -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+    async def scenario() -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
         async with stage(server.address, definitions=[definition]) as played:
             schedule = await scheduled(played.client, played.queue, name, timedelta(minutes=30))
             range_: dict[str, Any] = {"start_at": FIRST, "end_at": FIRST + timedelta(minutes=30)}
@@ -63,7 +63,7 @@ def filled_in(server: Server, times: int) -> tuple[list[tuple[str, str]], dict[s
             await schedule.delete()
             return runs, played.keys
 
-    return asyncio.run(scene())
+    return asyncio.run(scenario())
 
 
 def test_a_schedule_starts_a_saga_by_its_name_with_the_time_in_its_id(server: Server) -> None:

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from sagadsl.activities import reach
-from sagadsl.plugins.catalogue import Catalogue
+from tests.built_in import permit
 from tests.conftest import Server
 from tests.engine.scenes import saga
-from tests.temporal.play import replay, stage
+from tests.temporal.built_in import recorded
 
 SENT: list[dict[str, str]] = []
 
@@ -35,9 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setenv(reach.NETWORKS, "127.0.0.1")
-    monkeypatch.setenv(reach.SECRETS, "TOKEN@127.0.0.1")
-    monkeypatch.setenv("TOKEN", "hush-hush")
+    permit(monkeypatch, TOKEN="hush-hush")
     SENT.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -52,16 +49,6 @@ def _fetch(id_: str, site: str, key: Any, **more: Any) -> dict[str, Any]:
     return {"id": id_, **call, "compensation": "none", **more}
 
 
-async def _run(address: str, definition: dict[str, Any], input_: Any) -> tuple[str, str, str]:
-    """Return how the saga ended, why, and all of its history."""
-    async with stage(address, catalogue=Catalogue.discover(), names=["http.request"]) as made:
-        started = await made.start(definition, input_)
-        ended = await made.end(started)
-        await replay(made.client, started.id)
-        history = await made.client.get_workflow_handle(started.id).fetch_history()
-        return ended.status, str(ended.error), history.to_json()
-
-
 @pytest.mark.parametrize("local", [False, True])
 def test_a_secret_that_the_definition_names_is_sent_and_is_in_no_history(
     server: Server, site: str, local: bool
@@ -71,7 +58,7 @@ def test_a_secret_that_the_definition_names_is_sent_and_is_in_no_history(
     first = _fetch("a", site, "Bearer ${secret:TOKEN}", local=local, compensation=undo)
     definition = saga(first, {"id": "no", "fail": {"type": "No", "message": "no"}})
 
-    status, _, history = asyncio.run(_run(server.address, definition, {}))
+    status, _, history = asyncio.run(recorded(server.address, definition, "http.request", {}))
 
     assert status == "compensated"
     assert [each["x-key"] for each in SENT] == ["Bearer hush-hush"] * 2
@@ -85,7 +72,7 @@ def test_a_secret_that_an_input_names_is_not_looked_up(server: Server, site: str
     from_input = saga(_fetch("a", site, "{{ input.key }}"))
     from_output = saga({"id": "s", "set": {"key": "{{ input.key }}"}}, _fetch("a", site, "{{ steps.s.output.key }}"))
     for definition in (from_input, from_output):
-        status, error, history = asyncio.run(_run(server.address, definition, {"key": key}))
+        status, error, history = asyncio.run(recorded(server.address, definition, "http.request", {"key": key}))
         assert (status, SENT) == ("compensated", [])
-        assert "which the definition itself has not written there" in error
+        assert "comes from data, not from the definition" in error
         assert "hush" not in history

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sagadsl.immutable import replace
-from sagadsl.temporal.settings import DEFAULT, Flags, SettingsUnusable, ShownSetting, default_config_file, resolve
+from sagadsl.temporal.link.settings import Flags, default_config_file, resolve
+from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 PROFILES = """
 [profile.default]
@@ -95,10 +96,10 @@ def test_tls_that_is_switched_off_stays_off_with_an_api_key(profiles: str) -> No
 )
 def test_a_key_that_goes_in_clear_is_told(address: str, flags: Flags, env: dict[str, str]) -> None:
     """Whoever is between reads it; on this machine nobody is, and without a key there is nothing to read."""
-    (told,) = resolve(replace(flags, address=address, disable_config_file=True), env).warnings
-    assert "the API key goes to" in told
-    assert address in told
-    assert "very-secret" not in told
+    (warning,) = resolve(replace(flags, address=address, disable_config_file=True), env).warnings
+    assert "the API key goes to" in warning
+    assert address in warning
+    assert "very-secret" not in warning
     for host in ("localhost:7233", "127.0.0.1:7233", "[::1]:7233"):
         assert resolve(replace(flags, address=host, disable_config_file=True), env).warnings == ()
     assert resolve(Flags(address=address, tls=False, disable_config_file=True), {}).warnings == ()
@@ -211,11 +212,17 @@ def test_a_file_that_is_not_toml_is_refused_with_its_line(tmp_path: Path) -> Non
 
 
 def test_what_is_configured_and_not_used_is_said(profiles: str) -> None:
-    settings = resolve(Flags(profile="decoded", config_file=profiles), {"TEMPORAL_CODEC_ENDPOINT": "http://x"})
+    settings = resolve(Flags(profile="decoded", config_file=profiles), {})
     assert settings.warnings == (
         "disabling the verification of the server's name is not supported by the SDK and is ignored",
-        "a codec endpoint is configured; sagadsl does not use it, so that encoded values stay encoded",
     )
+
+
+def test_the_codec_endpoint_of_a_profile_is_used_unless_a_variable_names_another(profiles: str) -> None:
+    flags = Flags(profile="decoded", config_file=profiles)
+    found = resolve(flags, {}).codec
+    assert (found.value, found.origin) == ("http://localhost:8081", f"profile `decoded` of {profiles}")
+    assert resolve(flags, {"TEMPORAL_CODEC_ENDPOINT": "http://x"}).codec.value == "http://x"
 
 
 def test_profiles_are_where_the_temporal_command_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from sagadsl.language.schema.conform import ValueCheck
-from sagadsl.temporal import slow_checks
+from sagadsl.temporal.run import slow_checks
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, saga
 from tests.language.test_effort import formula, nested

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sagadsl.language.load import load
-from sagadsl.temporal.definitions import InvalidDefinition, checked
+from sagadsl.temporal.wire.definitions import InvalidDefinition, checked
 from tests.conftest import Server
 from tests.engine.scenes import flaky, plain, saga
 from tests.temporal.play import play

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client
 
-from sagadsl.temporal.codec import CodecMissing, reading
+from sagadsl.temporal.link.codec import CodecMissing, reading
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import memo_at_once
 from sagadsl.temporal.refusals import InputRefused
@@ -44,7 +44,7 @@ def test_what_is_larger_than_the_server_takes_is_refused_though_the_storage_woul
     """A saga does not depend on its storage: decision 14. Nothing is started, or the step is undone, as without one."""
     driver = Dictionary()
 
-    async def scene() -> tuple[int, Any]:
+    async def scenario() -> tuple[int, Any]:
         async with stage(server.address, {"do.a": gives("x" * 2_100_000)}, codec=stored(driver)) as made:
             with pytest.raises(InputRefused, match="at most 2,000,000 fit"):
                 await made.start(saga(plain("a"), name="large"), "x" * 2_100_000)
@@ -54,7 +54,7 @@ def test_what_is_larger_than_the_server_takes_is_refused_though_the_storage_woul
             await replay(made.client, started.id)
             return kept, ended
 
-    kept, ended = asyncio.run(scene())
+    kept, ended = asyncio.run(scenario())
     assert kept == 0
     assert ended.status == "compensated"
     assert ended.report["failure"]["type"] == "PayloadTooLarge"
@@ -64,7 +64,7 @@ def test_who_lacks_the_storage_is_told_so_and_a_worker_without_it_leaves_the_sag
     driver, large = Dictionary(), "x" * 5 * THRESHOLD
     definition = saga(plain("a"), output="{{ input }}", name="stored")
 
-    async def scene() -> Any:
+    async def scenario() -> Any:
         async with stage(server.address, codec=stored(driver)) as able:
             queue, client = able.queue, able.client
         bare = await Client.connect(server.address)
@@ -88,5 +88,5 @@ def test_who_lacks_the_storage_is_told_so_and_a_worker_without_it_leaves_the_sag
             ]
             return ended
 
-    ended = asyncio.run(scene())
+    ended = asyncio.run(scenario())
     assert (ended.status, ended.output) == ("completed", large)

@@ -26,7 +26,7 @@ from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
-from sagadsl.temporal.registry import children_of
+from sagadsl.temporal.work.registry import children_of
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
 from tests.temporal.play import replay
@@ -41,7 +41,7 @@ PATIENCE = 4.0
 """Seconds that a story may take by the clock."""
 
 
-async def _tell(story: Story, address: str) -> tuple[Ended, list[str]]:
+async def _play(story: Story, address: str) -> tuple[Ended, list[str]]:
     calls: list[str] = []
 
     @activity.defn(dynamic=True)
@@ -84,7 +84,7 @@ async def _world(story: Story, address: str) -> AsyncIterator[tuple[Client, Wait
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
 def test_a_story_ends_on_temporal_as_in_virtual_time(story: Story, server: Server) -> None:
     """W1 to W17 and the shipped ones; the history is replayed."""
-    ended, calls = asyncio.run(_tell(story, server.address))
+    ended, calls = asyncio.run(_play(story, server.address))
 
     assert ended.status == story.status.value
     assert sorted(calls) == sorted(story.does.split())  # which of several at once begins first is the server's choice

@@ -101,7 +101,7 @@ def test_without_a_server_the_environment_is_to_blame(tmp_path: Path, monkeypatc
     binary.parent.mkdir()
     binary.write_text("#!/bin/sh\nexit 1\n")
     binary.chmod(0o755)
-    from sagadsl.temporal import embedded
+    from sagadsl.temporal.link import embedded
     from tests.cli.shell import inside
 
     async def found() -> str:

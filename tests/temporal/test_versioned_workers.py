@@ -97,7 +97,7 @@ def test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one(
 ) -> None:
     queue = f"versions-{uuid.uuid4().hex[:8]}"
 
-    async def scene() -> Any:
+    async def scenario() -> Any:
         client = await Client.connect(server.address)
         async with (
             worker(client, queue, "v1", behavior, plugin=plugin),
@@ -111,14 +111,14 @@ def test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one(
             async with asyncio.timeout(PATIENCE):
                 return (await result(client, started.id)).output
 
-    output = asyncio.run(scene())
+    output = asyncio.run(scenario())
     assert (output["before"], output["after"]) == ("v1", after)
 
 
 def test_a_versioned_worker_has_to_say_how_its_sagas_behave(server: Server) -> None:
-    async def scene() -> None:
+    async def scenario() -> None:
         client = await Client.connect(server.address)
         worker(client, "any", "v1", VersioningBehavior.UNSPECIFIED, plugin=False)
 
     with pytest.raises(ValueError, match="must specify a versioning behavior"):
-        asyncio.run(scene())
+        asyncio.run(scenario())

@@ -15,8 +15,8 @@ from temporalio.worker import Worker
 
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.client import start
-from sagadsl.temporal.knowledge import Knowledge
 from sagadsl.temporal.read.runs import result
+from sagadsl.temporal.run.knowledge import Knowledge
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
@@ -47,7 +47,7 @@ def test_a_plugin_brings_sagas_to_a_worker_that_is_there_already(server: Server)
     )
     queue = f"own-{uuid.uuid4()}"
 
-    async def scene() -> tuple[str, Any, Any]:
+    async def scenario() -> tuple[str, Any, Any]:
         client = await Client.connect(server.address)
         own = Worker(
             client, task_queue=queue, workflows=[Own], activities=[greet], plugins=[SagaPlugin({"g": definition})]
@@ -58,7 +58,7 @@ def test_a_plugin_brings_sagas_to_a_worker_that_is_there_already(server: Server)
             named = await start(client, definition, {"who": "cid"}, task_queue=queue, by_name=True)
             return theirs, (await result(client, inline.id)).output, (await result(client, named.id)).output
 
-    theirs, inline, named = asyncio.run(scene())
+    theirs, inline, named = asyncio.run(scenario())
     assert theirs == "hello ann"
     assert inline == {"hi": "hello bob"}
     assert named == {"hi": "hello cid"}
@@ -67,7 +67,7 @@ def test_a_plugin_brings_sagas_to_a_worker_that_is_there_already(server: Server)
 def test_the_halves_of_a_worker_work_together(server: Server) -> None:
     """One process holds the sagas, another one the activities."""
 
-    async def scene() -> str:
+    async def scenario() -> str:
         async with (
             stage(server.address, only="workflows", activities=[], definitions=[saga(act("a"), name="one")]) as sagas_,
             stage(server.address, only="activities", queue=sagas_.queue) as activities,
@@ -77,11 +77,11 @@ def test_the_halves_of_a_worker_work_together(server: Server) -> None:
             assert activities.begun == ["a"]
             return ended.status
 
-    assert asyncio.run(scene()) == "completed"
+    assert asyncio.run(scenario()) == "completed"
 
 
 def test_the_activities_of_a_catalogue_are_served_and_plain_functions_run_in_threads(server: Server) -> None:
-    async def scene() -> Any:
+    async def scenario() -> Any:
         client = await Client.connect(server.address)
         catalogue = Catalogue(modules=["tests.temporal.plugin_for_worker"])
         async with build_worker(client, task_queue=(queue := f"w-{uuid.uuid4()}"), catalogue=catalogue):
@@ -89,7 +89,7 @@ def test_the_activities_of_a_catalogue_are_served_and_plain_functions_run_in_thr
             started = await start(client, definition, None, task_queue=queue)
             return (await result(client, started.id)).output
 
-    assert asyncio.run(scene()) == {"a": "activity"}
+    assert asyncio.run(scenario()) == {"a": "activity"}
 
 
 def test_an_unknown_activity_is_named_with_what_was_probably_meant() -> None:

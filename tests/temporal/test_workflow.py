@@ -21,11 +21,11 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowHistory
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal import opening
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import NotPossible, SagaOver
-from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.run import opening
+from sagadsl.temporal.wire.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, plain, saga, slow
 from tests.temporal.play import SDK_RACE, Played, Stage, cancelling, events, play, replayer, stage
@@ -123,7 +123,7 @@ def test_a_completion_and_a_cancel_in_one_activation_lose_nothing(server: Server
     undo = {"activity": "undo.a", "input": {"seat": "{{ step.output }}"}}
     definition = saga(act("a", compensation=undo), act("b"), name="one")
 
-    async def scene() -> tuple[str, list[str], Any]:
+    async def scenario() -> tuple[str, list[str], Any]:
         script = {"do.a": slow(2.0, "12F")}
         async with stage(server.address, script, only="workflows", activities=[]) as first:
             started = await first.start(definition)
@@ -138,7 +138,7 @@ def test_a_completion_and_a_cancel_in_one_activation_lose_nothing(server: Server
             ended = await third.end(started)
             return ended.status, third.begun, third.sent["a.compensation"]
 
-    assert asyncio.run(scene()) == ("cancelled", ["a.compensation"], {"seat": "12F"})
+    assert asyncio.run(scenario()) == ("cancelled", ["a.compensation"], {"seat": "12F"})
 
 
 def test_a_second_cancel_changes_nothing(where: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def test_a_second_cancel_changes_nothing(where: dict[str, Any]) -> None:
 def test_a_cancel_before_the_first_step_runs_nothing(server: Server) -> None:
     """R26: the workflow task that begins the run finds the cancel already there."""
 
-    async def scene() -> tuple[str, list[str], tuple[str, ...]]:
+    async def scenario() -> tuple[str, list[str], tuple[str, ...]]:
         async with stage(server.address, only="activities") as away:
             started = await away.start(TRIP)
             await sagas.cancel(away.client, started.id)
@@ -169,7 +169,7 @@ def test_a_cancel_before_the_first_step_runs_nothing(server: Server) -> None:
             found = await runs.status(made.client, started.id)
             return ended.status, made.begun, tuple(step["status"] for step in found["steps"])
 
-    status, begun, steps = asyncio.run(scene())
+    status, begun, steps = asyncio.run(scenario())
     assert (status, begun) == ("cancelled", [])
     assert steps == ("cancelled", "not_started", "not_started")
 
@@ -335,7 +335,7 @@ def test_a_signal_before_its_wait_is_kept_and_a_wrong_one_is_named_in_the_status
 def test_a_closed_saga_takes_no_signal_and_no_cancel(server: Server) -> None:
     """R59."""
 
-    async def scene() -> None:
+    async def scenario() -> None:
         async with stage(server.address) as made:
             started = await made.start(saga(act("a"), name="one"))
             await made.end(started)
@@ -346,7 +346,7 @@ def test_a_closed_saga_takes_no_signal_and_no_cancel(server: Server) -> None:
             with pytest.raises(SagaOver):
                 await sagas.operate(made.client, started.id, Verb.PAUSE)
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
 
 
 CHILD = saga(act("x"), act("y"), name="child", output={"y": "{{ steps.y.output }}"})
@@ -604,7 +604,7 @@ def test_a_run_whose_client_names_no_rules_keeps_those_that_it_began_with(
     definition = saga({"id": "both", "parallel": [act("a", local=True), bad]}, name="unsaid")
     monkeypatch.setattr(opening, "_RULES", {2: "sagadsl.rules.2"})
 
-    async def scene() -> tuple[list[str], WorkflowHistory]:
+    async def scenario() -> tuple[list[str], WorkflowHistory]:
         async with stage(server.address) as made:
             envelope = {"sagadsl": 1, "definition": definition}
             handle = await made.client.start_workflow(
@@ -614,7 +614,7 @@ def test_a_run_whose_client_names_no_rules_keeps_those_that_it_began_with(
                 await handle.result()
             return made.begun, await handle.fetch_history()
 
-    calls, history = asyncio.run(scene())
+    calls, history = asyncio.run(scenario())
     assert calls == ["both/a.compensation"]
 
     monkeypatch.undo()
@@ -664,7 +664,7 @@ def test_a_queue_that_nobody_serves_ends_with_a_limit(server: Server) -> None:
 def test_the_status_of_trouble_is_a_search_attribute_where_it_is_registered(server: Server) -> None:
     """An unregistered one would block the run for ever, so it is set only where the start says so."""
 
-    async def scene() -> tuple[Any, Any, dict[str, Any]]:
+    async def scenario() -> tuple[Any, Any, dict[str, Any]]:
         async with stage(server.address, {"do.b": no(), "undo.a": no()}) as made:
             policy = {"on_failure": "continue"}
             definition = saga(act("a"), act("b"), name="two", labels={"team": "travel"}, compensation=policy)
@@ -677,20 +677,20 @@ def test_the_status_of_trouble_is_a_search_attribute_where_it_is_registered(serv
                 dict(await described.memo()),
             )
 
-    status, name, memo = asyncio.run(scene())
+    status, name, memo = asyncio.run(scenario())
     assert (status, name) == (["failed"], ["two"])
     assert (memo["saga"], memo["version"], memo["labels"]) == ("two", "1", {"team": "travel"})
 
 
 def test_the_details_pane_shows_the_saga_when_somebody_looks(server: Server) -> None:
-    async def scene() -> str:
+    async def scenario() -> str:
         async with stage(server.address, {"do.b": no("NoCars")}) as made:
             started = await made.start(saga(act("a"), act("b"), name="two"))
             await made.end(started)
             handle = made.client.get_workflow_handle(started.id)
             return str((await handle.query("__temporal_workflow_metadata")).current_details)
 
-    shown = asyncio.run(scene())
+    shown = asyncio.run(scenario())
     assert shown.startswith("**compensated**")
     assert "`a`" in shown
 
@@ -699,7 +699,7 @@ _REPLAY = """
 import asyncio, sys
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner
-from sagadsl.temporal.workflow import SagaWorkflow
+from sagadsl.temporal.run.workflow import SagaWorkflow
 replayer = Replayer(workflows=[SagaWorkflow], workflow_runner=UnsandboxedWorkflowRunner())
 asyncio.run(replayer.replay_workflow(WorkflowHistory.from_json("t-wide", open(sys.argv[1]).read())))
 print("replayed", flush=True)
@@ -714,14 +714,14 @@ def test_branches_that_end_together_replay_whatever_the_order_of_hashes(server: 
     definition = saga({"id": "all", "parallel": branches, "on_branch_failure": "wait"}, name="wide")
     file = tmp_path / "history.json"
 
-    async def scene() -> None:
+    async def scenario() -> None:
         async with stage(server.address, {"do.b3": no("Three"), "do.b9": no("Nine")}) as made:
             started = await made.start(definition, id="t-wide", again=True)
             assert (await made.end(started)).status == "compensated"
             history = await made.client.get_workflow_handle(started.id).fetch_history()
             file.write_text(history.to_json())
 
-    asyncio.run(scene())
+    asyncio.run(scenario())
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         command = [sys.executable, "-c", _REPLAY, str(file)]
@@ -736,10 +736,12 @@ def test_a_history_reads_as_the_saga_does(server: Server) -> None:
     """
     retry = {"maximum_attempts": "unlimited", "initial_interval": "2s", "non_retryable_error_types": ["timeout", "No"]}
     times = {"start_to_close": "7s", "schedule_to_close": "1h", "heartbeat": "3s"}
-    first = plain("a", priority=2, retry=retry, timeouts=times)
+    first = plain(
+        "a", priority=2, fairness_key="{{ saga.name }}", fairness_weight="{{ 1 + 1 }}", retry=retry, timeouts=times
+    )
     definition = saga({"id": "g", "steps": [first]}, plain("b", task_queue="elsewhere"), name="seen")
 
-    async def scene() -> list[Any]:
+    async def scenario() -> list[Any]:
         async with stage(server.address) as made:
             started = await made.start(definition)
             await made.until_status(started, lambda found: found["steps"][-1]["status"] == "running")
@@ -747,9 +749,10 @@ def test_a_history_reads_as_the_saga_does(server: Server) -> None:
             history = await made.client.get_workflow_handle(started.id).fetch_history()
             return [event for event in history.events if event.HasField("activity_task_scheduled_event_attributes")]
 
-    one, two = asyncio.run(scene())
+    one, two = asyncio.run(scenario())
     a, b = one.activity_task_scheduled_event_attributes, two.activity_task_scheduled_event_attributes
     assert (a.activity_id, a.activity_type.name, a.priority.priority_key) == ("g/a", "do.a", 2)
+    assert (a.priority.fairness_key, a.priority.fairness_weight) == ("seen", 2)
     assert one.user_metadata.summary.data
     assert [a.start_to_close_timeout.seconds, a.heartbeat_timeout.seconds, a.retry_policy.initial_interval.seconds] == [
         7,

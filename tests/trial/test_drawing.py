@@ -103,6 +103,9 @@ def _outputs(*steps: Any, **top: Any) -> dict[str, Any]:
         ("steps.a.output.state in ['x', 'y']", "x", "y"),
         ("steps.a.output.state and input.x", True, False),
         ("steps.a.output.state | default(false)", True, False),
+        ("steps.a.output.state is none", None, "something"),
+        ("steps.a.output.state is not none", "something", None),
+        ("not steps.a.output.state == 'ready'", "something-else", "ready"),
     ],
 )
 def test_the_first_value_leads_on_and_the_second_does_not(condition: str, first: Any, second: Any) -> None:
@@ -132,6 +135,96 @@ def test_a_result_that_means_no_is_not_the_first_one() -> None:
     found = _outputs(plain("a", failed_if={"if": "output.code >= 400"}))
 
     assert [each["code"] < 400 for each in found["do.a"]] == [True, False]
+
+
+def _pages(**how: Any) -> dict[str, Any]:
+    repeat = {
+        "while": "state.cursor is not none",
+        "state": {"cursor": "", "rows": [], "text": "", "n": 0},
+        "next": {"cursor": "{{ steps.page.output.next }}"},
+        **how,
+    }
+    return {"id": "read", "repeat": repeat, "steps": [plain("page")], "output": "{{ state }}"}
+
+
+@pytest.mark.parametrize(
+    "next_",
+    ["{{ steps.page.output.next }}", "{{ steps.page.output.next | default(none) }}", "{{ steps.more.output.to }}"],
+)
+def test_a_loop_that_goes_on_while_its_state_says_so_comes_to_its_end(next_: str) -> None:
+    """The first output ends it; the second lets one more round follow."""
+    loop = _pages(next={"cursor": next_})
+    loop["steps"].append({"id": "more", "set": {"to": "{{ steps.page.output.next }}"}})
+
+    assert _outputs(loop) == {"do.page": [{"next": None}, {"next": "something"}]}
+
+
+def test_what_a_state_is_compared_with_is_wished_of_what_it_is_made_of() -> None:
+    """Also of its first value, which lets a first round begin."""
+    first = plain("first")
+    loop = _pages(
+        **{"while": "state.open > 3"},
+        state={"open": "{{ steps.first.output.open }}"},
+        next={"open": "{{ steps.page.output.left }}"},
+    )
+    found = _outputs(first, loop)
+
+    assert found["do.page"][0] == {"left": 3}
+    assert found["do.first"][0] == {"open": 4}
+
+
+def test_what_a_loop_collects_can_be_added_to_its_state() -> None:
+    """Lists to lists, texts to texts, numbers to numbers."""
+    loop = _pages(
+        next={
+            "rows": "{{ state.rows + steps.page.output.rows }}",
+            "text": "{{ state.text + steps.page.output.text }}",
+            "n": "{{ state.n + steps.page.output.count }}",
+        }
+    )
+
+    assert _outputs(loop)["do.page"][0] == {"rows": [None, None], "text": "text-1", "count": 1}
+
+
+def test_the_output_that_a_block_says_is_followed_to_what_it_is_made_of() -> None:
+    """A key of it may have the name of a step."""
+    block = {"id": "g", "steps": [plain("a")], "output": {"a": "{{ steps.a.output.price }}", "b": "{{ output.a.id }}"}}
+    reading = {"id": "s", "set": {"x": "{{ steps.g.output.a + 1 }}", "y": "{{ steps.g.output.b }}"}}
+
+    assert _outputs(block, reading)["do.a"][0] == {"price": 1, "id": "id-1"}
+
+
+def test_loops_whose_variables_have_one_name_are_told_apart() -> None:
+    """The name in `as` may be left out everywhere."""
+    loops = [
+        {
+            "id": f"loop_{id_}",
+            "for_each": {"items": f"steps.{id_}.output.lines"},
+            "steps": [plain(f"do_{id_}", input=f"{{{{ item.{key} }}}}")],
+        }
+        for id_, key in (("a", "sku"), ("b", "name"))
+    ]
+    found = _outputs(plain("a"), plain("b"), *loops)
+
+    assert found["do.a"][0] == {"lines": [{"sku": "sku-1"}, {"sku": "sku-2"}]}
+    assert found["do.b"][0] == {"lines": [{"name": "name-1"}, {"name": "name-2"}]}
+
+
+@pytest.mark.parametrize(
+    ("declared", "drawn"),
+    [
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, [None, "something"]),
+        ({"type": ["string", "null"]}, [None, "something"]),
+        ({"type": "string"}, ["something", "something"]),
+    ],
+)
+def test_only_what_a_declared_type_takes_is_wished_of_it(declared: dict[str, Any], drawn: list[Any]) -> None:
+    """A cursor that may be null is null in the end, whichever way its type says so."""
+    schema = {"type": "object", "properties": {"next": declared}}
+    known = {"do.page": Signature("do.page", "acme 1.0", output_schema=schema)}
+    outputs = Outputs((build(saga(_pages())),), known)
+
+    assert [outputs.draw("read[0]/page", "do.page", number)["next"] for number in (0, 1)] == drawn
 
 
 def test_a_declared_type_wins_and_wishes_choose_among_its_values() -> None:

@@ -17,7 +17,8 @@ from sagadsl.trial.mocks import parse
 from sagadsl.trial.names import names
 from sagadsl.trial.play import play
 from sagadsl.trial.runner import run_one, virtual
-from sagadsl.trial.suite import Playable, Suite, Target
+from sagadsl.trial.suite import Playable, Suite
+from sagadsl.trial.target import Target
 from tests.engine.scenes import act, saga
 
 SAGA = build(

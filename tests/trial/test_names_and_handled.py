@@ -13,7 +13,7 @@ from sagadsl.trial.coverage import coverage
 from sagadsl.trial.mocks import Mocks, parse
 from sagadsl.trial.names import names
 from sagadsl.trial.play import play
-from sagadsl.trial.suite import Target
+from sagadsl.trial.target import Target
 from tests.engine.scenes import act, plain, saga
 
 
@@ -49,16 +49,18 @@ def test_a_saga_that_undoes_itself_by_itself_has_finitely_many_names() -> None:
     assert sorted(names(again, {"again": again}).calls) == ["a", "a.compensation/a"]
 
 
-def test_a_failure_of_a_local_activity_need_not_be_shown_where_there_is_none() -> None:
-    """R5: only `failed_if` knows for certain that nothing has happened."""
-    no = {"if": "output == 0", "type": "No"}
-    definition = build(saga(plain("a", local=True), plain("b", local=True, failed_if=no), plain("c")))
+def test_what_tells_of_a_pause_is_one_call_for_all_pauses_and_is_covered_when_it_told_and_when_not() -> None:
+    """R64: whether it told is no outcome of a step."""
+    tell = {"id": "tell", "activity": "mail.send", "if": "not pause.undoing", "retry": "none"}
+    model = build(saga(act("b", on_error="pause"), on_pause=[tell]))
+    mocks = {"b": {"error": "Broke"}}
+    told, not_told = (
+        play(model, Case(mocks=parse(mocks | more))) for more in ({}, {"on_pause[*]/tell": {"error": "Mute"}})
+    )
 
-    assert [line.possible for line in coverage(definition, ()).lines] == [
-        ("succeeded", "unknown"),
-        ("succeeded", "failed", "unknown"),
-        ("succeeded", "failed", "unknown"),
-    ]
+    (line,) = [each for each in coverage(model, [told, not_told]).lines if each.path == "on_pause[*]/tell"]
+    assert names(model).is_call("on_pause[3]/tell")
+    assert (line.possible, line.missing) == (("skipped", "told", "not told"), ("skipped",))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ steps:
       - {id: pay, activity: card.pay, compensation: [{activity: card.refund}, {activity: audit.note}]}
       - {id: ask, wait_for: {signal: approve, timeout: 1h}}
   - {id: tax, activity: rules.tax, local: true, compensation: none}
+  - {id: lines, for_each: {items: [1]}, steps: [{id: pack, activity: card.pack, compensation: none}]}
 """
 HEAD = "sagadsl_test: 1\nsaga: pay.saga.yaml\n"
 GOOD = f"{HEAD}cases: [{{name: x, given: {{input: {{amount: 1}}}}, then: {{status: compensated}}}}]\n"
@@ -64,6 +65,18 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "write `5s` (or `PT5S`)",
         ),
         (
+            "when: [{at: hold, cancel: true, mocks: {hold: {}}}]\n    then: {status: failed}",
+            "SD804",
+            "nobody takes the saga up here",
+            "`mocks` stand in `given`, or beside `recover` or `redrive`",
+        ),
+        (
+            "when: [{at: {status: failed}, redrive: {from: hodl}}]\n    then: {status: failed}",
+            "SD802",
+            "no step is named `hodl`",
+            "did you mean `hold`?",
+        ),
+        (
             "given: {mocks: {hold: {error: X, output: 1}}}\n    then: {status: failed}",
             "SD806",
             "an attempt of `hold` has `error`, `output`",
@@ -74,6 +87,19 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "SD806",
             "an attempt of `hold` has `crash`, `timeout`",
             "keep one; a list has one entry for each attempt",
+        ),
+        (
+            "given: {mocks: {hold: {late: {after: 1s}}}}\n    then: {status: failed}",
+            "SD806",
+            "an attempt of `hold` has `late`, and no timeout ends it before",
+            "add `timeout: start_to_close`",
+        ),
+        (
+            "given: {mocks: {hold: {timeout: heartbeat, late: {after: 1s, output: 1, error: X}}}}\n"
+            "    then: {status: failed}",
+            "SD806",
+            "the late end of an attempt of `hold` has `output` and `error`",
+            "keep one",
         ),
         (
             "given: {mocks: {tax: [{crash: true}, {output: 1}]}}\n    then: {status: failed}",
@@ -91,8 +117,8 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
         (
             "then: {status: complete}",
             "SD107",
-            "`cases[0].then.status` must be `completed`, `compensated`, `cancelled`, `failed`, `paused`, `running` or "
-            "`compensating`, got the text `complete`",
+            "`cases[0].then.status` must be `completed`, `rejected`, `compensated`, `cancelled`, `failed`, `paused`, "
+            "`running`, `compensating` or `terminated`, got the text `complete`",
             "did you mean `completed`?",
         ),
         (
@@ -133,10 +159,10 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "write a list: begin the entry with `- `",
         ),
         (
-            "given: {mocks: {pay: {error: X}}}\n    then: {status: failed}",
+            "then: {attempts: {pack: 1}}",
             "SD802",
-            "no call or activity is named `pay`",
-            "did you mean `both/pay`?",
+            "no call or activity is named `pack`",
+            "say which round: `lines[0]/pack` is the first",
         ),
         (
             "then: {calls: [hold, both/pay.compensation]}",
@@ -145,10 +171,16 @@ def _findings(folder: Path, text: str) -> tuple[Finding, ...]:
             "did you mean `both/pay.compensation[0]`?",
         ),
         (
-            "then: {compensated: [pay]}",
+            'given: {mocks: {"lines[1]/pack": {error: X}}}\n    then: {status: failed}',
             "SD802",
-            "no step is named `pay`",
-            "did you mean `both/pay`?",
+            "no call or activity is named `lines[1]/pack`",
+            "`lines` has at most 1 round, counted from 0",
+        ),
+        (
+            'when: [{at: "lines[*]/pack", cancel: true}]\n    then: {status: failed}',
+            "SD802",
+            "no call or step is named `lines[*]/pack`",
+            "say which round: `lines[0]/pack` is the first",
         ),
         (
             "then: {attention: [hold.compensatoin]}",
@@ -410,3 +442,35 @@ def test_whole_numbers_and_times_may_be_written_as_json_does(folder: Path) -> No
     ran = inside("test", "--no-plugins", "pay.saga-test.yaml", cwd=folder)
 
     assert ran.code == 0, ran.out + ran.err
+
+
+def test_a_saga_migrates_to_a_version_of_its_own(folder: Path) -> None:
+    (folder / "other.saga.yaml").write_text(SAGA.replace("name: pay", "name: other"), encoding="utf-8")
+    case = "cases: [{name: x, when: [{at: 1s, migrate: FILE}], then: {status: completed}}]\n"
+    for file, message, help in (
+        (
+            "other.saga.yaml",
+            "a saga migrates to a definition of its own name: this is of `other`",
+            "name a later version of `pay`",
+        ),
+        (
+            "pays.saga.yaml",
+            "cannot read the saga `pays.saga.yaml`: No such file or directory",
+            "did you mean `pay.saga.yaml`?",
+        ),
+    ):
+        (found,) = _findings(folder, HEAD + case.replace("FILE", file))
+        assert (found.code, found.message, found.help) == ("SD801", message, help)
+        assert found.route == ("cases", 0, "when", 0, "migrate")
+
+
+def test_what_only_the_new_version_has_may_be_named(folder: Path) -> None:
+    newer = SAGA.replace("card.pay", "card.charge").replace("signal: approve", "signal: allow")
+    (folder / "new.saga.yaml").write_text(newer, encoding="utf-8")
+    case = (
+        "{name: x, given: {mocks: {card.charge: {error: X}}}, "
+        "when: [{at: 1s, migrate: new.saga.yaml}, {at: 2s, signal: allow}], then: {never_called: [card.charge]}}"
+    )
+    assert _findings(folder, f"{HEAD}cases: [{case}]\n") == ()
+    without = case.replace("{at: 1s, migrate: new.saga.yaml}, ", "")
+    assert {each.code for each in _findings(folder, f"{HEAD}cases: [{without}]\n")} == {"SD802"}

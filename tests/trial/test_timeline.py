@@ -150,10 +150,10 @@ def test_lengths_are_written_as_people_write_them(seconds: float, shown: str) ->
 
 def test_json_has_everything() -> None:
     """It survives the trip through JSON as it is."""
-    told = data(_drawn(RETRIED, {"b": {"error": "No"}}))
+    document = data(_drawn(RETRIED, {"b": {"error": "No"}}))
 
-    assert json.loads(json.dumps(told)) == told
-    assert {span["call"] for span in told["spans"]} == {"a", "b", "a.compensation"}
+    assert json.loads(json.dumps(document)) == document
+    assert {span["call"] for span in document["spans"]} == {"a", "b", "a.compensation"}
 
 
 def test_mermaid_names_who_asks_whom() -> None:
@@ -211,3 +211,72 @@ def test_days_of_waiting_leave_room_for_what_happens() -> None:
 
     assert wait < 20 * first
     assert first > 20
+
+
+CROWDED = [{"at": f"{at}ms", "signal": f"a-signal-with-a-long-name-{at}"} for at in (10, 20, 30, 2000, 2010)]
+
+
+def _texts(picture: str) -> list[tuple[float, float, float, str]]:
+    """Return each text of a picture: its left end, its right end, its line, and what it says."""
+    root = ElementTree.fromstring(picture)
+    found = []
+    for each in root.iter():
+        if each.tag.endswith("text"):
+            said = each.text or ""
+            room = len(said) * 7.2
+            left = float(each.attrib["x"]) - (room / 2 if each.attrib.get("text-anchor") == "middle" else 0)
+            found.append((left, left + room, float(each.attrib["y"]), said))
+    return found
+
+
+def _crowded() -> list[Timeline]:
+    steps = [act(f"step_{number}") for number in range(30)]
+    waits = saga(act("a"), {"id": "w", "sleep": "30d"}, act("b"), act("c", compensation={"activity": "undo.c"}))
+    named = [{"id": f"w{number}", "wait_for": {"signal": each["signal"]}} for number, each in enumerate(CROWDED)]
+    return [
+        _drawn(saga(*steps)),
+        _drawn(saga(*steps), {"step_29": {"error": "No"}}),
+        _drawn(waits, {"c": [{"delay": "100ms"}]}),
+        _drawn(saga(*named), when=CROWDED),
+        _drawn(saga(act("a")), title="a title that is longer than the picture " * 6),
+    ]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_no_text_of_a_picture_lies_over_another_one_or_is_cut(number: int) -> None:
+    picture = svg(_crowded()[number])
+    canvas, texts = ElementTree.fromstring(picture).attrib, _texts(picture)
+
+    assert len(texts) > 4
+    for left, right, line, said in texts:
+        assert left >= 0, said
+        assert right <= float(canvas["width"]), said
+        assert line < float(canvas["height"]), said
+        for other_left, other_right, other_line, other in texts:
+            is_same = (left, line) == (other_left, other_line)
+            assert is_same or line != other_line or right <= other_left or other_right <= left, (said, other)
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_an_axis_tells_its_times_apart_and_names_the_end(number: int) -> None:
+    drawn = _crowded()[number]
+    root = ElementTree.fromstring(svg(drawn))
+    times = [each.text for each in root.iter() if each.attrib.get("text-anchor") == "middle"]
+
+    assert len(times) == len(set(times)) > 1
+    assert times[-1] == length(drawn.seconds) or (times[-1] or "").startswith("+")
+
+
+def test_a_legend_says_what_the_colours_mean() -> None:
+    shown = [said for *_, said in _texts(svg(_drawn(RETRIED, {"a": [{"error": "Busy"}, {}], "b": {"error": "No"}})))]
+
+    assert shown[-4:] == ["done", "undone", "failed", "pause before the next attempt"]
+
+
+def test_a_child_that_goes_on_by_itself_is_not_called_cancelled() -> None:
+    kid = {**saga(plain("w")), "name": "kid"}
+    parent = saga({"id": "left", "saga": "kid", "on_cancel": "abandon", "compensation": "none"})
+    drawn = _drawn(parent, {"left/w": {"delay": "9s"}}, [{"at": "1s", "cancel": True}], sagas=(kid,))
+
+    assert [span.result for span in drawn.spans if span.lane == "left"] == ["abandoned"]
+    assert "p0--xsaga: goes on by itself" in mermaid(drawn)

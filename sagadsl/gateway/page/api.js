@@ -41,17 +41,20 @@ export async function ask(method, path, { body, json = body && JSON.stringify(bo
 
 export const get = (path, options) => ask("GET", path, options);
 
-/** Yields a saga each time it has changed, until it has ended; comes back by itself when the connection is lost. */
-export async function* changes(id, signal, onLost) {
+/**
+ * Yields what an address sends as events of one kind, until it says that all is over; comes back by itself when the
+ * connection is lost.
+ */
+export async function* events(path, wanted, signal, onLost = () => {}) {
   let pause = 500;
   while (!signal.aborted) {
     try {
-      const answer = await fetch(`/sagas/${encodeURIComponent(id)}/events`, { headers: headers(), signal });
+      const answer = await fetch(path, { headers: headers(), signal });
       if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
-      for await (const [kind, data] of events(answer.body)) {
+      for await (const [kind, data] of pieces(answer.body)) {
         pause = 500;
         if (kind === "end") return;
-        if (kind === "status") yield parse(data);
+        if (kind === wanted) yield parse(data);
       }
     } catch (error) {
       if (signal.aborted) return;
@@ -63,7 +66,7 @@ export async function* changes(id, signal, onLost) {
   }
 }
 
-async function* events(stream) {
+async function* pieces(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

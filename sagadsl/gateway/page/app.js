@@ -4,6 +4,7 @@ import { get, hasToken, Refused, setToken } from "./api.js";
 import { detail } from "./detail.js";
 import { el, fill } from "./dom.js";
 import { choose, form } from "./form.js";
+import { incidents } from "./incidents.js";
 import { list } from "./list.js";
 
 const main = document.getElementById("main");
@@ -15,18 +16,20 @@ async function route() {
   const signal = leaving.signal;
   const [path, query = ""] = location.hash.replace(/^#/, "").split("?");
   const [, first = "", rest = ""] = /^\/?([^/]*)\/?(.*)$/.exec(path);
+  const view = first || (query ? "sagas" : "incidents"); // the list was at `#/?…` once
   document.title = "Sagas";
   for (const link of document.querySelectorAll("nav a")) {
-    const here = link.dataset.nav === (first === "start" ? "start" : "list");
+    const here = link.dataset.nav === view;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   fill(main, el("p.hint", {}, "…"));
   try {
     await who(signal);
-    if (first === "sagas" && rest) await detail(main, decodeURIComponent(rest), signal);
+    if (first === "sagas" && rest) await detail(main, decodeURIComponent(rest), signal, new URLSearchParams(query).get("run"));
     else if (first === "start" && rest) await form(main, decodeURIComponent(rest), signal);
     else if (first === "start") await choose(main, "", signal);
+    else if (view === "incidents") await incidents(main, query, signal);
     else await list(main, query, signal);
   } catch (error) {
     if (signal.aborted) return;

@@ -1,12 +1,16 @@
 // One saga: how it stands, what it did and with what data, what was undone, and what somebody can do.
 
-import { ask, changes, get, newKey, Refused } from "./api.js";
+import { ask, events, get, newKey, Refused } from "./api.js";
+import { changes } from "./change.js";
 import { badge, el, fill, instant, say, spell, value } from "./dom.js";
 import { graph } from "./graph.js";
+import { complaints, fieldsOf, pieced } from "./inputs.js";
 import { parse } from "./json.js";
+import { takeUp } from "./takeup.js";
 
-const VERBS = {
+export const VERBS = {
   retry: ["Try again", "What has failed is tried once more."],
+  complete: ["Done by hand", "You have done it by hand: it counts as done, and later steps read the output that you give."],
   skip: ["Leave it out", "What has failed is left as it is, and the saga goes on. A compensation that is left out is reported as not undone."],
   abort: ["Give up", "The saga ends as failed, and reports what it has not undone."],
   pause: ["Pause", "No further step is started; what runs may end."],
@@ -14,13 +18,15 @@ const VERBS = {
   cancel: ["Cancel", "The saga stops, and what it has done is undone."],
 };
 
-export async function detail(main, id, signal) {
-  const parts = Object.fromEntries(["head", "attention", "told", "graph", "steps", "timeline", "data", "actions"]
+/** Shows a saga and its changes, or an earlier run of it as it has ended. */
+export async function detail(main, id, signal, run) {
+  const parts = Object.fromEntries(["head", "attention", "explanation", "graph", "steps", "timeline", "data", "actions"]
     .map((name) => [name, el(`section.${name}`)]));
   fill(main, Object.values(parts));
   const me = await get("/me", { signal });
   let drawing = null, last = null, tracing = null;
   const path = `/sagas/${encodeURIComponent(id)}`;
+  const of = run ? `?run=${encodeURIComponent(run)}` : "";
   const tick = setInterval(() => last && times(parts, last), 1000);
   signal.addEventListener("abort", () => clearInterval(tick));
 
@@ -28,26 +34,26 @@ export async function detail(main, id, signal) {
     clearTimeout(tracing);
     tracing = setTimeout(async () => {
       const isOver = Boolean(last) && !last.is_open; // what is asked before the end does not know the output
-      const [trace, told] = await Promise.all(["trace", "explanation"].map((name) => get(`${path}/${name}`, { signal }).catch(() => null)));
-      if (told && last && !last.is_open) fill(parts.told, el("h2", {}, "What happened"), told.sentences.map((text) => el("p.told", {}, text)));
+      const [trace, explanation] = await Promise.all(["trace", "explanation"].map((name) => get(`${path}/${name}${of}`, { signal }).catch(() => null)));
+      if (explanation && last && !last.is_open) fill(parts.explanation, el("h2", {}, "What happened"), explanation.sentences.map((text) => el("p.explanation", {}, text)));
       if (trace) { timeline(parts.timeline, trace); data(parts.data, trace, isOver); }
     }, last ? 300 : 0);
   };
   const lost = () => parts.head.querySelector(".lost")?.replaceChildren("connection lost; trying again");
-  for await (const found of changes(id, signal, lost)) {
+  for await (const found of run ? [await get(`${path}${of}`, { signal })] : events(`${path}/events`, "status", signal, lost)) {
     if (last && last.status !== found.status) say(`${found.id} is ${found.status}`);
     last = { ...found, received: Date.now() };
-    head(parts.head, last, me, path);
+    head(parts.head, last, me, path, run);
     attention(parts.attention, last, path);
     drawing ??= await get(`${path}/graph`, { signal }).catch(() => get(`/definitions/${encodeURIComponent(found.name)}/graph`, { signal })).catch(() => null);
-    fill(parts.graph, drawing ? [el("h2", {}, "Graph"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Graph" } }, graph(drawing, found.lines))] : []);
+    fill(parts.graph, drawing ? [el("h2", {}, "Graph"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Graph" } }, graph(drawing, [...found.lines, ...found.told]))] : []);
     steps(parts.steps, last);
     actions(parts.actions, last);
     retrace();
   }
 }
 
-function head(section, found, me, path) {
+function head(section, found, me, path, run) {
   document.title = `${found.status} · ${found.id}`;
   const web = me.web_ui ? el("a", { href: `${me.web_ui}/workflows/${encodeURIComponent(found.id)}`, rel: "noreferrer" }, "in Temporal's Web UI") : null;
   const verbs = !found.is_open ? [] : found.held ? ["cancel"] : found.paused ? ["resume", "cancel"] : ["pause", "cancel"];
@@ -55,20 +61,29 @@ function head(section, found, me, path) {
     el("h1", {}, el("span", {}, found.id), " ", badge(found.status)),
     el("p.hint", {}, `${found.name} ${found.version ?? ""}`, found.started_at ? [", started ", instant(found.started_at)] : null, " ", web),
     el("p.lost", { role: "status" }, found.trouble.join("; ")),
+    found.takes_up ? el("p.hint.earlier", {}, earlier(found.actions), el("a", { href: `#${path}?run=${encodeURIComponent(found.takes_up)}` }, "an earlier run"), ".") : null,
+    found.taken_up_by ? el("p.hint.later", {}, el("a", { href: `#${path}` }, "A later run"), " has taken up its work, or has begun anew after it.") : null,
     found.held ? el("p.hint", {}, "Release it with ", el("code", {}, found.release)) : null,
     found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
     (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),
     (found.left_out ?? []).map(({ step, ...numbers }) => el("p.hint", {}, `not shown one by one: ${step}: `,
       Object.entries(numbers).map(([word, number]) => `${number} ${word.replace("_", " ")}`).join(", "))),
+    found.answer === undefined ? null : el("div.answer", {}, "Answered early: ", value(found.answer, "answer")),
     (found.warnings ?? []).map((warning) => el("p.failure.later", {}, `${warning.type}: ${warning.message}`)),
-    el("p.buttons", {}, verbs.map((verb) => button(verb, path))));
+    el("p.buttons", {}, verbs.map((verb) => button(verb, path)), run ? null : changes(found, path), run ? null : takeUp(found, path)));
 }
 
-function button(verb, path, step, occurrence) {
+/** Say what a run has done with the one before it, as far as its own actions are known. */
+function earlier(actions) {
+  if (!actions) return "It has taken up the work of, or has begun anew after, ";
+  return actions.some(({ verb }) => verb === "recover" || verb === "redrive") ? "It has taken up the work of " : "It has begun anew after ";
+}
+
+function button(verb, path, step, occurrence, undoes = false) {
   const [label] = VERBS[verb];
   return el("button", { type: "button", data: { key: `${verb} ${step ?? ""}` }, aria: step ? { label: `${label}: ${step}` } : {},
-    onclick: () => confirm(verb, path, step, occurrence) }, label);
+    onclick: () => confirm(verb, path, step, occurrence, undoes) }, label);
 }
 
 /** What waits for somebody: a decision, or a signal. */
@@ -80,9 +95,10 @@ function attention(section, found, path) {
     each.paused || each.held || each.stuck || each.paused_calls || each.status === "unknown" || each.attention.length || Object.keys(each.waiting_for).length);
   fill(section, decisions.length || signals.length || children.length ? el("h2", {}, "Waits for you") : null,
     decisions.map((each) => el("div.decision", {},
-      el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
-      el("p.buttons", {}, button("retry", path, each.path, each.occurrence), button("skip", path, each.path, each.occurrence), button("abort", path)))),
-    signals.map((name) => awaited(name, path)), children.map((each) => child(each, path)));
+      el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`, each.until ? `; waits until ${each.until}` : ""),
+      el("p.buttons", {}, ["retry", "complete", "skip"].map((verb) => button(verb, path, each.path, each.occurrence, each.undoes)), button("abort", path)))),
+    signals.map((name) => awaited(name, path)), children.map((each) => child(each, path)),
+    found.told.filter((each) => each.text).map((each) => el("p.hint.told", {}, each.text)));
 }
 
 function awaited(name, path, where = []) {
@@ -98,7 +114,7 @@ function child(found, path) {
   return [
     found.attention.map((each) => el("div.decision", {},
       el("p", {}, where(), el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
-      el("p.buttons", {}, button("retry", path, each.target, each.occurrence), button("skip", path, each.target, each.occurrence), button("abort", path, found.path)))),
+      el("p.buttons", {}, ["retry", "complete", "skip"].map((verb) => button(verb, path, each.target, each.occurrence, each.undoes)), button("abort", path, found.path)))),
     held ? el("div.decision", {}, el("p", {}, where(), "is paused"), el("p.buttons", {}, button("resume", path, found.path))) : [],
     Object.keys(found.waiting_for).map((name) => awaited(name, own, where())),
     found.held ? el("p.hint", {}, where(), "held by Temporal's own pause") : [],
@@ -108,14 +124,35 @@ function child(found, path) {
   ];
 }
 
-/** Asks for a reason, and does it. */
-function confirm(verb, path, step, occurrence) {
+/** Asks for a reason, and for what the decision gives; does it, and calls `then`. */
+export function confirm(verb, path, step, occurrence, undoes, then = () => {}) {
   const [label, means] = VERBS[verb];
   const why = el("textarea", { id: "why", rows: 3, maxlength: "1000" });
+  const asks = given(verb, undoes);
   const key = newKey(); // of this decision: however often it is sent, it counts once
   dialog(label, [el("p", {}, means), step ? el("p", {}, "Step: ", el("strong", {}, step)) : null,
-    el("label", { htmlFor: "why" }, "Why (kept in the saga's history)"), why],
-    async () => done(await ask("POST", `${path}/${verb}`, { body: { why: why.value, ...(step ? { step, ...(occurrence ? { occurrence } : {}) } : {}) }, "Idempotency-Key": key })), label);
+    asks.fields, el("label", { htmlFor: "why" }, "Why (kept in the saga's history)"), why],
+    async () => {
+      done(await ask("POST", `${path}/${verb}`, { json: asks.into({ why: why.value, ...(step ? { step, ...(occurrence ? { occurrence } : {}) } : {}) }), "Idempotency-Key": key }));
+      then();
+    }, label);
+}
+
+const GIVEN = {
+  retry: ["input", "Input as JSON; the same as before if left empty"],
+  complete: ["output", "Output as JSON; null if there is none"],
+  skip: ["output", "Output as JSON; null if left empty"],
+};
+
+/** What a decision may give: a value as JSON, which is sent exactly as it stands. What undoes a step has no output. */
+function given(verb, undoes) {
+  const [name, label] = GIVEN[verb] ?? [];
+  if (!name || (name === "output" && undoes)) return { fields: [], into: JSON.stringify };
+  const value = el("textarea", { id: "given", rows: 5, spellcheck: "false" });
+  return {
+    fields: [el("label", { htmlFor: "given" }, label), value],
+    into: (body) => value.value.trim() ? `${JSON.stringify(body).slice(0, -1)},"${name}":${checked(value.value)}}` : JSON.stringify(body),
+  };
 }
 
 /** A verb that goes down to child sagas may be done in some of them only. */
@@ -124,11 +161,26 @@ function done(answer) {
   if (not.length) throw new Error(`not done in ${not.map((each) => `${each.path}: ${each.problem}`).join("; ")}`);
 }
 
-function sendSignal(name, path) {
+/** Asks for the payload: with a field for each part that its schema names, or as JSON. */
+async function sendSignal(name, path) {
+  const { signals } = await get(`${path}/signals`).catch(() => ({ signals: [] }));
+  const schema = signals.find((each) => each.signal === name)?.payload;
+  const fields = schema ? fieldsOf(schema) : [];
   const payload = el("textarea", { id: "payload", rows: 5, spellcheck: "false" });
+  const asJson = [el("label", { htmlFor: "payload" }, "Payload as JSON; none if left empty"), payload];
   const key = newKey();
-  dialog(`Send ${name}`, [el("label", { htmlFor: "payload" }, "Payload as JSON; none if left empty"), payload],
-    () => ask("POST", `${path}/signals/${encodeURIComponent(name)}`, { ...(payload.value.trim() ? { json: checked(payload.value) } : {}), "Idempotency-Key": key }), "Send", became);
+  dialog(`Send ${name}`, fields.length ? [fields.map((each) => each.node), el("details", {}, el("summary", {}, "As JSON instead"), asJson)] : asJson, () => {
+    for (const each of fields) each.clear();
+    const json = payload.value.trim() ? checked(payload.value) : fields.length ? pieced(fields) : undefined;
+    if (fields.length && json === undefined) return false; // a field says why
+    return ask("POST", `${path}/signals/${encodeURIComponent(name)}`, { ...(json === undefined ? {} : { json }), "Idempotency-Key": key })
+      .catch((error) => {
+        if (!(error instanceof Refused)) throw error;
+        const left = complaints(fields, error, name);
+        fields.find((each) => each.failed)?.input.focus();
+        throw fields.some((each) => each.failed) && !left.length ? new Error("Nothing was sent.") : error;
+      });
+  }, "Send", became);
 }
 
 /** Returns JSON exactly as it stands; throws `SyntaxError` when it is none. */
@@ -141,18 +193,19 @@ function checked(text) {
 function became(sent) {
   if (sent.state === "taken") return `${sent.signal}: taken by ${sent.step}`;
   if (sent.state === "kept") return `${sent.signal}: kept, since nothing waits for it yet`;
-  return `${sent.signal}: sent${sent.checked ? "" : " unchecked"}; no worker has answered, so nobody has taken it yet`;
+  return `${sent.signal}: sent${sent.checked ? "" : " unchecked"}, not confirmed: nobody has said whether the saga takes it`;
 }
 
-function dialog(title, content, act, label, told = () => `${label}: done`) {
+export function dialog(title, content, act, label, report = () => `${label}: done`) {
   const problem = el("p.problem", { role: "alert" });
   const box = el("dialog", { aria: { labelledby: "dialog-title" }, onclose: () => box.remove() },
     el("form", { onsubmit: async (event) => {
       event.preventDefault();
       try {
         const answer = await act();
+        if (answer === false) return;
         box.close();
-        say(told(answer));
+        say(report(answer));
       } catch (error) {
         problem.textContent = error instanceof SyntaxError ? `this is not JSON: ${error.message}`
           : error instanceof Refused ? `${error.message}${error.problem.help ? `; ${error.problem.help}` : ""}` : String(error);
@@ -201,7 +254,12 @@ function timeline(section, trace) {
     bar.style.width = `max(${share(to) - share(from)}%, 3px)`;
     return el("li", {}, el("span.lane-name", {}, call.path), el("span.track", { aria: { hidden: "true" } }, bar),
       el("span.unseen", {}, `${call.status}, ${spell((to - from) / 1000)}`));
-  })));
+  })), axis((end - begin) / 1000));
+}
+
+/** The scale of the bars: the time since the first call at the beginning, in the middle and at the end. */
+function axis(seconds) {
+  return el("div.axis", { aria: { hidden: "true" } }, el("span"), el("span.ticks", {}, [0, seconds / 2, seconds].map((at) => el("span.tick", {}, spell(at)))));
 }
 
 /** What was given, sent and got back. */
@@ -212,7 +270,8 @@ function data(section, trace, isOver) {
       el("summary", {}, badge(call.status === "timed_out" ? "failed" : call.status), ` ${call.path} · ${call.name}${call.attempts > 1 ? `, ${call.attempts} attempts` : ""}`),
       el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), call.ended_at ? [el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`))] : [],
         call.error ? [el("dt", {}, "Error"), el("dd", {}, `${call.error.type}: ${call.error.message}`)] : []))),
-    trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`))))] : []);
+    trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`),
+      each.reply === undefined ? null : [" reply ", value(each.reply, `reply ${index}`)])))] : []);
 }
 
 /** Who stepped in, and which signals were not taken. */

@@ -65,8 +65,8 @@ export function value(data, key) {
 
 /** The words and signs of states, as in the command line: a test compares them with `status/lines.py`. */
 export const SIGNS = {
-  pending: "·", not_started: "·", running: "▶", paused: "‖", held: "‖", completed: "✓", failed: "✗", skipped: "-", cancelled: "⊘",
-  compensating: "↩", compensated: "↩", terminated: "✗", timed_out: "✗", unknown: "?",
+  pending: "·", not_started: "·", running: "▶", paused: "‖", held: "‖", completed: "✓", failed: "✗", skipped: "-", cancelled: "⊘", abandoned: "↗",
+  compensating: "↩", compensated: "↩", rejected: "⊖", terminated: "✗", timed_out: "✗", unknown: "?",
 };
 
 /** A state as a coloured word with its sign: never by colour alone. */

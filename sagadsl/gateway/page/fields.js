@@ -97,7 +97,7 @@ function control(schema, required, shared) {
 }
 
 function hints(schema) {
-  const told = [schema.description, schema.multipleOf === undefined ? null : `In steps of ${schema.multipleOf}.`,
+  const sentences = [schema.description, schema.multipleOf === undefined ? null : `In steps of ${schema.multipleOf}.`,
     schema.default === undefined ? null : `Left empty, it is ${write(schema.default)}.`];
-  return told.filter(Boolean).join(" ");
+  return sentences.filter(Boolean).join(" ");
 }

@@ -2,8 +2,7 @@
 
 import { ask, get, newKey, Refused } from "./api.js";
 import { el, fill, say } from "./dom.js";
-import { field } from "./fields.js";
-import { parse } from "./json.js";
+import { complaints, fieldsOf, pieced, whole } from "./inputs.js";
 
 /** What may be started. */
 export async function choose(main, _, signal) {
@@ -12,16 +11,13 @@ export async function choose(main, _, signal) {
   fill(main, el("h1", {}, "Start a saga"),
     startable.length ? el("ul.cards", {}, startable.map((each) => el("li", {},
       el("a", { href: `#/start/${encodeURIComponent(each.name)}` }, each.name), ` ${each.version}`,
-      el("p.hint", {}, each.description)))) : el("p", {}, "This gateway offers none that you may start."));
+      el("p.hint", {}, each.description)))) : el("p", {}, "This gateway offers no saga that you may start."));
 }
 
 /** The form of one saga. */
 export async function form(main, name, signal) {
   const definition = await get(`/definitions/${encodeURIComponent(name)}`, { signal });
-  const schema = resolve(definition.input, definition.input);
-  const fields = schema && schema.properties && schema.type !== "array"
-    ? Object.entries(schema.properties).map(([key, part]) => field(key, resolve(part, definition.input), (schema.required ?? []).includes(key)))
-    : [];
+  const fields = fieldsOf(definition.input);
   const raw = el("textarea", { name: "raw", id: "raw", rows: 8, spellcheck: "false", value: fields.length ? "" : "{}" });
   const id = el("input", { name: "id", id: "own-id", autocomplete: "off" });
   const problem = el("div.problem", { role: "alert" });
@@ -39,13 +35,7 @@ export async function form(main, name, signal) {
       location.hash = `#/sagas/${encodeURIComponent(started.id)}`;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      const left = (error.problem.errors ?? []).filter(({ path, reason }) => {
-        const missing = /^'([^']+)' is a required property/.exec(reason)?.[1];
-        const found = fields.find((each) => path === `input.${each.key}` || path.startsWith(`input.${each.key}.`)
-          || path.startsWith(`input.${each.key}[`) || (path === "input" && missing === each.key));
-        found?.complain(reason);
-        return !found;
-      });
+      const left = complaints(fields, error, "input");
       fill(problem, el("p", {}, error.message), el("ul", {}, left.map((each) => el("li", {}, `${each.path}: ${each.reason}`))));
       say(error.message);
       (fields.find((each) => each.failed)?.input ?? raw).focus();
@@ -58,46 +48,6 @@ export async function form(main, name, signal) {
         el("label", { htmlFor: "raw" }, "Input"), raw),
       el("details", { data: { key: "id" } }, el("summary", {}, "An id of your own"), el("label", { htmlFor: "own-id" }, "Id"), id),
       problem, el("button.primary", { type: "submit" }, "Start")));
-}
-
-/** Returns the JSON of somebody's own, exactly as it stands; `undefined` when it is none. */
-function whole(text, problem) {
-  try {
-    parse(text);
-    return text.trim();
-  } catch (error) {
-    fill(problem, el("p", {}, error.message));
-    return undefined;
-  }
-}
-
-/** Returns the JSON of all fields together; `undefined`, with a word at each of them, when some cannot be sent. */
-function pieced(fields) {
-  const pieces = [];
-  for (const each of fields) {
-    try {
-      const json = each.read();
-      if (json !== undefined) pieces.push(`${JSON.stringify(each.key)}:${json}`);
-    } catch (error) {
-      if (!error.field) throw error;
-      each.complain(error.message);
-    }
-  }
-  const wrong = fields.find((each) => each.failed);
-  if (!wrong) return `{${pieces.join(",")}}`;
-  wrong.input.focus();
-  say(wrong.input.labels[0].textContent);
-  return undefined;
-}
-
-/** Follows references within a schema. */
-function resolve(part, whole, depth = 0) {
-  if (part && typeof part === "object" && typeof part.$ref === "string" && part.$ref.startsWith("#") && depth < 20) {
-    const found = part.$ref.slice(1).split("/").filter(Boolean)
-      .reduce((at, step) => at?.[step.replaceAll("~1", "/").replaceAll("~0", "~")], whole);
-    return resolve(found, whole, depth + 1);
-  }
-  return part === true || part === undefined ? {} : part;
 }
 
 /** Not a secret: tells one input of this form from another, so that a corrected one is not taken for the first. */

@@ -51,13 +51,14 @@ class Analysis:
     def activity_calls(self) -> tuple[tuple[Spot, ActivityCall, Route, RenderedAt], ...]:
         """Every call of an activity, with the way to its step, its place, and the moment when its input is rendered.
 
+        Operations are none: what is known of activities says nothing of them, and the server itself tries them again.
         If two steps have the same id, it has only the calls of the first.
         """
         return tuple(
             (spot, call, route, phase)
             for spot in self.structure.steps.values()
             for call, route, phase in calls(spot[-1].step)
-            if isinstance(call, ActivityCall)
+            if isinstance(call, ActivityCall) and call.operation is None
         )
 
     @cached_property

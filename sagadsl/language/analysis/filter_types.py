@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import nodes
 
-from sagadsl.language.analysis.types import ANY, BOOLEAN, INTEGER, NUMBER, TEXT, Shape, listing, union, without_null
+from sagadsl.language.analysis.complaints import WRONG_TYPE
+from sagadsl.language.analysis.types import (
+    ANY,
+    BOOLEAN,
+    DECIMAL,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    Shape,
+    listing,
+    record,
+    union,
+    without_null,
+)
+from sagadsl.language.expressions.data import ExpressionError
+from sagadsl.language.expressions.text_filters import TEXT_FILTERS, pattern_from
+from sagadsl.language.expressions.time_filters import TIME_FILTERS, length_of, moment_of, pattern_of_time, zone_of
 
 if TYPE_CHECKING:
     from sagadsl.language.analysis.inference import Inference
@@ -18,6 +34,9 @@ _LIST = listing(ANY)
 TAKES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("capitalize", "from_json", "lower", "replace", "split", "title", "trim"), ("string",)),
     **dict.fromkeys(("truncate", "upper", "uuid5"), ("string",)),
+    **dict.fromkeys((*TEXT_FILTERS, *TIME_FILTERS), ("string",)),
+    **dict.fromkeys(("group_by", "zip"), ("array",)),
+    "range": ("integer",),
     **dict.fromkeys(("abs", "fixed", "round"), ("number",)),
     **dict.fromkeys(("batch", "flatten", "join", "map", "max", "min", "reject", "rejectattr"), ("array",)),
     **dict.fromkeys(("select", "selectattr", "sort", "sum", "unique"), ("array",)),
@@ -26,11 +45,12 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("count", "length", "list"), ("array", "string", "object")),
     **dict.fromkeys(("float", "int"), ("number", "string", "boolean")),
     "bool": ("boolean", "string"),
+    "decimal": ("number", "string"),
     "string": ("number", "string", "boolean"),
 }
 TAKES_ANYTHING = frozenset(("d", "default", "to_json", "urlencode"))
 TESTED: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("endswith", "startswith"), ("string",)),
+    **dict.fromkeys(("endswith", "matches", "startswith"), ("string",)),
     **dict.fromkeys(("divisibleby", "even", "odd"), ("number",)),
     "contains": ("array", "string", "object"),
 }
@@ -72,6 +92,7 @@ TESTS_ANYTHING = frozenset(
 )
 _WORDS: Mapping[tuple[str, ...], str] = {
     ("string",): "text",
+    ("integer",): "a whole number",
     ("number",): "a number",
     ("array",): "a list",
     ("object",): "an object",
@@ -79,19 +100,38 @@ _WORDS: Mapping[tuple[str, ...], str] = {
     ("array", "string", "object"): "a list, text or an object",
     ("number", "string", "boolean"): "a number, text or a boolean",
     ("boolean", "string"): "a boolean or text",
+    ("number", "string"): "a number or text",
 }
+CONSTANTS: Mapping[str, Callable[[Any], object]] = {
+    "capture": pattern_from,
+    "format_time": pattern_of_time,
+    "in_zone": zone_of,
+    "matches": pattern_from,
+    "minus": lambda value: length_of(value, "`minus`"),
+    "plus": lambda value: length_of(value, "`plus`"),
+    "until": lambda value: moment_of(value, "`until`"),
+}
+"""For filters and tests whose first argument has a form of its own: reads it, and raises when it has not this form."""
 GIVES: Mapping[str, Shape] = {
+    **dict.fromkeys(("base64", "base64_decode", "format_time", "in_zone", "minus", "plus", "sha256", "until"), TEXT),
+    "capture": _LIST,
+    "range": listing(INTEGER),
+    "seconds": NUMBER,
+    "zip": listing(_LIST),
     **dict.fromkeys(("capitalize", "fixed", "join", "lower", "replace", "string", "title", "to_json"), TEXT),
     **dict.fromkeys(("trim", "truncate", "upper", "urlencode", "uuid5"), TEXT),
     **dict.fromkeys(("count", "int", "length"), INTEGER),
-    **dict.fromkeys(("abs", "float", "round", "sum"), NUMBER),
+    "decimal": DECIMAL,
+    "float": NUMBER,
     **dict.fromkeys(("dictsort", "items", "values"), _LIST),
     **dict.fromkeys(("keys", "split"), listing(TEXT)),
     "bool": BOOLEAN,
     "merge": _OBJECT,
 }
 SAME = frozenset(("list", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"))
-GIVES_BY_VALUE = frozenset(("batch", "d", "default", "first", "flatten", "last", "map", "max", "min"))
+GIVES_BY_VALUE = frozenset(
+    ("abs", "batch", "d", "default", "first", "flatten", "group_by", "last", "map", "max", "min", "round", "sum")
+)
 GIVES_ANYTHING = frozenset(("from_json",))
 _BY_ATTRIBUTE = frozenset(("join", "max", "min", "sort", "sum", "unique"))
 
@@ -106,6 +146,7 @@ def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> 
     options = {str(option.key): option.value for option in node.kwargs}
     for option in options.values():
         inference.infer(option)
+    _judge_constant(inference, node)
     takes = TESTED.get(name) if isinstance(node, nodes.Test) else TAKES.get(name)
     if takes is not None:
         inference.wants(operand, shape, takes, f"`{name}` needs {_WORDS[takes]}")
@@ -114,6 +155,17 @@ def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> 
     if takes_missing:
         return _default(node, shape, args, options)
     return _given(inference, node, without_null(shape), options)
+
+
+def _judge_constant(inference: Inference, node: nodes.Filter | nodes.Test) -> None:
+    """Complain of a first argument that is written out and has not the form that the filter needs."""
+    given = node.args[0] if node.args else None
+    if node.name in CONSTANTS and isinstance(given, nodes.Const):
+        try:
+            CONSTANTS[node.name](given.value)
+        except ExpressionError as error:
+            message, _, help = error.message.partition("; ")
+            inference.complain(WRONG_TYPE, message, help, focus=str(given.value))
 
 
 def _default(node: nodes.Filter, shape: Shape, args: list[Shape], options: Mapping[str, nodes.Expr]) -> Shape:
@@ -143,8 +195,14 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
             inner = node.args[0] if node.args else None
             given = GIVES.get(str(inner.value), ANY) if isinstance(inner, nodes.Const) else ANY
             return listing(given)
+        case "abs" | "round":
+            return DECIMAL if "decimal" in shape.kinds else NUMBER
+        case "sum":
+            return DECIMAL if "decimal" in element.kinds else NUMBER
         case "batch":
             return listing(listing(element))
+        case "group_by":
+            return listing(record({"key": ANY if attribute is None else element_part, "items": listing(element)}))
         case "flatten":
             return listing(element.element if element.kinds == {"array"} else ANY)
         case "reverse" if shape.kinds != {"array"}:
@@ -157,7 +215,7 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
 def _attribute(node: nodes.Filter, options: Mapping[str, nodes.Expr]) -> str | None:
     """Return the constant ``attribute`` of a filter that takes one."""
     given: nodes.Node | None = None
-    if node.name in ("selectattr", "rejectattr"):
+    if node.name in ("group_by", "rejectattr", "selectattr"):
         given = node.args[0] if node.args else None
     elif node.name in _BY_ATTRIBUTE or node.name == "map":
         given = options.get("attribute")

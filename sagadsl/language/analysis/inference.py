@@ -25,6 +25,7 @@ from sagadsl.language.analysis.complaints import (
 from sagadsl.language.analysis.types import (
     ANY,
     BOOLEAN,
+    DECIMAL,
     INTEGER,
     NULL,
     NUMBER,
@@ -32,6 +33,7 @@ from sagadsl.language.analysis.types import (
     Shape,
     listing,
     of_data,
+    outside,
     record,
     union,
     without_null,
@@ -67,7 +69,7 @@ class Inference:
                 return of_data(data)
             case Expression(source=text, tree=tree):
                 self._source, self._path = text, path
-                return self._infer(tree)
+                return outside(self._infer(tree))
             case Text(source=text, parts=parts):
                 for part in parts:
                     if isinstance(part, Expression):
@@ -93,12 +95,12 @@ class Inference:
             if isinstance(tree, nodes.Const) and isinstance(tree.value, str):
                 help = f"without its quotes it is an expression: `{tree.value}`" if tree.value.strip() else ""
                 written = shortened(self._source.strip(), 40)
-                self._complain(WRONG_TYPE, f"{what}, but this is the text `{written}`, in quotes", help)
+                self.complain(WRONG_TYPE, f"{what}, but this is the text `{written}`, in quotes", help)
                 return
             message = f"{what}, but {self._called(tree)} is {shape.said()}"
-            self._complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=tree)
+            self.complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=tree)
 
-    def _complain(
+    def complain(
         self,
         code: str,
         message: str,
@@ -109,6 +111,7 @@ class Inference:
         severity: Severity = Severity.ERROR,
         notes: tuple[str, ...] = (),
     ) -> None:
+        """Keep a complaint about the text that is being looked at."""
         chain = None if node is None else chain_of(node)
         focus = focus or (written(chain, self._source) if chain is not None else "")
         found = Complaint(code, message, help, severity, focus, self._path, notes)
@@ -157,7 +160,7 @@ class Inference:
         """Complain when an operand can be of none of *kinds*; *what* begins the sentence."""
         if not shape.can_be(*kinds):
             message = f"{what}, but {self._called(node)} is {shape.said()}"
-            self._complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=node)
+            self.complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=node)
 
     def attribute(self, node: nodes.Node, shape: Shape, attribute: str, soft: bool) -> Shape:
         """Return the shape of the value that ``attribute="a.b"`` reads in each element of a list."""
@@ -186,7 +189,7 @@ class Inference:
         known = self._names.names()
         root = chain[0]
         if root not in known:
-            self._complain(
+            self.complain(
                 UNKNOWN_NAME,
                 f"`{root}` is not known here",
                 self._names.absent(str(root)) or f"the names here are {listed(known)}",
@@ -212,7 +215,7 @@ class Inference:
         holds = ("object",) if isinstance(key, str) else ("array", "string", "object")
         if not shape.can_be(*holds):
             what = "has no fields" if isinstance(key, str) else "has no elements"
-            self._complain(
+            self.complain(
                 UNKNOWN_FIELD, f"{holder} is {shape.said()}, which {what}", "read it as a whole", focus=str(key)
             )
             return ANY
@@ -224,7 +227,7 @@ class Inference:
         code = self._names.null_code(label)
         severity = Severity.WARNING if code == MAY_BE_MISSING else Severity.ERROR
         focus = label if label in self._source else ""
-        self._complain(code, message, help, node=node, focus=focus, severity=severity)
+        self.complain(code, message, help, node=node, focus=focus, severity=severity)
 
     def _declared(self, shape: Shape, key: str, label: str, soft: bool) -> Shape:
         holder = f"`{label}`" if label else "this"
@@ -233,7 +236,7 @@ class Inference:
             near = self._names.near(key, shape.fields)
             fields = listed(shape.fields)
             help = f"did you mean `{near}`?" if near else f"{holder} has {fields}" if shape.fields else _DECLARE_HELP
-            self._complain(
+            self.complain(
                 UNKNOWN_FIELD,
                 f"{holder} has no field `{key}`",
                 help,
@@ -243,7 +246,7 @@ class Inference:
             return ANY
         if shape.may_lack(key) and not soft:
             focus = written_key(key, self._source)
-            self._complain(
+            self.complain(
                 MAY_BE_MISSING,
                 f"`{label or 'this'}{step_text(key)}` may be missing",
                 _DEFAULT_HELP,
@@ -288,8 +291,9 @@ class Inference:
                 self._truth(inner, "what stands after `not`")
                 return BOOLEAN
             case nodes.Neg(node=inner) | nodes.Pos(node=inner):
-                self.wants(inner, self._infer(inner), ("number",), f"`{node.operator}` needs a number")
-                return NUMBER
+                shape = self._infer(inner)
+                self.wants(inner, shape, ("number",), f"`{node.operator}` needs a number")
+                return DECIMAL if "decimal" in shape.kinds else NUMBER
             case nodes.BinExpr(left=left, right=right):
                 return self._arithmetic(node.operator or "", left, right)
             case nodes.Compare(expr=first, ops=operands):
@@ -326,16 +330,16 @@ class Inference:
                     return TEXT if kind_ == "string" else listing(union([one.element, other.element]))
             if one.kinds and other.kinds and not (one.can_be("number") and other.can_be("number")):
                 message = f"`+` cannot add {one.said()} and {other.said()}"
-                self._complain(WRONG_TYPE, message, "`~` joins anything to text", node=left)
+                self.complain(WRONG_TYPE, message, "`~` joins anything to text", node=left)
                 return ANY
-            return NUMBER if one.kinds and other.kinds else ANY
+            return _sum_of(one, other) if one.kinds and other.kinds else ANY
         if sign == "*" and one.kinds == {"string"}:
             self.wants(right, other, ("integer",), "text is repeated a whole number of times")
             return TEXT
         for node, shape in ((left, one), (right, other)):
             self.wants(node, shape, ("number", "string") if sign == "*" else ("number",), f"`{sign}` needs numbers")
         whole = sign not in ("/", "**") and one.kinds == {"integer"} == other.kinds
-        return INTEGER if whole else NUMBER
+        return INTEGER if whole else _sum_of(one, other)
 
     def _comparison(self, first: nodes.Node, operands: Sequence[nodes.Operand]) -> None:
         node, shape = first, self._infer(first)
@@ -355,7 +359,7 @@ class Inference:
         for node, shape, far in ((left, one, other), (right, other, one)):
             if far.kinds and not shape.can_be(*far.kinds) and chain_of(node) is not None:
                 message = f"{self._called(node)} is {shape.said()}, so it never equals {far.said()}"
-                self._complain(WRONG_TYPE, message, _EQUAL_HELP, node=node, severity=Severity.WARNING)
+                self.complain(WRONG_TYPE, message, _EQUAL_HELP, node=node, severity=Severity.WARNING)
                 return
             if shape.choices and len(far.choices) == 1 and far.choices[0] not in shape.choices:
                 texts = [choice for choice in shape.choices if isinstance(choice, str)]
@@ -364,7 +368,7 @@ class Inference:
                 message = f"{self._called(node)} is never `{far.choices[0]}`"
                 help = f"did you mean `{near}`?" if near else f"it is one of {values}"
                 focus = str(far.choices[0])
-                self._complain(WRONG_TYPE, message, help, node=node, focus=focus, severity=Severity.WARNING)
+                self.complain(WRONG_TYPE, message, help, node=node, focus=focus, severity=Severity.WARNING)
                 return
 
     def _order(self, left: nodes.Node, one: Shape, right: nodes.Node, other: Shape) -> None:
@@ -374,7 +378,11 @@ class Inference:
             if not one.can_be(kind_) and not other.can_be("string" if kind_ == "number" else "number"):
                 message = f"{one.said()} and {other.said()} have no order between them"
                 if one.can_be("number", "string") and other.can_be("number", "string"):
-                    self._complain(WRONG_TYPE, message, "convert one of them with `| int` or `| string`", node=left)
+                    self.complain(WRONG_TYPE, message, "convert one of them with `| int` or `| string`", node=left)
+
+
+def _sum_of(one: Shape, other: Shape) -> Shape:
+    return DECIMAL if "decimal" in one.kinds | other.kinds else NUMBER
 
 
 _DEFAULT_HELP = "say what to take then: `| default(…)`"

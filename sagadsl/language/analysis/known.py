@@ -5,7 +5,7 @@ It holds only values. Other modules find and import the activities.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sagadsl.immutable import Immutable, field
@@ -60,3 +60,24 @@ class Known(Immutable):
     def signature(self, activity: str) -> Signature | None:
         """Return the signature of an activity; ``None`` when it is not known."""
         return None if self.activities is None else self.activities.get(activity)
+
+
+class NotedSignatures(Mapping[str, Signature]):
+    """Signatures by name, with the names for which somebody has asked.
+
+    It is a class, because the checks take a mapping.
+    """
+
+    def __init__(self, signatures: Mapping[str, Signature]) -> None:
+        self._signatures = signatures
+        self.names: set[str] = set()
+
+    def __getitem__(self, name: str) -> Signature:
+        self.names.add(name)
+        return self._signatures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._signatures)
+
+    def __len__(self) -> int:
+        return len(self._signatures)

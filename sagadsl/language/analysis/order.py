@@ -37,7 +37,7 @@ def sequences(step: Step) -> Iterator[tuple[Step, ...]]:
 def handled(step: Step) -> bool:
     """Whether no error of this step makes the saga compensate: one handler takes all errors, and none compensates."""
     for handler in step.on_error:
-        if handler.then is Then.COMPENSATE:
+        if handler.then in (Then.COMPENSATE, Then.PAUSE):  # an operator may abort
             return False
         if not handler.types and handler.condition is None:
             return not any(failing(inner) for inner in handler.steps)

@@ -16,11 +16,14 @@ ELSEWHERE = {
     "completed": "it is known in `complete_when` only",
     "error": "it is known in `on_error` only",
     "failed": "it is known in `complete_when` only",
-    "failure": "it is known in compensations and in `on_failure` only",
+    "failure": "it is known in compensations, in `on_failure` and in `on_pause` only",
     "idempotency_key": "it is known in steps only",
     "item_index": "it is known inside loops only",
-    "output": "it is known in `failed_if` only; elsewhere write `steps.<id>.output`",
+    "output": "it is known in `failed_if` and in the `output` of a block only; elsewhere write `steps.<id>.output`",
     "outputs": "it is known in `complete_when` only",
+    "payload": "it is known in `refused_if` and `reply` of a wait only; elsewhere write `steps.<id>.output`",
+    "pause": "it is known in `on_pause` only",
+    "state": "it is known in loops that have `state` only",
     "step": "it is known in compensations only; elsewhere write `steps.<id>`",
     "total": "it is known in `complete_when` only",
 }
@@ -61,11 +64,11 @@ def unknown_part(step: Step, key: str, *, is_field: bool, near: str | None) -> C
 def may_be_missing(site: Site, step: Step, key: str, doubt: str) -> Complaint:
     """Return the complaint that an expression reads a step as if it had run (or failed), but perhaps it has not."""
     whole = f"steps.{step.id}.{key}"
-    help = f"say what to take then: `{whole} | default(…)`, or ask `steps.{step.id}.status` first"
+    help = f"give another value, `{whole} | default(…)`, or ask `steps.{step.id}.status` first"
     message = f"`{whole}` may be missing: {doubt}"
-    if site.phase is RenderedAt.END and key == "output":
-        message += "; what is read in it is null then"
-        help = f"say what to give instead, `{whole} | default(…)`, or that null is meant, `… | default(null)`"
+    if site.phase in (RenderedAt.BLOCK, RenderedAt.END) and key == "output":
+        message += "; then it reads as null"
+        help = f"give another value, `{whole} | default(…)`, or say that null is meant, `… | default(null)`"
     return Complaint(MAY_BE_MISSING, message, help, Severity.WARNING, step.id, steps=((step.id, "the step"),))
 
 
@@ -81,5 +84,7 @@ def _remedy(site: Site, target: Spot, unseen: Unseen) -> str:
             return f"read the output of the loop: `steps.{loop}.output`"
         case Unseen.FAILED:
             return "read `error.message`, or what the steps before it gave"
-        case Unseen.LATER | Unseen.ITSELF | Unseen.AROUND | Unseen.OTHER_WAY:
+        case Unseen.NOTICE:
+            return "read a step"
+        case Unseen.LATER | Unseen.ITSELF | Unseen.ENCLOSING | Unseen.OTHER_WAY:
             return "read a step that has ended by then, or move this one behind it"

@@ -14,11 +14,13 @@ from typing import assert_never
 
 from sagadsl.language.analysis import readings
 from sagadsl.language.analysis.complaints import MAY_BE_MISSING, Complaint, Guards
+from sagadsl.language.analysis.expectations import of_wait, payload_at, weights_in_bounds
 from sagadsl.language.analysis.inference import Inference, looked_at
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.analysis.structure import Structure
 from sagadsl.language.analysis.types import (
     ANY,
+    BOOLEAN,
     INTEGER,
     NULL,
     TEXT,
@@ -32,21 +34,25 @@ from sagadsl.language.analysis.types import (
     union,
     without_null,
 )
-from sagadsl.language.analysis.visibility import Unseen, conditions_around, in_handler, look, loops_around
+from sagadsl.language.analysis.visibility import Unseen, enclosing_conditions, enclosing_loops, in_handler, look
 from sagadsl.language.expressions.code import Chain
 from sagadsl.language.expressions.values import Condition, Expression
 from sagadsl.language.kinds import Lane, RenderedAt
 from sagadsl.language.model import (
     ActivityCall,
+    Answer,
     Call,
     Fail,
     ForEach,
     Group,
+    Loop,
     On,
     Parallel,
     Repeat,
+    Return,
     Route,
     SagaCall,
+    Send,
     Set,
     Sleep,
     Step,
@@ -56,21 +62,45 @@ from sagadsl.language.model import (
     WaitFor,
 )
 from sagadsl.language.suggest import Suggestions, listed
-from sagadsl.language.walk import Site
+from sagadsl.language.walk import Site, input_route
 
-STATUS_WORDS = ("pending", "running", "paused", "completed", "failed", "skipped", "cancelled")
+STATUS_WORDS = ("pending", "running", "paused", "completed", "failed", "skipped", "cancelled", "abandoned")
 _STATUS = one_of(*STATUS_WORDS)
 _ERROR = record({"type": TEXT, "message": TEXT})
-_FAILURE = record({"type": TEXT, "message": TEXT, "step": TEXT})
-_SAGA = record(dict.fromkeys(("id", "run_id", "name", "version", "started_at"), TEXT))
+_FAILURE = record({"type": TEXT, "message": TEXT, "step": TEXT, "result": ANY}, ["result"])
+_SAGA = record(dict.fromkeys(("id", "run_id", "name", "version", "started_at", "now"), TEXT))
+_PAUSE = record(
+    {
+        **dict.fromkeys(("path", "step", "type", "message", "since", "link"), TEXT),
+        "until": or_null(TEXT),
+        "attempts": or_null(INTEGER),
+        "occurrence": INTEGER,
+        "undoing": BOOLEAN,
+    }
+)
 _COUNTS = dict.fromkeys(("completed", "failed", "total"), INTEGER)
 _DURATIONS = (
     *("timeout", "every", "sleep", "start_to_close", "schedule_to_close", "schedule_to_start", "heartbeat"),
+    "settle",
     *("initial_interval", "maximum_interval"),
 )
+_OF_ATTRIBUTES = {
+    **dict.fromkeys(("keyword", "text"), ("string",)),
+    "int": ("integer",),
+    "double": ("number", "integer"),
+    "bool": ("boolean",),
+    "datetime": ("string",),
+    "keyword_list": ("array",),
+}
+_A_KIND = {
+    **{"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"},
+    "array": "a list",
+}
+_COMPUTED_COUNTS = (("maximum_attempts", "value"), ("max_concurrency", "value"), ("priority", "value"))
 _UNKNOWN_OUTCOME = "SD308"
 _DEEPEST = 20
 _SHOWN = 200
+_GUESSES = 4
 
 
 class Shapes:
@@ -92,6 +122,7 @@ class Shapes:
         self._known = known
         self._children: dict[str, Shapes | None] = {saga.name: None} if children is None else children
         self._outputs: dict[str, Shape] = {}
+        self._states: dict[str, Shape] = {}
         self._shapes: dict[Route, Shape] = {}
         self._depth = 0
         for site in structure.sites:
@@ -105,32 +136,42 @@ class Shapes:
         """Return the shape of ``steps.<id>.output`` when the step has an output."""
         if step.id not in self._outputs:
             self._outputs[step.id] = ANY  # for a step of a broken definition that reads itself
-            shape = self._body_output(step)
+            shape = self.body_output(step)
+            if step.output is not None:
+                shape = self._early(step, step.output, ("output",), RenderedAt.BLOCK)
+                self._outputs[step.id] = shape  # its handlers can read it
             for number, handler in enumerate(step.on_error):
                 if handler.then is Then.CONTINUE:
                     keys = ("on_error", number, "output")
-                    instead = (
-                        NULL if handler.output is None else self._early(step, handler.output, keys, RenderedAt.HANDLER)
-                    )
-                    shape = union([shape, instead])
+                    if handler.output is not None:
+                        instead = self._early(step, handler.output, keys, RenderedAt.HANDLER)
+                        shape = union([shape, instead])
+                    elif step.output is None:
+                        shape = union([shape, NULL])
             self._outputs[step.id] = shape
         return self._outputs[step.id]
 
     def result(self, call: Call) -> Shape:
         """Return the shape of a call's result."""
         if isinstance(call, SagaCall):
+            if call.detached:
+                return TEXT  # the id of the child
             child = self._child(call.saga)
             return ANY if child is None else child.saga_output()
-        signature = self._known.signature(call.activity)
-        if signature is None or signature.output_schema is None:
+        if isinstance(call, Send):
+            return NULL
+        signatures = [self._known.signature(name) for name in call.names]
+        schemas = [None if each is None else each.output_schema for each in signatures]
+        if None in schemas:
             return ANY
-        return of_schema(signature.output_schema, filled=Fill.WRITTEN)
+        return union([of_schema(schema, filled=Fill.WRITTEN) for schema in schemas])
 
     def saga_output(self) -> Shape:
-        """Return the shape of the saga's result."""
-        if self.structure.saga.output is None:
-            return self.by_id(self.structure.saga.steps)
-        return self._shapes.get(("output",), ANY)
+        """Return the shape of the saga's result: of its output, or of what a step returns."""
+        saga = self.structure.saga
+        whole = self.by_id(saga.steps) if saga.output is None else self._shapes.get(("output",), ANY)
+        early = [self.output(each.step) for each in saga.places.values() if isinstance(each.step.body, Return)]
+        return union([whole, *early]) if early else whole
 
     def by_id(self, steps: Sequence[Step], partly: bool = False) -> Shape:
         """Return the shape of an object of the outputs of steps, by their ids."""
@@ -139,13 +180,45 @@ class Shapes:
 
     def step_input(self, step: Step) -> Shape:
         """Return the shape of the input that a step's call sends."""
-        return self._shapes.get((*step.route, "input"), NULL)
+        keys = input_route(step.body) if isinstance(step.body, Call) else ("input",)
+        return self._shapes.get((*step.route, *keys), NULL)
 
     def items(self, step: Step) -> Shape:
         """Return the shape of a loop's variable."""
         assert isinstance(step.body, ForEach)
         found = self._early(step, step.body.items, ("for_each", "items"), RenderedAt.BEFORE)
         return found.element if found.kinds == {"array"} else ANY
+
+    def state(self, loop: Step) -> Shape:
+        """Return the shape of a loop's ``state``: of its first values, and of what a round makes of them.
+
+        The two depend on each other. So a guess counts when a round makes nothing else of it; if no guess of some
+        rounds does, the fields that change can be anything.
+        """
+        if loop.id not in self._states:
+            assert isinstance(loop.body, Loop)
+            assert loop.body.memory is not None
+            key = "for_each" if isinstance(loop.body, ForEach) else "repeat"
+            first = self._early(loop, loop.body.memory.state, (key, "state"), RenderedAt.BEFORE)
+            then = loop.body.memory.next
+            self._states[loop.id] = first if then is None else self._lasting(loop, first, then, (key, "next"))
+        return self._states[loop.id]
+
+    def _lasting(self, loop: Step, first: Shape, then: Value, keys: Route) -> Shape:
+        guess = first
+        for _ in range(_GUESSES):
+            outputs, shapes = len(self._outputs), len(self._shapes)
+            self._states[loop.id] = guess
+            changed = self._early(loop, then, keys, RenderedAt.ROUND)
+            while len(self._outputs) > outputs:  # they follow from the guess
+                self._outputs.popitem()
+            while len(self._shapes) > shapes:
+                self._shapes.popitem()
+            merged = {**guess.fields, **{name: _either(guess, changed, name) for name in changed.fields}}
+            if merged == guess.fields:
+                return guess
+            guess = record(merged)
+        return record({**first.fields, **dict.fromkeys(then.items or (), ANY)})
 
     def _early(self, step: Step, value: Value, keys: Route, phase: RenderedAt) -> Shape:
         """Return the shape of a step's value, perhaps before the walk reaches it: ``until`` sees its own round."""
@@ -162,14 +235,33 @@ class Shapes:
         key = site.route[-1]
         if key == "items":
             inference.expects(site.value, shape, ("array",), "`items` must be a list")
+        elif site.route[-2:] == ("activity", "name"):
+            inference.expects(site.value, shape, ("string",), "the name of an activity must be text")
+        elif key == "fairness_key":
+            inference.expects(site.value, shape, ("string",), "a fairness key must be text")
+        elif key == "fairness_weight":
+            inference.expects(site.value, shape, ("number", "integer"), "a fairness weight must be a number")
+            weights_in_bounds(inference, site.value)
+        elif site.route[-2:] == ("send", "to"):
+            inference.expects(site.value, shape, ("string",), "the id of a workflow must be text")
         elif key == "task_queue":
             inference.expects(site.value, shape, ("string",), "a task queue must be text")
+        elif site.route[-2:] in _COMPUTED_COUNTS:
+            inference.expects(site.value, shape, ("integer",), f"`{site.route[-2]}` must be a whole number")
+        elif site.route[0] == "search_attributes":
+            self._judge_attribute(inference, site, shape)
         elif key in _DURATIONS:
             inference.expects(site.value, shape, ("string",), "a duration must be text such as `30s`")
         self.complaints += [(site, each) for each in inference.complaints]
 
+    def _judge_attribute(self, inference: Inference, site: Site, shape: Shape) -> None:
+        type_ = next(each.type for each in self.structure.saga.search_attributes if each.name == site.route[1])
+        kinds = _OF_ATTRIBUTES[type_]
+        what = f"a search attribute of type `{type_}` must be {_A_KIND[kinds[0]]}"
+        inference.expects(site.value, shape, (*kinds, "null"), what)
+
     def _inference(self, site: Site) -> Inference:
-        guards = tuple(chain for condition in conditions_around(site) for chain in _looked_at(condition))
+        guards = tuple(chain for condition in enclosing_conditions(site) for chain in _looked_at(condition))
         return Inference(Scope(self, site), guards)
 
     def _child(self, name: str) -> Shapes | None:
@@ -179,12 +271,15 @@ class Shapes:
             self._children[name] = None if saga is None else Shapes(Structure(saga), self._known, self._children)
         return self._children.get(name)
 
-    def _body_output(self, step: Step) -> Shape:
+    def body_output(self, step: Step) -> Shape:
+        """Return the shape of the output that a step has by its kind; a block may say another one."""
         match step.body:
-            case ActivityCall() | SagaCall() as call:
+            case ActivityCall() | SagaCall() | Send() as call:
                 return self.result(call)
-            case Group(steps=steps) | Repeat(steps=steps):
+            case Group(steps=steps):
                 return self.by_id(steps)
+            case Repeat(steps=steps, goes_on=condition):
+                return self.by_id(steps, partly=condition is not None)
             case Parallel(steps=steps, complete_when=ends_early):
                 return self.by_id(steps, partly=ends_early is not None)
             case ForEach(steps=steps):
@@ -193,10 +288,14 @@ class Shapes:
                 return self.by_id([each for arm in arms for each in arm.steps], partly=True)
             case Sleep():
                 return NULL
-            case WaitFor(payload=payload):
-                return ANY if payload is None else of_schema(payload)
+            case WaitFor() as wait:
+                return of_wait(wait)
             case Set(values=values):
                 return self._early(step, values, ("set",), RenderedAt.BEFORE)
+            case Return(value=value):
+                return self._early(step, value, ("return",), RenderedAt.BEFORE)
+            case Answer(value=value):
+                return self._early(step, value, ("answer",), RenderedAt.BEFORE)
             case Fail():
                 return ANY
             case _:
@@ -306,16 +405,23 @@ def _names(shapes: Shapes, site: Site) -> Iterator[tuple[str, Shape]]:
     yield "input", shapes.input
     yield "steps", ANY
     yield "saga", _SAGA
-    for loop in loops_around(site):
+    for loop in enclosing_loops(site):
         yield "item_index", INTEGER
+        if isinstance(loop.body, Loop) and loop.body.memory is not None:
+            yield "state", shapes.state(loop)
         if isinstance(loop.body, ForEach):
             yield loop.body.variable, shapes.items(loop)
     if in_handler(site):
         yield "error", _FAILURE
-    if site.phase is RenderedAt.UNDO or (site.spot and site.spot[0].lane is Lane.ON_FAILURE):
+    lane = site.spot[0].lane if site.spot else Lane.STEPS
+    if site.phase is RenderedAt.UNDO or lane in (Lane.ON_FAILURE, Lane.ON_PAUSE):
         yield "failure", _FAILURE
-    if step is not None and site.phase is not RenderedAt.ROUND:
+    if lane is Lane.ON_PAUSE:
+        yield "pause", _PAUSE
+    if step is not None and site.phase not in (RenderedAt.FIRST, RenderedAt.ROUND, RenderedAt.BLOCK):
         yield "idempotency_key", TEXT
+    if site.phase is RenderedAt.SIGNAL:
+        yield "payload", payload_at(site)
     if step is not None:
         yield from _phase_names(shapes, site.phase, step)
 
@@ -333,7 +439,13 @@ def _phase_names(shapes: Shapes, phase: RenderedAt, step: Step) -> Iterator[tupl
                 "idempotency_key": TEXT,
                 "error": or_null(_ERROR),
             }
+            if isinstance(call, ActivityCall):
+                parts["activity"] = TEXT
             yield "step", record(parts)
+        case RenderedAt.BLOCK:
+            yield "output", shapes.body_output(step)
+            if isinstance(step.body, Loop) and step.body.memory is not None:
+                yield "state", shapes.state(step)
         case RenderedAt.BRANCHES:
             yield from _COUNTS.items()
             body = step.body
@@ -341,6 +453,10 @@ def _phase_names(shapes: Shapes, phase: RenderedAt, step: Step) -> Iterator[tupl
                 yield "outputs", listing(shapes.by_id(body.steps))
             elif isinstance(body, Parallel):
                 yield "outputs", listing(union(map(shapes.output, body.steps)))
+
+
+def _either(one: Shape, other: Shape, name: str) -> Shape:
+    return union([one.field(name) or ANY, other.field(name) or ANY])
 
 
 def _looked_at(condition: Value) -> Guards:

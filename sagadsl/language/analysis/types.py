@@ -64,7 +64,8 @@ class Shape(Immutable):
     """What is known of a value.
 
     Attributes:
-        kinds: JSON Schema's types, ``integer`` beside ``number``; empty when nothing is known.
+        kinds: JSON Schema's types, ``integer`` beside ``number``, and ``decimal`` inside of an expression; empty when
+            nothing is known.
         nullable: It may be null. This can be true even when nothing else is known.
         fields: Fields of the object, as far as they are declared.
         required: Fields that are always there.
@@ -104,7 +105,10 @@ class Shape(Immutable):
         """Whether the value may be of one of these kinds."""
         if not self.kinds:
             return True
-        wanted = {"integer", *kinds} if "number" in kinds else {"number", *kinds} if "integer" in kinds else set(kinds)
+        wanted = set(kinds)
+        for kind, others in (("number", ("integer", "decimal")), ("integer", ("number",)), ("decimal", ("number",))):
+            if kind in kinds:
+                wanted.update(others)
         return bool(self.kinds & wanted)
 
     def said(self) -> str:
@@ -113,6 +117,7 @@ class Shape(Immutable):
             return " or ".join(f"`{shortened(str(choice), 30)}`" for choice in self.choices)
         hidden = {"null", "integer"} if "number" in self.kinds else {"null"}
         words = [TYPES[kind] for kind in TYPES if kind in self.kinds - hidden]
+        words += ["a decimal"] if "decimal" in self.kinds else []
         if "null" in self.kinds:
             words.append("null")
         return " or ".join(words) or "anything"
@@ -124,6 +129,7 @@ BOOLEAN = Shape(frozenset(("boolean",)))
 INTEGER = Shape(frozenset(("integer",)))
 NUMBER = Shape(frozenset(("number", "integer")))
 TEXT = Shape(frozenset(("string",)))
+DECIMAL = Shape(frozenset(("decimal",)))
 
 
 def record(fields: Mapping[str, Shape | Later], optional: Iterable[str] = ()) -> Shape:
@@ -146,6 +152,19 @@ def or_null(shape: Shape) -> Shape:
     """Return the same shape, or null."""
     kinds = shape.kinds | {"null"} if shape.kinds else shape.kinds
     return replace(shape, kinds=kinds, nullable=True, choices=(), origin=None)
+
+
+def outside(shape: Shape) -> Shape:
+    """Return the shape that a value has when it leaves its expression: decimals become text."""
+    kinds = shape.kinds - {"decimal"} | {"string"} if "decimal" in shape.kinds else shape.kinds
+    items = outside(shape.items) if isinstance(shape.items, Shape) else shape.items
+    fields = {name: outside(each) if isinstance(each, Shape) else each for name, each in shape.fields.items()}
+    same = (
+        kinds == shape.kinds
+        and items is shape.items
+        and all(each is shape.fields[name] for name, each in fields.items())
+    )
+    return shape if same else replace(shape, kinds=kinds, items=items, fields=fields)
 
 
 def without_null(shape: Shape) -> Shape:
@@ -222,7 +241,7 @@ def union(shapes: Iterable[Shape]) -> Shape:
 
 def _merged(shapes: Iterable[Shape | Later]) -> Shape | Later:
     every = list(shapes)
-    if len(every) == 1:
+    if all(each == every[0] for each in every[1:]):
         return every[0]
     if all(isinstance(each, Later) for each in every):
         roots = {id(each.root) for each in every if isinstance(each, Later)}

@@ -11,7 +11,7 @@ from enum import Enum
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.order import Needs
-from sagadsl.language.kinds import Lane, RenderedAt, is_loop
+from sagadsl.language.kinds import Lane, RenderedAt, complete_when, is_loop
 from sagadsl.language.model import Parallel, Step, Then, Value
 from sagadsl.language.walk import Level, Site, Spot
 
@@ -22,10 +22,11 @@ class Unseen(Enum):
     LATER = "runs later"
     ITSELF = "is the step itself, which has not run yet"
     FAILED = "has failed, so it has no output"
-    AROUND = "is a block around this place, and has not ended"
+    ENCLOSING = "is a block around this place, and has not ended"
     SIBLING = "runs beside this branch, which does not need it"
-    OTHER_WAY = "stands in another way of the same choice, so only one of the two runs"
-    LOOP = "stands in a loop, and is seen inside its own round only"
+    OTHER_WAY = "is in another arm of the same choice, so only one of the two runs"
+    LOOP = "is in a loop, and can be read inside its own round only"
+    NOTICE = "is a call of `on_pause`, which only tells somebody"
 
 
 class Seen(Immutable):
@@ -47,28 +48,36 @@ def look(site: Site, target: Spot, needs: Callable[[Step], Needs]) -> Seen:
         needs: Gives the order of the branches of a parallel step.
     """
     here = site.spot
+    if target[0].lane is Lane.ON_PAUSE:
+        return Seen(Unseen.NOTICE)
     if site.phase is RenderedAt.START:
         return Seen(Unseen.LATER)
+    if site.phase is RenderedAt.QUERY:
+        return Seen(_judged(target, 0, set()).unseen)  # what has not run reads as null
     if site.phase is RenderedAt.END:
         return Seen(Unseen.LATER) if target[0].lane is Lane.ON_FAILURE else _judged(target, 0, set())
     for depth, (ours, theirs) in enumerate(zip(here, target, strict=False)):
         if ours.step is not theirs.step:
             unseen = _between(here, target, depth, needs)
-            failed = here[0].lane is Lane.ON_FAILURE and theirs.lane is not Lane.ON_FAILURE
-            doubt = "the saga has failed, perhaps before it" if failed else ""
+            doubt = ""
+            if here[0].lane is Lane.ON_FAILURE and theirs.lane is not Lane.ON_FAILURE:
+                doubt = "the saga has failed, perhaps before it"
+            elif here[0].lane is Lane.ON_PAUSE:
+                doubt = "the saga may pause before it"
             doubt = doubt or _after_failure(here, target, depth)
             return Seen(unseen) if unseen else _judged(target, depth, set(_conditions(here)), doubt)
     if len(target) > len(here):
         return _inside(site, target)
     if len(target) < len(here):
-        in_handler = here[len(target)].lane is Lane.HANDLER
-        return Seen(Unseen.FAILED if in_handler else Unseen.AROUND)
-    if site.phase is RenderedAt.UNDO:
+        if here[len(target)].lane is not Lane.HANDLER:
+            return Seen(Unseen.ENCLOSING)
+        return Seen() if target[-1].step.output is not None else Seen(Unseen.FAILED)
+    if site.phase is RenderedAt.UNDO or (site.phase is RenderedAt.HANDLER and here[-1].step.output is not None):
         return Seen()
     return Seen(Unseen.FAILED if site.phase is RenderedAt.HANDLER else Unseen.ITSELF)
 
 
-def conditions_around(site: Site) -> Iterator[Value]:
+def enclosing_conditions(site: Site) -> Iterator[Value]:
     """Yield the conditions that hold whenever *site* is rendered."""
     for depth, level in enumerate(site.spot):
         own = depth == len(site.spot) - 1
@@ -78,12 +87,12 @@ def conditions_around(site: Site) -> Iterator[Value]:
             yield level.condition
 
 
-def loops_around(site: Site) -> Iterator[Step]:
+def enclosing_loops(site: Site) -> Iterator[Step]:
     """Yield the loops whose variables can be seen at *site*, outermost first."""
     for level, inner in zip(site.spot, site.spot[1:], strict=False):
         if is_loop(level.step) and inner.lane is Lane.STEPS:
             yield level.step
-    if site.phase is RenderedAt.ROUND and site.step is not None:
+    if site.phase in (RenderedAt.FIRST, RenderedAt.ROUND) and site.step is not None:
         yield site.step
 
 
@@ -96,7 +105,7 @@ def _between(here: Spot, target: Spot, depth: int, needs: Callable[[Step], Needs
     """Judge a step from a place in the same block: above *depth* the two ways are equal, at *depth* they part."""
     ours, theirs = here[depth], target[depth]
     if ours.lane is not theirs.lane:
-        if ours.lane in (Lane.ON_FAILURE, Lane.HANDLER):
+        if ours.lane in (Lane.ON_FAILURE, Lane.ON_PAUSE, Lane.HANDLER):
             looped = ours.lane is Lane.HANDLER and is_loop(here[depth - 1].step)
             return Unseen.LOOP if looped else None
         return Unseen.LATER
@@ -126,14 +135,20 @@ def _inside(site: Site, target: Spot) -> Seen:
     match site.phase:
         case RenderedAt.ROUND:
             return _judged(target, depth, known)
+        case RenderedAt.BLOCK if not is_loop(step):
+            return _judged(target, depth, known, _ends_early(step))
         case RenderedAt.BRANCHES if isinstance(step.body, Parallel):
             return _judged(target, depth, known, "its branch may still run")
         case RenderedAt.HANDLER if not is_loop(step):
             return _judged(target, depth, known, f"`{step.id}` has failed, perhaps before it")
-        case RenderedAt.HANDLER | RenderedAt.BRANCHES:
+        case RenderedAt.HANDLER | RenderedAt.BRANCHES | RenderedAt.BLOCK:
             return Seen(Unseen.LOOP)
         case _:
             return Seen(Unseen.LATER)
+
+
+def _ends_early(step: Step) -> str:
+    return f"`{step.id}` may be complete without it" if complete_when(step) is not None else ""
 
 
 def _judged(target: Spot, depth: int, known: set[str], doubt: str = "") -> Seen:

@@ -28,7 +28,7 @@ from sagadsl.language.own_errors import (
     SIGNAL_TIMEOUT,
     TIMEOUT,
 )
-from sagadsl.language.walk import Site, Spot
+from sagadsl.language.walk import Site, Spot, input_route
 
 OURS = (
     *(COMPENSATION_FAILED, EXPRESSION_ERROR, INVALID_INPUT, NO_MATCHING_CASE, PAYLOAD_TOO_LARGE),
@@ -50,17 +50,21 @@ def activities_that_are_not_installed(analysis: Analysis) -> Iterator[Finding]:
     if installed is None:
         return
     names = list(installed)
-    for spot, call, route, _phase in analysis.activity_calls:
-        if call.task_queue is not None or call.activity in installed or call.activity in names:
+    for spot, name, call, route, _phase in _each_name(analysis):
+        if call.task_queue is not None or name in installed or name in names:
             continue
-        near = analysis.shapes.suggestions.closest(call.activity, names)
+        near = analysis.shapes.suggestions.closest(name, names)
         offered = installed.get(near) if near is not None else None
         source = f" (from {offered.package})" if offered is not None else ""
-        help = f"did you mean `{near}`{source}?" if near else "install the package that offers it"
+        help = (
+            f"did you mean `{near}`{source}?"
+            if near
+            else "install the package that offers it, or name its module with `-m`"
+        )
         yield Finding(
             "SD401",
-            f"no activity named `{call.activity}` is installed",
-            (*route, "activity"),
+            f"no activity named `{name}` is installed",
+            _place(call, name, route),
             help=help,
             notes=(
                 f"{len(names)} activities are installed; `sagadsl plugins` lists them",
@@ -72,12 +76,12 @@ def activities_that_are_not_installed(analysis: Analysis) -> Iterator[Finding]:
 
 def inputs_that_do_not_fit(analysis: Analysis) -> Iterator[Finding]:
     """SD402: the input lacks what the activity needs, or holds what it does not take."""
-    for spot, call, route, phase in analysis.activity_calls:
-        signature = analysis.known.signature(call.activity)
+    for spot, name, call, route, phase in _each_name(analysis):
+        signature = analysis.known.signature(name)
         if signature is None or signature.input_schema is None:
             continue
         step = spot[-1].step
-        what = f"`{call.activity}`"
+        what = f"`{name}`"
         target = of_schema(signature.input_schema)
         if call.input is not None:
             site = Site(call.input, (*route, "input"), phase, spot)
@@ -85,7 +89,7 @@ def inputs_that_do_not_fit(analysis: Analysis) -> Iterator[Finding]:
                 yield _finding(misfit, site.route, step, signature)
         elif phase is RenderedAt.BEFORE and call is step.body:
             for misfit in misfits(analysis.shapes, Site(_NO_INPUT, route, phase, spot), None, target, what):
-                yield _finding(misfit, (*route, "activity"), step, signature)
+                yield _finding(misfit, _place(call, name, route), step, signature)
         elif target.fields:  # it gets the input of its step; a function without parameters takes anything
             yield from _inherited(analysis.shapes, spot, route, signature)
 
@@ -93,13 +97,14 @@ def inputs_that_do_not_fit(analysis: Analysis) -> Iterator[Finding]:
 def error_types_that_nobody_raises(analysis: Analysis) -> Iterator[Finding]:
     """SD404: the name is nearly, but not quite, an error type that the activity declares."""
     for spot, call, route, _phase in analysis.activity_calls:
-        signature = analysis.known.signature(call.activity)
-        if signature is None or not signature.errors:
-            continue
+        signatures = [analysis.known.signature(name) for name in call.names]
+        errors = [error for each in signatures for error in (each.errors if each is not None else ())]
+        if not all(each is not None and each.errors for each in signatures):
+            continue  # one that declares nothing may raise anything
         step = spot[-1].step
-        declared = {*signature.errors, *OURS, *(rule.type for rule in step.failed_if)}
+        declared = {*errors, *OURS, *(rule.type for rule in step.failed_if)}
         for name, keys in named_errors(step, call, route):
-            near = analysis.shapes.suggestions.closest(name, signature.errors)
+            near = analysis.shapes.suggestions.closest(name, errors)
             if class_name(name) not in declared and near is not None:
                 yield Finding(
                     "SD404",
@@ -112,6 +117,17 @@ def error_types_that_nobody_raises(analysis: Analysis) -> Iterator[Finding]:
                 )
 
 
+def _each_name(analysis: Analysis) -> Iterator[tuple[Spot, str, ActivityCall, Route, RenderedAt]]:
+    """Yield each activity that each call can call."""
+    for spot, call, route, phase in analysis.activity_calls:
+        for name in call.names:
+            yield spot, name, call, route, phase
+
+
+def _place(call: ActivityCall, name: str, route: Route) -> Route:
+    return (*route, "activity") if call.name is None else (*route, "activity", "one_of", call.one_of.index(name))
+
+
 def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -> Iterator[Finding]:
     """Yield the misfits of a compensation or probe that has no input of its own: it gets the input of its step."""
     step = spot[-1].step
@@ -119,7 +135,8 @@ def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -
     if not isinstance(forward, Call):
         return
     sent = forward.input
-    site = Site(sent or _NO_INPUT, (*step.route, "input"), RenderedAt.BEFORE, spot)
+    route_of_input = (*step.route, *input_route(forward))
+    site = Site(sent or _NO_INPUT, route_of_input, RenderedAt.BEFORE, spot)
     what = f"`{signature.name}`, which is sent the input of its step,"
     for misfit in misfits(shapes, site, sent, of_schema(signature.input_schema), what):
         yield Finding(
@@ -129,7 +146,7 @@ def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -
             severity=misfit.severity,
             help="give it an `input` of its own",
             step=step.id,
-            related=(((*step.route, "input", *misfit.path), "the input that is sent"),) if sent is not None else (),
+            related=(((*route_of_input, *misfit.path), "the input that is sent"),) if sent is not None else (),
         )
 
 

@@ -112,11 +112,11 @@ class _Fit:
         if target.origin is None:
             yield from self._shape(of_data(data), target, path, f"`{shortened(json.dumps(data), 40)}`")
             return
-        told = False
+        has_errors = False
         for error in _errors(data, target.origin):
-            told = True
+            has_errors = True
             yield from self._reworded(error, (*path, *error.absolute_path))
-        if not told and isinstance(data, dict):
+        if not has_errors and isinstance(data, dict):
             yield from self._unknown(data, target, path)
 
     def _object(self, items: Mapping[str, Value], target: Shape, path: Path) -> Iterator[Misfit]:

@@ -1,8 +1,8 @@
-"""SD2xx and SD4xx for child sagas: do they exist, do they end, do they accept their inputs?"""
+"""SD2xx and SD4xx for child sagas: do they exist, do they end, do ids differ, do they accept their inputs?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from sagadsl.diagnostics.findings import Finding, Severity
@@ -12,7 +12,7 @@ from sagadsl.language.analysis.types import Fill, of_schema
 from sagadsl.language.checks.arguments import misfits
 from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Lane, RenderedAt
-from sagadsl.language.model import ForEach, Saga, SagaCall
+from sagadsl.language.model import ForEach, Loop, Saga, SagaCall, Step
 from sagadsl.language.suggest import Suggestions
 from sagadsl.language.walk import Site, Spot, spots
 
@@ -40,12 +40,12 @@ def children_that_are_not_beside_the_file(analysis: Analysis) -> Iterator[Findin
 def children_in_a_circle(analysis: Analysis) -> Iterator[Finding]:
     """SD205: a saga that calls itself, directly or through others, never ends."""
     name, sagas = analysis.saga.name, analysis.known.sagas
-    told: set[str] = set()
+    reported: set[str] = set()
     for spot, call, route, _phase in analysis.saga_calls:
-        way = None if call.saga in told else _way_back(name, call.saga, sagas)
+        way = None if call.saga in reported else _way_back(name, call.saga, sagas)
         if way is None:
             continue
-        told.add(call.saga)
+        reported.add(call.saga)
         links = pairwise(way)
         certain = not _is_conditional(spot) and all(_always_calls(sagas[one], other) for one, other in links)
         circle = " → ".join(f"`{each}`" for each in (name, *way))
@@ -57,6 +57,55 @@ def children_in_a_circle(analysis: Analysis) -> Iterator[Finding]:
             help="a loop is written with `repeat` or `for_each`; what repeats for ever is started anew from outside",
             step=spot[-1].step.id,
         )
+
+
+def ids_that_are_the_same_again(analysis: Analysis) -> Iterator[Finding]:
+    """SD208: two runs of a saga, or two rounds of a loop, give their child the same `workflow_id`."""
+    for spot in analysis.structure.spots:
+        step = spot[-1].step
+        if not isinstance(step.body, SagaCall) or step.body.workflow_id is None:
+            continue
+        reads = step.body.workflow_id.reads
+        same = next((loop for loop in range(len(spot) - 1) if _is_the_same(analysis, spot, loop, reads)), None)
+        if same is not None:
+            where = f"in every round of `{spot[same].step.id}`"
+            help = f"let it read {_differs(spot[same].step)}, or leave it out"
+        elif all(chain in _OF_THE_DEFINITION for chain in reads):
+            where, help = "in every run of the saga", "let it read `input` or `saga.id`, or leave it out"
+        else:
+            continue
+        yield Finding(
+            "SD208",
+            f"the `workflow_id` of `{step.id}` is the same {where}, and only one child can have it",
+            (*step.route, "workflow_id"),
+            severity=Severity.WARNING,
+            help=help,
+            step=step.id,
+        )
+
+
+_OF_THE_DEFINITION = (("saga", "name"), ("saga", "version"))
+"""What an expression reads that is the same in every run."""
+
+
+def _is_the_same(analysis: Analysis, spot: Spot, depth: int, reads: Iterable[tuple[str, ...]]) -> bool:
+    """Whether the level at *depth* is a loop, and what is read is surely equal in all of its rounds."""
+    if not isinstance(spot[depth].step.body, Loop):
+        return False
+    loops = [level.step.body for level in spot[depth:-1]]
+    variables = {body.variable for body in loops if isinstance(body, ForEach)}
+    for chain in reads:
+        if chain[0] in {*variables, "item_index", "state", "idempotency_key"} or chain in (("saga",), ("saga", "now")):
+            return False
+        if chain[0] == "steps":
+            other = analysis.structure.steps.get(chain[1]) if len(chain) > 1 else None
+            if other is None or any(level.step is spot[depth].step for level in other):
+                return False
+    return True
+
+
+def _differs(loop: Step) -> str:
+    return f"`{loop.body.variable}`" if isinstance(loop.body, ForEach) else "`item_index`"
 
 
 def inputs_that_children_do_not_take(analysis: Analysis) -> Iterator[Finding]:

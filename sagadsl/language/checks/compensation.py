@@ -10,8 +10,10 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
+from sagadsl.language.kinds import parts
 from sagadsl.language.model import (
     ActivityCall,
+    Answer,
     Call,
     Fail,
     ForEach,
@@ -19,11 +21,14 @@ from sagadsl.language.model import (
     Leaf,
     Parallel,
     Repeat,
+    Return,
     SagaCall,
+    Send,
     Set,
     Sleep,
     Step,
     Switch,
+    Then,
     WaitFor,
 )
 
@@ -90,7 +95,7 @@ def steps_after_the_pivot_that_can_give_up(analysis: Analysis) -> Iterator[Findi
     """SD604: a step after the pivot can give up. Nothing is undone any more, so the saga pauses. R44."""
     for step, pivot, _certain in _after_pivot(analysis):
         key = _limit(step)
-        if key and not order.handled(step):
+        if key and not order.handled(step) and all(each.then is not Then.PAUSE for each in step.on_error):
             yield Finding(
                 "SD604",
                 f"step `{step.id}` runs after the pivot `{pivot.id}` and can give up: the saga then has to wait",
@@ -131,6 +136,30 @@ def steps_beside_the_pivot_that_can_fail(analysis: Analysis) -> Iterator[Finding
                 step=step.id,
                 related=(((*pivot.route, "pivot"), "the pivot"),),
             )
+
+
+def handlers_that_retry_and_would_be_undone(analysis: Analysis) -> Iterator[Finding]:
+    """SD608: the steps of a handler with `then: retry` run at every try, so none of them can be undone."""
+    for place in analysis.saga.places.values():
+        for handler in place.step.on_error:
+            for inner in _all(handler.steps) if handler.then is Then.RETRY else ():
+                if inner.compensation is not None:
+                    yield Finding(
+                        "SD608",
+                        f"step `{inner.id}` runs before each new try of `{place.step.id}`, so it cannot be undone",
+                        (*inner.route, "compensation"),
+                        help="write `compensation: none`, or do what has to be undone in a step of its own",
+                        step=inner.id,
+                        at_key=True,
+                        related=(((*place.step.route, "on_error"), "what it handles"),),
+                    )
+
+
+def _all(steps: Sequence[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        for part in parts(step):
+            yield from _all(part.steps)
 
 
 def compensations_that_never_run(analysis: Analysis) -> Iterator[Finding]:
@@ -233,11 +262,13 @@ def _after_pivot(analysis: Analysis) -> Iterator[tuple[Step, Step, bool]]:
 def _limit(step: Step) -> tuple[str, ...]:
     """Return the place where the step says how it can give up; empty when it does not say so."""
     match step.body:
-        case ActivityCall(retry=retry, timeouts=timeouts):
+        case ActivityCall(retry=retry, timeouts=timeouts, operation=operation):
             if retry.explicit and retry.maximum_attempts is not None:
                 return ("retry", "maximum_attempts")
             if timeouts.schedule_to_close is not None:
                 return ("timeouts", "schedule_to_close")
+            if operation is not None and timeouts.schedule_to_start is not None:
+                return ("timeouts", "schedule_to_start")
             return ("failed_if",) if step.failed_if else ()
         case SagaCall():
             return ("failed_if",) if step.failed_if else ()
@@ -245,7 +276,7 @@ def _limit(step: Step) -> tuple[str, ...]:
             return ("wait_for", "timeout") if timeout is not None else ()
         case Repeat(maximum_attempts=rounds):
             return ("repeat", "maximum_attempts") if rounds is not None else ()
-        case Group() | Parallel() | ForEach() | Switch() | Sleep() | Set() | Fail():
+        case Group() | Parallel() | ForEach() | Switch() | Sleep() | Set() | Fail() | Return() | Answer() | Send():
             return ()
         case _:
             assert_never(step.body)
@@ -255,14 +286,17 @@ def _fails_for_good(step: Step) -> bool:
     """Whether a step can fail even if it is retried without limit."""
     if not isinstance(step.body, ActivityCall):
         return True
-    return not order.is_endless(step.body) or bool(step.failed_if)
+    is_operation = step.body.operation is not None  # it can say no, however often it is tried
+    return is_operation or not order.is_endless(step.body) or bool(step.failed_if)
 
 
 def _how_to_undo(call: Call, known: Known) -> str:
     silence = "or say `compensation: none` if there is nothing to undo"
+    if isinstance(call, SagaCall) and call.detached:
+        return f"name an activity in `compensation` that stops or undoes the child, {silence}"
     if isinstance(call, SagaCall):
         return f"let the child undo itself with `compensation: auto`, {silence}"
-    signature = known.signature(call.activity)
+    signature = known.signature(call.activity) if isinstance(call, ActivityCall) else None
     if signature is not None and signature.compensated_by:
         declared = f"`compensation: {{activity: {signature.compensated_by}}}`"
         return f"add {declared}, as {signature.package} declares, {silence}"

@@ -40,9 +40,9 @@ def _wrapper(name: str, *, final: bool) -> tuple[str, str] | None:
     if name not in WRAPPERS:
         return None
     if final:
-        message = f"`{name}` is around an error of any type: no error that is wrapped would be tried again"
+        message = f"`{name}` is a wrapper around errors of any type: the server would retry none of them"
         return message, "name the type inside, and let the worker report that error itself"
-    return f"an error in a `{name}` has the type of the one inside", "name that type"
+    return f"an error that a `{name}` wraps keeps its own type", "name that type"
 
 
 def _nested(name: str) -> tuple[str, str] | None:
@@ -50,7 +50,7 @@ def _nested(name: str) -> tuple[str, str] | None:
     if nested is None:
         return None
     outer, inner = nested.groups()
-    return f"Java reports a class in a class with `$`, not as `{name}`", f"write `{outer}${inner}`"
+    return f"Java reports a nested class with `$`, not as `{name}`", f"write `{outer}${inner}`"
 
 
 def _otherwise(name: str, named: Sequence[str]) -> tuple[str, str] | None:

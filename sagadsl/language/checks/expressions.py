@@ -60,7 +60,7 @@ def compensations_that_need_the_output(analysis: Analysis) -> Iterator[Finding]:
             finding,
             message=f"this compensation also runs when nobody knows whether `{finding.step}` has happened, "
             "and its output is null then",
-            help="undo by `step.idempotency_key`, say what to take then with `| default(…)`, or say `on: completed`",
+            help="undo by `step.idempotency_key`, give another value with `| default(…)`, or say `on: completed`",
             notes=("a timeout, a cancel or a lost worker leaves the outcome unknown",),
         )
 

@@ -26,6 +26,7 @@ from sagadsl.language.model import (
     Step,
     Switch,
     Value,
+    most_of,
 )
 
 CARRIED = 80_000
@@ -51,7 +52,7 @@ def more_to_undo_than_a_run_hands_on(analysis: Analysis) -> Iterator[Finding]:
         unknown = tuple(_without_bound(saga.steps, saga))
         yield Finding(
             "SD706",
-            f"this saga may have {number:,} steps to undo, and one run hands about {CARRIED:,} on to the next",
+            f"this saga may have {number:,} steps to undo, but one run can hand only about {CARRIED:,} on to the next",
             (*largest.route, "id"),
             severity=Severity.WARNING,
             help="let a child saga (`saga:`) do a part of the items, or bound them with `maxItems` in `input`",
@@ -80,7 +81,7 @@ def _crowds(step: Step, saga: Saga) -> Iterator[Finding]:
     if pending.known > PENDING:
         yield Finding(
             "SD705",
-            f"step `{step.id}` may have {pending.known:,} calls open at once, and Temporal bears {PENDING:,}",
+            f"step `{step.id}` may have {pending.known:,} calls open at once, but Temporal allows only {PENDING:,}",
             (*step.route, key),
             help="bound it with `max_concurrency`, e.g. 100",
             step=step.id,
@@ -89,7 +90,7 @@ def _crowds(step: Step, saga: Saga) -> Iterator[Finding]:
     elif pending.data and isinstance(step.body, ForEach):
         yield Finding(
             "SD705",
-            f"step `{step.id}` runs all items at once, however many there are; Temporal bears {PENDING:,} open calls",
+            f"step `{step.id}` runs all items at once, however many there are; Temporal allows {PENDING:,} open calls",
             (*step.route, key, "max_concurrency"),
             severity=Severity.WARNING,
             help="bound it: `max_concurrency: 100`, or `maxItems` in the schema of `input`",
@@ -104,10 +105,10 @@ def _pending(step: Step, saga: Saga) -> _Open:
         case Parallel(steps=branches, max_concurrency=most):
             each = [_pending(branch, saga) for branch in branches]
             counts = [branch.known for branch in each]
-            return _Open(sum(nlargest(most or len(counts), counts)), any(branch.data for branch in each))
+            return _Open(sum(nlargest(most_of(most) or len(counts), counts)), any(branch.data for branch in each))
         case ForEach(items=items, steps=steps, max_concurrency=most):
             body = _widest(steps, saga)
-            bounds = [bound for bound in (most, _length(items, saga)) if bound is not None]
+            bounds = [bound for bound in (most_of(most), _length(items, saga)) if bound is not None]
             return _Open(body.known * min(bounds, default=1), body.data or (not bounds and body.known > 0))
         case Group() | Switch() | Repeat():
             inner = [_widest(steps, saga) for steps in order.sequences(step)]
@@ -137,7 +138,7 @@ def _inside(step: Step, saga: Saga) -> int:
         case ForEach(items=items, steps=steps):
             return _to_undo(steps, saga) * (_length(items, saga) or 1)
         case Repeat(steps=steps, maximum_attempts=rounds):
-            return _to_undo(steps, saga) * (rounds or 1)
+            return _to_undo(steps, saga) * (most_of(rounds) or 1)
         case Switch(arms=arms):
             return max((_to_undo(arm.steps, saga) for arm in arms), default=0)
         case Group(steps=steps) | Parallel(steps=steps):
@@ -149,18 +150,19 @@ def _inside(step: Step, saga: Saga) -> int:
 def _without_bound(steps: Sequence[Step], saga: Saga) -> Iterator[str]:
     """Yield the loops that leave something to undo, and have no known bound on their rounds."""
     for step in steps:
-        if isinstance(step.body, Loop) and _is_without_bound(step.body, saga) and _to_undo(step.body.steps, saga):
+        if isinstance(step.body, Loop) and most_rounds(step.body, saga) is None and _to_undo(step.body.steps, saga):
             yield f"`{step.id}`"
         for sequence in order.sequences(step):
             yield from _without_bound(sequence, saga)
 
 
-def _is_without_bound(loop: Loop, saga: Saga) -> bool:
+def most_rounds(loop: Loop, saga: Saga) -> int | None:
+    """Return the most rounds that a loop can have; ``None`` when nothing bounds them."""
     match loop:
         case ForEach(items=items):
-            return _length(items, saga) is None
+            return _length(items, saga)
         case Repeat(maximum_attempts=rounds):
-            return rounds is None
+            return most_of(rounds)
         case _:
             assert_never(loop)
 

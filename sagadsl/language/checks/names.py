@@ -96,10 +96,11 @@ def activities_of_sagadsl_itself(analysis: Analysis) -> Iterator[Finding]:
     for spot in analysis.structure.spots:
         step = spot[-1].step
         for call, route, _phase in calls(step):
-            if isinstance(call, ActivityCall) and call.activity.startswith(OWN):
+            own = [name for name in call.names if name.startswith(OWN)] if isinstance(call, ActivityCall) else ()
+            for name in own:
                 yield Finding(
                     "SD207",
-                    f"`{call.activity}` is an activity of sagadsl itself, which no step can call",
+                    f"`{name}` is an activity of sagadsl itself, which no step can call",
                     (*route, "activity"),
                     help=f"names that begin with `{OWN}` are reserved: give the activity another name",
                     step=step.id,
@@ -116,12 +117,12 @@ def _parallel(analysis: Analysis) -> Iterator[tuple[Step, tuple[Step, ...]]]:
 def _circles(branches: Mapping[str, Step], order: Needs) -> Iterator[list[str]]:
     """Yield the circles of ``needs``, each from its first branch in the file."""
     position = {name: number for number, name in enumerate(branches)}
-    told: set[str] = set()
+    seen: set[str] = set()
     for start in branches:
         way: dict[str, int] = {}
         name: str | None = start
-        while name is not None and name not in told:
-            told.add(name)
+        while name is not None and name not in seen:
+            seen.add(name)
             way[name] = len(way)
             name = next(_stuck(branches[name], order), None)
             if name in way:

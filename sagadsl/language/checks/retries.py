@@ -93,6 +93,26 @@ def long_attempts_without_a_heartbeat(analysis: Analysis) -> Iterator[Finding]:
             )
 
 
+def waits_for_late_attempts_in_vain(analysis: Analysis) -> Iterator[Finding]:
+    """SD515: `settle` stands where no undo waits for an attempt that its `start_to_close` has ended."""
+    for each in _calls(analysis):
+        settle, route = each.call.timeouts.settle, (*each.route, "timeouts", "settle")
+        if settle is None:
+            continue
+        why, help = "", ""
+        if not each.forward:
+            why = "is for the step itself: nothing waits for a late attempt of this call"
+            help = "move it to `timeouts` of the step"
+        elif each.step.compensation is None:
+            why = "is how long its undo waits, and nothing undoes it"
+            help = "give the step a `compensation`, or leave `settle` out"
+        elif each.call.timeouts.start_to_close is None:
+            why = "waits for an attempt that `start_to_close` has ended, and it has none"
+            help = "bound one attempt: `timeouts: {start_to_close: 30s, settle: 30s}`"
+        if why:
+            yield Finding("SD515", f"`settle` of step `{each.step.id}` {why}", route, help=help, step=each.step.id)
+
+
 def pauses_that_the_defaults_make_impossible(analysis: Analysis) -> Iterator[Finding]:
     """SD505: merged with ``defaults``, the longest pause is shorter than the first one."""
     for each in _said(analysis, _retry):
@@ -100,8 +120,8 @@ def pauses_that_the_defaults_make_impossible(analysis: Analysis) -> Iterator[Fin
         if _shorter(retry.maximum_interval, retry.initial_interval):
             yield Finding(
                 "SD505",
-                f"with the defaults, step `{each.step.id}` pauses at most {_spelt(retry.maximum_interval)}, but first "
-                f"{_spelt(retry.initial_interval)}",
+                f"with the defaults, step `{each.step.id}` pauses at most {_spelt(retry.maximum_interval)}, "
+                f"but at first {_spelt(retry.initial_interval)}",
                 (*each.route, "retry", "maximum_interval"),
                 help="give `initial_interval` and `maximum_interval` together",
                 step=each.step.id,

@@ -18,12 +18,14 @@ def answers_that_come_too_late(analysis: Analysis) -> Iterator[Finding]:
     unanswered: dict[str, list[Spot]] = {}
     for spot, body in waits:
         if _ends_without_an_answer(spot):
-            unanswered.setdefault(body.signal, []).append(spot)
+            for signal in body.signals:
+                unanswered.setdefault(signal, []).append(spot)
     for spot, body in waits:
-        before = () if body.since_now else unanswered.get(body.signal, ())
-        given_up = next((each for each in before if _is_followed(each, spot)), None)
-        if given_up is not None:
-            yield _finding(spot[-1].step, body.signal, given_up[-1].step)
+        for signal in () if body.since_now else body.signals:
+            given_up = next((each for each in unanswered.get(signal, ()) if _is_followed(each, spot)), None)
+            if given_up is not None:
+                yield _finding(spot[-1].step, signal, given_up[-1].step)
+                break
 
 
 def _finding(step: Step, signal: str, given_up: Step) -> Finding:

@@ -9,6 +9,7 @@ that can grow is bounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from jinja2 import nodes
@@ -30,6 +31,7 @@ from sagadsl.language.expressions.data import (
     step_text,
     truth,
 )
+from sagadsl.language.expressions.decimals import combine
 from sagadsl.language.expressions.filters import FILTERS
 from sagadsl.language.expressions.predicates import TESTS, contains, ordered
 
@@ -54,6 +56,16 @@ def chain_of(node: nodes.Node) -> Chain | None:
                 return (name, *reversed(keys))
             case _:
                 return None
+
+
+def needs(tree: nodes.Node) -> tuple[tuple[str, ...], ...]:
+    """Return the chains of ``reads`` without those that may be missing, as ``default`` or ``is defined`` says."""
+    inside = (tree, *tree.find_all((nodes.Filter, nodes.Test)))
+    asked = [
+        each.node for each in inside if isinstance(each, nodes.Filter | nodes.Test) and each.name in _TAKES_MISSING
+    ]
+    soft = [chain for node in asked if node is not None for chain in reads(node)]
+    return tuple(chain for chain in reads(tree) if not any(chain[: len(each)] == each for each in soft))
 
 
 def reads(node: nodes.Node) -> tuple[tuple[str, ...], ...]:
@@ -220,10 +232,10 @@ def _operation(node: nodes.Node) -> Code:
             return lambda scope, budget: not truth(denied(scope, budget), "what stands after `not`")
         case nodes.Neg(node=inner):
             negated = code(inner)
-            return lambda scope, budget: -_number(negated(scope, budget), "-")
+            return lambda scope, budget: _negative(negated(scope, budget))
         case nodes.Pos(node=inner):
             kept = code(inner)
-            return lambda scope, budget: _number(kept(scope, budget), "+")
+            return lambda scope, budget: _positive(kept(scope, budget))
         case nodes.BinExpr(left=left, right=right):
             return _binary(ARITHMETIC[node.operator or ""], code(left), code(right))
         case nodes.Compare(expr=expr, ops=operands):
@@ -281,6 +293,25 @@ def _number(value: Any, sign: str) -> Any:
     return finite(value)
 
 
+def _negative(value: Any) -> Any:
+    return value.copy_negate() if isinstance(value, Decimal) else -_number(value, "-")
+
+
+def _positive(value: Any) -> Any:
+    return value if isinstance(value, Decimal) else _number(value, "+")
+
+
+def _with_decimals(sign: str, plain: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return an operator that computes exactly when one side is a decimal, and otherwise as *plain* does."""
+
+    def compute(left: Any, right: Any) -> Any:
+        if isinstance(left, Decimal) or isinstance(right, Decimal):
+            return combine(sign, left, right)
+        return plain(left, right)
+
+    return compute
+
+
 def _add(left: Any, right: Any) -> Any:
     if isinstance(left, str) and isinstance(right, str):
         if len(left) + len(right) > MAX_TEXT:
@@ -309,7 +340,7 @@ def _power(left: Any, right: Any) -> Any:
     return refuse("`**` gives no real number", left) if isinstance(result, complex) else finite(result)
 
 
-ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
+_PLAIN_ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": _add,
     "-": lambda left, right: finite(_number(left, "-") - _number(right, "-")),
     "*": _multiply,
@@ -318,6 +349,7 @@ ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "%": lambda left, right: finite(_number(left, "%") % _number(right, "%")),
     "**": _power,
 }
+ARITHMETIC = {sign: _with_decimals(sign, plain) for sign, plain in _PLAIN_ARITHMETIC.items()}
 
 
 def _less(left: Any, right: Any, _budget: Budget) -> bool:

@@ -10,6 +10,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 from typing import Any, Never, TypeVar
 
 from sagadsl.language.suggest import did_you_mean, listed
@@ -180,6 +181,8 @@ def kind(value: Any) -> str:
             return "a boolean"
         case int() | float():
             return "a number"
+        case Decimal():
+            return "a decimal"
         case str():
             return "text"
         case list() | tuple():
@@ -193,6 +196,8 @@ def kind(value: Any) -> str:
 def found_text(value: Any) -> str:
     """Return a value as messages show it: its kind, and the value itself if it is short."""
     match value:
+        case Decimal():
+            return f"{kind(value)} `{shortened(plain(value), 40)}`"
         case bool() | int() | float() | str():
             return f"{kind(value)} `{shortened(_json(value[:50] if isinstance(value, str) else value), 40)}`"
         case _:
@@ -238,6 +243,8 @@ def spelled(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(finite(value))
+    if isinstance(value, Decimal):
+        return plain(value)
     if value is None:
         raise ExpressionError('null cannot stand inside text; say what to write instead, e.g. `| default("-", true)`')
     if isinstance(value, list | tuple | Mapping):
@@ -254,10 +261,22 @@ def finite(value: Number) -> Number:
     return value
 
 
+def exact(value: float | Decimal) -> Decimal:
+    """Return a number as it is written: 0.1 is a tenth."""
+    return Decimal(repr(finite(value))) if isinstance(value, float) else Decimal(value)
+
+
+def plain(value: Decimal) -> str:
+    """Return a decimal in digits, without an exponent."""
+    return f"{value:f}"
+
+
 def equal(left: Any, right: Any, budget: Budget) -> bool:
     """Compare as JSON does: 1 is 1.0, but true is not 1."""
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
+    if isinstance(left, Decimal) or isinstance(right, Decimal):
+        return all(isinstance(each, int | float | Decimal) for each in (left, right)) and exact(left) == exact(right)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         budget.spend(8 + len(left))
         if len(left) != len(right):
@@ -284,6 +303,8 @@ def as_json(value: Any, budget: Budget, depth: int = 0) -> Any:
         return _json_object(value, budget, depth + 1)
     if isinstance(value, str):
         return str.__str__(value)
+    if isinstance(value, Decimal):
+        return plain(value)
     if isinstance(value, Missing):
         raise value.error()
     to_data = getattr(value, "to_data", None)

@@ -2,7 +2,8 @@
 
 They have the names of Jinja2's filters and do the same, with three differences: a value of the
 wrong kind is an error instead of a guess, results are lists instead of generators, and a yes or no
-is always a boolean. Nothing here reads a clock, a random source or an attribute.
+is always a boolean. Nothing here reads a clock, a random source or an attribute. Some kinds of values
+have their filters in modules of their own, ``…_filters``.
 
 Each function takes the budget, the value, and then the arguments as written.
 """
@@ -15,6 +16,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from urllib.parse import quote
@@ -25,12 +27,14 @@ from sagadsl.language.expressions.data import (
     ExpressionError,
     Missing,
     as_json,
+    exact,
     finite,
     nothing_there,
     refuse,
     spelled,
     truth,
 )
+from sagadsl.language.expressions.decimals import combine, make_decimal, rounded, written_fixed
 from sagadsl.language.expressions.filter_arguments import (
     as_elements,
     as_members,
@@ -40,7 +44,10 @@ from sagadsl.language.expressions.filter_arguments import (
     attribute_of,
     there,
 )
+from sagadsl.language.expressions.list_filters import LIST_FILTERS, identity
 from sagadsl.language.expressions.predicates import TESTS
+from sagadsl.language.expressions.text_filters import TEXT_FILTERS
+from sagadsl.language.expressions.time_filters import TIME_FILTERS
 
 Function = Callable[..., Any]
 
@@ -146,22 +153,28 @@ def _urlencode(budget: Budget, value: Any) -> str:
 
 
 def _abs(_budget: Budget, value: Any) -> Any:
-    return abs(as_number(value, "`abs`"))
+    return value.copy_abs() if isinstance(value, Decimal) else abs(as_number(value, "`abs`"))
 
 
 def _round(_budget: Budget, value: Any, precision: Any = 0, method: Any = "common") -> Any:
-    number = as_number(value, "`round`")
     places = as_whole(precision, "the precision of `round`", -300, 300)
+    if isinstance(value, Decimal):
+        return rounded(value, places, method)
+    number = as_number(value, "`round`")
+    if method in ("half_even", "half_up"):
+        found = rounded(number, places, method)
+        return finite(int(found) if isinstance(number, int) else float(found))
     if method == "common":
         return finite(round(number, places))
     if method not in ("ceil", "floor"):
-        refuse('the method of `round` is "common", "ceil" or "floor"', method)
+        refuse('the method of `round` is "common", "half_even", "half_up", "ceil" or "floor"', method)
     step = math.ceil if method == "ceil" else math.floor
     return finite(step(number * 10.0**places) / 10.0**places)
 
 
 def _fixed(_budget: Budget, value: Any, places: Any = 2) -> str:
-    return f"{as_number(value, '`fixed`'):.{as_whole(places, 'the places of `fixed`', 0, 30)}f}"
+    digits = as_whole(places, "the places of `fixed`", 0, 30)
+    return written_fixed(value, digits) if isinstance(value, Decimal) else f"{as_number(value, '`fixed`'):.{digits}f}"
 
 
 def _int(_budget: Budget, value: Any, default: Any = None) -> Any:
@@ -171,6 +184,8 @@ def _int(_budget: Budget, value: Any, default: Any = None) -> Any:
             return int(text)
     elif isinstance(value, int | float):
         return finite(int(finite(value)))
+    elif isinstance(value, Decimal):
+        return int(value)
     return refuse("`int` needs a number, or text that is a whole number", value) if default is None else default
 
 
@@ -181,6 +196,8 @@ def _float(_budget: Budget, value: Any, default: Any = None) -> Any:
             return finite(float(text))
     elif isinstance(value, int | float):
         return finite(float(finite(value)))
+    elif isinstance(value, Decimal):
+        return finite(float(value))
     return refuse("`float` needs a number, or text that is one", value) if default is None else default
 
 
@@ -235,6 +252,8 @@ def _reverse(budget: Budget, value: Any) -> Any:
 def _order_key(value: Any, case_sensitive: bool, asker: str) -> Any:
     if isinstance(value, str):
         return value if case_sensitive else value.lower()
+    if isinstance(value, Decimal):
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         refuse(f"{asker} orders numbers or text", value)
     return finite(value)
@@ -244,12 +263,12 @@ def _order_keys(budget: Budget, items: list[Any], *, case_sensitive: Any, attrib
     """Return the sort keys: only numbers or only text, because numbers and text have no common order."""
     budget.spend(4 * len(items))
     values = items if attribute is None else [there(attribute_of(item, attribute)) for item in items]
-    exact = truth(case_sensitive, f"`case_sensitive` of {asker}")
-    keys = [_order_key(value, exact, asker) for value in values]
+    as_written = truth(case_sensitive, f"`case_sensitive` of {asker}")
+    keys = [_order_key(value, as_written, asker) for value in values]
     for value, key in zip(values, keys, strict=True):
         if isinstance(key, str) is not isinstance(keys[0], str):
             refuse(f"{asker} cannot order numbers and text together", value)
-    return keys
+    return [exact(key) for key in keys] if any(isinstance(key, Decimal) for key in keys) else keys
 
 
 def _sort(
@@ -291,16 +310,19 @@ def _unique(budget: Budget, value: Any, case_sensitive: Any = False, attribute: 
     for item in as_elements(value, budget, "`unique`"):
         key = item if attribute is None else there(attribute_of(item, attribute))
         key = key.lower() if isinstance(key, str) and not exact else key
-        key = int(key) if isinstance(key, float) and key.is_integer() else key
-        seen.setdefault(_to_json(budget, key), item)
+        seen.setdefault(identity(budget, key), item)
     return list(seen.values())
 
 
 def _sum(budget: Budget, value: Any, attribute: Any = None, start: Any = 0) -> Any:
-    total = as_number(start, "the start of `sum`")
+    total = start if isinstance(start, Decimal) else as_number(start, "the start of `sum`")
     for item in as_elements(value, budget, "`sum`"):
-        total += as_number(item if attribute is None else there(attribute_of(item, attribute)), "`sum`")
-    return finite(total)
+        part = item if attribute is None else there(attribute_of(item, attribute))
+        if isinstance(part, Decimal) or isinstance(total, Decimal):
+            total = combine("+", total, part)
+        else:
+            total += as_number(part, "`sum`")
+    return total if isinstance(total, Decimal) else finite(total)
 
 
 def _map(budget: Budget, value: Any, name: Any = None, *args: Any, **options: Any) -> list[Any]:
@@ -381,12 +403,16 @@ def _merge(budget: Budget, value: Any, other: Any) -> dict[Any, Any]:
 
 
 FILTERS: Mapping[str, Function] = {
+    **LIST_FILTERS,
+    **TEXT_FILTERS,
+    **TIME_FILTERS,
     "abs": _abs,
     "batch": _batch,
     "bool": _bool,
     "capitalize": _capitalize,
     "count": _length,
     "d": _default,
+    "decimal": make_decimal,
     "default": _default,
     "dictsort": _dictsort,
     "first": _first,

@@ -216,8 +216,8 @@ def _syntax(source: str, message: str, offset: int) -> Problem:
     rest = source[offset:]
     word = re.match(r"\w+|\S", rest.lstrip())
     focus = word.group() if word else ""
-    around = source[max(offset - 2, 0) : offset + 3]
-    remedy = next((help_ for sign, help_ in hints.SIGNS if sign in around), "")
+    excerpt = source[max(offset - 2, 0) : offset + 3]
+    remedy = next((help_ for sign, help_ in hints.SIGNS if sign in excerpt), "")
     if "chain multiple tests" in message:
         return Problem("two tests follow each other", "join them: `x is a and x is b`", offset, focus)
     if "identifier" in message:
@@ -293,7 +293,7 @@ def _private(name: str, offset: int, focus: str) -> Iterator[Problem]:
     if name.startswith("__"):
         yield _closed(name, offset, focus)
     elif name.startswith("_"):
-        remedy = f'a field of data that is called so is read with brackets: `["{name}"]`'
+        remedy = f'to read a field of data that has this name, use brackets: `["{name}"]`'
         yield Problem(f"`{focus}` cannot be read: names that start with `_` are private", remedy, offset, focus)
 
 

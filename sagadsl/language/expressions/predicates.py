@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
-from sagadsl.language.expressions.data import Budget, ExpressionError, Missing, equal, kind, refuse
+from sagadsl.language.expressions.data import Budget, ExpressionError, Missing, equal, exact, kind, refuse
 from sagadsl.language.expressions.filter_arguments import as_number, as_text, there
+from sagadsl.language.expressions.text_filters import TEXT_TESTS
 
 Function = Callable[..., Any]
 
@@ -29,8 +31,10 @@ def ordered(left: Any, right: Any, sign: str) -> tuple[Any, Any]:
     if isinstance(left, str) and isinstance(right, str):
         return left, right
     for value in (left, right):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise ExpressionError(f"`{sign}` compares two numbers or two texts, not {kind(left)} and {kind(right)}")
+    if isinstance(left, Decimal) or isinstance(right, Decimal):
+        return exact(left), exact(right)
     return left, right
 
 
@@ -100,6 +104,7 @@ def _is_a(*types: type, but: tuple[type, ...] = ()) -> Function:
 
 
 TESTS: Mapping[str, Function] = {
+    **TEXT_TESTS,
     "!=": _test_ne,
     "<": _test_lt,
     "<=": _test_le,
@@ -129,7 +134,7 @@ TESTS: Mapping[str, Function] = {
     "ne": _test_ne,
     "none": lambda _budget, value: there(value) is None,
     "null": lambda _budget, value: there(value) is None,
-    "number": _is_a(int, float, but=(bool,)),
+    "number": _is_a(int, float, Decimal, but=(bool,)),
     "odd": _test_odd,
     "sequence": _is_a(list, tuple),
     "startswith": _test_startswith,

@@ -17,6 +17,9 @@ SECRET = re.compile(r"\$\{secret:([^}]*)\}")
 """How a text names a secret."""
 
 _ORIGIN = re.compile(r"[a-z]+://([^/?#{}@\\\s]+)(?:[/?#]|\Z)", re.IGNORECASE)
+_BARE = re.compile(r"([^/?#{}@\\\s]+)\Z")
+_ADDRESSES = {"url": _ORIGIN, "target": _BARE, "auth/oauth2/token_url": _ORIGIN}
+"""Where inputs have addresses, and how those look when the definition writes out their host."""
 
 
 class Named(Immutable):
@@ -25,23 +28,32 @@ class Named(Immutable):
     Attributes:
         places: The names of the secrets, by their place in the input (its keys joined by ``/``).
         host: Host (and port, if any) of the input's ``url``; empty if the definition does not write it out.
+        hosts: The hosts of its other addresses, by their place; without those that the definition does not write out.
     """
 
     places: Mapping[str, tuple[str, ...]]
     host: str = ""
+    hosts: Mapping[str, str] = {}
 
     def at(self, place: str) -> tuple[str, ...]:
         """Return the names at a place, or in an expression that gives a whole value around this place."""
         parts = place.split("/")
-        around = ("/".join(parts[:count]) for count in range(len(parts) + 1))
-        return tuple(name for each in around for name in self.places.get(each, ()))
+        enclosing = ("/".join(parts[:count]) for count in range(len(parts) + 1))
+        return tuple(name for each in enclosing for name in self.places.get(each, ()))
+
+    def host_at(self, place: str) -> str:
+        """Return the host of an address, as the definition writes it; empty if it does not write it out."""
+        return self.host if place == "url" else self.hosts.get(place, "")
 
     def to_json(self) -> dict[str, Any]:
-        return {"places": {place: list(names) for place, names in self.places.items()}, "host": self.host}
+        more = {"hosts": dict(self.hosts)} if self.hosts else {}
+        return {"places": {place: list(names) for place, names in self.places.items()}, "host": self.host, **more}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Named:
-        return cls({place: tuple(names) for place, names in data["places"].items()}, data["host"])
+        return cls(
+            {place: tuple(names) for place, names in data["places"].items()}, data["host"], dict(data.get("hosts", {}))
+        )
 
 
 def named(written: Any) -> Named | None:
@@ -51,9 +63,18 @@ def named(written: Any) -> Named | None:
         places[place] = (*places.get(place, ()), name)
     if not places:
         return None
-    url = written.get("url") if isinstance(written, Mapping) else None
-    found = _ORIGIN.match(url) if isinstance(url, str) else None
-    return Named(places, found[1].lower() if found else "")
+    hosts: dict[str, str] = {}
+    for place, form in _ADDRESSES.items():
+        address = _at(written, place)
+        if isinstance(address, str) and (found := form.match(address)):
+            hosts[place] = found[1].lower()
+    return Named(places, hosts.pop("url", ""), hosts)
+
+
+def _at(written: Any, place: str) -> Any:
+    for key in place.split("/"):
+        written = written.get(key) if isinstance(written, Mapping) else None
+    return written
 
 
 def _names(written: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]:

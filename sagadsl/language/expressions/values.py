@@ -7,7 +7,7 @@ problems for the static checks, and rendering it is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -43,7 +43,9 @@ __all__ = [
     "Text",
     "compile_condition",
     "compile_value",
+    "needed",
     "problems",
+    "trees",
 ]
 
 Reads = tuple[tuple[str, ...], ...]
@@ -253,6 +255,28 @@ def problems(data: Any, *, bare: bool = False) -> list[Problem]:
     return list(compile_value(data, bare=bare).problems)
 
 
+def trees(value: Any) -> Iterator[nodes.Expr]:
+    """Yield the syntax tree of each expression in a compiled value."""
+    match value:
+        case Condition(value=inner):
+            yield from trees(inner)
+        case Expression(tree=tree):
+            yield tree
+        case Text(parts=several):
+            yield from (part.tree for part in several if isinstance(part, Expression))
+        case Object(items=items):
+            yield from (tree for item in items.values() for tree in trees(item))
+        case Listing(elements=elements):
+            yield from (tree for item in elements for tree in trees(item))
+        case _:
+            return
+
+
+def needed(value: Any) -> frozenset[tuple[str, ...]]:
+    """Return the chains of names without which a compiled value cannot be computed."""
+    return frozenset(chain for tree in trees(value) for chain in code.needs(tree))
+
+
 def _tree(data: Any) -> Compiled:
     if isinstance(data, str):
         return _text(data)
@@ -327,7 +351,7 @@ def _beside(text: str, written: list[Piece]) -> Problem:
 def _expression(source: str, piece: Piece) -> Expression | Broken:
     if source is not piece.text and (piece.text.startswith("-") or piece.text.endswith(("-", "+"))):
         offset = piece.offset if piece.text.startswith("-") else piece.offset + len(piece.text) - 1
-        remedy = "put a space between them; nothing cuts blanks here"
+        remedy = "put a space between them; a sign does not cut blanks here"
         return Broken(source, (Problem("a sign touches the braces", remedy, offset, source[offset]),))
     tree, found = parse(piece.text)
     if tree is None:

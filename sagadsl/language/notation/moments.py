@@ -1,4 +1,4 @@
-"""Reads moments: RFC 3339 with its offset, as ``sleep_until`` takes it. Replay-critical.
+"""Reads and writes moments: RFC 3339 with its offset, as ``sleep_until`` takes it. Replay-critical.
 
 Checks and runs use it, so that a run can wait for every moment that ``validate`` accepts. It knows no clock.
 """
@@ -25,6 +25,17 @@ def read_moment(text: object) -> datetime | None:
     return found if found is not None and found.tzinfo is not None else None
 
 
+def spell_moment(moment: datetime) -> str:
+    """Return a moment in UTC, to the millisecond: the one form in which sagadsl writes moments."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def has_form(text: str) -> bool:
     """Whether a text has the form of RFC 3339. Python also reads other forms; editors and other languages do not."""
     return _RFC_3339.fullmatch(text) is not None
+
+
+def instant(text: str | None) -> float | None:
+    """Return a moment in the form of RFC 3339 as seconds since 1970; ``None`` for anything else."""
+    found = read_moment(text) if text is not None and has_form(text) else None
+    return None if found is None else found.timestamp()

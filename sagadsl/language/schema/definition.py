@@ -17,8 +17,8 @@ from sagadsl.language.bounds import first
 from sagadsl.language.bundled import schema_text
 from sagadsl.language.document import Document
 from sagadsl.language.kinds import BRANCHES, KEYS, LISTS, OVER_STEPS, WAYS
-from sagadsl.language.raw_steps import TOP_LISTS, WAY_LISTS
-from sagadsl.language.schema import json_schema, step_rules, wording
+from sagadsl.language.raw_steps import ON_PAUSE, TOP_LISTS, WAY_LISTS
+from sagadsl.language.schema import json_schema, schedule_rules, step_rules, wording
 from sagadsl.language.schema.vocabulary import meant
 from sagadsl.language.schema.wording import SchemaPart
 from sagadsl.language.suggest import closest
@@ -26,6 +26,12 @@ from sagadsl.language.syntax import bounded
 
 SUPPORTED = (1,)
 """Versions of the language that this tool knows."""
+
+_EXPANDED = {"step": ("use", "with"), "retry_policy": ("use",), "timeouts": ("use",)}
+"""The keys that editors know, and that a definition no longer has when its libraries are in place; nor ``imports``."""
+
+_OF_BUNDLES = "sagas"
+"""The key of a file with several sagas; each is checked as the definition that it is."""
 
 _INSIDE = (*LISTS, *(key for key in WAYS if key in KEYS))
 """The keys of steps under which further steps stand."""
@@ -35,7 +41,7 @@ def check(document: Document) -> tuple[Finding, ...]:
     """Return every mistake of form, in the order of the file; none when the document is not a mapping."""
     if not isinstance(document.data, dict):
         return ()
-    unsupported = _version(document)
+    unsupported = version(document)
     findings = (unsupported,) if unsupported else map(bounded, first(_definition(document)))
     return tuple(sorted(findings, key=document.position))
 
@@ -47,13 +53,32 @@ def text() -> str:
 
 @lru_cache(maxsize=1)
 def _root() -> dict[str, Any]:
-    """Return the schema with its references resolved. It leaves steps inside steps open: each is checked by itself."""
+    """Return the schema with its references resolved. It leaves steps open: each is checked by itself."""
     root: dict[str, Any] = json.loads(text())
     definitions = root["definitions"]
+    del root["properties"]["imports"], root["properties"][_OF_BUNDLES], definitions["bundled_saga"]
+    root["required"] += root["else"]["required"]
+    del root["if"], root["then"], root["else"]
+    for name, keys in _EXPANDED.items():
+        for key in keys:
+            del definitions[name]["properties"][key]
     generic = {"type": "object", "properties": definitions["step"]["properties"]}
     definitions["any_step"], definitions["step"] = generic, {}
+    root["properties"][ON_PAUSE]["items"] = {}
     inline(root, definitions)
     return root
+
+
+def top_level() -> dict[str, Any]:
+    """Return the schemas of the keys of a definition, with their references resolved."""
+    found: dict[str, Any] = _root()["properties"]
+    return found
+
+
+def definitions() -> dict[str, Any]:
+    """Return the parts of the schema by name, with their references resolved."""
+    found: dict[str, Any] = _root()["definitions"]
+    return found
 
 
 def inline(schema: Any, definitions: Mapping[str, Any]) -> None:
@@ -78,8 +103,8 @@ def _inner(kind: str) -> frozenset[str]:
     return frozenset(_root()["definitions"].get(name, rule).get("properties", ()))
 
 
-def _version(document: Document) -> Finding | None:
-    """SD101: this check comes first, because another version would have other rules."""
+def version(document: Document) -> Finding | None:
+    """Return SD101 for another version: this check comes first, because another version would have other rules."""
     supported = ", ".join(map(str, SUPPORTED))
     if "sagadsl_test" in document.data:
         help = "`sagadsl test` plays its cases; `validate` checks the definitions beside it"
@@ -104,12 +129,19 @@ def _definition(document: Document) -> Iterator[Finding]:
     part = SchemaPart(document, (), "the definition", None, _root()["definitions"])
     yield from wording.reword(part, wording.errors_in(data, _root()))
     for key in TOP_LISTS:
-        yield from _steps(document, data.get(key), (key,))
+        if key != ON_PAUSE:
+            yield from _steps(document, data.get(key), (key,))
+    yield from _notices(document, data.get(ON_PAUSE))
     if isinstance(data.get("input"), dict):
         yield from json_schema.check(data["input"], ("input",))
+    yield from schedule_rules.check(part, data)
+    yield from step_rules.names_of_queries(part, data.get("queries"))
+    if isinstance(data.get("compensation"), dict):
+        yield from step_rules.pause_of_undoing(part, data["compensation"])
     defaults = data.get("defaults")
     if isinstance(defaults, dict):
         yield from step_rules.intervals(part, ("defaults", "retry"), defaults.get("retry"))
+        yield from step_rules.pause_of_defaults(part, defaults)
         undo = defaults.get("compensation")
         if isinstance(undo, dict):
             yield from step_rules.intervals(part, ("defaults", "compensation", "retry"), undo.get("retry"))
@@ -121,17 +153,47 @@ def _steps(document: Document, steps: Any, route: Route, *, branches: bool = Fal
             yield from _step(document, step, (*route, index), branch=branches)
 
 
-def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Iterator[Finding]:
-    if not isinstance(step, dict):
-        shown = wording.found(document, route, step)
-        yield Finding(
-            "SD103", f"a step must be a mapping, got {shown}", route, help="e.g. `- {id: pay, activity: bank.pay}`"
-        )
-        return
+def _notices(document: Document, calls: Any) -> Iterator[Finding]:
+    """Check the calls of ``on_pause``, which have some of the keys of a step that calls an activity."""
+    allowed = _properties("notice")
+    for index, call in enumerate(calls if isinstance(calls, list) else ()):
+        route: Route = (ON_PAUSE, index)
+        if not isinstance(call, dict):
+            yield _no_mapping(document, call, route)
+            continue
+        part = _part(document, call, route)
+        strange = list(islice((key for key in call if key not in allowed), 100))
+        for key in strange:
+            if key in _properties("any_step"):
+                why = "does not go with `on_pause`, whose calls only tell somebody"
+                help = f"a call there has {', '.join(f'`{each}`' for each in allowed)}"
+                yield step_rules.misplaced(part, key, why, help)
+            else:
+                yield wording.unknown(part, (), key, list(allowed), "activity")
+        known = {key: value for key, value in call.items() if key in allowed}
+        errors = wording.errors_in(known, _root()["definitions"]["notice"])
+        yield from wording.reword(part, errors, spoken_for={meant(key, allowed) for key in strange})
+        yield from step_rules.check(part, known)
+
+
+def _no_mapping(document: Document, step: Any, route: Route) -> Finding:
+    shown = wording.found(document, route, step)
+    help = "e.g. `- {id: pay, activity: bank.pay}`"
+    return Finding("SD103", f"a step must be a mapping, got {shown}", route, help=help)
+
+
+def _part(document: Document, step: Mapping[str, Any], route: Route) -> SchemaPart:
     called = step.get("id")
     called = called if isinstance(called, str) else ""
     name = f"step `{called}`" if called else f"the step at `{wording.dotted(route)}`"
-    part = SchemaPart(document, route, name, called, _root()["definitions"])
+    return SchemaPart(document, route, name, called, _root()["definitions"])
+
+
+def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Iterator[Finding]:
+    if not isinstance(step, dict):
+        yield _no_mapping(document, step, route)
+        return
+    part = _part(document, step, route)
     kinds = [key for key in KEYS if key in step and not (key == "steps" and any(over in step for over in OVER_STEPS))]
     yield from _kind(part, step, kinds, branch)
     yield from _children(document, step, route)
@@ -199,9 +261,11 @@ def _stranger(part: SchemaPart, key: str, value: Any, kind: str, guess: Mapping[
         inside = f"`{kind}: {{…, {key}: …}}`"
         yield step_rules.misplaced(part, key, f"stands beside `{kind}`", f"it belongs inside of it: {inside}")
         return
-    if owners and kind:
-        only = " and ".join(f"`{other}`" for other in owners)
-        yield step_rules.misplaced(part, key, f"does not go with `{kind}`", f"it is for steps with {only}")
+    if owners and kind and f"{key}s" not in allowed:  # `timeout` of an activity: `timeouts` is meant
+        instead = step_rules.INSTEAD.get((kind, key))
+        *most, last = (f"`{other}`" for other in owners)
+        only = f"{', '.join(most)} and {last}" if most else last
+        yield step_rules.misplaced(part, key, f"does not go with `{kind}`", instead or f"it is for steps with {only}")
         return
     first = [guess[key]] if key in guess else []
     yield wording.unknown(part, (), key, first + [name for name in allowed if name not in first], kind)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import date
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from sagadsl.language.schema.patterns import backtracking
+from sagadsl.language.notation.patterns import backtracking
 
 _DATE = r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
 _TIME = (

@@ -17,10 +17,10 @@ from urllib.parse import unquote
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.language.expressions.data import shortened
 from sagadsl.language.notation.json_text import TYPES, small_number
+from sagadsl.language.notation.patterns import NotLinear, linear
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import limited
 from sagadsl.language.schema.formats import CHECKED
-from sagadsl.language.schema.patterns import NotLinear, linear
 from sagadsl.language.schema.quick import fits
 from sagadsl.language.schema.references import steps
 from sagadsl.language.schema.validator import validator
@@ -129,7 +129,11 @@ def _unchecked(name: str, route: Route) -> Finding:
         f"nothing checks the format `{name}`",
         route,
         severity=Severity.WARNING,
-        help=f"did you mean `{meant}`?" if meant else f"checked are {known}; others are better a `description`",
+        help=(
+            f"did you mean `{meant}`?"
+            if meant
+            else f"the known formats are {known}; put anything else into `description`"
+        ),
         fix=meant,
     )
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sagadsl.language.notation.durations import FORMAT, is_duration
-from sagadsl.language.schema.patterns import Search, backtracking, linear_or_none
+from sagadsl.language.notation.patterns import Search, backtracking, linear_or_none
+from sagadsl.language.schema import literals
 from sagadsl.language.schema.references import target
 
 _DEEPEST = 100
@@ -86,6 +87,8 @@ class _Fit:
                 return not isinstance(value, str) or self._matches(rule, value) is True
             case "format" if rule == FORMAT:
                 return not isinstance(value, str) or is_duration(value)
+            case "format" if rule in literals.FORMATS:
+                return not isinstance(value, str) or literals.is_literal(value)
             case _ if isinstance(value, list):
                 return self._of_list(word, rule, value, depth)
             case _ if isinstance(value, dict):

@@ -15,9 +15,10 @@ from typing import Any
 
 from sagadsl.language.notation.durations import FORMAT, is_duration
 from sagadsl.language.notation.json_text import canonical
+from sagadsl.language.notation.patterns import Search, backtracking, linear_or_any, linear_or_none
+from sagadsl.language.schema import literals
 from sagadsl.language.schema.effort import counted, spend
 from sagadsl.language.schema.formats import CHECKED
-from sagadsl.language.schema.patterns import Search, backtracking, linear_or_any, linear_or_none
 
 _Engine = Callable[[str], Search | None]
 """Compiles a pattern; ``None`` means that the pattern cannot be matched, and accepts everything."""
@@ -168,6 +169,8 @@ def _format(engine: _Engine, check: Any, name: str, value: Any, schema: Mapping[
     if not check.is_type(value, "string"):
         return
     has = CHECKED.get(name)
+    if engine is backtracking and name in literals.FORMATS:  # only our own schemas know these
+        has = literals.is_literal
     if has is not None and not has(value):
         yield _error(f"{value!r} is not a {name!r}")
     yield from _length(engine, check, name, value, schema)

@@ -42,6 +42,7 @@ _BORROWED: Mapping[str, tuple[str, ...]] = {
     "function": ("activity",),
     "type": ("activity",),
     "workflow": ("saga",),
+    "nexus_operation": ("nexus",),
     "child": ("saga",),
     "subflow": ("saga",),
     "branches": ("parallel",),

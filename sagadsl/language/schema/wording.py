@@ -12,11 +12,12 @@ from itertools import islice
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
-from sagadsl.immutable import Immutable
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.bounds import MAX_FINDINGS
 from sagadsl.language.document import Document
 from sagadsl.language.notation import durations
-from sagadsl.language.schema.patterns import backtracking
+from sagadsl.language.notation.patterns import backtracking
+from sagadsl.language.schema import literals
 from sagadsl.language.schema.quick import fits
 from sagadsl.language.schema.validator import validator
 from sagadsl.language.schema.vocabulary import meant
@@ -47,8 +48,9 @@ class SchemaPart(Immutable):
 
 
 _EXPECTED = {
+    "activity": "the name of an activity, or a mapping with `name` and `one_of`",
     "compensation": "an action, a list of actions or `none`",
-    "on_error": "`compensate`, `continue` or a list of handlers",
+    "on_error": "`compensate`, `continue`, `pause` or a list of handlers",
     "retry": "a mapping or `none`",
     "failed_if": "a rule with `if`, or a list of rules",
     "if": "an expression",
@@ -56,6 +58,7 @@ _EXPECTED = {
     "complete_when": "an expression",
     "sleep_until": "a time, e.g. `2026-01-31T09:00:00Z`",
     "items": "a list, or an expression that gives one",
+    "local": "`true`, `false` or `auto`",
     "at": "a time since the start, the name of a call, or a mapping",
     "takes": "a length of time, or a mapping",
 }
@@ -142,9 +145,12 @@ def reword(
         for key in _extra(error)
         if (suggestion := meant(key, error.schema["properties"]))
     }
+    computed = {tuple(error.absolute_path) for error in listed if _is_literal(error)}
     for error in listed:
         inner = tuple(error.absolute_path)
         here = (*path, *inner)
+        if inner in computed and not _is_literal(error):
+            continue  # its length or its form would be judged before it is clear what is meant
         if error.validator == "additionalProperties":
             for key in _extra(error):
                 yield unknown(part, here, key, list(error.schema["properties"]))
@@ -191,13 +197,21 @@ def missing(part: SchemaPart, path: Route, key: str, schema: Mapping[str, Any]) 
     )
 
 
+def _is_literal(error: Any) -> bool:
+    return error.validator == "format" and error.validator_value in literals.FORMATS
+
+
 def _value(part: SchemaPart, path: Route, error: Any, key: str) -> Finding:
     value, schema, definitions = error.instance, error.schema, part.definitions
+    if _is_literal(error):
+        finding = literals.finding(part.called(path), (*part.route, *path), value, error.validator_value, key)
+        return replace(finding, step=part.step or "")
     if any(schema is definitions.get(name) for name in ("duration", "positive_duration")):
         return _duration(part, path, value)
     if schema is definitions.get("id") and isinstance(value, str):
         return _id(part, path, value)
-    if "count" in definitions and schema in (definitions["count"]["then"], definitions["count"]["else"]):
+    counts = definitions.get("count")
+    if counts is not None and schema in (counts["then"], counts["else"]["else"]):
         return _count(part, path, value, key)
     if key == "backoff_coefficient" and error.validator == "minimum":
         help = "1 keeps the pauses equal; below it they would shrink"
@@ -226,7 +240,7 @@ def _plain(part: SchemaPart, path: Route, error: Any, key: str) -> Finding:
         case "type":
             types = [rule] if isinstance(rule, str) else rule
             expected = _expected(part, path, key) or " or ".join(_TYPES[name] for name in types)
-            help, fix = _retype(part, path, value, types, error.schema)
+            help, fix = _misspelt(key, value) or _retype(part, path, value, types, error.schema)
             if key in ("at", "takes") and isinstance(value, int | float) and not isinstance(value, bool):
                 help, fix = f"durations need a unit: write `{value}s`", f"{value}s"
             if value is None and key == "compensation":
@@ -236,6 +250,8 @@ def _plain(part: SchemaPart, path: Route, error: Any, key: str) -> Finding:
             plain = " ".join(value.split())
             must = "be text on one line, without spaces around it"
             return _finding(part, path, "SD107", must, value, help=f"write `{plain}`", fix=plain or None)
+        case "pattern" if key == "fairness_weight":
+            must = "be a number from 0.001 to 1000, or an expression in `{{ }}` that gives one"
         case "pattern":
             variable = key == "as"
             slug = _slug(value, "_" if variable else "-")
@@ -249,16 +265,14 @@ def _plain(part: SchemaPart, path: Route, error: Any, key: str) -> Finding:
             help = "a number counts seconds since 1970: divide milliseconds by 1000"
         case "minimum" | "maximum":
             must = f"be at {'least' if error.validator == 'minimum' else 'most'} {rule}"
-        case "minLength":
-            must = "not be empty"
+        case "minLength" | "uniqueItems":
+            must = "not be empty" if error.validator == "minLength" else "name each only once"
         case "maxLength":
             must = f"have at most {rule} characters"
         case "minItems" | "minProperties":
             must = "have at least one entry"
         case "maxProperties":
             must = f"have at most {rule} entries, not {len(value)}"
-        case "uniqueItems":
-            must = "name each only once"
         case _:
             must = f"satisfy the schema: {error.message}"
     return _finding(part, path, "SD107", must, value, help=help)
@@ -285,6 +299,12 @@ def _finding(
     )
 
 
+def _misspelt(key: str, value: Any) -> tuple[str, str] | None:
+    """Return help for a text in place of the one that may stand beside `true` and `false`."""
+    meant = closest(value, ["auto"]) if key == "local" and isinstance(value, str) else None
+    return (f"did you mean `{meant}`?", meant) if meant else None
+
+
 def _retype(
     part: SchemaPart, path: Route, value: Any, types: list[str], schema: Mapping[str, Any]
 ) -> tuple[str, str | None]:
@@ -295,7 +315,7 @@ def _retype(
             fix = json.dumps(_YAML_1_1[value.lower()])
             return f"write `{fix}`: in YAML 1.2 only `true` and `false` are booleans", fix
         if "{{" in value and "string" not in types:
-            return "expressions are not possible here: the definition has to say it", None
+            return "an expression is not possible here: write the value itself", None
         if ({"integer", "number"} & set(types) and re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value)) or (
             "boolean" in types and value in ("true", "false")
         ):
@@ -338,7 +358,7 @@ def _count(part: SchemaPart, path: Route, value: Any, key: str) -> Finding:
     help, fix = "for no limit say `unlimited`", None
     if isinstance(value, str):
         if "{{" in value:
-            help = "expressions are not possible here: the definition has to say it"
+            help = f"give it a bound: `{{value: {json.dumps(value)}, at_most: 10}}`"
         elif re.fullmatch(r"[1-9][0-9]{0,8}", value):
             help, fix = f"write `{value}` without quotes", value
         elif closest(value, ["unlimited"]) or value.lower() in ("infinite", "infinity", "forever", "none", "inf"):

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from temporalio.api.enums.v1 import ParentClosePolicy
+from temporalio.api.workflow.v1 import PendingChildExecutionInfo
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -18,6 +20,7 @@ from sagadsl.immutable import Immutable, field
 from sagadsl.language.paths import call_of_child, path_in
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.wire.child_memo import CALL, DETACHED
 
 MOST = 50
 """How many children, and children of children, are asked for one picture."""
@@ -65,13 +68,29 @@ Look = Callable[[Client, Described, Room], Awaitable[Mapping[str, Any]]]
 """Returns the status of a run with its ``children``. Empty when the run has ended, or when nobody answers for it."""
 
 
-def children_of(described: Described) -> list[OpenChild]:
-    """Return the open children of a run, in the order in which they began."""
+async def children_of(client: Client, described: Described) -> list[OpenChild]:
+    """Return the open children of a run, in the order in which they began, without those that are detached.
+
+    The ids of most children tell their paths; of the others the memo says what they are.
+    """
     pending = sorted(described.raw.pending_children, key=lambda each: each.initiated_id)
-    return [
-        OpenChild(call_of_child(described.id, each.workflow_id), each.workflow_id, each.workflow_type_name)
-        for each in pending
-    ]
+    found = await asyncio.gather(*(_open_child(client, described.id, each) for each in pending))
+    return [child for child in found if child is not None]
+
+
+async def _open_child(client: Client, parent: str, pending: PendingChildExecutionInfo) -> OpenChild | None:
+    """Return an open child; ``None`` for one that is detached."""
+    id_ = pending.workflow_id
+    path = call_of_child(parent, id_)
+    if path == id_ or pending.parent_close_policy == ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON:
+        try:
+            memo = (await describe(client, id_)).memo
+        except SagaNotFound:  # it has not begun yet
+            memo = {}
+        if memo.get(DETACHED):
+            return None
+        path = str(memo.get(CALL, path))
+    return OpenChild(path, id_, pending.workflow_type_name)
 
 
 async def children_status(client: Client, described: Described, room: Room, look: Look) -> list[dict[str, Any]]:
@@ -82,7 +101,7 @@ async def children_status(client: Client, described: Described, room: Room, look
     Args:
         room: How many children may be asked. Those that are not asked have the status ``unknown``.
     """
-    found = children_of(described)
+    found = await children_of(client, described)
     asked = found[: room.questions.left] if room.depth > 0 else []
     room.questions.left -= len(asked)
     stand = await asyncio.gather(*(_ask(client, child, room.below(), look) for child in asked))

@@ -15,10 +15,11 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
 from temporalio.client import Client
 from temporalio.converter import DataConverter
+from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.immutable import Hidden, Immutable
-from sagadsl.temporal.codec import CodecFailed, CodecMissing, of_workflow, reading, tried_once
-from sagadsl.temporal.refusals import SagaOver, known
+from sagadsl.temporal.link.codec import CodecFailed, DataUnreadable, of_workflow, reading, tried_once
+from sagadsl.temporal.refusals import SagaNotFound, SagaOver, known
 
 _WORDS: Mapping[int, str] = {
     Status.WORKFLOW_EXECUTION_STATUS_RUNNING: "running",
@@ -67,8 +68,14 @@ async def describe(client: Client, id: str, *, run_id: str | None = None) -> Des
     request = DescribeWorkflowExecutionRequest(
         namespace=client.namespace, execution=WorkflowExecution(workflow_id=id, run_id=run_id or "")
     )
-    with known(client, id):
-        raw = await client.workflow_service.describe_workflow_execution(request, retry=True)
+    try:
+        with known(client, id):
+            raw = await client.workflow_service.describe_workflow_execution(request, retry=True)
+    except (SagaNotFound, RPCError) as error:
+        is_no_run_id = isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT
+        if run_id and (is_no_run_id or isinstance(error, SagaNotFound)):
+            raise SagaNotFound(id, client.namespace, run_id) from None
+        raise
     info = raw.workflow_execution_info
     return Described(
         info.execution.workflow_id,
@@ -106,7 +113,7 @@ async def memo_at_once(client: Client, id: str, memo: Memo) -> dict[str, Any]:
     try:
         with reading():
             return await _memo_of(tried_once(of_workflow(client, id)), memo)
-    except (CodecFailed, CodecMissing, KeyError):  # KeyError: the SDK's own converter, in somebody's own client
+    except (CodecFailed, DataUnreadable, KeyError):  # KeyError: the SDK's own converter, in somebody's own client
         return {}
 
 

@@ -24,11 +24,13 @@ class Chosen(Immutable):
         names: One name of each group must be the saga's; ``x*`` stands for every name that begins with ``x``.
         beginning: The beginning of the id.
         query: A further condition in Temporal's list filter, as people write it.
+        where: Conditions on search attributes, from ``where.condition``.
     """
 
     names: tuple[tuple[str, ...], ...] = ()
     beginning: str = ""
     query: str = ""
+    where: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -48,7 +50,7 @@ class Chosen(Immutable):
         found = [_name(group, ignores_case) for group in self.names]
         if beginning := _askable(self.beginning):
             found.append(_begins("WorkflowId", beginning, ignores_case))
-        return found + ([f"({self.query})"] if self.query else [])
+        return found + [f"({each})" for each in (self.query, self.where) if each]
 
 
 def _is_one(name: str, group: tuple[str, ...]) -> bool:

@@ -19,10 +19,12 @@ from temporalio.client import Client
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.paths import call_of_activity
 from sagadsl.status.lines import OPEN, PendingAttempt, paused
-from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.children import Room, children_status
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of, watch
+from sagadsl.temporal.read.lineage import links
+from sagadsl.temporal.read.operations import pending_operations
 from sagadsl.temporal.read.readable import read
 from sagadsl.temporal.read.resets import reset_of
 from sagadsl.temporal.read.runs import Ended, result, status_of
@@ -158,9 +160,11 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
         state = await state_of(client, described)
         state |= {"children": children, "task_queue": described.task_queue}
         state |= {} if why is None else {"stuck": why}
+        state |= await links(client, described)
         return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
     status = await status_of(client, described) | ({} if reset is None else {"reset": reset})
+    status |= await links(client, described)
     has_worker = status.get("source") != "history" or described.held is not None
     if is_open and not has_worker:
         status |= {"task_queue": described.task_queue}
@@ -203,4 +207,4 @@ async def _attempts(client: Client, described: Described) -> dict[str, PendingAt
             paused=each.paused,
             activity_id=each.activity_id,
         )
-    return found
+    return {**found, **await pending_operations(client, described)}

@@ -8,8 +8,8 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle
 
-from sagadsl.language.paths import call_of_activity
-from sagadsl.temporal.codec import of_workflow
+from sagadsl.language.paths import call_of_activity, is_notice
+from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.readable import events_of, read
 from sagadsl.temporal.read.watching import StepEvent, StepEvents, error_in
@@ -83,22 +83,26 @@ async def state_of(client: Client, described: Described) -> dict[str, Any]:
     id_, run_id = described.id, described.run_id
     reader, ended = StepEvents(id_), None
     steps: dict[str, dict[str, Any]] = {}
+    notices: dict[str, dict[str, Any]] = {}
     async for recorded in events_of(client, id_, run_id):
         for event in reader.read(recorded):
             if event.what == "ended":
                 ended = event
             elif event.what == "started" or event.ends_call:
-                step = steps.setdefault(
+                told = is_notice(event.path)
+                step = (notices if told else steps).setdefault(
                     event.path,
                     {
-                        "path": event.path,
+                        "call" if told else "path": event.path,
                         "activity": event.name,
                         "started_at": _iso(event),
                         "ended_at": None,
                         "error": None,
                     },
                 )
-                step["status"] = {"started": "running", "timed_out": "failed"}.get(event.what, event.what)
+                step["status"] = {"started": "running", "timed_out": "unknown" if told else "failed"}.get(
+                    event.what, event.what
+                )
                 step["attempts"] = event.attempt
                 if event.what != "started":
                     step["ended_at"] = _iso(event)
@@ -114,6 +118,7 @@ async def state_of(client: Client, described: Described) -> dict[str, Any]:
         "status": ended.name if ended else "running",
         "failure": None if error is None else {"type": error[0], "message": error[1], "step": ""},
         "steps": list(steps.values()),
+        **({"notices": list(notices.values())} if notices else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from weakref import WeakKeyDictionary
 
@@ -10,32 +11,48 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.temporal.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
+from sagadsl.temporal.wire.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION, TYPES
 
 _PATIENCE = timedelta(seconds=5)
-_KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+_WORDS = {IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{word.upper()}"): word for word in TYPES}
 
 
 async def registered(client: Client) -> frozenset[str]:
-    """Return the names of the search attributes that sagas may set in the client's namespace; ask once for each client.
+    """Return which of our own search attributes sagas may set in the client's namespace.
 
     An attribute that has another type than ours is left out: setting it would block a workflow for ever, too.
     """
-    if (known := _REGISTERED.get(client)) is None:
+    return frozenset(name for name, type_ in (await types(client)).items() if type_ == "keyword")
+
+
+async def usable(client: Client, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the *wanted* search attributes that have been registered with their types."""
+    if not wanted:
+        return {}
+    known = await types(client)
+    if any(known.get(name) != type_ for name, type_ in wanted.items()):  # somebody may have registered it since
+        known = await types(client, again=True)
+    return {name: type_ for name, type_ in wanted.items() if known.get(name) == type_}
+
+
+async def types(client: Client, *, again: bool = False) -> Mapping[str, str]:
+    """Return the types of the search attributes of the client's namespace; ask once for each client, or *again*."""
+    known = None if again else _REGISTERED.get(client)
+    if known is None:
         try:
             answer = await client.operator_service.list_search_attributes(
                 ListSearchAttributesRequest(namespace=client.namespace), timeout=_PATIENCE
             )
-            known = frozenset(name for name, type_ in answer.custom_attributes.items() if type_ == _KEYWORD)
+            known = {name: _WORDS[type_] for name, type_ in answer.custom_attributes.items() if type_ in _WORDS}
         except RPCError as error:
             if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED):
                 raise
-            known = frozenset()
+            known = {}
         _REGISTERED[client] = known
     return known
 
 
-_REGISTERED: WeakKeyDictionary[Client, frozenset[str]] = WeakKeyDictionary()
+_REGISTERED: WeakKeyDictionary[Client, Mapping[str, str]] = WeakKeyDictionary()
 
 
 async def keeps_names(client: Client) -> bool:

@@ -17,16 +17,18 @@ from temporalio.common import TypedSearchAttributes
 from temporalio.converter import decode_typed_search_attributes
 from temporalio.service import RPCError, RPCStatusCode
 
+from sagadsl.engine.facts import Status
 from sagadsl.immutable import Immutable
 from sagadsl.status.lines import OPEN
-from sagadsl.temporal.arguments import INDEXED, warnings_in
-from sagadsl.temporal.attributes import SAGA_STATUS, SAGA_VERSION
 from sagadsl.temporal.read.described import memo_at_once, word
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.index import keeps_status
+from sagadsl.temporal.read.lineage import LEFT_SOMETHING, heirs
 from sagadsl.temporal.read.stores import stores
 from sagadsl.temporal.read.survey import UNKNOWN, Asking
 from sagadsl.temporal.read.windows import count, newest, within
+from sagadsl.temporal.wire.arguments import INDEXED, TAKES_UP, said_no, warnings_in
+from sagadsl.temporal.wire.attributes import SAGA_STATUS, SAGA_VERSION
 
 _CLOSED = {
     "held": "held",
@@ -41,13 +43,14 @@ _QUERIES = {
     "compensating": "ExecutionStatus = 'Running'",
     "held": "ExecutionStatus = 'Paused'",
     "completed": "ExecutionStatus = 'Completed'",
+    "rejected": "ExecutionStatus IN ('Completed', 'Failed')",
     "cancelled": "ExecutionStatus = 'Canceled'",
     "compensated": "ExecutionStatus = 'Failed'",
     "failed": "ExecutionStatus = 'Failed'",
     "terminated": "ExecutionStatus = 'Terminated'",
     "timed_out": "ExecutionStatus = 'TimedOut'",
 }
-_UNTOLD = f"({SAGA_STATUS.name} IS NULL AND {SAGA_VERSION.name} IS NULL)"
+_WITHOUT_ATTRIBUTES = f"({SAGA_STATUS.name} IS NULL AND {SAGA_VERSION.name} IS NULL)"
 """Finds runs that do not tell the index when they are paused or have failed. The memo says it more exactly."""
 
 _OPEN_OR_FAILED = "ExecutionStatus IN ('Running', 'Failed')"
@@ -57,7 +60,7 @@ _WHOLE = "ExecutionStatus != 'ContinuedAsNew'"
 _NOT_INDEXED = ("compensating",)
 """A saga tells the index when it needs an operator, but not each of its phases: each would cost an event."""
 
-_TOLD = ("running", "paused", "compensated", "failed")
+_BY_ATTRIBUTE = ("running", "paused", "compensated", "failed", "rejected")
 """Words for which Temporal's own status is not enough."""
 
 _SCANNED = 2000
@@ -69,7 +72,14 @@ STATUSES = tuple(_QUERIES)
 
 
 class Listed(Immutable):
-    """One run in a list. ``version`` is empty where the server does not keep it; ``warnings`` are as in ``Ended``."""
+    """One run in a list.
+
+    Attributes:
+        version: Empty where the server does not keep it.
+        warnings: As in ``Ended``.
+        takes_up: The run whose work this one has taken up, or after which it has begun anew; empty: none.
+        taken_up_by: The run that has done so with this one; empty: none.
+    """
 
     id: str
     run_id: str
@@ -79,6 +89,8 @@ class Listed(Immutable):
     started_at: datetime
     closed_at: datetime | None
     warnings: tuple[Mapping[str, Any], ...] = ()
+    takes_up: str = ""
+    taken_up_by: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``list`` tells programs."""
@@ -86,7 +98,8 @@ class Listed(Immutable):
         known = {"id": self.id, "run_id": self.run_id, "name": self.name, "version": self.version}
         times = {"started_at": self.started_at.isoformat(), "closed_at": closed}
         warned = {"warnings": list(self.warnings)} if self.warnings else {}
-        return {**known, "status": self.status, **times, **warned}
+        links = {name: run for name in ("takes_up", "taken_up_by") if (run := getattr(self, name))}
+        return {**known, "status": self.status, **times, **warned, **links}
 
 
 class Page(Immutable):
@@ -95,13 +108,13 @@ class Page(Immutable):
     Attributes:
         next: The time before which the runs of the next page began; ``None`` after the last page.
         as_of: When the index was asked. Events reach the index a moment after they happen.
-        untold: How many runs, at least, may have the status that was asked for: nobody knows theirs.
+        unanswered: How many runs, at least, may have the status that was asked for: nobody knows theirs.
     """
 
     sagas: tuple[Listed, ...]
     next: datetime | None
     as_of: datetime
-    untold: int = 0
+    unanswered: int = 0
 
 
 async def page(
@@ -127,7 +140,7 @@ async def page(
     as_of, tells, asking = datetime.now(UTC), await keeps_status(client), Asking(client, questions)
     conditions = [*await _conditions(client, chosen), *_status_conditions(status, tells), _WHOLE]
     found: list[Listed] = []
-    scanned = untold = 0
+    scanned = unanswered = 0
     async for rows in newest(client, conditions, before):
         for some in _moments(rows, size):
             own = [
@@ -139,14 +152,14 @@ async def page(
                 if status in (None, listed.status):
                     found.append(listed)
                 elif listed.status == UNKNOWN:
-                    untold += 1
+                    unanswered += 1
             if len(found) >= size:
                 shown, next_ = await _cut(client, conditions, found, size)
-                return Page(tuple(shown), next_, as_of, untold)
+                return Page(tuple(shown), next_, as_of, unanswered)
         scanned += len(rows)
         if scanned >= _SCANNED:
-            return Page(tuple(found), _began(rows[-1]), as_of, untold)
-    return Page(tuple(found), None, as_of, untold)
+            return Page(tuple(found), _began(rows[-1]), as_of, unanswered)
+    return Page(tuple(found), None, as_of, unanswered)
 
 
 async def _conditions(client: Client, chosen: Chosen) -> list[str]:
@@ -193,11 +206,11 @@ async def counts(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
             raise
 
     if tells:
-        words = {word: [*_status_conditions(word, tells), f"NOT {_UNTOLD}"] for word in _TOLD}
-        words[UNKNOWN] = [_OPEN_OR_FAILED, _UNTOLD]
+        words = {word: [*_status_conditions(word, tells), f"NOT {_WITHOUT_ATTRIBUTES}"] for word in _BY_ATTRIBUTE}
+        words[UNKNOWN] = [_OPEN_OR_FAILED, _WITHOUT_ATTRIBUTES]
     else:
         words = {UNKNOWN: [_OPEN_OR_FAILED]}
-    words |= {word: [condition] for word, condition in _QUERIES.items() if word not in (*_TOLD, *_NOT_INDEXED)}
+    words |= {word: _status_conditions(word, tells) for word in _QUERIES if word not in (*_BY_ATTRIBUTE, *_NOT_INDEXED)}
     return dict(await asyncio.gather(*(number(word, *more) for word, more in words.items())))
 
 
@@ -208,13 +221,15 @@ async def _listed(
     own = [each for each in rows if "saga" in each.memo.fields]  # memos of other workflows need not be readable here
     # A saga whose codec is missing, or fails, must not hide the other sagas.
     sagas = [(row, await memo_at_once(client, row.execution.workflow_id, row.memo)) for row in own]
-    told = [_told(row, memo, tells, status) for row, memo in sagas]
-    doubtful = [row for (row, _), known in zip(sagas, told, strict=True) if known is None]
+    statuses = [_indexed_status(row, memo, tells, status) for row, memo in sagas]
+    doubtful = [row for (row, _), known in zip(sagas, statuses, strict=True) if known is None]
     answers = iter(
         await asking.all(
             [(each.execution.workflow_id, each.execution.run_id, word(each.status) == "running") for each in doubtful]
         )
     )
+    left = [row.execution.workflow_id for row, _ in sagas if word(row.status) in LEFT_SOMETHING]
+    later = await heirs(client, left)
     return [
         Listed(
             row.execution.workflow_id,
@@ -225,14 +240,18 @@ async def _listed(
             _began(row),
             row.close_time.ToDatetime(UTC) if row.HasField("close_time") else None,
             warnings_in(memo),
+            str(memo.get(TAKES_UP) or ""),
+            later.get(row.execution.run_id, ""),
         )
-        for (row, memo), known in zip(sagas, told, strict=True)
+        for (row, memo), known in zip(sagas, statuses, strict=True)
     ]
 
 
-def _told(row: WorkflowExecutionInfo, memo: Mapping[str, Any], tells: bool, status: str | None) -> str | None:
+def _indexed_status(row: WorkflowExecutionInfo, memo: Mapping[str, Any], tells: bool, status: str | None) -> str | None:
     """Return the status of a saga if the index knows it for sure, else ``None``."""
     closed = word(row.status)
+    if said_no(memo) is not None:
+        return Status.REJECTED.value
     if closed in _CLOSED:
         return _CLOSED[closed]
     said = _attributes(row).get(SAGA_STATUS) or ""
@@ -258,12 +277,14 @@ def _status_conditions(status: str | None, tells: bool) -> list[str]:
     if status is None:
         return []
     conditions = [_QUERIES[status]]
-    if tells and status in ("paused", "failed"):
-        conditions.append(f"({SAGA_STATUS.name} = '{status}' OR {_UNTOLD})")
+    if tells and status in ("paused", "failed", "rejected"):
+        conditions.append(f"({SAGA_STATUS.name} = '{status}' OR {_WITHOUT_ATTRIBUTES})")
     elif tells and status == "running":
         conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} NOT IN ('paused', 'compensating'))")
     elif tells and status == "compensating":
         conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'paused')")
     elif tells and status == "compensated":
-        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'failed')")
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} NOT IN ('failed', 'rejected'))")
+    elif tells and status == "completed":
+        conditions.append(f"({SAGA_STATUS.name} IS NULL OR {SAGA_STATUS.name} != 'rejected')")
     return conditions

@@ -1,4 +1,4 @@
-"""Decodes errors that a user's failure converter has encoded (``encode_common_attributes``).
+"""Decodes what a user's codec has encoded: errors (``encode_common_attributes``), and the calls that began children.
 
 The SDK decodes what it reads for us. It does not decode what we read as the server sends it: a history, or the
 attempts under way.
@@ -6,6 +6,8 @@ attempts under way.
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -14,19 +16,31 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.converter import DataConverter
 
-from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.link.codec import of_workflow
+from sagadsl.temporal.wire.child_memo import CALL
 
 
 async def events_of(
     client: Client, id: str, run_id: str | None, *, wait_new_event: bool = False
 ) -> AsyncIterator[HistoryEvent]:
-    """Yield the events of a run, with their errors decoded."""
+    """Yield the events of a run, with their errors decoded, and the names of calls in memos."""
     converter = of_workflow(client, id)
     handle = client.get_workflow_handle(id, run_id=run_id)
     async for event in handle.fetch_history_events(wait_new_event=wait_new_event):
         for failure in _failures(event):
             await read(converter, failure)
+        await _read_call(converter, event)
         yield event
+
+
+async def _read_call(converter: DataConverter, event: HistoryEvent) -> None:
+    """Decode, in place, what the memo of a child says of the call that begins it."""
+    if event.WhichOneof("attributes") != "start_child_workflow_execution_initiated_event_attributes":
+        return
+    fields = event.start_child_workflow_execution_initiated_event_attributes.memo.fields
+    if CALL in fields:
+        with contextlib.suppress(Exception):  # a key that is not here
+            fields[CALL].data = json.dumps((await converter.decode([fields[CALL]]))[0]).encode()
 
 
 async def read(converter: DataConverter, failure: Failure) -> None:
@@ -34,11 +48,11 @@ async def read(converter: DataConverter, failure: Failure) -> None:
     while True:
         if failure.HasField("encoded_attributes"):
             try:
-                (told,) = await converter.decode([failure.encoded_attributes])
+                (decoded,) = await converter.decode([failure.encoded_attributes])
             except Exception:  # noqa: BLE001 # a key that is not here, or what a foreign worker has sent
-                told = None
-            if isinstance(told, dict) and isinstance(told.get("message"), str):
-                failure.message = told["message"]
+                decoded = None
+            if isinstance(decoded, dict) and isinstance(decoded.get("message"), str):
+                failure.message = decoded["message"]
                 failure.ClearField("encoded_attributes")
         if not failure.HasField("cause"):
             return

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType
+from temporalio.api.enums.v1 import ContinueAsNewInitiator, EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
-from sagadsl.temporal.arguments import Package, open_envelope, to_bytes
-from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.backwards import newest_first
 from sagadsl.temporal.read.described import Described
+from sagadsl.temporal.wire.arguments import Package, open_envelope, to_bytes
 
 _LOCAL = "core_local_activity"
 _DEFINITION = "sagadsl.definition"
@@ -26,13 +26,24 @@ _PAGE = 20
 _LOOKED_AT = 200
 """Events at the beginning of a history among which the definition may be."""
 
+_CONTINUED = ContinueAsNewInitiator.CONTINUE_AS_NEW_INITIATOR_WORKFLOW
 
-def begins_at(described: Described) -> datetime | None:
-    """Return when a run begins that was started with a delay; ``None`` once it has begun, or something has woken it."""
+
+async def begins_at(client: Client, described: Described) -> datetime | None:
+    """Return when a run begins that was started with a delay; ``None`` once it has begun, or something has woken it.
+
+    A saga that continues as new soon after it began has begun: the server lets its new run wait for up to a second.
+    """
     info = described.raw.workflow_execution_info
     at = info.execution_time.ToDatetime(UTC) if info.HasField("execution_time") else None
     woken = described.raw.HasField("pending_workflow_task")
-    return at if at is not None and at > datetime.now(UTC) and not woken else None
+    if at is None or at <= datetime.now(UTC) or woken:
+        return None
+    handle = client.get_workflow_handle(described.id, run_id=described.run_id)
+    async for event in handle.fetch_history_events(page_size=1):
+        began = event.workflow_execution_started_event_attributes
+        return None if began.initiator == _CONTINUED else at
+    return at
 
 
 async def last_answer(client: Client, described: Described) -> int:
@@ -75,8 +86,8 @@ def _envelope(event: HistoryEvent) -> Payload | None:
     marker = event.marker_recorded_event_attributes
     if marker.marker_name != _LOCAL or "result" not in marker.details or "data" not in marker.details:
         return None
-    told = json.loads(marker.details["data"].payloads[0].data)
-    return marker.details["result"].payloads[0] if told.get("activity_type") == _DEFINITION else None
+    data = json.loads(marker.details["data"].payloads[0].data)
+    return marker.details["result"].payloads[0] if data.get("activity_type") == _DEFINITION else None
 
 
 async def _json(converter: DataConverter, payload: Payload) -> bytes | None:

@@ -16,12 +16,12 @@ from temporalio.exceptions import TimeoutError as ServerTimeoutError
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.immutable import Immutable
-from sagadsl.temporal.arguments import warnings_in
-from sagadsl.temporal.failures import error_of, report_of
-from sagadsl.temporal.read.cut import cut
+from sagadsl.status.cut import cut
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of
 from sagadsl.temporal.refusals import Held, NoAnswer, SagaNotFound, known
+from sagadsl.temporal.run.failures import error_of, report_of
+from sagadsl.temporal.wire.arguments import said_no, warnings_in
 
 ANSWER_SECONDS = 10.0
 """Seconds that a worker may take to answer a query or an update. After that we believe that no worker is there."""
@@ -36,8 +36,9 @@ class Ended(Immutable):
     """How a run ended.
 
     Attributes:
-        status: ``completed``, ``compensated``, ``failed``, ``cancelled``, ``timed_out`` or ``terminated``.
-        output: The output of a completed saga.
+        status: ``completed``, ``rejected``, ``compensated``, ``failed``, ``cancelled``, ``timed_out`` or
+            ``terminated``.
+        output: The output of a saga that has completed, or was rejected.
         report: What a saga that failed has undone and what it has not; empty when the run left no report.
         error: Type and message of what went wrong.
         causes: The errors behind it, nearest first.
@@ -59,8 +60,8 @@ class Ended(Immutable):
             error = {"type": self.error[0], "message": self.error[1]}
             if self.causes:
                 error["causes"] = [{"type": type_, "message": message} for type_, message in self.causes]
-        told = {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
-        return told | ({"warnings": [dict(each) for each in self.warnings]} if self.warnings else {})
+        shown = {"id": self.id, "status": self.status, "output": self.output, "error": error, "report": self.report}
+        return shown | ({"warnings": [dict(each) for each in self.warnings]} if self.warnings else {})
 
 
 async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
@@ -89,7 +90,9 @@ async def status_of(client: Client, described: Described) -> dict[str, Any]:
         ):
             raise
         answer = await state_of(client, described)
-        if closed == "failed":  # the report in the failure knows whether it was undone
+        if (no := said_no(described.memo)) is not None:
+            answer |= {"status": "rejected", "failure": dict(no)}
+        elif closed == "failed":  # the report in the failure knows whether it was undone
             answer["status"] = (await result(client, id, run_id=run_id)).status
         if warnings := warnings_in(described.memo):
             answer["warnings"] = list(warnings)
@@ -105,8 +108,10 @@ async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended
         try:
             with known(client, id):
                 output = await handle.result()
-            memo = (await describe(client, id, run_id=run_id)).memo if _gives_nothing(output) else {}
-            warnings = warnings_in(memo)
+            memo = (await describe(client, id, run_id=run_id)).memo
+            if (no := said_no(memo)) is not None:
+                return Ended(id, "rejected", output=output, error=(str(no["type"]), str(no["message"])))
+            warnings = warnings_in(memo) if _gives_nothing(output) else ()
             return Ended(id, "completed", output=output, warnings=warnings)
         except WorkflowFailureError as failure:
             return _ended(id, failure.cause)
@@ -116,9 +121,9 @@ async def result(client: Client, id: str, *, run_id: str | None = None) -> Ended
             await asyncio.sleep(_HELD_SECONDS)
 
 
-async def name_of(client: Client, id: str) -> str:
+async def name_of(client: Client, id: str, *, run_id: str | None = None) -> str:
     """Return the name of the saga with this id. Raises ``SagaNotFound``, also for a workflow that is no saga."""
-    described = await describe(client, id)
+    described = await describe(client, id, run_id=run_id)
     if "saga" not in described.memo:
         raise SagaNotFound(id, client.namespace)
     return described.workflow_type
@@ -146,16 +151,18 @@ def _gives_nothing(result: Any) -> bool:
 
 def _ended(id: str, cause: BaseException) -> Ended:
     error = error_of(cause, "")
-    told, causes = (error.type, error.message), error.causes
+    first, causes = (error.type, error.message), error.causes
     match cause:
         case CancelledError():
             return Ended(id, "cancelled")
         case TerminatedError():
             return Ended(id, "terminated", error=("terminated", cause.message))
         case ServerTimeoutError():
-            return Ended(id, "timed_out", error=told)
+            return Ended(id, "timed_out", error=first)
         case ApplicationError():
             report = report_of(cause)
-            return Ended(id, str(report.get("status", "failed")), report=report or None, error=told, causes=causes)
+            status = str(report.get("status", "failed"))
+            said = (report.get("failure") or {}).get("result") if status == "rejected" else None
+            return Ended(id, status, output=said, report=report or None, error=first, causes=causes)
         case _:
-            return Ended(id, "failed", error=told, causes=causes)
+            return Ended(id, "failed", error=first, causes=causes)

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.immutable import Immutable
 
 _PATIENCE = timedelta(seconds=5)
-_UNTOLD = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
+_REFUSALS = (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.PERMISSION_DENIED)
 _SQLITE, _POSTGRESQL = "sqlite", "postgres"
 _MEANING: Mapping[str, str] = {
     _SQLITE: "a dev server: unlike PostgreSQL it takes texts over 255 characters, and `STARTS_WITH` ignores case",
@@ -31,12 +31,12 @@ class Stores(Immutable):
     Attributes:
         persistence: The store of runs.
         visibility: The store of lists.
-        why_untold: Why the server does not name its stores; empty if it does.
+        why_unknown: Why the server does not name its stores; empty if it does.
     """
 
     persistence: str = ""
     visibility: str = ""
-    why_untold: str = ""
+    why_unknown: str = ""
 
     @property
     def ignores_case(self) -> bool:
@@ -44,8 +44,8 @@ class Stores(Immutable):
         return self.visibility.startswith(_SQLITE)
 
     def __str__(self) -> str:
-        if self.why_untold:
-            return f"the server does not say which one it has ({self.why_untold})"
+        if self.why_unknown:
+            return f"the server does not say which one it has ({self.why_unknown})"
         if self.persistence == self.visibility:
             named = f"{self.persistence} for runs and lists"
         else:
@@ -54,9 +54,9 @@ class Stores(Immutable):
         return f"{named}: {meaning or 'its limits were not measured'}"
 
 
-def is_untold(error: RPCError) -> bool:
+def is_refusal(error: RPCError) -> bool:
     """Whether an error means that the server does not know the question, or does not let us ask it."""
-    return error.status in _UNTOLD
+    return error.status in _REFUSALS
 
 
 def plain(error: RPCError) -> str:
@@ -75,11 +75,11 @@ async def _asked(client: Client) -> Stores:
     try:
         answer = await client.workflow_service.get_cluster_info(GetClusterInfoRequest(), timeout=_PATIENCE)
     except RPCError as error:
-        if not is_untold(error):
+        if not is_refusal(error):
             raise
-        return Stores(why_untold=plain(error))
+        return Stores(why_unknown=plain(error))
     if not answer.persistence_store and not answer.visibility_store:
-        return Stores(why_untold="it answers with nothing")
+        return Stores(why_unknown="it answers with nothing")
     return Stores(answer.persistence_store, answer.visibility_store)
 
 

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from sagadsl.errors import SagadslError
 from sagadsl.status.lines import OPEN
-from sagadsl.temporal.codec import CodecFailed, CodecMissing, reading
+from sagadsl.temporal.link.codec import CodecFailed, DataUnreadable, reading
 from sagadsl.temporal.read.runs import result
 
 _AT_ONCE = 10
@@ -43,7 +43,7 @@ class Asking:
                 return UNKNOWN
             self.left -= 1
             async with turn:
-                return await (_standing(self.client, id_, run_id) if is_open else _end(self.client, id_, run_id))
+                return await (_status(self.client, id_, run_id) if is_open else _end(self.client, id_, run_id))
 
         return list(await asyncio.gather(*(one(*each) for each in runs)))
 
@@ -52,12 +52,12 @@ _ENDED: OrderedDict[str, str] = OrderedDict()
 """How each run ended that was asked once, by run id: that does not change any more."""
 
 
-async def _standing(client: Client, id_: str, run_id: str) -> str:
+async def _status(client: Client, id_: str, run_id: str) -> str:
     try:
         with reading():
             answer = await client.get_workflow_handle(id_, run_id=run_id).query("status", rpc_timeout=_PATIENCE)
         word = str(answer["status"])
-    except (RPCError, WorkflowQueryFailedError, CodecFailed, CodecMissing, ValueError, TypeError, KeyError):
+    except (RPCError, WorkflowQueryFailedError, CodecFailed, DataUnreadable, ValueError, TypeError, KeyError):
         # no worker, no codec, or an answer that does not come from a saga
         return UNKNOWN
     return word if word in OPEN else "running"  # it says that it has ended, but the server has not recorded it yet

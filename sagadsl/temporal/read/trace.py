@@ -14,24 +14,28 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 
-from sagadsl.immutable import Immutable
+from sagadsl.engine.verbs import Verb
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.notation.json_text import spelled_out
 from sagadsl.language.paths import parse_call
 from sagadsl.status.lines import moment
-from sagadsl.temporal.codec import of_workflow
+from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.readable import events_of
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
+from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, EARLY_ANSWER, Delivery
 
 _SHOWN_BYTES = 20_000
 """Larger values are replaced by their size: neither a page nor a terminal has room for them."""
 
 _OUTSIDE = ("signalled", "operated", "cancel_requested")
+_ASKED = frozenset({*(each.value for each in Verb), "migrate", EARLY_ANSWER})
+"""The updates by which operators ask for something."""
 
 
 @dataclass(slots=True)
 class TracedCall:
-    """A call of an activity, or of a child saga.
+    """A call of an activity or of a child saga, or a signal that was sent.
 
     Attributes:
         path: The id of the call; see ``language.paths``.
@@ -70,7 +74,8 @@ class Outside(Immutable):
     """Something that came from outside: a signal, an operator's request, a cancel.
 
     Attributes:
-        sender: For a signal, the client that sent it, by the name that it gives itself.
+        reply: For a signal, what its sender got from the step that took it.
+        sender: For a signal, who sent it; if it does not say, the client, by the name that it gives itself.
     """
 
     at: datetime
@@ -78,11 +83,13 @@ class Outside(Immutable):
     name: str
     data: Any = None
     sender: str = ""
+    reply: Any = None
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""
-        told = {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
-        return told | ({"sender": self.sender} if self.sender else {})
+        shown = {"at": iso(self.at), "what": self.what, "name": self.name, "data": self.data}
+        shown |= {"sender": self.sender} if self.sender else {}
+        return shown | ({} if self.reply is None else {"reply": self.reply})
 
 
 class Trace(Immutable):
@@ -107,9 +114,12 @@ class Trace(Immutable):
         }
 
 
-async def trace(client: Client, id: str) -> Trace:
-    """Return what is recorded about the newest run with this id, from its first event on. Raises ``SagaNotFound``."""
-    described = await describe(client, id)
+async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
+    """Return what is recorded about a run from its first event on: without *run_id*, the newest with this id.
+
+    Raises ``SagaNotFound``.
+    """
+    described = await describe(client, id, run_id=run_id)
     runs = await _chain(client, id, described.run_id)
     collecting = _Collecting(client, id)
     for run in runs:
@@ -171,6 +181,8 @@ class _Collecting:
     calls: list[TracedCall] = field(default_factory=list)
     outside: list[Outside] = field(default_factory=list)
     running: dict[str, TracedCall] = field(default_factory=dict)
+    replying: dict[int, tuple[int, bool]] = field(default_factory=dict)
+    """By the number of a request: the signal in ``outside``, and whether the answer tells more than the reply."""
 
     async def take(self, events: Iterable[StepEvent], *, is_first: bool) -> None:
         for event in events:
@@ -181,16 +193,32 @@ class _Collecting:
                 case "ended":
                     self.output = await self._value(event.output)
                 case "started":
-                    call = TracedCall(event.path, event.name, at, input=await self._value(event.input))
+                    call = TracedCall(event.path, event.name, at, input=await self._value(event.input, event.to))
                     self.running[event.path] = call
                     self.calls.append(call)
                 case _ if event.ends_call:
                     await self._ended(event, at)
+                case "operated" if event.path == DELIVER_SIGNAL:
+                    self.replying[event.number] = len(self.outside), True
+                    self.outside.append(_delivered(at, await self._value(event.input)))
+                case "operated" if event.path not in _ASKED:  # a signal, sent as an update of its own name
+                    self.replying[event.number] = len(self.outside), False
+                    self.outside.append(Outside(at, "signalled", event.path, await self._value(event.input)))
+                case "answered" if event.number in self.replying:
+                    await self._replied(event)
                 case what if what in _OUTSIDE:
                     data = event.error[1] if event.error else await self._value(event.input)
                     self.outside.append(Outside(at, what, event.path, data, event.name))
                 case _:
                     pass
+
+    async def _replied(self, event: StepEvent) -> None:
+        """Add to a signal what its sender got."""
+        index, is_inside = self.replying.pop(event.number)
+        reply = await self._value(event.output)
+        if is_inside:
+            reply = reply.get("reply") if isinstance(reply, Mapping) else None
+        self.outside[index] = replace(self.outside[index], reply=reply)
 
     async def _ended(self, event: StepEvent, at: datetime) -> None:
         call = self.running.pop(event.path, None)
@@ -200,17 +228,26 @@ class _Collecting:
         call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
         call.output = await self._value(event.output)
 
-    async def _value(self, payload: Payload | None) -> Any:
-        """Return a payload as data, decoded with the client's own codec."""
+    async def _value(self, payload: Payload | None, receiver: str = "") -> Any:
+        """Return a payload as data, decoded with the client's own codec, as that of the workflow that gets it."""
         if payload is None:
             return None
         if len(payload.data) > _SHOWN_BYTES:
             return {"bytes": len(payload.data)}
         try:
-            (value,) = await of_workflow(self.client, self.id).decode([payload])
+            (value,) = await of_workflow(self.client, receiver or self.id).decode([payload])
         except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
             return {"bytes": len(payload.data)}
         return spelled_out(value)
+
+
+def _delivered(at: datetime, request: Any) -> Outside:
+    """Return a signal that came by an update; a request that cannot be read is shown as it is."""
+    try:
+        asked = Delivery.read(request)
+    except ValueError:
+        return Outside(at, "operated", DELIVER_SIGNAL, request)
+    return Outside(at, "signalled", asked.name, asked.payload, asked.by)
 
 
 def iso(at: datetime) -> str:

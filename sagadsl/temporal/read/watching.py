@@ -1,7 +1,7 @@
 """Reads the history of a run as events of its steps: for a person who watches, and when no worker answers.
 
-It reads event by event and knows nothing of the engine. The path of a step is the id of its activity;
-the path of a child saga is in its workflow id.
+It reads event by event and knows nothing of the engine. The path of a step is the id of its activity, or in a
+header of its Nexus operation; the path of a child saga is in its workflow id.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.immutable import Hidden, Immutable
+from sagadsl.language.model import Operation
 from sagadsl.language.notation.error_types import WRAPPERS
-from sagadsl.language.own_errors import CANCELLED, TIMEOUT, WORKFLOW_ALREADY_STARTED
+from sagadsl.language.own_errors import CANCELLED, SIGNAL_NOT_DELIVERED, TIMEOUT, WORKFLOW_ALREADY_STARTED
 from sagadsl.language.paths import call_of_activity, call_of_child, parse_call
-from sagadsl.temporal.marker import CUT_BY_THE_SERVER
+from sagadsl.temporal.wire.child_memo import CALL
+from sagadsl.temporal.wire.marker import CUT_BY_THE_SERVER
+from sagadsl.temporal.wire.nexus import MADE_BY_NEXUS, call_of_operation
+from sagadsl.temporal.wire.sent_call import call_in
 
 What = Literal[
     "began",
@@ -35,6 +39,7 @@ What = Literal[
     "signalled",
     "cancel_requested",
     "operated",
+    "answered",
     "continued",
     "ended",
 ]
@@ -53,7 +58,17 @@ _CALL_ENDS: dict[str, What] = {
     "timed_out": "timed_out",
     "canceled": "cancelled",
 }
+_SENDS = (
+    "signal_external_workflow_execution_initiated",
+    "signal_external_workflow_execution_failed",
+    "external_workflow_execution_signaled",
+)
 _ATTRIBUTES = "_event_attributes"
+_WRAPPERS = (
+    "activity_failure_info",
+    "child_workflow_execution_failure_info",
+    "nexus_operation_execution_failure_info",
+)
 
 
 class StepEvent(Immutable):
@@ -64,12 +79,14 @@ class StepEvent(Immutable):
         what: ``started``: a step was handed to its workers. ``ended``: the whole run has ended.
         path: The id of the call, or the step's path; empty for the run as a whole. For a timer its summary, for a
             signal or an operator's request its name.
-        name: Type of the activity, or name of the child saga. For ``signalled``, the client that sent it, by the name
-            that it gives itself. For ``ended``, how it ended: ``completed``, ``failed``, ``cancelled``,
-            ``timed_out``, ``terminated``.
+        name: Type of the activity, name of the child saga, or a signal that was sent, with its receiver. For
+            ``signalled``, the client that sent it, by the name that it gives itself. For ``ended``, how it ended:
+            ``completed``, ``failed``, ``cancelled``, ``timed_out``, ``terminated``.
         attempt: The attempt of a call that has ended, or is being retried; ``None`` when nobody knows.
         error: Type and message of what went wrong.
         run_id: For ``continued``, the run that goes on.
+        number: For ``operated``, and for ``answered``, which is its end: the number of the request in the history.
+        to: Of a signal that was sent, the workflow that gets it.
         input: The payload that was sent: to a call, with a signal, with an operator's request, to the run as a whole.
         output: The payload that was returned.
     """
@@ -81,12 +98,14 @@ class StepEvent(Immutable):
     attempt: int | None = None
     error: tuple[str, str] | None = None
     run_id: str = ""
+    to: str = ""
+    number: int = 0
     input: Hidden[Payload | None] = None
     output: Hidden[Payload | None] = None
 
     @property
     def ends_call(self) -> bool:
-        """Whether the event is the end of a call of an activity or a child saga, and not of the run."""
+        """Whether the event is the end of a call: of an activity, an operation or a child saga, and not of the run."""
         return bool(self.name) and self.what in _CALL_ENDS.values()
 
     @property
@@ -115,14 +134,18 @@ class StepEvents:
             yield StepEvent(at, "ended", name=_ENDS[kind], error=error_in(failure), output=_first(about, "result"))
         elif kind.startswith("activity_task_"):
             yield from self._activity(event, kind.removeprefix("activity_task_"), about, at)
+        elif kind.startswith("nexus_operation_"):
+            yield from self._operation(event, kind.removeprefix("nexus_operation_"), about, at)
         elif "child_workflow_execution_" in kind:
             yield from self._child(event, kind, about, at)
+        elif kind in _SENDS:
+            yield from self._sent(event, kind, about, at)
         elif kind.startswith("timer_"):
             yield from self._timer(event, kind, about, at)
         elif kind == "marker_recorded" and about.marker_name == _LOCAL:
             yield from _local(about, at)
         else:
-            yield from _others(kind, about, at)
+            yield from _others(event.event_id, kind, about, at)
 
     def _activity(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         if kind == "scheduled":
@@ -139,9 +162,21 @@ class StepEvents:
                 at, _CALL_ENDS[kind], path, name, attempt, error_in(failure), output=_first(about, "result")
             )
 
+    def _operation(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+        if kind == "scheduled":
+            name = str(Operation(about.endpoint, about.service, about.operation))
+            path = call_of_activity(call_of_operation(about.nexus_header, about.operation))
+            self._calls[event.event_id] = (path, name)
+            yield StepEvent(at, "started", path, name, input=about.input)
+        elif kind in _CALL_ENDS:
+            path, name = self._calls.pop(about.scheduled_event_id, ("", ""))
+            failure = about.failure if kind in ("failed", "timed_out") else None
+            output = about.result if kind == "completed" else None
+            yield StepEvent(at, _CALL_ENDS[kind], path, name, error=error_in(failure), output=output)
+
     def _child(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         if kind == "start_child_workflow_execution_initiated":
-            path = call_of_child(self.workflow_id, about.workflow_id)
+            path = child_call(self.workflow_id, about)
             self._calls[event.event_id] = (path, about.workflow_type.name)
             yield StepEvent(at, "started", path, about.workflow_type.name, input=_first(about, "input"))
             return
@@ -155,6 +190,21 @@ class StepEvents:
         )
         yield StepEvent(at, _CALL_ENDS.get(end, "failed"), path, name, error=error, output=_first(about, "result"))
 
+    def _sent(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+        """Yield the events of a signal that a step has sent; a signal of which no call is known belongs to no step."""
+        if kind == _SENDS[0]:
+            if path := call_in(about.header):
+                to = about.workflow_execution.workflow_id
+                name = f"signal {about.signal_name} to {to}"
+                self._calls[event.event_id] = (path, name)
+                yield StepEvent(at, "started", path, name, to=to, input=_first(about, "input"))
+            return
+        path, name = self._calls.pop(about.initiated_event_id, ("", ""))
+        is_failed = kind == _SENDS[1]
+        error = (SIGNAL_NOT_DELIVERED, "no workflow of this id was running, or it took no more") if is_failed else None
+        if path:
+            yield StepEvent(at, "failed" if is_failed else "completed", path, name, error=error)
+
     def _timer(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
         if kind == "timer_started":
             summary = event.user_metadata.summary.data
@@ -162,6 +212,13 @@ class StepEvents:
             yield StepEvent(at, "timer_set", self._timers[event.event_id])
         elif kind == "timer_fired":
             yield StepEvent(at, "timer_fired", self._timers.pop(about.started_event_id, about.timer_id))
+
+
+def child_call(parent: str, about: Any) -> str:
+    """Return the call that begins a child, as the event tells that the child was asked for; of a child whose id was
+    chosen, the memo names the call. Where a codec still hides that, it is the child's id."""
+    said = about.memo.fields[CALL].data if CALL in about.memo.fields else b""
+    return str(json.loads(said)) if said.startswith(b'"') else call_of_child(parent, about.workflow_id)
 
 
 def error_in(failure: Failure | None) -> tuple[str, str] | None:
@@ -179,6 +236,8 @@ def error_in(failure: Failure | None) -> tuple[str, str] | None:
     if info == "timeout_failure_info":
         last = error_in(failure.cause) if failure.HasField("cause") else None
         return TIMEOUT, failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")
+    if info == "nexus_handler_failure_info":
+        return failure.nexus_handler_failure_info.type or "HandlerError", failure.message
     return (info or "error").removesuffix("_failure_info"), failure.message
 
 
@@ -186,15 +245,17 @@ def _wraps(failure: Failure) -> bool:
     """Whether a failure is one of Temporal's wrappers; so is the one around an error that was too long to be kept."""
     info = failure.WhichOneof("failure_info")
     cut = info == "server_failure_info" and failure.message == CUT_BY_THE_SERVER and failure.HasField("cause")
-    return cut or info in ("activity_failure_info", "child_workflow_execution_failure_info")
+    if failure.HasField("cause") and info in ("nexus_handler_failure_info", "application_failure_info"):
+        return info != "application_failure_info" or failure.application_failure_info.type == MADE_BY_NEXUS
+    return cut or info in _WRAPPERS
 
 
 def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
-    told = json.loads(about.details["data"].payloads[0].data) if "data" in about.details else {}
+    data = json.loads(about.details["data"].payloads[0].data) if "data" in about.details else {}
     path, name, attempt = (
-        call_of_activity(told.get("activity_id", "")),
-        told.get("activity_type", ""),
-        told.get("attempt"),
+        call_of_activity(data.get("activity_id", "")),
+        data.get("activity_type", ""),
+        data.get("attempt"),
     )
     if name.startswith("sagadsl."):
         return
@@ -205,7 +266,7 @@ def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
         yield StepEvent(at, "completed", path, name, attempt, output=result)
 
 
-def _others(kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
+def _others(number: int, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
     match kind:
         case "workflow_execution_started":
             yield StepEvent(at, "began", name=about.workflow_type.name, input=_first(about, "input"))
@@ -215,7 +276,9 @@ def _others(kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
             yield StepEvent(at, "cancel_requested", error=(CANCELLED, about.cause) if about.cause else None)
         case "workflow_execution_update_accepted":
             asked = about.accepted_request.input
-            yield StepEvent(at, "operated", asked.name, input=_first(asked, "args"))
+            yield StepEvent(at, "operated", asked.name, number=number, input=_first(asked, "args"))
+        case "workflow_execution_update_completed":
+            yield StepEvent(at, "answered", number=about.accepted_event_id, output=_first(about.outcome, "success"))
         case "workflow_execution_continued_as_new":
             yield StepEvent(at, "continued", run_id=about.new_execution_run_id)
         case _:

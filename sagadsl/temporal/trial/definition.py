@@ -9,17 +9,22 @@ from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 
-from sagadsl.immutable import Immutable
+from sagadsl.immutable import Immutable, field
+from sagadsl.language.model import ActivityCall
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.paths import Purpose, parse_call, pattern_of, step_id_in
 from sagadsl.trial.mocks import Mocks
-from sagadsl.trial.suite import Target
+from sagadsl.trial.names import activities_of
+from sagadsl.trial.target import Target
 
-_DATA = ("input", "output", "set", "payload", "labels")
+_DATA = ("input", "output", "set", "payload", "labels", "send")
 """Keys that hold data: nothing below them is a step, whatever it looks like."""
 
 _LIMITS = ("start_to_close", "schedule_to_close", "heartbeat")
 """The timeouts that keep running while an attempt waits in its worker."""
+
+MAX_ENDPOINT = 200
+_ENDPOINT = "trial-"
 
 _SILENCE = "schedule_to_start"
 """The timeout of a call that no worker takes."""
@@ -34,11 +39,13 @@ class Copies(Immutable):
 
     Attributes:
         nobody: Queues that no worker polls, each with its name in the original; empty stands for the saga's own queue.
+        endpoints: Nexus endpoints of the trial's own, each with its name in the original.
     """
 
     root: dict[str, Any]
     children: dict[str, dict[str, Any]]
     nobody: dict[str, str]
+    endpoints: dict[str, str] = field(default_factory=dict)
 
 
 def copies(target: Target, mocks: Mocks, queue: str) -> Copies:
@@ -51,8 +58,13 @@ def copies(target: Target, mocks: Mocks, queue: str) -> Copies:
     untaken = [_call(made, target, name) for name in _untaken(target, mocks)]
     queues = [_queue_of(call, data) for call, _, data in untaken]
     for data in (made.root, *made.children.values()):
-        for each in _mappings(data):
+        for each in mappings(data):
             each.pop("task_queue", None)
+            operation = each.get("nexus")
+            if isinstance(operation, dict) and operation["endpoint"] not in made.endpoints:  # an alias may repeat it
+                own = f"{_ENDPOINT}{queue.rpartition('-')[2]}-{operation['endpoint']}"[:MAX_ENDPOINT]
+                made.endpoints[own] = operation["endpoint"]
+                operation["endpoint"] = own
     for (call, heirs, _), original in zip(untaken, queues, strict=True):
         nobody = f"nobody-{uuid.uuid4().hex[:12]}"
         made.nobody[nobody] = original
@@ -68,7 +80,7 @@ def wait_longer(made: Copies, target: Target, name: str, longer: timedelta) -> N
     A call of a step that shares its id with another step keeps its timeouts.
     """
     call = target.names.calls.get(pattern_of(name))
-    if call is None:
+    if not isinstance(call, ActivityCall):
         return
     with contextlib.suppress(CannotBePlayed):
         data, _, _ = _call(made, target, name)
@@ -87,7 +99,8 @@ def _untaken(target: Target, mocks: Mocks) -> Iterator[str]:
         if key not in target.names.calls and pattern_of(key) in target.names.calls:
             raise CannotBePlayed(f"no worker takes `{key}`, but it takes other rounds: a worker takes all or none")
         for name, call in target.names.calls.items():
-            if key == name or (key == call.activity and name not in mocks.entries):
+            operates = isinstance(call, ActivityCall) and call.operation is not None
+            if not operates and (key == name or (key in activities_of(call) and name not in mocks.entries)):
                 yield name
 
 
@@ -97,7 +110,7 @@ def _call(made: Copies, target: Target, name: str) -> tuple[dict[str, Any], list
     id_ = step_id_in(name)
     own = target.names.is_step(call.step)
     places = [made.root] if own else list(made.children.values())
-    found = [(step, data) for data in places for step in _mappings(data) if step.get("id") == id_]
+    found = [(step, data) for data in places for step in mappings(data) if step.get("id") == id_]
     if len(found) != 1:
         raise CannotBePlayed(f"`{name}` is not the only step of its id, so that its queue cannot be another one")
     step, data = found[0]
@@ -116,13 +129,13 @@ def _queue_of(call: Mapping[str, Any], data: Mapping[str, Any]) -> str:
     return str(call.get("task_queue") or data.get("defaults", {}).get("task_queue") or "")
 
 
-def _mappings(data: Any) -> Iterator[dict[str, Any]]:
+def mappings(data: Any) -> Iterator[dict[str, Any]]:
     """Yield a definition and every mapping in it, except for the data of users."""
     if isinstance(data, dict):
         yield data
         for key, value in data.items():
             if key not in _DATA:
-                yield from _mappings(value)
+                yield from mappings(value)
     elif isinstance(data, list):
         for value in data:
-            yield from _mappings(value)
+            yield from mappings(value)

@@ -13,8 +13,8 @@ from typing import Any
 
 from temporalio.client import Client
 
-from sagadsl.temporal.embedded import end_with_parent
-from sagadsl.temporal.trial.worker import Begun, Script, Told, packed
+from sagadsl.temporal.link.embedded import end_with_parent
+from sagadsl.temporal.trial.worker import Begun, OnBegun, Script, packed
 
 _READY = 2
 """Spare processes: one takes a second to start, and a worker that takes over shall do so at once."""
@@ -77,7 +77,7 @@ class Process:
     spares: Spares
     queue: str
     script: Script
-    told: Told
+    on_begun: OnBegun
     child: asyncio.subprocess.Process | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -123,7 +123,7 @@ class Process:
 
     async def _answer(self, child: asyncio.subprocess.Process, number: int, begun: Begun) -> None:
         assert child.stdin is not None
-        stopping = await self.told(begun)
+        stopping = await self.on_begun(begun)
         if child.returncode is None and child is self.child:
             with contextlib.suppress(ConnectionError):
                 child.stdin.write(f"{json.dumps([number, stopping])}\n".encode())

@@ -16,21 +16,44 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from sagadsl.engine.verbs import VERBS, Verb
+from sagadsl.engine.facts import How
+from sagadsl.engine.verbs import NEED_A_PATH, VERBS
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.ask import migrating, recovery, signalling
+from sagadsl.temporal.ask.migrating import CannotMigrate
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.refusals import NotPossible, SagaOver
-from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.refusals import (
+    CannotTakeUp,
+    ComesTooEarly,
+    NotAnswered,
+    NotAwaited,
+    NotPossible,
+    SagaOver,
+    SignalRefused,
+    StillRunning,
+    UnfitPayload,
+    UnknownSignal,
+)
+from sagadsl.temporal.run.sending import IN_TRIAL
 from sagadsl.temporal.trial import calls
+from sagadsl.temporal.trial.definition import CannotBePlayed, copies
+from sagadsl.temporal.trial.family import clear, has_others
+from sagadsl.temporal.trial.operations import endpoints
 from sagadsl.temporal.trial.process import Process, Spares
 from sagadsl.temporal.trial.status import outcomes, report, step_has_ended
 from sagadsl.temporal.trial.worker import Begun, Script, worker
+from sagadsl.temporal.wire.requests import Asked
 from sagadsl.trial.case import Case, Interference, Moment
-from sagadsl.trial.played import Played
-from sagadsl.trial.suite import Target
+from sagadsl.trial.mocks import Mocks
+from sagadsl.trial.played import Played, refused_signals
+from sagadsl.trial.target import Target
 
 _POLL = 0.05
+_QUESTIONS = 5
+"""How often a run is asked again for its status when no worker has answered."""
+
 _SETTLED = 0.5
 """Seconds without a change. After them a saga that is meant to stay open is believed to stay as it is."""
 
@@ -42,6 +65,18 @@ _EXACT = 0.001
 
 _STOPS = ("cancel", "timeout", "abort")
 _OPEN = ("running", "compensating", "paused")
+_TAKING_UP = ("recover", "redrive")
+_REFUSALS = (
+    CannotTakeUp,
+    StillRunning,
+    CannotMigrate,
+    ComesTooEarly,
+    NotAwaited,
+    NotPossible,
+    SignalRefused,
+    UnfitPayload,
+    UnknownSignal,
+)
 
 
 Inspect = Callable[[Client, str], Awaitable[None]]
@@ -78,9 +113,11 @@ class Stage:
     stops: int = 0
     acting: int = 0
     run_id: str = ""
+    taken_up: list[str] = field(default_factory=list)
     begin: float = field(default_factory=lambda: asyncio.get_running_loop().time())
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     process: Process | None = None
+    mocks: Mocks | None = None
     too_early: bool = False
     over: bool = False
 
@@ -96,8 +133,15 @@ class Stage:
         """
         crashes = any(each.action == "crash" for each in self.case.when)
         if crashes or any(mock.crash for mocks in self.case.mocks.entries.values() for mock in mocks):
-            self.process = Process(self.client, self.spares, self.queue, self.script, self._told)
-        async with self.process or worker(self.client, self.queue, self.script, self._told):
+            self.process = Process(self.client, self.spares, self.queue, self.script, self._on_begun)
+        self.mocks = self.script.mocks
+        if self.process is not None and any(each.mocks is not None for each in self.case.when):
+            raise CannotBePlayed("workers that crash cannot change what they do")
+        async with (
+            endpoints(self.client, self.script.endpoints, self.queue),
+            self.process
+            or worker(self.client, self.queue, self.script, self._on_begun, lambda: self.mocks or self.script.mocks),
+        ):
             try:
                 played = await self._run(patience)
                 if self.inspect is not None:
@@ -105,8 +149,12 @@ class Stage:
                 return played
             finally:
                 await self._clear(self.id)
+                if has_others(self.script.definition, *self.script.children.values(), *self.script.later):
+                    for run in (self.run_id, *self.taken_up) if self.run_id else ():
+                        await clear(self.client, self.id, run)
 
     async def _run(self, patience: float) -> Played:
+        IN_TRIAL.set(True)
         started = await sagas.start(
             self.client,
             self.script.definition,
@@ -136,8 +184,8 @@ class Stage:
             await asyncio.wait((ending, *beside))
         if self.too_early:
             raise TooEarly
-        output, told = (None, None) if ending.cancelled() else ending.result()
-        return await self._played(output, told)
+        output, final_report = (None, None) if ending.cancelled() else ending.result()
+        return await self._played(output, final_report)
 
     async def _clear(self, id_: str) -> None:
         """End the runs that are left open: the next case needs the same ids."""
@@ -152,10 +200,19 @@ class Stage:
         if self.foreseen.status in _OPEN:
             await self._settled()
             return None, None
-        ended = await runs.result(self.client, self.id)
-        while self.due:  # what comes after the end is refused, and has to be counted as refused
-            await asyncio.sleep(_POLL)
-        return ended.output, ended.report
+        while True:
+            before = (await describe(self.client, self.id)).run_id
+            ended = await runs.result(self.client, self.id)
+            # What comes after the end is refused, and has to be counted as refused; or a new run takes the saga up.
+            while self.due or self.acting or self._is_to_be_taken_up():
+                await asyncio.sleep(_POLL)
+            if (await describe(self.client, self.id)).run_id == before:
+                return ended.output, ended.report
+
+    def _is_to_be_taken_up(self) -> bool:
+        """Whether somebody still has to take up the work of the run, as virtual time foresaw."""
+        asked = (self.case.when[index].action for index in self._unfired() if index not in self.foreseen.missed)
+        return any(action in _TAKING_UP for action in asked)
 
     async def _settled(self) -> None:
         """Wait until the saga has its foreseen status, and does not change any more."""
@@ -193,7 +250,7 @@ class Stage:
     def _unfired(self) -> list[int]:
         return [index for index in range(len(self.case.when)) if index not in self.fired]
 
-    async def _told(self, begun: Begun) -> bool:
+    async def _on_begun(self, begun: Begun) -> bool:
         """Hear that an attempt begins, and make it wait until everything that interferes at this moment has done so."""
         before = self.made.setdefault(begun.name, begun)
         if begun.attempt > before.attempt:
@@ -274,29 +331,70 @@ class Stage:
             match asked.action:
                 case "cancel":
                     await sagas.cancel(self.client, self.id)
+                case "signal" if not asked.is_plain:
+                    await self._deliver(asked)
                 case "signal":
-                    await sagas.signal(self.client, self.id, asked.name, asked.payload)
+                    await sagas.signal(self.client, self.id, asked.name, asked.payload, by=asked.by, why=asked.why)
                 case "crash":
                     assert self.process is not None
                     await self.process.crash()
                 case "timeout":
                     await self._timeout()
+                case "migrate":
+                    await self._migrate(asked)
+                case "terminate":
+                    await sagas.terminate(self.client, self.id, asked.why)
+                case "recover" | "redrive":
+                    await self._take_up(asked)
                 case _:
                     verb = VERBS[asked.action]
-                    path = asked.name or (await self._one_that_waits() if verb is Verb.SKIP_STEP else "")
-                    await sagas.operate(self.client, self.id, verb, Asked(path, by=asked.by, why=asked.why))
+                    path = asked.name or (await self._one_that_waits() if verb in NEED_A_PATH else "")
+                    request = Asked(path, by=asked.by, why=asked.why, given=asked.given)
+                    await sagas.operate(self.client, self.id, verb, request)
         except SagaOver:
             self.refused.append(f"{asked}: the saga is over")
-        except NotPossible as error:
+        except _REFUSALS as error:
             self.refused.append(f"{asked}: {error}")
         finally:
             self.acting -= 1
             self.stops += asked.action in _STOPS
 
+    async def _deliver(self, asked: Interference) -> None:
+        """Deliver a signal as our clients do. One that nobody answers has been sent, too."""
+        with contextlib.suppress(NotAnswered):
+            await signalling.signal(self.client, self.id, asked.name, asked.payload, by=asked.by, why=asked.why)
+
     async def _one_that_waits(self) -> str:
         """Return the path that `skip: true` means; empty when no step waits for an operator, or several do."""
         waiting = (await runs.status(self.client, self.id)).get("attention", ())
         return str(waiting[0]["path"]) if len(waiting) == 1 else ""
+
+    async def _migrate(self, asked: Interference) -> None:
+        assert asked.to is not None
+        made = copies(asked.to, Mocks(), self.queue)
+        package = await sagas.packed(self.client, made.root, made.children)
+        found = await migrating.migrate(self.client, self.id, package, by=asked.by, why=asked.why)
+        if found.outcome == "already":
+            self.refused.append(f"{asked}: it has this definition already")
+
+    async def _take_up(self, asked: Interference) -> None:
+        """Let a new run take up the work of the closed one, and let the participants do what they do from then on."""
+        how = {"undo": How.UNDO, "forward": How.FORWARD}.get(asked.name)
+        await self._until_closed()
+        prospect = await recovery.look(self.client, self.id, asked.action, how, waits=False, to=asked.back)
+        if prospect.how is None:
+            raise CannotTakeUp(self.id, asked.action, "it was undone, so it begins anew: that is another case")
+        if asked.mocks is not None:
+            self.mocks = asked.mocks.over(self.script.mocks)
+        started = await recovery.take_up(self.client, prospect, by=asked.by, why=asked.why, waits=False)
+        self.taken_up.append(started.run_id)
+
+    async def _until_closed(self) -> None:
+        """Wait for the end of the run if its saga has ended: the task that says so may still be under way."""
+        found = await runs.status(self.client, self.id)
+        while found["close_status"] == "running" and found["status"] not in _OPEN:
+            await asyncio.sleep(_POLL)
+            found = await runs.status(self.client, self.id)
 
     async def _timeout(self) -> None:
         """Wait until the saga's timeout has passed. It must not have passed before."""
@@ -310,31 +408,43 @@ class Stage:
             await asyncio.sleep(_POLL)
             found = await runs.status(self.client, self.id)
 
-    async def _played(self, output: Any, told: Mapping[str, Any] | None) -> Played:
-        standing = await runs.status(self.client, self.id)
-        recorded = await calls.calls(self.client, self.id, self.run_id, self.made, outcomes(standing))
-        told = told or report(self.target.saga, standing)
-        standing, told = self._with_own_queues(standing), self._with_own_queues(told)
-        signals = [f"signal {each['signal']}: {each['reason']}" for each in standing.get("refused_signals", ())]
+    async def _answer(self) -> dict[str, Any]:
+        """Return the run's own status. On a busy machine its worker may answer late, and the history knows less."""
+        document = await runs.status(self.client, self.id)
+        for _ in range(_QUESTIONS):
+            if document.get("source") != "history":
+                break
+            document = await runs.status(self.client, self.id)
+        return document
+
+    async def _played(self, output: Any, final_report: Mapping[str, Any] | None) -> Played:
+        document = await self._answer()
+        began = (self.run_id, *self.taken_up)
+        ends = outcomes(document)
+        recorded = await calls.calls(self.client, self.id, began, self.made, ends=ends, endpoints=self.script.endpoints)
+        final_report = final_report or report(self.target.saga, document)
+        document, final_report = self._with_own_queues(document), self._with_own_queues(final_report)
         return replace(
             self.foreseen,
-            status=standing["status"],
+            status=document["status"],
             output=output,
-            failure=standing["failure"],
+            failure=document["failure"],
             calls=recorded,
-            standing=standing,
-            report=told,
+            status_document=document,
+            report=final_report,
             seconds=self._elapsed(),
-            refused=(*self.refused, *signals),
+            refused=(*self.refused, *refused_signals(document)),
             missed=tuple(self._unfired()),
             events=(),
         )
 
     def _with_own_queues(self, value: Any) -> Any:
-        """Give queues back the names that they have in the definition."""
+        """Give queues and endpoints back the names that they have in the definition."""
         text = json.dumps(value)
         for queue, own in self.nobody.items():
             text = text.replace(f"task queue `{queue}`", f"task queue `{own}`" if own else "the task queue")
+        for endpoint, own in self.script.endpoints.items():
+            text = text.replace(endpoint, own)
         return json.loads(text)
 
 

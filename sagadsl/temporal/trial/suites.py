@@ -18,15 +18,14 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.own_errors import INVALID_INPUT
-from sagadsl.temporal.embedded import serve
+from sagadsl.temporal.link.embedded import serve
 from sagadsl.temporal.trial.definition import CannotBePlayed, copies, wait_longer
 from sagadsl.temporal.trial.process import Spares
 from sagadsl.temporal.trial.stage import Inspect, Stage, TooEarly
 from sagadsl.temporal.trial.worker import CACHED, Script, quiet
-from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
 from sagadsl.trial.played import ID, Played
-from sagadsl.trial.runner import Host
+from sagadsl.trial.runner import Host, outputs_of
 from sagadsl.trial.suite import Playable
 
 AT_ONCE = 3 * (os.cpu_count() or 2)
@@ -122,7 +121,9 @@ def _serve(ready: Future[_House]) -> None:
 
 async def _play(room: _Room, playable: Playable, options: _Options) -> Played | str:
     case, target = playable.case, playable.target
-    outputs = Outputs((target.saga, *target.sagas.values()), options.signatures)
+    if case.now is not None:
+        return "it begins at a moment of its own, and a server has the time of its machine"
+    outputs = outputs_of(playable, options.signatures)
     foreseen = play(target.saga, case, sagas=target.sagas, outputs=outputs)
     if not foreseen.calls and foreseen.failure is not None and foreseen.failure["type"] == INVALID_INPUT:
         return foreseen  # the client refuses to start it
@@ -151,5 +152,8 @@ def _stage(room: _Room, playable: Playable, foreseen: Played, options: _Options,
             made.root["timeout"] = f"{round((passes + slack) * 1000)}ms"
         if at.on == "begin":
             wait_longer(made, target, at.name, timedelta(seconds=slack))
-    script = Script(ID, case.mocks, made.root, made.children, dict(options.signatures), options.cached)
+    later = tuple(each for to in case.later for each in (to.definition, *to.children.values()))
+    script = Script(
+        ID, case.mocks, made.root, made.children, dict(options.signatures), options.cached, later, made.endpoints
+    )
     return Stage(room.client, room.spares, target, case, foreseen, script, queue, made.nobody, options.inspect)

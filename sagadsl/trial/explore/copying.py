@@ -1,6 +1,6 @@
 """Copies states, and makes fingerprints by which equivalent states are recognised.
 
-``State.restore(state.snapshot())`` also copies, but eight times slower, and an exploration copies at every
+``restore(snapshot(state))`` also copies, but eight times slower, and an exploration copies at every
 move. A test keeps this module in line with the fields of a state.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Hashable
 from dataclasses import fields
 from operator import attrgetter
 
-from sagadsl.engine.journal import Frame, Record, State, Undo, UndoProgress, Unwind
+from sagadsl.engine.journal import Frame, Record, State, Undo, UndoProgress, Unheard, Unwind
 from sagadsl.language.kinds import complete_when
 from sagadsl.language.model import Order, Saga
 
@@ -73,6 +73,18 @@ def _record(record: Record) -> Record:
         record.journal,
         None if undo is None else _undo(undo),
         record.took_kept,
+        record.sender,
+        record.given,
+        record.key,
+        record.doubt,
+        record.by_hand,
+        record.activity,
+        record.tries,
+        record.next_try,
+        record.expired,
+        record.reply,
+        record.to,
+        None if record.unheard is None else _unheard(record.unheard),
     )
 
 
@@ -85,11 +97,18 @@ def _undo(undo: Undo) -> Undo:
         undo.repeats,
         dict(undo.errors),
         undo.skipped,
+        undo.done_before,  # replaced as a whole
         undo.loops,
         undo.variables,
+        undo.definition,
         undo.started_at,
         undo.ended_at,
+        undo.inputs.copy(),
     )
+
+
+def _unheard(unheard: Unheard) -> Unheard:
+    return Unheard(unheard.seconds, unheard.until, unheard.began, unheard.output)  # `output` is replaced as a whole
 
 
 def _frame(frame: Frame) -> Frame:
@@ -152,7 +171,8 @@ def fingerprint(state: State, *, exact: bool = True) -> Hashable:
         tuple(state.attention),
         tuple([(name, tuple(paths)) for name, paths in state.waiting.items()]),
         tuple([(name, len(payloads)) for name, payloads in state.signals.items()]),
-        (tuple(state.held), state.draining),
+        (tuple(state.held), state.draining, state.migrating, len(state.migrations)),
+        (state.returning, tuple(state.anew.items())),
         tuple([(each.data, each.undone) for each in state.chunks]),
     )
 
@@ -168,10 +188,14 @@ def _of_record(record: Record, ends: list[tuple[int, str]]) -> Hashable:
         record.error and record.error.type,
         record.cancel_asked,
         record.repeats,
+        (record.key, record.given, record.doubt, record.by_hand),
+        (record.tries, record.next_try is not None, record.expired),
+        record.unheard and (record.unheard.until is not None, bool(record.unheard.output)),
         # What had ended when it began, in order: that order decides when parallel compensations begin.
         undo and (
             tuple([path for ended, path in ends if ended < began]),
-            undo.progress._value_, undo.action, undo.repeats, undo.skipped, tuple(undo.errors),
+            undo.progress._value_, undo.action, undo.repeats, undo.skipped, tuple(undo.errors), undo.definition,
+            tuple(undo.done_before),
         ),
     )  # fmt: skip
 

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
-from sagadsl.engine.facts import Outcome, Settled, SignalReceived
+from sagadsl.engine.facts import LateEnd, OperatorAsked, Outcome, Settled, SignalReceived
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.notation.moments import spell_moment
 from sagadsl.language.notation.scalars import write_yaml
 from sagadsl.language.own_errors import TIMEOUT
 from sagadsl.language.paths import parse_call, path_below, repeated_call
 from sagadsl.trial.case import case as read_case
 from sagadsl.trial.explore.moves import CHILD_FAILED, TICK, UNSENT, Move
-from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
-from sagadsl.trial.explore.world import Surroundings
+from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings
 from sagadsl.trial.play import play
 from sagadsl.trial.played import Played
+from sagadsl.trial.target import Target
+from sagadsl.virtual.clock import BEGIN
 
 _CLOSE = 1e-3
 _LONG = 400 * 24 * 3600.0
@@ -37,11 +39,17 @@ class Example(Immutable):
     replayed: bool
 
 
-def example(violation: Violation, around: Surroundings) -> Example:
+def example(violation: Violation, surroundings: Surroundings) -> Example:
     """Return a violation with its case. Play the case to see whether it goes the same way."""
     for by_time in (False, True):
-        data = case(violation, by_time=by_time)
-        played = play(around.saga, read_case(data, {}, ()), sagas=around.sagas, outputs=around.drawn, until=_LONG)
+        data = case(violation, by_time=by_time, later=surroundings.later_name)
+        played = play(
+            surroundings.saga,
+            read_case(data, {}, (), _definitions(surroundings)),
+            sagas=surroundings.sagas,
+            outputs=surroundings.drawn,
+            until=_LONG,
+        )
         if played.status == violation.status and _ends(violation.way) == _ends_of(played, violation.way):
             if played.report["undone"]:
                 data["then"]["compensated"] = list(played.report["undone"])
@@ -49,11 +57,16 @@ def example(violation: Violation, around: Surroundings) -> Example:
     return Example(violation, data, replayed=False)
 
 
-def case(violation: Violation, *, by_time: bool) -> dict[str, Any]:
+def _definitions(surroundings: Surroundings) -> dict[str, Target]:
+    return {} if surroundings.later is None else {surroundings.later_name: surroundings.later}
+
+
+def case(violation: Violation, *, by_time: bool, later: str = "") -> dict[str, Any]:
     """Return the case in which a violation happens. It expects what the saga does now, right or wrong.
 
     Args:
         by_time: Give the times of signals and decisions, instead of what they wait for.
+        later: The name of the definition to which the saga migrates.
     """
     began = dict(violation.began)
     mocks: dict[str, Any] = {}
@@ -62,8 +75,13 @@ def case(violation: Violation, *, by_time: bool) -> dict[str, Any]:
             name, mock = _mock(move, move.fact, move.fact.at - began.get(move.target, move.fact.at))
             if mock:
                 mocks[name] = mock
-    when = [entry for move in violation.way if (entry := _when(move, by_time=by_time)) is not None]
+        elif isinstance(move.fact, LateEnd) and "timeout" in mocks.get(move.target, {}):
+            mocks[move.target] = {**mocks[move.target], "late": _late(violation, move.fact)}
+    moves = ((move, since(violation, move)) for move in violation.way)
+    when = [entry for move, at in moves for entry in _when(move, at, by_time=by_time, later=later)]
     given = {} if violation.input is None else {"input": violation.input}
+    if violation.begin != BEGIN:
+        given["now"] = spell_moment(datetime.fromtimestamp(violation.begin, UTC))
     given |= {"mocks": mocks} if mocks else {}
     return {
         "name": f"{violation.kind}: {violation.path or 'the saga'}"[:200],
@@ -79,14 +97,14 @@ def as_yaml(data: Mapping[str, Any]) -> str:
     return write_yaml([dict(data)])
 
 
-def timeline(way: Sequence[Move]) -> list[tuple[str, str]]:
+def timeline(violation: Violation) -> list[tuple[str, str]]:
     """Return what happens, each with its time."""
-    return [(since(move), move.what) for move in way]
+    return [(since(violation, move), move.what) for move in violation.way]
 
 
-def since(move: Move) -> str:
+def since(violation: Violation, move: Move) -> str:
     """Return the time from the start of the saga to a move."""
-    return _length(move.fact.at - START)
+    return _length(move.fact.at - violation.begin)
 
 
 def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
@@ -119,8 +137,27 @@ def _mock(move: Move, fact: Settled, took: float) -> tuple[str, dict[str, Any]]:
     return move.target, mock
 
 
-def _when(move: Move, *, by_time: bool) -> dict[str, Any] | None:
-    at = since(move)
+def _late(violation: Violation, fact: LateEnd) -> dict[str, Any]:
+    """Return how the mock of an attempt ends late."""
+    ends = (move.fact for move in violation.way if isinstance(move.fact, Settled))
+    over = next(each.at for each in ends if each.call_id == fact.call_id)
+    end = {"output": fact.output} if fact.outcome is Outcome.SUCCEEDED else {"error": OTHER_ERROR}
+    return {"after": _length(fact.at - over), **end}
+
+
+def _when(move: Move, at: str, *, by_time: bool, later: str) -> list[dict[str, Any]]:
+    """Return the entries of ``when`` that bring a move about."""
+    match move.kind:
+        case "killed":
+            return [{"at": at, "terminate": True}, {"at": {"status": "terminated"}, "recover": move.detail}]
+        case "redriven":
+            return [{"at": {"status": "failed"}, "redrive": "undo" if move.detail == "undo" else True}]
+        case _:
+            entry = _entry(move, at, by_time=by_time, later=later)
+            return [] if entry is None else [entry]
+
+
+def _entry(move: Move, at: str, *, by_time: bool, later: str) -> dict[str, Any] | None:
     match move.kind:
         case "cancel" | "timeout":
             return {"at": at, move.kind: True}
@@ -129,13 +166,22 @@ def _when(move: Move, *, by_time: bool) -> dict[str, Any] | None:
             payload = {} if move.fact.payload is None else {"payload": move.fact.payload}
             moment = {"at": at} if by_time else {"at": {"waiting": move.target}, "after": _length(TICK)}
             return {**moment, "signal": move.target, **payload}
+        case "migrated":
+            return {"at": at, "migrate": later}
+        case "operator" if move.detail == "reset":
+            return {"at": at, "reset": {"to": move.target}}
         case "operator":
             alone = move.detail in ("pause", "resume")
             moment = {"at": at} if by_time or alone else {"at": {"status": "paused"}, "after": _length(TICK)}
-            return {**moment, move.detail: True if alone else move.target}
+            assert isinstance(move.fact, OperatorAsked)
+            output = {"output": move.fact.given.output[0]} if move.fact.given.output else {}
+            named = {"step": move.target, **output} if move.detail == "complete" else move.target
+            return {**moment, move.detail: True if alone else named}
         case "ok" | "error" | "unknown" | "not started" | "child" | "timer":  # mocks bring it about, or time does
             return None
-        case "continued" | "full" | "held" | "released":  # no case can ask for it
+        case (
+            "continued" | "full" | "held" | "released" | "killed" | "redriven" | "late"
+        ):  # no entry alone can ask for it
             return None
         case _:
             assert_never(move.kind)

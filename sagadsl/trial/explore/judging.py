@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sagadsl.trial.explore.search import Node
 
 
-def judged(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
+def judged(saga: Saga, node: Node, surroundings: Surroundings) -> Iterator[Violation]:
     """Yield everything that is wrong with a run that has ended."""
     if node.close is None:
         yield Violation("never-ends", "R56", "", "the saga goes on and on")
@@ -30,7 +30,7 @@ def judged(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
     for breach in breaches(saga, node.state, node.close, node.all_events, ID):
         yield Violation(breach.kind, breach.rule, breach.path, breach.message)
     yield from _expressions(node.state)
-    yield from _effects(saga, node, around)
+    yield from _effects(saga, node, surroundings)
 
 
 def stuck(state: State, *, ways: int) -> Iterator[Violation]:
@@ -66,16 +66,17 @@ def _errors(state: State) -> Iterator[tuple[Error, str, str]]:
             yield own, "", ""
 
 
-def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation]:
+def _effects(saga: Saga, node: Node, surroundings: Surroundings) -> Iterator[Violation]:
     """R1, R3, R20: what stands in the participants' books, and what the saga says of its end."""
     assert node.close is not None
     state, status = node.state, node.close.status
-    stands = [path for path in sorted(node.here.effects) if _must_go(saga, path, around)]
-    told, shown = report(saga, state), status_of(saga, state)
-    if not told["status"] == shown["status"] == status.value:
-        views = f"the saga closes `{status.value}`, its report says `{told['status']}`, its status `{shown['status']}`"
+    stands = [path for path in sorted(node.here.effects) if _must_go(saga, path, surroundings)]
+    reported, shown = report(saga, state), status_of(saga, state)
+    if not reported["status"] == shown["status"] == status.value:
+        said = f"its report says `{reported['status']}`, its status `{shown['status']}`"
+        views = f"the saga closes `{status.value}`, {said}"
         yield Violation("views-disagree", "R60", "", views)
-    for breach in untrue(status.value, told, stands):
+    for breach in untrue(status.value, reported, stands):
         why = breach.message
         if breach.rule == "R1":
             why = _why_left(state.records.get(breach.path), _step(saga, breach.path), status)
@@ -86,12 +87,12 @@ def _effects(saga: Saga, node: Node, around: Surroundings) -> Iterator[Violation
         yield from _completed(saga, node, stands)
     elif status is Status.FAILED and stands and not state.pivot_passed and NOTHING_LEFT in sentences(shown):
         yield Violation(
-            "views-disagree", "R20", stands[0], "it is explained that nothing is left to do, and this stands"
+            "views-disagree", "R20", stands[0], "the explanation says that nothing is left to do, but this stands"
         )
 
 
-def _must_go(saga: Saga, path: str, around: Surroundings) -> bool:
-    return _is_undoable(_step(saga, path), around) and not is_on_failure(path)
+def _must_go(saga: Saga, path: str, surroundings: Surroundings) -> bool:
+    return _is_undoable(_step(saga, path), surroundings) and not is_on_failure(path)
 
 
 def _step(saga: Saga, path: str) -> Step:
@@ -101,6 +102,7 @@ def _step(saga: Saga, path: str) -> Step:
 
 def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violation]:
     """R1, R3: once a saga has completed, every effect of a success stands, and no effect that stands is in doubt."""
+    yield from _left_out(saga, node.state)
     for path in stands:
         record = node.state.records.get(path)
         if record is None:
@@ -117,32 +119,41 @@ def _completed(saga: Saga, node: Node, stands: Sequence[str]) -> Iterator[Violat
             yield Violation("effect-missing", "R1", path, why)
 
 
-def stays(saga: Saga, node: Node, around: Surroundings) -> Iterator[str]:
+def _left_out(saga: Saga, state: State) -> Iterator[Violation]:
+    """R71: a saga that has migrated has come to every step of its new definition."""
+    known = {key.partition(" ")[0] for key in state.gone} | {record.step for record in state.records.values()}
+    for step in saga.steps if state.migrations else ():
+        if step.id not in known:
+            what = f"the saga completed, and `{step.id}` of its new definition never had its turn"
+            yield Violation("step-left-out", "R71", step.id, what)
+
+
+def stays(saga: Saga, node: Node, surroundings: Surroundings) -> Iterator[str]:
     """Yield the steps whose effect stays although the saga went back: their authors say there is nothing to undo."""
-    if node.close is not None and node.close.status in (Status.COMPENSATED, Status.CANCELLED):
+    if node.close is not None and node.close.status in (Status.COMPENSATED, Status.CANCELLED, Status.REJECTED):
         for path in node.here.effects:
             step = _step(saga, path)
-            if not (_is_undoable(step, around) or is_on_failure(path)):
+            if not (_is_undoable(step, surroundings) or is_on_failure(path)):
                 yield pattern_of(path)
 
 
-def _is_undoable(step: Step, around: Surroundings) -> bool:
+def _is_undoable(step: Step, surroundings: Surroundings) -> bool:
     """Whether the effect of a step must be gone once the saga has gone back; that of a pivot must be, too (R43)."""
-    return step.compensation is not None or step.pivot or _has_inverse(step, around)
+    return step.compensation is not None or step.pivot or _has_inverse(step, surroundings)
 
 
-def _has_inverse(step: Step, around: Surroundings) -> bool:
+def _has_inverse(step: Step, surroundings: Surroundings) -> bool:
     """Whether the plugin names an activity that undoes this one, though the definition does not."""
     if step.nothing_to_undo or not isinstance(step.body, ActivityCall):
         return False
-    signature = around.signature(step.body.activity)
-    return signature is not None and signature.compensated_by is not None
+    signatures = map(surroundings.signature, step.body.names)
+    return any(each is not None and each.compensated_by is not None for each in signatures)
 
 
 def _why_left(record: Record | None, step: Step, status: Status) -> str:
     said = f"the saga is `{status.value}`, but the effect of this step stands"
     if step.pivot:
-        return f"{said}: it is the pivot, behind which nothing may be undone"
+        return f"{said}: it is the pivot, after which nothing may be undone"
     if step.compensation is None:
         return f"{said}: it has no compensation, although its plugin names what undoes it"
     if record is None:

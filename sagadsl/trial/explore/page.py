@@ -78,7 +78,7 @@ def _violation(example: Example) -> Iterator[str]:
     yield f"<p>{_marked(violation.message)} ({escape(violation.rule)})</p><ol>"
     for move in violation.way:
         mark = " class='fault'" if move.cost else ""
-        yield f"<li{mark}><span class='at'>{since(move)}</span> {_marked(move.what)}</li>"
+        yield f"<li{mark}><span class='at'>{since(violation, move)}</span> {_marked(move.what)}</li>"
     yield "</ol>"
     if example.replayed:
         yield "<details><summary>as a case of a suite, which expects what comes of it now</summary>"

@@ -16,7 +16,6 @@ from sagadsl.language.paths import step_id_in
 from sagadsl.reporting.excerpt import clean
 from sagadsl.trial.explore.example import Example, as_yaml, example, timeline
 from sagadsl.trial.explore.run import Explored
-from sagadsl.trial.explore.search import START
 from sagadsl.trial.explore.summary import Violation
 
 SCHEMA_VERSION = 1
@@ -25,7 +24,7 @@ _WIDEST = 76
 
 def examples(explored: Explored) -> tuple[Example, ...]:
     """Return every violation with its case; each case is played once more."""
-    return tuple(example(violation, explored.around) for violation in in_order(explored))
+    return tuple(example(violation, explored.surroundings) for violation in in_order(explored))
 
 
 def in_order(explored: Explored) -> list[Violation]:
@@ -36,15 +35,15 @@ def in_order(explored: Explored) -> list[Violation]:
 
 def finding(explored: Explored, violation: Violation) -> Finding:
     """Return a violation as a finding in the definition: at the expression that it is about, or else at its step."""
-    saga = explored.around.saga
+    saga = explored.surroundings.saga
     id_ = step_id_in(violation.path)
     place = saga.places.get(id_)
     route, focus = (() if place is None else (*place.step.route, "id")), ""
     written = _WRITTEN.search(violation.message) if violation.kind == "expression-fails" else None
     if written is not None:
         route, focus = _site(saga, id_, written[1]) or (route, "")
-    width = max((len(at) for at, _ in timeline(violation.way)), default=0)
-    notes = tuple(f"{at:>{width}}  {what}" for at, what in timeline(violation.way))
+    width = max((len(at) for at, _ in timeline(violation)), default=0)
+    notes = tuple(f"{at:>{width}}  {what}" for at, what in timeline(violation))
     message = f"{clean(violation.message)} ({violation.kind}, {violation.rule})"
     return Finding("SD810", message, route, step="" if place is None else id_, notes=notes, focus=focus)
 
@@ -156,7 +155,7 @@ def document(explored: Explored, shown: Sequence[Example], most: int) -> dict[st
                 "faults": each.violation.faults,
                 "status": each.violation.status,
                 "way": [
-                    {"at": round(move.fact.at - START, 3), "what": move.what, "fault": bool(move.cost)}
+                    {"at": round(move.fact.at - each.violation.begin, 3), "what": move.what, "fault": bool(move.cost)}
                     for move in each.violation.way
                 ],
                 "case": dict(each.case) if each.replayed else None,

@@ -20,9 +20,14 @@ from sagadsl.engine.facts import (
     Close,
     Command,
     ContinueAsNew,
+    Fact,
+    Inherited,
+    LateEnd,
+    MigrationDropped,
     OperatorAsked,
     Outcome,
     Resumed,
+    SendSignal,
     Settled,
     SignalReceived,
     StartActivity,
@@ -33,21 +38,61 @@ from sagadsl.engine.facts import (
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
 from sagadsl.engine.projection import current
-from sagadsl.engine.verbs import DECISIONS
+from sagadsl.engine.redriven import begins_again
+from sagadsl.engine.scope import step_to_undo
+from sagadsl.engine.snapshots import restore, snapshot
+from sagadsl.engine.verbs import DECISIONS, Verb
 from sagadsl.immutable import replace
-from sagadsl.language.model import Saga
+from sagadsl.language.model import Call, Saga
 from sagadsl.language.paths import parse_call, path_in, step_of_activity_id
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck
-from sagadsl.trial.explore.moves import CONTINUED, FULL, HELD, Circumstances, Flight, Move, Silence, is_undo, moves
+from sagadsl.trial.explore.moves import (
+    CONTINUED,
+    FULL,
+    HELD,
+    KILLED,
+    MIGRATED,
+    REDRIVEN,
+    RESET,
+    SERVER_ENDED_IT,
+    Circumstances,
+    Flight,
+    Move,
+    Silence,
+    is_undo,
+    moves,
+    redrives,
+)
 from sagadsl.trial.explore.summary import Summary, Violation
+from sagadsl.trial.explore.versions import broken_promise, migrates, promised, tried_again, went_back
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
 from sagadsl.virtual.world import Event
 
-START = 1_700_000_000.0
 DEEPEST = 300
 """Moves in one run, besides ten for each step. A saga that goes on longer is reported as one that never ends."""
+
+REMEMBERED = 500_000
+"""How many states a search remembers as met before, at least; at most twice as many, in some 100 bytes each."""
+
+
+class Met:
+    """The states that a search has met; of more than it may remember it forgets the oldest, and follows them again."""
+
+    def __init__(self, at_least: int = REMEMBERED) -> None:
+        self._at_least = at_least
+        self._new: set[int] = set()
+        self._old: set[int] = set()
+
+    def again(self, key: int) -> bool:
+        """Say whether it remembers a state, and remember it from now on."""
+        if key in self._new:
+            return True
+        if len(self._new) >= self._at_least:
+            self._old, self._new = self._new, set()
+        self._new.add(key)
+        return key in self._old
 
 
 @dataclass(slots=True)
@@ -62,10 +107,12 @@ class Node:
         other: Outputs and payloads other than the usual ones, because the state does not tell them apart.
         broken: How the interpreter failed; the way ends there.
         history: Events that Temporal's history would hold by now (R51).
+        saga: The definition that it has by now. ``promised``: the digests of the definitions under which steps began.
     """
 
     state: State
     here: Circumstances
+    saga: Saga
     parent: Node | None = None
     move: Move | None = None
     events: tuple[Event, ...] = ()
@@ -78,6 +125,7 @@ class Node:
     begun: tuple[str, ...] = ()
     broken: str = ""
     history: int = 0
+    promised: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def way(self) -> tuple[Move, ...]:
@@ -126,7 +174,7 @@ class Search:
     """
 
     saga: Saga
-    around: Surroundings
+    surroundings: Surroundings
     input: Any
     most: int
     deadline: float = float("inf")
@@ -137,17 +185,18 @@ class Search:
     exact: bool = field(init=False)
     deepest: int = field(init=False)
     _trail: list[Node] = field(default_factory=list)
-    _seen: set[int] = field(default_factory=set)
+    _met: Met = field(default_factory=Met)
     _repeated: set[tuple[str, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.exact = order_counts(self.saga)
-        self.deepest = DEEPEST + 10 * len(self.saga.places)
+        self.exact = any(map(order_counts, self.surroundings.versions))
+        self.deepest = DEEPEST + 10 * max(len(each.places) for each in self.surroundings.versions)
 
     def begin(self) -> Node:
         """Return the beginning of every way."""
-        node = Node(State(), Circumstances(START), history=4)  # start; task scheduled, started, completed
-        self._told(node, decide(self.saga, node.state, Began(START, ID, f"run-{ID}", self.input, self.generation)))
+        now = self.surroundings.now
+        node = Node(State(), Circumstances(now), self.saga, history=4)  # start; task scheduled, started, completed
+        self._perform(node, decide(self.saga, node.state, Began(now, ID, f"run-{ID}", self.input, self.generation)))
         return node
 
     def follow(self, way: tuple[Move, ...]) -> Node:
@@ -174,22 +223,25 @@ class Search:
             stack.extend(reversed(list(self._next(stack.pop(), aside))))
 
     def _next(self, node: Node, aside: Callable[[Node, Move], None] | None) -> Iterator[Node]:
-        if self.deduplicate:
-            key = hash(node.key(exact=self.exact))
-            if key in self._seen:
-                self.summary.merged += 1
-                return
-            self._seen.add(key)
+        if self.deduplicate and self._met.again(hash(node.key(exact=self.exact))):
+            self.summary.merged += 1
+            return
         self.summary.states += 1
         if node.broken:
             self._violated(Violation("interpreter-breaks", "R56", "", f"the interpreter fails: {node.broken}"), node)
             return
         if node.close is not None or node.depth > self.deepest:
             self._ended(node)
+            left = self.most - node.spent
+            for move in redrives(node.saga, node.state, node.here, self.surroundings, left):
+                if aside is not None:
+                    aside(node, move)
+                else:
+                    yield self.after(node, move)
             return
         ways = 0
         usual = False
-        for move in moves(self.saga, node.state, node.here, self.around, self.most - node.spent):
+        for move in moves(node.saga, node.state, node.here, self.surroundings, self.most - node.spent):
             usual = usual or (move.cost == 0 and move.kind != "signal")
             ways += move.kind not in ("cancel", "timeout") or not move.cost
             if move.cost and aside is not None:
@@ -204,31 +256,45 @@ class Search:
         """Return the node to which *move* leads."""
         state, fact, broken = copied(node.state), move.fact, ""
         try:
-            commands = [] if isinstance(fact, Silence) else decide(self.saga, state, fact)
+            commands = [] if isinstance(fact, Silence) else decide(node.saga, state, fact)
         except Exception as error:  # noqa: BLE001  # an error of the interpreter: the search looks for ways to it
             commands, broken = [], repr(error)
         here, undone = node.here, node.undone
         events: tuple[Event, ...] = ()
-        flights, effects = here.flights, here.effects
+        flights, effects = here.flights, _after_late(node.saga, state, fact, here.effects)
         if isinstance(fact, Settled):
             path = node.state.calls[fact.call_id]
             flights = {key: flight for key, flight in flights.items() if key != fact.call_id}
             events = (Event(fact.at, ID, "end", fact.call_id, detail=fact.outcome.value),)
             if is_undo(fact.call_id):
-                if move.effect or self._was_undone(state, path, move):
+                if move.effect or self._was_undone(node, path, move):
                     undone = {**undone, path: undone.get(path, frozenset()) | {parse_call(fact.call_id).path}}
-                    effects = effects - {path} if len(undone[path]) >= self._actions(state, path) else effects
-            elif move.effect and state.records[path].outcome is not Outcome.FAILED:  # `failed_if`: not done
+                    effects = effects - {path} if len(undone[path]) >= self._actions(node, path) else effects
+            elif move.effect and not self._said_no(node, state, path):
                 effects = effects | {path}
                 undone = {key: value for key, value in undone.items() if key != path}
+        if move.detail == "complete" and isinstance(fact, OperatorAsked):
+            effects, undone = self._done_by_hand(node, state, fact.path)
+        if isinstance(fact, Inherited):
+            commands += self._lost(node, state, fact)
+            events = tuple(_taken_up(node, fact))
+            if move.effect:
+                effects = effects | {node.state.calls[call] for call in flights if not is_undo(call)}
+                undone = {key: value for key, value in undone.items() if key not in effects}
+            flights = {}
         if isinstance(fact, Silence):
             flights = {**flights, move.target: _handled(flights[move.target], move)}
+        if (back := went_back(node, state, move)) is not None:
+            events = (*events, back)
+        events = (*events, *tried_again(node, state, fact))
         again = here.again
-        if move.detail in ("retry", "pause"):
+        if move.detail == "reset":
+            again = again | {RESET}
+        elif move.detail in ("retry", "pause"):
             again = again | {move.target}
         elif move.kind in _ONCE:
             again = again | {_ONCE[move.kind]}
-        told = (move.what,) if move.cost else ()
+        fault = (move.what,) if move.cost else ()
         made = Node(
             state,
             Circumstances(
@@ -239,57 +305,92 @@ class Search:
                 here.late or move.kind == "timeout",
                 again,
             ),
+            node.saga,
             node,
             move,
             events,
             spent=node.spent + move.cost,
-            faults=node.faults + told,
-            other=node.other + told if move.kind in ("ok", "signal") else node.other,
+            faults=node.faults + fault,
+            other=node.other + fault if move.kind in ("ok", "signal") else node.other,
             depth=node.depth + 1,
             undone=undone,
             begun=node.begun,
             broken=broken,
             history=node.history + 3 + _EVENTS.get(move.kind, 1),
+            promised=node.promised,
         )
-        self._told(made, commands)
+        self._perform(made, commands)
         if not broken:
-            self._told_twice(made, move)
+            self._check_redelivery(made, move)
             self._decided_late(made)
-        if move.detail in ("skip", "abort") and move.target in state.attention:
+        if move.detail in ("complete", "skip", "abort") and move.target in state.attention:
             what = f"after {move.detail} it waits for an operator again"
             self._violated(Violation("no-way-out", "R22", move.target, what), made)
         return made
 
-    def _was_undone(self, state: State, path: str, move: Move) -> bool:
+    def _lost(self, node: Node, state: State, fact: Inherited) -> list[Command]:
+        """Tell a new run that nobody knows how the calls ended that do not begin again; return what it asks for."""
+        lost = [call for call in node.here.flights if not begins_again(node.state, fact.how, call)]
+        ends = [Settled(fact.at, call, Outcome.UNKNOWN, error=SERVER_ENDED_IT, cancelled=True) for call in lost]
+        return [command for end in ends for command in decide(node.saga, state, end)]
+
+    def _done_by_hand(self, node: Node, state: State, path: str) -> tuple[frozenset[str], Mapping[str, frozenset[str]]]:
+        """Return the effects that stand when an operator has done by hand what waited at *path*."""
+        effects, undone, call = node.here.effects, node.undone, parse_call(path)
+        if not call.undoes:
+            called = isinstance(node.saga.places[state.records[path].step].step.body, Call)
+            kept = {key: value for key, value in undone.items() if key != path}
+            return (effects | {path}, kept) if called else (effects, undone)
+        undone = {**undone, call.step: undone.get(call.step, frozenset()) | {path}}
+        all_undone = len(undone[call.step]) >= self._actions(node, call.step)
+        return (effects - {call.step} if all_undone else effects), undone
+
+    def _said_no(self, node: Node, state: State, path: str) -> bool:
+        """Whether a call that succeeded has done nothing, as `failed_if` says."""
+        if (record := state.records.get(path)) is not None:
+            return record.outcome is Outcome.FAILED
+        return node.state.records[path].undo is not None  # the saga has gone back over it, and had nothing to undo
+
+    def _was_undone(self, node: Node, path: str, move: Move) -> bool:
         """R24: whether the participant says that there is nothing to undo."""
-        compensation = self.saga.places[state.records[path].step].step.compensation
+        compensation = step_to_undo(node.saga, node.state.records[path]).compensation
         actions = compensation.actions if compensation is not None else ()
         return any(move.detail in action.already_undone for action in actions)
 
-    def _actions(self, state: State, path: str) -> int:
-        compensation = self.saga.places[state.records[path].step].step.compensation
+    def _actions(self, node: Node, path: str) -> int:
+        compensation = step_to_undo(node.saga, node.state.records[path]).compensation
         return 1 if compensation is None else max(1, len(compensation.actions))
 
-    def _told(self, node: Node, commands: list[Command]) -> None:
+    def _perform(self, node: Node, commands: list[Command]) -> None:
         """Add to a node what the saga asks for."""
         flights, events = dict(node.here.flights), list(node.events)
         again: list[Command] = []
         for command in commands:
             match command:
                 case StartActivity(call_id=call):
-                    self._anew(node, call, json.dumps(command.arguments))
+                    self._anew(node, call, command.arguments)
+                    if self.surroundings.later is not None:
+                        node.promised = promised(node, command)
+                        if (broken := broken_promise(node, command, self.surroundings)) is not None:
+                            self._violated(broken, node)
                     life = longest_life(command)
                     flights[call] = Flight(command, node.here.now, node.here.now + life)
                     events.append(Event(node.here.now, ID, "start", call, detail=command.activity))
                     node.history += 2
                 case StartChild(call_id=call):
-                    self._anew(node, call, json.dumps([command.workflow_id, command.input]))
+                    self._anew(node, call, [command.workflow_id, command.input])
                     flights[call] = Flight(command, node.here.now, float("inf"))
                     events.append(Event(node.here.now, ID, "start", call, detail=command.saga))
                     node.history += 2
-                case Cancel(call_id=call):
+                case SendSignal(call_id=call):
+                    self._anew(node, call, command.request)
+                    flights[call] = Flight(command, node.here.now, float("inf"))
+                    events.append(Event(node.here.now, ID, "start", call, detail=command.signal))
+                    node.history += 2
+                case Cancel(call_id=call, abandons=abandons):
                     if call in flights:
-                        flights[call] = replace(flights[call], asked=True, sent=call in node.here.flights)
+                        sent = call in node.here.flights
+                        flights[call] = replace(flights[call], asked=True, sent=sent, abandoned=abandons)
                     node.history += 1
                 case StartTimer() | CancelTimer():
                     node.history += 1
@@ -302,39 +403,41 @@ class Search:
         node.here = replace(node.here, flights=flights)
         node.events = tuple(events)
         if again:
-            self._told(node, again)
+            self._perform(node, again)
 
-    def _anew(self, node: Node, call: str, sent: str) -> None:
+    def _anew(self, node: Node, call: str, sent: object) -> None:
         """R49: a saga that is begun anew sends no key of the run before, whose effects may stand."""
-        if self.generation and f'"{path_in(ID, "")}' in sent:
+        if self.generation and f'"{path_in(ID, "")}' in json.dumps(sent):
             what = f"`{call}` is sent a key of the run before under the same id"
             self._violated(Violation("key-shared", "R49", step_of_activity_id(call), what), node)
 
     def _continued(self, node: Node) -> list[Command]:
         """Let the saga go on in a new run, with the carry of the old one; return what it asks for (R50)."""
         try:
-            pack(self.saga, node.state)
-            node.state = State.restore(json.loads(json.dumps(node.state.snapshot())))
-            return decide(self.saga, node.state, Resumed(node.here.now, f"run-2-{ID}"))
+            if node.state.migrating and not migrates(node, self.surroundings):
+                return decide(node.saga, node.state, MigrationDropped(node.here.now, "it does not fit any more"))
+            pack(node.saga, node.state)
+            node.state = restore(json.loads(json.dumps(snapshot(node.state))))
+            return decide(node.saga, node.state, Resumed(node.here.now, f"run-2-{ID}"))
         except Exception as error:  # noqa: BLE001  # as in `after`
             node.broken = repr(error)
             return []
 
-    def _told_twice(self, node: Node, move: Move) -> None:
+    def _check_redelivery(self, node: Node, move: Move) -> None:
         """R22, R49, R59: a fact that arrives once more changes nothing. Check it once for each call and way to end."""
         fact, kind = move.fact, f"{move.kind} {move.detail if move.kind == 'operator' else ''}"
-        several = Settled | TimerFired | OperatorAsked | SignalReceived
+        several = Settled | LateEnd | TimerFired | OperatorAsked | SignalReceived
         if node.close is not None or not isinstance(fact, several) or (kind, move.target) in self._repeated:
             return
         if isinstance(fact, OperatorAsked) and fact.path in node.state.attention:
             return  # it waits again: see `_decided_late`
         self._repeated.add((kind, move.target))
-        if isinstance(fact, OperatorAsked):
+        if isinstance(fact, OperatorAsked) and fact.verb is not Verb.RESET:  # that saga may go back once more
             fact = replace(fact, request="")  # from somebody else, who has seen the same
         state = copied(node.state)
-        if decide(self.saga, state, fact) or fingerprint(state) != fingerprint(node.state):
+        if decide(node.saga, state, fact) or fingerprint(state) != fingerprint(node.state):
             rule = "R22" if isinstance(fact, OperatorAsked) else "R59"
-            breach = Violation("redelivery", rule, move.target, f"{move.what}, told twice, changes something")
+            breach = Violation("redelivery", rule, move.target, f"{move.what}, delivered twice, changes something")
             self._violated(breach, node)
 
     def _decided_late(self, node: Node) -> None:
@@ -347,7 +450,7 @@ class Search:
             for verb in DECISIONS:
                 state = copied(node.state)
                 late = OperatorAsked(node.here.now, verb, path, "operator", "explored", occurrence=before)
-                if decide(self.saga, state, late) or fingerprint(state) != fingerprint(node.state):
+                if decide(node.saga, state, late) or fingerprint(state) != fingerprint(node.state):
                     what = f"a decision about an earlier failure of `{path}` is carried out"
                     self._violated(Violation("late-decision", "R22", path, what), node)
 
@@ -357,18 +460,35 @@ class Search:
         status = "too long" if node.close is None else node.close.status.value
         summary.ended(status, node.faults)
         summary.reached(node.state)
-        summary.longest = max(summary.longest, node.here.now - START)
+        summary.longest = max(summary.longest, node.here.now - self.surroundings.now)
         summary.history = max(summary.history, node.history)
-        summary.stays.update(stays(self.saga, node, self.around))
-        for breach in judged(self.saga, node, self.around):
+        summary.stays.update(stays(node.saga, node, self.surroundings))
+        for breach in judged(node.saga, node, self.surroundings):
             self._violated(breach, node)
 
     def _violated(self, breach: Violation, node: Node) -> None:
         if self.summary.wants(breach.place, node.spent, node.depth):
             status = current(node.state).value
             began = tuple((event.call, event.at) for event in node.all_events if event.what == "start")
-            made = replace(breach, way=node.way, began=began, faults=node.spent, input=self.input, status=status)
+            made = replace(
+                breach,
+                way=node.way,
+                began=began,
+                faults=node.spent,
+                input=self.input,
+                status=status,
+                begin=self.surroundings.now,
+            )
             self.summary.violated(made)
+
+
+def _after_late(saga: Saga, state: State, fact: Fact | Silence, effects: frozenset[str]) -> frozenset[str]:
+    """Return the effects that stand after an attempt has ended late: not that of a result that means no."""
+    if not isinstance(fact, LateEnd):
+        return effects
+    record = state.records[parse_call(fact.call_id).step]
+    says_no = saga.places[record.step].step.failed_if and record.outcome is Outcome.FAILED
+    return effects - {record.path} if says_no else effects
 
 
 def _handled(flight: Flight, move: Move) -> Flight:
@@ -377,7 +497,21 @@ def _handled(flight: Flight, move: Move) -> Flight:
     return replace(flight, held=held, released=not held, ends=inf)
 
 
-_ONCE = {"held": HELD, "continued": CONTINUED, "full": FULL}
+def _taken_up(node: Node, fact: Inherited) -> Iterator[Event]:
+    """Yield the events of a kill, if there was one, and of the run that takes the saga up."""
+    for call in node.here.flights:
+        yield Event(fact.at, ID, "end", call, detail=Outcome.UNKNOWN.value, error=SERVER_ENDED_IT.type)
+    yield Event(fact.at, ID, "taken_up", "", detail=fact.verb)
+
+
+_ONCE = {
+    "held": HELD,
+    "continued": CONTINUED,
+    "full": FULL,
+    "migrated": MIGRATED,
+    "killed": KILLED,
+    "redriven": REDRIVEN,
+}
 """Moves that happen only once in a run, and the mark for each."""
 
 _EVENTS = {

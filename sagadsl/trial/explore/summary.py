@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sagadsl.engine.journal import State
 from sagadsl.immutable import Immutable
 from sagadsl.language.paths import parse_call, pattern_of, undo_path
+from sagadsl.virtual.clock import BEGIN
 
 if TYPE_CHECKING:
     from sagadsl.trial.explore.moves import Move
@@ -24,6 +25,7 @@ class Violation(Immutable):
         path: Path of the step that it is about; empty for the saga as a whole.
         way: The moves that lead to it, in order. ``began``: when each call begins, in seconds since 1970.
         status: The status of the saga at the end of the way.
+        begin: When the saga began, in seconds since 1970.
     """
 
     kind: str
@@ -35,6 +37,7 @@ class Violation(Immutable):
     faults: int = 0
     input: Any = None
     status: str = ""
+    begin: float = BEGIN
 
     @property
     def place(self) -> tuple[str, str]:

@@ -13,12 +13,13 @@ from jinja2 import nodes
 
 from sagadsl.engine.call_errors import queue_limit
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
+from sagadsl.engine.snapshots import snapshot
 from sagadsl.immutable import Immutable
 from sagadsl.language import walk
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.expressions.code import chain_of
-from sagadsl.language.expressions.values import Condition, Expression, Listing, Object, Text
-from sagadsl.language.model import ActivityCall, Place, Saga, Step, Value
+from sagadsl.language.expressions.values import trees
+from sagadsl.language.model import ActivityCall, Place, Saga, Step
 from sagadsl.language.own_errors import (
     CANCELLED,
     EXPRESSION_ERROR,
@@ -32,6 +33,8 @@ from sagadsl.trial.draw import draw
 from sagadsl.trial.mocks import Mocks, participant
 from sagadsl.trial.outputs import Outputs, input_wanted, overlaid
 from sagadsl.trial.played import ID
+from sagadsl.trial.target import Target
+from sagadsl.virtual.clock import BEGIN
 from sagadsl.virtual.world import World
 
 OTHER_ERROR = "Refused"
@@ -64,7 +67,11 @@ class Surroundings:
         sagas: Child sagas by name.
         activities: Signatures of the installed activities; ``None`` when no activity is known.
         always: Activities that never give the usual output: by name, the index into ``outputs`` of what they give.
-        pauses: Operators pause the saga, once, at any moment.
+        pauses: Operators pause the saga, once, at any moment. ``resets``: they let it go back to a step, once.
+        kills: The server ends the run, once, at any moment, and a new run takes it up; a failed saga is redriven, once.
+        later: The definition with which the saga may go on, once, at any moment.
+        later_name: How a case names that definition.
+        now: When the saga begins, in seconds since 1970.
     """
 
     saga: Saga
@@ -72,13 +79,27 @@ class Surroundings:
     activities: Mapping[str, Signature] | None = None
     always: Mapping[str, int] = field(default_factory=dict)
     pauses: bool = False
+    resets: bool = False
+    kills: bool = False
+    later: Target | None = None
+    later_name: str = ""
+    now: float = BEGIN
     _outputs: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     _errors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _children: dict[str, ChildRun | None] = field(default_factory=dict)
 
+    @property
+    def versions(self) -> tuple[Saga, ...]:
+        """The definitions that the saga may have."""
+        return (self.saga,) if self.later is None else (self.saga, self.later.saga)
+
     @cached_property
     def drawn(self) -> Outputs:
-        return Outputs((self.saga, *self.sagas.values()), self.activities)
+        return Outputs((*self.versions, *self._children_by_name.values()), self.activities)
+
+    @cached_property
+    def _children_by_name(self) -> Mapping[str, Saga]:
+        return {**({} if self.later is None else self.later.sagas), **self.sagas}
 
     def signature(self, activity: str) -> Signature | None:
         return self.activities.get(activity) if self.activities is not None else None
@@ -95,17 +116,20 @@ class Surroundings:
     @cached_property
     def called(self) -> tuple[str, ...]:
         """The activities that the saga's own steps call."""
-        bodies = (place.step.body for place in self.saga.places.values())
-        return tuple(dict.fromkeys(body.activity for body in bodies if isinstance(body, ActivityCall)))
+        bodies = (place.step.body for saga in self.versions for place in saga.places.values())
+        return tuple(dict.fromkeys(name for body in bodies if isinstance(body, ActivityCall) for name in body.names))
 
     def repeated(self) -> tuple[str, ...]:
         """Return the activities that may be called more than once in one run: in loops, or by several steps."""
-        found: dict[str, int] = {}
-        for place in self.saga.places.values():
-            if isinstance(place.step.body, ActivityCall):
-                name = place.step.body.activity
-                found[name] = found.get(name, 0) + (2 if any(place.loops) else 1)
-        return tuple(name for name, number in found.items() if number > 1)
+        found: dict[str, None] = {}
+        for saga in self.versions:
+            numbers: dict[str, int] = {}
+            for place in saga.places.values():
+                if isinstance(place.step.body, ActivityCall):
+                    for name in place.step.body.names:
+                        numbers[name] = numbers.get(name, 0) + (2 if any(place.loops) else 1)
+            found.update((name, None) for name, number in numbers.items() if number > 1)
+        return tuple(found)
 
     def errors(self, step: Step) -> tuple[str, ...]:
         """Return the types of errors that lead a step different ways: one that nobody names, and all that are named.
@@ -114,9 +138,12 @@ class Surroundings:
         """
         if step.id not in self._errors:
             assert isinstance(step.body, ActivityCall)
-            signature = self.signature(step.body.activity)
-            named = dict.fromkeys((*_named(self.saga, self.saga.places[step.id]), *self._compared))
-            declared = [each for each in (signature.errors if signature is not None else ()) if each not in named]
+            signatures = map(self.signature, step.body.names)
+            places = [(saga, saga.places[step.id]) for saga in self.versions if step.id in saga.places]
+            handled = (type_ for saga, place in places for type_ in _named(saga, place))
+            named = dict.fromkeys((*handled, *self._compared))
+            errors = (error for each in signatures if each is not None for error in each.errors)
+            declared = [error for error in errors if error not in named]
             usual = declared[0] if declared else OTHER_ERROR
             while usual in named:
                 usual += "Otherwise"
@@ -127,7 +154,7 @@ class Surroundings:
     def _compared(self) -> tuple[str, ...]:
         """Types with which expressions compare ``error.type`` or ``failure.type``."""
         found: dict[str, None] = {}
-        for tree in (tree for site in walk.sites(self.saga) for tree in _trees(site.value)):
+        for tree in (tree for saga in self.versions for site in walk.sites(saga) for tree in trees(site.value)):
             for node in (tree, *tree.find_all(nodes.Compare)):
                 if isinstance(node, nodes.Compare) and chain_of(node.expr) in (("error", "type"), ("failure", "type")):
                     operands = [const for each in node.ops for const in (each.expr, *each.expr.iter_child_nodes())]
@@ -135,9 +162,15 @@ class Surroundings:
                     found.update({value: None for value in consts if isinstance(value, str)})
         return tuple(type_ for type_ in found if type_ not in _OURS)[:MOST]
 
-    def payloads(self, signal: str) -> tuple[Any, ...]:
-        """Return the payloads that a signal may carry."""
-        schema = dict(self.saga.signals.get(signal) or {})
+    def activity_of(self, step: str) -> str:
+        """Return the activity that a step calls."""
+        body = next(saga.places[step].step.body for saga in self.versions if step in saga.places)
+        assert isinstance(body, ActivityCall)
+        return body.names[0]
+
+    def payloads(self, signal: str, saga: Saga) -> tuple[Any, ...]:
+        """Return the payloads that a signal may carry, as a version of the saga declares them."""
+        schema = dict(saga.signals.get(signal) or {})
         usual = draw(schema, 0, signal) if schema else None
         return tuple(_unlike((usual, *variations(schema, usual))))[:MOST]
 
@@ -151,20 +184,20 @@ class Surroundings:
 
     def child(self, command: StartChild) -> ChildRun | None:
         """Return how a child saga goes when it goes well; ``None`` when there is no such saga."""
-        saga = self.sagas.get(command.saga)
+        saga = self._children_by_name.get(command.saga)
         if saga is None:
             return None
         if command.journal is not None:
             return ChildRun()
         key = f"{command.saga} {json.dumps(command.input, sort_keys=True)}"
         if key not in self._children:
-            world = World(participant(Mocks(), self.drawn.draw, ID), sagas=self.sagas)
+            world = World(participant(Mocks(), self.drawn.draw, ID), sagas=self._children_by_name, start=self.now)
             run = world.start(saga, command.input, ID)
             world.run(until=_LONG)
             well = run.close is not None and run.close.status is Status.COMPLETED
             output = run.close.output if run.close is not None and well else None
             first = next((each.call for each in world.events if each.what == "start"), "")
-            self._children[key] = ChildRun(output, run.state.snapshot(), world.now - world.begin, first)
+            self._children[key] = ChildRun(output, snapshot(run.state), world.now - world.begin, first)
         return self._children[key]
 
 
@@ -242,6 +275,9 @@ def silence(command: StartActivity, *, once: bool) -> float:
     Args:
         once: The call has been cancelled, so that it is not attempted again.
     """
+    if command.operation is not None:
+        limits = (command.schedule_to_close, command.schedule_to_start)
+        return min((limit.total_seconds() for limit in limits if limit is not None), default=inf)
     once = once or TIMEOUT in command.retry.non_retryable_error_types
     return _of_attempts(command, 1 if once else command.retry.maximum_attempts or 1, 0.0)
 
@@ -274,26 +310,10 @@ def pauses(retry: RetryPlan, attempts: int) -> float:
 
 def _named(saga: Saga, place: Place) -> Iterator[str]:
     """Yield the types of errors that the handlers of a step take, and those of the blocks around it."""
-    around = (saga.places[block].step for block in place.blocks if block in saga.places)
-    for step in (place.step, *around):
+    enclosing = (saga.places[block].step for block in place.blocks if block in saga.places)
+    for step in (place.step, *enclosing):
         yield from (type_ for handler in step.on_error for type_ in handler.types if type_ not in _OURS)
 
 
 _OURS = frozenset({TIMEOUT, CANCELLED, EXPRESSION_ERROR, SAGA_TIMEOUT, SIGNAL_TIMEOUT, NO_MATCHING_CASE})
 """Types of errors that no participant reports."""
-
-
-def _trees(value: Value) -> Iterator[nodes.Expr]:
-    match value:
-        case Condition(value=inner):
-            yield from _trees(inner)
-        case Expression(tree=tree):
-            yield tree
-        case Text(parts=several):
-            yield from (part.tree for part in several if isinstance(part, Expression))
-        case Object(items=items):
-            yield from (tree for item in items.values() for tree in _trees(item))
-        case Listing(elements=elements):
-            yield from (tree for item in elements for tree in _trees(item))
-        case _:
-            return

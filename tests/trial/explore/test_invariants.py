@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine import blocks, decide, journal, operator, steps, undo
-from sagadsl.engine.facts import OperatorAsked, Outcome, Settled, Status
+from sagadsl.engine.facts import Given, OperatorAsked, Outcome, Settled, Status
 from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
 from sagadsl.engine.run import Run
 from sagadsl.immutable import replace
@@ -96,7 +96,7 @@ def test_a_pivot_in_doubt_must_not_be_taken_for_one_that_did_not_happen(monkeypa
         run.state.pivot_at = ""
         steps.fail_for_good(run, record)
 
-    monkeypatch.setattr(steps, "_doubt", guess)
+    monkeypatch.setattr(steps, "doubt", guess)
 
     assert _found(PIVOT)["effect-left R1"] == {"p"}
 
@@ -148,7 +148,7 @@ def test_a_poll_that_nothing_bounds_goes_on_and_on() -> None:
 
 def test_an_operator_must_have_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """R22."""
-    monkeypatch.setattr(operator, "refusal", lambda state, verb, path="": "no")
+    monkeypatch.setattr(operator, "refusal", lambda *_, **more: "no")
 
     assert _found(AB)["no-way-out R22"] == {"a.compensation", "b.compensation"}
 
@@ -157,9 +157,9 @@ def test_a_decision_must_lead_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """R22: skipped, and it waits again."""
     real = operator._skip
 
-    def stubborn(run: Run, path: str) -> None:
+    def stubborn(run: Run, path: str, given: Given) -> None:
         error = run.state.attention[path]
-        real(run, path)
+        real(run, path, given)
         run.state.attention[path] = error
 
     monkeypatch.setattr(operator, "_skip", stubborn)
@@ -255,7 +255,9 @@ def test_a_decision_that_comes_late_must_change_nothing(monkeypatch: pytest.Monk
 def test_a_decision_about_an_earlier_failure_must_not_be_carried_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """R22: an operator had it retried, it failed again, and what was said about the first time comes."""
     real = operator.refusal
-    monkeypatch.setattr(operator, "refusal", lambda state, verb, path="", occurrence=None: real(state, verb, path))
+    monkeypatch.setattr(
+        operator, "refusal", lambda state, verb, path="", occurrence=None, **more: real(state, verb, path, **more)
+    )
 
     assert _found(AB, 3)["late-decision R22"] == {"a.compensation", "b.compensation"}
 

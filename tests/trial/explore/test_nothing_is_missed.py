@@ -17,18 +17,19 @@ from sagadsl.language.model import Saga
 from sagadsl.language.paths import is_compensation
 from sagadsl.trial.explore.judging import judged
 from sagadsl.trial.explore.moves import Circumstances
-from sagadsl.trial.explore.run import Task, explore, surroundings
-from sagadsl.trial.explore.search import START, Node
+from sagadsl.trial.explore.run import Task, explore, surroundings_of
+from sagadsl.trial.explore.search import Node
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.played import ID
 from sagadsl.virtual.calls import Attempt
+from sagadsl.virtual.clock import BEGIN
 from sagadsl.virtual.world import Event, VirtualRun, World
 from tests.engine.any_saga import Maker, Seeded
 
 SAGAS = range(36)
 RUNS = 60
 FAULTS = 2
-STATES = 2 * 20_000
+STATES = 16_000
 """A saga that has more is left out: what was not followed cannot have been foreseen."""
 
 
@@ -42,7 +43,7 @@ class _Random:
     """
 
     saga: Saga
-    around: Surroundings
+    surroundings: Surroundings
     choice: random.Random
     calls: Sequence[str]
     faults: dict[str, str] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class _Random:
     def __post_init__(self) -> None:
         self.slowest = self.choice.choice((0.1, 3.0))
         self.fresh: list[str] = []
-        self.world = World(self._attempt, on_event=self._book, after_fact=self._after, start=START)
+        self.world = World(self._attempt, on_event=self._book, after_fact=self._after, start=BEGIN)
         for _ in range(self.choice.randint(0, FAULTS)):
             match self.choice.choice(("call", "call", "call", "cancel", "silence")):
                 case "call" if self.calls:
@@ -90,7 +91,7 @@ class _Random:
             return Attempt(takes=inf)
         if fault == "queue" and command.schedule_to_start is not None and not command.local:
             return Attempt(starts=False)
-        usual = None if is_compensation(base) else self.around.outputs(command.activity)[0]
+        usual = None if is_compensation(base) else self.surroundings.outputs(command.activity)[0]
         return Attempt(output=usual, takes=takes)
 
     def _book(self, event: Event) -> None:
@@ -162,12 +163,12 @@ def _missed(seed: int, seen: Counter[str]) -> list[str] | None:
     found = explore(Task(definition, most=FAULTS, states=STATES)).summary
     if found.left:
         return None
-    saga, around = build(definition), surroundings(Task(definition))
-    input_ = next(iter(around.inputs()), None)
+    saga, surroundings = build(definition), surroundings_of(Task(definition))
+    input_ = next(iter(surroundings.inputs()), None)
     calls: set[str] = set()
     missed = []
     for number in range(RUNS):
-        played = _Random(saga, around, random.Random(number), sorted(calls))
+        played = _Random(saga, surroundings, random.Random(number), sorted(calls))
         run = played.run(input_)
         events = tuple(played.world.events)
         calls |= {event.call for event in events if event.what == "start" and "#" not in event.call}
@@ -178,8 +179,8 @@ def _missed(seed: int, seen: Counter[str]) -> list[str] | None:
             continue
         undone = {path: frozenset(done) for path, done in played.undone.items()}
         here = Circumstances(played.world.now, effects=frozenset(played.effects))
-        node = Node(run.state, here, events=events, close=run.close, undone=undone)
-        wrong = {each.place for each in judged(saga, node, around)}
+        node = Node(run.state, here, saga, events=events, close=run.close, undone=undone)
+        wrong = {each.place for each in judged(saga, node, surroundings)}
         status = run.close.status.value
         seen.update((status, *(kind for kind, _ in wrong)))
         if status not in found.ends or wrong - found.violations.keys():

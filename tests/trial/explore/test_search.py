@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.build import build
 from sagadsl.trial.explore.copying import copied, fingerprint
 from sagadsl.trial.explore.example import Example, example
-from sagadsl.trial.explore.run import Explored, Task, explore, surroundings
-from sagadsl.trial.explore.search import Search
+from sagadsl.trial.explore.run import Explored, Task, explore, surroundings_of
+from sagadsl.trial.explore.search import Met, Search
 from sagadsl.virtual.world import World
 from tests.engine.scenes import act, plain, saga
 
@@ -28,7 +28,7 @@ def _shown(definition: dict[str, Any], most: int) -> Example:
     """Return the only violation of a definition with its case."""
     task = Task(definition, most=most)
     (violation,) = explore(task).summary.violations.values()
-    return example(violation, surroundings(task))
+    return example(violation, surroundings_of(task))
 
 
 def test_without_faults_there_is_one_way() -> None:
@@ -58,16 +58,39 @@ def test_one_call_has_nine_ways_with_one_fault() -> None:
     }
 
 
-def test_what_a_local_activity_reports_leaves_open_whether_it_happened() -> None:
-    """R5: on every host, so that its undo has to do without an output; the case shows it again."""
+def test_a_local_activity_that_says_no_may_have_happened_in_a_worker_that_died() -> None:
+    """R5, R130: or not, and the error alone does not tell; then its undo has to do without an output."""
     found = _explore(saga(act("a", local=True), plain("b"))).summary
     undo = _undo(input={"id": "{{ step.output.id }}"})
     shown = _shown(saga(act("a", local=True, compensation=undo), plain("b")), 1)
 
     assert found.violations == {}
-    assert set(found.faults["`a` fails with Refused"]) == {"compensated"}
-    assert shown.violation.way[0].what == "`a` fails with Refused"
-    assert (shown.replayed, shown.case["given"]["mocks"]) == (True, {"a": {"error": "Refused"}})
+    died = "`a` fails with Refused after its first worker has died, and has"
+    assert {*found.faults} >= {"`a` fails with Refused", f"{died} happened", f"{died} not happened"}
+    assert shown.violation.way[0].what == f"{died} not happened"
+    mock = {"error": "Refused", "unknown": True}
+    assert (shown.replayed, shown.case["given"]["mocks"]) == (True, {"a": mock})
+
+
+def test_an_operation_is_tried_by_every_fault_that_a_server_knows() -> None:
+    """R118: and the case of a violation plays it again."""
+    over = {"endpoint": "e", "service": "S", "operation": "o"}
+    pay = {"id": "pay", "nexus": over, "compensation": {"nexus": over}}
+    found = _explore(saga(pay, plain("b")), 2).summary
+    wrong = {**pay, "compensation": {"nexus": over, "input": {"id": "{{ step.output.id }}"}}}
+    task = Task(saga(wrong, plain("b")), most=1)
+    shown = [example(each, surroundings_of(task)) for each in explore(task).summary.violations.values()]
+
+    assert found.violations == {}
+    assert {
+        "`pay` fails with Refused",
+        "`pay` is never heard of again and has happened",
+        "`pay` is never heard of again and has not happened",
+        "`pay` loses its result and has happened",
+    } <= set(found.faults)
+    assert not any("holds `pay`" in fault or "no worker takes `pay`" in fault for fault in found.faults)
+    assert shown
+    assert all(each.replayed for each in shown)
 
 
 def test_a_call_that_is_cancelled_with_the_breath_that_began_it_is_never_sent() -> None:
@@ -85,8 +108,8 @@ def test_a_call_that_is_cancelled_with_the_breath_that_began_it_is_never_sent() 
 def test_branches_end_in_every_order_and_what_is_the_same_is_met_once() -> None:
     """R38 to R40: three branches end in six orders, of which the definition sees none."""
     three = saga({"id": "all", "parallel": [plain("a"), plain("b"), plain("c")]})
-    around = surroundings(Task(three))
-    with_, without = (Search(around.saga, around, None, 0, deduplicate=each) for each in (True, False))
+    surroundings = surroundings_of(Task(three))
+    with_, without = (Search(surroundings.saga, surroundings, None, 0, deduplicate=each) for each in (True, False))
     for search in (with_, without):
         search.explore(search.begin())
 
@@ -109,10 +132,10 @@ RIGHT = [
 @pytest.mark.parametrize("definition", RIGHT)
 def test_deduplication_changes_no_verdict(definition: dict[str, Any]) -> None:
     """The same ends and the same violations, from fewer states."""
-    around = surroundings(Task(definition))
+    surroundings = surroundings_of(Task(definition))
     found = []
     for deduplicate in (True, False):
-        search = Search(around.saga, around, None, 2, deduplicate=deduplicate)
+        search = Search(surroundings.saga, surroundings, None, 2, deduplicate=deduplicate)
         search.explore(search.begin())
         found.append(search.summary)
 
@@ -122,6 +145,28 @@ def test_deduplication_changes_no_verdict(definition: dict[str, Any]) -> None:
         fault: set(ends) for fault, ends in found[1].faults.items()
     }
     assert set(found[0].violations) == set(found[1].violations) == set()
+
+
+def test_a_search_that_forgets_what_it_has_met_comes_to_the_same_verdict() -> None:
+    """Its memory has a bound; beyond that it follows some ways twice."""
+    definition = saga({"id": "p", "parallel": [act("a"), act("b")]}, act("c"))
+    surroundings = surroundings_of(Task(definition))
+    all_met, few_met = (Search(surroundings.saga, surroundings, None, 2, _met=met) for met in (Met(), Met(5)))
+    for search in (all_met, few_met):
+        search.explore(search.begin())
+
+    assert few_met.summary.states > all_met.summary.states
+    assert set(few_met.summary.ends) == set(all_met.summary.ends)
+    assert few_met.summary.violations == all_met.summary.violations
+
+
+def test_what_was_met_long_ago_is_forgotten() -> None:
+    """But never what was met among the last ones."""
+    met = Met(2)
+
+    assert [met.again(key) for key in (1, 2, 1, 3, 2, 3, 4, 5, 6, 1, 6)] == [
+        False, False, True, False, True, True, False, False, False, False, True,
+    ]  # fmt: skip
 
 
 def test_the_answer_does_not_depend_on_the_number_of_processes() -> None:
@@ -140,7 +185,7 @@ def test_a_copy_is_equal_and_shares_nothing_that_changes() -> None:
 
     assert copy == run.state
     assert fingerprint(copy) == fingerprint(run.state)
-    before = State.restore(run.state.snapshot())
+    before = restore(snapshot(run.state))
     for record in copy.records.values():
         record.progress, record.output = None, "changed"  # type: ignore[assignment]
         if record.undo is not None:
@@ -255,8 +300,27 @@ def test_a_child_saga_is_one_call_that_completes_fails_or_needs_a_person() -> No
 
     assert {fault: set(ends) for fault, ends in found.summary.faults.items() if "child saga" in fault} == {
         "child saga `c` fails and undoes itself": {"compensated"},
-        "child saga `c` fails and is not undone": {"failed"},
+        "child saga `c` fails and is not undone": {"compensated", "failed"},
         "child saga `c` refuses its input": {"compensated"},
         "child saga `c` waits for a person": {"completed"},
     }
     assert found.summary.violations == {}
+
+
+def test_every_pause_has_a_way_out_and_what_was_done_by_hand_is_undone() -> None:
+    """R61, R62: whatever an honest operator says, or nobody."""
+    pauses = [{"then": "pause", "pause_timeout": "1h"}]
+    both = {"id": "both", "parallel": [act("b", on_error=pauses), act("c")]}
+    found = _explore(saga(act("a", on_error="pause"), both, act("d", compensation="none")), 2)
+
+    assert found.summary.violations == {}
+    assert {"completed", "compensated"} <= set(found.summary.ends)
+
+
+def test_waits_whose_time_is_over_together_end_one_after_the_other() -> None:
+    """R59: when one limit has passed, a signal for the other comes too late; so that is no further fault."""
+    both = [{"id": name, "wait_for": {"signal": name, "timeout": "7d"}} for name in ("ann", "ben")]
+    found = _explore(saga({"id": "signed", "on_branch_failure": "wait", "parallel": both}), 1).summary
+
+    assert found.violations == {}
+    assert set(found.ends) == {"completed", "compensated", "cancelled"}

@@ -1,0 +1,138 @@
+"""What an older release and this one cost for the same sagas: ``BEFORE=FOLDER python -m benchmarks before``.
+
+The folder holds the sources of the older release, e.g. of ``git worktree add --detach FOLDER COMMIT``. The sagas are
+such as an older release knows. Each is played in virtual time, and its facts are decided again as a replay does. Where
+Valgrind is installed it counts the instructions of that replay, which do not depend on what else the machine does;
+otherwise processes of both releases take turns, and their CPU is compared.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parents[1]
+PAIRS = int(os.environ.get("PAIRS", "15"))
+RUNS = 11
+"""Replays of a process; one that makes a single replay tells what the rest costs."""
+
+
+def main() -> list[dict[str, Any]]:
+    """Measure both releases, and print what the new one takes compared with the older one."""
+    before = os.environ.get("BEFORE")
+    if before is None:
+        print("left out: `BEFORE=FOLDER` names the sources of the older release")
+        return []
+    counts = shutil.which("valgrind") is not None
+    unit = "instructions" if counts else "CPU ms"
+    rows = []
+    print(f"| saga | {unit} of a replay | before | ratio | the same events |\n|---|---|---|---|---|")
+    for name in sagas():
+        pairs = [(_cost(HERE, name, counts=counts), _cost(before, name, counts=counts))]
+        if not counts:
+            pairs += [(_cost(HERE, name, counts=False), _cost(before, name, counts=False)) for _ in range(PAIRS - 1)]
+        row = {
+            "saga": name,
+            "now": statistics.median(now[0] for now, _ in pairs),
+            "before": statistics.median(old[0] for _, old in pairs),
+            "ratio": statistics.median(now[0] / old[0] for now, old in pairs),
+            "same": all(now[1] == old[1] for now, old in pairs),
+        }
+        rows.append(row)
+        same = "yes" if row["same"] else "NO"
+        print(f"| {name} | {row['now']:,.1f} | {row['before']:,.1f} | {row['ratio']:.3f} | {same} |", flush=True)
+    return rows
+
+
+def _cost(folder: str | Path, name: str, *, counts: bool) -> tuple[float, str]:
+    """Return what one replay costs under the release in *folder*, and the digest of the saga's events."""
+    if not counts:
+        spent, digest = json.loads(_process(folder, name, RUNS))
+        return min(spent), digest
+    once, digest = _counted(folder, name, 1)
+    several, _ = _counted(folder, name, RUNS)
+    return (several - once) / (RUNS - 1), digest
+
+
+def _counted(folder: str | Path, name: str, runs: int) -> tuple[int, str]:
+    with tempfile.NamedTemporaryFile("r") as log:
+        counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log.name}"]
+        _, digest = json.loads(_process(folder, name, runs, *counting))
+        found = re.search(r"Collected : (\d+)", log.read())
+        assert found is not None
+        return int(found[1]), digest
+
+
+def _process(folder: str | Path, name: str, runs: int, *under: str) -> str:
+    command = [*under, sys.executable, __file__, str(folder), name, str(runs)]
+    environment = os.environ | {"PYTHONHASHSEED": "0"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+
+def measure(name: str, runs: int) -> tuple[list[float], str]:
+    """Return the CPU of each of several replays in ms, and a digest of the events of the saga when it was played."""
+    from sagadsl.engine.decide import decide  # noqa: PLC0415 # the release that the process measures
+    from sagadsl.engine.journal import State  # noqa: PLC0415
+    from sagadsl.language.build import build  # noqa: PLC0415
+    from sagadsl.virtual.world import World  # noqa: PLC0415
+
+    facts: list[Any] = []
+
+    class Recording(World):
+        def tell(self, saga_id: str, fact: Any) -> None:
+            facts.append(fact)
+            super().tell(saga_id, fact)
+
+    model, world = build(sagas()[name]), Recording()
+    world.start(model, {"v": 1, "items": list(range(60))})
+    world.run()
+    happened = [[each.at, each.what, each.call, each.attempt, each.detail, each.error] for each in world.events]
+    gc.disable()
+    spent = []
+    for _ in range(runs):
+        state, began = State(), time.process_time()
+        for fact in facts:
+            decide(model, state, fact)
+        spent.append((time.process_time() - began) * 1e3)
+    return spent, hashlib.sha256(json.dumps(happened).encode()).hexdigest()
+
+
+def sagas() -> dict[str, dict[str, Any]]:
+    """Return the sagas that are measured, by what they show."""
+    undo = {"activity": "bench.undo", "input": {"key": "{{ step.idempotency_key }}"}}
+    no = {"id": "no", "fail": {"type": "Refused", "message": "no"}}
+
+    def call(id_: str, **more: Any) -> dict[str, Any]:
+        return {"id": id_, "activity": "bench.step", "input": {"v": "{{ input.v }}"}, "compensation": undo, **more}
+
+    def saga(*steps: dict[str, Any]) -> dict[str, Any]:
+        return {"sagadsl": 1, "name": "measured", "version": "1", "steps": list(steps)}
+
+    chosen = {"id": "chosen", "switch": [{"if": "input.v == 1", "steps": [call("yes")]}, {"else": [call("other")]}]}
+    loop = {
+        "id": "each",
+        "for_each": {"items": "{{ input.items }}", "max_concurrency": 5},
+        "steps": [call("x"), call("y")],
+    }
+    branches = {"id": "both", "parallel": [call(f"p{number}") for number in range(40)]}
+    return {
+        "300 steps in a row, undone": saga(*[call(f"s{number}") for number in range(300)], no),
+        "300 steps in a row, done": saga(*[call(f"s{number}") for number in range(300)]),
+        "loop, branches and a choice, undone": saga(chosen, branches, loop, no),
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+    print(json.dumps(measure(sys.argv[2], int(sys.argv[3]))))

@@ -1,0 +1,97 @@
+"""What can be wrong with the activities of other packages. A problem is an error, and a value until it is raised."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sagadsl.errors import SagadslError
+from sagadsl.language.suggest import listed
+from sagadsl.plugins.isolation import Left
+from sagadsl.plugins.texts import described, text_of
+
+
+class PluginBroken(SagadslError):
+    """An activity, or a module of activities, cannot be imported or used.
+
+    Attributes:
+        place: File and line in the author's code where the error was raised; empty if unknown.
+    """
+
+    code: ClassVar[str] = "SD910"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, package: str, reason: BaseException, place: str = "") -> None:
+        super().__init__(name, package, reason, place)
+        self.name, self.package, self.reason, self.place = name, package, reason, place
+
+    def __str__(self) -> str:
+        is_plain = isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra | Left)
+        cause = text_of(self.reason) if is_plain else described(self.reason)
+        if isinstance(self.reason, SyntaxError) and self.place:
+            cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
+        if self.place and not isinstance(self.reason, PluginNeedsExtra):  # a missing package is nobody's line
+            cause += f" ({self.place})"
+        if self.package == f"module {self.name}":
+            return f"module `{self.name}` cannot be used: {cause}"
+        return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
+
+    @property
+    def help(self) -> str:
+        if isinstance(self.reason, PluginNeedsExtra):
+            return f"run `{self.reason.command}`"
+        if self.package.startswith("module "):
+            return "repair the module, or leave it out"
+        return "repair or uninstall the package; `sagadsl plugins` lists what works"
+
+
+class PluginNeedsExtra(ImportError):
+    """Raised by a module whose optional dependency is missing; *command* installs it."""
+
+    def __init__(self, what: str, command: str) -> None:
+        super().__init__(what, command)
+        self.command = command
+
+    def __str__(self) -> str:
+        return f"{self.args[0]} is not installed; run `{self.command}`"
+
+
+class PluginConflict(SagadslError):
+    """Several packages offer one name; none of them wins."""
+
+    code: ClassVar[str] = "SD911"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, owners: tuple[str, ...]) -> None:
+        super().__init__(name, owners)
+        self.name, self.owners = name, owners
+
+    def __str__(self) -> str:
+        return f"activity `{self.name}` is offered by {' and by '.join(self.owners)}"
+
+    @property
+    def help(self) -> str:
+        return (
+            'leave one out, e.g. `deny = ["<package>"]` under `[tool.sagadsl.plugins]` in pyproject.toml, '
+            "or give one of them another name"
+        )
+
+
+class PluginUnknown(SagadslError):
+    """No installed package and no local module offers this name."""
+
+    code: ClassVar[str] = "SD912"
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, name: str, known: tuple[str, ...], meant: str | None = None, note: str = "") -> None:
+        super().__init__(name, known, meant, note)
+        self.name, self.known, self.meant, self.note = name, known, meant, note
+
+    def __str__(self) -> str:
+        return f"no activity named `{self.name}` is installed" + (f"; {self.note}" if self.note else "")
+
+    @property
+    def help(self) -> str:
+        return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
+
+
+Problem = PluginBroken | PluginConflict | PluginUnknown

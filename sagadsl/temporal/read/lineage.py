@@ -1,0 +1,111 @@
+"""Which run has taken up the work of which: runs under one id, as the server knows them. R31, R45.
+
+A run that takes up the work of a closed one, or begins anew after it, names it in its memo. The closed run itself
+cannot be changed any more. So whoever looks at the closed run has to look for the later one, here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
+from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+from temporalio.client import Client
+
+from sagadsl.temporal.read.described import Described, describe, memo_at_once, word
+from sagadsl.temporal.read.runs import result
+from sagadsl.temporal.wire.arguments import TAKES_UP
+
+LEFT_SOMETHING = ("failed", "canceled", "terminated", "timed_out")
+"""Temporal's words for the ends of runs whose work can be taken up, or that can begin anew."""
+
+_PAGE = 100
+_IDS_AT_ONCE = 50
+_ASKABLE = re.compile(r"[^'\"\\]+")
+
+
+async def heir_of(client: Client, described: Described) -> str | None:
+    """Return the run that has taken up the work of a closed run, or has begun anew after it; ``None`` without one."""
+    if described.status not in LEFT_SOMETHING:
+        return None
+    newest = await describe(client, described.id)  # the index lags behind, the server itself does not
+    if newest.run_id == described.run_id:
+        return None
+    if newest.memo.get(TAKES_UP) == described.run_id and not await _has_done_nothing(client, newest):
+        return newest.run_id
+    return (await heirs(client, [described.id])).get(described.run_id)
+
+
+async def heirs(client: Client, ids: Collection[str]) -> dict[str, str]:
+    """Return, as far as the index knows, which run has taken up the work of which closed one under these ids."""
+    found: dict[str, str] = {}
+    for row in await _all_rows(client, ids):
+        id_, run_id = row.execution.workflow_id, row.execution.run_id
+        before = (await memo_at_once(client, id_, row.memo)).get(TAKES_UP) if TAKES_UP in row.memo.fields else None
+        if before is None or before in found:  # a run that goes on in a new one has the same memo
+            continue
+        if word(row.status) == "failed" and await was_refused(client, id_, run_id):
+            continue
+        found[str(before)] = run_id
+    return found
+
+
+async def newest_runs(client: Client, ids: Collection[str]) -> dict[str, str]:
+    """Return the newest run under each of these ids, as far as the index knows."""
+    found: dict[str, str] = {}
+    for row in await _all_rows(client, ids):
+        found[row.execution.workflow_id] = row.execution.run_id
+    return found
+
+
+async def taken_by(client: Client, base: Described, *, but: str) -> str | None:
+    """Return any run that has begun under this id after a closed one, and has done something; ``None`` without one.
+
+    Args:
+        but: The id of the run that asks.
+    """
+    began = base.raw.workflow_execution_info.start_time.ToNanoseconds()
+    for row in reversed(await _all_rows(client, [base.id])):
+        run_id = row.execution.run_id
+        if run_id in (base.run_id, but) or row.start_time.ToNanoseconds() < began:
+            continue
+        if word(row.status) == "failed" and await was_refused(client, base.id, run_id):
+            continue
+        return run_id
+    return None
+
+
+async def was_refused(client: Client, id: str, run_id: str) -> bool:
+    """Whether a run has ended before it had begun: it did nothing, and stands for nothing."""
+    ended = await result(client, id, run_id=run_id)
+    return ended.report is not None and ended.report.get("begun") is False
+
+
+async def links(client: Client, described: Described) -> dict[str, Any]:
+    """Return ``takes_up`` and ``taken_up_by`` of a run, as far as it has them: the runs before it and after it."""
+    before, after = described.memo.get(TAKES_UP), await heir_of(client, described)
+    return ({"takes_up": before} if before else {}) | ({"taken_up_by": after} if after else {})
+
+
+async def _has_done_nothing(client: Client, described: Described) -> bool:
+    return described.status == "failed" and await was_refused(client, described.id, described.run_id)
+
+
+async def _all_rows(client: Client, ids: Collection[str]) -> list[WorkflowExecutionInfo]:
+    """Return the runs under some ids as the index knows them, the oldest first; it cannot be asked for every id."""
+    asked = sorted({each for each in ids if _ASKABLE.fullmatch(each) and each.isprintable()})
+    found: list[WorkflowExecutionInfo] = []
+    for begin in range(0, len(asked), _IDS_AT_ONCE):
+        names = ", ".join(f"'{each}'" for each in asked[begin : begin + _IDS_AT_ONCE])
+        request = ListWorkflowExecutionsRequest(
+            namespace=client.namespace, page_size=_PAGE, query=f"WorkflowId IN ({names})"
+        )
+        while True:
+            answer = await client.workflow_service.list_workflow_executions(request, retry=True)
+            found += answer.executions
+            if not answer.next_page_token:
+                break
+            request.next_page_token = answer.next_page_token
+    return sorted(found, key=lambda row: row.start_time.ToNanoseconds())

@@ -1,0 +1,35 @@
+"""The queries that a definition declares, answered by name to any Temporal client. Replay-critical."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+
+from sagadsl.engine.queries import answer_to
+from sagadsl.language.expressions.values import ExpressionError
+from sagadsl.language.own_errors import EXPRESSION_ERROR, NOT_POSSIBLE
+from sagadsl.language.suggest import listed
+from sagadsl.temporal.run.answering import AnsweringRun
+
+
+class AskedRun(AnsweringRun):
+    """A run that answers the queries of its definition, in every phase of it."""
+
+    @workflow.query(dynamic=True, description="A query that the definition declares")
+    def on_query(self, name: str, _args: Sequence[RawValue]) -> Any:
+        """Return the value of a query. Raises an error for an unknown one, and for one that cannot be computed now."""
+        if self._package is None:
+            raise ApplicationError(self._not_begun() or "the saga has not begun yet", type=NOT_POSSIBLE)
+        saga = self._package.saga
+        if name not in saga.queries:
+            known = f"its queries are {listed(saga.queries)}" if saga.queries else "it declares no queries"
+            message = f"query handler for `{name[:200]}` expected but not found; {known}"
+            raise ApplicationError(message, type=NOT_POSSIBLE)
+        try:
+            return answer_to(saga, self._state, name)
+        except ExpressionError as mistake:
+            raise ApplicationError(f"query `{name}` cannot be computed now: {mistake}", type=EXPRESSION_ERROR) from None

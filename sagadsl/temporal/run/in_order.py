@@ -1,0 +1,126 @@
+"""What is asked of a run by an update comes after what the server had recorded before it. Replay-critical.
+
+A worker that does not hold a run in memory replays it. If the last workflow tasks led to no command, the SDK may put
+the event that the last one was about into one activation with the update that comes now, and hands out the update
+first. A later replay gives the two one after the other, as they happened (seen with SDK 1.35). A run that takes them
+as they come answers about a state that is past, and cannot be replayed. So the workflow's runner handles such an
+activation in two parts, the updates last.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import workflow
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import SerializationContext
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+
+from sagadsl.temporal.run.held import HELD_SINCE
+
+HEARS_IN_ORDER = 3
+"""Since this version of the rules, a run takes updates last."""
+
+_TAKE = "sagadsl.updates_last"
+_ENDS = (
+    "complete_workflow_execution",
+    "continue_as_new_workflow_execution",
+    "fail_workflow_execution",
+    "cancel_workflow_execution",
+)
+
+
+def take_updates_last(rules: int) -> None:
+    """Say under which rules this run is, once they are known. Without effect for another runner than ``InOrder``."""
+    if rules >= HEARS_IN_ORDER and (take := workflow.extern_functions().get(_TAKE)) is not None:
+        take()
+
+
+class InOrder(WorkflowRunner):
+    """Runs workflows as *runner* does, and gives sagas their updates last."""
+
+    def __init__(self, runner: WorkflowRunner | None = None) -> None:
+        self._runner = runner or UnsandboxedWorkflowRunner()
+
+    def prepare_workflow(self, defn: Any) -> None:
+        """See ``WorkflowRunner``."""
+        self._runner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """See ``WorkflowRunner``."""
+        return _Instance(self._runner, det)
+
+
+class _Instance(WorkflowInstance):
+    """One run in one worker's memory; it also knows since when that worker has held the run."""
+
+    def __init__(self, runner: WorkflowRunner, details: WorkflowInstanceDetails) -> None:
+        self._updates_last = False
+        self._held_since: int | None = None
+        own: dict[str, Callable[[], Any]] = {_TAKE: self._take_updates_last, HELD_SINCE: lambda: self._held_since}
+        functions = {**details.extern_functions, **own}
+        self._inner = runner.create_instance(dataclasses.replace(details, extern_functions=functions))
+
+    def _take_updates_last(self) -> None:
+        self._updates_last = True
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Handle an activation; one with updates and something else in two parts.
+
+        If the run ends in the first part, nothing is said of the updates: the server tells who sent them that the run
+        is over, or asks the run that continues it.
+        """
+        if self._held_since is None and not act.is_replaying:
+            self._held_since = act.history_length
+        updates = [job for job in act.jobs if job.HasField("do_update")]
+        if not 0 < len(updates) < len(act.jobs) or not self._are_apart(act):
+            return self._inner.activate(act)
+        others = [job for job in act.jobs if not job.HasField("do_update")]
+        done = self._inner.activate(_with_jobs(act, others))
+        if done.HasField("failed") or any(each.WhichOneof("variant") in _ENDS for each in done.successful.commands):
+            return done
+        then = self._inner.activate(_with_jobs(act, updates))
+        if then.HasField("failed"):
+            return then
+        done.successful.commands.extend(then.successful.commands)
+        flags = {*done.successful.used_internal_flags, *then.successful.used_internal_flags}
+        done.successful.used_internal_flags[:] = sorted(flags)
+        return done
+
+    def _are_apart(self, act: WorkflowActivation) -> bool:
+        """Whether the updates come after the rest.
+
+        At its first workflow task a run hears of them before it begins, so that nothing begins after an operator's
+        pause. If a worker has completed that task already, and this is no replay, the updates came later.
+        """
+        if any(job.HasField("initialize_workflow") for job in act.jobs):
+            return not act.is_replaying and bool(act.last_sdk_version)
+        return self._updates_last
+
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
+        """See ``WorkflowInstance``."""
+        return self._inner.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> Any:
+        """See ``WorkflowInstance``."""
+        return self._inner.get_external_store_context(command_info)
+
+    def get_info(self) -> workflow.Info:
+        """See ``WorkflowInstance``."""
+        return self._inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """See ``WorkflowInstance``."""
+        return self._inner.get_thread_id()
+
+
+def _with_jobs(act: WorkflowActivation, jobs: list[Any]) -> WorkflowActivation:
+    """Return the same activation with some of its jobs."""
+    part = WorkflowActivation()
+    part.CopyFrom(act)
+    del part.jobs[:]
+    part.jobs.extend(jobs)
+    return part

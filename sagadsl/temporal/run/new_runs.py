@@ -1,0 +1,66 @@
+"""Decides when a run asks to continue as new, and when it has only room for undoing left. Replay-critical. R50, R51."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import workflow
+
+from sagadsl.engine.facts import DrainRequested, Fact, HistoryFull, Resumed
+from sagadsl.engine.journal import RULES
+from sagadsl.temporal.run.room import WHOLE_MESSAGES, History
+
+_PATIENCE = timedelta(seconds=30)
+"""How long a run that should continue as new waits for calls in flight before it goes on for a while."""
+
+
+@dataclass(slots=True)
+class NewRuns:
+    """What a run knows about the run after it.
+
+    Attributes:
+        tell: Queues a fact for the engine.
+        rules: Gives the version of the rules under which the run is.
+        to_undo: Gives the number of steps that would be undone if the saga failed now.
+        is_migrating: Says whether the run waits for its calls to end, to go on with another definition.
+        history: The length of this run's history.
+    """
+
+    tell: Callable[[Fact], None]
+    rules: Callable[[], int] = lambda: RULES
+    to_undo: Callable[[], int] = lambda: 0
+    is_migrating: Callable[[], bool] = lambda: False
+    history: History = field(default_factory=History)
+    _draining: bool = False
+    _full: bool = False
+
+    def wanted(self, in_flight: int) -> Fact | None:
+        """Return the fact for the engine when the history has become long."""
+        if self.rules() >= WHOLE_MESSAGES and self.history.is_stuck and not self._full:
+            self._full = self.history.is_full(self.to_undo(), in_flight)
+            if self._full:
+                return HistoryFull(workflow.time())
+        if self._draining or not self.history.asks_to_continue():
+            return None
+        self._draining = True
+        if in_flight and self.rules() >= WHOLE_MESSAGES and self.history.is_patient:
+            asyncio.create_task(self._lose_patience())  # noqa: RUF006 # the workflow's loop keeps its tasks
+        return DrainRequested(workflow.time())
+
+    async def _lose_patience(self) -> None:
+        """Let the saga go on in this run for a while when the calls in flight do not end."""
+        await workflow.sleep(_PATIENCE, summary="continue as new when nothing is in flight")
+        if self._draining and not self.is_migrating():
+            self.go_on()
+            self.tell(Resumed(workflow.time(), workflow.info().run_id))
+
+    def go_on(self, *, stuck: bool = False) -> None:
+        """Note that the run does not continue as new for now; *stuck*: because its state is too large."""
+        if self.rules() < WHOLE_MESSAGES:  # it was tried once
+            return
+        self._draining = False
+        self.history.is_stuck = self.history.is_stuck or stuck
+        self.history.goes_on()

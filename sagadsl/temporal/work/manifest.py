@@ -1,0 +1,77 @@
+"""The list of sagas and activities that a worker gives the server, so that `doctor` can say what a worker lacks.
+
+The server keeps the names of a worker's plugins for as long as the worker sends heartbeats (measured with 1.32:
+`ListWorkers`; older servers keep nothing). So a worker puts its list into the name of one plugin. That costs no task,
+no queue and no history, and each worker speaks for itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from sagadsl.engine.journal import RULES
+from sagadsl.immutable import Immutable
+from sagadsl.temporal.run.knowledge import Knowledge
+from sagadsl.temporal.wire.arguments import to_bytes
+from sagadsl.temporal.work.registry import Registry
+
+_PREFIX = "sagadsl "
+_MAX_CHARACTERS = 60_000
+_DIGEST = 12
+
+
+class Manifest(Immutable):
+    """The list of one worker.
+
+    Attributes:
+        sagas: Fingerprints of its definitions by name, see ``fingerprint``; ``None`` when it does not list them.
+        activities: ``None`` when it does not list them: it takes every name, or none.
+    """
+
+    version: str
+    rules: int
+    sagas: Mapping[str, str] | None
+    activities: frozenset[str] | None
+
+
+def manifest(registry: Registry, knowledge: Knowledge, only: str | None = None) -> str:
+    """Return the list of a worker, on one line.
+
+    Args:
+        only: The half that the worker serves, ``workflows`` or ``activities``; it does not list the other half.
+    """
+    about: dict[str, Any] = {"version": version("sagadsl"), "rules": RULES}
+    full = about | {
+        "sagas": None
+        if only == "activities"
+        else {name: fingerprint(registry.definition(name)) for name in knowledge.sagas},
+        "activities": None if only == "workflows" else knowledge.activities,
+    }
+    text = json.dumps(full, separators=(",", ":"))
+    return _PREFIX + (text if len(text) <= _MAX_CHARACTERS else json.dumps(about))
+
+
+def fingerprint(definition: Mapping[str, Any]) -> str:
+    """Return a short text that differs when definitions differ."""
+    return hashlib.sha256(to_bytes(definition)).hexdigest()[:_DIGEST]
+
+
+def read(name: str) -> Manifest | None:
+    """Return the list that the *name* of a plugin holds; ``None`` for any other plugin."""
+    if not name.startswith(_PREFIX):
+        return None
+    try:
+        data = json.loads(name.removeprefix(_PREFIX))
+        sagas, activities = data.get("sagas"), data.get("activities")
+        return Manifest(
+            str(data["version"]),
+            int(data["rules"]),
+            None if sagas is None else dict(sagas),
+            None if activities is None else frozenset(activities),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None

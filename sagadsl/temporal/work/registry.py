@@ -1,0 +1,123 @@
+"""The definitions of a worker's own folder, by name, and the local activities that every worker of sagas has.
+
+A saga that is started by its name asks here once. Its history keeps the answer, so that an
+edited file changes no run that has begun.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+
+from sagadsl.engine.journal import RULES
+from sagadsl.immutable import replace
+from sagadsl.language import raw_steps
+from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, NOT_POSSIBLE
+from sagadsl.temporal.link.settings import page_setting
+from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
+from sagadsl.temporal.run.knowledge import Knowledge
+from sagadsl.temporal.run.opening import DEFINITION_ACTIVITY
+from sagadsl.temporal.run.workflow import CANCEL_ACTIVITY
+from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions, envelope
+from sagadsl.temporal.wire.attributes import used
+from sagadsl.temporal.work.arrivals import came
+from sagadsl.temporal.work.attempts import attempts, taken
+from sagadsl.temporal.work.endpoints import endpoint
+from sagadsl.temporal.work.inheriting import inherit
+
+Data = Mapping[str, Any]
+NOTHING: Data = {}
+
+
+class Registry:
+    """Definitions by name; it never changes."""
+
+    def __init__(self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS) -> None:
+        """Take the definitions. Raises ``SettingsUnusable`` for an address of the page that is none."""
+        self._definitions = dict(sorted(definitions.items()))
+        self._options = replace(options, rules=options.rules or RULES, page=options.page or page_setting(os.environ))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._definitions)
+
+    def definition(self, name: str) -> Data:
+        """Return a definition as data. Raises ``KeyError``."""
+        return self._definitions[name]
+
+    def envelope(
+        self, name: str, *, keeps_names: bool = False, keeps_status: bool = False, index: Data = NOTHING
+    ) -> dict[str, Any]:
+        """Return the envelope to which a run of saga *name* is pinned. Raises ``KeyError``.
+
+        Args:
+            keeps_names, keeps_status: Whether the server's index has these attributes; see ``index``.
+            index: Those of the definition that it has.
+        """
+        options = replace(
+            self._options,
+            status_attribute=self._options.status_attribute or keeps_status,
+            name_attributes=self._options.name_attributes or keeps_names,
+            index=index,
+        )
+        return envelope(self._definitions[name], children_of(name, self._definitions), options)
+
+    def attributes(self, name: str) -> dict[str, str]:
+        """Return the search attributes of saga *name* and of its children, each with its type."""
+        return used(self._definitions[name], children_of(name, self._definitions))
+
+    def activities(self) -> list[Callable[..., Any]]:
+        """Return the local activities that the workflow asks."""
+
+        @activity.defn(name=DEFINITION_ACTIVITY)
+        async def definition(name: str) -> dict[str, Any]:
+            if name not in self._definitions:
+                message = Knowledge(self.names, ()).without_saga(name)
+                raise ApplicationError(message, type=DEFINITION_NOT_FOUND, non_retryable=True)
+            client = activity.client()
+            try:
+                names, status = await keeps_names(client), await keeps_status(client)
+                index = await usable(client, self.attributes(name))
+            except RPCError:  # the saga runs without them, and lists then ask it for its status
+                names, status, index = False, False, {}
+            return self.envelope(name, keeps_names=names, keeps_status=status, index=index)
+
+        return [definition, cancel, attempts, taken, came, endpoint, inherit]
+
+
+@activity.defn(name=CANCEL_ACTIVITY)
+async def cancel(workflow_id: str, run_id: str) -> None:
+    """Cancel the run that calls this: Temporal lets a run close as Canceled only after a cancel."""
+    info = activity.info()
+    if not info.is_local or (workflow_id, run_id) != (info.workflow_id, info.workflow_run_id):
+        raise ApplicationError("a saga cancels no run but its own", type=NOT_POSSIBLE, non_retryable=True)
+    await activity.client().get_workflow_handle(workflow_id, run_id=run_id).cancel()
+
+
+def children_of(name: str, definitions: Mapping[str, Data]) -> dict[str, Data]:
+    """Return the definitions of all sagas below saga *name*.
+
+    A saga that is not among *definitions* is left out: another worker may serve it.
+    """
+    needed: dict[str, Data] = {}
+    waiting = [name]
+    while waiting:
+        for child in dict.fromkeys(sagas_in(definitions[waiting.pop(0)])):
+            if child in definitions and child not in needed:
+                needed[child] = definitions[child]
+                waiting.append(child)
+    return needed
+
+
+def sagas_in(definition: Data) -> Iterator[str]:
+    """Yield the names of the child sagas of a definition. Parts with a wrong form are skipped."""
+    for step in raw_steps.everywhere(definition):
+        undo = step.get("compensation")
+        for call in (step, *(undo if isinstance(undo, list) else [undo])):
+            if isinstance(call, dict) and isinstance(call.get("saga"), str):
+                yield call["saga"]

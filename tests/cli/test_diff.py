@@ -1,0 +1,75 @@
+"""``sagadsl diff``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.shell import inside
+
+OLD = """\
+sagadsl: 1
+name: order
+version: "1"
+steps:
+  - {id: pay, activity: shop.pay, compensation: none}
+  - {id: approval, wait_for: {signal: approval, timeout: 1d}}
+"""
+NEW = OLD.replace('"1"', '"2"').replace(
+    "  - {id: approval", "  - {id: check, activity: shop.check, compensation: none}\n  - {id: approval"
+)
+
+
+def _files(folder: Path, new: str = NEW) -> tuple[Path, Path]:
+    old, other = folder / "old.saga.yaml", folder / "new.saga.yaml"
+    old.write_text(OLD)
+    other.write_text(new)
+    return old, other
+
+
+def test_it_names_the_line_of_each_reason(tmp_path: Path) -> None:
+    _files(tmp_path)
+    ran = inside("diff", "old.saga.yaml", "new.saga.yaml", "--no-plugins", cwd=tmp_path)
+    assert ran.code == 0
+    assert ran.out.splitlines()[:5] == [
+        "order 1 -> 2: some",
+        "",
+        "open runs",
+        "  safe    runs at `pay` can migrate",
+        "  some    runs at `approval` cannot migrate: `check` is new and lies before what has run, "
+        "so this run would never come to it  (new.saga.yaml:6)",
+    ]
+    assert inside("diff", "old.saga.yaml", "new.saga.yaml", "--no-plugins", "--strict", cwd=tmp_path).code == 1
+
+
+def test_json_has_the_same(tmp_path: Path) -> None:
+    ran = inside("diff", *_files(tmp_path, OLD.replace("pay", "charge")), "--no-plugins", "--json")
+    found = json.loads(ran.out)
+    assert ran.code == 1
+    assert found["level"] == "breaks"
+    assert (found["old"]["version"], found["new"]["saga"]) == ("1", "order")
+    assert found["changes"][0] == {
+        "about": "open runs",
+        "level": "breaks",
+        "message": "runs at `pay` cannot migrate: `pay` runs, and the new definition has no such step",
+        "steps": ["pay"],
+        "rule": "R70",
+        "line": 5,
+    }
+
+
+def test_one_side_may_be_standard_input(tmp_path: Path) -> None:
+    _, new = _files(tmp_path)
+    assert "order 1 -> 2" in inside("diff", "-", new, "--no-plugins", stdin=OLD).out
+    same = inside("diff", "-", new, "--no-plugins", stdin=NEW)
+    assert same.out == "order 2 -> 2: the same definition\n"
+
+
+def test_a_wrong_definition_and_a_file_that_is_not_there(tmp_path: Path) -> None:
+    old, new = _files(tmp_path, "sagadsl: 1\nname: order\nsteps: []\n")
+    wrong = inside("diff", old, new)
+    assert (wrong.code, wrong.out) == (1, "")
+    assert "SD" in wrong.err
+    missing = inside("diff", old, "nowhere.saga.yaml")
+    assert missing.code == 2
+    assert missing.err.endswith("error: `nowhere.saga.yaml` is no file; `diff` compares two files\n")

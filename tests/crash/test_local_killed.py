@@ -1,0 +1,115 @@
+"""A worker killed at any point of a saga whose calls are local (R53, R130, R131).
+
+Its local calls leave nothing in the history before they have ended. So the next worker makes them again under the same
+keys, and believes no error of them any more: what the dead worker may have done is undone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.runs import Ended
+from tests.conftest import Server
+from tests.crash.stage import FORWARD, MOVED, TRANSFER, UNDONE, UNTOUCHED, Line, Stage, stage
+
+pytestmark = pytest.mark.temporal
+
+LOCAL = TRANSFER.replace("defaults:\n", "defaults:\n  local: true\n").replace(
+    "&timeouts {start_to_close: 1m, heartbeat: 3s}", "&timeouts {start_to_close: 1m}"
+)
+REFUSING = LOCAL.replace(
+    "  - id: fee\n    activity: held.deposit\n", "  - id: fee\n    activity: held.deposit_or_refuse\n"
+)
+PLACES = [f"{call}@{place}" for call in (*FORWARD, *UNDONE) for place in ("before", "after")]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What became of one saga."""
+
+    ended: Ended
+    lines: list[Line]
+    balances: tuple[int, int, int]
+    outcomes: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """All sagas after the kill, and what the bank's check says."""
+
+    seen: dict[str, Seen]
+    problems: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def aftermath(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
+    return asyncio.run(_kill(server.address, tmp_path_factory.mktemp("crash")))
+
+
+async def _kill(address: str, folder: Path) -> Aftermath:
+    async with stage(address, folder) as made:
+        await made.worker()
+        ids = {place: await made.start("failing", hold=place, fail=True, definition=LOCAL) for place in PLACES}
+        ids["good"] = await made.start("good", hold="give@after", definition=LOCAL)
+        ids["refused"] = await made.start("refused", hold="fee@after", definition=REFUSING)
+        ids["idle"] = await made.start("idle", wait=True, fail=True, definition=LOCAL)
+        held_at = {"good": "give@after", "refused": "fee@after"}
+        await made.replace_killed(ids, {name: held_at.get(name, name) for name in ids if name != "idle"})
+        return Aftermath({name: await _seen(made, saga) for name, saga in ids.items()}, made.bank.problems())
+
+
+async def _seen(made: Stage, saga: str) -> Seen:
+    ended = await made.end(saga)
+    status = await runs.status(made.client, saga)
+    outcomes = {step["path"]: step["outcome"] for step in status["steps"] if step.get("outcome")}
+    return Seen(ended, made.lines(saga), made.bank.balances(saga), outcomes)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_a_killed_worker_has_done_is_undone_once(place: str, aftermath: Aftermath) -> None:
+    """R1, R53: every call of the lost workflow task is made again, under its key."""
+    seen = aftermath.seen[place]
+    keys = {(line.call, line.key) for line in seen.lines}
+
+    assert seen.ended.status == "compensated"
+    assert (seen.ended.report or {})["undone"] == ["fee", "give", "take"]
+    assert seen.balances == UNTOUCHED
+    assert len(keys) == len({line.call for line in seen.lines}) == len({line.key for line in seen.lines})
+
+
+def test_an_error_that_the_next_worker_hears_proves_nothing(aftermath: Aftermath) -> None:
+    """R5, R130: the money was moved by the worker that died; the next one is refused, and it is moved back."""
+    seen = aftermath.seen["refused"]
+
+    assert seen.ended.status == "compensated"
+    assert seen.ended.error is not None
+    assert seen.ended.error[0] == "Refused"
+    assert seen.outcomes["fee"] == "unknown"
+    assert (seen.ended.report or {})["undone"] == ["fee", "give", "take"]
+    assert seen.balances == UNTOUCHED
+
+
+def test_a_saga_that_is_killed_on_its_good_path_completes(aftermath: Aftermath) -> None:
+    seen = aftermath.seen["good"]
+
+    assert (seen.ended.status, seen.ended.output) == ("completed", {"left": 70})
+    assert seen.balances == MOVED
+
+
+def test_a_worker_that_dies_while_nothing_runs_leaves_no_doubt(aftermath: Aftermath) -> None:
+    """R130: nobody had the next workflow task, so the error of the local call in it says that nothing was done."""
+    seen = aftermath.seen["idle"]
+
+    assert seen.ended.status == "compensated"
+    assert seen.outcomes["judge"] == "failed"
+    assert seen.balances == UNTOUCHED
+
+
+def test_no_money_was_made_or_lost(aftermath: Aftermath) -> None:
+    """The bank's own check: balances, postings and keys agree, and each key moved money at most once."""
+    assert aftermath.problems == ()
