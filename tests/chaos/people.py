@@ -23,7 +23,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyStarted, NotAnswered, NotPossible, SagaNotFound, SagaOver
-from sagadsl.temporal.requests import Asked
+from sagadsl.temporal.wire.requests import Asked
 from tests.chaos.participants import root_of
 from tests.chaos.plans import ORDER, Plan
 from tests.chaos.stage import QUEUE, Stage
@@ -108,9 +108,9 @@ class People:
                 header = {"Workflow-Id": plan.id} if plan.broken else {"Idempotency-Key": plan.id}
                 answer = await self._ask("POST", f"/sagas/{plan.saga}", plan.input, header)
                 assert answer.status_code == 202, answer.text
-                told = answer.json()
-                known.ids.add(told["id"])
-                known.ran.add(told["run_id"])
+                body = answer.json()
+                known.ids.add(body["id"])
+                known.ran.add(body["run_id"])
             case "client":
                 await self._by_client(known, once=True)
             case _:
@@ -204,9 +204,9 @@ class People:
         if status.get("source") == "history":
             return  # no worker answers
         root = root_of(id_)
-        plan = self.known[root].plan if root in self.known else self._by_id(root)
-        if "attention" not in status:
-            return  # it is about to begin
+        plan = self._plan_of(root)
+        if plan is None or "attention" not in status:
+            return  # whoever started it has had no answer yet, or it is about to begin
         for line in status["attention"]:
             (self.stage.broken / root).unlink(missing_ok=True) if plan.verb == "retry" or self.closing else None
             verb = {"retry": Verb.RETRY_STEP, "skip": Verb.SKIP_STEP, "abort": Verb.ABORT}[plan.verb]
@@ -229,8 +229,10 @@ class People:
             with suppress(*_OVER):
                 await sagas.signal(self.client, id_, "approval", payload)
 
-    def _by_id(self, id_: str) -> Plan:
-        return next(known.plan for known in self.known.values() if id_ in known.ids)
+    def _plan_of(self, root: str) -> Plan | None:
+        if root in self.known:
+            return self.known[root].plan
+        return next((known.plan for known in self.known.values() if root in known.ids), None)
 
     async def _ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
