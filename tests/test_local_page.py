@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.load import load
-from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.model import Saga
 from sagadsl.language.walk import calls
 from sagadsl.virtual.world import World
 

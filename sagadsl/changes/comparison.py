@@ -19,7 +19,8 @@ from sagadsl.engine.verdict import Reason
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
-from sagadsl.language.model import Route, Saga, Send, Step, WaitFor
+from sagadsl.language.calls import Send
+from sagadsl.language.model import Route, Saga, Step, WaitFor
 
 
 class Impact(Enum):

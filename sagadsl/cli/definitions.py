@@ -16,8 +16,9 @@ from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.known import Known
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.loaded import NO_SUCH_SAGA, Loaded
-from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
 from sagadsl.language.walk import calls, spots
 from sagadsl.plugins.catalogue import Catalogue

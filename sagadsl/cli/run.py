@@ -16,8 +16,9 @@ from sagadsl.cli.files import STDIN, find, is_file, is_folder
 from sagadsl.cli.options import common, connection, modules, output, saga_input
 from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
+from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
-from sagadsl.language.model import Saga, SagaCall
+from sagadsl.language.model import Saga
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:

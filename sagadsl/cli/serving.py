@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sagadsl.language import walk
-from sagadsl.language.model import ActivityCall, Call, Saga, Send
+from sagadsl.language.calls import ActivityCall, Call, Send
+from sagadsl.language.model import Saga
 
 
 def calls(saga: Saga) -> Iterator[Call]:

@@ -10,11 +10,10 @@ from datetime import timedelta
 from typing import Any, assert_never
 
 from sagadsl.immutable import Immutable, replace
+from sagadsl.language.calls import ActivityCall, Duration, SagaCall, Send, most_of
 from sagadsl.language.kinds import Lane, is_loop, key_of, kind_of, parts, subject
 from sagadsl.language.model import (
-    ActivityCall,
     Answer,
-    Duration,
     Fail,
     ForEach,
     Group,
@@ -23,14 +22,11 @@ from sagadsl.language.model import (
     Repeat,
     Return,
     Saga,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,
     Switch,
     WaitFor,
-    most_of,
 )
 from sagadsl.language.notation import durations
 from sagadsl.language.paths import ON_FAILURE, ROOT, drawn, drawn_round, handler_path, notice_path, path_in

@@ -15,8 +15,9 @@ from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
 from sagadsl.engine.scope import step_path, step_to_undo
 from sagadsl.engine.undo import is_due
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import Call
 from sagadsl.language.kinds import parts
-from sagadsl.language.model import Branching, Call, Loop, Saga, Step
+from sagadsl.language.model import Branching, Loop, Saga, Step
 from sagadsl.language.paths import (
     enclosing_ids,
     handled_by,

@@ -12,18 +12,9 @@ from sagadsl.engine.facts import Cancel, Error
 from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameKind, HandlerSteps, Phase, Progress, Record
 from sagadsl.engine.run import BEHIND_PIVOT, Run, error_of
 from sagadsl.engine.scope import names_of, scope
+from sagadsl.language.calls import SagaCall
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import (
-    Branching,
-    ForEach,
-    Group,
-    Leaf,
-    Parallel,
-    Repeat,
-    SagaCall,
-    Step,
-    Switch,
-)
+from sagadsl.language.model import Branching, ForEach, Group, Leaf, Parallel, Repeat, Step, Switch
 from sagadsl.language.own_errors import COMPENSATION_FAILED, SAGA_TIMEOUT
 from sagadsl.language.paths import ROOT, TimerKind, branch_in, handler_path, path_in, timer
 

@@ -14,11 +14,9 @@ from sagadsl.engine.journal import Record, Undo
 from sagadsl.engine.run import Mistake, Run, past
 from sagadsl.engine.scope import failure_view, saga_to_undo, scope
 from sagadsl.immutable import replace
-from sagadsl.language.expressions.data import shortened
-from sagadsl.language.model import (
+from sagadsl.language.calls import (
     WEIGHTS,
     ActivityCall,
-    Body,
     CompensationAction,
     Count,
     Counted,
@@ -29,6 +27,8 @@ from sagadsl.language.model import (
     Send,
     Value,
 )
+from sagadsl.language.expressions.data import shortened
+from sagadsl.language.model import Body
 from sagadsl.language.notation.durations import parse
 from sagadsl.language.notation.error_types import class_name
 from sagadsl.language.own_errors import EXPRESSION_ERROR, INVALID_DEFINITION, NOT_NEEDED, SIGNAL_NOT_DELIVERED

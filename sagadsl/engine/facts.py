@@ -14,8 +14,8 @@ from typing import Any
 
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Derived, Immutable
+from sagadsl.language.calls import Operation
 from sagadsl.language.expressions.secrets import Named
-from sagadsl.language.model import Operation
 
 
 class Outcome(Enum):

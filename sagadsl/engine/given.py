@@ -11,9 +11,10 @@ from sagadsl.engine.chunks import waiting
 from sagadsl.engine.facts import Given, Outcome
 from sagadsl.engine.journal import Record, State
 from sagadsl.engine.verbs import Verb
+from sagadsl.language.calls import Call, KeyedCall, SagaCall
 from sagadsl.language.expressions.data import shortened
 from sagadsl.language.kinds import kind_of
-from sagadsl.language.model import Call, KeyedCall, Leaf, Saga, SagaCall, Step
+from sagadsl.language.model import Leaf, Saga, Step
 from sagadsl.language.paths import is_path_at, parse_call
 
 _SHOWN = 200

@@ -8,8 +8,9 @@ from sagadsl.engine import calls
 from sagadsl.engine.journal import Closing, Frame, FrameKind
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.scope import STATE, scope
+from sagadsl.language.calls import Count, Counted, most_of
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Block, Branching, Count, Counted, Loop, Repeat, most_of
+from sagadsl.language.model import Block, Branching, Loop, Repeat
 from sagadsl.language.own_errors import REPEAT_EXHAUSTED
 from sagadsl.language.paths import round_path
 

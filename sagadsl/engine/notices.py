@@ -17,8 +17,9 @@ from sagadsl.engine.given import find
 from sagadsl.engine.journal import Frame, FrameKind, Notice, State, Telling
 from sagadsl.engine.run import NOTICES_IN_FLIGHT, Mistake, Run, error_of
 from sagadsl.engine.scope import LAST_INSTANT, failure_view, iso, scope
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import ActivityCall, Step
+from sagadsl.language.model import Step
 from sagadsl.language.own_errors import CANCELLED
 from sagadsl.language.paths import ROOT, TimerKind, forward_key, notice_path, parse_call, step_id_in, timer
 

@@ -10,8 +10,9 @@ from sagadsl.engine.given import find, in_short, unfit
 from sagadsl.engine.journal import Action, Phase, Progress, State
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.verbs import Verb
+from sagadsl.language.calls import Call
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Call, Saga
+from sagadsl.language.model import Saga
 
 
 def refusal(

@@ -14,8 +14,8 @@ from sagadsl.engine.facts import StartChild
 from sagadsl.engine.journal import Record
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.immutable import replace
+from sagadsl.language.calls import SagaCall
 from sagadsl.language.expressions.data import shortened
-from sagadsl.language.model import SagaCall
 from sagadsl.language.own_errors import EXPRESSION_ERROR
 from sagadsl.language.paths import MAX_ID, call_of_child, child_generation
 

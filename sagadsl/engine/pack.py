@@ -18,9 +18,10 @@ from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, State, Un
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import Compensation
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.kinds import RenderedAt
-from sagadsl.language.model import Compensation, Saga
+from sagadsl.language.model import Saga
 from sagadsl.language.paths import parse_call, round_path, rounds_in, step_id_in
 from sagadsl.language.walk import Site, is_input, sites
 

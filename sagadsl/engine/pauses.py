@@ -12,8 +12,9 @@ from sagadsl.engine.journal import FrameKind, HandlerSteps, Progress, Record
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, names_of, outwards
+from sagadsl.language.calls import Duration
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Branching, Duration, Handler, Pause, Then
+from sagadsl.language.model import Branching, Handler, Pause, Then
 from sagadsl.language.own_errors import PAUSE_TIMEOUT
 
 

@@ -20,13 +20,9 @@ from sagadsl.engine.undo import is_due
 from sagadsl.engine.unheard import timer_of
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import Call, SagaCall
 from sagadsl.language.kinds import is_loop, key_of, parts, subject
-from sagadsl.language.model import (
-    Call,
-    Saga,
-    SagaCall,
-    Step,
-)
+from sagadsl.language.model import Saga, Step
 from sagadsl.language.paths import ON_FAILURE, ROOT, TimerKind, handler_path, path_in, round_path, rounds_in, timer
 
 Rounds = Mapping[str, Sequence[int]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sagadsl.language.calls import Call, SagaCall, Send
 from sagadsl.language.kinds import subject
-from sagadsl.language.model import Call, SagaCall, Send, Step
+from sagadsl.language.model import Step
 
 
 def called(step: Step) -> str:

@@ -14,8 +14,9 @@ from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.scope import names_of
 from sagadsl.immutable import replace
+from sagadsl.language.calls import Call, Count, Retry
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Call, Count, Leaf, Retry, WaitFor
+from sagadsl.language.model import Leaf, WaitFor
 from sagadsl.language.own_errors import EXPRESSION_ERROR
 
 _AT_ONCE = timedelta(0)

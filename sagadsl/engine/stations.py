@@ -12,8 +12,9 @@ from sagadsl.engine.facts import Outcome
 from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, Progress, Record, State, Undo
 from sagadsl.engine.scope import STATE
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import Call
 from sagadsl.language.kinds import Lane, parts
-from sagadsl.language.model import Branching, Call, ForEach, Leaf, Loop, Parallel, Repeat, Saga, Step, WaitFor
+from sagadsl.language.model import Branching, ForEach, Leaf, Loop, Parallel, Repeat, Saga, Step, WaitFor
 from sagadsl.language.paths import ROOT, path_in, round_path
 from sagadsl.language.walk import Level, Spot, spots
 

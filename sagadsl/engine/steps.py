@@ -30,28 +30,23 @@ from sagadsl.engine.run import BEHIND_PIVOT, OUTPUT_BYTES, STEP_WORK, Mistake, R
 from sagadsl.engine.scope import STATE, SagaView, failure_view, names_in, names_of
 from sagadsl.engine.squeeze import compact
 from sagadsl.engine.verbs import Verb
+from sagadsl.language.calls import ActivityCall, Call, KeyedCall, SagaCall, Send, Value
 from sagadsl.language.expressions.data import kind, shortened
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import (
-    ActivityCall,
     Answer,
-    Call,
     Fail,
     ForEach,
     Group,
     Handler,
-    KeyedCall,
     Parallel,
     Repeat,
     Return,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,
     Switch,
     Then,
-    Value,
     WaitFor,
 )
 from sagadsl.language.notation.durations import LONGEST

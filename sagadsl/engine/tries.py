@@ -13,8 +13,9 @@ from sagadsl.engine.chunks import forget_undone, taken_out
 from sagadsl.engine.facts import Outcome
 from sagadsl.engine.journal import LEFT, Progress, Record, State
 from sagadsl.engine.run import Mistake, Run, error_of
+from sagadsl.language.calls import SagaCall
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Leaf, SagaCall
+from sagadsl.language.model import Leaf
 from sagadsl.language.paths import TimerKind, branch_in, parse_timer, timer
 
 

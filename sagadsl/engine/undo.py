@@ -19,8 +19,9 @@ from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
 from sagadsl.engine.scope import SagaView
 from sagadsl.engine.squeeze import compact
 from sagadsl.immutable import replace
+from sagadsl.language.calls import ActivityCall, Call, Compensation, On, SagaCall, Send, Value
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import ActivityCall, Call, Compensation, On, OnFailure, Order, SagaCall, Send, Value
+from sagadsl.language.model import OnFailure, Order
 from sagadsl.language.own_errors import NO_JOURNAL
 from sagadsl.language.paths import CallId, Purpose, undo_path
 

@@ -13,7 +13,8 @@ from sagadsl.engine import calls
 from sagadsl.engine.facts import Outcome, Settled
 from sagadsl.engine.journal import Record, State, Unheard
 from sagadsl.engine.run import Run
-from sagadsl.language.model import Duration, Step
+from sagadsl.language.calls import Duration
+from sagadsl.language.model import Step
 from sagadsl.language.own_errors import TIMEOUT
 from sagadsl.language.paths import TimerKind, timer
 

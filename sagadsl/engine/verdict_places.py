@@ -11,8 +11,9 @@ from sagadsl.engine.promises import called, undone_otherwise
 from sagadsl.engine.run import TIMEOUT_TIMER, Run
 from sagadsl.engine.scope import STATE
 from sagadsl.engine.verdict import Judging
+from sagadsl.language.calls import Duration, Value
 from sagadsl.language.kinds import is_loop, key_of, kind_of, parts
-from sagadsl.language.model import Body, Duration, ForEach, Loop, Place, Sleep, Step, Switch, Value, WaitFor
+from sagadsl.language.model import Body, ForEach, Loop, Place, Sleep, Step, Switch, WaitFor
 from sagadsl.language.paths import handler_path, is_path_at, parse_call, path_in, rounds_in
 from sagadsl.language.suggest import did_you_mean
 

@@ -15,30 +15,37 @@ from typing import Any
 
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import kinds
-from sagadsl.language.expressions.secrets import named
-from sagadsl.language.expressions.values import compile_condition, compile_value
-from sagadsl.language.model import (
+from sagadsl.language.calls import (
     ActivityCall,
-    Answer,
-    Arm,
-    Body,
     Call,
     Compensation,
     CompensationAction,
     Count,
     Counted,
     Duration,
+    FailedIf,
+    On,
+    Operation,
+    Retry,
+    SagaCall,
+    Send,
+    Timeouts,
+    Value,
+)
+from sagadsl.language.expressions.secrets import named
+from sagadsl.language.expressions.values import compile_condition, compile_value
+from sagadsl.language.model import (
+    Answer,
+    Arm,
+    Body,
     Expected,
     Fail,
-    FailedIf,
     ForEach,
     Group,
     Handler,
     Indexed,
     Memory,
-    On,
     OnFailure,
-    Operation,
     Order,
     Parallel,
     Pause,
@@ -46,19 +53,14 @@ from sagadsl.language.model import (
     Raise,
     RefusedIf,
     Repeat,
-    Retry,
     Return,
     Route,
     Saga,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,
     Switch,
     Then,
-    Timeouts,
-    Value,
     WaitFor,
 )
 from sagadsl.language.notation import durations

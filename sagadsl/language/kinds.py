@@ -14,14 +14,11 @@ from enum import Enum, auto
 from typing import Any
 
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import ActivityCall, Count, Counted, Duration, SagaCall, Send, Value
 from sagadsl.language.model import (
-    ActivityCall,
     Answer,
     Body,
     Branching,
-    Count,
-    Counted,
-    Duration,
     Expected,
     Fail,
     ForEach,
@@ -32,13 +29,10 @@ from sagadsl.language.model import (
     Repeat,
     Return,
     Route,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,
     Switch,
-    Value,
     WaitFor,
 )
 

@@ -19,12 +19,13 @@ from sagadsl.language.analysis.known import Known, NotedSignatures
 from sagadsl.language.bounds import are_all, first
 from sagadsl.language.build import build
 from sagadsl.language.bundles import names_in, take_apart
+from sagadsl.language.calls import ActivityCall, SagaCall
 from sagadsl.language.checks.registry import ALL
 from sagadsl.language.document import Document, Span, parse
 from sagadsl.language.expansion import Expanded, expand
 from sagadsl.language.libraries import Shelf
 from sagadsl.language.loaded import NO_SUCH_SAGA, SUFFIXES, Address, Loaded, LookedAt, Size
-from sagadsl.language.model import ActivityCall, Saga, SagaCall
+from sagadsl.language.model import Saga
 from sagadsl.language.recovery import Recovered, recover
 from sagadsl.language.schedules import without
 from sagadsl.language.schema import definition

@@ -11,20 +11,9 @@ from datetime import timedelta
 
 from sagadsl.immutable import Immutable
 from sagadsl.language import kinds
+from sagadsl.language.calls import ActivityCall, Call, Counted, Retry, SagaCall, Send, Timeouts, Value
 from sagadsl.language.kinds import Lane, RenderedAt, StepList
-from sagadsl.language.model import (
-    ActivityCall,
-    Call,
-    Counted,
-    Retry,
-    Route,
-    Saga,
-    SagaCall,
-    Send,
-    Step,
-    Timeouts,
-    Value,
-)
+from sagadsl.language.model import Route, Saga, Step
 
 
 class Level(Immutable):

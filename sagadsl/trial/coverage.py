@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import assert_never
 
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import ActivityCall, SagaCall, Send
 from sagadsl.language.model import (
-    ActivityCall,
     Answer,
     Fail,
     ForEach,
@@ -16,8 +16,6 @@ from sagadsl.language.model import (
     Repeat,
     Return,
     Saga,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,

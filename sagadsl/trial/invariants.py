@@ -18,8 +18,9 @@ from sagadsl.engine.journal import LEFT, Progress, Record, State, UndoProgress
 from sagadsl.engine.scope import step_to_undo
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import KeyedCall, On, SagaCall
 from sagadsl.language.kinds import complete_when
-from sagadsl.language.model import KeyedCall, On, Order, Saga, SagaCall, Step, Then
+from sagadsl.language.model import Order, Saga, Step, Then
 from sagadsl.language.paths import (
     Purpose,
     enclosing_ids,

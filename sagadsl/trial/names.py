@@ -7,8 +7,9 @@ from enum import Enum, auto
 from typing import assert_never
 
 from sagadsl.immutable import Immutable, field
+from sagadsl.language.calls import ActivityCall, Call, KeyedCall, SagaCall, Send
 from sagadsl.language.checks.limits import most_rounds
-from sagadsl.language.model import ActivityCall, Call, KeyedCall, Loop, Place, Saga, SagaCall, Send, Step
+from sagadsl.language.model import Loop, Place, Saga, Step
 from sagadsl.language.paths import (
     ROOT,
     any_round,

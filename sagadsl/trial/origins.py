@@ -13,10 +13,11 @@ from typing import Any
 
 from sagadsl.language import walk
 from sagadsl.language.analysis.visibility import enclosing_loops
+from sagadsl.language.calls import ActivityCall, Value
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.values import Expression
 from sagadsl.language.kinds import RenderedAt
-from sagadsl.language.model import ActivityCall, ForEach, Loop, Memory, Saga, Set, Step, Value
+from sagadsl.language.model import ForEach, Loop, Memory, Saga, Set, Step
 from sagadsl.trial.wishes import Chain, Wish, Wishes, texts
 
 ELEMENT = "[]"

@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from sagadsl.language.analysis.known import Signature
-from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.calls import ActivityCall
+from sagadsl.language.model import Saga
 from sagadsl.language.paths import Purpose, parse_call
 from sagadsl.trial.draw import draw
 from sagadsl.trial.origins import ELEMENT, Origins

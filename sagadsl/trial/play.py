@@ -14,7 +14,8 @@ from sagadsl.engine.verbs import VERBS
 from sagadsl.engine.waits import Came, Fate
 from sagadsl.language.analysis.given_values import problems
 from sagadsl.language.analysis.known import Signature
-from sagadsl.language.model import KeyedCall, Saga
+from sagadsl.language.calls import KeyedCall
+from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import INVALID_INPUT
 from sagadsl.language.schema.conform import ValueCheck, checker
 from sagadsl.status.cut import cut

@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import nodes
 
 from sagadsl.language import walk
+from sagadsl.language.calls import Value
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.values import Condition, Constant, Expression, Listing, Object, Text
-from sagadsl.language.model import Value
 
 Chain = tuple[str, ...]
 Wish = tuple[Chain, list[Any]]

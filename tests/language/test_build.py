@@ -12,26 +12,21 @@ import pytest
 
 from sagadsl.engine.calls import retry_plan
 from sagadsl.language.build import build, digest
+from sagadsl.language.calls import ActivityCall, Compensation, On, Retry, SagaCall, Timeouts
 from sagadsl.language.model import (
-    ActivityCall,
-    Compensation,
     Expected,
     Fail,
     ForEach,
     Group,
     Handler,
-    On,
     OnFailure,
     Order,
     Parallel,
     Repeat,
-    Retry,
-    SagaCall,
     Sleep,
     Step,
     Switch,
     Then,
-    Timeouts,
     WaitFor,
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagadsl.language.build import build
-from sagadsl.language.model import ActivityCall
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.walk import calls
 from tests.engine.scenes import saga
 

@@ -11,7 +11,8 @@ import pytest
 
 from sagadsl.immutable import replace
 from sagadsl.language.build import build
-from sagadsl.language.model import ActivityCall, Saga
+from sagadsl.language.calls import ActivityCall
+from sagadsl.language.model import Saga
 from sagadsl.language.schema import definition
 
 SCHEMA = json.loads(definition.text())

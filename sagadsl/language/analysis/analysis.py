@@ -13,8 +13,9 @@ from sagadsl.language.analysis.known import Known
 from sagadsl.language.analysis.order import Pivots, pivots
 from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.structure import Structure
+from sagadsl.language.calls import ActivityCall, SagaCall
 from sagadsl.language.kinds import RenderedAt
-from sagadsl.language.model import ActivityCall, Route, Saga, SagaCall, Step
+from sagadsl.language.model import Route, Saga, Step
 from sagadsl.language.walk import Spot, calls
 
 

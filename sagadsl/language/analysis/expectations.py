@@ -9,9 +9,10 @@ from jinja2 import nodes
 from sagadsl.language.analysis.complaints import WRONG_TYPE
 from sagadsl.language.analysis.inference import Inference
 from sagadsl.language.analysis.types import ANY, Shape, of_schema, one_of, record, union
+from sagadsl.language.calls import WEIGHTS, Value
 from sagadsl.language.expressions.values import Expression
 from sagadsl.language.kinds import expected_route
-from sagadsl.language.model import WEIGHTS, Expected, Value, WaitFor
+from sagadsl.language.model import Expected, WaitFor
 from sagadsl.language.walk import Site
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sagadsl.language.analysis.known import Signature
-from sagadsl.language.model import ActivityCall, Step, WaitFor
+from sagadsl.language.calls import ActivityCall
+from sagadsl.language.model import Step, WaitFor
 from sagadsl.language.paths import parse_call
 from sagadsl.language.schema.conform import ValueCheck, checker
 

@@ -38,6 +38,7 @@ from sagadsl.language.analysis.types import (
     union,
     without_null,
 )
+from sagadsl.language.calls import Value
 from sagadsl.language.expressions.code import Chain, chain_of, reads
 from sagadsl.language.expressions.data import Path, shortened, step_text
 from sagadsl.language.expressions.values import (
@@ -48,7 +49,6 @@ from sagadsl.language.expressions.values import (
     Object,
     Text,
 )
-from sagadsl.language.model import Value
 from sagadsl.language.suggest import listed
 
 

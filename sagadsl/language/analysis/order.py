@@ -10,19 +10,9 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from sagadsl.immutable import Immutable
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.kinds import Lane, kind_of, parts
-from sagadsl.language.model import (
-    ActivityCall,
-    ForEach,
-    Group,
-    Leaf,
-    Parallel,
-    Repeat,
-    Saga,
-    Step,
-    Switch,
-    Then,
-)
+from sagadsl.language.model import ForEach, Group, Leaf, Parallel, Repeat, Saga, Step, Switch, Then
 
 
 def sequences(step: Step) -> Iterator[tuple[Step, ...]]:

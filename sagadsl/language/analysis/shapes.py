@@ -35,30 +35,25 @@ from sagadsl.language.analysis.types import (
     without_null,
 )
 from sagadsl.language.analysis.visibility import Unseen, enclosing_conditions, enclosing_loops, in_handler, look
+from sagadsl.language.calls import ActivityCall, Call, On, SagaCall, Send, Value
 from sagadsl.language.expressions.code import Chain
 from sagadsl.language.expressions.values import Condition, Expression
 from sagadsl.language.kinds import Lane, RenderedAt
 from sagadsl.language.model import (
-    ActivityCall,
     Answer,
-    Call,
     Fail,
     ForEach,
     Group,
     Loop,
-    On,
     Parallel,
     Repeat,
     Return,
     Route,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,
     Switch,
     Then,
-    Value,
     WaitFor,
 )
 from sagadsl.language.suggest import Suggestions, listed

@@ -11,8 +11,9 @@ from enum import Enum
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.order import Needs
+from sagadsl.language.calls import Value
 from sagadsl.language.kinds import Lane, RenderedAt, complete_when, is_loop
-from sagadsl.language.model import Parallel, Step, Then, Value
+from sagadsl.language.model import Parallel, Step, Then
 from sagadsl.language.walk import Level, Site, Spot
 
 

@@ -12,10 +12,11 @@ from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import of_schema
+from sagadsl.language.calls import ActivityCall, Call
 from sagadsl.language.checks.arguments import Misfit, misfits
 from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import RenderedAt
-from sagadsl.language.model import ActivityCall, Call, Step
+from sagadsl.language.model import Step
 from sagadsl.language.notation.error_types import class_name
 from sagadsl.language.own_errors import (
     COMPENSATION_FAILED,

@@ -15,10 +15,10 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.inference import spelled_chain
 from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import TEXT, Fill, Later, Shape, of_data, without_null
+from sagadsl.language.calls import Value
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.data import Path, path_text, shortened
 from sagadsl.language.expressions.values import Constant, Expression, Listing, Object, Text
-from sagadsl.language.model import Value
 from sagadsl.language.notation.json_text import TYPES
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import MOST, TooMuch, limited

@@ -9,10 +9,11 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.analysis.analysis import Analysis, saga_calls
 from sagadsl.language.analysis.shapes import Shapes
 from sagadsl.language.analysis.types import Fill, of_schema
+from sagadsl.language.calls import SagaCall
 from sagadsl.language.checks.arguments import misfits
 from sagadsl.language.expressions.values import Constant
 from sagadsl.language.kinds import Lane, RenderedAt
-from sagadsl.language.model import ForEach, Loop, Saga, SagaCall, Step
+from sagadsl.language.model import ForEach, Loop, Saga, Step
 from sagadsl.language.suggest import Suggestions
 from sagadsl.language.walk import Site, Spot, spots
 

@@ -10,11 +10,10 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
+from sagadsl.language.calls import ActivityCall, Call, SagaCall, Send
 from sagadsl.language.kinds import parts
 from sagadsl.language.model import (
-    ActivityCall,
     Answer,
-    Call,
     Fail,
     ForEach,
     Group,
@@ -22,8 +21,6 @@ from sagadsl.language.model import (
     Parallel,
     Repeat,
     Return,
-    SagaCall,
-    Send,
     Set,
     Sleep,
     Step,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.analysis.analysis import Analysis
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.checks.activities import NON_RETRYABLE, named_errors
-from sagadsl.language.model import ActivityCall
 from sagadsl.language.notation.error_types import WRAPPERS, class_name
 from sagadsl.language.walk import calls
 

@@ -14,20 +14,8 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.analysis import Analysis
-from sagadsl.language.model import (
-    Call,
-    ForEach,
-    Group,
-    Leaf,
-    Loop,
-    Parallel,
-    Repeat,
-    Saga,
-    Step,
-    Switch,
-    Value,
-    most_of,
-)
+from sagadsl.language.calls import Call, Value, most_of
+from sagadsl.language.model import ForEach, Group, Leaf, Loop, Parallel, Repeat, Saga, Step, Switch
 
 CARRIED = 80_000
 """About so many steps to be undone fit into a carry, a payload of 2 MB. Measurements say: a step takes 16 to 25 bytes

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.order import Needs
-from sagadsl.language.model import ActivityCall, ForEach, Parallel, Step
+from sagadsl.language.calls import ActivityCall
+from sagadsl.language.model import ForEach, Parallel, Step
 from sagadsl.language.suggest import Suggestions, listed
 from sagadsl.language.walk import calls
 

@@ -10,7 +10,8 @@ from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.order import is_endless
-from sagadsl.language.model import ActivityCall, Duration, Retry, Step, Timeouts
+from sagadsl.language.calls import ActivityCall, Duration, Retry, Timeouts
+from sagadsl.language.model import Step
 from sagadsl.language.notation import durations
 
 LONG_ATTEMPT = timedelta(minutes=10)

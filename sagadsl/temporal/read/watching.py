@@ -17,7 +17,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.immutable import Hidden, Immutable
-from sagadsl.language.model import Operation
+from sagadsl.language.calls import Operation
 from sagadsl.language.notation.error_types import WRAPPERS
 from sagadsl.language.own_errors import CANCELLED, SIGNAL_NOT_DELIVERED, TIMEOUT, WORKFLOW_ALREADY_STARTED
 from sagadsl.language.paths import call_of_activity, call_of_child, parse_call

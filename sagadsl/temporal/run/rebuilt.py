@@ -33,7 +33,8 @@ from sagadsl.engine.journal import Record, State
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable, replace
-from sagadsl.language.model import SagaCall, Send, Step
+from sagadsl.language.calls import SagaCall, Send
+from sagadsl.language.model import Step
 from sagadsl.language.paths import Purpose, activity_id, parse_call
 from sagadsl.temporal.run.in_order import InOrder
 from sagadsl.temporal.run.rebuilding import REBUILDS

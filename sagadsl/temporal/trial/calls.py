@@ -17,7 +17,7 @@ from temporalio.exceptions import ActivityError, RetryState
 from sagadsl.engine.facts import Outcome, RetryPlan, StartActivity
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
-from sagadsl.language.model import Operation
+from sagadsl.language.calls import Operation
 from sagadsl.language.paths import ROOT, call_of_activity, path_in
 from sagadsl.temporal.read.watching import StepEvents, child_call
 from sagadsl.temporal.run.failures import KnownEnd, activity_failed

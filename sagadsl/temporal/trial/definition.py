@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from sagadsl.immutable import Immutable, field
-from sagadsl.language.model import ActivityCall
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.paths import Purpose, parse_call, pattern_of, step_id_in
 from sagadsl.trial.mocks import Mocks

@@ -23,7 +23,8 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine.call_errors import SECOND_TRY
-from sagadsl.language.model import ActivityCall, Operation, Saga
+from sagadsl.language.calls import ActivityCall, Operation
+from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import CANCELLED
 from sagadsl.language.walk import calls, spots
 from sagadsl.temporal.wire.nexus import call_of_operation

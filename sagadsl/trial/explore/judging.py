@@ -9,7 +9,8 @@ from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.engine.journal import Progress, Record, State, UndoProgress
 from sagadsl.engine.projection import report
 from sagadsl.engine.projection import status as status_of
-from sagadsl.language.model import ActivityCall, Call, On, Saga, Step
+from sagadsl.language.calls import ActivityCall, Call, On
+from sagadsl.language.model import Saga, Step
 from sagadsl.language.own_errors import EXPRESSION_ERROR
 from sagadsl.language.paths import is_on_failure, pattern_of, step_id_in
 from sagadsl.status.narrative import NOTHING_LEFT, sentences

@@ -39,7 +39,8 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.verbs import DECISIONS, Verb
 from sagadsl.immutable import Immutable, field, replace
-from sagadsl.language.model import ActivityCall, Saga, Send, Step, WaitFor
+from sagadsl.language.calls import ActivityCall, Send
+from sagadsl.language.model import Saga, Step, WaitFor
 from sagadsl.language.own_errors import (
     CANCELLED,
     DEFINITION_NOT_FOUND,

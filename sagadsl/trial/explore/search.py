@@ -43,7 +43,8 @@ from sagadsl.engine.scope import step_to_undo
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.engine.verbs import DECISIONS, Verb
 from sagadsl.immutable import replace
-from sagadsl.language.model import Call, Saga
+from sagadsl.language.calls import Call
+from sagadsl.language.model import Saga
 from sagadsl.language.paths import parse_call, path_in, step_of_activity_id
 from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
 from sagadsl.trial.explore.judging import judged, stays, stuck

@@ -10,7 +10,7 @@ from sagadsl.engine.facts import Fact, StartActivity
 from sagadsl.engine.journal import Phase, State
 from sagadsl.engine.resetting import heading
 from sagadsl.engine.tries import awaited
-from sagadsl.language.model import ActivityCall
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.paths import Purpose, parse_call
 from sagadsl.trial.explore.moves import Move, Silence
 from sagadsl.trial.explore.summary import Violation

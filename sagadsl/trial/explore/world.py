@@ -17,9 +17,10 @@ from sagadsl.engine.snapshots import snapshot
 from sagadsl.immutable import Immutable
 from sagadsl.language import walk
 from sagadsl.language.analysis.known import Signature
+from sagadsl.language.calls import ActivityCall
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.values import trees
-from sagadsl.language.model import ActivityCall, Place, Saga, Step
+from sagadsl.language.model import Place, Saga, Step
 from sagadsl.language.own_errors import (
     CANCELLED,
     EXPRESSION_ERROR,
