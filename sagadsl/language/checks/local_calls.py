@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.language.analysis.analysis import Analysis
-from sagadsl.language.build import LOCAL_MOST
+from sagadsl.language.build_calls import LOCAL_MOST
 from sagadsl.language.calls import ActivityCall, most_of
 from sagadsl.language.notation import durations
 
