@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 APART, SEALED = "apart", "sealed"
 """Further namespaces, for tests that must not see the sagas of others."""
 
@@ -78,7 +80,7 @@ def _free_port() -> int:
 
 def _wait_until_serving(binary: Path, address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     health = [str(binary), "operator", "cluster", "health", "--address", address]
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while subprocess.run(health, capture_output=True, check=False).returncode != 0:
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"the Temporal server did not start:\n{log.read_text(errors='replace')}")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cli.shell import environment
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -34,6 +35,6 @@ def test_the_example_of_the_page_does_what_it_shows(tmp_path: Path, server: Serv
     assert len(steps) >= 4
     for command, shown in steps:
         ran = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=90
+            command, shell=True, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
         assert ran.stdout == shown, (command, ran.stderr)

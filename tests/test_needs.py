@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.shell import environment
 from tests.needs import NEEDS
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 SUITE = """
@@ -52,7 +53,7 @@ def _run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
     (folder / "test_suite.py").write_text(SUITE)
     command = [sys.executable, "-m", "pytest", "-p", "tests.needs", "-p", "no:cacheprovider", *arguments]
     env = environment(PYTHONPATH=str(ROOT), **variables)
-    ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return ran.returncode, ran.stdout + ran.stderr
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.packages import install
+from tests.patience import PATIENCE
 
 DEFINITION = """
 sagadsl: 1
@@ -61,7 +62,7 @@ class Place:
             "PYTHONDONTWRITEBYTECODE": "1",
             **environment,
         }
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     @property
     def imports(self) -> int:

@@ -18,6 +18,7 @@ import pytest
 from sagadsl.language.load import load
 from tests.cli.shell import environment
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -99,7 +100,7 @@ def test_a_command_prints_what_is_shown(command: str, screen: str, folder: Path)
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert _steady(ended.stdout) == _steady(screen)

@@ -14,6 +14,7 @@ import pytest
 
 from sagadsl.processes import ProcessDied, in_order
 from tests.cli.shell import environment, sagadsl
+from tests.patience import PATIENCE
 
 DEFINITIONS = Path(__file__).parents[1] / "definitions"
 
@@ -59,7 +60,7 @@ def test_results_come_in_the_order_of_the_parts_whatever_ends_first(tmp_path: Pa
     """The first part cannot end before the second one."""
     os.mkfifo(tmp_path / "gate")
     with _running(tmp_path, "wait for the next, let the one before go on, go, go, go", "gate") as program:
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=PATIENCE)
 
     assert (out, err) == ("[0, 1, 2, 3, 4] 2 False\n", "")
 
@@ -67,7 +68,7 @@ def test_results_come_in_the_order_of_the_parts_whatever_ends_first(tmp_path: Pa
 def test_what_a_part_raises_is_raised_with_the_place_where_it_was(tmp_path: Path) -> None:
     """And the part that would hang is ended."""
     with _running(tmp_path, "go, raise, hang") as program:
-        _, err = program.communicate(timeout=60)
+        _, err = program.communicate(timeout=PATIENCE)
 
     assert program.returncode == 1
     assert "ValueError: part 1 cannot be done" in err
@@ -91,7 +92,7 @@ def test_no_process_is_left_when_the_command_is_stopped(
         assert program.stdout is not None
         assert [program.stdout.readline(), program.stdout.readline()] == ["hangs\n", "hangs\n"]
         (os.killpg if to == "all" else os.kill)(program.pid, number)
-        out, err = program.communicate(timeout=60)
+        out, err = program.communicate(timeout=PATIENCE)
 
     assert out == ""
     assert program.returncode == -number
@@ -147,7 +148,7 @@ def test_ctrl_c_ends_an_exploration_and_all_its_processes() -> None:
     """One line, exit code 130."""
     with _exploring() as (command, _):
         os.killpg(command.pid, signal.SIGINT)
-        out, err = command.communicate(timeout=60)
+        out, err = command.communicate(timeout=PATIENCE)
 
     assert (command.returncode, out, err) == (130, "", "interrupted\n")
 
@@ -156,7 +157,7 @@ def test_a_process_that_is_killed_is_one_clear_error() -> None:
     """SD933: nothing that looks like a whole result, and no process that goes on."""
     with _exploring() as (command, children):
         os.kill(children[0], signal.SIGKILL)
-        out, err = command.communicate(timeout=60)
+        out, err = command.communicate(timeout=PATIENCE)
 
     assert (command.returncode, out) == (3, "")
     assert err.startswith(

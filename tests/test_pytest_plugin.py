@@ -10,6 +10,7 @@ import pytest
 
 from sagadsl.testing import Unplayable, load
 from tests.cli.shell import environment
+from tests.patience import PATIENCE
 
 DEFINITIONS = Path(__file__).parents[1] / "definitions"
 TRANSFER = DEFINITIONS / "transfer_money.saga.yaml"
@@ -38,7 +39,7 @@ def test_a_cancel_gives_the_money_back(saga):
 def _pytest(folder: Path, *arguments: str) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
     ran = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     return ran.returncode, ran.stdout + ran.stderr
 

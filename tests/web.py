@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.patience import PATIENCE
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -53,7 +55,7 @@ class Web:
     def until(self, what: str, count: int) -> None:
         """Wait until an address was asked that often."""
         with self.news:
-            assert self.news.wait_for(lambda: len(self.of(what)) >= count, timeout=30)
+            assert self.news.wait_for(lambda: len(self.of(what)) >= count, timeout=PATIENCE)
 
 
 @contextlib.contextmanager

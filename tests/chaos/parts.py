@@ -12,8 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE = 90.0
-"""Seconds until a part that does not become ready is taken for broken; the machine may be busy."""
+from tests.patience import PATIENCE
+
 _TRIES = 10
 
 
@@ -77,7 +77,7 @@ class Part:
         """End it at once: nothing of it gets to run any more."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
 
     async def stop(self) -> None:
         """Ask it to end, as a deploy does; what does not end in time is killed."""

@@ -25,6 +25,7 @@ from tests.chaos.people import Known, People
 from tests.chaos.plans import plans
 from tests.chaos.stage import Stage, set_up
 from tests.chaos.views import views
+from tests.patience import PATIENCE
 
 Log = Callable[[str], None]
 _AT_ONCE = 6
@@ -58,7 +59,7 @@ async def run(size: Size, seed: int, folder: Path, log: Log = lambda _: None) ->
     outcome = Outcome(seed, stage.kind)
     try:
         client = await stage.connect()
-        async with httpx2.AsyncClient(timeout=30) as http:
+        async with httpx2.AsyncClient(timeout=PATIENCE) as http:
             drawn = list(plans(seed, size.transfers, size.orders, size.advances, size.seconds))
             outcome.plans.update(each.kind for each in drawn)
             people = People(
@@ -107,7 +108,7 @@ async def _ends(people: People) -> None:
     """The index lags: ask each one."""
     for known in people.known.values():
         with suppress(Exception):
-            await asyncio.wait_for(runs.result(people.client, known.id), 60)
+            await asyncio.wait_for(runs.result(people.client, known.id), PATIENCE)
 
 
 async def _settled(client: Client, known: Sequence[Known], size: Size, log: Log) -> list[Violation]:

@@ -20,8 +20,9 @@ from deploy.cluster.processes import State
 from deploy.postgresql import as_user
 from tests.chaos import participants
 from tests.chaos.definitions import lay_out
-from tests.chaos.parts import PATIENCE, Part
+from tests.chaos.parts import Part
 from tests.cli.shell import SAGADSL, environment
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 BINARIES = ROOT / "build" / "cluster" / "bin"
@@ -178,7 +179,9 @@ def _bank_on_postgres(folder: Path) -> tuple[Part, str]:
     ready = next(str(Path(word).with_name("pg_isready")) for word in command if word.endswith("/postgres"))
 
     def answers(_said: str) -> bool:
-        return not subprocess.run([ready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False, timeout=10).returncode
+        return not subprocess.run(
+            [ready, "-q", "-h", "127.0.0.1", "-p", str(port)], check=False, timeout=PATIENCE
+        ).returncode
 
     part = Part("postgres", command, os.environ, folder / "postgres.log", answers, "/")
     return part, f"postgresql+psycopg://temporal:{cluster.password}@127.0.0.1:{port}/postgres"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sagadsl.cli.entry import run
+from tests.patience import PATIENCE
 
 SAGADSL = (sys.executable, "-m", "sagadsl")
 
@@ -46,7 +47,7 @@ def sagadsl(
         env=environment(**(env or {})),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     return Ran(ended.returncode, ended.stdout, ended.stderr)
@@ -81,4 +82,4 @@ def ready(command: Sequence[str], folder: Path) -> Iterator[None]:
         finally:
             process.terminate()
             rest = process.stderr.read()
-        assert process.wait(30) == 0, rest
+        assert process.wait(PATIENCE) == 0, rest

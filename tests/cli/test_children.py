@@ -16,6 +16,7 @@ from tests.cli.shop import lay_out_trips
 from tests.cli.test_operate import Shop
 from tests.cli.test_stuck_sagas import temporal
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -38,7 +39,7 @@ def shop(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         yield Shop(folder, server.address)
         process.terminate()
         rest = process.stderr.read()
-        assert process.wait(30) == 0, rest
+        assert process.wait(PATIENCE) == 0, rest
 
 
 def _start(shop: Shop, name: str, **values: Any) -> str:

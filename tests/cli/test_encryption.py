@@ -18,6 +18,7 @@ from temporalio.client import Client
 
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.conftest import Server, serving
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -163,7 +164,7 @@ def _worker(place: Place) -> Iterator[Path]:
             yield log
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(PATIENCE)
 
 
 def _pause() -> None:

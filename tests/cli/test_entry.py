@@ -13,6 +13,7 @@ from sagadsl.cli import entry
 from sagadsl.cli.commands import COMMANDS, cli
 from sagadsl.errors import SagadslError
 from tests.cli.shell import SAGADSL, environment, sagadsl
+from tests.patience import PATIENCE
 
 HEAVY = ("temporalio", "rich", "httpx2", "jinja2", "yaml", "jsonschema", "pydantic")
 
@@ -26,7 +27,7 @@ def _loaded_by(*arguments: str) -> set[str]:
         f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     return set(ended.stderr.splitlines()[-1].split())
 
@@ -186,7 +187,7 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 141
+        assert process.wait(PATIENCE) == 141
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -14,6 +14,7 @@ import pytest
 from tests.cli.shell import SAGADSL, Ran, environment, sagadsl
 from tests.conftest import Server
 from tests.packages import install
+from tests.patience import PATIENCE
 
 RUDE = """\
 import asyncio, io, locale, logging, logging.config, os, signal, sys, threading, time, warnings
@@ -143,7 +144,7 @@ def test_what_serves_leaves_out_the_broken_package_and_ends_when_it_is_told(
     try:
         _wait(lambda: any(word in said.read_text() for word in ("Ctrl-C", "http://")) or process.poll() is not None)
         process.send_signal(number)
-        code = process.wait(60)
+        code = process.wait(PATIENCE)
     finally:
         process.kill()
         process.wait()

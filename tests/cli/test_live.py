@@ -17,6 +17,7 @@ from sagadsl.status.lines import PendingAttempt, StatusRow
 from sagadsl.temporal.read.following import Picture
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
+from tests.patience import PATIENCE
 
 
 def _picture(*steps: tuple[str, str], attempts: dict[str, PendingAttempt] | None = None, **more: Any) -> Picture:
@@ -93,7 +94,7 @@ def test_at_a_terminal_a_paused_saga_waits_for_its_operator_and_the_list_changes
         assert found is not None, shown
         assert inside("skip", "o-1", "charge.compensation", "--address", found[1], "--why", "a test").code == 0
         shown += _read(terminal, lambda text: False)
-        assert process.wait(30) == 11
+        assert process.wait(PATIENCE) == 11
     os.close(terminal)
     assert "\x1b[?25l" in shown  # the cursor goes ...
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # ... and comes back
@@ -103,7 +104,7 @@ def test_at_a_terminal_a_paused_saga_waits_for_its_operator_and_the_list_changes
 
 
 def _read(terminal: int, enough: Any) -> str:
-    text, deadline = "", time.monotonic() + 60
+    text, deadline = "", time.monotonic() + PATIENCE
     while not enough(text):
         assert time.monotonic() < deadline, text
         try:

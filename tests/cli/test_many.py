@@ -15,6 +15,7 @@ import pytest
 from tests.cli.shell import SAGADSL, Ran, inside, ready
 from tests.cli.shop import lay_out
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -44,7 +45,7 @@ class Shop:
 
     def until_listed(self, ids: list[str], status: str) -> None:
         """Wait until the index, which lags, knows all of them."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while True:
             found = json.loads(self.run("list", "--name", self.name, "--status", status, "--json").out)["sagas"]
             if {each["id"] for each in found} >= set(ids):
@@ -54,7 +55,7 @@ class Shop:
 
     def until_waiting(self, ids: list[str]) -> None:
         """Wait until each saga waits for its signal."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         for each in ids:
             while not json.loads(self.run("status", each, "--json").out).get("waiting_for"):
                 assert time.monotonic() < deadline, each
@@ -83,7 +84,7 @@ def test_all_that_wait_for_one_error_are_tried_again(shop: Shop, tmp_path: Path)
     still = shop.statuses(ids)
     broken.unlink()
     done = shop.run(*asked, "--yes")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while (stand := shop.statuses(ids)) != ["compensated"] * 3:
         assert time.monotonic() < deadline, stand
         time.sleep(0.1)
@@ -178,7 +179,7 @@ def test_many_go_back_to_a_step_and_each_that_cannot_is_refused(shop: Shop) -> N
     wrong = shop.run("reset", "--name", shop.name, "--to", "ship", "--yes")
     before = [json.loads(shop.run("status", each, "--json").out)["actions"] for each in ids]
     done = shop.run(*asked, "--yes", "--why", "another card")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     for each in ids:
         while not ((seen := json.loads(shop.run("status", each, "--json").out))["actions"] and seen["waiting_for"]):
             assert time.monotonic() < deadline, seen

@@ -17,6 +17,7 @@ from sagadsl.temporal.read.following import NO_WORKER_SECONDS
 from tests.cli.shell import SAGADSL, Ran, inside, ready
 from tests.cli.shop import lay_out
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -49,7 +50,7 @@ class Shop:
 
     def until(self, saga_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until the status of a saga *holds*."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while True:
             found = self.status(saga_id)
             if holds(found):
@@ -59,7 +60,7 @@ class Shop:
 
     def until_listed(self, saga_id: str, holds: Callable[[list[dict[str, Any]]], bool]) -> None:
         """Wait until the list of the runs under an id *holds*: the index lags behind."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             ran = self.run("list", "--query", f"WorkflowId = '{saga_id}'", "--json")
             assert ran.code == 0, ran.err
@@ -111,7 +112,7 @@ def test_what_waits_for_a_person_is_listed_by_step_and_error(shop: Shop, tmp_pat
     broken.touch()
     saga = shop.start(_id("waits"), how="fail", broken=str(broken))
     shop.until(saga, lambda found: found["status"] == "paused")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while saga not in (ran := shop.run("incidents", "--name", "order", "--error", "BankDown")).out:
         assert time.monotonic() < deadline, ran
         time.sleep(0.2)
@@ -333,7 +334,7 @@ def test_sagas_are_listed_by_name_and_status(shop: Shop) -> None:
     assert [shop.run("result", each).code for each in (done, undone)] == [0, 10]
     expected = {(done, "completed"), (waiting, "running"), (undone, "compensated")}
     mine = ("list", "--name", "order", "--query", "WorkflowId STARTS_WITH 'listed-'")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:  # the index lags behind
         rows = json.loads(shop.run(*mine, "--json").out)["sagas"]
         if {(row["id"], row["status"]) for row in rows} == expected:

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.shell import SAGADSL, Ran, environment, sagadsl
 from tests.conftest import Server
 from tests.packages import install
+from tests.patience import PATIENCE
 
 LOUD = """\
 import os, signal, sys, threading, time
@@ -122,7 +123,7 @@ def test_a_place_that_takes_nothing_is_told(folder: Path, command: str, redirect
         env=environment(PYTHONPATH=str(folder / "site")),
         stderr=subprocess.PIPE,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -147,7 +148,7 @@ def test_a_worker_starts_without_a_package_that_nobody_needs(folder: Path, serve
                 break
         process.send_signal(2)
         rest = process.stderr.read()
-        code = process.wait(30)
+        code = process.wait(PATIENCE)
 
     text = "".join(said)
     assert "activity `broken.one` of broken 1.0 cannot be used" in text

@@ -17,6 +17,7 @@ import pytest
 from tests.cli.shell import SAGADSL, Ran, environment, inside, sagadsl
 from tests.cli.shop import lay_out
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -140,7 +141,7 @@ def test_ctrl_c_cancels_and_undoes_where_the_server_goes_with_the_command(folder
     with _running(folder, "run", "order.saga.yaml", "--set", "order=1", "--set", "how=slow") as process:
         _read_until(process, " ▶ ship")
         os.killpg(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (12, "")
     assert "cancelling: what was done is being undone; Ctrl-C again leaves it as it is\n" in err
     shown = [line for line in _steps(err) if not line.endswith("undoing")]  # a slow machine is seen at it
@@ -157,7 +158,7 @@ def test_a_second_ctrl_c_leaves_everything_as_it_is(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         _read_until(process, "cancelling")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     # the compensation fails at once, so that the saga may already wait for a decision when the second one comes
     assert process.returncode in {130, 15}
     assert "is gone" in err
@@ -171,7 +172,7 @@ def test_ctrl_c_leaves_a_saga_alone_where_the_server_stays(folder: Path, server:
     with _running(folder, "run", "order.saga.yaml", *arguments, *address) as process:
         _read_until(process, "waits for signal `approve`")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines() == [
         f"left: the saga goes on when a worker serves task queue {queue}",
@@ -202,7 +203,7 @@ def test_nobody_who_takes_a_saga_is_noticed(folder: Path, server: Server) -> Non
     with _running(folder, "run", "order.saga.yaml", *arguments) as process:
         lines = _read_until(process, "no worker takes it")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     assert lines[-1] == _nobody(queue, f"sagadsl worker --task-queue {queue} --address {server.address}")
     assert process.returncode == 130
 
@@ -213,7 +214,7 @@ def test_a_saga_started_by_name_needs_a_worker_that_knows_it(folder: Path, serve
     with _running(folder, "run", "order", "--task-queue", queue, *options) as process:
         lines = _read_until(process, "no worker takes it")
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
     command = f"sagadsl worker --task-queue {queue} --address {server.address} --definitions DIR"
     assert lines[-1] == _nobody(queue, command)
     warned = [line for line in lines if "is sent as text" in line]

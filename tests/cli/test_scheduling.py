@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.shell import SAGADSL, Ran, inside, ready
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -65,7 +66,7 @@ class Clock:
 
     def until(self, holds: Callable[[dict[str, dict[str, Any]]], bool]) -> None:
         """Wait until the list *holds*: the server's index lags behind."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not holds(found := self.listed()):
             assert time.monotonic() < deadline, found
             time.sleep(0.2)
@@ -162,7 +163,7 @@ def test_a_schedule_starts_what_the_worker_has_with_its_input(clock: Clock) -> N
     worker = [*SAGADSL, "worker", clock.file.name, "--address", clock.address]
     with ready(worker, clock.file.parent):
         assert clock.ran("schedule", "trigger", f"{clock.name}-us").code == 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (runs := clock.runs("completed")):
             assert time.monotonic() < deadline
             time.sleep(0.2)

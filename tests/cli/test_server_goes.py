@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.shell import SAGADSL, environment
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def _ended(command: str, answers: int, address: str, folder: Path) -> tuple[int,
             if line.startswith("gateway at "):
                 process.terminate()
         patience.cancel()
-        return process.wait(30), "".join(said)
+        return process.wait(PATIENCE), "".join(said)
 
 
 @pytest.mark.temporal

@@ -12,6 +12,7 @@ import pytest
 
 from sagadsl.cli.commands import SECTIONS
 from tests.cli.shell import SAGADSL, environment
+from tests.patience import PATIENCE
 
 DEFINITION = """\
 sagadsl: 1
@@ -106,7 +107,7 @@ def _ended(folder: Path, call: str, where: str = "", **env: str) -> tuple[int, b
         cwd=folder,
         env=environment(**env),
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     return ended.returncode, ended.stdout, ended.stderr

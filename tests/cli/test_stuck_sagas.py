@@ -19,6 +19,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from tests.cli.shell import inside
 from tests.cli.test_operate import QUEUE, Shop, shop
+from tests.patience import PATIENCE
 
 __all__ = ["shop"]
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.temporal
 def temporal(shop: Shop, *arguments: str) -> None:
     """Run a command of Temporal's own."""
     binary = Path(sys.executable).with_name("temporal")
-    subprocess.run([binary, *arguments, "--address", shop.address], check=True, capture_output=True, timeout=30)
+    subprocess.run([binary, *arguments, "--address", shop.address], check=True, capture_output=True, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_operators_are_told_that_a_held_saga_takes_nothing_in(shop: Shop, held: 
 
 
 def test_a_list_with_a_held_saga_in_it_is_a_list(shop: Shop, held: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     only = ("list", "--query", f"WorkflowId = '{held}'")
     while "held" not in (ran := shop.run(*only)).out.split():
         assert ran.code == 0, ran.err
@@ -110,7 +111,7 @@ def test_a_worker_that_cannot_go_on_is_told_with_its_message(shop: Shop) -> None
                 await asyncio.sleep(0.2)
             return shown, await asyncio.to_thread(_output_of, shop, "explain-run", saga)
 
-    shown, explanation = asyncio.run(asyncio.wait_for(scenario(), 60))
+    shown, explanation = asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
     shop.run("terminate", saga, "--yes")
     assert "the worker cannot go on: the deploy of monday cannot read this; attempt " in shown
     assert "Its worker cannot go on: the deploy of monday cannot read this; attempt " in explanation

@@ -21,6 +21,7 @@ import pytest
 from tests.cli.shell import SAGADSL, Ran, environment, inside
 from tests.cli.shop import lay_out
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 SLOW = '''
 import asyncio, os
@@ -88,7 +89,7 @@ class Worker:
             self.lines.append(line.rstrip("\n"))
 
     def wait_for(self, start: str, times: int = 1) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while sum(line.startswith(start) for line in self.lines) < times:
             assert self.process.poll() is None, self.lines
             assert time.monotonic() < deadline, self.lines
@@ -107,7 +108,7 @@ def _worker(folder: Path, *arguments: str) -> Iterator[Worker]:
             yield worker
         finally:
             process.kill()
-            listener.join(10)
+            listener.join(PATIENCE)
 
 
 def _queue() -> str:
@@ -137,7 +138,7 @@ def test_a_worker_says_what_it_serves_and_serves_it(folder: Path, server: Server
         inline = inside("run", "order.saga.yaml", "-i", '{"order": "2"}', *options, "-q", cwd=folder)
         assert inline == Ran(0, '{\n  "tracking": "t_2"\n}\n', "")
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(30) == 0
+        assert worker.process.wait(PATIENCE) == 0
     assert worker.lines[4:] == ["stopping: running activities have 30 seconds to end"]
 
 
@@ -164,7 +165,7 @@ def test_the_first_sigterm_lets_an_activity_end_and_the_second_stops_at_once(fol
             worker.wait_for("ready")
             given = json.dumps({"file": str(file), "seconds": seconds})
             saga = inside("run", "work", "-i", given, *options, "--detach", "-q", cwd=folder).out.strip()
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE
             while not file.exists():
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -172,7 +173,7 @@ def test_the_first_sigterm_lets_an_activity_end_and_the_second_stops_at_once(fol
             worker.wait_for("stopping")
             if signals == 2:
                 worker.process.send_signal(signal.SIGTERM)
-            assert worker.process.wait(30) == code
+            assert worker.process.wait(PATIENCE) == code
         assert (file.read_text(encoding="utf-8") == "done") == (signals == 1)
         inside("terminate", saga, "--yes", "--address", server.address)
 
@@ -194,12 +195,12 @@ def test_a_drain_that_is_over_ends_what_cannot_be_interrupted(
         worker.wait_for("ready")
         given = json.dumps({"file": str(file), "seconds": 50})
         saga = inside("run", "work", "-i", given, *options, "--detach", "-q", cwd=folder).out.strip()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         worker.process.send_signal(signal.SIGTERM)
-        assert worker.process.wait(25) == 0
+        assert worker.process.wait(PATIENCE) == 0
     assert file.read_text(encoding="utf-8") == "began"
     inside("terminate", saga, "--yes", "--address", server.address)
 
@@ -218,7 +219,7 @@ def test_several_processes_are_one_worker_and_one_that_dies_is_replaced(folder: 
         ran = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
         assert ran.code == 0, ran.err
         worker.process.send_signal(signal.SIGINT)
-        assert worker.process.wait(60) == 0
+        assert worker.process.wait(PATIENCE) == 0
     assert not Path(f"/proc/{pids[1]}").exists()
 
 

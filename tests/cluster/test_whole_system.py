@@ -24,6 +24,7 @@ import pytest
 from tests.cli.shell import environment, sagadsl
 from tests.foreign.programs import programs
 from tests.needs import built, need
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.timeout(1800)  # the first build of the Temporal server takes minutes
 
@@ -91,7 +92,7 @@ class Everything:
         deadline = time.monotonic() + 120
         while True:
             try:
-                answer = httpx2.get(f"{self.url}/sagas/{saga}", timeout=60)
+                answer = httpx2.get(f"{self.url}/sagas/{saga}", timeout=PATIENCE)
                 found: dict[str, Any] = answer.json()
                 if answer.status_code == 200 and found["status"] == until:
                     return found
@@ -153,7 +154,7 @@ def test_no_password_is_seen_by_others(everything: Everything) -> None:
 def test_money_goes_abroad_and_back_while_the_server_dies(everything: Everything) -> None:
     """A transfer over two languages succeeds although the server dies in its middle; another is undone in both."""
     arriving = everything.start("carol")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while "credit" not in [
         each["path"] for each in everything.polled(arriving, "running")["steps"] if each["status"] == "running"
     ]:
@@ -206,7 +207,7 @@ def test_ids_are_as_long_as_the_database_takes(everything: Everything, tmp_path:
 
     assert (too_long.code, "has 256 characters, at most 255 fit" in too_long.err) == (2, True), too_long.err
     assert ran.code == 0, ran.err
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:  # the index comes after the end
         listed = json.loads(sagadsl("list", "--name", "deep", "--limit", "50", "--json", *address).out)["sagas"]
         if len(listed) == 13 and {each["status"] for each in listed} == {"completed"}:

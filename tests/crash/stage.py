@@ -28,11 +28,10 @@ from sagadsl.temporal.read.runs import Ended
 from sagadsl.trial.invariants import untrue
 from tests.cli.shell import SAGADSL, environment
 from tests.crash import held
+from tests.patience import PATIENCE
 from tests.temporal.play import data, replayer
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 90.0
-"""Seconds until a stage is taken to hang; a run whose worker was killed waits 10 s for it (its sticky queue)."""
 
 TRANSFER = """\
 sagadsl: 1
@@ -178,7 +177,7 @@ class Process:
         """End it at once; nothing of it gets to run any more."""
         if self._process.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
     def stop(self) -> None:
         """Ask it to stop."""

@@ -15,7 +15,8 @@ import pytest
 from temporalio.client import Client
 
 from sagadsl.temporal.link.embedded import find_binary
-from tests.crash.stage import FORWARD, MOVED, PATIENCE, UNDONE, UNTOUCHED, Stage, free_port, stage
+from tests.crash.stage import FORWARD, MOVED, UNDONE, UNTOUCHED, Stage, free_port, stage
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -48,7 +49,7 @@ class DevServer:
     def kill(self) -> None:
         """End it at once, whatever it was about to write."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
 
 @asynccontextmanager

@@ -23,11 +23,10 @@ from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.work.registry import children_of
 from sagadsl.temporal.worker import build_worker
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 TEST_SERVER = Path(sys.executable).with_name("temporal-test-server")
-PATIENCE = 30.0
-"""Seconds until a saga is taken to hang."""
 
 LONGEST = timedelta(days=3)
 """More than a shipped definition waits for anything."""

@@ -23,7 +23,8 @@ from sagadsl.temporal.read import runs
 from tests.conftest import serving
 from tests.foreign import page
 from tests.foreign.programs import programs
-from tests.temporal.play import PATIENCE, Stage, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import Stage, stage
 
 RESULTS = Path(__file__).with_name("measured.json")
 LANGUAGES = ("python", "go", "node", "java")

@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.cli.shell import SAGADSL, Ran, environment, inside
 from tests.foreign.programs import ROOT, Programs
+from tests.patience import PATIENCE
 
 EXAMPLE = ROOT / "examples" / "go-worker"
 
@@ -141,7 +142,7 @@ class Transfers:
         """SIGKILL while it credits; the next worker gets the same key again, and gives the money once."""
         with place.partner_worker("--slow", "20s") as process:
             started = json.loads(place.run("carol", detach=True).out)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE
             while "credit" not in [each["call"] for each in _status(place, started["id"])["attempts"]]:
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
@@ -170,7 +171,7 @@ class Transfers:
         assert "failed step credit, undone [withdraw], not undone []" in ran[1].out
         assert (ran[2].code, "InvalidInput" in ran[2].out) == (10, True)
         assert _status(place, id_)["name"] == "transfer-abroad"
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while id_ not in inside("list", "--address", place.address, "--query", f"WorkflowId = '{id_}'").out:
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -204,7 +205,7 @@ def _client(place: Place, value: dict[str, Any]) -> Ran:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     return Ran(ended.returncode, ended.stdout, ended.stderr)

@@ -9,8 +9,9 @@ from playwright.sync_api import Browser, expect
 
 from tests import chromium
 from tests.conftest import Server
-from tests.gateway.house import PATIENCE, House, serve, shop, worker
+from tests.gateway.house import House, serve, shop, worker
 from tests.needs import missing
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(scope="package")
@@ -25,7 +26,7 @@ def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def browser() -> Iterator[Browser]:
     """A real Chromium. As long as it runs, this thread is inside an event loop, and no other test may run one."""
     try:
-        expect.set_options(timeout=PATIENCE)
+        expect.set_options(timeout=PATIENCE * 1000)
         with chromium.started() as browser:
             yield browser
     except chromium.Unavailable as unavailable:

@@ -7,7 +7,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ from playwright.sync_api import Browser, Page
 
 from tests.cli.shell import SAGADSL, environment, ready
 from tests.cli.shop import lay_out, lay_out_trips
+from tests.patience import PATIENCE
 
 QUEUE = f"gateway-{uuid.uuid4()}"
-PATIENCE = 45_000
-"""Milliseconds after which a page is taken to hang; the server's index lags, and a busy machine is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class House:
     lines: list[str] = field(default_factory=list)
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, token: str = "", timeout: float = 70, **headers: str
+        self, method: str, path: str, body: Any = None, *, token: str = "", timeout: float = PATIENCE, **headers: str
     ) -> httpx2.Response:
         """Send one request; underscores in names of headers are hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -54,7 +53,7 @@ class House:
 
     def until(self, saga: str, holds: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         """Wait, by long polls, until the status of a saga *holds*."""
-        revision, deadline = "", time.monotonic() + 30
+        revision, deadline = "", time.monotonic() + PATIENCE
         while True:
             answer = self.ask("GET", f"/sagas/{saga}?wait=5s&since={revision}")
             assert answer.status_code == 200, answer.text
@@ -97,7 +96,7 @@ def serve(folder: Path, address: str, *options: str, descriptors: int = 0) -> It
             yield House(_address(log, process), folder, address, _Lines(log))
         finally:
             process.terminate()
-            code = process.wait(30)
+            code = process.wait(PATIENCE)
         assert code == 0, log.read_text()
 
 
@@ -113,7 +112,7 @@ class _Lines(list[str]):
 
 
 def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         found = re.search(r"gateway at (http://\S+?)/\s", log.read_text())
         if found:
@@ -125,12 +124,12 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 
 def _wait_until_it_answers(url: str) -> None:
-    for _ in range(200):
-        try:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(httpx2.TransportError):
             if httpx2.get(f"{url}/healthz").status_code == 200:
                 return
-        except httpx2.TransportError:
-            time.sleep(0.05)
+        time.sleep(0.05)
     raise AssertionError(f"{url} does not answer")
 
 
@@ -151,7 +150,7 @@ def window(browser: Browser, url: str, width: int = 1200, theme: str = "light") 
         base_url=url, viewport={"width": width, "height": 900}, color_scheme="dark" if theme == "dark" else "light"
     )
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(PATIENCE * 1000)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     yield page

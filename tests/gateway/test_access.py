@@ -23,6 +23,7 @@ from sagadsl.gateway.access import HOLD_SECONDS, SignedTokens, TokenFile, Tokens
 from tests.cli.shell import inside
 from tests.conftest import Server
 from tests.gateway.house import House, fresh, serve, shop, worker
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -222,7 +223,7 @@ def test_a_job_asks_no_saga_that_its_caller_may_not_operate(guarded: Guarded) ->
     house = guarded.house
     saga = house.ask("POST", "/sagas/order", {"order": "1", "wait": True}, token=guarded.chief).json()["id"]
     by_name, by_id = {"verb": "cancel", "name": "order"}, {"verb": "cancel", "sagas": [{"id": saga}]}
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not house.ask("POST", "/jobs", by_name | {"dry_run": True}, token=guarded.chief).json()["count"]:
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -251,7 +252,7 @@ def _jobs(house: House, token: str) -> list[str]:
 
 def test_lists_show_no_more_than_one_may_read(guarded: Guarded) -> None:
     saga = guarded.house.ask("POST", "/sagas/order?wait=true", {"order": "1"}, token=guarded.chief).json()["id"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while not (seen := guarded.house.ask("GET", f"/sagas?id={saga}", token=guarded.reader).json()["sagas"]):
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -394,7 +395,7 @@ def test_too_many_who_wait_are_told_so(house: House) -> None:
     saga = house.start(wait=True)
     with (
         serve(house.folder, house.address, "--waiting", "1") as other,
-        httpx2.stream("GET", f"{other.url}/sagas/{saga}/events", timeout=40) as first,
+        httpx2.stream("GET", f"{other.url}/sagas/{saga}/events", timeout=PATIENCE) as first,
     ):
         lines = first.iter_lines()  # the stream ends with it
         next(lines)
@@ -623,7 +624,7 @@ def test_a_stream_ends_when_its_token_does(guarded: Guarded) -> None:
     saga = house.ask("POST", "/sagas/order", {"order": "1", "wait": True}, token=guarded.chief).json()["id"]
     kinds: list[str] = []
     headers = {"Authorization": f"Bearer {new}"}
-    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", headers=headers, timeout=40) as stream:
+    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", headers=headers, timeout=PATIENCE) as stream:
         for line in stream.iter_lines():
             if line.startswith("event: "):
                 kinds.append(line.removeprefix("event: "))
@@ -640,13 +641,13 @@ def test_a_stream_and_a_start_that_find_no_seat_are_told_so_before_anything_is_d
     id_ = fresh()
     with serve(house.folder, house.address, "--waiting", "1") as other:
         url = f"{other.url}/sagas/{saga}/events"
-        with httpx2.stream("GET", url, timeout=40) as first:
+        with httpx2.stream("GET", url, timeout=PATIENCE) as first:
             lines = first.iter_lines()
             next(lines)
             stream = other.ask("GET", f"/sagas/{saga}/events")
             start = other.ask("POST", "/sagas/order?wait=5s", {"order": "1"}, Workflow_Id=id_)
         for _ in range(100):  # the seat is free as soon as the gateway knows that nobody reads
-            with httpx2.stream("GET", url, timeout=40) as again:
+            with httpx2.stream("GET", url, timeout=PATIENCE) as again:
                 if again.status_code == 200:
                     break
             time.sleep(0.1)

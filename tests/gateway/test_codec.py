@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import SEALED, Server
 from tests.gateway.house import House, fresh, serve, shop, worker
+from tests.patience import PATIENCE
 from tests.temporal import codecs
 
 pytestmark = pytest.mark.temporal
@@ -40,7 +41,7 @@ def houses(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def _events(house: House, saga: str) -> list[tuple[str, Any]]:
     found, event = [], ""
-    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", timeout=40) as stream:
+    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", timeout=PATIENCE) as stream:
         for line in stream.iter_lines():
             if line.startswith("event: "):
                 event = line.removeprefix("event: ")

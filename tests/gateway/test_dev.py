@@ -17,6 +17,7 @@ import httpx2
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
 from tests.gateway.house import House
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Terminal:
 
     def until(self, says: str, since: int = 0) -> str:
         """Wait until it *says* something, after its first *since* characters."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while says not in (text := self.log.read_text()[since:]):
             assert self.process.poll() is None, text
             assert time.monotonic() < deadline, text
@@ -57,7 +58,7 @@ def _dev(folder: Path) -> Iterator[tuple[House, Terminal]]:
             yield House(url[1], folder, ""), terminal
         finally:
             process.send_signal(signal.SIGINT)
-            code = process.wait(30)
+            code = process.wait(PATIENCE)
         assert code == 0, log.read_text()
 
 

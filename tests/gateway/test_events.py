@@ -21,6 +21,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.conftest import Server
 from tests.gateway.house import House, serve, worker
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -51,7 +52,7 @@ def kafka() -> Iterator[Producer]:
 
 
 def _bootstrap(kafka: Producer) -> str:
-    (broker,) = kafka.list_topics(timeout=10).brokers.values()
+    (broker,) = kafka.list_topics(timeout=PATIENCE).brokers.values()
     return f"{broker.host}:{broker.port}"
 
 
@@ -112,11 +113,11 @@ def _reading(kafka: Producer, topic: str, group: str) -> Iterator[Consumer]:
 
 
 def _committed(consumer: Consumer, topic: str) -> int:
-    return int(sum(max(each.offset, 0) for each in consumer.committed(_partitions(consumer, topic), timeout=10)))
+    return int(sum(max(each.offset, 0) for each in consumer.committed(_partitions(consumer, topic), timeout=PATIENCE)))
 
 
 def _partitions(consumer: Consumer, topic: str) -> list[TopicPartition]:
-    found = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic].partitions
     return [TopicPartition(topic, number) for number in found]
 
 
@@ -140,7 +141,7 @@ def _all_of(kafka: Producer, topic: str) -> list[tuple[bytes, str]]:
     found = []
     try:
         places = _partitions(reader, topic)
-        ends = {place.partition: reader.get_watermark_offsets(place, timeout=10)[1] for place in places}
+        ends = {place.partition: reader.get_watermark_offsets(place, timeout=PATIENCE)[1] for place in places}
         reader.assign([TopicPartition(topic, place.partition, 0) for place in places])
         while len(found) < sum(ends.values()):
             message = reader.poll(1.0)

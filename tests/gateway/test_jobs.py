@@ -21,10 +21,9 @@ from sagadsl.gateway.jobs.orders import workflow_id
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.conftest import APART, Server
 from tests.gateway.house import QUEUE, House, fresh, serve, shop, worker
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
-
-PATIENCE = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ import pytest
 import sagadsl.gateway
 from sagadsl.status.lines import SIGNS, spell
 from tests.needs import need
+from tests.patience import PATIENCE
 
 PAGE = Path(sagadsl.gateway.__file__).parent / "page"
 LENGTHS = (-1, 0, 0.04, 0.44, 9.94, 9.96, 10, 12.4, 59.4, 59.6, 60, 65, 3_599.4, 3_600, 7_805, 86_399, 86_400, 273_600)
@@ -33,7 +34,9 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     def say(expression: str) -> Any:
         script = f'import * as dom from "./dom.js"; console.log(JSON.stringify({expression}));'
         (folder / "ask.js").write_text(script, encoding="utf-8")
-        ran = subprocess.run([*node, "ask.js"], cwd=folder, capture_output=True, text=True, check=True, timeout=60)
+        ran = subprocess.run(
+            [*node, "ask.js"], cwd=folder, capture_output=True, text=True, check=True, timeout=PATIENCE
+        )
         return json.loads(ran.stdout)
 
     return say

@@ -23,6 +23,7 @@ from sagadsl.temporal.read import runs
 from tests.cli.shell import inside
 from tests.engine.scenes import built, plain, saga
 from tests.gateway.house import QUEUE, House, fresh
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -78,7 +79,7 @@ def test_events_come_until_the_end(house: House) -> None:
     seen: list[dict[str, Any]] = []
     kinds: list[str] = []
     approved = False
-    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", timeout=40) as stream:
+    with httpx2.stream("GET", f"{house.url}/sagas/{saga}/events", timeout=PATIENCE) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         for line in stream.iter_lines():
             if line.startswith("event: "):
@@ -171,7 +172,7 @@ def test_what_may_be_started_is_listed_with_its_input(house: House) -> None:
 
 def _listed(house: House, query: str, wanted: int) -> list[dict[str, Any]]:
     """Return a list as soon as it is as long as *wanted*: the server's index lags."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while True:
         found: list[dict[str, Any]] = house.ask("GET", f"/sagas?{query}").json()["sagas"]
         if len(found) == wanted or time.monotonic() > deadline:
@@ -209,7 +210,7 @@ def test_what_waits_for_a_person_is_told_by_step_and_error(house: House, tmp_pat
     broken = tmp_path / "broken"
     broken.touch()
     saga = house.start(how="fail", broken=str(broken))
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not (mine := [group for group in _incidents(house) if saga in [each["id"] for each in group["incidents"]]]):
         assert time.monotonic() < deadline
         time.sleep(0.2)
@@ -337,7 +338,7 @@ def test_an_output_that_cannot_be_given_is_completed_with_a_warning_in_every_vie
 
 def _ended_in_list(ask: Callable[[], Any]) -> Any:
     """Return the one saga of a list, which lags a little behind, once it has ended there too."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         found = ask()["sagas"]
         if found and found[0]["status"] == "completed":
@@ -374,7 +375,7 @@ def test_sagas_are_chosen_by_their_search_attributes(house: House) -> None:
     """Only comparisons get to the server; what it does not know, or nobody can read, is refused."""
     saga = house.start()
     house.until(saga, lambda status: not status["is_open"])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while [each["id"] for each in house.ask("GET", f"/sagas?where=WorkflowId='{saga}'").json()["sagas"]] != [saga]:
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -16,6 +16,7 @@ from tests.cli.shell import Ran, inside
 from tests.cli.shop import ACTIVITIES, DEFINITION, lay_out
 from tests.conftest import Server
 from tests.gateway.house import House, serve, worker
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -47,7 +48,7 @@ def load(house: House, name: str, *, at_least: int = 3) -> Iterator[list[str]]:
             over.wait(0.1)
     finally:
         over.set()
-        thread.join(30)
+        thread.join(PATIENCE)
     assert not wrong
 
 
@@ -108,7 +109,7 @@ def test_the_doctor_says_which_worker_lacks_what(server: Server, releases: tuple
 
 def _doctor(server: Server, folder: Path, queue: str) -> Ran:
     """Ask until the server has heard of a worker that lacks something: they tell it every ten seconds."""
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + PATIENCE
     while True:
         ran = inside("doctor", ".", "--task-queue", queue, "--address", server.address, cwd=folder)
         if " lacks " in ran.out or time.monotonic() > deadline:

@@ -14,6 +14,7 @@ import uvicorn
 from sagadsl.gateway.connections import Guard, Patience, guarded
 from sagadsl.gateway.metrics import Metrics
 from tests.gateway.house import House, serve
+from tests.patience import PATIENCE
 
 HOST = b"Host: localhost\r\n"
 SHORT = Patience(head=0.2, body=0.2, taking=0.2)
@@ -24,14 +25,14 @@ def _silent(house: House, count: int) -> Iterator[list[socket.socket]]:
     """Open so many connections, and say nothing."""
     host, _, port = house.url.removeprefix("http://").rpartition(":")
     with ExitStack() as stack:
-        yield [stack.enter_context(socket.create_connection((host, int(port)), timeout=20)) for _ in range(count)]
+        yield [stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE)) for _ in range(count)]
 
 
 @pytest.mark.temporal
 def test_connections_that_say_nothing_do_not_keep_others_out(house: House) -> None:
     """With 200 descriptors and 300 silent connections the gateway answers, and its log stays short."""
     with serve(house.folder, house.address, descriptors=200) as other, _silent(other, 300) as silent:
-        answers = [other.ask("GET", "/healthz", timeout=20).status_code for _ in range(5)]
+        answers = [other.ask("GET", "/healthz", timeout=PATIENCE).status_code for _ in range(5)]
         metrics = other.ask("GET", "/metrics").text
         said = list(other.lines)
         silent[0].settimeout(20)
@@ -116,7 +117,7 @@ async def _answer_to(port: int, *sent: bytes, drip: bytes = b"") -> bytes:
 
     dripping = asyncio.create_task(trickle())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             return await reader.read()
     except ConnectionError:
         return b"reset"
@@ -164,7 +165,7 @@ def test_who_does_not_take_the_answer_is_let_go() -> None:
         async with _served(_answering, guard) as port:
             _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
             writer.write(b"GET /large HTTP/1.1\r\n" + HOST + b"\r\n")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while 'why="taking"' not in guard.metrics.page().decode():
                     await asyncio.sleep(0.02)
             writer.close()

@@ -25,7 +25,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 @nexusrpc.service

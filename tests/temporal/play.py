@@ -44,6 +44,7 @@ from sagadsl.temporal.wire.codec_growth import LONGEST, PLAIN, Stretch
 from sagadsl.temporal.worker import SagaInterceptor, build_worker
 from sagadsl.virtual.calls import Attempt
 from tests.engine.scenes import names_of
+from tests.patience import PATIENCE
 
 Definition = Mapping[str, Any] | str
 Script = Mapping[str, Attempt | Sequence[Attempt]]
@@ -51,9 +52,6 @@ Act = Callable[["Stage", Started], Awaitable[None]]
 
 SDK_RACE = "ignore:Cannot find activity to cancel"
 """The SDK warns when a cancel reaches an activity that has just ended; as an error it would end the worker."""
-
-PATIENCE = 30.0
-"""Seconds in which nothing happens until a scene is taken to hang."""
 
 
 class ByAnyName(dict[str, Attempt | Sequence[Attempt]]):

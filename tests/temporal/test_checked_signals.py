@@ -32,6 +32,7 @@ from sagadsl.temporal.wire.requests import Asked
 from sagadsl.temporal.work import arrivals
 from tests.conftest import Server
 from tests.engine.scenes import act, no, plain, saga, slow
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, events, replay, reset, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -127,9 +128,9 @@ def test_a_pause_before_the_first_task_is_kept_also_over_a_reset(server: Server,
         pausing = asyncio.create_task(handle.execute_update("pause", {"by": "ann"}))
         skipping = asyncio.create_task(handle.execute_update("skip_step", {"path": "a"}))
         async with stage(server.address, queue=queue, definitions=[definition]) as made:
-            assert await asyncio.wait_for(pausing, 20) == {"status": "paused"}
+            assert await asyncio.wait_for(pausing, PATIENCE) == {"status": "paused"}
             with pytest.raises(WorkflowUpdateFailedError) as refused:
-                await asyncio.wait_for(skipping, 20)
+                await asyncio.wait_for(skipping, PATIENCE)
             assert isinstance(refused.value.cause, ApplicationError)
             assert refused.value.cause.message == "nothing waits for an operator"
             await reset(client, started.id)
@@ -560,7 +561,7 @@ def test_a_signal_that_nobody_answered_in_an_outage_counts_once_and_by_when_it_c
             patch.setattr(signalling, "ANSWER_SECONDS", 0.3)
             with pytest.raises(NotAnswered) as unanswered:
                 await signalling.signal(made.client, started.id, "approve", "yes")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "TIMER_FIRED" not in await events(made.client.get_workflow_handle(started.id)):
                 await asyncio.sleep(0.1)
         async with stage(server.address, queue=queue) as again:
@@ -588,7 +589,7 @@ def test_a_signal_that_is_heard_after_an_outage_counts_by_when_it_came(server: S
         handle = made.client.get_workflow_handle(started.id)
         if is_in_time:
             await sagas.signal(made.client, started.id, "approve", "yes")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "TIMER_FIRED" not in await events(handle):
                 await asyncio.sleep(0.1)
         if not is_in_time:
@@ -617,7 +618,7 @@ def test_a_signal_of_which_nobody_knows_when_it_came_is_late(server: Server, mon
             started = await made.start(definition)
             await made.until_status(started, lambda found: bool(found.get("waiting_for")))
         await sagas.signal(made.client, started.id, "approve", "yes")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "TIMER_FIRED" not in await events(made.client.get_workflow_handle(started.id)):
                 await asyncio.sleep(0.1)
         monkeypatch.setattr(arrivals, "when", unreadable)

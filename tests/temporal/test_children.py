@@ -17,6 +17,7 @@ from sagadsl.temporal.read import children, following, runs
 from sagadsl.temporal.wire.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga, slow
+from tests.patience import PATIENCE
 from tests.temporal.play import Stage, stage
 
 pytestmark = pytest.mark.temporal
@@ -26,7 +27,7 @@ WAITS = saga({"id": "ask", "wait_for": {"signal": "go"}}, act("after"), name="wa
 
 async def _until(made: Stage, id_: str, holds: Any) -> Mapping[str, Any]:
     """Wait until the status of a saga, with its children, *holds*."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             found = (await following.picture(made.client, id_)).status
             if holds(found):
@@ -48,7 +49,7 @@ def test_a_parent_goes_over_to_a_new_run_only_when_its_child_has_ended(server: S
             started = await made.start(definition, children={"waits": WAITS}, continue_after_events=20)
             await _until(made, started.id, _waiting)
             handle = made.client.get_workflow_handle(started.id)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while (await handle.describe()).history_length < 20:
                     await asyncio.sleep(0.05)
             held = (await following.picture(made.client, started.id)).status

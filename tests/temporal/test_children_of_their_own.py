@@ -22,6 +22,7 @@ from sagadsl.temporal.refusals import SagaNotFound
 from sagadsl.temporal.wire.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga
+from tests.patience import PATIENCE
 from tests.temporal.codecs import base64_codec
 from tests.temporal.play import Stage, play, replay, stage
 
@@ -45,7 +46,7 @@ def _chosen(id_: str, name: str = "kid", **more: Any) -> dict[str, Any]:
 
 async def _waits(made: Stage, id_: str) -> None:
     """Wait until a saga waits for its signal."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(SagaNotFound):  # it has not begun
                 if (await runs.status(made.client, id_)).get("waiting_for"):
@@ -58,7 +59,7 @@ async def _is_open(made: Stage, id_: str) -> bool:
 
 
 async def _until(made: Stage, id_: str, holds: Any) -> Mapping[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not holds(found := (await following.picture(made.client, id_)).status):
             await asyncio.sleep(0.05)
         return found
@@ -215,7 +216,7 @@ def test_the_end_of_a_detached_child_is_nothing_to_its_parent(server: Server) ->
 
 
 async def _result(made: Stage, id_: str) -> str:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with contextlib.suppress(SagaNotFound):  # it has not begun
                 return (await runs.result(made.client, id_)).status

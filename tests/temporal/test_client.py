@@ -20,6 +20,7 @@ from sagadsl.temporal.refusals import AlreadyStarted, InputRefused, NoAnswer, Sa
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, no, plain, saga, slow
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, Script, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -208,7 +209,7 @@ def test_watching_shows_every_step_and_every_attempt_as_it_happens(server: Serve
         async with stage(server.address, script) as made:
             started = await made.start(saga(*steps, name="seen"), continue_after_events=20)
             seen = []
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 async for event in watch(made.client, started.id, run_id=started.run_id):
                     seen.append(event)
                     if _line(event) == ("started", "e"):

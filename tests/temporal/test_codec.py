@@ -19,6 +19,7 @@ from sagadsl.temporal.refusals import InputRefused, UnfitPayload
 from sagadsl.temporal.wire.codec_growth import PLAIN, Stretch, grade
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, plain, saga
+from tests.patience import PATIENCE
 from tests.temporal.codecs import Away, aes_codec, another_of_ours, base64_codec, other_key, ours, twelvefold
 from tests.temporal.play import SDK_RACE, play, replay, stage
 from tests.temporal.storage import THRESHOLD, Dictionary, stored
@@ -106,7 +107,7 @@ def test_a_worker_without_the_codec_leaves_a_saga_for_one_that_has_it(server: Se
             unable_client, unable.client = unable.client, client
             started = await unable.start(definition, {"n": 1})
             handle = client.get_workflow_handle(started.id)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not [e async for e in handle.fetch_history_events() if "workflow_task_failed" in str(e)[:400]]:
                     await asyncio.sleep(0.1)
             with pytest.raises(CodecMissing, match="binary/base64"):

@@ -17,8 +17,9 @@ from sagadsl.temporal.wire.requests import Asked
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
+from tests.patience import PATIENCE
 from tests.temporal.codecs import base64_codec, ours
-from tests.temporal.play import PATIENCE, SDK_RACE, play, stage
+from tests.temporal.play import SDK_RACE, play, stage
 from tests.temporal.test_codec_limits import Make
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -104,7 +105,7 @@ def test_a_status_with_long_errors_fits_into_one_answer(server: Server, codec: M
             started = await made.start(
                 saga({"id": "p", "parallel": steps, "max_concurrency": 30}, WAITS, name="long-status")
             )
-            async with asyncio.timeout(2 * PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 while not (found := await runs.status(made.client, started.id)).get("waiting_for"):
                     await asyncio.sleep(1)
             await sagas.terminate(made.client, started.id, "seen")

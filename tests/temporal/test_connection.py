@@ -20,6 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.temporal.link.connection import NotConnected, ServerRefused, connect, guard
 from sagadsl.temporal.link.settings import Flags, resolve
+from tests.patience import PATIENCE
 
 
 def _failure(flags: Flags, env: dict[str, str] | None = None) -> NotConnected:
@@ -62,7 +63,7 @@ def _listening(context: ssl.SSLContext | None = None) -> Iterator[int]:
         thread.start()
         yield int(listener.getsockname()[1])
         listener.shutdown(socket.SHUT_RDWR)
-    thread.join(10)
+    thread.join(PATIENCE)
 
 
 def test_a_port_where_nobody_listens_is_explained_with_the_origin_of_each_value() -> None:

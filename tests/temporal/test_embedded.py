@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from sagadsl.temporal.link.connection import connect
 from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotStarted, find_binary, serve
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -35,8 +37,8 @@ def test_a_server_serves_for_the_length_of_its_block(tmp_path: Path) -> None:
             client = await connect(server.settings)
             attributes = await client.count_workflows("SagaName='x' AND SagaStatus='running' AND SagaVersion='1'")
             assert attributes.count == 0
-            page = await asyncio.to_thread(urllib.request.urlopen, server.ui_url)
-            return server.pid, page.read().decode()[:15].lower(), set(SEARCH_ATTRIBUTES)
+            with await asyncio.to_thread(urllib.request.urlopen, server.ui_url) as page:
+                return server.pid, page.read().decode()[:15].lower(), set(SEARCH_ATTRIBUTES)
 
     pid, page, _ = asyncio.run(scenario())
     assert page == "<!doctype html>"
@@ -63,16 +65,10 @@ def test_the_server_outlives_ctrl_c_and_not_its_parent() -> None:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     if sys.platform == "linux":
-        deadline = asyncio.run(_until_gone(pid))
-        assert deadline, f"process {pid} is still there"
-
-
-async def _until_gone(pid: int) -> bool:
-    for _ in range(200):
-        if not _is_alive(pid):
-            return True
-        await asyncio.sleep(0.05)
-    return False
+        deadline = time.monotonic() + PATIENCE
+        while _is_alive(pid):
+            assert time.monotonic() < deadline, f"process {pid} is still there"
+            time.sleep(0.05)
 
 
 def test_a_port_in_use_is_an_error_that_names_it() -> None:

@@ -29,6 +29,7 @@ from sagadsl.temporal.link.settings import Flags, resolve
 from sagadsl.temporal.link.shown import SettingsUnusable
 from sagadsl.temporal.wire.codec_growth import Stretch
 from tests.needs import need
+from tests.patience import PATIENCE
 
 SECRET, OTHER = b"test-key-test-key-test-key-test!", b"o" * 32
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"card 4111"')
@@ -83,7 +84,7 @@ crypto.subtle.importKey('raw', Buffer.from(secret), {name: 'AES-GCM'}, false, us
 
 def _in_node(doing: str, data: bytes) -> bytes:
     command = [*need("node"), "-e", NODE, "--", doing, SECRET.decode(), base64.b64encode(data).decode()]
-    return base64.b64decode(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    return base64.b64decode(subprocess.run(command, capture_output=True, check=True, timeout=PATIENCE).stdout)
 
 
 def test_a_worker_in_another_language_reads_and_writes_it() -> None:

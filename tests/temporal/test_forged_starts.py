@@ -31,6 +31,7 @@ from sagadsl.temporal.wire.inheritance import TakeUpRequest
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, saga
+from tests.patience import PATIENCE
 from tests.temporal.play import Stage, replay, stage
 
 
@@ -78,7 +79,7 @@ async def _end(made: Stage, handle: WorkflowHandle[Any, Any], run: str | None = 
     """Wait for the end of one run, whether the server begins another one or not, and return its last event."""
     one = made.client.get_workflow_handle(handle.id, run_id=run)
     with contextlib.suppress(WorkflowFailureError, WorkflowContinuedAsNewError):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await one.result(follow_runs=False)
     return (await one.fetch_history()).events[-1]
 

@@ -26,11 +26,9 @@ from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.work.activities import worker_activity
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
-
-PATIENCE = 60.0
-"""Seconds until a saga is taken to hang."""
 
 
 class Weird(BaseException):

@@ -20,7 +20,8 @@ from sagadsl.temporal.wire.requests import Asked
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, saga
-from tests.temporal.play import PATIENCE, Stage, play, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import Stage, play, stage
 
 pytestmark = pytest.mark.temporal
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.test_operate import QUEUE, Shop, serving_shop
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -41,7 +42,7 @@ def shop(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 def _listed(shop: Shop, where: str, ids: set[str]) -> None:
     """Wait until exactly these runs are found: the index lags behind."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         ran = shop.run("list", "--where", where, "--json")
         assert ran.code == 0, ran.err

@@ -18,8 +18,9 @@ from sagadsl.temporal.read import runs
 from sagadsl.temporal.wire.marker import outcome_of
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
+from tests.patience import PATIENCE
 from tests.temporal.codecs import aes_codec, base64_codec, sealed, secretive, wrapped
-from tests.temporal.play import PATIENCE, SDK_RACE, Stage, converter, replay, stage
+from tests.temporal.play import SDK_RACE, Stage, converter, replay, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 

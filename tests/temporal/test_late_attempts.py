@@ -17,7 +17,8 @@ from sagadsl.temporal.wire.late_ends import LATE_END
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga, slow
-from tests.temporal.play import PATIENCE, Played, Stage, play
+from tests.patience import PATIENCE
+from tests.temporal.play import Played, Stage, play
 
 pytestmark = pytest.mark.temporal
 

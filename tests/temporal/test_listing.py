@@ -23,6 +23,7 @@ from sagadsl.temporal.wire.arguments import InvalidDefinition
 from sagadsl.temporal.wire.attributes import SAGA_NAME, SAGA_STATUS, SAGA_VERSION
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
+from tests.patience import PATIENCE
 from tests.temporal.codecs import sealed
 from tests.temporal.play import SDK_RACE, Stage, events, stage
 
@@ -39,7 +40,7 @@ async def foreign(made: Stage, name: str, *arguments: Any) -> WorkflowHandle[Any
 
 
 async def ends(handle: WorkflowHandle[Any, Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         try:
             await handle.result()
         except WorkflowFailureError:
@@ -172,7 +173,7 @@ def among(server: Server) -> Iterator[Among]:
 
 async def listed(client: Client, prefix: str, until: Callable[[Page], bool], **how: Any) -> Page:
     """Return a list as soon as the index has what is waited for."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         found = await page(client, Chosen(beginning=prefix), **how)
         if until(found):
@@ -321,7 +322,7 @@ def test_what_is_as_long_as_may_be_is_found(server: Server, how: str) -> None:
                 await made.client.start_workflow(definition["name"], {}, id=id_, task_queue=queue)
             else:
                 await made.start(definition, {}, id=id_, by_name=how == "by name")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 ended = await runs.result(made.client, id_)
             row = await listed(made.client, id_, lambda found: [each.status for each in found.sagas] == ["completed"])
             attributes = await known(made.client.get_workflow_handle(id_))

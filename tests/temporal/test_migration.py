@@ -25,7 +25,8 @@ from sagadsl.temporal.wire.requests import Asked
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga
-from tests.temporal.play import PATIENCE, Stage, play, replay, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import Stage, play, replay, stage
 
 pytestmark = pytest.mark.temporal
 

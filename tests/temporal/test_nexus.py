@@ -29,6 +29,7 @@ from sagadsl.temporal.read.trace import trace
 from sagadsl.temporal.wire.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
+from tests.patience import PATIENCE
 from tests.temporal.codecs import aes_codec
 from tests.temporal.nexus_handler import Desk, Seen, create_endpoint, serving
 from tests.temporal.play import SDK_RACE, Played, Stage, converter, events, playing, reset
@@ -199,7 +200,7 @@ def test_the_status_shows_why_an_operation_is_tried_again(server: Server) -> Non
     desk, texts = Desk({"charge": charge}), []
 
     async def look(made: Stage, started: Started) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not any(each.failure for each in texts):
                 found = await following.picture(made.client, started.id)
                 texts.extend(found.attempts[path] for path in found.attempts if path == "pay")
@@ -228,7 +229,6 @@ def test_an_operation_that_is_never_answered_is_undone_when_its_time_is_up(where
     assert (step(played, "pay")["outcome"], played.report["undone"]) == ("unknown", ["pay"])
 
 
-@pytest.mark.timeout(120)
 def test_a_handler_that_is_killed_is_asked_again_elsewhere(server: Server) -> None:
     """R118, R53: the same request and the same key; and a no to it would leave open what the first handler did."""
     desk, queue = Desk(), f"q-{uuid.uuid4().hex[:12]}"
@@ -316,7 +316,7 @@ def test_a_saga_that_is_cancelled_waits_for_an_operation_that_is_being_started(w
 
 
 async def _until_event(made: Stage, started: Started, wanted: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while wanted not in await events(made.client.get_workflow_handle(started.id)):
             await asyncio.sleep(0.05)
 
@@ -401,7 +401,7 @@ def test_the_status_says_that_the_server_holds_operations_back(server: Server) -
     desk, held = Desk({"charge": raising(lambda: ValueError("the connection broke"))}), []
 
     async def look(made: Stage, started: Started) -> None:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not held:
                 found = await following.picture(made.client, started.id)
                 held.extend(each.failure for each in found.attempts.values() if "held back" in each.failure)

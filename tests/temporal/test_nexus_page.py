@@ -25,8 +25,9 @@ from sagadsl.trial.suite import load_suite
 from tests.cli.shell import sagadsl
 from tests.conftest import Server
 from tests.engine.scenes import gives, no, saga
+from tests.patience import PATIENCE
 from tests.temporal.nexus_handler import Desk, create_endpoint, delete_endpoint, serving
-from tests.temporal.play import PATIENCE, Played, Stage, data, playing
+from tests.temporal.play import Played, Stage, data, playing
 from tests.temporal.test_nexus import nexus
 
 PAGE = (Path(__file__).parents[2] / "docs" / "nexus.md").read_text("utf-8")

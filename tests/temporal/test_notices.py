@@ -20,7 +20,8 @@ from sagadsl.temporal.link.shown import SettingsUnusable
 from sagadsl.temporal.read import runs
 from tests.conftest import Server
 from tests.engine.scenes import act, flaky, no, plain, saga, slow
-from tests.temporal.play import PATIENCE, Stage, play, replay, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import Stage, play, replay, stage
 from tests.temporal.test_recovery import kill, recover
 
 pytestmark = pytest.mark.temporal

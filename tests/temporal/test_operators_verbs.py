@@ -40,7 +40,8 @@ from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.read.runs import Ended
 from tests.conftest import Server
-from tests.temporal.play import PATIENCE, replay, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import replay, stage
 
 pytestmark = pytest.mark.temporal
 

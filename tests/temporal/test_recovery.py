@@ -28,7 +28,8 @@ from sagadsl.temporal.wire.inheritance import TakeUpRequest
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, built, gives, no, plain, saga
-from tests.temporal.play import PATIENCE, SDK_RACE, Stage, replay, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import SDK_RACE, Stage, replay, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 

@@ -22,6 +22,7 @@ from sagadsl.temporal.wire.arguments import envelope
 from sagadsl.temporal.wire.definitions import checked
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga, slow
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, Stage, data, events, replay, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -33,7 +34,7 @@ async def _foreign(made: Stage, name: str, args: list[Any]) -> tuple[Application
     """Start a workflow as a client of any language may, and return its failure."""
     handle = await made.client.start_workflow(name, args=args, id=f"f-{uuid.uuid4()}", task_queue=made.queue)
     with pytest.raises(WorkflowFailureError) as caught:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await handle.result()
     cause = caught.value.cause
     assert isinstance(cause, ApplicationError)
@@ -190,7 +191,7 @@ def test_a_definition_that_takes_long_to_check_does_not_block_the_run(
                 task_queue=made.queue,
                 task_timeout=timedelta(seconds=5),
             )
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(PATIENCE):
                 await handle.result()
             return str((await runs.status(made.client, handle.id))["status"])
 
@@ -216,7 +217,7 @@ def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_c
         async with stage(server.address, {"s0": gives(1)}) as made:
             monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
             started = await made.start(definition, continue_after_events=9)
-            await asyncio.wait_for(refused.wait(), 20)
+            await asyncio.wait_for(refused.wait(), PATIENCE)
             described = await made.client.get_workflow_handle(started.id).describe()
             assert described.status is not None
             monkeypatch.setattr(arguments, "unpacked", read)

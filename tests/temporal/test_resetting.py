@@ -17,7 +17,8 @@ from sagadsl.temporal.wire.requests import Asked
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, plain, saga
-from tests.temporal.play import PATIENCE, Stage, play
+from tests.patience import PATIENCE
+from tests.temporal.play import Stage, play
 
 pytestmark = pytest.mark.temporal
 

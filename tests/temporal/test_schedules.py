@@ -23,7 +23,8 @@ from temporalio.client import (
 from sagadsl.temporal.read import runs
 from tests.conftest import Server
 from tests.engine.scenes import act, saga
-from tests.temporal.play import PATIENCE, SDK_RACE, Stage, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import SDK_RACE, Stage, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 

@@ -14,6 +14,7 @@ from sagadsl.temporal.read.described import memo_at_once
 from sagadsl.temporal.refusals import InputRefused
 from tests.conftest import Server
 from tests.engine.scenes import act, gives, no, plain, saga
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, play, replay, stage
 from tests.temporal.storage import THRESHOLD, Dictionary, stored
 
@@ -71,7 +72,7 @@ def test_who_lacks_the_storage_is_told_so_and_a_worker_without_it_leaves_the_sag
         async with stage(server.address, queue=queue) as unable:
             unable.client = client
             started = await unable.start(definition, large)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while not [
                     event
                     async for event in client.get_workflow_handle(started.id).fetch_history_events()

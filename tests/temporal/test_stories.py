@@ -29,6 +29,7 @@ from sagadsl.temporal.read.runs import Ended
 from sagadsl.temporal.work.registry import children_of
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
+from tests.patience import PATIENCE
 from tests.temporal.play import replay
 from tests.test_shapes_run import CHILD_DATA, FILES, STORIES, Story, tell
 
@@ -37,7 +38,7 @@ pytestmark = pytest.mark.temporal
 ALL = {path.name: parse(path.read_bytes(), name=path.name)[0].data for path in FILES.values()}
 BY_NAME = {data["name"]: data for data in (*ALL.values(), *CHILD_DATA.values())}
 SERVER = Path(sys.executable).with_name("temporal-test-server")
-PATIENCE = 4.0
+SHORT = 4.0
 """Seconds that a story may take by the clock."""
 
 
@@ -61,7 +62,7 @@ async def _play(story: Story, address: str) -> tuple[Ended, list[str]]:
         for name, (_seconds, payload) in story.signals.items():
             await sagas.signal(client, id_, name, payload)
         await wait()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             ended = await runs.result(client, id_)
         await replay(client, id_)
     return ended, calls
@@ -74,7 +75,7 @@ Wait = Callable[[], Awaitable[None]]
 async def _world(story: Story, address: str) -> AsyncIterator[tuple[Client, Wait]]:
     """Open the server that suits a story, with what lets a day go by on it."""
     run, _calls = tell(story)
-    if run.state.now - run.state.started_at < PATIENCE:
+    if run.state.now - run.state.started_at < SHORT:
         yield await Client.connect(address), partial(asyncio.sleep, 0)
         return
     async with await WorkflowEnvironment.start_time_skipping(test_server_existing_path=str(SERVER)) as env:

@@ -26,7 +26,8 @@ from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import saga
-from tests.temporal.play import PATIENCE, SDK_RACE
+from tests.patience import PATIENCE
+from tests.temporal.play import SDK_RACE
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 

@@ -15,6 +15,7 @@ from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.waiting import Waiting, waiting
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -22,7 +23,7 @@ pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
 async def _until(client: Client, chosen: Chosen, count: int) -> Waiting:
     """Ask until the index knows of so many incidents: it lags behind."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while True:
         found = await waiting(client, chosen)
         if len(found.incidents) == count or time.monotonic() > deadline:

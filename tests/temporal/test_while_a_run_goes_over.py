@@ -18,7 +18,8 @@ from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs
 from tests.conftest import Server
 from tests.engine.scenes import plain, saga
-from tests.temporal.play import PATIENCE, SDK_RACE, Stage, events, replay, stage
+from tests.patience import PATIENCE
+from tests.temporal.play import SDK_RACE, Stage, events, replay, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 

@@ -20,6 +20,7 @@ from sagadsl.temporal.run.knowledge import Knowledge
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -52,7 +53,7 @@ def test_a_plugin_brings_sagas_to_a_worker_that_is_there_already(server: Server)
         own = Worker(
             client, task_queue=queue, workflows=[Own], activities=[greet], plugins=[SagaPlugin({"g": definition})]
         )
-        async with own, asyncio.timeout(30):
+        async with own, asyncio.timeout(PATIENCE):
             theirs = await client.execute_workflow(Own.run, "ann", id=f"own-{uuid.uuid4()}", task_queue=queue)
             inline = await start(client, definition, {"who": "bob"}, task_queue=queue)
             named = await start(client, definition, {"who": "cid"}, task_queue=queue, by_name=True)

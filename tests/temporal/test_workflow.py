@@ -28,6 +28,7 @@ from sagadsl.temporal.run import opening
 from sagadsl.temporal.wire.requests import Asked
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, flaky, gives, lost, no, plain, saga, slow
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE, Played, Stage, cancelling, events, play, replayer, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -130,7 +131,7 @@ def test_a_completion_and_a_cancel_in_one_activation_lose_nothing(server: Server
             await first.until_status(started, lambda found: bool(found["steps"]))
         async with stage(server.address, script, only="activities", queue=first.queue) as second:
             await second.until("a")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while "ACTIVITY_TASK_COMPLETED" not in await events(first.client.get_workflow_handle(started.id)):
                     await asyncio.sleep(0.05)
         await sagas.cancel(first.client, started.id)
@@ -628,7 +629,7 @@ def test_a_local_activity_that_is_cancelled_between_two_attempts_is_cancelled_an
 
     async def cancel(made: Stage, started: Started) -> None:
         handle = made.client.get_workflow_handle(started.id)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while "TIMER_STARTED" not in await events(handle):
                 await asyncio.sleep(0.05)
         await sagas.cancel(made.client, started.id)
@@ -725,7 +726,7 @@ def test_branches_that_end_together_replay_whatever_the_order_of_hashes(server: 
     for seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         command = [sys.executable, "-c", _REPLAY, str(file)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
         assert done.stdout == "replayed\n", done.stderr
 
 

@@ -16,6 +16,7 @@ from sagadsl.language.bundled import schema_text
 from sagadsl.trial.runner import run, virtual
 from sagadsl.trial.suite import read_suite
 from tests.cli.shell import SAGADSL, environment
+from tests.patience import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "test.md").read_text("utf-8")
 FENCES = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.M | re.S)
@@ -66,7 +67,7 @@ def test_every_screen_is_what_the_command_prints(folder: Path) -> None:
             check=False,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=60,
+            timeout=PATIENCE,
         )
         code = ran.returncode
         assert TIMES.sub("N", ran.stdout) == TIMES.sub("N", shown)
