@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, assert_never
 
-from sagadsl.engine import limits, loops, steps, undo
+from sagadsl.engine import ends, limits, loops, steps, undo
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.error_scope import is_final
 from sagadsl.engine.facts import Cancel, Error
@@ -224,7 +224,7 @@ def stop(run: Run, why: Error) -> None:
     state.pending_stop = None
     if state.rules < 2 or why.type != SAGA_TIMEOUT:
         state.paused = False
-    state.cancelled = state.failure is None and why == steps.SAGA_CANCELLED
+    state.cancelled = state.failure is None and why == ends.SAGA_CANCELLED
     run.fail_with(why)
     state.phase = Phase.SETTLING
     close(run, state.frames[ROOT], Closing.CANCELLED)
@@ -281,8 +281,8 @@ def cancel(run: Run, path: str) -> None:
     elif record.call_id in state.calls:
         record.cancel_asked = True
         run.commands.append(Cancel(record.call_id, _is_abandoned(run, record)))
-    elif steps.probe_id(record) not in state.calls:
-        steps.stop_waiting(run, record)
+    elif ends.probe_id(record) not in state.calls:
+        ends.stop_waiting(run, record)
         run.drop_timer(timer(path, TimerKind.AGAIN))
         run.end(record, Progress.CANCELLED)
 
@@ -338,10 +338,10 @@ def _block_over(run: Run, frame: Frame) -> None:
     del run.state.frames[frame.path]
     match frame.closing:
         case None | Closing.EARLY:
-            steps.succeed(run, record, output)
+            ends.succeed(run, record, output)
         case Closing.FAILED:
             assert frame.failure is not None
-            steps.fail(run, record, frame.failure)
+            ends.fail(run, record, frame.failure)
         case _:
             run.end(record, Progress.CANCELLED)
 
@@ -359,10 +359,10 @@ def _handler_over(run: Run, frame: Frame, index: int) -> None:
     record = run.state.records[frame.owner]
     del run.state.frames[frame.path]
     if frame.closing is None:
-        steps.handled(run, record, index)
+        ends.handled(run, record, index)
     elif frame.closing is Closing.FAILED:
         run.note(frame.failure)
-        steps.fail_for_good(run, record)
+        ends.fail_for_good(run, record)
     else:
         run.note(record.error)
         run.end(record, Progress.CANCELLED)

@@ -23,6 +23,7 @@ from typing import Any, assert_never
 
 from sagadsl.engine import (
     blocks,
+    ends,
     handover,
     late,
     migration,
@@ -31,7 +32,6 @@ from sagadsl.engine import (
     redriven,
     result,
     returning,
-    steps,
     tries,
     undo,
     waits,
@@ -216,7 +216,7 @@ def _take(run: Run, fact: Fact) -> None:
         case CancelRequested(at=at, by=by, why=why):
             if by or why:
                 run.state.actions.append(Action(at, "cancel", "", by, why))
-            _stop_forward(run, steps.SAGA_CANCELLED)
+            _stop_forward(run, ends.SAGA_CANCELLED)
         case OperatorAsked():
             operator.asked(run, fact)
         case DrainRequested():
@@ -288,11 +288,11 @@ def _settled(run: Run, fact: Settled) -> None:
         fact = replace(fact, error=replace(fact.error, step=call.path))
     match call.purpose:
         case Purpose.DO:
-            steps.settled(run, record, fact)
+            ends.settled(run, record, fact)
         case Purpose.UNDO:
             undo.settled(run, record, fact)
         case Purpose.PROBE:
-            steps.probed(run, record, fact)
+            ends.probed(run, record, fact)
         case _:
             assert_never(call.purpose)
 
@@ -328,11 +328,11 @@ def _waited(run: Run, timer_id: str) -> None:
     if isinstance(body, Repeat):
         run.todo.append(("advance", timer_id))
         return
-    steps.stop_waiting(run, record)
+    ends.stop_waiting(run, record)
     if isinstance(body, WaitFor):
-        steps.fail(run, record, Error(SIGNAL_TIMEOUT, _not_in_time(state, body), record.path))
+        ends.fail(run, record, Error(SIGNAL_TIMEOUT, _not_in_time(state, body), record.path))
     else:
-        steps.succeed(run, record, None)
+        ends.succeed(run, record, None)
 
 
 def _not_in_time(state: State, wait: WaitFor) -> str:
@@ -357,10 +357,10 @@ def _signal(run: Run, fact: SignalReceived) -> None:
     record = run.state.records[path]
     record.sender, record.reply = sender, waits.reply(run.saga, run.state, record, came)
     run.taken_in(fact.request, path)
-    steps.stop_waiting(run, record)
+    ends.stop_waiting(run, record)
     body = run.step(record).body
     assert isinstance(body, WaitFor)
-    steps.succeed(run, record, body.output_of(fact.name, fact.payload))
+    ends.succeed(run, record, body.output_of(fact.name, fact.payload))
 
 
 def _stop_forward(run: Run, why: Error) -> None:
@@ -370,7 +370,7 @@ def _stop_forward(run: Run, why: Error) -> None:
     if state.returning and not state.pivot_passed:  # behind the pivot a stop comes too late (R30)
         returning.forsake(run)
         state.paused = state.paused and why.type == SAGA_TIMEOUT
-        state.cancelled = state.failure is None and why == steps.SAGA_CANCELLED
+        state.cancelled = state.failure is None and why == ends.SAGA_CANCELLED
         run.fail_with(why)
     elif state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
         run.note(why)

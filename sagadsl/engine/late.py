@@ -6,7 +6,7 @@ it tells concerns the undo of the step and nothing else: the step stays failed, 
 
 from __future__ import annotations
 
-from sagadsl.engine import steps, undo, unheard
+from sagadsl.engine import ends, undo, unheard
 from sagadsl.engine.facts import LateEnd, Outcome
 from sagadsl.engine.journal import Record, UndoProgress
 from sagadsl.engine.run import Run
@@ -24,7 +24,7 @@ def heard(run: Run, fact: LateEnd) -> None:
         return
     assert record.unheard is not None
     record.unheard.until = None
-    steps.ended_late(run, record, record.unheard, fact)
+    ends.ended_late(run, record, record.unheard, fact)
     if unheard.timer_of(record) in run.state.timers:
         run.drop_timer(unheard.timer_of(record))
         undo.go_on(run, record)

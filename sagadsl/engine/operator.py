@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from sagadsl.engine import blocks, pauses, resetting, steps, undo
+from sagadsl.engine import blocks, ends, pauses, resetting, steps, undo
 from sagadsl.engine.facts import NOTHING_GIVEN, Given, OperatorAsked, Outcome
 from sagadsl.engine.given import find, in_short, unfit
 from sagadsl.engine.journal import Action, Phase, Progress, State
@@ -145,7 +145,7 @@ def _retry(run: Run, path: str, given: Given) -> None:
     try:
         steps.begin(run, run.step(record), record)
     except (ExpressionError, Mistake) as mistake:
-        steps.fail(run, record, error_of(mistake, path))
+        ends.fail(run, record, error_of(mistake, path))
 
 
 def _complete(run: Run, path: str, given: Given) -> None:
@@ -163,9 +163,9 @@ def _complete(run: Run, path: str, given: Given) -> None:
         else:
             steps.ensure_undo(run, record)
     if step.pivot and run.forward and not run.state.pivot_passed:
-        steps.pass_pivot(run)
+        ends.pass_pivot(run)
     record.by_hand, record.error = True, None
-    steps.succeed(run, record, given.output[0])
+    ends.succeed(run, record, given.output[0])
 
 
 def _skip(run: Run, path: str, given: Given) -> None:
@@ -176,8 +176,8 @@ def _skip(run: Run, path: str, given: Given) -> None:
         undo.give_up(run, record, error, rest=False)
     elif path == run.state.pivot_at:
         record.outcome = Outcome.SUCCEEDED  # the operator says that it happened
-        steps.pass_pivot(run)
-        steps.succeed(run, record, output)
+        ends.pass_pivot(run)
+        ends.succeed(run, record, output)
     else:
         record.handled = record.has_output = True
         record.output = output

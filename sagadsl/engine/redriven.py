@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, assert_never
 
-from sagadsl.engine import returning, steps, undo
+from sagadsl.engine import ends, returning, steps, undo
 from sagadsl.engine.behind import behind
 from sagadsl.engine.chunks import waiting
 from sagadsl.engine.facts import How, Inherited, StartTimer, Status
@@ -141,7 +141,7 @@ def _begin_again(run: Run, call_id: str, *, anew: bool) -> None:
             undo.start_action(run, record)
         case Purpose.PROBE:
             assert record.error is not None
-            steps.doubt(run, run.step(record), record, record.error)
+            ends.doubt(run, run.step(record), record, record.error)
         case Purpose.DO:
             record.repeats += anew
             record.child = record.child if anew else ""  # of a child that has not begun, the id is not ours
@@ -152,7 +152,7 @@ def _begin_again(run: Run, call_id: str, *, anew: bool) -> None:
             try:
                 steps.begin(run, run.step(record), record)
             except (ExpressionError, Mistake) as mistake:
-                steps.fail(run, record, error_of(mistake, record.path))
+                ends.fail(run, record, error_of(mistake, record.path))
         case never:
             assert_never(never)
 

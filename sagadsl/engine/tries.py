@@ -6,7 +6,7 @@ undone. A call that has failed is repeated as an operator would have it repeated
 
 from __future__ import annotations
 
-from sagadsl.engine import steps, undo
+from sagadsl.engine import ends, steps, undo
 from sagadsl.engine.anew import next_try
 from sagadsl.engine.child_ids import remember
 from sagadsl.engine.chunks import forget_undone, taken_out
@@ -60,7 +60,7 @@ def undone(run: Run, record: Record) -> None:
         return
     assert record.error is not None
     record.next_try = None
-    steps.fail(run, record, record.error, is_final=True)
+    ends.fail(run, record, record.error, is_final=True)
 
 
 def _has_left(run: Run, record: Record) -> bool:
@@ -92,7 +92,7 @@ def begin(run: Run, record: Record) -> None:
     try:
         steps.begin(run, run.step(record), record, is_repeated=True)
     except (ExpressionError, Mistake) as mistake:
-        steps.fail(run, record, error_of(mistake, record.path))
+        ends.fail(run, record, error_of(mistake, record.path))
 
 
 def begin_stopped(run: Run) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagadsl.engine import calls, steps, unheard
+from sagadsl.engine import calls, ends, unheard
 from sagadsl.engine.child_ids import id_of
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
@@ -236,7 +236,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
     """Handle the end of a compensation's action."""
     undo, compensation = _undo(record), _compensation(run, record)
     undo.attempts = fact.attempts
-    error = fact.error or steps.cancelled_outside(action_path(run, record))
+    error = fact.error or ends.cancelled_outside(action_path(run, record))
     already = () if compensation.auto else compensation.actions[undo.action].already_undone
     if fact.outcome is Outcome.SUCCEEDED or is_one_of(error, already, run.state.rules):  # R24
         next_action(run, record)

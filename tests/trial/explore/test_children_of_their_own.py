@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine import steps
+from sagadsl.engine import ends
 from sagadsl.engine.facts import Outcome
 from sagadsl.engine.journal import Progress, Record
 from sagadsl.engine.run import Run
@@ -49,7 +49,7 @@ def test_an_undo_beside_an_abandoned_child_is_found(monkeypatch: pytest.MonkeyPa
         record.outcome = Outcome.UNKNOWN
         run.end(record, Progress.ABANDONED)
 
-    monkeypatch.setattr(steps, "_abandon", careless)
+    monkeypatch.setattr(ends, "_abandon", careless)
     found = _explore({"on_cancel": "abandon", "compensation": {"activity": "undo.ship"}})
 
     assert {each.rule for each in found.summary.violations.values()} >= {"R116"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine import blocks, decide, journal, operator, steps, undo
+from sagadsl.engine import blocks, decide, ends, journal, operator, undo
 from sagadsl.engine.facts import Given, OperatorAsked, Outcome, Settled, Status
 from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
 from sagadsl.engine.run import Run
@@ -94,9 +94,9 @@ def test_a_pivot_in_doubt_must_not_be_taken_for_one_that_did_not_happen(monkeypa
 
     def guess(run: Run, _step: Any, record: Record, error: Any) -> None:
         run.state.pivot_at = ""
-        steps.fail_for_good(run, record)
+        ends.fail_for_good(run, record)
 
-    monkeypatch.setattr(steps, "doubt", guess)
+    monkeypatch.setattr(ends, "doubt", guess)
 
     assert _found(PIVOT)["effect-left R1"] == {"p"}
 
