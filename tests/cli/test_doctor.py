@@ -16,7 +16,7 @@ from temporalio.testing import WorkflowEnvironment
 from tests.cli.shell import Ran, inside
 from tests.cli.shop import lay_out
 from tests.conftest import Server
-from tests.gateway.house import QUEUE, worker
+from tests.gateway.house import queue_of, worker
 from tests.temporal.nexus_handler import create_endpoint
 
 pytestmark = pytest.mark.temporal
@@ -25,15 +25,15 @@ pytestmark = pytest.mark.temporal
 def test_where_everything_is_there_it_says_so(server: Server, tmp_path: Path) -> None:
     lay_out(tmp_path)
     with worker(tmp_path, server.address):
-        ran = inside("doctor", "--address", server.address, "--task-queue", QUEUE, cwd=tmp_path)
+        ran = inside("doctor", "--address", server.address, "--task-queue", queue_of(tmp_path), cwd=tmp_path)
 
     assert ran.code == 0
     lines = ran.out.splitlines()
     assert [line[1] for line in lines] == ["✓"] * len(lines), ran.out
     assert re.search(r"server +\S+ answers, version 1\.\d+", ran.out)
     assert re.search(r"store +sqlite for runs and lists: a dev server: .* `STARTS_WITH` ignores case$", ran.out, re.M)
-    assert re.search(rf"sagas on {QUEUE} +\d+ workers?, seen \d+s ago: ", ran.out)
-    assert re.search(rf"activities on {QUEUE} +\d+ workers?, seen ", ran.out)
+    assert re.search(rf"sagas on {queue_of(tmp_path)} +\d+ workers?, seen \d+s ago: ", ran.out)
+    assert re.search(rf"activities on {queue_of(tmp_path)} +\d+ workers?, seen ", ran.out)
 
 
 def test_a_queue_that_nobody_serves_and_definitions_with_mistakes_are_told(server: Server, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.cli.shell import Ran, inside
 from tests.cli.shop import lay_out
 from tests.conftest import serving
-from tests.gateway.house import QUEUE, House, fresh, serve, worker
+from tests.gateway.house import House, fresh, serve, worker
 
 pytestmark = pytest.mark.temporal
 
@@ -46,7 +46,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_commands_that_name_a_saga_know_it(place: Place) -> None:
     """From its start to its end: `run`, `status`, `trace`, `signal`, `pause`, `resume`, `result`, `explain-run`."""
     id_ = fresh()
-    order = ("order.saga.yaml", "--task-queue", QUEUE, "--set", "order=1")
+    order = ("order.saga.yaml", "--task-queue", place.house.queue, "--set", "order=1")
     begun = place.say("run", *order, "--set", "wait=true", "--id", id_, "--detach")
     twice = place.say("run", *order, "--id", id_, "--detach")
     waits = json.loads(place.say("status", id_, "--json").out)
@@ -67,7 +67,7 @@ def test_commands_that_name_a_saga_know_it(place: Place) -> None:
 
 def test_a_cancel_is_heard_and_undone(place: Place) -> None:
     id_ = fresh()
-    order = ("order.saga.yaml", "--task-queue", QUEUE, "--set", "order=1", "--set", "wait=true")
+    order = ("order.saga.yaml", "--task-queue", place.house.queue, "--set", "order=1", "--set", "wait=true")
     begun = place.say("run", *order, "--id", id_, "--detach")
     cancelled = place.say("cancel", id_)
     result = json.loads(place.say("result", id_, "--json").out)

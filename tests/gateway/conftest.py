@@ -1,4 +1,4 @@
-"""One gateway, and one worker behind it, for all tests of a module."""
+"""One gateway, and one worker behind it, for all tests that want nothing of their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.needs import missing
 from tests.patience import PATIENCE
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def house(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A gateway on loopback that wants no token, and a worker."""
     folder = shop(tmp_path_factory.mktemp("gateway"))

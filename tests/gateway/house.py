@@ -19,8 +19,6 @@ from tests.cli.shell import SAGADSL, environment, ready
 from tests.cli.shop import lay_out, lay_out_trips
 from tests.patience import PATIENCE
 
-QUEUE = f"gateway-{uuid.uuid4()}"
-
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -34,6 +32,11 @@ class House:
     folder: Path
     address: str
     lines: list[str] = field(default_factory=list)
+
+    @property
+    def queue(self) -> str:
+        """The task queue of its worker, unless the test says otherwise."""
+        return queue_of(self.folder)
 
     def ask(
         self, method: str, path: str, body: Any = None, *, token: str = "", timeout: float = PATIENCE, **headers: str
@@ -73,10 +76,15 @@ def fresh() -> str:
     return f"g-{uuid.uuid4()}"
 
 
+def queue_of(folder: Path) -> str:
+    """Return the task queue of what runs in a folder: no worker draws the tasks of another folder's sagas."""
+    return f"gateway-{uuid.uuid5(uuid.NAMESPACE_URL, folder.as_uri())}"
+
+
 @contextmanager
 def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
     """Run a worker process that serves the shop."""
-    command = [*SAGADSL, "worker", ".", "--task-queue", QUEUE, "--address", address, *options]
+    command = [*SAGADSL, "worker", ".", "--task-queue", queue_of(folder), "--address", address, *options]
     with ready(command, folder):
         yield
 
@@ -84,7 +92,8 @@ def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
 @contextmanager
 def serve(folder: Path, address: str, *options: str, descriptors: int = 0) -> Iterator[House]:
     """Run `sagadsl serve` on a free port of loopback, unless *options* say otherwise; with so many *descriptors*."""
-    command = [*SAGADSL, "serve", ".", "--bind", "127.0.0.1:0", "--task-queue", QUEUE, "--address", address, *options]
+    places = ("--bind", "127.0.0.1:0", "--task-queue", queue_of(folder), "--address", address)
+    command = [*SAGADSL, "serve", ".", *places, *options]
     if descriptors:
         command = ["sh", "-c", f'ulimit -n {descriptors}; exec "$@"', "sh", *command]
     log = folder / f"gateway-{uuid.uuid4().hex[:8]}.log"

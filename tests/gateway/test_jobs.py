@@ -20,7 +20,7 @@ from temporalio.client import Client
 from sagadsl.gateway.jobs.orders import workflow_id
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.conftest import APART, Server
-from tests.gateway.house import QUEUE, House, fresh, serve, shop, worker
+from tests.gateway.house import House, fresh, serve, shop, worker
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
@@ -199,7 +199,9 @@ def _waiting(house: House, count: int = 2, folder: Path | None = None) -> list[s
             continue
         ids.append(fresh())
         more = ("--set", "order=1", "--set", "wait=true", "--address", house.address, "-n", APART)
-        ran = inside("run", "order.saga.yaml", "--id", ids[-1], "--task-queue", QUEUE, "--detach", *more, cwd=folder)
+        ran = inside(
+            "run", "order.saga.yaml", "--id", ids[-1], "--task-queue", house.queue, "--detach", *more, cwd=folder
+        )
         assert ran.code == 0, ran.err
     for each in ids:
         house.until(each, lambda status: bool(status.get("waiting_for")))

@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
-from tests.gateway.house import QUEUE, House, fresh
+from tests.gateway.house import House, fresh
 
 pytestmark = pytest.mark.temporal
 
@@ -167,5 +167,5 @@ async def _started_with_an_older_definition(house: House) -> str:
     document, _ = parse((house.folder / "order.saga.yaml").read_bytes())
     older = {**document.data, "version": "0.9"}
     client = await Client.connect(house.address)
-    started = await sagas.start(client, older, {"order": "1", "wait": True}, id=fresh(), task_queue=QUEUE)
+    started = await sagas.start(client, older, {"order": "1", "wait": True}, id=fresh(), task_queue=house.queue)
     return started.id

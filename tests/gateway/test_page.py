@@ -16,7 +16,7 @@ from temporalio.client import Client
 from sagadsl.language.document import parse
 from sagadsl.temporal import client as sagas
 from tests.conftest import Server
-from tests.gateway.house import QUEUE, House, fresh, serve, trips, window, worker
+from tests.gateway.house import House, fresh, serve, trips, window, worker
 
 pytestmark = pytest.mark.temporal
 T = TypeVar("T")
@@ -224,7 +224,7 @@ def _paused(house: House) -> str:
 
     async def start() -> None:
         client = await Client.connect(house.address)
-        await sagas.start(client, dict(definition.data), None, id=saga, task_queue=QUEUE)
+        await sagas.start(client, dict(definition.data), None, id=saga, task_queue=house.queue)
 
     _aside(start())
     house.until(saga, lambda status: bool(status["attention"]))
@@ -552,7 +552,9 @@ def test_an_open_saga_moves_to_the_gateways_definition_once_it_is_judged(page: P
 
     async def start(definition: dict[str, Any]) -> str:
         client = await Client.connect(house.address)
-        started = await sagas.start(client, definition, {"order": "1", "wait": True}, id=fresh(), task_queue=QUEUE)
+        started = await sagas.start(
+            client, definition, {"order": "1", "wait": True}, id=fresh(), task_queue=house.queue
+        )
         return started.id
 
     saga = _aside(start(older))

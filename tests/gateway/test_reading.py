@@ -22,7 +22,7 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from tests.cli.shell import inside
 from tests.engine.scenes import built, plain, saga
-from tests.gateway.house import QUEUE, House, fresh
+from tests.gateway.house import House, fresh
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
@@ -308,7 +308,7 @@ def test_an_output_that_cannot_be_given_is_completed_with_a_warning_in_every_vie
 
     async def scenario() -> str:
         client = await Client.connect(house.address)
-        started = await sagas.start(client, definition, {}, id=saga, task_queue=QUEUE)
+        started = await sagas.start(client, definition, {}, id=saga, task_queue=house.queue)
         await runs.result(client, started.id)
         described = await client.get_workflow_handle(saga).describe()
         return described.status.name if described.status else ""

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.shell import Ran, inside
 from tests.cli.shop import ACTIVITIES, DEFINITION, lay_out
 from tests.conftest import Server
-from tests.gateway.house import House, serve, worker
+from tests.gateway.house import House, queue_of, serve, worker
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
@@ -71,9 +71,10 @@ def test_no_saga_is_lost_or_undone_while_workers_are_replaced(
 ) -> None:
     """B3, in the order of the page: worker by worker. The gateway is already of the new release: the worse case."""
     old, new = releases
+    queue = ("--task-queue", queue_of(new))
     with ExitStack() as running, serve(new, server.address, *options) as house:
         before = running.enter_context(ExitStack())
-        before.enter_context(worker(old, server.address))
+        before.enter_context(worker(old, server.address, *queue))
         with load(house, name) as ids:
             running.enter_context(worker(new, server.address))
             before.close()

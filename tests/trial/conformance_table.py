@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.trial.runner import Result, run, run_one, virtual
-from sagadsl.trial.suite import Playable, Suite, load_suite
+from sagadsl.trial.suite import Suite, load_suite
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "conformance.md"
@@ -269,19 +269,10 @@ cache and without, and their histories are replayed.
 """
 
 
-EVERY_BUILD = "every build"
-"""Stands among the rules of the cases that every build plays on a real server."""
-
-
 @cache
 def suites() -> tuple[Suite, ...]:
     """Return the suites of the folder, in the order of the rules."""
     return tuple(load_suite(ROOT / "conformance" / f"{name}.saga-test.yaml") for name in FILES)
-
-
-def marked() -> Iterator[tuple[Suite, Playable]]:
-    """Yield the cases that every build plays on a real server."""
-    return ((suite, each) for suite in suites() for each in suite.cases if EVERY_BUILD in each.case.rules)
 
 
 def page() -> str:

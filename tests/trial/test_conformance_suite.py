@@ -18,10 +18,11 @@ from sagadsl.virtual.world import World
 from tests.cli.shell import inside
 from tests.engine import invariants
 from tests.trial import conformance_table
-from tests.trial.conformance_table import ELSEWHERE, EVERY_BUILD, PAGE, RULES, RULES_PAGE, marked, suites
+from tests.trial.conformance_list import EVERY_BUILD, Listed, listed, loaded, marked
+from tests.trial.conformance_table import ELSEWHERE, PAGE, RULES, RULES_PAGE, suites
 
 ROOT = Path(__file__).parents[2]
-CASES = [(suite, playable) for suite in suites() for playable in suite.cases]
+EACH = pytest.mark.parametrize("named", listed(), ids=lambda named: named.case)
 BOUND_TO_A_MOMENT = {
     "each time that an operator has it repeated is a call of its own": "the run that follows is paused when it begins",
     "a block that ends early leaves its child alone, and the saga completes": "a drain waits until the child has ended",
@@ -55,15 +56,11 @@ def test_every_suite_can_be_read_without_a_finding() -> None:
     assert {suite.document.name: suite.findings for suite in suites() if suite.findings} == {}
 
 
-@pytest.mark.parametrize(
-    ("suite", "playable"),
-    CASES,
-    ids=[f"{Path(suite.document.name).name[:8]}: {each.case.name}" for suite, each in CASES],
-)
-def test_virtual_time_keeps_every_rule(suite: Suite, playable: Playable, monkeypatch: pytest.MonkeyPatch) -> None:
+@EACH
+def test_virtual_time_keeps_every_rule(named: Listed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its rules are named in the case; those of every saga are kept, too."""
     worlds = _watched(monkeypatch)
-    result = _play(suite, playable)
+    result = _play(*loaded(named))
 
     assert result.misses == ()
     assert result.played is not None
@@ -73,24 +70,24 @@ def test_virtual_time_keeps_every_rule(suite: Suite, playable: Playable, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("suite", "playable"),
-    [pytest.param(suite, each, id=each.case.name) for suite, each in CASES if each.case.name not in BOUND_TO_A_MOMENT],
+    "named", [each for each in listed() if each.case not in BOUND_TO_A_MOMENT], ids=lambda named: named.case
 )
 def test_continue_as_new_after_every_fact_changes_nothing_that_a_case_expects(
-    suite: Suite, playable: Playable, monkeypatch: pytest.MonkeyPatch
+    named: Listed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """R50, but for the moment: what is under way ends before anything else begins."""
     worlds = _watched(monkeypatch, drain=True)
-    result = run_one(suite, playable, virtual(None), timed=False)
+    result = run_one(*loaded(named), virtual(None), timed=False)
 
     assert result.misses == ()
     for world in worlds:
         _check(world)
 
 
-@pytest.mark.parametrize(("suite", "playable"), CASES, ids=[each.case.name for _, each in CASES])
-def test_a_worker_that_takes_over_after_every_fact_changes_nothing(suite: Suite, playable: Playable) -> None:
+@EACH
+def test_a_worker_that_takes_over_after_every_fact_changes_nothing(named: Listed) -> None:
     """R34, R53: the state is written down and restored each time; everything happens again, event by event."""
+    _, playable = loaded(named)
     case, target = playable.case, playable.target
     once, handed_on = (play(target.saga, case, sagas=target.sagas, replay=replay) for replay in (False, True))
 
@@ -98,9 +95,9 @@ def test_a_worker_that_takes_over_after_every_fact_changes_nothing(suite: Suite,
     assert handed_on == once
 
 
-@pytest.mark.parametrize(("suite", "playable"), CASES, ids=[each.case.name for _, each in CASES])
-def test_every_case_says_which_rules_it_shows_and_more_than_how_it_ended(suite: Suite, playable: Playable) -> None:
-    case = playable.case
+@EACH
+def test_every_case_says_which_rules_it_shows_and_more_than_how_it_ended(named: Listed) -> None:
+    case = loaded(named)[1].case
 
     assert case.rules
     assert set(case.rules) <= {*RULES, "a peer's suite", EVERY_BUILD}
@@ -116,21 +113,24 @@ def test_the_suites_need_no_option() -> None:
 
 
 def test_no_two_cases_have_one_name() -> None:
-    """So that results of two hosts can be put side by side."""
-    names = [each.case.name for _, each in CASES]
+    """So that results of two hosts can be put side by side; and each that is loaded is listed."""
+    names = [each.case for each in listed()]
 
     assert sorted(names) == sorted(set(names))
+    assert [(each.case.name, each.case.rules) for suite in suites() for each in suite.cases] == [
+        (each.case, each.rules) for each in listed()
+    ]
 
 
 def test_every_build_shows_each_rule_on_a_real_server() -> None:
     """By a case that is marked, or by the tests that stand beside the cases."""
-    shown = {rule for _, each in marked() for rule in each.case.rules}
+    shown = {rule for each in marked() for rule in each.rules}
 
     assert [rule for rule in RULES if rule not in shown and rule not in ELSEWHERE] == []
 
 
 def test_every_rule_is_shown_by_a_case_or_by_tests_that_exist() -> None:
-    shown = {rule for _, each in CASES for rule in each.case.rules}
+    shown = {rule for each in listed() for rule in each.rules}
 
     assert [rule for rule in RULES if rule not in shown and rule not in ELSEWHERE] == []
     for tests in ELSEWHERE.values():
@@ -169,6 +169,6 @@ def test_a_broken_rule_is_noticed_by_a_case_that_names_it(
 ) -> None:
     if broken is not None:
         monkeypatch.setattr(where, broken)
-    failed = {rule for suite, each in CASES if not _play(suite, each).passed for rule in each.case.rules}
+    failed = {rule for each in listed() if not _play(*loaded(each)).passed for rule in each.rules}
 
     assert (rule in failed) is (broken is not None)
