@@ -30,7 +30,7 @@ async def _until(made: Stage, id_: str, holds: Any) -> Mapping[str, Any]:
     async with asyncio.timeout(PATIENCE):
         while True:
             found = (await following.picture(made.client, id_)).status
-            if holds(found):
+            if found.get("source") != "history" and holds(found):
                 return found
             await asyncio.sleep(0.05)
 

@@ -235,7 +235,7 @@ def test_a_call_that_no_worker_knows_ends_at_its_bound_and_leaves_nothing_to_und
     undone: list[str] = []
     definition = saga(
         act("a"),
-        act("b", timeouts={"schedule_to_start": "2s"}, compensation={"activity": "undo.b", "on": "attempted"}),
+        act("b", timeouts={"schedule_to_start": "4s"}, compensation={"activity": "undo.b", "on": "attempted"}),
         name="two",
     )
 
@@ -250,7 +250,7 @@ def test_a_call_that_no_worker_knows_ends_at_its_bound_and_leaves_nothing_to_und
     assert end.report is not None
     failure = end.report["failure"]
     assert (failure["type"], failure["step"]) == ("ActivityNotFound", "b")
-    expected = r"no worker on the saga's task queue knows `do.b`; asked \d times in [12]s, at last worker `old`: "
+    expected = r"no worker on the saga's task queue knows `do.b`; asked \d+ times in \d+s, at last worker `old`: "
     assert re.match(expected, failure["message"])
     assert (
         "activity `do.b` is not installed on this worker; installed: `do.a`, `undo.a`, `undo.b`" in failure["message"]

@@ -108,7 +108,7 @@ def test_a_reset_may_lead_into_a_child_saga(server: Server) -> None:
         await _back(made, started, "trip/x")
         await made.until("x@2#2")
         async with asyncio.timeout(PATIENCE):
-            while not (await runs.status(made.client, trip))["waiting_for"]:
+            while not (await runs.status(made.client, trip)).get("waiting_for"):
                 await asyncio.sleep(0.05)
         await sagas.signal(made.client, trip, "approved")
 
