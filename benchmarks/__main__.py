@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from benchmarks import before, checking, exploring, long, migrating, recovering, runs, scale, serving
+from benchmarks import before, checking, exploring, gateway, long, migrating, recovering, runs, scale, serving
 
 PARTS: dict[str, Callable[[], object]] = {
     "runs": runs.main,
@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "checking": checking.main,
     "exploring": exploring.main,
     "serving": serving.main,
+    "gateway": gateway.main,
     "migrating": migrating.main,
     "recovering": recovering.main,
     "before": before.main,

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
 from temporalio.client import Client
 
+from benchmarks.processes import cpu, running
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.link.connection import connect
 from sagadsl.temporal.link.embedded import serve
@@ -34,7 +31,6 @@ TWICE_EVERY, CUT_EVERY = 10, 20
 POLLS = 1000
 STARTS = 100
 
-SAGADSL = [sys.executable, "-m", "sagadsl"]
 DEFINITION = Path(__file__).with_name("order.saga.yaml")
 
 
@@ -45,8 +41,8 @@ def main() -> None:
 async def _main() -> None:
     async with serve() as server:
         with (
-            _process(["worker", str(DEFINITION), "-m", "benchmarks.steps", "--address", server.address], "ready"),
-            _process(
+            running(["worker", str(DEFINITION), "-m", "benchmarks.steps", "--address", server.address], "ready"),
+            running(
                 ["serve", str(DEFINITION), "--bind", "127.0.0.1:0", "--rate", "100000", "--address", server.address],
                 "gateway at ",
             ) as (line, gateway),
@@ -125,19 +121,16 @@ async def _cost(url: str, client: Client, definition: dict[str, object], value: 
     async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
         for _ in range(10):  # the first ones pay for what is loaded late
             await _start(http, str(uuid.uuid4()), value)
-        before, cpu = await _spent(http), _cpu(gateway)
+        before, used = await spent(http), cpu(gateway)
         for _ in range(STARTS):
             over_http.append(await _timed(_start(http, str(uuid.uuid4()), value)))
             by_call.append(await _timed(sagas.start(client, definition, value, task_queue="sagadsl")))
             await asyncio.sleep(0.2)  # what was started is done before the next one
-        after = await _spent(http)
-    whole, call = ((after[part] - before[part]) / STARTS * 1000 for part in (0, 1))
+        after = await spent(http)
     print(
         f"one start: {statistics.median(over_http) * 1000:.1f} ms over HTTP, "
         f"{statistics.median(by_call) * 1000:.1f} ms by a start call of the client's own; inside the gateway "
-        f"{whole:.2f} ms, of which the start call {call:.2f} ms: its own part is "
-        f"{100 * (whole - call) / call:.0f} % of that "
-        f"(CPU of the process {(_cpu(gateway) - cpu) / STARTS * 1000:.1f} ms)"
+        f"{own_part(before, after, STARTS)} (CPU of the process {(cpu(gateway) - used) / STARTS * 1000:.1f} ms)"
     )
 
 
@@ -147,7 +140,7 @@ async def _timed(work: Awaitable[object]) -> float:
     return time.perf_counter() - began
 
 
-async def _spent(http: httpx2.AsyncClient) -> tuple[float, float]:
+async def spent(http: httpx2.AsyncClient) -> tuple[float, float]:
     """Return the seconds that the gateway has spent with starts so far, and with their start calls."""
     text = (await http.get("/metrics")).text
     names = ('sagadsl_gateway_request_seconds_sum{route="/sagas/{name}"}', "sagadsl_gateway_start_call_seconds_sum")
@@ -155,6 +148,13 @@ async def _spent(http: httpx2.AsyncClient) -> tuple[float, float]:
         next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name)) for name in names
     )
     return whole, call
+
+
+def own_part(before: tuple[float, float], after: tuple[float, float], starts: int) -> str:
+    """Return what a start took inside the gateway, and how much of it was not Temporal's start call."""
+    whole, call = ((after[part] - before[part]) / starts * 1000 for part in (0, 1))
+    share = 100 * (whole - call) / call
+    return f"{whole:.2f} ms, of which the start call {call:.2f} ms: its own part is {share:.0f} % of that"
 
 
 async def _polls(url: str, value: object) -> None:
@@ -176,29 +176,3 @@ async def _polls(url: str, value: object) -> None:
     ordered = sorted(took)
     p50, p95 = ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.95)] * 1000
     print(f"{POLLS} status polls, 10 at once: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
-
-
-def _cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def _process(arguments: list[str], says: str) -> Iterator[tuple[str, int]]:
-    """Run a command until the block ends; give the line that says that it is there, and its pid."""
-    with subprocess.Popen([*SAGADSL, *arguments], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        lines = []
-        for line in process.stderr:
-            lines.append(line)
-            if line.startswith(says):
-                break
-        else:
-            raise SystemExit("".join(lines))
-        drain = subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-        try:
-            yield line, process.pid
-        finally:
-            process.terminate()
-            process.wait(30)
-            drain.wait(10)

@@ -276,6 +276,7 @@ async def build(
         authenticators.append(TokenFile(access.tokens))
     if access.jwks:
         authenticators.append(SignedTokens(access.jwks, access.issuer or "", access.audience or ""))
+    metrics = Metrics()
     hosts = frozenset(access.hosts) | (frozenset() if authenticators else loopback_hosts())
     return Gateway(
         client=client,
@@ -284,8 +285,8 @@ async def build(
         authenticators=authenticators,
         rate=Rate(rate, asyncio.get_running_loop().time),
         seats=Seats(waiting, max(1, waiting // 2)),
-        watchers=Watchers(client),
-        metrics=Metrics(),
+        watchers=Watchers(client, metrics),
+        metrics=metrics,
         options=GatewayOptions(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
         web_ui=web_ui,
     )
@@ -327,7 +328,7 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
     from sagadsl.gateway.jobs.work import work_on_jobs
 
     means = Means(gateway.client, gateway.definitions, gateway.options.by_name)
-    guard = Guard(room(), gateway.metrics)
+    guard = Guard(room(gateway.seats.most), gateway.metrics)
     config = uvicorn.Config(
         application(gateway),
         http=guarded(guard),

@@ -31,8 +31,8 @@ Awaited = Literal["", "head", "body", "taking"]
 BACKLOG = 128
 """Connections that the kernel queues; asyncio accepts as many at once."""
 
-_MOST = 4_000
-"""Most connections; each may hold 128 KiB of a request that nobody has read yet."""
+_BESIDE = 3_000
+"""Most connections beside those whose requests wait; each may hold 128 KiB of a request that nobody has read yet."""
 _LEAST = 16
 _RESERVED = BACKLOG + 32
 """File descriptors for connections that are accepted at once, for Temporal, and for files."""
@@ -181,15 +181,19 @@ def guarded(guard: Guard) -> type[Connection]:
     return type("Guarded", (Connection,), {"guard": guard})
 
 
-def room() -> int:
-    """Raise the limit of descriptors as far as possible, and return how many connections there may be."""
+def room(waiting: int) -> int:
+    """Raise the limit of descriptors as far as possible, and return how many connections there may be.
+
+    Args:
+        waiting: How many requests may wait at the same time.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _HIGHEST if hard == resource.RLIM_INFINITY else min(hard, _HIGHEST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         soft = wanted
     most = _HIGHEST if soft == resource.RLIM_INFINITY else soft
-    return max(_LEAST, min(_MOST, most - _RESERVED))
+    return max(_LEAST, min(waiting + _BESIDE, most - _RESERVED))
 
 
 def _watch_peer(sock: socket.socket) -> None:

@@ -22,6 +22,10 @@ class Metrics:
     waiting: Gauge = field(init=False)
     connections: Gauge = field(init=False)
     tokens: Gauge = field(init=False)
+    followed: Gauge = field(init=False)
+    long_polls: Gauge = field(init=False)
+    looks: Counter = field(init=False)
+    questions: Counter = field(init=False)
     start_call: Histogram = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +66,18 @@ class Metrics:
             "sagadsl_gateway_tokens_usable", "1 while the file of tokens can be read.", registry=self.registry
         )
         self.tokens.set(1)
+        self.followed = Gauge(
+            "sagadsl_gateway_followed", "Sagas that are followed, each for all who watch it.", registry=self.registry
+        )
+        self.long_polls = Gauge(
+            "sagadsl_gateway_long_polls", "Long polls at Temporal for followed sagas.", registry=self.registry
+        )
+        self.looks = Counter("sagadsl_gateway_looks", "Looks at followed sagas.", registry=self.registry)
+        self.questions = Counter(
+            "sagadsl_gateway_questions",
+            "Sagas that were asked how they stand, by their workers.",
+            registry=self.registry,
+        )
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; its *route* is the pattern, so that ids do not become labels."""

@@ -102,11 +102,18 @@ async def _stream(inquiry: Inquiry, id_: str) -> AsyncIterator[str]:
                     yield ": still here\n\n"
                     continue
                 is_open, name = view.picture.is_open, view.document["name"]
-                yield f"id: {view.revision}\nevent: status\ndata: {json.dumps(_document(view))}\n\n"
+                yield _event(view)
     except (RPCError, SagadslError) as error:  # the answer has begun: it can only ask the client to come again
         is_open = True
         log.warning("%s the events of a saga have stopped: %s", inquiry.id, str(error).partition("\n")[0])
     yield f"event: {'leave' if is_open else 'end'}\ndata: {{}}\n\n"
+
+
+def _event(view: Snapshot) -> str:
+    """Return a snapshot as an event; all streams send the same text, which is made once."""
+    if not view.event:
+        view.event.append(f"id: {view.revision}\nevent: status\ndata: {json.dumps(_document(view))}\n\n")
+    return view.event[0]
 
 
 async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapshot | None]:
@@ -137,7 +144,7 @@ async def result(inquiry: Inquiry) -> Response:
         with inquiry.waiting():
             try:
                 async with asyncio.timeout(wait):
-                    return JSONResponse((await runs.result(inquiry.client, id_)).as_json())
+                    return JSONResponse((await inquiry.gateway.watchers.lookout.ended(id_)).as_json())
             except TimeoutError:
                 view = await inquiry.gateway.watchers.now(id_)
     if not view.picture.is_open:

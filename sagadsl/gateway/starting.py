@@ -18,8 +18,6 @@ from sagadsl.gateway.requests import Inquiry
 from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.ask.answers import early_answer
-from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyStarted, InputRefused
 from sagadsl.temporal.wire.arguments import Package
 
@@ -41,11 +39,12 @@ async def start(inquiry: Inquiry) -> Response:
     wait = inquiry.wait("true" if until_answer else asked)
     id_ = _id(inquiry, name)
     input_ = await inquiry.body()
+    lookout = inquiry.gateway.watchers.lookout
     with inquiry.waiting() if wait else nullcontext():  # before anything is started: a refusal must not be one that did
         started, repeated = await _started(inquiry, package, id_, input_)
         until = asyncio.get_running_loop().time() + wait
-        answer = await _before(until, early_answer(inquiry.client, started.id)) if until_answer else None
-        ended = await _before(until, runs.result(inquiry.client, started.id)) if wait and answer is None else None
+        answer = await _before(until, lookout.answer(started.id)) if until_answer else None
+        ended = await _before(until, lookout.ended(started.id)) if wait and answer is None else None
     where = f"{inquiry.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
     headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
     if answer is not None:

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import json
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from temporalio.client import Client
 
-from sagadsl.immutable import Immutable
+from sagadsl.gateway.lookout import Allowance, Lookout
+from sagadsl.gateway.metrics import Metrics
+from sagadsl.immutable import Immutable, field
 from sagadsl.temporal.read.described import describe
-from sagadsl.temporal.read.following import Picture, follow, picture_of
+from sagadsl.temporal.read.following import Picture, picture_of
+from sagadsl.temporal.read.recent import Recent
+from sagadsl.temporal.read.remembered import Remembered
 from sagadsl.temporal.refusals import SagaNotFound
 
-_REMEMBERED = 1000
-"""How many ended sagas are remembered, whose workers need not be asked again."""
+_ENDED_BYTES = 8_000_000
+"""Of ended sagas whose workers need not be asked again, as they are sent."""
 
 
 class Snapshot(Immutable):
-    """A picture as it is sent, and its revision, by which a client recognises it."""
+    """A picture as it is sent, and its revision, by which a client recognises it.
+
+    Attributes:
+        size: Bytes of the document.
+        event: As streams send it, once the first of them has asked; empty before.
+    """
 
     picture: Picture
     document: dict[str, Any]
     revision: str
+    size: int
+    event: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class _Watched:
     """One saga that somebody watches."""
 
-    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    changed: asyncio.Condition = dataclasses.field(default_factory=asyncio.Condition)
     task: asyncio.Task[None] | None = None
     watchers: int = 0
     view: Snapshot | None = None
@@ -47,10 +58,18 @@ class Watchers:
     """The watchers of sagas, by the ids of the sagas."""
 
     client: Client
-    _watched: dict[str, _Watched] = field(default_factory=dict)
-    _running: dict[str, asyncio.Task[Snapshot]] = field(default_factory=dict)
-    _next: dict[str, asyncio.Task[Snapshot]] = field(default_factory=dict)
-    _ended: OrderedDict[str, Snapshot] = field(default_factory=OrderedDict)
+    metrics: Metrics
+    allowance: Allowance = dataclasses.field(default_factory=Allowance)
+    _watched: dict[str, _Watched] = dataclasses.field(default_factory=dict)
+    _running: dict[str, asyncio.Task[Snapshot]] = dataclasses.field(default_factory=dict)
+    _next: dict[str, asyncio.Task[Snapshot]] = dataclasses.field(default_factory=dict)
+    _ended: Recent[str, Snapshot] = dataclasses.field(default_factory=lambda: Recent(_ENDED_BYTES))
+    _remembered: Remembered = dataclasses.field(init=False)
+    lookout: Lookout = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self._remembered = Remembered(self.metrics.questions.inc)
+        self.lookout = Lookout(self.client, self._remembered, self.metrics, self.allowance)
 
     async def now(self, id: str) -> Snapshot:
         """Return the saga now. Callers at the same time share one answer, which is fetched after all of them asked.
@@ -81,15 +100,12 @@ class Watchers:
         described = await describe(self.client, id)
         ended = self._ended.get(described.run_id)
         if ended is not None:
-            self._ended.move_to_end(described.run_id)
             return ended
-        view = view_of(await picture_of(self.client, described))
+        view = view_of(await picture_of(self.client, described, status_of=self._remembered.status_of))
         if not view.picture.is_saga:
             raise SagaNotFound(id, self.client.namespace)
         if not view.picture.is_open and view.picture.has_worker:  # an ended saga does not change
-            self._ended[described.run_id] = view
-            if len(self._ended) > _REMEMBERED:
-                self._ended.popitem(last=False)
+            self._ended.keep(described.run_id, view, view.size)
         return view
 
     async def views(self, id: str) -> AsyncGenerator[Snapshot]:
@@ -148,7 +164,7 @@ class Watchers:
     async def _follow(self, id: str, watched: _Watched) -> None:
         error: BaseException | None = None
         try:
-            async with aclosing(follow(self.client, id)) as pictures:
+            async with aclosing(self.lookout.pictures(id)) as pictures:
                 async for each in pictures:
                     async with watched.changed:
                         watched.view = view_of(each)
@@ -168,4 +184,4 @@ def view_of(picture: Picture) -> Snapshot:
     """Return a picture as it is sent."""
     document = picture.as_json() | {"is_open": picture.is_open, "has_worker": picture.has_worker}
     raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    return Snapshot(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest())
+    return Snapshot(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest(), len(raw))

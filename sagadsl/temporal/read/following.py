@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +44,9 @@ NO_WORKER_SECONDS = 3.0
 
 _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.5, 10.0
 """Seconds between two looks while a caller waits for the end: a saga that needs an operator does not say so itself."""
+
+StatusOf = Callable[[Client, Described], Awaitable[Mapping[str, Any]]]
+"""Returns the status of a run that has been described, as ``runs.status_of`` does."""
 
 
 class Picture(Immutable):
@@ -134,7 +137,9 @@ async def picture(client: Client, id: str, *, run_id: str | None = None) -> Pict
     return await picture_of(client, await describe(client, id, run_id=run_id))
 
 
-async def picture_of(client: Client, described: Described, room: Room | None = None) -> Picture:
+async def picture_of(
+    client: Client, described: Described, room: Room | None = None, *, status_of: StatusOf = status_of
+) -> Picture:
     """Return a picture of a described saga and of its children; *room* says how many children may be asked.
 
     A saga that has come to its end says so some moments before the server does. A picture never mixes the two views.
@@ -142,7 +147,7 @@ async def picture_of(client: Client, described: Described, room: Room | None = N
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ENDS_SECONDS
     while True:
-        found = await _picture_of(client, described, room)
+        found = await _picture_of(client, described, room, status_of)
         if not found.is_open or found.status["status"] in OPEN:
             return found
         if loop.time() > deadline:
@@ -152,9 +157,12 @@ async def picture_of(client: Client, described: Described, room: Room | None = N
         described = await describe(client, described.id, run_id=described.run_id)
 
 
-async def _picture_of(client: Client, described: Described, room: Room | None) -> Picture:
+async def _picture_of(client: Client, described: Described, room: Room | None, status_of: StatusOf) -> Picture:
+    async def look(client: Client, child: Described, room: Room) -> Mapping[str, Any]:
+        return _seen_by_parent(await picture_of(client, child, room, status_of=status_of))
+
     is_open, is_saga = described.is_open, "saga" in described.memo
-    children = await children_status(client, described, room or Room(), _look) if is_open else []
+    children = await children_status(client, described, room or Room(), look) if is_open else []
     why = await stuck(client, described) if is_open else None
     if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
         state = await state_of(client, described)
@@ -163,7 +171,7 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
         state |= await links(client, described)
         return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
-    status = await status_of(client, described) | ({} if reset is None else {"reset": reset})
+    status = {**await status_of(client, described)} | ({} if reset is None else {"reset": reset})
     status |= await links(client, described)
     has_worker = status.get("source") != "history" or described.held is not None
     if is_open and not has_worker:
@@ -177,9 +185,8 @@ async def _picture_of(client: Client, described: Described, room: Room | None) -
     )
 
 
-async def _look(client: Client, described: Described, room: Room) -> Mapping[str, Any]:
+def _seen_by_parent(found: Picture) -> Mapping[str, Any]:
     """Return the status of a child. When nobody answers for the child, return only the status of its own children."""
-    found = await picture_of(client, described, room)
     paused_calls = {call: attempt.activity_id for call, attempt in found.attempts.items() if attempt.paused}
     status = found.status if found.has_worker else {"children": found.status["children"]}
     return {**status, "paused_calls": paused_calls}

@@ -74,28 +74,56 @@ async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[
 
 async def status_of(client: Client, described: Described) -> dict[str, Any]:
     """Return the same as ``status``, for a run that has been described."""
-    id, run_id = described.id, described.run_id
-    handle = client.get_workflow_handle(id, run_id=run_id)
-    closed = described.status
     if described.held is not None:  # Temporal passes nothing on to it, not even a query
         known_to_server = await state_of(client, described)
         held = {"status": "held", "held": described.held, "close_status": "running"}
         return known_to_server | held | {"task_queue": described.task_queue}
     try:
+        answer = await answer_of(client, described)
+    except NoAnswerInTime:
+        answer = None
+    return await unanswered(client, described) if answer is None else told(described, answer)
+
+
+class NoAnswerInTime(Exception):
+    """No worker has answered a query in time. It is caught where it may happen, and never reaches users."""
+
+
+async def answer_of(client: Client, described: Described) -> dict[str, Any] | None:
+    """Return what the run itself answers to its ``status`` query; ``None`` if it cannot be asked.
+
+    Raises:
+        NoAnswerInTime: There seems to be no worker.
+    """
+    handle = client.get_workflow_handle(described.id, run_id=described.run_id)
+    try:
         answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
-    except (RPCError, WorkflowQueryFailedError) as error:
-        if isinstance(error, RPCError) and error.status in (
-            RPCStatusCode.UNAUTHENTICATED,
-            RPCStatusCode.PERMISSION_DENIED,
-        ):
+    except WorkflowQueryFailedError:
+        return None
+    except RPCError as error:
+        if error.status in (RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.PERMISSION_DENIED):
             raise
-        answer = await state_of(client, described)
-        if (no := said_no(described.memo)) is not None:
-            answer |= {"status": "rejected", "failure": dict(no)}
-        elif closed == "failed":  # the report in the failure knows whether it was undone
-            answer["status"] = (await result(client, id, run_id=run_id)).status
-        if warnings := warnings_in(described.memo):
-            answer["warnings"] = list(warnings)
+        if error.status in (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            raise NoAnswerInTime from None
+        return None
+    return answer
+
+
+async def unanswered(client: Client, described: Described) -> dict[str, Any]:
+    """Return the status of a run that nobody answers for, as far as the server knows it."""
+    answer = await state_of(client, described)
+    if (no := said_no(described.memo)) is not None:
+        answer |= {"status": "rejected", "failure": dict(no)}
+    elif described.status == "failed":  # the report in the failure knows whether it was undone
+        answer["status"] = (await result(client, described.id, run_id=described.run_id)).status
+    if warnings := warnings_in(described.memo):
+        answer["warnings"] = list(warnings)
+    return told(described, answer)
+
+
+def told(described: Described, answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer of a run with what only the server knows of it."""
+    closed = described.status
     if closed in ("terminated", "timed_out"):
         answer = cut(answer, closed)
     return answer | {"close_status": closed, "task_queue": described.task_queue}
