@@ -1,0 +1,93 @@
+"""A saga that waits and gets many signals: it goes on in new runs before the server refuses more of them (R50)."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read import runs
+from sagadsl.temporal.worker import build_worker
+from tests.conftest import serving
+from tests.temporal.play import SDK_RACE
+
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
+
+MOST = 100
+"""Signals that this server takes of one run, in place of 10,000; it suggests a new run after 40 events, not 4,096."""
+
+BATCH = 25
+COUNTING: dict[str, Any] = {
+    "sagadsl": 1,
+    "name": "counting",
+    "version": "1",
+    "input": {"type": "integer"},
+    "steps": [
+        {
+            "id": "all",
+            "repeat": {"while": "state.n < input", "state": {"n": 0}, "next": {"n": "{{ state.n + 1 }}"}},
+            "steps": [{"id": "one", "wait_for": {"signal": "tick", "timeout": "1h"}}],
+            "output": "{{ state.n }}",
+        }
+    ],
+    "output": "{{ steps.all.output }}",
+}
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    limits = (f"history.maximumSignalsPerExecution={MOST}", "limit.historyCount.suggestContinueAsNew=40")
+    with serving(tmp_path_factory.mktemp("signals") / "server.log", *limits) as address:
+        yield address
+
+
+def test_a_saga_takes_more_signals_than_one_run_may_have(address: str) -> None:
+    """More than twice as many, each taken once."""
+    count = 2 * MOST + BATCH
+
+    async def play() -> tuple[runs.Ended, bool]:
+        client = await Client.connect(address)
+        queue = f"signals-{uuid.uuid4()}"
+        async with build_worker(client, task_queue=queue), asyncio.timeout(60):
+            started = await sagas.start(client, COUNTING, count, task_queue=queue)
+            for sent in range(0, count, BATCH):
+                for _ in range(BATCH):
+                    await sagas.signal(client, started.id, "tick")
+                if sent + BATCH < count:
+                    while _taken(status := await runs.status(client, started.id)) < sent + BATCH:
+                        await asyncio.sleep(0.05)
+            return await runs.result(client, started.id), status["run_id"] != started.run_id
+
+    ended, went_on = asyncio.run(play())
+
+    assert (ended.status, ended.output, went_on) == ("completed", count, True)
+
+
+def _taken(status: Any) -> int:
+    waits = [path for paths in status["waiting_for"].values() for path in paths]
+    return int(waits[0].partition("[")[2].partition("]")[0]) if waits else 0
+
+
+def test_a_saga_without_a_worker_takes_so_many_and_the_next_sender_is_told(address: str) -> None:
+    """Nobody may believe that it came."""
+
+    async def play() -> tuple[int, str]:
+        client = await Client.connect(address)
+        started = await sagas.start(client, COUNTING, MOST, task_queue=f"nobody-{uuid.uuid4()}")
+        for sent in range(MOST + 1):
+            try:
+                await sagas.signal(client, started.id, "tick")
+            except RPCError as error:
+                return sent, str(error)
+        return MOST + 1, ""
+
+    sent, said = asyncio.run(play())
+
+    assert sent == MOST
+    assert "signal" in said
