@@ -64,12 +64,37 @@ def judge(fail: bool, ctx: Context) -> None:
         raise Permanent("failed on request", type="Judged")
 
 
+@activity(name="held.judge_once")
+def judge_once(fail: bool, ctx: Context) -> None:
+    """Say no on request, and forget it: whoever asks again from another process hears yes."""
+    fail = fail and not _was_elsewhere(ctx)
+    _held(ctx, lambda: None)
+    if fail:
+        raise Permanent("failed on request", type="Judged")
+
+
+@activity(name="held.deposit_again")
+def deposit_again(inp: MoneyIn, ctx: Context) -> MovementOut:
+    """Put money into an account; what was taken back meanwhile gets the answer that it had."""
+    try:
+        return _held(ctx, lambda: bank.deposit(inp, ctx))
+    except Permanent as refused:
+        if refused.type != "AlreadyUndone":
+            raise
+        return MovementOut(reference="", account=inp.account, balance=0, key=ctx.idempotency_key)
+
+
 @activity(name="held.deposit_or_refuse")
 def deposit_or_refuse(inp: MoneyIn, ctx: Context) -> MovementOut:
     """Put money into an account; refuse that if another process has begun to do so."""
-    if any(each["pid"] != os.getpid() and each["call"] == ctx.step for each in _log(ctx.saga_id)):
+    if _was_elsewhere(ctx):
         raise Permanent("somebody else has begun it", type="Refused")
     return _held(ctx, lambda: bank.deposit(inp, ctx))
+
+
+def _was_elsewhere(ctx: Context) -> bool:
+    """Whether another process has begun this call."""
+    return any(each["pid"] != os.getpid() and each["call"] == ctx.step for each in _log(ctx.saga_id))
 
 
 def _log(saga: str) -> list[dict[str, Any]]:

@@ -25,7 +25,19 @@ LOCAL = TRANSFER.replace("defaults:\n", "defaults:\n  local: true\n").replace(
 REFUSING = LOCAL.replace(
     "  - id: fee\n    activity: held.deposit\n", "  - id: fee\n    activity: held.deposit_or_refuse\n"
 )
+FORGETFUL = LOCAL.replace("activity: held.judge\n", "activity: held.judge_once\n")
+FORGIVING = LOCAL.replace("activity: held.deposit\n", "activity: held.deposit_again\n")
 PLACES = [f"{call}@{place}" for call in (*FORWARD, *UNDONE) for place in ("before", "after")]
+
+MIND_CHANGED = ("judge@after", "fee.compensation@before")
+"""Where nothing is undone yet when the next worker hears another judgement."""
+LATE = PLACES[PLACES.index("judge@after") :]
+REACHED = {
+    "give.compensation@after": ["give", "take"],
+    "take.compensation@before": ["give", "take"],
+    "take.compensation@after": ["take"],
+}
+"""What the next worker undoes, if that is not all: the first step that was undone already is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +67,14 @@ async def _kill(address: str, folder: Path) -> Aftermath:
     async with stage(address, folder) as made:
         await made.worker()
         ids = {place: await made.start("failing", hold=place, fail=True, definition=LOCAL) for place in PLACES}
+        for name, definition in (("forgetful", FORGETFUL), ("forgiving", FORGIVING)):
+            for place in LATE:
+                ids[f"{name} {place}"] = await made.start(name, hold=place, fail=True, definition=definition)
         ids["good"] = await made.start("good", hold="give@after", definition=LOCAL)
         ids["refused"] = await made.start("refused", hold="fee@after", definition=REFUSING)
         ids["idle"] = await made.start("idle", wait=True, fail=True, definition=LOCAL)
         held_at = {"good": "give@after", "refused": "fee@after"}
-        await made.replace_killed(ids, {name: held_at.get(name, name) for name in ids if name != "idle"})
+        await made.replace_killed(ids, {name: held_at.get(name, name.split()[-1]) for name in ids if name != "idle"})
         return Aftermath({name: await _seen(made, saga) for name, saga in ids.items()}, made.bank.problems())
 
 
@@ -70,6 +85,26 @@ async def _seen(made: Stage, saga: str) -> Seen:
     return Seen(ended, made.lines(saga), made.bank.balances(saga), outcomes)
 
 
+@pytest.mark.parametrize("place", LATE)
+def test_what_was_undone_is_not_done_although_the_no_was_forgotten(place: str, aftermath: Aftermath) -> None:
+    """R133: no record was written before the undo. Who does again what was undone is refused, and goes back as well."""
+    seen = aftermath.seen[f"forgetful {place}"]
+    moved = ("completed", MOVED) if place in MIND_CHANGED else ("compensated", UNTOUCHED)
+
+    assert (seen.ended.status, seen.balances) == moved
+
+
+@pytest.mark.parametrize("place", LATE)
+def test_what_was_undone_is_not_done_although_the_undo_was_forgotten(place: str, aftermath: Aftermath) -> None:
+    """R133: who gives the same answer although it is undone: the one that said no says it again, too."""
+    seen = aftermath.seen[f"forgiving {place}"]
+
+    assert (seen.ended.status, seen.balances) == ("compensated", UNTOUCHED)
+    assert seen.ended.error is not None
+    refuses = place == "take.compensation@after"  # the withdrawal does not forget
+    assert seen.ended.error[0] == ("AlreadyUndone" if refuses else "Judged")
+
+
 @pytest.mark.parametrize("place", PLACES)
 def test_what_a_killed_worker_has_done_is_undone_once(place: str, aftermath: Aftermath) -> None:
     """R1, R53: every call of the lost workflow task is made again, under its key."""
@@ -77,7 +112,7 @@ def test_what_a_killed_worker_has_done_is_undone_once(place: str, aftermath: Aft
     keys = {(line.call, line.key) for line in seen.lines}
 
     assert seen.ended.status == "compensated"
-    assert (seen.ended.report or {})["undone"] == ["fee", "give", "take"]
+    assert (seen.ended.report or {})["undone"] == REACHED.get(place, ["fee", "give", "take"])
     assert seen.balances == UNTOUCHED
     assert len(keys) == len({line.call for line in seen.lines}) == len({line.key for line in seen.lines})
 

@@ -18,7 +18,7 @@ from sagadsl.temporal.run.held import HeldRun
 from sagadsl.temporal.work import local_ends
 from sagadsl.temporal.work.local_ends import LocalEnds
 from tests.conftest import Server
-from tests.engine.scenes import act, flaky, no, plain, saga, slow
+from tests.engine.scenes import act, flaky, lost, no, plain, saga, slow
 from tests.temporal.play import Played, Stage, play
 
 pytestmark = pytest.mark.temporal
@@ -38,15 +38,62 @@ def test_three_local_steps_cost_eight_events(server: Server) -> None:
     assert len(played.events) == 8
 
 
-def test_two_local_compensations_begin_when_the_failure_is_recorded(server: Server) -> None:
-    """R133: a timer brings the next workflow task; the second compensation follows at once."""
+def test_two_local_compensations_follow_a_no_at_once(server: Server) -> None:
+    """R133: what said no for good says it again, and what is undone is not done again."""
     played = play(server.address, saga(act("a"), act("b"), plain("c"), defaults=LOCAL), {"do.c": no("Refused")})
 
     assert (played.ended.status, played.report["undone"]) == ("compensated", ["b", "a"])
     assert _outcome(played, "c") == "failed"
-    assert len(played.events) == 15
-    recorded = [each for each in played.events if each in ("MARKER_RECORDED", "TIMER_STARTED")]
-    assert recorded == [*["MARKER_RECORDED"] * 3, "TIMER_STARTED", *["MARKER_RECORDED"] * 2]
+    assert len(played.events) == 10
+
+
+def _pause(pause: str = "10ms") -> dict[str, Any]:
+    return {"id": "pause", "sleep": pause}
+
+
+_WAITING = {
+    "the error may go away": (saga(act("a"), plain("c"), defaults=LOCAL), {"do.c": flaky()}),
+    "nobody knows what was done": (saga(act("a"), act("c"), defaults=LOCAL), {"do.c": lost()}),
+    "what is undone was recorded before": (saga(act("a"), _pause(), plain("c"), defaults=LOCAL), {"do.c": no()}),
+}
+
+
+@pytest.mark.parametrize("why", _WAITING)
+def test_a_local_compensation_waits_until_the_failure_is_recorded(why: str, server: Server) -> None:
+    """R133: a timer brings the next workflow task, and all compensations follow in it."""
+    definition, script = _WAITING[why]
+
+    played = play(server.address, definition, script)
+
+    assert played.ended.status == "compensated"
+    undone = _told(played)[-2 if len(played.report["undone"]) == 1 else -3 :]
+    assert undone == ["TIMER_FIRED", *["MARKER_RECORDED"] * len(played.report["undone"])]
+
+
+def test_a_local_compensation_of_an_earlier_task_follows_one_of_this_task_at_once(server: Server) -> None:
+    """R133: whoever does `b` again is refused, so that `a` is never undone without a reason."""
+    definition = saga(act("a"), _pause(), act("b"), plain("c"), defaults=LOCAL)
+
+    played = play(server.address, definition, {"do.c": no()})
+
+    assert played.report["undone"] == ["b", "a"]
+    assert played.events.count("TIMER_STARTED") == 1
+
+
+def test_what_is_undone_on_the_way_on_waits_until_its_reason_is_recorded(server: Server) -> None:
+    """R40, R133: the next worker may be refused at what was undone, and would know nothing of what came after it."""
+    wait = {"id": "wait", "wait_for": {"signal": "go", "timeout": "1h"}}
+    branches = [act("a"), {"id": "b", "steps": [act("b1"), wait]}]
+    first = {"id": "first", "parallel": branches, "complete_when": "completed >= 1"}
+
+    played = play(server.address, saga(first, plain("d"), defaults=LOCAL), {"do.a": slow(0.5)})
+
+    assert (played.ended.status, sorted(played.calls)[-1]) == ("completed", "first/b/b1.compensation")
+    assert _told(played)[-3:] == ["TIMER_FIRED", "MARKER_RECORDED", "MARKER_RECORDED"]
+
+
+def _told(played: Played) -> list[str]:
+    return [each for each in played.events if each in ("TIMER_STARTED", "TIMER_FIRED", "MARKER_RECORDED")]
 
 
 def test_a_local_compensation_waits_for_no_record_of_what_is_there_already(server: Server) -> None:

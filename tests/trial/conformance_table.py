@@ -241,10 +241,14 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     ),
     "R132": ("tests/language/test_local_calls.py::test_a_call_is_local_if_it_says_so_or_may_be",),
     "R133": (
-        "tests/temporal/test_local_calls.py::test_two_local_compensations_begin_when_the_failure_is_recorded",
+        "tests/temporal/test_local_calls.py::test_two_local_compensations_follow_a_no_at_once",
+        "tests/temporal/test_local_calls.py::test_a_local_compensation_waits_until_the_failure_is_recorded",
+        "tests/temporal/test_local_calls.py::test_what_is_undone_on_the_way_on_waits_until_its_reason_is_recorded",
         "tests/temporal/test_local_calls.py"
         "::test_a_local_call_that_follows_from_a_request_begins_when_the_request_is_recorded",
         "tests/crash/test_local_killed.py::test_what_a_killed_worker_has_done_is_undone_once",
+        "tests/crash/test_local_killed.py::test_what_was_undone_is_not_done_although_the_no_was_forgotten",
+        "tests/crash/test_local_killed.py::test_what_was_undone_is_not_done_although_the_undo_was_forgotten",
     ),
 }
 """What no case can show, or not all of it, and which tests do; none where nothing is built."""

@@ -51,7 +51,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.immutable import replace
 from sagadsl.language.expressions.secrets import Named
-from sagadsl.language.paths import activity_id, call_of_activity, is_compensation
+from sagadsl.language.paths import activity_id, call_of_activity
 from sagadsl.temporal.run import failures, operation_errors
 from sagadsl.temporal.run.child_runs import begin_child, let_alone
 from sagadsl.temporal.run.in_flight import CallInFlight, ChildStart
@@ -75,6 +75,7 @@ from sagadsl.temporal.run.scheduling import (
     too_large,
 )
 from sagadsl.temporal.run.sending import begin_send, is_acted_out, sent_values
+from sagadsl.temporal.run.unrecorded import RECORDS_FIRST, WHY, Unrecorded
 from sagadsl.temporal.wire.codec_growth import DOUBTFUL_BYTES, PLAIN, Stretch, StretchPerTask
 from sagadsl.temporal.wire.marker import (
     ATTEMPTS_ACTIVITY,
@@ -91,11 +92,6 @@ have not, and does not reach a local activity that has happened. Errors of local
 WAITS_FOR_OTHERS = 3
 """Since this version of the rules, a call that its worker does not know waits for another worker; see ``missing``."""
 
-RECORDS_FIRST = 3
-"""Since this version of the rules, what a local activity follows from is recorded before it begins."""
-
-_RECORDED_FIRST = "a local call waits until the history has what came before"
-
 _REASON = 1000
 """How many characters of a cancel's reason are kept."""
 
@@ -111,6 +107,7 @@ class TemporalHost:
         generation: Gives the generation of the saga, which is a part of its activities' ids.
         new_runs: Tells when the run has to continue as new.
         to_undo: Gives the number of steps that would be undone if the saga failed now.
+        goes_back: Whether the saga as a whole undoes what it has done.
         cancel_seen: Somebody has asked this run to stop.
         asked: How much longer the worker's codec makes data.
     """
@@ -120,6 +117,7 @@ class TemporalHost:
     rules: Callable[[], int] = lambda: RULES
     generation: Callable[[], str] = lambda: ""
     to_undo: Callable[[], int] = lambda: 0
+    goes_back: Callable[[], bool] = lambda: False
     cancel_seen: bool = False
     _facts: deque[Fact] = field(default_factory=deque)
     _unknown: list[SignalReceived] = field(default_factory=list)
@@ -134,11 +132,11 @@ class TemporalHost:
     _turn: int = 0
     _worked: int = 0
     _unable: NotKnownHere | None = None
-    _asked_at: int = -1
-    _local_at: int = -1
+    _unrecorded: Unrecorded = field(init=False)
 
     def __post_init__(self) -> None:
         self._message = Message(self.asked)
+        self._unrecorded = Unrecorded(self.goes_back)
         self._operations = Operations(self._calls, self._takes, self._settle, self._operation_failed)
         self.new_runs = NewRuns(self.tell, self.rules, self.to_undo)
 
@@ -164,7 +162,7 @@ class TemporalHost:
         server loses it, no trace is left of a local activity that the task has begun. So local activities begin in the
         next one (R133).
         """
-        self._asked_at = workflow.info().get_current_history_length()
+        self._unrecorded.asked_at = workflow.info().get_current_history_length()
         self.tell(fact)
 
     def tell_when_known(self, fact: SignalReceived, number: int) -> None:
@@ -300,22 +298,17 @@ class TemporalHost:
             self._unsent.append(call)
         elif self._has_to_be_recorded(call):
             self._unsent.append(call)
-            asyncio.create_task(self._send_rest(_RECORDED_FIRST))  # noqa: RUF006 # the workflow's loop keeps its tasks
+            asyncio.create_task(self._send_rest(WHY))  # noqa: RUF006 # the workflow's loop keeps its tasks
         elif not self._send(call):
             self._unsent.append(call)
             asyncio.create_task(self._send_rest(TOO_MUCH))  # noqa: RUF006 # the workflow's loop keeps its tasks
 
     def _has_to_be_recorded(self, call: CallInFlight) -> bool:
-        """Whether the history does not have yet what a local activity follows from: an update, or a result to undo.
-
-        If a worker dies, the next one makes the local activities of its workflow task again. They might end in another
-        way this time, and then something would have been undone without a reason (R133).
-        """
+        """Whether the history does not have yet what a local activity follows from, and has to have it."""
         command = call.command
-        if not (isinstance(command, StartActivity) and command.local) or self.rules() < RECORDS_FIRST:
+        if not isinstance(command, StartActivity) or not command.local or self.rules() < RECORDS_FIRST:
             return False
-        task = workflow.info().get_current_history_length()
-        return task == self._asked_at or (task == self._local_at and is_compensation(command.call_id))
+        return self._unrecorded.has_to_wait(command)
 
     def _send(self, call: CallInFlight) -> bool:
         """Send a call, or refuse it; ``False`` when it does not fit into the message of this workflow task."""
@@ -422,8 +415,7 @@ class TemporalHost:
         command, at = call.command, workflow.time()
         assert isinstance(command, StartActivity)
         if command.local:
-            if not is_compensation(command.call_id):
-                self._local_at = workflow.info().get_current_history_length()
+            self._unrecorded.ends(command, handle)
             self._give_back(call, handle)
         if handle.cancelled():
             fact = self._not_awaited(call, command, at)

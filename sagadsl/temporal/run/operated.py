@@ -15,7 +15,7 @@ from sagadsl.engine import operator, projection, resetting
 from sagadsl.engine.chunks import to_undo
 from sagadsl.engine.facts import Error, OperatorAsked
 from sagadsl.engine.given import find
-from sagadsl.engine.journal import State
+from sagadsl.engine.journal import Phase, State
 from sagadsl.engine.verbs import NEED_A_PATH, SENTENCES, Verb
 from sagadsl.language.analysis.given_values import problems
 from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE
@@ -37,6 +37,7 @@ class OperatedRun:
             rules=lambda: self._state.rules,
             generation=lambda: self._state.generation,
             to_undo=lambda: to_undo(self._state),
+            goes_back=lambda: self._state.phase is Phase.COMPENSATING and not self._state.returning,
         )
         self._opening = Opening(self._host)
         self._early_decisions: list[OperatorAsked] = []
