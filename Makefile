@@ -6,6 +6,7 @@ READY := $(VENV)/.ready
 LOCAL := . examples/bank examples/shop
 DEMO := build/demo
 SERVER := build/cluster/bin/server
+COLLECTOR := build/collector/collector
 HISTORIES := tests/temporal/histories/rules-3
 
 # The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
@@ -33,6 +34,9 @@ $(VENV)/.chromium: | $(READY)
 $(SERVER): | $(READY)
 	@$(BIN)/python -m deploy.cluster build || echo 'the tests of the cluster will not run' >&2
 
+$(COLLECTOR): tests/observing/collector/main.go tests/observing/collector/go.sum | $(READY)
+	@$(BIN)/python -m tests.observing.collecting || echo 'the tests of traces will not run' >&2
+
 demo: $(READY)  ## a transfer that succeeds, then one that fails and is undone
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
 
@@ -42,7 +46,7 @@ cluster: $(READY)  ## PostgreSQL, the Temporal server, two workers and the gatew
 cluster-down: $(READY)  ## end what `make cluster` has begun; its data stays
 	$(BIN)/python -m deploy.cluster down
 
-test: setup $(SERVER)  ## all tests, on a real Temporal server; in three processes, as most of them wait
+test: setup $(SERVER) $(COLLECTOR)  ## all tests, on a real Temporal server; in three processes, as most of them wait
 	$(BIN)/pytest -n 3 --dist loadfile
 
 chaos: $(READY)  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)

@@ -22,6 +22,24 @@ class SagadslError(Exception):
         return ""
 
 
+class NeedsExtra(SagadslError):
+    """The packages that come with an extra are wanted, and not installed."""
+
+    code = "SD955"
+    exit_code = 3
+
+    def __init__(self, missing: str, extra: str = "gateway") -> None:
+        super().__init__(missing, extra)
+        self.missing, self.extra = missing, extra
+
+    def __str__(self) -> str:
+        return f"this command needs the package `{self.missing}`, which is not installed"
+
+    @property
+    def help(self) -> str:
+        return f"pip install 'sagadsl[{self.extra}]'"
+
+
 class Worded(SagadslError):
     """One that is no more than its words.
 

@@ -76,6 +76,11 @@ def _postgresql() -> Command | None:
     return None if found is None else (str(found.folder / "postgres"),)
 
 
+def _collector() -> Command | None:
+    found = Path(__file__).parents[1] / "build" / "collector" / "collector"
+    return (str(found),) if found.exists() else None
+
+
 NEEDS = {
     "chromium": Need("Chromium", "`apt-get install chromium`", _program(*CHROMIUM)),
     "postgresql": Need("PostgreSQL", "`make setup` installs it", _postgresql),
@@ -83,6 +88,7 @@ NEEDS = {
     "node": Need("Node", "`make setup` installs it", _of_node()),
     "npm": Need("npm", "`make setup` installs it", _of_node("lib/node_modules/npm/bin/npm-cli.js")),
     "java": Need("a JDK", "`apt-get install default-jdk-headless maven`", _program("java", beside="javac")),
+    "collector": Need("the OpenTelemetry Collector", "`make test` builds it", _collector),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }
 

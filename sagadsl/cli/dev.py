@@ -25,8 +25,8 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.files import exists, is_file, is_folder
 from sagadsl.cli.interrupts import Interrupts
 from sagadsl.cli.options import common, modules
-from sagadsl.cli.serve import Access, Bind, NeedsExtra, build, listening, packages, run
-from sagadsl.errors import SagadslError
+from sagadsl.cli.serve import Access, Bind, build, listening, packages, run
+from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import replace
 
 if TYPE_CHECKING:
@@ -122,7 +122,8 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         )
         for file in state.glob(f"{database.name}*"):  # it holds data of sagas; SQLite gives new files the same mode
             file.chmod(0o600)
-        settings = replace(server.settings, codec=resolve(Flags(), os.environ).codec)
+        chosen = resolve(Flags(), os.environ)
+        settings = replace(server.settings, codec=chosen.codec, telemetry=chosen.telemetry)
         client = await connect(settings)
         are_right = await _are_right(paths, module)
         loaded = _load(paths)

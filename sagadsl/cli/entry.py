@@ -98,6 +98,8 @@ def leave(code: int) -> NoReturn:
             gone = BROKEN_PIPE if isinstance(error, BrokenPipeError | ValueError) else Unwritable.exit_code
             code = gone if code == 0 else code
             give_up(stream)
+    if (telemetry := sys.modules.get("sagadsl.temporal.link.telemetry")) is not None:
+        telemetry.flush()
     if (logging := sys.modules.get("logging")) is not None:
         logging.shutdown()
     # sdk-python#300; and a plugin's thread would keep the process until it ends

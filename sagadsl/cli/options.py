@@ -196,6 +196,11 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
         ("--codec-auth",),
         {"metavar": "TEXT", "help": "`Authorization` for the codec server.  [env: TEMPORAL_CODEC_AUTH]"},
     ),
+    (
+        "otlp",
+        ("--otlp",),
+        {"metavar": "URL", "help": "Send traces and metrics to this collector.  [env: OTEL_EXPORTER_OTLP_ENDPOINT]"},
+    ),
 )
 
 

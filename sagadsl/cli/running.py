@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 
@@ -31,9 +31,13 @@ from sagadsl.temporal.ask.answers import early_answer
 from sagadsl.temporal.link.connection import check_namespace, connect, guard
 from sagadsl.temporal.link.embedded import serve
 from sagadsl.temporal.link.settings import ConnectionSettings
+from sagadsl.temporal.link.telemetry import tracing_of
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import Picture, follow
 from sagadsl.temporal.worker import build_worker
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.link.tracing import Tracing
 
 _NO_DRAIN = _NO_PATIENCE = timedelta(0)
 _DRAIN = timedelta(seconds=5)
@@ -110,7 +114,8 @@ async def execute(
         with guard(place.settings):
             await check_namespace(client, place.settings)
             if place.has_our_worker:
-                await _serve(stack, client, order, catalogue, alone=place.goes_with_us)
+                tracing = tracing_of(place.settings.telemetry)
+                await _serve(stack, client, order, catalogue, tracing, alone=place.goes_with_us)
             if interrupts.count:  # somebody pressed Ctrl-C before anything had happened
                 return INTERRUPTED
             started = await sagas.start(
@@ -138,7 +143,7 @@ async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_wo
         return RunsOn(settings, _options(settings), has_our_worker=with_worker)
     server = await stack.enter_async_context(serve())
     options = f"--address {server.address}"
-    settings = replace(server.settings, codec=settings.codec)
+    settings = replace(server.settings, codec=settings.codec, telemetry=settings.telemetry)
     return RunsOn(settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
 
 
@@ -150,7 +155,13 @@ def _options(settings: ConnectionSettings) -> str:
 
 
 async def _serve(
-    stack: AsyncExitStack, client: Client, order: StartRequest, catalogue: Catalogue, *, alone: bool
+    stack: AsyncExitStack,
+    client: Client,
+    order: StartRequest,
+    catalogue: Catalogue,
+    tracing: Tracing | None,
+    *,
+    alone: bool,
 ) -> None:
     """Run workers in this process: on the saga's own queue, and, if the server is ours *alone*, on the queues that its
     steps name. On another server those queues belong to other people."""
@@ -170,6 +181,7 @@ async def _serve(
             names=names,
             drain=_NO_DRAIN if alone else _DRAIN,
             patience=_NO_PATIENCE if alone else QUEUE_BOUND,
+            tracing=tracing,
         )
         await stack.enter_async_context(worker)
 

@@ -18,7 +18,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each
 from sagadsl.cli.options import common, connection, output, settings_of
-from sagadsl.errors import SagadslError
+from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
 
@@ -50,24 +50,6 @@ class CannotListen(SagadslError):
     @property
     def help(self) -> str:
         return "choose another address with `--bind HOST:PORT`; port 0 takes a free one"
-
-
-class NeedsExtra(SagadslError):
-    """The packages that a command needs as an extra are not installed."""
-
-    code = "SD955"
-    exit_code = 3
-
-    def __init__(self, missing: str, extra: str = "gateway") -> None:
-        super().__init__(missing, extra)
-        self.missing, self.extra = missing, extra
-
-    def __str__(self) -> str:
-        return f"this command needs the package `{self.missing}`, which is not installed"
-
-    @property
-    def help(self) -> str:
-        return f"pip install 'sagadsl[{self.extra}]'"
 
 
 class Bind(Immutable):
@@ -269,6 +251,7 @@ async def build(
         from sagadsl.gateway.metrics import Metrics
         from sagadsl.gateway.requests import Gateway, GatewayOptions, loopback_hosts
         from sagadsl.gateway.watchers import Watchers
+        from sagadsl.temporal.link.telemetry import tracing_of
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error)) from None
     authenticators: list[Authenticator] = []
@@ -289,6 +272,7 @@ async def build(
         metrics=metrics,
         options=GatewayOptions(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
         web_ui=web_ui,
+        tracing=tracing_of(settings.telemetry),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from temporalio.worker import Worker
 
     from sagadsl.temporal.link.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.tracing import Tracing
 
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
@@ -268,16 +269,20 @@ def _in_short(names: Sequence[str]) -> str:
 async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = None) -> int:
     """Poll until a signal says stop. Raises ``NotConnected``."""
     from sagadsl.temporal.link.connection import check_namespace, connect, guard, worker_runtime
+    from sagadsl.temporal.link.telemetry import flush, tracing_of
+    from sagadsl.temporal.work.meters import SECONDS, TIMES
     from sagadsl.temporal.work.worker_log import short_failures
 
     screen.log(logging.WARNING)
     short_failures(with_stacks=screen.session().debug)
-    client = await connect(settings, runtime=worker_runtime(metrics))
+    runtime = worker_runtime(metrics, settings.telemetry, dict.fromkeys(TIMES, SECONDS))
+    client = await connect(settings, runtime=runtime)
+    tracing = tracing_of(settings.telemetry)
     await check_namespace(client, settings)
     stop = asyncio.Event()
     _on_signal(stop)
     with guard(settings):
-        workers = [build(client, queue, plan) for queue in plan.queues]
+        workers = [build(client, queue, plan, tracing) for queue in plan.queues]
         running = [asyncio.create_task(each.run()) for each in workers]
         stopping = asyncio.create_task(stop.wait())
         ended: set[asyncio.Task[Any]] = set()
@@ -299,12 +304,13 @@ async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = 
                 "stopped; some activities could not be interrupted: another worker retries them, or they time out"
             )
             sys.stdout.flush()
+            flush()
             os._exit(0)  # otherwise a thread that blocks, or a local activity, would keep the process alive
         await stopped
     return 0
 
 
-def build(client: Any, queue: str, plan: Plan) -> Worker:
+def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -> Worker:
     """Return the worker of one queue."""
     from sagadsl.temporal.worker import build_worker
 
@@ -317,6 +323,7 @@ def build(client: Any, queue: str, plan: Plan) -> Worker:
         inline=plan.inline,
         only=plan.only,
         drain=plan.drain,
+        tracing=tracing,
         sticky_queue_schedule_to_start_timeout=plan.takeover,
     )
 

@@ -61,6 +61,7 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, Refused, Sender, State
+from sagadsl.engine.noted import Noted
 from sagadsl.engine.run import (
     SAFE_HANDOVER,
     STEPS_AT_ONCE,
@@ -121,11 +122,13 @@ class Consequence(Immutable):
     Attributes:
         work: The cost of computing it, in the units of ``expression_data.BUDGET``.
         is_last: Nothing more follows.
+        noted: What those who watch the saga may want to know. Nothing follows from it.
     """
 
     commands: list[Command]
     work: int
     is_last: bool
+    noted: list[Noted]
 
 
 def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Consequence]:
@@ -139,8 +142,8 @@ def parts(saga: Saga, state: State, fact: Fact) -> Iterator[Consequence]:
     is_last = False
     while not is_last:
         is_last, work = _part(run, fact)
-        yield Consequence(run.commands, work, is_last)
-        run.commands = []
+        yield Consequence(run.commands, work, is_last, run.noted)
+        run.commands, run.noted = [], []
 
 
 def _begun(saga: Saga, state: State) -> Run:

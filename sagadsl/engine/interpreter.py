@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from sagadsl.engine.decide import parts
 from sagadsl.engine.facts import Close, Command, ContinueAsNew, Fact
 from sagadsl.engine.journal import State
+from sagadsl.engine.noted import Noted
 from sagadsl.language.model import Saga
 
 
@@ -15,6 +17,9 @@ class Host(Protocol):
 
     def perform(self, command: Command) -> None:
         """Begin *command* and return at once; how it ends arrives as a fact. Never raises."""
+
+    def note(self, noted: Sequence[Noted]) -> None:
+        """Tell those who watch the saga. Never raises, and nothing follows from it."""
 
     async def rest(self, work: int, *, must: bool) -> None:
         """Count *work*, in the units of ``decide.Consequence``; with *must*, let other code run before it returns."""
@@ -28,6 +33,7 @@ async def run(saga: Saga, host: Host, state: State, first: Fact) -> Close | Cont
     fact = first
     while True:
         for part in parts(saga, state, fact):
+            host.note(part.noted)
             for command in part.commands:
                 if isinstance(command, Close | ContinueAsNew):
                     return command

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, Progress, Record, State, Undo
+from sagadsl.engine.noted import Noted, What
 from sagadsl.engine.scope import step_to_undo
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
@@ -74,16 +75,18 @@ class Run:
     """A saga, its state, the commands so far, and a queue of places to visit.
 
     The queue replaces recursion: ten thousand steps that end at once need no stack.
-    ``began`` counts the steps that have begun since the fact; ``journal`` is the handover of a completed saga.
+    ``began`` counts the steps that have begun since the fact; ``journal`` is the handover of a completed saga;
+    ``noted`` is for those who watch the saga.
     Work is measured from ``resume`` to ``rest``: in between, nothing else computes in this thread.
     """
 
-    __slots__ = ("_before", "_mark", "began", "commands", "journal", "saga", "state", "todo")
+    __slots__ = ("_before", "_mark", "began", "commands", "journal", "noted", "saga", "state", "todo")
 
     def __init__(self, saga: Saga, state: State) -> None:
         self.saga = saga
         self.state = state
         self.commands: list[Command] = []
+        self.noted: list[Noted] = []
         self.journal: Any = None
         self.todo: deque[Todo] = deque()
         self.began = 0
@@ -149,6 +152,7 @@ class Run:
             self.drop_timer(timer(record.path, TimerKind.LIMIT))
         record.ended = self.tick()
         record.ended_at = self.state.now
+        self.noted.append(Noted(What.STEP_OVER, record))
         self.todo.append(("ended", record.path))
 
     def may_start(self, kind: Beginning, key: str) -> bool:
@@ -188,6 +192,7 @@ class Run:
         state.attention[path] = error
         state.occurrences[path] = state.occurrences.get(path, 0) + 1
         state.waits_since[path] = state.now
+        self.noted.append(Noted(What.WAITS, path=path))
         if limit is not None:
             self.set_timer(timer(path, TimerKind.PAUSE), state.now + limit.total_seconds(), f"decision about {path}")
         if self.saga.on_pause:
@@ -196,7 +201,8 @@ class Run:
     def decided(self, path: str) -> Error:
         """End the wait for an operator at *path*, and return the error that it was about."""
         self.drop_timer(timer(path, TimerKind.PAUSE))
-        self.state.waits_since.pop(path, None)
+        since = self.state.waits_since.pop(path, self.state.now)
+        self.noted.append(Noted(What.DECIDED, path=path, seconds=self.state.now - since))
         return self.state.attention.pop(path)
 
     def fail_with(self, error: Error | None) -> None:

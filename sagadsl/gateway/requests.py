@@ -10,9 +10,9 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
@@ -35,6 +35,10 @@ from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.wire.trace_context import Value, read_carrier
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.link.tracing import Here, Tracing
 
 log = logging.getLogger("sagadsl.gateway")
 audit_log = logging.getLogger("sagadsl.audit")
@@ -95,6 +99,7 @@ class Gateway:
     metrics: Metrics
     options: GatewayOptions = field(default_factory=GatewayOptions)
     web_ui: str = ""
+    tracing: Tracing | None = None
 
 
 @dataclass(slots=True)
@@ -250,16 +255,28 @@ def endpoint(gateway: Gateway, handler: Handler, *, open_to_all: bool) -> Callab
     async def serve(request: Request) -> Response:
         began = time.perf_counter()
         inquiry = Inquiry(gateway, request, ANYBODY, secrets.token_hex(8))
-        response = await _answer(inquiry, handler, open_to_all)
+        route = getattr(request.scope.get("route"), "path", "")
+        with (
+            nullcontext() if open_to_all or gateway.tracing is None else _span(gateway.tracing, request, route) as span
+        ):
+            response = await _answer(inquiry, handler, open_to_all)
+            if span is not None:
+                span.note("http.response.status_code", response.status_code)
+                span.fail(str(response.status_code) if response.status_code >= 500 else "")
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers["X-Request-Id"] = inquiry.id
-        route = getattr(request.scope.get("route"), "path", "")
         gateway.metrics.count(request.method, route, response.status_code, time.perf_counter() - began)
         log.info("%s %s %s %s %d", inquiry.id, inquiry.who.name, request.method, request.url.path, response.status_code)
         return response
 
     return serve
+
+
+def _span(tracing: Tracing, request: Request, route: str) -> AbstractContextManager[Here]:
+    """Open the span of a request, in the trace of its client if that sends one."""
+    about: dict[str, Value] = {"http.request.method": request.method, "http.route": route}
+    return tracing.here(f"{request.method} {route}", read_carrier(request.headers), about, kind="server")
 
 
 async def _answer(inquiry: Inquiry, handler: Handler, open_to_all: bool) -> Response:

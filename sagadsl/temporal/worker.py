@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from temporalio import activity, workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
@@ -54,6 +54,10 @@ from sagadsl.temporal.work.activities import worker_activities
 from sagadsl.temporal.work.interceptor import interceptors
 from sagadsl.temporal.work.manifest import manifest
 from sagadsl.temporal.work.registry import Registry
+from sagadsl.temporal.work.watched import watching
+
+if TYPE_CHECKING:
+    from sagadsl.temporal.link.tracing import Tracing
 
 PASSED_THROUGH = (
     "sagadsl",
@@ -107,6 +111,7 @@ def build_worker(
     drain: timedelta = timedelta(seconds=DRAIN_SECONDS),
     executor: Executor | None = None,
     patience: timedelta = QUEUE_BOUND,
+    tracing: Tracing | None = None,
     **more: Any,
 ) -> Worker:
     """Return a worker that hosts sagas, their activities, or both.
@@ -122,6 +127,7 @@ def build_worker(
         drain: How long running activities may go on when the worker stops.
         executor: Instead of the threads.
         patience: How long it leaves unknown work to the other workers of its queue; 0 when there are none.
+        tracing: Where its spans go. What it counts goes where the metrics of the client's runtime go.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:
@@ -150,7 +156,7 @@ def build_worker(
         activities=[*local, *([] if only == "workflows" else _with_answer(served, knowledge))],
         no_remote_activities=only == "workflows",
         activity_executor=executor or _threads(threads),
-        interceptors=[*more.pop("interceptors", ()), *interceptors(client), own],
+        interceptors=[*more.pop("interceptors", ()), *watching(client, tracing), *interceptors(client), own],
         plugins=[*plugins, SimplePlugin(manifest(registry, knowledge, only))],
         graceful_shutdown_timeout=drain,
         **more,
@@ -172,11 +178,13 @@ class SagaPlugin(SimplePlugin):
         names: Iterable[str] | None = None,
         inline: bool = True,
         options: RunOptions = DEFAULTS,
+        tracing: Tracing | None = None,
     ) -> None:
         self._registry = Registry(definitions or {}, options)
         self._served = worker_activities(catalogue, names) if catalogue is not None else []
         self._signatures = None if catalogue is None else catalogue.signature
         self._inline = inline
+        self._tracing = tracing
         self._manifest = "sagadsl"
         super().__init__("sagadsl", workflows=[SagaWorkflow], workflow_runner=_passing_through)
 
@@ -194,6 +202,7 @@ class SagaPlugin(SimplePlugin):
         configured["activities"] = [*self._registry.activities(), *_with_answer(served, knowledge)]
         configured["interceptors"] = [
             *(configured.get("interceptors") or ()),
+            *watching(client, self._tracing),
             *interceptors(client),
             SagaInterceptor(inline=self._inline, knowledge=knowledge, stretch=partial(stretch_of, client)),
         ]

@@ -30,7 +30,9 @@ class Ran:
 
 def environment(**extra: str) -> dict[str, str]:
     """Return this process's environment without anything that would change a command, and with *extra*."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "SAGADSL_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("TEMPORAL_", "SAGADSL_", "OTEL_"))
+    }
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"):
         kept.pop(name, None)
     return {**kept, "XDG_CONFIG_HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, **extra}
@@ -70,9 +72,9 @@ def inside(
 
 
 @contextmanager
-def ready(command: Sequence[str], folder: Path) -> Iterator[None]:
+def ready(command: Sequence[str], folder: Path, **env: str) -> Iterator[None]:
     """Run a command until the end of the block; it has said that it is ready, and ends well when it is told to."""
-    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=folder, env=environment(**env), stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("ready"):

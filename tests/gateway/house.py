@@ -90,7 +90,7 @@ def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
 
 
 @contextmanager
-def serve(folder: Path, address: str, *options: str, descriptors: int = 0) -> Iterator[House]:
+def serve(folder: Path, address: str, *options: str, descriptors: int = 0, **env: str) -> Iterator[House]:
     """Run `sagadsl serve` on a free port of loopback, unless *options* say otherwise; with so many *descriptors*."""
     places = ("--bind", "127.0.0.1:0", "--task-queue", queue_of(folder), "--address", address)
     command = [*SAGADSL, "serve", ".", *places, *options]
@@ -99,7 +99,7 @@ def serve(folder: Path, address: str, *options: str, descriptors: int = 0) -> It
     log = folder / f"gateway-{uuid.uuid4().hex[:8]}.log"
     with (
         log.open("w") as written,
-        subprocess.Popen(command, cwd=folder, env=environment(), stderr=written) as process,
+        subprocess.Popen(command, cwd=folder, env=environment(**env), stderr=written) as process,
     ):
         try:
             yield House(_address(log, process), folder, address, _Lines(log))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import OpenTelemetryConfig, PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
@@ -18,6 +19,8 @@ from sagadsl.temporal.link import probe
 from sagadsl.temporal.link.codec import patient, reading
 from sagadsl.temporal.link.converters import converter_of
 from sagadsl.temporal.link.settings import ConnectionSettings
+from sagadsl.temporal.link.telemetry import metrics_of, tracing_of
+from sagadsl.temporal.link.telemetry_setting import NO_TELEMETRY, TelemetrySetting
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 
@@ -101,8 +104,11 @@ async def connect(settings: ConnectionSettings, **options: Any) -> Client:
 
     Raises:
         NotConnected: With a page that says why.
-        CodecUnusable, KeyUnusable: See there.
+        CodecUnusable, KeyUnusable, NeedsExtra: See there.
     """
+    tracing = tracing_of(settings.telemetry)
+    if tracing is not None:
+        options["interceptors"] = [tracing.interceptor(), *options.get("interceptors", ())]
     arguments = {"namespace": settings.namespace.value, **settings.secrets, **options}
     arguments["data_converter"] = patient(converter_of(settings.codec, settings.namespace.value))
     try:
@@ -116,13 +122,25 @@ async def connect(settings: ConnectionSettings, **options: Any) -> Client:
     raise _not_connected(settings, reason, found)
 
 
-def worker_runtime(metrics: str | None) -> Runtime:
-    """Return the SDK's runtime for a worker, with frequent heartbeats, and with its *metrics* at an address.
+def worker_runtime(
+    metrics: str | None,
+    telemetry: TelemetrySetting = NO_TELEMETRY,
+    buckets: Mapping[str, Sequence[float]] = MappingProxyType({}),
+) -> Runtime:
+    """Return the SDK's runtime for a worker, with frequent heartbeats, and with its metrics.
+
+    Args:
+        metrics: The address at which Prometheus finds them; otherwise they go where *telemetry* says.
+        buckets: The bounds of histograms, by their names.
 
     Raises:
         MetricsUnusable: See there.
     """
-    shown = None if metrics is None else PrometheusConfig(bind_address=metrics)
+    shown: PrometheusConfig | OpenTelemetryConfig | None
+    if metrics is None:
+        shown = metrics_of(telemetry, buckets)
+    else:
+        shown = PrometheusConfig(bind_address=metrics, histogram_bucket_overrides=buckets)
     try:
         return Runtime(telemetry=TelemetryConfig(metrics=shown), worker_heartbeat_interval=HEARTBEAT)
     except (RuntimeError, ValueError) as error:

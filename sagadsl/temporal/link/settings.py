@@ -25,6 +25,8 @@ from sagadsl.language.expressions.data import shortened
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.temporal.link.codec_setting import NO_CODEC, CodecSetting, codec_setting
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
+from sagadsl.temporal.link.telemetry import not_traced
+from sagadsl.temporal.link.telemetry_setting import NO_TELEMETRY, TelemetrySetting, telemetry_setting
 from sagadsl.temporal.wire.arguments import LONGEST_PAGE
 
 _PAGE = re.compile(r"https?://[^\s?#]+", re.IGNORECASE)
@@ -54,6 +56,7 @@ class Flags(Immutable):
     encryption_key: tuple[str, ...] = ()
     codec_endpoint: str | None = None
     codec_auth: Hidden[str | None] = None
+    otlp: str | None = None
 
 
 def page_setting(environ: Mapping[str, str]) -> str:
@@ -79,6 +82,7 @@ class ConnectionSettings(Immutable):
         warnings: Settings that were found and not used, one sentence each.
         secrets: Keyword arguments of ``Client.connect`` besides address and namespace.
         codec: What encodes the data of sagas.
+        telemetry: Where traces and metrics go.
     """
 
     address: ShownSetting
@@ -89,6 +93,7 @@ class ConnectionSettings(Immutable):
     warnings: tuple[str, ...] = ()
     secrets: Hidden[Mapping[str, Any]] = field(default_factory=dict)
     codec: CodecSetting = NO_CODEC
+    telemetry: TelemetrySetting = NO_TELEMETRY
 
     @property
     def names_a_server(self) -> bool:
@@ -132,15 +137,21 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> ConnectionSettings:
     else:
         tls_origin = origins.of_tls()
     metadata = {**merged.grpc_meta, **dict(_pair(text) for text in flags.grpc_meta)}
+    telemetry = telemetry_setting(flags.otlp, environ)
     return ConnectionSettings(
         address=address,
         namespace=ShownSetting(flags.namespace or merged.namespace or "default", origins.of("namespace")),
         tls=ShownSetting("on" if tls else "off", tls_origin),
         api_key=ShownSetting("set" if api_key else "none", origins.of("api_key") if api_key else DEFAULT),
         profile=ShownSetting(profile_name or "default", origins.of_profile()),
-        warnings=(*_in_clear(address, tls, api_key, tls_origin), *_warnings(env, file, profile_name or "default")),
+        warnings=(
+            *_in_clear(address, tls, api_key, tls_origin),
+            *_warnings(env, file, profile_name or "default"),
+            *not_traced(telemetry),
+        ),
         secrets={"tls": tls, "api_key": api_key, "rpc_metadata": metadata},
         codec=codec_setting(flags, environ, env, _codec_of(file, profile_name or "default"), origins.of_profile_text()),
+        telemetry=telemetry,
     )
 
 

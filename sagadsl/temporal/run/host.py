@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -48,6 +48,7 @@ from sagadsl.engine.facts import (
     TimerFired,
 )
 from sagadsl.engine.journal import RULES
+from sagadsl.engine.noted import Noted
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
 from sagadsl.immutable import replace
 from sagadsl.language.expressions.secrets import Named
@@ -102,6 +103,7 @@ class TemporalHost:
 
     Attributes:
         child_start: Gives the start arguments of a child saga.
+        watched: Called with what those may want to know who watch the saga.
         before_wait: Called when the engine has answered all that has happened.
         rules: Gives the version of the rules under which the run is.
         generation: Gives the generation of the saga, which is a part of its activities' ids.
@@ -114,6 +116,7 @@ class TemporalHost:
 
     child_start: Callable[[StartChild], ChildStart] | None = None
     before_wait: Callable[[], None] | None = None
+    watched: Callable[[Sequence[Noted]], None] | None = None
     rules: Callable[[], int] = lambda: RULES
     generation: Callable[[], str] = lambda: ""
     to_undo: Callable[[], int] = lambda: 0
@@ -235,6 +238,11 @@ class TemporalHost:
         """Note that the commands so far leave the worker, although the engine has more to do."""
         if self.rules() >= _KNOWS_WHAT_LEFT:
             self._turn += 1
+
+    def note(self, noted: Sequence[Noted]) -> None:
+        """Tell those who watch the saga."""
+        if self.watched is not None:
+            self.watched(noted)
 
     async def rest(self, work: int, *, must: bool) -> None:
         """End this workflow task when it has done much and there is more to do. The SDK considers a task dead that
@@ -461,6 +469,13 @@ class TemporalHost:
         """Return whether the saga wants to hear of an attempt of an activity that ends late."""
         call = self._calls.get(call_of_activity(activity_id or ""))
         return call is not None and isinstance(call.command, StartActivity) and call.command.settles
+
+    def call_of_child(self, workflow_id: str) -> str:
+        """Return the id of the call that begins a child saga under this id; empty if there is none."""
+        calls = (each.command for each in self._calls.values())
+        return next(
+            (each.call_id for each in calls if isinstance(each, StartChild) and each.workflow_id == workflow_id), ""
+        )
 
     def secrets_of(self, activity_id: str | None) -> Named | None:
         """Return the secrets that a step's activity may look up."""

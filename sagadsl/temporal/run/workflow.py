@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -18,6 +19,7 @@ from temporalio.exceptions import FailureError
 
 from sagadsl.engine import interpreter, projection, result
 from sagadsl.engine.facts import (
+    Began,
     Close,
     ContinueAsNew,
     Error,
@@ -40,6 +42,7 @@ from sagadsl.temporal.run.in_flight import ChildStart
 from sagadsl.temporal.run.in_order import take_updates_last
 from sagadsl.temporal.run.indexing import Indexing
 from sagadsl.temporal.run.migrated import MigratableRun
+from sagadsl.temporal.run.observed import Observed
 from sagadsl.temporal.run.opening import Rejected
 from sagadsl.temporal.run.slow_checks import opened
 from sagadsl.temporal.run.status_answer import fitting
@@ -56,6 +59,7 @@ from sagadsl.temporal.wire.child_memo import child_memo
 from sagadsl.temporal.wire.codec_growth import of_this_worker
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES
+from sagadsl.temporal.wire.trace_context import TraceContext
 
 CANCEL_ACTIVITY = "sagadsl.cancel"
 """A local activity that every worker of sagas has; see ``registry``."""
@@ -85,6 +89,7 @@ class SagaWorkflow(MigratableRun):
         self._attempts = 0
         self._takes_up = False
         self._indexing = Indexing()
+        self.observed = Observed()
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -108,6 +113,7 @@ class SagaWorkflow(MigratableRun):
             raise
         self._takes_up = isinstance(first, Inherited)
         self._join()
+        self._show_to_observer(first)
         return await self._end(await self._drive(self._after_early_ones(first)))
 
     def _join(self) -> None:
@@ -119,6 +125,12 @@ class SagaWorkflow(MigratableRun):
         self._host.new_runs.history.drain_after = options.continue_after_events
         if options.status_attribute or self._package.saga.search_attributes:
             self._host.before_wait = self._show
+
+    def _show_to_observer(self, first: Fact) -> None:
+        assert self._package is not None
+        saga, state = self._package.saga, self._state
+        self.observed.begin(saga, state, is_new=isinstance(first, Began), goes_on=isinstance(first, Resumed))
+        self._host.watched = partial(self.observed.note, saga, state)
 
     def _after_early_ones(self, first: Fact) -> Fact:
         """Put the facts in order that came before the definition was known; return the first one.
@@ -203,6 +215,7 @@ class SagaWorkflow(MigratableRun):
 
     async def _end(self, close: Close) -> Any:
         assert self._package is not None
+        self.observed.over(self._package.saga, self._state, close)
         self._show()
         self._host.close()
         await self._handlers_finished()
@@ -403,6 +416,14 @@ class SagaWorkflow(MigratableRun):
     def secrets_of(self, activity_id: str | None) -> Named | None:
         """Return the secrets that a step's activity may look up: those that its definition names."""
         return self._host.secrets_of(activity_id)
+
+    def context_of(self, call_id: str) -> TraceContext | None:
+        """Return the span to which a call belongs, or ``None``."""
+        return self.observed.context_of(self._state, call_id)
+
+    def context_of_child(self, workflow_id: str) -> TraceContext | None:
+        """Return the span of the call that begins a child saga, or ``None``."""
+        return self.context_of(self._host.call_of_child(workflow_id))
 
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""
