@@ -62,15 +62,22 @@ class Shop:
                 time.sleep(0.1)
 
 
+@pytest.fixture(scope="module")
+def queue(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A task queue with a worker: sagas bring their definitions along."""
+    queue = f"many-{uuid.uuid4()}"
+    command = [*SAGADSL, "worker", "--task-queue", queue, "--address", server.address]
+    with ready(command, lay_out(tmp_path_factory.mktemp("worker"))):
+        yield queue
+
+
 @pytest.fixture
-def shop(server: Server, tmp_path: Path) -> Iterator[Shop]:
+def shop(server: Server, queue: str, tmp_path: Path) -> Shop:
     folder = lay_out(tmp_path)
-    made = Shop(folder, server.address, f"many-{uuid.uuid4()}", f"order_{uuid.uuid4().hex[:8]}")
+    made = Shop(folder, server.address, queue, f"order_{uuid.uuid4().hex[:8]}")
     definition = folder / "order.saga.yaml"
     definition.write_text(definition.read_text().replace("name: order", f"name: {made.name}", 1))
-    command = [*SAGADSL, "worker", "--task-queue", made.queue, "--address", server.address]
-    with ready(command, folder):
-        yield made
+    return made
 
 
 def test_all_that_wait_for_one_error_are_tried_again(shop: Shop, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sagadsl.cli.commands import SECTIONS
-from tests.cli.shell import SAGADSL, environment
+from tests.cli.shell import SAGADSL, environment, inside
 from tests.patience import PATIENCE
 
 DEFINITION = """\
@@ -113,7 +113,7 @@ def _ended(folder: Path, call: str, where: str = "", **env: str) -> tuple[int, b
     return ended.returncode, ended.stdout, ended.stderr
 
 
-def _lasting(document: bytes) -> Any:
+def _lasting(document: bytes | str) -> Any:
     """Return a document without what differs from call to call."""
 
     def kept(value: Any) -> Any:
@@ -144,7 +144,7 @@ def test_a_terminal_that_knows_ascii_alone_breaks_no_command(folder: Path, call:
 
     assert (code, b"Traceback" in err, shown.isascii()) == (CALLS[call], False, True), err
     if "json" in call:
-        assert _lasting(shown) == _lasting(_ended(folder, call)[1])
+        assert _lasting(shown) == _lasting(inside(*call.split(), cwd=folder).out)
 
 
 @pytest.mark.parametrize("call", WITHOUT_A_SERVER)

@@ -14,6 +14,7 @@ from sagadsl.temporal.trial.worker import CACHED
 from sagadsl.trial.runner import Host, run_one
 from tests.temporal.play import SDK_RACE, replay
 from tests.trial.conformance_list import Listed, loaded, marked
+from tests.trial.conformance_table import settled
 
 pytestmark = pytest.mark.filterwarnings(SDK_RACE)
 
@@ -26,9 +27,10 @@ def host(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.mark.parametrize("named", marked(), ids=lambda named: named.case)
-def test_a_real_server_keeps_every_rule(named: Listed, host: Host) -> None:
+def test_a_real_server_keeps_every_rule(named: Listed, host: Host, request: pytest.FixtureRequest) -> None:
     """R53, and the rules that the case names; its history is replayed afterwards."""
-    result = run_one(*loaded(named), host, timed=False)
+    cached = request.node.callspec.params["host"]
+    result = settled(run_one(*loaded(named), host, timed=False), cached=cached, inspect=replay)
 
     assert result.unplayed == ""
     assert result.misses == ()
