@@ -19,6 +19,7 @@ from sagadsl.engine.facts import Given
 from sagadsl.engine.verbs import DECISIONS, SENTENCES, Verb
 from sagadsl.immutable import replace
 from sagadsl.status.lines import unpause
+from sagadsl.status.parts import MOST, PAGE, Part
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -115,9 +116,12 @@ def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
 
 @click.command(short_help="Show how a saga stands, step by step.")
 @of_run
+@click.option("--limit", type=click.IntRange(1, MOST), help=f"Show so many steps, in their order; at most {MOST:,}.")
+@click.option("--after", metavar="PATH", default="", help="Begin behind this step, as the end of the part before says.")
 @on_saga
-def status(*, id: str, run: str | None, flags: Flags) -> int:
-    """Show how a saga stands, step by step, and what can be done about it.
+def status(*, id: str, run: str | None, limit: int | None, after: str, flags: Flags) -> int:
+    """Show how a saga stands, step by step, and what can be done about it. Of very many steps it shows those that
+    matter, and counts the others.
 
     Words: running, compensating, paused, held (by Temporal's own pause); then completed,
     rejected (said no, all undone), compensated (failed, all undone), cancelled, failed,
@@ -127,11 +131,13 @@ def status(*, id: str, run: str | None, flags: Flags) -> int:
     Examples:
       sagadsl status transfer-42
       sagadsl status transfer-42 --json | jq -r .status
+      sagadsl status transfer-42 --limit 100 --after 'lines[99]/pay'
     """
     from sagadsl.status.advice import page
     from sagadsl.temporal.read.following import picture
 
-    found = connected(flags, lambda client: picture(client, id, run_id=run))
+    part = Part(limit or PAGE, after) if limit or after else None
+    found = connected(flags, lambda client: picture(client, id, run_id=run, part=part))
     text = "\n".join(page(found.status, found.attempts, datetime.now(UTC)))
     screen.result(found.as_json(), text)
     return 0

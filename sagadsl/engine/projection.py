@@ -5,9 +5,7 @@ They read the state and nothing else, and decide nothing.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping
 from typing import Any
 
 from sagadsl.engine import chunks
@@ -16,21 +14,15 @@ from sagadsl.engine.facts import Error, Outcome, Status
 from sagadsl.engine.journal import Migration, Notice, Phase, Progress, Record, Refused, Sender, State, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import LAST_INSTANT, iso, step_to_undo
+from sagadsl.engine.step_lines import NO_UNDO_YET, StepLine, lines_of, overview
 from sagadsl.engine.undo import is_due
 from sagadsl.engine.unheard import timer_of
 from sagadsl.engine.verbs import Verb
-from sagadsl.immutable import Immutable
 from sagadsl.language.calls import Call, SagaCall
-from sagadsl.language.kinds import is_loop, key_of, parts, subject
-from sagadsl.language.model import Saga, Step
-from sagadsl.language.paths import ON_FAILURE, ROOT, TimerKind, handler_path, path_in, round_path, rounds_in, timer
-
-Rounds = Mapping[str, Sequence[int]]
-
-LINES = 2_000
-"""How many steps a status shows one by one; the answer to a query has at most 2 MB (R52)."""
-
-_SHOWN_UNDO = (UndoProgress.REGISTERED, UndoProgress.NOT_DUE)
+from sagadsl.language.kinds import key_of, subject
+from sagadsl.language.model import Saga
+from sagadsl.language.paths import TimerKind, timer
+from sagadsl.status.parts import Part
 
 
 def current(state: State) -> Status:
@@ -42,9 +34,13 @@ def current(state: State) -> Status:
     return Status.RUNNING if state.phase is Phase.FORWARD else Status.COMPENSATING
 
 
-def status(saga: Saga, state: State) -> dict[str, Any]:
-    """Return the whole state of a run as JSON data: the answer to the ``status`` query."""
-    lines, left_out = _shown(saga, state)
+def status(saga: Saga, state: State, part: Part | None = None) -> dict[str, Any]:
+    """Return the whole state of a run as JSON data: the answer to the ``status`` query.
+
+    Args:
+        part: Which steps to show one by one; ``None``: all of them, or those that matter most when there are many.
+    """
+    lines, left_out, said = (*overview(saga, state), None) if part is None else lines_of(saga, state, part)
     return {
         "schema_version": 1,
         "id": state.saga_id,
@@ -82,6 +78,7 @@ def status(saga: Saga, state: State) -> dict[str, Any]:
         **({"migrations": [_migration(each) for each in state.migrations]} if state.migrations else {}),
         **({"warnings": warnings(state)} if state.warnings else {}),
         **({"left_out": left_out} if left_out else {}),
+        **({"part": said} if said else {}),
     }
 
 
@@ -191,87 +188,6 @@ def summary(saga: Saga, state: State) -> str:
     return f"{where}{error.type}: {error.message} ({', '.join(parts)})"
 
 
-class StepLine(Immutable):
-    """One step of the tree with its status: ``record`` is ``None`` for a step that has not begun."""
-
-    path: str
-    step: Step
-    depth: int
-    progress: str
-    record: Record | None
-
-
-class _Tree(Immutable):
-    """A run, and for each loop the rounds that have records."""
-
-    state: State
-    rounds: Rounds
-
-
-def walk(saga: Saga, state: State) -> Iterator[StepLine]:
-    """Yield every step in the order of the definition, also in rounds of loops and in handlers that ran."""
-    rest = "pending" if state.phase is Phase.FORWARD else "not_started"
-    tree = _Tree(state, _rounds(state))
-    yield from _walk(tree, saga.steps, ROOT, 0, rest)
-    if state.phase in (Phase.FINISHING, Phase.CLOSED):
-        ran = tuple(step for step in saga.on_failure if path_in(ON_FAILURE, step.id) in state.records)
-        yield from _walk(tree, ran, ON_FAILURE, 0, rest)
-
-
-def _shown(saga: Saga, state: State) -> tuple[list[StepLine], list[dict[str, Any]]]:
-    """Return the steps to show one by one, and the numbers of the others, by step.
-
-    Rounds long over are only numbers already. If there are more than ``LINES`` steps, completed ones become numbers
-    first.
-    """
-    lines = list(walk(saga, state))
-    numbers = Counter(state.gone)
-    if len(lines) > LINES:
-        well = [index for index, line in enumerate(lines) if line.depth and _went_well(line)]
-        dropped = frozenset(islice(well, len(lines) - LINES))
-        numbers.update(f"{line.step.id} {line.progress}" for index, line in enumerate(lines) if index in dropped)
-        lines = [line for index, line in enumerate(lines) if index not in dropped]
-        for line in lines[LINES:]:
-            numbers[f"{line.step.id} {line.progress}"] += 1
-    return lines[:LINES], chunks.by_step(numbers)
-
-
-def _went_well(line: StepLine) -> bool:
-    undo = None if line.record is None else line.record.undo
-    open_undo = undo is not None and undo.progress not in (*_SHOWN_UNDO, UndoProgress.DONE)
-    return line.progress in ("completed", "skipped", "pending", "not_started") and not open_undo
-
-
-def _rounds(state: State) -> Rounds:
-    """Return for each loop the rounds that have records: rounds long over have none any more."""
-    found: dict[str, set[int]] = {}
-    for path in state.records:
-        for loop, index, _ in rounds_in(path):
-            found.setdefault(loop, set()).add(index)
-    return {path: sorted(indices) for path, indices in found.items()}
-
-
-def _walk(tree: _Tree, steps: tuple[Step, ...], enclosing: str, depth: int, rest: str) -> Iterator[StepLine]:
-    for step in steps:
-        path = path_in(enclosing, step.id)
-        record = tree.state.records.get(path)
-        progress = rest if record is None else record.progress.value
-        yield StepLine(path, step, depth, progress, record)
-        inner = "skipped" if progress in ("skipped", "completed") else rest
-        yield from _inside(tree, step, path, depth + 1, inner)
-        for handler in step.on_error:
-            handler_frame = handler_path(path)
-            ran = tuple(each for each in handler.steps if path_in(handler_frame, each.id) in tree.state.records)
-            yield from _walk(tree, ran, handler_frame, depth + 1, rest)
-
-
-def _inside(tree: _Tree, step: Step, path: str, depth: int, rest: str) -> Iterator[StepLine]:
-    blocks = [round_path(path, index) for index in tree.rounds.get(path, ())] if is_loop(step) else [path]
-    for block in blocks:
-        for part in parts(step):
-            yield from _walk(tree, part.steps, block, depth, rest)
-
-
 def markdown(saga: Saga, state: State) -> str:
     """Return the saga as a short page of Markdown, for the details pane of Temporal's Web UI."""
     head = f"**{current(state).value}**"
@@ -285,7 +201,7 @@ def markdown(saga: Saga, state: State) -> str:
         limit = f", at most until {until}" if until else ""
         rows.append(f"- `{path}` waits for an operator{limit}: {_cell(error.type)}: {_cell(error.message)}")
     rows += ["", "| step | state | attempts | undo |", "|---|---|---|---|"]
-    lines, left_out = _shown(saga, state)
+    lines, left_out = overview(saga, state)
     for line in lines:
         attempts = "" if line.record is None or line.record.attempts is None else str(line.record.attempts)
         undo = "" if line.record is None or line.record.undo is None else line.record.undo.progress.value
@@ -334,7 +250,7 @@ def _step(line: StepLine, state: State) -> dict[str, Any]:
         data["outcome"] = record.outcome.value
     if isinstance(body, SagaCall) and record.outcome is not Outcome.NOT_STARTED:
         data |= _own_life(state, record, body)
-    if record.undo is not None and record.undo.progress not in _SHOWN_UNDO:
+    if record.undo is not None and record.undo.progress not in NO_UNDO_YET:
         undo = record.undo
         data["compensation"] = {
             "status": undo.progress.value,

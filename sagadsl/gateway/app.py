@@ -46,6 +46,7 @@ _SCRIPTS = (
     "jobs",
     "json",
     "list",
+    "parts",
     "takeup",
 )
 _FILES = {"index.html": "text/html", "style.css": "text/css"} | {f"{name}.js": "text/javascript" for name in _SCRIPTS}

@@ -14,6 +14,7 @@ from sagadsl.gateway.jobs.described import JOB_ORDER, JOB_SCHEMAS
 from sagadsl.gateway.operating import DRY
 from sagadsl.gateway.problems import MEDIA
 from sagadsl.gateway.redriving import FLAGS
+from sagadsl.status.parts import MOST
 from sagadsl.temporal.read.listing import STATUSES
 from sagadsl.temporal.wire.arguments import Package
 
@@ -119,8 +120,8 @@ def _reading() -> Data:
             "status",
             "How a saga stands",
             "status",
-            [_ref("parameters", "id"), wait, since, run],
-            {"304": {"description": "Nothing has changed since `If-None-Match`"}},
+            [*(_ref("parameters", each) for each in ("id", "steps", "after")), wait, since, run],
+            {"304": {"description": "Nothing has changed since `If-None-Match`"}, "409": _ref("responses", "problem")},
         ),
         "/sagas/{id}/result": _get("result", "How a saga has ended", "ended", [_ref("parameters", "id"), wait], later),
         "/sagas/{id}/events": {
@@ -402,6 +403,10 @@ _PARAMETERS: Data = {
     ),
     "id-prefix": _parameter("id", "query", _VISIBLE, "Only ids that begin with this"),
     "limit": _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": 200}, "How many at most"),
+    "steps": _parameter(
+        "limit", "query", {"type": "integer", "minimum": 1, "maximum": MOST}, "Show so many steps, in their order"
+    ),
+    "after": _parameter("after", "query", _VISIBLE, "Show the steps behind this one; `part.next` of the last answer"),
     "page": _parameter("page", "query", {"type": "string", "maxLength": 0}, "`next_page` of the previous answer"),
     "idempotency-key": _parameter(
         "Idempotency-Key",
@@ -544,7 +549,8 @@ _SCHEMAS: Data = {
                     paused={"type": "boolean"},
                 )
             ),
-        }
+        },
+        part=_object({"first": {"type": "integer"}, "of": {"type": "integer"}, "next": _NULLABLE}),
     ),
     "page": _object({"sagas": _list(_SAGA), "next_page": _NULLABLE, "as_of": _TEXT, "untold": {"type": "integer"}}),
     "incidents": _object(

@@ -30,6 +30,7 @@ from sagadsl.language.paths import drawn, parse_call, path_in
 from sagadsl.status.advice import release_of
 from sagadsl.status.incidents import grouped
 from sagadsl.status.lines import StatusRow, rows, told, trouble, unpause
+from sagadsl.status.parts import MOST, PAGE, Part
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.awaited import awaited
 from sagadsl.temporal.read.explaining import narrative
@@ -52,11 +53,14 @@ _LARGEST_PAGE = 200
 
 
 async def status(inquiry: Inquiry) -> Response:
-    """Return the status of a saga: now, or as soon as it differs from what the caller knows; or that of one run."""
-    query = inquiry.query("wait", "since", "run")
+    """Return the status of a saga: now, or as soon as it differs from what the caller knows; or that of one run, or a
+    part of its steps."""
+    query = inquiry.query("wait", "since", "run", "limit", "after")
     wait = inquiry.wait(query.get("wait"))
-    if run_id := query.get("run"):
-        return JSONResponse(_document(await inquiry.view_of_run(run_id)))
+    part = which_part(query)
+    run_id = query.get("run") or None
+    if run_id is not None or part is not None:
+        return JSONResponse(_document(await inquiry.view_of_run(run_id, part)))
     view = await inquiry.view()
     if wait and view.picture.is_open and view.revision == query.get("since"):
         with inquiry.waiting():
@@ -248,6 +252,16 @@ def which_page(inquiry: Inquiry, query: Mapping[str, str]) -> tuple[int, datetim
     if not 1 <= size <= _LARGEST_PAGE:
         raise BadParameter(f"`limit` is `{query['limit'][:100]}`", f"a number from 1 to {_LARGEST_PAGE}")
     return size, _page_time(inquiry, query.get("page", ""))
+
+
+def which_part(query: Mapping[str, str]) -> Part | None:
+    """Return the part of the steps that is asked for by `limit` and `after`; ``None`` if neither is there."""
+    if "limit" not in query and "after" not in query:
+        return None
+    size = small_number(query.get("limit", str(PAGE))) or 0
+    if not 1 <= size <= MOST:
+        raise BadParameter(f"`limit` is `{query['limit'][:100]}`", f"a number from 1 to {MOST:,}")
+    return Part(size, query.get("after", ""))
 
 
 def page_text(inquiry: Inquiry, before: datetime | None) -> str | None:

@@ -30,6 +30,7 @@ from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, Not
 from sagadsl.gateway.watchers import Snapshot, Watchers, view_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import read_json, small_number
+from sagadsl.status.parts import Part
 from sagadsl.temporal.link.connection import guard
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read import runs
@@ -210,10 +211,11 @@ class Inquiry:
             await self.saga("read")
         return await self.gateway.watchers.now(self.path("id"))
 
-    async def view_of_run(self, run_id: str) -> Snapshot:
-        """Return one run of the saga in the address, if the caller may read it. Raises ``SagaNotFound``."""
+    async def view_of_run(self, run_id: str | None, part: Part | None = None) -> Snapshot:
+        """Return one run of the saga in the address, the newest if none is named, or a part of its steps, if the caller
+        may read it. Raises as ``picture`` does."""
         id_ = await self.saga("read", run_id=run_id)
-        return view_of(await picture(self.client, id_, run_id=run_id))
+        return view_of(await picture(self.client, id_, run_id=run_id, part=part))
 
     @contextmanager
     def waiting(self) -> Iterator[None]:

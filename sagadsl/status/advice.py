@@ -11,11 +11,11 @@ from shlex import quote
 from typing import Any
 
 from sagadsl.language.paths import parse_call, path_in
+from sagadsl.status.few import ROWS, beside, few
 from sagadsl.status.lines import (
     CALLS,
     PendingAttempt,
     error_text,
-    left_out,
     links,
     moment,
     not_indexed,
@@ -33,6 +33,7 @@ from sagadsl.status.lines import (
     was_reset,
     widths,
 )
+from sagadsl.status.parts import MOST
 
 _CHILDREN = 10
 """The most waiting child sagas that a page names, with everything that a person can do about them."""
@@ -60,12 +61,12 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
     yield from (f"later error: {error_text(error)}" for error in status.get("other_errors", ()))
     yield from warnings(status)
     yield from not_indexed(status)
-    lines = rows(status, attempts, now)
+    lines, others = few(rows(status, attempts, now), MOST if "part" in status else ROWS)
     if lines:
         yield ""
         fit = widths(lines)
         yield from (text(row, fit) for row in lines)
-    yield from (f" … {line}" for line in left_out(status))
+    yield from beside(status, others)
     refused = status.get("refused_signals", ())[-_SIGNALS_SHOWN:]
     if refused or status.get("kept_signals"):
         yield ""

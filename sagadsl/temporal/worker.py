@@ -19,6 +19,7 @@ from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
+    ExecuteWorkflowInput,
     HandleQueryInput,
     Interceptor,
     Plugin,
@@ -41,6 +42,7 @@ from sagadsl.temporal.link.codec import patient_client, stretch_of
 from sagadsl.temporal.run.held import headers_held
 from sagadsl.temporal.run.in_order import InOrder
 from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
+from sagadsl.temporal.run.lean import of_its_own
 from sagadsl.temporal.run.local_results import headers_with
 from sagadsl.temporal.run.missing import waiting
 from sagadsl.temporal.run.workflow import SagaWorkflow
@@ -245,6 +247,10 @@ class SagaInterceptor(Interceptor):
 
 class _Details(WorkflowInboundInterceptor):
     """Makes the Markdown of the details pane when somebody opens it, and not at every step."""
+
+    async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+        input.headers = of_its_own(input.headers)
+        return await super().execute_workflow(input)
 
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
         super().init(_Calls(outbound))

@@ -9,12 +9,13 @@ from typing import Any
 from sagadsl.engine.facts import DrainRequested, Outcome, Verb
 from sagadsl.engine.journal import State
 from sagadsl.engine.pack import pack
-from sagadsl.engine.projection import LINES, markdown, report, status
+from sagadsl.engine.projection import markdown, report, status
 from sagadsl.engine.snapshots import snapshot
 from sagadsl.language.build import build
 from sagadsl.status.advice import page
 from sagadsl.status.lines import moment
 from sagadsl.status.narrative import sentences
+from sagadsl.status.parts import MOST
 from sagadsl.virtual.calls import Attempt
 from sagadsl.virtual.world import World
 from tests.engine.scenes import Meddling, act, gives, no, operator, plain, play, saga, scripted, slow
@@ -148,8 +149,8 @@ def test_a_status_of_very_many_steps_shows_those_that_matter() -> None:
 
     found = status(run.saga, run.state)
 
-    assert len(found["steps"]) == LINES
-    assert found["left_out"] == [{"step": "x", "completed": 3_001 - LINES}]
+    assert len(found["steps"]) == MOST
+    assert found["left_out"] == [{"step": "x", "completed": 3_001 - MOST}]
     assert any(line["path"] == "l[2999]/x" and line["status"] == "failed" for line in found["steps"])
 
 

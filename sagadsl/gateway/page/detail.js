@@ -2,10 +2,11 @@
 
 import { ask, events, get, newKey, Refused } from "./api.js";
 import { changes } from "./change.js";
-import { badge, el, fill, instant, say, spell, value } from "./dom.js";
+import { badge, el, fill, instant, named, say, spell, value } from "./dom.js";
 import { graph } from "./graph.js";
 import { complaints, fieldsOf, pieced } from "./inputs.js";
 import { parse } from "./json.js";
+import { oneByOne } from "./parts.js";
 import { takeUp } from "./takeup.js";
 
 export const VERBS = {
@@ -20,7 +21,7 @@ export const VERBS = {
 
 /** Shows a saga and its changes, or an earlier run of it as it has ended. */
 export async function detail(main, id, signal, run) {
-  const parts = Object.fromEntries(["head", "attention", "explanation", "graph", "steps", "timeline", "data", "actions"]
+  const parts = Object.fromEntries(["head", "attention", "explanation", "graph", "steps", "each", "timeline", "data", "actions"]
     .map((name) => [name, el(`section.${name}`)]));
   fill(main, Object.values(parts));
   const me = await get("/me", { signal });
@@ -48,6 +49,7 @@ export async function detail(main, id, signal, run) {
     drawing ??= await get(`${path}/graph`, { signal }).catch(() => get(`/definitions/${encodeURIComponent(found.name)}/graph`, { signal })).catch(() => null);
     fill(parts.graph, drawing ? [el("h2", {}, "Graph"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Graph" } }, graph(drawing, [...found.lines, ...found.told]))] : []);
     steps(parts.steps, last);
+    if (last.left_out && !parts.each.firstChild) oneByOne(parts.each, path, run);
     actions(parts.actions, last);
     retrace();
   }
@@ -220,9 +222,7 @@ export function dialog(title, content, act, label, report = () => `${label}: don
 function steps(section, found) {
   fill(section, el("h2", {}, "Steps"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Steps" } }, el("table.steps", {},
     el("thead", {}, el("tr", {}, ["Step", "What", "Took", ""].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, found.lines.map((line) => el(`tr.${line.state}`, {},
-      el("th", { scope: "row", data: { depth: String(Math.min(line.depth, 8)) } }, el("span.sign", { aria: { hidden: "true" } }, line.sign), ` ${line.path}`,
-        el("span.unseen", {}, ` (${line.state})`)),
+    el("tbody", {}, found.lines.map((line) => el(`tr.${line.state}`, {}, named(line),
       el("td", {}, line.what),
       el("td.took", { data: { line: line.key } }),
       el("td.note", {}, line.note, el("span.wait", { data: { wait: line.key } }))))))));

@@ -73,3 +73,9 @@ export const SIGNS = {
 export function badge(state) {
   return el(`span.badge.${state}`, {}, `${SIGNS[state] ?? "?"} ${state.replace("_", " ")}`);
 }
+
+/** The name of a step as the head of its row, with its sign and state. */
+export function named(line) {
+  return el("th", { scope: "row", data: { depth: String(Math.min(line.depth, 8)) } }, el("span.sign", { aria: { hidden: "true" } }, line.sign), ` ${line.path}`,
+    el("span.unseen", {}, ` (${line.state})`));
+}

@@ -19,6 +19,7 @@ from temporalio.client import Client
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.paths import call_of_activity
 from sagadsl.status.lines import OPEN, PendingAttempt, paused
+from sagadsl.status.parts import Part
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.children import Room, children_status
 from sagadsl.temporal.read.described import Described, describe
@@ -27,7 +28,7 @@ from sagadsl.temporal.read.lineage import links
 from sagadsl.temporal.read.operations import pending_operations
 from sagadsl.temporal.read.readable import read
 from sagadsl.temporal.read.resets import reset_of
-from sagadsl.temporal.read.runs import Ended, result, status_of
+from sagadsl.temporal.read.runs import Ended, of_part, part_of, result, status_of
 from sagadsl.temporal.read.stuck import stuck
 from sagadsl.temporal.read.watching import error_in
 
@@ -132,13 +133,18 @@ async def until_over(client: Client, id: str) -> Ended | Picture:
         await asyncio.gather(ending, return_exceptions=True)
 
 
-async def picture(client: Client, id: str, *, run_id: str | None = None) -> Picture:
-    """Return a picture of a saga as it is now. Raises ``SagaNotFound``."""
-    return await picture_of(client, await describe(client, id, run_id=run_id))
+async def picture(client: Client, id: str, *, run_id: str | None = None, part: Part | None = None) -> Picture:
+    """Return a picture of a saga as it is now, with a part of its steps. Raises as ``runs.status`` does."""
+    return await picture_of(client, await describe(client, id, run_id=run_id), part=part)
 
 
 async def picture_of(
-    client: Client, described: Described, room: Room | None = None, *, status_of: StatusOf = status_of
+    client: Client,
+    described: Described,
+    room: Room | None = None,
+    *,
+    status_of: StatusOf = status_of,
+    part: Part | None = None,
 ) -> Picture:
     """Return a picture of a described saga and of its children; *room* says how many children may be asked.
 
@@ -147,7 +153,7 @@ async def picture_of(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ENDS_SECONDS
     while True:
-        found = await _picture_of(client, described, room, status_of)
+        found = await _picture_of(client, described, room, status_of, part)
         if not found.is_open or found.status["status"] in OPEN:
             return found
         if loop.time() > deadline:
@@ -157,7 +163,9 @@ async def picture_of(
         described = await describe(client, described.id, run_id=described.run_id)
 
 
-async def _picture_of(client: Client, described: Described, room: Room | None, status_of: StatusOf) -> Picture:
+async def _picture_of(
+    client: Client, described: Described, room: Room | None, status_of: StatusOf, part: Part | None
+) -> Picture:
     async def look(client: Client, child: Described, room: Room) -> Mapping[str, Any]:
         return _seen_by_parent(await picture_of(client, child, room, status_of=status_of))
 
@@ -165,13 +173,14 @@ async def _picture_of(client: Client, described: Described, room: Room | None, s
     children = await children_status(client, described, room or Room(), look) if is_open else []
     why = await stuck(client, described) if is_open else None
     if why is not None or (is_open and _waits_for_worker(described)):  # nobody would answer a query either
-        state = await state_of(client, described)
+        state = of_part(described, await state_of(client, described), part)
         state |= {"children": children, "task_queue": described.task_queue}
         state |= {} if why is None else {"stuck": why}
         state |= await links(client, described)
         return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
-    status = {**await status_of(client, described)} | ({} if reset is None else {"reset": reset})
+    answer = await (status_of(client, described) if part is None else part_of(client, described, part))
+    status = {**answer} | ({} if reset is None else {"reset": reset})
     status |= await links(client, described)
     has_worker = status.get("source") != "history" or described.held is not None
     if is_open and not has_worker:

@@ -17,9 +17,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.immutable import Immutable
 from sagadsl.status.cut import cut
+from sagadsl.status.parts import Part, in_part
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of
-from sagadsl.temporal.refusals import Held, NoAnswer, SagaNotFound, known
+from sagadsl.temporal.refusals import Held, NoAnswer, NotPossible, SagaNotFound, known
 from sagadsl.temporal.run.failures import error_of, report_of
 from sagadsl.temporal.wire.arguments import said_no, warnings_in
 
@@ -74,12 +75,29 @@ async def status(client: Client, id: str, *, run_id: str | None = None) -> dict[
 
 async def status_of(client: Client, described: Described) -> dict[str, Any]:
     """Return the same as ``status``, for a run that has been described."""
+    return await _status_of(client, described, None)
+
+
+async def part_of(client: Client, described: Described, part: Part) -> dict[str, Any]:
+    """Return the same with a part of the steps. Raises ``NotPossible``, see ``of_part``."""
+    return of_part(described, await _status_of(client, described, part), part)
+
+
+def of_part(described: Described, status: Data, part: Part | None) -> dict[str, Any]:
+    """Return *status* with the steps of a part. Raises ``NotPossible`` if it does not show where the part begins."""
+    found = in_part(status, part)
+    if part is not None and found["part"]["first"] is None:
+        raise NotPossible(described.id, "show a part of", f"it shows no step `{part.after}`; begin with its first step")
+    return found
+
+
+async def _status_of(client: Client, described: Described, part: Part | None) -> dict[str, Any]:
     if described.held is not None:  # Temporal passes nothing on to it, not even a query
         known_to_server = await state_of(client, described)
         held = {"status": "held", "held": described.held, "close_status": "running"}
         return known_to_server | held | {"task_queue": described.task_queue}
     try:
-        answer = await answer_of(client, described)
+        answer = await answer_of(client, described, part)
     except NoAnswerInTime:
         answer = None
     return await unanswered(client, described) if answer is None else told(described, answer)
@@ -89,15 +107,19 @@ class NoAnswerInTime(Exception):
     """No worker has answered a query in time. It is caught where it may happen, and never reaches users."""
 
 
-async def answer_of(client: Client, described: Described) -> dict[str, Any] | None:
+async def answer_of(client: Client, described: Described, part: Part | None = None) -> dict[str, Any] | None:
     """Return what the run itself answers to its ``status`` query; ``None`` if it cannot be asked.
+
+    Args:
+        part: Which steps it shows one by one; ``None``: those that matter.
 
     Raises:
         NoAnswerInTime: There seems to be no worker.
     """
     handle = client.get_workflow_handle(described.id, run_id=described.run_id)
     try:
-        answer: dict[str, Any] = await handle.query("status", rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
+        asked = [] if part is None else [part.as_json()]
+        answer: dict[str, Any] = await handle.query("status", args=asked, rpc_timeout=timedelta(seconds=ANSWER_SECONDS))
     except WorkflowQueryFailedError:
         return None
     except RPCError as error:

@@ -15,7 +15,6 @@ It knows no rule about sagas. Three traps decide its form.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -122,11 +121,11 @@ class TemporalHost:
     to_undo: Callable[[], int] = lambda: 0
     goes_back: Callable[[], bool] = lambda: False
     cancel_seen: bool = False
-    _facts: deque[Fact] = field(default_factory=deque)
+    _facts: list[Fact] = field(default_factory=list)
     _unknown: list[SignalReceived] = field(default_factory=list)
     _calls: dict[str, CallInFlight] = field(default_factory=dict)
     _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _unsent: deque[CallInFlight] = field(default_factory=deque)
+    _unsent: list[CallInFlight] = field(default_factory=list)
     _late: list[LateEnd] = field(default_factory=list)
     asked: StretchPerTask = field(default_factory=StretchPerTask)
     new_runs: NewRuns = field(init=False)
@@ -182,7 +181,7 @@ class TemporalHost:
             came_at = answer.result() if ended_well(answer) else None  # nobody knows: it counts from now
             known = replace(fact, came_at=came_at)
             self._unknown = [each for each in self._unknown if each is not fact]
-            self._facts = deque(known if each is fact else each for each in self._facts)
+            self._facts = [known if each is fact else each for each in self._facts]
 
         asked.add_done_callback(on_answer)
 
@@ -232,7 +231,7 @@ class TemporalHost:
                 await workflow.wait_condition(lambda: not any(each is self._facts[0] for each in self._unknown))
             except asyncio.CancelledError:
                 await self.take_cancel()
-        return self._facts.popleft()
+        return self._facts.pop(0)
 
     def _leaves(self) -> None:
         """Note that the commands so far leave the worker, although the engine has more to do."""
@@ -389,7 +388,7 @@ class TemporalHost:
                 call = self._unsent[0]
                 if call.command.call_id in self._calls and not self._send(call):
                     break
-                self._unsent.popleft()
+                self._unsent.pop(0)
 
     def _cancel(self, asked: Cancel) -> None:
         call_id = asked.call_id

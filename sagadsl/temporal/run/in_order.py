@@ -5,6 +5,8 @@ the event that the last one was about into one activation with the update that c
 first. A later replay gives the two one after the other, as they happened (seen with SDK 1.35). A run that takes them
 as they come answers about a state that is past, and cannot be replayed. So the workflow's runner handles such an
 activation in two parts, the updates last.
+
+The runner also lets a run go of what it need not hold while it waits; see ``lean``.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ from typing import Any
 from temporalio import workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.converter import SerializationContext
+from temporalio.converter import PayloadConverter, SerializationContext
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
 from sagadsl.temporal.run.held import HELD_SINCE
+from sagadsl.temporal.run.lean import lean, without_jobs
 
 HEARS_IN_ORDER = 3
 """Since this version of the rules, a run takes updates last."""
@@ -44,6 +47,7 @@ class InOrder(WorkflowRunner):
 
     def __init__(self, runner: WorkflowRunner | None = None) -> None:
         self._runner = runner or UnsandboxedWorkflowRunner()
+        self._converter: PayloadConverter | None = None
 
     def prepare_workflow(self, defn: Any) -> None:
         """See ``WorkflowRunner``."""
@@ -51,23 +55,41 @@ class InOrder(WorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """See ``WorkflowRunner``."""
+        if det.defn.name is None:  # a saga; others may count on a converter of their own
+            self._converter = self._converter or det.payload_converter_factory()
+            shared = self._converter
+            det = dataclasses.replace(det, payload_converter_factory=lambda: shared)
         return _Instance(self._runner, det)
 
 
 class _Instance(WorkflowInstance):
     """One run in one worker's memory; it also knows since when that worker has held the run."""
 
+    __slots__ = ("_held_since", "_inner", "_updates_last")
+
     def __init__(self, runner: WorkflowRunner, details: WorkflowInstanceDetails) -> None:
         self._updates_last = False
         self._held_since: int | None = None
         own: dict[str, Callable[[], Any]] = {_TAKE: self._take_updates_last, HELD_SINCE: lambda: self._held_since}
         functions = {**details.extern_functions, **own}
-        self._inner = runner.create_instance(dataclasses.replace(details, extern_functions=functions))
+        self._inner = runner.create_instance(lean(dataclasses.replace(details, extern_functions=functions)))
 
     def _take_updates_last(self) -> None:
         self._updates_last = True
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Handle an activation, and let the run go of it.
+
+        The instance keeps the newest activation and its answer until another one comes. So it gets another one, with
+        which nothing happens.
+        """
+        done = self._activate(act)
+        is_over = done.HasField("failed") or any(job.HasField("remove_from_cache") for job in act.jobs)
+        if not is_over:
+            self._inner.activate(without_jobs(act))
+        return done
+
+    def _activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         """Handle an activation; one with updates and something else in two parts.
 
         If the run ends in the first part, nothing is said of the updates: the server tells who sent them that the run

@@ -135,7 +135,7 @@ class Opening:
         self.carries = len(args) > 2 and holds_anything(args[2].payload)
         self.continues = self.carries and origin() is Origin.RUN_BEFORE
         try:
-            return await self._accept(args)
+            first = await self._accept(args)
         except Rejected as rejected:
             if self.continues:
                 raise Unreadable(
@@ -148,6 +148,18 @@ class Opening:
         except asyncio.CancelledError:
             self._leave_to_others()
             raise
+        self._let_go()
+        return first
+
+    def _let_go(self) -> None:
+        """Hold no longer what the state and the definition have been made of.
+
+        Frames of the SDK hold the list of the arguments as long as the run is open, so it is emptied.
+        """
+        if isinstance(self._args, list):
+            self._args.clear()
+        self._args = ()
+        self.carry = replace(self.carry, journal=None, state=None, inherit=None)
 
     def _leave_to_others(self, rejected: Rejected | None = None) -> None:
         """Raise ``NotKnownHere`` when another worker may decide better about a refusal or a cancel.

@@ -13,7 +13,6 @@ back. Measured on a real server (1.32):
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -54,7 +53,7 @@ class Operations:
     failed: Failed
     _known: set[str] = field(default_factory=set)
     _asked: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
-    _waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
     _under_way: int = 0
 
     async def run(
@@ -106,7 +105,7 @@ class Operations:
 
     def _give_turn(self) -> None:
         while self._waiting:
-            following = self._waiting.popleft()
+            following = self._waiting.pop(0)
             if not following.done():  # an eviction has ended it
                 following.set_result(None)
                 return

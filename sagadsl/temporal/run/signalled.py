@@ -58,8 +58,9 @@ class SignalledRun(OperatedRun):
             self._signal(name, args, workflow.time(), self._signals)
 
     def _take_early_signals(self) -> None:
-        for early in self._early:
-            self._signal(*early)
+        early, self._early = self._early, []
+        for each in early:
+            self._signal(*each)
 
     def _signal(self, name: str, args: Sequence[RawValue], at: float, number: int) -> None:
         if name == LATE_END:

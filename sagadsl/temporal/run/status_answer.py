@@ -52,9 +52,12 @@ def _with_short_texts(data: Any, limit: int) -> Any:
 
 
 def _with_fewer_steps(status: dict[str, Any]) -> dict[str, Any]:
-    """Replace half of the steps by numbers, and keep those that changed last."""
+    """Replace half of the steps by numbers, and keep those that changed last; a part ends earlier instead."""
     steps = status["steps"]
     half = (len(steps) + 1) // 2
+    if "part" in status:
+        kept = steps[: len(steps) - half]
+        return {**status, "steps": kept, "part": {**status["part"], "next": kept[-1]["path"] if kept else None}}
     numbers = Counter(f"{step_id_in(step['path'])} {step['status']}" for step in steps[:half])
     for each in status.get("left_out", ()):
         numbers.update({f"{each['step']} {kind}": number for kind, number in each.items() if kind != "step"})

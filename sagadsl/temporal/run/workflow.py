@@ -35,6 +35,7 @@ from sagadsl.engine.squeeze import packed
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import PAYLOAD_TOO_LARGE
+from sagadsl.status.parts import Part
 from sagadsl.temporal.run import closing, failures
 from sagadsl.temporal.run.held import HeldRun, held_now
 from sagadsl.temporal.run.host import WAITS_FOR_OTHERS
@@ -358,11 +359,16 @@ class SagaWorkflow(MigratableRun):
         workflow.upsert_search_attributes([attributes.SAGA_STATUS.value_set(status.value)])
 
     @workflow.query(description="How the saga stands, step by step")
-    def status(self) -> Any:
-        """Return the whole state as JSON; in every phase, and after the end (R60)."""
-        return RawValue(fitting(self._status(), workflow.payload_converter().to_payload, of_this_worker().most()))
+    def status(self, part: Any = None) -> Any:
+        """Return the whole state as JSON; in every phase, and after the end (R60).
 
-    def _status(self) -> dict[str, Any]:
+        Args:
+            part: ``{"limit": …, "after": …}``: so many steps behind a step, see ``status.parts``.
+        """
+        found = self._status(Part.read(part))
+        return RawValue(fitting(found, workflow.payload_converter().to_payload, of_this_worker().most()))
+
+    def _status(self, part: Part | None) -> dict[str, Any]:
         info = workflow.info()
         if self._package is None or self._rejection is not None:
             failure = self._rejection
@@ -381,7 +387,7 @@ class SagaWorkflow(MigratableRun):
                 "steps": [],
                 "actions": [],
             }
-        found = projection.status(self._package.saga, self._state)
+        found = projection.status(self._package.saga, self._state, part)
         unknown = self._host.unknown_activities()
         found |= {"unknown_activities": unknown} if unknown else {}
         found |= {"not_indexed": dict(self._indexing.problems)} if self._indexing.problems else {}

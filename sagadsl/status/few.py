@@ -1,0 +1,65 @@
+"""What a person sees of a very long status: the lines that matter, how many others there are, how to see them.
+
+It is pure, like :mod:`sagadsl.status.lines`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from shlex import quote
+from typing import Any
+
+from sagadsl.status.lines import StatusRow, left_out
+from sagadsl.status.parts import PAGE
+
+ROWS = 200
+"""The most lines of steps that the ``status`` command shows at once, unless it is told how many."""
+
+_KINDS = 20
+"""The most steps that come too often to show one by one, and are named."""
+
+_AS_USUAL = ("completed", "skipped", "pending", "not_started", "compensated")
+
+
+def few(lines: Sequence[StatusRow], most: int = ROWS) -> tuple[list[StatusRow], Mapping[str, int]]:
+    """Return at most *most* lines in their order, and how many of the others have which state.
+
+    Lines in which nothing went wrong, and nothing is under way, are left out first, the inner ones before the others.
+    """
+    if len(lines) <= most:
+        return list(lines), {}
+
+    def importance(index: int) -> tuple[int, int]:
+        line = lines[index]
+        return (0 if line.state not in _AS_USUAL else 1 if line.depth == 0 else 2), index
+
+    kept = set(sorted(range(len(lines)), key=importance)[:most])
+    others = Counter(line.state for index, line in enumerate(lines) if index not in kept)
+    return [line for index, line in enumerate(lines) if index in kept], others
+
+
+def beside(status: Mapping[str, Any], others: Mapping[str, int]) -> Iterator[str]:
+    """Yield what to say behind the lines: of the *others*, of steps that are only counted, of the next part."""
+    if others:
+        yield f" … {sum(others.values()):,} more lines: {_numbers(others)}"
+    counted = list(left_out(status))
+    if len(counted) > _KINDS:
+        numbers: Counter[str] = Counter()
+        for each in status["left_out"]:
+            numbers.update({word: number for word, number in each.items() if word != "step"})
+        counted = [f"{len(counted):,} more steps are counted: {_numbers(numbers)}"]
+    yield from (f" … {line}" for line in counted)
+    part = status.get("part")
+    if part is None:
+        if others or counted:
+            yield f"   sagadsl status {quote(status['id'])} --limit {PAGE}   all of them in their order"
+        return
+    size = len(status["steps"])
+    yield f" steps {part['first']:,} to {part['first'] + size - 1:,} of {part['of']:,}" if size else " no more steps"
+    if part["next"] is not None:
+        yield f"   sagadsl status {quote(status['id'])} --limit {size} --after {quote(part['next'])}   the next ones"
+
+
+def _numbers(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in numbers.items())
