@@ -40,7 +40,7 @@ from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.link.codec import patient_client, stretch_of
 from sagadsl.temporal.run.held import headers_held
-from sagadsl.temporal.run.in_order import InOrder
+from sagadsl.temporal.run.in_order import InOrder, looks_at_contexts
 from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
 from sagadsl.temporal.run.lean import of_its_own
 from sagadsl.temporal.run.local_results import headers_with
@@ -153,7 +153,7 @@ def build_worker(
     return Worker(
         client,
         task_queue=task_queue,
-        unsandboxed_workflow_runner=InOrder(more.pop("unsandboxed_workflow_runner", None)),
+        unsandboxed_workflow_runner=_in_order(client, more.pop("unsandboxed_workflow_runner", None)),
         workflows=[] if only == "activities" else [SagaWorkflow],
         activities=[*local, *([] if only == "workflows" else _with_answer(served, knowledge))],
         no_remote_activities=only == "workflows",
@@ -210,7 +210,7 @@ class SagaPlugin(SimplePlugin):
         ]
         if configured.get("activity_executor") is None:
             configured["activity_executor"] = _threads(THREADS)
-        configured["unsandboxed_workflow_runner"] = InOrder(configured.get("unsandboxed_workflow_runner"))
+        configured["unsandboxed_workflow_runner"] = _in_order(client, configured.get("unsandboxed_workflow_runner"))
         return configured
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
@@ -218,6 +218,10 @@ class SagaPlugin(SimplePlugin):
         configured = super().configure_replayer(config)
         configured["unsandboxed_workflow_runner"] = InOrder(configured.get("unsandboxed_workflow_runner"))
         return configured
+
+
+def _in_order(client: Client, runner: WorkflowRunner | None) -> InOrder:
+    return InOrder(runner, contexts=looks_at_contexts(client.data_converter))
 
 
 def _threads(number: int) -> Executor:

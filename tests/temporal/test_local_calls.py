@@ -149,10 +149,21 @@ def test_an_error_proves_nothing_when_the_history_cannot_be_read(
 
     monkeypatch.setattr(local_ends, "newest_first", broken)
 
-    played = play(server.address, saga(act("a", local=True)), {"do.a": no("Refused")})
+    played = play(server.address, saga(_pause(), act("a", local=True)), {"do.a": no("Refused")})
 
     assert _outcome(played, "a") == "unknown"
     assert played.calls == ["a", "a.compensation"]
+
+
+def test_an_error_in_the_first_workflow_task_is_believed_without_a_look(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R130: the history would be longer if somebody had begun the task before."""
+    monkeypatch.setattr(local_ends, "newest_first", None)
+
+    played = play(server.address, saga(act("a", local=True)), {"do.a": no("Refused")})
+
+    assert _outcome(played, "a") == "failed"
 
 
 def test_a_local_call_that_follows_from_a_request_begins_when_the_request_is_recorded(server: Server) -> None:

@@ -21,6 +21,9 @@ from sagadsl.temporal.wire.marker import MARKER
 HELD_SINCE = f"{MARKER}.held_since"
 """Name of the function by which the runner says since when it has held a run."""
 
+_AT_FIRST = 3
+"""Length of a history whose first workflow task has begun. It is longer if an attempt of that task was lost."""
+
 _HEADER = f"{MARKER}-held-since"
 
 
@@ -31,22 +34,29 @@ class HeldRun(Immutable):
         since: Length of the history at the first workflow task that the worker handled and did not replay. Nobody else
             has handled a later one, unless the history says so.
         task: Length of the history at the workflow task in which the call began.
+        alone: It is the run's first workflow task, at its first attempt, and the run continues no other one: nobody
+            can have begun anything.
     """
 
     since: int
     task: int
+    alone: bool = False
 
 
 def held_now() -> HeldRun | None:
     """Return how long this worker has held the run; ``None`` at a replay, or if the runner does not say."""
     asked = None if workflow.unsafe.is_replaying() else workflow.extern_functions().get(HELD_SINCE)
     since = None if asked is None else asked()
-    return HeldRun(since, workflow.info().get_current_history_length()) if isinstance(since, int) else None
+    if not isinstance(since, int):
+        return None
+    info = workflow.info()
+    task = info.get_current_history_length()
+    return HeldRun(since, task, alone=since == task == _AT_FIRST and info.continued_run_id is None)
 
 
 def headers_held(headers: Mapping[str, Payload], held: HeldRun) -> Mapping[str, Payload]:
     """Return the headers of a local activity, with how long its worker has held the run."""
-    return with_header(headers, _HEADER, [held.since, held.task])
+    return with_header(headers, _HEADER, [held.since, held.task, held.alone])
 
 
 def held_in(headers: Mapping[str, Payload]) -> HeldRun | None:
