@@ -81,6 +81,11 @@ def _collector() -> Command | None:
     return (str(found),) if found.exists() else None
 
 
+def _promtool() -> Command | None:
+    unpacked = Path(__file__).parents[1] / "build" / "prometheus" / "usr" / "bin" / "promtool"
+    return (str(unpacked),) if unpacked.exists() else _program("promtool")()
+
+
 NEEDS = {
     "chromium": Need("Chromium", "`apt-get install chromium`", _program(*CHROMIUM)),
     "postgresql": Need("PostgreSQL", "`make setup` installs it", _postgresql),
@@ -89,6 +94,7 @@ NEEDS = {
     "npm": Need("npm", "`make setup` installs it", _of_node("lib/node_modules/npm/bin/npm-cli.js")),
     "java": Need("a JDK", "`apt-get install default-jdk-headless maven`", _program("java", beside="javac")),
     "collector": Need("the OpenTelemetry Collector", "`make test` builds it", _collector),
+    "promtool": Need("promtool", "`apt-get install prometheus`", _promtool),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }
 

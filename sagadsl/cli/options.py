@@ -81,6 +81,25 @@ def saga_input(command: Callable[P, R]) -> Callable[P, R]:
     return click.option("-i", "--input", metavar="JSON", help=help)(command)
 
 
+def log_format(command: Callable[P, R]) -> Callable[P, R]:
+    """Add ``--log-format``, which ``[telemetry]`` of the project may say too: see ``logs_as``."""
+    return click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        expose_value=False,
+        is_eager=True,
+        callback=_set_log_format,
+        help="Form of the lines on stderr: for people, or one JSON document each.",
+    )(command)
+
+
+def logs_as(settings: ConnectionSettings) -> None:
+    """Let the lines on stderr look as the project's settings say, if no flag says it."""
+    context = click.get_current_context()
+    if context.get_parameter_source("log_format") in (None, click.core.ParameterSource.DEFAULT):
+        session_of(context).log_format = settings.telemetry.log_format
+
+
 def no_plugins(
     instead: str = "draw outputs from what the definition reads",
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -217,6 +236,11 @@ def _set_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
 def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
         session_of(ctx).output = "json"
+
+
+def _set_log_format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value:
+        session_of(ctx).log_format = value
 
 
 def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +32,14 @@ class Session:
         output: Which of the ``FORMS``.
         wrote_result: stdout already has the result.
         color: ``auto``, ``always`` or ``never``.
+        log_format: How stderr looks: ``text`` for people, ``json`` for programs that collect logs.
     """
 
     output: str = "text"
     wrote_result: bool = False
     debug: bool = False
     color: str = "auto"
+    log_format: str = "text"
     verbosity: int = 0
 
     @property
@@ -78,23 +81,39 @@ def log(usual: int) -> None:
     levels = {-1: max(usual, logging.ERROR), 0: usual, 1: logging.INFO}
     level = levels.get(session().verbosity, logging.DEBUG)
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if session().log_format == "json":
+        from sagadsl.temporal.work.json_log import JsonLines, whole
+
+        whole()
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines())
 
 
 def say(text: str) -> None:
     """Write one line to stderr; with ``--quiet`` it is the only one."""
-    print(text, file=sys.stderr, flush=True)
+    _to_stderr(session(), "info", text)
 
 
 def note(text: str) -> None:
     """Write one line about the progress to stderr, unless ``--quiet``."""
     if not session().is_quiet:
-        print(text, file=sys.stderr, flush=True)
+        _to_stderr(session(), "info", text)
+
+
+def _to_stderr(here: Session, level: str, text: str, shown: str = "", **more: Any) -> None:
+    """Write *text* for programs, or what is *shown* to people instead of it."""
+    if here.log_format == "json":
+        from sagadsl.temporal.work.json_log import line
+
+        document = line(level, text.strip(), at=time.time(), logger="sagadsl") | more
+        shown = json.dumps(document)  # in ASCII: a stream that takes no more would break the form
+    print(shown or text, file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
     """Write a warning to stderr; ``--quiet`` does not hide it."""
     label = styled("warning", sys.stderr, session().color, fg="yellow", bold=True)
-    print(f"{label}: {text}", file=sys.stderr, flush=True)
+    _to_stderr(session(), "warning", text, f"{label}: {text}")
 
 
 def result(document: Any, text: str = "") -> None:
@@ -133,7 +152,7 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
     label = styled(f"error[{code}]" if code else "error", sys.stderr, here.color, fg="red", bold=True)
     lines = [f"{label}: {message}"]
     lines += [f"   = help: {line}" for line in remedy.splitlines()]
-    print("\n".join(lines), file=sys.stderr, flush=True)
+    _to_stderr(here, "error", message, "\n".join(lines), code=code, help=remedy)
     _document(here, {"code": code, "message": message, "help": remedy, **(extra or {})})
 
 

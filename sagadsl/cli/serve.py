@@ -17,7 +17,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each
-from sagadsl.cli.options import common, connection, output, settings_of
+from sagadsl.cli.options import common, connection, log_format, logs_as, output, settings_of
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
@@ -128,6 +128,7 @@ class Access(Immutable):
     help="How long a request may wait for an answer; keep it below the limits of proxies.",
 )
 @click.option("--web-ui", metavar="URL", default="", help="Address of Temporal's Web UI, for links.")
+@log_format
 @connection
 @common
 def serve(
@@ -163,6 +164,7 @@ def serve(
     access = Access(tokens, jwks, issuer, audience, tuple(host), tuple(cors_origin))
     _check_access(where, access)
     settings = settings_of(flags)
+    logs_as(settings)
     loaded = load_definitions(paths, children=True) if paths else Definitions()
     if not loaded.are_usable:
         loaded.show()
@@ -247,6 +249,7 @@ async def build(
     try:
         from sagadsl.gateway.access import Authenticator, SignedTokens, TokenFile
         from sagadsl.gateway.definitions import OfferedDefinitions
+        from sagadsl.gateway.fleet import Fleet
         from sagadsl.gateway.limits import Rate, Seats
         from sagadsl.gateway.metrics import Metrics
         from sagadsl.gateway.requests import Gateway, GatewayOptions, loopback_hosts
@@ -273,6 +276,7 @@ async def build(
         options=GatewayOptions(task_queue, by_name, max_body, longest_wait, hosts, access.origins),
         web_ui=web_ui,
         tracing=tracing_of(settings.telemetry),
+        fleet=Fleet(client, metrics),
     )
 
 

@@ -16,7 +16,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, of_one_name
-from sagadsl.cli.options import common, connection, modules
+from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
@@ -110,6 +110,7 @@ class Plan(Immutable):
     help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics at this address, for Prometheus.")
+@log_format
 @modules
 @connection
 @common
@@ -144,6 +145,7 @@ def worker(
     if metrics and processes > 1:
         raise click.UsageError("`--metrics` is for one process: each would want the address for itself")
     settings = resolve(flags, os.environ)
+    logs_as(settings)
     catalogue = Catalogue.discover(module)
     wanted = (*paths, *definitions)
     loaded = load_definitions(wanted, catalogue, children=True) if wanted else Definitions()

@@ -209,6 +209,8 @@ async def _metrics(inquiry: Inquiry) -> Response:
         raise NotAllowed(f"`{inquiry.who.name}` may not read every saga")
     are_well = [_is_well(authenticator) for authenticator in inquiry.gateway.authenticators]
     inquiry.gateway.metrics.tokens.set(all(are_well))
+    if inquiry.gateway.fleet is not None:
+        await inquiry.gateway.fleet.show(each.saga.name for each in inquiry.gateway.definitions)
     return Response(inquiry.gateway.metrics.page(), media_type=metrics.MEDIA)
 
 

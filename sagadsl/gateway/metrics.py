@@ -27,6 +27,12 @@ class Metrics:
     looks: Counter = field(init=False)
     questions: Counter = field(init=False)
     start_call: Histogram = field(init=False)
+    open: Gauge = field(init=False)
+    paused: Gauge = field(init=False)
+    oldest_pause: Gauge = field(init=False)
+    oldest_undo: Gauge = field(init=False)
+    looked: Gauge = field(init=False)
+    whole: Gauge = field(init=False)
 
     def __post_init__(self) -> None:
         self._requests = Counter(
@@ -66,6 +72,21 @@ class Metrics:
             "sagadsl_gateway_tokens_usable", "1 while the file of tokens can be read.", registry=self.registry
         )
         self.tokens.set(1)
+        self.open = self._of_sagas("sagadsl_open_sagas", "Open sagas, as the server's index knows them.")
+        self.paused = self._of_sagas("sagadsl_paused_sagas", "Sagas that wait for an operator.")
+        self.oldest_pause = self._of_sagas(
+            "sagadsl_oldest_pause_seconds", "How long the saga waits that has waited longest; 0 if none does."
+        )
+        self.oldest_undo = self._of_sagas(
+            "sagadsl_oldest_paused_undo_seconds",
+            "How long the compensation waits for an operator that has waited longest; 0 if none does.",
+        )
+        self.looked = Gauge(
+            "sagadsl_fleet_looked_timestamp_seconds", "When the sagas were counted.", registry=self.registry
+        )
+        self.whole = Gauge(
+            "sagadsl_fleet_whole", "1 if no saga was left out when they were counted.", registry=self.registry
+        )
         self.followed = Gauge(
             "sagadsl_gateway_followed", "Sagas that are followed, each for all who watch it.", registry=self.registry
         )
@@ -78,6 +99,9 @@ class Metrics:
             "Sagas that were asked how they stand, by their workers.",
             registry=self.registry,
         )
+
+    def _of_sagas(self, name: str, about: str) -> Gauge:
+        return Gauge(name, about, ("saga",), registry=self.registry)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; its *route* is the pattern, so that ids do not become labels."""

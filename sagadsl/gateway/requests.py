@@ -24,6 +24,7 @@ from sagadsl.gateway import problems
 from sagadsl.gateway.access import ANYBODY, SCOPES, Authenticator, Principal, Scope, TokensLost
 from sagadsl.gateway.addresses import decoded
 from sagadsl.gateway.definitions import OfferedDefinitions
+from sagadsl.gateway.fleet import Fleet
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
@@ -101,6 +102,7 @@ class Gateway:
     options: GatewayOptions = field(default_factory=GatewayOptions)
     web_ui: str = ""
     tracing: Tracing | None = None
+    fleet: Fleet | None = None
 
 
 @dataclass(slots=True)

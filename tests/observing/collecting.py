@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.needs import need
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 SOURCE = Path(__file__).parent / "collector"
 PROGRAM = ROOT / "build" / "collector" / "collector"
-_PATIENCE = 30
+
 
 CONFIG = """\
 receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{port}"}}}}}}}}
@@ -91,7 +92,7 @@ class Collector:
 
     def until(self, holds: Callable[[Sequence[Seen]], bool]) -> list[Seen]:
         """Wait until what has come *holds*, and return it."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while not holds(found := self.spans()):
             assert time.monotonic() < deadline, "\n".join(map(str, found))
             time.sleep(0.05)
@@ -160,7 +161,7 @@ def collecting(folder: Path) -> Iterator[Collector]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()

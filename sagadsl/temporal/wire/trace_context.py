@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from hashlib import sha256
 
 from temporalio.api.common.v1 import Payload
@@ -20,6 +21,9 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.temporal.wire.headers import with_header
 
 TRACEPARENT, TRACESTATE = "traceparent", "tracestate"
+ATTEMPT: ContextVar[TraceContext | None] = ContextVar("sagadsl.attempt", default=None)
+"""The span of the attempt that this task makes, also when it is over: the SDK writes of its error only then."""
+
 _HEADER = "_tracer-data"
 _FORM = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _LONGEST_STATE = 512

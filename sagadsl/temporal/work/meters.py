@@ -16,7 +16,8 @@ OTHER = "other"
 SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3_600, 21_600, 86_400, 604_800, 2_592_000)
 """Bounds of the histograms: an attempt takes milliseconds, a saga may take a month."""
 
-TIMES = ("sagadsl_saga_seconds", "sagadsl_step_seconds", "sagadsl_undo_seconds", "sagadsl_pause_seconds")
+AGE = "sagadsl_undo_age_seconds"
+TIMES = ("sagadsl_saga_seconds", "sagadsl_step_seconds", "sagadsl_undo_seconds", "sagadsl_pause_seconds", AGE)
 
 
 class Meters:
@@ -34,6 +35,7 @@ class Meters:
         self._not_undone = count("sagadsl_undo_failures_total", "Compensations that have failed for good.")
         self._waiting = count("sagadsl_pauses_total", "How often something began to wait for an operator.")
         self._waited = time("sagadsl_pause_seconds", "How long something waited for an operator.", "s")
+        self._undo_age = time(AGE, "How old an undo was when it was tried, by its first scheduling.", "s")
         self._again = count("sagadsl_retries_total", "Attempts after the first one.")
 
     def saga_began(self, saga: str) -> None:
@@ -57,6 +59,9 @@ class Meters:
 
     def decided(self, saga: str, what: str, seconds: float) -> None:
         self._time(self._waited, seconds, saga, what=what)
+
+    def undo_tried(self, saga: str, step: str, seconds: float) -> None:
+        self._time(self._undo_age, seconds, saga, step)
 
     def tried_again(self, saga: str, step: str, what: str) -> None:
         self._count(self._again, saga, step, what=what)

@@ -6,6 +6,7 @@ A worker has them only if somebody watches it.
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,7 +37,7 @@ from sagadsl.temporal.run.observed import OBSERVER, Observer
 from sagadsl.temporal.run.workflow import SagaWorkflow
 from sagadsl.temporal.wire.marker import MARKER
 from sagadsl.temporal.wire.nexus import call_of_operation
-from sagadsl.temporal.wire.trace_context import TraceContext, Value, headers_in_trace, trace_in
+from sagadsl.temporal.wire.trace_context import ATTEMPT, TraceContext, Value, headers_in_trace, trace_in
 from sagadsl.temporal.work.meters import Meters
 
 if TYPE_CHECKING:
@@ -133,6 +134,15 @@ def _of_activity(activity_id: str | None) -> TraceContext | None:
     return saga.context_of(call_of_activity(activity_id)) if isinstance(saga, SagaWorkflow) and activity_id else None
 
 
+def _count(meters: Meters, info: activity.Info) -> None:
+    saga, step = info.workflow_type or "", step_id_in(step_of_activity_id(info.activity_id))
+    undoes = is_compensation(info.activity_id)
+    if info.attempt > 1:
+        meters.tried_again(saga, step, "undo" if undoes else "do")
+    if undoes and not info.is_local:
+        meters.undo_tried(saga, step, time.time() - info.scheduled_time.timestamp())
+
+
 class _Attempts(ActivityInboundInterceptor):
     """Gives each attempt its span, in which the activity's own spans are, and counts it."""
 
@@ -144,10 +154,8 @@ class _Attempts(ActivityInboundInterceptor):
         info = activity.info()
         if info.activity_type.startswith(_OURS) or info.workflow_id is None:
             return await super().execute_activity(input)
-        if self._meters is not None and info.attempt > 1:
-            purpose = "undo" if is_compensation(info.activity_id) else "do"
-            step = step_id_in(step_of_activity_id(info.activity_id))
-            self._meters.tried_again(info.workflow_type or "", step, purpose)
+        if self._meters is not None:
+            _count(self._meters, info)
         if self._tracing is None:
             return await super().execute_activity(input)
         attributes: dict[str, Value] = {
@@ -160,6 +168,7 @@ class _Attempts(ActivityInboundInterceptor):
         }
         name = f"attempt {info.activity_type}"
         with self._tracing.here(name, trace_in(input.headers), attributes, kind="consumer") as span:
+            ATTEMPT.set(span.context)
             try:
                 result = await super().execute_activity(input)
             except NeedsRoom:  # it has ended well, and its result waits for room
