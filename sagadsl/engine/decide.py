@@ -6,9 +6,10 @@ Rule 3: the answer depends on ``(saga, state, fact)`` alone, and so does the sta
 Rule 4: every fact is legal in every state; one that means nothing there changes nothing.
 
 Forward, a saga is a tree of frames (``blocks``); a fact addresses a leaf, settles it
-(``steps``) and bubbles up, so it costs the depth of the tree. What stops a saga (an error
+(``ends``) and bubbles up, so it costs the depth of the tree. What stops a saga (an error
 at the root, a cancel, its timeout) closes the root frame; when all that runs has settled
-(R12), the compensation pass begins (``undo``), then ``on_failure``, then it is over.
+(R12), the compensation pass begins (``undo``), then ``on_failure``, then it is over: so it
+goes from phase to phase (``phases``).
 
 A theory of operation, with a picture of the phases: docs/engine.md.
 
@@ -19,7 +20,7 @@ histories, or branch on ``state.rules``.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, assert_never
+from typing import assert_never
 
 from sagadsl.engine import (
     blocks,
@@ -29,9 +30,8 @@ from sagadsl.engine import (
     migration,
     notices,
     operator,
+    phases,
     redriven,
-    result,
-    returning,
     tries,
     undo,
     waits,
@@ -57,50 +57,22 @@ from sagadsl.engine.facts import (
     Settled,
     SignalReceived,
     StartTimer,
-    Status,
     TimerFired,
 )
-from sagadsl.engine.journal import FIRST_RULES, Action, Closing, Frame, FrameKind, Phase, Refused, Sender, State
+from sagadsl.engine.journal import FIRST_RULES, Action, Frame, FrameKind, Phase, Refused, Sender, State
 from sagadsl.engine.noted import Noted
-from sagadsl.engine.run import (
-    SAFE_HANDOVER,
-    STEPS_AT_ONCE,
-    TIMEOUT_TIMER,
-    Mistake,
-    Run,
-    error_of,
-)
+from sagadsl.engine.run import SAFE_HANDOVER, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.engine.snapshots import restore
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions.values import ExpressionError
-from sagadsl.language.model import Fail, Repeat, Saga, WaitFor
-from sagadsl.language.own_errors import (
-    COMPENSATION_FAILED,
-    EXPRESSION_ERROR,
-    HISTORY_FULL,
-    INVALID_INPUT,
-    SAGA_TIMEOUT,
-    SIGNAL_TIMEOUT,
-    TOO_MANY_STEPS,
-)
-from sagadsl.language.paths import (
-    ON_FAILURE,
-    ROOT,
-    Purpose,
-    TimerKind,
-    is_on_failure,
-    parse_call,
-    parse_timer,
-    step_id_in,
-)
+from sagadsl.language.model import Repeat, Saga, WaitFor
+from sagadsl.language.own_errors import INVALID_INPUT, SAGA_TIMEOUT, SIGNAL_TIMEOUT
+from sagadsl.language.paths import ROOT, Purpose, TimerKind, parse_call, parse_timer
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 
 _REQUESTS = (SignalReceived, OperatorAsked, MigrationRequested)
 """Facts with an id: each counts once."""
-
-_WELL = (None, Closing.EARLY)
-"""How the forward part closes when the saga completes."""
 
 
 def decide(saga: Saga, state: State, fact: Fact) -> list[Command]:
@@ -179,16 +151,7 @@ def _apply(run: Run, fact: Fact) -> None:
     state.now = fact.at
     _take(run, fact)
     if not state.pivot_passed:
-        _stop_at_last(run)
-
-
-def _stop_at_last(run: Run) -> bool:
-    """Stop a saga whose stop has waited for its pivot to settle; false if no stop waits, or not yet."""
-    state = run.state
-    if state.pending_stop is None or state.pivot_at or ROOT not in state.frames:
-        return False
-    blocks.stop(run, state.pending_stop)
-    return True
+        phases.stop_at_last(run)
 
 
 def _take(run: Run, fact: Fact) -> None:
@@ -219,7 +182,7 @@ def _take(run: Run, fact: Fact) -> None:
         case CancelRequested(at=at, by=by, why=why):
             if by or why:
                 run.state.actions.append(Action(at, "cancel", "", by, why))
-            _stop_forward(run, ends.SAGA_CANCELLED)
+            phases.stop_forward(run, ends.SAGA_CANCELLED)
         case OperatorAsked():
             operator.asked(run, fact)
         case DrainRequested():
@@ -230,7 +193,7 @@ def _take(run: Run, fact: Fact) -> None:
             migration.stays(run, at, why)
             notices.send(run)
         case HistoryFull():
-            _history_full(run)
+            phases.history_full(run)
         case _:
             assert_never(fact)
 
@@ -266,7 +229,7 @@ def _begin_undo(run: Run, fact: BeganUndo) -> None:
         setattr(run.state, name, getattr(done, name))
     run.state.run_id, run.state.undo_only = fact.run_id, True
     run.state.failure = fact.failure
-    _compensate(run)
+    phases.compensate(run)
 
 
 def _inherited(run: Run, fact: Inherited) -> None:
@@ -275,9 +238,9 @@ def _inherited(run: Run, fact: Inherited) -> None:
     match redriven.take_up(run, fact):
         case "stop":
             assert fact.failure is not None
-            _stop_forward(run, fact.failure)
+            phases.stop_forward(run, fact.failure)
         case "compensate":
-            _compensate(run)
+            phases.compensate(run)
 
 
 def _settled(run: Run, fact: Settled) -> None:
@@ -305,7 +268,7 @@ def _timer_fired(run: Run, timer_id: str) -> None:
     if state.timers.pop(timer_id, None) is None:
         return
     if timer_id == TIMEOUT_TIMER:
-        _stop_forward(run, Error(SAGA_TIMEOUT, "the saga did not end within its timeout"))
+        phases.stop_forward(run, Error(SAGA_TIMEOUT, "the saga did not end within its timeout"))
         return
     path, clock = parse_timer(timer_id)
     match clock:
@@ -366,60 +329,14 @@ def _signal(run: Run, fact: SignalReceived) -> None:
     ends.succeed(run, record, body.output_of(fact.name, fact.payload))
 
 
-def _stop_forward(run: Run, why: Error) -> None:
-    """Handle a cancel or the timeout: stop what runs, unless it is too late. R9, R25, R27, R28, R30, R35."""
-    state = run.state
-    state.timed_out = state.timed_out or why.type == SAGA_TIMEOUT
-    if state.returning and not state.pivot_passed:  # behind the pivot a stop comes too late (R30)
-        returning.forsake(run)
-        state.paused = state.paused and why.type == SAGA_TIMEOUT
-        state.cancelled = state.failure is None and why == ends.SAGA_CANCELLED
-        run.fail_with(why)
-    elif state.phase is not Phase.FORWARD or state.pivot_passed or state.pending_stop is not None:
-        run.note(why)
-    elif ROOT not in state.frames:  # the saga has not begun yet
-        state.pending_stop = why
-    elif not state.pivot_at:
-        blocks.stop(run, why)
-    else:
-        state.pending_stop = why  # wait until it is known whether the pivot happened
-        record = state.records[state.pivot_at]
-        if record.call_id in state.calls:
-            blocks.cancel(run, record.path)
-
-
-def _history_full(run: Run) -> None:
-    """Begin only compensations from now on; after the pivot, where nothing is undone, fail the saga. R51."""
-    state = run.state
-    error = Error(HISTORY_FULL, "the history of the run is full, and what the saga has to keep fits into no new one")
-    if state.pivot_passed and state.phase is Phase.FORWARD and ROOT in state.frames:
-        blocks.stop(run, error)
-    elif state.pivot_passed and state.returning:
-        state.returning = ""
-        run.fail_with(error)
-    else:
-        _stop_forward(run, error)
-
-
-def _stop_endless(run: Run) -> None:
-    """Stop a loop that waits for nothing: it would keep its worker busy for ever. R56."""
-    state, run.began = run.state, 0
-    error = Error(TOO_MANY_STEPS, f"{STEPS_AT_ONCE:,} steps have begun, and none of them waits for anything")
-    if state.phase is Phase.FORWARD:
-        blocks.stop(run, error)
-    elif state.phase is Phase.FINISHING:
-        run.note(error)
-        blocks.close(run, state.frames[ON_FAILURE], Closing.CANCELLED)
-
-
 def _work(run: Run, fact: Fact) -> bool:
     """Apply a fact, and visit every place that it touches until nothing follows; false: a rest is due."""
     state, todo = run.state, run.todo
-    while todo or run.release() or (state.pivot_passed and _stop_at_last(run)):
+    while todo or run.release() or (state.pivot_passed and phases.stop_at_last(run)):
         if run.tired:
             return False
         if run.began > STEPS_AT_ONCE:
-            _stop_endless(run)
+            phases.stop_endless(run)
         kind, key = todo.popleft()
         match kind:
             case "fact":
@@ -448,99 +365,9 @@ def _work(run: Run, fact: Fact) -> bool:
                 frame = state.frames.get(key)
                 if frame is not None and blocks.is_over(run, frame):  # else the saga has gone back meanwhile
                     del state.frames[key]
-                    _frame_over(run, frame)
+                    phases.frame_over(run, frame)
             case "undone" | "not undone":
-                _undone(run, key, failed=kind == "not undone")
+                phases.undone(run, key, failed=kind == "not undone")
             case _:
                 assert_never(kind)
     return True
-
-
-def _frame_over(run: Run, frame: Frame) -> None:
-    """Handle the end of the forward part, or of ``on_failure``."""
-    state = run.state
-    if frame.body == ON_FAILURE:
-        run.note(frame.failure)
-        _close(run)
-        return
-    run.drop_timer(TIMEOUT_TIMER)
-    if frame.closing in _WELL and (refusal := handover.refuse(run)) is not None:
-        frame.closing, frame.failure = Closing.FAILED, refusal
-    if frame.closing is Closing.EARLY or (frame.closing is None and state.rules >= result.OUTPUT_NEVER_FAILS):
-        result.conclude(run, frame)
-        state.status = Status.COMPLETED
-        return
-    if frame.closing is None:
-        try:
-            state.output = result.saga_output(run, frame)
-            state.status = Status.COMPLETED
-            return
-        except ExpressionError as mistake:
-            frame.failure = Error(EXPRESSION_ERROR, f"`output` of the saga: {mistake}")
-    run.fail_with(frame.failure)
-    _compensate(run)
-
-
-def _compensate(run: Run) -> None:
-    state = run.state
-    state.phase = Phase.COMPENSATING
-    run.count_afresh()
-    if state.returning:
-        if not returning.begin(run):
-            returning.go_on(run)
-        return
-    if state.stopped or state.pivot_passed or not undo.begin(run, "", list(state.undoable)):
-        _finish(run)
-
-
-def _undone(run: Run, key: str, *, failed: bool) -> None:
-    if key == "":
-        if not (run.state.returning and returning.go_on(run)):
-            _finish(run)
-    elif (record := run.state.records[key]).next_try is not None:
-        tries.undone(run, record)
-    else:
-        blocks.losers_undone(run, run.state.frames[key], failed)
-
-
-def _finish(run: Run) -> None:
-    """Run ``on_failure`` after the compensations, then close."""
-    state = run.state
-    if _rejection(run):  # a no that is no incident: nobody is told
-        _close(run)
-        return
-    was_run = any(is_on_failure(path) for path in state.records)  # by the run whose work this one has taken up
-    if run.saga.on_failure and not state.undo_only and not was_run:
-        run.count_afresh()
-        state.phase = Phase.FINISHING
-        run.open(Frame(ON_FAILURE, FrameKind.SEQUENCE, "", ON_FAILURE))
-    else:
-        _close(run)
-
-
-def _rejection(run: Run) -> tuple[Any, ...]:
-    """Return the result with which the saga says no; empty if it fails, was cancelled, or has left something. R111.
-
-    The error of a child that has said no is only an error for its parent: the parent's own ``fail`` has to say it.
-    """
-    state, error = run.state, run.state.failure
-    if error is None or state.undo_only or state.undo_failed or state.stopped or state.pivot_passed:
-        return ()
-    place = run.saga.places.get(step_id_in(error.step)) if error.step else None
-    return error.result if place is not None and isinstance(place.step.body, Fail) else ()
-
-
-def _close(run: Run) -> None:
-    state = run.state
-    if said := _rejection(run):
-        state.status, state.output = Status.REJECTED, said[0]
-    elif state.undo_failed or state.stopped or state.pivot_passed:
-        state.status = Status.FAILED
-    elif state.cancelled:
-        state.status = Status.CANCELLED
-    else:
-        state.status = Status.COMPENSATED
-    if state.undo_only:
-        state.failure = None if state.status is Status.COMPENSATED else Error(
-            COMPENSATION_FAILED, "the completed saga could not be undone as a whole"
-        )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine import blocks, decide, ends, journal, operator, undo
+from sagadsl.engine import blocks, decide, ends, journal, operator, phases, undo
 from sagadsl.engine.facts import Given, OperatorAsked, Outcome, Settled, Status
 from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
 from sagadsl.engine.run import Run
@@ -84,7 +84,7 @@ def test_nothing_must_be_undone_behind_the_pivot(monkeypatch: pytest.MonkeyPatch
         run.state.phase = Phase.COMPENSATING
         undo.begin(run, "", list(run.state.undoable))
 
-    monkeypatch.setattr(decide, "_compensate", back)
+    monkeypatch.setattr(phases, "compensate", back)
 
     assert _found(PIVOT)["undo-after-pivot R43"] == {"a"}
 
@@ -173,7 +173,7 @@ def test_an_interpreter_that_breaks_is_a_violation_with_the_way_to_it(monkeypatc
     def broken(run: Run, fact: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(decide, "_stop_forward", broken)
+    monkeypatch.setattr(phases, "stop_forward", broken)
 
     assert _found(AB, 1) == {"interpreter-breaks R56": {""}}
 
@@ -198,7 +198,7 @@ def test_the_status_must_be_true(monkeypatch: pytest.MonkeyPatch) -> None:
     def close(run: Run) -> None:
         run.state.status = Status.COMPENSATED
 
-    monkeypatch.setattr(decide, "_close", close)
+    monkeypatch.setattr(phases, "_close", close)
     found = _found(AB)
 
     assert found["status-untrue R20"] == {""}
