@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.engine.journal import Progress
+from sagadsl.engine.records import Progress
 from sagadsl.language.analysis.shapes import STATUS_WORDS
 from sagadsl.language.load import load, load_text
 from sagadsl.language.schema import definition

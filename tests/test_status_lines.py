@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import Status
-from sagadsl.engine.journal import Progress, UndoProgress
+from sagadsl.engine.records import Progress, UndoProgress
 from sagadsl.status.advice import next_steps, page, releases
 from sagadsl.status.cut import cut
 from sagadsl.status.lines import SIGNS, PendingAttempt, one_line, paused, rows, spell, text, widths

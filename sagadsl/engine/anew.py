@@ -6,7 +6,7 @@ the saga went back. No number depends on a record, since a new run may have forg
 
 from __future__ import annotations
 
-from sagadsl.engine.journal import Record
+from sagadsl.engine.records import Record
 from sagadsl.engine.run import Run
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.paths import blocks_around, handler_path, step_id_in

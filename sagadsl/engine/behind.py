@@ -11,20 +11,15 @@ from collections.abc import Iterator, Mapping
 
 from sagadsl.engine.chunks import begun
 from sagadsl.engine.facts import Outcome
-from sagadsl.engine.journal import Phase, Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import Phase, State
+from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.engine.scope import step_path, step_to_undo
 from sagadsl.engine.undo import is_due
 from sagadsl.immutable import Immutable
 from sagadsl.language.calls import Call
 from sagadsl.language.kinds import parts
 from sagadsl.language.model import Branching, Loop, Saga, Step
-from sagadsl.language.paths import (
-    enclosing_ids,
-    handled_by,
-    is_on_failure,
-    is_path_end,
-    step_id_in,
-)
+from sagadsl.language.paths import enclosing_ids, handled_by, is_on_failure, is_path_end, step_id_in
 
 _CLOSED_WELL = (UndoProgress.REGISTERED, UndoProgress.DONE, UndoProgress.NOT_DUE)
 

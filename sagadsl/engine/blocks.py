@@ -9,7 +9,8 @@ from sagadsl.engine import ends, limits, loops, steps, undo
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.error_scope import is_final
 from sagadsl.engine.facts import Cancel, Error
-from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameKind, HandlerSteps, Phase, Progress, Record
+from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameKind, HandlerSteps, Phase
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.run import BEHIND_PIVOT, Run, error_of
 from sagadsl.engine.scope import names_of, scope
 from sagadsl.language.calls import SagaCall

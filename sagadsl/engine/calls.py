@@ -10,7 +10,7 @@ from typing import Any
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.engine.child_ids import derived_id
 from sagadsl.engine.facts import Error, RetryPlan, SendSignal, StartActivity, StartChild
-from sagadsl.engine.journal import Record, Undo
+from sagadsl.engine.records import Record, Undo
 from sagadsl.engine.run import Mistake, Run, past
 from sagadsl.engine.scope import failure_view, saga_to_undo, scope
 from sagadsl.immutable import replace

@@ -6,7 +6,8 @@ expression gave then, it need not give again. So whoever means the child of a st
 
 from __future__ import annotations
 
-from sagadsl.engine.journal import Record, State
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import Record
 from sagadsl.language.paths import child_id
 
 

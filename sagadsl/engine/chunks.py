@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from sagadsl.engine.facts import Outcome
-from sagadsl.engine.journal import Chunk, Progress, Record, State, Undo
+from sagadsl.engine.journal import Chunk, State
+from sagadsl.engine.records import Progress, Record, Undo
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import step_path
 from sagadsl.language.model import Saga

@@ -59,8 +59,9 @@ from sagadsl.engine.facts import (
     StartTimer,
     TimerFired,
 )
-from sagadsl.engine.journal import FIRST_RULES, Action, Frame, FrameKind, Phase, Refused, Sender, State
+from sagadsl.engine.journal import FIRST_RULES, Action, Frame, FrameKind, Phase, Refused, State
 from sagadsl.engine.noted import Noted
+from sagadsl.engine.records import Sender
 from sagadsl.engine.run import SAFE_HANDOVER, STEPS_AT_ONCE, TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import scope
 from sagadsl.engine.snapshots import restore

@@ -11,8 +11,9 @@ from typing import Any
 from sagadsl.engine import calls, limits, retries, unheard
 from sagadsl.engine.error_scope import taken_outside
 from sagadsl.engine.facts import Error, LateEnd, Outcome, Settled
-from sagadsl.engine.journal import Frame, FrameKind, HandlerSteps, Progress, Record, UndoProgress, Unheard
+from sagadsl.engine.journal import Frame, FrameKind, HandlerSteps
 from sagadsl.engine.pauses import may_pause, pause, takes, wanted
+from sagadsl.engine.records import Progress, Record, UndoProgress, Unheard
 from sagadsl.engine.run import BEHIND_PIVOT, Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, names_of
 from sagadsl.language.calls import Send

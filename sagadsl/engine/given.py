@@ -9,7 +9,8 @@ import json
 
 from sagadsl.engine.chunks import waiting
 from sagadsl.engine.facts import Given, Outcome
-from sagadsl.engine.journal import Record, State
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import Record
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.calls import Call, KeyedCall, SagaCall
 from sagadsl.language.expressions.data import shortened

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sagadsl.engine import ends, undo, unheard
 from sagadsl.engine.facts import LateEnd, Outcome
-from sagadsl.engine.journal import Record, UndoProgress
+from sagadsl.engine.records import Record, UndoProgress
 from sagadsl.engine.run import Run
 from sagadsl.language.paths import Purpose, parse_call
 

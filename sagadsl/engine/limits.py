@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sagadsl.engine import calls
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Record
+from sagadsl.engine.records import Record
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import names_of
 from sagadsl.language.model import Step

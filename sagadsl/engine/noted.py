@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sagadsl.engine.journal import Record
+from sagadsl.engine.records import Record
 from sagadsl.immutable import Immutable
 
 

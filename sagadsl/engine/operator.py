@@ -7,7 +7,8 @@ from typing import assert_never
 from sagadsl.engine import blocks, ends, pauses, resetting, steps, undo
 from sagadsl.engine.facts import NOTHING_GIVEN, Given, OperatorAsked, Outcome
 from sagadsl.engine.given import find, in_short, unfit
-from sagadsl.engine.journal import Action, Phase, Progress, State
+from sagadsl.engine.journal import Action, Phase, State
+from sagadsl.engine.records import Progress
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.calls import Call

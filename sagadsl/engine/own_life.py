@@ -11,7 +11,7 @@ from typing import Any
 
 from sagadsl.engine import calls
 from sagadsl.engine.facts import StartChild
-from sagadsl.engine.journal import Record
+from sagadsl.engine.records import Record
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.immutable import replace
 from sagadsl.language.calls import SagaCall

@@ -14,7 +14,8 @@ from typing import Any
 
 from sagadsl.engine import calls, unheard
 from sagadsl.engine.chunks import TO_UNDO, Rows, chunk, count, done, row
-from sagadsl.engine.journal import Frame, FrameKind, Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import Frame, FrameKind, State
+from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.engine.run import Mistake, Run
 from sagadsl.engine.undo import is_due
 from sagadsl.immutable import Immutable

@@ -8,8 +8,9 @@ from typing import Any
 
 from sagadsl.engine import calls, retries
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import FrameKind, HandlerSteps, Progress, Record
+from sagadsl.engine.journal import FrameKind, HandlerSteps
 from sagadsl.engine.matching import is_one_of
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.scope import failure_view, names_of, outwards
 from sagadsl.language.calls import Duration

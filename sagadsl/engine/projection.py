@@ -11,7 +11,8 @@ from typing import Any
 from sagadsl.engine import chunks
 from sagadsl.engine.child_ids import id_of
 from sagadsl.engine.facts import Error, Outcome, Status
-from sagadsl.engine.journal import Migration, Notice, Phase, Progress, Record, Refused, Sender, State, UndoProgress
+from sagadsl.engine.journal import Migration, Notice, Phase, Refused, State
+from sagadsl.engine.records import Progress, Record, Sender, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER
 from sagadsl.engine.scope import LAST_INSTANT, iso, step_to_undo
 from sagadsl.engine.step_lines import NO_UNDO_YET, StepLine, lines_of, overview

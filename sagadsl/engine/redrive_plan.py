@@ -24,7 +24,8 @@ from sagadsl.engine.facts import (
     StartChild,
     Status,
 )
-from sagadsl.engine.journal import Progress, State, UndoProgress
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import Progress, UndoProgress
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.immutable import Immutable
 from sagadsl.language.model import Saga

@@ -14,7 +14,8 @@ from sagadsl.engine import ends, returning, steps, undo
 from sagadsl.engine.behind import behind
 from sagadsl.engine.chunks import waiting
 from sagadsl.engine.facts import How, Inherited, StartTimer, Status
-from sagadsl.engine.journal import LEFT, Action, Phase, Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import Action, Phase, State
+from sagadsl.engine.records import LEFT, Progress, Record, UndoProgress
 from sagadsl.engine.reopened import begin_timeout, ended_well, go_forward
 from sagadsl.engine.run import TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import step_to_undo

@@ -11,18 +11,8 @@ from typing import assert_never
 
 from sagadsl.engine import blocks, limits, loops, tries
 from sagadsl.engine.calls import duration
-from sagadsl.engine.journal import (
-    ArmSteps,
-    Closing,
-    Frame,
-    FrameBody,
-    FrameKind,
-    Phase,
-    Progress,
-    Record,
-    State,
-    UndoProgress,
-)
+from sagadsl.engine.journal import ArmSteps, Closing, Frame, FrameBody, FrameKind, Phase, State
+from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.engine.run import TIMEOUT_TIMER, Mistake, Run, error_of
 from sagadsl.engine.scope import names_of, scope
 from sagadsl.language.expressions.data import kind

@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from sagadsl.engine import calls
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Progress, Record
 from sagadsl.engine.matching import is_one_of
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.engine.scope import names_of
 from sagadsl.immutable import replace

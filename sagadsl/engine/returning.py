@@ -14,7 +14,7 @@ from sagadsl.engine.behind import Row
 from sagadsl.engine.child_ids import remember
 from sagadsl.engine.chunks import forget_undone, taken_out
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import LEFT, Progress
+from sagadsl.engine.records import LEFT, Progress
 from sagadsl.engine.reopened import go_forward
 from sagadsl.engine.run import Run
 from sagadsl.engine.verbs import Verb

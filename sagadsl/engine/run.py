@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
-from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, Progress, Record, State, Undo
+from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, State
 from sagadsl.engine.noted import Noted, What
+from sagadsl.engine.records import Progress, Record, Undo
 from sagadsl.engine.scope import step_to_undo
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step

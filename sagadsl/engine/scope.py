@@ -11,18 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sagadsl.engine.facts import Error
-from sagadsl.engine.journal import Frame, Phase, Progress, Record, State
-from sagadsl.language.model import (
-    ForEach,
-    Group,
-    Leaf,
-    Parallel,
-    Place,
-    Repeat,
-    Saga,
-    Step,
-    Switch,
-)
+from sagadsl.engine.journal import Frame, Phase, State
+from sagadsl.engine.records import Progress, Record
+from sagadsl.language.model import ForEach, Group, Leaf, Parallel, Place, Repeat, Saga, Step, Switch
 from sagadsl.language.notation.moments import spell_moment
 from sagadsl.language.paths import ROOT, forward_key, path_in, round_path
 

@@ -27,17 +27,12 @@ from sagadsl.engine.journal import (
     Migration,
     Notice,
     Phase,
-    Progress,
-    Record,
     Refused,
-    Sender,
     State,
     Telling,
-    Undo,
-    UndoProgress,
-    Unheard,
     Unwind,
 )
+from sagadsl.engine.records import Progress, Record, Sender, Undo, UndoProgress, Unheard
 
 _BY_HAND = ("records", "frames", "unwinds", "notices")
 _FORMER = frozenset({"aborted", "undone"})

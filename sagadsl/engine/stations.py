@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sagadsl.engine.facts import Outcome
-from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, Progress, Record, State, Undo
+from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, State
+from sagadsl.engine.records import Progress, Record, Undo
 from sagadsl.engine.scope import STATE
 from sagadsl.immutable import Immutable
 from sagadsl.language.calls import Call

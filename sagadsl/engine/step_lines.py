@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from sagadsl.engine import chunks
-from sagadsl.engine.journal import Phase, Record, State, UndoProgress
+from sagadsl.engine.journal import Phase, State
+from sagadsl.engine.records import Record, UndoProgress
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import is_loop, parts
 from sagadsl.language.model import Saga, Step

@@ -11,7 +11,8 @@ from typing import Any, assert_never
 from sagadsl.engine import anew, calls, ends, limits, loops, own_life, unheard, waits
 from sagadsl.engine.chunks import begun
 from sagadsl.engine.facts import Error, Outcome
-from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind, Progress, Record, Undo, UndoProgress
+from sagadsl.engine.journal import ArmSteps, Frame, FrameBody, FrameKind
+from sagadsl.engine.records import Progress, Record, Undo, UndoProgress
 from sagadsl.engine.run import BEHIND_PIVOT, OUTPUT_BYTES, STEP_WORK, Mistake, Run, error_of
 from sagadsl.engine.scope import STATE, SagaView, names_in, names_of
 from sagadsl.engine.squeeze import compact

@@ -11,7 +11,8 @@ from sagadsl.engine.anew import next_try
 from sagadsl.engine.child_ids import remember
 from sagadsl.engine.chunks import forget_undone, taken_out
 from sagadsl.engine.facts import Outcome
-from sagadsl.engine.journal import LEFT, Progress, Record, State
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import LEFT, Progress, Record
 from sagadsl.engine.run import Mistake, Run, error_of
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.expressions.values import ExpressionError

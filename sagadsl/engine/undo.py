@@ -12,10 +12,11 @@ from sagadsl.engine import calls, ends, unheard
 from sagadsl.engine.child_ids import id_of
 from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
-from sagadsl.engine.journal import Record, Undo, UndoProgress, Unwind
+from sagadsl.engine.journal import Unwind
 from sagadsl.engine.matching import is_one_of
 from sagadsl.engine.noted import Noted, What
 from sagadsl.engine.pauses import limit_of
+from sagadsl.engine.records import Record, Undo, UndoProgress
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
 from sagadsl.engine.scope import SagaView
 from sagadsl.engine.squeeze import compact

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from sagadsl.engine import calls
 from sagadsl.engine.facts import Outcome, Settled
-from sagadsl.engine.journal import Record, State, Unheard
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import Record, Unheard
 from sagadsl.engine.run import Run
 from sagadsl.language.calls import Duration
 from sagadsl.language.model import Step

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sagadsl.engine.journal import Progress, Record
 from sagadsl.engine.pack import kept_outputs
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.scope import step_path
 from sagadsl.engine.verdict import Fits, Judging, Reason
 from sagadsl.immutable import replace

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from sagadsl.engine.blocks import body_of
 from sagadsl.engine.facts import Outcome
-from sagadsl.engine.journal import ArmSteps, Frame, FrameKind, HandlerSteps, Progress, Record
+from sagadsl.engine.journal import ArmSteps, Frame, FrameKind, HandlerSteps
 from sagadsl.engine.promises import called, undone_otherwise
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.run import TIMEOUT_TIMER, Run
 from sagadsl.engine.scope import STATE
 from sagadsl.engine.verdict import Judging

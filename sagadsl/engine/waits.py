@@ -6,7 +6,8 @@ import math
 from enum import Enum
 from typing import Any
 
-from sagadsl.engine.journal import Phase, Progress, Record, Refused, Sender, State
+from sagadsl.engine.journal import Phase, Refused, State
+from sagadsl.engine.records import Progress, Record, Sender
 from sagadsl.engine.scope import names_in
 from sagadsl.immutable import Immutable
 from sagadsl.language.expressions.values import ExpressionError

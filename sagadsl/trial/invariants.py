@@ -14,7 +14,8 @@ from typing import Any
 
 from sagadsl.engine.behind import Row
 from sagadsl.engine.facts import Close, Outcome, Status
-from sagadsl.engine.journal import LEFT, Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import LEFT, Progress, Record, UndoProgress
 from sagadsl.engine.scope import step_to_undo
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagadsl.engine.facts import Error, Fact, OperatorAsked, SignalReceived, StartActivity, Verb
-from sagadsl.engine.journal import Record, State
+from sagadsl.engine.journal import State
 from sagadsl.engine.projection import current, status
+from sagadsl.engine.records import Record
 from sagadsl.language.build import build
 from sagadsl.language.document import parse
 from sagadsl.language.model import Saga

@@ -22,15 +22,12 @@ from sagadsl.engine.journal import (
     HandlerSteps,
     Migration,
     Notice,
-    Record,
     Refused,
-    Sender,
     State,
-    Undo,
-    Unheard,
     Unwind,
 )
 from sagadsl.engine.projection import markdown, report, status
+from sagadsl.engine.records import Record, Sender, Undo, Unheard
 from sagadsl.engine.snapshots import restore, snapshot
 from tests.engine.scenes import Ran, act, no, operator, play, saga, signal, slow
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.facts import Error, OperatorAsked, Outcome, Settled, SignalReceived, Status, Verb
-from sagadsl.engine.journal import Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.virtual.calls import LOST, Attempt, Calls
 from sagadsl.virtual.clock import Clock
 from sagadsl.virtual.world import Event, VirtualRun, World

@@ -16,8 +16,9 @@ from typing import Protocol
 from temporalio import workflow
 
 from sagadsl.engine.facts import Close, Error, Status
-from sagadsl.engine.journal import Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import State
 from sagadsl.engine.noted import Noted, What
+from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import key_of
 from sagadsl.language.model import Saga

@@ -29,7 +29,8 @@ from temporalio.worker import (
 )
 
 from sagadsl.engine.child_ids import derived_id, id_of
-from sagadsl.engine.journal import Record, State
+from sagadsl.engine.journal import State
+from sagadsl.engine.records import Record
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable, replace

@@ -10,7 +10,8 @@ from collections.abc import Hashable
 from dataclasses import fields
 from operator import attrgetter
 
-from sagadsl.engine.journal import Frame, Record, State, Undo, UndoProgress, Unheard, Unwind
+from sagadsl.engine.journal import Frame, State, Unwind
+from sagadsl.engine.records import Record, Undo, UndoProgress, Unheard
 from sagadsl.language.kinds import complete_when
 from sagadsl.language.model import Order, Saga
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sagadsl.engine.facts import Error, Outcome, Status
-from sagadsl.engine.journal import Progress, Record, State, UndoProgress
+from sagadsl.engine.journal import State
 from sagadsl.engine.projection import report
 from sagadsl.engine.projection import status as status_of
+from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.language.calls import ActivityCall, Call, On
 from sagadsl.language.model import Saga, Step
 from sagadsl.language.own_errors import EXPRESSION_ERROR

@@ -8,7 +8,7 @@ import pytest
 
 from sagadsl.engine import ends
 from sagadsl.engine.facts import Outcome
-from sagadsl.engine.journal import Progress, Record
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.run import Run
 from sagadsl.trial.explore.run import Explored, Task, explore
 from tests.engine.scenes import act, saga

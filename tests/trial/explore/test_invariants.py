@@ -9,7 +9,8 @@ import pytest
 
 from sagadsl.engine import blocks, decide, ends, journal, operator, phases, undo
 from sagadsl.engine.facts import Given, OperatorAsked, Outcome, Settled, Status
-from sagadsl.engine.journal import Closing, Frame, Phase, Record, State
+from sagadsl.engine.journal import Closing, Frame, Phase, State
+from sagadsl.engine.records import Record
 from sagadsl.engine.run import Run
 from sagadsl.immutable import replace
 from sagadsl.language.model import Saga

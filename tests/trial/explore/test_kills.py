@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sagadsl.engine import redriven
-from sagadsl.engine.journal import Record
+from sagadsl.engine.records import Record
 from sagadsl.engine.run import Run
 from sagadsl.trial.explore.run import Task, explore
 from tests.engine.scenes import act, plain, saga
