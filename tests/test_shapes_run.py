@@ -13,7 +13,8 @@ from sagadsl.engine.facts import SignalReceived, StartActivity, Status
 from sagadsl.language.build import build
 from sagadsl.language.load import beside, load_many
 from sagadsl.virtual.calls import Attempt
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 
 ROOT = Path(__file__).parents[1]
 FILES = {

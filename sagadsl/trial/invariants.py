@@ -34,7 +34,7 @@ from sagadsl.language.paths import (
     step_id_in,
     step_of_activity_id,
 )
-from sagadsl.virtual.world import Event
+from sagadsl.virtual.runs import Event
 
 _is_undo = lru_cache(maxsize=4096)(is_compensation)
 _path = lru_cache(maxsize=4096)(step_of_activity_id)

@@ -25,7 +25,8 @@ from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.played import ID, NOTHING, Call, Played, refused_signals
 from sagadsl.virtual.calls import Attempt, Participant
 from sagadsl.virtual.clock import BEGIN
-from sagadsl.virtual.world import Event, VirtualRun, World
+from sagadsl.virtual.runs import Event, VirtualRun
+from sagadsl.virtual.world import World
 
 MAX_EVENTS = 200_000
 """Events after which a trial is stopped, since its repetitions may have no bound."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sagadsl.language.paths import is_compensation
-from sagadsl.virtual.world import Event
+from sagadsl.virtual.runs import Event
 
 ID = "trial"
 """The saga's id in every trial, so that cases can name idempotency keys: ``trial/withdraw/do``."""

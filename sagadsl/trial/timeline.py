@@ -18,7 +18,7 @@ from sagadsl.reporting.excerpt import clean
 from sagadsl.status.lines import SIGNS, warnings
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played
-from sagadsl.virtual.world import Event
+from sagadsl.virtual.runs import Event
 
 _NAMES = 40
 """Width of the column of names, at most."""

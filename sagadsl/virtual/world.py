@@ -7,11 +7,9 @@ everything else follows from the commands.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from sagadsl.engine import migration
 from sagadsl.engine.acted_out import acted_out
@@ -48,7 +46,7 @@ from sagadsl.engine.facts import (
 )
 from sagadsl.engine.journal import Phase, State
 from sagadsl.engine.pack import pack
-from sagadsl.engine.projection import report, summary
+from sagadsl.engine.projection import report
 from sagadsl.engine.redriven import begins_again
 from sagadsl.engine.resetting import heading
 from sagadsl.engine.run import TIMEOUT_TIMER
@@ -57,70 +55,11 @@ from sagadsl.engine.squeeze import unpacked
 from sagadsl.engine.tries import awaited
 from sagadsl.engine.verdict import Judgement
 from sagadsl.language.model import Saga
-from sagadsl.language.own_errors import CANCELLED, DEFINITION_NOT_FOUND, WORKFLOW_ALREADY_STARTED
+from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, WORKFLOW_ALREADY_STARTED
 from sagadsl.language.paths import path_in
 from sagadsl.virtual.calls import Attempt, Calls, Participant
 from sagadsl.virtual.clock import BEGIN, Clock
-
-KILLED = Error("terminated", "the run was terminated")
-"""The failure of a saga whose run was killed."""
-
-
-@dataclass(slots=True)
-class VirtualRun:
-    """One saga in the world.
-
-    Attributes:
-        close: How it ended; ``None`` while it is open.
-        parent: The run and the call in it that wait for this run.
-        since: The number of events when it began; a child that undoes itself begins again under the same id.
-        calls: Its activities that have not ended; ``None`` for a run that nobody plays.
-        sends: Those of them that are signals to other workflows: no cancel and no crash reaches them.
-        abandons: It goes on when its parent's run ends.
-        killed: The server ended it, and no code of it ran; ``late`` are the ends of its child sagas since then.
-        migrates_to: The definition to which it migrates when nothing is in flight, with its child sagas by name.
-        sagas: The child sagas of each of its definitions, by digest: those of the world are those of any other.
-    """
-
-    saga: Saga
-    state: State
-    close: Close | None = None
-    parent: tuple[str, str] | None = None
-    since: int = 0
-    calls: Calls | None = None
-    migrates_to: tuple[Saga, Mapping[str, Saga]] | None = None
-    sagas: dict[str, Mapping[str, Saga]] = field(default_factory=dict)
-    children: dict[str, str] = field(default_factory=dict)
-    timers: dict[str, int] = field(default_factory=dict)
-    sends: set[str] = field(default_factory=set)
-    abandons: bool = False
-    killed: bool = False
-    late: list[Settled] = field(default_factory=list)
-
-
-class Event(NamedTuple):
-    """Something that happened in the world, for timelines and tests.
-
-    Attributes:
-        saga: Id of the run; empty for an event that happens to all runs.
-        error: With ``retry``, ``end`` and ``late``: the type of the error, if there is one.
-        what: ``start``, ``attempt``, ``retry``, ``cancel`` and ``end`` of a call, ``late`` (the end of an attempt after
-            that of its call); ``timer`` (detail ``set`` or
-            ``fired``), ``signal`` (the call is its name), ``operator`` (detail: the verb), ``cancel_request``,
-            ``went_back`` (the call is the step from which the saga goes on), ``tried_again`` (the call is the step),
-            ``timeout`` of the saga,
-            ``crash`` of its worker, ``kill`` of its run, ``taken_up`` by a new one
-            (detail: the verb), ``continue_as_new``,
-            ``close`` (detail: the status).
-    """
-
-    at: float
-    saga: str
-    what: str
-    call: str
-    attempt: int = 0
-    detail: str = ""
-    error: str = ""
+from sagadsl.virtual.runs import KILLED, Event, VirtualRun, end_for_parent, sent
 
 
 class World:
@@ -230,7 +169,7 @@ class World:
     ) -> VirtualRun:
         """Begin a run now that takes up the work of the killed or closed one under this id. R31, R45."""
         old = self.runs[saga_id]
-        run = VirtualRun(old.saga, restore(_sent(snapshot(old.state))), since=old.since)
+        run = VirtualRun(old.saga, restore(sent(snapshot(old.state))), since=old.since)
         assert old.killed or old.close is not None
         self._begun(saga_id, run)
         assert run.calls is not None
@@ -289,7 +228,7 @@ class World:
         if not isinstance(fact, Settled | LateEnd):
             self._note_fact(saga_id, fact)
         if self._replay and not isinstance(fact, Began | BeganUndo):
-            run.state = restore(_sent(snapshot(run.state)))
+            run.state = restore(sent(snapshot(run.state)))
         goes_back = heading(run.saga, run.state, fact)
         tries = awaited(run.state) if run.state.timers or run.state.held else {}
         commands = decide(run.saga, run.state, fact)
@@ -362,7 +301,7 @@ class World:
                     )
                     return
                 pack(run.saga, run.state)
-                run.state = restore(_sent(snapshot(run.state)))
+                run.state = restore(sent(snapshot(run.state)))
                 run.timers.clear()
                 self._note(saga_id, "continue_as_new", "")
                 self.clock.later(0, partial(self._resume, saga_id, run))
@@ -500,21 +439,7 @@ class World:
         if run.parent is None:
             return
         parent_id, call_id = run.parent
-        outcome = {
-            Status.COMPLETED: Outcome.SUCCEEDED,
-            Status.COMPENSATED: Outcome.SUCCEEDED if command.failure is None else Outcome.FAILED,
-            Status.CANCELLED: Outcome.FAILED,
-            Status.REJECTED: Outcome.FAILED,
-        }.get(command.status, Outcome.UNKNOWN)
-        fact = Settled(
-            self.now,
-            call_id,
-            outcome,
-            output=command.output,
-            error=_error_for_parent(run, command),
-            cancelled=command.status is Status.CANCELLED,
-            journal=_sent(command.journal),
-        )
+        fact = end_for_parent(run, command, call_id, self.now)
         self.clock.later(0, lambda: self._child_over(parent_id, fact))
 
     def _child_over(self, parent_id: str, fact: Settled) -> None:
@@ -528,23 +453,3 @@ class World:
         """Return the final report of a saga."""
         run = self.runs[saga_id]
         return report(run.saga, run.state)
-
-
-def _error_for_parent(run: VirtualRun, close: Close) -> Error | None:
-    """Return the error of a child saga for its parent: how the child ended, with the child's own error as the cause."""
-    error = close.failure
-    if close.status is Status.CANCELLED:
-        return Error(CANCELLED, f"child saga `{run.saga.name}` was cancelled")
-    if error is None:
-        return None
-    return Error(
-        error.type,
-        summary(run.saga, run.state),
-        causes=((error.type, error.message), *error.causes),
-        result=error.result,
-    )
-
-
-def _sent(data: Any) -> Any:
-    """Return *data* as a receiver gets it: Temporal's converter sorts the keys of objects."""
-    return json.loads(json.dumps(data, sort_keys=True))

@@ -14,7 +14,8 @@ from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.load import beside, load_many
 from sagadsl.language.paths import is_compensation
 from sagadsl.virtual.calls import Attempt
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 from tests.test_shapes_run import CHILDREN, FILES, STORIES, Story
 
 ENDED = {Status.COMPLETED, Status.COMPENSATED, Status.FAILED}

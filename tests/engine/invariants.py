@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.trial.invariants import breaches
-from sagadsl.virtual.world import Event, VirtualRun
+from sagadsl.virtual.runs import Event, VirtualRun
 
 
 def check(events: Sequence[Event], saga_id: str, run: VirtualRun) -> None:

@@ -21,7 +21,8 @@ from sagadsl.language.document import parse
 from sagadsl.language.model import Saga
 from sagadsl.language.paths import parse_call
 from sagadsl.virtual.calls import Attempt, Participant
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.invariants import check
 
 ID = "saga-1"

@@ -32,7 +32,7 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
-from sagadsl.virtual.world import Event, VirtualRun
+from sagadsl.virtual.runs import Event, VirtualRun
 from tests.engine.invariants import check
 from tests.engine.scenes import act, plain, saga
 

@@ -14,7 +14,8 @@ from sagadsl.engine.verdict import Judgement
 from sagadsl.language.build import build
 from sagadsl.trial.invariants import breaches
 from sagadsl.virtual.calls import Attempt, Participant
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.any_saga import CHILD, Maker, Seeded
 from tests.engine.scenes import ID, operator, signal
 

@@ -11,7 +11,8 @@ from sagadsl.engine import redriven
 from sagadsl.engine.facts import How, OperatorAsked, Verb
 from sagadsl.language.build import build
 from sagadsl.trial.invariants import breaches
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.any_saga import CHILD, Maker, Seeded
 from tests.engine.scenes import ID, operator, signal
 from tests.engine.test_any_migration import participant

@@ -15,7 +15,8 @@ from sagadsl.engine.facts import OperatorAsked, SignalReceived, Verb
 from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.build import build
 from sagadsl.virtual.calls import Attempt
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.any_saga import CHILD, Maker
 from tests.engine.invariants import check
 from tests.engine.scenes import ID, scripted

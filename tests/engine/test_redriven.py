@@ -13,7 +13,8 @@ from sagadsl.engine.projection import current
 from sagadsl.engine.redrive_plan import plan
 from sagadsl.engine.redriven import left_behind, refusal
 from sagadsl.language.paths import Purpose, parse_call, step_id_in
-from sagadsl.virtual.world import VirtualRun, World
+from sagadsl.virtual.runs import VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.invariants import check
 from tests.engine.scenes import ID, Script, act, built, gives, no, plain, saga, scripted, slow
 

@@ -15,7 +15,8 @@ from sagadsl.engine.journal import State
 from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.virtual.calls import LOST, Attempt, Calls
 from sagadsl.virtual.clock import Clock
-from sagadsl.virtual.world import Event, VirtualRun, World
+from sagadsl.virtual.runs import Event, VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.scenes import ID, Script, act, built, flaky, no, plain, play, saga, scripted, slow
 
 SILENT = Attempt(takes=inf)

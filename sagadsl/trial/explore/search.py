@@ -69,7 +69,7 @@ from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.versions import broken_promise, migrates, promised, tried_again, went_back
 from sagadsl.trial.explore.world import Surroundings, longest_life
 from sagadsl.trial.played import ID
-from sagadsl.virtual.world import Event
+from sagadsl.virtual.runs import Event
 
 DEEPEST = 300
 """Moves in one run, besides ten for each step. A saga that goes on longer is reported as one that never ends."""

@@ -16,7 +16,7 @@ from sagadsl.trial.explore.moves import Move, Silence
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.played import ID
-from sagadsl.virtual.world import Event
+from sagadsl.virtual.runs import Event
 
 if TYPE_CHECKING:
     from sagadsl.trial.explore.search import Node

@@ -18,7 +18,7 @@ from sagadsl.status.narrative import NOTHING_LEFT
 from sagadsl.trial import invariants
 from sagadsl.trial.explore import judging, search
 from sagadsl.trial.explore.run import Task, explore
-from sagadsl.virtual.world import Event
+from sagadsl.virtual.runs import Event
 from tests.engine.scenes import act, plain, saga
 
 AB = saga(act("a"), act("b"), plain("c"))

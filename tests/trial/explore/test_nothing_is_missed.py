@@ -23,7 +23,8 @@ from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.played import ID
 from sagadsl.virtual.calls import Attempt
 from sagadsl.virtual.clock import BEGIN
-from sagadsl.virtual.world import Event, VirtualRun, World
+from sagadsl.virtual.runs import Event, VirtualRun
+from sagadsl.virtual.world import World
 from tests.engine.any_saga import Maker, Seeded
 
 SAGAS = range(36)
