@@ -15,7 +15,8 @@ from sagadsl.language.notation.scalars import write_yaml
 from sagadsl.language.own_errors import TIMEOUT
 from sagadsl.language.paths import parse_call, path_below, repeated_call
 from sagadsl.trial.case import case as read_case
-from sagadsl.trial.explore.moves import CHILD_FAILED, TICK, UNSENT, Move
+from sagadsl.trial.explore.call_ends import CHILD_FAILED
+from sagadsl.trial.explore.circumstances import TICK, UNSENT, Move
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import OTHER_ERROR, Surroundings
 from sagadsl.trial.play import play

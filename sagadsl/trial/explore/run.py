@@ -18,7 +18,7 @@ from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.language.raw_steps import ON_PAUSE
 from sagadsl.processes import in_order
-from sagadsl.trial.explore.moves import Move
+from sagadsl.trial.explore.circumstances import Move
 from sagadsl.trial.explore.search import Node, Search
 from sagadsl.trial.explore.summary import Summary
 from sagadsl.trial.explore.world import Surroundings

@@ -46,9 +46,7 @@ from sagadsl.immutable import replace
 from sagadsl.language.calls import Call
 from sagadsl.language.model import Saga
 from sagadsl.language.paths import parse_call, path_in, step_of_activity_id
-from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
-from sagadsl.trial.explore.judging import judged, stays, stuck
-from sagadsl.trial.explore.moves import (
+from sagadsl.trial.explore.circumstances import (
     CONTINUED,
     FULL,
     HELD,
@@ -62,9 +60,10 @@ from sagadsl.trial.explore.moves import (
     Move,
     Silence,
     is_undo,
-    moves,
-    redrives,
 )
+from sagadsl.trial.explore.copying import copied, fingerprint, order_counts
+from sagadsl.trial.explore.judging import judged, stays, stuck
+from sagadsl.trial.explore.moves import moves, redrives
 from sagadsl.trial.explore.summary import Summary, Violation
 from sagadsl.trial.explore.versions import broken_promise, migrates, promised, tried_again, went_back
 from sagadsl.trial.explore.world import Surroundings, longest_life

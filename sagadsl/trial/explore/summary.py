@@ -13,7 +13,7 @@ from sagadsl.language.paths import parse_call, pattern_of, undo_path
 from sagadsl.virtual.clock import BEGIN
 
 if TYPE_CHECKING:
-    from sagadsl.trial.explore.moves import Move
+    from sagadsl.trial.explore.circumstances import Move
 
 
 class Violation(Immutable):

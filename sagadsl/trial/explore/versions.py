@@ -12,7 +12,7 @@ from sagadsl.engine.resetting import heading
 from sagadsl.engine.tries import awaited
 from sagadsl.language.calls import ActivityCall
 from sagadsl.language.paths import Purpose, parse_call
-from sagadsl.trial.explore.moves import Move, Silence
+from sagadsl.trial.explore.circumstances import Move, Silence
 from sagadsl.trial.explore.summary import Violation
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.played import ID

@@ -15,8 +15,8 @@ from sagadsl.engine.facts import OperatorAsked, Outcome, SignalReceived, StartAc
 from sagadsl.language.build import build
 from sagadsl.language.model import Saga
 from sagadsl.language.paths import is_compensation
+from sagadsl.trial.explore.circumstances import Circumstances
 from sagadsl.trial.explore.judging import judged
-from sagadsl.trial.explore.moves import Circumstances
 from sagadsl.trial.explore.run import Task, explore, surroundings_of
 from sagadsl.trial.explore.search import Node
 from sagadsl.trial.explore.world import Surroundings
