@@ -21,7 +21,7 @@ from sagadsl.trial.invariants import breaches, untrue
 from sagadsl.trial.played import ID
 
 if TYPE_CHECKING:
-    from sagadsl.trial.explore.search import Node
+    from sagadsl.trial.explore.nodes import Node
 
 
 def judged(saga: Saga, node: Node, surroundings: Surroundings) -> Iterator[Violation]:

@@ -19,7 +19,8 @@ from sagadsl.language.model import Saga
 from sagadsl.language.raw_steps import ON_PAUSE
 from sagadsl.processes import in_order
 from sagadsl.trial.explore.circumstances import Move
-from sagadsl.trial.explore.search import Node, Search
+from sagadsl.trial.explore.nodes import Node
+from sagadsl.trial.explore.search import Search
 from sagadsl.trial.explore.summary import Summary
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.names import names

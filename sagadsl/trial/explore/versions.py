@@ -19,7 +19,7 @@ from sagadsl.trial.played import ID
 from sagadsl.virtual.runs import Event
 
 if TYPE_CHECKING:
-    from sagadsl.trial.explore.search import Node
+    from sagadsl.trial.explore.nodes import Node
 
 
 def migrates(node: Node, surroundings: Surroundings) -> bool:

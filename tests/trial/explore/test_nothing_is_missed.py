@@ -17,8 +17,8 @@ from sagadsl.language.model import Saga
 from sagadsl.language.paths import is_compensation
 from sagadsl.trial.explore.circumstances import Circumstances
 from sagadsl.trial.explore.judging import judged
+from sagadsl.trial.explore.nodes import Node
 from sagadsl.trial.explore.run import Task, explore, surroundings_of
-from sagadsl.trial.explore.search import Node
 from sagadsl.trial.explore.world import Surroundings
 from sagadsl.trial.played import ID
 from sagadsl.virtual.calls import Attempt

@@ -10,8 +10,9 @@ from sagadsl.engine.snapshots import restore, snapshot
 from sagadsl.language.build import build
 from sagadsl.trial.explore.copying import copied, fingerprint
 from sagadsl.trial.explore.example import Example, example
+from sagadsl.trial.explore.nodes import Met
 from sagadsl.trial.explore.run import Explored, Task, explore, surroundings_of
-from sagadsl.trial.explore.search import Met, Search
+from sagadsl.trial.explore.search import Search
 from sagadsl.virtual.world import World
 from tests.engine.scenes import act, plain, saga
 
