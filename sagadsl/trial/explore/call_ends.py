@@ -44,6 +44,7 @@ class End(Immutable):
         return at if self.soon < at < self.soonest else self.soon
 
     def failed(self, type_: str, takes: float = TICK) -> Move:
+        """Return the end with an error that the participant reports, after so many seconds."""
         error = Error(type_, f"{type_} (explored)")
         at = self.at(takes)
         late = is_operation(self.flight.command) and at - self.flight.began >= SECOND_TRY  # R118
@@ -59,6 +60,7 @@ class End(Immutable):
         return Move(what, "unknown", self.call, fact, 1, effect, type_, takes)
 
     def unknown(self, type_: str, *, effect: bool, cost: int, takes: float = TICK) -> Move:
+        """Return the end of which nobody knows what it means: *effect* says whether the call has happened in truth."""
         error = Error(type_, _MESSAGES[type_])
         began = self.flight.began if type_ == TIMEOUT else None
         fact = Settled(
