@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sagadsl.gateway.jobs.routes import LONGEST_TEXT, MOST
 from sagadsl.gateway.jobs.verbs import JOB_VERBS, JobVerb
+from sagadsl.gateway.schema_forms import NULLABLE, TEXT, Data, list_of, object_of
 
-Data = dict[str, Any]
-
-_TEXT: Data = {"type": "string"}
-_NULLABLE: Data = {"type": ["string", "null"]}
 _COUNT: Data = {"type": "integer", "minimum": 0}
 _YES_OR_NO: Data = {"type": "boolean"}
-
-
-def _object(required: Data, **optional: Any) -> Data:
-    return {"type": "object", "required": list(required), "properties": {**required, **optional}}
-
-
-def _list(schema: Data) -> Data:
-    return {"type": "array", "items": schema}
 
 
 def _said(verb: JobVerb) -> Data:
     """Return the schema of `with`."""
     known: Data = {key: _SAID.get(key, {}) for key in verb.keys}
-    about = _object({key: known[key] for key in verb.needs}, why=_TEXT_LIMITED, by=_BY, **known)
+    about = object_of({key: known[key] for key in verb.needs}, why=_TEXT_LIMITED, by=_BY, **known)
     about |= {"not": {"required": list(verb.never_both)}} if verb.never_both else {}
     return about | {"additionalProperties": False, "description": "What the body of the verb takes, without the step"}
 
@@ -71,7 +59,7 @@ _NAMED: Data = {
     "minItems": 1,
     "description": f"These sagas, up to {MOST:,}",
     "items": {
-        **_object({"id": _LINE}, step=_TEXT_LIMITED, occurrence={"type": "integer", "minimum": 1}),
+        **object_of({"id": _LINE}, step=_TEXT_LIMITED, occurrence={"type": "integer", "minimum": 1}),
         "additionalProperties": False,
     },
 }
@@ -81,36 +69,36 @@ _CHOICE: Data = {
     "error": _LINE | {"description": "All that wait because of this error"},
     "step": _LINE | {"description": "Only this step of them"},
 }
-_ANSWER = _object(
+_ANSWER = object_of(
     {
-        "key": _TEXT,
-        "id": _TEXT,
-        "name": _TEXT,
-        "path": _TEXT,
+        "key": TEXT,
+        "id": TEXT,
+        "name": TEXT,
+        "path": TEXT,
         "outcome": {"type": "string", "enum": ["done", "refused", "unknown"]},
-        "status": _NULLABLE,
-        "code": _NULLABLE,
-        "message": _NULLABLE,
+        "status": NULLABLE,
+        "code": NULLABLE,
+        "message": NULLABLE,
     }
 )
-_KIND = _object({"name": _TEXT, "step": _NULLABLE, "reason": _NULLABLE, "count": _COUNT})
+_KIND = object_of({"name": TEXT, "step": NULLABLE, "reason": NULLABLE, "count": _COUNT})
 _SEEN: Data = {
-    "verb": _TEXT,
+    "verb": TEXT,
     "count": _COUNT,
-    "kinds": _list(_KIND),
-    "examples": _list(_object({"id": _TEXT, "name": _TEXT, "step": _NULLABLE})),
+    "kinds": list_of(_KIND),
+    "examples": list_of(object_of({"id": TEXT, "name": TEXT, "step": NULLABLE})),
     "unanswered": _COUNT,
     "has_more": _YES_OR_NO,
 }
 
 _HEAD: Data = {
-    "id": _TEXT,
-    "verb": _TEXT,
-    "who": _TEXT,
+    "id": TEXT,
+    "verb": TEXT,
+    "who": TEXT,
     "state": {"type": "string", "enum": ["running", "stopping", "done", "cancelled", "failed"]},
     "asked": _COUNT,
-    "started_at": _TEXT,
-    "ended_at": _NULLABLE,
+    "started_at": TEXT,
+    "ended_at": NULLABLE,
     "links": {"type": "object"},
 }
 
@@ -118,12 +106,12 @@ JOB_ORDER: Data = {"oneOf": list(_orders())}
 """What `POST /jobs` takes."""
 
 JOB_SCHEMAS: Data = {
-    "job_seen": _object(_SEEN),
-    "job_begun": _object(
-        {"id": _TEXT, "verb": _TEXT, "count": _COUNT, "repeated": _YES_OR_NO, "links": {"type": "object"}}
+    "job_seen": object_of(_SEEN),
+    "job_begun": object_of(
+        {"id": TEXT, "verb": TEXT, "count": _COUNT, "repeated": _YES_OR_NO, "links": {"type": "object"}}
     ),
-    "jobs": _object({"jobs": _list(_object(_HEAD)), "next_page": _NULLABLE}),
-    "job": _object(
+    "jobs": object_of({"jobs": list_of(object_of(_HEAD)), "next_page": NULLABLE}),
+    "job": object_of(
         {
             **_HEAD,
             "done": _COUNT,
@@ -131,9 +119,9 @@ JOB_SCHEMAS: Data = {
             "unknown": _COUNT,
             "left": _COUNT,
             "statuses": {"type": "object", "additionalProperties": _COUNT},
-            "problems": _list(_ANSWER),
+            "problems": list_of(_ANSWER),
         },
-        answers=_list(_ANSWER),
+        answers=list_of(_ANSWER),
     ),
 }
 """What is answered."""
