@@ -46,8 +46,8 @@ cluster: $(READY)  ## PostgreSQL, the Temporal server, two workers and the gatew
 cluster-down: $(READY)  ## end what `make cluster` has begun; its data stays
 	$(BIN)/python -m deploy.cluster down
 
-test: setup $(SERVER) $(COLLECTOR)  ## all tests, on a real Temporal server; in three processes, as most of them wait
-	$(BIN)/pytest -n 3 --dist loadfile
+test: setup $(SERVER) $(COLLECTOR)  ## all tests, on a real Temporal server; in four processes, as most of them wait
+	$(BIN)/pytest -n 4 --dist loadfile
 
 chaos: $(READY)  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)
 	$(BIN)/python -m tests.chaos

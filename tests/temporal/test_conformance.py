@@ -16,7 +16,10 @@ from tests.temporal.play import SDK_RACE, replay
 from tests.trial.conformance_list import Listed, loaded, marked
 from tests.trial.conformance_table import settled
 
-pytestmark = pytest.mark.filterwarnings(SDK_RACE)
+INTERRUPTED = "ignore:Exception ignored in. .bound method _WorkflowInstanceImpl:pytest.PytestUnraisableExceptionWarning"
+"""The SDK interrupts a workflow task that takes two seconds, as it may on a busy machine, and has it made again."""
+
+pytestmark = [pytest.mark.filterwarnings(SDK_RACE), pytest.mark.filterwarnings(INTERRUPTED)]
 
 
 @pytest.fixture(scope="module", params=[CACHED, 0], ids=["cached", "replayed"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
+from sagadsl.temporal.trial import suites
+from sagadsl.temporal.trial.stage import Stage
+from sagadsl.trial.played import Played
+from sagadsl.trial.suite import load_suite
 from tests.cli.shell import Ran, sagadsl
 
 SUITE = """
@@ -115,3 +120,36 @@ def test_without_a_server_the_environment_is_to_blame(tmp_path: Path, monkeypatc
 
     assert ran.code == 3
     assert "SD904" in ran.err
+
+
+TWO = """\
+sagadsl_test: 1
+saga: {sagadsl: 1, name: two, steps: [{id: a, set: {x: 1}}]}
+cases:
+  - {name: hangs, then: {status: completed}}
+  - {name: ends, then: {status: completed}}
+"""
+
+
+def test_a_case_that_does_not_stop_is_left_behind_and_the_others_are_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of the SDK has waited for ever, and the command with it."""
+    play = Stage.play
+
+    async def hang(stage: Stage, patience: float) -> Played:
+        if stage.case.name == "hangs":
+            await asyncio.Event().wait()
+        return await play(stage, patience)
+
+    monkeypatch.setattr(Stage, "play", hang)
+    monkeypatch.setattr(suites, "PATIENCE", 0.5)
+    monkeypatch.setattr(suites, "_STOPS", 15.0)
+    file = tmp_path / "two.saga-test.yaml"
+    file.write_text(TWO, encoding="utf-8")
+    cases = load_suite(file).cases
+    with suites.real(cases, {}) as host:
+        hangs, ends = map(host, cases)
+
+    assert hangs == "it has not stopped for 16s"
+    assert isinstance(ends, Played)

@@ -34,6 +34,9 @@ AT_ONCE = 3 * (os.cpu_count() or 2)
 PATIENCE = 30.0
 """Seconds of virtual time that a case may take, else it is not played; real seconds on top before it is given up."""
 
+_STOPS = 60.0
+"""Seconds on top for a worker to stop. The SDK may wait for ever when a timer outlives its local activity."""
+
 _SLACK = (2, 6, 18)
 """Seconds by which a saga's timeout comes later than foreseen: at first, and each time after it came too early."""
 
@@ -65,16 +68,25 @@ def real(
     async def one(playable: Playable) -> Played | str:
         room = await house.rooms.get()
         try:
-            return await _play(room, playable, options)
-        finally:
+            played = await _play(room, playable, options)
+        except _Stuck as stuck:  # whatever it still holds, no other case shall meet it
+            return str(stuck)
+        except BaseException:
             house.rooms.put_nowait(room)
+            raise
+        house.rooms.put_nowait(room)
+        return played
 
     try:
         futures = {id(each): asyncio.run_coroutine_threadsafe(one(each), house.loop) for each in playables}
         yield lambda playable: futures[id(playable)].result()
     finally:
         house.loop.call_soon_threadsafe(house.over.set)
-        thread.join()
+        thread.join(_STOPS)  # a case that is stuck may hold the loop, whose thread ends with the process
+
+
+class _Stuck(Exception):
+    """A case does not come to an end, although its time is over."""
 
 
 class _Room(Immutable):
@@ -135,10 +147,19 @@ async def _play(room: _Room, playable: Playable, options: _Options) -> Played | 
         for slack in _SLACK:
             stage = _stage(room, playable, foreseen, options, slack)
             with contextlib.suppress(TooEarly):
-                return await stage.play(PATIENCE + 2 * foreseen.seconds)
+                return await _stops(stage, PATIENCE + 2 * foreseen.seconds)
     except (CannotBePlayed, SagadslError) as error:
         return str(error)
     return f"its timeout passes {_SLACK[-1]} s too early: the machine is too slow"
+
+
+async def _stops(stage: Stage, patience: float) -> Played:
+    """Play a case, and leave it behind if it does not stop. Raises ``_Stuck``."""
+    playing = asyncio.ensure_future(stage.play(patience))
+    await asyncio.wait({playing}, timeout=patience + _STOPS)
+    if not playing.done():
+        raise _Stuck(f"it has not stopped for {spell(timedelta(seconds=round(patience + _STOPS)))}")
+    return playing.result()
 
 
 def _stage(room: _Room, playable: Playable, foreseen: Played, options: _Options, slack: int) -> Stage:
