@@ -123,6 +123,22 @@ def test_a_post_sends_json_and_the_key_and_returns_json(site: str) -> None:
     assert (headers["idempotency-key"], headers["content-type"]) == ("order-7/pay/do", "application/json")
 
 
+def test_a_call_in_a_trace_sends_it_along(site: str) -> None:
+    """What the definition sets stays; without a trace, nothing is sent."""
+    from opentelemetry import trace
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+    span = NonRecordingSpan(SpanContext(0xA, 0xB, is_remote=False, trace_flags=TraceFlags(1)))
+    with trace.use_span(span):
+        sent = _send(url=f"{site}/echo")["json"]["headers"]
+        own = _send(url=f"{site}/echo", headers={"Traceparent": "mine"})["json"]["headers"]
+    without = _send(url=f"{site}/echo")["json"]["headers"]
+
+    assert sent["traceparent"] == f"00-{0xA:032x}-{0xB:016x}-01"
+    assert own["traceparent"] == "mine"
+    assert "traceparent" not in without
+
+
 def test_the_query_is_added_to_the_one_that_the_url_has(site: str) -> None:
     """The library puts its parameters in the place of the url's own: the page asked for would be the first one."""
     _send(url=f"{site}/echo?page=2&flag&at=%2F+b", query={"size": 5, "page": "3&x"})

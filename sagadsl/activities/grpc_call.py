@@ -25,6 +25,7 @@ from sagadsl.activities.grpc_request import NO_CONNECTION, TOO_LARGE
 from sagadsl.activities.grpc_types import Method, Question, from_file, from_server
 from sagadsl.activities.inputs import clean, clean_data
 from sagadsl.activities.reach import permitted_addresses
+from sagadsl.activities.tracing import traced
 from sagadsl.authoring import Failure, Permanent, Transient, Unknown
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.own_errors import INVALID_INPUT
@@ -78,7 +79,7 @@ async def called(wanted: Wanted, secrets: Iterable[str]) -> tuple[dict[str, Any]
     async with _channel(wanted) as channel:
         method = await _method(wanted, channel, secrets)
         name, key = wanted.key
-        metadata = {**({name: key} if name and not method.reads else {}), **wanted.metadata}
+        metadata = {**traced(), **({name: key} if name and not method.reads else {}), **wanted.metadata}
         send: Any = channel.unary_unary(f"/{wanted.service}/{wanted.method}", None, None)
         running = send.future(_encoded(wanted, method), timeout=wanted.left(), metadata=tuple(metadata.items()))
         await _settled(running)

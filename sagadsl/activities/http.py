@@ -21,6 +21,7 @@ from sagadsl.activities.polling import Poll
 from sagadsl.activities.reach import FORBIDDEN, NO_ANSWER, NO_CONNECTION, TOO_LARGE, permitted_host
 from sagadsl.activities.replies import Expect, Response, is_expected, result, status_error
 from sagadsl.activities.tokens import Auth
+from sagadsl.activities.tracing import traced
 from sagadsl.authoring import Context, Failure, Permanent, activity
 from sagadsl.immutable import replace
 from sagadsl.language.own_errors import INVALID_INPUT
@@ -195,6 +196,7 @@ def _headers(call: Request, secrets: Secrets, key: str) -> dict[str, str]:
     given = {name.lower() for name in headers}
     if key and key_header and key_header.lower() not in given:
         headers[key_header] = key
+    headers |= {name: value for name, value in traced().items() if name not in given}
     if call.text is not None and "content-type" not in given:
         headers["Content-Type"] = "text/plain; charset=utf-8"
     for name, value in headers.items():

@@ -311,6 +311,7 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
     import uvicorn
 
     from sagadsl.gateway.app import application
+    from sagadsl.gateway.by_otlp import keep_looking, sent_by_otlp
     from sagadsl.gateway.connections import BACKLOG, Guard, guarded, room
     from sagadsl.gateway.jobs.verbs import Means
     from sagadsl.gateway.jobs.work import work_on_jobs
@@ -333,8 +334,10 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each malformed request
     server = uvicorn.Server(config)
     server.capture_signals = _nothing  # type: ignore[method-assign] # signals are ours
-    with guard.log_starvation():
+    with guard.log_starvation(), sent_by_otlp(gateway) as is_sent:
         beside = [asyncio.create_task(guard.watch()), asyncio.create_task(work_on_jobs(means))]
+        if is_sent:
+            beside.append(asyncio.create_task(keep_looking(gateway)))
         serving = asyncio.create_task(server.serve([sock]))
         stopping = asyncio.create_task(stop.wait())
         try:

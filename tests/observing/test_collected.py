@@ -39,6 +39,7 @@ steps:
     retry: none
     compensation: none
 """
+QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 CALLER = "11111111111111111111111111111111"
 NAMES = (
     *("POST /sagas/{name}", "start carried", "saga carried", "step charge", "attempt charge"),
@@ -65,9 +66,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[
         worker = [*SAGADSL, "worker", ".", "--task-queue", QUEUE, "--address", server.address]
         plain = [sys.executable, "-m", "tests.observing.plain_worker", server.address, FOREIGN, collector.url]
         with (
-            ready(worker, folder, OTEL_BSP_SCHEDULE_DELAY="50", OTEL_METRIC_EXPORT_INTERVAL="200"),
+            ready(worker, folder, **QUICK),
             ready(plain, Path(__file__).parents[2]),
-            house.serve(folder, server.address, "--task-queue", QUEUE, OTEL_BSP_SCHEDULE_DELAY="50") as gateway,
+            house.serve(folder, server.address, "--task-queue", QUEUE, **QUICK) as gateway,
         ):
             yield Scene(collector, gateway)
 
@@ -144,6 +145,11 @@ def test_the_metrics_of_sagas_come_by_otlp(scene: Scene) -> None:
     } <= scene.collector.metrics()
     measured = [line for line in scene.collector.text().splitlines() if '"resourceMetrics"' in line]
     assert not [line for line in measured if SECRET in line]
+
+
+def test_the_numbers_of_a_gateway_come_by_otlp_too(scene: Scene) -> None:
+    scene.collector.until(lambda _: "sagadsl_open_sagas" in scene.collector.metrics())
+    assert {"sagadsl_gateway_requests_total", "sagadsl_gateway_connections"} <= scene.collector.metrics()
 
 
 def test_a_collector_that_is_away_stops_nothing(scene: Scene, server: Server) -> None:

@@ -11,12 +11,16 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
 
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.link.tracing import Tracing
 from sagadsl.temporal.wire.requests import Asked
+from sagadsl.temporal.worker import SagaPlugin
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, flaky, gives, no, saga
@@ -241,6 +245,33 @@ def test_what_an_operator_has_repeated_is_the_same_step_with_another_attempt(ser
     play(server.address, patient, {"do.a": no("Down")}, act=retries, tracing=told.tracing)
 
     assert drawn(told.spans()) == ["saga patient", "  step a", "    attempt do.a", "    attempt do.a"]
+
+
+def test_a_worker_of_ones_own_tells_its_sagas_by_the_plugin(server: Server, told: Told) -> None:
+    queue = f"q-{uuid.uuid4().hex[:12]}"
+
+    @activity.defn(name="do.a")
+    async def do_a(_: Any = None) -> None: ...
+
+    async def scene() -> None:
+        client = await Client.connect(server.address)
+        async with Worker(client, task_queue=queue, activities=[do_a], plugins=[SagaPlugin(tracing=told.tracing)]):
+            step = {"id": "a", "activity": "do.a", "compensation": "none"}
+            started = await sagas.start(client, saga(step, name="own"), None, task_queue=queue)
+            await client.get_workflow_handle(started.id).result()
+
+    asyncio.run(scene())
+    assert drawn(told.spans()) == ["saga own", "  step a", "    attempt do.a"]
+
+
+def test_a_saga_goes_on_although_telemetry_fails(server: Server, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("no telemetry today")
+
+    monkeypatch.setattr(told.tracing, "tell", fails)
+    played = play(server.address, TRIP, {"do.flight": gives("x")}, tracing=told.tracing)
+
+    assert played.ended.status == "completed"
 
 
 def test_spans_have_no_input_no_output_and_no_message_of_an_error(server: Server, told: Told) -> None:

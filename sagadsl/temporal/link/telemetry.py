@@ -15,6 +15,9 @@ from sagadsl.temporal.link.telemetry_setting import TelemetrySetting
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
+
     from sagadsl.temporal.link.tracing import Tracing
 
 EXTRA = "otel"
@@ -77,7 +80,6 @@ def _begun(setting: TelemetrySetting) -> Tracing:
     if missing := lacks(setting):
         raise NeedsExtra(missing, EXTRA)
     from opentelemetry import trace  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter  # noqa: PLC0415
 
     from sagadsl.temporal.link.tracing import Tracing  # noqa: PLC0415
@@ -93,10 +95,36 @@ def _begun(setting: TelemetrySetting) -> Tracing:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
         exporter = OTLPSpanExporter(endpoint=setting.address("traces"))
-    resource = Resource.create({"service.name": setting.service} if setting.service else {})
-    tracing = Tracing(resource, BatchSpanProcessor(exporter))
+    tracing = Tracing(_resource(setting), BatchSpanProcessor(exporter))
     trace.set_tracer_provider(tracing.provider)  # for the spans of the activities' own code
     return tracing
+
+
+def _resource(setting: TelemetrySetting) -> Resource:
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+
+    return Resource.create({"service.name": setting.service} if setting.service else {})
+
+
+def measuring(setting: TelemetrySetting) -> MeterProvider | None:
+    """Return what sends numbers of this process, other than a worker's, to the collector; ``None`` if nobody wants it.
+
+    Raises:
+        NeedsExtra: As ``tracing_of``.
+    """
+    if not setting.has_metrics or setting.grpc:
+        return None
+    if missing := lacks(setting):
+        if setting.is_demanded:
+            raise NeedsExtra(missing, EXTRA)
+        return None
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+
+    exporter = OTLPMetricExporter(endpoint=setting.address("metrics"))
+    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=_period(os.environ))
+    return MeterProvider([reader], _resource(setting), shutdown_on_exit=False)
 
 
 def metrics_of(
@@ -105,14 +133,19 @@ def metrics_of(
     """Return how the SDK sends the metrics of a worker to the collector; ``None`` when nobody wants them."""
     if not setting.has_metrics:
         return None
-    period = environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
     return OpenTelemetryConfig(
         url=setting.address("metrics"),
         headers=_headers(environ),
-        metric_periodicity=timedelta(milliseconds=int(period) if period.isdecimal() else _PERIOD_MILLISECONDS),
+        metric_periodicity=timedelta(milliseconds=_period(environ)),
         http=not setting.grpc,
         histogram_bucket_overrides=buckets,
     )
+
+
+def _period(environ: Mapping[str, str]) -> int:
+    """Return the milliseconds between two messages with metrics."""
+    said = environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")
+    return int(said) if said.isdecimal() and int(said) else _PERIOD_MILLISECONDS
 
 
 def _headers(environ: Mapping[str, str]) -> dict[str, str]:

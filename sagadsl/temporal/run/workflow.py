@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -19,7 +18,6 @@ from temporalio.exceptions import FailureError
 
 from sagadsl.engine import interpreter, projection, result
 from sagadsl.engine.facts import (
-    Began,
     Close,
     ContinueAsNew,
     Error,
@@ -42,8 +40,7 @@ from sagadsl.temporal.run.host import WAITS_FOR_OTHERS
 from sagadsl.temporal.run.in_flight import ChildStart
 from sagadsl.temporal.run.in_order import take_updates_last
 from sagadsl.temporal.run.indexing import Indexing
-from sagadsl.temporal.run.migrated import MigratableRun
-from sagadsl.temporal.run.observed import Observed
+from sagadsl.temporal.run.observed_run import ObservedRun
 from sagadsl.temporal.run.opening import Rejected
 from sagadsl.temporal.run.slow_checks import opened
 from sagadsl.temporal.run.status_answer import fitting
@@ -60,7 +57,6 @@ from sagadsl.temporal.wire.child_memo import child_memo
 from sagadsl.temporal.wire.codec_growth import of_this_worker
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES
-from sagadsl.temporal.wire.trace_context import TraceContext
 
 CANCEL_ACTIVITY = "sagadsl.cancel"
 """A local activity that every worker of sagas has; see ``registry``."""
@@ -81,7 +77,7 @@ _KEEPS_SHOWN = 2
 
 
 @workflow.defn(dynamic=True, sandboxed=False)
-class SagaWorkflow(MigratableRun):
+class SagaWorkflow(ObservedRun):
     """A saga, whatever its definition says."""
 
     def __init__(self) -> None:
@@ -90,7 +86,6 @@ class SagaWorkflow(MigratableRun):
         self._attempts = 0
         self._takes_up = False
         self._indexing = Indexing()
-        self.observed = Observed()
 
     @workflow.run
     async def run(self, args: Sequence[RawValue]) -> Any:
@@ -114,7 +109,7 @@ class SagaWorkflow(MigratableRun):
             raise
         self._takes_up = isinstance(first, Inherited)
         self._join()
-        self._show_to_observer(first)
+        self._show_to_observers(first)
         return await self._end(await self._drive(self._after_early_ones(first)))
 
     def _join(self) -> None:
@@ -126,12 +121,6 @@ class SagaWorkflow(MigratableRun):
         self._host.new_runs.history.drain_after = options.continue_after_events
         if options.status_attribute or self._package.saga.search_attributes:
             self._host.before_wait = self._show
-
-    def _show_to_observer(self, first: Fact) -> None:
-        assert self._package is not None
-        saga, state = self._package.saga, self._state
-        self.observed.begin(saga, state, is_new=isinstance(first, Began), goes_on=isinstance(first, Resumed))
-        self._host.watched = partial(self.observed.note, saga, state)
 
     def _after_early_ones(self, first: Fact) -> Fact:
         """Put the facts in order that came before the definition was known; return the first one.
@@ -422,14 +411,6 @@ class SagaWorkflow(MigratableRun):
     def secrets_of(self, activity_id: str | None) -> Named | None:
         """Return the secrets that a step's activity may look up: those that its definition names."""
         return self._host.secrets_of(activity_id)
-
-    def context_of(self, call_id: str) -> TraceContext | None:
-        """Return the span to which a call belongs, or ``None``."""
-        return self.observed.context_of(self._state, call_id)
-
-    def context_of_child(self, workflow_id: str) -> TraceContext | None:
-        """Return the span of the call that begins a child saga, or ``None``."""
-        return self.context_of(self._host.call_of_child(workflow_id))
 
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""
