@@ -12,7 +12,7 @@ HISTORIES := tests/temporal/histories/rules-3
 # The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories lock clean
+.PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories keep-histories lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -78,6 +78,9 @@ histories: $(READY)  ## record the histories that every change has to replay
 	rm -f $(HISTORIES)/*.json.gz
 	mkdir -p $(HISTORIES)
 	SAGADSL_RECORD=$(HISTORIES) $(BIN)/pytest -k "not replayed and not what_a_later_release and not killed_at_an_event and not by_the_codec" $(RECORDED)
+
+keep-histories: $(READY)  ## keep the recordings of the release that is being made
+	cp -r $(HISTORIES) $(dir $(HISTORIES))release-$$($(BIN)/python -c "import tomllib; print(tomllib.load(open('pyproject.toml', 'rb'))['project']['version'])")
 
 lock:  ## pin all dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -60,6 +60,8 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "signal": Entry("operate:signal", "Send a signal to a saga that waits for it."),
         "cancel": Entry("operate:cancel", "Stop a saga and undo what it has done."),
         "terminate": Entry("recovering:terminate", "Kill a saga at once; nothing is undone."),
+        "history": Entry("histories:history", "Keep what runs have recorded, in files."),
+        "replay": Entry("histories:replay", "Play recorded runs on this release, before it is rolled out."),
         "migrate": Entry("migrating:migrate", "Let open sagas go on with another definition."),
         "recover": Entry("recovering:recover", "Undo or finish a saga whose run the server ended."),
         "redrive": Entry("recovering:redrive", "Go on with a saga that has failed."),

@@ -224,6 +224,7 @@ _ENVIRONMENT = (
     Code("SD973", "work that another run has taken up"),
     Code("SD974", "run that has left nothing to take up"),
     Code("SD985", "drawing that cannot be put into a page"),
+    Code("SD986", "file without a history"),
 )
 
 CODES: Mapping[str, Code] = {

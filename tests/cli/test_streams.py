@@ -68,6 +68,8 @@ WITHOUT_A_SERVER = {
     f"retry a --json {NOBODY}": 3,
     f"reset a --to b --yes --json {NOBODY}": 3,
     f"migrate a --to good/grüße.saga.yaml --json {NOBODY}": 3,
+    f"history export a --to new --json {NOBODY}": 3,
+    f"replay --name a --json {NOBODY}": 3,
     f"complete a b --step-output 1 --json {NOBODY}": 3,
     f"skip a b --json {NOBODY}": 3,
     f"abort a --json {NOBODY}": 3,

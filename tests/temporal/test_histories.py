@@ -1,9 +1,10 @@
 """Histories of every shape, recorded once and replayed with every change (R53).
 
-Each version of the rules has a folder of its own, and all of them replay: what an earlier release
-has begun, this one ends. ``make histories`` records those of the newest version again, from the
-tests that play them on a server. Do that only when a change is meant to give other commands, and
-then branch on ``State.rules`` for open runs.
+Each version of the rules has a folder of its own, and each release keeps the recordings that it was
+made with (``make keep-histories``). All of them replay: what an earlier release has begun, this one
+ends. ``make histories`` records those of the newest version again, from the tests that play them on a
+server. Do that only when a change is meant to give other commands, and then branch on ``State.rules``
+for open runs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from sagadsl.temporal.run.opening import Opening
 from tests.temporal.play import replayer
 
 FOLDER = Path(__file__).with_name("histories")
-FILES = sorted(FOLDER.glob("rules-*/*.json.gz"))
+CHANGELOG = Path(__file__).parents[2] / "CHANGELOG.md"
+FILES = sorted(FOLDER.glob("*/*.json.gz"))
 TYPES = {
     "ACTIVITY_TASK_CANCELED",
     "ACTIVITY_TASK_FAILED",
@@ -59,6 +62,13 @@ def _data(path: Path) -> dict[str, Any]:
 def test_a_recorded_history_replays(path: Path) -> None:
     """This code gives the commands that the recording release gave."""
     asyncio.run(replayer().replay_workflow(_read(path)))
+
+
+def test_each_release_has_kept_its_recordings() -> None:
+    """R53: those of the newest rules may be recorded again, and then show no more what a release has done."""
+    released = re.findall(r"^## \[(\d[^\]]*)\]", CHANGELOG.read_text("utf-8"), re.M)
+
+    assert {f"release-{version}" for version in released} <= {path.parent.name for path in FILES}
 
 
 def test_the_recordings_show_what_can_happen_to_a_saga() -> None:

@@ -23,7 +23,7 @@ from sagadsl.temporal.client import Started
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.refusals import AlreadyTaken, CannotTakeUp, SagaNotFound, StillRunning
 from sagadsl.temporal.run import rebuilt
-from sagadsl.temporal.run.rebuilt import _caused_by
+from sagadsl.temporal.run.completed import caused_by
 from sagadsl.temporal.wire.inheritance import TakeUpRequest
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
@@ -130,7 +130,7 @@ def test_a_history_that_is_cut_at_any_event_gives_the_plan_of_that_moment(
             handle = made.client.get_workflow_handle(started.id, run_id=started.run_id)
             events = [event async for event in handle.fetch_history_events()][:-1]
             for end in range(1, len(events) + 1):
-                if end < len(events) and _caused_by(events[end]):
+                if end < len(events) and caused_by(events[end]):
                     continue  # a task and its commands come together
                 until = events[:end]
 

@@ -65,17 +65,7 @@ class Described(Immutable):
 
 async def describe(client: Client, id: str, *, run_id: str | None = None) -> Described:
     """Return what the server says about a run: without *run_id*, the newest with this id. Raises ``SagaNotFound``."""
-    request = DescribeWorkflowExecutionRequest(
-        namespace=client.namespace, execution=WorkflowExecution(workflow_id=id, run_id=run_id or "")
-    )
-    try:
-        with known(client, id):
-            raw = await client.workflow_service.describe_workflow_execution(request, retry=True)
-    except (SagaNotFound, RPCError) as error:
-        is_no_run_id = isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT
-        if run_id and (is_no_run_id or isinstance(error, SagaNotFound)):
-            raise SagaNotFound(id, client.namespace, run_id) from None
-        raise
+    raw = await asked(client, id, run_id)
     info = raw.workflow_execution_info
     return Described(
         info.execution.workflow_id,
@@ -87,6 +77,21 @@ async def describe(client: Client, id: str, *, run_id: str | None = None) -> Des
         await memo_of(client, id, info.memo),
         raw,
     )
+
+
+async def asked(client: Client, id: str, run_id: str | None) -> DescribeWorkflowExecutionResponse:
+    """Return the same as the server has it: what a codec has encoded stays so. Raises ``SagaNotFound``."""
+    request = DescribeWorkflowExecutionRequest(
+        namespace=client.namespace, execution=WorkflowExecution(workflow_id=id, run_id=run_id or "")
+    )
+    try:
+        with known(client, id):
+            return await client.workflow_service.describe_workflow_execution(request, retry=True)
+    except (SagaNotFound, RPCError) as error:
+        is_no_run_id = isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT
+        if run_id and (is_no_run_id or isinstance(error, SagaNotFound)):
+            raise SagaNotFound(id, client.namespace, run_id) from None
+        raise
 
 
 async def describe_open(client: Client, id: str) -> Described:

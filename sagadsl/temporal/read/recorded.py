@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -63,17 +64,34 @@ async def pinned(client: Client, described: Described) -> Package | None:
     ``None`` when the history has no definition yet, or when what it has is no definition: the worker will say so.
     """
     handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
+    converter = of_workflow(client, described.id)
     async for event in handle.fetch_history_events(page_size=_PAGE):
         seen += 1
-        payload = _envelope(event)
-        if payload is not None and (raw := await _json(of_workflow(client, described.id), payload)) is not None:
-            try:
-                return open_envelope(raw, trusted=True)
-            except Exception:  # noqa: BLE001 # whoever may start workflows may send anything, and nobody has looked yet
-                return None
+        if (raw := await _definition(converter, event)) is not None:
+            return _opened(raw)
         if seen == _LOOKED_AT:
             break
     return None
+
+
+async def pinned_in(events: Sequence[HistoryEvent], converter: DataConverter) -> Package | None:
+    """Return the same for a history that is at hand."""
+    for event in events[:_LOOKED_AT]:
+        if (raw := await _definition(converter, event)) is not None:
+            return _opened(raw)
+    return None
+
+
+async def _definition(converter: DataConverter, event: HistoryEvent) -> bytes | None:
+    payload = _envelope(event)
+    return None if payload is None else await _json(converter, payload)
+
+
+def _opened(raw: bytes) -> Package | None:
+    try:
+        return open_envelope(raw, trusted=True)
+    except Exception:  # noqa: BLE001 # whoever may start workflows may send anything, and nobody has looked yet
+        return None
 
 
 def _envelope(event: HistoryEvent) -> Payload | None:

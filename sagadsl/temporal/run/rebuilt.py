@@ -37,6 +37,7 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.calls import SagaCall, Send
 from sagadsl.language.model import Step
 from sagadsl.language.paths import Purpose, activity_id, parse_call
+from sagadsl.temporal.run.completed import ENDED_BY_SERVER, completed_part, is_end
 from sagadsl.temporal.run.in_order import InOrder
 from sagadsl.temporal.run.rebuilding import REBUILDS
 from sagadsl.temporal.run.sending import ACTS_OUT, IN_TRIAL
@@ -48,12 +49,6 @@ from sagadsl.temporal.wire.sent_call import call_in
 _CHAIN = 100
 """How many runs that were killed before they had begun may follow on each other."""
 
-_ENDS = frozenset(
-    {
-        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TERMINATED,
-        EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT,
-    }
-)
 _TASK_ENDS = frozenset(
     {
         EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
@@ -153,7 +148,7 @@ async def rebuilt(client: Client, id: str, run_id: str) -> Rebuilt:
         opening.from_folder,
         dict(_in_flight(package, state, events, opening.inherited_ends)),
         killed,
-        _is_end(events[-1]),
+        is_end(events[-1]),
     )
 
 
@@ -166,7 +161,7 @@ async def _played(client: Client, id: str, run_id: str, events: Sequence[History
     keeper = _Keeper()
     problem = await _replay(client, id, _with_last_task(events), keeper)
     if problem is not None:
-        problem = await _replay(client, id, _completed_part(events), keeper)
+        problem = await _replay(client, id, completed_part(events), keeper)
     if problem is not None or keeper.saga is None:
         raise CannotRebuild(id, run_id, str(problem or "it has no workflow task"))
     return keeper.saga
@@ -212,16 +207,6 @@ class _Keeper(Interceptor):
         return Keep
 
 
-def _is_end(event: HistoryEvent) -> bool:
-    name = EventType.Name(event.event_type)
-    return event.event_type in _ENDS or name.removeprefix("EVENT_TYPE_WORKFLOW_EXECUTION_") in (
-        "COMPLETED",
-        "FAILED",
-        "CANCELED",
-        "CONTINUED_AS_NEW",
-    )
-
-
 def _killed(last: HistoryEvent) -> tuple[str, str] | None:
     if last.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
         return "timed_out", "the run ran into a timeout of the server"
@@ -233,9 +218,9 @@ def _killed(last: HistoryEvent) -> tuple[str, str] | None:
 
 def _with_last_task(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     """Return a history that ends with the start of a workflow task; one that ended by itself stays as it is."""
-    if _is_end(events[-1]) and events[-1].event_type not in _ENDS:
+    if is_end(events[-1]) and events[-1].event_type not in ENDED_BY_SERVER:
         return list(events)
-    found = list(events[:-1]) if _is_end(events[-1]) else list(events)
+    found = list(events[:-1]) if is_end(events[-1]) else list(events)
     at = events[-1].event_time
     scheduled = started = 0
     for event in found:
@@ -280,34 +265,11 @@ def _rests(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
     return list(waiting.values())
 
 
-def _completed_part(events: Sequence[HistoryEvent]) -> list[HistoryEvent]:
-    """Return a history up to the commands of its last completed workflow task; empty when none has completed."""
-    found: list[HistoryEvent] = []
-    last = 0
-    for index, event in enumerate(events):
-        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED:
-            last = index
-    if not last:
-        return found
-    task = events[last].event_id
-    found += events[: last + 1]
-    for event in events[last + 1 :]:
-        if _caused_by(event) != task:
-            break
-        found.append(event)
-    return found
-
-
-def _caused_by(event: HistoryEvent) -> int:
-    about = getattr(event, event.WhichOneof("attributes") or "", None)
-    return int(getattr(about, "workflow_task_completed_event_id", 0))
-
-
 def _in_flight(
     package: Package, state: State, events: Sequence[HistoryEvent], inherited: dict[str, float]
 ) -> Iterator[tuple[str, InFlight]]:
     """Yield the calls that have not ended: with the server's word on whether they left the worker."""
-    now = events[-1].event_time.ToDatetime(UTC) if _is_end(events[-1]) else datetime.now(UTC)
+    now = events[-1].event_time.ToDatetime(UTC) if is_end(events[-1]) else datetime.now(UTC)
     at = now.timestamp()
     activities, initiated, begun = _scheduled(events)
     sent = _sent(events)
