@@ -45,6 +45,7 @@ from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, a
 from sagadsl.temporal.run.lean import of_its_own
 from sagadsl.temporal.run.local_results import headers_with
 from sagadsl.temporal.run.missing import waiting
+from sagadsl.temporal.run.upgrading import UPGRADES
 from sagadsl.temporal.run.workflow import SagaWorkflow
 from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions
 from sagadsl.temporal.wire.codec_growth import PLAIN, STRETCH, Stretch
@@ -114,6 +115,7 @@ def build_worker(
     executor: Executor | None = None,
     patience: timedelta = QUEUE_BOUND,
     tracing: Tracing | None = None,
+    upgrades: bool = False,
     **more: Any,
 ) -> Worker:
     """Return a worker that hosts sagas, their activities, or both.
@@ -130,6 +132,7 @@ def build_worker(
         executor: Instead of the threads.
         patience: How long it leaves unknown work to the other workers of its queue; 0 when there are none.
         tracing: Where its spans go. What it counts goes where the metrics of the client's runtime go.
+        upgrades: Sagas that are pinned to this worker's version continue as new on the current one.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:
@@ -146,7 +149,7 @@ def build_worker(
     signatures = None if catalogue is None else catalogue.signature
     knowledge = Knowledge(registry.names, _known(served), patience, signatures)
     local = [] if only == "activities" else registry.activities()
-    own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client))
+    own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client), upgrades=upgrades)
     if client.data_converter.external_storage is None:
         # Otherwise the SDK makes a task for each payload to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
@@ -169,7 +172,7 @@ class SagaPlugin(SimplePlugin):
     """Adds sagas to your own worker: ``Worker(..., plugins=[SagaPlugin(definitions={...})])``.
 
     It adds the saga workflow (which takes every workflow type that your worker does not know) and the
-    activities of *catalogue*. It leaves the sandbox of your own workflows alone.
+    activities of *catalogue*. It leaves the sandbox of your own workflows alone. *upgrades* is as in ``build_worker``.
     """
 
     def __init__(
@@ -181,7 +184,9 @@ class SagaPlugin(SimplePlugin):
         inline: bool = True,
         options: RunOptions = DEFAULTS,
         tracing: Tracing | None = None,
+        upgrades: bool = False,
     ) -> None:
+        self._upgrades = upgrades
         self._registry = Registry(definitions or {}, options)
         self._served = worker_activities(catalogue, names) if catalogue is not None else []
         self._signatures = None if catalogue is None else catalogue.signature
@@ -206,7 +211,12 @@ class SagaPlugin(SimplePlugin):
             *(configured.get("interceptors") or ()),
             *watching(client, self._tracing),
             *interceptors(client),
-            SagaInterceptor(inline=self._inline, knowledge=knowledge, stretch=partial(stretch_of, client)),
+            SagaInterceptor(
+                inline=self._inline,
+                knowledge=knowledge,
+                stretch=partial(stretch_of, client),
+                upgrades=self._upgrades,
+            ),
         ]
         if configured.get("activity_executor") is None:
             configured["activity_executor"] = _threads(THREADS)
@@ -237,8 +247,9 @@ class SagaInterceptor(Interceptor):
         inline: bool,
         knowledge: Knowledge | None = None,
         stretch: Callable[[], Stretch] = lambda: PLAIN,
+        upgrades: bool = False,
     ) -> None:
-        self._inline, self._knowledge, self._stretch = inline, knowledge, stretch
+        self._inline, self._knowledge, self._stretch, self._upgrades = inline, knowledge, stretch, upgrades
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
@@ -246,6 +257,7 @@ class SagaInterceptor(Interceptor):
         input.unsafe_extern_functions[REFUSES_INLINE] = lambda: not self._inline
         input.unsafe_extern_functions[KNOWLEDGE] = lambda: self._knowledge
         input.unsafe_extern_functions[STRETCH] = self._stretch
+        input.unsafe_extern_functions[UPGRADES] = lambda: self._upgrades
         return _Details
 
 

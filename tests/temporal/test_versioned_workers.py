@@ -21,13 +21,15 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from sagadsl.temporal.client import signal, start
+from sagadsl.temporal.ask.migrating import migrate
+from sagadsl.temporal.client import packed, signal, start
+from sagadsl.temporal.read.histories import runs_of
 from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.worker import SagaPlugin, build_worker
 from tests.conftest import Server
 from tests.engine.scenes import saga
 from tests.patience import PATIENCE
-from tests.temporal.play import SDK_RACE
+from tests.temporal.play import SDK_RACE, replay
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -39,7 +41,9 @@ WAITS = saga(
 )
 
 
-def worker(client: Client, queue: str, version: str, behavior: VersioningBehavior, *, plugin: bool) -> Worker:
+def worker(
+    client: Client, queue: str, version: str, behavior: VersioningBehavior, *, plugin: bool, upgrades: bool = False
+) -> Worker:
     """Return a worker of a version, which is what its activity answers."""
 
     @activity.defn(name="who")
@@ -53,8 +57,8 @@ def worker(client: Client, queue: str, version: str, behavior: VersioningBehavio
     )
     more: dict[str, Any] = {"task_queue": queue, "activities": [who], "deployment_config": deployment}
     if plugin:
-        return Worker(client, plugins=[SagaPlugin({"waits": WAITS})], **more)
-    return build_worker(client, definitions={"waits": WAITS}, drain=timedelta(seconds=1), **more)
+        return Worker(client, plugins=[SagaPlugin({"waits": WAITS}, upgrades=upgrades)], **more)
+    return build_worker(client, definitions={"waits": WAITS}, drain=timedelta(seconds=1), upgrades=upgrades, **more)
 
 
 async def make_current(client: Client, queue: str, version: str) -> None:
@@ -114,6 +118,61 @@ def test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one(
 
     output = asyncio.run(scenario())
     assert (output["before"], output["after"]) == ("v1", after)
+
+
+@pytest.mark.parametrize("plugin", [False, True], ids=["ours", "plugin"])
+def test_a_pinned_saga_continues_as_new_on_the_next_version_when_its_worker_says_so(
+    server: Server, plugin: bool
+) -> None:
+    """At its next event, and once: it is pinned to the next version afterwards."""
+    queue = f"versions-{uuid.uuid4().hex[:8]}"
+    behavior = VersioningBehavior.PINNED
+
+    async def scenario() -> tuple[Any, int]:
+        client = await Client.connect(server.address)
+        async with (
+            worker(client, queue, "v1", behavior, plugin=plugin, upgrades=True),
+            worker(client, queue, "v2", behavior, plugin=plugin, upgrades=True),
+        ):
+            await make_current(client, queue, "v1")
+            started = await start(client, WAITS, None, task_queue=queue, by_name=True)
+            await begun(client, started.id)
+            await make_current(client, queue, "v2")
+            await signal(client, started.id, "go", None)
+            async with asyncio.timeout(PATIENCE):
+                output = (await result(client, started.id)).output
+            await replay(client, started.id)
+            return output, len([each async for each in runs_of(client, started.id)])
+
+    output, runs = asyncio.run(scenario())
+    assert (output["before"], output["after"], runs) == ("v1", "v2", 2)
+
+
+def test_a_pinned_saga_that_migrates_goes_over_to_the_current_version(server: Server) -> None:
+    """R138: the new definition may call what only the newest workers have."""
+    queue = f"versions-{uuid.uuid4().hex[:8]}"
+    behavior = VersioningBehavior.PINNED
+
+    async def scenario() -> Any:
+        client = await Client.connect(server.address)
+        async with (
+            worker(client, queue, "v1", behavior, plugin=False),
+            worker(client, queue, "v2", behavior, plugin=False),
+        ):
+            await make_current(client, queue, "v1")
+            started = await start(client, WAITS, None, task_queue=queue)
+            await begun(client, started.id)
+            await make_current(client, queue, "v2")
+            package = await packed(client, {**WAITS, "version": "2"}, {})
+            await migrate(client, started.id, package)
+            await signal(client, started.id, "go", None)
+            async with asyncio.timeout(PATIENCE):
+                output = (await result(client, started.id)).output
+            await replay(client, started.id)
+            return output
+
+    output = asyncio.run(scenario())
+    assert (output["before"], output["after"]) == ("v1", "v2")
 
 
 def test_a_versioned_worker_has_to_say_how_its_sagas_behave(server: Server) -> None:

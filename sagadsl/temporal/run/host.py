@@ -231,6 +231,8 @@ class TemporalHost:
                 await workflow.wait_condition(lambda: not any(each is self._facts[0] for each in self._unknown))
             except asyncio.CancelledError:
                 await self.take_cancel()
+        if (asked := self.new_runs.before_fact(len(self._calls))) is not None:
+            return asked
         return self._facts.pop(0)
 
     def _leaves(self) -> None:

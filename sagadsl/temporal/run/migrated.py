@@ -29,6 +29,7 @@ from sagadsl.temporal.run import failures
 from sagadsl.temporal.run.asked import AskedRun
 from sagadsl.temporal.run.operated import update_id
 from sagadsl.temporal.run.slow_checks import opened, patiently
+from sagadsl.temporal.run.upgrading import of_next_run
 from sagadsl.temporal.wire import attributes
 from sagadsl.temporal.wire.arguments import Carry, Package, are_same_children, migrated_envelope, to_payload
 from sagadsl.temporal.wire.child_memo import DETACHED
@@ -201,6 +202,7 @@ class MigratableRun(AskedRun):
                 args=[None, RawValue(to_payload(over.raw)), RawValue(over.carry)],
                 memo=memo | over.package.memo(),
                 search_attributes=_attributes(over.package.saga.version),
+                initial_versioning_behavior=of_next_run(migrates=True),
             )
         return await self._host.next_fact()  # it changes the state, which is judged again
 

@@ -44,6 +44,7 @@ from sagadsl.temporal.run.observed_run import ObservedRun
 from sagadsl.temporal.run.opening import Rejected
 from sagadsl.temporal.run.slow_checks import opened
 from sagadsl.temporal.run.status_answer import fitting
+from sagadsl.temporal.run.upgrading import of_next_run
 from sagadsl.temporal.wire import attributes
 from sagadsl.temporal.wire.arguments import (
     REJECTED,
@@ -164,7 +165,10 @@ class SagaWorkflow(ObservedRun):
         beside = len(self._package.raw) if self._state.rules >= _WHOLE_RESULT else 0
         await self._host.make_room(carry.ByteSize() + beside)
         if not self._host.has_facts():
-            workflow.continue_as_new(args=[None, RawValue(to_payload(self._package.raw)), RawValue(carry)])
+            workflow.continue_as_new(
+                args=[None, RawValue(to_payload(self._package.raw)), RawValue(carry)],
+                initial_versioning_behavior=of_next_run(),
+            )
         return await self._host.next_fact()
 
     def _taken_along(self) -> Payload | None:
