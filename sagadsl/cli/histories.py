@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sagadsl.temporal.ask.replaying import HistoryReplayer, Replayed
     from sagadsl.temporal.link.settings import Flags
     from sagadsl.temporal.read.filters import Chosen
-    from sagadsl.temporal.read.histories import Recorded
+    from sagadsl.temporal.read.histories import RunHistory
 
 R = TypeVar("R")
 
@@ -207,7 +207,7 @@ def replay(
         settings = settings_of(flags)
         namespace = settings.namespace.value
 
-        async def of_files() -> AsyncIterator[Recorded]:
+        async def of_files() -> AsyncIterator[RunHistory]:
             for path in files:
                 yield read(path)
 
@@ -244,7 +244,7 @@ async def _of_server(client: Client, meant: Chosen, most: int) -> list[Replayed]
     return await _replayed(replayer, chosen_runs(client, meant, most))
 
 
-async def _replayed(replayer: HistoryReplayer, histories: AsyncIterator[Recorded]) -> list[Replayed]:
+async def _replayed(replayer: HistoryReplayer, histories: AsyncIterator[RunHistory]) -> list[Replayed]:
     return [await replayer.replay(each) async for each in histories]
 
 

@@ -18,6 +18,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, of_one_name
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
+from sagadsl.cli.worker_version import WorkerVersion, versioned
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.model import Saga
@@ -76,6 +77,7 @@ class Plan(Immutable):
     takeover: timedelta
     problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
+    version: WorkerVersion | None = None
 
 
 @click.command(short_help="Serve sagas and their activities until stopped.")
@@ -111,6 +113,7 @@ class Plan(Immutable):
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics at this address, for Prometheus.")
 @log_format
+@versioned
 @modules
 @connection
 @common
@@ -124,6 +127,7 @@ def worker(
     inline_definitions: bool,
     drain: float,
     takeover: float,
+    version: WorkerVersion | None,
     metrics: str | None,
     module: Sequence[str],
     flags: Flags,
@@ -139,6 +143,7 @@ def worker(
       sagadsl worker definitions/
       sagadsl worker -m activities --task-queue payments
       sagadsl worker /etc/sagas --no-inline-definitions --processes 4
+      sagadsl worker /etc/sagas --deployment orders --build-id 2026-11-30
     """
     from sagadsl.temporal.link.settings import resolve
 
@@ -160,6 +165,7 @@ def worker(
         only=only,
         drain=timedelta(seconds=drain),
         takeover=timedelta(seconds=takeover),
+        version=version,
     )
     is_child = CHILD in os.environ
     if not is_child:
@@ -180,6 +186,7 @@ def _plan(
     only: Literal["workflows", "activities"] | None,
     drain: timedelta,
     takeover: timedelta,
+    version: WorkerVersion | None,
 ) -> Plan:
     """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
@@ -208,6 +215,7 @@ def _plan(
         takeover=takeover,
         problems=tuple({str(each): each for each in problems}.values()),
         activities=activities,
+        version=version,
     )
 
 
@@ -258,6 +266,8 @@ def _announce(plan: Plan, settings: ConnectionSettings) -> None:
         screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
     if plan.only != "workflows":
         screen.note(f"  activities  {_in_short(plan.activities)}")
+    if plan.version is not None:
+        screen.note(f"  deployment  {plan.version}; it gets new sagas once it is the current one")
 
 
 def _in_short(names: Sequence[str]) -> str:
@@ -327,6 +337,7 @@ def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -
         drain=plan.drain,
         tracing=tracing,
         sticky_queue_schedule_to_start_timeout=plan.takeover,
+        **({} if plan.version is None else plan.version.options()),
     )
 
 

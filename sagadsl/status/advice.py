@@ -34,6 +34,7 @@ from sagadsl.status.lines import (
     widths,
 )
 from sagadsl.status.parts import MOST
+from sagadsl.status.pinned import version, ways_out
 
 _CHILDREN = 10
 """The most waiting child sagas that a page names, with everything that a person can do about them."""
@@ -55,6 +56,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
     yield from links(status)
     if status.get("started_at"):
         yield f"started {status['started_at']}, changed {status['changed_at']}"
+    yield from version(status)
     yield from _time_left(status, now)
     if status.get("failure"):
         yield f"first error: {error_text(status['failure'])}"
@@ -107,6 +109,7 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
     attention = status.get("attention", ())
     if status.get("held"):
         yield f"held: {unpause(status['id'])}{tail}"
+    yield from ways_out(status, tail)
     for each in attention:
         yield f"needs a decision: {each['path']}: {each['type']}: {one_line(each['message'])}{_until(each)}"
     if attention:

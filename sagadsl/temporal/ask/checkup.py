@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from shlex import quote
 
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType, WorkerStatus
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
@@ -22,6 +23,7 @@ from temporalio.service import RPCError
 
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.suggest import listed
+from sagadsl.temporal.ask.rollout import rollout
 from sagadsl.temporal.link.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
 from sagadsl.temporal.link.settings import ConnectionSettings
@@ -111,6 +113,8 @@ async def examine(
     for queue, needed in needs.items():
         for kind, number in _KINDS.items():
             yield await _pollers(client, queue, kind, number)
+        async for each in _versions(client, queue):
+            yield each
         async for each in compared(client, queue, needed):
             yield each
 
@@ -193,6 +197,26 @@ async def _pollers(client: Client, queue: str, kind: str, number: int) -> CheckR
     names = ", ".join(sorted({each.identity for each in answer.pollers})[:_SHOWN])
     count = len(answer.pollers)
     return CheckResult(what, True, f"{count} worker{'s' if count > 1 else ''}, seen {min(seen):.0f}s ago: {names}")
+
+
+async def _versions(client: Client, queue: str) -> AsyncIterator[CheckResult]:
+    """Say which version of the queue's workers gets new sagas, if they have versions."""
+    try:
+        found = await rollout(client, await _described(client, queue, _KINDS["sagas"]))
+    except RPCError as error:
+        if not is_refusal(error):
+            raise
+        return
+    if found is None:
+        return
+    what = f"versions on {queue}"
+    if found.current:
+        yield CheckResult(what, True, str(found))
+        return
+    version = f"--deployment-name {quote(found.deployment)} --build-id {quote(found.newest)}"
+    remedy = f"temporal worker deployment set-current-version {version}"
+    said = f"no build of {found.deployment} is current, so nobody gets new sagas"
+    yield CheckResult(what, False, said, remedy)
 
 
 async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncIterator[CheckResult]:

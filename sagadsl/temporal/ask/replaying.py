@@ -18,7 +18,7 @@ from temporalio.worker import Replayer
 
 from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.model import Saga
-from sagadsl.temporal.read.histories import Recorded
+from sagadsl.temporal.read.histories import RunHistory
 from sagadsl.temporal.read.recorded import pinned_in
 from sagadsl.temporal.run.completed import answers, completed_part, is_end, up_to
 from sagadsl.temporal.worker import SagaPlugin
@@ -77,7 +77,7 @@ class HistoryReplayer:
             runtime=Runtime(telemetry=TelemetryConfig(logging=None)),  # it would log each difference in its own words
         )
 
-    async def replay(self, recorded: Recorded) -> Replayed:
+    async def replay(self, recorded: RunHistory) -> Replayed:
         """Replay one history. Raises ``CodecMissing``, ``CodecFailed`` when its data cannot be read here."""
         id_, events, began = recorded.id, list(recorded.events), recorded.began
         converter = self._converter.with_context(WorkflowSerializationContext(self._namespace, id_))

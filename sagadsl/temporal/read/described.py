@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.common.v1 import Memo, WorkflowExecution
+from temporalio.api.enums.v1 import VersioningBehavior
 from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest, DescribeWorkflowExecutionResponse
 from temporalio.client import Client
@@ -61,6 +62,21 @@ class Described(Immutable):
         info = self.raw.workflow_extended_info.pause_info
         at = info.paused_time.ToDatetime(UTC) if info.HasField("paused_time") else None
         return {"by": info.identity, "why": info.reason, "at": None if at is None else at.isoformat()}
+
+    @property
+    def workers(self) -> Mapping[str, str] | None:
+        """The version of its workers to which a run belongs, and how; ``None`` when they have no versions."""
+        about = self.raw.workflow_execution_info.versioning_info
+        version, behavior = about.deployment_version, about.behavior
+        if about.versioning_override.HasField("pinned"):  # an operator has moved it
+            version, behavior = about.versioning_override.pinned.version, VersioningBehavior.VERSIONING_BEHAVIOR_PINNED
+        elif about.versioning_override.auto_upgrade:
+            behavior = VersioningBehavior.VERSIONING_BEHAVIOR_AUTO_UPGRADE
+        if not version.build_id:
+            return None
+        is_pinned = behavior == VersioningBehavior.VERSIONING_BEHAVIOR_PINNED
+        said = "pinned" if is_pinned else "auto-upgrade"
+        return {"deployment": version.deployment_name, "build_id": version.build_id, "versioning": said}
 
 
 async def describe(client: Client, id: str, *, run_id: str | None = None) -> Described:

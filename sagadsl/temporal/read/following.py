@@ -176,12 +176,12 @@ async def _picture_of(
         state = of_part(described, await state_of(client, described), part)
         state |= {"children": children, "task_queue": described.task_queue}
         state |= {} if why is None else {"stuck": why}
-        state |= await links(client, described)
+        state |= await links(client, described) | _workers(described)
         return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
     answer = await (status_of(client, described) if part is None else part_of(client, described, part))
     status = {**answer} | ({} if reset is None else {"reset": reset})
-    status |= await links(client, described)
+    status |= await links(client, described) | _workers(described)
     has_worker = status.get("source") != "history" or described.held is not None
     if is_open and not has_worker:
         status |= {"task_queue": described.task_queue}
@@ -192,6 +192,10 @@ async def _picture_of(
         is_open=is_open,
         is_saga=is_saga,
     )
+
+
+def _workers(described: Described) -> dict[str, Any]:
+    return {} if described.workers is None else {"workers": dict(described.workers)}
 
 
 def _seen_by_parent(found: Picture) -> Mapping[str, Any]:

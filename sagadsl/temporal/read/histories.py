@@ -50,7 +50,7 @@ class NoHistory(SagadslError):
         return "`sagadsl history export` writes such files, and so does `temporal workflow show --output json`"
 
 
-class Recorded(Immutable):
+class RunHistory(Immutable):
     """The history of one run."""
 
     run_id: str
@@ -70,7 +70,7 @@ class Recorded(Immutable):
         return self.events[0].workflow_execution_started_event_attributes
 
 
-async def runs_of(client: Client, id: str, run_id: str | None = None) -> AsyncIterator[Recorded]:
+async def runs_of(client: Client, id: str, run_id: str | None = None) -> AsyncIterator[RunHistory]:
     """Yield the histories of a saga: that of its newest run, then those of the runs that it continues.
 
     With *run_id*, that of this run alone. Raises ``SagaNotFound``.
@@ -82,7 +82,7 @@ async def runs_of(client: Client, id: str, run_id: str | None = None) -> AsyncIt
         current = "" if run_id else found.began.continued_execution_run_id
 
 
-async def chosen_runs(client: Client, chosen: Chosen, most: int) -> AsyncIterator[Recorded]:
+async def chosen_runs(client: Client, chosen: Chosen, most: int) -> AsyncIterator[RunHistory]:
     """Yield the histories of the newest runs of sagas that were *chosen*, at most so many."""
     conditions = chosen.conditions(ignores_case=(await stores(client)).ignores_case)
     left = most
@@ -96,11 +96,11 @@ async def chosen_runs(client: Client, chosen: Chosen, most: int) -> AsyncIterato
                 return
 
 
-async def _fetched(client: Client, id: str, run_id: str) -> Recorded:
-    return Recorded(run_id, await client.get_workflow_handle(id, run_id=run_id).fetch_history())
+async def _fetched(client: Client, id: str, run_id: str) -> RunHistory:
+    return RunHistory(run_id, await client.get_workflow_handle(id, run_id=run_id).fetch_history())
 
 
-def _is_of_a_saga(recorded: Recorded) -> bool:
+def _is_of_a_saga(recorded: RunHistory) -> bool:
     return "saga" in recorded.began.memo.fields or any(_is_ours(event) for event in recorded.events)
 
 
@@ -111,12 +111,12 @@ def _is_ours(event: HistoryEvent) -> bool:
     return any(_OURS in payload.data for each in details.values() for payload in each.payloads)
 
 
-def file_name(recorded: Recorded) -> str:
+def file_name(recorded: RunHistory) -> str:
     """Return the name of the file for a history: the id, as far as it fits, and the run."""
     return f"{quote(recorded.id, safe='')[:_LONGEST_NAME]}.{recorded.run_id}.json"
 
 
-def read(path: Path) -> Recorded:
+def read(path: Path) -> RunHistory:
     """Return the history in a file, as Temporal's JSON, perhaps compressed by gzip. Raises ``NoHistory``."""
     try:
         raw = path.read_bytes()
@@ -132,7 +132,7 @@ def read(path: Path) -> Recorded:
         history = WorkflowHistory.from_json(_id(path, data, found), {"events": found["events"]})
     except (ParseError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise NoHistory(str(path), f"its events are not Temporal's: {error}") from None
-    recorded = Recorded(_run_id(path, history), history)
+    recorded = RunHistory(_run_id(path, history), history)
     if not history.events[0].HasField("workflow_execution_started_event_attributes"):
         raise NoHistory(str(path), "its first event is not the start of a run")
     if not _is_of_a_saga(recorded):
