@@ -100,6 +100,7 @@ async def begun(client: Client, id_: str) -> None:
 def test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one(
     server: Server, behavior: VersioningBehavior, after: str, plugin: bool
 ) -> None:
+    """R138."""
     queue = f"versions-{uuid.uuid4().hex[:8]}"
 
     async def scenario() -> Any:
@@ -124,7 +125,7 @@ def test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one(
 def test_a_pinned_saga_continues_as_new_on_the_next_version_when_its_worker_says_so(
     server: Server, plugin: bool
 ) -> None:
-    """At its next event, and once: it is pinned to the next version afterwards."""
+    """R139: at its next event, and once; it is pinned to the next version afterwards."""
     queue = f"versions-{uuid.uuid4().hex[:8]}"
     behavior = VersioningBehavior.PINNED
 
