@@ -180,6 +180,14 @@ def test_every_word_of_the_engine_has_a_sign(word: str) -> None:
     assert SIGNS[word]
 
 
+def test_an_undo_of_which_nobody_knows_is_said_to_be_unknown_and_not_to_have_failed() -> None:
+    """So it stands when the server has ended the run while the call was under way."""
+    undo = {"status": "running", "started_at": _at(6), "ended_at": None}
+    ended = cut(_status("compensating", _step("charge", "completed", 0, 1, compensation=undo)), "terminated")
+    (_, line) = rows(ended, {}, NOW)
+    assert (line.state, line.sign, line.what) == ("unknown", "?", "nobody knows whether it was undone")
+
+
 @pytest.mark.parametrize("progress", [each for each in UndoProgress if each.value not in {"registered", "not_due"}])
 def test_every_state_of_a_compensation_can_be_shown(progress: UndoProgress) -> None:
     status = _status("compensating", _step("charge", "completed", 0, 1, compensation={"status": progress.value}))

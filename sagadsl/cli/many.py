@@ -22,7 +22,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
-from sagadsl.status.lines import one_line
+from sagadsl.status.lines import OPEN_BY_ITSELF, one_line
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -39,7 +39,6 @@ _MOST = 10_000
 """How many sagas one command looks at; a second run goes on."""
 
 _RATE = 20.0
-_OPEN_STATUSES = ("running", "compensating", "paused")
 
 
 class Selection(Immutable):
@@ -91,7 +90,7 @@ class ResultsUnusable(SagadslError):
 
 
 def many(
-    command: Callable[..., R], *, statuses: Sequence[str] = _OPEN_STATUSES, error: str = "that wait because of"
+    command: Callable[..., R], *, statuses: Sequence[str] = OPEN_BY_ITSELF, error: str = "that wait because of"
 ) -> Callable[..., R]:
     """Add the options that choose many sagas; the command gets them as ``selection``.
 

@@ -57,12 +57,17 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "not_attempted": ("✗", "not undone: not attempted"),
     "unknown": ("?", "nobody knows whether it was undone"),
 }
+_UNDO_STATES = {"running": "compensating", "paused": "paused", "done": "compensated", "unknown": "unknown"}
+"""What the line of a compensation says of its status; of any other: that it has failed."""
 
 CALLS = ("activity", "nexus", "saga", "send")
 """The kinds of steps whose work is done elsewhere."""
 
-OPEN = ("running", "compensating", "paused", "held")
-"""The statuses of sagas that have not ended."""
+OPEN_BY_ITSELF = ("running", "compensating", "paused")
+"""The statuses that a saga gives itself as long as it has not ended."""
+
+OPEN = (*OPEN_BY_ITSELF, "held")
+"""The statuses of sagas that have not ended; ``held`` is what the server says of one that it holds."""
 
 _TAKING_UP = ("recover", "redrive")
 PAUSED = "paused by an operator"
@@ -401,7 +406,7 @@ def _undo(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now:
         wait = max(moment(undo["waits_until"]) - now, timedelta())
     elif (undo.get("attempts") or 0) > 1:
         note = f"{note}  after {undo['attempts']} attempts".strip()
-    state = {"running": "compensating", "paused": "paused", "done": "compensated"}.get(undo["status"], "failed")
+    state = _UNDO_STATES.get(undo["status"], "failed")
     if state == "compensating" and attempt is not None and attempt.paused:
         sign, state = SIGNS["paused"], "paused"
     return StatusRow(key, sign, state, step["path"], words, 0, _took(undo, now), note, wait)

@@ -11,6 +11,7 @@ from sagadsl.engine.facts import Given
 from sagadsl.engine.verbs import DECISIONS, ENDED, GIVEN_WITH, Verb
 from sagadsl.gateway.definitions import OfferedDefinitions
 from sagadsl.immutable import Immutable
+from sagadsl.status.lines import OPEN_BY_ITSELF
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.ask import decisions, migrating, recovery, signalling
 from sagadsl.temporal.ask.many import Addressee
@@ -18,7 +19,6 @@ from sagadsl.temporal.wire.requests import Asked
 
 Said = Mapping[str, Any]
 
-OPEN = ("running", "compensating", "paused")
 DIGESTS = "digests"
 """What an order to migrate holds, too: the digest of each definition when the job began, by name."""
 
@@ -45,7 +45,7 @@ class JobVerb(Immutable):
     keys: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     never_both: tuple[str, ...] = ()
-    statuses: tuple[str, ...] = OPEN
+    statuses: tuple[str, ...] = OPEN_BY_ITSELF
 
 
 def _operator(verb: Verb) -> JobVerb:

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from sagadsl.engine.facts import How
 from sagadsl.engine.verbs import NEED_A_PATH, VERBS
 from sagadsl.errors import SagadslError
+from sagadsl.status.lines import OPEN_BY_ITSELF
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.ask import migrating, recovery, signalling
 from sagadsl.temporal.ask.migrating import CannotMigrate
@@ -64,7 +65,6 @@ _EXACT = 0.001
 """Seconds by which an instant may be missed."""
 
 _STOPS = ("cancel", "timeout", "abort")
-_OPEN = ("running", "compensating", "paused")
 _TAKING_UP = ("recover", "redrive")
 _REFUSALS = (
     CannotTakeUp,
@@ -197,7 +197,7 @@ class Stage:
 
     async def _end(self) -> tuple[Any, Mapping[str, Any] | None]:
         """Wait until nothing more happens; return the output and the report, if the saga has ended."""
-        if self.foreseen.status in _OPEN:
+        if self.foreseen.status in OPEN_BY_ITSELF:
             await self._settled()
             return None, None
         while True:
@@ -392,7 +392,7 @@ class Stage:
     async def _until_closed(self) -> None:
         """Wait for the end of the run if its saga has ended: the task that says so may still be under way."""
         found = await runs.status(self.client, self.id)
-        while found["close_status"] == "running" and found["status"] not in _OPEN:
+        while found["close_status"] == "running" and found["status"] not in OPEN_BY_ITSELF:
             await asyncio.sleep(_POLL)
             found = await runs.status(self.client, self.id)
 
