@@ -102,7 +102,7 @@ async def earlier_release(server: Server, queue: str) -> AsyncIterator[None]:
         yield
     finally:
         process.kill()
-        await process.wait()
+        await process.communicate()  # so that its pipe is closed before the loop is
 
 
 @pytest.mark.parametrize("lacking", ["an activity", "a local activity", "the saga", "the rules"])

@@ -246,7 +246,7 @@ def test_a_handler_that_is_killed_is_asked_again_elsewhere(server: Server) -> No
                 assert process.stdout is not None
                 assert await process.stdout.readline() == b"asked\n"
                 process.kill()
-                await process.wait()
+                await process.communicate()  # so that its pipe is closed before the loop is
                 await elsewhere.enter_async_context(serving(client, desk, queue))
 
             try:
