@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from typing import Literal
 
 from sagadsl.engine.records import Record
 from sagadsl.immutable import Immutable
 
+What = Literal["step over", "undo over", "undo failed", "waits", "decided"]
+"""What has happened.
 
-class What(Enum):
-    """What has happened.
-
-    ``UNDO_FAILED``: an action of a compensation has failed for good, whatever follows from that. ``WAITS``: something
-    begins to wait for an operator; ``DECIDED``: it waits no longer.
-    """
-
-    STEP_OVER = "step over"
-    UNDO_OVER = "undo over"
-    UNDO_FAILED = "undo failed"
-    WAITS = "waits"
-    DECIDED = "decided"
+``undo failed``: an action of a compensation has failed for good, whatever follows from that. ``waits``: something
+begins to wait for an operator; ``decided``: it waits no longer.
+"""
 
 
 class Noted(Immutable):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
 from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, State
-from sagadsl.engine.noted import Noted, What
+from sagadsl.engine.noted import Noted
 from sagadsl.engine.records import Progress, Record, Undo
 from sagadsl.engine.scope import step_to_undo
 from sagadsl.language.expressions.values import METER, ExpressionError
@@ -153,7 +153,7 @@ class Run:
             self.drop_timer(timer(record.path, TimerKind.LIMIT))
         record.ended = self.tick()
         record.ended_at = self.state.now
-        self.noted.append(Noted(What.STEP_OVER, record))
+        self.noted.append(Noted("step over", record))
         self.todo.append(("ended", record.path))
 
     def may_start(self, kind: Beginning, key: str) -> bool:
@@ -193,7 +193,7 @@ class Run:
         state.attention[path] = error
         state.occurrences[path] = state.occurrences.get(path, 0) + 1
         state.waits_since[path] = state.now
-        self.noted.append(Noted(What.WAITS, path=path))
+        self.noted.append(Noted("waits", path=path))
         if limit is not None:
             self.set_timer(timer(path, TimerKind.PAUSE), state.now + limit.total_seconds(), f"decision about {path}")
         if self.saga.on_pause:
@@ -203,7 +203,7 @@ class Run:
         """End the wait for an operator at *path*, and return the error that it was about."""
         self.drop_timer(timer(path, TimerKind.PAUSE))
         since = self.state.waits_since.pop(path, self.state.now)
-        self.noted.append(Noted(What.DECIDED, path=path, seconds=self.state.now - since))
+        self.noted.append(Noted("decided", path=path, seconds=self.state.now - since))
         return self.state.attention.pop(path)
 
     def fail_with(self, error: Error | None) -> None:

@@ -14,7 +14,7 @@ from sagadsl.engine.chunks import unpack, waiting
 from sagadsl.engine.facts import Error, Outcome, Settled, StartChild
 from sagadsl.engine.journal import Unwind
 from sagadsl.engine.matching import is_one_of
-from sagadsl.engine.noted import Noted, What
+from sagadsl.engine.noted import Noted
 from sagadsl.engine.pauses import limit_of
 from sagadsl.engine.records import Record, Undo, UndoProgress
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
@@ -249,7 +249,7 @@ def settled(run: Run, record: Record, fact: Settled) -> None:
 def failed(run: Run, record: Record, error: Error) -> None:
     """Handle a compensation that has failed for good: pause, go on, or stop. R20, R21."""
     undo = _undo(record)
-    run.noted.append(Noted(What.UNDO_FAILED, record))
+    run.noted.append(Noted("undo failed", record))
     match run.saga.compensation_failure:
         case OnFailure.PAUSE:
             undo.progress = UndoProgress.PAUSED
@@ -320,7 +320,7 @@ def _over(run: Run, record: Record) -> None:
     else:
         undo.progress = UndoProgress.DONE
     undo.ended_at = run.state.now
-    run.noted.append(Noted(What.UNDO_OVER, record))
+    run.noted.append(Noted("undo over", record))
     if undo.progress is not UndoProgress.DONE:
         run.state.undo_failed = True
         # If an operator has skipped a loser of a block, it counts as settled: the saga may go on.

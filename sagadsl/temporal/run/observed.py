@@ -17,7 +17,7 @@ from temporalio import workflow
 
 from sagadsl.engine.facts import Close, Error, Status
 from sagadsl.engine.journal import State
-from sagadsl.engine.noted import Noted, What
+from sagadsl.engine.noted import Noted
 from sagadsl.engine.records import Progress, Record, UndoProgress
 from sagadsl.immutable import Immutable
 from sagadsl.language.kinds import key_of
@@ -117,9 +117,9 @@ class Observed:
         if observer.spans is None or self._own is None or noted.record is None:
             return
         span = None
-        if noted.what is What.STEP_OVER:
+        if noted.what == "step over":
             span = self._step(saga, state, noted.record)
-        elif noted.what is What.UNDO_OVER:
+        elif noted.what == "undo over":
             span = self._undo(saga, state, noted.record)
         if span is not None:
             observer.spans.tell(span)
@@ -212,17 +212,17 @@ class Observed:
 def _count(counts: Counts, saga: Saga, noted: Noted) -> None:
     record = noted.record
     match noted.what:
-        case What.STEP_OVER if record is not None and record.progress is not Progress.SKIPPED and record.settled:
+        case "step over" if record is not None and record.progress is not Progress.SKIPPED and record.settled:
             seconds = (record.ended_at or record.started_at) - record.started_at
             counts.step_over(saga.name, record.step, record.progress.value, seconds)
-        case What.UNDO_OVER if record is not None and record.undo is not None and record.undo.started_at is not None:
+        case "undo over" if record is not None and record.undo is not None and record.undo.started_at is not None:
             seconds = (record.undo.ended_at or record.undo.started_at) - record.undo.started_at
             counts.undo_over(saga.name, record.step, record.undo.progress.value, seconds)
-        case What.UNDO_FAILED if record is not None:
+        case "undo failed" if record is not None:
             counts.undo_failed(saga.name, record.step)
-        case What.WAITS:
+        case "waits":
             counts.waits(saga.name, _purpose(noted.path))
-        case What.DECIDED:
+        case "decided":
             counts.decided(saga.name, _purpose(noted.path), noted.seconds)
         case _:
             pass
