@@ -126,6 +126,35 @@ def test_what_readers_of_the_output_do_not_find_breaks() -> None:
     ]
 
 
+def test_what_else_callers_read_is_compared() -> None:
+    """Queries, search attributes, the early answer."""
+    telling = {"id": "told", "answer": 7}
+    shows = saga(
+        act("pay"),
+        telling,
+        queries={"far": 1, "near": 2},
+        search_attributes={"OrderId": {"value": "a", "type": "keyword"}},
+    )
+    mute = saga(
+        act("pay"), queries={"near": 3, "new": 4}, search_attributes={"OrderId": {"value": "a", "type": "text"}}
+    )
+    assert _lines(shows, mute, About.QUERIES) == [
+        ("breaks", "new runs do not answer the query `far`"),
+        ("safe", "the query `new` is new"),
+    ]
+    assert _lines(shows, mute, About.SEARCH_ATTRIBUTES) == [
+        ("breaks", "`OrderId` is text now, and was keyword: no index has both")
+    ]
+    assert _lines(mute, saga(act("pay")), About.SEARCH_ATTRIBUTES) == [
+        ("breaks", "new runs are not found by `OrderId`")
+    ]
+    assert [level for level, _ in _lines(saga(act("pay")), mute, About.SEARCH_ATTRIBUTES)] == ["safe"]
+    assert _lines(shows, mute, About.EARLY_ANSWER) == [
+        ("breaks", "no step answers any more: who waits for it gets nothing before the end")
+    ]
+    assert _lines(mute, shows, About.EARLY_ANSWER) == [("safe", "`told` answers before the end")]
+
+
 def test_a_signal_that_nothing_waits_for_any_more_breaks() -> None:
     other = {"id": "approval", "wait_for": {"signal": "granted", "payload": {"type": "object"}}}
     assert _lines(saga(WAIT), saga(other), About.SIGNALS) == [

@@ -1,7 +1,7 @@
 """Says what the change from one definition to another means: for open runs, and for whoever calls the saga.
 
 ``engine.migration`` judges runs that shall migrate. The same code, asked about a run at each step, tells what a change
-means for open runs. Callers send the input and signals, and read the output.
+means for open runs. Callers send the input and signals, and read the output and what else a saga shows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.calls import Send
-from sagadsl.language.model import Route, Saga, Step, WaitFor
+from sagadsl.language.model import Answer, Route, Saga, Step, WaitFor
 
 
 class Impact(Enum):
@@ -41,6 +41,9 @@ class About(Enum):
     INPUT = "input"
     OUTPUT = "output"
     SIGNALS = "signals"
+    QUERIES = "queries"
+    SEARCH_ATTRIBUTES = "search attributes"
+    EARLY_ANSWER = "early answer"
 
 
 class Change(Immutable):
@@ -89,6 +92,9 @@ def compare(old: Saga, new: Saga, known: Known | None = None) -> Comparison:
             *_input(old, new),
             *_output(old, new, Known() if known is None else known),
             *_signals(old, new),
+            *_queries(old, new),
+            *_search_attributes(old, new),
+            *_early_answer(old, new),
         )
     )
 
@@ -190,6 +196,42 @@ def _signals(old: Saga, new: Saga) -> Iterator[Change]:
 def _wait(saga: Saga, signal: str) -> Route | None:
     steps = (place.step for place in saga.places.values())
     return next((step.route for step in steps if isinstance(step.body, WaitFor) and signal in step.body.signals), None)
+
+
+def _queries(old: Saga, new: Saga) -> Iterator[Change]:
+    for name in old.queries:
+        if name not in new.queries:
+            yield Change(About.QUERIES, Impact.BREAKS, f"new runs do not answer the query `{name}`")
+    for name in new.queries:
+        if name not in old.queries:
+            yield Change(About.QUERIES, Impact.SAFE, f"the query `{name}` is new", route=("queries", name))
+
+
+def _search_attributes(old: Saga, new: Saga) -> Iterator[Change]:
+    before = {each.name: each.type for each in old.search_attributes}
+    after = {each.name: each.type for each in new.search_attributes}
+    for name, type_ in before.items():
+        if name not in after:
+            yield Change(About.SEARCH_ATTRIBUTES, Impact.BREAKS, f"new runs are not found by `{name}`")
+        elif after[name] != type_:
+            message = f"`{name}` is {after[name]} now, and was {type_}: no index has both"
+            yield Change(About.SEARCH_ATTRIBUTES, Impact.BREAKS, message, route=("search_attributes", name))
+    for name in sorted(after.keys() - before.keys()):
+        message = f"`{name}` is new: `sagadsl doctor` says whether the server has it"
+        yield Change(About.SEARCH_ATTRIBUTES, Impact.SAFE, message, route=("search_attributes", name))
+
+
+def _early_answer(old: Saga, new: Saga) -> Iterator[Change]:
+    before, after = _answering(old), _answering(new)
+    if before is not None and after is None:
+        message = "no step answers any more: who waits for it gets nothing before the end"
+        yield Change(About.EARLY_ANSWER, Impact.BREAKS, message)
+    elif before is None and after is not None:
+        yield Change(About.EARLY_ANSWER, Impact.SAFE, f"`{after.id}` answers before the end", route=after.route)
+
+
+def _answering(saga: Saga) -> Step | None:
+    return next((place.step for place in saga.places.values() if isinstance(place.step.body, Answer)), None)
 
 
 def as_json(change: Change, line: int | None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import click
 
 from sagadsl.changes.comparison import About, Change, Comparison, Impact, as_json, compare
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, load_definitions, the_one
-from sagadsl.cli.files import STDIN, is_file
+from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, the_one
+from sagadsl.cli.files import STDIN, is_file, is_folder
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
@@ -32,9 +32,10 @@ _COLORS = {Impact.SAFE: "green", Impact.SOME: "yellow", Impact.BREAKS: "red"}
 def diff(*, old: str, new: str, strict: bool, no_plugins: bool, module: Sequence[str]) -> int:
     """Say what the change from one definition to another means for open runs and for callers.
 
-    OLD and NEW are files; one of them may be `-` for standard input. Open runs are judged as
+    OLD and NEW are files (FILE#NAME if one has several sagas), of which one may be `-` for
+    standard input, or two folders, whose sagas are compared by name. Open runs are judged as
     `migrate` judges them: can a run that stands at a step go on as NEW? Callers send input and
-    signals, and read the output.
+    signals, and read the output, queries, search attributes and the early answer.
 
     \b
     Words: safe (nobody has to do anything), some (some runs or some values), breaks.
@@ -44,30 +45,75 @@ def diff(*, old: str, new: str, strict: bool, no_plugins: bool, module: Sequence
     Examples:
       sagadsl diff order.v1.saga.yaml order.saga.yaml
       git show HEAD:order.saga.yaml | sagadsl diff - order.saga.yaml --json
+      sagadsl diff released/definitions definitions --strict
     """
+    catalogue = None if no_plugins else Catalogue.discover(module, cache=Cache.open())
+    known = Known(activities=None if catalogue is None else Installed(catalogue))
+    worst = (Impact.BREAKS, Impact.SOME) if strict else (Impact.BREAKS,)
+    if is_folder(old) and is_folder(new):
+        return _folders(old, new, known, worst)
     for path in (old, new):
         if path != STDIN and not is_file(path):
-            raise click.UsageError(f"`{path}` is no file; `diff` compares two files")
-    catalogue = None if no_plugins else Catalogue.discover(module, cache=Cache.open())
-    sides: list[Definitions] = []
-    for path in (old, new):
-        definitions = load_definitions((path,))  # an activity that is not installed here matters to nobody else
-        if not definitions.are_usable:
-            definitions.show()
-            return definitions.exit_code
-        sides.append(definitions)
+            raise click.UsageError(f"`{path}` is no file; `diff` compares two files, or two folders")
+    sides = [_loaded(path) for path in (old, new)]
+    if wrong := next((each for each in sides if not each.are_usable), None):
+        wrong.show()
+        return wrong.exit_code
+    before, after = _pair(sides[0], sides[1], old, new)
+    found = _compared(before, after, known)
+    screen.result(_document(before, after, found), _page(before, after, found))
+    return 1 if found.level in worst else 0
+
+
+def _loaded(path: str) -> Definitions:
+    return load_definitions((path,))  # an activity that is not installed here matters to nobody else
+
+
+def _compared(before: Loaded, after: Loaded, known: Known) -> Comparison:
     from sagadsl.language.load import beside
 
-    before, after = _pair(sides[0], sides[1], old, new)
     assert before.saga is not None
     assert after.saga is not None
-    known = Known(activities=None if catalogue is None else Installed(catalogue))
-    if new != STDIN:
+    if after.document.address != STDIN:
         known = beside(after.document.address, after.document.text, known)
-    found = compare(before.saga, after.saga, known)
-    screen.result(_document(before, after, found), _page(before, after, found))
-    worst = (Impact.BREAKS, Impact.SOME) if strict else (Impact.BREAKS,)
-    return 1 if found.level in worst else 0
+    return compare(before.saga, after.saga, known)
+
+
+def _folders(old: str, new: str, known: Known, worst: Sequence[Impact]) -> int:
+    """Compare the definitions of two folders by their names; whoever starts one that is gone breaks."""
+    sides = [_loaded(path) for path in (old, new)]
+    if wrong := next((each for each in sides if not each.are_usable), None):
+        wrong.show()
+        return wrong.exit_code
+    for each in sides:
+        one_name_each(each)
+    before, after = (by_name(each) for each in sides)
+    gone, added = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+    pairs = [(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
+    found = [(one, other, _compared(one, other, known)) for one, other in pairs]
+    changed = [each for each in found if _differ(each[0], each[1])]
+    levels = [comparison.level for _, _, comparison in found] + [Impact.BREAKS] * len(gone)
+    level = max(levels, key=list(Impact).index, default=Impact.SAFE)
+    lines = [f"{name}: {_colored(Impact.BREAKS, 'breaks')}: it is gone, and nobody can start it" for name in gone]
+    lines += [f"{name}: {_colored(Impact.SAFE, 'safe')}: it is new" for name in added]
+    pages = ["\n".join(lines)] if lines else []
+    pages += [_page(one, other, comparison) for one, other, comparison in changed]
+    same = len(found) - len(changed)
+    pages += [f"{same} unchanged"] if same else []
+    document = {
+        "level": level.value,
+        "removed": gone,
+        "added": added,
+        "sagas": [_document(one, other, comparison) for one, other, comparison in found],
+    }
+    screen.result(document, "\n\n".join(pages))
+    return 1 if level in worst else 0
+
+
+def _differ(before: Loaded, after: Loaded) -> bool:
+    assert before.saga is not None
+    assert after.saga is not None
+    return before.saga.digest != after.saga.digest
 
 
 def _pair(before: Definitions, after: Definitions, old: str, new: str) -> tuple[Loaded, Loaded]:

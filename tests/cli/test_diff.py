@@ -72,4 +72,39 @@ def test_a_wrong_definition_and_a_file_that_is_not_there(tmp_path: Path) -> None
     assert "SD" in wrong.err
     missing = inside("diff", old, "nowhere.saga.yaml")
     assert missing.code == 2
-    assert missing.err.endswith("error: `nowhere.saga.yaml` is no file; `diff` compares two files\n")
+    assert missing.err.endswith("error: `nowhere.saga.yaml` is no file; `diff` compares two files, or two folders\n")
+
+
+def test_folders_are_compared_by_the_names_of_their_sagas(tmp_path: Path) -> None:
+    """What is gone breaks those who start it."""
+    for side, names in (("old", ("order", "same", "gone")), ("new", ("order", "same", "fresh"))):
+        (tmp_path / side).mkdir()
+        for name in names:
+            text = NEW if (side, name) == ("new", "order") else OLD
+            (tmp_path / side / f"{name}.saga.yaml").write_text(text.replace("name: order", f"name: {name}"))
+    ran = inside("diff", "old", "new", "--no-plugins", cwd=tmp_path)
+    assert ran.code == 1
+    first, second, third = ran.out.rstrip("\n").split("\n\norder ")[0], "order 1 -> 2: some", "1 unchanged"
+    assert first == "gone: breaks: it is gone, and nobody can start it\nfresh: safe: it is new"
+    assert second in ran.out
+    assert ran.out.endswith(f"\n\n{third}\n")
+    found = json.loads(inside("diff", "old", "new", "--no-plugins", "--json", cwd=tmp_path).out)
+    assert (found["level"], found["removed"], found["added"]) == ("breaks", ["gone"], ["fresh"])
+    assert [(each["new"]["saga"], each["level"]) for each in found["sagas"]] == [("order", "some"), ("same", "safe")]
+
+    (tmp_path / "old" / "gone.saga.yaml").unlink()
+    assert inside("diff", "old", "new", "--no-plugins", cwd=tmp_path).code == 0
+    assert inside("diff", "old", "new", "--no-plugins", "--strict", cwd=tmp_path).code == 1
+    (tmp_path / "new" / "again.saga.yaml").write_text(NEW)
+    double = inside("diff", "old", "new", "--no-plugins", cwd=tmp_path)
+    assert double.code == 2
+    assert "saga `order` is defined in" in double.err
+
+
+def test_one_saga_of_a_file_with_several_is_named(tmp_path: Path) -> None:
+    old, new = _files(tmp_path)
+    bundle = tmp_path / "all.saga.yaml"
+    body = OLD.partition("name: order\n")[2].replace("\n", "\n    ")
+    bundle.write_text(f"sagadsl: 1\nsagas:\n  order:\n    {body}\n  other:\n    {body}\n")
+    assert "the same definition" in inside("diff", f"{bundle}#order", old, "--no-plugins").out
+    assert "order 1 -> 2" in inside("diff", f"{bundle}#order", new, "--no-plugins").out
