@@ -40,21 +40,18 @@ from sagadsl.engine.facts import (
     Outcome,
     SendSignal,
     Settled,
-    SignalReceived,
     StartActivity,
     StartChild,
     StartTimer,
-    TimerFired,
 )
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.noted import Noted
 from sagadsl.engine.run import BOUNDED_WORK, PART_WORK
-from sagadsl.immutable import replace
-from sagadsl.language.expressions.secrets import Named
-from sagadsl.language.paths import activity_id, call_of_activity
+from sagadsl.language.paths import activity_id
 from sagadsl.temporal.run import failures, operation_errors
 from sagadsl.temporal.run.child_runs import begin_child, let_alone
-from sagadsl.temporal.run.in_flight import CallInFlight, ChildStart
+from sagadsl.temporal.run.in_flight import CallInFlight, CallsInFlight, ChildStart
+from sagadsl.temporal.run.inbox import Inbox
 from sagadsl.temporal.run.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.run.local_results import room_needed
 from sagadsl.temporal.run.missing import UnknownActivity, UnservedCall, missed
@@ -69,19 +66,20 @@ from sagadsl.temporal.run.scheduling import (
     encoded,
     ended_well,
     look_up,
-    record_of,
     start_activity,
     succeeded,
     too_large,
+    when_answered,
 )
 from sagadsl.temporal.run.sending import begin_send, is_acted_out, sent_values
+from sagadsl.temporal.run.timers import Timers
 from sagadsl.temporal.run.unrecorded import RECORDS_FIRST, WHY, Unrecorded
 from sagadsl.temporal.wire.codec_growth import DOUBTFUL_BYTES, PLAIN, Stretch, StretchPerTask
 from sagadsl.temporal.wire.marker import (
     ATTEMPTS_ACTIVITY,
-    CAME_ACTIVITY,
     MAX_PAYLOAD_BYTES,
     TAKEN_ACTIVITY,
+    Recorded,
     by_and_why,
 )
 
@@ -110,6 +108,8 @@ class TemporalHost:
         to_undo: Gives the number of steps that would be undone if the saga failed now.
         goes_back: Whether the saga as a whole undoes what it has done.
         cancel_seen: Somebody has asked this run to stop.
+        inbox: What has happened that the engine does not know yet.
+        calls: The calls in flight.
         asked: How much longer the worker's codec makes data.
     """
 
@@ -121,16 +121,14 @@ class TemporalHost:
     to_undo: Callable[[], int] = lambda: 0
     goes_back: Callable[[], bool] = lambda: False
     cancel_seen: bool = False
-    _facts: list[Fact] = field(default_factory=list)
-    _unknown: list[SignalReceived] = field(default_factory=list)
-    _calls: dict[str, CallInFlight] = field(default_factory=dict)
-    _timers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    inbox: Inbox = field(default_factory=Inbox)
+    calls: CallsInFlight = field(default_factory=CallsInFlight)
     _unsent: list[CallInFlight] = field(default_factory=list)
-    _late: list[LateEnd] = field(default_factory=list)
     asked: StretchPerTask = field(default_factory=StretchPerTask)
     new_runs: NewRuns = field(init=False)
     _message: Message = field(init=False)
     _operations: Operations = field(init=False)
+    _timers: Timers = field(init=False)
     _turn: int = 0
     _worked: int = 0
     _unable: NotKnownHere | None = None
@@ -138,9 +136,10 @@ class TemporalHost:
 
     def __post_init__(self) -> None:
         self._message = Message(self.asked)
+        self._timers = Timers(self.inbox.tell)
         self._unrecorded = Unrecorded(self.goes_back)
-        self._operations = Operations(self._calls, self._takes, self._settle, self._operation_failed)
-        self.new_runs = NewRuns(self.tell, self.rules, self.to_undo)
+        self._operations = Operations(self.calls, self._takes, self._settle, self._operation_failed)
+        self.new_runs = NewRuns(self.inbox.tell, self.rules, self.to_undo)
 
     def fits(self, size: int, payloads: int = 1) -> Stretch | None:
         """Return ``None`` if one command may send the payloads; else how much longer the codec makes them."""
@@ -149,13 +148,9 @@ class TemporalHost:
         found = PLAIN if size > MAX_PAYLOAD_BYTES else self.asked.now(self.rules())
         return None if found.fits(size, payloads) else found
 
-    def tell(self, fact: Fact) -> None:
-        """Queue a fact that a handler of the workflow has received."""
-        self._facts.append(fact)
-
     def tell_late(self, fact: LateEnd) -> None:
         """Queue the late end of an attempt behind the end of its call, of which the engine may not have heard yet."""
-        (self._late if fact.call_id in self._calls else self._facts).append(fact)
+        self.inbox.tell_late(fact, is_early=fact.call_id in self.calls)
 
     def tell_asked(self, fact: Fact) -> None:
         """Queue a fact that an update has brought.
@@ -165,75 +160,32 @@ class TemporalHost:
         next one (R133).
         """
         self._unrecorded.asked_at = workflow.info().get_current_history_length()
-        self.tell(fact)
-
-    def tell_when_known(self, fact: SignalReceived, number: int) -> None:
-        """Queue a signal whose time of arrival matters, once that is looked up; later facts stay behind it.
-
-        Args:
-            number: Which signal of this run it is.
-        """
-        asked = look_up(CAME_ACTIVITY, f"signal {number}", number, fact.name, summary=f"when did {fact.name} come?")
-        self._facts.append(fact)
-        self._unknown.append(fact)
-
-        def on_answer(answer: asyncio.Task[Any]) -> None:
-            came_at = answer.result() if ended_well(answer) else None  # nobody knows: it counts from now
-            known = replace(fact, came_at=came_at)
-            self._unknown = [each for each in self._unknown if each is not fact]
-            self._facts = [known if each is fact else each for each in self._facts]
-
-        asked.add_done_callback(on_answer)
-
-    def tell_at(self, due: float, fact: Callable[[float], Fact], why: str) -> None:
-        """Queue a fact once the moment *due* has come; *fact* makes it, of that moment."""
-
-        def told(_: object = None) -> None:
-            self._facts.append(fact(workflow.time()))
-
-        if (delay := due - workflow.time()) <= 0:
-            told()
-        else:
-            asyncio.create_task(workflow.sleep(delay, summary=why)).add_done_callback(
-                lambda timer: None if timer.cancelled() else told()
-            )
-
-    def has_facts(self) -> bool:
-        """Whether there are facts that the engine does not know yet."""
-        return bool(self._facts)
-
-    def holds(self, fact: Fact) -> bool:
-        """Whether the engine has not answered *fact* yet."""
-        return any(each is fact for each in self._facts)
-
-    def close(self) -> None:
-        """Drop the facts that came too late."""
-        self._facts.clear()
+        self.inbox.tell(fact)
 
     async def next_fact(self) -> Fact:
         """Wait until something has happened, and return it. A cancel of the workflow is one fact, once (R28)."""
-        while not self._facts:
+        while not self.inbox.has_facts():
             if self.before_wait is not None:
                 self.before_wait()
-            if (asked := self.new_runs.wanted(len(self._calls))) is not None:
+            if (asked := self.new_runs.wanted(len(self.calls))) is not None:
                 return asked
             self._turn += 1
             self._worked = 0
             try:
-                await workflow.wait_condition(lambda: bool(self._facts or self._unable))
+                await workflow.wait_condition(lambda: self.inbox.has_facts() or self._unable is not None)
             except asyncio.CancelledError:
                 await self.take_cancel()
             if self._unable is not None:
                 raise self._unable
-        while any(each is self._facts[0] for each in self._unknown):
+        while not self.inbox.is_known():
             self._leaves()
             try:
-                await workflow.wait_condition(lambda: not any(each is self._facts[0] for each in self._unknown))
+                await workflow.wait_condition(self.inbox.is_known)
             except asyncio.CancelledError:
                 await self.take_cancel()
-        if (asked := self.new_runs.before_fact(len(self._calls))) is not None:
+        if (asked := self.new_runs.before_fact(len(self.calls))) is not None:
             return asked
-        return self._facts.pop(0)
+        return self.inbox.take()
 
     def _leaves(self) -> None:
         """Note that the commands so far leave the worker, although the engine has more to do."""
@@ -249,7 +201,7 @@ class TemporalHost:
         """End this workflow task when it has done much and there is more to do. The SDK considers a task dead that
         computes for two seconds, and would do so again at each new attempt."""
         self._worked += work
-        if must or (self._worked > PART_WORK and self._facts and self.rules() >= BOUNDED_WORK):
+        if must or (self._worked > PART_WORK and self.inbox.has_facts() and self.rules() >= BOUNDED_WORK):
             await self._next_task("much to compute")
             self._worked = 0
 
@@ -275,7 +227,7 @@ class TemporalHost:
         if not self.cancel_seen:
             self.cancel_seen = True
             by, why = by_and_why(failures.bounded(workflow.cancellation_reason() or "", _REASON))
-            self._facts.append(CancelRequested(workflow.time(), by, why))
+            self.inbox.tell(CancelRequested(workflow.time(), by, why))
 
     def perform(self, command: Command) -> None:
         """Begin *command*. Never raises: what cannot be sent ends as a fact."""
@@ -287,10 +239,10 @@ class TemporalHost:
             case Cancel():
                 self._cancel(command)
             case StartTimer():
-                self._start_timer(command)
+                if self._timers.start(command) and self.rules() >= WHOLE_MESSAGES:
+                    self._message.add(TIMER_BYTES + len(command.summary))
             case CancelTimer(timer_id):
-                if timer := self._timers.pop(timer_id, None):
-                    timer.cancel()
+                self._timers.cancel(timer_id)
             case ContinueAsNew() | Close():
                 raise AssertionError(f"{command} ends the loop and is not performed")
             case _:
@@ -298,7 +250,7 @@ class TemporalHost:
 
     def _start(self, command: StartActivity | StartChild | SendSignal) -> None:
         call = CallInFlight(command, workflow.time(), self._turn)
-        self._calls[command.call_id] = call
+        self.calls[command.call_id] = call
         self._submit(call)
 
     def _submit(self, call: CallInFlight) -> None:
@@ -336,9 +288,9 @@ class TemporalHost:
             if (stretch := self.fits(size, len(arguments))) is not None:
                 raise too_large(command.call_id, stretch.described(size, len(arguments)))
         except Unsendable as problem:
-            del self._calls[command.call_id]
+            del self.calls[command.call_id]
             error = Error(problem.type, failures.bounded(problem.message), command.call_id)
-            self._facts.append(Settled(workflow.time(), command.call_id, Outcome.FAILED, error=error, attempts=0))
+            self.inbox.tell(Settled(workflow.time(), command.call_id, Outcome.FAILED, error=error, attempts=0))
             return True
         if isinstance(command, StartActivity) and command.operation is not None:
             call.waits = True
@@ -361,7 +313,7 @@ class TemporalHost:
 
     def _takes(self, call: CallInFlight, size: int) -> bool:
         """Count a call with an input of *size* bytes if it fits into the message of this workflow task; say whether."""
-        return self._message.takes(*self._sizes(call, size), rules=self.rules())
+        return self._message.takes(*call.sizes(size, self.rules()), rules=self.rules())
 
     def _check_local(self, command: StartActivity) -> None:
         """Leave the workflow task to other workers for a while if this one does not have the local activity."""
@@ -371,16 +323,6 @@ class TemporalHost:
         if worker.is_patient(workflow.info().run_id, command.call_id):
             self._unable = NotKnownHere(worker.without_activity(command.activity).message)
 
-    def _sizes(self, call: CallInFlight, arguments: int) -> tuple[int, int]:
-        """Return the bytes that a call adds to the message of this workflow task, and the bytes that its end may add
-        to any message."""
-        command = call.command
-        if self.rules() < WHOLE_MESSAGES:
-            return arguments, 0
-        if isinstance(command, StartActivity) and command.local:  # its input is not sent, its result is
-            return 0, described(command) + call.room
-        return described(command) + arguments, 0
-
     async def _send_rest(self, why: str) -> None:
         """Send the waiting calls, one full message at a time: a timer brings the next workflow task."""
         while self._unsent:
@@ -388,13 +330,13 @@ class TemporalHost:
             why = TOO_MUCH
             while self._unsent:
                 call = self._unsent[0]
-                if call.command.call_id in self._calls and not self._send(call):
+                if call.command.call_id in self.calls and not self._send(call):
                     break
                 self._unsent.pop(0)
 
     def _cancel(self, asked: Cancel) -> None:
         call_id = asked.call_id
-        call = self._calls.get(call_id)
+        call = self.calls.get(call_id)
         if call is None or call.cancelled:
             return
         if call.has_happened and self.rules() >= _KNOWS_WHAT_LEFT:  # its result counts (R29)
@@ -459,30 +401,7 @@ class TemporalHost:
             size = LOCAL_RESULT_BYTES  # the worker's interceptor lets none be much longer
         elif ended_well(handle) and isinstance(result := handle.result(), RawValue):
             size = result.payload.ByteSize()
-        self._message.give_back(self._sizes(call, 0)[1], size + described(call.command))
-
-    def local_room(self, activity_id: str | None) -> int | None:
-        """Return how large the result of a local activity may be; ``None`` if the activity belongs to no step."""
-        call = self._calls.get(call_of_activity(activity_id or ""))
-        return None if call is None else call.room
-
-    def settles(self, activity_id: str | None) -> bool:
-        """Return whether the saga wants to hear of an attempt of an activity that ends late."""
-        call = self._calls.get(call_of_activity(activity_id or ""))
-        return call is not None and isinstance(call.command, StartActivity) and call.command.settles
-
-    def call_of_child(self, workflow_id: str) -> str:
-        """Return the id of the call that begins a child saga under this id; empty if there is none."""
-        calls = (each.command for each in self._calls.values())
-        return next(
-            (each.call_id for each in calls if isinstance(each, StartChild) and each.workflow_id == workflow_id), ""
-        )
-
-    def secrets_of(self, activity_id: str | None) -> Named | None:
-        """Return the secrets that a step's activity may look up."""
-        call = self._calls.get(call_of_activity(activity_id or ""))
-        command = None if call is None else call.command
-        return command.secrets if isinstance(command, StartActivity) else None
+        self._message.give_back(call.sizes(0, self.rules())[1], size + described(call.command))
 
     def _ask_again(self, call: CallInFlight, room: int) -> None:
         """Ask again for the result of a local activity, in a message that has room for it."""
@@ -500,8 +419,7 @@ class TemporalHost:
                 ATTEMPTS_ACTIVITY, command.call_id, recorded.scheduled_event_id, recorded.started_event_id, call.at
             )
 
-        def on_answer(answer: asyncio.Task[Any] | None) -> None:
-            record = record_of(answer)
+        def on_record(record: Recorded) -> None:
             known = failures.KnownEnd(self.rules(), took, record)
             miss = missed(command, error, record) if self.rules() >= WAITS_FOR_OTHERS else None
             if miss is not None:
@@ -509,25 +427,18 @@ class TemporalHost:
             else:
                 self._settle(call, failures.activity_failed(command, error, workflow.time(), known))
 
-        if asked is None or asked.done() or is_rebuilding():
-            on_answer(None if is_rebuilding() else asked)
-        else:
-            asked.add_done_callback(on_answer)
+        when_answered(asked, on_record)
 
     def _operation_failed(self, call: CallInFlight, command: StartActivity, error: BaseException, took: float) -> None:
         """Handle the end of a Nexus operation; look up its times where the error does not tell enough."""
         scheduled = operation_errors.to_look_up(error, took)
         asked = look_up(ATTEMPTS_ACTIVITY, command.call_id, scheduled, 0, call.at) if scheduled else None
 
-        def on_answer(answer: asyncio.Task[Any] | None) -> None:
-            record = record_of(answer)
+        def on_record(record: Recorded) -> None:
             known = failures.KnownEnd(self.rules(), took, record)
             self._settle(call, operation_errors.operation_failed(command, error, workflow.time(), known))
 
-        if asked is None or is_rebuilding():
-            on_answer(None)
-        else:
-            asked.add_done_callback(on_answer)
+        when_answered(asked, on_record)
 
     def _ask_others(self, call: CallInFlight, command: StartActivity, miss: UnknownActivity) -> None:
         """Handle a worker that does not know an activity: ask the queue again after a while, if there is time."""
@@ -551,45 +462,16 @@ class TemporalHost:
         else:
             self._submit(call)
 
-    def unknown_activities(self) -> list[dict[str, Any]]:
-        """Return the calls whose activity no worker knows yet."""
-        return [
-            call.missing.as_json(call.command, call.at)
-            for call in self._calls.values()
-            if call.missing is not None and isinstance(call.command, StartActivity)
-        ]
-
     def _settle(self, call: CallInFlight, fact: Settled) -> None:
-        self._calls.pop(call.command.call_id, None)
-        self._facts.append(fact if call.missing is None else call.missing.with_earlier(fact))
-        if self._late:
-            self._facts += [each for each in self._late if each.call_id == fact.call_id]
-            self._late = [each for each in self._late if each.call_id != fact.call_id]
+        self.calls.pop(call.command.call_id, None)
+        self.inbox.tell_end(fact if call.missing is None else call.missing.with_earlier(fact))
 
     async def _begin_child(
         self, call: CallInFlight, command: StartChild, start: ChildStart, arguments: list[RawValue]
     ) -> None:
-        if command.call_id in self._calls:  # else it was cancelled before anything was sent
+        if command.call_id in self.calls:  # else it was cancelled before anything was sent
             await begin_child(call, command, start, arguments, self._settle, strict=self.rules() >= 2)
 
     async def _begin_send(self, call: CallInFlight, command: SendSignal, arguments: list[RawValue]) -> None:
-        if command.call_id in self._calls:  # the same
+        if command.call_id in self.calls:  # the same
             self._settle(call, await begin_send(command, arguments))
-
-    def _start_timer(self, command: StartTimer) -> None:
-        if command.timer_id in self._timers:
-            return
-        delay = command.due - workflow.time()
-        if delay <= 0:
-            self._facts.append(TimerFired(workflow.time(), command.timer_id))
-            return
-        if self.rules() >= WHOLE_MESSAGES:
-            self._message.add(TIMER_BYTES + len(command.summary))
-        timer = asyncio.create_task(workflow.sleep(delay, summary=command.summary or None))
-        self._timers[command.timer_id] = timer
-        timer.add_done_callback(partial(self._timer_ended, command.timer_id))
-
-    def _timer_ended(self, timer_id: str, timer: asyncio.Task[None]) -> None:
-        if not timer.cancelled():
-            self._timers.pop(timer_id, None)
-            self._facts.append(TimerFired(workflow.time(), timer_id))

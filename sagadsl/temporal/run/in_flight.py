@@ -12,8 +12,11 @@ from temporalio.common import TypedSearchAttributes
 
 from sagadsl.engine.facts import SendSignal, StartActivity, StartChild
 from sagadsl.immutable import Immutable
+from sagadsl.language.expressions.secrets import Named
+from sagadsl.language.paths import call_of_activity
 from sagadsl.temporal.run.missing import UnservedCall
-from sagadsl.temporal.run.room import LOCAL_RESULT_BYTES
+from sagadsl.temporal.run.room import LOCAL_RESULT_BYTES, WHOLE_MESSAGES
+from sagadsl.temporal.run.scheduling import described
 
 
 class ChildStart(Immutable):
@@ -53,3 +56,52 @@ class CallInFlight:
     missing: UnservedCall | None = None
     waits: bool = False
     operation: workflow.NexusOperationHandle[Any] | None = None
+
+    def sizes(self, arguments: int, rules: int) -> tuple[int, int]:
+        """Return the bytes that the call adds to the message of its workflow task, and those that its end may add to
+        any message."""
+        command = self.command
+        if rules < WHOLE_MESSAGES:
+            return arguments, 0
+        if isinstance(command, StartActivity) and command.local:  # its input is not sent, its result is
+            return 0, described(command) + self.room
+        return described(command) + arguments, 0
+
+
+class CallsInFlight(dict[str, CallInFlight]):
+    """The calls that are in flight, by their ids."""
+
+    def of_activity(self, activity_id: str | None) -> CallInFlight | None:
+        """Return the call of an activity; ``None`` if the activity belongs to no step."""
+        return self.get(call_of_activity(activity_id or ""))
+
+    def of_child(self, workflow_id: str) -> str:
+        """Return the id of the call that begins a child saga under this id; empty if there is none."""
+        begins = (each.command for each in self.values())
+        return next(
+            (each.call_id for each in begins if isinstance(each, StartChild) and each.workflow_id == workflow_id), ""
+        )
+
+    def local_room(self, activity_id: str | None) -> int | None:
+        """Return how large the result of a local activity may be; ``None`` if the activity belongs to no step."""
+        call = self.of_activity(activity_id)
+        return None if call is None else call.room
+
+    def settles(self, activity_id: str | None) -> bool:
+        """Return whether the saga wants to hear of an attempt of an activity that ends late."""
+        call = self.of_activity(activity_id)
+        return call is not None and isinstance(call.command, StartActivity) and call.command.settles
+
+    def secrets_of(self, activity_id: str | None) -> Named | None:
+        """Return the secrets that a step's activity may look up."""
+        call = self.of_activity(activity_id)
+        command = None if call is None else call.command
+        return command.secrets if isinstance(command, StartActivity) else None
+
+    def unknown_activities(self) -> list[dict[str, Any]]:
+        """Return the calls whose activity no worker knows yet."""
+        return [
+            call.missing.as_json(call.command, call.at)
+            for call in self.values()
+            if call.missing is not None and isinstance(call.command, StartActivity)
+        ]

@@ -92,8 +92,8 @@ class MigratableRun(AskedRun):
         self._target, self._by_name = target, bool(request.get("by_name"))
         by, why = (str(request.get(key, "")) for key in ("by", "why"))
         fact = MigrationRequested(workflow.time(), target.saga.digest, by, why, id_)
-        self._host.tell(fact)
-        await workflow.wait_condition(lambda: not self._host.holds(fact))
+        self._host.inbox.tell(fact)
+        await workflow.wait_condition(lambda: not self._host.inbox.holds(fact))
         return self._migrates()
 
     @migrate.validator
@@ -196,7 +196,7 @@ class MigratableRun(AskedRun):
             self._host.new_runs.go_on()
             return MigrationDropped(workflow.time(), failures.bounded(over, _LONGEST))
         await self._host.make_room(over.carry.ByteSize() + len(over.raw))
-        if not self._host.has_facts():
+        if not self._host.inbox.has_facts():
             memo = {key: value for key, value in workflow.memo().items() if key != "labels"}
             workflow.continue_as_new(
                 args=[None, RawValue(to_payload(over.raw)), RawValue(over.carry)],

@@ -34,4 +34,4 @@ class ObservedRun(MigratableRun):
 
     def context_of_child(self, workflow_id: str) -> TraceContext | None:
         """Return the span of the call that begins a child saga, or ``None``."""
-        return self.context_of(self._host.call_of_child(workflow_id))
+        return self.context_of(self._host.calls.of_child(workflow_id))

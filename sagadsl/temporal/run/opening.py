@@ -436,9 +436,11 @@ class Opening:
         if found is None:
             return
         for fact in found.ends_at(workflow.time()):
-            self._host.tell(fact)
+            self._host.inbox.tell(fact)
         for call_id, until in found.until.items():
-            self._host.tell_at(until, partial(found.lost, call_id), f"an attempt of {call_id} may last until then")
+            self._host.inbox.tell_at(
+                until, partial(found.lost, call_id), f"an attempt of {call_id} may last until then"
+            )
 
     async def ask_registry(self) -> bytes:
         """Return the envelope that a worker's own folder holds for this name."""

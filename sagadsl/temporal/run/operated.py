@@ -76,7 +76,7 @@ class OperatedRun:
         else:
             self._host.tell_asked(fact)
         await workflow.wait_condition(
-            lambda: not (self._host.holds(fact) or any(each is fact for each in self._early_decisions))
+            lambda: not (self._host.inbox.holds(fact) or any(each is fact for each in self._early_decisions))
         )
         if id_ not in self._state.requests:  # others were faster
             raise ApplicationError(self._refusal(verb, asked) or "something else came first", type=NOT_POSSIBLE)

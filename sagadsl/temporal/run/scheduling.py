@@ -7,6 +7,7 @@ workflow task for ever (R52, R56), so this module refuses it first.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from sagadsl.language.paths import activity_id
 from sagadsl.plugins.texts import text_of
 from sagadsl.temporal.run import failures
 from sagadsl.temporal.run.missing import GO_NOT_REGISTERED
+from sagadsl.temporal.run.rebuilding import is_rebuilding
 from sagadsl.temporal.run.room import COMMAND_BYTES
 from sagadsl.temporal.wire.marker import MARKER, Recorded, limit_as_type
 
@@ -108,9 +110,18 @@ def look_up(name: str, call_id: str, *args: Any, summary: str = "attempts") -> a
     )
 
 
-def record_of(answer: asyncio.Task[Any] | None) -> Recorded:
-    """Return what the server has recorded of a call, by the answer of ``look_up``; nothing if nobody has said it."""
-    return Recorded.from_json(None if answer is None or not ended_well(answer) else answer.result())
+def when_answered(asked: asyncio.Task[Any] | None, then: Callable[[Recorded], None]) -> None:
+    """Call *then* with what the server has recorded of a call, once ``look_up`` has said it; nothing if nobody does."""
+
+    def on_answer(answer: asyncio.Task[Any] | None) -> None:
+        then(Recorded.from_json(None if answer is None or not ended_well(answer) else answer.result()))
+
+    if is_rebuilding():
+        on_answer(None)
+    elif asked is None or asked.done():
+        on_answer(asked)
+    else:
+        asked.add_done_callback(on_answer)
 
 
 def ended_well(task: asyncio.Task[Any]) -> bool:

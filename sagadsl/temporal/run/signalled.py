@@ -80,9 +80,9 @@ class SignalledRun(OperatedRun):
             return
         fact = SignalReceived(at, name, payload, beside.request, by=beside.by, why=beside.why)
         if waits.is_doubtful(self._state, name, at):
-            self._host.tell_when_known(fact, number)
+            self._host.inbox.tell_when_known(fact, number)
         else:
-            self._host.tell(fact)
+            self._host.inbox.tell(fact)
 
     def _late_end(self, args: Sequence[RawValue], at: float) -> None:
         """Take in how an attempt has ended late; a report of another saga that had the same id means nothing here."""
@@ -142,16 +142,16 @@ class SignalledRun(OperatedRun):
         id_ = update_id()
         is_early = self._package is None
         await workflow.wait_condition(lambda: self._has_begun)
-        while self._host.has_facts():  # another signal may be faster, and then this one is judged again
+        while self._host.inbox.has_facts():  # another signal may be faster, and then this one is judged again
             is_early = True
-            await workflow.wait_condition(lambda: not self._host.has_facts())
+            await workflow.wait_condition(lambda: not self._host.inbox.has_facts())
         if id_ in self._state.requests:
             return self._answer(id_) | {"repeated": True}
         if is_early:
             self._judge(asked, only_now=only_now)
         fact = SignalReceived(workflow.time(), asked.name, asked.payload, id_, by=asked.by, why=asked.why)
         self._host.tell_asked(fact)
-        await workflow.wait_condition(lambda: not self._host.holds(fact))
+        await workflow.wait_condition(lambda: not self._host.inbox.holds(fact))
         if id_ not in self._state.requests:
             if why := self._refused_by_waits(id_):
                 raise _unfit([why])

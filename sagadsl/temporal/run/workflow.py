@@ -95,7 +95,7 @@ class SagaWorkflow(ObservedRun):
             first = await self._opening.begin(args)
         except Rejected as rejected:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
-            self._host.close()
+            self._host.inbox.close()
             self._opening.list_not_begun(cancelled=False)
             self._early_decisions.clear()
             await self._handlers_finished()
@@ -103,7 +103,7 @@ class SagaWorkflow(ObservedRun):
             raise closing.failed(self._rejection, rejected.message, report) from None
         except asyncio.CancelledError:
             self._stopped_early = True
-            self._host.close()
+            self._host.inbox.close()
             self._opening.list_not_begun(cancelled=True)
             self._early_decisions.clear()
             await self._handlers_finished()
@@ -132,7 +132,7 @@ class SagaWorkflow(ObservedRun):
         early, self._early_decisions = self._early_decisions, []
         facts: list[Fact] = [first, *early] if isinstance(first, Resumed | Inherited) else [*early, first]
         for fact in facts[1:]:
-            self._host.tell(fact)
+            self._host.inbox.tell(fact)
         self._opening.tell_ends()
         self._take_early_signals()
         return facts[0]
@@ -153,7 +153,7 @@ class SagaWorkflow(ObservedRun):
         """Continue as new. If a fact has come meanwhile, or the state is too large, return a fact instead."""
         assert self._package is not None
         await self._handlers_finished_or_facts()
-        if self._host.has_facts():  # a signal or a cancel that came meanwhile goes along in the state
+        if self._host.inbox.has_facts():  # a signal or a cancel that came meanwhile goes along in the state
             return await self._host.next_fact()
         if self._state.migrating:
             return await self.go_over_migrated()
@@ -164,7 +164,7 @@ class SagaWorkflow(ObservedRun):
             return Resumed(workflow.time(), workflow.info().run_id)
         beside = len(self._package.raw) if self._state.rules >= _WHOLE_RESULT else 0
         await self._host.make_room(carry.ByteSize() + beside)
-        if not self._host.has_facts():
+        if not self._host.inbox.has_facts():
             workflow.continue_as_new(
                 args=[None, RawValue(to_payload(self._package.raw)), RawValue(carry)],
                 initial_versioning_behavior=of_next_run(),
@@ -211,7 +211,7 @@ class SagaWorkflow(ObservedRun):
         assert self._package is not None
         self.observed.over(self._package.saga, self._state, close)
         self._show()
-        self._host.close()
+        self._host.inbox.close()
         await self._handlers_finished()
         match close.status:
             case Status.COMPLETED:
@@ -294,7 +294,7 @@ class SagaWorkflow(ObservedRun):
         """Wait for handlers, but not for one that waits itself until the engine has taken its fact."""
 
         def is_ready() -> bool:
-            return self._host.has_facts() or workflow.all_handlers_finished()
+            return self._host.inbox.has_facts() or workflow.all_handlers_finished()
 
         while not is_ready():
             try:
@@ -381,7 +381,7 @@ class SagaWorkflow(ObservedRun):
                 "actions": [],
             }
         found = projection.status(self._package.saga, self._state, part)
-        unknown = self._host.unknown_activities()
+        unknown = self._host.calls.unknown_activities()
         found |= {"unknown_activities": unknown} if unknown else {}
         found |= {"not_indexed": dict(self._indexing.problems)} if self._indexing.problems else {}
         refused = [*self._opening.refused, *found.get("refused_signals", ())]
@@ -399,11 +399,11 @@ class SagaWorkflow(ObservedRun):
 
     def local_room(self, activity_id: str | None) -> int | None:
         """Return how large the result of a local activity may be; ``None`` if the activity belongs to no step."""
-        return self._host.local_room(activity_id)
+        return self._host.calls.local_room(activity_id)
 
     def settles(self, activity_id: str | None) -> bool:
         """Return whether the saga wants to hear of an attempt of an activity that ends late."""
-        return self._host.settles(activity_id)
+        return self._host.calls.settles(activity_id)
 
     def held(self) -> HeldRun | None:
         """Return how long this worker has held the run; ``None`` if that does not tell who has begun its calls.
@@ -414,7 +414,7 @@ class SagaWorkflow(ObservedRun):
 
     def secrets_of(self, activity_id: str | None) -> Named | None:
         """Return the secrets that a step's activity may look up: those that its definition names."""
-        return self._host.secrets_of(activity_id)
+        return self._host.calls.secrets_of(activity_id)
 
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""
