@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TextIO
 
 import pytest
 
@@ -72,16 +76,28 @@ def inside(
 
 
 @contextmanager
-def ready(command: Sequence[str], folder: Path, **env: str) -> Iterator[None]:
-    """Run a command until the end of the block; it has said that it is ready, and ends well when it is told to."""
-    with subprocess.Popen(command, cwd=folder, env=environment(**env), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("ready"):
-                break
+def ready(command: Sequence[str], folder: Path) -> Iterator[None]:
+    """Run a command until the end of the block; it has said that it is ready, and ends well when it is told to.
+
+    What it says goes into a file: a pipe that nobody reads would hold it up some day.
+    """
+    with (
+        NamedTemporaryFile("w+", prefix="said-") as said,
+        Path(said.name).open() as heard,
+        subprocess.Popen(command, cwd=folder, env=environment(), stderr=said) as process,
+    ):
+        deadline = time.monotonic() + PATIENCE
+        while not re.search("^ready", text := _all_of(heard), re.M):
+            assert process.poll() is None, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.05)
         try:
             yield
         finally:
             process.terminate()
-            rest = process.stderr.read()
-        assert process.wait(PATIENCE) == 0, rest
+        assert process.wait(PATIENCE) == 0, _all_of(heard)
+
+
+def _all_of(heard: TextIO) -> str:
+    heard.seek(0)
+    return heard.read()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.cli.shell import SAGADSL, environment, inside
+from tests.cli.shell import SAGADSL, inside, ready
 from tests.cli.shop import lay_out_trips
 from tests.cli.test_operate import Shop
 from tests.cli.test_stuck_sagas import temporal
 from tests.conftest import Server
-from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
@@ -31,15 +29,8 @@ def shop(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     lost = lost.replace("saga: order", f"saga: order\n        task_queue: nobody-{uuid.uuid4()}")
     (folder / "lost.saga.yaml").write_text(lost)
     command = [*SAGADSL, "worker", "--task-queue", QUEUE, "--address", server.address]
-    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("ready"):
-                break
+    with ready(command, folder):
         yield Shop(folder, server.address)
-        process.terminate()
-        rest = process.stderr.read()
-        assert process.wait(PATIENCE) == 0, rest
 
 
 def _start(shop: Shop, name: str, **values: Any) -> str:
