@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from datetime import timedelta
 from threading import Thread
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 EXTRA = "otel"
 _LAST_SECONDS = 2.0
+_SELDOM_SECONDS = 60.0
 _PERIOD_MILLISECONDS = 15_000
 _BEGUN: dict[TelemetrySetting, Tracing | None] = {}
 
@@ -76,6 +78,29 @@ def not_traced(setting: TelemetrySetting) -> tuple[str, ...]:
     )
 
 
+class _Seldom(logging.Filter):
+    """Lets a collector that is away be told once a minute: the exporters tell of each try, every few seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told = float("-inf")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            return logging.getLogger().isEnabledFor(logging.INFO)  # with `-v`
+        if record.created - self._told < _SELDOM_SECONDS:
+            return False
+        self._told = record.created
+        return True
+
+
+def _tell_seldom() -> None:
+    for signal in ("trace", "metric"):
+        logger = logging.getLogger(f"opentelemetry.exporter.otlp.proto.http.{signal}_exporter")
+        if not any(isinstance(each, _Seldom) for each in logger.filters):
+            logger.addFilter(_Seldom())
+
+
 def _begun(setting: TelemetrySetting) -> Tracing:
     if missing := lacks(setting):
         raise NeedsExtra(missing, EXTRA)
@@ -95,6 +120,7 @@ def _begun(setting: TelemetrySetting) -> Tracing:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
         exporter = OTLPSpanExporter(endpoint=setting.address("traces"))
+    _tell_seldom()
     tracing = Tracing(_resource(setting), BatchSpanProcessor(exporter))
     trace.set_tracer_provider(tracing.provider)  # for the spans of the activities' own code
     return tracing
@@ -122,6 +148,7 @@ def measuring(setting: TelemetrySetting) -> MeterProvider | None:
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
 
+    _tell_seldom()
     exporter = OTLPMetricExporter(endpoint=setting.address("metrics"))
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=_period(os.environ))
     return MeterProvider([reader], _resource(setting), shutdown_on_exit=False)

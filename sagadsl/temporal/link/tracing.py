@@ -38,6 +38,7 @@ from temporalio.client import (
     WorkflowUpdateHandle,
 )
 
+from sagadsl.temporal.wire.requests import EARLY_ANSWER
 from sagadsl.temporal.wire.trace_context import SpanOver, TraceContext, Value, headers_in_trace, read_carrier
 
 _KINDS = {"client": SpanKind.CLIENT, "server": SpanKind.SERVER, "consumer": SpanKind.CONSUMER}
@@ -205,6 +206,8 @@ class _Sent(OutboundInterceptor):
             await super().signal_workflow(input)
 
     async def start_workflow_update(self, input: StartWorkflowUpdateInput) -> WorkflowUpdateHandle[Any]:
+        if input.update == EARLY_ANSWER:  # it changes nothing, and is asked again and again
+            return await super().start_workflow_update(input)
         with self._span(f"update {input.update}", input.id) as span:
             input.headers = headers_in_trace(input.headers, span.context)
             return await super().start_workflow_update(input)

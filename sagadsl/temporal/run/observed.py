@@ -94,14 +94,16 @@ class Observed:
         self._observer = found
         self._began = state.started_at if goes_on else workflow.time()
         if found.spans is not None:
-            first = workflow.info().first_execution_run_id
-            if self.incoming is not None:
-                self._own = self.incoming.child("saga", first)
-            else:
-                trace = root(first, is_sampled=True)
-                self._own = root(first, is_sampled=found.spans.is_kept(trace, _saga_span(saga, state)))
+            _safely(partial(self._join_trace, found.spans, _saga_span(saga, state)))
         if is_new and found.counts is not None and not workflow.unsafe.is_replaying():
             _safely(partial(found.counts.saga_began, saga.name))
+
+    def _join_trace(self, spans: Spans, name: str) -> None:
+        first = workflow.info().first_execution_run_id
+        if self.incoming is not None:
+            self._own = self.incoming.child("saga", first)
+        else:
+            self._own = root(first, is_sampled=spans.is_kept(root(first, is_sampled=True), name))
 
     def note(self, saga: Saga, state: State, noted: Sequence[Noted]) -> None:
         """Tell what has happened. Never raises."""
