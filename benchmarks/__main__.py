@@ -6,7 +6,20 @@ import os
 import sys
 from collections.abc import Callable
 
-from benchmarks import before, checking, exploring, gateway, long, migrating, recovering, runs, scale, serving, waiting
+from benchmarks import (
+    before,
+    checking,
+    evicting,
+    exploring,
+    gateway,
+    long,
+    migrating,
+    recovering,
+    runs,
+    scale,
+    serving,
+    waiting,
+)
 
 PARTS: dict[str, Callable[[], object]] = {
     "runs": runs.main,
@@ -19,7 +32,12 @@ PARTS: dict[str, Callable[[], object]] = {
     "recovering": recovering.main,
     "before": before.main,
 }
-ALONE: dict[str, Callable[[], object]] = {"long": long.main, "waiting": waiting.main}
+ALONE: dict[str, Callable[[], object]] = {
+    "long": long.main,
+    "items": long.items,
+    "waiting": waiting.main,
+    "evicting": evicting.main,
+}
 """Parts that take many minutes: measured only when they are named."""
 
 

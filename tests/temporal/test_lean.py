@@ -12,6 +12,7 @@ from temporalio.bridge.proto.workflow_commands import ScheduleActivity
 
 from sagadsl.temporal.ask import signalling
 from sagadsl.temporal.client import Started
+from sagadsl.temporal.wire.arguments import open_envelope
 from tests.conftest import Server
 from tests.engine.scenes import act, saga
 from tests.temporal.play import PATIENCE, Stage, play
@@ -40,3 +41,23 @@ def test_a_waiting_run_holds_no_message_of_its_past(server: Server) -> None:
     played = play(server.address, definition, act=look)
 
     assert (played.ended.status, played.calls[-1]) == ("completed", "a")
+
+
+def test_a_definition_is_parsed_once_and_not_at_each_replay(server: Server) -> None:
+    """The worker keeps no run in memory, so it replays each of them at each of its tasks."""
+    definition = saga(act("a"), {"id": "go", "wait_for": {"signal": "go"}}, act("b"), name="parsed-once")
+    open_envelope.cache_clear()
+
+    async def more(made: Stage, first: Started) -> None:
+        others = [await made.start(definition) for _ in range(4)]
+        for started in (first, *others):
+            await made.until_status(started, lambda found: bool(found["waiting_for"]))
+            await signalling.signal(made.client, started.id, "go")
+        assert {(await made.end(started)).status for started in others} == {"completed"}
+
+    played = play(server.address, definition, act=more, max_cached_workflows=0)
+    known = open_envelope.cache_info()
+
+    assert played.ended.status == "completed"
+    assert known.misses <= 3  # by the client, by the worker when it checks it, and at a replay, which trusts it
+    assert known.hits >= 20

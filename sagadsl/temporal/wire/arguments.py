@@ -45,6 +45,9 @@ TAKES_UP = "takes_up"
 to_bytes = compact
 
 _CACHED = 128
+_OPENED = 512
+"""How many envelopes stay opened. One takes up to 0.1 MB; without it, each replay of its runs would parse it again."""
+
 _COMPRESSED = b"binary/sagadsl-json-zlib"
 
 
@@ -271,7 +274,7 @@ def is_same_definition(raw: bytes, own: bytes) -> bool:
     return same and bool(given["definition"] == known["definition"])
 
 
-@lru_cache(maxsize=_CACHED)
+@lru_cache(maxsize=_OPENED)
 def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
     """Return what an envelope holds, checked and built, from a cache. A workflow task opens it with ``slow_checks``.
 
