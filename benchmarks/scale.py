@@ -106,7 +106,7 @@ def items() -> None:
     """Print what an item costs in loops of each size: one after the other and 50 at once, done and undone."""
     kinds = [(at_once, undone) for at_once in (1, 50) for undone in (False, True)]
     words = [f"{at_once} at once, {'undone' if undone else 'done'}" for at_once, undone in kinds]
-    print(f"\n| items | {' | '.join(words)}, µs an item |\n|---|---|---|---|---|")
+    print(f"\n| µs an item; items | {' | '.join(words)} |\n|---|---|---|---|---|")
     for size in LOOPS:
         input_, cells = {"items": list(range(size))}, []
         for at_once, undone in kinds:

@@ -58,6 +58,10 @@ class CannotServe(SagadslError):
         return self.remedy
 
 
+CACHED = 1_000
+"""The most open sagas of a queue that stay in the memory of a process, if nobody says it."""
+
+
 class Plan(Immutable):
     """The work of one worker process.
 
@@ -65,6 +69,7 @@ class Plan(Immutable):
         queues: Task queues to poll.
         sagas: Its own definitions, as models and as data.
         names: Activities to serve; ``None`` means all that work.
+        cached: The most open sagas of each queue that stay in memory.
     """
 
     queues: tuple[str, ...]
@@ -75,6 +80,7 @@ class Plan(Immutable):
     only: Literal["workflows", "activities"] | None
     drain: timedelta
     takeover: timedelta
+    cached: int = CACHED
     problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
     version: WorkerVersion | None = None
@@ -111,6 +117,14 @@ class Plan(Immutable):
     metavar="SECONDS",
     help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
 )
+@click.option(
+    "--cached",
+    type=click.IntRange(min=0),
+    default=CACHED,
+    show_default=True,
+    metavar="SAGAS",
+    help="How many open sagas of a queue stay in memory; others are replayed when something happens.",
+)
 @click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics at this address, for Prometheus.")
 @log_format
 @versioned
@@ -128,6 +142,7 @@ def worker(
     drain: float,
     takeover: float,
     version: WorkerVersion | None,
+    cached: int,
     metrics: str | None,
     module: Sequence[str],
     flags: Flags,
@@ -166,6 +181,7 @@ def worker(
         drain=timedelta(seconds=drain),
         takeover=timedelta(seconds=takeover),
         version=version,
+        cached=cached,
     )
     is_child = CHILD in os.environ
     if not is_child:
@@ -187,6 +203,7 @@ def _plan(
     drain: timedelta,
     takeover: timedelta,
     version: WorkerVersion | None,
+    cached: int,
 ) -> Plan:
     """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
@@ -213,6 +230,7 @@ def _plan(
         only=only,
         drain=drain,
         takeover=takeover,
+        cached=cached,
         problems=tuple({str(each): each for each in problems}.values()),
         activities=activities,
         version=version,
@@ -338,6 +356,7 @@ def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -
         tracing=tracing,
         sticky_queue_schedule_to_start_timeout=plan.takeover,
         **({} if plan.version is None else plan.version.options()),
+        max_cached_workflows=plan.cached,
     )
 
 

@@ -281,16 +281,34 @@ def test_a_server_that_is_not_there_is_an_error_of_the_environment(folder: Path)
 
 
 def test_its_metrics_are_shown_where_it_is_told(folder: Path, server: Server) -> None:
-    """For Prometheus, and for whatever scales workers by them."""
+    """For Prometheus, and for whatever scales workers by them. They tell that it keeps no more sagas than it shall."""
+    (folder / "waits.saga.yaml").write_text(
+        'sagadsl: 1\nname: waits\nversion: "1"\nsteps: [{id: go, wait_for: {signal: go}}]\n'
+    )
+    queue = _queue()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    where = ("--address", server.address, "--task-queue", _queue(), "--metrics", f"127.0.0.1:{port}")
-    with _worker(folder, *where) as worker:
+    where = ("--address", server.address, "--task-queue", queue)
+    with _worker(folder, *where, "--metrics", f"127.0.0.1:{port}", "--cached", "2") as worker:
         worker.wait_for("ready")
-        page = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+        for _ in range(5):
+            assert inside("run", "waits.saga.yaml", "--detach", *where, cwd=folder).code == 0
+        deadline = time.monotonic() + PATIENCE
+        page = ""
+        while _metric(page, "total_forced_eviction") < 3 or _metric(page, "size") != 2:
+            assert time.monotonic() < deadline, page
+            time.sleep(0.05)
+            page = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
 
     assert "temporal_worker_task_slots_available{" in page
+
+
+def _metric(page: str, what: str) -> float:
+    """Return what a page of metrics says of the cache of sagas."""
+    name = f"temporal_sticky_cache_{what}"
+    lines = [line.rsplit(" ", 1)[1] for line in page.splitlines() if line.startswith((f"{name}{{", f"{name} "))]
+    return sum(float(value) for value in lines)
 
 
 def test_an_address_for_metrics_that_cannot_be_one_is_refused(folder: Path) -> None:
