@@ -5,7 +5,6 @@ They read the state and nothing else, and decide nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from sagadsl.engine import chunks
@@ -23,7 +22,7 @@ from sagadsl.language.calls import Call, SagaCall
 from sagadsl.language.kinds import key_of, subject
 from sagadsl.language.model import Saga
 from sagadsl.language.paths import TimerKind, timer
-from sagadsl.status.parts import Part
+from sagadsl.status.parts import Part, counted
 
 
 def current(state: State) -> Status:
@@ -207,12 +206,8 @@ def markdown(saga: Saga, state: State) -> str:
         attempts = "" if line.record is None or line.record.attempts is None else str(line.record.attempts)
         undo = "" if line.record is None or line.record.undo is None else line.record.undo.progress.value
         rows.append(f"| `{line.path}` | {line.progress} | {attempts} | {'' if undo == 'registered' else undo} |")
-    rows += [f"| `{each['step']}` | {_numbers(each)} | | |" for each in left_out]
+    rows += [f"| `{step}` | {numbers} | | |" for step, numbers in counted(left_out)]
     return "\n".join(rows)
-
-
-def _numbers(left_out: Mapping[str, Any]) -> str:
-    return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in left_out.items() if word != "step")
 
 
 def _step(line: StepLine, state: State) -> dict[str, Any]:

@@ -11,13 +11,10 @@ from shlex import quote
 from typing import Any
 
 from sagadsl.status.lines import StatusRow, left_out
-from sagadsl.status.parts import PAGE
+from sagadsl.status.parts import PAGE, words
 
 ROWS = 200
 """The most lines of steps that the ``status`` command shows at once, unless it is told how many."""
-
-_KINDS = 20
-"""The most steps that come too often to show one by one, and are named."""
 
 _AS_USUAL = ("completed", "skipped", "pending", "not_started", "compensated")
 
@@ -42,24 +39,15 @@ def few(lines: Sequence[StatusRow], most: int = ROWS) -> tuple[list[StatusRow], 
 def beside(status: Mapping[str, Any], others: Mapping[str, int]) -> Iterator[str]:
     """Yield what to say behind the lines: of the *others*, of steps that are only counted, of the next part."""
     if others:
-        yield f" … {sum(others.values()):,} more lines: {_numbers(others)}"
-    counted = list(left_out(status))
-    if len(counted) > _KINDS:
-        numbers: Counter[str] = Counter()
-        for each in status["left_out"]:
-            numbers.update({word: number for word, number in each.items() if word != "step"})
-        counted = [f"{len(counted):,} more steps are counted: {_numbers(numbers)}"]
-    yield from (f" … {line}" for line in counted)
+        yield f" … {sum(others.values()):,} more lines: {words(others)}"
+    counted = [f" … {line}" for line in left_out(status)]
+    yield from counted
     part = status.get("part")
     if part is None:
         if others or counted:
-            yield f"   sagadsl status {quote(status['id'])} --limit {PAGE}   all of them in their order"
+            yield f"   sagadsl status {quote(status['id'])} --limit {PAGE}   the steps one by one, in their order"
         return
     size = len(status["steps"])
     yield f" steps {part['first']:,} to {part['first'] + size - 1:,} of {part['of']:,}" if size else " no more steps"
     if part["next"] is not None:
         yield f"   sagadsl status {quote(status['id'])} --limit {size} --after {quote(part['next'])}   the next ones"
-
-
-def _numbers(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in numbers.items())

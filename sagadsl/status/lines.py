@@ -14,6 +14,7 @@ from typing import Any
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.own_errors import OUTPUT_LEFT_OUT
 from sagadsl.language.paths import parse_call, path_below, path_in_its_block, undo_path
+from sagadsl.status.parts import counted
 
 SIGNS: Mapping[str, str] = {
     "pending": "·",
@@ -125,10 +126,9 @@ class StatusRow(Immutable):
 
 
 def left_out(status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each step that comes too often to show one by one: how many of them have which status."""
-    for each in status.get("left_out", ()):
-        numbers = [f"{number:,} {word.replace('_', ' ')}" for word, number in each.items() if word != "step"]
-        yield f"{each['step']}: {', '.join(numbers)}"
+    """Yield a line for each step that comes too often to show one by one: how many of them have which status; one line
+    for all of them when these are very many."""
+    yield from (f"{step}: {numbers}" for step, numbers in counted(status.get("left_out", ())))
 
 
 def rows(

@@ -5,6 +5,7 @@ A saga of thousands of steps shows its steps in parts. Whoever reads them says b
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,10 @@ MOST = 2_000
 
 PAGE = 100
 """How many steps a part has if nobody says it."""
+
+
+_KINDS = 20
+"""The most steps that come too often to show one by one, and are named."""
 
 
 class Part(Immutable):
@@ -62,3 +67,19 @@ def in_part(status: Mapping[str, Any], part: Part | None) -> dict[str, Any]:
     steps = status.get("steps", [])
     where, said = part.of([step["path"] for step in steps])
     return {**status, "steps": steps[where], "part": said}
+
+
+def counted(left_out: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return what to say of steps that are only counted: their id, and how many of them have which status. Of very many
+    different steps it is said together, with how many they are instead of an id."""
+    if len(left_out) <= _KINDS:
+        return [(str(each["step"]), words(each)) for each in left_out]
+    together: Counter[str] = Counter()
+    for each in left_out:
+        together.update({word: number for word, number in each.items() if word != "step"})
+    return [(f"{len(left_out):,} more steps", words(together))]
+
+
+def words(numbers: Mapping[str, Any]) -> str:
+    """Return numbers by status in words: ``3 completed, 1 to undo``."""
+    return ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in numbers.items() if word != "step")

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from sagadsl.engine.journal import State
-from sagadsl.engine.projection import status
+from sagadsl.engine.projection import markdown, status
 from sagadsl.language.model import Saga
 from sagadsl.status.advice import page
+from sagadsl.status.narrative import sentences
 from sagadsl.status.parts import MOST, Part, in_part
 from sagadsl.temporal.run.status_answer import fitting
 from sagadsl.temporal.wire.arguments import to_payload
@@ -103,14 +104,17 @@ def test_a_person_sees_what_matters_and_how_to_see_the_rest(run: tuple[Saga, Sta
     assert " ✓ lines[7]/ask" not in text  # it went well, like all others
     assert " more lines: " in text
     assert " … tell: " in text
-    assert "   sagadsl status 'order 7' --limit 100   all of them in their order" in lines
+    assert "   sagadsl status 'order 7' --limit 100   the steps one by one, in their order" in lines
 
 
 def test_many_different_steps_are_counted_together() -> None:
     world, made = World(), built(saga(*[act(f"s{n}") for n in range(MOST + 500)]))
     begun = world.start(made)
     world.run()
-    lines = list(page(status(made, begun.state), {}, datetime.now(UTC)))
+    found = status(made, begun.state)
+    lines = list(page(found, {}, datetime.now(UTC)))
 
-    assert " … 500 more steps are counted: 500 completed" in lines
+    assert " … 500 more steps: 500 completed" in lines
     assert len(lines) < 220
+    assert "Not listed one by one: 500 more steps: 500 completed." in list(sentences(found))
+    assert markdown(made, begun.state).splitlines()[-1] == "| `500 more steps` | 500 completed | | |"

@@ -84,7 +84,7 @@ def test_the_command_shows_what_matters_and_then_each_part(house: House, saga: s
     assert code == 0
     assert len(shown.splitlines()) < 220
     assert " ▶ go" in shown
-    assert f"   sagadsl status {saga} --limit 100   all of them in their order" in shown
+    assert f"   sagadsl status {saga} --limit 100   the steps one by one, in their order" in shown
 
     _, part, _ = command("--limit", "3")
     assert f" steps 1 to 3 of {STEPS:,}" in part
@@ -106,7 +106,7 @@ def page(browser: Browser, house: House) -> Iterator[Page]:
 
 def test_the_page_shows_all_steps_when_somebody_wants_to_see_them(page: Page, saga: str) -> None:
     page.goto(f"/#/sagas/{saga}")
-    page.get_by_role("button", name="Show all steps in their order").click()
+    page.get_by_role("button", name="Show the steps one by one").click()
     rows = page.locator(".each tbody tr")
     expect(rows).to_have_count(100)
     page.get_by_role("button", name=f"Show more: 100 of {STEPS} are shown").click()

@@ -6,7 +6,7 @@ import { badge, el, fill, instant, named, say, spell, value } from "./dom.js";
 import { graph } from "./graph.js";
 import { complaints, fieldsOf, pieced } from "./inputs.js";
 import { parse } from "./json.js";
-import { oneByOne } from "./parts.js";
+import { counted, oneByOne } from "./parts.js";
 import { takeUp } from "./takeup.js";
 
 export const VERBS = {
@@ -69,7 +69,7 @@ function head(section, found, me, path, run) {
     found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
     (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),
-    (found.left_out ?? []).map(({ step, ...numbers }) => el("p.hint", {}, `not shown one by one: ${step}: `,
+    counted(found.left_out ?? []).map(([step, numbers]) => el("p.hint", {}, `not shown one by one: ${step}: `,
       Object.entries(numbers).map(([word, number]) => `${number} ${word.replace("_", " ")}`).join(", "))),
     found.answer === undefined ? null : el("div.answer", {}, "Answered early: ", value(found.answer, "answer")),
     (found.warnings ?? []).map((warning) => el("p.failure.later", {}, `${warning.type}: ${warning.message}`)),
