@@ -1,13 +1,15 @@
-"""``make bench``: the figures of ``benchmarks/README.md``, measured again; ``python -m benchmarks runs``: one part."""
+"""``make bench``: the figures of ``benchmarks/README.md``, measured again; ``python -m benchmarks runs``: one part;
+``python -m benchmarks --against REV``: this release against an older one."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from benchmarks import (
-    before,
+    against,
     checking,
     evicting,
     exploring,
@@ -30,7 +32,6 @@ PARTS: dict[str, Callable[[], object]] = {
     "gateway": gateway.main,
     "migrating": migrating.main,
     "recovering": recovering.main,
-    "before": before.main,
 }
 ALONE: dict[str, Callable[[], object]] = {
     "long": long.main,
@@ -43,11 +44,21 @@ ALONE: dict[str, Callable[[], object]] = {
 
 def main() -> None:
     known = PARTS | ALONE
+    match sys.argv[1:]:
+        case ["--against", revision]:
+            against.main(revision)
+            _end()
+        case ["--against", *_]:
+            sys.exit("`--against` takes one revision of git, e.g. `python -m benchmarks --against v0.1.0`")
     if unknown := [name for name in sys.argv[1:] if name not in known]:
         sys.exit(f"no part is named `{unknown[0]}`; there are: {', '.join(known)}")
     for name in sys.argv[1:] or PARTS:
         print(f"\n{name}\n")
         known[name]()
+    _end()
+
+
+def _end() -> NoReturn:
     sys.stdout.flush()
     os._exit(0)  # sdk-python#300: the SDK may abort a process that ends
 

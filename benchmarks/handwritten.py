@@ -48,10 +48,10 @@ class _Steps:
             paid = await self._call("bench.step", {"order": reserved["reference"], "amount": order["amount"]}, RETRY)
             last = "bench.refuse" if order["refuse"] else "bench.step"
             shipped = await self._call(last, {"order": reserved["reference"], "payment": paid["reference"]}, RETRY)
-        except (ActivityError, asyncio.CancelledError) as error:
+        except (ActivityError, ApplicationError, asyncio.CancelledError) as error:  # the second one if it was local
             for name, argument in reversed(undos):
                 await asyncio.shield(self._call(name, argument, UNDO_RETRY))
-            cause = error.__cause__
+            cause = error.__cause__ or error
             raise ApplicationError(str(cause), type="Refused", non_retryable=True) from error
         return {"reference": shipped["reference"]}
 
@@ -68,6 +68,24 @@ class HandSandboxed(_Steps):
 @workflow.defn(name="hand-unsandboxed", sandboxed=False)
 class HandUnsandboxed(_Steps):
     """The same without the SDK's sandbox."""
+
+    @workflow.run
+    async def run(self, order: dict[str, Any]) -> dict[str, Any]:
+        return await self._saga(order)
+
+
+@workflow.defn(name="hand-local", sandboxed=False)
+class HandLocal(_Steps):
+    """The same with local activities."""
+
+    async def _call(self, name: str, argument: Any, retry: RetryPolicy) -> Any:
+        return await workflow.execute_local_activity(
+            name,
+            argument,
+            start_to_close_timeout=timedelta(minutes=1),
+            retry_policy=retry,
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        )
 
     @workflow.run
     async def run(self, order: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""A worker of the benchmark: one variant, one process, one queue; answers ``cpu`` on stdin."""
+"""A worker of the benchmark: one variant, one process, one queue; answers ``cpu`` on stdin, and ``starts``."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ import yaml
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from benchmarks.handwritten import HandSandboxed, HandUnsandboxed
+from benchmarks.handwritten import HandLocal, HandSandboxed, HandUnsandboxed
 from benchmarks.steps import refuse, step, undo
 from sagadsl.engine.journal import RULES
 from sagadsl.temporal.wire.arguments import RunOptions, envelope, open_envelope, to_bytes
@@ -26,6 +27,11 @@ MEMO = open_envelope(to_bytes(INLINE)).memo()
 LOCAL = envelope({**DEFINITION, "defaults": {"local": True}}, {}, RunOptions(rules=RULES))
 LOCAL_MEMO = open_envelope(to_bytes(LOCAL)).memo()
 ACTIVITIES = [step, refuse, undo]
+
+
+def order_of(refuse: int) -> dict[str, Any]:
+    """Return the input of one saga."""
+    return {"item": "book", "count": 2, "amount": 30, "refuse": bool(refuse)}
 
 
 def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any], dict[str, Any] | None]:
@@ -42,25 +48,29 @@ def start_arguments(variant: str, order: dict[str, Any]) -> tuple[str, list[Any]
             return variant, [order], None
 
 
-def make(variant: str, client: Client) -> Worker:
+def make(variant: str, client: Client, queue: str) -> Worker:
     """Return the worker of a variant; all serve the same activity functions."""
     match variant:
         case "hand-sandboxed":
-            return Worker(client, task_queue=variant, workflows=[HandSandboxed], activities=ACTIVITIES)
+            return Worker(client, task_queue=queue, workflows=[HandSandboxed], activities=ACTIVITIES)
+        case "hand-local":
+            return Worker(client, task_queue=queue, workflows=[HandLocal], activities=ACTIVITIES)
         case "hand-unsandboxed":
-            return Worker(client, task_queue=variant, workflows=[HandUnsandboxed], activities=ACTIVITIES)
+            return Worker(client, task_queue=queue, workflows=[HandUnsandboxed], activities=ACTIVITIES)
         case _:
             definitions = {DEFINITION["name"]: DEFINITION}
-            return build_worker(client, task_queue=variant, definitions=definitions, activities=ACTIVITIES)
+            return build_worker(client, task_queue=queue, definitions=definitions, activities=ACTIVITIES)
 
 
-async def serve(variant: str, address: str) -> None:
+async def serve(variant: str, address: str, queue: str) -> None:
     client = await Client.connect(address)
-    async with make(variant, client):
+    async with make(variant, client, queue):
         loop = asyncio.get_running_loop()
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             if line.strip() == "cpu":
                 print(time.process_time(), flush=True)
+            if line.strip() == "starts":
+                print(json.dumps({refuse: start_arguments(variant, order_of(refuse)) for refuse in (0, 1)}), flush=True)
 
 
 if __name__ == "__main__":

@@ -25,15 +25,17 @@ _LONGEST = 160
 
 
 @click.command(short_help="Show a saga step by step, with its data and its causes.")
+@click.option("--actions", is_flag=True, help="Count the actions that Temporal Cloud bills for it.")
 @of_run
 @on_saga
-def trace(*, id: str, run: str | None, flags: Flags) -> int:
+def trace(*, id: str, run: str | None, actions: bool, flags: Flags) -> int:
     """Show a saga step by step, with what was sent, what came back, and why it failed.
 
     \b
     Examples:
       sagadsl trace transfer-42
       sagadsl trace transfer-42 --json | jq '.calls[] | {path, input}'
+      sagadsl trace transfer-42 --actions
     """
     from sagadsl.temporal.read.following import picture
     from sagadsl.temporal.read.trace import trace as trace_of
@@ -42,7 +44,12 @@ def trace(*, id: str, run: str | None, flags: Flags) -> int:
         return await picture(client, id, run_id=run), await trace_of(client, id, run_id=run)
 
     found, traced = connected(flags, look)
-    screen.result({**found.as_json(), **traced.as_json()}, "\n".join(_tree(found, traced)))
+    billed = traced.billed
+    data, lines = {**found.as_json(), **traced.as_json()}, [*_tree(found, traced)]
+    if actions:
+        counted = ", ".join(f"{what} {number}" for what, number in billed.actions.items())
+        data, lines = {**data, "cloud_actions": billed.as_json()}, [*lines, f"  actions {billed.total}: {counted}"]
+    screen.result(data, "\n".join(lines))
     return 0
 
 

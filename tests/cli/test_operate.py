@@ -364,7 +364,14 @@ def test_the_trace_has_the_data_of_each_step_and_the_way_in_of_what_came(shop: S
     shop.run("result", saga)
     shown = shop.run("trace", saga)
     document = json.loads(shop.run("trace", saga, "--json").out)
+    counted = json.loads(shop.run("trace", saga, "--actions", "--json").out)["cloud_actions"]
 
+    assert (
+        shop.run("trace", saga, "--actions").out
+        == f"{shown.out}  actions 6: start 1, activities 3, timers 1, updates 1\n"
+    )
+    assert "cloud_actions" not in document
+    assert counted == {"total": 6, "start": 1, "activities": 3, "timers": 1, "updates": 1}
     lines = shown.out.splitlines()
     assert [re.sub(r"\s+\d+(\.\d)?s\b|\d\d:\d\d:\d\d", "", line) for line in lines] == [
         f"order 1.0.0   id {saga}   compensated",

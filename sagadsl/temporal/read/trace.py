@@ -20,6 +20,7 @@ from sagadsl.language.notation.json_text import spelled_out
 from sagadsl.language.paths import parse_call
 from sagadsl.status.lines import moment
 from sagadsl.temporal.link.codec import of_workflow
+from sagadsl.temporal.read.billed import Billed
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.readable import events_of
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
@@ -93,7 +94,11 @@ class Outside(Immutable):
 
 
 class Trace(Immutable):
-    """A saga with its data."""
+    """A saga with its data.
+
+    Attributes:
+        billed: The actions that Temporal Cloud bills for it, without its child sagas.
+    """
 
     id: str
     name: str
@@ -101,6 +106,7 @@ class Trace(Immutable):
     output: Any
     calls: tuple[TracedCall, ...] = ()
     outside: tuple[Outside, ...] = ()
+    billed: Billed = field(default_factory=Billed)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""
@@ -121,10 +127,11 @@ async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
     """
     described = await describe(client, id, run_id=run_id)
     runs = await _chain(client, id, described.run_id)
-    collecting = _Collecting(client, id)
+    collecting, billed = _Collecting(client, id), Billed()
     for run in runs:
         reader = StepEvents(id)
         async for recorded in events_of(client, id, run):
+            billed.take(recorded)
             await collecting.take(reader.read(recorded), is_first=run == runs[0])
     return Trace(
         id,
@@ -133,6 +140,7 @@ async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
         collecting.output,
         tuple(collecting.calls),
         tuple(collecting.outside),
+        billed,
     )
 
 

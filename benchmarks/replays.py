@@ -1,9 +1,8 @@
-"""What an older release and this one cost for the same sagas: ``BEFORE=FOLDER python -m benchmarks before``.
+"""What an older release and this one need to replay the same sagas: a part of ``python -m benchmarks --against REV``.
 
-The folder holds the sources of the older release, e.g. of ``git worktree add --detach FOLDER COMMIT``. The sagas are
-such as an older release knows. Each is played in virtual time, and its facts are decided again as a replay does. Where
-Valgrind is installed it counts the instructions of that replay, which do not depend on what else the machine does;
-otherwise processes of both releases take turns, and their CPU is compared.
+The sagas are such as an older release knows. Each is played in virtual time, and its facts are decided again as a
+replay does. Where Valgrind is installed it counts the instructions of that replay, which do not depend on what else
+the machine does; otherwise processes of both releases take turns, and their CPU is compared.
 """
 
 from __future__ import annotations
@@ -22,18 +21,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parents[1]
+from benchmarks.older import HERE, command
+
 PAIRS = int(os.environ.get("PAIRS", "15"))
 RUNS = 11
 """Replays of a process; one that makes a single replay tells what the rest costs."""
 
 
-def main() -> list[dict[str, Any]]:
-    """Measure both releases, and print what the new one takes compared with the older one."""
-    before = os.environ.get("BEFORE")
-    if before is None:
-        print("left out: `BEFORE=FOLDER` names the sources of the older release")
-        return []
+def main(before: Path) -> list[dict[str, Any]]:
+    """Measure both releases, and print what this one takes compared with the one whose sources *before* has."""
     counts = shutil.which("valgrind") is not None
     unit = "instructions" if counts else "CPU ms"
     rows = []
@@ -55,7 +51,7 @@ def main() -> list[dict[str, Any]]:
     return rows
 
 
-def _cost(folder: str | Path, name: str, *, counts: bool) -> tuple[float, str]:
+def _cost(folder: Path, name: str, *, counts: bool) -> tuple[float, str]:
     """Return what one replay costs under the release in *folder*, and the digest of the saga's events."""
     if not counts:
         spent, digest = json.loads(_process(folder, name, RUNS))
@@ -65,7 +61,7 @@ def _cost(folder: str | Path, name: str, *, counts: bool) -> tuple[float, str]:
     return (several - once) / (RUNS - 1), digest
 
 
-def _counted(folder: str | Path, name: str, runs: int) -> tuple[int, str]:
+def _counted(folder: Path, name: str, runs: int) -> tuple[int, str]:
     with tempfile.NamedTemporaryFile("r") as log:
         counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log.name}"]
         _, digest = json.loads(_process(folder, name, runs, *counting))
@@ -74,10 +70,10 @@ def _counted(folder: str | Path, name: str, runs: int) -> tuple[int, str]:
         return int(found[1]), digest
 
 
-def _process(folder: str | Path, name: str, runs: int, *under: str) -> str:
-    command = [*under, sys.executable, __file__, str(folder), name, str(runs)]
+def _process(folder: Path, name: str, runs: int, *under: str) -> str:
+    measured = [*under, *command(folder, "benchmarks.replays", name, str(runs))]
     environment = os.environ | {"PYTHONHASHSEED": "0"}
-    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return subprocess.run(measured, check=True, capture_output=True, text=True, env=environment).stdout
 
 
 def measure(name: str, runs: int) -> tuple[list[float], str]:
@@ -134,5 +130,4 @@ def sagas() -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, sys.argv[1])
-    print(json.dumps(measure(sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
