@@ -20,6 +20,7 @@ from sagadsl.language.calls import ActivityCall
 from sagadsl.language.loaded import NO_SUCH_SAGA, Loaded
 from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
+from sagadsl.language.versions import of_version, rank
 from sagadsl.language.walk import calls, spots
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.plugins.problems import Problem
@@ -179,12 +180,13 @@ def the_one(definitions: Definitions, written: str, what: str) -> Loaded:
     )
 
 
-def of_one_name(definitions: Definitions) -> Iterator[str]:
-    """Yield one sentence for every name that two definitions have."""
+def of_one_name(definitions: Definitions, *, versions: bool = False) -> Iterator[str]:
+    """Yield one sentence for every name that two definitions have; with *versions*, two of one version."""
     places: dict[str, list[str]] = {}
     for each in definitions.files:
         if each.saga is not None:
-            places.setdefault(each.saga.name, []).append(each.document.address)
+            name = of_version(each.saga.name, each.saga.version) if versions else each.saga.name
+            places.setdefault(name, []).append(each.document.address)
     for name, found in sorted(places.items()):
         if len(found) > 1:
             yield f"saga `{name}` is defined in {' and in '.join(found)}"
@@ -202,6 +204,15 @@ def by_name(definitions: Definitions, chosen: Loaded | None = None) -> dict[str,
     if chosen is not None:
         usable = [*sorted(usable, key=lambda each: each.document.name == chosen.document.name), chosen]
     return {each.saga.name: each for each in usable if each.saga is not None}
+
+
+def by_version(definitions: Definitions) -> dict[str, Loaded]:
+    """Return the usable definitions by name; of several versions the newest, and the others as ``NAME@VERSION``."""
+    found: dict[str, Loaded] = {}
+    usable = [(each.saga.name, each.saga.version, each) for each in definitions.files if each.saga is not None]
+    for name, version, each in sorted(usable, key=lambda one: rank(one[1]), reverse=True):
+        found[of_version(name, version) if name in found else name] = each
+    return found
 
 
 def _runnable(loaded: Loaded) -> Loaded:

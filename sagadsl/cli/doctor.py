@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.definitions import Definitions, by_version, load_definitions
 from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import endpoints, own_activities
 from sagadsl.plugins.catalogue import Catalogue
@@ -88,12 +88,11 @@ def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, QueueNeeds]:
     from sagadsl.temporal.work.manifest import fingerprint
 
     needs = {queue: QueueNeeds() for queue in queues}
-    for each in loaded.files:
-        if each.saga is None:
-            continue
+    for name, each in by_version(loaded).items():
+        assert each.saga is not None
         for queue in queues or (each.saga.task_queue or DEFAULT_TASK_QUEUE,):
             before = needs.get(queue, QueueNeeds())
-            sagas = {**before.sagas, each.saga.name: fingerprint(each.definition)}
+            sagas = {**before.sagas, name: fingerprint(each.definition)}
             needs[queue] = QueueNeeds(sagas, before.activities | own_activities(each.saga))
     return needs
 

@@ -19,6 +19,7 @@ from sagadsl.cli.serving import calls
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
+from sagadsl.language.versions import name_and_version, rank
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def run(
     """Start a saga, show its steps until it ends, print its output.
 
     FILE (FILE#NAME if it has several sagas) is checked first. NAME is a saga that a worker has
-    among its own definitions. Without a server (--address, TEMPORAL_ADDRESS, a profile) the
-    command starts one and a worker, and both end with it.
+    among its own definitions: the newest, or NAME@VERSION. Without a server (--address,
+    TEMPORAL_ADDRESS, a profile) the command starts one and a worker, and both end with it.
 
     --set takes its type from the input schema: zip=02142 is text where the schema says text,
     amount=5 a number where it says integer; without a type it is text. amount:=5 is always JSON.
@@ -97,8 +98,10 @@ def run(
     model = chosen.saga if chosen else None
     named = by_name(definitions, chosen)
     children = children_of(model.name, {name: each.definition for name, each in named.items()}) if model else {}
+    name, version = name_and_version(saga)
     order = StartRequest(
-        name=model.name if model else saga,
+        name=model.name if model else name,
+        version="" if model else version,
         definition=chosen.definition if chosen else None,
         children=children,
         sagas=tuple(each.saga for name, each in named.items() if each.saga and (each is chosen or name in children)),
@@ -153,7 +156,9 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
     if not here:
         return Definitions(), None
     usable = [each for each in load_definitions([], catalogue).files if each.saga is not None]
-    named = next((each for each in usable if _name(each.saga) == text), None)
+    name, version = name_and_version(text)
+    meant = [each for each in usable if _name(each.saga) == name and (not version or _version(each.saga) == version)]
+    named = max(meant, key=lambda each: rank(_version(each.saga)), default=None)
     if named is None:
         raise click.UsageError(
             f"there is neither a file `{text}`, nor a usable saga of that name in this folder or below; "
@@ -164,6 +169,10 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
 
 def _name(saga: Saga | None) -> str:
     return saga.name if saga else ""
+
+
+def _version(saga: Saga | None) -> str:
+    return saga.version if saga else ""
 
 
 def _neighbours(path: Path, chosen: Loaded, catalogue: Catalogue) -> list[Loaded]:

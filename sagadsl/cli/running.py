@@ -61,6 +61,7 @@ class StartRequest(Immutable):
 
     Attributes:
         definition: The saga's data; ``None`` when only a worker knows it.
+        version: The version that the worker shall take; empty for its newest.
         children: The data of its child sagas, by name.
         sagas: The models of all of them.
         task_queue: From the command or the definition.
@@ -75,6 +76,7 @@ class StartRequest(Immutable):
     task_queue: str | None
     again: bool
     summary: str | None
+    version: str = ""
 
 
 class Leave(Enum):
@@ -127,6 +129,7 @@ async def execute(
                 task_queue=order.task_queue,
                 again=order.again,
                 summary=order.summary,
+                version=order.version,
             )
             _header(started, place)
             if leave is Leave.AT_ONCE:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, by_name, load_definitions, of_one_name
+from sagadsl.cli.definitions import Definitions, by_version, load_definitions, of_one_name
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.cli.worker_version import WorkerVersion, versioned
@@ -208,7 +208,7 @@ def _plan(
     """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
 
-    in_the_way = list(of_one_name(loaded))
+    in_the_way = list(of_one_name(loaded, versions=True))
     problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
     if only != "workflows":
@@ -224,7 +224,7 @@ def _plan(
     return Plan(
         queues=tuple(queues) or own or (DEFAULT_TASK_QUEUE,),
         sagas=loaded.sagas,
-        definitions={name: each.definition for name, each in by_name(loaded).items()},
+        definitions={name: each.definition for name, each in by_version(loaded).items()},
         catalogue=catalogue,
         inline=inline,
         only=only,

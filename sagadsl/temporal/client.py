@@ -122,6 +122,7 @@ async def start(
     continue_after_events: int | None = None,
     same_keys: bool = False,
     takes_up: str = "",
+    version: str = "",
 ) -> Started:
     """Start a saga; nothing is started when anything is wrong.
 
@@ -139,6 +140,7 @@ async def start(
         summary: One line for lists, instead of the definition's description.
         continue_after_events: For tests: continue as new at this length of history.
         same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
+        version: With a name alone: the version of the definition that the worker shall take; empty for its newest.
         takes_up: The closed run after which an operator lets it begin anew; kept beside the run.
 
     Raises:
@@ -174,10 +176,11 @@ async def start(
         raise InputRefused(name, (f"{what} {_too_many(size)}",))
 
     async def begin(policy: WorkflowIDReusePolicy, generation: str = "") -> Started:
-        carry: list[Any] = [*[None] * (2 - len(arguments)), Carry(generation=generation).to_json()]
+        handed = Carry(generation=generation, version=version).to_json()
+        carry: list[Any] = [*[None] * (2 - len(arguments)), handed] if handed else []
         handle = await client.start_workflow(
             name,
-            args=[*arguments, *(carry if generation else ())],
+            args=[*arguments, *carry],
             id=chosen,
             task_queue=queue,
             memo=_memo(name, package, by_name=by_name)

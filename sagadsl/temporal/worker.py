@@ -147,7 +147,7 @@ def build_worker(
     if catalogue is not None and only != "workflows":
         served += worker_activities(catalogue, names)
     signatures = None if catalogue is None else catalogue.signature
-    knowledge = Knowledge(registry.names, _known(served), patience, signatures)
+    knowledge = Knowledge(registry.names, _known(served), patience, signatures, registry.versions)
     local = [] if only == "activities" else registry.activities()
     own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client), upgrades=upgrades)
     if client.data_converter.external_storage is None:
@@ -204,7 +204,9 @@ class SagaPlugin(SimplePlugin):
         configured = super().configure_worker(config)
         configured["client"] = client = patient_client(configured["client"])
         served = [*(configured.get("activities") or ()), *self._served]
-        knowledge = Knowledge(self._registry.names, _known(served), signatures=self._signatures)
+        knowledge = Knowledge(
+            self._registry.names, _known(served), signatures=self._signatures, versions=self._registry.versions
+        )
         self._manifest = manifest(self._registry, knowledge)
         configured["activities"] = [*self._registry.activities(), *_with_answer(served, knowledge)]
         configured["interceptors"] = [

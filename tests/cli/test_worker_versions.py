@@ -147,6 +147,26 @@ def test_a_saga_goes_over_by_itself_when_its_worker_is_told(fleet: Fleet) -> Non
         assert after["run_id"] != run
 
 
+@pytest.mark.temporal
+def test_a_worker_serves_two_versions_of_a_definition(fleet: Fleet) -> None:
+    """R140: two files of one name and of one version are refused as before."""
+    both = fleet.folder / "both"
+    both.mkdir()
+    for version in ("9", "10"):
+        text = f'sagadsl: 1\nname: two\nversion: "{version}"\nsteps: [{{id: a, set: {{of: "{version}"}}}}]\n'
+        (both / f"two.{version}.saga.yaml").write_text(text + 'output: "{{ steps.a.output.of }}"\n')
+    serving = [*SAGADSL, "worker", "both", "--task-queue", fleet.name, "--address", fleet.address]
+    with ready(serving, fleet.folder):
+        for name, output in (("two", "10"), ("two@9", "9"), ("two@10", "10")):
+            ran = fleet.run("run", name, "--task-queue", fleet.name, "--json")
+            assert (ran.code, json.loads(ran.out)["output"]) == (0, output)
+    assert json.loads(inside("run", "two@9", "--json", cwd=both).out)["output"] == "9"
+    (both / "again.saga.yaml").write_text(text)
+    refused = fleet.run("worker", "both")
+    assert refused.code == 3
+    assert "saga `two@10` is defined in " in refused.err
+
+
 @pytest.mark.parametrize(
     ("options", "why"),
     [

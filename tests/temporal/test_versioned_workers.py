@@ -176,6 +176,30 @@ def test_a_pinned_saga_that_migrates_goes_over_to_the_current_version(server: Se
     assert (output["before"], output["after"]) == ("v1", "v2")
 
 
+def test_a_worker_with_two_versions_of_a_definition_starts_the_one_that_is_meant(server: Server) -> None:
+    """R140: by its name alone the newest, which is also known by its version."""
+    queue = f"versions-{uuid.uuid4().hex[:8]}"
+    old, new = (
+        saga({"id": "only", "set": {"of": text}}, name="two", version=text, output="{{ steps.only.output.of }}")
+        for text in ("1", "2")
+    )
+
+    async def scenario() -> list[Any]:
+        client = await Client.connect(server.address)
+        known = {"two": new, "two@1": old}
+        async with build_worker(client, task_queue=queue, definitions=known, patience=timedelta(0), inline=False):
+            ends = []
+            for version in ("", "1", "2", "9"):
+                started = await start(client, "two", None, task_queue=queue, version=version)
+                ended = await result(client, started.id)
+                ends.append(ended.output if ended.error is None else ended.error)
+            return ends
+
+    newest, first, second, (error, why) = asyncio.run(scenario())
+    assert (newest, first, second, error) == ("2", "1", "2", "DefinitionNotFound")
+    assert "no saga `two@9` among this worker's definitions: it has `two`, `two@1`" in why
+
+
 def test_a_versioned_worker_has_to_say_how_its_sagas_behave(server: Server) -> None:
     async def scenario() -> None:
         client = await Client.connect(server.address)

@@ -62,18 +62,20 @@ class Knowledge:
         activities: Iterable[str] | None,
         patience: timedelta = QUEUE_BOUND,
         signatures: Callable[[str], object] | None = None,
+        versions: Iterable[str] = (),
     ):
         """Take what a worker has.
 
         Args:
             activities: ``None`` for a worker that takes every name.
+            versions: Other names of its sagas: each with its version.
             signatures: Gives the ``Signature`` of an activity; anything else means that it is not known.
         """
         self.sagas = tuple(sorted(sagas))
         self.activities = None if activities is None else tuple(sorted(activities))
         self.patience = patience
         self._signatures = signatures
-        self._saga_names = frozenset(self.sagas)
+        self._saga_names = frozenset((*self.sagas, *versions))
         self._activity_names = None if activities is None else frozenset(self.activities or ())
         self._since: OrderedDict[tuple[str, str], float] = OrderedDict()
 

@@ -31,6 +31,7 @@ from sagadsl.language.own_errors import (
     NOT_POSSIBLE,
     STATE_TOO_LARGE,
 )
+from sagadsl.language.versions import of_version
 from sagadsl.temporal.run import failures
 from sagadsl.temporal.run.host import TemporalHost
 from sagadsl.temporal.run.knowledge import NotKnownHere, at_hand
@@ -201,7 +202,7 @@ class Opening:
         if self.carry.inherit is not None and not foreign:
             raw, inline = await self._inherit(self.carry.inherit), True
         elif raw is None:
-            raw = await self.ask_registry()
+            raw = await self.ask_registry(self.carry.version)
         self.from_folder = self.carry.from_folder or not inline
         own = await self._asked_to_compare()
         refused = workflow.unsafe.is_replaying() and (
@@ -442,15 +443,15 @@ class Opening:
                 until, partial(found.lost, call_id), f"an attempt of {call_id} may last until then"
             )
 
-    async def ask_registry(self) -> bytes:
-        """Return the envelope that a worker's own folder holds for this name."""
-        worker, type_ = at_hand(), workflow.info().workflow_type
-        if worker is not None and not worker.has_saga(type_):  # while the run waits for others, nothing is recorded
-            self._leave_to_others(Rejected(DEFINITION_NOT_FOUND, worker.without_saga(type_), is_ignorance=True))
+    async def ask_registry(self, version: str = "") -> bytes:
+        """Return the envelope that a worker's own folder holds for this name: in this *version*, or the newest."""
+        worker, name = at_hand(), of_version(workflow.info().workflow_type, version)
+        if worker is not None and not worker.has_saga(name):  # while the run waits for others, nothing is recorded
+            self._leave_to_others(Rejected(DEFINITION_NOT_FOUND, worker.without_saga(name), is_ignorance=True))
         try:
             answer = await workflow.start_local_activity(
                 DEFINITION_ACTIVITY,
-                type_,
+                name,
                 result_type=RawValue,
                 start_to_close_timeout=timedelta(seconds=10),
                 retry_policy=RetryPolicy(maximum_attempts=5),

@@ -137,6 +137,7 @@ class Carry(Immutable):
             ``language.paths``.
         from_folder: The definition came from a worker's own folder, and from no client.
         inherit: The request to take up the work of a closed run; see ``inheritance``.
+        version: The version of the definition that the worker shall take from its folder; empty for the newest.
     """
 
     wants_journal: bool = False
@@ -147,6 +148,7 @@ class Carry(Immutable):
     generation: str = ""
     from_folder: bool = False
     inherit: Any = None
+    version: str = ""
 
     @property
     def goes_on(self) -> bool:
@@ -174,6 +176,8 @@ class Carry(Immutable):
             data["generation"] = self.generation
         if self.from_folder:
             data["from_folder"] = True
+        if self.version:
+            data["version"] = self.version
         return data
 
     def to_payload(self, most: int) -> Payload | None:
@@ -204,6 +208,7 @@ class Carry(Immutable):
                 generation=_generation(data.get("generation", "")),
                 from_folder=data.get("from_folder") is True,
                 inherit=data.get("inherit"),
+                version=str(data.get("version", "")),
             )
         except (AttributeError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise InvalidDefinition((f"the third argument is not one that sagadsl makes: {error}",)) from error

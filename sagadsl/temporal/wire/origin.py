@@ -33,7 +33,7 @@ class Origin(Enum):
 
 
 _MAY_CARRY = {
-    Origin.CLIENT: {"generation", "inherit"},
+    Origin.CLIENT: {"generation", "inherit", "version"},
     Origin.PARENT: {"wants_journal", "journal", "failure", "generation", "from_folder"},
     Origin.RUN_BEFORE: {"wants_journal", "state", "refused", "from_folder"},
 }

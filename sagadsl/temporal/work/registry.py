@@ -18,6 +18,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
 from sagadsl.language import raw_steps
 from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, NOT_POSSIBLE
+from sagadsl.language.versions import of_version
 from sagadsl.temporal.link.settings import page_setting
 from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
 from sagadsl.temporal.run.knowledge import Knowledge
@@ -35,20 +36,27 @@ NOTHING: Data = {}
 
 
 class Registry:
-    """Definitions by name; it never changes."""
+    """Definitions by name, older ones by name and version (``order@1``); it never changes."""
 
     def __init__(self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS) -> None:
         """Take the definitions. Raises ``SettingsUnusable`` for an address of the page that is none."""
         self._definitions = dict(sorted(definitions.items()))
+        of_versions = {of_version(name, str(each.get("version", ""))): name for name, each in definitions.items()}
+        self._others = {other: name for other, name in of_versions.items() if other not in self._definitions}
         self._options = replace(options, rules=options.rules or RULES, page=options.page or page_setting(os.environ))
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._definitions)
 
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The further names by which the newest definitions are known: each with its version."""
+        return tuple(self._others)
+
     def definition(self, name: str) -> Data:
         """Return a definition as data. Raises ``KeyError``."""
-        return self._definitions[name]
+        return self._definitions[self._others.get(name, name)]
 
     def envelope(
         self, name: str, *, keeps_names: bool = False, keeps_status: bool = False, index: Data = NOTHING
@@ -65,18 +73,20 @@ class Registry:
             name_attributes=self._options.name_attributes or keeps_names,
             index=index,
         )
-        return envelope(self._definitions[name], children_of(name, self._definitions), options)
+        own = self._others.get(name, name)
+        return envelope(self._definitions[own], children_of(own, self._definitions), options)
 
     def attributes(self, name: str) -> dict[str, str]:
         """Return the search attributes of saga *name* and of its children, each with its type."""
-        return used(self._definitions[name], children_of(name, self._definitions))
+        own = self._others.get(name, name)
+        return used(self._definitions[own], children_of(own, self._definitions))
 
     def activities(self) -> list[Callable[..., Any]]:
         """Return the local activities that the workflow asks."""
 
         @activity.defn(name=DEFINITION_ACTIVITY)
         async def definition(name: str) -> dict[str, Any]:
-            if name not in self._definitions:
+            if name not in self._definitions and name not in self._others:
                 message = Knowledge(self.names, ()).without_saga(name)
                 raise ApplicationError(message, type=DEFINITION_NOT_FOUND, non_retryable=True)
             client = activity.client()
