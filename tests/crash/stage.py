@@ -160,10 +160,10 @@ def free_port() -> int:
 class Process:
     """A worker process, as people start it."""
 
-    def __init__(self, command: list[str], env: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: list[str], env: Mapping[str, str], log: Path, sources: Path = ROOT) -> None:
         self.log = log
         with log.open("wb") as output:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=dict(env), stdout=output, stderr=output)
+            self._process = subprocess.Popen(command, cwd=sources, env=dict(env), stdout=output, stderr=output)
         self.pid = self._process.pid
 
     async def said(self, word: str) -> None:
@@ -198,18 +198,18 @@ class Stage:
         self.workers: list[Process] = []
         self.client: Client
 
-    def spawn(self, *arguments: str, **env: str) -> Process:
-        """Start a worker process, without waiting for it."""
+    def spawn(self, *arguments: str, sources: Path = ROOT, **env: str) -> Process:
+        """Start a worker process, of the release whose *sources* are there, without waiting for it."""
         command = [*SAGADSL, "worker", "--takeover", "1", *arguments, "-m", held.__name__]
         command += ["--task-queue", self.queue, "--address", self.address]
         named = {"SAGADSL_BANK_URL": self.bank.url, held.FOLDER: str(self.folder), **env}
-        made = Process(command, environment(**named), self.folder / f"worker-{len(self.workers)}.log")
+        made = Process(command, environment(**named), self.folder / f"worker-{len(self.workers)}.log", sources)
         self.workers.append(made)
         return made
 
-    async def worker(self, *arguments: str, **env: str) -> Process:
+    async def worker(self, *arguments: str, sources: Path = ROOT, **env: str) -> Process:
         """Start a worker process and wait until it polls."""
-        made = self.spawn(*arguments, **env)
+        made = self.spawn(*arguments, sources=sources, **env)
         await made.said("ready")
         return made
 
