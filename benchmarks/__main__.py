@@ -20,6 +20,7 @@ from benchmarks import (
     runs,
     scale,
     serving,
+    sizing,
     waiting,
 )
 
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[], object]] = {
 ALONE: dict[str, Callable[[], object]] = {
     "long": long.main,
     "items": long.items,
+    "sizing": sizing.main,
     "waiting": waiting.main,
     "evicting": evicting.main,
 }

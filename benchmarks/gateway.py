@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -63,6 +62,7 @@ class Readers:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     heard: dict[int, tuple[str, int]] = field(default_factory=dict)
     refused: int = 0
+    cut: int = 0
 
     async def open(self, ids: list[str]) -> None:
         """Open one stream for each id, so many at once as the kernel's queue of connections takes."""
@@ -86,6 +86,7 @@ class Readers:
             while data := await reader.read(16 * 1024):
                 id_, count = self.heard[number]
                 self.heard[number] = id_, count + data.count(b"event: status")
+                self.cut += data.count(b"event: leave")
         finally:
             writer.close()
 
@@ -113,9 +114,10 @@ def main() -> None:
 async def _main() -> None:
     async with serve() as server:
         address = ["--address", server.address]
+        kept = ["--cached", str(2 * STREAMS)]  # so that the worker answers at once: the gateway is measured
         more = ["--rate", "100000", "--waiting", str(4 * STREAMS)]
         with (
-            running(["worker", str(DEFINITION), "-m", "benchmarks.steps", *address], "ready"),
+            running(["worker", str(DEFINITION), "-m", "benchmarks.steps", *kept, *address], "ready"),
             running(["serve", str(DEFINITION), "--bind", "127.0.0.1:0", *more, *address], "gateway at ") as (line, pid),
         ):
             client = await connect(resolve(Flags(address=server.address), {}))
@@ -178,38 +180,70 @@ async def _open_sagas(place: Place, count: int) -> list[str]:
     return ids
 
 
+@dataclass(slots=True)
+class Poller:
+    """A connection that stays open, for polls that cost the client little."""
+
+    host: str
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def to(cls, url: str) -> Poller:
+        where = urlsplit(url)
+        return cls(where.netloc, *await asyncio.open_connection(where.hostname, where.port))
+
+    async def poll(self, id_: str) -> None:
+        """Ask for the status of a saga."""
+        self.writer.write(f"GET /sagas/{id_} HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode())
+        head = (await self.reader.readuntil(b"\r\n\r\n")).lower()
+        assert b" 200 " in head, head
+        length = int(head.partition(b"content-length:")[2].split()[0])
+        await self.reader.readexactly(length)
+
+
 async def _polls(place: Place, ids: list[str]) -> None:
     """Status polls of open sagas, and the describe call of this process, in turns."""
+    some = ids[:100]
+    pollers = [await Poller.to(place.url) for _ in range(POLLS_AT_ONCE)]
+
+    async def call(id_: str) -> None:
+        await describe(place.client, id_)
+
+    polling = [each.poll for each in pollers]
+    await _timed(polling, some)  # the first turn pays for what is loaded late
     over_http: list[float] = []
     by_call: list[float] = []
-    some = ids[:100]
-    limits = httpx2.Limits(max_connections=POLLS_AT_ONCE)
-    async with httpx2.AsyncClient(base_url=place.url, timeout=60, limits=limits) as http:
-
-        async def poll(id_: str) -> None:
-            assert (await http.get(f"/sagas/{id_}")).status_code == 200
-
-        async def call(id_: str) -> None:
-            await describe(place.client, id_)
-
-        async def timed(into: list[float], work: Callable[[str], Awaitable[None]], id_: str) -> None:
-            began = time.perf_counter()
-            await work(id_)
-            into.append(time.perf_counter() - began)
-
-        for turn in range(max(2, POLLS // len(some)) + 1):
-            if turn == 1:  # the first turn pays for connections
-                over_http.clear()
-                by_call.clear()
-            for into, work in ((over_http, poll), (by_call, call)):
-                await _at_once(POLLS_AT_ONCE, [partial(timed, into, work, id_) for id_ in some])
+    used = cpu(place.gateway)
+    for _ in range(max(1, POLLS // len(some))):
+        over_http += await _timed(polling, some)
+        by_call += await _timed([call] * POLLS_AT_ONCE, some)
+    used = (cpu(place.gateway) - used) / len(over_http) * 1000
+    for each in pollers:
+        each.writer.close()
     polled, described = statistics.quantiles(over_http, n=20), statistics.quantiles(by_call, n=20)
     print(
         f"{len(over_http):,} status polls of open sagas, {POLLS_AT_ONCE} at once: p50 {polled[9] * 1000:.1f} ms, "
-        f"p95 {polled[18] * 1000:.1f} ms; the describe call alone p50 {described[9] * 1000:.1f} ms, "
-        f"p95 {described[18] * 1000:.1f} ms: {polled[18] / described[18]:.1f} times (p95)",
+        f"p95 {polled[18] * 1000:.1f} ms (CPU of the process {used:.1f} ms); the describe call alone "
+        f"p50 {described[9] * 1000:.1f} ms, p95 {described[18] * 1000:.1f} ms: "
+        f"{polled[9] / described[9]:.1f} and {polled[18] / described[18]:.1f} times",
         flush=True,
     )
+
+
+async def _timed(clients: Sequence[Callable[[str], Awaitable[None]]], ids: Sequence[str]) -> list[float]:
+    """Let clients ask for all of these sagas, one after the other each; return how long each answer took."""
+    left, took = list(ids), []
+
+    async def ask(client: Callable[[str], Awaitable[None]]) -> None:
+        while left:
+            id_ = left.pop()
+            began = time.perf_counter()
+            await client(id_)
+            took.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(ask(each) for each in clients))
+    return took
 
 
 async def _streams(place: Place, ids: list[str], of: str) -> None:
@@ -229,7 +263,7 @@ async def _streams(place: Place, ids: list[str], of: str) -> None:
         await place.client.get_workflow_handle(id_).signal("approve")
     heard = await readers.all_heard(2, some)
     print(
-        f"{len(readers.heard):,} streams of {of} ({readers.refused} refused): open in {took:.0f} s; "
+        f"{len(readers.heard):,} streams of {of} ({readers.refused} refused, {readers.cut} cut): open in {took:.0f} s; "
         f"{grown:.0f} MB more in memory, {grown * 1024 / max(1, len(readers.heard)):.0f} KB a stream; "
         f"CPU {100 * idle:.0f} % of a core while nothing happens; "
         f"all of {len(some)} sagas heard of its end after {heard:.1f} s",

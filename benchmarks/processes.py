@@ -33,10 +33,23 @@ def running(arguments: Sequence[str], says: str) -> Iterator[tuple[str, int]]:
             drain.wait(10)
 
 
-def cpu(pid: int) -> float:
-    """Return the seconds of CPU that a process has taken so far."""
+def cpu(pid: int, *, ended: bool = False) -> float:
+    """Return the seconds of CPU that a process has taken so far; with *ended*, also those of its ended children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return sum(int(each) for each in fields[11 : 15 if ended else 13]) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of_all(pid: int) -> float:
+    """Return the seconds of CPU that a process, the processes that it has begun, and those that have ended have taken.
+
+    PostgreSQL has a process for each connection. One that ends at this moment is counted the next time.
+    """
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        begun = [child for task in tasks for child in (task / "children").read_text().split()]
+        return cpu(pid, ended=True) + sum(cpu_of_all(int(child)) for child in begun)
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
 
 
 def memory(pid: int) -> float:

@@ -47,13 +47,17 @@ class Recording(World):
         super().tell(saga_id, fact)
 
 
-def saga(steps: int) -> Saga:
-    """Return a saga of so many activities, each with a compensation, that fails at its end: every step is undone."""
-    body: list[dict[str, Any]] = [
+def steps_of(count: int) -> list[dict[str, Any]]:
+    """Return so many activities, each with a compensation."""
+    return [
         {"id": f"s{i}", "activity": "bench.step", "input": {"n": i, "v": "{{ input.v }}"}, "compensation": UNDO}
-        for i in range(steps)
+        for i in range(count)
     ]
-    body.append({"id": "no", "fail": {"type": "Refused", "message": "no"}})
+
+
+def saga(steps: int) -> Saga:
+    """Return a saga of so many activities that fails at its end: every step is undone."""
+    body = [*steps_of(steps), {"id": "no", "fail": {"type": "Refused", "message": "no"}}]
     return build({"sagadsl": 1, "name": "long", "version": "1", "steps": body})
 
 

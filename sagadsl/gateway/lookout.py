@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.immutable import Immutable, replace
 from sagadsl.temporal.ask.answers import EarlyAnswer, early_answer
+from sagadsl.temporal.link.connection import is_for_now
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.following import GAP_SECONDS, TICK_SECONDS, Picture, picture_of
@@ -30,6 +31,11 @@ from sagadsl.temporal.read.watching import StepEvents
 
 QUIET_SECONDS = 5.0
 """Between two looks at a saga that has nothing to do and has a long poll. They notice that its worker has gone."""
+
+PATIENCE_SECONDS = 30.0
+"""For how long the server may be away until streams end. Their clients would all come again at the same time."""
+
+_LOOKS_AT_ONCE = 20
 
 
 class Allowance(Immutable):
@@ -99,9 +105,11 @@ class Lookout:
     _followed: int = 0
     _ears: OrderedDict[_Ear, None] = field(default_factory=OrderedDict)
     _waits: asyncio.Semaphore = field(init=False)
+    _looks: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._waits = asyncio.Semaphore(self.allowance.waits)
+        self._looks = asyncio.Semaphore(_LOOKS_AT_ONCE)
         self.metrics.followed.set_function(lambda: self._followed)
         self.metrics.long_polls.set_function(lambda: len(self._ears))
 
@@ -115,14 +123,12 @@ class Lookout:
         self._followed += 1
         try:
             while True:
-                began = time.monotonic()
+                began, is_news = time.monotonic(), ear.happened.is_set()
                 ear.happened.clear()
-                self.metrics.looks.inc()
-                described = await describe(self.client, id)
+                described, picture = await self._look(id, is_news=is_news)
                 before, length = length, described.raw.workflow_execution_info.history_length
                 if described.is_open and (self._has_room or _is_busy(described) or length != before != 0):
                     self._hear(ear, described.run_id)
-                picture = await picture_of(self.client, described, status_of=self.remembered.status_of)
                 yield replace(picture, tried=dict(ear.tried))
                 if not picture.is_open:
                     return
@@ -134,6 +140,24 @@ class Lookout:
             self._followed -= 1
             self._ears.pop(ear, None)
             ear.stop()
+
+    async def _look(self, id: str, *, is_news: bool) -> tuple[Described, Picture]:
+        """Look at a saga; if the server is away for a moment, or has too much to do, try again after a while.
+
+        News does not wait for the looks in turn, of which a slow server may leave thousands waiting.
+        """
+        pause, until = TICK_SECONDS, time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self.metrics.looks.inc()
+            try:
+                async with contextlib.nullcontext() if is_news else self._looks:
+                    described = await describe(self.client, id)
+                return described, await picture_of(self.client, described, status_of=self.remembered.status_of)
+            except RPCError as error:
+                if not is_for_now(error) or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
 
     @property
     def _has_room(self) -> bool:

@@ -74,10 +74,10 @@ async def status(inquiry: Inquiry) -> Response:
 async def events(inquiry: Inquiry) -> Response:
     """Send a saga each time it has changed, as server-sent events, until it has ended."""
     inquiry.query()
-    await inquiry.view()  # a missing saga is an error, and not an empty stream
+    view = await inquiry.view()  # a missing saga is an error, and not an empty stream
     seat = ExitStack()
     seat.enter_context(inquiry.waiting())  # too many waiting requests are an error, too
-    return EventStream(_stream(inquiry, inquiry.path("id")), seat)
+    return EventStream(_stream(inquiry, inquiry.path("id"), view), seat)
 
 
 class EventStream(StreamingResponse):
@@ -92,10 +92,10 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _stream(inquiry: Inquiry, id_: str) -> AsyncIterator[str]:
+async def _stream(inquiry: Inquiry, id_: str, known: Snapshot) -> AsyncIterator[str]:
     is_open, name, checked = True, "", time.monotonic()
     try:
-        async with aclosing(inquiry.gateway.watchers.views(id_)) as views, aclosing(_with_beats(views)) as seen:
+        async with aclosing(inquiry.gateway.watchers.views(id_, known)) as views, aclosing(_with_beats(views)) as seen:
             async for view in seen:
                 if time.monotonic() - checked >= BEAT:
                     checked = time.monotonic()

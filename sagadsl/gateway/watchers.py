@@ -108,9 +108,14 @@ class Watchers:
             self._ended.keep(described.run_id, view, view.size)
         return view
 
-    async def views(self, id: str) -> AsyncGenerator[Snapshot]:
-        """Yield a saga at once, and then each time it has changed, until it has ended."""
+    async def views(self, id: str, known: Snapshot) -> AsyncGenerator[Snapshot]:
+        """Yield a saga at once, and then each time it has changed, until it has ended.
+
+        Args:
+            known: The saga as it was a moment ago: nobody has to wait for another look.
+        """
         watched = self._enter(id)
+        watched.view = watched.view or known
         seen = ""
         try:
             while True:
@@ -132,7 +137,7 @@ class Watchers:
         """Return a saga as soon as it differs from *view*; at the latest after *seconds*."""
         last = view
         try:
-            async with asyncio.timeout(seconds), aclosing(self.views(view.document["id"])) as views:
+            async with asyncio.timeout(seconds), aclosing(self.views(view.document["id"], view)) as views:
                 async for last in views:
                     if last.revision != view.revision or not last.picture.is_open:
                         break

@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
+from sagadsl.gateway import lookout
 from sagadsl.gateway.lookout import Allowance, Lookout
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.remembered import FRESH_SECONDS, Remembered
 from tests.conftest import Server
 from tests.gateway.house import House, serve
@@ -147,21 +149,21 @@ def test_more_sagas_than_long_polls_are_all_followed_to_their_end(house: House, 
 
     async def play() -> list[bool]:
         client = await Client.connect(server.address)
-        lookout = Lookout(client, Remembered(), Metrics(), Allowance(ears=2, waits=1, looks=50))
+        all_of_them = Lookout(client, Remembered(), Metrics(), Allowance(ears=2, waits=1, looks=50))
         waiting = asyncio.Semaphore(0)
 
         async def watch(saga: str) -> bool:
             nonlocal most
-            async with aclosing(lookout.pictures(saga)) as pictures:
+            async with aclosing(all_of_them.pictures(saga)) as pictures:
                 async for each in pictures:
-                    most = max(most, len(lookout._ears))
+                    most = max(most, len(all_of_them._ears))
                     if each.status.get("waiting_for"):
                         waiting.release()
             return each.is_open
 
         async with asyncio.timeout(60):
             watching = [asyncio.create_task(watch(each)) for each in sagas]
-            ends = [asyncio.create_task(lookout.ended(each)) for each in sagas]
+            ends = [asyncio.create_task(all_of_them.ended(each)) for each in sagas]
             for _ in sagas:
                 await waiting.acquire()
             for each in sagas:
@@ -223,3 +225,31 @@ def test_an_answer_is_believed_only_while_the_queue_has_a_worker(house: House, s
     house.ask("POST", f"/sagas/{saga}/cancel")
 
     assert counts == [1, 1, 2]
+
+
+def test_a_stream_outlives_a_server_that_has_too_much_to_do(
+    house: House, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If all streams ended, all their clients would come again at the same moment."""
+    monkeypatch.setattr(lookout, "TICK_SECONDS", 0.01)
+    saga = house.start(wait=True)
+    refusals = [
+        RPCError("namespace rate limit exceeded", RPCStatusCode.RESOURCE_EXHAUSTED, b""),
+        RPCError("Timeout expired", RPCStatusCode.CANCELLED, b""),
+    ]
+
+    async def describe_at_last(client: Client, id: str) -> Described:
+        if refusals:
+            raise refusals.pop()
+        return await describe(client, id)
+
+    monkeypatch.setattr(lookout, "describe", describe_at_last)
+
+    async def play() -> str:
+        client = await Client.connect(server.address)
+        async with aclosing(Lookout(client, Remembered(), Metrics()).pictures(saga)) as pictures:
+            return str((await anext(pictures)).status["status"])
+
+    assert asyncio.run(play()) == "running"
+    assert refusals == []
+    house.ask("POST", f"/sagas/{saga}/cancel")

@@ -170,6 +170,7 @@ def test_an_api_key_is_in_no_message() -> None:
         (RPCStatusCode.PERMISSION_DENIED, "no", "Temporal at h:1 refuses access to namespace `orders`"),
         (RPCStatusCode.NOT_FOUND, "Namespace orders is not found.", "Temporal at h:1 has no namespace `orders`"),
         (RPCStatusCode.UNAVAILABLE, "gone", "the connection to Temporal at h:1 was lost: gone"),
+        (RPCStatusCode.CANCELLED, "Timeout expired", "Temporal at h:1 did not answer in time"),
     ],
 )
 def test_a_refusal_about_the_connection_becomes_the_same_page(

@@ -32,6 +32,8 @@ _LOST = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 _UNCLEAR = (RPCStatusCode.UNKNOWN, RPCStatusCode.INTERNAL)
 _BROKEN = ("transport error", "h2 protocol error", "error reading a body", "operation was canceled")
 """Beginnings of the messages of requests whose connection broke; the SDK gives them the status ``unknown``."""
+_LATE = "Timeout expired"
+"""Message of a request that the server did not answer in time; the SDK gives it the status ``cancelled``."""
 
 
 class NotConnected(SagadslError):
@@ -173,6 +175,12 @@ def guard(settings: ConnectionSettings) -> Iterator[None]:
         raise NotConnected(headline, settings.lines(), remedy) from error
 
 
+def is_for_now(error: RPCError) -> bool:
+    """Whether the same request may succeed in a moment: the server is away, or has too much to do."""
+    is_late = error.status is RPCStatusCode.CANCELLED and error.message == _LATE
+    return is_late or error.status in (*_LOST, RPCStatusCode.RESOURCE_EXHAUSTED)
+
+
 def _refusal(error: RPCError, settings: ConnectionSettings) -> tuple[str, str]:
     address, namespace = settings.address.value, settings.namespace.value
     match error.status:
@@ -188,6 +196,8 @@ def _refusal(error: RPCError, settings: ConnectionSettings) -> tuple[str, str]:
                 f"Temporal at {address} has no namespace `{namespace}`",
                 f"create it with `temporal operator namespace create --namespace {namespace}`, or choose with `-n`",
             )
+        case RPCStatusCode.CANCELLED if error.message == _LATE:
+            return f"Temporal at {address} did not answer in time", "try again"
         case status if status in _LOST or (status in _UNCLEAR and error.message.startswith(_BROKEN)):
             return f"the connection to Temporal at {address} was lost: {error.message}", "try again"
         case _:
