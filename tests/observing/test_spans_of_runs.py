@@ -25,7 +25,8 @@ from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server
 from tests.engine.scenes import act, flaky, gives, no, saga
 from tests.observing.collecting import Seen, drawn
-from tests.temporal.play import SDK_RACE, Stage, play, stage
+from tests.temporal.nexus_handler import Desk, create_endpoint, serving
+from tests.temporal.play import SDK_RACE, Stage, play, playing, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -245,6 +246,22 @@ def test_what_an_operator_has_repeated_is_the_same_step_with_another_attempt(ser
     play(server.address, patient, {"do.a": no("Down")}, act=retries, tracing=told.tracing)
 
     assert drawn(told.spans()) == ["saga patient", "  step a", "    attempt do.a", "    attempt do.a"]
+
+
+def test_an_operation_of_nexus_is_told_in_which_trace_it_is(server: Server, told: Told) -> None:
+    desk, name = Desk(), f"e-{uuid.uuid4().hex[:12]}"
+    call = {"nexus": {"endpoint": name, "service": "Payments", "operation": "charge"}}
+
+    async def scene() -> None:
+        client = await Client.connect(server.address)
+        await create_endpoint(client, name, f"q-{name}")
+        async with serving(client, desk, f"q-{name}"):
+            pays = saga({"id": "pay", "input": {"amount": 1}, "compensation": "none", **call}, name="pays")
+            await playing(server.address, pays, tracing=told.tracing)
+
+    asyncio.run(scene())
+    step = _named(told.spans(), "step pay")
+    assert desk.seen[0].headers["traceparent"] == f"00-{step.trace}-{step.id}-01"
 
 
 def test_a_worker_of_ones_own_tells_its_sagas_by_the_plugin(server: Server, told: Told) -> None:
