@@ -18,7 +18,7 @@ from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
 from sagadsl.language import raw_steps
 from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, NOT_POSSIBLE
-from sagadsl.language.versions import of_version
+from sagadsl.language.versions import name_and_version, of_version
 from sagadsl.temporal.link.settings import page_setting
 from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
 from sagadsl.temporal.run.knowledge import Knowledge
@@ -41,8 +41,9 @@ class Registry:
     def __init__(self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS) -> None:
         """Take the definitions. Raises ``SettingsUnusable`` for an address of the page that is none."""
         self._definitions = dict(sorted(definitions.items()))
-        of_versions = {of_version(name, str(each.get("version", ""))): name for name, each in definitions.items()}
-        self._others = {other: name for other, name in of_versions.items() if other not in self._definitions}
+        own = {name: of_version(name, str(each.get("version", ""))) for name, each in definitions.items()}
+        newest = {name: other for name, other in own.items() if not name_and_version(name)[1]}
+        self._others = {other: name for name, other in newest.items() if other != name}
         self._options = replace(options, rules=options.rules or RULES, page=options.page or page_setting(os.environ))
 
     @property
