@@ -5,11 +5,13 @@ Knows nothing of Temporal and imports nothing heavy: importing a plugin must sta
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+if TYPE_CHECKING:
+    import logging
 
 MARK = "__sagadsl_activity__"
 """Attribute under which the decorator leaves the :class:`Spec` on a function."""
@@ -98,6 +100,12 @@ def activity(
     return mark if function is None else mark(function)
 
 
+def _logger() -> logging.Logger:
+    import logging  # noqa: PLC0415 # 3 ms that who only looks at a plugin's mark need not pay
+
+    return logging.getLogger("sagadsl.activity")
+
+
 def _not_running(*_details: Any) -> None:
     """Stand in for the worker: nobody listens to a heartbeat outside of one."""
 
@@ -137,7 +145,7 @@ class Context:
     secrets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets_host: str = ""
     secrets_hosts: Mapping[str, str] = field(default_factory=dict)
-    logger: logging.Logger | logging.LoggerAdapter[Any] = field(default=logging.getLogger("sagadsl.activity"))
+    logger: logging.Logger | logging.LoggerAdapter[Any] = field(default_factory=_logger)
     send_heartbeat: Callable[..., None] = field(default=_not_running, repr=False)
     is_cancelled: Callable[[], bool] = field(default=_never, repr=False)
 

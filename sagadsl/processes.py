@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -194,6 +193,8 @@ def _serve(connection: Connection[Any, Any], work: Callable[[Any], Any]) -> None
         try:
             answer = (work(part), None)
         except Exception as error:  # noqa: BLE001  # raised again where the results are wanted
+            import traceback  # noqa: PLC0415  # 2 ms that a command without processes need not pay
+
             error.add_note("".join(traceback.format_exception(error)))
             answer = (None, error)
         connection.send(answer)

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -183,6 +182,8 @@ def authors_stack(problem: object) -> None:
     """Under ``--debug``, write the stack of a broken plugin to stderr; nothing for other problems."""
     reason = getattr(problem, "reason", None)
     if session().debug and isinstance(reason, BaseException):
+        import traceback
+
         traceback.print_exception(reason)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 
 _NEAR = 0.7
 """The least likeness: below it a suggestion misleads more often than it helps."""
@@ -73,6 +72,8 @@ def _likeness(wanted: str, name: str) -> float:
         return 0.95  # `refund` for `payments.refund`: difflib finds them far apart
     if len(wanted) > 1 and sorted(wanted) == sorted(name):
         return 0.9  # swapped letters: in a short word difflib finds too little likeness
+    from difflib import SequenceMatcher  # noqa: PLC0415 # who makes no mistake need not load it
+
     matcher = SequenceMatcher(None, wanted, name, autojunk=False)
     ratio = matcher.ratio() if matcher.real_quick_ratio() >= _NEAR <= matcher.quick_ratio() else 0.0
     if len(wanted) > 3 and (name.startswith(wanted) or (wanted.startswith(name) and len(name) > 3)):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from sagadsl.language.notation.patterns import backtracking
@@ -26,11 +27,13 @@ _URI = r"(?:[A-Za-z0-9._~:/?@!$&'()*+,;=\[\]-]|%[0-9A-Fa-f]{2})*"
 _REFERENCE = f"{_URI}(?:#{_URI})?"
 
 
-def _like(pattern: str) -> Callable[[str], bool]:
-    expression = re.compile(pattern)
+_compiled = lru_cache(maxsize=None)(re.compile)
+"""When the first text is checked: most definitions name none of these formats."""
 
+
+def _like(pattern: str) -> Callable[[str], bool]:
     def check(text: str) -> bool:
-        found = expression.fullmatch(text)
+        found = _compiled(pattern).fullmatch(text)
         return found is not None and _on_the_clock(found.groupdict())
 
     return check
