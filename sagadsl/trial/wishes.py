@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jinja2 import nodes
-
 from sagadsl.language import walk
 from sagadsl.language.calls import Value
+from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.values import Condition, Constant, Expression, Listing, Object, Text
 
@@ -136,15 +135,15 @@ class Wishes:
                 for operand in (left, right):
                     yield from self.of_node(operand, condition=False, wish=alike)
             case _ if isinstance(node, _CALCULATIONS):
-                for child in node.iter_child_nodes():
+                for child in node.children():
                     yield from self.of_node(child, condition=False, wish=_NUMBERS)
             case nodes.CondExpr(test=test):
                 yield from self.of_node(test, condition=True)
-                for child in node.iter_child_nodes():
+                for child in node.children():
                     if child is not test:
                         yield from self.of_node(child, condition=False, wish=wish)
             case _:
-                for child in node.iter_child_nodes():
+                for child in node.children():
                     yield from self.of_node(child, condition=False)
 
     def _of_comparison(self, first: nodes.Node, op: str, second: nodes.Node) -> Iterator[Wish]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jinja2 import nodes
-
 from sagadsl.language.analysis.complaints import WRONG_TYPE
 from sagadsl.language.analysis.inference import Inference
 from sagadsl.language.analysis.types import ANY, Shape, of_schema, one_of, record, union
 from sagadsl.language.calls import WEIGHTS, Value
+from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.values import Expression
 from sagadsl.language.kinds import expected_route
 from sagadsl.language.model import Expected, WaitFor

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import nodes
-
 from sagadsl.language.analysis.complaints import WRONG_TYPE
 from sagadsl.language.analysis.types import (
     ANY,
@@ -21,6 +19,7 @@ from sagadsl.language.analysis.types import (
     union,
     without_null,
 )
+from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.data import ExpressionError
 from sagadsl.language.expressions.text_filters import TEXT_FILTERS, pattern_from
 from sagadsl.language.expressions.time_filters import TIME_FILTERS, length_of, moment_of, pattern_of_time, zone_of

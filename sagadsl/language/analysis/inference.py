@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jinja2 import nodes
-
 from sagadsl.diagnostics.findings import Severity
 from sagadsl.immutable import replace
 from sagadsl.language.analysis import filter_types
@@ -39,6 +37,7 @@ from sagadsl.language.analysis.types import (
     without_null,
 )
 from sagadsl.language.calls import Value
+from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.code import Chain, chain_of, reads
 from sagadsl.language.expressions.data import Path, shortened, step_text
 from sagadsl.language.expressions.values import (
@@ -404,7 +403,7 @@ def looked_at(node: nodes.Node) -> Guards:
         return reads(node)
     if isinstance(node, nodes.Filter) and node.name in ("default", "d"):
         return ()
-    return tuple(chain for child in node.iter_child_nodes() for chain in looked_at(child))
+    return tuple(chain for child in node.children() for chain in looked_at(child))
 
 
 def part_of(shape: Shape) -> Shape:

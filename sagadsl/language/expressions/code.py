@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from jinja2 import nodes
-
+from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.data import (
     MAX_INTEGER_BITS,
     MAX_TEXT,
@@ -60,7 +59,7 @@ def chain_of(node: nodes.Node) -> Chain | None:
 
 def needs(tree: nodes.Node) -> tuple[tuple[str, ...], ...]:
     """Return the chains of ``reads`` without those that may be missing, as ``default`` or ``is defined`` says."""
-    inside = (tree, *tree.find_all((nodes.Filter, nodes.Test)))
+    inside = (tree, *tree.inside((nodes.Filter, nodes.Test)))
     asked = [
         each.node for each in inside if isinstance(each, nodes.Filter | nodes.Test) and each.name in _TAKES_MISSING
     ]
@@ -76,7 +75,7 @@ def reads(node: nodes.Node) -> tuple[tuple[str, ...], ...]:
         current = waiting.pop()
         chain = chain_of(current)
         if chain is None:
-            waiting.extend(reversed(list(current.iter_child_nodes())))
+            waiting.extend(reversed(list(current.children())))
             continue
         named = [key for key in chain if isinstance(key, str)]
         position = next((at for at, key in enumerate(chain) if not isinstance(key, str)), len(named))

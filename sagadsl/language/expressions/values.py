@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from jinja2 import nodes
-
 from sagadsl.immutable import Derived, Immutable, replace
-from sagadsl.language.expressions import code
+from sagadsl.language.expressions import code, nodes
 from sagadsl.language.expressions.data import (
     METER,
     Budget,
@@ -26,7 +24,8 @@ from sagadsl.language.expressions.data import (
     spelled,
     truth,
 )
-from sagadsl.language.expressions.parser import Piece, Problem, has_markers, parse, split
+from sagadsl.language.expressions.parser import Piece, has_markers, parse, split
+from sagadsl.language.expressions.problem import Problem
 
 __all__ = [
     "METER",
@@ -79,7 +78,7 @@ class Expression(Immutable):
     Attributes:
         source: The text as written, with its braces if it has any.
         offset: The place in ``source`` where the expression itself begins.
-        tree: Jinja2's syntax tree; nodes carry their offset in the expression as ``lineno``.
+        tree: Its syntax tree.
     """
 
     source: str

@@ -9,8 +9,6 @@ from functools import cached_property
 from math import inf
 from typing import Any
 
-from jinja2 import nodes
-
 from sagadsl.engine.call_errors import queue_limit
 from sagadsl.engine.facts import RetryPlan, StartActivity, StartChild, Status
 from sagadsl.engine.snapshots import snapshot
@@ -18,6 +16,7 @@ from sagadsl.immutable import Immutable
 from sagadsl.language import walk
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.calls import ActivityCall
+from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.code import chain_of
 from sagadsl.language.expressions.values import trees
 from sagadsl.language.model import Place, Saga, Step
@@ -156,9 +155,9 @@ class Surroundings:
         """Types with which expressions compare ``error.type`` or ``failure.type``."""
         found: dict[str, None] = {}
         for tree in (tree for saga in self.versions for site in walk.sites(saga) for tree in trees(site.value)):
-            for node in (tree, *tree.find_all(nodes.Compare)):
+            for node in (tree, *tree.inside(nodes.Compare)):
                 if isinstance(node, nodes.Compare) and chain_of(node.expr) in (("error", "type"), ("failure", "type")):
-                    operands = [const for each in node.ops for const in (each.expr, *each.expr.iter_child_nodes())]
+                    operands = [const for each in node.ops for const in (each.expr, *each.expr.children())]
                     consts = (each.value for each in operands if isinstance(each, nodes.Const))
                     found.update({value: None for value in consts if isinstance(value, str)})
         return tuple(type_ for type_ in found if type_ not in _OURS)[:MOST]
