@@ -11,8 +11,8 @@ from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.engine.child_ids import derived_id
 from sagadsl.engine.facts import Error, RetryPlan, SendSignal, StartActivity, StartChild
 from sagadsl.engine.records import Record, Undo
-from sagadsl.engine.run import Mistake, Run, past
-from sagadsl.engine.scope import failure_view, saga_to_undo, scope
+from sagadsl.engine.run import Mistake, Run
+from sagadsl.engine.scope import failure_view, past_scope, saga_to_undo
 from sagadsl.immutable import replace
 from sagadsl.language.calls import (
     WEIGHTS,
@@ -326,13 +326,13 @@ def render_late(value: Value, early: Mapping[str, Any], names: Names) -> Any:
 def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[str, Any]:
     """Return the names for a compensation's expressions: its step as it ended, other steps as of then (R14)."""
     saga = saga_to_undo(run.saga, record)
-    names = scope(saga, run.state, past(undo), as_of=record.ended or None, now=record.started_at)
+    names = past_scope(saga, run.state, undo, as_of=record.ended or None, now=record.started_at)
     error = record.error
     late = () if record.unheard is None else record.unheard.output
     names["step"] = {
         "input": record.input,
         "output": late[0] if late else record.output,
-        "outcome": record.outcome.value,
+        "outcome": record.outcome._value_,
         "idempotency_key": forward_key(run.state.caller, record.path, record.key),
         "error": None if error is None else {"type": error.type, "message": error.message},
     }

@@ -151,7 +151,7 @@ def _apply(run: Run, fact: Fact) -> None:
     state = run.state
     state.now = fact.at
     _take(run, fact)
-    if not state.pivot_passed:
+    if state.pending_stop is not None and not state.pivot_passed:
         phases.stop_at_last(run)
 
 
@@ -333,7 +333,7 @@ def _signal(run: Run, fact: SignalReceived) -> None:
 def _work(run: Run, fact: Fact) -> bool:
     """Apply a fact, and visit every place that it touches until nothing follows; false: a rest is due."""
     state, todo = run.state, run.todo
-    while todo or run.release() or (state.pivot_passed and phases.stop_at_last(run)):
+    while todo or (state.held and run.release()) or (state.pivot_passed and phases.stop_at_last(run)):
         if run.tired:
             return False
         if run.began > STEPS_AT_ONCE:

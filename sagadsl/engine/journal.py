@@ -339,4 +339,4 @@ class State:
     @property
     def caller(self) -> str:
         """The caller's name, with which idempotency keys and ids of children begin."""
-        return caller_of(self.saga_id, self.generation)
+        return caller_of(self.saga_id, self.generation) if self.generation else self.saga_id

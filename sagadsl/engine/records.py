@@ -176,4 +176,6 @@ class Record:
     @property
     def call_id(self) -> str:
         """The id of the step's call on the host: its path, with numbers when an operator repeated it."""
+        if self.repeats == 0 and self.key == 1:
+            return self.path
         return str(CallId(self.path, time=self.repeats + 1, key=self.key))

@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from sagadsl.engine.facts import CancelTimer, Command, Error, StartTimer
-from sagadsl.engine.journal import Beginning, Frame, FrameKind, Phase, State
+from sagadsl.engine.journal import Beginning, Frame, Phase, State
 from sagadsl.engine.noted import Noted
-from sagadsl.engine.records import Progress, Record, Undo
+from sagadsl.engine.records import Progress, Record
 from sagadsl.engine.scope import step_to_undo
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import Saga, Step
 from sagadsl.language.own_errors import EXPRESSION_ERROR
-from sagadsl.language.paths import ROOT, TimerKind, timer
+from sagadsl.language.paths import TimerKind, timer
 
 TIMEOUT_TIMER = "@timeout"
 """Id of the timer for the saga's own timeout; no step path can look like it."""
@@ -229,8 +229,3 @@ def error_of(mistake: Mistake | ExpressionError, path: str) -> Error:
     if isinstance(mistake, Mistake):
         return Error(mistake.type, mistake.message, path)
     return Error(EXPRESSION_ERROR, str(mistake), path)
-
-
-def past(undo: Undo) -> Frame:
-    """Return a frame with the loop data of a step whose own frames are long closed (R7)."""
-    return Frame(ROOT, FrameKind.SEQUENCE, "", "steps", loops=undo.loops, variables=undo.variables)

@@ -5,14 +5,14 @@ Views are lazy: an expression costs the names that it reads, and not the size of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, assert_never
 
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import Frame, Phase, State
-from sagadsl.engine.records import Progress, Record
+from sagadsl.engine.records import Progress, Record, Undo
 from sagadsl.language.model import ForEach, Group, Leaf, Parallel, Place, Repeat, Saga, Step, Switch
 from sagadsl.language.notation.moments import spell_moment
 from sagadsl.language.paths import ROOT, forward_key, path_in, round_path
@@ -29,6 +29,7 @@ class StepsView(Mapping[str, Any]):
     """``steps``: the steps by id, as seen from one frame.
 
     Args:
+        loops: The number of the round, for every loop around the frame.
         as_of: Show only steps that had ended by this moment; ``None`` is now (R14).
         lenient: The output of a step without one is null.
     """
@@ -36,9 +37,9 @@ class StepsView(Mapping[str, Any]):
     __slots__ = ("_as_of", "_lenient", "_loops", "_saga", "_state")
 
     def __init__(
-        self, saga: Saga, state: State, frame: Frame, as_of: int | None = None, *, lenient: bool = False
+        self, saga: Saga, state: State, loops: Mapping[str, int], as_of: int | None = None, *, lenient: bool = False
     ) -> None:
-        self._saga, self._state, self._loops, self._as_of = saga, state, frame.loops, as_of
+        self._saga, self._state, self._loops, self._as_of = saga, state, loops, as_of
         self._lenient = lenient
 
     def __getitem__(self, step_id: str) -> StepView:
@@ -183,14 +184,13 @@ def scope(
     state: State,
     frame: Frame,
     *,
-    as_of: int | None = None,
     lenient: bool = False,
     now: float | None = None,
 ) -> dict[str, Any]:
     """Return the names that every expression in *frame* can read; see ``StepsView`` and ``SagaView``."""
     names: dict[str, Any] = {
         "input": state.input,
-        "steps": StepsView(saga, state, frame, as_of, lenient=lenient),
+        "steps": StepsView(saga, state, frame.loops, lenient=lenient),
         "saga": SagaView(saga, state, now),
     }
     at: Frame | None = frame
@@ -200,6 +200,40 @@ def scope(
                 names.setdefault(name, value)
         at = _around(state, at) if at.owner else None
     return names
+
+
+def past_scope(saga: Saga, state: State, undo: Undo, *, as_of: int | None, now: float) -> dict[str, Any]:
+    """Return the same names for a step whose own frames are long closed (R7), as they were at the moment *as_of*."""
+    return {
+        **undo.variables,
+        "input": state.input,
+        "steps": StepsView(saga, state, undo.loops, as_of),
+        "saga": SagaView(saga, state, now),
+    }
+
+
+class Later(Mapping[str, Any]):
+    """Names that are made when the first of them is read: most values are known before, or read none of them."""
+
+    __slots__ = ("_make", "_names")
+
+    def __init__(self, make: Callable[[], Mapping[str, Any]]) -> None:
+        self._make = make
+        self._names: Mapping[str, Any] | None = None
+
+    def _all(self) -> Mapping[str, Any]:
+        if self._names is None:
+            self._names = self._make()
+        return self._names
+
+    def __getitem__(self, name: str) -> Any:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def names_of(run: Run, record: Record, now: float | None = None) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def begin(run: Run, step: Step, record: Record, *, is_repeated: bool = False) ->
         limits.begin(run, step, record)
     match step.body:
         case ActivityCall() | SagaCall() | Send():
-            _begin_call(run, step, record, keeps_input=is_repeated and isinstance(step.body, KeyedCall))
+            _begin_call(run, step, step.body, record, keeps_input=is_repeated and isinstance(step.body, KeyedCall))
         case Group():
             _open(run, record, FrameKind.SEQUENCE)
         case Parallel():
@@ -149,9 +149,7 @@ def _return(run: Run, record: Record, value: Value) -> None:
     run.todo.append(("returned", record.path))
 
 
-def _begin_call(run: Run, step: Step, record: Record, *, keeps_input: bool) -> None:
-    body = step.body
-    assert isinstance(body, Call)
+def _begin_call(run: Run, step: Step, body: Call, record: Record, *, keeps_input: bool) -> None:
     is_pivot = step.pivot and run.forward and not run.state.pivot_passed
     if is_pivot and run.state.failure is not None:
         raise Mistake(CANCELLED, "the saga has failed already, so its pivot does not begin")
@@ -200,7 +198,7 @@ def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> Non
     assert step.compensation is not None
     frame = run.state.frames[record.frame]
     visible: dict[str, Any] = {}
-    if not names.keys() <= _EVERYWHERE:
+    if not _EVERYWHERE.issuperset(names):
         visible = {name: value for name, value in names.items() if name not in _EVERYWHERE}
         if STATE in visible and not any(calls.reads_name(each, STATE) for each in step.compensation.actions):
             del visible[STATE]  # it may be large, and each step of each round would keep one
@@ -209,7 +207,7 @@ def register(run: Run, step: Step, record: Record, names: dict[str, Any]) -> Non
     about = {"input": record.input, "idempotency_key": names["idempotency_key"]}
     if called := calls.chosen(body, record):
         about["activity"] = called
-    early_names = names | {"saga": saga_view, "step": about}
+    early_names = {**names, "saga": saga_view, "step": about}
     undo = Undo(loops=frame.loops, variables=visible)
     actions = step.compensation.actions
     for index, action in enumerate(actions):

@@ -6,6 +6,7 @@ has no effect here (R27), and compensations have no compensations (R13).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sagadsl.engine import calls, ends, unheard
@@ -18,7 +19,7 @@ from sagadsl.engine.noted import Noted
 from sagadsl.engine.pauses import limit_of
 from sagadsl.engine.records import Record, Undo, UndoProgress
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
-from sagadsl.engine.scope import SagaView
+from sagadsl.engine.scope import Later, SagaView
 from sagadsl.engine.squeeze import compact
 from sagadsl.immutable import replace
 from sagadsl.language.calls import ActivityCall, Call, Compensation, On, SagaCall, Send, Value
@@ -177,7 +178,7 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
     index = undo.action
     call = compensation.actions[index].call
     several = index if len(compensation.actions) > 1 else None
-    names = calls.undo_names(run, record, undo, several)
+    names = Later(lambda: calls.undo_names(run, record, undo, several))
     if isinstance(call, Send):
         _start_send(run, record, call, names)
         return
@@ -203,7 +204,7 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
         run.call(call_id, record.path, replace(child, definition=undo.definition))
 
 
-def _start_send(run: Run, record: Record, call: Send, names: dict[str, Any]) -> None:
+def _start_send(run: Run, record: Record, call: Send, names: Mapping[str, Any]) -> None:
     undo, call_id = _undo(record), _call_id(run, record)
     arguments: tuple[Any, ...] = tuple(undo.inputs)
     if not arguments and call.input is not None:
@@ -307,6 +308,8 @@ def action_path(run: Run, record: Record) -> str:
 def _call_id(run: Run, record: Record) -> str:
     several = len(_compensation(run, record).actions) > 1
     undo = _undo(record)
+    if not several and undo.repeats == 0 and record.key == 1:  # as nearly always
+        return undo_path(record.path)
     action = undo.action if several else None
     return str(CallId(record.path, Purpose.UNDO, action, undo.repeats + 1, record.key))
 
@@ -342,6 +345,8 @@ def _undo(record: Record) -> Undo:
 
 
 def _compensation(run: Run, record: Record) -> Compensation:
-    compensation = run.step_to_undo(record).compensation
+    undo = record.undo  # as `run.step_to_undo`, which costs more: this is asked six times for each undo
+    saga = run.saga.former[undo.definition] if undo is not None and undo.definition else run.saga
+    compensation = saga.places[record.step].step.compensation
     assert compensation is not None
     return compensation

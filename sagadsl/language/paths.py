@@ -148,8 +148,11 @@ class CallId(Immutable):
 @lru_cache(maxsize=4096)  # callers ask about the same few calls over and over
 def parse_call(call_id: str) -> CallId:
     """Read the id of a call; any other text counts as the path of a step."""
-    if "." not in call_id and "#" not in call_id and "@" not in call_id:
-        return CallId(call_id)
+    if "#" not in call_id and "@" not in call_id:  # most calls are the first ones
+        if "." not in call_id:
+            return CallId(call_id)
+        if call_id.endswith(_COMPENSATION):
+            return CallId(call_id.removesuffix(_COMPENSATION), Purpose.UNDO)
     found = _CALL.fullmatch(call_id)
     assert found is not None
     action, time, key = found["action"], found["time"], found["key"]

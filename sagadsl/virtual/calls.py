@@ -70,8 +70,15 @@ Participant = Callable[[str, StartActivity, int], Attempt]
 
 @dataclass(slots=True)
 class _Call:
+    """A call that has begun and has not ended.
+
+    Attributes:
+        is_operation: It is a Nexus operation. The server tries it again by itself, and nobody hears how often.
+    """
+
     command: StartActivity
     scheduled: float
+    is_operation: bool
     attempt: int = 0
     began: float = 0.0
     beats: bool = True
@@ -82,11 +89,6 @@ class _Call:
     token: int = 0
     late: Late | None = None
     silent: bool = False
-
-    @property
-    def is_operation(self) -> bool:
-        """Whether it is a Nexus operation. The server tries it again by itself, and nobody hears how often."""
-        return self.command.operation is not None
 
 
 class Calls:
@@ -118,9 +120,9 @@ class Calls:
 
     def start(self, command: StartActivity) -> None:
         """Schedule an activity; its first attempt begins at once."""
-        call = self._open[command.call_id] = _Call(command, self._clock.now)
-        where = " (local)" if command.local else ""
-        self._note("start", command.call_id, 0, f"{command.activity}{where}", "")
+        call = self._open[command.call_id] = _Call(command, self._clock.now, command.operation is not None)
+        what = f"{command.activity} (local)" if command.local else command.activity
+        self._note("start", command.call_id, 0, what, "")
         self._begin(call)
 
     def cancel(self, call_id: str) -> None:
@@ -173,7 +175,7 @@ class Calls:
 
     def _elsewhere(self, command: StartActivity) -> None:
         """Begin a local activity anew with another worker, which knows nothing of the earlier attempts."""
-        call = self._open[command.call_id] = _Call(command, self._clock.now + WORKFLOW_TASK_TIMEOUT)
+        call = self._open[command.call_id] = _Call(command, self._clock.now + WORKFLOW_TASK_TIMEOUT, False)
         self._clock.later(WORKFLOW_TASK_TIMEOUT, lambda: self._begin(call))
 
     def _begin(self, call: _Call) -> None:
@@ -187,7 +189,7 @@ class Calls:
         self._begin_attempt(call)
 
     def _is_open(self, call: _Call, token: int | None = None) -> bool:
-        return self._open.get(call.command.call_id) is call and token in (None, call.token)
+        return self._open.get(call.command.call_id) is call and (token is None or token == call.token)
 
     def _begin_attempt(self, call: _Call) -> None:
         if not self._is_open(call):
@@ -329,7 +331,7 @@ class Calls:
         ):
             outcome = Outcome.UNKNOWN  # R118
         del self._open[call_id]
-        self._note("end", call_id, call.attempt, outcome.value, "" if error is None else error.type)
+        self._note("end", call_id, call.attempt, outcome._value_, "" if error is None else error.type)
         self._on_end(
             Settled(self._clock.now, call_id, outcome, output, error, cancelled, attempts=attempts, began=began)
         )

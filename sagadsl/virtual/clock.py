@@ -34,10 +34,11 @@ class Clock:
 
     def run(self, until: float | None = None) -> None:
         """Perform all that is due, until nothing is left, or *until* seconds have passed since time began."""
-        while self._due:
-            if until is not None and self._due[0][0] > self.begin + until:
-                self.now = self.begin + until
+        due, last = self._due, None if until is None else self.begin + until
+        while due:
+            if last is not None and due[0][0] > last:
+                self.now = last
                 return
-            at, _, act = heapq.heappop(self._due)
+            at, _, act = heapq.heappop(due)
             self.now = max(self.now, at)
             act()

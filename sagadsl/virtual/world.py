@@ -61,6 +61,8 @@ from sagadsl.virtual.calls import Attempt, Calls, Participant
 from sagadsl.virtual.clock import BEGIN, Clock
 from sagadsl.virtual.runs import KILLED, Event, VirtualRun, end_for_parent, sent
 
+_ENDS = (Settled, LateEnd)
+
 
 class World:
     """Sagas that run in virtual time.
@@ -225,17 +227,19 @@ class World:
         if run.killed:
             run.late += [fact] if isinstance(fact, Settled) else []
             return
-        if not isinstance(fact, Settled | LateEnd):
+        is_end = isinstance(fact, _ENDS)
+        if not is_end:
             self._note_fact(saga_id, fact)
         if self._replay and not isinstance(fact, Began | BeganUndo):
             run.state = restore(sent(snapshot(run.state)))
-        goes_back = heading(run.saga, run.state, fact)
-        tries = awaited(run.state) if run.state.timers or run.state.held else {}
-        commands = decide(run.saga, run.state, fact)
-        if goes_back and not run.state.returning and run.state.phase is Phase.FORWARD:
+        state = run.state
+        goes_back = state.returning if is_end else heading(run.saga, state, fact)
+        tries = awaited(state) if state.timers or state.held else {}
+        commands = decide(run.saga, state, fact)
+        if goes_back and not state.returning and state.phase is Phase.FORWARD:
             self._note(saga_id, "went_back", goes_back)
         for path, began in tries.items():
-            if path in run.state.records and run.state.records[path].began != began:
+            if path in state.records and state.records[path].began != began:
                 self._note(saga_id, "tried_again", path)
         self._perform_all(saga_id, run, commands)
         if self._after_fact is not None:
