@@ -10,7 +10,7 @@ import asyncio
 import statistics
 from pathlib import Path
 
-from benchmarks import replays
+from benchmarks import replays, starting
 from benchmarks.older import unpacked
 from benchmarks.runs import Entrant, Figures, measure, ratio
 
@@ -18,13 +18,15 @@ VARIANTS = ("saga-inline", "saga-local")
 
 
 def main(revision: str, sagas: int = 60, rounds: int = 7) -> None:
-    """Print what this release costs compared with *revision*: its workers on a real server, and its replays."""
+    """Print what this release costs compared with *revision*: its workers on a server, replays, commands."""
     with unpacked(revision) as before:
         print(f"sagas on a real server, against {revision}\n")
         entrants = [Entrant(variant, folder) for variant in VARIANTS for folder in (None, before)]
         print("\n".join(table(asyncio.run(measure(entrants, sagas, rounds)), before)), flush=True)
         print(f"\nreplays, against {revision}\n")
         replays.main(before)
+        print(f"\nwhole commands, against {revision}\n")
+        starting.main(before)
 
 
 def table(figures: dict[str, Figures], before: Path) -> list[str]:

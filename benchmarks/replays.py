@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def main(before: Path) -> list[dict[str, Any]]:
 def _cost(folder: Path, name: str, *, counts: bool) -> tuple[float, str]:
     """Return what one replay costs under the release in *folder*, and the digest of the saga's events."""
     if not counts:
-        spent, digest = json.loads(_process(folder, name, RUNS))
+        spent, digest = json.loads(_printed(command(folder, "benchmarks.replays", name, str(RUNS)), os.environ))
         return min(spent), digest
     once, digest = _counted(folder, name, 1)
     several, _ = _counted(folder, name, RUNS)
@@ -62,18 +63,23 @@ def _cost(folder: Path, name: str, *, counts: bool) -> tuple[float, str]:
 
 
 def _counted(folder: Path, name: str, runs: int) -> tuple[int, str]:
+    spent, printed = counted(command(folder, "benchmarks.replays", name, str(runs)), os.environ)
+    return spent, json.loads(printed)[1]
+
+
+def counted(measured: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """Return how many instructions a process takes, as Valgrind counts them, and what it prints."""
     with tempfile.NamedTemporaryFile("r") as log:
         counting = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"--log-file={log.name}"]
-        _, digest = json.loads(_process(folder, name, runs, *counting))
+        printed = _printed([*counting, *measured], environment)
         found = re.search(r"Collected : (\d+)", log.read())
         assert found is not None
-        return int(found[1]), digest
+        return int(found[1]), printed
 
 
-def _process(folder: Path, name: str, runs: int, *under: str) -> str:
-    measured = [*under, *command(folder, "benchmarks.replays", name, str(runs))]
-    environment = os.environ | {"PYTHONHASHSEED": "0"}
-    return subprocess.run(measured, check=True, capture_output=True, text=True, env=environment).stdout
+def _printed(measured: list[str], environment: Mapping[str, str]) -> str:
+    plain = {**environment, "PYTHONHASHSEED": "0"}
+    return subprocess.run(measured, check=True, capture_output=True, text=True, env=plain).stdout
 
 
 def measure(name: str, runs: int) -> tuple[list[float], str]:
