@@ -15,13 +15,14 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.document import Document, OneOfMany, Span
 from sagadsl.language.schema import bundle
 from sagadsl.language.schema.bundle import MARK, MOST_SAGAS, SHARED
+from sagadsl.later import compiled_later
 
 _DEFAULTS = "defaults"
 _FIRST_PLACE = 3_000_000
 """Where the numbers begin of places that have no route in a saga; comments have lower ones."""
 
-_BODY = re.compile(rb"^sagas:[ \t]*(?:#.*)?\r?\n((?:[ \t]+.*(?:\n|\Z)|[ \t]*\r?\n|#.*\n)*)", re.M)
-_KEY = re.compile(rb"^([ \t]+)[\"']?([A-Za-z][A-Za-z0-9_.-]*)[\"']?[ \t]*:", re.M)
+_BODY = compiled_later(rb"^sagas:[ \t]*(?:#.*)?\r?\n((?:[ \t]+.*(?:\n|\Z)|[ \t]*\r?\n|#.*\n)*)", re.M)
+_KEY = compiled_later(rb"^([ \t]+)[\"']?([A-Za-z][A-Za-z0-9_.-]*)[\"']?[ \t]*:", re.M)
 
 
 class SagaOfFile(Immutable):

@@ -7,7 +7,6 @@ definition, and the line of the library.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from sagadsl.language.raw_steps import STEP_LISTS, everywhere
 from sagadsl.language.renaming import CannotPut, Renaming
 from sagadsl.language.suggest import closest, listed
 from sagadsl.language.syntax import MAX_DEPTH
+from sagadsl.later import compiled_later
 
 IMPORTS, USE, WITH = "imports", "use", "with"
 
@@ -28,7 +28,7 @@ MOST_VALUES = 100_000
 """The most values that fragments may add to a definition; ten levels of ten uses would add ten thousand million."""
 
 _DEEPEST = 10
-_ALIAS = re.compile(r"[a-z][a-z0-9_]*")
+_ALIAS = compiled_later(r"[a-z][a-z0-9_]*")
 _POLICIES = ("retry", "timeouts")
 _DATA = frozenset(
     {"input", "set", "output", "state", "next", "return", "answer", "reply", "result", "message", "description"}

@@ -34,8 +34,9 @@ from sagadsl.language.schema.library import check as check_library
 from sagadsl.language.schema.library import is_library
 from sagadsl.language.suggest import closest, listed
 from sagadsl.language.walk import calls, spots
+from sagadsl.later import compiled_later
 
-_NAME = re.compile(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
+_NAME = compiled_later(rb"""^name:\s*["']?([A-Za-z][A-Za-z0-9_.-]*)""", re.M)
 
 
 class _Draft(Immutable):

@@ -40,6 +40,7 @@ from hashlib import sha256
 from typing import Final
 
 from sagadsl.immutable import Immutable
+from sagadsl.later import compiled_later
 
 ROOT = ""
 """The path of the saga itself, around its steps."""
@@ -60,20 +61,20 @@ MAX_REQUEST = 200
 
 _HANDLER, _COMPENSATION, _PROBE, _ANY = ".on_error", ".compensation", ".probe", "*"
 
-_ROUND = re.compile(rf"(?<!\{_COMPENSATION})\[(\d+|\*)\](?=[/.#]|\Z)")
-_REPEATED = re.compile(r"#\d+(?=/|\Z)|@\d+(?=[/.#]|\Z)")
+_ROUND = compiled_later(rf"(?<!\{_COMPENSATION})\[(\d+|\*)\](?=[/.#]|\Z)")
+_REPEATED = compiled_later(r"#\d+(?=/|\Z)|@\d+(?=[/.#]|\Z)")
 _ID = re.compile(r"[^/.\[#@]*")
-_CALL = re.compile(
+_CALL = compiled_later(
     rf"(?P<step>.*?)(?:@(?P<key>\d+))?(?:(?P<probe>\{_PROBE})|(?P<undo>\{_COMPENSATION})(?:\[(?P<action>\d+)\])?)?(?:#(?P<time>\d+))?",
     re.DOTALL,
 )
 
-_GENERATION = re.compile(r"~([0-9A-Za-z]{1,32})\Z")
+_GENERATION = compiled_later(r"~([0-9A-Za-z]{1,32})\Z")
 """The generation after the id of an activity. No path has a `~`."""
 
 _LONGEST_CALL = 200
 _MARK = 12
-_CUT = re.compile(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
+_CUT = compiled_later(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
 """The end of a child's id after the cut id of its parent: the mark of the whole, then the call, or `~` and its end."""
 
 

@@ -8,7 +8,6 @@ It knows nothing of sagas.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +20,7 @@ from sagadsl.language.bounds import MAX_FINDINGS, first
 from sagadsl.language.document import Document, Span
 from sagadsl.language.notation.scalars import resolved
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, SyntaxRefused
+from sagadsl.later import compiled_later
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
@@ -30,7 +30,7 @@ _MAX_REREAD = 4 * MAX_BYTES
 """The most bytes to read again: each repair reads the text once more. A file of usual size can have hundreds."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml is thirteen times faster
-_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)+")
+_PROPERTIES = compiled_later(r"(?:[&!]\S*\s+)+")
 
 
 def read(data: bytes | str, name: str) -> tuple[Document, tuple[Finding, ...]]:

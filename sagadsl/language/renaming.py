@@ -11,17 +11,18 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from sagadsl.immutable import Immutable
+from sagadsl.later import compiled_later
 
 _NAME = r"[a-z][a-z0-9_]*"
-_WHOLE = re.compile(rf"\s*\{{\{{\s*with\.({_NAME})\s*\}}\}}\s*")
-_TOKEN = re.compile(
+_WHOLE = compiled_later(rf"\s*\{{\{{\s*with\.({_NAME})\s*\}}\}}\s*")
+_TOKEN = compiled_later(
     r"(?P<quoted>\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*')"
     r"|(?P<end>\}\})"
     rf"|(?<![\w.])with\.(?P<argument>{_NAME})"
     rf"|(?<![\w.])steps\.(?P<step>{_NAME})(?:\.output\.(?P<inner>{_NAME}))?"
 )
 _LONGEST = 100_000
-_LONE = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.S)
+_LONE = compiled_later(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.S)
 
 
 class CannotPut(ValueError):

@@ -6,7 +6,6 @@ its own line. YAML and schema errors cannot be suppressed, since such a file can
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
@@ -14,9 +13,10 @@ from sagadsl.diagnostics.codes import CODES
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.document import Document, Span
+from sagadsl.later import compiled_later
 
-_COMMENT = re.compile(r"(?:^|(?<=\s))#\s*sagadsl\s*:(?P<words>.*)")
-_IGNORE = re.compile(r"\s*ignore\s*\[(?P<codes>[^\]]*)\]")
+_COMMENT = compiled_later(r"(?:^|(?<=\s))#\s*sagadsl\s*:(?P<words>.*)")
+_IGNORE = compiled_later(r"\s*ignore\s*\[(?P<codes>[^\]]*)\]")
 _UNSUPPRESSIBLE = ("SD0", "SD1")
 
 

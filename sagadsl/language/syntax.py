@@ -11,17 +11,18 @@ from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.immutable import replace
+from sagadsl.later import compiled_later
 
 MAX_DEPTH = 100
 MAX_KEY = 1000
 _MAX_WORDS = 600
-BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # the ends of a line for libyaml
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # the ASCII characters that YAML forbids
+BREAK = compiled_later("\r\n|[\n\r\x85\u2028\u2029]")  # the ends of a line for libyaml
+_CONTROL = compiled_later("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # the ASCII characters that YAML forbids
 _MASK = "\ue000"
 _QUOTED = r""""(?:[^"\\\n]|\\.)*"|'(?:[^'\n]|'')*'"""
-_BLOCK_VALUE = re.compile(rf"[ \t]*(?:-[ \t]+)*(?:(?:{_QUOTED}|[^\s'\"\[{{#,][^:\[{{#]*):[ \t]+)?")
-_HALF_QUOTED = re.compile(rf"(?:^|(?<=[\s,\[{{]))({_QUOTED})[ \t]*(?=[^\s,\]}}#:])")
-_BRACES = re.compile(r"\{\{.*?\}\}")
+_BLOCK_VALUE = compiled_later(rf"[ \t]*(?:-[ \t]+)*(?:(?:{_QUOTED}|[^\s'\"\[{{#,][^:\[{{#]*):[ \t]+)?")
+_HALF_QUOTED = compiled_later(rf"(?:^|(?<=[\s,\[{{]))({_QUOTED})[ \t]*(?=[^\s,\]}}#:])")
+_BRACES = compiled_later(r"\{\{.*?\}\}")
 
 
 class SyntaxRefused(Exception):

@@ -14,12 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from sagadsl.authoring import MARK, Spec
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.suggest import closest
 from sagadsl.plugins.cache import Cache
-from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, whereabouts
+from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, spec_of, whereabouts
 from sagadsl.plugins.isolation import contained, place_in, place_of
 from sagadsl.plugins.offers import GROUP, Offer, find_offers, normal, remembered
 from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem
@@ -27,6 +26,8 @@ from sagadsl.plugins.settings import PluginSettings, read_settings
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
+
+    from sagadsl.authoring import Spec
 
 _OURS = "sagadsl"
 
@@ -307,7 +308,9 @@ def signature_of(plugin: Plugin) -> Signature:
 
 
 def _plugin(name: str, package: str, function: Callable[..., Any]) -> Plugin:
-    spec = getattr(function, MARK, None)
+    from sagadsl.authoring import Spec  # noqa: PLC0415 # as in `decorators`
+
+    spec = spec_of(function)
     return Plugin(name, package, function, spec or Spec(), spec is None and plain_definition(function) is not None)
 
 

@@ -8,16 +8,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sagadsl.authoring import MARK, Spec
+if TYPE_CHECKING:
+    from sagadsl.authoring import Spec
 
 _PLAIN_MARK = "__temporal_activity_definition"  # of `@temporalio.activity.defn`
 
 
 def is_activity(target: Any) -> bool:
     """Whether *target* has a decorator's mark; a proxy that has every attribute does not count."""
-    return isinstance(getattr(target, MARK, None), Spec) or plain_definition(target) is not None
+    return spec_of(target) is not None or plain_definition(target) is not None
+
+
+def spec_of(target: Any) -> Spec | None:
+    """Return what our decorator was told about *target*, or ``None``."""
+    from sagadsl.authoring import MARK, Spec  # noqa: PLC0415 # 3 ms that who imports no activity need not pay
+
+    spec = getattr(target, MARK, None)
+    return spec if isinstance(spec, Spec) else None
 
 
 def plain_definition(target: Any) -> Any:
@@ -28,9 +37,9 @@ def plain_definition(target: Any) -> Any:
 
 def own_name(function: Callable[..., Any]) -> str:
     """Return the author's name for an activity, for use where no entry point names it."""
-    spec = getattr(function, MARK, None)
+    spec = spec_of(function)
     if spec is not None and spec.name is not None:
-        return str(spec.name)
+        return spec.name
     plain = getattr(plain_definition(function), "name", None)
     return str(plain or getattr(function, "__name__", type(function).__name__))
 

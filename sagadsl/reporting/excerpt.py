@@ -10,12 +10,13 @@ from sagadsl.diagnostics.findings import Route
 from sagadsl.immutable import Immutable
 from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
+from sagadsl.later import compiled_later
 
 _TAB = 4
 _WIDEST = 160
 _BEFORE = 60
 # Control characters could steer the terminal, and bidirectional ones make it show other code than the file has.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+_UNSAFE = compiled_later("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 class ExcerptMark(Immutable):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sagadsl.engine.facts import Close, Error, Outcome, Settled, Status
 from sagadsl.engine.journal import State
 from sagadsl.engine.projection import summary
-from sagadsl.immutable import Immutable
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import CANCELLED
 from sagadsl.virtual.calls import Calls
@@ -51,7 +50,7 @@ class VirtualRun:
     late: list[Settled] = field(default_factory=list)
 
 
-class Event(Immutable):
+class Event(NamedTuple):
     """Something that happened in the world, for timelines and tests.
 
     Attributes:

@@ -156,7 +156,7 @@ def test_the_pages_are_up_to_date() -> None:
     [
         ("sagadsl.engine.undo.is_due", lambda *_: True, "R3"),
         ("sagadsl.engine.undo._is_next", lambda *_: True, "R10"),
-        ("sagadsl.engine.steps.pass_pivot", lambda *_: None, "R43"),
+        ("sagadsl.engine.ends.pass_pivot", lambda *_: None, "R43"),
         ("sagadsl.virtual.calls.Calls._known", lambda *_: Outcome.FAILED, "R5"),
         ("sagadsl.virtual.calls.Calls.cancel", lambda *_: None, "R37"),
         ("sagadsl.virtual.calls.Calls.crash", lambda *_: None, "R53"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from sagadsl.diagnostics.findings import Finding, Severity
@@ -11,8 +10,9 @@ from sagadsl.language.calls import ActivityCall
 from sagadsl.language.checks.activities import NON_RETRYABLE, named_errors
 from sagadsl.language.notation.error_types import WRAPPERS, class_name
 from sagadsl.language.walk import calls
+from sagadsl.later import compiled_later
 
-_NESTED = re.compile(r"((?:[a-z_]\w*\.)+[A-Z]\w*)\.([A-Z]\w*)")
+_NESTED = compiled_later(r"((?:[a-z_]\w*\.)+[A-Z]\w*)\.([A-Z]\w*)")
 """A class in a class, as Java's source spells it: ``acme.Shop.Declined``."""
 
 

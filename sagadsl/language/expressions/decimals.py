@@ -6,17 +6,17 @@ Each operation names its own context: Python's, which belongs to the thread, wou
 
 from __future__ import annotations
 
-import re
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from sagadsl.language.expressions.data import Budget, ExpressionError, exact, plain, refuse
+from sagadsl.later import compiled_later
 
 _MOST_DIGITS = 300
 _EXACT = Context(prec=4 * _MOST_DIGITS, Emin=-10_000, Emax=10_000)
 """Has room for every digit of a sum, a difference or a product."""
 _QUOTIENT = Context(prec=50, rounding=ROUND_HALF_EVEN, Emin=-10_000, Emax=10_000)
-_WRITTEN = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
+_WRITTEN = compiled_later(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 ROUNDINGS = {
     "ceil": ROUND_CEILING,
     "floor": ROUND_FLOOR,

@@ -48,12 +48,13 @@ from sagadsl.language.expressions.list_filters import LIST_FILTERS, identity
 from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.expressions.text_filters import TEXT_FILTERS
 from sagadsl.language.expressions.time_filters import TIME_FILTERS
+from sagadsl.later import compiled_later
 
 Function = Callable[..., Any]
 
 NAMESPACE = uuid.UUID("6f1d3f0c-1b4f-5d0e-9a57-5a6a64736c31")
 """The default namespace of ``uuid5``. It never changes, because sagas make keys with it."""
-_WORD = re.compile(r"([-\s({\[<]+)")
+_WORD = compiled_later(r"([-\s({\[<]+)")
 
 
 def _default(_budget: Budget, value: Any, default_value: Any = "", boolean: Any = False) -> Any:

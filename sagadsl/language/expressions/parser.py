@@ -20,6 +20,7 @@ from sagadsl.language.expressions.filters import FILTERS, signature
 from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.expressions.problem import Problem, Unparsable, too_deep
 from sagadsl.language.suggest import closest
+from sagadsl.later import compiled_later
 
 MAX_LENGTH = 10_000
 """The most characters of one expression."""
@@ -29,7 +30,7 @@ _MAX_CHAIN = MAX_DEPTH
 _CHAIN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)((?:\.[A-Za-z][A-Za-z0-9_]*)*)\s*")
 _WORDS = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"])
 _OPENING = re.compile(r"\{\{|\{%|\{#")
-_TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|'|"|\}\}|[(\[{]|[)\]}]""", re.S)
+_TOKEN = compiled_later(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|'|"|\}\}|[(\[{]|[)\]}]""", re.S)
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
 

@@ -12,8 +12,9 @@ from typing import Literal, NamedTuple
 
 from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.problem import MAX_BRACKETS
+from sagadsl.later import compiled_later
 
-_TOKEN = re.compile(
+_TOKEN = compiled_later(
     r"""[ \t\n]*(?:
     (?P<name>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<float>[0-9]{1,15}\.[0-9]{1,15})(?![\w.])

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sagadsl.immutable import Immutable
+from sagadsl.later import compiled_later
 
-SECRET = re.compile(r"\$\{secret:([^}]*)\}")
+SECRET = compiled_later(r"\$\{secret:([^}]*)\}")
 """How a text names a secret."""
 
-_ORIGIN = re.compile(r"[a-z]+://([^/?#{}@\\\s]+)(?:[/?#]|\Z)", re.IGNORECASE)
-_BARE = re.compile(r"([^/?#{}@\\\s]+)\Z")
+_ORIGIN = compiled_later(r"[a-z]+://([^/?#{}@\\\s]+)(?:[/?#]|\Z)", re.IGNORECASE)
+_BARE = compiled_later(r"([^/?#{}@\\\s]+)\Z")
 _ADDRESSES = {"url": _ORIGIN, "target": _BARE, "auth/oauth2/token_url": _ORIGIN}
 """Where inputs have addresses, and how those look when the definition writes out their host."""
 

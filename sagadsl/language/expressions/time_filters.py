@@ -17,6 +17,7 @@ from sagadsl.language.notation import durations
 from sagadsl.language.notation.moments import has_form, read_moment, spell_moment
 from sagadsl.language.notation.zones import zone, zone_names
 from sagadsl.language.suggest import did_you_mean
+from sagadsl.later import compiled_later
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -31,7 +32,7 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_LETTER = re.compile(r"%(.?)", re.DOTALL)
+_LETTER = compiled_later(r"%(.?)", re.DOTALL)
 
 _LETTERS: Mapping[str, Callable[[datetime], str]] = {
     "%": lambda _: "%",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from sagadsl.later import compiled_later
+
 PATTERN = (
     r"^(?:(?=[0-9])(?:[0-9]+w)?(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?(?:[0-9]+ms)?"
     r"|P(?=[0-9T])(?:[0-9]+W|(?:[0-9]+D)?(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+S)?)?))$"
@@ -22,8 +24,8 @@ SPELLINGS = "`500ms`, `30s`, `5m`, `1h30m`, `2d`, `1w` or ISO 8601 (`PT30S`, `P1
 LONGEST = timedelta(days=36500)
 """Temporal's server counts nanoseconds in 64 bits: 292 years. A round hundred is enough."""
 
-_ACCEPTED = re.compile(PATTERN)
-_PART = re.compile(r"([0-9]+)([A-Za-z]+)")
+_ACCEPTED = compiled_later(PATTERN)
+_PART = compiled_later(r"([0-9]+)([A-Za-z]+)")
 _UNITS = (
     ("w", timedelta(weeks=1)),
     ("d", timedelta(days=1)),

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
-_SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
+from sagadsl.later import compiled_later
+
+_SUSPICIOUS = compiled_later(rb"NaN|Infinity|[eE]\+?[0-9]{3}|[0-9]{309}")
 MAX_DEPTH = 200
 """The most levels of lists and objects. In deeper data, each walk would meet Python's limit at another depth."""
-_HALF = re.compile("[\ud800-\udfff]")
+_HALF = compiled_later("[\ud800-\udfff]")
 _MOST_DIGITS = 310
 """No double has more digits before its point, so a longer number is too large without being read."""
 

@@ -5,13 +5,14 @@ Checks and runs use it, so that a run can wait for every moment that ``validate`
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
+
+from sagadsl.later import compiled_later
 
 LATEST = datetime(2126, 1, 1, tzinfo=UTC)
 """The latest moment that a definition may name: a run waits for a hundred years at most, whenever it begins."""
 
-_RFC_3339 = re.compile(
+_RFC_3339 = compiled_later(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 

@@ -17,12 +17,13 @@ from functools import lru_cache
 from typing import Any
 
 from sagadsl.immutable import Immutable
+from sagadsl.later import compiled_later
 
-_PART = re.compile(r"\\u[0-9A-Fa-f]{4}|\\.|\[\^?\]?|\{,|.", re.DOTALL)
+_PART = compiled_later(r"\\u[0-9A-Fa-f]{4}|\\.|\[\^?\]?|\{,|.", re.DOTALL)
 _SPACES = r"\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 _OUTSIDE = {"$": r"\Z", ".": r"[^\n\r\u2028\u2029]", r"\s": f"[{_SPACES}]", r"\S": f"[^{_SPACES}]", "{,": "{0,"}
 _INSIDE = {r"\s": _SPACES}
-_UNICODE = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_UNICODE = compiled_later(r"\\u([0-9A-Fa-f]{4})")
 _LARGEST = 2 << 20
 """The most bytes of memory for one pattern, besides its cache for texts."""
 _REASONS = (

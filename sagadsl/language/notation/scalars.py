@@ -14,12 +14,13 @@ from typing import Any
 import yaml
 
 from sagadsl.language.notation.json_text import whole_number
+from sagadsl.later import compiled_later
 
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_JSON = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_BREAKS = re.compile("[\x85\u2028\u2029]")  # PyYAML writes them unchanged, but YAML folds lines there
-_BEYOND = re.compile(r"[^\x20-\x7e]")
+_FLOAT = compiled_later(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_NOT_JSON = compiled_later(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_BREAKS = compiled_later("[\x85\u2028\u2029]")  # PyYAML writes them unchanged, but YAML folds lines there
+_BEYOND = compiled_later(r"[^\x20-\x7e]")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
