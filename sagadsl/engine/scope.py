@@ -212,7 +212,7 @@ def past_scope(saga: Saga, state: State, undo: Undo, *, as_of: int | None, now: 
     }
 
 
-class Later(Mapping[str, Any]):
+class LazyNames(Mapping[str, Any]):
     """Names that are made when the first of them is read: most values are known before, or read none of them."""
 
     __slots__ = ("_make", "_names")

@@ -19,7 +19,7 @@ from sagadsl.engine.noted import Noted
 from sagadsl.engine.pauses import limit_of
 from sagadsl.engine.records import Record, Undo, UndoProgress
 from sagadsl.engine.run import SAFE_HANDOVER, Mistake, Run, error_of
-from sagadsl.engine.scope import Later, SagaView
+from sagadsl.engine.scope import LazyNames, SagaView
 from sagadsl.engine.squeeze import compact
 from sagadsl.immutable import replace
 from sagadsl.language.calls import ActivityCall, Call, Compensation, On, SagaCall, Send, Value
@@ -178,7 +178,7 @@ def _start_call(run: Run, record: Record, undo: Undo, compensation: Compensation
     index = undo.action
     call = compensation.actions[index].call
     several = index if len(compensation.actions) > 1 else None
-    names = Later(lambda: calls.undo_names(run, record, undo, several))
+    names = LazyNames(lambda: calls.undo_names(run, record, undo, several))
     if isinstance(call, Send):
         _start_send(run, record, call, names)
         return

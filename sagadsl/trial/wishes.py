@@ -102,7 +102,7 @@ class Wishes:
             case _:
                 return
 
-    def of_node(self, node: nodes.Node, *, condition: bool, wish: list[Any] | None = None) -> Iterator[Wish]:
+    def of_node(self, node: nodes.Syntax, *, condition: bool, wish: list[Any] | None = None) -> Iterator[Wish]:
         """Yield what an expression reads; *wish* are the values that suit the place of the whole expression."""
         chain = chain_of(node)
         if chain is not None:
@@ -111,21 +111,21 @@ class Wishes:
         match node:
             case nodes.Compare(expr=first, ops=[nodes.Operand(op=op, expr=second)]):
                 yield from self._of_comparison(first, op, second)
-            case nodes.Test(node=nodes.Node() as inner, name=name) if name in _TESTS:
+            case nodes.Test(node=nodes.Syntax() as inner, name=name) if name in _TESTS:
                 yield from self.of_node(inner, condition=False, wish=_TESTS[name])
             case nodes.Not(node=inner):
                 yield from _reversed(self.of_node(inner, condition=True))
             case nodes.And(left=left, right=right) | nodes.Or(left=left, right=right):
                 for part in (left, right):
                     yield from self.of_node(part, condition=True)
-            case nodes.Filter(node=nodes.Node() as inner, name="default" | "d"):
+            case nodes.Filter(node=nodes.Syntax() as inner, name="default" | "d"):
                 other = node.args[0] if node.args else None
-                if wish is None and not condition and isinstance(other, nodes.Node):
+                if wish is None and not condition and isinstance(other, nodes.Syntax):
                     wish = self._like(other)
                 yield from self.of_node(inner, condition=condition, wish=wish)
                 if other is not None:
                     yield from self.of_node(other, condition=condition, wish=wish)
-            case nodes.Filter(node=nodes.Node() as inner, name=name):
+            case nodes.Filter(node=nodes.Syntax() as inner, name=name):
                 yield from self.of_node(inner, condition=False, wish=_OPERANDS.get(name))
                 for argument in (*node.args, *(option.value for option in node.kwargs)):
                     yield from self.of_node(argument, condition=False, wish=_ARGUMENTS.get(name))
@@ -146,7 +146,7 @@ class Wishes:
                 for child in node.children():
                     yield from self.of_node(child, condition=False)
 
-    def _of_comparison(self, first: nodes.Node, op: str, second: nodes.Node) -> Iterator[Wish]:
+    def _of_comparison(self, first: nodes.Syntax, op: str, second: nodes.Syntax) -> Iterator[Wish]:
         for here, there, relation in ((first, second, op), (second, first, _OTHER_WAY.get(op, op))):
             wish: list[Any] | None = None
             if isinstance(there, nodes.Const):
@@ -159,7 +159,7 @@ class Wishes:
                 wish = _NUMBERS
             yield from self.of_node(here, condition=False, wish=wish)
 
-    def _like(self, other: nodes.Node) -> list[Any] | None:
+    def _like(self, other: nodes.Syntax) -> list[Any] | None:
         """Return values of the type that a default has, if it is written out and is no text."""
         match other:
             case nodes.Const(value=value):
@@ -169,7 +169,7 @@ class Wishes:
             case _:
                 return None
 
-    def _added(self, operand: nodes.Node) -> list[Any] | None:
+    def _added(self, operand: nodes.Syntax) -> list[Any] | None:
         """Return values that can be added to *operand*, if its type can be seen: where it is written, or in a state."""
         match operand:
             case nodes.Const(value=value):

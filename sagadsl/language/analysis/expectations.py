@@ -46,7 +46,7 @@ def weights_in_bounds(inference: Inference, value: Value) -> None:
             inference.complain(WRONG_TYPE, message, "it says how much more often than a key of weight 1 it is served")
 
 
-def _numbers(node: nodes.Node) -> Iterator[float]:
+def _numbers(node: nodes.Syntax) -> Iterator[float]:
     """Yield the numbers that are written where an expression has its result."""
     match node:
         case nodes.Const(value=int() | float() as number) if not isinstance(number, bool):

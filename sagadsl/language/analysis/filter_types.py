@@ -213,7 +213,7 @@ def _given(inference: Inference, node: nodes.Filter, shape: Shape, options: Mapp
 
 def _attribute(node: nodes.Filter, options: Mapping[str, nodes.Expr]) -> str | None:
     """Return the constant ``attribute`` of a filter that takes one."""
-    given: nodes.Node | None = None
+    given: nodes.Syntax | None = None
     if node.name in ("group_by", "rejectattr", "selectattr"):
         given = node.args[0] if node.args else None
     elif node.name in _BY_ATTRIBUTE or node.name == "map":

@@ -105,7 +105,7 @@ class Inference:
         message: str,
         help: str = "",
         *,
-        node: nodes.Node | None = None,
+        node: nodes.Syntax | None = None,
         focus: str = "",
         severity: Severity = Severity.ERROR,
         notes: tuple[str, ...] = (),
@@ -121,12 +121,12 @@ class Inference:
         """The complaints so far, without repetitions."""
         return tuple(self._heard)
 
-    def _called(self, node: nodes.Node | None) -> str:
+    def _called(self, node: nodes.Syntax | None) -> str:
         """Name an expression in a message."""
         chain = None if node is None else chain_of(node)
         return f"`{spelled_chain(chain)}`" if chain is not None else "this"
 
-    def _infer(self, node: nodes.Node, soft: bool = False) -> Shape:
+    def _infer(self, node: nodes.Syntax, soft: bool = False) -> Shape:
         chain = chain_of(node)
         if chain is not None:
             return self._chain(node, chain, soft)
@@ -151,23 +151,23 @@ class Inference:
             case _:
                 return self._operation(node)
 
-    def infer(self, node: nodes.Node, soft: bool = False) -> Shape:
+    def infer(self, node: nodes.Syntax, soft: bool = False) -> Shape:
         """Return the shape of an expression; *soft* when the expression may read missing values."""
         return self._infer(node, soft)
 
-    def wants(self, node: nodes.Node, shape: Shape, kinds: tuple[str, ...], what: str) -> None:
+    def wants(self, node: nodes.Syntax, shape: Shape, kinds: tuple[str, ...], what: str) -> None:
         """Complain when an operand can be of none of *kinds*; *what* begins the sentence."""
         if not shape.can_be(*kinds):
             message = f"{what}, but {self._called(node)} is {shape.said()}"
             self.complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=node)
 
-    def attribute(self, node: nodes.Node, shape: Shape, attribute: str, soft: bool) -> Shape:
+    def attribute(self, node: nodes.Syntax, shape: Shape, attribute: str, soft: bool) -> Shape:
         """Return the shape of the value that ``attribute="a.b"`` reads in each element of a list."""
         for part in attribute.split("."):
             shape = self._field(node, shape, int(part) if part.isdecimal() else part, "each element", soft)
         return shape
 
-    def _guarded(self, test: nodes.Node) -> Inference:
+    def _guarded(self, test: nodes.Syntax) -> Inference:
         """Return the same inference for a place that runs only after *test* has checked the names it reads."""
         inner = Inference(self._names, (*self._guards, *looked_at(test)))
         inner._source, inner._path, inner._heard = self._source, self._path, self._heard
@@ -183,7 +183,7 @@ class Inference:
             if guard != ("steps",)
         )
 
-    def _chain(self, node: nodes.Node, chain: Chain, soft: bool) -> Shape:
+    def _chain(self, node: nodes.Syntax, chain: Chain, soft: bool) -> Shape:
         soft = soft or self._is_guarded(chain)
         known = self._names.names()
         root = chain[0]
@@ -206,7 +206,7 @@ class Inference:
             label += step_text(key)
         return shape
 
-    def _field(self, node: nodes.Node, shape: Shape, key: str | int, label: str, soft: bool) -> Shape:
+    def _field(self, node: nodes.Syntax, shape: Shape, key: str | int, label: str, soft: bool) -> Shape:
         holder = f"`{label}`" if label else "this"
         if shape.nullable and not soft:
             self._may_be_null(node, label, f"{holder} may be null", _DEFAULT_HELP)
@@ -222,7 +222,7 @@ class Inference:
             return shape.element if shape.kinds == {"array"} else ANY
         return self._declared(shape, key, label, soft) if shape.kinds == {"object"} else ANY
 
-    def _may_be_null(self, node: nodes.Node, label: str, message: str, help: str) -> None:
+    def _may_be_null(self, node: nodes.Syntax, label: str, message: str, help: str) -> None:
         code = self._names.null_code(label)
         severity = Severity.WARNING if code == MAY_BE_MISSING else Severity.ERROR
         focus = label if label in self._source else ""
@@ -254,7 +254,7 @@ class Inference:
             )
         return found
 
-    def _element(self, node: nodes.Node, base: nodes.Node, key: nodes.Node, soft: bool) -> Shape:
+    def _element(self, node: nodes.Syntax, base: nodes.Syntax, key: nodes.Syntax, soft: bool) -> Shape:
         holder = self._infer(base, soft)
         if isinstance(key, nodes.Slice):
             self.wants(base, without_null(holder), ("array", "string"), "only text and lists can be cut with `[a:b]`")
@@ -267,10 +267,10 @@ class Inference:
             return self._field(node, holder, key.value, "", soft)
         return without_null(holder).element if holder.kinds == {"array"} else ANY
 
-    def _truth(self, node: nodes.Node, what: str) -> None:
+    def _truth(self, node: nodes.Syntax, what: str) -> None:
         self.wants(node, self._infer(node), ("boolean",), f"{what} must be true or false")
 
-    def _joined(self, node: nodes.Node) -> None:
+    def _joined(self, node: nodes.Syntax) -> None:
         """Judge an expression whose value becomes part of a text."""
         shape = self._infer(node)
         self.wants(node, shape, ("string", "number", "boolean"), "text can hold text, numbers and booleans")
@@ -279,7 +279,7 @@ class Inference:
             message = f"{self._called(node)} may be null, which cannot stand inside text"
             self._may_be_null(node, spelled_chain(chain), message, 'say what to write then: `| default("-", true)`')
 
-    def _operation(self, node: nodes.Node) -> Shape:
+    def _operation(self, node: nodes.Syntax) -> Shape:
         match node:
             case nodes.And(left=left, right=right) | nodes.Or(left=left, right=right):
                 sign = "and" if isinstance(node, nodes.And) else "or"
@@ -321,7 +321,7 @@ class Inference:
                 computed = True
         return Shape(frozenset(("object",))) if computed else record(fields)
 
-    def _arithmetic(self, sign: str, left: nodes.Node, right: nodes.Node) -> Shape:
+    def _arithmetic(self, sign: str, left: nodes.Syntax, right: nodes.Syntax) -> Shape:
         one, other = self._infer(left), self._infer(right)
         if sign == "+":
             for kind_ in ("string", "array"):
@@ -340,7 +340,7 @@ class Inference:
         whole = sign not in ("/", "**") and one.kinds == {"integer"} == other.kinds
         return INTEGER if whole else _sum_of(one, other)
 
-    def _comparison(self, first: nodes.Node, operands: Sequence[nodes.Operand]) -> None:
+    def _comparison(self, first: nodes.Syntax, operands: Sequence[nodes.Operand]) -> None:
         node, shape = first, self._infer(first)
         for operand in operands:
             other = self._infer(operand.expr)
@@ -353,7 +353,7 @@ class Inference:
                     self._order(node, shape, operand.expr, other)
             node, shape = operand.expr, other
 
-    def _equality(self, left: nodes.Node, one: Shape, right: nodes.Node, other: Shape) -> None:
+    def _equality(self, left: nodes.Syntax, one: Shape, right: nodes.Syntax, other: Shape) -> None:
         """Warn when two values can never be equal: the comparison is allowed, but nearly always a mistake."""
         for node, shape, far in ((left, one, other), (right, other, one)):
             if far.kinds and not shape.can_be(*far.kinds) and chain_of(node) is not None:
@@ -370,7 +370,7 @@ class Inference:
                 self.complain(WRONG_TYPE, message, help, node=node, focus=focus, severity=Severity.WARNING)
                 return
 
-    def _order(self, left: nodes.Node, one: Shape, right: nodes.Node, other: Shape) -> None:
+    def _order(self, left: nodes.Syntax, one: Shape, right: nodes.Syntax, other: Shape) -> None:
         for node, shape in ((left, one), (right, other)):
             self.wants(node, shape, ("number", "string"), "only numbers and text have an order")
         for kind_ in ("number", "string"):
@@ -397,7 +397,7 @@ _DECLARE_HELP = "nothing declares it"
 _EQUAL_HELP = "convert one of them with `| int` or `| string`, or compare with a value of the same type"
 
 
-def looked_at(node: nodes.Node) -> Guards:
+def looked_at(node: nodes.Syntax) -> Guards:
     """Return the chains that a condition checks. Chains inside `default` do not count: it hides missing values."""
     if chain_of(node) is not None:
         return reads(node)

@@ -40,7 +40,7 @@ Chain = tuple[str | int, ...]
 _TAKES_MISSING = ("default", "d", "defined", "undefined")
 
 
-def chain_of(node: nodes.Node) -> Chain | None:
+def chain_of(node: nodes.Syntax) -> Chain | None:
     """Return the names and constant keys of ``a.b["c"][0]``; ``None`` for any other expression."""
     keys: list[str | int] = []
     while True:
@@ -57,7 +57,7 @@ def chain_of(node: nodes.Node) -> Chain | None:
                 return None
 
 
-def needs(tree: nodes.Node) -> tuple[tuple[str, ...], ...]:
+def needs(tree: nodes.Syntax) -> tuple[tuple[str, ...], ...]:
     """Return the chains of ``reads`` without those that may be missing, as ``default`` or ``is defined`` says."""
     inside = (tree, *tree.inside((nodes.Filter, nodes.Test)))
     asked = [
@@ -67,7 +67,7 @@ def needs(tree: nodes.Node) -> tuple[tuple[str, ...], ...]:
     return tuple(chain for chain in reads(tree) if not any(chain[: len(each)] == each for each in soft))
 
 
-def reads(node: nodes.Node) -> tuple[tuple[str, ...], ...]:
+def reads(node: nodes.Syntax) -> tuple[tuple[str, ...], ...]:
     """Return the chains of names that an expression reads. Each ends before its first position or computed key."""
     found: dict[tuple[str, ...], None] = {}
     waiting = [node]
@@ -83,7 +83,7 @@ def reads(node: nodes.Node) -> tuple[tuple[str, ...], ...]:
     return tuple(found)
 
 
-def code(node: nodes.Node, soft: bool = False) -> Code:
+def code(node: nodes.Syntax, soft: bool = False) -> Code:
     """Return the function that computes an expression; :func:`parse` must have accepted it before.
 
     Args:
@@ -103,7 +103,7 @@ def code(node: nodes.Node, soft: bool = False) -> Code:
             return _slice(base, cut, soft)
         case nodes.Getitem(node=base, arg=key):
             return _element(base, key, soft)
-        case nodes.Filter(node=nodes.Node() as inner, name=name):
+        case nodes.Filter(node=nodes.Syntax() as inner, name=name):
             return _filter(node, inner, FILTERS[name], soft)
         case nodes.Test(node=inner, name=name):
             return _filter(node, inner, TESTS[name], soft=False)
@@ -142,7 +142,7 @@ def _missing(scope: Mapping[str, Any], chain: Chain) -> Missing:
     return Missing(value, key, label)
 
 
-def _element(base: nodes.Node, key: nodes.Node, soft: bool) -> Code:
+def _element(base: nodes.Syntax, key: nodes.Syntax, soft: bool) -> Code:
     holder, chosen = code(base, soft), code(key)
     chain = chain_of(base)
     label = "" if chain is None else str(chain[0]) + "".join(map(step_text, chain[1:]))
@@ -160,7 +160,7 @@ def _element(base: nodes.Node, key: nodes.Node, soft: bool) -> Code:
     return read
 
 
-def _slice(base: nodes.Node, cut: nodes.Slice, soft: bool) -> Code:
+def _slice(base: nodes.Syntax, cut: nodes.Slice, soft: bool) -> Code:
     holder = code(base, soft)
     ends = [None if end is None else code(end) for end in (cut.start, cut.stop, cut.step)]
 
@@ -186,7 +186,7 @@ def _position(value: Any) -> int | None:
     return refuse("the positions in `[a:b]` must be whole numbers", value)
 
 
-def _filter(node: nodes.Filter | nodes.Test, value: nodes.Node, function: Callable[..., Any], soft: bool) -> Code:
+def _filter(node: nodes.Filter | nodes.Test, value: nodes.Syntax, function: Callable[..., Any], soft: bool) -> Code:
     takes_missing = node.name in _TAKES_MISSING
     inner = code(value, takes_missing)
     args = [code(arg, takes_missing) for arg in node.args]
@@ -220,7 +220,7 @@ def _choice(node: nodes.CondExpr, soft: bool) -> Code:
     return choose
 
 
-def _operation(node: nodes.Node) -> Code:
+def _operation(node: nodes.Syntax) -> Code:
     match node:
         case nodes.And(left=left, right=right):
             return _and(code(left), code(right))

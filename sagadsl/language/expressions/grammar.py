@@ -44,7 +44,7 @@ def _ours(node: jinja2.nodes.Node) -> Any:
         called = node.node
         is_method = isinstance(called, jinja2.nodes.Getattr)
         name = getattr(called, "attr" if is_method else "name", "")
-        return nodes.Call(
+        return nodes.Invocation(
             name if is_method or isinstance(called, jinja2.nodes.Name) else "", is_method, offset=node.lineno
         )
     ours = getattr(nodes, kind, None)

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, TypeVar
 
 from sagadsl.immutable import Immutable
 
-N = TypeVar("N", bound="Node")
+N = TypeVar("N", bound="Syntax")
 
 
-class Node(Immutable, kw_only=True):
+class Syntax(Immutable, kw_only=True):
     """A part of an expression.
 
     Attributes:
@@ -23,14 +23,14 @@ class Node(Immutable, kw_only=True):
 
     offset: int = 0
 
-    def children(self) -> Iterator[Node]:
+    def children(self) -> Iterator[Syntax]:
         """Yield the nodes that are its parts, in the order of its fields."""
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if isinstance(value, Node):
+            if isinstance(value, Syntax):
                 yield value
             elif isinstance(value, tuple):
-                yield from (each for each in value if isinstance(each, Node))
+                yield from (each for each in value if isinstance(each, Syntax))
 
     def inside(self, kinds: type[N] | tuple[type[N], ...]) -> Iterator[N]:
         """Yield each node of one of *kinds* in it, the outer before the inner ones; not itself."""
@@ -40,7 +40,7 @@ class Node(Immutable, kw_only=True):
             yield from child.inside(kinds)
 
 
-class Expr(Node):
+class Expr(Syntax):
     """A node that has a value."""
 
 
@@ -67,7 +67,7 @@ class Getitem(Expr):
     """``node[arg]``."""
 
     node: Expr
-    arg: Node
+    arg: Syntax
 
 
 class Slice(Expr):
@@ -78,14 +78,14 @@ class Slice(Expr):
     step: Expr | None
 
 
-class Keyword(Node):
+class Keyword(Syntax):
     """``key=value`` among arguments."""
 
     key: str
     value: Expr
 
 
-class Applied(Expr):
+class FilterOrTest(Expr):
     """A filter or a test with its arguments; ``dyn_args`` and ``dyn_kwargs`` come after ``*`` and ``**``."""
 
     node: Expr
@@ -96,18 +96,18 @@ class Applied(Expr):
     dyn_kwargs: Expr | None = None
 
 
-class Filter(Applied):
+class Filter(FilterOrTest):
     """``node | name(args)``."""
 
 
-class Test(Applied):
+class Test(FilterOrTest):
     """``node is name(args)``."""
 
     __test__: ClassVar[bool] = False
     """For pytest: it is no test case."""
 
 
-class Call(Expr):
+class Invocation(Expr):
     """A call, which the language does not have: of the method or function *name*; empty for any other expression."""
 
     name: str
@@ -213,7 +213,7 @@ class Pos(Expr):
     node: Expr
 
 
-class Operand(Node):
+class Operand(Syntax):
     """The right side of a comparison; *op* is Jinja2's word: ``eq``, ``notin`` …"""
 
     op: str
@@ -245,7 +245,7 @@ class Tuple(Expr):
     items: tuple[Expr, ...]
 
 
-class Pair(Node):
+class Pair(Syntax):
     """``key: value`` of an object."""
 
     key: Expr

@@ -161,7 +161,7 @@ _OPERATORS = (
 )
 
 
-def _refused(node: nodes.Node, source: str, depth: int) -> Iterator[Problem]:
+def _refused(node: nodes.Syntax, source: str, depth: int) -> Iterator[Problem]:
     """Yield a problem for all that the language leaves out. It refuses every kind of node that it does not name."""
     if depth > MAX_DEPTH:
         raise Unparsable(too_deep())
@@ -184,7 +184,7 @@ def _refused(node: nodes.Node, source: str, depth: int) -> Iterator[Problem]:
             yield from _function(node, node.offset, "filter", FILTERS)
         case nodes.Test(name=name):
             yield from _function(node, source.find(name, node.offset), "test", TESTS)
-        case nodes.Call():
+        case nodes.Invocation():
             yield _call(node, source)
             return
         case _ if type(node) not in _OPERATORS:
@@ -216,7 +216,7 @@ def _constant(value: Any, offset: int) -> Iterator[Problem]:
         yield Problem("the text holds half of a surrogate pair, which is not a character", "", offset)
 
 
-def _call(node: nodes.Call, source: str) -> Problem:
+def _call(node: nodes.Invocation, source: str) -> Problem:
     name = node.name
     if not name:
         return Problem("calls are not part of the language", "use filters: `value | filter`", node.offset, "(")

@@ -206,7 +206,7 @@ class _Reader:
             else:
                 return found
 
-    def _applied(self, kind: type[nodes.Applied], operand: nodes.Expr, at: int) -> nodes.Expr:
+    def _applied(self, kind: type[nodes.FilterOrTest], operand: nodes.Expr, at: int) -> nodes.Expr:
         name = self._take()
         if name.kind != "name" or self._now.word == ".":
             raise _Unknown
