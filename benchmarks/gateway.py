@@ -60,7 +60,7 @@ class Readers:
 
     place: Place
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    heard: dict[int, tuple[str, int]] = field(default_factory=dict)
+    heard: dict[int, tuple[str, int, bool]] = field(default_factory=dict)
     refused: int = 0
     cut: int = 0
 
@@ -78,23 +78,24 @@ class Readers:
                 self.refused += 1
                 writer.close()
                 return
-        self.heard[number] = id_, 0
+        self.heard[number] = id_, 0, False
         self.tasks.append(asyncio.create_task(self._read(number, reader, writer)))
 
     async def _read(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(16 * 1024):
-                id_, count = self.heard[number]
-                self.heard[number] = id_, count + data.count(b"event: status")
+                id_, count, ended = self.heard[number]
+                self.heard[number] = id_, count + data.count(b"event: status"), ended or b"event: end" in data
                 self.cut += data.count(b"event: leave")
         finally:
             writer.close()
 
-    async def all_heard(self, times: int, of: Sequence[str] = ()) -> float:
-        """Wait until every stream, or those of some sagas, heard of its saga so often; return the seconds it took."""
-        wanted = set(of)
-        began = time.perf_counter()
-        while missing := sum(count < times for id_, count in self.heard.values() if not wanted or id_ in wanted):
+    async def all_heard(self, *, of: Sequence[str] = ()) -> float:
+        """Wait until every stream has a status, or those *of* some sagas have told of the end; return the seconds."""
+        began, wanted = time.perf_counter(), set(of)
+        while missing := sum(
+            not ended if id_ in wanted else not (count or wanted) for id_, count, ended in self.heard.values()
+        ):
             await asyncio.sleep(0.05)
             if time.perf_counter() - began > PATIENCE:
                 print(f"  {missing} of {len(self.heard)} streams had not heard after {PATIENCE:.0f} s")
@@ -252,7 +253,7 @@ async def _streams(place: Place, ids: list[str], of: str) -> None:
     before = memory(place.gateway)
     began = time.perf_counter()
     await readers.open(ids)
-    await readers.all_heard(1)
+    await readers.all_heard()
     took = time.perf_counter() - began
     used = cpu(place.gateway)
     await asyncio.sleep(IDLE_SECONDS)
@@ -261,7 +262,7 @@ async def _streams(place: Place, ids: list[str], of: str) -> None:
     some = list(dict.fromkeys(ids))[:CHANGED]
     for id_ in some:
         await place.client.get_workflow_handle(id_).signal("approve")
-    heard = await readers.all_heard(2, some)
+    heard = await readers.all_heard(of=some)
     print(
         f"{len(readers.heard):,} streams of {of} ({readers.refused} refused, {readers.cut} cut): open in {took:.0f} s; "
         f"{grown:.0f} MB more in memory, {grown * 1024 / max(1, len(readers.heard)):.0f} KB a stream; "
