@@ -250,6 +250,23 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "tests/crash/test_local_killed.py::test_what_was_undone_is_not_done_although_the_no_was_forgotten",
         "tests/crash/test_local_killed.py::test_what_was_undone_is_not_done_although_the_undo_was_forgotten",
     ),
+    "R138": (
+        "tests/temporal/test_versioned_workers.py::test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one",
+        "tests/temporal/test_versioned_workers.py::test_a_pinned_saga_that_migrates_goes_over_to_the_current_version",
+        "tests/cli/test_worker_versions.py::test_a_rollout_by_ramp_and_drain",
+    ),
+    "R139": (
+        "tests/temporal/test_versioned_workers.py"
+        "::test_a_pinned_saga_continues_as_new_on_the_next_version_when_its_worker_says_so",
+        "tests/cli/test_worker_versions.py::test_a_saga_goes_over_by_itself_when_its_worker_is_told",
+    ),
+    "R140": (
+        "tests/temporal/test_versioned_workers.py"
+        "::test_a_worker_with_two_versions_of_a_definition_starts_the_one_that_is_meant",
+        "tests/cli/test_worker_versions.py::test_a_worker_serves_two_versions_of_a_definition",
+        "tests/language/test_versions.py"
+        "::test_numbers_in_a_version_count_as_numbers_and_what_comes_before_a_release_is_older",
+    ),
 }
 """What no case can show, or not all of it, and which tests do; none where nothing is built."""
 
