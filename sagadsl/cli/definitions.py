@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeGuard
 
@@ -13,17 +13,15 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, NoSuchFile, find
 from sagadsl.cli.installed import Installed
-from sagadsl.diagnostics.findings import Finding, Route, Severity
+from sagadsl.cli.needed import advised, needing
+from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.known import Known
-from sagadsl.language.calls import ActivityCall
 from sagadsl.language.loaded import NO_SUCH_SAGA, Loaded
 from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
 from sagadsl.language.versions import of_version, rank
-from sagadsl.language.walk import calls, spots
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.plugins.problems import Problem
 from sagadsl.reporting import report
 
 UNREADABLE = ("SD016", NO_SUCH_SAGA)
@@ -139,8 +137,7 @@ def load_found(
     if STDIN in found:
         loaded += load_text(sys.stdin.buffer.read(), stdin_filename or "<stdin>", known=known)
         loaded += load_many(filter(_is_path, found[at_stdin:]), known, children=children)
-    broken = {} if installed is None else installed.problems
-    return [_needing(each, broken) for each in loaded]
+    return loaded if installed is None else [advised(needing(each, installed), installed) for each in loaded]
 
 
 def reported(
@@ -222,24 +219,3 @@ def _runnable(loaded: Loaded) -> Loaded:
     help = "definitions import it; `sagadsl validate` checks it"
     wrong = Finding("SD012", "this is a library, not a definition", (), help=help)
     return replace(loaded, findings=(*loaded.findings, wrong))
-
-
-def _needing(loaded: Loaded, broken: Mapping[str, Problem]) -> Loaded:
-    """Return *loaded* with an error for every call of an activity that is installed and does not work."""
-    if loaded.draft is None or not broken:
-        return loaded
-    errors = [
-        Finding(broken[name].code, str(broken[name]), route, help=broken[name].help, step=step)
-        for name, route, step in _own_calls(loaded.draft)
-        if name in broken
-    ]
-    return replace(loaded, findings=(*loaded.findings, *errors), saga=None) if errors else loaded
-
-
-def _own_calls(saga: Saga) -> Iterator[tuple[str, Route, str]]:
-    """Yield the calls on the saga's own queue, whose activities this machine needs: name, place, id of the step."""
-    for spot in spots(saga):
-        step = spot[-1].step
-        for call, route, _phase in calls(step):
-            if isinstance(call, ActivityCall) and call.operation is None and call.task_queue is None:
-                yield from ((name, (*route, "activity"), step.id) for name in call.names)

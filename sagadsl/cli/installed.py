@@ -24,6 +24,11 @@ class Installed(Mapping[str, Signature]):
         """The activities that were asked for and are installed, but do not work, by name."""
         return {name: found for name, found in self._found.items() if not isinstance(found, Signature | PluginUnknown)}
 
+    @property
+    def unknown(self) -> dict[str, PluginUnknown]:
+        """The activities that were asked for and that nobody offers, by name."""
+        return {name: found for name, found in self._found.items() if isinstance(found, PluginUnknown)}
+
     def __getitem__(self, name: str) -> Signature:
         if name not in self._found:
             self._found[name] = self.catalogue.signature(name)

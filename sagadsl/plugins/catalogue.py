@@ -20,8 +20,9 @@ from sagadsl.language.suggest import closest
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, spec_of, whereabouts
 from sagadsl.plugins.isolation import contained, place_in, place_of
+from sagadsl.plugins.local import meant_by
 from sagadsl.plugins.offers import GROUP, Offer, find_offers, normal, remembered
-from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem
+from sagadsl.plugins.problems import NoSuchModule, PluginBroken, PluginConflict, PluginUnknown, Problem
 from sagadsl.plugins.settings import PluginSettings, read_settings
 
 if TYPE_CHECKING:
@@ -233,11 +234,18 @@ class Catalogue:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 # the user's module: anything can happen at import
-            self._broken[key] = PluginBroken(module, key, error, place_in(error, module))
+            self._broken[key] = self._module_broken(module, key, error)
             return self._broken[key]
         self._broken.pop(key, None)
         self._members[key] = members
         return members
+
+    def _module_broken(self, module: str, key: str, error: BaseException) -> PluginBroken:
+        is_a_path = "/" in module or module.endswith(".py")
+        is_missing = isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")
+        if is_a_path or is_missing:
+            return PluginBroken(module, key, NoSuchModule(module, meant_by(module, Path(self._folder))))
+        return PluginBroken(module, key, error, place_in(error, module))
 
     def _groups_of(
         self, name: str, broken: list[PluginBroken], *, again: bool
@@ -265,7 +273,9 @@ class Catalogue:
 
     def _unknown(self, name: str) -> PluginUnknown:
         """Return the error, with a suggestion. It imports the rest, since *name* may be a function's own name."""
-        hidden = next((offer for offer in self._hidden if offer.name == name), None)
+        hidden = next(
+            (offer for offer in self._hidden if name == offer.name or name.startswith(f"{offer.name}.")), None
+        )
         if hidden is not None:
             note = f"{hidden.package} offers it, but the settings leave that package out"
             return PluginUnknown(name, self.names, None, note)

@@ -24,14 +24,21 @@ class PluginBroken(SagadslError):
         super().__init__(name, package, reason, place)
         self.name, self.package, self.reason, self.place = name, package, reason, place
 
+    @property
+    def is_a_module(self) -> bool:
+        """Whether it is a local module, and not an activity."""
+        return self.package == f"module {self.name}"
+
     def __str__(self) -> str:
+        if isinstance(self.reason, NoSuchModule):
+            return str(self.reason)
         is_plain = isinstance(self.reason, ModuleNotFoundError | PluginNeedsExtra | Left)
         cause = text_of(self.reason) if is_plain else described(self.reason)
         if isinstance(self.reason, SyntaxError) and self.place:
             cause = f"{type(self.reason).__name__}: {self.reason.msg}"  # its text repeats the place
         if self.place and not isinstance(self.reason, PluginNeedsExtra):  # a missing package is nobody's line
             cause += f" ({self.place})"
-        if self.package == f"module {self.name}":
+        if self.is_a_module:
             return f"module `{self.name}` cannot be used: {cause}"
         return f"activity `{self.name}` of {self.package} cannot be used: {cause}"
 
@@ -39,9 +46,22 @@ class PluginBroken(SagadslError):
     def help(self) -> str:
         if isinstance(self.reason, PluginNeedsExtra):
             return f"run `{self.reason.command}`"
+        if isinstance(self.reason, NoSuchModule):
+            return self.reason.remedy
         if self.package.startswith("module "):
             return "repair the module, or leave it out"
         return "repair or uninstall the package; `sagadsl plugins` lists what works"
+
+
+class NoSuchModule(ModuleNotFoundError):
+    """A local module that somebody has named is not there; *remedy* says what was meant, or what to do."""
+
+    def __init__(self, module: str, remedy: str) -> None:
+        super().__init__(module, remedy)
+        self.module, self.remedy = module, remedy
+
+    def __str__(self) -> str:
+        return f"there is no module `{self.module}`"
 
 
 class PluginNeedsExtra(ImportError):
@@ -86,11 +106,18 @@ class PluginUnknown(SagadslError):
         super().__init__(name, known, meant, note)
         self.name, self.known, self.meant, self.note = name, known, meant, note
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether a package that is installed offers it, and the settings leave that package out."""
+        return bool(self.note)
+
     def __str__(self) -> str:
         return f"no activity named `{self.name}` is installed" + (f"; {self.note}" if self.note else "")
 
     @property
     def help(self) -> str:
+        if self.is_left_out:
+            return f"{self.note}: change `allow` or `deny` of `[plugins]` in `sagadsl.toml`"
         return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
 
 

@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 
+_KEYS = ("modules", "plugins", "encryption", "telemetry")
+_OF_PLUGINS = ("allow", "deny")
+
 
 class SettingsWrong(SagadslError):
     """The project's settings cannot be read."""
@@ -15,12 +18,16 @@ class SettingsWrong(SagadslError):
     code: ClassVar[str] = "SD913"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, file: str, reason: str) -> None:
-        super().__init__(file, reason)
-        self.file, self.reason = file, reason
+    def __init__(self, file: str, reason: str, remedy: str = "") -> None:
+        super().__init__(file, reason, remedy)
+        self.file, self.reason, self.remedy = file, reason, remedy
 
     def __str__(self) -> str:
         return f"{self.file}: {self.reason}"
+
+    @property
+    def help(self) -> str:
+        return self.remedy
 
 
 class PluginSettings(Immutable):
@@ -61,8 +68,30 @@ def table_of(folder: Path) -> tuple[dict[str, Any], str]:
         if table and not isinstance(table, dict):
             raise SettingsWrong(name, "`tool.sagadsl` is a table")
         if table:
+            _check_keys(table, name)
             return table, name
     return {}, ""
+
+
+def above(folder: Path) -> Path | None:
+    """Return the nearest file of settings in a folder above *folder*, where commands in *folder* do not read it."""
+    for parent in folder.absolute().parents:
+        try:
+            if table_of(parent)[0]:
+                own = parent / "sagadsl.toml"
+                return own if own.is_file() else parent / "pyproject.toml"
+        except SettingsWrong:  # somebody else's: whoever works there is told
+            continue
+    return None
+
+
+def _check_keys(table: dict[str, Any], file: str) -> None:
+    for key in table:
+        if key in _KEYS:
+            continue
+        there_are = ", ".join(f"`{name}`" for name in _KEYS)
+        remedy = f"`{key}` belongs into `[plugins]`" if key in _OF_PLUGINS else f"there are {there_are}"
+        raise SettingsWrong(file, f"unknown key `{key}`", remedy)
 
 
 def _parsed(text: str, file: str) -> Any:
@@ -79,7 +108,7 @@ def _settings(table: dict[str, Any], file: str) -> PluginSettings:
     if not isinstance(plugins, dict):
         raise SettingsWrong(file, "`plugins` of sagadsl is a table with `allow` and `deny`")
     for key in plugins:
-        if key not in ("allow", "deny"):
+        if key not in _OF_PLUGINS:
             raise SettingsWrong(file, f"unknown key `{key}` in `plugins`; it has `allow` and `deny`")
     modules = _names(table.get("modules", []), "modules", file)
     allow = None if "allow" not in plugins else _names(plugins["allow"], "plugins.allow", file)

@@ -71,6 +71,7 @@ def activities_that_are_not_installed(analysis: Analysis) -> Iterator[Finding]:
                 f"{len(names)} activities are installed; `sagadsl plugins` lists them",
                 "if a worker in another language serves it, name its queue with `task_queue`",
             ),
+            focus=name,
             step=spot[-1].step.id,
         )
 

@@ -1,0 +1,83 @@
+"""What a definition needs of the installed activities: errors for what does not work, advice for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sagadsl.cli.installed import Installed
+from sagadsl.diagnostics.findings import Finding, Route
+from sagadsl.immutable import replace
+from sagadsl.language.calls import ActivityCall
+from sagadsl.language.loaded import Loaded
+from sagadsl.language.model import Saga
+from sagadsl.language.walk import calls, spots
+from sagadsl.plugins.local import that_names
+from sagadsl.plugins.problems import PluginBroken, PluginUnknown
+from sagadsl.plugins.settings import above, table_of
+
+_NOT_INSTALLED = "SD401"
+
+
+def needing(loaded: Loaded, installed: Installed) -> Loaded:
+    """Return *loaded* with an error for every call of an activity that is installed and does not work.
+
+    A local module that cannot be imported is one error, at the first call that may need it: what else its activities
+    are missed by says the same.
+    """
+    broken = installed.problems
+    if loaded.draft is None or not broken:
+        return loaded
+    errors: list[Finding] = []
+    explained: set[str] = set()
+    modules: set[str] = set()
+    for name, route, step in _own_calls(loaded.draft):
+        problem = broken.get(name)
+        if problem is None:
+            continue
+        if isinstance(problem, PluginBroken) and problem.is_a_module:
+            explained.add(name)
+            if problem.name in modules:
+                continue
+            modules.add(problem.name)
+        errors.append(Finding(problem.code, str(problem), route, help=problem.help, step=step))
+    if not errors:
+        return loaded
+    rest = [each for each in loaded.findings if each.code != _NOT_INSTALLED or each.focus not in explained]
+    return replace(loaded, findings=(*rest, *errors), saga=None)
+
+
+def advised(loaded: Loaded, installed: Installed) -> Loaded:
+    """Return *loaded*, in which each activity that is not installed comes with the advice that helps here."""
+    unknown = installed.unknown
+    if not any(each.code == _NOT_INSTALLED and each.focus in unknown for each in loaded.findings):
+        return loaded
+    findings = (
+        replace(each, help=_advice(unknown[each.focus], each.help))
+        if each.code == _NOT_INSTALLED and each.focus in unknown
+        else each
+        for each in loaded.findings
+    )
+    return replace(loaded, findings=tuple(findings))
+
+
+def _advice(unknown: PluginUnknown, usual: str) -> str:
+    if unknown.is_left_out:
+        return unknown.help
+    module = that_names(unknown.name, Path.cwd())
+    if module is not None:
+        return f"`{module}.py` here names it: give the option `-m {module}`"
+    settings = above(Path.cwd()) if unknown.meant is None and not table_of(Path.cwd())[0] else None
+    if settings is not None:
+        return f"`{settings}` counts only in its own folder: run the command there, or give `-m`"
+    # what has been imported since may hold a nearer name: members of classes and modules
+    return unknown.help if unknown.meant is not None and f"`{unknown.meant}`" not in usual else usual
+
+
+def _own_calls(saga: Saga) -> Iterator[tuple[str, Route, str]]:
+    """Yield the calls on the saga's own queue, whose activities this machine needs: name, place, id of the step."""
+    for spot in spots(saga):
+        step = spot[-1].step
+        for call, route, _phase in calls(step):
+            if isinstance(call, ActivityCall) and call.operation is None and call.task_queue is None:
+                yield from ((name, (*route, "activity"), step.id) for name in call.names)

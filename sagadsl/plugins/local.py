@@ -1,0 +1,54 @@
+"""What stands in the folder of a project: modules that ``-m`` may mean, and those that seem to have an activity."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sagadsl.language.suggest import closest
+
+_MOST_FILES = 200
+_MOST_BYTES = 200_000
+"""A file of activities is smaller: a larger one is not read only to give advice."""
+_FILE = re.compile(r"[./]*(?P<path>[\w/\\-]+)\.py")
+
+
+def meant_by(module: str, folder: Path) -> str:
+    """Return what to do about *module*, which is not there."""
+    there = sorted({path.stem if path.suffix else path.name for path in _sources(folder)})
+    named = _FILE.fullmatch(module)
+    if named is not None:
+        name = named["path"].strip("/").replace("/", ".")
+        return f"a module is named without `.py`: `-m {name}`"
+    if "/" in module:
+        return f"a module is named with dots: `-m {module.strip('./').replace('/', '.')}`"
+    if near := closest(module, there):
+        return f"did you mean `-m {near}`?"
+    return "correct its name: modules are looked for in the current folder, and among what is installed"
+
+
+def that_names(activity: str, folder: Path) -> str | None:
+    """Return the module of *folder* whose text has the name of *activity* between quotes, if there is one."""
+    wanted = re.compile(rf"""["']{re.escape(activity)}["']""")
+    for path in _sources(folder):
+        try:
+            if path.suffix and path.stat().st_size <= _MOST_BYTES:
+                text = path.read_text(encoding="utf-8")
+                if "sagadsl" in text and wanted.search(text):
+                    return path.stem
+        except (OSError, UnicodeDecodeError):
+            continue
+    return None
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    """Yield the modules and packages right in *folder*, sorted."""
+    try:
+        found = sorted(folder.iterdir())[:_MOST_FILES]
+    except OSError:
+        return
+    for path in found:
+        is_module = path.suffix == ".py" and path.stem.isidentifier()
+        if is_module or (path.name.isidentifier() and (path / "__init__.py").is_file()):
+            yield path

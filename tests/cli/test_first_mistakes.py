@@ -1,0 +1,111 @@
+"""The mistakes of the first hour: each is one error, and the advice is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import Ran, inside
+
+ACTIVITIES = """\
+from sagadsl import activity
+
+@activity(name="hour_seats.occupy")
+async def occupy() -> None:
+    pass
+
+@activity(name="hour_seats.release")
+async def release() -> None:
+    pass
+"""
+SAGA = """\
+sagadsl: 1
+name: book
+version: "1"
+steps:
+  - id: reserve
+    activity: hour_seats.occupy
+    compensation: {activity: hour_seats.release, input: {}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A saga beside the module with its activities."""
+    (tmp_path / "hour_activities.py").write_text(ACTIVITIES)
+    (tmp_path / "book.saga.yaml").write_text(SAGA)
+    return tmp_path
+
+
+def _validate(folder: Path, *options: str) -> Ran:
+    return inside("validate", "book.saga.yaml", *options, cwd=folder)
+
+
+@pytest.mark.parametrize(
+    ("module", "advice"),
+    [
+        ("hour_activites", "did you mean `-m hour_activities`?"),
+        ("hour_activities.py", "a module is named without `.py`: `-m hour_activities`"),
+        ("./hour_activities.py", "a module is named without `.py`: `-m hour_activities`"),
+        ("sub/hour_activities", "a module is named with dots: `-m sub.hour_activities`"),
+        ("elsewhere", "correct its name: modules are looked for in the current folder, and among what is installed"),
+    ],
+)
+def test_a_module_that_is_not_there_is_one_error(folder: Path, module: str, advice: str) -> None:
+    checked = _validate(folder, "-m", module)
+    assert checked.code == 3
+    assert checked.out.count("error[") == 1
+    assert f"error[SD910]: there is no module `{module}`" in checked.out
+    assert f"= help: {advice}\n" in checked.out
+
+
+def test_a_module_that_breaks_is_one_error_with_its_line(folder: Path) -> None:
+    (folder / "hour_broken.py").write_text("import one_that_is_not_there\n")
+    checked = _validate(folder, "-m", "hour_broken")
+    assert checked.out.count("error[") == 1
+    assert "No module named 'one_that_is_not_there' (hour_broken.py:1)" in checked.out
+
+
+def test_a_forgotten_module_is_named(folder: Path) -> None:
+    checked = _validate(folder)
+    assert checked.out.count("error[SD401]") == 2
+    assert checked.out.count("= help: `hour_activities.py` here names it: give the option `-m hour_activities`\n") == 2
+
+
+def test_a_function_of_a_module_that_lacks_its_prefix_gets_its_whole_name(folder: Path) -> None:
+    (folder / "book.saga.yaml").write_text(SAGA.replace("activity: hour_seats.occupy", "activity: occupy"))
+    checked = _validate(folder, "-m", "hour_activities")
+    assert "= help: did you mean `hour_seats.occupy`" in checked.out
+
+
+def test_a_package_that_the_settings_leave_out_is_named(folder: Path) -> None:
+    (folder / "sagadsl.toml").write_text('[plugins]\ndeny = ["sagadsl-bank"]\n')
+    (folder / "book.saga.yaml").write_text(SAGA.replace("hour_seats.occupy", "bank.withdraw").split("    comp")[0])
+    checked = _validate(folder)
+    assert "error[SD401]: no activity named `bank.withdraw` is installed" in checked.out
+    assert "offers it, but the settings leave that package out: change `allow` or `deny`" in checked.out
+
+
+@pytest.mark.parametrize(
+    ("settings", "said", "advice"),
+    [
+        ('module = ["a"]', "unknown key `module`", "there are `modules`, `plugins`, `encryption`, `telemetry`"),
+        ('deny = ["a"]', "unknown key `deny`", "`deny` belongs into `[plugins]`"),
+        ("colour = 1", "unknown key `colour`", "there are `modules`, `plugins`, `encryption`, `telemetry`"),
+    ],
+)
+def test_a_key_that_the_settings_do_not_have_is_an_error(folder: Path, settings: str, said: str, advice: str) -> None:
+    (folder / "sagadsl.toml").write_text(settings + "\n")
+    checked = _validate(folder)
+    assert (checked.code, checked.out) == (2, "")
+    assert checked.err == f"error[SD913]: sagadsl.toml: {said}\n   = help: {advice}\n"
+
+
+def test_settings_above_the_folder_are_named(folder: Path) -> None:
+    (folder / "sagadsl.toml").write_text('modules = ["hour_activities"]\n')
+    inner = folder / "inner"
+    inner.mkdir()
+    (folder / "book.saga.yaml").rename(inner / "book.saga.yaml")
+    checked = _validate(inner)
+    assert f"`{folder / 'sagadsl.toml'}` counts only in its own folder: run the command there" in checked.out
