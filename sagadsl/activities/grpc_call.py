@@ -50,8 +50,8 @@ _TOO_LARGE = "Received message larger than max"
 """What the library says of a reply over the limit, under the code of a server that has no room."""
 
 
-class Wanted(Immutable):
-    """A call with all that it sends.
+class UnaryRequest(Immutable):
+    """A unary request: where it goes, and all that it sends.
 
     Attributes:
         descriptors: Name of a descriptor set; ``None`` asks the server.
@@ -74,18 +74,18 @@ class Wanted(Immutable):
         return max(min(self.end - monotonic(), most), 0.0)
 
 
-async def called(wanted: Wanted, secrets: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Make the call and return its message and its metadata, both without secrets."""
-    async with _channel(wanted) as channel:
-        method = await _method(wanted, channel, secrets)
-        name, key = wanted.key
-        metadata = {**traced(), **({name: key} if name and not method.reads else {}), **wanted.metadata}
-        send: Any = channel.unary_unary(f"/{wanted.service}/{wanted.method}", None, None)
-        running = send.future(_encoded(wanted, method), timeout=wanted.left(), metadata=tuple(metadata.items()))
+async def send_unary(request: UnaryRequest, secrets: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Send a request and return the reply and its metadata, both without secrets."""
+    async with _channel(request) as channel:
+        method = await _method(request, channel, secrets)
+        name, key = request.key
+        metadata = {**traced(), **({name: key} if name and not method.reads else {}), **request.metadata}
+        send: Any = channel.unary_unary(f"/{request.service}/{request.method}", None, None)
+        running = send.future(_encoded(request, method), timeout=request.left(), metadata=tuple(metadata.items()))
         await _settled(running)
         if running.code() is not _Code.OK:
-            raise _failure(wanted, running.code(), running.details(), method.reads, secrets)
-        return _decoded(wanted, method, running, secrets)
+            raise _failure(request, running.code(), running.details(), method.reads, secrets)
+        return _decoded(request, method, running, secrets)
 
 
 def error_type(code: grpc.StatusCode) -> str:
@@ -94,30 +94,30 @@ def error_type(code: grpc.StatusCode) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _channel(wanted: Wanted) -> AsyncIterator[grpc.Channel]:
+async def _channel(request: UnaryRequest) -> AsyncIterator[grpc.Channel]:
     """Connect. Every error is clean, since nothing was sent."""
-    parts = urlsplit(f"grpc://{wanted.target}")
+    parts = urlsplit(f"grpc://{request.target}")
     host, port = (parts.hostname or "").lower(), parts.port or 0
     try:
         addresses = await permitted_addresses(host, port)
     except OSError as error:
-        raise Transient(f"{_shown(wanted)}: cannot connect: {error}", type=NO_CONNECTION) from None
+        raise Transient(f"{_shown(request)}: cannot connect: {error}", type=NO_CONNECTION) from None
     older = [f"{each}:{port}" for each in addresses if ":" not in each]
     newer = [f"[{each}]:{port}" for each in addresses if ":" in each]
     families = [f"{kind}:{','.join(found)}" for kind, found in (("ipv4", older), ("ipv6", newer)) if found]
     for family in families:  # a channel takes addresses of one kind
-        channel = _opened(wanted, family, host, parts.netloc)
+        channel = _opened(request, family, host, parts.netloc)
         try:
-            if await _is_connected(channel, wanted.left(_CONNECT_SECONDS)):
+            if await _is_connected(channel, request.left(_CONNECT_SECONDS)):
                 yield channel
                 return
         finally:
             channel.close()
-    how = "with TLS" if wanted.tls else "without TLS"
-    raise Transient(f"{_shown(wanted)}: cannot connect ({how})", type=NO_CONNECTION)
+    how = "with TLS" if request.tls else "without TLS"
+    raise Transient(f"{_shown(request)}: cannot connect ({how})", type=NO_CONNECTION)
 
 
-def _opened(wanted: Wanted, addresses: str, host: str, authority: str) -> grpc.Channel:
+def _opened(request: UnaryRequest, addresses: str, host: str, authority: str) -> grpc.Channel:
     options = [
         ("grpc.default_authority", authority),
         ("grpc.ssl_target_name_override", host),
@@ -127,7 +127,7 @@ def _opened(wanted: Wanted, addresses: str, host: str, authority: str) -> grpc.C
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", MAX_RESPONSE_BYTES),
     ]
-    if wanted.tls:
+    if request.tls:
         return grpc.secure_channel(addresses, grpc.ssl_channel_credentials(_roots()), options)
     return grpc.insecure_channel(addresses, options)
 
@@ -157,22 +157,22 @@ async def _is_connected(channel: grpc.Channel, seconds: float) -> bool:
         channel.unsubscribe(seen)
 
 
-async def _method(wanted: Wanted, channel: grpc.Channel, secrets: Iterable[str]) -> Method:
-    if wanted.descriptors is not None:
-        return from_file(wanted.descriptors, wanted.service, wanted.method)
-    asking = Question(channel, wanted.target, tuple(wanted.metadata.items()), wanted.left())
+async def _method(request: UnaryRequest, channel: grpc.Channel, secrets: Iterable[str]) -> Method:
+    if request.descriptors is not None:
+        return from_file(request.descriptors, request.service, request.method)
+    asking = Question(channel, request.target, tuple(request.metadata.items()), request.left())
     try:
-        return await from_server(asking, wanted.service, wanted.method)
+        return await from_server(asking, request.service, request.method)
     except grpc.RpcError as error:
         # a mere read: nothing was done, whatever the code
-        problem = _failure(wanted, error.code(), error.details(), True, secrets)
+        problem = _failure(request, error.code(), error.details(), True, secrets)
     raise problem
 
 
-def _encoded(wanted: Wanted, method: Method) -> bytes:
+def _encoded(request: UnaryRequest, method: Method) -> bytes:
     kind = method.descriptor.input_type
     try:
-        made = json_format.ParseDict(dict(wanted.message), GetMessageClass(kind)(), descriptor_pool=method.pool)
+        made = json_format.ParseDict(dict(request.message), GetMessageClass(kind)(), descriptor_pool=method.pool)
         data: bytes = made.SerializeToString()
     except (json_format.ParseError, EncodeError) as error:
         raise Permanent(f"`message` is no `{kind.full_name}`: {error}", type=INVALID_INPUT) from None
@@ -180,7 +180,7 @@ def _encoded(wanted: Wanted, method: Method) -> bytes:
 
 
 def _decoded(
-    wanted: Wanted, method: Method, running: Any, secrets: Iterable[str]
+    request: UnaryRequest, method: Method, running: Any, secrets: Iterable[str]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     kind = method.descriptor.output_type
     try:
@@ -189,7 +189,7 @@ def _decoded(
             made, always_print_fields_with_no_presence=True, descriptor_pool=method.pool
         )
     except (DecodeError, json_format.SerializeToJsonError, TypeError, ValueError) as error:
-        text = f"{_shown(wanted)}: the reply is no `{kind.full_name}`: {clean(str(error), secrets)}"
+        text = f"{_shown(request)}: the reply is no `{kind.full_name}`: {clean(str(error), secrets)}"
         raise (Permanent if method.reads else Final)(text, type=error_type(_Code.DATA_LOSS)) from None
     texts = {
         name: clean(value, secrets)
@@ -201,9 +201,11 @@ def _decoded(
     return clean_data(message, secrets), texts
 
 
-def _failure(wanted: Wanted, code: grpc.StatusCode, said: str | None, reads: bool, secrets: Iterable[str]) -> Failure:
+def _failure(
+    request: UnaryRequest, code: grpc.StatusCode, said: str | None, reads: bool, secrets: Iterable[str]
+) -> Failure:
     said = clean(said or "", secrets)[:_EXCERPT]
-    text = f"{_shown(wanted)}: {code.name}" + (f": {said}" if said else "")
+    text = f"{_shown(request)}: {code.name}" + (f": {said}" if said else "")
     details = {"code": code.name, "message": said}
     if code is _Code.RESOURCE_EXHAUSTED and _TOO_LARGE in said:
         return (Permanent if reads else Final)(text, details, type=TOO_LARGE)
@@ -232,5 +234,5 @@ def _tell(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], value: A
         loop.call_soon_threadsafe(lambda: None if future.done() else future.set_result(value))
 
 
-def _shown(wanted: Wanted) -> str:
-    return f"{wanted.service}/{wanted.method} at {wanted.target}"[:200]
+def _shown(request: UnaryRequest) -> str:
+    return f"{request.service}/{request.method} at {request.target}"[:200]

@@ -106,12 +106,12 @@ async def request(call: Unary, ctx: Context) -> UnaryReply:
     definite no; RESOURCE_EXHAUSTED and ABORTED are tried again, as is a connection that fails. After
     UNAVAILABLE, DEADLINE_EXCEEDED and the other codes nobody knows whether it happened.
     """
-    from sagadsl.activities.grpc_call import Wanted, called  # noqa: PLC0415 # an extra, and heavy
+    from sagadsl.activities.grpc_call import UnaryRequest, send_unary  # noqa: PLC0415 # an extra, and heavy
 
     url = f"grpc://{call.target}"
     permitted_host(url)
     secrets = Secrets(ctx)
-    wanted = Wanted(
+    sent = UnaryRequest(
         target=call.target,
         service=call.service,
         method=call.method,
@@ -123,16 +123,16 @@ async def request(call: Unary, ctx: Context) -> UnaryReply:
         end=monotonic() + parse(call.timeout).total_seconds(),
     )
     if call.auth is None:
-        message, metadata = await called(wanted, secrets.used)
+        message, metadata = await send_unary(sent, secrets.used)
         return UnaryReply(message=message, metadata=metadata)
     grant = tokens.grant(call.auth.oauth2, secrets, url, "target")
     refused: str | None = None
     while True:
         token = await tokens.token(grant, call.timeout, refused)
         secrets.used.append(token)
-        bearing = replace(wanted, metadata={**wanted.metadata, "authorization": f"Bearer {token}"})
+        bearing = replace(sent, metadata={**sent.metadata, "authorization": f"Bearer {token}"})
         try:
-            message, metadata = await called(bearing, secrets.used)
+            message, metadata = await send_unary(bearing, secrets.used)
             return UnaryReply(message=message, metadata=metadata)
         except Failure as failure:
             # a token that is not accepted says that nothing was done: once more, with a new one

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from temporalio import activity
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.converter import (
+    ActivitySerializationContext,
     DataConverter,
     PayloadCodec,
     SerializationContext,
@@ -245,3 +247,18 @@ async def encoded_size(converter: DataConverter, payloads: Sequence[Payload]) ->
 def of_workflow(client: Client, id: str) -> DataConverter:
     """Return the converter for data that is sent to a workflow."""
     return client.data_converter.with_context(WorkflowSerializationContext(client.namespace, id))
+
+
+def of_activity(client: Client, info: activity.Info) -> DataConverter:
+    """Return the converter for the data of an attempt, in both directions."""
+    return client.data_converter.with_context(
+        ActivitySerializationContext(
+            namespace=info.namespace,
+            workflow_id=info.workflow_id,
+            workflow_type=info.workflow_type,
+            activity_type=info.activity_type,
+            activity_id=info.activity_id,
+            activity_task_queue=info.task_queue,
+            is_local=info.is_local,
+        )
+    )

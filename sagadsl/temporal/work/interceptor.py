@@ -38,7 +38,7 @@ from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.json_text import is_strict
 from sagadsl.language.own_errors import PAYLOAD_TOO_LARGE, TIMEOUT
 from sagadsl.plugins.texts import described
-from sagadsl.temporal.link.codec import CodecFailed, encoded_size, stretch_of
+from sagadsl.temporal.link.codec import CodecFailed, encoded_size, of_activity, stretch_of
 from sagadsl.temporal.run.activity_errors import (
     application_error,
     authors_stack,
@@ -54,8 +54,9 @@ from sagadsl.temporal.run.missing import waits_in
 from sagadsl.temporal.wire.codec_growth import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 from sagadsl.temporal.wire.named_secrets import NAMED, named_in
+from sagadsl.temporal.work.heartbeats import record_heartbeat
 from sagadsl.temporal.work.kept_errors import fitted
-from sagadsl.temporal.work.late_ends import Lateness, of_activity, record_heartbeat
+from sagadsl.temporal.work.late_ends import Lateness
 from sagadsl.temporal.work.local_ends import LocalEnds
 
 ERRORS = "__sagadsl_errors__"

@@ -15,42 +15,16 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
-from temporalio.api.workflowservice.v1 import RecordActivityTaskHeartbeatRequest
 from temporalio.client import Client
 from temporalio.common import RawValue
-from temporalio.converter import ActivitySerializationContext, DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.facts import Outcome
 from sagadsl.temporal.wire.late_ends import LATE_END, LateReport, settles_in
+from sagadsl.temporal.work.heartbeats import record_heartbeat
 
 _DOUBT_SECONDS = 1.0
 """How much earlier than the worker's clock the server's may say that the time is over."""
-
-
-def of_activity(client: Client, info: activity.Info) -> DataConverter:
-    """Return the converter for the data of an attempt, in both directions."""
-    return client.data_converter.with_context(
-        ActivitySerializationContext(
-            namespace=info.namespace,
-            workflow_id=info.workflow_id,
-            workflow_type=info.workflow_type,
-            activity_type=info.activity_type,
-            activity_id=info.activity_id,
-            activity_task_queue=info.task_queue,
-            is_local=info.is_local,
-        )
-    )
-
-
-async def record_heartbeat(client: Client, info: activity.Info, details: Sequence[Any]) -> None:
-    """Send a heartbeat with these *details*, and wait for the server's answer. Raises ``RPCError``."""
-    request = RecordActivityTaskHeartbeatRequest(
-        task_token=info.task_token, identity=client.identity, namespace=info.namespace
-    )
-    if details:
-        request.details.payloads.extend(await of_activity(client, info).encode(details))
-    await client.workflow_service.record_activity_task_heartbeat(request, retry=True)
 
 
 class Lateness:
