@@ -140,10 +140,12 @@ class _Builder:
         head = FlowNode(self._id(), text, shape, box.path, mark.undo_state or mark.state, box.pivot)
         self._tie(came, head.id)
         items: Items = [head]
-        loose = [] if box.ends and not box.condition else [_Loose(head.id)]
+        way_on = [] if box.stops and not box.condition else [_Loose(head.id)]
+        loose = way_on
         if box.lanes:
             inside, loose = self._lanes(box, head)
             items = [Cluster(self._id(), box.id, (head, *inside))]
+            loose = loose or way_on
         if box.pivot:
             loose = [_Loose(each.start, Line.PIVOT, words.AFTER_PIVOT) for each in loose]
         for handler in box.handlers:

@@ -209,8 +209,7 @@ def _with_what_is_beside(box: Box, mark: Mark, head: _Piece, marks: Marks) -> _P
             labels += frame.labels
             width, height = max(width, x + frame.width), y + frame.height
             y = height + 12
-    goes_on = box.condition or any(each.then == "continue" for each in box.handlers)
-    out = None if box.ends and not goes_on else head.height
+    out = None if box.ends else head.height
     return _Piece(width, height, tuple(rectangles), tuple(paths), tuple(labels), out, box.pivot)
 
 

@@ -44,6 +44,11 @@ class Strip(Immutable):
     boxes: tuple[Box, ...]
     then: str = ""
 
+    @property
+    def ends(self) -> bool:
+        """Whether nothing follows its last step."""
+        return bool(self.boxes) and self.boxes[-1].ends
+
 
 class Box(Immutable):
     """One step.
@@ -73,9 +78,16 @@ class Box(Immutable):
     handlers: tuple[Strip, ...] = ()
 
     @property
+    def stops(self) -> bool:
+        """Whether nothing follows it once it runs: it ends the saga or fails, or each of its arms or branches does."""
+        if self.kind in ("for_each", "repeat"):
+            return False
+        return self.kind in ("fail", "return") or (bool(self.lanes) and all(each.ends for each in self.lanes))
+
+    @property
     def ends(self) -> bool:
-        """Whether nothing follows this step where it runs."""
-        return self.kind in ("fail", "return")
+        """Whether nothing at all follows it: it is not left out, and no error handler goes on after it."""
+        return self.stops and not self.condition and all(each.then != "continue" for each in self.handlers)
 
 
 class Tree(Immutable):

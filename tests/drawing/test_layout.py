@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from sagadsl.drawing.flow import flow
 from sagadsl.drawing.layout import CHARACTER, LINE, Layout, Point, Rectangle, layout
 from sagadsl.drawing.marks import Mark
+from sagadsl.drawing.mermaid import mermaid
 from sagadsl.drawing.svg import svg
 from sagadsl.drawing.tree import tree
 from sagadsl.language.build import build
@@ -134,11 +136,26 @@ def test_a_legend_says_no_more_than_the_states_that_are_there() -> None:
     assert words == {"compensation", "compensating", "unknown"}
 
 
-def test_the_picture_of_a_saga_that_never_completes_does_not_say_completed() -> None:
-    fail = {"id": "no", "fail": {"type": "Refused", "message": "no"}}
+NO = {"id": "no", "fail": {"type": "Refused", "message": "no"}}
+BACK = {"id": "back", "return": {"done": True}}
+CHOICE = {"id": "choice", "switch": [{"if": "{{ true }}", "steps": [BACK]}, {"else": [NO]}]}
 
-    def ends(step: dict[str, object]) -> set[str]:
-        return {each.lines[0] for each in layout(tree(build({"sagadsl": 1, "name": "x", "steps": [step]}))).rectangles}
 
-    assert ends(fail) == {"no"}
-    assert ends({**fail, "on_error": "continue"}) == {"no", "completed"}
+@pytest.mark.parametrize(
+    ("step", "completes"),
+    [
+        (NO, False),
+        ({**NO, "on_error": "continue"}, True),
+        (CHOICE, False),
+        ({**CHOICE, "if": "{{ false }}"}, True),
+        ({**CHOICE, "on_error": "continue"}, True),
+        ({"id": "choice", "switch": [{"if": "{{ true }}", "steps": [BACK]}, {"else": []}]}, True),
+        ({"id": "group", "steps": [CHOICE]}, False),
+        ({"id": "each", "for_each": {"items": [1], "as": "item"}, "steps": [NO]}, True),
+    ],
+)
+def test_a_saga_that_never_gets_to_its_end_has_no_way_to_completed(step: dict[str, object], completes: bool) -> None:
+    drawn = tree(build({"sagadsl": 1, "name": "x", "steps": [step]}))
+
+    assert any(each.lines == ("completed",) for each in layout(drawn).rectangles) is completes
+    assert ('done(["completed"])' in mermaid(flow(drawn))) is completes
