@@ -42,6 +42,7 @@ PAGE = tuple(
         "jobs",
         "json",
         "list",
+        "parts",
         "takeup",
         "change",
     )
