@@ -87,6 +87,6 @@ def _lines(groups: list[IncidentGroup], now: datetime) -> Iterator[str]:
             yield f"         {one_line(message)}"
         for each in group.incidents[:_SHOWN]:
             waited = f"   {spell(now - moment(each.since))}" if each.since else ""
-            yield f"         sagadsl status {quote(each.id)}{waited}"
+            yield f"         sagadsl status {quote(each.id)}{screen.tail()}{waited}"
         if len(group.incidents) > _SHOWN:
             yield f"         and {len(group.incidents) - _SHOWN} more: --json lists them"

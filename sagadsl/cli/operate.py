@@ -14,6 +14,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.many import Choose, Selection, ask_many, chosen, many
 from sagadsl.cli.options import common, connection, output, settings_of
+from sagadsl.cli.reach import reaching
 from sagadsl.cli.saga_input import read_value
 from sagadsl.engine.facts import Given
 from sagadsl.engine.verbs import DECISIONS, SENTENCES, Verb
@@ -138,7 +139,8 @@ def status(*, id: str, run: str | None, limit: int | None, after: str, flags: Fl
 
     part = Part(limit or PAGE, after) if limit or after else None
     found = connected(flags, lambda client: picture(client, id, run_id=run, part=part))
-    text = "\n".join(page(found.status, found.attempts, datetime.now(UTC)))
+    reach = screen.session().reach
+    text = reaching("\n".join(page(found.status, found.attempts, datetime.now(UTC), reach)), reach)
     screen.result(found.as_json(), text)
     return 0
 
@@ -173,7 +175,7 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
         return EXIT_CODES["paused"]
     if isinstance(ended, Picture):
         screen.note(f"{paused_line(ended.status)} (exit {EXIT_CODES['paused']})")
-        for line in next_steps(ended.status):
+        for line in next_steps(ended.status, screen.session().reach):
             screen.note(line)
         screen.result({"id": id, **paused_document(ended.status)})
         return EXIT_CODES["paused"]
@@ -241,7 +243,7 @@ def _list_signals(id: str, flags: Flags) -> int:
 
     found = connected(flags, lambda client: awaited(client, id))
     document = {"id": id, "signals": [each.as_json() for each in found]}
-    screen.result(document, "\n".join(lines(id, found, datetime.now(UTC))))
+    screen.result(document, "\n".join(lines(id, found, datetime.now(UTC), screen.tail())))
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from sagadsl.cli.reach import same_server
 from sagadsl.cli.screen import session_of, warn
 from sagadsl.cli.streams import with_guests
 from sagadsl.language.notation.moments import instant
@@ -125,6 +126,7 @@ def settings_of(flags: Flags) -> ConnectionSettings:
     settings = resolve(flags, os.environ)
     for text in settings.warnings:
         warn(text)
+    session_of(click.get_current_context()).reach = same_server(settings)
     return settings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -202,7 +203,7 @@ def _one(id: str, order: _Order, flags: Flags, *, yes: bool) -> int:
         ),
     )
     done = {"id": id, "run_id": started.run_id, "verb": order.verb, "plan": prospect.as_json()}
-    screen.result(done, f"run {started.run_id} has begun; follow it with `sagadsl status {id}`")
+    screen.result(done, f"run {started.run_id} has begun; follow it with `sagadsl status {quote(id)}{screen.tail()}`")
     return 0
 
 

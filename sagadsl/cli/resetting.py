@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -71,7 +72,7 @@ def reset(
     done = connected(flags, work)
     text = f"{done.id} goes back to `{to}`"
     if done.status == "paused":
-        text += f", but it is paused: sagadsl resume {done.id}"
+        text += f", but it is paused: sagadsl resume {quote(done.id)}{screen.tail()}"
     screen.result({"id": done.id, "verb": Verb.RESET.value, "step": to, "status": done.status}, text)
     return 0
 

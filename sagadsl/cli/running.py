@@ -19,6 +19,7 @@ from sagadsl.cli.installed import Installed
 from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, StopRequested
 from sagadsl.cli.live import LiveView, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
+from sagadsl.cli.reach import same_server
 from sagadsl.cli.serving import activities, queues
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.immutable import Hidden, Immutable, replace
@@ -103,6 +104,11 @@ class RunsOn(Immutable):
     goes_with_us: bool = False
     has_our_worker: bool = False
 
+    @property
+    def tail(self) -> str:
+        """The options for the end of a command."""
+        return f" {self.options}" if self.options else ""
+
 
 async def execute(
     order: StartRequest, settings: ConnectionSettings, catalogue: Catalogue, *, leave: Leave, with_worker: bool
@@ -143,18 +149,11 @@ async def execute(
 
 async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_worker: bool) -> RunsOn:
     if settings.names_a_server:
-        return RunsOn(settings, _options(settings), has_our_worker=with_worker)
+        return RunsOn(settings, same_server(settings), has_our_worker=with_worker)
     server = await stack.enter_async_context(serve())
     options = f"--address {server.address}"
     settings = replace(server.settings, codec=settings.codec, telemetry=settings.telemetry)
     return RunsOn(settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)
-
-
-def _options(settings: ConnectionSettings) -> str:
-    """Return the flags for the same connection, as far as they may be shown."""
-    shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
-    named = [f"{flag} {each.value}" for flag, each in shown.items() if each.origin.startswith("--")]
-    return " ".join([*named, settings.codec.flags] if settings.codec.flags else named)
 
 
 async def _serve(
@@ -201,7 +200,8 @@ async def _answered(client: Client, started: sagas.Started, place: RunsOn, inter
     try:
         answer = await interrupts.unless_stop_requested(early_answer(client, started.id))
     except StopRequested:
-        screen.say(f"left: the saga goes on; its status shows the answer: sagadsl status {quote(started.id)} --json")
+        command = f"sagadsl status {quote(started.id)} --json{place.tail}"
+        screen.say(f"left: the saga goes on; its status shows the answer: {command}")
         return INTERRUPTED
     if answer is None:
         screen.note("it has ended without an early answer")
@@ -268,11 +268,11 @@ def _stays_when_paused(place: RunsOn) -> bool:
 
 
 def _say_detached(view: LiveView, started: sagas.Started, place: RunsOn) -> None:
-    tail = f" {place.options}" if place.options else ""
+    tail = place.tail
     goes_on = f"goes on when a worker serves task queue {started.task_queue}" if place.has_our_worker else "goes on"
     view.say(f"left: the saga {goes_on}")
-    view.say(f"   sagadsl status {started.id}{tail}   how it stands")
-    view.say(f"   sagadsl result {started.id}{tail}   wait for its end")
+    view.say(f"   sagadsl status {quote(started.id)}{tail}   how it stands")
+    view.say(f"   sagadsl result {quote(started.id)}{tail}   wait for its end")
 
 
 def _paused(started: sagas.Started, last: Picture, place: RunsOn) -> int:

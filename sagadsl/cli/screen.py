@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import click
 
 from sagadsl.cli.forms import FORMS, StdoutOnFailure
+from sagadsl.cli.reach import reaching
 from sagadsl.cli.streams import give_up, out
 from sagadsl.errors import SagadslError
 
@@ -31,6 +32,7 @@ class Session:
         output: Which of the ``FORMS``.
         wrote_result: stdout already has the result.
         color: ``auto``, ``always`` or ``never``.
+        reach: The options that another command needs for the same server.
         log_format: How stderr looks: ``text`` for people, ``json`` for programs that collect logs.
     """
 
@@ -40,6 +42,7 @@ class Session:
     color: str = "auto"
     log_format: str = "text"
     verbosity: int = 0
+    reach: str = ""
 
     @property
     def is_quiet(self) -> bool:
@@ -86,6 +89,12 @@ def log(usual: int) -> None:
         whole()
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonLines())
+
+
+def tail() -> str:
+    """Return the options for the end of a printed command, so that it reaches the same server; after a blank."""
+    reach = session().reach
+    return f" {reach}" if reach else ""
 
 
 def say(text: str) -> None:
@@ -189,4 +198,4 @@ def authors_stack(problem: object) -> None:
 
 def show_failure(here: Session, error: SagadslError) -> None:
     """Write an error that was raised on purpose."""
-    show_error(here, error.code, str(error), error.help)
+    show_error(here, error.code, reaching(str(error), here.reach), reaching(error.help, here.reach))

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _LONGEST = 200
 
 
-def lines(saga_id: str, found: Sequence[Awaited], now: datetime) -> Iterator[str]:
-    """Yield the lines of ``signal --list``."""
+def lines(saga_id: str, found: Sequence[Awaited], now: datetime, tail: str = "") -> Iterator[str]:
+    """Yield the lines of ``signal --list``; *tail* ends each command."""
     if not found:
         yield "the saga knows no signal"
     for each in found:
@@ -27,7 +27,7 @@ def lines(saga_id: str, found: Sequence[Awaited], now: datetime) -> Iterator[str
         for wait in each.waits:
             yield f"   {wait.path}   {_wait(wait, now)}"
             if wait.id != saga_id:
-                yield f"      sagadsl signal {quote(wait.id)} {each.signal} --payload JSON"
+                yield f"      sagadsl signal {quote(wait.id)} {each.signal} --payload JSON{tail}"
         if each.kept:
             senders = f", from {', '.join(one_line(by, 60) for by in each.senders)}" if each.senders else ""
             yield f"   {each.kept} kept for a later wait{senders}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -75,7 +76,7 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
         for cause in causes.get(line.key, ()):
             yield f"{margin}because {cause['type']}: {one_line(cause['message'])}"
         if line.what.startswith("saga ") and line.state not in ("pending", "not_started", "skipped"):
-            yield f"{margin}sagadsl trace {child_id(status['id'], line.key)}"
+            yield f"{margin}sagadsl trace {quote(child_id(status['id'], line.key))}{screen.tail()}"
     yield from (f"  {line}" for line in told(status))
     if status.get("failure"):
         yield f"  failure {error_text(status['failure'])}"
@@ -121,6 +122,6 @@ def explain_run(*, id: str, run: str | None, flags: Flags) -> int:
     """
     from sagadsl.temporal.read.explaining import explain
 
-    found, sentences = connected(flags, lambda client: explain(client, id, run_id=run))
+    found, sentences = connected(flags, lambda client: explain(client, id, run_id=run, options=screen.session().reach))
     screen.result({"id": id, "status": found.status["status"], "sentences": sentences}, "\n".join(sentences))
     return 0

@@ -46,8 +46,10 @@ _NOTICES_SHOWN = 5
 """The most calls that tell of pauses that a page shows: the newest ones."""
 
 
-def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime) -> Iterator[str]:
-    """Yield the lines of the ``status`` command."""
+def page(
+    status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime, options: str = ""
+) -> Iterator[str]:
+    """Yield the lines of the ``status`` command; *options* as in ``next_steps``."""
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {status['id']}   {status['status']}"
     yield from trouble(status)
@@ -68,7 +70,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
         yield ""
         fit = widths(lines)
         yield from (text(row, fit) for row in lines)
-    yield from beside(status, others)
+    yield from beside(status, others, options)
     refused = status.get("refused_signals", ())[-_SIGNALS_SHOWN:]
     if refused or status.get("kept_signals"):
         yield ""
@@ -81,7 +83,7 @@ def page(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now:
     if notices:
         yield ""
         yield from notices
-    advice = [*next_steps(status), *releases(status, attempts), *_after_the_end(status)]
+    advice = [*next_steps(status, options), *releases(status, attempts), *_after_the_end(status, options)]
     if advice:
         yield ""
         yield from advice
@@ -153,15 +155,15 @@ def _until(attention: Mapping[str, Any]) -> str:
     return f"; until {attention['until']}" if attention.get("until") else ""
 
 
-def _after_the_end(status: Mapping[str, Any]) -> Iterator[str]:
+def _after_the_end(status: Mapping[str, Any], options: str) -> Iterator[str]:
     """Yield what can be done about a saga that the server has ended, or that has failed."""
-    saga_id = quote(status["id"])
+    saga_id, tail = quote(status["id"]), f" {options}" if options else ""
     if status.get("taken_up_by"):
         return
     if status["status"] in ("terminated", "timed_out"):
-        yield f"the server ended it: sagadsl recover {saga_id} undoes what it has done; --forward finishes it"
+        yield f"the server ended it: sagadsl recover {saga_id}{tail} undoes what it has done; --forward finishes it"
     elif status["status"] == "failed":
-        yield f"it has failed: sagadsl redrive {saga_id} --dry-run shows what can still be done"
+        yield f"it has failed: sagadsl redrive {saga_id} --dry-run{tail} shows what can still be done"
 
 
 def _again(attention: Mapping[str, Any]) -> str:

@@ -36,8 +36,12 @@ def few(lines: Sequence[StatusRow], most: int = ROWS) -> tuple[list[StatusRow], 
     return [line for index, line in enumerate(lines) if index in kept], others
 
 
-def beside(status: Mapping[str, Any], others: Mapping[str, int]) -> Iterator[str]:
-    """Yield what to say behind the lines: of the *others*, of steps that are only counted, of the next part."""
+def beside(status: Mapping[str, Any], others: Mapping[str, int], options: str = "") -> Iterator[str]:
+    """Yield what to say behind the lines: of the *others*, of steps that are only counted, of the next part.
+
+    *options* (``--address …``) go to the end of each command.
+    """
+    tail = f" {options}" if options else ""
     if others:
         yield f" … {sum(others.values()):,} more lines: {words(others)}"
     counted = [f" … {line}" for line in left_out(status)]
@@ -45,9 +49,10 @@ def beside(status: Mapping[str, Any], others: Mapping[str, int]) -> Iterator[str
     part = status.get("part")
     if part is None:
         if others or counted:
-            yield f"   sagadsl status {quote(status['id'])} --limit {PAGE}   the steps one by one, in their order"
+            yield f"   sagadsl status {quote(status['id'])} --limit {PAGE}{tail}   the steps one by one, in their order"
         return
     size = len(status["steps"])
     yield f" steps {part['first']:,} to {part['first'] + size - 1:,} of {part['of']:,}" if size else " no more steps"
     if part["next"] is not None:
-        yield f"   sagadsl status {quote(status['id'])} --limit {size} --after {quote(part['next'])}   the next ones"
+        which = f"--limit {size} --after {quote(part['next'])}"
+        yield f"   sagadsl status {quote(status['id'])} {which}{tail}   the next ones"

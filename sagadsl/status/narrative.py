@@ -235,7 +235,7 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
     elif left:
         yield f"Still to undo by hand: {_listed(left)}."
     elif status["status"] == "failed" and any(step["status"] == "completed" for step in calls):
-        command = f"sagadsl redrive {quote(status['id'])} --dry-run"
+        command = f"sagadsl redrive {quote(status['id'])} --dry-run" + (f" {options}" if options else "")
         yield f"What it has done stands: `{command}` shows what can still be done."
     elif status["status"] not in OPEN:
         yield NOTHING_LEFT

@@ -55,10 +55,10 @@ def test_run_and_result_end_when_a_child_needs_an_operator_and_say_where(shop: S
     shown, explanation = shop.run("status", saga).out, shop.run("explain-run", saga).out
     advice = (
         "needs a decision: book/hotel → charge.compensation: BankDown: the bank is down\n"
-        f"   sagadsl retry {saga} book/hotel/charge.compensation   once more\n"
-        f"   sagadsl complete {saga} book/hotel/charge.compensation   it was done by hand\n"
-        f"   sagadsl skip {saga} book/hotel/charge.compensation   leave it and go on\n"
-        f"   sagadsl abort {saga} book/hotel   give book/hotel up\n"
+        f"   sagadsl retry {saga} book/hotel/charge.compensation {shop.there}   once more\n"
+        f"   sagadsl complete {saga} book/hotel/charge.compensation {shop.there}   it was done by hand\n"
+        f"   sagadsl skip {saga} book/hotel/charge.compensation {shop.there}   leave it and go on\n"
+        f"   sagadsl abort {saga} book/hotel {shop.there}   give book/hotel up\n"
     )
 
     assert (ran.code, ran.err.splitlines()[-1]) == (15, "‖ paused: child saga book/hotel; left open (exit 15)")
@@ -80,7 +80,7 @@ def test_a_child_that_waits_for_a_signal_is_told_of_with_its_own_id(shop: Shop) 
     """B4: nobody has to act on the saga itself, so that `result` goes on waiting."""
     saga = _start(shop, "tour", wait=True)
     shop.until(saga, lambda found: any(each["waiting_for"] for each in found["children"]))
-    command = f"sagadsl signal {saga}/trip/book/hotel approve --payload JSON"
+    command = f"sagadsl signal {saga}/trip/book/hotel approve --payload JSON {shop.there}"
 
     assert f"trip/book/hotel waits for signal `approve`: {command}\n" in shop.run("status", saga).out
     assert shop.run("result", saga, "--timeout", "1").err.startswith(f"saga `{saga}` is still open")
@@ -101,8 +101,8 @@ def test_a_pause_goes_down_and_comes_back_up(shop: Shop) -> None:
 
     children = (f"{saga}/trip", f"{saga}/trip/book/hotel")
     assert (held.code, held.out.splitlines()) == (0, [f"{each} is paused" for each in (saga, *children)])
-    assert f"paused: trip: sagadsl resume {saga} trip\n" in shown
-    assert f"paused: trip/book/hotel: sagadsl resume {saga} trip/book/hotel\n" in shown
+    assert f"paused: trip: sagadsl resume {saga} trip {shop.there}\n" in shown
+    assert f"paused: trip/book/hotel: sagadsl resume {saga} trip/book/hotel {shop.there}\n" in shown
     assert (alone.code, json.loads(alone.out)["status"]) == (0, "running")
     assert (rest.code, rest.out.splitlines()) == (0, [f"{saga} is running", f"{saga}/trip is running"])
     assert (again.code, "the saga is not paused" in again.err) == (4, True)
@@ -119,7 +119,7 @@ def test_a_child_that_temporal_itself_holds_is_told_of_with_what_releases_it(sho
     shop.run("cancel", saga)
 
     assert (found["status"], found["children"][0]["held"]["by"]) == ("running", "ann")
-    assert f"held: book/hotel: temporal workflow unpause --workflow-id {saga}/book/hotel\n" in shown
+    assert f"held: book/hotel: temporal workflow unpause --workflow-id {saga}/book/hotel {shop.there}\n" in shown
     assert held.out == f"{saga} is paused\n"
     assert held.code != 0
     assert f"warning: NOT done in {saga}/book/hotel: " in held.err
@@ -138,7 +138,7 @@ def test_what_could_not_be_paused_is_said_and_is_an_error(shop: Shop) -> None:
     assert (held.code, held.out) == (16, f"{saga} is paused\n")
     assert f"warning: not known to be done in {saga}/book/hotel: `pause` was sent to saga" in held.err
     assert (shown["status"], _children(shown)) == ("paused", [("book/hotel", "unknown")])
-    assert f"nobody knows whether child saga book/hotel waits: sagadsl status {saga}/book/hotel\n" in said
+    assert f"nobody knows whether child saga book/hotel waits: sagadsl status {saga}/book/hotel {shop.there}\n" in said
 
 
 def test_a_server_that_goes_does_not_keep_a_run_whose_child_waits(tmp_path: Path) -> None:

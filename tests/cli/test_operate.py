@@ -31,6 +31,11 @@ class Shop:
     folder: Path
     address: str
 
+    @property
+    def there(self) -> str:
+        """The option that printed commands end with."""
+        return f"--address {self.address}"
+
     def run(self, *arguments: str, **env: str) -> Ran:
         """Run a command of this process against the server."""
         return inside(*arguments, "--address", self.address, cwd=self.folder, env=env)
@@ -171,7 +176,7 @@ def test_a_cancelled_saga_is_undone_and_says_cancelled(shop: Shop) -> None:
     again = shop.run("cancel", saga)
     assert (again.code, again.err) == (
         4,
-        f"error[SD924]: saga `{saga}` is over\n   = help: see how it ended with `sagadsl status {saga}`\n",
+        f"error[SD924]: saga `{saga}` is over\n   = help: see how it ended with `sagadsl status {saga} {shop.there}`\n",
     )
 
 
@@ -191,10 +196,10 @@ def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop
     assert shown[0].endswith("   paused")
     assert shown[-5:] == [
         "needs a decision: charge.compensation: BankDown: the bank is down",
-        f"   sagadsl retry {saga} charge.compensation   once more",
-        f"   sagadsl complete {saga} charge.compensation   it was done by hand",
-        f"   sagadsl skip {saga} charge.compensation   leave it and go on",
-        f"   sagadsl abort {saga}   give up",
+        f"   sagadsl retry {saga} charge.compensation {shop.there}   once more",
+        f"   sagadsl complete {saga} charge.compensation {shop.there}   it was done by hand",
+        f"   sagadsl skip {saga} charge.compensation {shop.there}   leave it and go on",
+        f"   sagadsl abort {saga} {shop.there}   give up",
     ]
     broken.unlink()
     retried = shop.run("retry", saga, "charge.compensation", "--by", "ann", "--why", "the bank is back")
@@ -240,8 +245,8 @@ def test_a_signal_lets_a_saga_go_on_and_pause_holds_it(shop: Shop) -> None:
     shop.until(saga, lambda found: found.get("waiting_for") == {"approve": ["approval"]})
     assert shop.run("pause", saga) == Ran(0, f"{saga} is paused\n", "")
     shown = shop.run("status", saga).out
-    assert f"paused: sagadsl resume {saga}\n" in shown
-    assert f"waits for signal `approve`: sagadsl signal {saga} approve --payload JSON\n" in shown
+    assert f"paused: sagadsl resume {saga} {shop.there}\n" in shown
+    assert f"waits for signal `approve`: sagadsl signal {saga} approve --payload JSON {shop.there}\n" in shown
     sent = shop.run("signal", saga, "approve", "--payload", '{"by": "ann"}')
     assert sent == Ran(0, f"sent `approve` to {saga}: taken by step `approval`\n", "")
     assert shop.run("result", saga, "--timeout", "0.5").code == 15
@@ -282,7 +287,8 @@ def test_a_saga_that_does_not_exist_is_one_line_and_a_remedy(shop: Shop, command
     assert ran == Ran(
         2,
         "",
-        "error[SD923]: no saga `nobody` in namespace `default`\n   = help: list what there is with `sagadsl list`\n",
+        "error[SD923]: no saga `nobody` in namespace `default`\n"
+        f"   = help: list what there is with `sagadsl list {shop.there}`\n",
     )
 
 
@@ -413,10 +419,10 @@ def test_what_happened_and_what_is_left_is_told_in_sentences(shop: Shop, tmp_pat
         "Then `ship` failed: AddressInvalid: carrier rejected address.",
         "To do:",
         "  needs a decision: charge.compensation: BankDown: the bank is down",
-        f"     sagadsl retry {saga} charge.compensation   once more",
-        f"     sagadsl complete {saga} charge.compensation   it was done by hand",
-        f"     sagadsl skip {saga} charge.compensation   leave it and go on",
-        f"     sagadsl abort {saga}   give up",
+        f"     sagadsl retry {saga} charge.compensation {shop.there}   once more",
+        f"     sagadsl complete {saga} charge.compensation {shop.there}   it was done by hand",
+        f"     sagadsl skip {saga} charge.compensation {shop.there}   leave it and go on",
+        f"     sagadsl abort {saga} {shop.there}   give up",
     ]
     assert [re.sub(r" at \S+Z", "", line) for line in over[3:]] == [
         "`charge` was left as it is, since it could not be undone: BankDown: the bank is down.",

@@ -53,8 +53,8 @@ def test_a_workflow_that_temporal_has_paused_is_shown_as_held(shop: Shop, held: 
     assert lines[1].startswith("held by Temporal's own pause by ann since ")
     assert lines[1].endswith(": the bank is down")
     assert lines[2] == "this is what the server knows"
-    assert lines[-1] == f"held: temporal workflow unpause --workflow-id {held}"
-    assert f"  held: temporal workflow unpause --workflow-id {held}" in explanation.out.splitlines()
+    assert lines[-1] == f"held: temporal workflow unpause --workflow-id {held} {shop.there}"
+    assert f"  held: temporal workflow unpause --workflow-id {held} {shop.there}" in explanation.out.splitlines()
     assert "is held by Temporal's own pause" in explanation.out
 
 
