@@ -14,6 +14,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_version, load_definitions
 from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import endpoints, own_activities
+from sagadsl.language.suggest import counted
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _plugins(catalogue: Catalogue) -> CheckResult:
 
     catalogue.load_all()
     problems = catalogue.problems
-    found = f"{len(catalogue.names)} activities"
+    found = counted(len(catalogue.names), "activity", "activities")
     if problems:
         return CheckResult(
             "plugins", False, "; ".join(str(each) for each in problems), "sagadsl plugins", is_needed=False

@@ -12,6 +12,7 @@ from sagadsl.cli.options import common, modules, output
 from sagadsl.cli.schema_text import Key, example_step, properties, type_text
 from sagadsl.cli.streams import with_guests
 from sagadsl.language.analysis.known import Signature
+from sagadsl.language.suggest import counted
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.plugins.problems import PluginConflict, PluginUnknown, Problem
 
@@ -116,7 +117,7 @@ def check(package: str) -> int:
         lines += [f"    error: {text}" for text in report.errors]
         lines += [f"    warning: {text}" for text in report.warnings]
     screen.result({"package": wanted, "activities": document}, "\n".join(lines))
-    screen.note(f"{len(reports)} activities, {len(failed)} with errors")
+    screen.note(f"{counted(len(reports), 'activity', 'activities')}, {len(failed)} with errors")
     return 1 if failed else 0
 
 
@@ -138,9 +139,9 @@ def _table(working: Sequence[Signature], broken: Sequence[Problem]) -> str:
     lines = [f"{call:<{widths[0]}}  {package:<{widths[1]}}  {text}".rstrip() for call, package, text in rows]
     lines += [f"✗ {problem}" for problem in broken]
     packages = {signature.package for signature in working}
-    total = f"{_count(len(working), 'activity', 'activities')} of {_count(len(packages), 'package', 'packages')}"
+    total = f"{counted(len(working), 'activity', 'activities')} of {counted(len(packages), 'package', 'packages')}"
     if broken:
-        total += f", {_count(len(broken), 'problem', 'problems')}"
+        total += f", {counted(len(broken), 'problem', 'problems')}"
     return "\n".join([*lines, total])
 
 
@@ -219,7 +220,3 @@ def _need(key: Key, title: str) -> str:
     if key.required:
         return "required"
     return f"default {key.default}" if key.default else "optional"
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

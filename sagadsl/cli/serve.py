@@ -21,6 +21,7 @@ from sagadsl.cli.options import common, connection, log_format, logs_as, output,
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
+from sagadsl.language.suggest import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -195,7 +196,8 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         with listening(where) as (sock, found):
-            screen.note(f"gateway at http://{found}/   {len(loaded.files)} sagas, Temporal at {settings.address.value}")
+            known = counted(len(loaded.files), "saga", "sagas")
+            screen.note(f"gateway at http://{found}/   {known}, Temporal at {settings.address.value}")
             screen.note(
                 "  "
                 + ("open to whoever reaches this machine's loopback" if not gateway.authenticators else "wants a token")

@@ -40,6 +40,11 @@ def listed(names: Iterable[str], limit: int = 12) -> str:
     return f"{shown} and {more} more" if more > 0 else shown or "none"
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """Return the *number* of things with their word: ``1 saga``, ``2 sagas``."""
+    return f"{number} {one if number == 1 else many}"
+
+
 class Suggestions:
     """:func:`closest` for all mistakes of one definition, with one bound: thousands of mistakes would take minutes."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sagadsl.language.suggest import counted
 from tests.cli.shell import Ran, inside
 
 ACTIVITIES = """\
@@ -109,3 +110,7 @@ def test_settings_above_the_folder_are_named(folder: Path) -> None:
     (folder / "book.saga.yaml").rename(inner / "book.saga.yaml")
     checked = _validate(inner)
     assert f"`{folder / 'sagadsl.toml'}` counts only in its own folder: run the command there" in checked.out
+
+
+def test_one_thing_is_not_told_as_several() -> None:
+    assert [counted(number, "saga", "sagas") for number in (0, 1, 2)] == ["0 sagas", "1 saga", "2 sagas"]

@@ -29,6 +29,7 @@ from sagadsl.language.own_errors import (
     SIGNAL_TIMEOUT,
     TIMEOUT,
 )
+from sagadsl.language.suggest import counted
 from sagadsl.language.walk import Site, Spot, input_route
 
 OURS = (
@@ -68,7 +69,7 @@ def activities_that_are_not_installed(analysis: Analysis) -> Iterator[Finding]:
             _place(call, name, route),
             help=help,
             notes=(
-                f"{len(names)} activities are installed; `sagadsl plugins` lists them",
+                f"{counted(len(names), 'activity is', 'activities are')} installed; `sagadsl plugins` lists them",
                 "if a worker in another language serves it, name its queue with `task_queue`",
             ),
             focus=name,

@@ -22,7 +22,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.immutable import Immutable, field
-from sagadsl.language.suggest import listed
+from sagadsl.language.suggest import counted, listed
 from sagadsl.temporal.ask.rollout import rollout
 from sagadsl.temporal.link.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
@@ -241,7 +241,8 @@ async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncItera
     silent = len(await _identities(client, queue) - manifests.keys())
     if not lacking:
         count = f"{len(manifests)} worker{'s' if len(manifests) > 1 else ''}"
-        said = f"{count}: {len(sagas)} sagas, {len(activities)} activities each"
+        offered = f"{counted(len(sagas), 'saga', 'sagas')}, {counted(len(activities), 'activity', 'activities')} each"
+        said = f"{count}: {offered}"
         yield CheckResult(what, True, said + (f"; {silent} more do not report it" if silent else ""))
         return
     # A saga waits for a worker that knows the activity. If no worker knows it, nobody runs it.
