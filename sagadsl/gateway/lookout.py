@@ -127,7 +127,9 @@ class Lookout:
                 ear.happened.clear()
                 described, picture = await self._look(id, is_news=is_news)
                 before, length = length, described.raw.workflow_execution_info.history_length
-                if described.is_open and (self._has_room or _is_busy(described) or length != before != 0):
+                if described.held is not None:  # its history is told at once, and no long poll waits for more of it
+                    self._give_up(ear)
+                elif described.is_open and (self._has_room or _is_busy(described) or length != before != 0):
                     self._hear(ear, described.run_id)
                 yield replace(picture, tried=dict(ear.tried))
                 if not picture.is_open:
@@ -138,8 +140,7 @@ class Lookout:
                 await asyncio.sleep(max(0.0, GAP_SECONDS - (time.monotonic() - began)))
         finally:
             self._followed -= 1
-            self._ears.pop(ear, None)
-            ear.stop()
+            self._give_up(ear)
 
     async def _look(self, id: str, *, is_news: bool) -> tuple[Described, Picture]:
         """Look at a saga; if the server is away for a moment, or has too much to do, try again after a while.
@@ -171,6 +172,10 @@ class Lookout:
         if len(self._ears) > self.allowance.ears:
             quiet, _ = self._ears.popitem(last=False)
             quiet.stop()
+
+    def _give_up(self, ear: _Ear) -> None:
+        self._ears.pop(ear, None)
+        ear.stop()
 
     def _pause(self, ear: _Ear, described: Described) -> float:
         is_quiet = ear.listens and not _is_busy(described)

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from temporalio.client import Client
 
 from sagadsl.gateway.lookout import Allowance, Lookout
 from sagadsl.gateway.metrics import Metrics
-from sagadsl.immutable import Immutable, field
+from sagadsl.immutable import Immutable, field, replace
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.following import Picture, picture_of
 from sagadsl.temporal.read.recent import Recent
@@ -32,6 +33,7 @@ class Snapshot(Immutable):
     Attributes:
         size: Bytes of the document.
         event: As streams send it, once the first of them has asked; empty before.
+        began: When the look began that has found it; zero if nobody compares it with others.
     """
 
     picture: Picture
@@ -39,16 +41,22 @@ class Snapshot(Immutable):
     revision: str
     size: int
     event: list[str] = field(default_factory=list)
+    began: float = 0.0
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One saga that somebody watches."""
+    """One saga that somebody watches.
+
+    Attributes:
+        came: When whoever follows it has last brought a view.
+    """
 
     changed: asyncio.Condition = dataclasses.field(default_factory=asyncio.Condition)
     task: asyncio.Task[None] | None = None
     watchers: int = 0
     view: Snapshot | None = None
+    came: float = 0.0
     over: bool = False
     error: BaseException | None = None
 
@@ -97,11 +105,12 @@ class Watchers:
                 del self._running[id]
 
     async def _look(self, id: str) -> Snapshot:
+        began = time.monotonic()
         described = await describe(self.client, id)
         ended = self._ended.get(described.run_id)
         if ended is not None:
             return ended
-        view = view_of(await picture_of(self.client, described, status_of=self._remembered.status_of))
+        view = view_of(await picture_of(self.client, described, status_of=self._remembered.status_of), began)
         if not view.picture.is_saga:
             raise SagaNotFound(id, self.client.namespace)
         if not view.picture.is_open and view.picture.has_worker:  # an ended saga does not change
@@ -115,9 +124,9 @@ class Watchers:
             known: The saga as it was a moment ago: nobody has to wait for another look.
         """
         watched = self._enter(id)
-        watched.view = watched.view or known
         seen = ""
         try:
+            await _offer(watched, known)
             while True:
                 async with watched.changed:
                     while not watched.over and (watched.view is None or watched.view.revision == seen):
@@ -172,11 +181,23 @@ class Watchers:
             async with aclosing(self.lookout.pictures(id)) as pictures:
                 async for each in pictures:
                     async with watched.changed:
-                        watched.view = view_of(each)
+                        watched.view, watched.came = view_of(each), time.monotonic()
                         watched.changed.notify_all()
         except Exception as raised:  # noqa: BLE001 # handed over to whoever watches
             error = raised
         await _end(watched, error)
+
+
+async def _offer(watched: _Watched, known: Snapshot) -> None:
+    """Show a view to all who watch, if it is newer than theirs: nobody sees an older one than he knows."""
+    async with watched.changed:
+        theirs = watched.view
+        if theirs is None:
+            watched.view = known
+        elif watched.came < known.began and theirs.began <= known.began and theirs.revision != known.revision:
+            picture = replace(known.picture, tried=theirs.picture.tried)
+            watched.view = replace(known, picture=picture, event=[])
+        watched.changed.notify_all()
 
 
 async def _end(watched: _Watched, error: BaseException | None) -> None:
@@ -185,8 +206,8 @@ async def _end(watched: _Watched, error: BaseException | None) -> None:
         watched.changed.notify_all()
 
 
-def view_of(picture: Picture) -> Snapshot:
+def view_of(picture: Picture, began: float = 0.0) -> Snapshot:
     """Return a picture as it is sent."""
     document = picture.as_json() | {"is_open": picture.is_open, "has_worker": picture.has_worker}
     raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-    return Snapshot(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest(), len(raw))
+    return Snapshot(picture, document, hashlib.blake2b(raw, digest_size=9).hexdigest(), len(raw), began=began)

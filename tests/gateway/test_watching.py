@@ -11,12 +11,14 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest, UnpauseWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.gateway import lookout
 from sagadsl.gateway.lookout import Allowance, Lookout
 from sagadsl.gateway.metrics import Metrics
+from sagadsl.gateway.watchers import Watchers
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.remembered import FRESH_SECONDS, Remembered
@@ -173,6 +175,54 @@ def test_more_sagas_than_long_polls_are_all_followed_to_their_end(house: House, 
 
     assert asyncio.run(play()) == [False] * 6
     assert most == 2
+
+
+def test_a_saga_that_temporal_holds_has_no_long_poll(
+    house: House, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server ends a long poll of it at once: whoever asked again at once would never rest."""
+    monkeypatch.setattr(lookout, "TICK_SECONDS", 0.01)
+    saga = house.start(wait=True)
+    house.until(saga, lambda status: "approve" in status["waiting_for"])
+    which = {"namespace": "default", "workflow_id": saga, "identity": "ann", "reason": "the bank is down"}
+
+    async def play() -> tuple[list[tuple[str, int]], bool]:
+        client = await Client.connect(server.address)
+        service, followed = client.workflow_service, Lookout(client, Remembered(), Metrics())
+        async with aclosing(followed.pictures(saga)) as pictures, asyncio.timeout(60):
+            assert (await anext(pictures)).status["status"] == "running"
+            assert len(followed._ears) == 1
+            await service.pause_workflow_execution(PauseWorkflowExecutionRequest(request_id="1", **which))
+            while (await anext(pictures)).status["status"] != "held":
+                pass
+            held = [((await anext(pictures)).status["status"], len(followed._ears)) for _ in range(3)]
+            await service.unpause_workflow_execution(UnpauseWorkflowExecutionRequest(request_id="2", **which))
+            await client.get_workflow_handle(saga).signal("approve", {})
+            return held, [each.is_open async for each in pictures][-1]
+
+    assert asyncio.run(play()) == ([("held", 0)] * 3, False)
+
+
+def test_who_knows_something_newer_than_those_who_watch_gets_nothing_older(house: House, server: Server) -> None:
+    saga = house.start(wait=True)
+    house.until(saga, lambda status: "approve" in status["waiting_for"])
+
+    async def play() -> tuple[str, str]:
+        client = await Client.connect(server.address)
+        watchers = Watchers(client, Metrics(), Allowance(ears=0, waits=1, looks=0.001))  # it never looks again
+        async with aclosing(watchers.views(saga, await watchers.now(saga))) as views, asyncio.timeout(60):
+            await anext(views)
+            while not watchers._watched[saga].came:
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(house.ask, "POST", f"/sagas/{saga}/pause", {})
+            known = await watchers.now(saga)
+            after = await watchers.after(known, 0.05)
+            return str(after.document["status"]), str((await anext(views)).document["status"])
+
+    found = asyncio.run(play())
+    house.ask("POST", f"/sagas/{saga}/cancel")
+
+    assert found == ("paused", "paused")
 
 
 def test_a_worker_that_is_gone_is_waited_for_by_one_of_all_who_ask(
