@@ -103,7 +103,17 @@ def test_a_carry_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [7, [], "x", {"state": {"zlib": "!"}}, {"state": {"zlib": 7}}, {"failure": [1]}, {"refused": [7]}],
+    [
+        7,
+        [],
+        "x",
+        {"state": {"zlib": "!"}},
+        {"state": {"zlib": 7}},
+        {"failure": [1]},
+        {"refused": [7]},
+        {"version": 7},
+        {"version": "1" * 171},
+    ],
 )
 def test_a_carry_that_is_none_of_ours_is_refused(data: Any) -> None:
     with pytest.raises(InvalidDefinition):

@@ -48,6 +48,9 @@ _CACHED = 128
 _OPENED = 512
 """How many envelopes stay opened. One takes up to 0.1 MB; without it, each replay of its runs would parse it again."""
 
+_LONGEST_VERSION = 170
+"""Characters of the longest version that a definition may have; see the schema."""
+
 _COMPRESSED = b"binary/sagadsl-json-zlib"
 
 
@@ -208,7 +211,7 @@ class Carry(Immutable):
                 generation=_generation(data.get("generation", "")),
                 from_folder=data.get("from_folder") is True,
                 inherit=data.get("inherit"),
-                version=str(data.get("version", "")),
+                version=_version(data.get("version", "")),
             )
         except (AttributeError, TypeError, ValueError, IndexError, zlib.error) as error:
             raise InvalidDefinition((f"the third argument is not one that sagadsl makes: {error}",)) from error
@@ -428,6 +431,12 @@ def _generation(data: Any) -> str:
     if data != "" and not (isinstance(data, str) and is_generation(data)):
         raise ValueError(f"`generation` must be 1 to 32 letters and digits, found {data!r}")
     return str(data)
+
+
+def _version(data: Any) -> str:
+    if not isinstance(data, str) or len(data) > _LONGEST_VERSION:  # it is compared with names, and told
+        raise ValueError(f"`version` must be a text of at most {_LONGEST_VERSION} characters")
+    return data
 
 
 def _error(type_: str, message: str, step: str, causes: list[list[str]]) -> Error:
