@@ -184,6 +184,8 @@ def test_a_variable_of_the_whole_machine_without_the_extra_is_a_warning(
     ("arguments", "env", "toml", "said"),
     [
         (["--otlp", "localhost:4318"], {}, "", "`localhost:4318` is no address of a collector (--otlp)"),
+        (["--otlp", "http://["], {}, "", "`http://[` is no address of a collector (--otlp)"),
+        (["--otlp", "http://h:port"], {}, "", "`http://h:port` is no address of a collector (--otlp)"),
         ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:b@c"}, "", "it is no address of a collector (OTEL_EXPORTER"),
         ([], {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "", "`OTEL_EXPORTER_OTLP_PROTOCOL` is `http/json`"),
         ([], {}, '[telemetry]\nurl = "x"', "[telemetry] of sagadsl.toml has `url`"),

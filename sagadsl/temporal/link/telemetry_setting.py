@@ -105,13 +105,22 @@ def _names_service(environ: Mapping[str, str]) -> bool:
 
 
 def _check(address: str, origin: str) -> None:
-    parts = urlsplit(address)
-    if address and (parts.scheme not in ("http", "https") or not parts.netloc or parts.username is not None):
-        shown = "it" if parts.username is not None else f"`{address[:100]}`"
+    if address and not _is_address(address):
+        shown = "it" if "@" in address else f"`{address[:100]}`"
         raise SettingsUnusable(
             f"{shown} is no address of a collector ({origin})",
             "for example `http://localhost:4318`; credentials go into `OTEL_EXPORTER_OTLP_HEADERS`",
         )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
+    except ValueError:  # a bracket that is not closed, or a port that is none
+        return False
 
 
 def _of_project() -> tuple[dict[str, Any], str]:
