@@ -131,6 +131,20 @@ def test_a_rollout_by_ramp_and_drain(fleet: Fleet) -> None:
 
 
 @pytest.mark.temporal
+def test_before_the_first_build_is_current_workers_without_a_version_get_the_sagas(fleet: Fleet) -> None:
+    plain = [*SAGADSL, "worker", "--task-queue", fleet.name, "--drain", "1", "--address", fleet.address]
+    with ready(plain, fleet.folder), ready(fleet.worker("one"), fleet.folder):
+        said = f"no build of {fleet.name} is current, so only workers without a version get new sagas"
+        deadline = time.monotonic() + PATIENCE
+        while said not in (found := fleet.doctor()).out:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.2)
+        assert found.code == 0
+        assert f"temporal worker deployment set-current-version --deployment-name {fleet.name} " in found.out
+        fleet.start()
+
+
+@pytest.mark.temporal
 def test_a_saga_goes_over_by_itself_when_its_worker_is_told(fleet: Fleet) -> None:
     """R139."""
     with ExitStack() as workers:

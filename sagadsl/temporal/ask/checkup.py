@@ -215,8 +215,7 @@ async def _versions(client: Client, queue: str) -> AsyncIterator[CheckResult]:
         return
     version = f"--deployment-name {quote(found.deployment)} --build-id {quote(found.newest)}"
     remedy = f"temporal worker deployment set-current-version {version}"
-    said = f"no build of {found.deployment} is current, so nobody gets new sagas"
-    yield CheckResult(what, False, said, remedy)
+    yield CheckResult(what, False, str(found), remedy, is_needed=not found.has_others)
 
 
 async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncIterator[CheckResult]:

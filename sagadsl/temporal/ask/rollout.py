@@ -27,6 +27,7 @@ class Rollout(Immutable):
         percentage: How large that part is.
         others: What the server says of the other builds: ``draining`` (pinned sagas are left), ``drained``, or empty.
         polling: Builds whose workers poll the queue.
+        has_others: Workers without a version poll it as well, and get the new sagas when no build is current.
     """
 
     deployment: str
@@ -35,6 +36,7 @@ class Rollout(Immutable):
     percentage: float
     others: Mapping[str, str]
     polling: tuple[str, ...]
+    has_others: bool = False
 
     @property
     def newest(self) -> str:
@@ -42,6 +44,9 @@ class Rollout(Immutable):
         return self.polling[-1] if self.polling else "BUILD"
 
     def __str__(self) -> str:
+        if not self.current:
+            others = "only workers without a version get new sagas" if self.has_others else "nobody gets new sagas"
+            return f"no build of {self.deployment} is current, so {others}"
         parts = [f"build {self.current} of {self.deployment} is current"]
         if self.ramping:
             parts.append(f"build {self.ramping} gets {self.percentage:g} % of the new sagas")
@@ -74,4 +79,5 @@ async def rollout(client: Client, queue: DescribeTaskQueueResponse) -> Rollout |
         for each in info.version_summaries
         if each.deployment_version.build_id not in (current, ramping)
     }
-    return Rollout(name, current, ramping, config.ramping_version_percentage, others, polling)
+    has_others = len(versioned) < len(queue.pollers)
+    return Rollout(name, current, ramping, config.ramping_version_percentage, others, polling, has_others)
