@@ -251,7 +251,7 @@ def test_two_definitions_of_one_name_keep_a_worker_from_starting(folder: Path) -
     assert refused.code == 3
     assert refused.err == (
         "error[SD905]: the worker does not start\n"
-        "   saga `work` is defined in again.saga.yaml and in work.saga.yaml\n"
+        "   saga `work@1` is defined in again.saga.yaml and in work.saga.yaml\n"
         "   = help: `sagadsl plugins` shows what is installed\n"
     )
 
