@@ -305,7 +305,8 @@ async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = 
 
     screen.log(logging.WARNING)
     short_failures(with_stacks=screen.session().debug)
-    runtime = worker_runtime(metrics, settings.telemetry, dict.fromkeys(TIMES, SECONDS))
+    native = logging.getLogger("temporalio.core") if screen.session().log_format == "json" else None
+    runtime = worker_runtime(metrics, settings.telemetry, dict.fromkeys(TIMES, SECONDS), native)
     client = await connect(settings, runtime=runtime)
     tracing = tracing_of(settings.telemetry)
     await check_namespace(client, settings)

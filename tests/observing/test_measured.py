@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.cli.shell import SAGADSL, environment
+from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
 from tests.conftest import APART, Server
 from tests.gateway import house
@@ -160,3 +160,14 @@ def test_each_line_of_a_log_is_json_with_saga_step_attempt_and_trace(scene: Scen
     assert first["trace_id"] == second["trace_id"]
     assert first["span_id"] != second["span_id"]
     assert "activity_id" not in first["message"]
+
+
+def test_what_the_native_part_of_the_sdk_logs_is_json_too(scene: Scene, server: Server) -> None:
+    """It tells of each workflow task that fails, here of a saga that no worker knows."""
+    where = ("--address", server.address, "-n", APART)
+    begun = inside("run", "nobody-knows", "--detach", "--task-queue", QUEUE, *where, cwd=scene.gateway.folder)
+    assert begun.code == 0, begun.err
+    saga = begun.out.strip()
+
+    scene.until(lambda: any(each["logger"] == "temporalio.core" for each in scene.lines()))
+    assert inside("terminate", saga, "--yes", *where, cwd=scene.gateway.folder).code == 0

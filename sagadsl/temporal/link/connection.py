@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,7 +12,14 @@ from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.runtime import OpenTelemetryConfig, PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    OpenTelemetryConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
@@ -128,12 +136,14 @@ def worker_runtime(
     metrics: str | None,
     telemetry: TelemetrySetting = NO_TELEMETRY,
     buckets: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    logger: logging.Logger | None = None,
 ) -> Runtime:
     """Return the SDK's runtime for a worker, with frequent heartbeats, and with its metrics.
 
     Args:
         metrics: The address at which Prometheus finds them; otherwise they go where *telemetry* says.
         buckets: The bounds of histograms, by their names.
+        logger: Gets what the SDK's native part logs; ``None`` lets that part write to stderr in a form of its own.
 
     Raises:
         MetricsUnusable: See there.
@@ -144,9 +154,18 @@ def worker_runtime(
     else:
         shown = PrometheusConfig(bind_address=metrics, histogram_bucket_overrides=buckets)
     try:
-        return Runtime(telemetry=TelemetryConfig(metrics=shown), worker_heartbeat_interval=HEARTBEAT)
+        telemetry_config = TelemetryConfig(metrics=shown, logging=_logging_to(logger))
+        return Runtime(telemetry=telemetry_config, worker_heartbeat_interval=HEARTBEAT)
     except (RuntimeError, ValueError) as error:
         raise MetricsUnusable(metrics or "", str(error)) from None
+
+
+def _logging_to(logger: logging.Logger | None) -> LoggingConfig:
+    usual = LoggingConfig.default
+    if logger is None:
+        return usual
+    forwarding = LogForwardingConfig(logger, append_target_to_name=False, prepend_target_on_message=False)
+    return LoggingConfig(filter=usual.filter, forwarding=forwarding)
 
 
 async def check_namespace(client: Client, settings: ConnectionSettings) -> None:
