@@ -93,7 +93,7 @@ def history() -> None:
     """
 
 
-@history.command()
+@history.command(short_help="Write the histories of sagas into a folder.")
 @click.argument("id", metavar="[ID]", required=False)
 @click.option("--run", metavar="RUN_ID", help="This run of the saga alone; its whole chain of runs if left out.")
 @click.option("--to", metavar="FOLDER", required=True, help="Where the files go; it is made if it is not there.")
@@ -162,7 +162,8 @@ def _unwritable(path: str, error: OSError) -> click.BadParameter:
 
 def _say_limit(count: int, chosen: ChosenRuns) -> None:
     if chosen.is_made and count == chosen.limit:
-        screen.note(f"only the newest {count:,} runs were taken; `--limit` takes more")
+        newest = "the newest run was" if count == 1 else f"the newest {count:,} runs were"
+        screen.note(f"only {newest} taken; `--limit` takes more")
 
 
 @click.command(short_help="Play recorded runs on this release, before it is rolled out.")

@@ -15,6 +15,7 @@ import pytest
 from tests.cli.shell import Ran, inside
 from tests.cli.test_operate import QUEUE, Shop, shop
 from tests.conftest import Server
+from tests.patience import PATIENCE
 
 __all__ = ["shop"]
 
@@ -35,7 +36,7 @@ def scheduled(history: dict[str, Any]) -> list[dict[str, Any]]:
 
 def until(shop: Shop, *arguments: str, holds: str) -> Ran:
     """Repeat a command until its result has a text: the server's index lags."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while holds not in (ran := shop.run(*arguments)).out:
         assert time.monotonic() < deadline, ran
         time.sleep(0.2)

@@ -43,7 +43,7 @@ class Fleet:
         command = [str(TEMPORAL), *arguments, "--address", self.address]
         deadline = time.monotonic() + PATIENCE
         while True:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
             if ended.returncode == 0:
                 return ended.stdout
             assert time.monotonic() < deadline, ended.stderr
