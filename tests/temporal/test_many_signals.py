@@ -15,6 +15,7 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import serving
+from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
@@ -54,7 +55,7 @@ def test_a_saga_takes_more_signals_than_one_run_may_have(address: str) -> None:
     async def play() -> tuple[runs.Ended, bool]:
         client = await Client.connect(address)
         queue = f"signals-{uuid.uuid4()}"
-        async with build_worker(client, task_queue=queue), asyncio.timeout(60):
+        async with build_worker(client, task_queue=queue), asyncio.timeout(PATIENCE):
             started = await sagas.start(client, COUNTING, count, task_queue=queue)
             for sent in range(0, count, BATCH):
                 for _ in range(BATCH):
