@@ -72,11 +72,15 @@ class Remembered:
         async with workers.room:
             if (known := self._known(described, workers)) is not None:
                 return known
-            if workers.are_silent:
-                if workers.is_asked:
-                    return await runs.unanswered(client, described)
-                workers.is_asked = True
-            return await self._ask(client, described, workers)
+            if not workers.are_silent:
+                return await self._ask(client, described, workers)
+            if workers.is_asked:
+                return await runs.unanswered(client, described)
+            workers.is_asked = True
+            try:
+                return await self._ask(client, described, workers)
+            finally:
+                workers.is_asked = False
 
     async def _ask(self, client: Client, described: Described, workers: _Workers) -> dict[str, Any]:
         self.asks()
@@ -85,8 +89,6 @@ class Remembered:
         except runs.NoAnswerInTime:
             workers.are_silent = True
             return await runs.unanswered(client, described)
-        finally:
-            workers.is_asked = False
         if answer is None:
             return await runs.unanswered(client, described)
         workers.answered, workers.are_silent = self.clock(), False
