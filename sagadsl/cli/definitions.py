@@ -189,9 +189,12 @@ def of_one_name(definitions: Definitions, *, versions: bool = False) -> Iterator
             yield f"saga `{name}` is defined in {' and in '.join(found)}"
 
 
-def one_name_each(definitions: Definitions) -> None:
-    """Raise ``click.UsageError`` when two definitions have one name: nobody knows which of them is meant by it."""
-    if doubles := list(of_one_name(definitions)):
+def one_name_each(definitions: Definitions, *, versions: bool = False) -> None:
+    """Raise ``click.UsageError`` when two definitions have one name: nobody knows which of them is meant by it.
+
+    With *versions*, when two of one name have one version.
+    """
+    if doubles := list(of_one_name(definitions, versions=versions)):
         raise click.UsageError("; ".join(doubles))
 
 

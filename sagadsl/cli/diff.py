@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 
 from sagadsl.changes.comparison import About, Change, Comparison, Impact, as_json, compare
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, the_one
+from sagadsl.cli.definitions import Definitions, by_version, load_definitions, one_name_each, the_one
 from sagadsl.cli.files import STDIN, is_file, is_folder
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.loaded import Loaded
+from sagadsl.language.versions import of_version
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
 
@@ -80,15 +81,18 @@ def _compared(before: Loaded, after: Loaded, known: Known) -> Comparison:
 
 
 def _folders(old: str, new: str, known: Known, worst: Sequence[Impact]) -> int:
-    """Compare the definitions of two folders by their names; whoever starts one that is gone breaks."""
+    """Compare the definitions of two folders by their names; whoever starts one that is gone breaks.
+
+    A name alone means the newest version, as for workers; an older one beside it has a name of its own.
+    """
     sides = [_loaded(path) for path in (old, new)]
     if wrong := next((each for each in sides if not each.are_usable), None):
         wrong.show()
         return wrong.exit_code
     for each in sides:
-        one_name_each(each)
-    before, after = (by_name(each) for each in sides)
-    gone, added = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
+        one_name_each(each, versions=True)
+    before, after = (by_version(each) for each in sides)
+    gone, added = _only_in(before, after), _only_in(after, before)
     pairs = [(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
     found = [(one, other, _compared(one, other, known)) for one, other in pairs]
     changed = [each for each in found if _differ(each[0], each[1])]
@@ -108,6 +112,12 @@ def _folders(old: str, new: str, known: Known, worst: Sequence[Impact]) -> int:
     }
     screen.result(document, "\n\n".join(pages))
     return 1 if level in worst else 0
+
+
+def _only_in(one: Mapping[str, Loaded], other: Mapping[str, Loaded]) -> list[str]:
+    """Return the names in *one* that mean no saga of *other*, where the newest is also `NAME@VERSION`."""
+    full = {of_version(each.saga.name, each.saga.version) for each in other.values() if each.saga is not None}
+    return sorted(one.keys() - other.keys() - full)
 
 
 def _differ(before: Loaded, after: Loaded) -> bool:

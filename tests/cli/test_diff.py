@@ -98,7 +98,21 @@ def test_folders_are_compared_by_the_names_of_their_sagas(tmp_path: Path) -> Non
     (tmp_path / "new" / "again.saga.yaml").write_text(NEW)
     double = inside("diff", "old", "new", "--no-plugins", cwd=tmp_path)
     assert double.code == 2
-    assert "saga `order` is defined in" in double.err
+    assert "saga `order@2` is defined in" in double.err
+
+
+def test_folders_may_have_several_versions_of_a_saga_and_a_name_means_the_newest(tmp_path: Path) -> None:
+    """So does it for workers, and `NAME@VERSION` means the newest one, too."""
+    newest = NEW.replace('version: "2"', 'version: "3"')
+    for side, texts in (("old", (OLD,)), ("new", (OLD, NEW)), ("newest", (NEW, newest))):
+        (tmp_path / side).mkdir()
+        for number, text in enumerate(texts, 1):
+            (tmp_path / side / f"order.{number}.saga.yaml").write_text(text)
+    assert inside("diff", "old", "new", "--no-plugins", cwd=tmp_path).out.startswith("order 1 -> 2: some\n")
+    assert inside("diff", "new", "old", "--no-plugins", cwd=tmp_path).out.startswith("order 2 -> 1: ")
+    ran = inside("diff", "new", "newest", "--no-plugins", cwd=tmp_path)
+    assert ran.code == 1
+    assert ran.out.startswith("order@1: breaks: it is gone, and nobody can start it\n\norder 2 -> 3: ")
 
 
 def test_one_saga_of_a_file_with_several_is_named(tmp_path: Path) -> None:
