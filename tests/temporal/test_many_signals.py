@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.histories import runs_of
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import serving
 from tests.patience import PATIENCE
@@ -68,6 +71,34 @@ def test_a_saga_takes_more_signals_than_one_run_may_have(address: str) -> None:
     ended, went_on = asyncio.run(play())
 
     assert (ended.status, ended.output, went_on) == ("completed", count, True)
+
+
+def test_the_histories_of_a_saga_are_those_that_the_server_still_has(address: str) -> None:
+    """It deletes a run some days after it has ended, also when the saga goes on."""
+
+    async def play() -> tuple[int, int]:
+        client = await Client.connect(address)
+        queue = f"deleted-{uuid.uuid4()}"
+        async with build_worker(client, task_queue=queue), asyncio.timeout(PATIENCE):
+            started = await sagas.start(client, COUNTING, BATCH, task_queue=queue)
+            for _ in range(BATCH):
+                await sagas.signal(client, started.id, "tick")
+            await runs.result(client, started.id)
+            before = await _histories(client, started.id)
+            first = WorkflowExecution(workflow_id=started.id, run_id=started.run_id)
+            request = DeleteWorkflowExecutionRequest(namespace="default", workflow_execution=first)
+            await client.workflow_service.delete_workflow_execution(request)
+            while (after := await _histories(client, started.id)) == before:
+                await asyncio.sleep(0.1)
+            return before, after
+
+    before, after = asyncio.run(play())
+
+    assert (before - after, after > 0) == (1, True)
+
+
+async def _histories(client: Client, id_: str) -> int:
+    return len([each async for each in runs_of(client, id_)])
 
 
 def _taken(status: Any) -> int:

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 from google.protobuf.json_format import ParseError
 from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEventAttributes
 from temporalio.client import Client, WorkflowHistory
+from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Hidden, Immutable
@@ -73,11 +74,11 @@ class RunHistory(Immutable):
 async def runs_of(client: Client, id: str, run_id: str | None = None) -> AsyncIterator[RunHistory]:
     """Yield the histories of a saga: that of its newest run, then those of the runs that it continues.
 
+    The server deletes a run some days after it has ended, also when the saga goes on: such a run is left out.
     With *run_id*, that of this run alone. Raises ``SagaNotFound``.
     """
     current = (await asked(client, id, run_id)).workflow_execution_info.execution.run_id
-    while current:
-        found = await _fetched(client, id, current)
+    while current and (found := await _fetched(client, id, current)) is not None:
         yield found
         current = "" if run_id else found.began.continued_execution_run_id
 
@@ -90,14 +91,22 @@ async def chosen_runs(client: Client, chosen: Chosen, most: int) -> AsyncIterato
         for row in rows:
             run = row.execution
             if "saga" in row.memo.fields and chosen.fits(run.workflow_id, row.type.name):
-                yield await _fetched(client, run.workflow_id, run.run_id)
+                if (found := await _fetched(client, run.workflow_id, run.run_id)) is None:
+                    continue
+                yield found
                 left -= 1
             if not left:
                 return
 
 
-async def _fetched(client: Client, id: str, run_id: str) -> RunHistory:
-    return RunHistory(run_id, await client.get_workflow_handle(id, run_id=run_id).fetch_history())
+async def _fetched(client: Client, id: str, run_id: str) -> RunHistory | None:
+    """Return the history of a run; ``None`` when the server has deleted it."""
+    try:
+        return RunHistory(run_id, await client.get_workflow_handle(id, run_id=run_id).fetch_history())
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
 
 
 def _is_of_a_saga(recorded: RunHistory) -> bool:
