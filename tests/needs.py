@@ -93,7 +93,9 @@ NEEDS = {
     "node": Need("Node", "`make setup` installs it", _of_node()),
     "npm": Need("npm", "`make setup` installs it", _of_node("lib/node_modules/npm/bin/npm-cli.js")),
     "java": Need("a JDK", "`apt-get install default-jdk-headless maven`", _program("java", beside="javac")),
-    "collector": Need("the OpenTelemetry Collector", "`make test` builds it", _collector),
+    "collector": Need(
+        "the OpenTelemetry Collector", "`make test` builds it from Go modules of the network", _collector
+    ),
     "promtool": Need("promtool", "`apt-get install prometheus`", _promtool),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }

@@ -63,7 +63,11 @@ def choosing(command: Callable[..., R]) -> Callable[..., R]:
 
     def collected(**values: Any) -> R:
         given = {key: values.pop(key) for key in ChosenRuns.__struct_fields__}
-        return command(chosen=ChosenRuns(**{key: value for key, value in given.items() if value}), **values)
+        chosen = ChosenRuns(**{key: value for key, value in given.items() if value})
+        source = click.get_current_context().get_parameter_source("limit")
+        if source is click.core.ParameterSource.COMMANDLINE and not chosen.is_made:
+            raise click.UsageError("`--limit` is for runs that are chosen by `--name`, `--query` or `--where`")
+        return command(chosen=chosen, **values)
 
     functools.update_wrapper(collected, command)
     found: Callable[..., R] = collected

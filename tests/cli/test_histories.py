@@ -188,3 +188,7 @@ def test_what_is_meant_has_to_be_said_once(tmp_path: Path) -> None:
     assert inside("history", "export", "--name", "b", "--run", "c", "--to", tmp_path).code == 2
     (tmp_path / "file").touch()
     assert "cannot be written" in inside("history", "export", "a", "--to", tmp_path / "file").err
+    for command in (("replay", tmp_path), ("history", "export", "a", "--to", tmp_path)):
+        ran = inside(*command, "--limit", "3")
+        assert (ran.code, ran.out) == (2, "")
+        assert "`--limit` is for runs that are chosen by `--name`, `--query` or `--where`" in ran.err
