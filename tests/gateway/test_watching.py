@@ -19,7 +19,7 @@ from sagadsl.gateway import lookout
 from sagadsl.gateway.lookout import Allowance, Lookout
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.watchers import Watchers
-from sagadsl.temporal.read import remembered, runs
+from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.remembered import FRESH_SECONDS, Remembered
 from tests.conftest import Server
@@ -252,27 +252,48 @@ def test_a_worker_that_is_gone_is_waited_for_by_one_of_all_who_ask(
     assert sources == {"history"}
 
 
-def test_of_those_who_waited_at_once_one_alone_goes_on_to_wait(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those whose wait is over do not let the next ones wait, as long as somebody does."""
-    monkeypatch.setattr(runs, "ANSWER_SECONDS", 1.0)
-    monkeypatch.setattr(remembered, "_AT_ONCE", 6)
+def test_who_asked_before_the_worker_was_gone_lets_nobody_else_wait_for_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[asyncio.Future[None]] = []
+
+    async def no_answer(*_: object) -> None:
+        asked.append(asyncio.get_running_loop().create_future())
+        await asked[-1]
+        raise runs.NoAnswerInTime
+
+    monkeypatch.setattr(runs, "answer_of", no_answer)
 
     async def play() -> int:
         client = await Client.connect(server.address)
-        id_, asked = f"nobody-{uuid.uuid4()}", [0]
-
-        def count() -> None:
-            asked[0] += 1
-
+        id_, statuses = f"nobody-{uuid.uuid4()}", Remembered()
         handle = await client.start_workflow("order", id=id_, task_queue=id_)
-        described, statuses = await describe(client, id_), Remembered(count)
-        await asyncio.gather(*(statuses.status_of(client, described) for _ in range(12)))
+        described, waiting = await describe(client, id_), list[asyncio.Task[object]]()
+
+        async def until_asked(count: int) -> None:
+            waiting.append(asyncio.create_task(statuses.status_of(client, described)))
+            while len(asked) < count:
+                await asyncio.sleep(0.01)
+
+        async with asyncio.timeout(60):
+            await until_asked(1)
+            await until_asked(2)
+            asked[0].set_result(None)
+            await waiting[0]
+            await until_asked(3)
+            asked[1].set_result(None)
+            await waiting[1]
+            last = asyncio.create_task(statuses.status_of(client, described))
+            while not last.done() and len(asked) == 3:
+                await asyncio.sleep(0.01)
+            count = len(asked)
+            for each in asked[2:]:
+                each.set_result(None)
+            await asyncio.gather(*waiting, last)
         await handle.terminate()
-        return asked[0]
+        return count
 
-    asked = asyncio.run(play())
-
-    assert 6 < asked < 12  # 7, or one or two more on a busy machine
+    assert asyncio.run(play()) == 3
 
 
 def test_an_answer_is_believed_only_while_the_queue_has_a_worker(house: House, server: Server) -> None:
