@@ -186,8 +186,13 @@ def test_a_variable_of_the_whole_machine_without_the_extra_is_a_warning(
         (["--otlp", "localhost:4318"], {}, "", "`localhost:4318` is no address of a collector (--otlp)"),
         (["--otlp", "http://["], {}, "", "`http://[` is no address of a collector (--otlp)"),
         (["--otlp", "http://h:port"], {}, "", "`http://h:port` is no address of a collector (--otlp)"),
-        ([], {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a:b@c"}, "", "it is no address of a collector (OTEL_EXPORTER"),
-        ([], {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, "", "`OTEL_EXPORTER_OTLP_PROTOCOL` is `http/json`"),
+        (["--otlp", "http://a:b@c"], {}, "", "it is no address of a collector (--otlp)"),
+        (
+            ["--otlp", "http://a:4318"],
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"},
+            "",
+            "`OTEL_EXPORTER_OTLP_PROTOCOL` is `http/json`",
+        ),
         ([], {}, '[telemetry]\nurl = "x"', "[telemetry] of sagadsl.toml has `url`"),
         ([], {}, '[telemetry]\nlog_format = "xml"', "`log_format` of [telemetry] of sagadsl.toml is `xml`"),
         ([], {}, "[telemetry]\notlp = 1", "`otlp` of [telemetry] of sagadsl.toml is no text"),
@@ -202,6 +207,24 @@ def test_a_setting_that_cannot_be_right_is_refused(
 
     assert ran.code == 3
     assert f"error[SD902]: {said}" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"ENDPOINT": "http://a:b@c"}, "it is no address of a collector (OTEL_EXPORTER_OTLP_ENDPOINT); for"),
+        ({"TRACES_ENDPOINT": "a:4318"}, "`a:4318` is no address of a collector (OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)"),
+        ({"ENDPOINT": "http://a:4318", "PROTOCOL": "http/json"}, "`OTEL_EXPORTER_OTLP_PROTOCOL` is `http/json`"),
+    ],
+)
+def test_a_variable_of_the_whole_machine_that_cannot_be_right_is_a_warning(
+    tmp_path: Path, env: dict[str, str], said: str
+) -> None:
+    named = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in env.items()}
+    ran = inside("list", "--address", "127.0.0.1:1", cwd=tmp_path, env=named)
+
+    assert f"warning: there are no traces and no metrics by OTLP: {said}" in ran.err
+    assert "SD901" in ran.err
 
 
 def test_opentelemetry_is_imported_only_where_it_is_wanted(tmp_path: Path) -> None:

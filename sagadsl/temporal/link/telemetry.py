@@ -69,7 +69,9 @@ def lacks(setting: TelemetrySetting) -> str:
 
 
 def not_traced(setting: TelemetrySetting) -> tuple[str, ...]:
-    """Warn that a variable asks for traces and there are none: silence would look as if it worked."""
+    """Warn that a variable asks for traces or metrics and there are none: silence would look as if it worked."""
+    if setting.unusable:
+        return (f"there are no traces and no metrics by OTLP: {setting.unusable}",)
     if not setting.has_traces or setting.is_demanded or not (missing := lacks(setting)):
         return ()
     origin = setting.otlp.origin

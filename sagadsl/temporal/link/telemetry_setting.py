@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from sagadsl.immutable import Immutable
+from sagadsl.immutable import Immutable, replace
 from sagadsl.plugins.settings import table_of
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_TRACES, _METRICS = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 _OFF = "none"
 _KEYS = ("otlp", "service", "log_format")
 
@@ -30,6 +31,7 @@ class TelemetrySetting(Immutable):
         traces, metrics: Addresses that OpenTelemetry's variables name for one of them; empty: below ``otlp``.
         has_traces, has_metrics: Whether they are sent at all.
         service: The name of this process among others; empty if OpenTelemetry's variables say it.
+        unusable: Why OpenTelemetry's variables, which ask for something, get nothing; empty if they do.
     """
 
     otlp: ShownSetting = ShownSetting("", DEFAULT)
@@ -40,6 +42,7 @@ class TelemetrySetting(Immutable):
     grpc: bool = False
     service: str = ""
     log_format: LogFormat = "text"
+    unusable: str = ""
 
     @property
     def is_demanded(self) -> bool:
@@ -59,8 +62,10 @@ NO_TELEMETRY = TelemetrySetting()
 def telemetry_setting(otlp: str | None, environ: Mapping[str, str]) -> TelemetrySetting:
     """Return what the flag ``--otlp``, the variables and the project's file say together.
 
+    A variable is meant for all programs of a machine: one that cannot be right ends no command, it is ``unusable``.
+
     Raises:
-        SettingsUnusable: A value cannot be right.
+        SettingsUnusable: A flag or the file has a value that cannot be right, or a variable does that goes with them.
         SettingsWrong: ``sagadsl.toml`` cannot be read.
     """
     table, origin = _of_project()
@@ -68,7 +73,7 @@ def telemetry_setting(otlp: str | None, environ: Mapping[str, str]) -> Telemetry
     quiet = TelemetrySetting(service=service, log_format=table.get("log_format", "text"))
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return quiet
-    traces, metrics = (environ.get(f"OTEL_EXPORTER_OTLP_{each}_ENDPOINT", "") for each in ("TRACES", "METRICS"))
+    traces, metrics = environ.get(_TRACES, ""), environ.get(_METRICS, "")
     named = (
         ShownSetting(otlp, "--otlp")
         if otlp
@@ -76,18 +81,24 @@ def telemetry_setting(otlp: str | None, environ: Mapping[str, str]) -> Telemetry
         if environ.get(ENDPOINT)
         else ShownSetting(table["otlp"], origin)
         if table.get("otlp")
-        else ShownSetting("", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" if traces else DEFAULT)
+        else ShownSetting("", _TRACES if traces else DEFAULT)
     )
     if otlp:
         traces = metrics = ""
-    for address, where in ((named.value, named.origin), (traces, "…_TRACES_ENDPOINT"), (metrics, "…_METRICS_ENDPOINT")):
-        _check(address, where)
     protocol = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").strip()
-    if protocol not in ("http/protobuf", "grpc"):
-        raise SettingsUnusable(
-            f"`OTEL_EXPORTER_OTLP_PROTOCOL` is `{protocol[:60]}`, which is not supported",
-            "`http/protobuf`, the default, or `grpc`",
-        )
+    try:
+        _check(named.value, named.origin)
+        _check(traces, _TRACES)
+        _check(metrics, _METRICS)
+        if (named.value or traces or metrics) and protocol not in ("http/protobuf", "grpc"):
+            raise SettingsUnusable(
+                f"`OTEL_EXPORTER_OTLP_PROTOCOL` is `{protocol[:60]}`, which is not supported",
+                "`http/protobuf`, the default, or `grpc`",
+            )
+    except SettingsUnusable as error:
+        if named.value and named.origin != ENDPOINT:
+            raise
+        return replace(quiet, unusable=f"{error}; {error.help}")
     return TelemetrySetting(
         otlp=named,
         traces=traces,
