@@ -19,7 +19,7 @@ from sagadsl.cli.serving import calls
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
-from sagadsl.language.versions import name_and_version, rank
+from sagadsl.language.versions import name_and_version, of_version, rank
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
@@ -153,10 +153,12 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
         return definitions, chosen
     if is_folder(text) or file_part(text).endswith((".yaml", ".yml")) or os.sep in text:
         raise click.UsageError(f"there is no file `{text}`")
+    name, version = name_and_version(text)
+    if not name or of_version(name, version) != text:
+        raise click.UsageError(f"`{text}` is neither a saga's name nor NAME@VERSION")
     if not here:
         return Definitions(), None
     usable = [each for each in load_definitions([], catalogue).files if each.saga is not None]
-    name, version = name_and_version(text)
     meant = [each for each in usable if _name(each.saga) == name and (not version or _version(each.saga) == version)]
     named = max(meant, key=lambda each: rank(_version(each.saga)), default=None)
     if named is None:

@@ -81,6 +81,8 @@ def test_a_definition_with_a_mistake_starts_nothing(folder: Path) -> None:
     [
         (("missing.saga.yaml",), "there is no file `missing.saga.yaml`"),
         ((".",), "there is no file `.`"),
+        (("two@",), "`two@` is neither a saga's name nor NAME@VERSION"),
+        (("@9", "--address", "127.0.0.1:1"), "`@9` is neither a saga's name nor NAME@VERSION"),
         (("nobody",), "there is neither a file `nobody`, nor a usable saga of that name in this folder or below"),
         (("order.saga.yaml", "--detach"), "`--detach` needs a server that stays; name one with `--address`"),
         (("order.saga.yaml", "--set", "order"), "`--set order` is no assignment"),
