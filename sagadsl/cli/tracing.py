@@ -49,7 +49,11 @@ def trace(*, id: str, run: str | None, actions: bool, flags: Flags) -> int:
     data, lines = {**found.as_json(), **traced.as_json()}, [*_tree(found, traced)]
     if actions:
         counted = ", ".join(f"{what} {number}" for what, number in billed.actions.items())
-        data, lines = {**data, "cloud_actions": billed.as_json()}, [*lines, f"  actions {billed.total}: {counted}"]
+        least = "at least " if traced.lacks_beginning else ""
+        data, lines = (
+            {**data, "cloud_actions": billed.as_json()},
+            [*lines, f"  actions {least}{billed.total}: {counted}"],
+        )
     screen.result(data, "\n".join(lines))
     return 0
 
@@ -57,7 +61,10 @@ def trace(*, id: str, run: str | None, actions: bool, flags: Flags) -> int:
 def _tree(found: Picture, traced: Trace) -> Iterator[str]:
     status = found.status
     yield f"{status['name']} {status.get('version', '')}".rstrip() + f"   id {status['id']}   {status['status']}"
-    yield f"  input   {_short(traced.input)}"
+    if traced.lacks_beginning:
+        yield "  the server has deleted the first runs of this saga: its input and their calls are not known any more"
+    else:
+        yield f"  input   {_short(traced.input)}"
     lines = rows(status, found.attempts, datetime.now(UTC), found.tried)
     fit = widths(lines)
     causes = {failure["step"]: failure.get("causes", ()) for failure in _failures(status) if failure.get("step")}

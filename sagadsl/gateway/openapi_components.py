@@ -233,6 +233,7 @@ SCHEMAS: Data = {
             "output": ANY,
             "calls": list_of(object_of({"path": TEXT, "undoes": {"type": "boolean"}, "name": TEXT, "status": TEXT})),
             "outside": list_of({"type": "object"}),
+            "lacks_beginning": {"type": "boolean"},
         }
     ),
     "explanation": object_of({"id": TEXT, "sentences": list_of(TEXT)}),

@@ -16,6 +16,7 @@ from temporalio.service import RPCError
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.histories import runs_of
+from sagadsl.temporal.read.trace import Trace, trace
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import serving
 from tests.patience import PATIENCE
@@ -73,10 +74,10 @@ def test_a_saga_takes_more_signals_than_one_run_may_have(address: str) -> None:
     assert (ended.status, ended.output, went_on) == ("completed", count, True)
 
 
-def test_the_histories_of_a_saga_are_those_that_the_server_still_has(address: str) -> None:
+def test_the_histories_and_the_trace_of_a_saga_are_what_the_server_still_has(address: str) -> None:
     """It deletes a run some days after it has ended, also when the saga goes on."""
 
-    async def play() -> tuple[int, int]:
+    async def play() -> tuple[int, int, Trace, Trace]:
         client = await Client.connect(address)
         queue = f"deleted-{uuid.uuid4()}"
         async with build_worker(client, task_queue=queue), asyncio.timeout(PATIENCE):
@@ -84,17 +85,20 @@ def test_the_histories_of_a_saga_are_those_that_the_server_still_has(address: st
             for _ in range(BATCH):
                 await sagas.signal(client, started.id, "tick")
             await runs.result(client, started.id)
-            before = await _histories(client, started.id)
+            before, whole = await _histories(client, started.id), await trace(client, started.id)
             first = WorkflowExecution(workflow_id=started.id, run_id=started.run_id)
             request = DeleteWorkflowExecutionRequest(namespace="default", workflow_execution=first)
             await client.workflow_service.delete_workflow_execution(request)
             while (after := await _histories(client, started.id)) == before:
                 await asyncio.sleep(0.1)
-            return before, after
+            return before, after, whole, await trace(client, started.id)
 
-    before, after = asyncio.run(play())
+    before, after, whole, left = asyncio.run(play())
 
     assert (before - after, after > 0) == (1, True)
+    assert (whole.lacks_beginning, whole.input) == (False, BATCH)
+    assert (left.lacks_beginning, left.input) == (True, None)
+    assert 0 < len(left.outside) < len(whole.outside)
 
 
 async def _histories(client: Client, id_: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Immutable, replace
@@ -98,6 +99,8 @@ class Trace(Immutable):
 
     Attributes:
         billed: The actions that Temporal Cloud bills for it, without its child sagas.
+        lacks_beginning: The server has deleted its first runs, and nothing is known of them: neither the input nor
+            what they called.
     """
 
     id: str
@@ -107,6 +110,7 @@ class Trace(Immutable):
     calls: tuple[TracedCall, ...] = ()
     outside: tuple[Outside, ...] = ()
     billed: Billed = field(default_factory=Billed)
+    lacks_beginning: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""
@@ -117,6 +121,7 @@ class Trace(Immutable):
             "output": self.output,
             "calls": [each.as_json() for each in self.calls],
             "outside": [each.as_json() for each in self.outside],
+            "lacks_beginning": self.lacks_beginning,
         }
 
 
@@ -126,13 +131,13 @@ async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
     Raises ``SagaNotFound``.
     """
     described = await describe(client, id, run_id=run_id)
-    runs = await _chain(client, id, described.run_id)
+    runs, lacks_beginning = await _chain(client, id, described.run_id)
     collecting, billed = _Collecting(client, id), Billed()
     for run in runs:
         reader = StepEvents(id)
         async for recorded in events_of(client, id, run):
             billed.take(recorded)
-            await collecting.take(reader.read(recorded), is_first=run == runs[0])
+            await collecting.take(reader.read(recorded), is_first=run == runs[0] and not lacks_beginning)
     return Trace(
         id,
         described.workflow_type,
@@ -141,20 +146,28 @@ async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
         tuple(collecting.calls),
         tuple(collecting.outside),
         billed,
+        lacks_beginning,
     )
 
 
-async def _chain(client: Client, id: str, run_id: str) -> list[str]:
-    """Return the runs that led to this one by continue-as-new, the first one first.
+async def _chain(client: Client, id: str, run_id: str) -> tuple[list[str], bool]:
+    """Return the runs that led to this one by continue-as-new, the first one first, and whether earlier ones are gone.
+
+    The server deletes a run some days after it has ended, also when the saga goes on.
 
     A run that was reset begins with a copy of another run's history: that other run does not belong to the chain.
     """
     runs = [run_id]
     while True:
         events = client.get_workflow_handle(id, run_id=runs[0]).fetch_history_events(page_size=1)
-        began = (await anext(events)).workflow_execution_started_event_attributes
+        try:
+            began = (await anext(events)).workflow_execution_started_event_attributes
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND or len(runs) == 1:
+                raise
+            return runs[1:], True
         if not began.continued_execution_run_id:
-            return runs
+            return runs, False
         runs.insert(0, began.continued_execution_run_id)
 
 
