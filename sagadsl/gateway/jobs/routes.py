@@ -27,6 +27,7 @@ from sagadsl.gateway.reading import BEAT, EventStream, page_text, which_page
 from sagadsl.gateway.requests import Inquiry
 from sagadsl.gateway.starting import AGAIN, fingerprint
 from sagadsl.immutable import replace
+from sagadsl.language.suggest import counted
 from sagadsl.temporal.ask.many import Addressee, Choice, that_take
 from sagadsl.temporal.ask.recovery import newest_run
 from sagadsl.temporal.read.described import describe
@@ -91,7 +92,7 @@ async def _begun(inquiry: Inquiry, order: JobOrder, choice: Choice, print_: str)
             memo={WORKFLOW: about},
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=f"{order.verb}: {len(order.targets)} sagas",
+            static_summary=f"{order.verb}: {counted(len(order.targets), 'saga', 'sagas')}",
         )
     except WorkflowAlreadyStartedError:  # the same request came twice at once
         earlier = await _earlier(inquiry, order.id, print_)
