@@ -29,7 +29,7 @@ SUFFIXES = (".json", ".json.gz")
 """The ends of the names of files with histories."""
 
 _LONGEST_NAME = 150
-_OUR_NAME = re.compile(r"\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json(?:\.gz)?$")
+_OUR_NAME = re.compile(r"\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.json(?:\.gz)?\Z")
 _OURS = b"sagadsl."
 
 
