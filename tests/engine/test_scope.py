@@ -13,7 +13,7 @@ from tests.engine.scenes import Ran, act, gives, no, plain, play, saga
 
 
 def _steps(ran: Ran, as_of: int | None = None) -> StepsView:
-    return StepsView(ran.run.saga, ran.state, Frame("", FrameKind.SEQUENCE, "", "steps"), as_of)
+    return StepsView(ran.run.saga, ran.state, {}, as_of)
 
 
 def test_a_step_shows_its_status_its_output_and_its_error() -> None:
