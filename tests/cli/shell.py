@@ -76,7 +76,7 @@ def inside(
 
 
 @contextmanager
-def ready(command: Sequence[str], folder: Path) -> Iterator[None]:
+def ready(command: Sequence[str], folder: Path, **env: str) -> Iterator[None]:
     """Run a command until the end of the block; it has said that it is ready, and ends well when it is told to.
 
     What it says goes into a file: a pipe that nobody reads would hold it up some day.
@@ -84,7 +84,7 @@ def ready(command: Sequence[str], folder: Path) -> Iterator[None]:
     with (
         NamedTemporaryFile("w+", prefix="said-") as said,
         Path(said.name).open() as heard,
-        subprocess.Popen(command, cwd=folder, env=environment(), stderr=said) as process,
+        subprocess.Popen(command, cwd=folder, env=environment(**env), stderr=said) as process,
     ):
         deadline = time.monotonic() + PATIENCE
         while not re.search("^ready", text := _all_of(heard), re.M):

@@ -80,15 +80,16 @@ def test_the_command_shows_what_matters_and_then_each_part(house: House, saga: s
         ran = inside("status", saga, "--address", house.address, *more)
         return ran.code, ran.out, ran.err
 
+    at = f"--address {house.address}"
     code, shown, _ = command()
     assert code == 0
     assert len(shown.splitlines()) < 220
     assert " ▶ go" in shown
-    assert f"   sagadsl status {saga} --limit 100   the steps one by one, in their order" in shown
+    assert f"   sagadsl status {saga} --limit 100 {at}   the steps one by one, in their order" in shown
 
     _, part, _ = command("--limit", "3")
     assert f" steps 1 to 3 of {STEPS:,}" in part
-    assert f"   sagadsl status {saga} --limit 3 --after 'lines[0]/tell'   the next ones" in part
+    assert f"   sagadsl status {saga} --limit 3 --after 'lines[0]/tell' {at}   the next ones" in part
 
     document = json.loads(command("--limit", "2", "--after", "lines[1199]/ask", "--json")[1])
     assert [step["path"] for step in document["steps"]] == ["lines[1199]/tell", "go"]

@@ -182,7 +182,7 @@ def test_a_decision_that_nobody_answers_says_what_may_still_happen(alone: House,
     assert "may still be carried out when one comes back" in asked.json()["detail"]
     assert "with the same `Idempotency-Key`, counts once" in asked.json()["help"]
     assert refused.code == 16
-    assert f"start a worker with `sagadsl worker --task-queue {alone.queue}`" in refused.err
+    assert f"start a worker with `sagadsl worker --task-queue {alone.queue} --address {alone.address}`" in refused.err
     assert f"`sagadsl pause {saga} --request pause-" in refused.err
     assert (held["status"], [each["verb"] for each in held["actions"]]) == ("paused", ["pause"])
     assert (again.status_code, again.json()["status"]) == (200, "paused")
@@ -231,7 +231,7 @@ def test_a_signal_that_nobody_answers_lies_at_the_server_and_counts_once(alone: 
     assert (asked.status_code, asked.json().get("code")) == (504, "SD961"), asked.text
     assert "with the same `Idempotency-Key`, counts once" in asked.json()["help"]
     assert refused.code == 16
-    assert f"`sagadsl signal {saga} approve --payload … --request s2`" in refused.err
+    assert f"`sagadsl signal {saga} approve --payload … --request s2 --address {alone.address}`" in refused.err
     assert over["status"] == "completed"
 
 
