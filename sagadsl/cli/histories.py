@@ -15,7 +15,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.files import NoSuchFile, find
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.operate import connected
-from sagadsl.cli.options import common, connection, modules, no_plugins, output, settings_of
+from sagadsl.cli.options import common, connection, modules, no_plugins, output, settings_of, with_options
 from sagadsl.cli.serving import own_activities
 from sagadsl.immutable import Immutable
 from sagadsl.plugins.catalogue import Catalogue
@@ -61,6 +61,7 @@ class ChosenRuns(Immutable):
 def choosing(command: Callable[..., R]) -> Callable[..., R]:
     """Add the options that choose runs on a server; the command gets them as ``chosen``."""
 
+    @functools.wraps(command)
     def collected(**values: Any) -> R:
         given = {key: values.pop(key) for key in ChosenRuns.__struct_fields__}
         chosen = ChosenRuns(**{key: value for key, value in given.items() if value})
@@ -69,11 +70,7 @@ def choosing(command: Callable[..., R]) -> Callable[..., R]:
             raise click.UsageError("`--limit` is for runs that are chosen by `--name`, `--query` or `--where`")
         return command(chosen=chosen, **values)
 
-    functools.update_wrapper(collected, command)
-    found: Callable[..., R] = collected
-    for option in reversed(_CHOICE):
-        found = option(found)
-    return found
+    return with_options(collected, _CHOICE)
 
 
 _CHOICE = (

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.options import with_options
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.status.lines import OPEN_BY_ITSELF, one_line
@@ -99,20 +100,17 @@ def many(
         error: Which sagas ``--error`` means, before *this error*.
     """
 
+    @functools.wraps(command)
     def collected(**values: Any) -> R:
         given = {key: values.pop(key, None) for key in Selection.__struct_fields__}
         return command(selection=Selection(**{key: value for key, value in given.items() if value}), **values)
 
-    functools.update_wrapper(collected, command)
-    found: Callable[..., R] = collected
     own = (
         click.option("--error", metavar="TYPE", help=f"Many: all {error} this error."),
         click.option("--name", metavar="NAME", help="Many: all sagas of this definition."),
         click.option("--status", type=click.Choice(statuses), help="Many: all sagas that stand so."),
     )
-    for option in reversed((*own, *_OPTIONS)):
-        found = option(found)
-    return found
+    return with_options(collected, (*own, *_OPTIONS))
 
 
 _OPTIONS = (

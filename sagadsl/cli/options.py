@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
@@ -23,7 +23,14 @@ R = TypeVar("R")
 
 def common(command: Callable[P, R]) -> Callable[P, R]:
     """Add what every command takes: ``--color``, ``-q``, ``-v``, ``--debug``."""
-    for option in reversed(_COMMON):
+    return with_options(command, _COMMON)
+
+
+def with_options(
+    command: Callable[P, R], options: Sequence[Callable[[Callable[P, R]], Callable[P, R]]]
+) -> Callable[P, R]:
+    """Add *options* to a command; its help shows them in this order."""
+    for option in reversed(options):
         command = option(command)
     return command
 

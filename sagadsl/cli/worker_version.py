@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sagadsl.cli.options import with_options
 from sagadsl.immutable import Immutable
 
 R = TypeVar("R")
@@ -58,15 +59,12 @@ class WorkerVersion(Immutable):
 def versioned(command: Callable[..., R]) -> Callable[..., R]:
     """Add the options for the version of a worker; the command gets it as ``version``."""
 
+    @functools.wraps(command)
     def collected(**values: Any) -> R:
         deployment, build_id, versioning = (values.pop(key) for key in ("deployment", "build_id", "versioning"))
         return command(version=_version(deployment, build_id, versioning), **values)
 
-    functools.update_wrapper(collected, command)
-    found: Callable[..., R] = collected
-    for option in reversed(_OPTIONS):
-        found = option(found)
-    return found
+    return with_options(collected, _OPTIONS)
 
 
 _OPTIONS = (
