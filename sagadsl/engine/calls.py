@@ -332,7 +332,7 @@ def undo_names(run: Run, record: Record, undo: Undo, index: int | None) -> dict[
     names["step"] = {
         "input": record.input,
         "output": late[0] if late else record.output,
-        "outcome": record.outcome._value_,
+        "outcome": record.outcome._value_,  # `value` is a descriptor, and this is computed for each undo
         "idempotency_key": forward_key(run.state.caller, record.path, record.key),
         "error": None if error is None else {"type": error.type, "message": error.message},
     }
