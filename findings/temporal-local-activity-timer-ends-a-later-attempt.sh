@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # temporalio 1.35.0 (Python), Temporal CLI 1.9.1: the start_to_close timeout of a local activity's first attempt keeps
 # running when that attempt has failed, and ends a later attempt that is well within its own limit. A remote activity is
-# limited attempt by attempt. When the worker has stopped before such a timer fires, the SDK's core panics in its log.
+# limited attempt by attempt.
 # Upstream: https://github.com/temporalio/sdk-rust/issues/1454
 #
 # Seen (a limit of three seconds; the first attempt fails at once, the second begins after two and takes two):
