@@ -164,4 +164,5 @@ def window(browser: Browser, url: str, width: int = 1200, theme: str = "light") 
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     yield page
     context.close()
-    assert [each for each in complaints if "Failed to load resource" not in each] == []
+    told = [each for each in complaints if "Failed to load resource" not in each]
+    assert not told, told

@@ -34,9 +34,18 @@ export async function ask(method, path, { body, json = body && JSON.stringify(bo
   const content = json === undefined ? {} : { body: json };
   const type = json === undefined ? {} : { "Content-Type": "application/json" };
   const answer = await fetch(path, { method, signal, headers: headers({ ...type, ...more }), ...content });
-  const data = await answer.text().then(parse).catch(() => ({}));
-  if (!answer.ok) throw new Refused(answer.status, data);
-  return data;
+  const text = await answer.text(); // throws when the view is left, or the connection is lost, before all of it is there
+  if (!answer.ok) throw new Refused(answer.status, problemIn(text));
+  return text ? parse(text) : {};
+}
+
+/** What a refusal says; a proxy's page of HTML says nothing. */
+function problemIn(text) {
+  try {
+    return parse(text) ?? {};
+  } catch {
+    return {};
+  }
 }
 
 export const get = (path, options) => ask("GET", path, options);
@@ -50,7 +59,7 @@ export async function* events(path, wanted, signal, onLost = () => {}) {
   while (!signal.aborted) {
     try {
       const answer = await fetch(path, { headers: headers(), signal });
-      if (!answer.ok) throw new Refused(answer.status, await answer.json().catch(() => ({})));
+      if (!answer.ok) throw new Refused(answer.status, problemIn(await answer.text()));
       for await (const [kind, data] of pieces(answer.body)) {
         pause = 500;
         if (kind === "end") return;

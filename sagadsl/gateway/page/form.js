@@ -34,7 +34,7 @@ export async function form(main, name, signal) {
         { json: input, ...(own ? { "Workflow-Id": own } : { "Idempotency-Key": `page-${key}-${hash(input)}` }) });
       location.hash = `#/sagas/${encodeURIComponent(started.id)}`;
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
+      if (!(error instanceof Refused)) return fill(problem, el("p", {}, `Nobody knows whether it began: ${error.message}. Pressed once more, it is still one saga.`));
       const left = complaints(fields, error, "input");
       fill(problem, el("p", {}, error.message), el("ul", {}, left.map((each) => el("li", {}, `${each.path}: ${each.reason}`))));
       say(error.message);

@@ -17,7 +17,7 @@ export async function follow(id, label, box, signal) {
   const bar = el("progress", { aria: { label } });
   const stand = el("span");
   const problems = el("ul");
-  const stop = el("button", { type: "button", onclick: () => ask("POST", `${path}/cancel`) }, "Stop");
+  const stop = el("button", { type: "button", onclick: () => ask("POST", `${path}/cancel`).catch((error) => say(error.message)) }, "Stop");
   fill(box, el("p", {}, bar, stand, " ", stop), problems);
   const show = (job) => {
     bar.max = job.asked;

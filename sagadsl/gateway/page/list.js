@@ -1,7 +1,7 @@
 // All sagas, newest first, with how many stand how.
 
 import { get } from "./api.js";
-import { badge, el, fill, instant } from "./dom.js";
+import { badge, el, fill, instant, say } from "./dom.js";
 
 const EVERY = 3000;
 const WORDS = ["running", "paused", "held", "completed", "rejected", "compensated", "failed", "cancelled", "timed_out", "terminated"];
@@ -62,8 +62,12 @@ export async function list(main, query, signal) {
     fill(asOf, "As of ", instant(first.as_of), " by the server's index, which lags a little behind; a saga's own page does not.");
     const next = (older.at(-1) ?? first).next_page;
     fill(more, next ? el("button", { type: "button", data: { key: "more" }, onclick: async () => {
-      pages.push(await get(`/sagas?${parameters({ status: asked.status, limit: "50", page: next })}`, { signal }));
-      show(first, pages);
+      try {
+        pages.push(await get(`/sagas?${parameters({ status: asked.status, limit: "50", page: next })}`, { signal }));
+        show(first, pages);
+      } catch (error) {
+        if (!signal.aborted) say(error.message);
+      }
     } }, "Older ones") : null);
   };
   await refresh();
