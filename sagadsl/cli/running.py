@@ -35,6 +35,7 @@ from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.link.telemetry import tracing_of
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import Picture, follow
+from sagadsl.temporal.read.trace import trace as trace_of
 from sagadsl.temporal.worker import build_worker
 
 if TYPE_CHECKING:
@@ -226,7 +227,16 @@ async def _follow(
     ended = await runs.result(client, started.id)
     steps = last.status.get("steps", [])
     show(ended, {**ended.as_json(), "run_id": started.run_id, "name": started.name, "steps": steps}, _took(last))
+    if screen.session().debug:
+        await _stacks(client, started.id)
     return EXIT_CODES[ended.status]
+
+
+async def _stacks(client: Client, id: str) -> None:
+    """Write the stacks of the errors that nobody meant to stderr."""
+    for call in (await trace_of(client, id)).calls:
+        if call.place:
+            screen.say(f"{call.path}, last attempt:\n{call.stack.rstrip()}")
 
 
 def _no_worker(started: sagas.Started, place: RunsOn, *, by_name: bool) -> str:

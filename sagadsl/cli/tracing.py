@@ -32,6 +32,8 @@ _LONGEST = 160
 def trace(*, id: str, run: str | None, actions: bool, flags: Flags) -> int:
     """Show a saga step by step, with what was sent, what came back, and why it failed.
 
+    A mistake in the code of an activity has its file and line; --debug adds the whole stack.
+
     \b
     Examples:
       sagadsl trace transfer-42
@@ -76,8 +78,10 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
                 yield f"{margin}undone  by {call.path}: {call.status}"
                 continue
             yield f"{margin}sent    {_short(call.input)}"
-            if call.error is not None:
-                yield f"{margin}failed  {call.error[0]}: {one_line(call.error[1])}"
+            if (error := call.told()) is not None:
+                yield f"{margin}failed  {error_text(error)}"
+                if screen.session().debug:
+                    yield from (f"{margin}        {_indented(line)}" for line in call.stack.splitlines())
             elif call.status == "completed":
                 yield f"{margin}got     {_short(call.output)}"
         for cause in causes.get(line.key, ()):
@@ -111,6 +115,10 @@ def _calls(line: StatusRow, lines: Sequence[StatusRow], traced: Trace) -> list[T
     shown = {each.key for each in lines}
     known = [(call, parse_call(call.path)) for call in traced.calls]
     return [call for call, each in known if each.line == line.key or (each.step == line.key and each.line not in shown)]
+
+
+def _indented(line: str) -> str:
+    return " " * (len(line) - len(line.lstrip())) + one_line(line)
 
 
 def _short(value: Any) -> str:

@@ -304,8 +304,9 @@ async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = 
     from sagadsl.temporal.work.worker_log import short_failures
 
     screen.log(logging.WARNING)
-    short_failures(with_stacks=screen.session().debug)
-    native = logging.getLogger("temporalio.core") if screen.session().log_format == "json" else None
+    for_programs = screen.session().log_format == "json"
+    short_failures(with_stacks=screen.session().debug, for_programs=for_programs)
+    native = logging.getLogger("temporalio.core") if for_programs else None
     runtime = worker_runtime(metrics, settings.telemetry, dict.fromkeys(TIMES, SECONDS), native)
     client = await connect(settings, runtime=runtime)
     tracing = tracing_of(settings.telemetry)

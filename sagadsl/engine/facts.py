@@ -52,6 +52,7 @@ class Error(Immutable):
         step: Path of the step it belongs to; empty for an error of the saga itself (its timeout, a bad definition).
         causes: The causes of the error, nearest first, as (type, message).
         result: Empty, or what a saga that says no with this error gives.
+        place: Where the code of an activity raised it, if its author did not mean to: ``activities.py:12 in charge``.
     """
 
     type: str
@@ -59,6 +60,7 @@ class Error(Immutable):
     step: str = ""
     causes: tuple[tuple[str, str], ...] = ()
     result: Derived[tuple[Any, ...]] = ()
+    place: Derived[str] = ""
 
 
 class Began(Immutable):

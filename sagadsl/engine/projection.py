@@ -316,6 +316,8 @@ def _failure(state: State) -> dict[str, Any] | None:
 
 def _error_data(error: Error) -> dict[str, Any]:
     data: dict[str, Any] = {"type": error.type, "message": error.message, "step": error.step}
+    if error.place:
+        data["place"] = error.place
     if error.causes:
         data["causes"] = [{"type": type_, "message": message} for type_, message in error.causes]
     return data

@@ -116,8 +116,9 @@ def _data(value: Any) -> Any:
     match value:
         case Enum():
             return value.value
-        case Error(type_, message, step, causes, result):
-            return [type_, message, step, [list(cause) for cause in causes], *([list(result)] if result else [])]
+        case Error(type_, message, step, causes, result, place):
+            more = [list(result), place] if place else [list(result)] if result else []
+            return [type_, message, step, [list(cause) for cause in causes], *more]
         case Chunk(last, data, undone):
             return [last, data, undone]
         case Undo() | Unheard():
@@ -152,8 +153,9 @@ def _held(name: str, value: Any) -> Any:
 
 
 def _error(data: Any) -> Error:
-    type_, message, step, causes, *result = data
-    return Error(type_, message, step, tuple((cause[0], cause[1]) for cause in causes), tuple(*result))
+    type_, message, step, causes, *more = data
+    result, place = (*more, (), "")[:2] if len(more) != 1 else (more[0], "")
+    return Error(type_, message, step, tuple((cause[0], cause[1]) for cause in causes), tuple(result), place)
 
 
 def _sender(data: Any) -> Sender | None:

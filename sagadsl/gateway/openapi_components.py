@@ -79,7 +79,11 @@ PARAMETERS: Data = {
     ),
 }
 
-_ERROR = {"type": ["object", "null"], "properties": {"type": TEXT, "message": TEXT}}
+_PLACE = {
+    **TEXT,
+    "description": "Where an activity raised it without its author meaning to: file, line, function",
+}
+_ERROR = {"type": ["object", "null"], "properties": {"type": TEXT, "message": TEXT, "place": _PLACE}}
 _SAGA = object_of(
     {
         "id": TEXT,

@@ -313,9 +313,15 @@ def told(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def error_text(error: Mapping[str, Any]) -> str:
-    """Return an error in one line: its type, its message, its step."""
+    """Return an error in one line: its place if it is a mistake in an author's code, its type, message and step."""
     where = f" (step {error['step']})" if error.get("step") else ""
-    return f"{error['type']}: {one_line(error['message'])}{where}"
+    return f"{said({**error, 'message': one_line(error['message'])})}{where}"
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """Return the place, the type and the message of an error."""
+    place = f"{one_line(error['place'])}: " if error.get("place") else ""
+    return f"{place}{error['type']}: {error['message']}"
 
 
 def one_line(message: str, limit: int = 200) -> str:

@@ -15,6 +15,7 @@ from sagadsl.status.advice import next_steps
 from sagadsl.status.lines import (
     CALLS,
     OPEN,
+    error_text,
     goes_on,
     left_out,
     links,
@@ -168,13 +169,13 @@ def _errors(status: Mapping[str, Any], failure: Mapping[str, Any], calls: Sequen
     where = f"`{failure['step']}`" if failure.get("step") else "the saga itself"
     tries = f" after {step['attempts']} attempts" if step and (step.get("attempts") or 0) > 1 else ""
     is_first = not any(each["status"] == "completed" for each in calls)
-    said = f"{failure['type']}: {one_line(failure['message'])}"
-    yield f"{where[0].upper() + where[1:] if is_first else f'Then {where}'} failed{tries}: {said}."
+    why, said = error_text({**failure, "step": ""}), f"{failure['type']}: {one_line(failure['message'])}"
+    yield f"{where[0].upper() + where[1:] if is_first else f'Then {where}'} failed{tries}: {why}."
     behind = (f"{cause['type']}: {one_line(cause['message'])}" for cause in failure.get("causes", ()))
     yield from (f"Behind it: {cause}." for cause in behind if cause != said)
     for each in status.get("other_errors", ()):
         at = f"`{each['step']}` failed, too" if each.get("step") else "another error came"
-        yield f"Later {at}: {each['type']}: {one_line(each['message'])}."
+        yield f"Later {at}: {error_text({**each, 'step': ''})}."
 
 
 def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -184,7 +185,7 @@ def _undone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{_listed(done)} was undone." if len(done) == 1 else f"{_listed(done)} were undone, in this order."
     for step in ordered:
         undo = _undo(step)
-        why = "; ".join(f"{error['type']}: {one_line(error['message'])}" for error in undo.get("errors", ()))
+        why = "; ".join(error_text({**error, "step": ""}) for error in undo.get("errors", ()))
         tries = f" after {undo['attempts']} attempts" if (undo.get("attempts") or 0) > 1 else ""
         match undo["status"]:
             case "running":

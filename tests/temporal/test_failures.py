@@ -24,7 +24,7 @@ from temporalio.exceptions import (
 from sagadsl.engine.facts import Error, Outcome, RetryPlan, Settled, StartActivity, StartChild
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
-from sagadsl.temporal.read.watching import error_in
+from sagadsl.temporal.read.recorded_errors import error_in
 from sagadsl.temporal.run.failures import KnownEnd, activity_failed, bounded, child_failed, error_of, to_look_up
 from sagadsl.temporal.wire.marker import Recorded
 from sagadsl.temporal.work.attempts import by_the_function

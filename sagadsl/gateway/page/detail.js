@@ -2,7 +2,7 @@
 
 import { ask, events, get, newKey, Refused } from "./api.js";
 import { changes } from "./change.js";
-import { badge, el, fill, instant, named, say, spell, value } from "./dom.js";
+import { badge, el, fill, instant, named, said, say, spell, value } from "./dom.js";
 import { graph } from "./graph.js";
 import { complaints, fieldsOf, pieced } from "./inputs.js";
 import { parse } from "./json.js";
@@ -66,9 +66,9 @@ function head(section, found, me, path, run) {
     found.takes_up ? el("p.hint.earlier", {}, earlier(found.actions), el("a", { href: `#${path}?run=${encodeURIComponent(found.takes_up)}` }, "an earlier run"), ".") : null,
     found.taken_up_by ? el("p.hint.later", {}, el("a", { href: `#${path}` }, "A later run"), " has taken up its work, or has begun anew after it.") : null,
     found.held ? el("p.hint", {}, "Release it with ", el("code", {}, found.release)) : null,
-    found.failure ? el("p.failure", {}, el("strong", {}, found.failure.type), `: ${found.failure.message}`,
+    found.failure ? el("p.failure", {}, found.failure.place ? `${found.failure.place}: ` : "", el("strong", {}, found.failure.type), `: ${found.failure.message}`,
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
-    (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${error.type}: ${error.message}${error.step ? ` (step ${error.step})` : ""}`)),
+    (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${said(error)}${error.step ? ` (step ${error.step})` : ""}`)),
     counted(found.left_out ?? []).map(([step, numbers]) => el("p.hint", {}, `not shown one by one: ${step}: `,
       Object.entries(numbers).map(([word, number]) => `${number} ${word.replace("_", " ")}`).join(", "))),
     found.answer === undefined ? null : el("div.answer", {}, "Answered early: ", value(found.answer, "answer")),
@@ -269,7 +269,7 @@ function data(section, trace, isOver) {
     trace.calls.map((call, index) => el("details.call", { data: { key: `call ${index}` } },
       el("summary", {}, badge(call.status === "timed_out" ? "failed" : call.status), ` ${call.path} · ${call.name}${call.attempts > 1 ? `, ${call.attempts} attempts` : ""}`),
       el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), call.ended_at ? [el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`))] : [],
-        call.error ? [el("dt", {}, "Error"), el("dd", {}, `${call.error.type}: ${call.error.message}`)] : []))),
+        call.error ? [el("dt", {}, "Error"), el("dd", {}, said(call.error))] : []))),
     trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`),
       each.reply === undefined ? null : [" reply ", value(each.reply, `reply ${index}`)])))] : []);
 }

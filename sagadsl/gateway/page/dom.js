@@ -56,6 +56,11 @@ export function instant(iso) {
   return el("time", { dateTime: iso, title: iso }, new Date(iso).toLocaleString());
 }
 
+/** An error in one line; a mistake in the code of an activity begins with its file and line. */
+export function said(error) {
+  return `${error.place ? `${error.place}: ` : ""}${error.type}: ${error.message}`;
+}
+
 /** A value of a saga, folded when it is long. */
 export function value(data, key) {
   const text = write(data, "  ") ?? "";

@@ -18,7 +18,7 @@ from temporalio.client import Client
 
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.paths import call_of_activity
-from sagadsl.status.lines import OPEN, PendingAttempt, paused
+from sagadsl.status.lines import OPEN, PendingAttempt, paused, said
 from sagadsl.status.parts import Part
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.children import Room, children_status
@@ -27,10 +27,10 @@ from sagadsl.temporal.read.history import state_of, watch
 from sagadsl.temporal.read.lineage import links
 from sagadsl.temporal.read.operations import pending_operations
 from sagadsl.temporal.read.readable import read
+from sagadsl.temporal.read.recorded_errors import error_in, place_in_failure
 from sagadsl.temporal.read.resets import reset_of
 from sagadsl.temporal.read.runs import Ended, of_part, part_of, result, status_of
 from sagadsl.temporal.read.stuck import stuck
-from sagadsl.temporal.read.watching import error_in
 
 TICK_SECONDS = 1.0
 """Seconds between two looks at the attempts while nothing else happens."""
@@ -219,10 +219,11 @@ async def _attempts(client: Client, described: Described) -> dict[str, PendingAt
     for each in described.raw.pending_activities:
         await read(of_workflow(client, described.id), each.last_failure)
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
+        place = place_in_failure(each.last_failure)
         waits = each.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED and each.attempt > 1
         found[call_of_activity(each.activity_id)] = PendingAttempt(
             each.attempt,
-            failure=f"{error[0]}: {error[1]}" if error else "",
+            failure=said({"type": error[0], "message": error[1], "place": place}) if error else "",
             next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,
             paused=each.paused,
             activity_id=each.activity_id,

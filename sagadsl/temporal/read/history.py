@@ -12,7 +12,8 @@ from sagadsl.language.paths import call_of_activity, is_notice
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.readable import events_of, read
-from sagadsl.temporal.read.watching import StepEvent, StepEvents, error_in
+from sagadsl.temporal.read.recorded_errors import error_in, place_in_failure
+from sagadsl.temporal.read.watching import StepEvent, StepEvents
 
 _POLL_SECONDS = 1.0
 
@@ -72,9 +73,10 @@ async def _attempts(client: Client, handle: WorkflowHandle[Any, Any], seen: dict
             seen[pending.activity_id] = pending.attempt
             at = pending.last_attempt_complete_time.ToDatetime()
             await read(of_workflow(client, handle.id), pending.last_failure)
-            error = error_in(pending.last_failure)
+            failure, error = pending.last_failure, error_in(pending.last_failure)
             path = call_of_activity(pending.activity_id)
-            found.append(StepEvent(at, "retrying", path, pending.activity_type.name, pending.attempt - 1, error))
+            name = pending.activity_type.name
+            found.append(StepEvent(at, "retrying", path, name, pending.attempt - 1, error, failure))
     return found
 
 
@@ -107,7 +109,9 @@ async def state_of(client: Client, described: Described) -> dict[str, Any]:
                 if event.what != "started":
                     step["ended_at"] = _iso(event)
                 if event.error:
+                    place = place_in_failure(event.failure)
                     step["error"] = {"type": event.error[0], "message": event.error[1]}
+                    step["error"] |= {"place": place} if place else {}
     error = ended.error if ended else None
     return {
         "schema_version": 1,

@@ -15,7 +15,7 @@ from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.backwards import newest_first
 from sagadsl.temporal.read.described import Described
 from sagadsl.temporal.read.readable import read
-from sagadsl.temporal.read.watching import error_in
+from sagadsl.temporal.read.recorded_errors import error_in
 from sagadsl.temporal.wire.nexus import call_of_operation
 
 _EVENTS = 5_000

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableSequence
 from typing import Any
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
@@ -44,8 +45,10 @@ async def _read_call(converter: DataConverter, event: HistoryEvent) -> None:
 
 
 async def read(converter: DataConverter, failure: Failure) -> None:
-    """Decode the message of a failure, and those of its causes, in place; what cannot be decoded stays as it is."""
+    """Decode the message of a failure, and those of its causes, in place, and what our worker says of each at the
+    end of its details; what cannot be decoded stays as it is."""
     while True:
+        await _read_last(converter, failure.application_failure_info.details.payloads)
         if failure.HasField("encoded_attributes"):
             try:
                 (decoded,) = await converter.decode([failure.encoded_attributes])
@@ -53,10 +56,18 @@ async def read(converter: DataConverter, failure: Failure) -> None:
                 decoded = None
             if isinstance(decoded, dict) and isinstance(decoded.get("message"), str):
                 failure.message = decoded["message"]
+                failure.stack_trace = str(decoded.get("stack_trace", ""))
                 failure.ClearField("encoded_attributes")
         if not failure.HasField("cause"):
             return
         failure = failure.cause
+
+
+async def _read_last(converter: DataConverter, details: MutableSequence[Payload]) -> None:
+    if details and converter.payload_codec is not None and details[-1].metadata.get("encoding") != b"json/plain":
+        with contextlib.suppress(Exception):  # as above
+            (plain,) = await converter.payload_codec.decode([details[-1]])
+            details[-1].CopyFrom(plain)
 
 
 def _failures(event: HistoryEvent) -> Iterator[Failure]:

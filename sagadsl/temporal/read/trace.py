@@ -24,6 +24,7 @@ from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.billed import Billed
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.readable import events_of
+from sagadsl.temporal.read.recorded_errors import place_in_failure, stack_in
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
 from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, EARLY_ANSWER, Delivery
 
@@ -44,6 +45,8 @@ class TracedCall:
         status: ``running``, ``completed``, ``failed``, ``timed_out`` or ``cancelled``.
         attempts: As far as the history tells.
         input, output: JSON data; ``{"bytes": n}`` for a value that is too large to be shown.
+        place: Where the author's code raised the error, if nobody meant it.
+        stack: The stack with which the error was recorded.
     """
 
     path: str
@@ -55,6 +58,15 @@ class TracedCall:
     input: Any = None
     output: Any = None
     error: tuple[str, str] | None = None
+    place: str = ""
+    stack: str = ""
+
+    def told(self) -> dict[str, str] | None:
+        """Return the error as a status tells it."""
+        if self.error is None:
+            return None
+        told = {"type": self.error[0], "message": self.error[1]}
+        return told | ({"place": self.place} if self.place else {})
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""
@@ -68,7 +80,7 @@ class TracedCall:
             "attempts": self.attempts,
             "input": self.input,
             "output": self.output,
-            "error": None if self.error is None else {"type": self.error[0], "message": self.error[1]},
+            "error": self.told(),
         }
 
 
@@ -247,6 +259,7 @@ class _Collecting:
             call = TracedCall(event.path, event.name, at)
             self.calls.append(call)
         call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
+        call.place, call.stack = place_in_failure(event.failure), stack_in(event.failure)
         call.output = await self._value(event.output)
 
     async def _value(self, payload: Payload | None, receiver: str = "") -> Any:

@@ -18,12 +18,11 @@ from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.calls import Operation
-from sagadsl.language.notation.error_types import WRAPPERS
-from sagadsl.language.own_errors import CANCELLED, SIGNAL_NOT_DELIVERED, TIMEOUT, WORKFLOW_ALREADY_STARTED
+from sagadsl.language.own_errors import CANCELLED, SIGNAL_NOT_DELIVERED, WORKFLOW_ALREADY_STARTED
 from sagadsl.language.paths import call_of_activity, call_of_child, parse_call
+from sagadsl.temporal.read.recorded_errors import error_in
 from sagadsl.temporal.wire.child_memo import CALL
-from sagadsl.temporal.wire.marker import CUT_BY_THE_SERVER
-from sagadsl.temporal.wire.nexus import MADE_BY_NEXUS, call_of_operation
+from sagadsl.temporal.wire.nexus import call_of_operation
 from sagadsl.temporal.wire.sent_call import call_in
 
 What = Literal[
@@ -64,11 +63,6 @@ _SENDS = (
     "external_workflow_execution_signaled",
 )
 _ATTRIBUTES = "_event_attributes"
-_WRAPPERS = (
-    "activity_failure_info",
-    "child_workflow_execution_failure_info",
-    "nexus_operation_execution_failure_info",
-)
 
 
 class StepEvent(Immutable):
@@ -84,6 +78,7 @@ class StepEvent(Immutable):
             ``completed``, ``failed``, ``cancelled``, ``timed_out``, ``terminated``.
         attempt: The attempt of a call that has ended, or is being retried; ``None`` when nobody knows.
         error: Type and message of what went wrong.
+        failure: What an activity's error was recorded as.
         run_id: For ``continued``, the run that goes on.
         number: For ``operated``, and for ``answered``, which is its end: the number of the request in the history.
         to: Of a signal that was sent, the workflow that gets it.
@@ -97,6 +92,7 @@ class StepEvent(Immutable):
     name: str = ""
     attempt: int | None = None
     error: tuple[str, str] | None = None
+    failure: Hidden[Failure | None] = None
     run_id: str = ""
     to: str = ""
     number: int = 0
@@ -158,8 +154,9 @@ class StepEvents:
             path, name = self._calls.pop(about.scheduled_event_id, ("", ""))
             attempt = self._attempts.pop(about.scheduled_event_id, None)
             failure = about.failure if kind in ("failed", "timed_out") else None
+            output = _first(about, "result")
             yield StepEvent(
-                at, _CALL_ENDS[kind], path, name, attempt, error_in(failure), output=_first(about, "result")
+                at, _CALL_ENDS[kind], path, name, attempt, error_in(failure), failure=failure, output=output
             )
 
     def _operation(self, event: HistoryEvent, kind: str, about: Any, at: datetime) -> Iterator[StepEvent]:
@@ -221,35 +218,6 @@ def child_call(parent: str, about: Any) -> str:
     return str(json.loads(said)) if said.startswith(b'"') else call_of_child(parent, about.workflow_id)
 
 
-def error_in(failure: Failure | None) -> tuple[str, str] | None:
-    """Return type and message of the error inside a recorded failure, without Temporal's wrappers (R17)."""
-    if failure is None or (not failure.message and not failure.WhichOneof("failure_info")):
-        return None
-    while _wraps(failure):
-        failure = failure.cause
-    info = failure.WhichOneof("failure_info")
-    if info == "application_failure_info":
-        named = failure
-        while named.application_failure_info.type in WRAPPERS and named.HasField("cause"):
-            named = named.cause
-        return named.application_failure_info.type or "Error", failure.message
-    if info == "timeout_failure_info":
-        last = error_in(failure.cause) if failure.HasField("cause") else None
-        return TIMEOUT, failure.message + (f"; the last error was {last[0]}: {last[1]}" if last else "")
-    if info == "nexus_handler_failure_info":
-        return failure.nexus_handler_failure_info.type or "HandlerError", failure.message
-    return (info or "error").removesuffix("_failure_info"), failure.message
-
-
-def _wraps(failure: Failure) -> bool:
-    """Whether a failure is one of Temporal's wrappers; so is the one around an error that was too long to be kept."""
-    info = failure.WhichOneof("failure_info")
-    cut = info == "server_failure_info" and failure.message == CUT_BY_THE_SERVER and failure.HasField("cause")
-    if failure.HasField("cause") and info in ("nexus_handler_failure_info", "application_failure_info"):
-        return info != "application_failure_info" or failure.application_failure_info.type == MADE_BY_NEXUS
-    return cut or info in _WRAPPERS
-
-
 def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
     data = json.loads(about.details["data"].payloads[0].data) if "data" in about.details else {}
     path, name, attempt = (
@@ -260,7 +228,7 @@ def _local(about: Any, at: datetime) -> Iterator[StepEvent]:
     if name.startswith("sagadsl."):
         return
     if about.HasField("failure"):
-        yield StepEvent(at, "failed", path, name, attempt, error_in(about.failure))
+        yield StepEvent(at, "failed", path, name, attempt, error_in(about.failure), failure=about.failure)
     else:
         result = about.details["result"].payloads[0] if "result" in about.details else None
         yield StepEvent(at, "completed", path, name, attempt, output=result)

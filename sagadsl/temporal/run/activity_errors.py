@@ -8,8 +8,10 @@ to be undone. So every error that leaves this module can be encoded.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import sysconfig
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import PurePath
 from types import TracebackType
 from typing import Any
 
@@ -20,12 +22,15 @@ from sagadsl.authoring import Failure, Permanent
 from sagadsl.immutable import Immutable
 from sagadsl.language.paths import step_of_activity_id
 from sagadsl.plugins.texts import text_of
+from sagadsl.temporal.wire.marker import MAX_PLACE
 
 MAX_MESSAGE_BYTES = 8 * 1024
 MAX_DETAILS_BYTES = 64 * 1024
 _MOST_CAUSES = 10
 _LONGEST = timedelta(days=36_500)
 """The longest pause that Temporal can record."""
+_INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {"<"})
+"""Where the files of libraries are; the code of ``exec`` and of frozen modules has no file."""
 _CARRIERS = ("temporalio.", "sagadsl.temporal.", "asyncio.", "concurrent.futures.")
 """Modules through which every call of an activity goes."""
 
@@ -36,22 +41,30 @@ class LoggedFailure(Immutable):
     Attributes:
         error: The error that the author's code raised.
         is_expected: The author raised it on purpose, so its stack is of no use.
+        place: Where it was raised if it is not expected; else empty.
     """
 
     line: str
     error: BaseException
     is_expected: bool
+    place: str
 
 
 def log_entry(
-    info: activity.Info, error: BaseException, reported: ApplicationError, declared: Sequence[str]
+    info: activity.Info,
+    error: BaseException,
+    reported: ApplicationError,
+    function: Callable[..., Any],
+    declared: Sequence[str],
 ) -> LoggedFailure:
-    """Return the log entry for *error*; *declared* are the error types that the activity raises on purpose."""
+    """Return the log entry for *error*; *declared* are the error types that the *function* raises on purpose."""
     message = shortened(reported.message, 300).partition("\n")[0]
     place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
-    line = f"{info.activity_type}, {place}, attempt {info.attempt}: {reported.type}: {message}"
     is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
-    return LoggedFailure(line, error, is_meant or reported.type in declared)
+    is_expected = is_meant or reported.type in declared
+    where = "" if is_expected else place_of(error, function)
+    said = f"{where}: {reported.type}: {message}" if where else f"{reported.type}: {message}"
+    return LoggedFailure(f"{info.activity_type}, {place}, attempt {info.attempt}: {said}", error, is_expected, where)
 
 
 class Impassable(ApplicationError):
@@ -86,6 +99,29 @@ def authors_stack(traceback: TracebackType | None) -> TracebackType | None:
     return None
 
 
+def place_of(error: BaseException, function: Callable[..., Any]) -> str:
+    """Return where the author's code raised *error*, e.g. ``activities.py:12 in charge``; empty if nobody can say.
+
+    That is the innermost frame in the code of the author of *function*, not in a library that this code calls: a
+    frame of the same package or module, or of code that is not installed.
+    """
+    own = str(getattr(function, "__module__", "")).partition(".")[0]
+    found = ""
+    traceback = authors_stack(origin(error).__traceback__)
+    while traceback is not None:
+        frame = traceback.tb_frame
+        module = str(frame.f_globals.get("__name__", ""))
+        file = frame.f_code.co_filename
+        if module.partition(".")[0] == own or not (file.startswith(_INSTALLED) or module.startswith(_CARRIERS)):
+            # as many parts of the path as the module's name has: the rest tells of the worker's machine
+            parts = PurePath(file).parts
+            is_package = parts[-1] == "__init__.py"
+            shown = "/".join(parts[-(module.count(".") + 1 + is_package) :])
+            found = f"{shown}:{traceback.tb_lineno} in {frame.f_code.co_name}"
+        traceback = traceback.tb_next
+    return shortened(found, MAX_PLACE)
+
+
 def application_error(error: BaseException) -> ApplicationError:
     """Return *error* as Temporal records it. Its attributes may hold anything, or be missing."""
     kind = type(error).__name__  # R55: the bare name
@@ -117,9 +153,11 @@ def application_error(error: BaseException) -> ApplicationError:
     return ApplicationError(text_of(error), type=kind)
 
 
-def with_details(error: ApplicationError, last: Mapping[str, Any]) -> ActivityFailed:
+def with_details(error: ApplicationError, last: Mapping[str, Any], logged: LoggedFailure) -> ActivityFailed:
     """Return *error*, bounded; its *last* detail is what the workflow has to know."""
-    return like(error, shortened(error.message), (*_bounded(error.details), last))
+    made = like(error, shortened(error.message), (*_bounded(error.details), last))
+    made.logged = logged
+    return made
 
 
 def like(error: ApplicationError, message: str, details: Sequence[Any]) -> ActivityFailed:

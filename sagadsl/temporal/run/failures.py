@@ -40,7 +40,7 @@ from sagadsl.engine.matching import BY_CLASS
 from sagadsl.immutable import Immutable, field, replace
 from sagadsl.language.notation.error_types import WRAPPERS
 from sagadsl.language.own_errors import CANCELLED, TIMEOUT, WORKFLOW_ALREADY_STARTED
-from sagadsl.temporal.wire.marker import CUT_BY_THE_SERVER, Recorded, outcome_of
+from sagadsl.temporal.wire.marker import CUT_BY_THE_SERVER, Recorded, outcome_of, place_in
 
 MESSAGE_BYTES = 8 * 1024
 _CAUSE_BYTES = 1024
@@ -137,7 +137,8 @@ def report_of(error: ApplicationError) -> Mapping[str, Any]:
 def error_of(error: BaseException, step: str) -> Error:
     """Return *error* and its causes in the form of reports."""
     first, *behind = _chain(error)
-    return Error(_type(first), bounded(_message(first), MESSAGE_BYTES), step, _causes(behind))
+    place = place_in(first.details) if isinstance(first, ApplicationError) else ""
+    return Error(_type(first), bounded(_message(first), MESSAGE_BYTES), step, _causes(behind), place=place)
 
 
 def bounded(text: str, limit: int = MESSAGE_BYTES) -> str:
@@ -225,7 +226,8 @@ def _limit_reached(
     if isinstance(last, TimeoutError) and last.type is not None:
         causes = ((TIMEOUT, unmeasured(NAMES.get(last.type, ""))), *causes[1:])
     error = timed_out(command, kind, queued=queued, last=causes, in_force=in_force)
-    return replace(error, message=bounded(error.message))
+    place = error_of(last, command.call_id).place if last is not None else ""
+    return replace(error, message=bounded(error.message), place=place)
 
 
 def _reported(

@@ -12,6 +12,8 @@ from typing import Any
 from sagadsl.immutable import Immutable
 
 MARKER = "sagadsl"
+MAX_PLACE = 160
+"""The most characters of a place: beside them an error has to fit into what the server keeps of an attempt."""
 _LIMIT = "sagadsl.start_to_close="
 
 HERE, ANYWHERE = "here", "anywhere"
@@ -53,13 +55,23 @@ def outcome_of(details: Sequence[Any]) -> tuple[int, bool] | None:
     return None
 
 
-def marker(attempt: int, *, clean: bool, unknown: str = "") -> dict[str, Any]:
+def marker(attempt: int, *, clean: bool, unknown: str = "", place: str = "") -> dict[str, Any]:
     """Return the last detail of an error or a heartbeat of attempt number *attempt*.
 
     Args:
         unknown: ``HERE`` when this worker does not have the activity, ``ANYWHERE`` when no other worker can have it.
+        place: Where the author's code raised an error that was not meant; see ``place_in``.
     """
-    return {MARKER: {"attempt": attempt, "clean": clean, **({"unknown": unknown} if unknown else {})}}
+    more = {"unknown": unknown, "place": place}
+    return {MARKER: {"attempt": attempt, "clean": clean, **{name: text for name, text in more.items() if text}}}
+
+
+def place_in(details: Sequence[Any]) -> str:
+    """Return where an activity raised the error that has these *details*: file, line and function; empty if unknown."""
+    match list(details)[-1:]:
+        case [{"sagadsl": {"place": str(place)}}]:
+            return place[:MAX_PLACE]
+    return ""
 
 
 def unknown_in(details: Sequence[Any]) -> bool | None:

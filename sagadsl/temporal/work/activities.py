@@ -113,6 +113,7 @@ def worker_activity(plugin: Plugin) -> Callable[..., Any]:
     chosen.__name__ = getattr(function, "__name__", plugin.name)
     chosen.__qualname__ = getattr(function, "__qualname__", plugin.name)
     chosen.__doc__ = function.__doc__
+    chosen.__module__ = getattr(function, "__module__", None) or chosen.__module__
     setattr(chosen, ERRORS, getattr(getattr(function, MARK, None), "errors", ()))
     return activity.defn(name=plugin.name, no_thread_cancel_exception=_shielded(function))(chosen)
 

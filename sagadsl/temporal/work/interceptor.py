@@ -187,8 +187,9 @@ class _Inbound(ActivityInboundInterceptor):
         if clean and again and client is not None:
             self._outbound.mark(info.attempt)
         unknown = reported.where if isinstance(reported, ActivityUnknown) else ""
-        failure = with_details(reported, marker(info.attempt, clean=clean, unknown=unknown))
-        failure.logged = log_entry(info, error, reported, getattr(input.fn, ERRORS, ()))
+        logged = log_entry(info, error, reported, input.fn, getattr(input.fn, ERRORS, ()))
+        mark = marker(info.attempt, clean=clean, unknown=unknown, place=logged.place)
+        failure = with_details(reported, mark, logged)
         failure.stack = authors_stack(origin(error).__traceback__)
         failure.__cause__ = behind(origin(error))
         if again:

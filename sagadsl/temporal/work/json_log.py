@@ -14,6 +14,7 @@ from temporalio import activity, workflow
 from sagadsl.language.paths import ROOT, is_compensation, step_of_activity_id
 from sagadsl.temporal.run.workflow import SagaWorkflow
 from sagadsl.temporal.wire.trace_context import ATTEMPT, TraceContext
+from sagadsl.temporal.work.worker_log import PLACE
 
 AUDIT = "sagadsl.audit"
 """The logger whose messages are JSON already."""
@@ -27,6 +28,8 @@ class JsonLines(logging.Formatter):
         if record.name == AUDIT:
             document |= {"message": "audit", "audit": json.loads(record.getMessage())}
         document |= _where(record)
+        if place := getattr(record, PLACE, ""):
+            document["place"] = place
         if record.exc_info:
             document["stack"] = self.formatException(record.exc_info)
         return json.dumps(document, default=str)

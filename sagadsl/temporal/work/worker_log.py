@@ -1,4 +1,4 @@
-"""Shortens a worker's log of failed attempts to one line, with the author's stack when the error is not expected.
+"""Shortens a worker's log of failed attempts to one line, which names the place of an error that nobody meant.
 
 The SDK logs each failed attempt with a traceback through itself and sagadsl: twenty lines for a business error that
 is tried again. It does the same when a worker cannot read the data of a run.
@@ -11,13 +11,20 @@ import logging
 from sagadsl.temporal.link.codec import CodecFailed, DataUnreadable
 from sagadsl.temporal.run.activity_errors import ActivityFailed, authors_stack, origin
 
+PLACE = "sagadsl_place"
+"""The attribute of a log record that says where the author's code raised the error."""
+
 _LOGGER = "temporalio.activity"
 _OF_RUNS = "temporalio.worker._workflow"
 
 
-def short_failures(*, with_stacks: bool) -> None:
-    """Log each failed attempt in one line; add the stack if the error is not expected, or if *with_stacks*."""
-    _replace(_LOGGER, _Short(with_stacks))
+def short_failures(*, with_stacks: bool, for_programs: bool = False) -> None:
+    """Log each failed attempt in one line; add the author's stack if *with_stacks*.
+
+    Args:
+        for_programs: Add the stack of each error that nobody meant, too: programs fold what is long.
+    """
+    _replace(_LOGGER, _Short(with_stacks, for_programs))
     if not with_stacks:
         _replace(_OF_RUNS, _Unread())
 
@@ -30,9 +37,9 @@ def _replace(name: str, filter_: logging.Filter) -> None:
 
 
 class _Short(logging.Filter):
-    def __init__(self, with_stacks: bool) -> None:
+    def __init__(self, with_stacks: bool, for_programs: bool) -> None:
         super().__init__()
-        self._with_stacks = with_stacks
+        self._with_stacks, self._for_programs = with_stacks, for_programs
 
     def filter(self, record: logging.LogRecord) -> bool:
         failure = record.exc_info[1] if record.exc_info else None
@@ -40,7 +47,8 @@ class _Short(logging.Filter):
             logged = failure.logged
             record.msg, record.args = "%s", (logged.line,)
             shown = origin(logged.error)
-            is_shown = self._with_stacks or not logged.is_expected
+            is_shown = self._with_stacks or (self._for_programs and not logged.is_expected)
+            record.__dict__[PLACE] = logged.place
             record.exc_info = (type(shown), shown, authors_stack(shown.__traceback__)) if is_shown else None
         return True
 
