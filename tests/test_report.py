@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft7Validator
 
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.document import Document, Span, parse
@@ -339,7 +338,7 @@ def test_nothing_in_a_file_or_a_message_steers_the_terminal() -> None:
     document, findings = parse('a: "x\u202ey"\nb: \x1b[31m\n', "e\x1b[2Jvil.saga.yaml")
     found = [*findings, Finding("SD107", "got `\x1b[2J\n`", ())]
 
-    for format in ("text", "concise", "github", "json", "sarif"):
+    for format in report.FORMATS:
         written = report.render(format, [Checked(document, found)])
         assert not re.search("[\x1b\u202e]", written), format
 
@@ -440,79 +439,6 @@ def test_github_gets_commands_that_it_can_place() -> None:
 
 def test_github_says_nothing_when_there_is_nothing_to_say() -> None:
     assert report.render("github", [checked("a: 1\n")]) == ""
-
-
-REGION = {
-    "type": "object",
-    "required": ["startLine", "startColumn", "endLine", "endColumn"],
-    "additionalProperties": {"type": "integer", "minimum": 1},
-}
-PLACE = {
-    "type": "object",
-    "required": ["artifactLocation", "region"],
-    "properties": {
-        "artifactLocation": {"type": "object", "properties": {"uri": {"type": "string", "pattern": "^[^ ]+$"}}},
-        "region": REGION,
-    },
-}
-SARIF = {
-    "type": "object",
-    "required": ["version", "runs"],
-    "properties": {
-        "version": {"const": "2.1.0"},
-        "runs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["tool", "results"],
-                "properties": {
-                    "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
-                    "tool": {"type": "object", "required": ["driver"]},
-                    "results": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "required": ["message", "ruleId", "level", "locations", "partialFingerprints"],
-                            "properties": {
-                                "level": {"enum": ["none", "note", "warning", "error"]},
-                                "message": {"type": "object", "required": ["text"]},
-                                "locations": {"type": "array", "minItems": 1, "items": {"required": ["physicalLocation"], "properties": {"physicalLocation": PLACE}}},
-                                "relatedLocations": {"type": "array", "items": {"properties": {"physicalLocation": PLACE}}},
-                                "partialFingerprints": {"additionalProperties": {"type": "string"}},
-                            },
-                        },
-                    },
-                },
-            },
-        },
-    },
-}  # fmt: skip
-
-
-def test_sarif_has_the_form_that_code_scanning_takes() -> None:
-    """The part of SARIF 2.1.0 that the report uses."""
-    written = json.loads(report.render("sarif", problems()))
-    run = written["runs"][0]
-
-    assert [error.message for error in Draft7Validator(SARIF).iter_errors(written)] == []
-    assert [rule["id"] for rule in run["tool"]["driver"]["rules"]] == ["SD003", "SD104", "SD107", "SD502"]
-    for result in run["results"]:
-        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
-    assert run["results"][0]["locations"][0]["physicalLocation"] == {
-        "artifactLocation": {"uri": "dir/a%20b.saga.yaml"},
-        "region": {"startLine": 3, "startColumn": 1, "endLine": 3, "endColumn": 4},
-    }
-    assert len({result["partialFingerprints"]["sagadslFinding/v1"] for result in run["results"]}) == 6
-
-
-def test_a_fingerprint_does_not_change_when_lines_move() -> None:
-    prints = []
-    for blank in ("", "\n\n# a comment\n"):
-        document, findings = parse(f"{blank}a: !!set {{}}\n")
-        written = json.loads(report.render("sarif", [Checked(document, findings)]))
-        prints.append(written["runs"][0]["results"][0]["partialFingerprints"])
-
-    assert prints[0] == prints[1]
 
 
 # the last line

@@ -39,6 +39,8 @@ FORMS: Mapping[str, OutputForm] = {
     "jsonl": OutputForm(StdoutOnFailure.LINE),
     "sarif": OutputForm(StdoutOnFailure.DOCUMENT),
     "github": OutputForm(StdoutOnFailure.NOTHING),
+    "gitlab": OutputForm(StdoutOnFailure.NOTHING),
+    "junit": OutputForm(StdoutOnFailure.NOTHING),
     "html": OutputForm(StdoutOnFailure.NOTHING),
     "mermaid": OutputForm(StdoutOnFailure.NOTHING),
     "dot": OutputForm(StdoutOnFailure.NOTHING),

@@ -1,7 +1,8 @@
-"""Findings as data for machines: ``json``, ``github`` and ``sarif`` share this form."""
+"""Findings as data for machines: every form for machines is made from it."""
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from typing import Any
 
@@ -90,3 +91,9 @@ def items_of(given: ReportInput) -> list[dict[str, Any]]:
     """Return the findings as data; findings that belong to no file come first."""
     items = [_item(None, finding) for finding in given.unplaced]
     return items + [_item(document, finding) for document, finding in in_order(given.results)]
+
+
+def identity(item: dict[str, Any]) -> str:
+    """Return what stays the same of a finding when edits of its file move lines."""
+    mark = "\0".join([item["file"] or "", item["code"], item["path"], item["message"]])
+    return hashlib.sha256(mark.encode("utf-8", "replace")).hexdigest()[:32]

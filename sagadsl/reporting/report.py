@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.reporting.github import github
+from sagadsl.reporting.gitlab import gitlab
+from sagadsl.reporting.junit import junit
 from sagadsl.reporting.machine_json import as_json
 from sagadsl.reporting.report_input import Checked, ReportInput
 from sagadsl.reporting.sarif import sarif
@@ -21,6 +23,8 @@ FORMATS: Mapping[str, Callable[[ReportInput], str]] = {
     "json": as_json,
     "github": github,
     "sarif": sarif,
+    "gitlab": gitlab,
+    "junit": junit,
 }
 """Each form of output, by the name that ``--format`` takes."""
 

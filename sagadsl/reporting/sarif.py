@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 from urllib.parse import quote
 
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.diagnostics.findings import Severity
-from sagadsl.reporting.items import items_of, tool_version
+from sagadsl.reporting.items import identity, items_of, tool_version
 from sagadsl.reporting.report_input import ReportInput
 
 
@@ -44,14 +43,12 @@ def _rule(code: str) -> dict[str, Any]:
 
 
 def _result(item: dict[str, Any], rule: int) -> dict[str, Any]:
-    mark = "\0".join([item["file"] or "", item["code"], item["path"], item["message"]])
     result: dict[str, Any] = {
         "ruleId": item["code"],
         "ruleIndex": rule,
         "level": item["severity"],
         "message": {"text": "\n".join([item["message"], *item["help"]])},
-        # Edits of a file move lines, but not these fingerprints, so that a finding keeps its identity.
-        "partialFingerprints": {"sagadslFinding/v1": hashlib.sha256(mark.encode("utf-8", "replace")).hexdigest()[:32]},
+        "partialFingerprints": {"sagadslFinding/v1": identity(item)},
     }
     if item["file"] is not None:
         result["locations"] = [{"physicalLocation": _physical(item["file"], item["range"])}]

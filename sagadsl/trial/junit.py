@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from xml.sax.saxutils import escape, quoteattr
 
+from sagadsl.reporting.xml import attribute, content
 from sagadsl.trial.judge import Miss
 from sagadsl.trial.runner import Result
-
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(results: Sequence[Result]) -> str:
@@ -19,9 +16,9 @@ def junit(results: Sequence[Result]) -> str:
         by_file.setdefault(result.suite.document.name, []).append(result)
     lines = ['<?xml version="1.0" encoding="utf-8"?>', f"<testsuites {_counts(results)}>"]
     for name, cases in by_file.items():
-        lines.append(f"  <testsuite name={_attribute(name)} {_counts(cases)}>")
+        lines.append(f"  <testsuite name={attribute(name)} {_counts(cases)}>")
         for case in cases:
-            head = f"name={_attribute(case.name)} classname={_attribute(name)} time={_seconds(case.elapsed)}"
+            head = f"name={attribute(case.name)} classname={attribute(name)} time={_seconds(case.elapsed)}"
             inner = _inner(case)
             lines.append(f"    <testcase {head}>{inner}</testcase>" if inner else f"    <testcase {head}/>")
         lines.append("  </testsuite>")
@@ -38,12 +35,12 @@ def _counts(results: Sequence[Result]) -> str:
 
 def _inner(result: Result) -> str:
     if result.unplayed:
-        return f"<skipped message={_attribute(result.unplayed)}/>"
+        return f"<skipped message={attribute(result.unplayed)}/>"
     if not result.misses:
         return ""
     first = result.misses[0]
-    text = _clean("\n".join(map(sentence, result.misses)))
-    return f"<failure type={_attribute(first.what)} message={_attribute(sentence(first))}>{escape(text)}</failure>"
+    text = "\n".join(map(sentence, result.misses))
+    return f"<failure type={attribute(first.what)} message={attribute(sentence(first))}>{content(text)}</failure>"
 
 
 def sentence(miss: Miss) -> str:
@@ -53,12 +50,3 @@ def sentence(miss: Miss) -> str:
 
 def _seconds(value: float) -> str:
     return f'"{value:.6f}"'
-
-
-def _attribute(text: str) -> str:
-    return quoteattr(_clean(text))
-
-
-def _clean(text: str) -> str:
-    """Leave out what XML cannot hold."""
-    return _NOT_XML.sub("\ufffd", text)
