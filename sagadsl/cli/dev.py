@@ -22,11 +22,11 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
-from sagadsl.cli.files import exists, is_file, is_folder
 from sagadsl.cli.interrupts import Interrupts
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, build, listening, packages, run
-from sagadsl.errors import NeedsExtra, SagadslError
+from sagadsl.cli.watched import STEP, matters, named, need_watchfiles, roots
+from sagadsl.errors import SagadslError
 from sagadsl.immutable import replace
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ if TYPE_CHECKING:
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
 _DRAIN = 5
 """Seconds that running activities have to end when a new worker replaces the old one."""
-
-_STEP = 200
-"""Milliseconds to wait until an editor has written everything."""
-
-_WATCHED = (".yaml", ".yml", ".py", "pyproject.toml", "sagadsl.toml")
 
 
 class FolderInUse(SagadslError):
@@ -87,10 +82,7 @@ def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) 
       sagadsl dev
       sagadsl dev definitions/ -m activities
     """
-    try:
-        import watchfiles  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise NeedsExtra(error.name or str(error), extra="dev") from None
+    need_watchfiles()
     screen.log(logging.ERROR)
     with _folder(state):
         return asyncio.run(_dev(paths, state, port, module))
@@ -178,25 +170,13 @@ async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, 
 
     from sagadsl.gateway.definitions import OfferedDefinitions
 
-    roots = {
-        Path(text) if is_folder(text) else Path(text).parent
-        for text in paths or (".",)
-        if exists(text) or is_file(text)
-    }
-    async for changes in awatch(*roots, Path(), watch_filter=_matters, step=_STEP):
-        names = sorted({os.path.relpath(path) for _, path in changes})
-        screen.note(f"changed: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}")
+    async for changes in awatch(*roots(paths), watch_filter=matters, step=STEP):
+        screen.note(f"changed: {named(changes)}")
         if not await _are_right(paths, module):
             screen.note("the earlier version stays")
             continue
         gateway.definitions = OfferedDefinitions(await packages(gateway.client, _load(paths)))
         await worker.begin()
-
-
-def _matters(_: object, path: str) -> bool:
-    parts = Path(path).parts
-    hidden = any(part.startswith(".") and part not in (".", "..") for part in Path(os.path.relpath(path)).parts)
-    return path.endswith(_WATCHED) and not hidden and "__pycache__" not in parts
 
 
 @dataclass(slots=True)

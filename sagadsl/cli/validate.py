@@ -9,6 +9,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.checking import check
+from sagadsl.cli.files import STDIN
 from sagadsl.cli.forms import FORMS
 from sagadsl.cli.options import common, form, modules, no_plugins
 from sagadsl.cli.streams import out
@@ -27,6 +28,7 @@ from sagadsl.reporting import report
 @click.option(
     "--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin with this; may be repeated."
 )
+@click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option("--stdin-filename", metavar="NAME", default="", help="Name for what comes from `-`, for editors.")
 @modules
 @common
@@ -39,6 +41,7 @@ def validate(
     exit_zero: bool,
     select: Sequence[str],
     ignore: Sequence[str],
+    watch: bool,
     stdin_filename: str,
     module: Sequence[str],
 ) -> int:
@@ -55,9 +58,14 @@ def validate(
       sagadsl validate
       sagadsl validate definitions/ --strict
       sagadsl validate orders.saga.yaml#refund
+      sagadsl validate --watch
       sagadsl validate --format sarif --exit-zero > sagadsl.sarif
       sagadsl validate - --stdin-filename order.saga.yaml < order.saga.yaml
     """
+    if watch:
+        return _watched(
+            paths, format=format, strict=strict, no_plugins=no_plugins, select=select, ignore=ignore, module=module
+        )
     began = time.monotonic()
     definitions = check(paths, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
     definitions = definitions.only(_codes(select), _codes(ignore))
@@ -74,6 +82,33 @@ def validate(
     if shown and not (screen.session().is_quiet and FORMS[format].for_people and not definitions.findings):
         print(shown, file=out())
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
+
+
+def _watched(
+    paths: Sequence[str],
+    *,
+    format: str,
+    strict: bool,
+    no_plugins: bool,
+    select: Sequence[str],
+    ignore: Sequence[str],
+    module: Sequence[str],
+) -> int:
+    from sagadsl.cli.watching import WATCHED_FORMS, watch
+
+    if STDIN in paths:
+        raise click.UsageError("`--watch` needs files: standard input does not change")
+    if format not in WATCHED_FORMS:
+        raise click.UsageError(
+            f"`--watch` shows one report after the other: choose `--format {' or '.join(WATCHED_FORMS)}`"
+        )
+    here = screen.session()
+    arguments = [f"--format={format}", f"--color={here.color}"]
+    flags = {"--strict": strict, "--no-plugins": no_plugins, "--quiet": here.is_quiet, "--debug": here.debug}
+    arguments += [flag for flag, is_set in flags.items() if is_set]
+    for option, values in (("--select", select), ("--ignore", ignore), ("--module", module)):
+        arguments += [f"{option}={value}" for value in values]
+    return watch(paths, [*arguments, "--", *paths])
 
 
 def _codes(texts: Sequence[str]) -> tuple[str, ...]:
