@@ -81,6 +81,11 @@ def _collector() -> Command | None:
     return (str(found),) if found.exists() else None
 
 
+def _server() -> Command | None:
+    found = Path(__file__).parents[1] / "build" / "cluster" / "bin" / "server"
+    return (str(found),) if found.exists() else None
+
+
 def _promtool() -> Command | None:
     unpacked = Path(__file__).parents[1] / "build" / "prometheus" / "usr" / "bin" / "promtool"
     return (str(unpacked),) if unpacked.exists() else _program("promtool")()
@@ -95,6 +100,9 @@ NEEDS = {
     "java": Need("a JDK", "`apt-get install default-jdk-headless maven`", _program("java", beside="javac")),
     "collector": Need(
         "the OpenTelemetry Collector", "`make test` builds it from Go modules of the network", _collector
+    ),
+    "temporal-server": Need(
+        "the official Temporal server", "`make test` builds it from its Go module of the network", _server
     ),
     "promtool": Need("promtool", "`apt-get install prometheus`", _promtool),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),

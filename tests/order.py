@@ -40,6 +40,8 @@ LONGEST = (
     "tests/crash/test_reset.py",
     "tests/crash/test_worker_killed.py",
     "tests/cli/test_encryption.py",
+    "tests/secured/test_credentials.py",
+    "tests/secured/test_renewal.py",
     "tests/temporal/test_trials.py",
     "tests/temporal/test_recovery.py",
     "tests/temporal/test_kept_failures.py",

@@ -176,6 +176,15 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("address", ("--address",), {"metavar": "HOST:PORT", "help": "Temporal server.  [env: TEMPORAL_ADDRESS]"}),
     ("namespace", ("-n", "--namespace"), {"metavar": "NAME", "help": "Namespace.  [env: TEMPORAL_NAMESPACE]"}),
     ("api_key", ("--api-key",), {"metavar": "KEY", "help": "API key.  [env: TEMPORAL_API_KEY]"}),
+    (
+        "api_key_from",
+        ("--api-key-from",),
+        {
+            "metavar": "KIND:WHERE",
+            "help": "Where the API key is: file:PATH or command:WORDS. A worker reads it again.  "
+            "[env: SAGADSL_API_KEY_FROM]",
+        },
+    ),
     ("tls", ("--tls/--no-tls",), {"default": None, "help": "Encrypt the connection.  [env: TEMPORAL_TLS]"}),
     (
         "tls_cert_path",

@@ -23,6 +23,8 @@ def same_server(settings: ConnectionSettings) -> str:
     """Return the flags for the same connection, as far as they may be shown. Variables need none."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
     named = [f"{flag} {quote(each.value)}" for flag, each in shown.items() if each.origin.startswith("--")]
+    named += [settings.tls.origin] if settings.tls.origin in ("--tls", "--no-tls") else []
+    named += [f"{each.origin} {quote(each.value)}" for _, each in settings.tls_details if each.origin.startswith("--")]
     return " ".join([*named, settings.codec.flags] if settings.codec.flags else named)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -174,8 +175,9 @@ def serve(
 
     async def main() -> int:
         from sagadsl.temporal.link.connection import check_namespace, connect
+        from sagadsl.temporal.link.renewal import Renewal, reading_again, renewable
 
-        client = await connect(settings)
+        client = renewable(await connect(settings))
         await check_namespace(client, settings)
         gateway = await build(
             client,
@@ -202,7 +204,8 @@ def serve(
                 "  "
                 + ("open to whoever reaches this machine's loopback" if not gateway.authenticators else "wants a token")
             )
-            await run(gateway, sock, stop)
+            async with Renewal(client, settings, reading_again(flags, os.environ)).watching():
+                await run(gateway, sock, stop)
         return 0
 
     screen.log(logging.WARNING)

@@ -190,7 +190,7 @@ def worker(
         from sagadsl.cli.supervisor import supervise
 
         return supervise(processes, drain)
-    return asyncio.run(serve(plan, settings, metrics))
+    return asyncio.run(serve(plan, settings, flags, metrics))
 
 
 def _plan(
@@ -296,10 +296,11 @@ def _in_short(names: Sequence[str]) -> str:
     return ", ".join(f"{family} ({count})" if count > 1 else family for family, count in families.items())
 
 
-async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = None) -> int:
-    """Poll until a signal says stop. Raises ``NotConnected``."""
-    from sagadsl.temporal.link.connection import check_namespace, connect, guard, worker_runtime
-    from sagadsl.temporal.link.telemetry import flush, tracing_of
+async def serve(plan: Plan, settings: ConnectionSettings, flags: Flags, metrics: str | None = None) -> int:
+    """Poll until a signal says stop; credentials are read again by *flags*. Raises ``NotConnected``."""
+    from sagadsl.temporal.link.connection import check_worker, connect, guard, worker_runtime
+    from sagadsl.temporal.link.renewal import Renewal, reading_again, renewable
+    from sagadsl.temporal.link.telemetry import tracing_of
     from sagadsl.temporal.work.meters import SECONDS, TIMES
     from sagadsl.temporal.work.worker_log import short_failures
 
@@ -308,38 +309,42 @@ async def serve(plan: Plan, settings: ConnectionSettings, metrics: str | None = 
     short_failures(with_stacks=screen.session().debug, for_programs=for_programs)
     native = logging.getLogger("temporalio.core") if for_programs else None
     runtime = worker_runtime(metrics, settings.telemetry, dict.fromkeys(TIMES, SECONDS), native)
-    client = await connect(settings, runtime=runtime)
+    client = renewable(await connect(settings, runtime=runtime))
     tracing = tracing_of(settings.telemetry)
-    await check_namespace(client, settings)
+    await check_worker(client, settings)
     stop = asyncio.Event()
     _on_signal(stop)
+    workers = [build(client, queue, plan, tracing) for queue in plan.queues]
     with guard(settings):
-        workers = [build(client, queue, plan, tracing) for queue in plan.queues]
-        running = [asyncio.create_task(each.run()) for each in workers]
-        stopping = asyncio.create_task(stop.wait())
-        ended: set[asyncio.Task[Any]] = set()
-        while not ended and not all(each.is_running for each in workers):  # the SDK asks the server first
-            ended, _ = await asyncio.wait(
-                [*running, stopping], timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-        if not ended:
-            screen.note("ready; Ctrl-C lets running activities end, twice stops at once")
-        ended, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if stopping in ended:
-            screen.note(f"stopping: running activities have {plan.drain.total_seconds():.0f} seconds to end")
-        is_asked_to_stop = stopping in ended
-        stopping.cancel()
-        stopped = asyncio.gather(*(each.shutdown() for each in workers), *running)
-        patience = plan.drain.total_seconds() + LAST_WORDS_SECONDS if is_asked_to_stop else None
-        if stopped not in (await asyncio.wait([stopped], timeout=patience))[0]:
-            screen.note(
-                "stopped; some activities could not be interrupted: another worker retries them, or they time out"
-            )
-            sys.stdout.flush()
-            flush()
-            os._exit(0)  # otherwise a thread that blocks, or a local activity, would keep the process alive
-        await stopped
+        async with Renewal(client, settings, reading_again(flags, os.environ), workers).watching():
+            await _run(workers, plan.drain, stop)
     return 0
+
+
+async def _run(workers: Sequence[Worker], drain: timedelta, stop: asyncio.Event) -> None:
+    """Let *workers* poll until *stop* is set, or one of them fails."""
+    from sagadsl.temporal.link.telemetry import flush
+
+    running = [asyncio.create_task(each.run()) for each in workers]
+    stopping = asyncio.create_task(stop.wait())
+    ended: set[asyncio.Task[Any]] = set()
+    while not ended and not all(each.is_running for each in workers):  # the SDK asks the server first
+        ended, _ = await asyncio.wait([*running, stopping], timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    if not ended:
+        screen.note("ready; Ctrl-C lets running activities end, twice stops at once")
+    ended, _ = await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if stopping in ended:
+        screen.note(f"stopping: running activities have {drain.total_seconds():.0f} seconds to end")
+    is_asked_to_stop = stopping in ended
+    stopping.cancel()
+    stopped = asyncio.gather(*(each.shutdown() for each in workers), *running)
+    patience = drain.total_seconds() + LAST_WORDS_SECONDS if is_asked_to_stop else None
+    if stopped not in (await asyncio.wait([stopped], timeout=patience))[0]:
+        screen.note("stopped; some activities could not be interrupted: another worker retries them, or they time out")
+        sys.stdout.flush()
+        flush()
+        os._exit(0)  # otherwise a thread that blocks, or a local activity, would keep the process alive
+    await stopped
 
 
 def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -> Worker:

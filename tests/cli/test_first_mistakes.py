@@ -91,9 +91,17 @@ def test_a_package_that_the_settings_leave_out_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "said", "advice"),
     [
-        ('module = ["a"]', "unknown key `module`", "there are `modules`, `plugins`, `encryption`, `telemetry`"),
+        (
+            'module = ["a"]',
+            "unknown key `module`",
+            "there are `modules`, `plugins`, `connection`, `encryption`, `telemetry`",
+        ),
         ('deny = ["a"]', "unknown key `deny`", "`deny` belongs into `[plugins]`"),
-        ("colour = 1", "unknown key `colour`", "there are `modules`, `plugins`, `encryption`, `telemetry`"),
+        (
+            "colour = 1",
+            "unknown key `colour`",
+            "there are `modules`, `plugins`, `connection`, `encryption`, `telemetry`",
+        ),
     ],
 )
 def test_a_key_that_the_settings_do_not_have_is_an_error(folder: Path, settings: str, said: str, advice: str) -> None:

@@ -6,20 +6,16 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from tests.cli.shell import SAGADSL, Ran, environment, inside
+from tests.cli.shell import Ran, inside
 from tests.cli.shop import lay_out
+from tests.cli.workers import running
 from tests.conftest import Server
 from tests.patience import PATIENCE
 
@@ -76,41 +72,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@dataclass(slots=True)
-class Worker:
-    """A worker process and what it has said on stderr so far."""
-
-    process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-
-    def listen(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip("\n"))
-
-    def wait_for(self, start: str, times: int = 1) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while sum(line.startswith(start) for line in self.lines) < times:
-            assert self.process.poll() is None, self.lines
-            assert time.monotonic() < deadline, self.lines
-            time.sleep(0.05)
-
-
-@contextmanager
-def _worker(folder: Path, *arguments: str) -> Iterator[Worker]:
-    with subprocess.Popen(
-        [*SAGADSL, "worker", *arguments], cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
-    ) as process:
-        worker = Worker(process)
-        listener = threading.Thread(target=worker.listen, daemon=True)
-        listener.start()
-        try:
-            yield worker
-        finally:
-            process.kill()
-            listener.join(PATIENCE)
-
-
 def _queue() -> str:
     return f"worker-{uuid.uuid4()}"
 
@@ -124,7 +85,7 @@ def _refused(folder: Path, *arguments: str) -> Ran:
 def test_a_worker_says_what_it_serves_and_serves_it(folder: Path, server: Server) -> None:
     queue = _queue()
     address = ("--address", server.address)
-    with _worker(folder, ".", "--task-queue", queue, *address) as worker:
+    with running(folder, ".", "--task-queue", queue, *address) as worker:
         worker.wait_for("ready")
         assert worker.lines == [
             f"worker at {server.address}, namespace default, task queue {queue}",
@@ -146,7 +107,7 @@ def test_a_worker_says_what_it_serves_and_serves_it(folder: Path, server: Server
 def test_a_worker_that_takes_only_its_own_definitions_refuses_others(folder: Path, server: Server) -> None:
     """A production worker takes definitions only from its own folder."""
     options = ("--task-queue", _queue(), "--address", server.address)
-    with _worker(folder, "order.saga.yaml", "--no-inline-definitions", *options) as worker:
+    with running(folder, "order.saga.yaml", "--no-inline-definitions", *options) as worker:
         worker.wait_for("ready")
         assert worker.lines[1] == "  sagas       order 1.0.0"
         named = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
@@ -161,7 +122,7 @@ def test_the_first_sigterm_lets_an_activity_end_and_the_second_stops_at_once(fol
     options = ("--task-queue", _queue(), "--address", server.address)
     for seconds, signals, code in ((2, 1, 0), (60, 2, 130)):
         file = folder / f"{signals}.txt"
-        with _worker(folder, "work.saga.yaml", *options) as worker:
+        with running(folder, "work.saga.yaml", *options) as worker:
             worker.wait_for("ready")
             given = json.dumps({"file": str(file), "seconds": seconds})
             saga = inside("run", "work", "-i", given, *options, "--detach", "-q", cwd=folder).out.strip()
@@ -191,7 +152,7 @@ def test_a_drain_that_is_over_ends_what_cannot_be_interrupted(
     )
     options = ("--task-queue", _queue(), "--address", server.address)
     file = folder / "file.txt"
-    with _worker(folder, "work.saga.yaml", "--drain", "1", *processes, *options) as worker:
+    with running(folder, "work.saga.yaml", "--drain", "1", *processes, *options) as worker:
         worker.wait_for("ready")
         given = json.dumps({"file": str(file), "seconds": 50})
         saga = inside("run", "work", "-i", given, *options, "--detach", "-q", cwd=folder).out.strip()
@@ -208,7 +169,7 @@ def test_a_drain_that_is_over_ends_what_cannot_be_interrupted(
 @pytest.mark.temporal
 def test_several_processes_are_one_worker_and_one_that_dies_is_replaced(folder: Path, server: Server) -> None:
     options = ("--task-queue", _queue(), "--address", server.address)
-    with _worker(folder, ".", "--processes", "2", *options) as worker:
+    with running(folder, ".", "--processes", "2", *options) as worker:
         worker.wait_for("ready", times=2)
         (line,) = [line for line in worker.lines if line.startswith("2 processes: ")]
         pids = [int(pid) for pid in line.removeprefix("2 processes: ").split(", ")]
@@ -226,10 +187,10 @@ def test_several_processes_are_one_worker_and_one_that_dies_is_replaced(folder: 
 @pytest.mark.temporal
 def test_a_worker_for_activities_alone_leaves_the_sagas_to_others(folder: Path, server: Server) -> None:
     options = ("--task-queue", _queue(), "--address", server.address)
-    with _worker(folder, ".", "--only", "activities", *options) as one:
+    with running(folder, ".", "--only", "activities", *options) as one:
         one.wait_for("ready")
         assert not [line for line in one.lines if line.startswith("  sagas")]
-        with _worker(folder, ".", "--only", "workflows", *options) as other:
+        with running(folder, ".", "--only", "workflows", *options) as other:
             other.wait_for("ready")
             assert not [line for line in other.lines if line.startswith("  activities")]
             ran = inside("run", "order", "-i", '{"order": "1"}', *options, "-q", cwd=folder)
@@ -290,7 +251,7 @@ def test_its_metrics_are_shown_where_it_is_told(folder: Path, server: Server) ->
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     where = ("--address", server.address, "--task-queue", queue)
-    with _worker(folder, *where, "--metrics", f"127.0.0.1:{port}", "--cached", "2") as worker:
+    with running(folder, *where, "--metrics", f"127.0.0.1:{port}", "--cached", "2") as worker:
         worker.wait_for("ready")
         for _ in range(5):
             assert inside("run", "waits.saga.yaml", "--detach", *where, cwd=folder).code == 0

@@ -147,14 +147,14 @@ def test_temporal_tls_is_read_as_people_write_it(text: str, switched: str) -> No
         (
             Flags(disable_config_file=True),
             {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": "/no/ca.pem"},
-            "`/no/ca.pem` cannot be read: No such file or directory (the TEMPORAL_TLS_* variables or the profile)",
+            "`/no/ca.pem` cannot be read: No such file or directory (TEMPORAL_TLS_SERVER_CA_CERT_PATH)",
             "",
         ),
         (
             Flags(disable_config_file=True),
             {"TEMPORAL_TLS_CLIENT_CERT_DATA": "PEM"},
-            "a client certificate and its key go together, and only one of them is set",
-            "give both `--tls-cert-path` and `--tls-key-path`",
+            "a client certificate and its key go together, and only one of them is set (TEMPORAL_TLS_CLIENT_CERT_DATA)",
+            "name the key, too: `--tls-key-path FILE`",
         ),
         (
             Flags(disable_config_file=True, tls_disable_host_verification=True),

@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, RecordWorkerHeartbeatRequest
 from temporalio.client import Client
 from temporalio.runtime import (
     LogForwardingConfig,
@@ -26,6 +26,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.temporal.link import probe
 from sagadsl.temporal.link.codec import patient, reading
 from sagadsl.temporal.link.converters import converter_of
+from sagadsl.temporal.link.credentials import credentials_remedy
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.link.telemetry import metrics_of, tracing_of
 from sagadsl.temporal.link.telemetry_setting import NO_TELEMETRY, TelemetrySetting
@@ -171,7 +172,29 @@ def _logging_to(logger: logging.Logger | None) -> LoggingConfig:
 async def check_namespace(client: Client, settings: ConnectionSettings) -> None:
     """Raise ``NotConnected`` unless the namespace exists: a connection alone does not prove it."""
     with guard(settings):
-        await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+        await ask_as_client(client)
+
+
+async def check_worker(client: Client, settings: ConnectionSettings) -> None:
+    """Raise ``NotConnected`` unless a worker may work: one that may not would ask for tasks again and again."""
+    await check_namespace(client, settings)
+    with guard(settings):
+        await ask_as_worker(client)
+
+
+async def ask_as_client(client: Client) -> None:
+    """Ask the server something that every client may ask. Raises ``RPCError``."""
+    await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+
+
+async def ask_as_worker(client: Client) -> None:
+    """Ask the server something that only a worker may ask, and that changes nothing. Raises ``RPCError``."""
+    empty = RecordWorkerHeartbeatRequest(namespace=client.namespace, identity=client.identity)
+    try:
+        await client.workflow_service.record_worker_heartbeat(empty)
+    except RPCError as error:
+        if error.status not in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.INVALID_ARGUMENT):  # a server before 1.29
+            raise
 
 
 @contextmanager
@@ -204,11 +227,11 @@ def _refusal(error: RPCError, settings: ConnectionSettings) -> tuple[str, str]:
     address, namespace = settings.address.value, settings.namespace.value
     match error.status:
         case RPCStatusCode.UNAUTHENTICATED:
-            return f"Temporal at {address} does not know these credentials", "check the API key or the certificate"
+            return f"Temporal at {address} does not know these credentials", credentials_remedy(settings)
         case RPCStatusCode.PERMISSION_DENIED:
             return (
                 f"Temporal at {address} refuses access to namespace `{namespace}`",
-                "check the namespace and what the API key may do",
+                credentials_remedy(settings, "check the namespace and what the API key may do"),
             )
         case RPCStatusCode.NOT_FOUND if error.message.startswith("Namespace "):
             return (
@@ -227,9 +250,7 @@ def _not_connected(settings: ConnectionSettings, reason: str, found: probe.Found
     address = settings.address.value
     if "Unauthenticated" in reason or "PermissionDenied" in reason:
         return NotConnected(
-            f"Temporal at {address} does not know these credentials",
-            settings.lines(),
-            "check the API key or the certificate",
+            f"Temporal at {address} does not know these credentials", settings.lines(), credentials_remedy(settings)
         )
     remedy = found.remedy
     if not remedy and not found.listening:

@@ -10,7 +10,6 @@ import base64
 import binascii
 import os
 import shlex
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.immutable import Hidden, Immutable, field
 from sagadsl.plugins.settings import read_settings
 from sagadsl.temporal.link.shown import SettingsUnusable
+from sagadsl.temporal.link.sources import SourceUnusable, from_command, from_file
 
 GROUP = "sagadsl.keys"
 """Entry points of packages that look keys up, in a key management service for instance.
@@ -28,7 +28,6 @@ Each is a function that takes the id of a key and the other keys of its table, a
 
 KEY_BYTES = 32
 LONGEST_ID = 100
-_COMMAND_SECONDS = 30.0
 _Kind = Literal["env", "file", "command", "provider"]
 KINDS: tuple[_Kind, ...] = ("env", "file", "command", "provider")
 
@@ -172,10 +171,8 @@ def _read(source: KeySource, environ: Mapping[str, str]) -> EncryptionKey:
     match source.kind:
         case "env":
             raw = _variable(source, environ)
-        case "file":
-            raw = _file(source)
-        case "command":
-            raw = _printed(source)
+        case "file" | "command":
+            raw = _found(source)
         case "provider":
             raw = _provided(source)
     return key_of(source.id, raw, f"{source.kind} `{shlex.join(source.where)}`, {source.origin}")
@@ -188,30 +185,11 @@ def _variable(source: KeySource, environ: Mapping[str, str]) -> bytes:
     return os.fsencode(value)
 
 
-def _file(source: KeySource) -> bytes:
+def _found(source: KeySource) -> bytes:
     try:
-        with Path(source.where[0]).open("rb") as file:
-            return file.read(1_000)  # a key is shorter, and a device would never end
-    except OSError as error:
-        reason = f"`{source.where[0]}` cannot be read: {error.strerror or error}"
-        raise KeyUnusable(source.id, source.origin, reason) from None
-
-
-def _printed(source: KeySource) -> bytes:
-    try:
-        ended = subprocess.run(
-            source.where, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=False
-        )
-    except (OSError, ValueError) as error:
-        raise KeyUnusable(source.id, source.origin, f"`{source.where[0]}` cannot be run: {error}") from None
-    except subprocess.TimeoutExpired:
-        reason = f"`{source.where[0]}` gave no key within {_COMMAND_SECONDS:.0f} seconds"
-        raise KeyUnusable(source.id, source.origin, reason) from None
-    if ended.returncode:
-        said = ended.stderr.decode("utf-8", "replace").strip().splitlines()
-        reason = f"`{source.where[0]}` ended with code {ended.returncode}" + (f": {said[-1][:200]}" if said else "")
-        raise KeyUnusable(source.id, source.origin, reason)
-    return ended.stdout
+        return from_file(source.where[0]) if source.kind == "file" else from_command(source.where, "key")
+    except SourceUnusable as error:
+        raise KeyUnusable(source.id, source.origin, str(error)) from None
 
 
 def _provided(source: KeySource) -> bytes:

@@ -17,16 +17,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from temporalio.envconfig import ClientConfigProfile, ClientConfigTLS
+from temporalio.envconfig import ClientConfigProfile
 from temporalio.service import TLSConfig
 
 from sagadsl.immutable import Hidden, Immutable, field
 from sagadsl.language.expressions.data import shortened
 from sagadsl.language.notation.json_text import small_number
+from sagadsl.temporal.link.api_key_setting import Reader, api_key_setting, read_source, stored_key
 from sagadsl.temporal.link.codec_setting import NO_CODEC, CodecSetting, codec_setting
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 from sagadsl.temporal.link.telemetry import not_traced
 from sagadsl.temporal.link.telemetry_setting import NO_TELEMETRY, TelemetrySetting, telemetry_setting
+from sagadsl.temporal.link.tls_setting import tls_setting
 from sagadsl.temporal.wire.arguments import LONGEST_PAGE
 
 _PAGE = re.compile(r"https?://[^\s?#]+", re.IGNORECASE)
@@ -41,6 +43,7 @@ class Flags(Immutable):
     address: str | None = None
     namespace: str | None = None
     api_key: Hidden[str | None] = None
+    api_key_from: str | None = None
     tls: bool | None = None
     tls_cert_path: str | None = None
     tls_key_path: str | None = None
@@ -81,6 +84,7 @@ class ConnectionSettings(Immutable):
         api_key: ``set`` or ``none``: never the key.
         warnings: Settings that were found and not used, one sentence each.
         secrets: Keyword arguments of ``Client.connect`` besides address and namespace.
+        tls_details: Each certificate, key and name that is set: its name, its file, and who names that.
         codec: What encodes the data of sagas.
         telemetry: Where traces and metrics go.
     """
@@ -94,6 +98,7 @@ class ConnectionSettings(Immutable):
     secrets: Hidden[Mapping[str, Any]] = field(default_factory=dict)
     codec: CodecSetting = NO_CODEC
     telemetry: TelemetrySetting = NO_TELEMETRY
+    tls_details: tuple[tuple[str, ShownSetting], ...] = ()
 
     @property
     def names_a_server(self) -> bool:
@@ -103,7 +108,7 @@ class ConnectionSettings(Immutable):
 
     def lines(self) -> tuple[str, ...]:
         """Return the table that every failure to connect shows."""
-        rows = [("address", self.address), ("namespace", self.namespace), ("tls", self.tls)]
+        rows = [("address", self.address), ("namespace", self.namespace), ("tls", self.tls), *self.tls_details]
         if not self.api_key.is_default:
             rows.append(("api key", self.api_key))
         if not self.codec.is_default:
@@ -111,14 +116,18 @@ class ConnectionSettings(Immutable):
         if not self.profile.is_default:
             rows.append(("profile", self.profile))
         width = max(len(setting.value) for _, setting in rows)
+        first = max(10, *(len(name) for name, _ in rows))
         return tuple(
-            f"{name:<10} {setting.value:<{width}}  {setting.origin if setting.is_default else 'from ' + setting.origin}"
-            for name, setting in rows
+            f"{name:<{first}} {each.value:<{width}}  {each.origin if each.is_default else 'from ' + each.origin}"
+            for name, each in rows
         )
 
 
-def resolve(flags: Flags, environ: Mapping[str, str]) -> ConnectionSettings:
-    """Join flags, *environ* and file. Raises ``SettingsUnusable``."""
+def resolve(flags: Flags, environ: Mapping[str, str], read: Reader = read_source) -> ConnectionSettings:
+    """Join flags, *environ* and file; *read* gets an API key that a setting does not hold itself.
+
+    Raises ``SettingsUnusable``.
+    """
     env = {} if flags.disable_config_env else environ
     switched = _switch("TEMPORAL_TLS", env)
     file, file_origin = _config_file(flags, env)
@@ -127,13 +136,14 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> ConnectionSettings:
     # the SDK switches TLS on for every TEMPORAL_TLS that it cannot read, so it does not get to see it
     merged = _load(profile_name, file, {name: value for name, value in env.items() if name != "TEMPORAL_TLS"})
     origins = _Origins(flags, env, file_origin, profile_name or "default", stored)
-    tls = _tls(flags, merged.tls, switched)
-    api_key = flags.api_key or merged.api_key or None
+    chosen = tls_setting(flags, env, merged.tls, switched, origins.of_profile_text())
+    tls = chosen.config
+    api_key = api_key_setting(flags, env, environ, stored_key(stored.api_key, origins.of_profile_text()), read)
     address = ShownSetting(flags.address or merged.address or "localhost:7233", origins.of("address"))
     _check_address(address)
     if tls is None:  # the `temporal` command, too, switches TLS on for an API key
-        tls = api_key is not None
-        tls_origin = origins.of("api_key") if tls else DEFAULT
+        tls = api_key.key is not None
+        tls_origin = api_key.shown.origin
     else:
         tls_origin = origins.of_tls()
     metadata = {**merged.grpc_meta, **dict(_pair(text) for text in flags.grpc_meta)}
@@ -142,16 +152,17 @@ def resolve(flags: Flags, environ: Mapping[str, str]) -> ConnectionSettings:
         address=address,
         namespace=ShownSetting(flags.namespace or merged.namespace or "default", origins.of("namespace")),
         tls=ShownSetting("on" if tls else "off", tls_origin),
-        api_key=ShownSetting("set" if api_key else "none", origins.of("api_key") if api_key else DEFAULT),
+        api_key=api_key.shown,
         profile=ShownSetting(profile_name or "default", origins.of_profile()),
         warnings=(
-            *_in_clear(address, tls, api_key, tls_origin),
+            *_in_clear(address, tls, api_key.key, tls_origin),
             *_warnings(env, file, profile_name or "default"),
             *not_traced(telemetry),
         ),
-        secrets={"tls": tls, "api_key": api_key, "rpc_metadata": metadata},
+        secrets={"tls": tls, "api_key": api_key.key, "rpc_metadata": metadata},
         codec=codec_setting(flags, environ, env, _codec_of(file, profile_name or "default"), origins.of_profile_text()),
         telemetry=telemetry,
+        tls_details=chosen.details,
     )
 
 
@@ -254,49 +265,6 @@ def _switch(variable: str, env: Mapping[str, str]) -> bool | None:
     if text.lower() in _TRUE | _FALSE:
         return text.lower() in _TRUE
     raise SettingsUnusable(f"`{variable}` is `{text}`, which is neither yes nor no", "write `true` or `false`")
-
-
-def _tls(flags: Flags, stored: ClientConfigTLS | None, switched: bool | None) -> TLSConfig | bool | None:
-    """Return the TLS settings; ``None`` when none are set. *switched* is the value of ``TEMPORAL_TLS``."""
-    if flags.tls_disable_host_verification:
-        raise SettingsUnusable(
-            "`--tls-disable-host-verification` is unsupported: Temporal's Python SDK always verifies the server",
-            "say with `--tls-server-name` which name the certificate carries, and with `--tls-ca-path` who signed it",
-        )
-    wanted = flags.tls if flags.tls is not None else switched
-    detailed = any((flags.tls_cert_path, flags.tls_key_path, flags.tls_ca_path, flags.tls_server_name))
-    if wanted is None and not detailed and stored is not None and stored.disabled:
-        wanted = False
-    if wanted is False or (stored is None and not detailed):
-        return wanted
-    stored = stored or ClientConfigTLS()
-    cert = _read("--tls-cert-path", flags.tls_cert_path, stored.client_cert)
-    key = _read("--tls-key-path", flags.tls_key_path, stored.client_private_key)
-    if (cert is None) != (key is None):
-        raise SettingsUnusable(
-            "a client certificate and its key go together, and only one of them is set",
-            "give both `--tls-cert-path` and `--tls-key-path`",
-        )
-    return TLSConfig(
-        domain=flags.tls_server_name or stored.server_name,
-        server_root_ca_cert=_read("--tls-ca-path", flags.tls_ca_path, stored.server_root_ca_cert),
-        client_cert=cert,
-        client_private_key=key,
-    )
-
-
-def _read(flag: str, path: str | None, stored: Path | str | bytes | None) -> bytes | None:
-    """Return the certificate or key that *flag* names, else the one that the configuration holds or names."""
-    source = Path(path) if path else stored
-    if source is None or isinstance(source, bytes):
-        return source
-    if isinstance(source, str):
-        return source.encode()
-    try:
-        return source.read_bytes()
-    except OSError as error:
-        named = flag if path else "the TEMPORAL_TLS_* variables or the profile"
-        raise SettingsUnusable(f"`{source}` cannot be read: {error.strerror} ({named})") from None
 
 
 def _check_address(address: ShownSetting) -> None:
