@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import click
 
@@ -204,6 +204,11 @@ def by_name(definitions: Definitions, chosen: Loaded | None = None) -> dict[str,
     if chosen is not None:
         usable = [*sorted(usable, key=lambda each: each.document.name == chosen.document.name), chosen]
     return {each.saga.name: each for each in usable if each.saga is not None}
+
+
+def secrets_in(found: Iterable[Loaded]) -> dict[str, Any]:
+    """Return where the activities that definitions call have secrets, see ``Loaded.secrets``."""
+    return {name: marks for each in found for name, marks in each.secrets.items()}
 
 
 def by_version(definitions: Definitions) -> dict[str, Loaded]:

@@ -19,7 +19,7 @@ from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from sagadsl.temporal.ask.checkup import CheckResult, QueueNeeds
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
 
 ILL = 3
 
@@ -69,6 +69,7 @@ def doctor(
         sagas = [each.saga for each in loaded.files if each.saga is not None]
         attributes = {each.name: each.type for saga in sagas for each in saga.search_attributes}
         nexus = sorted(endpoints(sagas))
+        checks += _secrets(loaded, settings)
 
     async def look() -> None:
         checks.append(await embedded())
@@ -96,6 +97,21 @@ def _needs(loaded: Definitions, queues: Sequence[str]) -> dict[str, QueueNeeds]:
             sagas = {**before.sagas, name: fingerprint(each.definition)}
             needs[queue] = QueueNeeds(sagas, before.activities | own_activities(each.saga))
     return needs
+
+
+def _secrets(loaded: Definitions, settings: ConnectionSettings) -> list[CheckResult]:
+    """Return whether the server sees what schemas mark as secret; nothing if they mark nothing."""
+    from sagadsl.engine.hiding import has_secrets
+    from sagadsl.temporal.ask.checkup import CheckResult
+
+    marked = sum(each.saga is not None and has_secrets(each.saga, each.secrets) for each in loaded.files)
+    if not marked:
+        return []
+    found = f"{counted(marked, 'saga has', 'sagas have')} values that are marked by `x-secret`"
+    if settings.codec.is_default:
+        found += "; nothing encrypts them, so that histories hold them in clear"
+    remedy = "set `[encryption]`: docs/operations/encryption.md"
+    return [CheckResult("secrets", not settings.codec.is_default, found, remedy, is_needed=False)]
 
 
 def _plugins(catalogue: Catalogue) -> CheckResult:

@@ -13,7 +13,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.many import Choose, Selection, ask_many, chosen, many
-from sagadsl.cli.options import common, connection, output, settings_of
+from sagadsl.cli.options import common, connection, output, settings_of, show_secrets
 from sagadsl.cli.reach import reaching
 from sagadsl.cli.saga_input import read_value
 from sagadsl.engine.facts import Given
@@ -147,10 +147,11 @@ def status(*, id: str, run: str | None, limit: int | None, after: str, flags: Fl
 
 @click.command(short_help="Wait for the end of a saga and print its output.")
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 15.")
+@show_secrets
 @on_saga
-def result(*, id: str, timeout: float | None, flags: Flags) -> int:
-    """Wait for the end of a saga and print its output. The exit codes are those of `run`: 15 when
-    it needs an operator.
+def result(*, id: str, timeout: float | None, secrets: bool, flags: Flags) -> int:
+    """Wait for the end of a saga and print its output, with `***` for values that a schema marks by
+    `x-secret`. The exit codes are those of `run`: 15 when it needs an operator.
 
     \b
     Examples:
@@ -160,13 +161,15 @@ def result(*, id: str, timeout: float | None, flags: Flags) -> int:
     from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
     from sagadsl.status.advice import next_steps
     from sagadsl.temporal.read.following import Picture, until_over
+    from sagadsl.temporal.read.secrets import end_shown
 
     async def wait(client: Client) -> runs.Ended | Picture | None:
         try:
             async with asyncio.timeout(timeout):
-                return await until_over(client, id)
+                ended = await until_over(client, id)
         except TimeoutError:
             return None
+        return ended if secrets or isinstance(ended, Picture) else await end_shown(client, ended)
 
     ended = connected(flags, wait)
     if ended is None:

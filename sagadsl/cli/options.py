@@ -315,3 +315,9 @@ def instant_of(now: str | None) -> float | None:
     if now is not None and found is None:
         raise click.UsageError(f"`--now {now}` is not a moment: write it like `2026-01-31T09:00:00Z`")
     return found
+
+
+def show_secrets(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the option that shows what schemas mark as secret."""
+    text = "Show also values that a schema marks by `x-secret`."
+    return click.option("--show-secrets", "secrets", is_flag=True, help=text)(command)

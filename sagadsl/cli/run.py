@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, by_name, load_definitions, the_one
+from sagadsl.cli.definitions import Definitions, by_name, load_definitions, secrets_in, the_one
 from sagadsl.cli.files import STDIN, find, is_file, is_folder
-from sagadsl.cli.options import common, connection, modules, output, saga_input
+from sagadsl.cli.options import common, connection, modules, output, saga_input, show_secrets
 from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
 from sagadsl.language.calls import SagaCall
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--worker", is_flag=True, help="Run a worker in this process also when a server is given.")
 @click.option("--again", is_flag=True, help="Run it even if a run with this id has ended well.")
 @click.option("--summary", metavar="TEXT", help="One line about this run, for lists.")
+@show_secrets
 @modules
 @output("text", "json", "jsonl", "none")
 @connection
@@ -54,6 +55,7 @@ def run(
     worker: bool,
     again: bool,
     summary: str | None,
+    secrets: bool,
     module: Sequence[str],
     flags: Flags,
 ) -> int:
@@ -110,6 +112,8 @@ def run(
         task_queue=task_queue or (model.task_queue if model else None),
         again=again,
         summary=summary,
+        secrets=secrets_in(each for name, each in named.items() if each is chosen or name in children),
+        shows_secrets=secrets,
     )
     if chosen is not None:
         _check_input(order)

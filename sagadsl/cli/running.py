@@ -22,7 +22,8 @@ from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.reach import same_server
 from sagadsl.cli.serving import activities, queues
 from sagadsl.engine.call_errors import QUEUE_BOUND
-from sagadsl.immutable import Hidden, Immutable, replace
+from sagadsl.engine.hiding import Marks
+from sagadsl.immutable import Hidden, Immutable, field, replace
 from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
 from sagadsl.plugins.catalogue import Catalogue
@@ -35,6 +36,7 @@ from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.link.telemetry import tracing_of
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.following import Picture, follow
+from sagadsl.temporal.read.secrets import end_shown
 from sagadsl.temporal.read.trace import trace as trace_of
 from sagadsl.temporal.worker import build_worker
 
@@ -67,6 +69,8 @@ class StartRequest(Immutable):
         children: The data of its child sagas, by name.
         sagas: The models of all of them.
         task_queue: From the command or the definition.
+        secrets: Where its activities, and those of its children, have secrets.
+        shows_secrets: Show them.
     """
 
     name: str
@@ -79,6 +83,8 @@ class StartRequest(Immutable):
     again: bool
     summary: str | None
     version: str = ""
+    secrets: Marks = field(default_factory=dict)
+    shows_secrets: bool = False
 
 
 class Leave(Enum):
@@ -137,6 +143,7 @@ async def execute(
                 again=order.again,
                 summary=order.summary,
                 version=order.version,
+                secrets=order.secrets,
             )
             _header(started, place)
             if leave is Leave.AT_ONCE:
@@ -145,7 +152,8 @@ async def execute(
                 return 0
             if leave is Leave.ANSWERED and (code := await _answered(client, started, place, interrupts)) is not None:
                 return code
-            return await _follow(client, started, place, interrupts, by_name=order.definition is None)
+            by_name = order.definition is None
+            return await _follow(client, started, place, interrupts, by_name=by_name, secrets=order.shows_secrets)
 
 
 async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_worker: bool) -> RunsOn:
@@ -212,7 +220,7 @@ async def _answered(client: Client, started: sagas.Started, place: RunsOn, inter
 
 
 async def _follow(
-    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, *, by_name: bool
+    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, *, by_name: bool, secrets: bool
 ) -> int:
     """Show the saga until it ends, pauses, or somebody wants to leave."""
     view = view_for(screen.session().output, place.options, _no_worker(started, place, by_name=by_name))
@@ -225,6 +233,8 @@ async def _follow(
     if last.is_open:
         return _paused(started, last, place)
     ended = await runs.result(client, started.id)
+    if not secrets:
+        ended = await end_shown(client, ended)
     steps = last.status.get("steps", [])
     show(ended, {**ended.as_json(), "run_id": started.run_id, "name": started.name, "steps": steps}, _took(last))
     if screen.session().debug:

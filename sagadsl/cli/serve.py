@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each
+from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, secrets_in
 from sagadsl.cli.options import common, connection, log_format, logs_as, output, settings_of
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
@@ -290,8 +290,10 @@ async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
     from sagadsl.temporal.client import packed
     from sagadsl.temporal.work.registry import children_of
 
-    data = {name: each.definition for name, each in by_name(loaded).items()}
-    return {name: await packed(client, data[name], children_of(name, data)) for name in sorted(data)}
+    named = by_name(loaded)
+    data = {name: each.definition for name, each in named.items()}
+    marks = secrets_in(named.values())
+    return {name: await packed(client, data[name], children_of(name, data), marks) for name in sorted(data)}
 
 
 @contextmanager

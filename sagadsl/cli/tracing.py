@@ -12,6 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, of_run, on_saga
+from sagadsl.cli.options import show_secrets
 from sagadsl.language.paths import child_id, parse_call
 from sagadsl.status.lines import StatusRow, error_text, one_line, refused_signal, rows, text, told, widths
 
@@ -27,10 +28,12 @@ _LONGEST = 160
 
 @click.command(short_help="Show a saga step by step, with its data and its causes.")
 @click.option("--actions", is_flag=True, help="Count the actions that Temporal Cloud bills for it.")
+@show_secrets
 @of_run
 @on_saga
-def trace(*, id: str, run: str | None, actions: bool, flags: Flags) -> int:
-    """Show a saga step by step, with what was sent, what came back, and why it failed.
+def trace(*, id: str, run: str | None, actions: bool, secrets: bool, flags: Flags) -> int:
+    """Show a saga step by step, with what was sent, what came back, and why it failed. Values that a schema marks by
+    `x-secret` are shown as `***`.
 
     A mistake in the code of an activity has its file and line; --debug adds the whole stack.
 
@@ -44,7 +47,7 @@ def trace(*, id: str, run: str | None, actions: bool, flags: Flags) -> int:
     from sagadsl.temporal.read.trace import trace as trace_of
 
     async def look(client: Client) -> tuple[Picture, Trace]:
-        return await picture(client, id, run_id=run), await trace_of(client, id, run_id=run)
+        return await picture(client, id, run_id=run), await trace_of(client, id, run_id=run, secrets=secrets)
 
     found, traced = connected(flags, look)
     billed = traced.billed

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, by_version, load_definitions, of_one_name
+from sagadsl.cli.definitions import Definitions, by_version, load_definitions, of_one_name, secrets_in
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.cli.worker_version import WorkerVersion, versioned
+from sagadsl.engine.hiding import Marks, has_secrets
 from sagadsl.errors import SagadslError
-from sagadsl.immutable import Immutable
+from sagadsl.immutable import Immutable, field
 from sagadsl.language.model import Saga
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem
@@ -70,6 +71,7 @@ class Plan(Immutable):
         sagas: Its own definitions, as models and as data.
         names: Activities to serve; ``None`` means all that work.
         cached: The most open sagas of each queue that stay in memory.
+        secrets: Where the activities that its sagas call have secrets.
     """
 
     queues: tuple[str, ...]
@@ -84,6 +86,7 @@ class Plan(Immutable):
     problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
     version: WorkerVersion | None = None
+    secrets: Marks = field(default_factory=dict)
 
 
 @click.command(short_help="Serve sagas and their activities until stopped.")
@@ -225,6 +228,7 @@ def _plan(
         queues=tuple(queues) or own or (DEFAULT_TASK_QUEUE,),
         sagas=loaded.sagas,
         definitions={name: each.definition for name, each in by_version(loaded).items()},
+        secrets=secrets_in(loaded.files),
         catalogue=catalogue,
         inline=inline,
         only=only,
@@ -276,6 +280,8 @@ def _announce(plan: Plan, settings: ConnectionSettings) -> None:
     for problem in plan.problems:
         screen.warn(f"{problem}; it is left out")
         screen.authors_stack(problem)
+    if settings.codec.is_default and any(has_secrets(saga, plan.secrets) for saga in plan.sagas):
+        screen.warn("nothing encrypts the values that schemas mark by `x-secret`: histories hold them in clear")
     queues = ", ".join(plan.queues)
     screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
     if plan.only != "activities":
@@ -349,6 +355,7 @@ async def _run(workers: Sequence[Worker], drain: timedelta, stop: asyncio.Event)
 
 def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -> Worker:
     """Return the worker of one queue."""
+    from sagadsl.temporal.wire.arguments import RunOptions
     from sagadsl.temporal.worker import build_worker
 
     return build_worker(
@@ -356,6 +363,7 @@ def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -
         task_queue=queue,
         catalogue=plan.catalogue,
         definitions=plan.definitions,
+        options=RunOptions(secrets=plan.secrets),
         names=plan.activities,
         inline=plan.inline,
         only=plan.only,

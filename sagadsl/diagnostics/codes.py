@@ -83,6 +83,7 @@ _EXPRESSIONS = (
     Code("SD308", "compensation that needs an output that may be unknown"),
     Code("SD309", "value of the wrong type in an expression"),
     Code("SD310", "expression where none is computed"),
+    Code("SD311", "secret where others see it", Severity.WARNING),
 )
 
 _ACTIVITIES = (

@@ -89,7 +89,7 @@ def _start(package: Package) -> Data:
 
 
 def _reading() -> Data:
-    wait, since, run = (ref("parameters", each) for each in ("wait", "since", "run"))
+    wait, since, run, hidden = (ref("parameters", each) for each in ("wait", "since", "run", "secrets"))
     later = {"202": _json("It has not ended", ref("schemas", "standing"))}
     return {
         "/sagas": _get(
@@ -117,7 +117,9 @@ def _reading() -> Data:
             [*(ref("parameters", each) for each in ("id", "steps", "after")), wait, since, run],
             {"304": {"description": "Nothing has changed since `If-None-Match`"}, "409": ref("responses", "problem")},
         ),
-        "/sagas/{id}/result": _get("result", "How a saga has ended", "ended", [ref("parameters", "id"), wait], later),
+        "/sagas/{id}/result": _get(
+            "result", "How a saga has ended", "ended", [ref("parameters", "id"), wait, hidden], later
+        ),
         "/sagas/{id}/events": {
             "get": {
                 "operationId": "events",
@@ -134,7 +136,7 @@ def _reading() -> Data:
             }
         },
         "/sagas/{id}/trace": _get(
-            "trace", "What a saga was given, sent and got back", "trace", [ref("parameters", "id"), run]
+            "trace", "What a saga was given, sent and got back", "trace", [ref("parameters", "id"), run, hidden]
         ),
         "/sagas/{id}/explanation": _get(
             "explanation", "What happened, in sentences", "explanation", [ref("parameters", "id"), run]

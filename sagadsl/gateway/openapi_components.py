@@ -42,6 +42,12 @@ PARAMETERS: Data = {
         "`answer` the saga's early answer is enough",
     ),
     "run": _parameter("run", "query", _VISIBLE, "An earlier run of the saga; the newest if left out"),
+    "secrets": _parameter(
+        "secrets",
+        "query",
+        {"type": "string", "enum": ["shown"]},
+        "Show also values that schemas mark by `x-secret`; takes the right to decode payloads",
+    ),
     "since": _parameter("since", "query", _VISIBLE, "`revision` of the last answer: wait until it changes"),
     "name": _parameter("name", "query", _VISIBLE, "Only sagas of this name; `x*` is every name that begins with `x`"),
     "status": _parameter("status", "query", _STATUS, "Only sagas with this status"),

@@ -20,7 +20,7 @@ from temporalio.service import RPCError
 
 from sagadsl.drawing.tree import tree
 from sagadsl.errors import SagadslError
-from sagadsl.gateway.problems import BadParameter
+from sagadsl.gateway.problems import BadParameter, NotAllowed
 from sagadsl.gateway.requests import Inquiry
 from sagadsl.gateway.starting import AGAIN
 from sagadsl.gateway.watchers import Snapshot
@@ -38,6 +38,7 @@ from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.following import Picture
 from sagadsl.temporal.read.listing import STATUSES, counts, page
 from sagadsl.temporal.read.questions import ask
+from sagadsl.temporal.read.secrets import end_shown
 from sagadsl.temporal.read.trace import trace as trace_of
 from sagadsl.temporal.read.waiting import waiting
 from sagadsl.temporal.read.where import WrongCondition, condition
@@ -142,26 +143,44 @@ async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapsho
 
 async def result(inquiry: Inquiry) -> Response:
     """Return the result of a saga; 202 while it has not ended."""
-    wait = inquiry.wait(inquiry.query("wait").get("wait"))
+    query = inquiry.query("wait", "secrets")
+    wait, secrets = inquiry.wait(query.get("wait")), _shows_secrets(inquiry, query)
     view, id_ = await inquiry.view(), inquiry.path("id")
     if view.picture.is_open and wait:
         with inquiry.waiting():
             try:
                 async with asyncio.timeout(wait):
-                    return JSONResponse((await inquiry.gateway.watchers.lookout.ended(id_)).as_json())
+                    return await _end(inquiry, await inquiry.gateway.watchers.lookout.ended(id_), secrets=secrets)
             except TimeoutError:
                 view = await inquiry.gateway.watchers.now(id_)
     if not view.picture.is_open:
-        return JSONResponse((await runs.result(inquiry.client, id_)).as_json())
+        return await _end(inquiry, await runs.result(inquiry.client, id_), secrets=secrets)
     shown = {"id": id_, "status": view.document["status"], "output": None, "children": view.document["children"]}
     return JSONResponse(shown, 202, {"Retry-After": AGAIN})
 
 
 async def trace(inquiry: Inquiry) -> Response:
     """Return the data of a saga: its input, what it sent, and what came back."""
-    run_id = inquiry.query("run").get("run") or None
+    query = inquiry.query("run", "secrets")
+    run_id, secrets = query.get("run") or None, _shows_secrets(inquiry, query)
     id_ = await inquiry.saga("read", run_id=run_id)
-    return JSONResponse((await trace_of(inquiry.client, id_, run_id=run_id)).as_json())
+    return JSONResponse((await trace_of(inquiry.client, id_, run_id=run_id, secrets=secrets)).as_json())
+
+
+async def _end(inquiry: Inquiry, ended: runs.Ended, *, secrets: bool) -> Response:
+    return JSONResponse((ended if secrets else await end_shown(inquiry.client, ended)).as_json())
+
+
+def _shows_secrets(inquiry: Inquiry, query: Mapping[str, str]) -> bool:
+    """Whether the caller asks to see what schemas mark as secret. Raises ``NotAllowed`` without the right to decode."""
+    word = query.get("secrets", "")
+    if word not in ("", "shown"):
+        raise BadParameter(f"`secrets` is `{word[:100]}`", "`shown`, or leave it out")
+    if word and not inquiry.who.may("payloads", "decode"):
+        raise NotAllowed(f"`{inquiry.who.name}` may not see secrets: that takes the right to decode payloads")
+    if word:
+        inquiry.audit("show secrets", inquiry.path("id"), "done")
+    return bool(word)
 
 
 async def explanation(inquiry: Inquiry) -> Response:

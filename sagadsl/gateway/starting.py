@@ -18,6 +18,7 @@ from sagadsl.gateway.requests import Inquiry
 from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.read.secrets import end_shown
 from sagadsl.temporal.refusals import AlreadyStarted, InputRefused
 from sagadsl.temporal.wire.arguments import Package
 
@@ -50,7 +51,8 @@ async def start(inquiry: Inquiry) -> Response:
     if answer is not None:
         return JSONResponse({**answer.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
     if ended is not None:
-        return JSONResponse({**ended.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
+        shown = await end_shown(inquiry.client, ended)
+        return JSONResponse({**shown.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
     document = {"id": started.id, "run_id": started.run_id, "name": started.name, "repeated": repeated}
     links = {"status": where, "result": f"{where}/result", "events": f"{where}/events"}
     return JSONResponse(document | {"links": links}, 202, {**headers, "Retry-After": AGAIN})

@@ -15,7 +15,7 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import suppressions
 from sagadsl.language.analysis.analysis import Analysis
-from sagadsl.language.analysis.known import Known, NotedSignatures
+from sagadsl.language.analysis.known import Known, NotedSignatures, secrets_of
 from sagadsl.language.bounds import are_all, first
 from sagadsl.language.build import build
 from sagadsl.language.bundles import names_in, take_apart
@@ -231,7 +231,9 @@ def _judge(draft: _Draft, known: Known, shelf: Shelf | None = None) -> Loaded:
     )
     if draft.saga is None or not usable:
         return Loaded(document, ordered, None, draft.saga, looked_at=looked_at)
-    return Loaded(document, ordered, draft.saga, draft.saga, _size(draft.saga), looked_at)
+    size = _size(draft.saga)
+    secrets = {} if asked is None else secrets_of(size.activities, asked)
+    return Loaded(document, ordered, draft.saga, draft.saga, size, looked_at, secrets)
 
 
 def _size(saga: Saga) -> Size:

@@ -85,6 +85,8 @@ class Loaded(Immutable):
         draft: The model of all that could be read, even with errors: only to draw it, never to run it.
         size: How large the saga is; ``None`` when ``saga`` is.
         looked_at: What its checks have looked at beside its own text.
+        secrets: Where the activities that it calls have secrets, as their models mark them: by name, the places in
+            ``input`` and ``output``.
     """
 
     document: Document
@@ -93,6 +95,7 @@ class Loaded(Immutable):
     draft: Saga | None = None
     size: Size | None = None
     looked_at: LookedAt = field(default_factory=LookedAt)
+    secrets: Mapping[str, Mapping[str, list[list[str]]]] = field(default_factory=dict)
 
     @property
     def is_library(self) -> bool:

@@ -24,6 +24,7 @@ from temporalio.common import RawValue, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from sagadsl.engine.facts import NOTHING_GIVEN
+from sagadsl.engine.hiding import NO_MARKS, Marks
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.verbs import NEED_A_PATH, Verb
 from sagadsl.immutable import Immutable, replace
@@ -99,10 +100,15 @@ class Started(Immutable):
     earlier: str = ""
 
 
-async def packed(client: Client, definition: Data, children: Mapping[str, Data]) -> Package:
-    """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``."""
+async def packed(client: Client, definition: Data, children: Mapping[str, Data], secrets: Marks = NO_MARKS) -> Package:
+    """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``.
+
+    Args:
+        secrets: Where its activities, and those of its children, have secrets; see ``Loaded.secrets``.
+    """
     index = await usable(client, attributes.used(definition, children))
-    options = RunOptions(await keeps_status(client), rules=RULES, page=page_setting(os.environ), index=index)
+    page = page_setting(os.environ)
+    options = RunOptions(await keeps_status(client), rules=RULES, page=page, index=index, secrets=secrets)
     return open_envelope(to_bytes(envelope(definition, children, options)))
 
 
@@ -123,6 +129,7 @@ async def start(
     same_keys: bool = False,
     takes_up: str = "",
     version: str = "",
+    secrets: Marks = NO_MARKS,
 ) -> Started:
     """Start a saga; nothing is started when anything is wrong.
 
@@ -142,6 +149,7 @@ async def start(
         same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
         version: With a name alone: the version of the definition that the worker shall take; empty for its newest.
         takes_up: The closed run after which an operator lets it begin anew; kept beside the run.
+        secrets: With a definition as data: where its activities have secrets, as for ``packed``.
 
     Raises:
         InvalidDefinition, InputRefused, AlreadyStarted, TooLong: See there.
@@ -152,7 +160,7 @@ async def start(
     elif not isinstance(saga, str):
         index = await usable(client, attributes.used(saga, children or {}))
         page, tells = page_setting(os.environ), await keeps_status(client)
-        options = RunOptions(tells, continue_after_events, RULES, page=page, index=index)
+        options = RunOptions(tells, continue_after_events, RULES, page=page, index=index, secrets=secrets)
         package = open_envelope(to_bytes(envelope(saga, children or {}, options)))
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
     if package is not None and (problems := await aside(package.check_input, input)):

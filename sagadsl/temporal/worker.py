@@ -49,6 +49,7 @@ from sagadsl.temporal.run.upgrading import UPGRADES
 from sagadsl.temporal.run.workflow import SagaWorkflow
 from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions
 from sagadsl.temporal.wire.codec_growth import PLAIN, STRETCH, Stretch
+from sagadsl.temporal.wire.hidden_inputs import headers_hiding
 from sagadsl.temporal.wire.late_ends import headers_that_settle
 from sagadsl.temporal.wire.named_secrets import headers_naming
 from sagadsl.temporal.wire.origin import REFUSES_INLINE
@@ -291,6 +292,7 @@ class _Calls(WorkflowOutboundInterceptor):
         saga = workflow.instance()
         if isinstance(saga, SagaWorkflow):
             input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
+            input.headers = headers_hiding(input.headers, saga.hidden_in(input.activity_id))
             if saga.settles(input.activity_id):
                 input.headers = headers_that_settle(input.headers)
             if saga.waits_for_others:
@@ -314,6 +316,7 @@ class _Calls(WorkflowOutboundInterceptor):
                 input.headers = headers_held(input.headers, held)
         if isinstance(saga, SagaWorkflow):
             input.headers = headers_naming(input.headers, saga.secrets_of(input.activity_id))
+            input.headers = headers_hiding(input.headers, saga.hidden_in(input.activity_id))
         return super().start_local_activity(input)
 
 

@@ -22,6 +22,14 @@ from tests.gateway.house import House, fresh, serve, shop, worker
 pytestmark = pytest.mark.temporal
 
 WEB_UI = "https://temporal.example"
+HIDDEN = """\
+sagadsl: 1
+name: hidden
+version: "1.0.0"
+input: {type: object, required: [card], properties: {card: {type: string, x-secret: true}}}
+steps: [{id: text, set: {text: "paid by {{ input.card }}"}}]
+output: "{{ steps.text.output.text }}"
+"""
 QUEUE = ("--task-queue", f"payloads-{uuid.uuid4()}")
 
 
@@ -49,6 +57,7 @@ def desk(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
     (folder / "key").write_bytes(b"k" * 32)
     settings = (folder / "sagadsl.toml").read_text()
     (folder / "sagadsl.toml").write_text(f'{settings}[encryption]\nkeys = [{{id = "one", file = "key"}}]\n')
+    (folder / "hidden.saga.yaml").write_text(HIDDEN)
     tokens = ["tokens:\n"]
     made = []
     for name, rights in {
@@ -170,3 +179,20 @@ def test_another_sagadsl_may_use_it_in_place_of_keys(desk: Desk, server: Server,
     assert (refused.code, refused.out) == (3, "")
     assert "error[SD914]: the payload codec cannot encode" in refused.err
     assert "answers 403" in refused.err
+
+
+def test_secret_values_are_shown_to_who_may_decode(desk: Desk) -> None:
+    """The right to read a saga is not enough, and nobody gets them unasked."""
+    begun = desk.house.ask("POST", "/sagas/hidden", {"card": "hush-card-4242"}, token=desk.both, Workflow_Id=fresh())
+    assert begun.status_code == 202, begun.text
+    id_ = begun.json()["id"]
+    ended = desk.house.ask("GET", f"/sagas/{id_}/result?wait=30s", token=desk.reader)
+    assert ended.json()["output"] == "paid by ***"
+    seen = [desk.house.ask("GET", f"/sagas/{id_}{path}", token=desk.both).text for path in ("", "/trace", "/result")]
+    assert not [each for each in seen if "hush" in each]
+    for path in ("trace", "result"):
+        refused = desk.house.ask("GET", f"/sagas/{id_}/{path}?secrets=shown", token=desk.reader)
+        assert (refused.status_code, refused.json()["code"]) == (403, "SD943")
+        assert "hush-card-4242" in desk.house.ask("GET", f"/sagas/{id_}/{path}?secrets=shown", token=desk.both).text
+    assert desk.house.ask("GET", f"/sagas/{id_}/trace?secrets=yes", token=desk.both).status_code == 400
+    assert any('"action": "show secrets"' in line and id_ in line for line in desk.house.lines)

@@ -5,11 +5,12 @@ It holds only values. Other modules find and import the activities.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.model import Saga
+from sagadsl.language.schema.secrecy import places
 
 
 class Signature(Immutable):
@@ -81,3 +82,15 @@ class NotedSignatures(Mapping[str, Signature]):
 
     def __len__(self) -> int:
         return len(self._signatures)
+
+
+def secrets_of(names: Iterable[str], signatures: Mapping[str, Signature]) -> dict[str, dict[str, list[list[str]]]]:
+    """Return where the inputs and outputs of activities have secrets; activities without any are left out."""
+    marked: dict[str, dict[str, list[list[str]]]] = {}
+    for name in sorted(names):
+        if (signature := signatures.get(name)) is None:
+            continue
+        for what, schema in (("input", signature.input_schema), ("output", signature.output_schema)):
+            if at := places(schema):
+                marked.setdefault(name, {})[what] = [list(place) for place in at]
+    return marked

@@ -25,6 +25,7 @@ from sagadsl.language.checks import (
     pauses,
     retries,
     schedules,
+    secrecy,
     waits,
 )
 
@@ -47,6 +48,7 @@ ALL: tuple[Check, ...] = (
     expressions.values_that_may_be_missing,
     expressions.compensations_that_need_the_output,
     expressions.operands_of_the_wrong_type,
+    secrecy.secrets_where_others_see_them,
     activities.activities_that_are_not_installed,
     activities.inputs_that_do_not_fit,
     children.inputs_that_children_do_not_take,

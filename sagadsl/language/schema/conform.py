@@ -13,6 +13,8 @@ from typing import Any
 from sagadsl.language.notation.json_text import is_finite
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import MOST, TooMuch, limited
+from sagadsl.language.schema.secrecy import NOTHING, Hiding, Place, hiding, places
+from sagadsl.language.schema.secrecy import found as secret_values
 from sagadsl.language.schema.validator import validator
 
 _SHOWN = 10
@@ -24,13 +26,21 @@ _LITTLE = 5_000
 class ValueCheck:
     """Checks a value. Returns one sentence for each mistake, and nothing when the value fits. It may take seconds."""
 
-    def __init__(self, what: str, errors: Callable[[Any], Iterator[Any]] | None, *, is_first: bool = False) -> None:
+    def __init__(
+        self,
+        what: str,
+        errors: Callable[[Any], Iterator[Any]] | None,
+        *,
+        is_first: bool = False,
+        secret: tuple[Place, ...] = (),
+    ) -> None:
         """Take the function with which the library finds mistakes; without it, everything fits.
 
         Args:
             is_first: Judge in the way of older releases.
+            secret: Places of values that no sentence quotes.
         """
-        self._what, self._errors, self._is_first = what, errors, is_first
+        self._what, self._errors, self._is_first, self._secret = what, errors, is_first, secret
 
     def __call__(self, value: Any) -> tuple[str, ...]:
         """Check *value* in this thread, to the end."""
@@ -63,7 +73,8 @@ class ValueCheck:
             if effort < MOST or not errors:
                 return None
         errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
-        return tuple(_sentence(self._what, error) for error in errors)
+        hides = hiding(secret_values(value, self._secret)) if self._secret and errors else NOTHING
+        return tuple(_sentence(self._what, error, hides) for error in errors)
 
 
 _WHY = f"more than {MOST:,} rules of the schema apply to it and to its parts"
@@ -92,14 +103,15 @@ def checker(
     def errors(value: Any) -> Iterator[Any]:
         yield from found.iter_errors(filled(schema, value) if fill else value)
 
-    return ValueCheck(what, errors, is_first=first_rules)
+    return ValueCheck(what, errors, is_first=first_rules, secret=places(schema))
 
 
 def _unsent(value: Any, what: str) -> tuple[str, ...]:
     return () if is_finite(value) else (f"`{what}` holds a number that JSON cannot carry, such as `NaN` or `1e999`",)
 
 
-def _sentence(what: str, error: Any) -> str:
+def _sentence(what: str, error: Any, hides: Hiding) -> str:
     place = what + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-    text = error.message if len(error.message) <= _LONGEST else f"{error.message[:_LONGEST]}…"
+    message = hides.text(error.message)
+    text = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
     return f"`{place}`: {text}"

@@ -23,6 +23,7 @@ from sagadsl.language.schema.effort import limited
 from sagadsl.language.schema.formats import CHECKED
 from sagadsl.language.schema.quick import fits
 from sagadsl.language.schema.references import steps
+from sagadsl.language.schema.secrecy import SECRET
 from sagadsl.language.schema.validator import validator
 from sagadsl.language.suggest import closest
 
@@ -41,14 +42,14 @@ _KEYWORDS: Mapping[str, str] = {
     **dict.fromkeys(("minContains", "maxContains"), "size"),
     **dict.fromkeys(("$ref", "$dynamicRef", "$anchor", "$dynamicAnchor", "$id", "$schema", "$comment"), "text"),
     **dict.fromkeys(("title", "description", "pattern", "format", "contentEncoding", "contentMediaType"), "text"),
-    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), "flag"),
+    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly", SECRET), "flag"),
     **dict.fromkeys(("enum", "examples"), "list"),
     **dict.fromkeys(("const", "default", "$vocabulary"), "anything"),
     "required": "names",
     "dependentRequired": "names by name",
     "type": "types",
 }
-"""Every keyword of JSON Schema 2020-12, with the kind of its value."""
+"""Every keyword of JSON Schema 2020-12, and our own one, with the kind of its value."""
 
 _MOST_OF_A_DEFAULT = 20_000
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
@@ -91,7 +92,7 @@ def _walk(schema: Any, route: Route) -> Iterator[tuple[Route, Any]]:
 def _keywords(schema: Mapping[str, Any], route: Route) -> Iterator[Finding]:
     for word, value in schema.items():
         if word not in _KEYWORDS:
-            if not word.startswith("x-"):
+            if not word.startswith("x-") or closest(word, [SECRET]):
                 yield _strange(word, schema, route)
         elif needs := _needs(_KEYWORDS[word], value):
             help = "write `prefixItems` for one schema per position" if word == "items" else ""
@@ -110,7 +111,7 @@ def _strange(word: str, schema: Mapping[str, Any], route: Route) -> Finding:
     meant = closest(word, (name for name in _KEYWORDS if name not in schema))
     return Finding(
         "SD109",
-        f"JSON Schema has no keyword `{word}`, so it checks nothing",
+        f"JSON Schema has no keyword `{word}`, so it {'marks' if word.startswith('x-') else 'checks'} nothing",
         (*route, word),
         severity=Severity.WARNING,
         help=f"did you mean `{meant}`?"

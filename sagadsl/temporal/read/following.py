@@ -30,6 +30,7 @@ from sagadsl.temporal.read.readable import read
 from sagadsl.temporal.read.recorded_errors import error_in, place_in_failure
 from sagadsl.temporal.read.resets import reset_of
 from sagadsl.temporal.read.runs import Ended, of_part, part_of, result, status_of
+from sagadsl.temporal.read.secrets import attempts_shown, status_without
 from sagadsl.temporal.read.stuck import stuck
 
 TICK_SECONDS = 1.0
@@ -177,6 +178,7 @@ async def _picture_of(
         state |= {"children": children, "task_queue": described.task_queue}
         state |= {} if why is None else {"stuck": why}
         state |= await links(client, described) | _workers(described)
+        state = await status_without(client, described, state)
         return Picture(state, await _attempts(client, described), has_worker=why is not None, is_saga=is_saga)
     reset = await reset_of(client, described)
     answer = await (status_of(client, described) if part is None else part_of(client, described, part))
@@ -228,4 +230,4 @@ async def _attempts(client: Client, described: Described) -> dict[str, PendingAt
             paused=each.paused,
             activity_id=each.activity_id,
         )
-    return {**found, **await pending_operations(client, described)}
+    return await attempts_shown(client, described, {**found, **await pending_operations(client, described)})

@@ -20,6 +20,7 @@ from sagadsl.status.cut import cut
 from sagadsl.status.parts import Part, in_part
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of
+from sagadsl.temporal.read.secrets import status_without
 from sagadsl.temporal.refusals import Held, NoAnswer, NotPossible, SagaNotFound, known
 from sagadsl.temporal.run.failures import error_of, report_of
 from sagadsl.temporal.wire.arguments import said_no, warnings_in
@@ -93,7 +94,7 @@ def of_part(described: Described, status: Data, part: Part | None) -> dict[str, 
 
 async def _status_of(client: Client, described: Described, part: Part | None) -> dict[str, Any]:
     if described.held is not None:  # Temporal passes nothing on to it, not even a query
-        known_to_server = await state_of(client, described)
+        known_to_server = await status_without(client, described, await state_of(client, described))
         held = {"status": "held", "held": described.held, "close_status": "running"}
         return known_to_server | held | {"task_queue": described.task_queue}
     try:
@@ -140,7 +141,7 @@ async def unanswered(client: Client, described: Described) -> dict[str, Any]:
         answer["status"] = (await result(client, described.id, run_id=described.run_id)).status
     if warnings := warnings_in(described.memo):
         answer["warnings"] = list(warnings)
-    return told(described, answer)
+    return await status_without(client, described, told(described, answer))
 
 
 def told(described: Described, answer: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ This module decides nothing and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,17 +15,21 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from sagadsl.engine.hiding import marked
 from sagadsl.engine.verbs import Verb
-from sagadsl.immutable import Immutable, replace
+from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.notation.json_text import spelled_out
 from sagadsl.language.paths import parse_call
+from sagadsl.language.schema.secrecy import NOTHING, Hiding, Place, found, hiding, places
 from sagadsl.status.lines import moment
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.billed import Billed
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.read.readable import events_of
+from sagadsl.temporal.read.recorded import pinned
 from sagadsl.temporal.read.recorded_errors import place_in_failure, stack_in
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
+from sagadsl.temporal.wire.arguments import Package
 from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, EARLY_ANSWER, Delivery
 
 _SHOWN_BYTES = 20_000
@@ -113,6 +117,7 @@ class Trace(Immutable):
         billed: The actions that Temporal Cloud bills for it, without its child sagas.
         lacks_beginning: The server has deleted its first runs, and nothing is known of them: neither the input nor
             what they called.
+        hides: What takes the secrets of the saga out of whatever else is shown of it.
     """
 
     id: str
@@ -123,6 +128,7 @@ class Trace(Immutable):
     outside: tuple[Outside, ...] = ()
     billed: Billed = field(default_factory=Billed)
     lacks_beginning: bool = False
+    hides: Hidden[Hiding] = NOTHING
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``trace`` tells programs."""
@@ -137,19 +143,26 @@ class Trace(Immutable):
         }
 
 
-async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
+async def trace(client: Client, id: str, *, run_id: str | None = None, secrets: bool = False) -> Trace:
     """Return what is recorded about a run from its first event on: without *run_id*, the newest with this id.
+
+    Args:
+        secrets: Show also the values that the saga's schemas mark as secret.
 
     Raises ``SagaNotFound``.
     """
     described = await describe(client, id, run_id=run_id)
+    package = await pinned(client, described)
     runs, lacks_beginning = await _chain(client, id, described.run_id)
-    collecting, billed = _Collecting(client, id), Billed()
+    collecting, billed = _Collecting(client, id, _Marked.by(package), covers=not secrets), Billed()
     for run in runs:
         reader = StepEvents(id)
         async for recorded in events_of(client, id, run):
             billed.take(recorded)
             await collecting.take(reader.read(recorded), is_first=run == runs[0] and not lacks_beginning)
+    hides = hiding(collecting.secrets)
+    if not secrets:
+        collecting.hide(hides)
     return Trace(
         id,
         described.workflow_type,
@@ -159,6 +172,7 @@ async def trace(client: Client, id: str, *, run_id: str | None = None) -> Trace:
         tuple(collecting.outside),
         billed,
         lacks_beginning,
+        hides,
     )
 
 
@@ -205,10 +219,44 @@ def senders(status: Mapping[str, Any], traced: Trace) -> dict[str, str]:
     return found
 
 
+class _Marked(Immutable):
+    """Where the data of a saga has secrets: its input, and by their names the payloads of its signals, and what
+    activities and child sagas get and give."""
+
+    input: tuple[Place, ...] = ()
+    signals: Mapping[str, tuple[Place, ...]] = {}
+    sent: Mapping[str, tuple[Place, ...]] = {}
+    given: Mapping[str, tuple[Place, ...]] = {}
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.input or self.sent or self.given or any(self.signals.values()))
+
+    @property
+    def delivered(self) -> tuple[Place, ...]:
+        """The places in a request that delivers a signal, whichever it is."""
+        return tuple(("payload", *place) for each in self.signals.values() for place in each)
+
+    @classmethod
+    def by(cls, package: Package | None) -> _Marked:
+        if package is None:
+            return cls()
+        marks = package.options.secrets
+        children = {name: places(each.get("input")) for name, each in package.children.items()}
+        return cls(
+            places(package.saga.input_schema),
+            {name: places(payload) for name, payload in package.saga.signals.items()},
+            {name: at for name, at in children.items() if at} | {each: marked(marks, each, "input") for each in marks},
+            {each: marked(marks, each, "output") for each in marks},
+        )
+
+
 @dataclass(slots=True)
 class _Collecting:
     client: Client
     id: str
+    marked: _Marked
+    covers: bool
     input: Any = None
     output: Any = None
     calls: list[TracedCall] = field(default_factory=list)
@@ -216,34 +264,50 @@ class _Collecting:
     running: dict[str, TracedCall] = field(default_factory=dict)
     replying: dict[int, tuple[int, bool]] = field(default_factory=dict)
     """By the number of a request: the signal in ``outside``, and whether the answer tells more than the reply."""
+    secrets: list[Any] = field(default_factory=list)
+
+    def hide(self, hides: Hiding) -> None:
+        """Take the secrets out of all that has been collected."""
+        self.input, self.output = hides.data(self.input), hides.data(self.output)
+        for call in self.calls:
+            call.input, call.output = hides.data(call.input), hides.data(call.output)
+            call.error = None if call.error is None else (call.error[0], hides.text(call.error[1]))
+            call.stack = hides.text(call.stack)
+        self.outside = [
+            replace(each, data=hides.data(each.data), reply=hides.data(each.reply)) for each in self.outside
+        ]
 
     async def take(self, events: Iterable[StepEvent], *, is_first: bool) -> None:
         for event in events:
             at = event.at.replace(tzinfo=UTC)
             match event.what:
                 case "began" if is_first:
-                    self.input = await self._value(event.input)
+                    self.input = await self._value(event.input, at=self.marked.input)
                 case "ended":
                     self.output = await self._value(event.output)
                 case "started":
-                    call = TracedCall(event.path, event.name, at, input=await self._value(event.input, event.to))
+                    sent = await self._value(event.input, event.to, self.marked.sent.get(event.name, ()))
+                    call = TracedCall(event.path, event.name, at, input=sent)
                     self.running[event.path] = call
                     self.calls.append(call)
                 case _ if event.ends_call:
                     await self._ended(event, at)
                 case "operated" if event.path == DELIVER_SIGNAL:
                     self.replying[event.number] = len(self.outside), True
-                    self.outside.append(_delivered(at, await self._value(event.input)))
+                    self.outside.append(_delivered(at, await self._value(event.input, at=self.marked.delivered)))
                 case "operated" if event.path not in _ASKED:  # a signal, sent as an update of its own name
                     self.replying[event.number] = len(self.outside), False
-                    self.outside.append(Outside(at, "signalled", event.path, await self._value(event.input)))
+                    self.outside.append(Outside(at, "signalled", event.path, await self._signal(event)))
                 case "answered" if event.number in self.replying:
                     await self._replied(event)
                 case what if what in _OUTSIDE:
-                    data = event.error[1] if event.error else await self._value(event.input)
+                    data = event.error[1] if event.error else await self._signal(event)
                     self.outside.append(Outside(at, what, event.path, data, event.name))
                 case _:
                     pass
+
+    async def _signal(self, event: StepEvent) -> Any:
+        return await self._value(event.input, at=self.marked.signals.get(event.path, ()))
 
     async def _replied(self, event: StepEvent) -> None:
         """Add to a signal what its sender got."""
@@ -260,19 +324,27 @@ class _Collecting:
             self.calls.append(call)
         call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
         call.place, call.stack = place_in_failure(event.failure), stack_in(event.failure)
-        call.output = await self._value(event.output)
+        call.output = await self._value(event.output, at=self.marked.given.get(call.name, ()))
 
-    async def _value(self, payload: Payload | None, receiver: str = "") -> Any:
-        """Return a payload as data, decoded with the client's own codec, as that of the workflow that gets it."""
+    async def _value(self, payload: Payload | None, receiver: str = "", at: Sequence[Place] = ()) -> Any:
+        """Return a payload as data, decoded with the client's own codec, as that of the workflow that gets it.
+
+        Args:
+            at: Where it has secrets, which are noted, and covered.
+        """
         if payload is None:
             return None
-        if len(payload.data) > _SHOWN_BYTES:
+        is_large = len(payload.data) > _SHOWN_BYTES
+        if is_large and not at:
             return {"bytes": len(payload.data)}
         try:
             (value,) = await of_workflow(self.client, receiver or self.id).decode([payload])
         except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
             return {"bytes": len(payload.data)}
-        return spelled_out(value)
+        self.secrets += found(value, at)
+        if is_large:
+            return {"bytes": len(payload.data)}
+        return spelled_out(NOTHING.data(value, at) if self.covers else value)
 
 
 def _delivered(at: datetime, request: Any) -> Outside:

@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, Fa
 from sagadsl.authoring import Failure, Permanent
 from sagadsl.immutable import Immutable
 from sagadsl.language.paths import step_of_activity_id
+from sagadsl.language.schema.secrecy import NOTHING, Hiding
 from sagadsl.plugins.texts import text_of
 from sagadsl.temporal.wire.marker import MAX_PLACE
 
@@ -42,12 +43,14 @@ class LoggedFailure(Immutable):
         error: The error that the author's code raised.
         is_expected: The author raised it on purpose, so its stack is of no use.
         place: Where it was raised if it is not expected; else empty.
+        hides: What takes the secrets of the call out of its stack.
     """
 
     line: str
     error: BaseException
     is_expected: bool
     place: str
+    hides: Hiding = NOTHING
 
 
 def log_entry(
@@ -56,15 +59,18 @@ def log_entry(
     reported: ApplicationError,
     function: Callable[..., Any],
     declared: Sequence[str],
+    *,
+    hides: Hiding = NOTHING,
 ) -> LoggedFailure:
     """Return the log entry for *error*; *declared* are the error types that the *function* raises on purpose."""
-    message = shortened(reported.message, 300).partition("\n")[0]
+    message = shortened(hides.text(reported.message), 300).partition("\n")[0]
     place = f"step {step_of_activity_id(info.activity_id)} of saga {info.workflow_id}"
     is_meant = isinstance(error, Failure | ApplicationError) and not isinstance(error, Impassable)
     is_expected = is_meant or reported.type in declared
     where = "" if is_expected else place_of(error, function)
     said = f"{where}: {reported.type}: {message}" if where else f"{reported.type}: {message}"
-    return LoggedFailure(f"{info.activity_type}, {place}, attempt {info.attempt}: {said}", error, is_expected, where)
+    line = f"{info.activity_type}, {place}, attempt {info.attempt}: {said}"
+    return LoggedFailure(line, error, is_expected, where, hides)
 
 
 class Impassable(ApplicationError):
@@ -160,6 +166,16 @@ def with_details(error: ApplicationError, last: Mapping[str, Any], logged: Logge
     return made
 
 
+def without(error: ApplicationError, hides: Hiding) -> ApplicationError:
+    """Return *error* with a message that quotes no secret."""
+    message = hides.text(error.message)
+    if message == error.message:
+        return error
+    made = like(error, message, error.details)
+    made.__cause__ = error.__cause__
+    return made
+
+
 def like(error: ApplicationError, message: str, details: Sequence[Any]) -> ActivityFailed:
     """Return an error without a cause that means the same as *error*, with this message and these details."""
     made = ActivityFailed(
@@ -184,8 +200,8 @@ def right_behind(error: BaseException) -> BaseException | None:
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def behind(error: BaseException) -> BaseException | None:
-    """Return the causes of *error* as errors that can be recorded; ``None`` if it has none."""
+def behind(error: BaseException, hides: Hiding = NOTHING) -> BaseException | None:
+    """Return the causes of *error* as errors that can be recorded, without secrets; ``None`` if it has none."""
     nearest = right_behind(error)
     found: list[BaseException] = []
     seen = {id(error)}
@@ -195,17 +211,18 @@ def behind(error: BaseException) -> BaseException | None:
         nearest = nearest.__cause__
     made: BaseException | None = None
     for each in reversed(found):
-        outer = each if isinstance(each, FailureError) and each.failure is not None else _recordable(each)
+        is_recorded = isinstance(each, FailureError) and each.failure is not None
+        outer = each if is_recorded and not hides else _recordable(each, hides)
         if outer is not each:
             outer.__cause__, outer.__suppress_context__ = made, True
         made = outer
     return made
 
 
-def _recordable(error: BaseException) -> ApplicationError:
+def _recordable(error: BaseException, hides: Hiding) -> ApplicationError:
     recorded = application_error(error)
     made = ApplicationError(
-        shortened(recorded.message),
+        shortened(hides.text(recorded.message)),
         *_bounded(recorded.details),
         type=recorded.type,
         non_retryable=recorded.non_retryable,

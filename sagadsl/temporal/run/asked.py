@@ -9,9 +9,11 @@ from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
+from sagadsl.engine.hiding import hidden
 from sagadsl.engine.queries import answer_to
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.own_errors import EXPRESSION_ERROR, NOT_POSSIBLE
+from sagadsl.language.schema.secrecy import NOTHING, Hiding
 from sagadsl.language.suggest import listed
 from sagadsl.temporal.run.answering import AnsweringRun
 
@@ -30,6 +32,12 @@ class AskedRun(AnsweringRun):
             message = f"query handler for `{name[:200]}` expected but not found; {known}"
             raise ApplicationError(message, type=NOT_POSSIBLE)
         try:
-            return answer_to(saga, self._state, name)
+            return self.hides().data(answer_to(saga, self._state, name))
         except ExpressionError as mistake:
-            raise ApplicationError(f"query `{name}` cannot be computed now: {mistake}", type=EXPRESSION_ERROR) from None
+            why = self.hides().text(str(mistake))
+            raise ApplicationError(f"query `{name}` cannot be computed now: {why}", type=EXPRESSION_ERROR) from None
+
+    def hides(self) -> Hiding:
+        """Return what takes the secrets of the run out of what it shows."""
+        package = self._package
+        return NOTHING if package is None else hidden(package.saga, self._state, package.options.secrets)

@@ -94,9 +94,14 @@ class CallsInFlight(dict[str, CallInFlight]):
 
     def secrets_of(self, activity_id: str | None) -> Named | None:
         """Return the secrets that a step's activity may look up."""
+        command = self.command_of(activity_id)
+        return None if command is None else command.secrets
+
+    def command_of(self, activity_id: str | None) -> StartActivity | None:
+        """Return the command that has begun an activity; ``None`` if it belongs to no step."""
         call = self.of_activity(activity_id)
         command = None if call is None else call.command
-        return command.secrets if isinstance(command, StartActivity) else None
+        return command if isinstance(command, StartActivity) else None
 
     def unknown_activities(self) -> list[dict[str, Any]]:
         """Return the calls whose activity no worker knows yet."""

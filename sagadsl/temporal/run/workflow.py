@@ -16,7 +16,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy, TypedSearchAttributes
 from temporalio.exceptions import FailureError
 
-from sagadsl.engine import interpreter, projection, result
+from sagadsl.engine import hiding, interpreter, projection, result
 from sagadsl.engine.facts import (
     Close,
     ContinueAsNew,
@@ -33,6 +33,7 @@ from sagadsl.engine.squeeze import packed
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import PAYLOAD_TOO_LARGE
+from sagadsl.language.schema.secrecy import Place
 from sagadsl.status.parts import Part
 from sagadsl.temporal.run import closing, failures
 from sagadsl.temporal.run.held import HeldRun, held_now
@@ -225,9 +226,11 @@ class SagaWorkflow(ObservedRun):
             case _ if close.failure is None:  # it existed only to undo a completed saga, and has done so
                 return None
             case _:
-                message = projection.summary(self._package.saga, self._state)
-                report = closing.report(self._package.saga, self._state)
-                raise closing.failed(close.failure, message, report) from closing.cause(close.failure)
+                hides = self.hides()
+                message = hides.text(projection.summary(self._package.saga, self._state))
+                report = hiding.report(closing.report(self._package.saga, self._state), hides)
+                why = hiding.error(close.failure, hides)
+                raise closing.failed(why, message, report) from closing.cause(why)
 
     def _said_no(self, close: Close) -> Payload | None:
         """Return the result of a rejected saga, for a run that completes; ``None`` for one that ends with the error.
@@ -238,7 +241,8 @@ class SagaWorkflow(ObservedRun):
         assert self._package is not None
         assert close.failure is not None
         error = projection.report(self._package.saga, self._state)["failure"]
-        shown = {"type": error["type"], "message": failures.bounded(error["message"]), "step": error["step"]}
+        message = failures.bounded(self.hides().text(error["message"]))
+        shown = {"type": error["type"], "message": message, "step": error["step"]}
         workflow.upsert_memo({REJECTED: shown})
         payload = workflow.payload_converter().to_payload(close.output)
         is_child = workflow.info().parent is not None
@@ -253,8 +257,10 @@ class SagaWorkflow(ObservedRun):
             payload = self._returned(None, journal)
             stretch = self._host.fits(len(payload.data))
         if self._state.warnings:  # whoever asks for the result gets null alone
+            hides = self.hides()
             shown = [
-                {**each, "message": failures.bounded(each["message"])} for each in projection.warnings(self._state)
+                {**each, "message": failures.bounded(hides.text(each["message"]))}
+                for each in projection.warnings(self._state)
             ]
             workflow.upsert_memo({WARNINGS: shown})
         if stretch is None:
@@ -385,7 +391,8 @@ class SagaWorkflow(ObservedRun):
         found |= {"unknown_activities": unknown} if unknown else {}
         found |= {"not_indexed": dict(self._indexing.problems)} if self._indexing.problems else {}
         refused = [*self._opening.refused, *found.get("refused_signals", ())]
-        return found | ({"refused_signals": sorted(refused, key=lambda each: each["at"])} if refused else {})
+        found |= {"refused_signals": sorted(refused, key=lambda each: each["at"])} if refused else {}
+        return hiding.status(found, self.hides())
 
     @workflow.query(description="The definition that this run is pinned to")
     def definition(self) -> Any:
@@ -416,13 +423,21 @@ class SagaWorkflow(ObservedRun):
         """Return the secrets that a step's activity may look up: those that its definition names."""
         return self._host.calls.secrets_of(activity_id)
 
+    def hidden_in(self, activity_id: str | None) -> list[Place]:
+        """Return where the input of a step's activity has secrets."""
+        command = self._host.calls.command_of(activity_id)
+        if command is None or not command.arguments or self._package is None:
+            return []
+        marks = hiding.marked(self._package.options.secrets, command.activity, "input")
+        return list(dict.fromkeys([*marks, *self.hides().found_in(command.arguments[0])]))
+
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""
         if self._rejection is not None:
             return f"**not run**: {self._rejection.message}"
         if self._package is None:
             return ""
-        return projection.markdown(self._package.saga, self._state)
+        return self.hides().text(projection.markdown(self._package.saga, self._state))
 
 
 def _shown_before() -> Status | None:

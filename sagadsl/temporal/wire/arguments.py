@@ -20,6 +20,7 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.facts import Error
+from sagadsl.engine.hiding import Marks, are_marks, has_secrets
 from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.engine.squeeze import compact, inflated, packed, squeezed, unpacked
 from sagadsl.immutable import Hidden, Immutable, field, replace
@@ -65,6 +66,7 @@ class RunOptions(Immutable):
         rules: Version of the rules (``State.rules``); ``None`` when whoever started the run did not say.
         index: The search attributes of the definition, and of its children, that are registered, each with its type.
         page: The address of the gateway's page, without a slash at its end; empty when nobody has said it.
+        secrets: Where the activities that it calls have secrets in their inputs and outputs; see ``engine.hiding``.
     """
 
     status_attribute: bool = False
@@ -73,6 +75,7 @@ class RunOptions(Immutable):
     name_attributes: bool = False
     page: str = ""
     index: Mapping[str, str] = field(default_factory=dict)
+    secrets: Marks = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {name: value for name in _OPTIONS if (value := getattr(self, name))}
@@ -85,6 +88,9 @@ LONGEST_PAGE = 1_000
 
 INDEXED = "indexed"
 """Key of the memo of runs that tell the index when they wait for an operator, and when they have failed."""
+
+SECRETS = "secrets"
+"""Key of the memo of runs whose definition, or whose activities, mark values as secret."""
 
 _OPTIONS = RunOptions.__struct_fields__
 _FORMER = "former"
@@ -125,6 +131,8 @@ class Package(Immutable):
         memo: dict[str, Any] = {"saga": saga.name, "version": saga.version, "digest": saga.digest}
         if self.options.status_attribute:
             memo[INDEXED] = True
+        if has_secrets(saga, self.options.secrets):
+            memo[SECRETS] = True
         return memo | ({"labels": dict(saga.labels)} if saga.labels else {})
 
 
@@ -360,6 +368,8 @@ def _problem(data: Any) -> str:
     page = options.get("page", "")
     if not isinstance(page, str) or len(page) > LONGEST_PAGE:
         return f"`page` must be a text of at most {LONGEST_PAGE:,} characters"
+    if not are_marks(options.get("secrets", {})):
+        return "`secrets` must be an object of places by activity"
     return ""
 
 

@@ -46,12 +46,14 @@ from sagadsl.temporal.run.activity_errors import (
     log_entry,
     origin,
     with_details,
+    without,
 )
 from sagadsl.temporal.run.held import held_in
 from sagadsl.temporal.run.knowledge import ActivityUnknown
 from sagadsl.temporal.run.local_results import LocalResults, NeedsRoom, room_in
 from sagadsl.temporal.run.missing import waits_in
 from sagadsl.temporal.wire.codec_growth import DOUBTFUL_BYTES, MAX_ENCODED_BYTES, PLAIN, Stretch
+from sagadsl.temporal.wire.hidden_inputs import hidden_in
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES, limit_in, marker, outcome_of, without_marker
 from sagadsl.temporal.wire.named_secrets import NAMED, named_in
 from sagadsl.temporal.work.heartbeats import record_heartbeat
@@ -174,9 +176,7 @@ class _Inbound(ActivityInboundInterceptor):
             if passes(raised):
                 raise
             error = raised
-        reported = application_error(error)
-        if isinstance(reported, ActivityUnknown) and (info.is_local or waits_in(input.headers)):
-            reported = reported.final()
+        reported, hides = _final(application_error(error), info, input), hidden_in(input.headers, input.args)
         # Our own errors say what they mean. Any other error does not say how far the activity
         # had come when a cancel reached it.
         in_doubt = error.effect_unknown if isinstance(error, Failure) else activity.is_cancelled()
@@ -187,11 +187,11 @@ class _Inbound(ActivityInboundInterceptor):
         if clean and again and client is not None:
             self._outbound.mark(info.attempt)
         unknown = reported.where if isinstance(reported, ActivityUnknown) else ""
-        logged = log_entry(info, error, reported, input.fn, getattr(input.fn, ERRORS, ()))
-        mark = marker(info.attempt, clean=clean, unknown=unknown, place=logged.place)
-        failure = with_details(reported, mark, logged)
+        logged = log_entry(info, error, reported, input.fn, getattr(input.fn, ERRORS, ()), hides=hides)
+        last = marker(info.attempt, clean=clean, unknown=unknown, place=logged.place)
+        failure = with_details(without(reported, hides), last, logged)
         failure.stack = authors_stack(origin(error).__traceback__)
-        failure.__cause__ = behind(origin(error))
+        failure.__cause__ = behind(origin(error), hides)
         if again:
             failure = await fitted(failure, *_sending(client, info))
         raise failure from failure.__cause__  # leave out the context, which may be anything
@@ -203,6 +203,14 @@ class _Inbound(ActivityInboundInterceptor):
         self._worker.local_ends.ended(info)
         held = held_in(input.headers)
         return held is not None and client is not None and await self._worker.local_ends.is_first(client, info, held)
+
+
+def _final(reported: ApplicationError, info: activity.Info, input: ExecuteActivityInput) -> ApplicationError:
+    """Return the error that ends the attempts, if it says that this worker does not know the activity, and the saga
+    itself asks again."""
+    if isinstance(reported, ActivityUnknown) and (info.is_local or waits_in(input.headers)):
+        return reported.final()
+    return reported
 
 
 async def _take_back(client: Client | None, info: activity.Info, details: Sequence[Any]) -> None:

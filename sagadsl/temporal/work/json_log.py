@@ -32,6 +32,8 @@ class JsonLines(logging.Formatter):
             document["place"] = place
         if record.exc_info:
             document["stack"] = self.formatException(record.exc_info)
+        elif record.exc_text:
+            document["stack"] = record.exc_text
         return json.dumps(document, default=str)
 
 

@@ -7,6 +7,7 @@ is tried again. It does the same when a worker cannot read the data of a run.
 from __future__ import annotations
 
 import logging
+import traceback
 
 from sagadsl.temporal.link.codec import CodecFailed, DataUnreadable
 from sagadsl.temporal.run.activity_errors import ActivityFailed, authors_stack, origin
@@ -49,7 +50,11 @@ class _Short(logging.Filter):
             shown = origin(logged.error)
             is_shown = self._with_stacks or (self._for_programs and not logged.is_expected)
             record.__dict__[PLACE] = logged.place
-            record.exc_info = (type(shown), shown, authors_stack(shown.__traceback__)) if is_shown else None
+            stack = (type(shown), shown, authors_stack(shown.__traceback__)) if is_shown else None
+            record.exc_info = stack
+            if stack is not None and logged.hides:  # formatted here, where it is known what not to show
+                record.exc_info = None
+                record.exc_text = logged.hides.text("".join(traceback.format_exception(*stack)).rstrip())
         return True
 
 

@@ -1,0 +1,225 @@
+"""Values that not everybody shall see: a schema marks them by ``x-secret: true``, and ``***`` is shown in their place.
+
+A value is hidden at its place, and wherever it comes up again: in the input of a call that gets it, in the message of
+an error that quotes it. This finds the places by the schema, and the values in the data; it decides nothing about who
+sees what.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from sagadsl.immutable import Hidden, Immutable
+from sagadsl.language.schema.references import target
+
+SECRET = "x-secret"
+SHOWN = "***"
+ANY = "*"
+"""Any key of a mapping, and any index of a list."""
+
+SHORTEST = 4
+"""Characters of the shortest value that is looked for inside of other texts: a shorter one is in many words."""
+
+_MOST_VALUES = 10_000
+_SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
+_EACH = ("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
+
+Place = tuple[str, ...]
+"""The keys on the way to a value; empty for the whole value."""
+
+
+def places(schema: Any) -> tuple[Place, ...]:
+    """Return where values have what *schema* marks as secret, whichever of its alternatives holds.
+
+    Where a schema that marks anything refers to itself, the whole value below is a place.
+    """
+    return tuple(dict.fromkeys(_places(schema, schema, (), ())))
+
+
+def found(value: Any, at: Iterable[Place]) -> Iterator[Any]:
+    """Yield the parts of a value at some places."""
+    for place in at:
+        yield from _at(value, place)
+
+
+class Hiding(Immutable):
+    """Takes secret values out of what is shown.
+
+    Attributes:
+        texts: The values that are texts, the longest first.
+        numbers: Those that are numbers, as JSON writes them.
+    """
+
+    texts: Hidden[tuple[str, ...]] = ()
+    numbers: Hidden[frozenset[str]] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.texts or self.numbers)
+
+    def text(self, text: str) -> str:
+        """Return a text without the secret values in it."""
+        if text in self.texts:
+            return SHOWN
+        for each in self.texts:
+            if len(each) >= SHORTEST and each in text:
+                text = text.replace(each, SHOWN)
+        for number in self.numbers:
+            if number in text:
+                text = text.replace(number, SHOWN)
+        return text
+
+    def data(self, value: Any, at: Iterable[Place] = ()) -> Any:
+        """Return JSON data without the secret values in it, and with nothing at some places."""
+        for place in at:
+            value = _covered(value, place)
+        return self._data(value) if self else value
+
+    def _data(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self.text(value)
+            case bool() | None:
+                return value
+            case int() | float():
+                return SHOWN if _number(value) in self.numbers else value
+            case Mapping():
+                return {key: self._data(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self._data(each) for each in value]
+            case _:
+                return value
+
+    def found_in(self, value: Any, here: Place = ()) -> Iterator[Place]:
+        """Yield the places of the values in JSON data that have a secret in them."""
+        match value:
+            case Mapping():
+                for key, each in value.items():
+                    yield from self.found_in(each, (*here, str(key)))
+            case list() | tuple():
+                if any(True for each in value for _ in self.found_in(each)):
+                    yield here
+            case _:
+                if self._data(value) != value:
+                    yield here
+
+    def fields(self, document: Any, names: frozenset[str]) -> Any:
+        """Return a document with these of its fields without the secret values, however deep; the others stay."""
+        if not self:
+            return document
+        match document:
+            case Mapping():
+                return {
+                    key: self._data(each) if key in names else self.fields(each, names)
+                    for key, each in document.items()
+                }
+            case list() | tuple():
+                return [self.fields(each, names) for each in document]
+            case _:
+                return document
+
+
+NOTHING = Hiding()
+
+
+def hiding(values: Iterable[Any]) -> Hiding:
+    """Return what hides some values, and everything in them."""
+    texts: set[str] = set()
+    numbers: set[str] = set()
+    for value in values:
+        for leaf in _leaves(value):
+            if len(texts) + len(numbers) >= _MOST_VALUES:
+                break
+            if isinstance(leaf, str):
+                texts |= {form for form in (leaf, json.dumps(leaf)[1:-1], repr(leaf)[1:-1]) if form}
+            elif len(written := _number(leaf)) >= SHORTEST:
+                numbers.add(written)
+                texts.add(written)
+    return Hiding(tuple(sorted(texts, key=lambda each: (-len(each), each))), frozenset(numbers))
+
+
+def _places(schema: Any, root: Any, here: Place, behind: tuple[int, ...]) -> Iterator[Place]:
+    if not isinstance(schema, Mapping):
+        return
+    if schema.get(SECRET) is True:
+        yield here
+        return
+    if id(schema) in behind:
+        if _marks(schema):
+            yield here
+        return
+    behind = (*behind, id(schema))
+    for word in ("$ref", "$dynamicRef"):
+        yield from _places(target(schema.get(word), root), root, here, behind)
+    for word in _SAME_VALUE:
+        inner = schema.get(word)
+        for each in inner if isinstance(inner, list) else [inner]:
+            yield from _places(each, root, here, behind)
+    for each in _values(schema.get("dependentSchemas")):
+        yield from _places(each, root, here, behind)
+    properties = schema.get("properties")
+    for name, each in properties.items() if isinstance(properties, Mapping) else ():
+        yield from _places(each, root, (*here, str(name)), behind)
+    below = [schema.get(word) for word in _EACH] + _values(schema.get("patternProperties"))
+    prefix = schema.get("prefixItems")
+    for each in below + (prefix if isinstance(prefix, list) else []):
+        yield from _places(each, root, (*here, ANY), behind)
+
+
+def _values(mapping: Any) -> list[Any]:
+    return list(mapping.values()) if isinstance(mapping, Mapping) else []
+
+
+def _marks(schema: Any) -> bool:
+    match schema:
+        case Mapping():
+            return schema.get(SECRET) is True or any(map(_marks, schema.values()))
+        case list():
+            return any(map(_marks, schema))
+        case _:
+            return False
+
+
+def _at(value: Any, place: Place) -> Iterator[Any]:
+    if not place:
+        yield value
+        return
+    for each in _below(value, place[0]):
+        yield from _at(value[each], place[1:])
+
+
+def _covered(value: Any, place: Place) -> Any:
+    if not place:
+        return None if value is None else SHOWN
+    keys = set(_below(value, place[0]))
+    if isinstance(value, Mapping):
+        return {key: _covered(each, place[1:]) if key in keys else each for key, each in value.items()}
+    if isinstance(value, list):
+        return [_covered(each, place[1:]) for each in value] if keys else value
+    return value
+
+
+def _below(value: Any, key: str) -> list[Any]:
+    """Return the keys or indices of *value* that *key* means."""
+    if isinstance(value, Mapping):
+        return list(value) if key == ANY else [key] if key in value else []
+    return list(range(len(value))) if isinstance(value, list) and key == ANY else []
+
+
+def _leaves(value: Any) -> Iterator[str | int | float]:
+    match value:
+        case bool() | None:
+            return
+        case str() | int() | float():
+            yield value
+        case Mapping():
+            for each in value.values():
+                yield from _leaves(each)
+        case list() | tuple():
+            for each in value:
+                yield from _leaves(each)
+
+
+def _number(value: int | float | str) -> str:
+    return json.dumps(value)
