@@ -20,6 +20,7 @@ LONGEST = (
     "tests/crash/test_worker_replaced.py",
     "tests/crash/test_soak.py",
     "tests/temporal/test_codec_sizes.py",
+    "tests/test_scaffolds.py",
     "tests/test_ci_page.py",
     "tests/cli/test_worker.py",
     "tests/temporal/test_late_attempts.py",

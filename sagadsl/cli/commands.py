@@ -29,6 +29,8 @@ _HOMES = {Verb.RESET: "resetting"}
 
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "Write": {
+        "new": Entry("new:new", "Write a project, a plugin, a saga or a suite to start from."),
+        "init": Entry("init:init", "Add what sagas need to a repository that is there."),
         "validate": Entry("validate:validate", "Find the mistakes in definitions before anything runs."),
         "diff": Entry("diff:diff", "Say what a change means for open runs and for callers."),
         "graph": Entry("graph:graph", "Draw a definition, or how a run stands in it."),

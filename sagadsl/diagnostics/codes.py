@@ -226,6 +226,7 @@ _ENVIRONMENT = (
     Code("SD974", "run that has left nothing to take up"),
     Code("SD985", "drawing that cannot be put into a page"),
     Code("SD986", "file without a history"),
+    Code("SD989", "`pyproject.toml` that cannot be added to"),
 )
 
 CODES: Mapping[str, Code] = {

@@ -40,6 +40,8 @@ CALLS = {
     "graph good/grüße.saga.yaml": 0,
     "graph good/grüße.saga.yaml -f json": 0,
     "plugins list --json": 0,
+    "new project shop --dry-run --json": 0,
+    "init good --dry-run --json": 0,
     "simulate good/grüße.saga.yaml -f text": 0,
     "simulate good/grüße.saga.yaml -f json": 0,
     "explore good/grüße.saga.yaml -f json": 0,
