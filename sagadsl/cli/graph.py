@@ -88,7 +88,7 @@ def show(*, file: str | None, run: str | None, format: str, output_file: str | N
             return definitions.exit_code
         saga = the_one(definitions, file, "`graph` draws one").saga
         assert saga is not None
-        drawn, states = tree(saga), {}
+        drawn, states = tree(saga), None
     screen.write(_text(drawn, states, format), output_file)
     return 0
 
@@ -100,19 +100,19 @@ def _of_run(id: str, flags: Flags) -> tuple[Tree, Marks]:
     async def look(client: Client) -> tuple[Tree, Marks]:
         found = await picture(client, id)
         lines = rows(found.status, found.attempts, datetime.now(UTC), found.tried)
-        return tree(build(await runs.definition(client, id))), marks(lines)
+        return tree(build(await runs.definition(client, id))), marks(lines, found.status.get("notices", ()))
 
     return connected(flags, look)
 
 
-def _text(drawn: Tree, states: Marks, format: str) -> str:
+def _text(drawn: Tree, states: Marks | None, format: str) -> str:
     match format:
         case "dot":
             return dot(flow(drawn, states))
         case "svg":
             return svg(drawn, states)
         case "json":
-            found = {path: {"state": each.state, "undo": each.undo_state} for path, each in states.items()}
+            found = {path: {"state": each.state, "undo": each.undo_state} for path, each in (states or {}).items()}
             return json.dumps({"schema_version": 1, **drawn.as_json(), "states": found}, ensure_ascii=False)
         case _:
             return mermaid(flow(drawn, states))

@@ -19,10 +19,10 @@ from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
 from sagadsl.diagnostics.findings import Finding
+from sagadsl.language.notation.plain_text import clean
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.reporting import report
-from sagadsl.reporting.excerpt import clean
 
 if TYPE_CHECKING:
     from sagadsl.trial.coverage import Coverage

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-from sagadsl.immutable import Immutable
+from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import drawn, parse_call
 from sagadsl.status.lines import SIGNS, StatusRow
 
@@ -23,7 +24,7 @@ ORDER = (
     "completed",
     "skipped",
 )
-"""Of several rounds, the first of these is shown. The page has the same order (`gateway/page/graph.js`)."""
+"""Of several rounds, the first of these is shown."""
 
 
 class Mark(Immutable):
@@ -46,34 +47,43 @@ class Mark(Immutable):
 
 
 NONE = Mark()
+ROOM, ROOM_IN_LOOP = (
+    Mark("compensating", "✓", rounds, f"undone{rounds}", "compensated", "↩")
+    for rounds in ("", " \N{MULTIPLICATION SIGN} 99")
+)
+"""Marks as long as usual ones. A picture of a run has room for them, so that its boxes stay where they are."""
+
 Marks = Mapping[str, Mark]
 """Marks by the path of the box."""
 
 
-def marks(rows: Iterable[StatusRow]) -> Marks:
-    """Return the marks of the lines of a status."""
+def marks(rows: Iterable[StatusRow], notices: Iterable[Mapping[str, Any]] = ()) -> Marks:
+    """Return the marks of the lines of a status, and of the calls in it that told of a pause."""
     forward: dict[str, list[StatusRow]] = {}
     undone: dict[str, list[StatusRow]] = {}
+    told: dict[str, list[str]] = {}
     for row in rows:
         (undone if row.undoes else forward).setdefault(drawn(parse_call(row.key).step), []).append(row)
-    return {box: _mark(forward.get(box, []), undone.get(box, [])) for box in {*forward, *undone}}
+    for notice in notices:
+        told.setdefault(drawn(notice["call"]), []).append(notice["status"])
+    found = {box: _mark(forward.get(box, []), undone.get(box, [])) for box in {*forward, *undone}}
+    return found | {box: _stands(states) for box, states in told.items()}
+
+
+def _stands(states: list[str]) -> Mark:
+    state = worst(states)
+    return Mark(state, SIGNS.get(state, ""), _times(len(states)) if len(states) > 1 else "")
 
 
 def _mark(forward: list[StatusRow], undone: list[StatusRow]) -> Mark:
-    state = worst(row.state for row in forward)
+    stands = _stands([row.state for row in forward])
     undo = worst(row.state for row in undone)
     shown = next((row for row in undone if row.state == undo), None)
     several = len(forward) > 1
-    return Mark(
-        state,
-        SIGNS.get(state, ""),
-        _times(len(forward)) if several else "",
-        ""
-        if shown is None
-        else f"{shown.what}{_times(sum(row.what == shown.what for row in undone)) if several else ''}",
-        undo,
-        "" if shown is None else shown.sign,
-    )
+    if shown is None:
+        return stands
+    times = _times(sum(row.what == shown.what for row in undone)) if several else ""
+    return replace(stands, undo=f"{shown.what}{times}", undo_state=undo, undo_sign=shown.sign)
 
 
 def _times(number: int) -> str:

@@ -29,6 +29,19 @@ CLASSES: Mapping[str, Style] = {
     "undo": Style("#f1eefb", "#5b3fa8", dashed=True),
 }
 
+DARK: Mapping[str, Style] = {
+    "completed": Style("#14301f", "#5fc98a", "#e6e7e9"),
+    "failed": Style("#43201e", "#f08a82", "#e6e7e9"),
+    "running": Style("#1a2f52", "#8ab4f8", "#e6e7e9", thick=True),
+    "paused": Style("#40300f", "#ffc266", "#e6e7e9", thick=True),
+    "undone": Style("#2f2652", "#b7a3f0", "#e6e7e9"),
+    "stopped": Style("#33373d", "#a2a7ae", "#e6e7e9"),
+    "pending": Style("#16181c", "#7d838b", "#b4bac1", dashed=True),
+    "pivot": Style("#3a310d", "#e0b83a", "#e6e7e9", thick=True),
+    "undo": Style("#231d3a", "#b7a3f0", "#e6e7e9", dashed=True),
+}
+"""The same for dark pages, where a picture can ask for them."""
+
 _STATES = {
     "completed": "completed",
     "failed": "failed",

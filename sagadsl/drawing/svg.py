@@ -5,64 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from sagadsl.drawing import words
-from sagadsl.drawing.layout import CHARACTER, LINE, Layout, Path, Rectangle, layout
+from sagadsl.drawing import looks, words
+from sagadsl.drawing.layout import Layout, layout
 from sagadsl.drawing.marks import Marks
 from sagadsl.drawing.palette import CLASSES, class_of
+from sagadsl.drawing.pieces import CHARACTER, LINE, Path, Rectangle
 from sagadsl.drawing.tree import Tree
 
 _KEY = 26.0
-_STYLE = """
-  svg { font: 12px ui-monospace, SFMono-Regular, Menlo, monospace; background: #fff; color: #1c1e21 }
-  text { fill: currentColor; white-space: pre } .title { font-weight: bold; font-size: 14px } .id { font-weight: bold }
-  rect { fill: #fff; stroke: #8a8d91 } rect.frame, rect.handler { fill: none }
-  rect.handler { stroke: #b3261e; stroke-dasharray: 4 3 }
-  rect.wait { stroke-width: 2.5; stroke-dasharray: 1 2 } rect.saga { stroke-width: 3 } rect.end { stroke-width: 2 }
-  path { fill: none; stroke: #6a6e74 } .back, .undo-line { stroke-dasharray: 4 3 } .thick { stroke-width: 3 }
-  .error { stroke: #b3261e; stroke-dasharray: 4 3 } .undo-line { stroke: #7b5fc8 } .between { stroke: #8886 }
-  .pivot-line { stroke: #b08900; stroke-width: 2; stroke-dasharray: 8 4 } .tip { fill: #6a6e74 }
-  @media (prefers-color-scheme: dark) {
-    svg { background: #16181c; color: #e6e7e9 } rect { fill: #23272e } path { stroke: #a2a7ae } .tip { fill: #a2a7ae }
-    .error, rect.handler { stroke: #f08a82 } .undo-line { stroke: #b7a3f0 } rect.frame, rect.handler { fill: none }
-  }
-"""
 
 
-def svg(tree: Tree, marks: Marks | None = None) -> str:
-    """Return the picture."""
-    placed = layout(tree, marks)
+def svg(tree: Tree, marks: Marks | None = None, width: float | None = None) -> str:
+    """Return the picture of a definition, or, with marks, of a run; of about this width in pixels, if one is given.
+
+    Each box is a group with the path of its step and with its text as a label: a page can tell them apart.
+    """
+    placed = layout(tree, marks, width)
     title = words.short(tree.title)
     keys = list(_keys(placed))
-    width = max(
+    whole = max(
         placed.width, 48 + len(title) * 8.6, 48 + max((len(key) for _, key in keys), default=0) * CHARACTER + 40
     )
-    rows = _rows(keys, width)
+    rows = _rows(keys, whole)
     height = placed.height + _KEY * len(rows) + 8
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-            f'viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">',
-            f"<title>{escape(title)}</title><style>{_STYLE}{_classes()}</style>",
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="saga" width="{whole:.0f}" height="{height:.0f}" '
+            f'viewBox="0 0 {whole:.0f} {height:.0f}" role="group" aria-label="{escape(title)}">',
+            f"<title>{escape(title)}</title><style>{looks.of_its_own()}</style>",
             '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto" '
-            'markerUnits="userSpaceOnUse"><path class="tip" d="M0 0 8 4 0 8Z" stroke="none"/></marker></defs>',
+            'markerUnits="userSpaceOnUse"><path class="tip" d="M0 0 8 4 0 8Z"/></marker></defs>',
             f'<text class="title" x="24" y="22">{escape(title)}</text>',
             *(line for each in placed.rectangles for line in _rectangle(each)),
+            '<g class="lines" aria-hidden="true">',
             *map(_path, placed.paths),
             *(f'<text x="{each.x:.1f}" y="{each.y:.1f}">{escape(each.text)}</text>' for each in placed.labels),
+            '</g><g class="legend" aria-hidden="true">',
             *(line for number, row in enumerate(rows) for line in _key_row(row, placed.height + _KEY * number)),
-            "</svg>",
+            "</g></svg>",
         ]
     )
-
-
-def _classes() -> str:
-    lines = []
-    for name, style in CLASSES.items():
-        frame = f"stroke: {style.stroke}" + ("; stroke-width: 3" if style.thick else "")
-        dashed = "; stroke-dasharray: 4 3" if style.dashed else ""
-        lines.append(f"rect.c-{name} {{ fill: {style.fill}; {frame}{dashed} }} text.c-{name} {{ fill: {style.text} }}")
-        lines.append(f"rect.frame.c-{name} {{ fill: none }} text.frame {{ fill: currentColor }}")
-    return "\n".join(lines)
 
 
 def _class(box: Rectangle) -> str:
@@ -73,12 +55,19 @@ def _class(box: Rectangle) -> str:
 def _rectangle(box: Rectangle) -> Iterator[str]:
     kind = f"{box.role}{_class(box)}"
     rounded = {"end": 12, "wait": 8, "frame": 6, "handler": 6}.get(box.role, 2)
+    if box.path:
+        kind_of = "undo" if box.role == "undo" else "step"
+        yield f'<g class="{kind_of}" data-path="{escape(box.path)}" role="img" aria-label="{escape(box.said)}">'
+        if any(line.endswith("…") for line in box.lines):
+            yield f"<title>{escape(box.said)}</title>"
     place = f'x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="{rounded}"'
     yield f'<rect class="{kind}" {place}/>'
     for number, line in enumerate(box.lines):
         weight = " id" if number == 0 and box.role not in ("undo", "handler") else ""
         y = box.y + LINE * (number + 1)
         yield f'<text class="{kind}{weight}" x="{box.x + 10:.1f}" y="{y:.1f}">{escape(line)}</text>'
+    if box.path:
+        yield "</g>"
 
 
 def _path(path: Path) -> str:
@@ -101,7 +90,7 @@ def _keys(placed: Layout) -> Iterator[tuple[str, str]]:
     for name in CLASSES:
         if name != "undo" and (states := found.get(f" c-{name}")) is not None:
             # One colour stands for several states: the words are those of the states, so that none says too much.
-            yield f"step c-{name}", ", ".join(sorted(filter(None, states))) or name
+            yield f"step c-{name}", ", ".join(sorted(map(words.in_words, filter(None, states)))) or name
 
 
 def _rows(keys: list[tuple[str, str]], width: float) -> list[list[tuple[float, str, str]]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from importlib import resources
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,16 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sagadsl.drawing.tree import tree
+from sagadsl.drawing.looks import on_page
 from sagadsl.engine.verbs import VERBS
 from sagadsl.errors import SagadslError
-from sagadsl.gateway import metrics, operating, payloads, problems, reading, redriving, starting
+from sagadsl.gateway import metrics, offering, operating, payloads, pictures, problems, reading, redriving, starting
 from sagadsl.gateway.access import ANYBODY, Authenticator, TokensLost
 from sagadsl.gateway.addresses import AsSent, decoded
-from sagadsl.gateway.definitions import summary, whole
 from sagadsl.gateway.jobs import routes as jobs
 from sagadsl.gateway.openapi import document
-from sagadsl.gateway.problems import NoRoute, NotAllowed, NotOffered
+from sagadsl.gateway.problems import NoRoute, NotAllowed
 from sagadsl.gateway.requests import Gateway, Handler, Inquiry, endpoint, rights
 from sagadsl.temporal.link.connection import check_namespace
 
@@ -40,14 +38,15 @@ _SCRIPTS = (
     "dom",
     "fields",
     "form",
-    "graph",
     "incidents",
     "inputs",
     "jobs",
     "json",
     "list",
     "parts",
+    "picture",
     "takeup",
+    "timeline",
 )
 _FILES = {"index.html": "text/html", "style.css": "text/css"} | {f"{name}.js": "text/javascript" for name in _SCRIPTS}
 _READ = ["GET"]
@@ -71,6 +70,7 @@ def application(gateway: Gateway) -> Starlette:
         route("/sagas/{id}/events", reading.events, _READ),
         route("/sagas/{id}/trace", reading.trace, _READ),
         route("/sagas/{id}/graph", reading.graph, _READ),
+        route("/sagas/{id}/picture", pictures.of_run, _READ),
         route("/sagas/{id}/explanation", reading.explanation, _READ),
         route("/sagas/{id}/queries/{query}", reading.query, _READ),
         route("/sagas/{id}/signals", reading.signals, _READ),
@@ -88,9 +88,10 @@ def application(gateway: Gateway) -> Starlette:
         route("/jobs/{id}/cancel", jobs.cancel, _DO),
         route("/codec/encode", payloads.coding("encode"), _DO),
         route("/codec/decode", payloads.coding("decode"), _DO),
-        route("/definitions", _definitions, _READ),
-        route("/definitions/{name}", _definition, _READ),
-        route("/definitions/{name}/graph", _graph, _READ),
+        route("/definitions", offering.list_, _READ),
+        route("/definitions/{name}", offering.one, _READ),
+        route("/definitions/{name}/graph", offering.graph, _READ),
+        route("/definitions/{name}/picture", pictures.of_definition, _READ),
         route("/me", _me, _READ),
         route("/openapi.json", _openapi, _READ),
         route("/metrics", _metrics, _READ),
@@ -98,6 +99,7 @@ def application(gateway: Gateway) -> Starlette:
         route("/readyz", _readyz, _READ, open_to_all=True),
         route("/", _file("index.html"), _READ, open_to_all=True),
         *(route(f"/page/{name}", _file(name), _READ, open_to_all=True) for name in _FILES if name != "index.html"),
+        route("/page/picture.css", _sent(on_page().encode(), "text/css"), _READ, open_to_all=True),
     ]
     app = Starlette(
         routes=routes,
@@ -147,44 +149,6 @@ async def _allowed(inquiry: Inquiry) -> str:
         is_saga = inquiry.gateway.definitions.get(name) is not None and await inquiry.is_let_in("start", name)
         fitting = [each for each in fitting if ("POST" if is_saga else "GET") in (each.methods or ())]
     return ", ".join(sorted({method for each in fitting for method in each.methods or ()}))
-
-
-async def _definitions(inquiry: Inquiry) -> Response:
-    """List the definitions that the caller may start or read."""
-    inquiry.query()
-    return JSONResponse(
-        {
-            "definitions": [
-                {**summary(each), "may_start": inquiry.who.may("start", each.saga.name)}
-                for each in inquiry.gateway.definitions
-                if _may_know(inquiry, each.saga.name)
-            ]
-        }
-    )
-
-
-async def _definition(inquiry: Inquiry) -> Response:
-    """Return one definition, with the schema of its input."""
-    inquiry.query()
-    return JSONResponse(whole(_known(inquiry)))
-
-
-async def _graph(inquiry: Inquiry) -> Response:
-    """Return the steps of one definition."""
-    inquiry.query()
-    return JSONResponse(tree(_known(inquiry).saga).as_json())
-
-
-def _known(inquiry: Inquiry) -> Any:
-    name = inquiry.path("name")
-    package = inquiry.gateway.definitions.get(name)
-    if package is None or not _may_know(inquiry, name):
-        raise NotOffered(f"no saga is named `{name[:200]}` here", "`GET /definitions` lists them")
-    return package
-
-
-def _may_know(inquiry: Inquiry, name: str) -> bool:
-    return inquiry.who.may("start", name) or inquiry.who.may("read", name)
 
 
 async def _me(inquiry: Inquiry) -> Response:
@@ -243,9 +207,11 @@ async def _readyz(inquiry: Inquiry) -> Response:
 
 def _file(name: str) -> Handler:
     """Return the handler of one file of the page."""
-    content = resources.files("sagadsl.gateway.page").joinpath(name).read_bytes()
+    return _sent(resources.files("sagadsl.gateway.page").joinpath(name).read_bytes(), _FILES[name])
 
+
+def _sent(content: bytes, media: str) -> Handler:
     async def send(_: Inquiry) -> Response:
-        return Response(content, media_type=_FILES[name], headers={"Content-Security-Policy": _PAGE_POLICY})
+        return Response(content, media_type=media, headers={"Content-Security-Policy": _PAGE_POLICY})
 
     return send

@@ -162,6 +162,12 @@ def _reading() -> Data:
             [ref("parameters", "id")],
             _refusals("503"),
         ),
+        "/sagas/{id}/picture": _picture(
+            "run_picture",
+            "The definition that a run is pinned to as a picture, with the state of each step",
+            [ref("parameters", "id"), run, ref("parameters", "width")],
+            _refusals("409", "503"),
+        ),
     }
 
 
@@ -257,6 +263,9 @@ def _offering() -> Data:
         "/definitions": _get("list_definitions", "What may be started or read", "definitions", []),
         "/definitions/{name}": _get("definition", "One definition, with the schema of its input", "definition", [name]),
         "/definitions/{name}/graph": _get("definition_graph", "Its steps, as a tree", "graph", [name]),
+        "/definitions/{name}/picture": _picture(
+            "definition_picture", "Its steps, as a picture", [name, ref("parameters", "width")], {}
+        ),
         "/me": _get("me", "Who asks, and what the token allows", "me", []),
         "/healthz": _get("health", "Whether this process answers", "health", []),
         "/readyz": _get(
@@ -270,14 +279,25 @@ def _offering() -> Data:
 
 
 def _get(id_: str, summary: str, schema: str, parameters: list[Data], more: Mapping[str, Any] | None = None) -> Data:
-    responses = {"200": _json("As asked", ref("schemas", schema)), **_refusals("400", "404"), **(more or {})}
+    return _asked(id_, summary, _json("As asked", ref("schemas", schema)), parameters, more or {})
+
+
+def _picture(id_: str, summary: str, parameters: list[Data], more: Mapping[str, Any]) -> Data:
+    drawn = {
+        "description": "A picture in SVG, for light and dark pages",
+        "content": {"image/svg+xml": {"schema": TEXT}},
+    }
+    return _asked(id_, summary, drawn, parameters, more)
+
+
+def _asked(id_: str, summary: str, answer: Data, parameters: list[Data], more: Mapping[str, Any]) -> Data:
     return {
         "get": {
             "operationId": id_,
             "summary": summary,
             "tags": ["read"],
             "parameters": parameters,
-            "responses": responses,
+            "responses": {"200": answer, **_refusals("400", "404"), **more},
         }
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sagadsl.gateway.jobs.described import JOB_SCHEMAS
+from sagadsl.gateway.pictures import NARROWEST, WIDEST
 from sagadsl.gateway.schema_forms import ANY, NULLABLE, TEXT, Data, list_of, object_of
 from sagadsl.status.parts import MOST
 from sagadsl.temporal.read.listing import STATUSES
@@ -47,6 +48,12 @@ PARAMETERS: Data = {
         "query",
         {"type": "string", "enum": ["shown"]},
         "Show also values that schemas mark by `x-secret`; takes the right to decode payloads",
+    ),
+    "width": _parameter(
+        "width",
+        "query",
+        {"type": "integer", "minimum": NARROWEST, "maximum": WIDEST},
+        "Where the picture is shown has this width, in pixels: a long saga gets as many columns as fit",
     ),
     "since": _parameter("since", "query", _VISIBLE, "`revision` of the last answer: wait until it changes"),
     "name": _parameter("name", "query", _VISIBLE, "Only sagas of this name; `x*` is every name that begins with `x`"),

@@ -10,13 +10,11 @@ from sagadsl.diagnostics.findings import Route
 from sagadsl.immutable import Immutable
 from sagadsl.language import syntax
 from sagadsl.language.document import Document, Span, is_place
-from sagadsl.later import compiled_later
+from sagadsl.language.notation.plain_text import UNSAFE, clean
 
 _TAB = 4
 _WIDEST = 160
 _BEFORE = 60
-# Control characters could steer the terminal, and bidirectional ones make it show other code than the file has.
-_UNSAFE = compiled_later("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 class ExcerptMark(Immutable):
@@ -105,7 +103,7 @@ def _show(line: str, column: int) -> _Shown:
     pieces, columns, at = ["…" if first else ""], list[int](), 1 if first else 0
     for char in line[first:last]:
         columns.append(at)
-        piece = "→".ljust(_TAB - at % _TAB) if char == "\t" else "\ufffd" if _UNSAFE.match(char) else char
+        piece = "→".ljust(_TAB - at % _TAB) if char == "\t" else "\ufffd" if UNSAFE.match(char) else char
         pieces.append(piece)
         at += len(piece) if char == "\t" else _width(piece)
     pieces.append("…" if last < len(line) else "")
@@ -126,9 +124,3 @@ def _width(char: str) -> int:
     if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def clean(text: str) -> str:
-    """Return *text* on one line, without anything that could steer a terminal."""
-    one_line = " ".join(text.split("\n")) if "\n" in text else text
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", one_line.replace("\t", " "))

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.document import Document
-from sagadsl.reporting.excerpt import ExcerptMark, clean, draw, locate
+from sagadsl.language.notation.plain_text import clean
+from sagadsl.reporting.excerpt import ExcerptMark, draw, locate
 from sagadsl.reporting.report_input import ReportInput, in_order, span_of, summary
 
 _COLORS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "title": "1", "help": "1;36"}

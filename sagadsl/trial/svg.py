@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from sagadsl.reporting.excerpt import clean
+from sagadsl.language.notation.plain_text import clean
 from sagadsl.trial.timeline import SpanKind, Timeline, TimelineMark, TimelineSpan, length
 
 _LANE, _BAR, _TOP, _BOTTOM = 24, 14, 46, 58

@@ -12,9 +12,9 @@ from typing import Any
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.notation.plain_text import clean
 from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 from sagadsl.language.paths import TimerKind, is_compensation, timer
-from sagadsl.reporting.excerpt import clean
 from sagadsl.status.lines import SIGNS, warnings
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played

@@ -21,6 +21,7 @@ HOSTILE = (
     "end",
     "- x",
     "\N{RIGHT-TO-LEFT OVERRIDE}abc",
+    "no XML: \ufffe \uffff",
 )
 
 

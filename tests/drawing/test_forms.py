@@ -11,7 +11,7 @@ import pytest
 
 from sagadsl.drawing.dot import dot
 from sagadsl.drawing.flow import Arrow, Cluster, Flow, FlowNode, Line, flow
-from sagadsl.drawing.marks import ORDER, Mark, marks
+from sagadsl.drawing.marks import Mark, marks
 from sagadsl.drawing.mermaid import mermaid
 from sagadsl.drawing.palette import _STATES, CLASSES
 from sagadsl.drawing.tree import tree
@@ -28,7 +28,6 @@ from tests.needs import missing, need
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
-PAGE = ROOT / "sagadsl" / "gateway" / "page" / "graph.js"
 
 
 def _all() -> dict[str, Saga]:
@@ -201,17 +200,3 @@ def test_every_kind_and_every_state_has_its_words_and_its_looks() -> None:
     assert {key for key in KEYS if key not in ("steps", "sleep_until")} | {"group"} == set(KINDS) == drawn
     assert set(SIGNS) <= set(_STATES)
     assert set(_STATES.values()) <= set(CLASSES)
-
-
-def test_the_page_has_the_same_words() -> None:
-    written = dict(
-        re.findall(r'(\w+): "([^"]*)"', PAGE.read_text(encoding="utf-8").partition("KINDS")[2].partition("}")[0])
-    )
-
-    assert written == dict(KINDS)
-
-
-def test_the_page_has_the_same_order_of_states() -> None:
-    order = PAGE.read_text(encoding="utf-8").partition("const order = [")[2].partition("]")[0]
-
-    assert tuple(re.findall(r'"(\w+)"', order)) == ORDER

@@ -36,18 +36,19 @@ PAGE = tuple(
         "dom",
         "fields",
         "form",
-        "graph",
         "incidents",
         "inputs",
         "jobs",
         "json",
         "list",
         "parts",
+        "picture",
         "takeup",
+        "timeline",
         "change",
     )
 )
-OPEN = ("/healthz", "/readyz", "/", "/page/style.css", *PAGE)
+OPEN = ("/healthz", "/readyz", "/", "/page/style.css", "/page/picture.css", *PAGE)
 ISSUER, AUDIENCE = "https://id.example", "sagadsl"
 
 
@@ -136,6 +137,7 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
         ("GET", f"/sagas/{saga}/events", "read"),
         ("GET", f"/sagas/{saga}/trace", "read"),
         ("GET", f"/sagas/{saga}/graph", "read"),
+        ("GET", f"/sagas/{saga}/picture", "read"),
         ("GET", f"/sagas/{saga}/explanation", "read"),
         ("GET", f"/sagas/{saga}/queries/progress", "read"),
         ("GET", f"/sagas/{saga}/signals", "read"),
@@ -154,6 +156,7 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
         ("GET", "/definitions", "any"),
         ("GET", "/definitions/order", "known"),
         ("GET", "/definitions/order/graph", "known"),
+        ("GET", "/definitions/order/picture", "known"),
         ("GET", "/me", "any"),
         ("GET", "/openapi.json", "any"),
         ("GET", "/metrics", "all"),

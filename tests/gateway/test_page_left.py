@@ -32,7 +32,7 @@ def page(browser: Browser, house: House) -> Iterator[Page]:
     yield from window(browser, house.url)
 
 
-@pytest.mark.parametrize("half", ["/trace", "/explanation", "/graph", "/me"])
+@pytest.mark.parametrize("half", ["/trace", "/explanation", "/picture", "/me"])
 def test_a_view_is_left_while_an_answer_is_on_its_way(page: Page, house: House, half: str) -> None:
     saga = house.start(wait=True)
     page.add_init_script(HALF % half)

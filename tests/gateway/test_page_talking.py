@@ -121,7 +121,7 @@ def test_the_page_shows_what_a_saga_has_answered_replied_and_sent(page: Page, ta
     saga, there = _talk(talking)
     page.goto(f"/#/sagas/{saga}")
     expect(page.locator("div.answer")).to_have_text(f'Answered early: {{"order":"{saga}"}}')
-    expect(page.locator('.box.completed[data-path="tell"]')).to_contain_text("sends signal heard")
+    expect(page.locator('[data-path="tell"]:has(.c-completed)')).to_contain_text("sends signal heard")
     expect(page.get_by_role("row", name=re.compile("tell"))).to_contain_text(f"signal heard to {there}")
     page.get_by_role("button", name="Send").click()
     page.get_by_role("dialog").get_by_label("Payload").fill('{"by": "ann"}')

@@ -346,7 +346,7 @@ def test_the_page_takes_no_path_apart() -> None:
     by_hand = re.compile(r"\.(compensation|probe)\b|\\\[\(?\\d|\.path\}/\$\{\w+\.path")
     scripts = {script.name: script.read_text() for script in sorted((_PRODUCT / "gateway" / "page").glob("*.js"))}
 
-    assert "graph.js" in scripts
+    assert "picture.js" in scripts
     assert [name for name, text in scripts.items() if by_hand.search(text)] == []
 
 

@@ -30,13 +30,18 @@ function headers(more = {}) {
  * Asks, and returns the answer as data; throws `Refused`.
  * Sends `json` as it stands, so that no number in it changes; or `body`, data of the page's own.
  */
-export async function ask(method, path, { body, json = body && JSON.stringify(body), signal, ...more } = {}) {
+export async function ask(method, path, options) {
+  const text = await answered(method, path, options);
+  return text ? parse(text) : {};
+}
+
+async function answered(method, path, { body, json = body && JSON.stringify(body), signal, ...more } = {}) {
   const content = json === undefined ? {} : { body: json };
   const type = json === undefined ? {} : { "Content-Type": "application/json" };
   const answer = await fetch(path, { method, signal, headers: headers({ ...type, ...more }), ...content });
   const text = await answer.text(); // throws when the view is left, or the connection is lost, before all of it is there
   if (!answer.ok) throw new Refused(answer.status, problemIn(text));
-  return text ? parse(text) : {};
+  return text;
 }
 
 /** What a refusal says; a proxy's page of HTML says nothing. */
@@ -49,6 +54,9 @@ function problemIn(text) {
 }
 
 export const get = (path, options) => ask("GET", path, options);
+
+/** What an address sends, as it is; throws `Refused`. */
+export const text = (path, options) => answered("GET", path, options);
 
 /**
  * Yields what an address sends as events of one kind, until it says that all is over; comes back by itself when the

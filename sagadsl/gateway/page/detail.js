@@ -3,10 +3,11 @@
 import { ask, events, get, newKey, Refused } from "./api.js";
 import { changes } from "./change.js";
 import { badge, el, fill, instant, named, said, say, spell, value } from "./dom.js";
-import { graph } from "./graph.js";
 import { complaints, fieldsOf, pieced } from "./inputs.js";
 import { parse } from "./json.js";
 import { counted, oneByOne } from "./parts.js";
+import { picture } from "./picture.js";
+import { timeline } from "./timeline.js";
 import { takeUp } from "./takeup.js";
 
 export const VERBS = {
@@ -25,9 +26,10 @@ export async function detail(main, id, signal, run) {
     .map((name) => [name, el(`section.${name}`)]));
   fill(main, Object.values(parts));
   const me = await get("/me", { signal });
-  let drawing = null, last = null, tracing = null;
+  let last = null, tracing = null;
   const path = `/sagas/${encodeURIComponent(id)}`;
   const of = run ? `?run=${encodeURIComponent(run)}` : "";
+  const drawing = picture(path, { run, signal, choose: (box) => toRow(parts.steps, box) });
   const tick = setInterval(() => last && times(parts, last), 1000);
   signal.addEventListener("abort", () => clearInterval(tick));
 
@@ -46,8 +48,8 @@ export async function detail(main, id, signal, run) {
     last = { ...found, received: Date.now() };
     head(parts.head, last, me, path, run);
     attention(parts.attention, last, path);
-    drawing ??= await get(`${path}/graph`, { signal }).catch(() => get(`/definitions/${encodeURIComponent(found.name)}/graph`, { signal })).catch(() => null);
-    fill(parts.graph, drawing ? [el("h2", {}, "Graph"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Graph" } }, graph(drawing, [...found.lines, ...found.told]))] : []);
+    if (!parts.graph.firstChild) fill(parts.graph, el("h2", {}, "Graph"), drawing.node);
+    drawing.update();
     steps(parts.steps, last);
     if (last.left_out && !parts.each.firstChild) oneByOne(parts.each, path, run);
     actions(parts.actions, last);
@@ -222,11 +224,18 @@ export function dialog(title, content, act, label, report = () => `${label}: don
 function steps(section, found) {
   fill(section, el("h2", {}, "Steps"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Steps" } }, el("table.steps", {},
     el("thead", {}, el("tr", {}, ["Step", "What", "Took", ""].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, found.lines.map((line) => el(`tr.${line.state}`, {}, named(line),
+    el("tbody", {}, found.lines.map((line) => el(`tr.${line.state}`, { tabindex: "-1", data: { box: line.box, key: `row ${line.key}` } }, named(line),
       el("td", {}, line.what),
       el("td.took", { data: { line: line.key } }),
       el("td.note", {}, line.note, el("span.wait", { data: { wait: line.key } }))))))));
   times({ steps: section }, found);
+}
+
+/** Goes to what the table says of a step: of its last round, if it has several. */
+function toRow(section, box) {
+  const row = [...section.querySelectorAll(`tr[data-box="${CSS.escape(box)}"]`)].at(-1);
+  row?.focus({ preventScroll: true });
+  row?.scrollIntoView({ block: "center" });
 }
 
 /** Lengths of time that go on while nothing else happens. */
@@ -238,28 +247,6 @@ function times(parts, found) {
     const wait = parts.steps.querySelector(`[data-wait="${CSS.escape(line.key)}"]`);
     if (wait) wait.textContent = line.wait === null || line.wait <= passed ? "" : ` (again in ${spell(line.wait - passed)})`;
   }
-}
-
-/** When which call ran, as bars on one scale. */
-function timeline(section, trace) {
-  const calls = trace.calls;
-  if (!calls.length) return fill(section);
-  const begin = Math.min(...calls.map((call) => Date.parse(call.started_at)));
-  const end = Math.max(...calls.map((call) => (call.ended_at ? Date.parse(call.ended_at) : Date.now())), begin + 1);
-  const share = (at) => (100 * (at - begin)) / (end - begin);
-  fill(section, el("h2", {}, "Timeline"), el("p.hint", {}, `${spell((end - begin) / 1000)} from the first call to the last`), el("ol.bars", {}, calls.map((call) => {
-    const from = Date.parse(call.started_at), to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
-    const bar = el(`span.bar.${call.status}${call.undoes ? ".undo" : ""}`);
-    bar.style.left = `${share(from)}%`;
-    bar.style.width = `max(${share(to) - share(from)}%, 3px)`;
-    return el("li", {}, el("span.lane-name", {}, call.path), el("span.track", { aria: { hidden: "true" } }, bar),
-      el("span.unseen", {}, `${call.status}, ${spell((to - from) / 1000)}`));
-  })), axis((end - begin) / 1000));
-}
-
-/** The scale of the bars: the time since the first call at the beginning, in the middle and at the end. */
-function axis(seconds) {
-  return el("div.axis", { aria: { hidden: "true" } }, el("span"), el("span.ticks", {}, [0, seconds / 2, seconds].map((at) => el("span.tick", {}, spell(at)))));
 }
 
 /** What was given, sent and got back. */

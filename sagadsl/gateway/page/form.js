@@ -3,6 +3,7 @@
 import { ask, get, newKey, Refused } from "./api.js";
 import { el, fill, say } from "./dom.js";
 import { complaints, fieldsOf, pieced, whole } from "./inputs.js";
+import { picture } from "./picture.js";
 
 /** What may be started. */
 export async function choose(main, _, signal) {
@@ -41,7 +42,9 @@ export async function form(main, name, signal) {
       (fields.find((each) => each.failed)?.input ?? raw).focus();
     }
   };
+  const drawing = picture(`/definitions/${encodeURIComponent(name)}`, { signal });
   fill(main, el("h1", {}, `Start ${name}`), el("p.hint", {}, definition.description),
+    el("details", { ontoggle: (event) => event.target.open && drawing.update() }, el("summary", {}, "What it does"), drawing.node),
     el("form.start", { onsubmit: submit, novalidate: true },
       fields.map((each) => each.node),
       el("details", { open: !fields.length, data: { key: "raw" } }, el("summary", {}, fields.length ? "As JSON instead" : "Input, as JSON"),

@@ -180,10 +180,13 @@ async def name_of(client: Client, id: str, *, run_id: str | None = None) -> str:
     return described.workflow_type
 
 
-async def definition(client: Client, id: str) -> dict[str, Any]:
-    """Return the definition that a run is pinned to. Raises ``SagaNotFound``, ``NoAnswer``."""
-    handle = client.get_workflow_handle(id)
-    described = await describe(client, id)
+async def definition(client: Client, id: str, *, run_id: str | None = None) -> dict[str, Any]:
+    """Return the definition that a run is pinned to, the newest run if none is named.
+
+    Raises ``SagaNotFound``, ``Held``, ``NoAnswer``.
+    """
+    handle = client.get_workflow_handle(id, run_id=run_id)
+    described = await describe(client, id, run_id=run_id)
     if described.held is not None:
         raise Held(id)
     try:

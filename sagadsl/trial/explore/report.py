@@ -12,8 +12,8 @@ from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.language import walk
 from sagadsl.language.model import Saga
 from sagadsl.language.notation.durations import spell
+from sagadsl.language.notation.plain_text import clean
 from sagadsl.language.paths import step_id_in
-from sagadsl.reporting.excerpt import clean
 from sagadsl.trial.explore.example import Example, as_yaml, example, timeline
 from sagadsl.trial.explore.run import Explored
 from sagadsl.trial.explore.summary import Violation
