@@ -178,6 +178,12 @@ def action_route(step: Step, number: int) -> Route:
     return (*step.route, "compensation", number) if several else (*step.route, "compensation")
 
 
+def calls_locally(saga: Saga) -> bool:
+    """Whether a call of the saga is a local activity."""
+    every = (call for spot in spots(saga) for call, _, _ in calls(spot[-1].step))
+    return any(isinstance(call, ActivityCall) and call.local for call in every)
+
+
 def calls(step: Step) -> Iterator[tuple[Call, Route, RenderedAt]]:
     """Yield the calls of a step: its work, its probe, and its compensation."""
     if isinstance(step.body, Call):

@@ -75,10 +75,10 @@ async def _kill(address: str, folder: Path) -> Aftermath:
         ids["idle"] = await made.start("idle", wait=True, fail=True, definition=LOCAL)
         held_at = {"good": "give@after", "refused": "fee@after"}
         await made.replace_killed(ids, {name: held_at.get(name, name.split()[-1]) for name in ids if name != "idle"})
-        return Aftermath({name: await _seen(made, saga) for name, saga in ids.items()}, made.bank.problems())
+        return Aftermath({name: await seen_of(made, saga) for name, saga in ids.items()}, made.bank.problems())
 
 
-async def _seen(made: Stage, saga: str) -> Seen:
+async def seen_of(made: Stage, saga: str) -> Seen:
     ended = await made.end(saga)
     status = await runs.status(made.client, saga)
     outcomes = {step["path"]: step["outcome"] for step in status["steps"] if step.get("outcome")}

@@ -28,18 +28,13 @@ from temporalio.converter import (
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
 from sagadsl.temporal.run.held import HELD_SINCE
+from sagadsl.temporal.run.in_turn import TURN, Turn, is_over, joined, with_jobs
 from sagadsl.temporal.run.lean import lean, without_jobs
 
 HEARS_IN_ORDER = 3
 """Since this version of the rules, a run takes updates last."""
 
 _TAKE = "sagadsl.updates_last"
-_ENDS = (
-    "complete_workflow_execution",
-    "continue_as_new_workflow_execution",
-    "fail_workflow_execution",
-    "cancel_workflow_execution",
-)
 
 
 def take_updates_last(rules: int) -> None:
@@ -92,15 +87,20 @@ class InOrder(WorkflowRunner):
 class _Instance(WorkflowInstance):
     """One run in one worker's memory; it also knows since when that worker has held the run."""
 
-    __slots__ = ("_contexts", "_held_since", "_inner", "_updates_last")
+    __slots__ = ("_contexts", "_held_since", "_inner", "_turn", "_updates_last")
 
     def __init__(self, runner: WorkflowRunner, details: WorkflowInstanceDetails, *, contexts: bool) -> None:
         self._contexts = contexts
         self._updates_last = False
         self._held_since: int | None = None
-        own: dict[str, Callable[[], Any]] = {_TAKE: self._take_updates_last, HELD_SINCE: lambda: self._held_since}
+        own: dict[str, Callable[[], Any]] = {
+            _TAKE: self._take_updates_last,
+            HELD_SINCE: lambda: self._held_since,
+            TURN: lambda: self._turn,
+        }
         functions = {**details.extern_functions, **own}
         self._inner = runner.create_instance(lean(dataclasses.replace(details, extern_functions=functions)))
+        self._turn = Turn(self._inner.activate, details.payload_converter_factory())
 
     def _take_updates_last(self) -> None:
         self._updates_last = True
@@ -127,18 +127,10 @@ class _Instance(WorkflowInstance):
             self._held_since = act.history_length
         updates = [job for job in act.jobs if job.HasField("do_update")]
         if not 0 < len(updates) < len(act.jobs) or not self._are_apart(act):
-            return self._inner.activate(act)
+            return self._turn.activate(act)
         others = [job for job in act.jobs if not job.HasField("do_update")]
-        done = self._inner.activate(_with_jobs(act, others))
-        if done.HasField("failed") or any(each.WhichOneof("variant") in _ENDS for each in done.successful.commands):
-            return done
-        then = self._inner.activate(_with_jobs(act, updates))
-        if then.HasField("failed"):
-            return then
-        done.successful.commands.extend(then.successful.commands)
-        flags = {*done.successful.used_internal_flags, *then.successful.used_internal_flags}
-        done.successful.used_internal_flags[:] = sorted(flags)
-        return done
+        done = self._turn.activate(with_jobs(act, others), has_updates=True)
+        return done if is_over(done) else joined(done, self._turn.activate(with_jobs(act, updates)))
 
     def _are_apart(self, act: WorkflowActivation) -> bool:
         """Whether the updates come after the rest.
@@ -147,7 +139,7 @@ class _Instance(WorkflowInstance):
         pause. If a worker has completed that task already, and this is no replay, the updates came later.
         """
         if any(job.HasField("initialize_workflow") for job in act.jobs):
-            return not act.is_replaying and bool(act.last_sdk_version)
+            return (not act.is_replaying and bool(act.last_sdk_version)) or self._turn.is_late(act)
         return self._updates_last
 
     def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
@@ -165,12 +157,3 @@ class _Instance(WorkflowInstance):
     def get_thread_id(self) -> int | None:
         """See ``WorkflowInstance``."""
         return self._inner.get_thread_id()
-
-
-def _with_jobs(act: WorkflowActivation, jobs: list[Any]) -> WorkflowActivation:
-    """Return the same activation with some of its jobs."""
-    part = WorkflowActivation()
-    part.CopyFrom(act)
-    del part.jobs[:]
-    part.jobs.extend(jobs)
-    return part

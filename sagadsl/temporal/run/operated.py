@@ -20,6 +20,7 @@ from sagadsl.engine.verbs import NEED_A_PATH, SENTENCES, Verb
 from sagadsl.language.analysis.given_values import problems
 from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE
 from sagadsl.temporal.run.host import TemporalHost
+from sagadsl.temporal.run.in_turn import heard_in_turn
 from sagadsl.temporal.run.knowledge import at_hand
 from sagadsl.temporal.run.opening import Opening
 from sagadsl.temporal.run.slow_checks import patiently
@@ -60,6 +61,7 @@ class OperatedRun:
     async def _operate(self, verb: Verb, request: Any) -> dict[str, Any]:
         """Carry out an operator's request, and return the saga's status."""
         asked, id_ = Asked.read(request), update_id()
+        await heard_in_turn()
         fact = OperatorAsked(
             workflow.time(),
             verb,

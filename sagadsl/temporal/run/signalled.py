@@ -29,6 +29,7 @@ from sagadsl.language.own_errors import (
 )
 from sagadsl.language.paths import activity_id, call_of_activity
 from sagadsl.temporal.run import failures
+from sagadsl.temporal.run.in_turn import ASK, asked_now, heard_in_turn
 from sagadsl.temporal.run.opening import decoded
 from sagadsl.temporal.run.operated import OperatedRun, update_id
 from sagadsl.temporal.run.slow_checks import patiently
@@ -51,6 +52,8 @@ class SignalledRun(OperatedRun):
     @workflow.signal(dynamic=True, description="A signal that the saga waits for")
     def on_signal(self, name: str, args: Sequence[RawValue]) -> None:
         """Receive a signal; a signal that comes before the definition is known waits until then (R59)."""
+        if name == ASK and asked_now() is not None:  # the runner, and no client
+            return
         self._signals += 1
         if self._package is None:
             self._early.append((name, args, workflow.time(), self._signals))
@@ -141,6 +144,7 @@ class SignalledRun(OperatedRun):
     async def _deliver(self, asked: Delivery, *, only_now: bool = False) -> dict[str, Any]:
         id_ = update_id()
         is_early = self._package is None
+        await heard_in_turn()
         await workflow.wait_condition(lambda: self._has_begun)
         while self._host.inbox.has_facts():  # another signal may be faster, and then this one is judged again
             is_early = True

@@ -34,12 +34,14 @@ from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.model import Saga
 from sagadsl.language.own_errors import PAYLOAD_TOO_LARGE
 from sagadsl.language.schema.secrecy import Place
+from sagadsl.language.walk import calls_locally
 from sagadsl.status.parts import Part
 from sagadsl.temporal.run import closing, failures
 from sagadsl.temporal.run.held import HeldRun, held_now
 from sagadsl.temporal.run.host import WAITS_FOR_OTHERS
 from sagadsl.temporal.run.in_flight import ChildStart
-from sagadsl.temporal.run.in_order import take_updates_last
+from sagadsl.temporal.run.in_order import HEARS_IN_ORDER, take_updates_last
+from sagadsl.temporal.run.in_turn import asked_at_first, say_calls_locally
 from sagadsl.temporal.run.indexing import Indexing
 from sagadsl.temporal.run.observed_run import ObservedRun
 from sagadsl.temporal.run.opening import Rejected
@@ -93,6 +95,7 @@ class SagaWorkflow(ObservedRun):
     async def run(self, args: Sequence[RawValue]) -> Any:
         """Take ``[input]``, ``[input, envelope]`` or ``[input, envelope, carry]``; return the saga's output."""
         try:
+            await asked_at_first()
             first = await self._opening.begin(args)
         except Rejected as rejected:
             self._rejection = Error(rejected.type, failures.bounded(rejected.message))
@@ -118,6 +121,8 @@ class SagaWorkflow(ObservedRun):
         """Give the host the functions that need the definition."""
         assert self._package is not None
         take_updates_last(self._state.rules)
+        if self._state.rules >= HEARS_IN_ORDER and calls_locally(self._package.saga):
+            say_calls_locally()
         options = self._package.options
         self._host.child_start = self._child_start
         self._host.new_runs.history.drain_after = options.continue_after_events

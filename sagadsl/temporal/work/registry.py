@@ -30,6 +30,7 @@ from sagadsl.temporal.work.arrivals import came
 from sagadsl.temporal.work.attempts import attempts, taken
 from sagadsl.temporal.work.endpoints import endpoint
 from sagadsl.temporal.work.inheriting import inherit
+from sagadsl.temporal.work.lost_tasks import lost
 
 Data = Mapping[str, Any]
 NOTHING: Data = {}
@@ -98,7 +99,7 @@ class Registry:
                 names, status, index = False, False, {}
             return self.envelope(name, keeps_names=names, keeps_status=status, index=index)
 
-        return [definition, cancel, attempts, taken, came, endpoint, inherit]
+        return [definition, cancel, attempts, taken, came, endpoint, inherit, lost]
 
 
 @activity.defn(name=CANCEL_ACTIVITY)
