@@ -250,6 +250,17 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "tests/crash/test_local_killed.py::test_what_was_undone_is_not_done_although_the_no_was_forgotten",
         "tests/crash/test_local_killed.py::test_what_was_undone_is_not_done_although_the_undo_was_forgotten",
     ),
+    "R134": (
+        "tests/temporal/test_in_turn.py::test_a_cancel_during_the_last_local_calls_leaves_none_of_them_out",
+        "tests/temporal/test_in_turn.py::test_a_cancel_before_the_first_attempt_begins_nothing",
+        "tests/temporal/test_in_turn.py::test_what_each_lost_task_had_heard_comes_first",
+        "tests/crash/test_local_overtaken.py::test_a_cancel_after_the_death_undoes_what_the_dead_worker_did",
+        "tests/crash/test_local_overtaken.py"
+        "::test_a_saga_whose_calls_were_all_local_is_done_before_it_hears_the_cancel",
+        "tests/crash/test_local_overtaken.py::test_a_time_limit_that_is_reached_after_the_death_undoes_all",
+        "tests/crash/test_local_overtaken.py"
+        "::test_a_request_or_a_signal_after_the_death_finds_what_the_dead_worker_did",
+    ),
     "R138": (
         "tests/temporal/test_versioned_workers.py::test_a_saga_stays_with_its_version_or_goes_on_with_the_next_one",
         "tests/temporal/test_versioned_workers.py::test_a_pinned_saga_that_migrates_goes_over_to_the_current_version",
