@@ -23,7 +23,7 @@ from temporalio.bridge.proto.workflow_completion import WorkflowActivationComple
 from temporalio.converter import PayloadConverter
 
 from sagadsl.temporal.run.scheduling import ended_well, look_up
-from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, News, Unheard, from_json
+from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, CameLater, News, from_json
 
 TURN = "sagadsl.turn"
 """Name of the function by which the runner gives its ``Turn``."""
@@ -228,7 +228,7 @@ class Turn:
                 batches[of_operations.get(job.resolve_nexus_operation_start.seq, number)].insert(0, job)
         return [batches[0], *filter(None, batches[1:])]
 
-    def _read(self, result: Any) -> tuple[Unheard, ...] | None:
+    def _read(self, result: Any) -> tuple[CameLater, ...] | None:
         if not result.HasField("completed"):
             return None
         try:

@@ -32,7 +32,7 @@ class News(StrEnum):
     OPERATION = "operation"
 
 
-class Unheard(Immutable):
+class CameLater(Immutable):
     """How many news of each kind the worker that lost a workflow task cannot have heard: they came later."""
 
     news: Mapping[News, int]
@@ -42,17 +42,17 @@ class Unheard(Immutable):
         return from_end <= self.news.get(kind, 0)
 
 
-def to_json(lost: Sequence[Unheard]) -> list[dict[str, int]]:
+def to_json(lost: Sequence[CameLater]) -> list[dict[str, int]]:
     """Return an answer as JSON, a part for each lost task, the first lost one first."""
     return [{kind.value: count for kind, count in each.news.items()} for each in lost]
 
 
-def from_json(data: Any) -> tuple[Unheard, ...] | None:
+def from_json(data: Any) -> tuple[CameLater, ...] | None:
     """Read what ``to_json`` has written; ``None`` for anything else: nobody knows."""
     if not isinstance(data, list):
         return None
     known = {each.value: each for each in News}
     try:
-        return tuple(Unheard({known[kind]: int(count) for kind, count in each.items()}) for each in data)
+        return tuple(CameLater({known[kind]: int(count) for kind, count in each.items()}) for each in data)
     except (AttributeError, KeyError, TypeError, ValueError):
         return None

@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.temporal.read.backwards import newest_first
-from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, News, Unheard, to_json
+from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, CameLater, News, to_json
 
 _EVENTS = 20_000
 """How many events are read at most; nobody knows of a task that was lost before them."""
@@ -61,7 +61,7 @@ async def lost(since: int, upto: int) -> list[dict[str, int]] | None:
     """
     info = activity.info()
     later: list[HistoryEvent] = []
-    found: list[Unheard] = []
+    found: list[CameLater] = []
     client = activity.client()
     seen = 0
     was_lost = False
@@ -73,7 +73,7 @@ async def lost(since: int, upto: int) -> list[dict[str, int]] | None:
             continue
         if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
             if was_lost:
-                found.append(Unheard(_counted(later)))
+                found.append(CameLater(_counted(later)))
             was_lost = False
         elif _ends_a_lost_task(event):
             was_lost = True
