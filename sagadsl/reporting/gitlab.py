@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from sagadsl.reporting.excerpt import clean
+from sagadsl.language.notation.plain_text import clean
 from sagadsl.reporting.items import identity, items_of
 from sagadsl.reporting.report_input import ReportInput
 

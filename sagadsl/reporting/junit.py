@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sagadsl.reporting.excerpt import clean
+from sagadsl.language.notation.plain_text import clean
 from sagadsl.reporting.items import items_of
 from sagadsl.reporting.report_input import ReportInput
 from sagadsl.reporting.xml import attribute, content
