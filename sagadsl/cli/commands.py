@@ -65,6 +65,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "history": Entry("histories:history", "Keep what runs have recorded, in files."),
         "replay": Entry("histories:replay", "Play recorded runs on this release, before it is rolled out."),
         "migrate": Entry("migrating:migrate", "Let open sagas go on with another definition."),
+        "forget": Entry("forgetting:forget", "Delete all that the server keeps of a saga."),
         "recover": Entry("recovering:recover", "Undo or finish a saga whose run the server ended."),
         "redrive": Entry("recovering:redrive", "Go on with a saga that has failed."),
         **{word: Entry(f"{_HOMES.get(verb, 'operate')}:{word}", f"{SENTENCES[verb]}.") for word, verb in VERBS.items()},

@@ -376,6 +376,7 @@ def _nothing() -> Iterator[None]:
 )
 @click.option("--read", multiple=True, metavar="SAGA", help="May read these sagas.")
 @click.option("--operate", multiple=True, metavar="SAGA", help="May signal, cancel and decide about these sagas.")
+@click.option("--forget", multiple=True, metavar="SAGA", help="May have these sagas deleted for good.")
 @click.option(
     "--payloads",
     multiple=True,
@@ -385,7 +386,13 @@ def _nothing() -> Iterator[None]:
 @output("text", "json")
 @common
 def token(
-    *, name: str, start: Sequence[str], read: Sequence[str], operate: Sequence[str], payloads: Sequence[str]
+    *,
+    name: str,
+    start: Sequence[str],
+    read: Sequence[str],
+    operate: Sequence[str],
+    forget: Sequence[str],
+    payloads: Sequence[str],
 ) -> int:
     """Make a token for somebody who may use the gateway.
 
@@ -403,11 +410,12 @@ def token(
         from sagadsl.gateway.access import new_token
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error)) from None
-    if not (start or read or operate or payloads):
-        raise click.UsageError(
-            "a token that may do nothing is of no use: give `--start`, `--read`, `--operate` or `--payloads`"
-        )
-    made, entry = new_token(name, {"start": start, "read": read, "operate": operate, "payloads": payloads})
+    if not (start or read or operate or forget or payloads):
+        known = "`--start`, `--read`, `--operate`, `--forget` or `--payloads`"
+        raise click.UsageError(f"a token that may do nothing is of no use: give {known}")
+    made, entry = new_token(
+        name, {"start": start, "read": read, "operate": operate, "forget": forget, "payloads": payloads}
+    )
     if screen.session().output == "json":
         screen.result({"token": made, "entry": entry})
     else:

@@ -23,8 +23,8 @@ from sagadsl.language.document import parse
 
 log = logging.getLogger("sagadsl.gateway")
 
-Scope = Literal["start", "read", "operate", "payloads"]
-SCOPES: tuple[Scope, ...] = ("start", "read", "operate", "payloads")
+Scope = Literal["start", "read", "operate", "forget", "payloads"]
+SCOPES: tuple[Scope, ...] = ("start", "read", "operate", "forget", "payloads")
 """What a token may do; `payloads` is for `encode` and `decode`, the others are for names of sagas."""
 
 PREFIX = "sagadsl_"

@@ -16,7 +16,18 @@ from starlette.routing import Route
 from sagadsl.drawing.looks import on_page
 from sagadsl.engine.verbs import VERBS
 from sagadsl.errors import SagadslError
-from sagadsl.gateway import metrics, offering, operating, payloads, pictures, problems, reading, redriving, starting
+from sagadsl.gateway import (
+    forgetting,
+    metrics,
+    offering,
+    operating,
+    payloads,
+    pictures,
+    problems,
+    reading,
+    redriving,
+    starting,
+)
 from sagadsl.gateway.access import ANYBODY, Authenticator, TokensLost
 from sagadsl.gateway.addresses import AsSent, decoded
 from sagadsl.gateway.jobs import routes as jobs
@@ -80,6 +91,7 @@ def application(gateway: Gateway) -> Starlette:
         route("/sagas/{id}/recover", redriving.taking_up("recover"), _DO),
         route("/sagas/{id}/redrive", redriving.taking_up("redrive"), _DO),
         route("/sagas/{id}/terminate", redriving.terminate, _DO),
+        route("/sagas/{id}/forget", forgetting.forget, _DO),
         *operators,
         route("/jobs", jobs.list_, _READ),
         route("/jobs", jobs.begin, _DO),

@@ -198,6 +198,17 @@ def _operating() -> Data:
         answers = asked if name == "terminate" else taken
         body = _request(given=_BACK if name == "redrive" else {}, flags=FLAGS[name])
         paths[f"/sagas/{{id}}/{name}"] = _post(name, sentence, [id_], body, answers)
+    runs = list_of(ref("schemas", "kept_run"))
+    yes_or_no = {"type": "boolean"}
+    forgotten = object_of({"id": TEXT, "runs": runs}, left=runs, forgotten=yes_or_no, dry_run=yes_or_no)
+    gone = {
+        "200": _json("They are gone; with `dry_run`, what would be deleted", forgotten),
+        "202": _json("The server was asked, and still knows some of them", forgotten),
+    }
+    paths["/sagas/{id}/forget"] = _post(
+        "forget", "Delete all that the server keeps of a saga", [id_], _FORGETTING, gone
+    )
+    paths["/sagas/{id}/forget"]["post"]["requestBody"]["required"] = True
     for name, verb in VERBS.items():
         is_decision = verb in DECISIONS
         step = _STEP if is_decision else _BACK_TO if verb is Verb.RESET else _CHILD
@@ -374,6 +385,18 @@ _MIGRATION: Data = {
         "by": {"type": "string", "maxLength": 1000, "description": "Only if the gateway needs no token"},
         "digest": {"type": "string", "maxLength": 1000, "description": "Refused if the gateway has another definition"},
         "dry_run": {"type": "boolean", "description": "Only judge; nothing changes"},
+    },
+    "additionalProperties": False,
+}
+
+_FORGETTING: Data = {
+    "type": "object",
+    "required": ["why"],
+    "properties": {
+        "why": {"type": "string", "minLength": 1, "maxLength": 1000, "description": "Kept in the audit log"},
+        "by": {"type": "string", "maxLength": 1000, "description": "Only if the gateway needs no token"},
+        "dry_run": {"type": "boolean", "description": "Only list what would be deleted"},
+        "even_open": {"type": "boolean", "description": "Also if it is open: it is terminated, and undoes nothing"},
     },
     "additionalProperties": False,
 }

@@ -282,6 +282,9 @@ SCHEMAS: Data = {
         }
     ),
     "asked": object_of({"id": TEXT, "requested": TEXT}, run_id=NULLABLE),
+    "kept_run": object_of(
+        {"id": TEXT, "run_id": TEXT, "name": TEXT, "is_open": {"type": "boolean"}}, child={"type": "boolean"}
+    ),
     "plan": _PLAN,
     "taken_up": object_of({"id": TEXT, "verb": TEXT, "run_id": TEXT, "plan": _PLAN}),
     "sent": object_of(

@@ -65,6 +65,7 @@ WITHOUT_A_SERVER = {
     f"signal a s --json {NOBODY}": 3,
     f"cancel a --json {NOBODY}": 3,
     f"terminate a --yes --json {NOBODY}": 3,
+    f"forget a --why b --yes --json {NOBODY}": 3,
     f"recover a --yes --json {NOBODY}": 3,
     f"redrive a --yes --json {NOBODY}": 3,
     f"retry a --json {NOBODY}": 3,

@@ -143,6 +143,7 @@ def _routes(saga: str) -> list[tuple[str, str, str]]:
         ("GET", f"/sagas/{saga}/signals", "read"),
         ("POST", f"/sagas/{saga}/signals/approve", "operate"),
         *(("POST", f"/sagas/{saga}/{verb}", "operate") for verb in _VERBS),
+        ("POST", f"/sagas/{saga}/forget", "forget"),
         ("GET", "/sagas", "any"),
         ("GET", "/counts", "any"),
         ("GET", "/incidents", "any"),
@@ -207,6 +208,7 @@ def test_with_too_little_right_nothing_is_done(guarded: Guarded) -> None:
         "start": {"reader": 403, "stranger": 404},
         "read": {"starter": 404, "stranger": 404},
         "operate": {"starter": 404, "stranger": 404, "reader": 403},
+        "forget": {"chief": 403, "starter": 404, "stranger": 404, "reader": 403},
         "known": {"stranger": 404},
         "payloads": {"chief": 403, "starter": 403, "stranger": 403, "reader": 403},
         "all": {"starter": 403, "stranger": 403, "reader": 403},
@@ -323,7 +325,7 @@ def test_a_signed_token_has_the_rights_that_it_claims(guarded: Guarded) -> None:
     assert guarded.house.ask("GET", "/me", token=reading).json() == {
         "name": "ann@example",
         "is_known": True,
-        "rights": {"start": [], "read": ["ord*"], "operate": [], "payloads": []},
+        "rights": {"start": [], "read": ["ord*"], "operate": [], "forget": [], "payloads": []},
         "web_ui": "",
     }
     assert guarded.house.ask("POST", "/sagas/order", {"order": "1"}, token=reading).status_code == 403

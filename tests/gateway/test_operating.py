@@ -169,3 +169,25 @@ async def _started_with_an_older_definition(house: House) -> str:
     client = await Client.connect(house.address)
     started = await sagas.start(client, older, {"order": "1", "wait": True}, id=fresh(), task_queue=house.queue)
     return started.id
+
+
+def test_a_saga_is_forgotten_and_the_audit_keeps_the_act_alone(house: House) -> None:
+    """An open one is refused; what would be deleted can be seen before; who and why are kept, and no data."""
+    saga = house.start(wait=True, order="hush-order")
+    house.until(saga, lambda status: bool(status.get("waiting_for")))
+    address, why = f"/sagas/{saga}/forget", {"by": "ann", "why": "request 17"}
+    assert house.ask("POST", address, {"by": "ann"}).status_code == 400
+    refused = house.ask("POST", address, why)
+    assert (refused.status_code, refused.json()["code"]) == (409, "SD977")
+    assert house.ask("POST", f"/sagas/{saga}/cancel", {}).status_code == 202
+    house.until(saga, _is_over)
+    listed = house.ask("POST", address, {**why, "dry_run": True})
+    assert [(each["id"], each["is_open"]) for each in listed.json()["runs"]] == [(saga, False)]
+    answer = house.ask("POST", address, why)
+    assert answer.status_code == (202 if answer.json()["left"] else 200)
+    while house.ask("GET", f"/sagas/{saga}").status_code != 404:
+        continue
+    kept = [each for each in _audited(house, saga) if each[0] == "forget"]
+    assert [each[2:] for each in kept] == [("ann", "request 17")] * 2
+    assert (kept[0][1], kept[1][1] in ("forgotten", "asked")) == ("SD977", True)
+    assert not [line for line in house.audit(saga) if "hush-order" in line]

@@ -41,7 +41,7 @@ async def heir_of(client: Client, described: Described) -> str | None:
 async def heirs(client: Client, ids: Collection[str]) -> dict[str, str]:
     """Return, as far as the index knows, which run has taken up the work of which closed one under these ids."""
     found: dict[str, str] = {}
-    for row in await _all_rows(client, ids):
+    for row in await rows_of(client, ids):
         id_, run_id = row.execution.workflow_id, row.execution.run_id
         before = (await memo_at_once(client, id_, row.memo)).get(TAKES_UP) if TAKES_UP in row.memo.fields else None
         if before is None or before in found:  # a run that goes on in a new one has the same memo
@@ -55,7 +55,7 @@ async def heirs(client: Client, ids: Collection[str]) -> dict[str, str]:
 async def newest_runs(client: Client, ids: Collection[str]) -> dict[str, str]:
     """Return the newest run under each of these ids, as far as the index knows."""
     found: dict[str, str] = {}
-    for row in await _all_rows(client, ids):
+    for row in await rows_of(client, ids):
         found[row.execution.workflow_id] = row.execution.run_id
     return found
 
@@ -67,7 +67,7 @@ async def taken_by(client: Client, base: Described, *, but: str) -> str | None:
         but: The id of the run that asks.
     """
     began = base.raw.workflow_execution_info.start_time.ToNanoseconds()
-    for row in reversed(await _all_rows(client, [base.id])):
+    for row in reversed(await rows_of(client, [base.id])):
         run_id = row.execution.run_id
         if run_id in (base.run_id, but) or row.start_time.ToNanoseconds() < began:
             continue
@@ -93,8 +93,9 @@ async def _has_done_nothing(client: Client, described: Described) -> bool:
     return described.status == "failed" and await was_refused(client, described.id, described.run_id)
 
 
-async def _all_rows(client: Client, ids: Collection[str]) -> list[WorkflowExecutionInfo]:
-    """Return the runs under some ids as the index knows them, the oldest first; it cannot be asked for every id."""
+async def rows_of(client: Client, ids: Collection[str]) -> list[WorkflowExecutionInfo]:
+    """Return the runs under some ids as the index knows them, the oldest first. It cannot be asked for an id with a
+    quote or a backslash."""
     asked = sorted({each for each in ids if _ASKABLE.fullmatch(each) and each.isprintable()})
     found: list[WorkflowExecutionInfo] = []
     for begin in range(0, len(asked), _IDS_AT_ONCE):

@@ -1,0 +1,58 @@
+"""The route that has a saga deleted. The audit log keeps who asked, when and why, and no data of the saga."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from sagadsl.errors import SagadslError
+from sagadsl.gateway.problems import BadRequest
+from sagadsl.gateway.requests import Inquiry
+from sagadsl.temporal.ask.forgetting import NotForgotten, delete, kept_runs
+
+_LONGEST = 1000
+_WAITS_SECONDS = 5.0
+
+
+async def forget(inquiry: Inquiry) -> Response:
+    """Delete all runs of a saga and of its child sagas: 200 when they are gone, 202 while the server still knows any.
+
+    The caller needs the right for the names of all of them.
+    """
+    inquiry.query()
+    id_ = await inquiry.saga("forget")
+    asked = await _asked(inquiry)
+    runs = await kept_runs(inquiry.client, id_)
+    for name in sorted({each.name for each in runs}):
+        inquiry.demand("forget", name)
+    if asked["dry_run"]:
+        return JSONResponse({"id": id_, "runs": [each.as_json() for each in runs], "dry_run": True})
+    about = {"why": asked["why"], "by": asked["by"], "runs": str(len(runs))}
+    try:
+        if not asked["even_open"] and (still := tuple(each for each in runs if each.is_open)):
+            raise NotForgotten(id_, still)
+        patience = min(_WAITS_SECONDS, inquiry.gateway.options.longest_wait)
+        found = await delete(inquiry.client, id_, runs, patience=patience)
+    except SagadslError as error:
+        inquiry.audit("forget", id_, error.code, **about)
+        raise
+    inquiry.audit("forget", id_, "asked" if found.left else "forgotten", **about)
+    return JSONResponse(found.as_json(), 202 if found.left else 200)
+
+
+async def _asked(inquiry: Inquiry) -> dict[str, Any]:
+    """Return the contents of the body. The token says who asks; only a gateway without tokens believes the body."""
+    body: Any = await inquiry.body({})
+    texts, flags = {"why"} | (set() if inquiry.who.is_known else {"by"}), {"dry_run", "even_open"}
+    if not isinstance(body, dict) or set(body) - texts - flags:
+        raise BadRequest("the body is not such a request", f"an object of {', '.join(sorted(texts | flags))}")
+    for key, value in body.items():
+        if key in texts and (not isinstance(value, str) or len(value) > _LONGEST):
+            raise BadRequest(f"`{key}` is not a text of up to {_LONGEST} characters")
+        if key in flags and not isinstance(value, bool):
+            raise BadRequest(f"`{key}` is not true or false")
+    if not body.get("why"):
+        raise BadRequest("the body does not say why", 'as in `{"why": "request 17 of a customer"}`')
+    by = inquiry.who.name if inquiry.who.is_known else body.get("by") or inquiry.who.name
+    return {"why": "", "dry_run": False, "even_open": False, **body, "by": by}

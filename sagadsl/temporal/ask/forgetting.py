@@ -1,0 +1,231 @@
+"""Deletes what the server keeps of a saga: its runs and those of its child sagas, with their entries in the index.
+
+The server deletes in its own time: it only takes the request. So this looks again until the server knows nothing of a
+run any more, and tells what it still knows when the time is over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.errors import SagadslError
+from sagadsl.immutable import Immutable
+from sagadsl.temporal.read.described import Described, describe
+from sagadsl.temporal.read.lineage import rows_of
+from sagadsl.temporal.refusals import SagaNotFound, known
+from sagadsl.temporal.wire.arguments import TAKES_UP
+
+PATIENCE_SECONDS = 60.0
+"""For how long it looks whether the server has deleted what it was asked to."""
+
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
+
+
+class NotForgotten(SagadslError):
+    """A saga that is open is not deleted unasked: it would undo nothing, and nobody would know what it had done."""
+
+    code = "SD977"
+    exit_code = 2
+
+    def __init__(self, id: str, open_runs: tuple[KeptRun, ...]) -> None:
+        super().__init__(id, open_runs)
+        self.id, self.open_runs = id, open_runs
+
+    def __str__(self) -> str:
+        named = ", ".join(f"`{each.id}`" for each in self.open_runs[:5])
+        more = f" and {len(self.open_runs) - 5} more" if len(self.open_runs) > 5 else ""
+        return f"saga `{self.id}` is not forgotten: {named}{more} {'is' if len(self.open_runs) == 1 else 'are'} open"
+
+    @property
+    def help(self) -> str:
+        return "end it first (`sagadsl cancel` undoes what it has done), or say that it is deleted even open"
+
+
+class StillKept(SagadslError):
+    """The server was asked to delete runs, and still knows some of them."""
+
+    code = "SD978"
+    exit_code = 4
+
+    def __init__(self, id: str, left: int) -> None:
+        super().__init__(id, left)
+        self.id, self.left = id, left
+
+    def __str__(self) -> str:
+        return f"the server has not yet deleted {self.left} {'run' if self.left == 1 else 'runs'} of saga `{self.id}`"
+
+    @property
+    def help(self) -> str:
+        return "repeat the command later: it deletes in its own time"
+
+
+class KeptRun(Immutable):
+    """A run that the server keeps.
+
+    Attributes:
+        child: It is a run of a child saga.
+        is_open: It has not ended.
+    """
+
+    id: str
+    run_id: str
+    name: str
+    is_open: bool
+    child: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        shown = {"id": self.id, "run_id": self.run_id, "name": self.name, "is_open": self.is_open}
+        return shown | ({"child": True} if self.child else {})
+
+
+class Forgotten(Immutable):
+    """What became of the runs of a saga.
+
+    Attributes:
+        left: Those of which the server, or its index, still knows something.
+    """
+
+    id: str
+    runs: tuple[KeptRun, ...]
+    left: tuple[KeptRun, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``forget`` tells programs."""
+        return {
+            "id": self.id,
+            "runs": [each.as_json() for each in self.runs],
+            "left": [each.as_json() for each in self.left],
+            "forgotten": not self.left,
+        }
+
+
+async def kept_runs(client: Client, id: str) -> tuple[KeptRun, ...]:
+    """Return all runs that the server keeps of a saga and of its child sagas. Raises ``SagaNotFound``.
+
+    Earlier runs are found by the index, which may know of a new run a moment late, and from the newest one on by what
+    each says of the run before it. Of a child saga, those that one of these runs has begun.
+    """
+    search = _Search(client)
+    await search.look(id, parent="")
+    if not search.runs:
+        raise SagaNotFound(id, client.namespace)
+    return tuple(search.runs.values())
+
+
+async def forget(client: Client, id: str, *, even_open: bool = False, patience: float = PATIENCE_SECONDS) -> Forgotten:
+    """Delete all runs of a saga, and of its child sagas, and wait until the server knows nothing of them.
+
+    Args:
+        even_open: Also those that have not ended: they are terminated, and undo nothing.
+
+    Raises:
+        SagaNotFound, NotForgotten: See there.
+    """
+    runs = await kept_runs(client, id)
+    if not even_open and (still := tuple(each for each in runs if each.is_open)):
+        raise NotForgotten(id, still)
+    return await delete(client, id, runs, patience=patience)
+
+
+async def delete(client: Client, id: str, runs: tuple[KeptRun, ...], *, patience: float) -> Forgotten:
+    """Delete these runs. Those that are open come first, parents before children, so that no child is begun again."""
+    for each in sorted(runs, key=lambda run: not run.is_open):
+        await _ask(client, each)
+    until, pause = time.monotonic() + patience, _PAUSE_SECONDS
+    while (left := await _known(client, runs)) and time.monotonic() < until:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    return Forgotten(id, runs, left)
+
+
+@dataclass(slots=True)
+class _Search:
+    client: Client
+    runs: dict[str, KeptRun] = field(default_factory=dict)
+    looked: set[str] = field(default_factory=set)
+
+    async def look(self, id: str, *, parent: str) -> None:
+        """Find the runs with this id, and all below them; with *parent*, only those that it has begun."""
+        if id in self.looked:
+            return
+        self.looked.add(id)
+        async for described in self._all(id):
+            began = described.raw.workflow_execution_info
+            if parent and began.parent_execution.workflow_id != parent:
+                continue
+            self.runs[described.run_id] = KeptRun(
+                id, described.run_id, described.workflow_type, described.is_open, child=bool(parent)
+            )
+            for child in await self._children(described):
+                await self.look(child, parent=id)
+
+    async def _all(self, id: str) -> AsyncIterator[Described]:
+        """Yield the runs with an id: those of the index, and those that the newest one follows."""
+        seen: set[str] = set()
+        waiting = [None, *(row.execution.run_id for row in await rows_of(self.client, [id]))]
+        while waiting:
+            run_id = waiting.pop(0)
+            if run_id in seen:
+                continue
+            try:
+                described = await describe(self.client, id, run_id=run_id)
+            except SagaNotFound:  # the index lags behind
+                continue
+            if described.run_id not in seen:
+                seen.add(described.run_id)
+                yield described
+                before = await self._before(described)
+                waiting += [each for each in (before, described.memo.get(TAKES_UP)) if each]
+
+    async def _before(self, described: Described) -> str:
+        """Return the run that a run continues; empty if there is none."""
+        handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
+        try:
+            async for event in handle.fetch_history_events(page_size=1):
+                return event.workflow_execution_started_event_attributes.continued_execution_run_id
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+        return ""
+
+    async def _children(self, described: Described) -> list[str]:
+        handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
+        found: dict[str, None] = {}
+        async for event in handle.fetch_history_events():
+            if event.HasField("start_child_workflow_execution_initiated_event_attributes"):
+                found[event.start_child_workflow_execution_initiated_event_attributes.workflow_id] = None
+        return list(found)
+
+
+async def _ask(client: Client, run: KeptRun) -> None:
+    request = DeleteWorkflowExecutionRequest(
+        namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=run.id, run_id=run.run_id)
+    )
+    try:
+        with known(client, run.id):
+            await client.workflow_service.delete_workflow_execution(request, retry=True)
+    except SagaNotFound:  # somebody else, or the retention, was quicker
+        return
+
+
+async def _known(client: Client, runs: tuple[KeptRun, ...]) -> tuple[KeptRun, ...]:
+    """Return the runs of which the server or its index knows something."""
+    listed = {row.execution.run_id for row in await rows_of(client, {each.id for each in runs})}
+    left = []
+    for each in runs:
+        try:
+            await describe(client, each.id, run_id=each.run_id)
+        except SagaNotFound:
+            if each.run_id not in listed:
+                continue
+        left.append(each)
+    return tuple(left)

@@ -1,0 +1,119 @@
+"""`forget`: the server keeps nothing of a saga any more, and everything of all others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.temporal.ask.forgetting import Forgotten, KeptRun, NotForgotten, forget, kept_runs
+from sagadsl.temporal.read.lineage import rows_of
+from sagadsl.temporal.refusals import SagaNotFound
+from tests.cli.shell import Ran, inside
+from tests.conftest import Server
+from tests.engine.scenes import act, plain, saga
+from tests.patience import PATIENCE
+from tests.temporal.play import SDK_RACE, Stage, stage
+
+pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
+
+LOOP = {"id": "rows", "for_each": {"items": "{{ [1, 2, 3, 4, 5, 6, 7, 8] }}"}, "steps": [plain("row")]}
+KID = saga(plain("toy"), name="kid")
+TOP = saga({"id": "kid", "saga": "kid"}, LOOP, name="top")
+WAITS = saga(act("a"), {"id": "ask", "wait_for": {"signal": "go"}}, name="waits")
+
+
+async def _is_gone(made: Stage, run: KeptRun) -> bool:
+    """Whether neither the server itself nor its index knows a run, asked by the SDK's own call."""
+    try:
+        await made.client.get_workflow_handle(run.id, run_id=run.run_id).describe()
+    except RPCError as error:
+        listed = {row.execution.run_id for row in await rows_of(made.client, [run.id])}
+        return error.status is RPCStatusCode.NOT_FOUND and run.run_id not in listed
+    return False
+
+
+def test_all_runs_of_a_saga_and_of_its_children_are_gone_and_no_others(server: Server) -> None:
+    """Continued as new, and run once more under the same id; another saga with the same child's name stays."""
+
+    async def scenario() -> tuple[tuple[KeptRun, ...], Forgotten, list[bool], str, str]:
+        async with stage(server.address, {}) as made:
+            other = await made.start(TOP, children={"kid": KID})
+            first = await made.start(TOP, children={"kid": KID}, continue_after_events=20)
+            await made.end(first)
+            await made.end(await made.start(TOP, children={"kid": KID}, id=first.id, again=True))
+            await made.end(other)
+            async with asyncio.timeout(PATIENCE):  # the index hears of the runs some time later
+                while len(kept := await kept_runs(made.client, first.id)) < 5:
+                    await asyncio.sleep(0.1)
+            found = await forget(made.client, first.id, patience=PATIENCE)
+            gone = [await _is_gone(made, each) for each in found.runs]
+            with pytest.raises(SagaNotFound):
+                await forget(made.client, first.id)
+            left = await kept_runs(made.client, other.id)
+            return kept, found, gone, first.id, " ".join(sorted(each.name for each in left))
+
+    kept, found, gone, id_, left = asyncio.run(scenario())
+    assert set(found.runs) == set(kept)
+    assert found.left == ()
+    assert found.as_json()["forgotten"] is True
+    assert all(gone)
+    named = sorted((each.name, each.id.partition("~")[0].partition("/")[0], each.child) for each in found.runs)
+    assert named == [("kid", id_, True)] * 2 + [("top", id_, False)] * (len(named) - 2)
+    assert len(named) >= 5  # two runs and what each continued as, and a child of each
+    assert left == "kid top"
+
+
+def test_an_open_saga_is_refused_unless_that_is_said(server: Server) -> None:
+    async def scenario() -> tuple[str, Forgotten]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(WAITS)
+            await made.until("a")
+            with pytest.raises(NotForgotten) as refused:
+                await forget(made.client, started.id)
+            assert len(await kept_runs(made.client, started.id)) == 1
+            return str(refused.value), await forget(made.client, started.id, even_open=True, patience=PATIENCE)
+
+    said, found = asyncio.run(scenario())
+    assert said.endswith("is open")
+    assert (len(found.runs), found.left) == (1, ())
+
+
+def test_what_the_server_still_knows_is_never_told_to_be_gone(server: Server) -> None:
+    """Without patience it is looked once, right after the server was asked."""
+
+    async def scenario() -> Forgotten:
+        async with stage(server.address, {}) as made:
+            started = await made.start(KID)
+            await made.end(started)
+            found = await forget(made.client, started.id, patience=0)
+            for each in found.runs:
+                assert (each not in found.left) <= await _is_gone(made, each)
+            return found
+
+    assert asyncio.run(scenario()).runs
+
+
+def test_the_command_lists_asks_and_deletes(server: Server) -> None:
+    async def begun() -> Any:
+        async with stage(server.address, {}) as made:
+            started = await made.start(KID)
+            await made.end(started)
+            return started
+
+    id_ = asyncio.run(begun()).id
+
+    def forgets(*words: str) -> Ran:
+        return inside("forget", id_, *words, "--address", server.address)
+
+    assert forgets("--dry-run").code == 2  # it does not say why
+    listed = forgets("--why", "request 17", "--dry-run", "--json")
+    assert [each["name"] for each in json.loads(listed.out)["runs"]] == ["kid"]
+    assert forgets("--why", "request 17").code == 2  # nobody is there to ask
+    done = forgets("--why", "request 17", "--yes", "--json", "--timeout", str(PATIENCE))
+    assert (done.code, json.loads(done.out)["forgotten"], json.loads(done.out)["why"]) == (0, True, "request 17")
+    again = forgets("--why", "request 17", "--yes")
+    assert (again.code, "SD923" in again.err) == (2, True)
