@@ -12,7 +12,7 @@ HISTORIES := tests/temporal/histories/rules-3
 # The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories keep-histories lock clean
+.PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories keep-histories lock dist clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -85,6 +85,9 @@ keep-histories: $(READY)  ## keep the recordings of the release that is being ma
 lock:  ## pin all dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --all-extras --group dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+
+dist: $(READY)  ## the wheel and the sdist of a release
+	$(BIN)/python -m hatchling build -d dist
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache

@@ -21,6 +21,8 @@ LONGEST = (
     "tests/crash/test_soak.py",
     "tests/temporal/test_codec_sizes.py",
     "tests/test_scaffolds.py",
+    "tests/cli/test_output_schemas.py",
+    "tests/test_release.py",
     "tests/test_ci_page.py",
     "tests/cli/test_worker.py",
     "tests/temporal/test_late_attempts.py",

@@ -7,7 +7,6 @@ the new code. The gateway runs in this process. This module decides nothing abou
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -22,7 +21,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
-from sagadsl.cli.interrupts import Interrupts
+from sagadsl.cli.interrupts import Interrupts, need_posix
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, build, listening, packages, run
 from sagadsl.cli.watched import STEP, matters, named, need_watchfiles, roots
@@ -82,6 +81,7 @@ def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) 
       sagadsl dev
       sagadsl dev definitions/ -m activities
     """
+    need_posix("`dev`")
     need_watchfiles()
     screen.log(logging.ERROR)
     with _folder(state):
@@ -91,6 +91,8 @@ def dev(*, paths: Sequence[str], state: Path, port: int, module: Sequence[str]) 
 @contextmanager
 def _folder(state: Path) -> Iterator[None]:
     """Lock the folder for this process. Raises ``FolderInUse``."""
+    import fcntl
+
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     (state / ".gitignore").write_text("*\n")
     with (state / "lock").open("w") as lock:

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+import click
 
 T = TypeVar("T")
 
 INTERRUPTED = 130
+_IS_POSIX = os.name == "posix"
+
+
+def on_stop(tell: Callable[[], None]) -> None:
+    """Let SIGINT and SIGTERM call *tell* in the running loop, instead of ending the process."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, tell)
+        except NotImplementedError:  # the loops of Windows take none
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(tell))
+
+
+def need_posix(what: str) -> None:
+    """Raise ``click.UsageError`` where *what* cannot work, as it stands on what Unix has."""
+    if not _IS_POSIX:
+        raise click.UsageError(f"{what} needs Linux or macOS; on Windows, use WSL")
 
 
 class StopRequested(Exception):
@@ -27,9 +47,7 @@ class Interrupts:
     def install(cls) -> Interrupts:
         """Take over SIGINT and SIGTERM of the running loop."""
         found = cls()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, found.tell)
+        on_stop(found.tell)
         return found
 
     def tell(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, secrets_in
+from sagadsl.cli.interrupts import on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, output, settings_of
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
@@ -162,6 +162,10 @@ def serve(
       sagadsl serve definitions/
       sagadsl serve /etc/sagas --bind 0.0.0.0:8080 --tokens /run/secrets/tokens.yaml
     """
+    try:
+        import sagadsl.gateway.app  # noqa: F401  # before anything else is found wrong
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(error.name or str(error)) from None
     where = parse_bind(bind)
     access = Access(tokens, jwks, issuer, audience, tuple(host), tuple(cors_origin))
     _check_access(where, access)
@@ -194,9 +198,7 @@ def serve(
             web_ui=web_ui,
         )
         stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+        on_stop(stop.set)
         with listening(where) as (sock, found):
             known = counted(len(loaded.files), "saga", "sagas")
             screen.note(f"gateway at http://{found}/   {known}, Temporal at {settings.address.value}")

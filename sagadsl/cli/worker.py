@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_version, load_definitions, of_one_name, secrets_in
+from sagadsl.cli.interrupts import need_posix, on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
 from sagadsl.cli.worker_version import WorkerVersion, versioned
@@ -190,6 +190,7 @@ def worker(
     if not is_child:
         _announce(plan, settings)
     if processes > 1 and not is_child:
+        need_posix("`--processes`")
         from sagadsl.cli.supervisor import supervise
 
         return supervise(processes, drain)
@@ -384,6 +385,4 @@ def _on_signal(stop: asyncio.Event) -> None:
             os._exit(STOPPED_AT_ONCE)  # the SDK would wait for running activities
         stop.set()
 
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop_or_exit)
+    on_stop(stop_or_exit)
