@@ -139,7 +139,7 @@ class _Instance(WorkflowInstance):
         pause. If a worker has completed that task already, and this is no replay, the updates came later.
         """
         if any(job.HasField("initialize_workflow") for job in act.jobs):
-            return (not act.is_replaying and bool(act.last_sdk_version)) or self._turn.is_late(act)
+            return not act.is_replaying and bool(act.last_sdk_version)
         return self._updates_last
 
     def get_serialization_context(self, command_info: Any) -> SerializationContext | None:

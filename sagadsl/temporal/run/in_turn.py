@@ -71,11 +71,14 @@ class Turn:
         "_calls_locally",
         "_converter",
         "_held",
+        "_is_idle",
         "_is_quiet",
         "_local",
+        "_lost",
         "_may_ask",
         "_says_so",
         "_task",
+        "_waiting",
         "_was_quiet",
     )
 
@@ -86,7 +89,8 @@ class Turn:
         self._asks = False
         self._held: list[Any] = []
         self._batches: list[list[Any]] = []
-        self._calls_locally = False
+        self._calls_locally = self._lost = self._is_idle = False
+        self._waiting = 0  # handlers that wait until the run is idle
         self._may_ask = self._says_so = False
         self._task = self._before = 0  # lengths of the history
         self._is_quiet = self._was_quiet = True  # whether nothing has followed from this workflow task, from the last
@@ -107,20 +111,31 @@ class Turn:
         self._says_so = True
         return self._before, self._task
 
-    def holds(self) -> bool:
-        """Whether the run has not got all news yet."""
-        return bool(self._held or self._batches)
+    @property
+    def asks(self) -> bool:
+        """Whether the runner has this run ask, in the present activation."""
+        return self._asks
 
-    def is_idle(self) -> bool:
-        """Whether no local activity runs, and nothing is kept back."""
-        return not (self._local or self.holds())
+    @property
+    def is_speaking(self) -> bool:
+        """Whether a signal with the name ``ASK`` comes from the runner, and from no client."""
+        return self._asks or self._is_idle
 
-    def is_late(self, act: WorkflowActivation) -> bool:
-        """Whether a first workflow task is not the first attempt of it, so that updates have come later."""
-        self._look(act)
-        is_late = self._may_ask and act.history_length > sum(map(_is_news, act.jobs)) + _AT_FIRST
-        self._says_so = self._says_so or is_late
-        return is_late
+    def is_asking(self) -> bool:
+        """Whether the runner wants to know what was lost, and has no answer yet."""
+        return self._asks or self._asked is not None
+
+    def keeps_back(self) -> bool:
+        """Whether a workflow task was lost, and the run has not heard all that came later."""
+        return bool(self._batches) or (self._lost and bool(self._local))
+
+    async def idle(self) -> None:
+        """Wait until no local activity runs, and nothing is kept back."""
+        self._waiting += 1
+        try:
+            await workflow.wait_condition(lambda: self._is_idle)
+        finally:
+            self._waiting -= 1
 
     def activate(self, act: WorkflowActivation, *, has_updates: bool = False) -> WorkflowActivationCompletion:
         """Give the run what is in an activation, in turn; what is kept back comes with a later one.
@@ -130,7 +145,9 @@ class Turn:
         """
         self._look(act)
         news = [job for job in act.jobs if _is_news(job)]
-        if self.holds():
+        if has_updates and any(job.HasField("initialize_workflow") for job in news):
+            return self._begin(act, news)
+        if self._held or self._batches or self._asked is not None:
             (self._batches[-1] if self._batches else self._held).extend(news)
             act = with_jobs(act, [job for job in act.jobs if not _is_news(job)])
         elif self._has_to_ask(act, news, has_updates=has_updates):
@@ -147,10 +164,21 @@ class Turn:
         if not self._may_ask:
             return False
         if any(job.HasField("initialize_workflow") for job in news):
-            return len(news) > 1 and act.history_length > len(news) + _AT_FIRST
+            several = len(news) > 1 or any(job.HasField("do_update") for job in act.jobs)
+            return several and act.history_length > len(news) + _AT_FIRST
         # The SDK may count a task from which nothing has followed as one with the next one, if that has an update.
         as_one = len(news) == 1 and self._was_quiet and has_updates
         return self._calls_locally and (len(news) > 1 or as_one)
+
+    def _begin(self, act: WorkflowActivation, news: list[Any]) -> WorkflowActivationCompletion:
+        """Begin a run of whose first workflow task a worker has told the end; the rest came later."""
+        first = [job for job in news if job.HasField("initialize_workflow")]
+        done = self._run(with_jobs(act, [*(job for job in act.jobs if not _is_news(job)), *first]))
+        self._was_quiet, self._is_quiet = self._is_quiet, True
+        rest = [job for job in news if not job.HasField("initialize_workflow")]
+        return (
+            done if is_over(done) or not rest else joined(done, self.activate(with_jobs(act, rest), has_updates=True))
+        )
 
     def _ask(self, act: WorkflowActivation, news: list[Any]) -> WorkflowActivationCompletion:
         """Give a run nothing but the question, and begin it if it has not begun."""
@@ -169,6 +197,7 @@ class Turn:
         if answer is not None:
             batches = self._in_batches(answer.resolve_activity.result)
             self._asked, self._held = None, []
+            self._lost = len(batches) > 1
             self._batches = batches[1:]
             act = with_jobs(act, [*act.jobs, *batches[0]])
         return self._after(act, self._run(act))
@@ -179,6 +208,12 @@ class Turn:
             self._batches, self._held = [self._held], []
         while self._batches and not self._local and not is_over(done):
             done = joined(done, self._run(with_jobs(act, self._batches.pop(0))))
+        if not (self._batches or self._local or self._asked is not None):
+            self._lost = False
+            if self._waiting and not is_over(done):
+                self._is_idle = True
+                done = joined(done, self._run(with_jobs(act, [_signal()])))
+                self._is_idle = False
         return done
 
     def _run(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
@@ -226,7 +261,7 @@ class Turn:
             for job in [each for each in batch if _begins_and_ends(each)]:
                 batch.remove(job)
                 batches[of_operations.get(job.resolve_nexus_operation_start.seq, number)].insert(0, job)
-        return [batches[0], *filter(None, batches[1:])]
+        return [batches[0], *filter(None, batches[1:])] if any(batches[1:]) or not lost else [batches[0], []]
 
     def _read(self, result: Any) -> tuple[CameLater, ...] | None:
         if not result.HasField("completed"):
@@ -310,11 +345,25 @@ async def heard_in_turn() -> None:
     turn = _turn()
     if turn is None:
         return
-    asked = None if turn.holds() else asked_now()
-    if asked is not None:
+    if turn.is_asking():
+        await workflow.wait_condition(lambda: not turn.is_asking())
+    elif (asked := None if turn.keeps_back() else asked_now()) is not None:
         await workflow.wait_condition(asked.done)
-    if turn.holds() or (asked is not None and (not ended_well(asked) or from_json(asked.result()) != ())):
-        await workflow.wait_condition(turn.is_idle)
+        if not ended_well(asked) or from_json(asked.result()) != ():
+            await turn.idle()
+            return
+    if turn.keeps_back():
+        await turn.idle()
+
+
+def is_of_the_runner(signal: str) -> bool:
+    """Whether a signal is none: the runner has sent it, to have this run ask, or look again at what it waits for."""
+    turn = _turn()
+    if signal != ASK or turn is None or not turn.is_speaking:
+        return False
+    if turn.asks:
+        asked_now()
+    return True
 
 
 def say_calls_locally() -> None:

@@ -29,7 +29,7 @@ from sagadsl.language.own_errors import (
 )
 from sagadsl.language.paths import activity_id, call_of_activity
 from sagadsl.temporal.run import failures
-from sagadsl.temporal.run.in_turn import ASK, asked_now, heard_in_turn
+from sagadsl.temporal.run.in_turn import heard_in_turn, is_of_the_runner
 from sagadsl.temporal.run.opening import decoded
 from sagadsl.temporal.run.operated import OperatedRun, update_id
 from sagadsl.temporal.run.slow_checks import patiently
@@ -52,7 +52,7 @@ class SignalledRun(OperatedRun):
     @workflow.signal(dynamic=True, description="A signal that the saga waits for")
     def on_signal(self, name: str, args: Sequence[RawValue]) -> None:
         """Receive a signal; a signal that comes before the definition is known waits until then (R59)."""
-        if name == ASK and asked_now() is not None:  # the runner, and no client
+        if is_of_the_runner(name):
             return
         self._signals += 1
         if self._package is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from temporalio import activity
-from temporalio.api.enums.v1 import EventType, TimeoutType
+from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.temporal.read.backwards import newest_first
@@ -13,6 +13,8 @@ from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, CameLater, News, to_
 
 _EVENTS = 20_000
 """How many events are read at most; nobody knows of a task that was lost before them."""
+
+_RESET = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW
 
 _KINDS = {
     News.SIGNAL: ("WORKFLOW_EXECUTION_SIGNALED",),
@@ -83,8 +85,8 @@ async def lost(since: int, upto: int) -> list[dict[str, int]] | None:
 
 def _ends_a_lost_task(event: HistoryEvent) -> bool:
     """Whether a workflow task that a worker had begun is over, and what it did is not recorded."""
-    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-        return True
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:  # a reset begins anew, and nothing was lost
+        return event.workflow_task_failed_event_attributes.cause != _RESET
     if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
         return False
     timeout = event.workflow_task_timed_out_event_attributes.timeout_type
