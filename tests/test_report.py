@@ -190,7 +190,7 @@ def test_a_hyphen_in_an_id() -> None:
     assert report.render("text", [Checked(document, definition.check(document))]) == (
         """\
 error[SD303]: step ids may not contain `-` because `{{ steps.ship-order.output }}` means `steps.ship` minus `order.output`
-  --> order.saga.yaml:4:9
+  --> order.saga.yaml:4:9 in step `ship-order`
    |
  4 |   - id: ship-order
    |         ^^^^^^^^^^

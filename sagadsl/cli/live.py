@@ -156,8 +156,8 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
     """Return what the saga waits for, with the commands that help."""
     if not picture.is_open:
         return []
-    if not picture.has_worker:
-        return [no_worker]
+    if not picture.has_worker:  # a worker that cannot go on says why
+        return [*trouble(picture.status)] if picture.status.get("stuck") else [no_worker]
     return [
         *trouble(picture.status),
         *next_steps(picture.status, options),

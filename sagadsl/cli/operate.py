@@ -105,12 +105,21 @@ def _request(command: Callable[..., int]) -> Callable[..., int]:
 def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
     """Connect, do *work*, and turn a refusal about the connection into a page that explains it."""
     from sagadsl.temporal.link.connection import connect, guard
+    from sagadsl.temporal.read.near import near
+    from sagadsl.temporal.refusals import SagaNotFound
 
     settings = settings_of(flags)
 
     async def main() -> R:
         with guard(settings):
-            return await work(await connect(settings))
+            client = await connect(settings)
+            try:
+                return await work(client)
+            except SagaNotFound as unknown:
+                if unknown.run_id:
+                    raise
+                meant = await near(client, unknown.id)
+                raise SagaNotFound(unknown.id, unknown.namespace, meant=meant) from None
 
     return asyncio.run(main())
 

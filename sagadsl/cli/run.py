@@ -19,6 +19,7 @@ from sagadsl.cli.serving import calls
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
+from sagadsl.language.suggest import did_you_mean
 from sagadsl.language.versions import name_and_version, of_version, rank
 from sagadsl.plugins.catalogue import Catalogue
 
@@ -156,21 +157,41 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
             definitions = Definitions((chosen, *neighbours), definitions.unplaced)
         return definitions, chosen
     if is_folder(text) or file_part(text).endswith((".yaml", ".yml")) or os.sep in text:
-        raise click.UsageError(f"there is no file `{text}`")
+        raise click.UsageError("; ".join(filter(None, (f"there is no file `{text}`", _near_file(text)))))
     name, version = name_and_version(text)
     if not name or of_version(name, version) != text:
         raise click.UsageError(f"`{text}` is neither a saga's name nor NAME@VERSION")
     if not here:
         return Definitions(), None
-    usable = [each for each in load_definitions([], catalogue).files if each.saga is not None]
+    every = load_definitions([], catalogue)
+    usable = [each for each in every.files if each.saga is not None]
     meant = [each for each in usable if _name(each.saga) == name and (not version or _version(each.saga) == version)]
     named = max(meant, key=lambda each: rank(_version(each.saga)), default=None)
     if named is None:
+        wrong = tuple(each for each in every.files if each.saga is None and _written(each, version) == text)
+        if wrong:
+            return Definitions(wrong, every.unplaced), None
+        named_here = [_written(each, version) for each in every.files]
+        advice = did_you_mean(text, named_here) or "to start a saga of a worker by its name, give `--address`"
         raise click.UsageError(
-            f"there is neither a file `{text}`, nor a usable saga of that name in this folder or below; "
-            "to start a saga of a worker by its name, give `--address`"
+            f"there is neither a file `{text}`, nor a usable saga of that name in this folder or below; {advice}"
         )
     return Definitions(tuple(usable)), named
+
+
+def _written(definition: Loaded, version: str) -> str:
+    """Return the name of a saga, as its file has it, usable or not; with its version if one was asked for."""
+    data = definition.document.data
+    return (
+        of_version(str(data.get("name")), str(data.get("version")) if version else "") if isinstance(data, dict) else ""
+    )
+
+
+def _near_file(text: str) -> str:
+    """Return the definition whose file was probably meant, as a question."""
+    folder = Path(file_part(text)).parent
+    beside = [str(each) for each in find([str(folder)]) if isinstance(each, Path)] if folder.is_dir() else []
+    return did_you_mean(text, beside)
 
 
 def _name(saga: Saga | None) -> str:

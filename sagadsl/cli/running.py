@@ -30,6 +30,7 @@ from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.status.lines import moment, paused
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.ask.answers import early_answer
+from sagadsl.temporal.ask.workers import need_somebody_who_knows
 from sagadsl.temporal.link.connection import check_namespace, connect, guard
 from sagadsl.temporal.link.embedded import serve
 from sagadsl.temporal.link.settings import ConnectionSettings
@@ -133,6 +134,9 @@ async def execute(
                 await _serve(stack, client, order, catalogue, tracing, alone=place.goes_with_us)
             if interrupts.count:  # somebody pressed Ctrl-C before anything had happened
                 return INTERRUPTED
+            if order.definition is None and not place.has_our_worker:
+                queue = order.task_queue or sagas.DEFAULT_TASK_QUEUE
+                await need_somebody_who_knows(client, queue, order.name, order.version)
             started = await sagas.start(
                 client,
                 order.definition if order.definition is not None else order.name,

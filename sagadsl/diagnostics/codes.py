@@ -184,6 +184,7 @@ _ENVIRONMENT = (
     Code("SD926", "no worker that answers"),
     Code("SD927", "id, name or task queue that is too long"),
     Code("SD928", "saga that Temporal's own pause holds"),
+    Code("SD929", "saga that no worker knows"),
     Code("SD930", "input that cannot be read"),
     Code("SD931", "scene that cannot be played"),
     Code("SD932", "result that cannot be written"),

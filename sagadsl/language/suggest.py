@@ -9,8 +9,8 @@ _NEAR = 0.7
 """The least likeness: below it a suggestion misleads more often than it helps."""
 
 
-def closest(word: str, names: Iterable[str]) -> str | None:
-    """Return the name of *names* that *word* was probably meant to be, or ``None``.
+def closest(word: str, names: Iterable[str], near: float = _NEAR) -> str | None:
+    """Return the name of *names* that *word* was probably meant to be, or ``None`` if none is so *near*.
 
     Case, ``-`` and camelCase do not count. If two names are equally near, the first in
     alphabetical order wins, so that the answer does not depend on the order of *names*.
@@ -23,7 +23,7 @@ def closest(word: str, names: Iterable[str]) -> str | None:
         now = _likeness(wanted, _plain(name))
         if now > likeness:
             best, likeness = name, now
-    return best if likeness >= _NEAR else None
+    return best if likeness >= near else None
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

@@ -45,7 +45,7 @@ def _block(document: Document | None, finding: Finding, paint: Callable[[str, st
         marks += [ExcerptMark(locate(document, route, at_key=True), "-", label) for route, label in finding.related]
         rows = draw(document, marks, context=finding.at_key)
         gutter = max(2, *(len(str(row.number)) for row in rows))
-        yield f"{'':{gutter}}{paint('frame', '-->')} {clean(document.name)}:{span.line}:{span.column}"
+        yield f"{'':{gutter}}{paint('frame', '-->')} {clean(document.name)}:{span.line}:{span.column}{_step(finding)}"
         yield f"{'':{gutter}} {paint('frame', '|')}"
         for row in rows:
             number = paint("frame", f"{row.number or '':>{gutter}} |")
@@ -54,6 +54,12 @@ def _block(document: Document | None, finding: Finding, paint: Callable[[str, st
     for word, lines in (("help", finding.help.splitlines()), ("note", finding.notes)):
         for line in lines:
             yield f"{'':{gutter}} {paint('frame', '=')} {paint('help', word)}: {clean(line)}"
+
+
+def _step(finding: Finding) -> str:
+    """Return words that name the step of a finding whose message does not."""
+    is_named = not finding.step or f"`{finding.step}`" in finding.message
+    return "" if is_named else f" in step `{clean(finding.step)}`"
 
 
 def concise(given: ReportInput) -> str:
@@ -69,4 +75,4 @@ def concise(given: ReportInput) -> str:
 def _line(where: str, finding: Finding, paint: Callable[[str, str], str]) -> str:
     level = finding.severity.value
     help = "; ".join(["", *(clean(line) for line in finding.help.splitlines()[:1])])
-    return f"{where}: {paint(level, f'{level}[{finding.code}]')} {clean(finding.message)}{help}"
+    return f"{where}: {paint(level, f'{level}[{finding.code}]')} {clean(finding.message)}{_step(finding)}{help}"

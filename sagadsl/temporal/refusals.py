@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.language.paths import MAX_ID
-from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.language.suggest import closest, did_you_mean, listed
 from sagadsl.status.lines import spell, unpause
 
 
@@ -78,14 +78,18 @@ class TooLong(SagadslError):
 
 
 class SagaNotFound(SagadslError):
-    """There is no saga with this id, or it has no such run."""
+    """There is no saga with this id, or it has no such run.
+
+    Attributes:
+        meant: The id that was probably meant; empty if nobody has looked, or none is near.
+    """
 
     code: ClassVar[str] = "SD923"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, id: str, namespace: str, run_id: str = "") -> None:
+    def __init__(self, id: str, namespace: str, run_id: str = "", meant: str = "") -> None:
         super().__init__(id, namespace, run_id)
-        self.id, self.namespace, self.run_id = id, namespace, run_id
+        self.id, self.namespace, self.run_id, self.meant = id, namespace, run_id, meant
 
     def __str__(self) -> str:
         if self.run_id:
@@ -94,7 +98,29 @@ class SagaNotFound(SagadslError):
 
     @property
     def help(self) -> str:
-        return "list what there is with `sagadsl list`"
+        listing = "list what there is with `sagadsl list`"
+        return f"did you mean `{self.meant}`?\n{listing}" if self.meant else listing
+
+
+class NoWorkerKnows(SagadslError):
+    """Each worker of the task queue says that it does not have the saga; nothing was started."""
+
+    code: ClassVar[str] = "SD929"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, saga: str, queue: str, known: Sequence[str]) -> None:
+        super().__init__(saga, queue, known)
+        self.saga, self.queue, self.known = saga, queue, tuple(known)
+
+    def __str__(self) -> str:
+        has = f"has {listed(self.known)}" if self.known else "has no definitions of its own"
+        return f"no worker of task queue `{self.queue}` knows saga `{self.saga}`: it {has}"
+
+    @property
+    def help(self) -> str:
+        meant = closest(self.saga, self.known)
+        advice = "name its file, or start a worker that has its definition: `sagadsl worker DIR`"
+        return f"did you mean `{meant}`?" if meant else advice
 
 
 class SagaOver(SagadslError):

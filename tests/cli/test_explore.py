@@ -53,7 +53,7 @@ example: 22 ways with up to 1 fault, 48 states (0 met again), in 0.0 s
 
 error[SD810]: the saga is `compensated`, but the effect of this step stands: its outcome was unknown, and its \
 compensation is due `on: completed` only (effect-left, R1)
-  --> lost.saga.yaml:5:9
+  --> lost.saga.yaml:5:9 in step `pay`
    |
  5 |   - id: pay
    |         ^^^

@@ -231,7 +231,7 @@ def test_a_definition_that_needs_a_broken_package_fails_with_its_cause(site: Pat
     assert checked.out.splitlines()[:6] == [
         "error[SD910]: activity `wobbly.fall` of wobbly 0.1 cannot be used: "
         "No module named 'a_module_that_is_not_there' (site/wobbly.py:1)",
-        "  --> needs.saga.yaml:6:15",
+        "  --> needs.saga.yaml:6:15 in step `fall`",
         "   |",
         " 6 |     activity: wobbly.fall",
         "   |               ^^^^^^^^^^^",

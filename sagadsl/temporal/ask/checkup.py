@@ -9,21 +9,16 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from shlex import quote
 
-from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType, WorkerStatus
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import (
-    DescribeTaskQueueRequest,
-    DescribeTaskQueueResponse,
-    GetSystemInfoRequest,
-    ListWorkersRequest,
-)
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.suggest import counted, listed
 from sagadsl.temporal.ask.rollout import rollout
+from sagadsl.temporal.ask.workers import KINDS, described, identities, manifests
 from sagadsl.temporal.link.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
 from sagadsl.temporal.link.settings import ConnectionSettings
@@ -33,9 +28,8 @@ from sagadsl.temporal.wire.attributes import TYPES
 from sagadsl.temporal.wire.marker import MISSING
 from sagadsl.temporal.wire.nexus import how_to_create
 from sagadsl.temporal.work.endpoints import UNKNOWN, look
-from sagadsl.temporal.work.manifest import Manifest, read
+from sagadsl.temporal.work.manifest import Manifest
 
-_KINDS = {"sagas": TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, "activities": TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY}
 _SHOWN = 5
 NONE: Mapping[str, str] = {}
 
@@ -111,7 +105,7 @@ async def examine(
     for endpoint in endpoints:
         yield await _endpoint(client, endpoint)
     for queue, needed in needs.items():
-        for kind, number in _KINDS.items():
+        for kind, number in KINDS.items():
             yield await _pollers(client, queue, kind, number)
         async for each in _versions(client, queue):
             yield each
@@ -176,16 +170,10 @@ async def _endpoint(client: Client, name: str) -> CheckResult:
     return CheckResult(what, True, found.target)
 
 
-async def _described(client: Client, queue: str, number: int) -> DescribeTaskQueueResponse:
-    request = DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue))
-    request.task_queue_type = number  # type: ignore[assignment]
-    return await client.workflow_service.describe_task_queue(request)
-
-
 async def _pollers(client: Client, queue: str, kind: str, number: int) -> CheckResult:
     what = f"{kind} on {queue}"
     try:
-        answer = await _described(client, queue, number)
+        answer = await described(client, queue, number)
     except RPCError as error:
         if not is_refusal(error):
             raise
@@ -202,7 +190,7 @@ async def _pollers(client: Client, queue: str, kind: str, number: int) -> CheckR
 async def _versions(client: Client, queue: str) -> AsyncIterator[CheckResult]:
     """Say which version of the queue's workers gets new sagas, if they have versions."""
     try:
-        found = await rollout(client, await _described(client, queue, _KINDS["sagas"]))
+        found = await rollout(client, await described(client, queue, KINDS["sagas"]))
     except RPCError as error:
         if not is_refusal(error):
             raise
@@ -222,24 +210,24 @@ async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncItera
     """Say which worker of a queue lacks something that is *needed*, or that the other workers have."""
     what = f"what workers of {queue} know"
     try:
-        workers = await _manifests(client, queue)
+        workers = await manifests(client, queue)
     except RPCError as error:
         found = f"this server does not keep it ({plain(error)})"
         yield CheckResult(what, True, found, is_needed=False)
         return
-    manifests = {identity: each for identity, each in workers.items() if each is not None}
-    if not manifests:
+    known = {identity: each for identity, each in workers.items() if each is not None}
+    if not known:
         yield CheckResult(what, True, "no worker has reported it yet", is_needed=False)
         return
-    activities = frozenset(needed.activities.union(*(each.activities or () for each in manifests.values())))
-    sagas = {name: mark for each in manifests.values() for name, mark in (each.sagas or {}).items()}
+    activities = frozenset(needed.activities.union(*(each.activities or () for each in known.values())))
+    sagas = {name: mark for each in known.values() for name, mark in (each.sagas or {}).items()}
     if sagas:  # else definitions come with the start
         sagas |= needed.sagas
-    lacks = {identity: [*_lacks(each, activities, sagas, needed)] for identity, each in sorted(manifests.items())}
+    lacks = {identity: [*_lacks(each, activities, sagas, needed)] for identity, each in sorted(known.items())}
     lacking = [f"worker `{identity}` lacks {', '.join(found)}" for identity, found in lacks.items() if found]
-    silent = len(await _identities(client, queue) - manifests.keys())
+    silent = len(await identities(client, queue) - known.keys())
     if not lacking:
-        count = f"{len(manifests)} worker{'s' if len(manifests) > 1 else ''}"
+        count = f"{len(known)} worker{'s' if len(known) > 1 else ''}"
         offered = f"{counted(len(sagas), 'saga', 'sagas')}, {counted(len(activities), 'activity', 'activities')} each"
         said = f"{count}: {offered}"
         yield CheckResult(what, True, said + (f"; {silent} more do not report it" if silent else ""))
@@ -248,7 +236,7 @@ async def compared(client: Client, queue: str, needed: QueueNeeds) -> AsyncItera
     nowhere = [
         name
         for name in activities
-        if all(each.activities is not None and name not in each.activities for each in manifests.values())
+        if all(each.activities is not None and name not in each.activities for each in known.values())
     ]
     remedy = f"no worker has {listed(nowhere)}: start one that does" if nowhere else "replace the workers that lack it"
     yield CheckResult(what, False, "; ".join(lacking), remedy, is_needed=bool(nowhere) and not silent)
@@ -262,26 +250,3 @@ def _lacks(worker: Manifest, activities: frozenset[str], sagas: Mapping[str, str
             yield f"saga {listed(unknown)}"
         if old := [name for name, each in needed.sagas.items() if worker.sagas.get(name, each) != each]:
             yield f"this version of saga {listed(old)}"
-
-
-async def _identities(client: Client, queue: str) -> set[str]:
-    """Return the identities of all workers that poll a queue, also of those that have sent no heartbeat yet."""
-    answers = [await _described(client, queue, number) for number in _KINDS.values()]
-    return {poller.identity for answer in answers for poller in answer.pollers}
-
-
-async def _manifests(client: Client, queue: str) -> dict[str, Manifest | None]:
-    """Return what each worker of a queue has said of itself, by identity."""
-    found: dict[str, Manifest | None] = {}
-    token = b""
-    while True:
-        answer = await client.workflow_service.list_workers(
-            ListWorkersRequest(namespace=client.namespace, page_size=100, next_page_token=token)
-        )
-        for each in answer.workers:
-            if each.task_queue == queue and each.status == WorkerStatus.WORKER_STATUS_RUNNING:
-                manifests = (read(plugin.name) for plugin in each.plugins)
-                found[each.worker_identity] = next((manifest for manifest in manifests if manifest is not None), None)
-        token = answer.next_page_token
-        if not token:
-            return found

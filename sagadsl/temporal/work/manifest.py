@@ -15,6 +15,7 @@ from typing import Any
 
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import Immutable
+from sagadsl.language.versions import of_version
 from sagadsl.temporal.run.knowledge import Knowledge
 from sagadsl.temporal.wire.arguments import to_bytes
 from sagadsl.temporal.work.registry import Registry
@@ -30,12 +31,22 @@ class Manifest(Immutable):
     Attributes:
         sagas: Fingerprints of its definitions by name, see ``fingerprint``; ``None`` when it does not list them.
         activities: ``None`` when it does not list them: it takes every name, or none.
+        newest: The versions of the definitions that it takes for a name alone; ``None`` when it does not list them.
     """
 
     version: str
     rules: int
     sagas: Mapping[str, str] | None
     activities: frozenset[str] | None
+    newest: Mapping[str, str] | None = None
+
+    def lacks(self, name: str, version: str) -> bool:
+        """Whether the worker certainly does not have saga *name*, in *version* if that is not empty."""
+        if self.sagas is None or of_version(name, version) in self.sagas:
+            return False
+        if not version or name not in self.sagas:
+            return True
+        return self.newest is not None and self.newest.get(name) != version
 
 
 def manifest(registry: Registry, knowledge: Knowledge, only: str | None = None) -> str:
@@ -50,9 +61,14 @@ def manifest(registry: Registry, knowledge: Knowledge, only: str | None = None) 
         if only == "activities"
         else {name: fingerprint(registry.definition(name)) for name in knowledge.sagas},
         "activities": None if only == "workflows" else knowledge.activities,
+        "newest": None if only == "activities" else {name: _version(registry, name) for name in knowledge.sagas},
     }
     text = json.dumps(full, separators=(",", ":"))
     return _PREFIX + (text if len(text) <= _MAX_CHARACTERS else json.dumps(about))
+
+
+def _version(registry: Registry, name: str) -> str:
+    return str(registry.definition(name).get("version", ""))
 
 
 def fingerprint(definition: Mapping[str, Any]) -> str:
@@ -66,12 +82,13 @@ def read(name: str) -> Manifest | None:
         return None
     try:
         data = json.loads(name.removeprefix(_PREFIX))
-        sagas, activities = data.get("sagas"), data.get("activities")
+        sagas, activities, newest = data.get("sagas"), data.get("activities"), data.get("newest")
         return Manifest(
             str(data["version"]),
             int(data["rules"]),
             None if sagas is None else dict(sagas),
             None if activities is None else frozenset(activities),
+            None if newest is None else dict(newest),
         )
     except (ValueError, TypeError, KeyError, AttributeError):
         return None

@@ -1,0 +1,30 @@
+"""Finds the id that was probably meant by one that no saga has."""
+
+from __future__ import annotations
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from sagadsl.language.suggest import closest
+
+_LOOKED_AT = 500
+"""So many of the newest runs are compared: whoever misspells an id has seen it lately."""
+_LIKENESS = 0.85
+"""Ids that end in a random part are alike without being meant."""
+_BEGINNING = 4
+"""The fewest characters that are taken for the beginning of an id."""
+
+
+async def near(client: Client, id: str) -> str:
+    """Return the id of a saga that is nearest to *id*; empty if none is near, or the server keeps no index."""
+    known: set[str] = set()
+    try:
+        async for each in client.list_workflows(page_size=_LOOKED_AT, limit=_LOOKED_AT):
+            if "saga" in each.raw_info.memo.fields:
+                known.add(each.id)
+    except RPCError:
+        return ""
+    begun = [each for each in known if each.startswith(id)]
+    if len(id) >= _BEGINNING and len(begun) == 1:
+        return begun[0]
+    return closest(id, known, _LIKENESS) or ""

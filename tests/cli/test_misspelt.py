@@ -1,0 +1,126 @@
+"""A misspelt id, name or file is one error, which names what was probably meant."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import SAGADSL, inside, ready, sagadsl
+from tests.cli.shop import lay_out
+from tests.conftest import Server
+from tests.patience import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out(tmp_path_factory.mktemp("misspelt"))
+
+
+@pytest.fixture(scope="module")
+def queue(folder: Path, server: Server) -> Iterator[str]:
+    """The task queue of a worker that has the shop's saga."""
+    name = f"misspelt-{uuid.uuid4()}"
+    with ready([*SAGADSL, "worker", ".", "--task-queue", name, "--address", server.address], folder):
+        yield name
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",),
+        ("trace",),
+        ("explain-run",),
+        ("result",),
+        ("cancel",),
+        ("signal", "approval"),
+        ("skip", "ship"),
+        ("query", "q"),
+        ("graph", "--run"),
+    ],
+    ids=" ".join,
+)
+def test_the_id_that_was_meant_is_named(folder: Path, server: Server, queue: str, command: tuple[str, ...]) -> None:
+    saga = f"trip-{uuid.uuid4().hex}"
+    served = ("--task-queue", queue, "--address", server.address)
+    assert sagadsl("run", "order", "--id", saga, "--set", "order=1", "-q", *served, cwd=folder).code == 0
+    _until_listed(saga, server)
+
+    name, *more = command
+    wrong = saga.replace("trip", "trp")
+    words = (name, *more, wrong) if name == "graph" else (name, wrong, *more)
+    ran = inside(*words, "--address", server.address, cwd=folder)
+    assert ran.code == 2
+    assert ran.err.startswith(f"error[SD923]: no saga `{wrong}` in namespace `default`\n")
+    assert f"= help: did you mean `{saga}`?\n" in ran.err
+    assert ran.err.count("error") == 1
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ordr", "knows saga `ordr`: it has `order`\n   = help: did you mean `order`?\n"),
+        ("order@9.0.0", "knows saga `order@9.0.0`: it has `order@1.0.0`\n   = help: did you mean `order@1.0.0`?\n"),
+        ("nobody", "knows saga `nobody`: it has `order`\n   = help: name its file, or start a worker"),
+    ],
+)
+def test_a_name_that_no_worker_knows_is_one_error_at_once(
+    folder: Path, server: Server, queue: str, name: str, message: str
+) -> None:
+    saga = f"never-{uuid.uuid4()}"
+    served = ("--task-queue", queue, "--address", server.address)
+    ran = inside("run", name, "--id", saga, *served, cwd=folder)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error[SD929]: no worker of task queue ")
+    assert message in ran.err
+    assert inside("status", saga, "--address", server.address).code == 2  # nothing was started
+
+
+@pytest.mark.temporal
+def test_a_version_that_a_worker_has_is_started(folder: Path, server: Server, queue: str) -> None:
+    served = ("--task-queue", queue, "--address", server.address)
+    ran = sagadsl("run", "order@1.0.0", "--set", "order=1", "-q", *served, cwd=folder)
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ordr", "in this folder or below; did you mean `order`?"),
+        ("order@1.0", "in this folder or below; did you mean `order@1.0.0`?"),
+        ("oder.saga.yaml", "there is no file `oder.saga.yaml`; did you mean `order.saga.yaml`?"),
+    ],
+)
+def test_a_name_and_a_file_of_this_folder_are_suggested(folder: Path, name: str, message: str) -> None:
+    ran = inside("run", name, cwd=folder)
+    assert ran.code == 2
+    assert ran.err.rstrip().endswith(message)
+
+
+def test_a_saga_of_this_folder_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    text = "sagadsl: 1\nname: shut\nsteps:\n  - {id: pay, activity: nobody.has_it, compensation: none}\n"
+    (tmp_path / "shut.saga.yaml").write_text(text)
+    ran = inside("run", "shut", cwd=tmp_path)
+    assert ran.code == 1
+    assert ran.err.startswith(
+        "error[SD401]: no activity named `nobody.has_it` is installed\n  --> shut.saga.yaml:4:25 in step `pay`\n"
+    )
+
+
+def _until_listed(saga: str, server: Server) -> None:
+    """Wait until the server's index knows a saga: it lags."""
+    deadline = time.monotonic() + PATIENCE
+    while saga not in {each["id"] for each in _listed(server)}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _listed(server: Server) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = json.loads(inside("list", "--json", "--address", server.address).out)["sagas"]
+    return found
