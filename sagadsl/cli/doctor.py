@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import Definitions, by_version, load_definitions
+from sagadsl.cli.definitions import UNREADABLE, Definitions, by_version, load_definitions
 from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import endpoints, own_activities
 from sagadsl.language.suggest import counted
@@ -63,7 +63,9 @@ def doctor(
         loaded = load_definitions(paths, catalogue)
         wrong = sum(each.saga is None for each in loaded.files)
         count = len({each.document.name for each in loaded.files})
-        found = f"{count} files" + ("" if loaded.are_usable else f", {wrong or 'some'} with mistakes")
+        missing = [str(each.message) for each in loaded.unplaced if each.code in UNREADABLE]
+        mistakes = "" if loaded.are_usable else f", {wrong or 'some'} with mistakes"
+        found = "; ".join(missing) or counted(count, "file", "files") + mistakes
         checks.append(CheckResult("definitions", loaded.are_usable, found, f"sagadsl validate {' '.join(paths)}"))
         needs = _needs(loaded, task_queue)
         sagas = [each.saga for each in loaded.files if each.saga is not None]

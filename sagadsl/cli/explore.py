@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,7 @@ from sagadsl.immutable import replace
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.loaded import Loaded
 from sagadsl.language.model import Saga
+from sagadsl.language.schema.conform import checker
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.processes import usual_jobs
@@ -45,7 +47,10 @@ FORMATS = ("text", "json", "html")
     "--jobs", type=click.IntRange(min=1), metavar="N", help="Number of processes; one for each core if left out."
 )
 @click.option(
-    "-i", "--input", metavar="JSON", help="Try only this input: JSON or @file. If left out, inputs are drawn."
+    "-i",
+    "--input",
+    metavar="JSON",
+    help="Try only this input: JSON, or @FILE (JSON or YAML); else inputs are drawn.",
 )
 @form(*FORMATS, help="Form of the report.")
 @output_file
@@ -112,7 +117,12 @@ def explore(
             data, file = later.definition, later.document.address
             task = replace(task, later=data, later_children=children, later_name=file)
         if input is not None:
-            task = replace(task, inputs=(read_input(input, None, (), loaded.saga.input_schema),))
+            given = read_input(input, None, (), loaded.saga.input_schema)
+            if problems := checker(loaded.saga.input_schema, "input", fill=True)(deepcopy(given)):
+                from sagadsl.temporal.refusals import InputRefused  # the SDK, which only this mistake needs
+
+                raise InputRefused(loaded.saga.name, problems)
+            task = replace(task, inputs=(given,))
         found = explored_saga(task, jobs or usual_jobs())
         if not found.tried:
             which = f"the schema of `{loaded.saga.name}`"

@@ -20,6 +20,7 @@ from sagadsl.status.lines import COLOURS, StatusRow, rows, text, trouble, widths
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
 
     from sagadsl.temporal.read.following import Picture
 
@@ -118,9 +119,12 @@ class Terminal:
         self._options, self._no_worker = options, no_worker
         console = Console(stderr=True, no_color=not color, highlight=False)
         self._live: Live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
+        self._last: tuple[Text, list[str]] | None = None
+        self._restore = _without_control_signs()
         self._live.start()
 
     def show(self, picture: Picture) -> None:
+        from rich.console import Group
         from rich.text import Text
 
         lines = picture_rows(picture)
@@ -132,17 +136,45 @@ class Terminal:
             else Text(row, "dim")
             for row in shown
         )
-        for line in footer(picture, self._options, self._no_worker):
-            page.append(f"\n{line}", style="yellow")
-        self._live.update(page, refresh=True)
+        below = footer(picture, self._options, self._no_worker)
+        self._last = page, below
+        # folded: the end of a command counts as much as its beginning
+        folded = Text("\n", overflow="fold").join(Text(line, "yellow") for line in below)
+        self._live.update(Group(page, folded) if below else page, refresh=True)
 
     def say(self, line: str) -> None:
         from rich.text import Text
 
-        self._live.console.print(Text(line))
+        # the terminal itself breaks the line, so that a command can be copied in one piece
+        self._live.console.print(Text(line), soft_wrap=True)
 
     def close(self) -> None:
+        page, below = self._last or (None, [])
+        if page is not None:
+            self._live.update(page, refresh=True)
         self._live.stop()
+        self._restore()
+        for line in below:
+            self.say(line)
+
+
+def _without_control_signs() -> Callable[[], None]:
+    """Keep the terminal from writing ``^C`` into the list, and return what undoes this: the list is drawn over what
+    the command itself has written, and would leave remains of itself one column beside."""
+    try:
+        import termios
+
+        before = termios.tcgetattr(sys.stdin)
+        quiet = [*before]
+        quiet[3] &= ~termios.ECHOCTL
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, quiet)
+    except (ImportError, OSError, ValueError, AttributeError):  # another system, or no terminal to read from
+        return lambda: None
+    except Exception as error:  # `termios.error` is no `OSError`, and its module may be missing
+        if type(error).__module__ != "termios":
+            raise
+        return lambda: None
+    return lambda: termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def picture_rows(picture: Picture) -> list[StatusRow]:

@@ -199,7 +199,7 @@ def result(*, id: str, timeout: float | None, secrets: bool, flags: Flags) -> in
 @maybe_id
 @click.argument("signal_name", metavar="NAME", required=False)
 @click.option("--list", is_flag=True, help="Send nothing, and show what the saga waits for.")
-@click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @file, or - for standard input.")
+@click.option("-p", "--payload", metavar="JSON", help="Payload: JSON, @FILE (JSON or YAML), or - for standard input.")
 @who
 @_request
 @on_sagas
@@ -285,7 +285,7 @@ def cancel(*, id: str | None, why: str, by: str | None, selection: Selection, fl
 
         return connected(flags, lambda client: ask_many(client, "cancel", selection, those_for("cancel"), stop))
     hears = connected(flags, lambda client: sagas.cancel(client, id, by=acting(by), why=why))
-    asked = f"asked {id} to stop; what it has done is being undone"
+    asked = f"asked {id} to stop, and to undo what it has done"
     if not hears:
         asked = f"asked {id} to stop; it hears of it when it is released: {unpause(id)}"
     screen.result({"id": id, "requested": "cancel", "held": not hears}, asked)

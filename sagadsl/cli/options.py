@@ -59,17 +59,25 @@ def output(*choices: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def form(*choices: str, help: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Add ``-f/--format`` with these *choices*, the first being the default: the command's argument ``format``."""
-    return click.option(
-        "-f",
-        "--format",
-        type=click.Choice(choices),
-        default=choices[0],
-        show_default=True,
-        is_eager=True,
-        callback=_set_format,
-        help=help,
-    )
+    """Add ``-f/--format`` with these *choices*, the first being the default: the command's argument ``format``; and
+    ``--json``, as every command has it."""
+
+    def add(command: Callable[P, R]) -> Callable[P, R]:
+        command = click.option(
+            "--json", is_flag=True, is_eager=True, expose_value=False, callback=_set_json, help="Same as `-f json`."
+        )(command)
+        return click.option(
+            "-f",
+            "--format",
+            type=click.Choice(choices),
+            default=choices[0],
+            show_default=True,
+            is_eager=True,
+            callback=_set_format,
+            help=help,
+        )(command)
+
+    return add
 
 
 def output_file(command: Callable[P, R]) -> Callable[P, R]:
@@ -85,7 +93,7 @@ def saga_input(command: Callable[P, R]) -> Callable[P, R]:
     help = "One value, typed by the input schema; KEY:=JSON is JSON as it stands. May be repeated."
     command = click.option("--set", multiple=True, metavar="KEY=VALUE", help=help)(command)
     command = click.option("--input-file", metavar="FILE", help="Input from a JSON or YAML file.")(command)
-    help = "Input: JSON, @file, or - for standard input."
+    help = "Input: JSON, @FILE (JSON or YAML), or - for standard input."
     return click.option("-i", "--input", metavar="JSON", help=help)(command)
 
 
@@ -242,6 +250,8 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
 
 
 def _set_format(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    if session_of(ctx).asked_json:
+        value = "json"
     session_of(ctx).output = value
     return value
 
@@ -253,7 +263,9 @@ def _set_output(ctx: click.Context, param: click.Parameter, value: str) -> None:
 
 def _set_json(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value:
-        session_of(ctx).output = "json"
+        session_of(ctx).output, session_of(ctx).asked_json = "json", True
+        if "format" in ctx.params:  # it was read before
+            ctx.params["format"] = "json"
 
 
 def _set_log_format(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -14,7 +14,7 @@ from sagadsl.cli.streams import with_guests
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.suggest import counted
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.plugins.problems import PluginConflict, PluginUnknown, Problem
+from sagadsl.plugins.problems import PluginConflict, PluginUnknown, Problem, needs_extra
 
 _CALL_WIDTH = 40
 
@@ -137,11 +137,11 @@ def _table(working: Sequence[Signature], broken: Sequence[Problem]) -> str:
     rows = [(_call(signature), signature.package, _first_line(signature)) for signature in working]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     lines = [f"{call:<{widths[0]}}  {package:<{widths[1]}}  {text}".rstrip() for call, package, text in rows]
-    lines += [f"✗ {problem}" for problem in broken]
+    lines += [f"{'-' if needs_extra(problem) else '✗'} {problem}" for problem in broken]
     packages = {signature.package for signature in working}
     total = f"{counted(len(working), 'activity', 'activities')} of {counted(len(packages), 'package', 'packages')}"
-    if broken:
-        total += f", {counted(len(broken), 'problem', 'problems')}"
+    if wrong := sum(not needs_extra(problem) for problem in broken):
+        total += f", {counted(wrong, 'problem', 'problems')}"
     return "\n".join([*lines, total])
 
 

@@ -136,7 +136,9 @@ def recover(
 @maybe_id
 @click.option("--from", metavar="STEP", default="", help="Go back to STEP, and on from there.")
 @click.option("--undo", is_flag=True, help="Undo what it has left, also where it could go on.")
-@click.option("-i", "--input", metavar="JSON", help="For a saga that begins anew: a new input; JSON, @file, or -.")
+@click.option(
+    "-i", "--input", metavar="JSON", help="A new input, for a saga that begins anew: JSON, @FILE (JSON or YAML), or -."
+)
 @_DRY
 @who
 @on_ended(*ENDED["redrive"])

@@ -281,7 +281,7 @@ async def _watch(
             if interrupts.count > 1:
                 view.say("left as it is: what had been done is not undone, and the server is gone")
                 return None
-            view.say("cancelling: what was done is being undone; Ctrl-C again leaves it as it is")
+            view.say("asked it to stop, and to undo what it has done; Ctrl-C again leaves it as it is")
             await sagas.cancel(client, started.id)
     return last
 

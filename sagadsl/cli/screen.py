@@ -32,6 +32,7 @@ class Session:
         output: Which of the ``FORMS``.
         wrote_result: stdout already has the result.
         color: ``auto``, ``always`` or ``never``.
+        asked_json: ``--json`` was given.
         reach: The options that another command needs for the same server.
         log_format: How stderr looks: ``text`` for people, ``json`` for programs that collect logs.
     """
@@ -43,6 +44,7 @@ class Session:
     log_format: str = "text"
     verbosity: int = 0
     reach: str = ""
+    asked_json: bool = False
 
     @property
     def is_quiet(self) -> bool:

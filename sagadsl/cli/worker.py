@@ -24,7 +24,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.model import Saga
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem
+from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown, Problem, needs_extra
 
 if TYPE_CHECKING:
     from temporalio.worker import Worker
@@ -279,14 +279,16 @@ def _announce(plan: Plan, settings: ConnectionSettings) -> None:
     for text in settings.warnings:
         screen.warn(text)
     for problem in plan.problems:
-        screen.warn(f"{problem}; it is left out")
+        # whoever calls an activity of an extra that is not here is told
+        if not needs_extra(problem) or screen.session().verbosity > 0:
+            screen.warn(f"{problem}; it is left out")
         screen.authors_stack(problem)
     if settings.codec.is_default and any(has_secrets(saga, plan.secrets) for saga in plan.sagas):
         screen.warn("nothing encrypts the values that schemas mark by `x-secret`: histories hold them in clear")
     queues = ", ".join(plan.queues)
     screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
     if plan.only != "activities":
-        own = ", ".join(f"{saga.name} {saga.version}" for saga in plan.sagas)
+        own = ", ".join(f"{saga.name} {saga.version}".rstrip() for saga in plan.sagas)
         taken = "those that come with their start" if plan.inline else ""
         screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
     if plan.only != "workflows":

@@ -33,6 +33,7 @@ class Finding(Immutable):
         label: The words beside the caret.
         at_key: Underline the mapping key instead of the value.
         focus: A part of the scalar's text to underline, e.g. a name inside ``{{ }}``.
+        nth: How often the focus stands in the text before the place that is meant.
         step: Id of the step that the place belongs to, if there is one.
         related: Other places that explain the finding, each with its label.
         fix: Text that can safely replace the underlined span, if there is one.
@@ -50,3 +51,4 @@ class Finding(Immutable):
     step: str = ""
     related: tuple[tuple[Route, str], ...] = ()
     fix: str | None = None
+    nth: int = 0

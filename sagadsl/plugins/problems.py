@@ -75,6 +75,11 @@ class PluginNeedsExtra(ImportError):
         return f"{self.args[0]} is not installed; run `{self.command}`"
 
 
+def needs_extra(problem: SagadslError) -> bool:
+    """Whether a problem is only an extra that is not installed: nobody installs every extra."""
+    return isinstance(getattr(problem, "reason", None), PluginNeedsExtra)
+
+
 class PluginConflict(SagadslError):
     """Several packages offer one name; none of them wins."""
 

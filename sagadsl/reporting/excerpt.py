@@ -39,15 +39,36 @@ class ExcerptRow(Immutable):
     sign: str = ""
 
 
-def locate(document: Document, route: Route, *, at_key: bool = False, focus: str = "") -> Span:
-    """Return the place of *route*; if there is no such route, the place of its nearest ancestor."""
+def locate(document: Document, route: Route, *, at_key: bool = False, focus: str = "", nth: int = 0) -> Span:
+    """Return the place of *route*; if there is no such route, the place of its nearest ancestor.
+
+    Args:
+        focus: A part of the value's text: its place.
+        nth: How often *focus* stands before the place that is meant.
+    """
     if at_key and route in document.keys:
         return document.keys[route]
     nearest = document.nearest(route)
     span = document.spans.get(nearest, Span(1, 1, 1, 1))
     if nearest != route and nearest in document.keys and not is_place(route):
         span = document.keys[nearest]  # something is missing in it: the whole mapping would be too much
+    if nth and (found := _occurrence(document, span, focus, nth)):
+        return found
     return _focused(document, span, focus) if focus else span
+
+
+def _occurrence(document: Document, span: Span, focus: str, nth: int) -> Span | None:
+    """Find the place of *focus* that has *nth* others before it; ``None`` if YAML spells the text in another way."""
+    lines = syntax.lines(document.text)
+    for number in range(span.line, min(span.end_line, len(lines)) + 1):
+        end = span.end_column - 1 if number == span.end_line else len(lines[number - 1])
+        at = lines[number - 1].find(focus, span.column - 1 if number == span.line else 0, end)
+        while at >= 0:
+            if not nth:
+                return Span(number, at + 1, number, at + 1 + len(focus))
+            nth -= 1
+            at = lines[number - 1].find(focus, at + len(focus), end)
+    return None
 
 
 def _focused(document: Document, span: Span, focus: str) -> Span:

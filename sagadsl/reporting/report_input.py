@@ -91,4 +91,4 @@ def _count(number: int, noun: str) -> str:
 
 def span_of(document: Document, finding: Finding) -> Span:
     """Return the place of a finding in its file."""
-    return locate(document, finding.route, at_key=finding.at_key, focus=finding.focus)
+    return locate(document, finding.route, at_key=finding.at_key, focus=finding.focus, nth=finding.nth)

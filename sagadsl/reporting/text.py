@@ -62,6 +62,11 @@ def _step(finding: Finding) -> str:
     return "" if is_named else f" in step `{clean(finding.step)}`"
 
 
+def _aside(finding: Finding) -> str:
+    named = _step(finding)
+    return f" ({named.strip()})" if named else ""
+
+
 def concise(given: ReportInput) -> str:
     """Return one line for each finding, and the summary as the last line."""
     paint = _painter(given.color)
@@ -75,4 +80,4 @@ def concise(given: ReportInput) -> str:
 def _line(where: str, finding: Finding, paint: Callable[[str, str], str]) -> str:
     level = finding.severity.value
     help = "; ".join(["", *(clean(line) for line in finding.help.splitlines()[:1])])
-    return f"{where}: {paint(level, f'{level}[{finding.code}]')} {clean(finding.message)}{_step(finding)}{help}"
+    return f"{where}: {paint(level, f'{level}[{finding.code}]')} {clean(finding.message)}{_aside(finding)}{help}"

@@ -166,7 +166,7 @@ def test_a_cancelled_saga_is_undone_and_says_cancelled(shop: Shop) -> None:
     saga = shop.start(_id("cancelled"), how="slow")
     shop.until(saga, lambda found: found["steps"][2]["status"] == "running")
     asked = shop.run("cancel", saga, "--by", "ann", "--why", "she (the customer) went away")
-    assert asked == Ran(0, f"asked {saga} to stop; what it has done is being undone\n", "")
+    assert asked == Ran(0, f"asked {saga} to stop, and to undo what it has done\n", "")
     assert shop.run("result", saga) == Ran(12, "", "⊘ cancelled (exit 12)\n")
     stood = shop.status(saga)
     assert stood["status"] == "cancelled"
@@ -470,7 +470,7 @@ def test_a_step_that_has_failed_is_repeated_with_another_input(shop: Shop) -> No
     assert "needs a decision: ship: AddressInvalid: carrier rejected address; until 20" in shown
     wrong = shop.run("retry", saga, "ship", "--input", '{"order": 7, "how": "ok"}')
     assert wrong.code == 4
-    unfit = "`ship` calls activity `ship`, which does not take this input: `input.order`: 7 is not of type 'string'"
+    unfit = "`ship` calls activity `ship`, which does not take this input: `input.order`: must be text, got `7`"
     assert f"cannot retry a step of saga `{saga}`: {unfit}" in wrong.err
     assert shop.status(saga)["status"] == "paused"
     assert json.loads(shop.run("trace", saga, "--json").out)["outside"] == []
@@ -505,7 +505,7 @@ def test_a_step_that_was_done_by_hand_counts_as_done(shop: Shop) -> None:
     """R62: its output has to fit."""
     saga = _waits(shop, "by-hand")
     wrong = shop.run("complete", saga, "ship", "--step-output", "7")
-    unfit = "`ship` calls activity `ship`, which gives no such output: `output`: 7 is not of type 'object'"
+    unfit = "`ship` calls activity `ship`, which gives no such output: `output`: must be an object, got `7`"
     assert (wrong.code, unfit in wrong.err) == (4, True)
     assert "say which output `ship` has" in shop.run("complete", saga, "ship").err
     done = shop.run("complete", saga, "ship", "--step-output", '{"tracking": "by hand"}')

@@ -145,7 +145,7 @@ def test_ctrl_c_cancels_and_undoes_where_the_server_goes_with_the_command(folder
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (12, "")
-    assert "cancelling: what was done is being undone; Ctrl-C again leaves it as it is\n" in err
+    assert "asked it to stop, and to undo what it has done; Ctrl-C again leaves it as it is\n" in err
     shown = [line for line in _steps(err) if not line.endswith("undoing")]  # a slow machine is seen at it
     assert shown[-2:] == [" ⊘ ship      ship", " ↩ charge    undone"]
     assert err.splitlines()[-1].startswith("⊘ cancelled after ")

@@ -125,7 +125,7 @@ def test_a_moment_that_never_came_and_a_signal_that_was_refused_are_told(folder:
     ran = _simulate(folder, "--set", "amount=5", "--cancel-at", "ship", "--signal", "approve={}@1h")
 
     assert "never came" in ran.err
-    assert "refused: signal approve: `approve`: 'ok' is a required property" in ran.out
+    assert "refused: signal approve: `approve`: `ok` is missing" in ran.out
 
 
 def test_json_is_one_document(folder: Path) -> None:

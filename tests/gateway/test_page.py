@@ -99,7 +99,7 @@ def test_a_mistake_in_the_form_is_told_at_its_field(page: Page, house: House) ->
     page.get_by_label("Input", exact=True).fill('{"how": "fast"}')
     page.get_by_role("button", name="Start").click()
 
-    expect(page.locator("#field-how-problem")).to_contain_text("'fast' is not one of")
+    expect(page.locator("#field-how-problem")).to_contain_text("must be one of")
     expect(page.locator("#field-order-problem")).to_contain_text("required")
     expect(page.get_by_role("alert")).to_contain_text("the input does not fit")
     page.get_by_label("Input", exact=True).fill("{")
@@ -122,7 +122,7 @@ def test_a_compensation_is_seen_while_it_happens(page: Page, house: House) -> No
     expect(page.locator(".axis .tick").first).to_have_text("0")
     expect(page.locator(".axis .tick").nth(1)).to_have_text(re.compile(r"\d+ ms|\ds"))
     expect(page.locator("section.explanation")).to_contain_text(
-        "Then `ship` failed: AddressInvalid: carrier rejected address."
+        "Then ship failed: AddressInvalid: carrier rejected address."
     )
     said = re.compile("is compensated|taken by")  # the answer to the signal may come after the end of the saga
     expect(page.get_by_role("status").filter(has_text=said)).to_be_attached()
@@ -220,7 +220,7 @@ def test_a_step_is_tried_again_with_another_input(page: Page, house: House) -> N
     dialog.get_by_label("Input as JSON").fill('{"order": 7, "how": "ok"}')
     dialog.get_by_label("Why").fill("another address")
     dialog.get_by_role("button", name="Try again").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("`input.order`: 7 is not of type 'string'")
+    expect(dialog.get_by_role("alert")).to_contain_text("input.order: must be text, got 7")
     dialog.get_by_label("Input as JSON").fill('{"order": "8", "how": "ok"')
     dialog.get_by_role("button", name="Try again").click()
     expect(dialog.get_by_role("alert")).to_contain_text("this is not JSON")
@@ -559,7 +559,7 @@ def test_an_open_saga_moves_to_the_gateways_definition_once_it_is_judged(page: P
     house.until(other, lambda status: bool(status.get("waiting_for")))
     _open(page, other)
     page.get_by_role("button", name="Move to a new definition").click()
-    expect(box.locator(".plan")).to_contain_text("`before` has run, and the new definition has no such step")
+    expect(box.locator(".plan")).to_contain_text("before has run, and the new definition has no such step")
 
 
 def test_a_killed_saga_is_recovered_once_its_plan_was_seen(page: Page, house: House) -> None:
@@ -607,7 +607,7 @@ def test_a_failed_saga_is_redriven_and_a_step_that_never_began_is_told(
     expect(box.locator(".plan")).to_contain_text("Name the step.")
     box.get_by_label("Step", exact=True).fill("nobody")
     box.get_by_label("Step", exact=True).blur()
-    expect(box.locator(".plan")).to_contain_text("no step `nobody` has begun")
+    expect(box.locator(".plan")).to_contain_text("no step nobody has begun")
     box.get_by_label("What shall be done").select_option("What its end asks for")
     expect(box.locator(".plan")).to_contain_text("charge.compensation")
     box.get_by_role("button", name="Redrive").click()

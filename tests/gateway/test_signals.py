@@ -141,11 +141,11 @@ def test_a_signal_that_the_saga_cannot_take_is_a_problem_and_is_not_sent(eyes: H
         "did you mean `approve`?",
     )
     assert (unfit.status_code, unfit.json()["code"]) == (422, "SD964")
-    assert unfit.json()["errors"] == [{"path": "approve.by", "reason": "7 is not of type 'string'"}]
+    assert unfit.json()["errors"] == [{"path": "approve.by", "reason": "must be text, got `7`"}]
     assert (refused.code, misfit.code) == (2, 2)
     assert "error[SD963]" in refused.err
     assert "did you mean `approve`?" in refused.err
-    assert "error[SD964]: the payload does not fit signal `approve`: `approve.by`: 7 is not of type" in misfit.err
+    assert "error[SD964]: the payload does not fit signal `approve`: `approve.by`: must be text, got `7`" in misfit.err
     assert "refused_signals" not in stood
 
 

@@ -26,8 +26,8 @@ def test_without_a_schema_everything_fits() -> None:
 
 def test_every_problem_is_told_with_its_place() -> None:
     assert checker(ORDER, "input")({"lines": [{"count": "1"}, 7]}) == (
-        "`input.lines[0].count`: '1' is not of type 'integer'",
-        "`input.lines[1]`: 7 is not of type 'object'",
+        '`input.lines[0].count`: must be a whole number, got `"1"`',
+        "`input.lines[1]`: must be an object, got `7`",
     )
 
 

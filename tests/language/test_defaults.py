@@ -79,8 +79,8 @@ def test_an_input_is_checked_with_its_defaults() -> None:
     schema = {**_object(a=FIVE, b={"type": "string", "default": 1}), "required": ["a"]}
 
     assert checker(schema, "input", fill=True)({"b": "x"}) == ()
-    assert checker(schema, "input", fill=True)({}) == ("`input.b`: 1 is not of type 'string'",)
-    assert checker(schema, "input")({"b": "x"}) == ("`input`: 'a' is a required property",)
+    assert checker(schema, "input", fill=True)({}) == ("`input.b`: must be text, got `1`",)
+    assert checker(schema, "input")({"b": "x"}) == ("`input`: `a` is missing",)
 
 
 def test_the_checks_know_that_a_property_with_a_default_is_there() -> None:

@@ -328,7 +328,7 @@ def test_a_signal_before_its_wait_is_kept_and_a_wrong_one_is_named_in_the_status
 
     assert played.ended.output == "bob"
     assert [(each["signal"], each["reason"]) for each in played.status["refused_signals"]] == [
-        ("approved", "`approved`: 'yes' is not of type 'object'"),
+        ("approved", '`approved`: must be an object, got `"yes"`'),
         ("aproved", "the saga does not wait for it"),
     ]
 

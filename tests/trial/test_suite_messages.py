@@ -391,7 +391,7 @@ def test_a_suite_given_to_validate_is_told_apart(folder: Path) -> None:
         ("", "the saga wants an input: write `given: {input: …}` in the case, or `input` in `defaults`"),
         (
             "given: {input: {amount: x}}, ",
-            "the input does not fit the saga: `input.amount`: 'x' is not of type 'integer'",
+            'the input does not fit the saga: `input.amount`: must be a whole number, got `"x"`',
         ),
     ],
 )

@@ -2,7 +2,7 @@
 
 import { get, hasToken, Refused, setToken } from "./api.js";
 import { detail } from "./detail.js";
-import { el, fill } from "./dom.js";
+import { el, fill, sentence } from "./dom.js";
 import { choose, form } from "./form.js";
 import { incidents } from "./incidents.js";
 import { list } from "./list.js";
@@ -34,8 +34,8 @@ async function route() {
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof Refused && error.status === 401) login(error);
-    else fill(main, el("h1", {}, "That did not work"), el("p", { role: "alert" }, error instanceof Refused ? error.message : String(error)),
-      error.problem?.help ? el("p.hint", {}, error.problem.help) : null, el("p", {}, el("button", { type: "button", onclick: route }, "Try again")));
+    else fill(main, el("h1", {}, "That did not work"), el("p", { role: "alert" }, error instanceof Refused ? sentence(error.message) : String(error)),
+      error.problem?.help ? el("p.hint", {}, sentence(error.problem.help)) : null, el("p", {}, el("button", { type: "button", onclick: route }, "Try again")));
   }
 }
 

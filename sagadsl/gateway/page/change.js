@@ -1,7 +1,7 @@
 // What changes an open saga as a whole: another definition, or the step at which it stands. What it means is told first.
 
 import { ask, get } from "./api.js";
-import { el, fill } from "./dom.js";
+import { el, fill, sentence } from "./dom.js";
 import { dialog } from "./detail.js";
 
 /** The buttons for an open saga; nothing for any other, or for one that the server itself holds. */
@@ -30,10 +30,10 @@ function reset(found, path) {
     try {
       const told = await ask("POST", `${path}/reset`, { body: { step: asked, dry_run: true } });
       if (asked !== step.value) return; // another step is chosen by now
-      fill(plan, told.lines.join("\n"));
+      fill(plan, sentence(told.lines.join("\n")));
       shown = asked;
     } catch (error) {
-      if (asked === step.value) fill(plan, error.message);
+      if (asked === step.value) fill(plan, sentence(error.message));
     }
   };
   step.addEventListener("change", look);
@@ -57,10 +57,10 @@ function migrate(found, path) {
       const name = `${offered.name} ${offered.version}`.trim();
       if (judged.outcome === "already") return fill(told, `It has ${name} already, which is what the gateway has.`);
       const waits = judged.waits_for.length ? [`It waits until these calls have ended: ${judged.waits_for.join(", ")}`] : [];
-      fill(told, [`It can go on with ${name}.`, ...waits, ...judged.notes].join("\n"));
+      fill(told, sentence([`It can go on with ${name}.`, ...waits, ...judged.notes].join("\n")));
       seen = judged.digest;
     } catch (error) {
-      fill(told, error.message);
+      fill(told, sentence(error.message));
     }
   };
   dialog("Move to a new definition", [el("p", {}, "The saga goes on with the definition that the gateway has now, and keeps all that it has done."),

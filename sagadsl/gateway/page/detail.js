@@ -2,7 +2,7 @@
 
 import { ask, events, get, newKey, Refused } from "./api.js";
 import { changes } from "./change.js";
-import { badge, el, fill, instant, named, said, say, spell, value } from "./dom.js";
+import { badge, el, fill, instant, named, said, say, sentence, spell, stepsHead, value } from "./dom.js";
 import { complaints, fieldsOf, pieced } from "./inputs.js";
 import { parse } from "./json.js";
 import { counted, oneByOne } from "./parts.js";
@@ -26,7 +26,7 @@ export async function detail(main, id, signal, run) {
     .map((name) => [name, el(`section.${name}`)]));
   fill(main, Object.values(parts));
   const me = await get("/me", { signal });
-  let last = null, tracing = null;
+  let last = null, tracing = null, again = null;
   const path = `/sagas/${encodeURIComponent(id)}`;
   const of = run ? `?run=${encodeURIComponent(run)}` : "";
   const drawing = picture(path, { run, signal, choose: (box) => toRow(parts.steps, box) });
@@ -38,7 +38,7 @@ export async function detail(main, id, signal, run) {
     tracing = setTimeout(async () => {
       const isOver = Boolean(last) && !last.is_open; // what is asked before the end does not know the output
       const [trace, explanation] = await Promise.all(["trace", "explanation"].map((name) => get(`${path}/${name}${of}`, { signal }).catch(() => null)));
-      if (explanation && last && !last.is_open) fill(parts.explanation, el("h2", {}, "What happened"), explanation.sentences.map((text) => el("p.explanation", {}, text)));
+      if (explanation && last && !last.is_open) fill(parts.explanation, el("h2", {}, "What happened"), explanation.sentences.map((text) => el("p.explanation", {}, sentence(text))));
       if (trace) { timeline(parts.timeline, trace); data(parts.data, trace, isOver); }
     }, last ? 300 : 0);
   };
@@ -51,7 +51,7 @@ export async function detail(main, id, signal, run) {
     if (!parts.graph.firstChild) fill(parts.graph, el("h2", {}, "Graph"), drawing.node);
     drawing.update();
     steps(parts.steps, last);
-    if (last.left_out && !parts.each.firstChild) oneByOne(parts.each, path, run);
+    if (last.left_out) again ? again() : again = oneByOne(parts.each, path, run);
     actions(parts.actions, last);
     retrace();
   }
@@ -60,21 +60,21 @@ export async function detail(main, id, signal, run) {
 function head(section, found, me, path, run) {
   document.title = `${found.status} · ${found.id}`;
   const web = me.web_ui ? el("a", { href: `${me.web_ui}/workflows/${encodeURIComponent(found.id)}`, rel: "noreferrer" }, "in Temporal's Web UI") : null;
-  const verbs = !found.is_open ? [] : found.held ? ["cancel"] : found.paused ? ["resume", "cancel"] : ["pause", "cancel"];
+  const verbs = !found.is_open ? [] : found.held ? ["cancel"] : found.paused ? ["resume", "cancel"] : found.status === "paused" ? ["cancel"] : ["pause", "cancel"];
   fill(section,
     el("h1", {}, el("span", {}, found.id), " ", badge(found.status)),
     el("p.hint", {}, `${found.name} ${found.version ?? ""}`, found.started_at ? [", started ", instant(found.started_at)] : null, " ", web),
-    el("p.lost", { role: "status" }, found.trouble.join("; ")),
+    el("p.lost", { role: "status" }, sentence(found.trouble.join("; "))),
     found.takes_up ? el("p.hint.earlier", {}, earlier(found.actions), el("a", { href: `#${path}?run=${encodeURIComponent(found.takes_up)}` }, "an earlier run"), ".") : null,
     found.taken_up_by ? el("p.hint.later", {}, el("a", { href: `#${path}` }, "A later run"), " has taken up its work, or has begun anew after it.") : null,
     found.held ? el("p.hint", {}, "Release it with ", el("code", {}, found.release)) : null,
-    found.failure ? el("p.failure", {}, found.failure.place ? `${found.failure.place}: ` : "", el("strong", {}, found.failure.type), `: ${found.failure.message}`,
+    found.failure ? el("p.failure", {}, found.failure.place ? `${found.failure.place}: ` : "", el("strong", {}, found.failure.type), ": ", sentence(found.failure.message),
       found.failure.step ? ` (step ${found.failure.step})` : "") : null,
-    (found.other_errors ?? []).map((error) => el("p.failure.later", {}, `later: ${said(error)}${error.step ? ` (step ${error.step})` : ""}`)),
+    (found.other_errors ?? []).map((error) => el("p.failure.later", {}, sentence(`later: ${said(error)}${error.step ? ` (step ${error.step})` : ""}`))),
     counted(found.left_out ?? []).map(([step, numbers]) => el("p.hint", {}, `not shown one by one: ${step}: `,
       Object.entries(numbers).map(([word, number]) => `${number} ${word.replace("_", " ")}`).join(", "))),
     found.answer === undefined ? null : el("div.answer", {}, "Answered early: ", value(found.answer, "answer")),
-    (found.warnings ?? []).map((warning) => el("p.failure.later", {}, `${warning.type}: ${warning.message}`)),
+    (found.warnings ?? []).map((warning) => el("p.failure.later", {}, sentence(`${warning.type}: ${warning.message}`))),
     el("p.buttons", {}, verbs.map((verb) => button(verb, path)), run ? null : changes(found, path), run ? null : takeUp(found, path)));
 }
 
@@ -99,10 +99,10 @@ function attention(section, found, path) {
     each.paused || each.held || each.stuck || each.paused_calls || each.status === "unknown" || each.attention.length || Object.keys(each.waiting_for).length);
   fill(section, decisions.length || signals.length || children.length ? el("h2", {}, "Waits for you") : null,
     decisions.map((each) => el("div.decision", {},
-      el("p", {}, el("strong", {}, each.path), ` ${each.type}: ${each.message}`, each.until ? `; waits until ${each.until}` : ""),
+      el("p", {}, el("strong", {}, each.path), sentence(` ${each.type}: ${each.message}${each.until ? `; waits until ${each.until}` : ""}`)),
       el("p.buttons", {}, ["retry", "complete", "skip"].map((verb) => button(verb, path, each.path, each.occurrence, each.undoes)), button("abort", path)))),
     signals.map((name) => awaited(name, path)), children.map((each) => child(each, path)),
-    found.told.filter((each) => each.text).map((each) => el("p.hint.told", {}, each.text)));
+    found.told.filter((each) => each.text).map((each) => el("p.hint.told", {}, sentence(each.text))));
 }
 
 function awaited(name, path, where = []) {
@@ -117,7 +117,7 @@ function child(found, path) {
   const held = found.paused && !found.attention.length;
   return [
     found.attention.map((each) => el("div.decision", {},
-      el("p", {}, where(), el("strong", {}, each.path), ` ${each.type}: ${each.message}`),
+      el("p", {}, where(), el("strong", {}, each.path), sentence(` ${each.type}: ${each.message}`)),
       el("p.buttons", {}, ["retry", "complete", "skip"].map((verb) => button(verb, path, each.target, each.occurrence, each.undoes)), button("abort", path, found.path)))),
     held ? el("div.decision", {}, el("p", {}, where(), "is paused"), el("p.buttons", {}, button("resume", path, found.path))) : [],
     Object.keys(found.waiting_for).map((name) => awaited(name, own, where())),
@@ -211,8 +211,8 @@ export function dialog(title, content, act, label, report = () => `${label}: don
         box.close();
         say(report(answer));
       } catch (error) {
-        problem.textContent = error instanceof SyntaxError ? `this is not JSON: ${error.message}`
-          : error instanceof Refused ? `${error.message}${error.problem.help ? `; ${error.problem.help}` : ""}` : String(error);
+        fill(problem, sentence(error instanceof SyntaxError ? `this is not JSON: ${error.message}`
+          : error instanceof Refused ? `${error.message}${error.problem.help ? `; ${error.problem.help}` : ""}` : String(error)));
       }
     } }, el("h2", { id: "dialog-title" }, title), content, problem,
       el("p.buttons", {}, el("button.primary", { type: "submit" }, label), el("button", { type: "button", onclick: () => box.close() }, "No"))));
@@ -220,14 +220,20 @@ export function dialog(title, content, act, label, report = () => `${label}: don
   box.showModal();
 }
 
-/** The same lines as those of the command line. */
+const ROWS = 200;
+
+/** The same lines as those of the command line: so many at first, and more when somebody asks. */
 function steps(section, found) {
+  const room = Number(section.dataset.room ?? ROWS);
+  const shown = found.lines.slice(0, room);
+  const more = found.lines.length > room ? el("p.buttons", {}, el("button", { type: "button", data: { key: "more steps" },
+    onclick: () => { section.dataset.room = room + ROWS; steps(section, found); } }, `Show more: ${shown.length} of ${found.lines.length} are shown`)) : null;
   fill(section, el("h2", {}, "Steps"), el("div.wide", { tabindex: "0", role: "region", aria: { label: "Steps" } }, el("table.steps", {},
-    el("thead", {}, el("tr", {}, ["Step", "What", "Took", ""].map((text) => el("th", { scope: "col" }, text)))),
-    el("tbody", {}, found.lines.map((line) => el(`tr.${line.state}`, { tabindex: "-1", data: { box: line.box, key: `row ${line.key}` } }, named(line),
+    stepsHead(),
+    el("tbody", {}, shown.map((line) => el(`tr.${line.state}`, { tabindex: "-1", data: { box: line.box, key: `row ${line.key}` } }, named(line),
       el("td", {}, line.what),
       el("td.took", { data: { line: line.key } }),
-      el("td.note", {}, line.note, el("span.wait", { data: { wait: line.key } }))))))));
+      el("td.note", {}, sentence(line.note), el("span.wait", { data: { wait: line.key } }))))))), more);
   times({ steps: section }, found);
 }
 
@@ -256,7 +262,7 @@ function data(section, trace, isOver) {
     trace.calls.map((call, index) => el("details.call", { data: { key: `call ${index}` } },
       el("summary", {}, badge(call.status === "timed_out" ? "failed" : call.status), ` ${call.path} · ${call.name}${call.attempts > 1 ? `, ${call.attempts} attempts` : ""}`),
       el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), call.ended_at ? [el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`))] : [],
-        call.error ? [el("dt", {}, "Error"), el("dd", {}, said(call.error))] : []))),
+        call.error ? [el("dt", {}, "Error"), el("dd", {}, sentence(said(call.error)))] : []))),
     trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`),
       each.reply === undefined ? null : [" reply ", value(each.reply, `reply ${index}`)])))] : []);
 }
@@ -265,7 +271,7 @@ function data(section, trace, isOver) {
 function actions(section, found) {
   const done = found.actions ?? [], refused = found.refused_signals ?? [], kept = Object.entries(found.kept_signals ?? {});
   fill(section, refused.length || kept.length ? [el("h2", {}, "Signals"), el("ul", {},
-    refused.map((each) => el("li", {}, instant(each.at), ` ${each.signal} was refused: ${each.reason}`)),
+    refused.map((each) => el("li", {}, instant(each.at), sentence(` ${each.signal} was refused: ${each.reason}`))),
     kept.map(([name, count]) => el("li", {}, `${name} is kept for a later wait${count > 1 ? `: ${count} of them` : ""}`)))] : [], done.length ? [el("h2", {}, "Stepped in"), el("ul", {}, done.map((each) =>
     el("li", {}, instant(each.at), ` ${each.verb.replace("_", " ")} ${each.path ?? ""} by ${each.by || "somebody"}${each.why ? `: ${each.why}` : ""}`)))] : []);
 }

@@ -56,6 +56,19 @@ export function instant(iso) {
   return el("time", { dateTime: iso, title: iso }, new Date(iso).toLocaleString());
 }
 
+const WRITTEN = /`([^`]+)`|(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/g;
+
+/** A sentence of the command line as a page shows it: names between back-quotes as code, times as people here read them. */
+export function sentence(text) {
+  const parts = [];
+  let at = 0;
+  for (const found of text.matchAll(WRITTEN)) {
+    parts.push(text.slice(at, found.index), found[1] ? el("code", {}, found[1]) : instant(found[2]));
+    at = found.index + found[0].length;
+  }
+  return [...parts, text.slice(at)];
+}
+
 /** An error in one line; a mistake in the code of an activity begins with its file and line. */
 export function said(error) {
   return `${error.place ? `${error.place}: ` : ""}${error.type}: ${error.message}`;
@@ -77,6 +90,11 @@ export const SIGNS = {
 /** A state as a coloured word with its sign: never by colour alone. */
 export function badge(state) {
   return el(`span.badge.${state}`, {}, `${SIGNS[state] ?? "?"} ${state.replace("_", " ")}`);
+}
+
+/** The head of a table of steps. */
+export function stepsHead() {
+  return el("thead", {}, el("tr", {}, ["Step", "What", "Took", "Note"].map((text) => el("th", { scope: "col" }, text))));
 }
 
 /** The name of a step as the head of its row, with its sign and state. */

@@ -1,6 +1,6 @@
 // One field of a form, made from a part of a schema. What is typed becomes JSON here, and nothing else is sent.
 
-import { el } from "./dom.js";
+import { el, fill, sentence } from "./dom.js";
 import { parse, write } from "./json.js";
 
 const KINDS = { date: "date", email: "email", uri: "url" };
@@ -34,7 +34,7 @@ export function field(key, schema, required) {
     },
     complain: (text) => {
       made.failed = true;
-      problem.textContent = text;
+      fill(problem, sentence(text));
       input.setAttribute("aria-invalid", "true");
     },
     clear: () => {

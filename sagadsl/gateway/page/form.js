@@ -1,7 +1,7 @@
 // Starting a saga: a form made from the schema of its input, or JSON as it is.
 
 import { ask, get, newKey, Refused } from "./api.js";
-import { el, fill, say } from "./dom.js";
+import { el, fill, say, sentence } from "./dom.js";
 import { complaints, fieldsOf, pieced, whole } from "./inputs.js";
 import { picture } from "./picture.js";
 
@@ -37,7 +37,7 @@ export async function form(main, name, signal) {
     } catch (error) {
       if (!(error instanceof Refused)) return fill(problem, el("p", {}, `Nobody knows whether it began: ${error.message}. Pressed once more, it is still one saga.`));
       const left = complaints(fields, error, "input");
-      fill(problem, el("p", {}, error.message), el("ul", {}, left.map((each) => el("li", {}, `${each.path}: ${each.reason}`))));
+      fill(problem, el("p", {}, sentence(error.message)), el("ul", {}, left.map((each) => el("li", {}, sentence(`${each.path}: ${each.reason}`)))));
       say(error.message);
       (fields.find((each) => each.failed)?.input ?? raw).focus();
     }

@@ -2,7 +2,7 @@
 
 import { get, newKey } from "./api.js";
 import { confirm, dialog, VERBS } from "./detail.js";
-import { el, fill, instant, say } from "./dom.js";
+import { el, fill, instant, say, sentence } from "./dom.js";
 import { begin, follow } from "./jobs.js";
 
 const EVERY = 5000;
@@ -82,7 +82,7 @@ function section(group, chosen, answers, refresh, signal) {
   changed();
   return el("section", {},
     el("h2", {}, `${group.count} × ${where}: ${reason}`),
-    message ? el("p", {}, message) : null,
+    message ? el("p", {}, sentence(message)) : null,
     mayDecide ? el("p.buttons", {}, el("label", {}, all, ` All ${shown.length}`), act("retry"), byHand, act("skip"), act("abort")) : null,
     el("ul.sequence", {}, shown.map((each) => el("li", {},
       mayDecide ? boxes.get(each) : null, " ",

@@ -15,7 +15,7 @@ export function fieldsOf(whole) {
 /** Shows what was refused at the fields that it is about; `root` is how messages call the whole. Returns the rest. */
 export function complaints(fields, error, root) {
   return (error.problem.errors ?? []).filter(({ path, reason }) => {
-    const missing = /^'([^']+)' is a required property/.exec(reason)?.[1];
+    const missing = /^`(.+)` is missing$/.exec(reason)?.[1];
     const found = fields.find((each) => path === `${root}.${each.key}` || path.startsWith(`${root}.${each.key}.`)
       || path.startsWith(`${root}.${each.key}[`) || (path === root && missing === each.key));
     found?.complain(reason);

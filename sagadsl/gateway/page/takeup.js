@@ -1,7 +1,7 @@
 // What can be done about a saga that has ended: the plan first, then a new run under the same id that carries it out.
 
 import { ask } from "./api.js";
-import { el, fill } from "./dom.js";
+import { el, fill, sentence } from "./dom.js";
 import { dialog } from "./detail.js";
 
 const VERBS = {
@@ -34,10 +34,10 @@ function choose(verb, path) {
     try {
       const found = await ask("POST", `${path}/${verb}`, { body: body({ dry_run: true }) });
       if (asked !== JSON.stringify(body())) return; // another plan is asked for by now
-      fill(plan, found.lines.join("\n"));
+      fill(plan, sentence(found.lines.join("\n")));
       shown = asked;
     } catch (error) {
-      fill(plan, error.message);
+      fill(plan, sentence(error.message));
     }
   };
   how.addEventListener("change", look);

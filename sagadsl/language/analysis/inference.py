@@ -41,6 +41,7 @@ from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.code import Chain, chain_of, reads
 from sagadsl.language.expressions.data import Path, shortened, step_text
 from sagadsl.language.expressions.values import (
+    Broken,
     Condition,
     Constant,
     Expression,
@@ -69,12 +70,13 @@ class Inference:
             case Expression(source=text, tree=tree):
                 self._source, self._path = text, path
                 return outside(self._infer(tree))
-            case Text(source=text, parts=parts):
+            case Text(source=text, parts=parts) | Broken(source=text, parts=parts):
                 for part in parts:
                     if isinstance(part, Expression):
                         self._source, self._path = text, path
                         self._joined(part.tree)
-                return TEXT
+                # another check reports what cannot be parsed
+                return TEXT if isinstance(value, Text) else ANY
             case Object(items=items):
                 return record({key: self.value(item, (*path, key)) for key, item in items.items()})
             case Listing(elements=elements):
@@ -84,7 +86,7 @@ class Inference:
                 shape = self.value(inner, path)
                 self.expects(inner, shape, ("boolean",), "a condition must be true or false")
                 return BOOLEAN
-        return ANY  # another check reports text that cannot be parsed
+        return ANY
 
     def expects(self, value: Value, shape: Shape, kinds: tuple[str, ...], what: str) -> None:
         """Complain when a value of this *shape* can be of none of *kinds*; *what* says who needs these kinds."""

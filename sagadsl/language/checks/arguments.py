@@ -23,26 +23,12 @@ from sagadsl.language.notation.json_text import TYPES
 from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import MOST, TooMuch, limited
 from sagadsl.language.schema.quick import fits
+from sagadsl.language.schema.sentences import BOUNDS, types_of
 from sagadsl.language.schema.validator import validator
 from sagadsl.language.suggest import listed
 from sagadsl.language.walk import Site
 
 _DEEPEST = 6
-_BOUNDS = {
-    "minimum": "be at least {}",
-    "maximum": "be at most {}",
-    "exclusiveMinimum": "be greater than {}",
-    "exclusiveMaximum": "be less than {}",
-    "multipleOf": "be a multiple of {}",
-    "minLength": "have at least {} characters",
-    "maxLength": "have at most {} characters",
-    "pattern": "match `{}`",
-    "minItems": "have at least {} elements",
-    "maxItems": "have at most {} elements",
-    "minProperties": "have at least {} fields",
-    "maxProperties": "have at most {} fields",
-    "const": "be `{}`",
-}
 
 
 class Misfit(Immutable):
@@ -184,7 +170,7 @@ class _Fit:
         """Reword an error of the JSON Schema library in the words of this tool."""
         found = shortened(json.dumps(error.instance, ensure_ascii=False), 60)
         called = self._called(path)
-        if kinds := _types(error):
+        if kinds := types_of(error):
             words = " or ".join(TYPES.get(each, each) for each in dict.fromkeys(kinds))
             yield Misfit(path, f"{called} must be {words}, got `{found}`", f"write {words}")
             return
@@ -207,8 +193,8 @@ class _Fit:
                 nearest = max(error.context, key=lambda each: len(each.relative_path))
                 message = f"{called} fits none of its forms: {shortened(nearest.message, 120)}"
                 yield Misfit(path, message, "write it in one of its forms")
-            case word if word in _BOUNDS:
-                rule = _BOUNDS[word].format(error.validator_value)
+            case word if word in BOUNDS:
+                rule = BOUNDS[word].format(error.validator_value)
                 yield Misfit(path, f"{called} must {rule}, got `{found}`", f"it has to {rule}")
             case _:
                 yield Misfit(path, f"{called}: {shortened(error.message, 200)}", "see what its schema says")
@@ -228,16 +214,6 @@ def _errors(data: Any, origin: Later) -> list[Any]:
             return sorted(found.iter_errors(data), key=lambda error: [str(part) for part in error.absolute_path])
     except (Unresolvable, RecursionError, TooMuch):  # a schema that leads nowhere is reported at its own place
         return []
-
-
-def _types(error: Any) -> list[str]:
-    """Return the types that an error asks for, if it asks for nothing else."""
-    if error.validator == "type":
-        return error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-    if error.validator in ("anyOf", "oneOf") and error.context:
-        inner = [_types(each) if not each.relative_path else [] for each in error.context]
-        return [kind for kinds in inner for kind in kinds] if all(inner) else []
-    return []
 
 
 def _convert(target: Shape) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from sagadsl.diagnostics.findings import Finding
 from sagadsl.immutable import replace
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.complaints import Complaint
+from sagadsl.language.expressions.problem import Problem
 from sagadsl.language.expressions.values import Compiled, Condition
 from sagadsl.language.walk import Site
 
@@ -24,8 +26,22 @@ def expressions_that_cannot_be_read(analysis: Analysis) -> Iterator[Finding]:
                 help=problem.help or "expressions are Jinja2's: names, operators and filters",
                 at_key=problem.at_key,
                 focus=problem.focus,
+                nth=_nth(_written(site, problem), problem),
                 step="" if site.step is None else site.step.id,
             )
+
+
+def _written(site: Site, problem: Problem) -> str:
+    """Return the text that has a problem."""
+    data: Any = site.value.source if isinstance(site.value, Compiled | Condition) else None
+    for part in problem.path:
+        data = data[part]
+    return data if isinstance(data, str) else ""
+
+
+def _nth(text: str, problem: Problem) -> int:
+    """Return how often the focus of a problem stands before it in its text."""
+    return text.count(problem.focus, 0, problem.offset) if problem.focus else 0
 
 
 def names_unknown_in_their_place(analysis: Analysis) -> Iterator[Finding]:

@@ -30,6 +30,7 @@ _MAX_CHAIN = MAX_DEPTH
 _CHAIN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)((?:\.[A-Za-z][A-Za-z0-9_]*)*)\s*")
 _WORDS = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"])
 _OPENING = re.compile(r"\{\{|\{%|\{#")
+_ENDING = compiled_later(r"\}\}|%\}|#\}")
 _TOKEN = compiled_later(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|'|"|\}\}|[(\[{]|[)\]}]""", re.S)
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
 
@@ -47,23 +48,36 @@ def has_markers(text: str) -> bool:
     return "{" in text and _OPENING.search(text) is not None
 
 
-def split(text: str) -> tuple[tuple[Piece, ...], Problem | None]:
-    """Cut a text into pieces; stop at the first problem with the braces themselves."""
+def split(text: str) -> tuple[tuple[Piece, ...], tuple[Problem, ...]]:
+    """Cut a text into pieces, and return the problems with the braces themselves.
+
+    After a problem it goes on behind the next braces that close: one mistake must not hide another one.
+    """
     pieces: list[Piece] = []
+    problems: list[Problem] = []
     at = 0
     while (found := _OPENING.search(text, at)) is not None:
-        if found.group() != "{{":
-            return tuple(pieces), _statement(found.group(), found.start())
         if found.start() > at:
             pieces.append(Piece(text[at : found.start()], at, False))
-        end = _closing(text, found.end())
+        end: int | Problem
+        if found.group() != "{{":
+            end = _statement(found.group(), found.start())
+        else:
+            end = _closing(text, found.end())
         if isinstance(end, Problem):
-            return tuple(pieces), replace(end, offset=end.offset or found.start(), focus=end.focus or "{{")
+            placed = replace(end, offset=end.offset or found.start(), focus=end.focus or "{{")
+            if placed.focus == "{{" or all(
+                each.message != placed.message for each in problems
+            ):  # `{% endif %}` is no news
+                problems.append(placed)
+            behind = _ENDING.search(text, found.end())
+            at = len(text) if behind is None else behind.end()
+            continue
         pieces.append(Piece(text[found.end() : end], found.end(), True))
         at = end + 2
     if at < len(text):
         pieces.append(Piece(text[at:], at, False))
-    return tuple(pieces), None
+    return tuple(pieces), tuple(problems)
 
 
 def _statement(marker: str, offset: int) -> Problem:

@@ -186,6 +186,8 @@ class Broken(Immutable):
 
     source: Any
     problems: Derived[tuple[Problem, ...]]
+    parts: Derived[tuple[Expression, ...]] = ()
+    """The expressions in it that can be read: what is wrong with them is told, too."""
 
     reads: ClassVar[Reads] = ()
 
@@ -304,16 +306,15 @@ def _key_problem(key: str) -> Problem:
 def _text(text: str) -> Compiled:
     if not has_markers(text):
         return Constant(text)
-    pieces, problem = split(text)
+    pieces, found = split(text)
     written = [piece for piece in pieces if piece.expression or piece.text.strip()]
-    if problem is None and len(written) == 1 and written[0].expression:
+    if not found and len(written) == 1 and written[0].expression:
         return _expression(text, written[0])
     parts = [_expression(f"{{{{{piece.text}}}}}", piece) if piece.expression else piece.text for piece in pieces]
-    broken = [found for part in parts if isinstance(part, Broken) for found in part.problems]
-    if problem is not None:
-        broken.append(problem)
+    broken = [*found, *(each for part in parts if isinstance(part, Broken) for each in part.problems)]
     if broken:
-        return Broken(text, tuple(broken))
+        readable = tuple(part for part in parts if isinstance(part, Expression))
+        return Broken(text, tuple(sorted(broken, key=lambda each: each.offset)), readable)
     kept = tuple(part for part in parts if isinstance(part, str | Expression))
     return Text(text, kept, _union(part for part in kept if isinstance(part, Expression)))
 
@@ -326,11 +327,11 @@ def _bare(text: str) -> Compiled:
             remedy = "leave out the braces, or put all of it into one pair of them"
             return Broken(text, tuple(replace(each, help=each.help or remedy) for each in whole.problems))
         return whole
-    pieces, problem = split(text)
+    pieces, found = split(text)
     written = [piece for piece in pieces if piece.expression or piece.text.strip()]
-    if problem is None and len(written) != 1:
-        problem = _beside(text, written)
-    return Broken(text, (problem,)) if problem is not None else _expression(text, written[0])
+    if not found and len(written) != 1:
+        found = (_beside(text, written),)
+    return Broken(text, found) if found else _expression(text, written[0])
 
 
 def _beside(text: str, written: list[Piece]) -> Problem:

@@ -15,6 +15,7 @@ from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import MOST, TooMuch, limited
 from sagadsl.language.schema.secrecy import NOTHING, Hiding, Place, hiding, places
 from sagadsl.language.schema.secrecy import found as secret_values
+from sagadsl.language.schema.sentences import sentence
 from sagadsl.language.schema.validator import validator
 
 _SHOWN = 10
@@ -74,7 +75,7 @@ class ValueCheck:
                 return None
         errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
         hides = hiding(secret_values(value, self._secret)) if self._secret and errors else NOTHING
-        return tuple(_sentence(self._what, error, hides) for error in errors)
+        return tuple(_sentence(self._what, error, hides, is_first=self._is_first) for error in errors)
 
 
 _WHY = f"more than {MOST:,} rules of the schema apply to it and to its parts"
@@ -110,8 +111,8 @@ def _unsent(value: Any, what: str) -> tuple[str, ...]:
     return () if is_finite(value) else (f"`{what}` holds a number that JSON cannot carry, such as `NaN` or `1e999`",)
 
 
-def _sentence(what: str, error: Any, hides: Hiding) -> str:
+def _sentence(what: str, error: Any, hides: Hiding, *, is_first: bool) -> str:
     place = what + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
-    message = hides.text(error.message)
+    message = hides.text(error.message if is_first else sentence(error, hides.data(error.instance)))
     text = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
     return f"`{place}`: {text}"

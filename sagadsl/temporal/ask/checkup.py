@@ -20,7 +20,7 @@ from sagadsl.language.suggest import counted, listed
 from sagadsl.temporal.ask.rollout import rollout
 from sagadsl.temporal.ask.workers import KINDS, described, identities, manifests
 from sagadsl.temporal.link.connection import NotConnected, check_namespace, connect
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, find_binary
+from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, binary_at_hand
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read.index import types
 from sagadsl.temporal.read.stores import is_refusal, plain, stores
@@ -115,11 +115,11 @@ async def examine(
 
 async def embedded() -> CheckResult:
     """Look for the server that ``run`` and ``dev`` bring along."""
-    try:
-        binary = await find_binary()
-    except ServerNotFound as error:
-        return CheckResult("own server", False, str(error), error.help, is_needed=False)
-    return CheckResult("own server", True, binary)
+    if binary := binary_at_hand():
+        return CheckResult("own server", True, binary)
+    # only `run` downloads: who looks must change nothing
+    found = "no `temporal` command is here; `sagadsl run` without an address would download one"
+    return CheckResult("own server", False, found, ServerNotFound("").help, is_needed=False)
 
 
 async def _store(client: Client) -> CheckResult:

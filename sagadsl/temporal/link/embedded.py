@@ -134,19 +134,25 @@ async def serve(
         await _stop(process, save=database is not None)
 
 
-async def find_binary() -> str:
-    """Return the ``temporal`` command: beside Python, else on PATH, else downloaded by the SDK."""
+def binary_at_hand() -> str | None:
+    """Return the ``temporal`` command that is here: beside Python, on PATH, or downloaded before."""
     beside = shutil.which("temporal", path=str(Path(sys.executable).parent))
-    found = beside or shutil.which("temporal")
-    if found:
+    return beside or shutil.which("temporal") or max(map(str, _downloads().glob("temporal-cli-*")), default=None)
+
+
+def _downloads() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sagadsl"
+
+
+async def find_binary() -> str:
+    """Return the ``temporal`` command that is at hand, else one that the SDK downloads."""
+    if found := binary_at_hand():
         return found
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sagadsl"
+    cache = _downloads()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        before = sorted(cache.glob("temporal-cli-*"))
-        if not before:
-            environment = await WorkflowEnvironment.start_local(download_dest_dir=str(cache))
-            await environment.shutdown()  # only its download was wanted
+        environment = await WorkflowEnvironment.start_local(download_dest_dir=str(cache))
+        await environment.shutdown()  # only its download was wanted
         return str(max(cache.glob("temporal-cli-*")))
     except (RuntimeError, OSError, ValueError) as error:  # RuntimeError: all that the SDK raises here
         raise ServerNotFound(str(error)[:300]) from None
