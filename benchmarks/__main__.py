@@ -47,6 +47,11 @@ ALONE: dict[str, Callable[[], object]] = {
 def main() -> None:
     known = PARTS | ALONE
     match sys.argv[1:]:
+        case ["-h" | "--help", *_]:
+            print((__doc__ or "").strip())
+            print(f"\nUsage: python -m benchmarks [PART …] | --against REVISION\n\nParts: {', '.join(PARTS)}")
+            print(f"Only when they are named, as they take long: {', '.join(ALONE)}")
+            return
         case ["--against", revision]:
             against.main(revision)
             _end()

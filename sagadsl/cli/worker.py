@@ -163,10 +163,13 @@ def worker(
       sagadsl worker /etc/sagas --no-inline-definitions --processes 4
       sagadsl worker /etc/sagas --deployment orders --build-id 2026-11-30
     """
+    from sagadsl.temporal.link.connection import check_metrics
     from sagadsl.temporal.link.settings import resolve
 
     if metrics and processes > 1:
         raise click.UsageError("`--metrics` is for one process: each would want the address for itself")
+    if metrics:
+        check_metrics(metrics)
     settings = resolve(flags, os.environ)
     logs_as(settings)
     catalogue = Catalogue.discover(module)

@@ -20,7 +20,7 @@ from sagadsl.language.suggest import closest
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, spec_of, whereabouts
 from sagadsl.plugins.isolation import contained, place_in, place_of
-from sagadsl.plugins.local import meant_by
+from sagadsl.plugins.local import meant_by, modules_in
 from sagadsl.plugins.offers import GROUP, Offer, find_offers, normal, remembered
 from sagadsl.plugins.problems import NoSuchModule, PluginBroken, PluginConflict, PluginUnknown, Problem
 from sagadsl.plugins.settings import PluginSettings, read_settings
@@ -230,7 +230,8 @@ class Catalogue:
             with contained():
                 members = members_of(importlib.import_module(module), "")
             if not members:
-                raise TypeError(f"`{module}` holds no function with @activity")
+                inner = modules_in(sys.modules[module])
+                raise TypeError(f"`{module}` holds no function with @activity{inner}")
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 # the user's module: anything can happen at import

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from sagadsl.language.suggest import closest
 
+_SHOWN = 3
 _MOST_FILES = 200
 _MOST_BYTES = 200_000
 """A file of activities is smaller: a larger one is not read only to give advice."""
@@ -26,6 +28,13 @@ def meant_by(module: str, folder: Path) -> str:
     if near := closest(module, there):
         return f"did you mean `-m {near}`?"
     return "correct its name: modules are looked for in the current folder, and among what is installed"
+
+
+def modules_in(module: ModuleType) -> str:
+    """Return the modules of a folder that was named as a module, with what to write; empty if it has none."""
+    inner = sorted({path.stem for folder in getattr(module, "__path__", ()) for path in _sources(Path(folder))})
+    named = " ".join(f"-m {module.__name__}.{each}" for each in inner[:_SHOWN])
+    return f"; it is a folder, whose modules have names of their own: `{named}`" if inner else ""
 
 
 def that_names(activity: str, folder: Path) -> str | None:

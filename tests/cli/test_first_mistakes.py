@@ -122,3 +122,29 @@ def test_settings_above_the_folder_are_named(folder: Path) -> None:
 
 def test_one_thing_is_not_told_as_several() -> None:
     assert [counted(number, "saga", "sagas") for number in (0, 1, 2)] == ["0 sagas", "1 saga", "2 sagas"]
+
+
+def test_a_folder_of_modules_says_how_they_are_named(folder: Path) -> None:
+    (folder / "hour_plugins").mkdir()
+    (folder / "hour_plugins" / "shop.py").write_text(ACTIVITIES)
+    checked = _validate(folder, "-m", "hour_plugins")
+    assert checked.out.count("error[SD910]") == 1
+    assert "it is a folder, whose modules have names of their own: `-m hour_plugins.shop`" in checked.out
+    assert _validate(folder, "-m", "hour_plugins.shop").code == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("nonsense", "it is no HOST:PORT"),
+        ("127.0.0.1:99999", "it is no HOST:PORT"),
+        ("somewhere:9464", "the host has to be an IP address"),
+        ("203.0.113.5:9464", "cannot assign requested address"),
+    ],
+)
+def test_an_address_for_metrics_that_is_no_good_is_told_before_anything_begins(
+    folder: Path, address: str, why: str
+) -> None:
+    ran = inside("worker", "-m", "hour_activities", "--metrics", address, "--address", "127.0.0.1:1", cwd=folder)
+    assert ran.code == 3
+    assert ran.err.startswith(f"error[SD907]: cannot show metrics at `{address}`: {why}\n")

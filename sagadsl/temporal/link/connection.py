@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -85,6 +86,21 @@ class MetricsUnusable(SagadslError):
     @property
     def help(self) -> str:
         return "an address of this machine and a free port, such as `--metrics 127.0.0.1:9464`"
+
+
+def check_metrics(address: str) -> None:
+    """Raise ``MetricsUnusable`` if nobody can listen on *address*, before anything else begins."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535:
+        raise MetricsUnusable(address, "it is no HOST:PORT")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        with socket.socket(found[0][0], socket.SOCK_STREAM) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(found[0][4])
+    except OSError as error:
+        numeric = "the host has to be an IP address" if isinstance(error, socket.gaierror) else ""
+        raise MetricsUnusable(address, numeric or (error.strerror or str(error)).lower()) from None
 
 
 class ServerRefused(SagadslError):
