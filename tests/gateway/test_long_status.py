@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.cli.shell import inside
 from tests.conftest import Server
@@ -113,3 +114,38 @@ def test_the_page_shows_all_steps_when_somebody_wants_to_see_them(page: Page, sa
     page.get_by_role("button", name=f"Show more: 100 of {STEPS} are shown").click()
     expect(rows).to_have_count(200)
     expect(rows.nth(101)).to_contain_text("[50] ask")
+
+
+def test_the_page_draws_a_part_of_many_steps_at_first(page: Page, house: House) -> None:
+    some = fresh()
+    assert house.ask("POST", "/sagas/long", {"items": list(range(300))}, Workflow_Id=some).status_code == 202
+    house.until(some, lambda found: bool(found.get("waiting_for")))
+    page.goto(f"/#/sagas/{some}")
+    rows = page.locator("section.steps tbody tr")
+    expect(rows).to_have_count(200)
+    page.get_by_role("button", name="Show more: 200 of 602 are shown").click()
+    expect(rows).to_have_count(400)
+    assert house.ask("POST", f"/sagas/{some}/signals/go").is_success
+    expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
+    expect(rows).to_have_count(400)  # what somebody has unfolded stays so
+
+
+def test_steps_that_are_shown_one_by_one_are_drawn_anew_when_the_saga_goes_on(
+    page: Page, house: House, saga: str
+) -> None:
+    """The last test here: it ends the saga."""
+    page.goto(f"/#/sagas/{saga}")
+    page.get_by_role("button", name="Show the steps one by one").click()
+    rows = page.locator(".each tbody tr")
+    expect(rows).to_have_count(100)
+
+    def later(route: Route) -> None:
+        answer = route.fetch()
+        document = answer.json()
+        document["lines"][0]["note"] = "as it is now"
+        route.fulfill(response=answer, json=document)
+
+    page.route(re.compile(r"limit=100"), later)
+    assert house.ask("POST", f"/sagas/{saga}/signals/go").is_success
+    expect(rows.first).to_contain_text("as it is now")
+    expect(rows).to_have_count(100)

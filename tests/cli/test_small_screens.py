@@ -1,0 +1,74 @@
+"""Screens of 80 and 40 columns: a command to copy is never cut, and the terminal itself breaks its line."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import SAGADSL, environment, ready, sagadsl
+from tests.cli.shop import lay_out
+from tests.conftest import Server
+from tests.patience import PATIENCE
+
+pytestmark = pytest.mark.temporal
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Server, columns: int) -> None:
+    """R22. The list is drawn in place; what stays below it can be copied in one piece."""
+    folder = lay_out(tmp_path)
+    saga = f"a-saga-with-an-id-as-long-as-ids-are-{os.urandom(8).hex()}"
+    served = ("--task-queue", saga, "--address", server.address)
+    values = ("--set", "order=1", "--set", "wait=true", "--id", saga)
+    with ready([*SAGADSL, "worker", ".", *served], folder):
+        terminal, other_side = pty.openpty()
+        with subprocess.Popen(
+            [*SAGADSL, "run", "order.saga.yaml", *values, *served],
+            cwd=folder,
+            env=environment(TERM="xterm-256color", COLUMNS=str(columns), LINES="30"),
+            stdin=other_side,
+            stdout=other_side,
+            stderr=other_side,
+            start_new_session=True,
+            preexec_fn=_own_terminal,  # noqa: PLW1509 # it makes one system call
+        ) as process:
+            os.close(other_side)
+            shown = _read(terminal, "waits for signal")
+            os.write(terminal, b"\x03")
+            shown += _read(terminal, "\0")
+            assert process.wait(PATIENCE) == 130
+        os.close(terminal)
+        assert sagadsl("cancel", saga, "--address", server.address).code == 0
+
+    address = f"--address {server.address}"
+    below = shown[shown.rindex("\x1b[?25h") :]
+    assert f"sagadsl signal {saga} approve --payload JSON {address}" in below, shown
+    assert f"sagadsl status {saga} {address}" in shown
+    assert f"sagadsl result {saga} {address}" in shown
+    assert "^C" not in shown
+
+
+def _own_terminal() -> None:
+    """Make standard input the terminal from which a Ctrl-C comes."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _read(terminal: int, enough: str) -> str:
+    text, deadline = "", time.monotonic() + PATIENCE
+    while enough not in text:
+        assert time.monotonic() < deadline, text
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # Linux says so when the other side has gone
+            break
+        if not data:
+            break
+        text += data.decode(errors="replace")
+    return text
