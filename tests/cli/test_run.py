@@ -158,7 +158,7 @@ def test_a_second_ctrl_c_leaves_everything_as_it_is(folder: Path) -> None:
     with _running(folder, *arguments) as process:
         _read_until(process, " ▶ ship")
         process.send_signal(signal.SIGINT)
-        _read_until(process, "cancelling")
+        _read_until(process, "asked it to stop")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
     # the compensation fails at once, so that the saga may already wait for a decision when the second one comes

@@ -200,4 +200,4 @@ def test_an_input_that_does_not_fit_is_not_quoted(place: Place) -> None:
     ran = inside("run", "pay.saga.yaml", "--set", "card=hush-a", cwd=place.folder)
     assert ran.code == 2
     assert not SECRETS.findall(ran.out + ran.err)
-    assert "`input.card`: '***' is too short" in ran.err
+    assert '`input.card`: must have at least 10 characters, got `"***"`' in ran.err

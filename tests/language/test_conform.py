@@ -57,7 +57,7 @@ def test_money_is_a_multiple_of_a_cent(amount: float) -> None:
 
 
 def test_what_is_no_multiple_is_told() -> None:
-    assert checker({"multipleOf": 0.01}, "input")(19.999) == ("`input`: 19.999 is not a multiple of 0.01",)
+    assert checker({"multipleOf": 0.01}, "input")(19.999) == ("`input`: must be a multiple of 0.01, got `19.999`",)
 
 
 def test_runs_of_the_first_rules_are_judged_as_they_were() -> None:
@@ -78,7 +78,7 @@ def test_the_same_holds_at_every_depth_and_behind_a_declared_dialect() -> None:
     }
 
     assert checker(tree, "input")({"next": {"next": {"day": "today"}}}) == (
-        "`input.next.next.day`: 'today' is not a 'date'",
+        '`input.next.next.day`: must have the format `date`, got `"today"`',
     )
     assert checker(tree, "input")({"x\n": 1}) == ()
     assert len(checker(tree, "input")({"x": 1})) == 1

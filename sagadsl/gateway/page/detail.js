@@ -29,7 +29,7 @@ export async function detail(main, id, signal, run) {
   let last = null, tracing = null, again = null;
   const path = `/sagas/${encodeURIComponent(id)}`;
   const of = run ? `?run=${encodeURIComponent(run)}` : "";
-  const drawing = picture(path, { run, signal, choose: (box) => toRow(parts.steps, box) });
+  const drawing = picture(path, { run, signal, choose: (box) => toRow(parts.steps, box, last) });
   const tick = setInterval(() => last && times(parts, last), 1000);
   signal.addEventListener("abort", () => clearInterval(tick));
 
@@ -238,7 +238,12 @@ function steps(section, found) {
 }
 
 /** Goes to what the table says of a step: of its last round, if it has several. */
-function toRow(section, box) {
+function toRow(section, box, found) {
+  const place = found?.lines.findLastIndex((line) => line.box === box) ?? -1;
+  if (place >= Number(section.dataset.room ?? ROWS)) {
+    section.dataset.room = place + 1;
+    steps(section, found);
+  }
   const row = [...section.querySelectorAll(`tr[data-box="${CSS.escape(box)}"]`)].at(-1);
   row?.focus({ preventScroll: true });
   row?.scrollIntoView({ block: "center" });
