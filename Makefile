@@ -7,6 +7,7 @@ LOCAL := . examples/bank examples/shop
 DEMO := build/demo
 SERVER := build/cluster/bin/server
 COLLECTOR := build/collector/collector
+HELM := build/helm/helm
 HISTORIES := tests/temporal/histories/rules-3
 
 # The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
@@ -37,6 +38,9 @@ $(SERVER): | $(READY)
 $(COLLECTOR): tests/observing/collector/main.go tests/observing/collector/go.sum | $(READY)
 	@$(BIN)/python -m tests.observing.collecting || echo 'the tests of traces will not run' >&2
 
+$(HELM): | $(READY)
+	@$(BIN)/python -m tests.cluster.charting || echo 'the tests of the chart will not run' >&2
+
 demo: $(READY)  ## a transfer that succeeds, then one that fails and is undone
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
 
@@ -46,7 +50,7 @@ cluster: $(READY)  ## PostgreSQL, the Temporal server, two workers and the gatew
 cluster-down: $(READY)  ## end what `make cluster` has begun; its data stays
 	$(BIN)/python -m deploy.cluster down
 
-test: setup $(SERVER) $(COLLECTOR)  ## all tests, on a real Temporal server; in four processes, as most of them wait
+test: setup $(SERVER) $(COLLECTOR) $(HELM)  ## all tests, on a real Temporal server; in four processes, as most of them wait
 	$(BIN)/pytest -n 4 --dist loadfile
 
 chaos: $(READY)  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long also kills PostgreSQL)

@@ -86,6 +86,11 @@ def _server() -> Command | None:
     return (str(found),) if found.exists() else None
 
 
+def _helm() -> Command | None:
+    found = Path(__file__).parents[1] / "build" / "helm" / "helm"
+    return (str(found),) if found.exists() else None
+
+
 def _promtool() -> Command | None:
     unpacked = Path(__file__).parents[1] / "build" / "prometheus" / "usr" / "bin" / "promtool"
     return (str(unpacked),) if unpacked.exists() else _program("promtool")()
@@ -104,6 +109,7 @@ NEEDS = {
     "temporal-server": Need(
         "the official Temporal server", "`make test` builds it from its Go module of the network", _server
     ),
+    "helm": Need("Helm", "`make test` builds it from its Go module of the network", _helm),
     "promtool": Need("promtool", "`apt-get install prometheus`", _promtool),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }

@@ -48,7 +48,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "worker": Entry("worker:worker", "Serve sagas and their activities until stopped."),
         "dev": Entry("dev:dev", "Run server, worker and page in one terminal while you write."),
         "serve": Entry("serve:serve", "Serve sagas over HTTP, with a web page."),
-        "token": Entry("serve:token", "Make a token for somebody who may use the gateway."),
+        "token": Entry("token:token", "Make a token for somebody who may use the gateway."),
         "schedule": Entry("scheduling:schedule", "Let Temporal start sagas by the clock."),
     },
     "Operate": {

@@ -1,4 +1,4 @@
-"""``sagadsl serve`` runs the gateway until it is stopped; ``sagadsl token`` makes tokens for its users."""
+"""``sagadsl serve`` runs the gateway until it is stopped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -18,7 +17,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, secrets_in
 from sagadsl.cli.interrupts import on_stop
-from sagadsl.cli.options import common, connection, log_format, logs_as, output, settings_of
+from sagadsl.cli.options import common, connection, log_format, logs_as, settings_of
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
@@ -27,6 +26,7 @@ from sagadsl.language.suggest import counted
 if TYPE_CHECKING:
     from temporalio.client import Client
 
+    from sagadsl.gateway.certificate import Certificate
     from sagadsl.gateway.requests import Gateway
     from sagadsl.temporal.link.settings import ConnectionSettings, Flags
 
@@ -95,6 +95,13 @@ class Access(Immutable):
 @click.option("--issuer", metavar="TEXT", help="`iss` that those tokens must have.")
 @click.option("--audience", metavar="TEXT", help="`aud` that those tokens must have.")
 @click.option(
+    "--https-cert",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Certificate of the gateway, for https; read again when it changes.",
+)
+@click.option("--https-key", type=click.Path(path_type=Path), metavar="FILE", help="Key of that certificate.")
+@click.option(
     "--host", multiple=True, metavar="NAME", help="Host name of the gateway; requests for other names are refused."
 )
 @click.option("--cors-origin", multiple=True, metavar="ORIGIN", help="Pages of this origin may call the gateway.")
@@ -141,6 +148,8 @@ def serve(
     jwks: str | None,
     issuer: str | None,
     audience: str | None,
+    https_cert: Path | None,
+    https_key: Path | None,
     host: Sequence[str],
     cors_origin: Sequence[str],
     task_queue: str | None,
@@ -169,6 +178,7 @@ def serve(
     where = parse_bind(bind)
     access = Access(tokens, jwks, issuer, audience, tuple(host), tuple(cors_origin))
     _check_access(where, access)
+    certificate = _certificate(https_cert, https_key)
     settings = settings_of(flags)
     logs_as(settings)
     loaded = load_definitions(paths, children=True) if paths else Definitions()
@@ -201,13 +211,14 @@ def serve(
         on_stop(stop.set)
         with listening(where) as (sock, found):
             known = counted(len(loaded.files), "saga", "sagas")
-            screen.note(f"gateway at http://{found}/   {known}, Temporal at {settings.address.value}")
+            scheme = "http" if certificate is None else "https"
+            screen.note(f"gateway at {scheme}://{found}/   {known}, Temporal at {settings.address.value}")
             screen.note(
                 "  "
                 + ("open to whoever reaches this machine's loopback" if not gateway.authenticators else "wants a token")
             )
             async with Renewal(client, settings, reading_again(flags, os.environ)).watching():
-                await run(gateway, sock, stop)
+                await run(gateway, sock, stop, certificate)
         return 0
 
     screen.log(logging.WARNING)
@@ -235,6 +246,17 @@ def _check_access(where: Bind, access: Access) -> None:
             f"{where} can be reached from other machines, so the gateway has to know who asks: "
             "give `--tokens FILE` or `--jwks URL`"
         )
+
+
+def _certificate(cert: Path | None, key: Path | None) -> Certificate | None:
+    """Return the gateway's certificate, if one is given. Raises ``SettingsUnusable``, ``click.UsageError``."""
+    if cert is None and key is None:
+        return None
+    if cert is None or key is None:
+        raise click.UsageError("`--https-cert` and `--https-key` go together")
+    from sagadsl.gateway.certificate import Certificate
+
+    return Certificate(cert, key)
 
 
 async def build(
@@ -315,13 +337,15 @@ def listening(where: Bind) -> Iterator[tuple[socket.socket, Bind]]:
         sock.close()
 
 
-async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> None:
-    """Answer until *stop* is set."""
+async def run(
+    gateway: Gateway, sock: socket.socket, stop: asyncio.Event, certificate: Certificate | None = None
+) -> None:
+    """Answer until *stop* is set, over https if there is a *certificate*."""
     import uvicorn
 
     from sagadsl.gateway.app import application
     from sagadsl.gateway.by_otlp import keep_looking, sent_by_otlp
-    from sagadsl.gateway.connections import BACKLOG, Guard, guarded, room
+    from sagadsl.gateway.connections import BACKLOG, Guard, Listener, guarded, room
     from sagadsl.gateway.jobs.verbs import Means
     from sagadsl.gateway.jobs.work import work_on_jobs
 
@@ -341,10 +365,13 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
         h11_max_incomplete_event_size=64 * 1024,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each malformed request
-    server = uvicorn.Server(config)
+    server = Listener(config, guard.patience, None if certificate is None else certificate.context)
     server.capture_signals = _nothing  # type: ignore[method-assign] # signals are ours
     with guard.log_starvation(), sent_by_otlp(gateway) as is_sent:
         beside = [asyncio.create_task(guard.watch()), asyncio.create_task(work_on_jobs(means))]
+        beside.append(asyncio.create_task(gateway.revocation.watch(gateway.authenticators)))
+        if certificate is not None:
+            beside.append(asyncio.create_task(certificate.watch()))
         if is_sent:
             beside.append(asyncio.create_task(keep_looking(gateway)))
         serving = asyncio.create_task(server.serve([sock]))
@@ -366,61 +393,3 @@ async def run(gateway: Gateway, sock: socket.socket, stop: asyncio.Event) -> Non
 @contextmanager
 def _nothing() -> Iterator[None]:
     yield
-
-
-@click.command(short_help="Make a token for somebody who may use the gateway.")
-@click.argument("name")
-@click.option(
-    "--start",
-    multiple=True,
-    metavar="SAGA",
-    help="May start these sagas; `order-*` is every name that begins with `order-`.",
-)
-@click.option("--read", multiple=True, metavar="SAGA", help="May read these sagas.")
-@click.option("--operate", multiple=True, metavar="SAGA", help="May signal, cancel and decide about these sagas.")
-@click.option("--forget", multiple=True, metavar="SAGA", help="May have these sagas deleted for good.")
-@click.option(
-    "--payloads",
-    multiple=True,
-    type=click.Choice(["decode", "encode"]),
-    help="May have payloads of all sagas decoded, or encoded: for Temporal's Web UI.",
-)
-@output("text", "json")
-@common
-def token(
-    *,
-    name: str,
-    start: Sequence[str],
-    read: Sequence[str],
-    operate: Sequence[str],
-    forget: Sequence[str],
-    payloads: Sequence[str],
-) -> int:
-    """Make a token for somebody who may use the gateway.
-
-    The token goes to stderr, and nothing keeps it. Its entry for the file of `serve --tokens` goes to stdout and
-    holds only a digest.
-
-    \b
-    Example:
-      echo "tokens:" > tokens.yaml
-      sagadsl token shop --start transfer-money --read "*" >> tokens.yaml
-    """
-    from sagadsl.language.notation.scalars import write_yaml
-
-    try:
-        from sagadsl.gateway.access import new_token
-    except ModuleNotFoundError as error:
-        raise NeedsExtra(error.name or str(error)) from None
-    if not (start or read or operate or forget or payloads):
-        known = "`--start`, `--read`, `--operate`, `--forget` or `--payloads`"
-        raise click.UsageError(f"a token that may do nothing is of no use: give {known}")
-    made, entry = new_token(
-        name, {"start": start, "read": read, "operate": operate, "forget": forget, "payloads": payloads}
-    )
-    if screen.session().output == "json":
-        screen.result({"token": made, "entry": entry})
-    else:
-        print(f"the token of {name}, which is shown only now: {made}", file=sys.stderr)
-        screen.result({}, write_yaml([entry]))
-    return 0

@@ -18,6 +18,7 @@ from sagadsl.cli.definitions import Definitions, by_version, load_definitions, o
 from sagadsl.cli.interrupts import need_posix, on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
+from sagadsl.cli.worker_capacity import Capacity, with_capacity
 from sagadsl.cli.worker_version import WorkerVersion, versioned
 from sagadsl.engine.hiding import Marks, has_secrets
 from sagadsl.errors import SagadslError
@@ -59,10 +60,6 @@ class CannotServe(SagadslError):
         return self.remedy
 
 
-CACHED = 1_000
-"""The most open sagas of a queue that stay in the memory of a process, if nobody says it."""
-
-
 class Plan(Immutable):
     """The work of one worker process.
 
@@ -70,7 +67,6 @@ class Plan(Immutable):
         queues: Task queues to poll.
         sagas: Its own definitions, as models and as data.
         names: Activities to serve; ``None`` means all that work.
-        cached: The most open sagas of each queue that stay in memory.
         secrets: Where the activities that its sagas call have secrets.
     """
 
@@ -82,7 +78,7 @@ class Plan(Immutable):
     only: Literal["workflows", "activities"] | None
     drain: timedelta
     takeover: timedelta
-    cached: int = CACHED
+    capacity: Capacity = Capacity()
     problems: tuple[Problem, ...] = ()
     activities: tuple[str, ...] = ()
     version: WorkerVersion | None = None
@@ -120,14 +116,7 @@ class Plan(Immutable):
     metavar="SECONDS",
     help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
 )
-@click.option(
-    "--cached",
-    type=click.IntRange(min=0),
-    default=CACHED,
-    show_default=True,
-    metavar="SAGAS",
-    help="How many open sagas of a queue stay in memory; others are replayed when something happens.",
-)
+@with_capacity
 @click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics at this address, for Prometheus.")
 @log_format
 @versioned
@@ -145,7 +134,7 @@ def worker(
     drain: float,
     takeover: float,
     version: WorkerVersion | None,
-    cached: int,
+    capacity: Capacity,
     metrics: str | None,
     module: Sequence[str],
     flags: Flags,
@@ -187,7 +176,7 @@ def worker(
         drain=timedelta(seconds=drain),
         takeover=timedelta(seconds=takeover),
         version=version,
-        cached=cached,
+        capacity=capacity,
     )
     is_child = CHILD in os.environ
     if not is_child:
@@ -210,7 +199,7 @@ def _plan(
     drain: timedelta,
     takeover: timedelta,
     version: WorkerVersion | None,
-    cached: int,
+    capacity: Capacity,
 ) -> Plan:
     """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
@@ -238,7 +227,7 @@ def _plan(
         only=only,
         drain=drain,
         takeover=takeover,
-        cached=cached,
+        capacity=capacity,
         problems=tuple({str(each): each for each in problems}.values()),
         activities=activities,
         version=version,
@@ -377,7 +366,7 @@ def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -
         tracing=tracing,
         sticky_queue_schedule_to_start_timeout=plan.takeover,
         **({} if plan.version is None else plan.version.options()),
-        max_cached_workflows=plan.cached,
+        **plan.capacity.options(),
     )
 
 

@@ -112,7 +112,13 @@ ANYBODY = Principal("anybody", dict.fromkeys(SCOPES, ("*",)), is_known=False)
 
 
 class Authenticator(Protocol):
-    """A way to find out to whom a token belongs."""
+    """A way to find out to whom a token belongs.
+
+    Attributes:
+        edition: How often the tokens or their rights have changed here.
+    """
+
+    edition: int
 
     async def who(self, token: str) -> Principal | None:
         """Return the owner of a token; ``None`` when the token is not valid here. Raises ``TokensLost``."""
@@ -144,6 +150,7 @@ class TokenFile:
     _seen: float = 0.0
     _refused: tuple[_Stamp | None, str] = (None, "")
     _logged: Literal["", "holds", "shut"] = ""
+    edition: int = 0
 
     def __post_init__(self) -> None:
         self._by_digest, self._stamp = _read(self.path)
@@ -185,6 +192,7 @@ class TokenFile:
                 except TokensUnusable as error:
                     self._refused = stamp, error.why
                 else:
+                    self.edition += 1
                     return ""
         except OSError as error:
             return error.strerror or str(error)
@@ -210,6 +218,7 @@ class SignedTokens:
     _asked: float = float("-inf")
     _fails: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    edition: int = 0  # a signed token is valid until it expires
 
     def __post_init__(self) -> None:
         import jwt  # noqa: PLC0415 # only who has an identity provider pays for it

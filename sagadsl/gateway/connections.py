@@ -12,6 +12,7 @@ import errno
 import logging
 import resource
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sagadsl.gateway.metrics import Metrics
@@ -174,6 +176,31 @@ class Connection(H11Protocol):
         head = f"HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n"
         self.transport.write(head.encode() + headers + b"\r\n")
         self.transport.close()
+
+
+class Listener(uvicorn.Server):
+    """uvicorn on sockets that listen already, with a limit for the handshake of TLS, which nobody else watches."""
+
+    def __init__(self, config: uvicorn.Config, patience: Patience, context: ssl.SSLContext | None) -> None:
+        super().__init__(config)
+        self._patience, self._context = patience, context
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections; as uvicorn does it."""
+        config, state = self.config, self.server_state
+
+        def protocol() -> asyncio.Protocol:
+            made: asyncio.Protocol = config.http_protocol_class(config=config, server_state=state, app_state={})  # type: ignore[call-arg]
+            return made
+
+        loop, limit = asyncio.get_running_loop(), None if self._context is None else self._patience.head
+        self.servers = [
+            await loop.create_server(
+                protocol, sock=each, ssl=self._context, ssl_handshake_timeout=limit, backlog=config.backlog
+            )
+            for each in sockets or ()
+        ]
+        self.started = True
 
 
 def guarded(guard: Guard) -> type[Connection]:

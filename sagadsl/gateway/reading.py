@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import ExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -46,7 +46,7 @@ from sagadsl.temporal.read.where import WrongCondition, condition
 log = logging.getLogger("sagadsl.gateway")
 
 BEAT = 15.0
-"""Seconds between signs of life in a stream, which keep proxies from ending it; the token is checked then, too."""
+"""Seconds between signs of life in a stream, which keep proxies from ending it; a signed token is checked then, too."""
 
 _SEAL = 8
 _PAGE = 50
@@ -65,7 +65,8 @@ async def status(inquiry: Inquiry) -> Response:
     view = await inquiry.view()
     if wait and view.picture.is_open and view.revision == query.get("since"):
         with inquiry.waiting():
-            view = await inquiry.gateway.watchers.after(view, wait)
+            name = view.document["name"]
+            view = await inquiry.while_let_in(name, inquiry.gateway.watchers.after(view, wait))
     headers = {"ETag": f'"{view.revision}"', **({"Retry-After": AGAIN} if view.picture.is_open else {})}
     if f'"{view.revision}"' in inquiry.request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -94,11 +95,15 @@ class EventStream(StreamingResponse):
 
 
 async def _stream(inquiry: Inquiry, id_: str, known: Snapshot) -> AsyncIterator[str]:
-    is_open, name, checked = True, "", time.monotonic()
+    is_open, name, checked = True, known.document["name"], time.monotonic()
+    told = inquiry.gateway.revocation.told
     try:
-        async with aclosing(inquiry.gateway.watchers.views(id_, known)) as views, aclosing(_with_beats(views)) as seen:
+        async with (
+            aclosing(inquiry.gateway.watchers.views(id_, known)) as views,
+            aclosing(_with_beats(views, told)) as seen,
+        ):
             async for view in seen:
-                if time.monotonic() - checked >= BEAT:
+                if view is None or time.monotonic() - checked >= BEAT:
                     checked = time.monotonic()
                     if not await inquiry.is_let_in("read", name):
                         is_open = True
@@ -121,14 +126,21 @@ def _event(view: Snapshot) -> str:
     return view.event[0]
 
 
-async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapshot | None]:
-    """Yield the snapshots, and ``None`` whenever none has come for a while."""
+async def _with_beats(
+    views: AsyncGenerator[Snapshot], told: Callable[[], Coroutine[Any, Any, object]]
+) -> AsyncGenerator[Snapshot | None]:
+    """Yield the snapshots, and ``None`` whenever none has come for a while, or tokens have changed."""
     coming: asyncio.Task[Snapshot | None] | None = None
+    changed = asyncio.create_task(told())
     try:
         while True:
             coming = coming or asyncio.create_task(anext(views, None))
-            done, _ = await asyncio.wait([coming], timeout=BEAT)
-            if not done:
+            await asyncio.wait([coming, changed], timeout=BEAT, return_when=asyncio.FIRST_COMPLETED)
+            if changed.done():
+                changed = asyncio.create_task(told())
+                yield None
+                continue
+            if not coming.done():
                 yield None
                 continue
             view, coming = coming.result(), None
@@ -136,9 +148,10 @@ async def _with_beats(views: AsyncGenerator[Snapshot]) -> AsyncGenerator[Snapsho
                 return
             yield view
     finally:
-        if coming is not None:
-            coming.cancel()
-            await asyncio.wait([coming])
+        open_ = [changed] if coming is None else [changed, coming]
+        for each in open_:
+            each.cancel()
+        await asyncio.wait(open_)
 
 
 async def result(inquiry: Inquiry) -> Response:
@@ -150,7 +163,9 @@ async def result(inquiry: Inquiry) -> Response:
         with inquiry.waiting():
             try:
                 async with asyncio.timeout(wait):
-                    return await _end(inquiry, await inquiry.gateway.watchers.lookout.ended(id_), secrets=secrets)
+                    telling = inquiry.gateway.watchers.lookout.ended(id_)
+                    ended = await inquiry.while_let_in(view.document["name"], telling)
+                    return await _end(inquiry, ended, secrets=secrets)
             except TimeoutError:
                 view = await inquiry.gateway.watchers.now(id_)
     if not view.picture.is_open:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +28,7 @@ from sagadsl.gateway.fleet import Fleet
 from sagadsl.gateway.limits import Rate, Seats, TooLarge
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.gateway.problems import BadBody, BadKey, BadParameter, Foreign, NotAllowed, NoToken, TookTooLong
+from sagadsl.gateway.revocation import Revocation
 from sagadsl.gateway.watchers import Snapshot, Watchers, view_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import read_json, small_number
@@ -48,6 +49,7 @@ audit_log = logging.getLogger("sagadsl.audit")
 LONGEST_WAIT = 60.0
 """Seconds; after a longer wait, a proxy between client and gateway cuts the connection."""
 
+_T = TypeVar("_T")
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
 _WAIT = re.compile(r"[1-9][0-9]{0,3}s")
 _SECONDS = 30.0
@@ -103,6 +105,7 @@ class Gateway:
     web_ui: str = ""
     tracing: Tracing | None = None
     fleet: Fleet | None = None
+    revocation: Revocation = field(default_factory=Revocation)
 
 
 @dataclass(slots=True)
@@ -236,6 +239,29 @@ class Inquiry:
         except SagadslError:
             return False
         return True
+
+    async def while_let_in(self, saga: str, telling: Awaitable[_T], scope: Scope = "read") -> _T:
+        """Return what is told, as long as the caller has this scope for sagas of this name.
+
+        Raises ``NoToken`` as soon as that is over.
+        """
+        if not self.gateway.authenticators:
+            return await telling
+        coming = asyncio.ensure_future(telling)
+        try:
+            while True:
+                changed = asyncio.ensure_future(self.gateway.revocation.told())
+                await asyncio.wait([coming, changed], return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if coming.done():
+                    return coming.result()
+                if not await self.is_let_in(scope, saga):
+                    raise NoToken(
+                        "this token is not valid any more", "", WWW_Authenticate='Bearer error="invalid_token"'
+                    )
+        finally:
+            coming.cancel()
+            await asyncio.wait([coming])
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
         """Log a change of a saga: who, what, why."""

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from temporalio.service import RPCError
 
 from sagadsl.gateway.addresses import encoded
-from sagadsl.gateway.problems import BadKey, KeyReused, NotAllowed, NotOffered
+from sagadsl.gateway.problems import BadKey, KeyReused, NotAllowed, NotOffered, NoToken
 from sagadsl.gateway.requests import Inquiry
 from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
@@ -44,8 +44,11 @@ async def start(inquiry: Inquiry) -> Response:
     with inquiry.waiting() if wait else nullcontext():  # before anything is started: a refusal must not be one that did
         started, repeated = await _started(inquiry, package, id_, input_)
         until = asyncio.get_running_loop().time() + wait
-        answer = await _before(until, lookout.answer(started.id)) if until_answer else None
-        ended = await _before(until, lookout.ended(started.id)) if wait and answer is None else None
+        answer = ended = None
+        if until_answer:
+            answer = await _before(until, inquiry.while_let_in(name, lookout.answer(started.id), "start"))
+        if wait and answer is None:
+            ended = await _before(until, inquiry.while_let_in(name, lookout.ended(started.id), "start"))
     where = f"{inquiry.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
     headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
     if answer is not None:
@@ -86,11 +89,12 @@ async def _started(inquiry: Inquiry, package: Package, id_: str | None, input_: 
 
 
 async def _before(until: float, telling: Awaitable[_T]) -> _T | None:
-    """Return what a run tells; ``None`` when it does not in time, or when nobody knows: the start is certain."""
+    """Return what a run tells; ``None`` when it does not in time, nobody knows, or the caller has lost the token: the
+    start is certain."""
     try:
         async with asyncio.timeout_at(until):
             return await telling
-    except (TimeoutError, RPCError):
+    except (TimeoutError, RPCError, NoToken):
         return None
 
 

@@ -10,11 +10,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from sagadsl.cli.commands import cli
+from deploy.cluster.__main__ import WORKERS
 from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES
+from tests.cluster.manifests import KUBERNETES, check_command
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-KUBERNETES = "1.33"
 
 
 def _manifests() -> Iterator[Any]:
@@ -45,13 +45,7 @@ def _commands() -> Iterator[Any]:
 
 @pytest.mark.parametrize("arguments", list(_commands()))
 def test_what_a_container_runs_is_a_command_with_options_that_it_has(arguments: list[str]) -> None:
-    with cli.make_context("sagadsl", ["--help"], resilient_parsing=True) as context:
-        command = cli.get_command(context, arguments[0])
-    assert command is not None
-    with command.make_context(arguments[0], arguments[1:], resilient_parsing=True) as context:
-        assert context.args == []  # nothing is left that the command does not know
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    assert {each for each in arguments if each.startswith("--")} <= known
+    check_command(arguments)
 
 
 def test_a_worker_has_more_time_to_end_than_its_activities() -> None:
@@ -73,6 +67,7 @@ def test_compose_names_what_there_is() -> None:
         assert set(service.get("depends_on", {})) <= set(services), name
         for secret in service.get("secrets", ()):
             assert secret in compose["secrets"]
+    assert services["worker"]["deploy"]["replicas"] == len(WORKERS)  # as `make cluster`, which a test runs
     command = services["search-attributes"]["command"][0]
     assert all(f"--name {name} --type {kind}" in command for name, kind in SEARCH_ATTRIBUTES.items())
     passwords = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import subprocess
 import time
 import uuid
@@ -26,12 +27,14 @@ class House:
 
     Attributes:
         lines: What it has written to stderr so far, one line each.
+        trusts: The authority of its certificate, if it has one.
     """
 
     url: str
     folder: Path
     address: str
     lines: list[str] = field(default_factory=list)
+    trusts: Path | None = None
 
     @property
     def queue(self) -> str:
@@ -45,8 +48,12 @@ class House:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if token:
             named["Authorization"] = f"Bearer {token}"
-        with httpx2.Client(base_url=self.url, timeout=timeout) as client:
+        with self.client(timeout) as client:
             return client.request(method, path, json=body, headers=named)
+
+    def client(self, timeout: float = PATIENCE) -> httpx2.Client:
+        """Return a client of this gateway."""
+        return httpx2.Client(base_url=self.url, timeout=timeout, verify=_verifying(self.trusts))
 
     def start(self, **values: Any) -> str:
         """Start the shop's saga and return its id."""
@@ -90,7 +97,9 @@ def worker(folder: Path, address: str, *options: str) -> Iterator[None]:
 
 
 @contextmanager
-def serve(folder: Path, address: str, *options: str, descriptors: int = 0, **env: str) -> Iterator[House]:
+def serve(
+    folder: Path, address: str, *options: str, descriptors: int = 0, trusts: Path | None = None, **env: str
+) -> Iterator[House]:
     """Run `sagadsl serve` on a free port of loopback, unless *options* say otherwise; with so many *descriptors*."""
     places = ("--bind", "127.0.0.1:0", "--task-queue", queue_of(folder), "--address", address)
     command = [*SAGADSL, "serve", ".", *places, *options]
@@ -102,7 +111,7 @@ def serve(folder: Path, address: str, *options: str, descriptors: int = 0, **env
         subprocess.Popen(command, cwd=folder, env=environment(**env), stderr=written) as process,
     ):
         try:
-            yield House(_address(log, process), folder, address, _Lines(log))
+            yield House(_address(log, process, trusts), folder, address, _Lines(log), trusts)
         finally:
             process.terminate()
             code = process.wait(PATIENCE)
@@ -120,23 +129,27 @@ class _Lines(list[str]):
         return iter(self._path.read_text().splitlines())
 
 
-def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
+def _verifying(trusts: Path | None) -> ssl.SSLContext | bool:
+    return True if trusts is None else ssl.create_default_context(cafile=str(trusts))
+
+
+def _address(log: Path, process: subprocess.Popen[bytes], trusts: Path | None) -> str:
     deadline = time.monotonic() + PATIENCE
     while True:
-        found = re.search(r"gateway at (http://\S+?)/\s", log.read_text())
+        found = re.search(r"gateway at (https?://\S+?)/\s", log.read_text())
         if found:
-            _wait_until_it_answers(found[1])
+            _wait_until_it_answers(found[1], trusts)
             return found[1]
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
 
 
-def _wait_until_it_answers(url: str) -> None:
+def _wait_until_it_answers(url: str, trusts: Path | None) -> None:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/healthz").status_code == 200:
+            if httpx2.get(f"{url}/healthz", verify=_verifying(trusts)).status_code == 200:
                 return
         time.sleep(0.05)
     raise AssertionError(f"{url} does not answer")

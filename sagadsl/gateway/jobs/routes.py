@@ -154,7 +154,8 @@ async def events(inquiry: Inquiry) -> Response:
 
 
 async def _stream(inquiry: Inquiry, view: JobView) -> AsyncIterator[str]:
-    checked, sent = time.monotonic(), ""
+    checked, sent, revocation = time.monotonic(), "", inquiry.gateway.revocation
+    edition = revocation.edition
     while True:
         data = json.dumps(view.as_json())
         if data != sent:
@@ -165,8 +166,8 @@ async def _stream(inquiry: Inquiry, view: JobView) -> AsyncIterator[str]:
             return
         await asyncio.sleep(_POLL_SECONDS)
         try:
-            if time.monotonic() - checked >= BEAT:
-                checked = time.monotonic()
+            if time.monotonic() - checked >= BEAT or edition != revocation.edition:
+                checked, edition = time.monotonic(), revocation.edition
                 if not await inquiry.is_still_let_in():
                     break
                 yield ": still here\n\n"
