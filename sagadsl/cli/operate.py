@@ -158,7 +158,7 @@ def status(*, id: str, run: str | None, limit: int | None, after: str, flags: Fl
 @click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Wait no longer; then exit with 15.")
 @show_secrets
 @on_saga
-def result(*, id: str, timeout: float | None, secrets: bool, flags: Flags) -> int:
+def result(*, id: str, timeout: float | None, show_secrets: bool, flags: Flags) -> int:
     """Wait for the end of a saga and print its output, with `***` for values that a schema marks by
     `x-secret`. The exit codes are those of `run`: 15 when it needs an operator.
 
@@ -178,7 +178,7 @@ def result(*, id: str, timeout: float | None, secrets: bool, flags: Flags) -> in
                 ended = await until_over(client, id)
         except TimeoutError:
             return None
-        return ended if secrets or isinstance(ended, Picture) else await end_shown(client, ended)
+        return ended if show_secrets or isinstance(ended, Picture) else await end_shown(client, ended)
 
     ended = connected(flags, wait)
     if ended is None:

@@ -332,4 +332,4 @@ def instant_of(now: str | None) -> float | None:
 def show_secrets(command: Callable[..., int]) -> Callable[..., int]:
     """Add the option that shows what schemas mark as secret."""
     text = "Show also values that a schema marks by `x-secret`."
-    return click.option("--show-secrets", "secrets", is_flag=True, help=text)(command)
+    return click.option("--show-secrets", is_flag=True, help=text)(command)

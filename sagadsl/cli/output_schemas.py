@@ -50,6 +50,22 @@ _VALIDATE = object_of(
         "findings": list_of(_FINDING),
     }
 )
+_SECONDS: Data = {"type": ["number", "null"], "description": "Seconds; null is without limit, and `why` says why"}
+_TIMES: Data = {"once": _SECONDS, "retried": _SECONDS, "undo": _SECONDS, "why": TEXTS}
+_TIMING = object_of(
+    {
+        "sagas": list_of(
+            object_of(
+                {
+                    "saga": TEXT,
+                    **_TIMES,
+                    "timeout": _SECONDS,
+                    "steps": list_of(object_of({"step": TEXT, "depth": COUNT, **_TIMES})),
+                }
+            )
+        )
+    }
+)
 _LEVEL: Data = {"enum": ["safe", "some", "breaks"]}
 _SIDE = object_of({"file": TEXT, "saga": TEXT, "version": TEXT, "digest": TEXT})
 _CHANGES = list_of(object_of({"about": TEXT, "level": _LEVEL, "message": TEXT}, steps=TEXTS, rule=TEXT, line=COUNT))
@@ -224,7 +240,7 @@ _OF_FILES: Mapping[str, Data] = {
     "new saga": _SCAFFOLD,
     "new suite": _SCAFFOLD,
     "init": _SCAFFOLD,
-    "validate": _VALIDATE,
+    "validate": {"oneOf": [_VALIDATE, _TIMING]},
     "diff": _DIFF,
     "graph show": _GRAPH,
     "graph inject": _GRAPH_INJECT,

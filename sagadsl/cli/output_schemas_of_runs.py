@@ -330,6 +330,13 @@ _APPLIED = object_of(
 _SCHEDULE_ASKED = object_of({"id": TEXT, "outcome": TEXT})
 _MIGRATED = object_of({"id": TEXT, "outcome": TEXT, "digest": TEXT, "waits_for": _TEXTS, "notes": _TEXTS})
 _TERMINATED = object_of({"id": TEXT, "status": TEXT}, run_id=TEXT)
+_KEPT = list_of(object_of({"id": TEXT, "run_id": TEXT, "name": TEXT, "is_open": _BOOL}, child=_BOOL))
+_FORGOTTEN: Data = {
+    "anyOf": [
+        object_of({"id": TEXT, "runs": _KEPT, "dry_run": _BOOL}),
+        object_of({"id": TEXT, "runs": _KEPT, "left": _KEPT, "forgotten": _BOOL, "why": TEXT}),
+    ]
+}
 
 
 def _or_many(*one: Data) -> Data:
@@ -363,6 +370,7 @@ OF_RUNS: Mapping[str, Data] = {
             "runs": list_of(_REPLAYED),
         }
     ),
+    "forget": _FORGOTTEN,
     "migrate": _or_many(_MIGRATED),
     "recover": _or_many(_TAKEN_UP, _PLAN),
     "redrive": _or_many(_TAKEN_UP, _PLAN),

@@ -56,7 +56,7 @@ def run(
     worker: bool,
     again: bool,
     summary: str | None,
-    secrets: bool,
+    show_secrets: bool,
     module: Sequence[str],
     flags: Flags,
 ) -> int:
@@ -114,7 +114,7 @@ def run(
         again=again,
         summary=summary,
         secrets=secrets_in(each for name, each in named.items() if each is chosen or name in children),
-        shows_secrets=secrets,
+        shows_secrets=show_secrets,
     )
     if chosen is not None:
         _check_input(order)

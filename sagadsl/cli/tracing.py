@@ -31,7 +31,7 @@ _LONGEST = 160
 @show_secrets
 @of_run
 @on_saga
-def trace(*, id: str, run: str | None, actions: bool, secrets: bool, flags: Flags) -> int:
+def trace(*, id: str, run: str | None, actions: bool, show_secrets: bool, flags: Flags) -> int:
     """Show a saga step by step, with what was sent, what came back, and why it failed. Values that a schema marks by
     `x-secret` are shown as `***`.
 
@@ -47,7 +47,7 @@ def trace(*, id: str, run: str | None, actions: bool, secrets: bool, flags: Flag
     from sagadsl.temporal.read.trace import trace as trace_of
 
     async def look(client: Client) -> tuple[Picture, Trace]:
-        return await picture(client, id, run_id=run), await trace_of(client, id, run_id=run, secrets=secrets)
+        return await picture(client, id, run_id=run), await trace_of(client, id, run_id=run, secrets=show_secrets)
 
     found, traced = connected(flags, look)
     billed = traced.billed

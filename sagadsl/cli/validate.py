@@ -28,6 +28,7 @@ from sagadsl.reporting import report
 @click.option(
     "--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin with this; may be repeated."
 )
+@click.option("--explain-timing", is_flag=True, help="Say how long each saga and each of its steps can take.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option("--stdin-filename", metavar="NAME", default="", help="Name for what comes from `-`, for editors.")
 @modules
@@ -41,6 +42,7 @@ def validate(
     exit_zero: bool,
     select: Sequence[str],
     ignore: Sequence[str],
+    explain_timing: bool,
     watch: bool,
     stdin_filename: str,
     module: Sequence[str],
@@ -59,6 +61,7 @@ def validate(
       sagadsl validate definitions/ --strict
       sagadsl validate orders.saga.yaml#refund
       sagadsl validate --watch
+      sagadsl validate order.saga.yaml --explain-timing
       sagadsl validate --format sarif --exit-zero > sagadsl.sarif
       sagadsl validate - --stdin-filename order.saga.yaml < order.saga.yaml
     """
@@ -66,6 +69,8 @@ def validate(
         return _watched(
             paths, format=format, strict=strict, no_plugins=no_plugins, select=select, ignore=ignore, module=module
         )
+    if explain_timing:
+        return _timed(paths, format, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
     began = time.monotonic()
     definitions = check(paths, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
     definitions = definitions.only(_codes(select), _codes(ignore))
@@ -82,6 +87,23 @@ def validate(
     if shown and not (screen.session().is_quiet and FORMS[format].for_people and not definitions.findings):
         print(shown, file=out())
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
+
+
+def _timed(paths: Sequence[str], format: str, *, plugins: bool, modules: Sequence[str], stdin_filename: str) -> int:
+    from sagadsl.cli.definitions import load_definitions
+    from sagadsl.cli.timing_text import as_data, as_text, times_of
+    from sagadsl.plugins.catalogue import Catalogue
+
+    if format not in ("text", "json"):
+        raise click.UsageError("`--explain-timing` writes `--format text` or `json`")
+    catalogue = Catalogue.discover(modules) if plugins else None
+    definitions = load_definitions(paths, catalogue, stdin_filename=stdin_filename)
+    if not definitions.are_usable:
+        definitions.show()
+        return definitions.exit_code
+    times = times_of(definitions.files)
+    screen.result({"sagas": as_data(times)}, as_text(times))
+    return 0
 
 
 def _watched(

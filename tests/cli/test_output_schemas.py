@@ -107,6 +107,8 @@ def folder(tmp_path: Path) -> Path:
     [
         ("validate", ["."], 0),
         ("validate", ["wrong.yaml", "nowhere.yaml"], 2),
+        ("validate", ["order.saga.yaml", "asks.saga.yaml", "--explain-timing"], 0),
+        ("validate", ["wrong.yaml", "--explain-timing"], 1),
         ("diff", ["asks.saga.yaml", "later.yaml"], 1),
         ("diff", [".", "."], 0),
         ("graph show", ["order.saga.yaml"], 0),
@@ -246,6 +248,8 @@ def test_what_is_said_of_a_saga_that_was_terminated(shop: Shop) -> None:
     _says(shop, "recover", saga, "--dry-run")
     _says(shop, "recover", saga, "--yes")
     _says(shop, "result", saga, code=10)
+    _says(shop, "forget", saga, "--why", "a test", "--dry-run")
+    _says(shop, "forget", saga, "--why", "a test", "--yes", "--timeout", "90")
 
 
 @pytest.mark.temporal

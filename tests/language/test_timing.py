@@ -1,0 +1,123 @@
+"""How long a saga can take: the figures, and that a saga in virtual time never takes longer."""
+
+# ruff: noqa: E501 (steps stand on one line)
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sagadsl.language.analysis.timing import SagaTime, timing
+from sagadsl.language.load import load
+from sagadsl.language.model import Saga
+from sagadsl.trial.case import case
+from sagadsl.trial.play import play
+
+INFINITE = None
+
+
+def _saga(steps: str, more: str = "") -> Saga:
+    found = load(f"sagadsl: 1\nname: timed\nversion: '1'\n{more}steps:\n{steps}")
+    assert found.saga is not None, [each.message for each in found.findings]
+    return found.saga
+
+
+def _times(steps: str, more: str = "") -> tuple[float | None, float | None, float | None]:
+    found: SagaTime = timing(_saga(steps, more))
+    return found.once.seconds, found.retried.seconds, found.undo.seconds
+
+
+CALL = "activity: a.b, timeouts: {start_to_close: 10s}, retry: {maximum_attempts: 3, initial_interval: 1s}"
+NONE = "compensation: none"
+UNDO = (
+    "compensation: {activity: a.c, timeouts: {start_to_close: 5s}, retry: {maximum_attempts: 2, initial_interval: 1s}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (f"  - {{id: a, {CALL}, {NONE}}}\n", (10, 33, 0)),
+        (f"  - {{id: a, {CALL}, {UNDO}}}\n", (10, 33, 11)),
+        (f"  - {{id: a, {CALL}, {UNDO}}}\n  - {{id: b, {CALL}, {UNDO}}}\n", (20, 66, 22)),
+        ("  - {id: a, sleep: 90s}\n  - {id: b, wait_for: {signal: s, timeout: 1h}}\n", (3690, 3690, 0)),
+        ("  - {id: b, wait_for: {signal: s}}\n", (INFINITE, INFINITE, 0)),
+        (f"  - {{id: p, parallel: [{{id: a, {CALL}, {NONE}}}, {{id: b, sleep: 20s}}]}}\n", (20, 33, 0)),
+        (
+            f"  - {{id: p, parallel: [{{id: a, {CALL}, {NONE}}}, {{id: b, sleep: 20s, needs: [a]}}, {{id: c, sleep: 25s}}]}}\n",
+            (30, 53, 0),
+        ),
+        (
+            f"  - id: p\n    repeat: {{every: 2s, maximum_attempts: 4, until: 'steps.a.output.done'}}\n    steps: [{{id: a, {CALL}, {UNDO}}}]\n",
+            (46, 138, 44),
+        ),
+        (
+            f"  - id: p\n    for_each: {{items: [1, 2]}}\n    steps: [{{id: a, {CALL}, {UNDO}}}]\n",
+            (INFINITE, INFINITE, INFINITE),
+        ),
+        (
+            f"  - id: p\n    timeout: 2m\n    for_each: {{items: [1, 2]}}\n    steps: [{{id: a, {CALL}, {NONE}}}]\n",
+            (120, 120, 0),
+        ),
+        (
+            "  - {id: a, activity: a.b, timeouts: {start_to_close: 10s, schedule_to_close: 15s}, compensation: none}\n",
+            (10, 15, 0),
+        ),
+        (
+            "  - {id: a, activity: a.b, timeouts: {start_to_close: 10s, schedule_to_start: 1m}, retry: none, compensation: none}\n",
+            (70, 70, 0),
+        ),
+        ("  - {id: a, saga: other, compensation: auto}\n", (INFINITE, INFINITE, INFINITE)),
+    ],
+)
+def test_the_bounds_of_each_kind_of_step(steps: str, expected: tuple[float | None, ...]) -> None:
+    assert _times(steps) == expected
+
+
+def test_the_timeout_of_the_saga_bounds_the_way_forward_and_not_the_undoing() -> None:
+    assert _times(f"  - {{id: a, {CALL}, {UNDO}}}\n", "timeout: 20s\n") == (10, 20, 11)
+
+
+def test_behind_the_pivot_there_is_no_limit_unless_the_step_sets_one() -> None:
+    """R44."""
+    plain = "activity: a.b, timeouts: {start_to_close: 10s}, compensation: none"
+    found = timing(
+        _saga(
+            f"  - {{id: a, {plain}, pivot: true}}\n"
+            f"  - {{id: b, {plain}}}\n"
+            f"  - {{id: c, {CALL}, {NONE}}}\n"
+            f"  - {{id: d, {plain}, on_error: continue}}\n"
+        )
+    )
+    by_id: dict[str, Any] = {each.id: each.retried.seconds for each in found.steps}
+
+    assert by_id["a"] == 33  # three attempts by default, with 1 s and 2 s between them
+    assert by_id["b"] is None
+    assert (by_id["c"], by_id["d"]) == (33, 33)
+    assert found.retried.why == "`a.b` is tried again without a limit"
+
+
+def test_a_saga_whose_calls_use_all_their_attempts_takes_no_longer() -> None:
+    """In virtual time, each attempt takes as long as it may, and the last one fails."""
+    saga = _saga(f"  - {{id: a, {CALL}, {UNDO}}}\n  - {{id: b, {CALL}, {UNDO}}}\n")
+    found = timing(saga)
+    mocks = {"a": [{"timeout": "start_to_close"}] * 2 + [{"after": "9s"}], "b": {"timeout": "start_to_close"}}
+    undo = {"a.compensation": [{"timeout": "start_to_close"}, {"after": "4s"}]}
+    played = play(saga, case({"name": "slow", "given": {"mocks": {**mocks, **undo}}}, {}, ()))
+
+    assert played.status == "compensated"
+    assert found.retried.seconds is not None
+    assert found.undo.seconds is not None
+    assert 60 < played.seconds <= found.retried.seconds + found.undo.seconds
+
+
+def test_every_shipped_definition_has_its_times() -> None:
+    folder = Path(__file__).parents[2] / "definitions"
+    for file in folder.rglob("*.saga.yaml"):
+        saga = load(file.read_text(encoding="utf-8")).saga
+        if saga is not None:
+            found = timing(saga)
+            for each in (found.once, found.retried, found.undo):
+                assert (each.seconds is None) == bool(each.why), file
