@@ -13,7 +13,7 @@ HISTORIES := tests/temporal/histories/rules-3
 # The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo cluster cluster-down test chaos fuzz lint bench mutation histories keep-histories lock dist clean
+.PHONY: help setup demo site cluster cluster-down test chaos fuzz lint bench mutation histories keep-histories lock dist clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -43,6 +43,9 @@ $(HELM): | $(READY)
 
 demo: $(READY)  ## a transfer that succeeds, then one that fails and is undone
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/demo.sh $(DEMO)
+
+site: $(READY)  ## the documentation as a site, in build/site
+	$(BIN)/python -m tools.docs_site
 
 cluster: $(READY)  ## PostgreSQL, the Temporal server, two workers and the gateway, on this machine
 	$(BIN)/python -m deploy.cluster up
