@@ -100,7 +100,7 @@ def test_a_mistake_in_the_form_is_told_at_its_field(page: Page, house: House) ->
     page.get_by_role("button", name="Start").click()
 
     expect(page.locator("#field-how-problem")).to_contain_text("must be one of")
-    expect(page.locator("#field-order-problem")).to_contain_text("required")
+    expect(page.locator("#field-order-problem")).to_contain_text("order is missing")
     expect(page.get_by_role("alert")).to_contain_text("the input does not fit")
     page.get_by_label("Input", exact=True).fill("{")
     page.get_by_role("button", name="Start").click()
