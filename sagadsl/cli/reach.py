@@ -10,7 +10,21 @@ if TYPE_CHECKING:
     from sagadsl.temporal.link.settings import ConnectionSettings
 
 WITHOUT_SERVER = frozenset(
-    ("validate", "diff", "explain", "schema", "plugins", "simulate", "explore", "test", "dev", "token", "completion")
+    (
+        "new",
+        "init",
+        "validate",
+        "diff",
+        "explain",
+        "schema",
+        "plugins",
+        "simulate",
+        "explore",
+        "test",
+        "dev",
+        "token",
+        "completion",
+    )
 )
 """The commands that take no connection."""
 
