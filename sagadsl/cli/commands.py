@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "graph": Entry("graph:graph", "Draw a definition, or how a run stands in it."),
         "explain": Entry("explain:explain", "Explain a code such as SD104."),
         "schema": Entry("schema:schema", "Print the JSON Schema of definitions, for editors."),
+        "lsp": Entry("lsp:lsp", "Serve an editor: completion, mistakes while you type, renaming."),
         "plugins": Entry("plugins:plugins", "Show which activities are installed."),
     },
     "Try": {

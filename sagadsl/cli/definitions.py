@@ -13,7 +13,6 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, NoSuchFile, find
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.needed import advised, needing
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.analysis.known import Known
@@ -22,6 +21,7 @@ from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
 from sagadsl.language.versions import of_version, rank
 from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.needed import advised, needing
 from sagadsl.reporting import report
 
 UNREADABLE = ("SD016", NO_SUCH_SAGA)
@@ -137,7 +137,11 @@ def load_found(
     if STDIN in found:
         loaded += load_text(sys.stdin.buffer.read(), stdin_filename or "<stdin>", known=known)
         loaded += load_many(filter(_is_path, found[at_stdin:]), known, children=children)
-    return loaded if installed is None else [advised(needing(each, installed), installed) for each in loaded]
+    return loaded if installed is None else [_judged(each, installed) for each in loaded]
+
+
+def _judged(loaded: Loaded, installed: Installed) -> Loaded:
+    return advised(needing(loaded, installed.problems), installed.unknown)
 
 
 def reported(

@@ -9,12 +9,12 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, modules, output
-from sagadsl.cli.schema_text import Key, example_step, properties, type_text
 from sagadsl.cli.streams import with_guests
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.suggest import counted
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.plugins.problems import PluginConflict, PluginUnknown, Problem, needs_extra
+from sagadsl.reporting.schema_text import Key, example_step, properties, type_text
 
 _CALL_WIDTH = 40
 

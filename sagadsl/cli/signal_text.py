@@ -7,7 +7,7 @@ from datetime import datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from sagadsl.cli.schema_text import properties, type_text
+from sagadsl.reporting.schema_text import properties, type_text
 from sagadsl.status.lines import moment, one_line, spell
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable
 from sagadsl.language.document import Document, parse
 from sagadsl.language.schema import library
+from sagadsl.language.unsaved import read_bytes
 
 MOST_FILES = 50
 """The most libraries of one definition, those that its libraries import included."""
@@ -93,6 +94,6 @@ def _read(written: str, path: Path, real: Path) -> LibraryFile:
     if not real.is_file():  # also no pipe, which might never end
         what = "is a folder" if real.is_dir() else "is not there" if not real.exists() else "is no file"
         raise CannotImport(f"`{written}` {what}", "give the path of a library as seen from this file")
-    document, syntax = parse(real.read_bytes(), str(path))
+    document, syntax = parse(read_bytes(real), str(path))
     found = (*syntax, *library.check(document))
     return LibraryFile(real, document, tuple(each for each in found if each.severity is Severity.ERROR))

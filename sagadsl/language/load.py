@@ -33,6 +33,7 @@ from sagadsl.language.schema.bundle import is_bundle
 from sagadsl.language.schema.library import check as check_library
 from sagadsl.language.schema.library import is_library
 from sagadsl.language.suggest import closest, listed
+from sagadsl.language.unsaved import read_bytes
 from sagadsl.language.walk import calls, spots
 from sagadsl.later import compiled_later
 
@@ -276,7 +277,7 @@ class _Library:
         """Return the definitions in a file; always at least one."""
         if path not in self._drafts:
             try:
-                self._drafts[path] = _drafts(path.read_bytes(), str(path), path.parent, self.shelf)
+                self._drafts[path] = _drafts(read_bytes(path), str(path), path.parent, self.shelf)
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 problem = Finding("SD016", f"`{path}` cannot be read: {reason}", ())
@@ -337,7 +338,7 @@ def _texts(folder: Path) -> Iterator[tuple[Path, bytes]]:
         return  # without a folder there are no neighbours
     for path in paths:
         try:
-            yield path, path.read_bytes()
+            yield path, read_bytes(path)
         except OSError:
             continue  # an unreadable neighbour is reported when somebody loads it
 

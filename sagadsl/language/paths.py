@@ -72,6 +72,7 @@ _CALL = compiled_later(
 _GENERATION = compiled_later(r"~([0-9A-Za-z]{1,32})\Z")
 """The generation after the id of an activity. No path has a `~`."""
 
+_KEY = compiled_later(r"(.+?)(?:@\d+)?/(?:do|undo(?:\[\d+\])?)")
 _LONGEST_CALL = 200
 _MARK = 12
 _CUT = compiled_later(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
@@ -327,6 +328,21 @@ def pattern_of(name: str) -> str:
     return _ROUND.sub(f"[{_ANY}]", _REPEATED.sub("", name))
 
 
+def renamed(name: str, old: str, new: str) -> str:
+    """Return the name of a path or a call when the ids in its pattern change from those of *old* to those of *new*.
+
+    Args:
+        name: Perhaps without the blocks around it.
+        old: The pattern that *name* means; *new* has as many parts.
+    """
+    parts, before, after = (each.split("/") for each in (name, old, new))
+    for number in range(1, min(len(parts), len(before)) + 1):
+        was, now = (_ID.match(each[-number])[0] for each in (before, after))  # type: ignore[index]
+        if was != now and parts[-number].startswith(was):
+            parts[-number] = now + parts[-number][len(was) :]
+    return "/".join(parts)
+
+
 def is_pattern(name: str) -> bool:
     """Whether a name stands for any round of a loop."""
     return f"[{_ANY}]" in name
@@ -389,6 +405,12 @@ def undo_key(caller: str, path: str, action: int | None = None, key: int = 1) ->
     """Return the key of the call that undoes the step at *path*; *action* is its number in a list of actions."""
     whole = f"{caller}/{keyed(path, key)}/undo"
     return whole if action is None else f"{whole}[{action}]"
+
+
+def path_of_key(caller: str, key: str) -> str | None:
+    """Return the path in a key that *caller* has made; ``None`` if it has made none like this."""
+    found = _KEY.fullmatch(key.removeprefix(f"{caller}/")) if key.startswith(f"{caller}/") else None
+    return None if found is None else found[1]
 
 
 def request_of(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from sagadsl.errors import SagadslError
+from sagadsl.immutable import Immutable
 from sagadsl.language.suggest import listed
 from sagadsl.plugins.isolation import Left
 from sagadsl.plugins.texts import described, text_of
@@ -124,6 +125,24 @@ class PluginUnknown(SagadslError):
         if self.is_left_out:
             return f"{self.note}: change `allow` or `deny` of `[plugins]` in `sagadsl.toml`"
         return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
+
+
+class Told(Immutable):
+    """A problem of an activity or of a module, as another process has told it.
+
+    Attributes:
+        name: The activity, the group of activities, or the module.
+        is_a_module: It is a local module, whose activities are not known then.
+    """
+
+    name: str
+    code: str
+    message: str
+    help: str
+    is_a_module: bool
+
+    def __str__(self) -> str:
+        return self.message
 
 
 Problem = PluginBroken | PluginConflict | PluginUnknown

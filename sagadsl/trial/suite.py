@@ -26,6 +26,7 @@ from sagadsl.language.schema import wording
 from sagadsl.language.schema.definition import inline
 from sagadsl.language.schema.wording import SchemaPart
 from sagadsl.language.suggest import closest, listed
+from sagadsl.language.unsaved import read_bytes
 from sagadsl.trial import spelling
 from sagadsl.trial.case import ACTIONS, MOMENTS, Case, case, is_time, key_of
 from sagadsl.trial.mocks import ENDS
@@ -76,7 +77,7 @@ def load_suite(path: Path, activities: Mapping[str, Signature] | None = None) ->
         activities: Signatures of what is installed; ``None`` takes every activity for right.
     """
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         finding = Finding("SD016", f"cannot read `{path}`: {error.strerror or error}", ())
         return Suite(Document(str(path), ""), (finding,))
@@ -257,7 +258,7 @@ class _Reading:
         if isinstance(named, str):
             address = Address.of(self.path.parent / named)
             try:
-                data = address.file.read_bytes()
+                data = read_bytes(address.file)
             except OSError as error:
                 return None, known, f"cannot read the saga `{named}`: {error.strerror or error}"
         else:

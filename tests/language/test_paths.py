@@ -314,7 +314,7 @@ _OTHER_NAMES = {
     "reporting": "places in files",
     "cli/given.py": "JSON pointers",
     "cli/operate.py": "examples of commands",
-    "cli/schema_text.py": "JSON pointers",
+    "reporting/schema_text.py": "JSON pointers",
     "gateway/addresses.py": "addresses of the web",
     "gateway/app.py": "addresses of the web",
     "gateway/openapi.py": "JSON pointers",

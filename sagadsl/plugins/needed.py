@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.immutable import replace
 from sagadsl.language.calls import ActivityCall
@@ -13,19 +12,21 @@ from sagadsl.language.loaded import Loaded
 from sagadsl.language.model import Saga
 from sagadsl.language.walk import calls, spots
 from sagadsl.plugins.local import that_names
-from sagadsl.plugins.problems import PluginBroken, PluginUnknown
+from sagadsl.plugins.problems import PluginBroken, PluginUnknown, Problem, Told
 from sagadsl.plugins.settings import above, table_of
 
 _NOT_INSTALLED = "SD401"
 
 
-def needing(loaded: Loaded, installed: Installed) -> Loaded:
+def needing(loaded: Loaded, broken: Mapping[str, Problem | Told]) -> Loaded:
     """Return *loaded* with an error for every call of an activity that is installed and does not work.
 
     A local module that cannot be imported is one error, at the first call that may need it: what else its activities
     are missed by says the same.
+
+    Args:
+        broken: What is installed and does not work, by the name of the activity.
     """
-    broken = installed.problems
     if loaded.draft is None or not broken:
         return loaded
     errors: list[Finding] = []
@@ -35,7 +36,7 @@ def needing(loaded: Loaded, installed: Installed) -> Loaded:
         problem = broken.get(name)
         if problem is None:
             continue
-        if isinstance(problem, PluginBroken) and problem.is_a_module:
+        if isinstance(problem, PluginBroken | Told) and problem.is_a_module:
             explained.add(name)
             if problem.name in modules:
                 continue
@@ -47,9 +48,8 @@ def needing(loaded: Loaded, installed: Installed) -> Loaded:
     return replace(loaded, findings=(*rest, *errors), saga=None)
 
 
-def advised(loaded: Loaded, installed: Installed) -> Loaded:
+def advised(loaded: Loaded, unknown: Mapping[str, PluginUnknown]) -> Loaded:
     """Return *loaded*, in which each activity that is not installed comes with the advice that helps here."""
-    unknown = installed.unknown
     if not any(each.code == _NOT_INSTALLED and each.focus in unknown for each in loaded.findings):
         return loaded
     findings = (
