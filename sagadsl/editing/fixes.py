@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from sagadsl.editing.source import Problem, Range, Source
+from sagadsl.editing.source import FindingHere, Range, Source
 from sagadsl.immutable import Immutable
 
 _MEANT = re.compile(r"did you mean `([^`\n]+)`")
@@ -30,12 +30,12 @@ class Fix(Immutable):
     is_likely: bool = True
 
 
-def fixes(source: Source, problem: Problem) -> list[Fix]:
+def fixes(source: Source, problem: FindingHere) -> list[Fix]:
     """Return the changes after which a finding is gone, the likeliest first."""
     return [each for each in _possible(source, problem) if _helps(source, problem, each)]
 
 
-def _possible(source: Source, problem: Problem) -> Iterator[Fix]:
+def _possible(source: Source, problem: FindingHere) -> Iterator[Fix]:
     finding = problem.finding
     place = source.place_of(problem)
     if finding.fix is not None:
@@ -85,7 +85,7 @@ def _suppression(source: Source, place: Range, code: str) -> Iterator[Fix]:
     yield Fix(title=title, range=Range(line.start, line.start), text=above, is_likely=False)
 
 
-def _helps(source: Source, problem: Problem, fix: Fix) -> bool:
+def _helps(source: Source, problem: FindingHere, fix: Fix) -> bool:
     text = source.text[: fix.range.start] + fix.text + source.text[fix.range.end :]
     if text == source.text:
         return False

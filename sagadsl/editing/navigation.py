@@ -12,14 +12,14 @@ from sagadsl.language.document import parse
 from sagadsl.language.loaded import SUFFIXES, Address
 
 
-class Target(NamedTuple):
+class Destination(NamedTuple):
     """A place in a file."""
 
     path: Path
     range: Range
 
 
-def target(workspace: Workspace, source: Source, offset: int) -> Target | None:
+def target(workspace: Workspace, source: Source, offset: int) -> Destination | None:
     """Return where the name under a cursor is defined. Within ``as_typed``."""
     if source.is_suite:
         return _of_suite(workspace, source, offset)
@@ -29,7 +29,7 @@ def target(workspace: Workspace, source: Source, offset: int) -> Target | None:
     found = mentions.at(source, loaded, offset)
     if found is not None:
         own = (each for each in mentions.mentions(source, loaded) if each.step == found.step and each.is_own)
-        return next((Target(source.path, each.range) for each in own), None)
+        return next((Destination(source.path, each.range) for each in own), None)
     at = source.at_in(loaded, offset)
     name = value_of(loaded.document.data, at.route)
     if at.route[-1:] == ("saga",) and not at.at_key and isinstance(name, str):
@@ -37,7 +37,7 @@ def target(workspace: Workspace, source: Source, offset: int) -> Target | None:
     return None
 
 
-def _saga(workspace: Workspace, source: Source, name: str) -> Target | None:
+def _saga(workspace: Workspace, source: Source, name: str) -> Destination | None:
     """Return where a child saga stands: in the same file, or in one beside it."""
     beside = sorted(path for path in source.path.parent.iterdir() if path.name.endswith(SUFFIXES))
     for path in (source.path, *beside):
@@ -47,11 +47,11 @@ def _saga(workspace: Workspace, source: Source, name: str) -> Target | None:
         for loaded in other.loaded:
             place = other.of(loaded.document, ("name",))
             if loaded.draft is not None and loaded.draft.name == name and place is not None:
-                return Target(path, place)
+                return Destination(path, place)
     return None
 
 
-def _of_suite(workspace: Workspace, source: Source, offset: int) -> Target | None:
+def _of_suite(workspace: Workspace, source: Source, offset: int) -> Destination | None:
     document, _ = parse(source.text, str(source.path))
     route = value_at(source, document, offset)
     named = value_of(document.data, route)
@@ -62,5 +62,5 @@ def _of_suite(workspace: Workspace, source: Source, offset: int) -> Target | Non
     for loaded in () if other is None else other.loaded:
         place = other.of(loaded.document, ("name",)) if other is not None else None
         if place is not None and address.saga in (None, loaded.draft.name if loaded.draft else None):
-            return Target(address.file, place)
+            return Destination(address.file, place)
     return None

@@ -11,7 +11,7 @@ from sagadsl.language.loaded import Loaded
 from sagadsl.language.model import Step
 
 
-class Entry(Immutable):
+class OutlineEntry(Immutable):
     """One line of an outline.
 
     Attributes:
@@ -23,17 +23,17 @@ class Entry(Immutable):
     is_step: bool
     range: Range
     name_range: Range
-    inside: tuple[Entry, ...] = ()
+    inside: tuple[OutlineEntry, ...] = ()
 
 
-def outline(source: Source) -> tuple[Entry, ...]:
+def outline(source: Source) -> tuple[OutlineEntry, ...]:
     """Return the outline of a file, as far as it can be read."""
     if source.is_suite:
         return _cases(source)
     return tuple(found for each in source.loaded if (found := _saga(source, each)) is not None)
 
 
-def _saga(source: Source, loaded: Loaded) -> Entry | None:
+def _saga(source: Source, loaded: Loaded) -> OutlineEntry | None:
     saga, document = loaded.draft, loaded.document
     if saga is None:
         return None
@@ -44,10 +44,10 @@ def _saga(source: Source, loaded: Loaded) -> Entry | None:
     if document.part is not None and steps:
         whole = Range(name.start, max(each.range.end for each in steps))
     whole = Range(min(whole.start, name.start), max(whole.end, name.end))
-    return Entry(name=saga.name, detail="saga", is_step=False, range=whole, name_range=name, inside=steps)
+    return OutlineEntry(name=saga.name, detail="saga", is_step=False, range=whole, name_range=name, inside=steps)
 
 
-def _step(source: Source, document: Document, step: Step) -> Entry | None:
+def _step(source: Source, document: Document, step: Step) -> OutlineEntry | None:
     whole = source.of(document, step.route)
     if whole is None:
         return None
@@ -56,10 +56,12 @@ def _step(source: Source, document: Document, step: Step) -> Entry | None:
     handlers = [inner for handler in step.on_error for inner in handler.steps]
     lists = (*(inner for part in parts(step) for inner in part.steps), *handlers)
     inside = tuple(found for each in lists if (found := _step(source, document, each)) is not None)
-    return Entry(name=step.id, detail=described.step(step), is_step=True, range=whole, name_range=own, inside=inside)
+    return OutlineEntry(
+        name=step.id, detail=described.step(step), is_step=True, range=whole, name_range=own, inside=inside
+    )
 
 
-def _cases(source: Source) -> tuple[Entry, ...]:
+def _cases(source: Source) -> tuple[OutlineEntry, ...]:
     document, _ = parse(source.text, str(source.path))
     cases = document.data.get("cases") if isinstance(document.data, dict) else None
     found = []
@@ -67,5 +69,7 @@ def _cases(source: Source) -> tuple[Entry, ...]:
         route = ("cases", number)
         whole, name = source.of(document, route), source.of(document, (*route, "name"))
         if whole is not None and name is not None and isinstance(case, dict):
-            found.append(Entry(name=str(case.get("name")), detail="case", is_step=False, range=whole, name_range=name))
+            found.append(
+                OutlineEntry(name=str(case.get("name")), detail="case", is_step=False, range=whole, name_range=name)
+            )
     return tuple(found)

@@ -11,8 +11,8 @@ from lsprotocol import types as lsp
 
 from sagadsl.diagnostics.findings import Severity
 from sagadsl.editing.completion import Proposal, What
-from sagadsl.editing.outline import Entry
-from sagadsl.editing.source import Edit, Problem, Range, Source
+from sagadsl.editing.outline import OutlineEntry
+from sagadsl.editing.source import Edit, FindingHere, Range, Source
 from sagadsl.later import compiled_later
 from sagadsl.reporting.excerpt import locate
 
@@ -32,7 +32,7 @@ _KINDS = {
 }
 
 
-class Lines:
+class TextLines:
     """The lines of a text as the protocol counts them.
 
     Args:
@@ -82,7 +82,7 @@ def path_of(uri: str) -> Path | None:
     return Path(unquote(parts.path)).resolve() if parts.scheme == "file" else None
 
 
-def diagnostic(source: Source, lines: Lines, problem: Problem, uri: str) -> lsp.Diagnostic:
+def diagnostic(source: Source, lines: TextLines, problem: FindingHere, uri: str) -> lsp.Diagnostic:
     """Return a finding as a diagnostic: its message, help and notes, and the other places that explain it."""
     finding, document = problem.finding, problem.document
     text = [finding.message]
@@ -104,7 +104,7 @@ def diagnostic(source: Source, lines: Lines, problem: Problem, uri: str) -> lsp.
     )
 
 
-def completion_item(lines: Lines, found: Proposal) -> lsp.CompletionItem:
+def completion_item(lines: TextLines, found: Proposal) -> lsp.CompletionItem:
     """Return a proposal as an item of a completion."""
     text = found.documentation
     return lsp.CompletionItem(
@@ -118,7 +118,7 @@ def completion_item(lines: Lines, found: Proposal) -> lsp.CompletionItem:
     )
 
 
-def symbol(lines: Lines, entry: Entry) -> lsp.DocumentSymbol:
+def symbol(lines: TextLines, entry: OutlineEntry) -> lsp.DocumentSymbol:
     """Return a line of an outline as a symbol."""
     kind = lsp.SymbolKind.Function if entry.is_step else lsp.SymbolKind.Module
     return lsp.DocumentSymbol(
@@ -131,7 +131,7 @@ def symbol(lines: Lines, entry: Entry) -> lsp.DocumentSymbol:
     )
 
 
-def workspace_edit(edits: Iterable[Edit], texts: dict[Path, Lines]) -> lsp.WorkspaceEdit:
+def workspace_edit(edits: Iterable[Edit], texts: dict[Path, TextLines]) -> lsp.WorkspaceEdit:
     """Return changes of files as one change of the workspace."""
     changes: dict[str, list[lsp.TextEdit]] = {}
     for each in edits:

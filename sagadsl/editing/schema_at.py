@@ -17,7 +17,7 @@ from sagadsl.language.schema.references import target
 Schema = Mapping[str, Any]
 
 
-class Key(Immutable):
+class SchemaKey(Immutable):
     """A key that may stand at a place, with what the schema says of its value."""
 
     name: str
@@ -42,16 +42,16 @@ def schemas_at(name: str, data: Any, route: Route) -> tuple[Schema, ...]:
     return found
 
 
-def keys_at(name: str, data: Any, route: Route) -> tuple[Key, ...]:
+def keys_at(name: str, data: Any, route: Route) -> tuple[SchemaKey, ...]:
     """Return the keys that the mapping at *route* may have, in the order of the schema."""
     root = document_schema(name)
     every = schemas_at(name, data, route)
     closed = [each for each in every if each.get("additionalProperties") is False and "properties" in each]
     required = {name for each in every for name in each.get("required", ())}
-    found: dict[str, Key] = {}
+    found: dict[str, SchemaKey] = {}
     for schema in closed or every:
         for key, inner in schema.get("properties", {}).items():
-            found.setdefault(key, Key(name=key, schema=described(inner, root), required=key in required))
+            found.setdefault(key, SchemaKey(name=key, schema=described(inner, root), required=key in required))
     allowed = [set(each["properties"]) for each in closed]
     return tuple(key for key in found.values() if all(key.name in names for names in allowed))
 

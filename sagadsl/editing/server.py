@@ -12,7 +12,7 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from sagadsl.editing import completion, fixes, hover, navigation, outline, protocol, rename
-from sagadsl.editing.protocol import Lines, path_of
+from sagadsl.editing.protocol import TextLines, path_of
 from sagadsl.editing.source import Edit, Source
 from sagadsl.editing.workspace import Workspace, is_ours
 from sagadsl.plugins.survey import Survey, Surveyed, survey
@@ -118,7 +118,7 @@ class SagaServer(LanguageServer):
         """Return a file as it is now."""
         return self.files.source(path)
 
-    def lines(self, path: Path) -> Lines:
+    def lines(self, path: Path) -> TextLines:
         """Return the lines of a file as this editor counts them."""
         source = self.files.open.get(path.resolve())
         if source is None:
@@ -127,9 +127,11 @@ class SagaServer(LanguageServer):
             except (OSError, UnicodeDecodeError):
                 source = ""
         encoding = self.server_capabilities.position_encoding or "utf-16"
-        return Lines(source, str(getattr(encoding, "value", encoding)))
+        return TextLines(source, str(getattr(encoding, "value", encoding)))
 
-    def place(self, document: lsp.TextDocumentIdentifier, position: lsp.Position) -> tuple[Source, Lines, int] | None:
+    def place(
+        self, document: lsp.TextDocumentIdentifier, position: lsp.Position
+    ) -> tuple[Source, TextLines, int] | None:
         """Return the file of a request, its lines and the offset; ``None`` if it is none of ours."""
         path = path_of(document.uri)
         if path is None or not is_ours(path):
@@ -293,7 +295,7 @@ def _change(server: SagaServer) -> None:
             return [] if place is None else _actions(ls, place[0], place[1], params)
 
 
-def _actions(ls: SagaServer, source: Source, lines: Lines, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+def _actions(ls: SagaServer, source: Source, lines: TextLines, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
     asked = lines.part(params.range)
     found = []
     for problem in source.problems:

@@ -58,7 +58,7 @@ class At(NamedTuple):
     at_key: bool
 
 
-class Problem(Immutable):
+class FindingHere(Immutable):
     """A finding with its document."""
 
     document: Document
@@ -92,12 +92,12 @@ class Source:
         return load_text(self.text, self.path, known=Known(activities=self.activities))
 
     @cached_property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[FindingHere, ...]:
         """What is wrong with it, in the order of the file, each once."""
         found: Sequence[Checked] = [read_suite(self.text, self.path, self.activities)]
         if not self.is_suite:
             found = [_installed(each, self.activities) for each in self.loaded]
-        return tuple(Problem(each.document, each.finding) for each in in_order(found))
+        return tuple(FindingHere(each.document, each.finding) for each in in_order(found))
 
     def analysis(self, loaded: Loaded) -> Analysis | None:
         """Return the analysis of one of its sagas, as far as that can be read; ``None`` if nothing can."""
@@ -128,7 +128,7 @@ class Source:
         ends = [at for each in "\n\r" if (at := self.text.find(each, offset)) >= 0]
         return Range(start, min(ends, default=len(self.text)))
 
-    def place_of(self, problem: Problem) -> Range:
+    def place_of(self, problem: FindingHere) -> Range:
         """Return what a report underlines of a finding."""
         finding = problem.finding
         return self.range(locate(problem.document, finding.route, at_key=finding.at_key, focus=finding.focus))

@@ -27,7 +27,7 @@ _WORDS = {
 }
 
 
-class Place(Immutable):
+class NameInCase(Immutable):
     """A name in a case, and what it can mean there; ``at_key``: it is the last key of its route."""
 
     name: str
@@ -121,7 +121,7 @@ def _sent(name: str, attempt: Mapping[str, Any], route: Route) -> Iterator[Findi
         yield Finding("SD808", message, route, help=help)
 
 
-def everywhere(written: Mapping[str, Any]) -> Iterator[Place]:
+def everywhere(written: Mapping[str, Any]) -> Iterator[NameInCase]:
     """Yield every name in a case, or in the defaults of a suite, with its place below them."""
     yield from _in_mocks(written.get("mocks") or {}, ("mocks",))
     yield from _in_mocks((written.get("given") or {}).get("mocks") or {}, ("given", "mocks"))
@@ -129,54 +129,54 @@ def everywhere(written: Mapping[str, Any]) -> Iterator[Place]:
         yield from _in_case(written)
 
 
-def _in_mocks(written: Mapping[str, Any], route: Route) -> Iterator[Place]:
+def _in_mocks(written: Mapping[str, Any], route: Route) -> Iterator[NameInCase]:
     for name in written:
-        yield Place(name, Asks.ANY_CALL, (*route, name), at_key=True)
+        yield NameInCase(name, Asks.ANY_CALL, (*route, name), at_key=True)
 
 
-def _in_case(written: Mapping[str, Any]) -> Iterator[Place]:
+def _in_case(written: Mapping[str, Any]) -> Iterator[NameInCase]:
     for index, entry in enumerate(written.get("when") or ()):
         yield from _in_interference(entry, ("when", index))
     yield from _in_expected(written["then"], ("then",))
 
 
-def _in_interference(entry: Mapping[str, Any], route: Route) -> Iterator[Place]:
+def _in_interference(entry: Mapping[str, Any], route: Route) -> Iterator[NameInCase]:
     at = entry["at"]
     if isinstance(at, str) and not is_time(at):
-        yield Place(at, Asks.CALL_OR_STEP, (*route, "at"))
+        yield NameInCase(at, Asks.CALL_OR_STEP, (*route, "at"))
     if isinstance(at, Mapping):
         for key in ("begin", "end", "retry"):
             if key in at:
-                yield Place(at[key], Asks.CALL_OR_STEP, (*route, "at", key))
+                yield NameInCase(at[key], Asks.CALL_OR_STEP, (*route, "at", key))
     for verb in ("retry", "complete", "skip", "abort"):
         named = entry.get(verb)
         if isinstance(named, str):
-            yield Place(named, Asks.DECISION, (*route, verb))
+            yield NameInCase(named, Asks.DECISION, (*route, verb))
         elif isinstance(named, Mapping) and "step" in named:
-            yield Place(named["step"], Asks.DECISION, (*route, verb, "step"))
+            yield NameInCase(named["step"], Asks.DECISION, (*route, verb, "step"))
     if "reset" in entry:
-        yield Place(entry["reset"]["to"], Asks.STEP, (*route, "reset", "to"))
+        yield NameInCase(entry["reset"]["to"], Asks.STEP, (*route, "reset", "to"))
     if isinstance(redrive := entry.get("redrive"), Mapping):
-        yield Place(redrive["from"], Asks.STEP, (*route, "redrive", "from"))
+        yield NameInCase(redrive["from"], Asks.STEP, (*route, "redrive", "from"))
     yield from _in_mocks(entry.get("mocks") or {}, (*route, "mocks"))
 
 
-def _in_expected(then: Mapping[str, Any], route: Route) -> Iterator[Place]:
+def _in_expected(then: Mapping[str, Any], route: Route) -> Iterator[NameInCase]:
     for keys, asks in ((("attempts", "sent"), Asks.CALL), (("steps", "outcomes"), Asks.STEP)):
         for key in keys:
             for name in then.get(key) or {}:
-                yield Place(name, asks, (*route, key, name), at_key=True)
+                yield NameInCase(name, asks, (*route, key, name), at_key=True)
     for key in ("compensated", "not_undone", "not_attempted", "goes_on", "attention"):
         for index, name in enumerate(then.get(key) or ()):
-            yield Place(name, Asks.DECISION if key == "attention" else Asks.STEP, (*route, key, index))
+            yield NameInCase(name, Asks.DECISION if key == "attention" else Asks.STEP, (*route, key, index))
     for key in ("calls", "called", "never_called"):
         for index, name in enumerate(then.get(key) or ()):
             for inner, each in enumerate(name) if isinstance(name, list) else ((None, name),):
                 place = (*route, key, index) if inner is None else (*route, key, index, inner)
-                yield Place(each, Asks.ANY_CALL if key == "never_called" else Asks.CALL, place)
+                yield NameInCase(each, Asks.ANY_CALL if key == "never_called" else Asks.CALL, place)
 
 
-def _misspelt(places: Iterator[Place], known: Names, route: Route) -> Iterator[Finding]:
+def _misspelt(places: Iterator[NameInCase], known: Names, route: Route) -> Iterator[Finding]:
     for place in places:
         whole = known.whole(place.asks, place.name)
         help = known.beyond(whole) if whole is not None else _meant(place.asks, place.name, known)

@@ -44,7 +44,9 @@ from sagadsl.language.paths import (
     path_below,
     path_in,
     path_in_its_block,
+    path_of_key,
     pattern_of,
+    renamed,
     round_path,
     rounds_in,
     stands_for,
@@ -301,6 +303,36 @@ def test_blocks_may_be_left_out_where_one_path_is_meant(
     assert whole_path(end, among, any_round=True) == of_any_round
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "wanted"),
+    [
+        ("pay", "pay", "charge", "charge"),
+        ("book/pay.compensation#2", "book/pay.compensation", "book/charge.compensation", "book/charge.compensation#2"),
+        ("pay.compensation[1]", "book/pay.compensation[1]", "book/charge.compensation[1]", "charge.compensation[1]"),
+        ("lines[3]/pay", "lines[*]/pay", "rows[*]/pay", "rows[3]/pay"),
+        ("lines.on_error/pay", "lines.on_error/pay", "rows.on_error/pay", "rows.on_error/pay"),
+        ("pay@2", "pay", "charge", "charge@2"),
+    ],
+)
+def test_a_name_follows_the_ids_in_its_pattern(name: str, old: str, new: str, wanted: str) -> None:
+    assert renamed(name, old, new) == wanted
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        (forward_key("trial", "book/pay"), "book/pay"),
+        (forward_key("trial", "book/pay", 2), "book/pay"),
+        (undo_key("trial", "pay"), "pay"),
+        (undo_key("trial", "lines[3]/pay", 1), "lines[3]/pay"),
+        (forward_key("other", "pay"), None),
+        ("trial/pay", None),
+    ],
+)
+def test_a_key_says_whose_it_is(key: str, path: str | None) -> None:
+    assert path_of_key("trial", key) == path
+
+
 _PRODUCT = Path(sagadsl.__file__).parent
 _PARTS = re.compile(r"\.(compensation|probe|on_error)(?!\w)|\\\[\(?\\d|/(un)?do\b")
 _JOINED = re.compile(r"(path|call|call_id|key|block|loop|step_id)('\])?$")
@@ -315,6 +347,8 @@ _OTHER_NAMES = {
     "cli/given.py": "JSON pointers",
     "cli/operate.py": "examples of commands",
     "reporting/schema_text.py": "JSON pointers",
+    "editing/cursor.py": "comments",
+    "editing/mentions.py": "places in data",
     "gateway/addresses.py": "addresses of the web",
     "gateway/app.py": "addresses of the web",
     "gateway/openapi.py": "JSON pointers",
