@@ -89,7 +89,7 @@ def saga(name: str, activity: Sequence[str], folder: str, dry_run: bool, module:
       sagadsl new saga refund
       sagadsl new saga refund --activity bank.withdraw --activity bank.deposit --folder definitions
     """
-    from sagadsl.cli.schema_text import example_step
+    from sagadsl.reporting.schema_text import example_step
     from sagadsl.scaffolds.files import Planned
     from sagadsl.scaffolds.sagas import saga as definition
 
