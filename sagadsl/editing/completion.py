@@ -26,10 +26,10 @@ from sagadsl.language.notation.scalars import write_flow
 from sagadsl.language.walk import calls
 from sagadsl.reporting.schema_text import example_step
 
-_WORD = re.compile(r"[A-Za-z_]\w*$")
-_TEST = re.compile(r"\bis\s+(?:not\s+)?$")
+_WORD = re.compile(r"[A-Za-z_]\w*\Z")
+_TEST = re.compile(r"\bis\s+(?:not\s+)?\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[a-z][a-z_-]*")
+_PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off)\Z)[a-z][a-z_-]*")
 _OPERATORS = ("==", "!=", "<", "<=", ">", ">=")
 
 

@@ -80,8 +80,8 @@ def typed(source: Source, offset: int) -> Iterator[Typed]:
         start -= 1
     end = _WORD.match(text, offset).end()  # type: ignore[union-attr]
     head, tail = text[line.start : start], text[end : line.end]
-    has_colon = re.match(r"\s*:(?:\s|$)", tail) is not None
-    can_be_key = re.search(r"(?:^|[-{,]|^\s*-)\s*$", head) is not None
+    has_colon = re.match(r"\s*:(?:\s|\Z)", tail) is not None
+    can_be_key = re.search(r"(?:^|[-{,]|^\s*-)\s*\Z", head) is not None
     brackets = "".join(_brackets(head))
     rest = [tail, brackets] if brackets else [tail]
     for at_key in (True, False):
@@ -169,7 +169,7 @@ def _closers(head: str) -> Iterator[str]:
 def _brackets(head: str) -> list[str]:
     """Return the brackets that close those that are open behind *head*."""
     found: list[str] = []
-    for sign in re.sub(r"""["'].*$""", "", _QUOTED.sub("", head)):
+    for sign in re.sub(r"""["'].*\Z""", "", _QUOTED.sub("", head)):
         if sign in "{[":
             found.insert(0, "}" if sign == "{" else "]")
         elif sign in "}]" and found:
