@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity, workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import Client
 from temporalio.converter import PayloadConverter
+from temporalio.worker import Replayer, Worker
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
 from sagadsl.temporal.run.in_turn import ASK, FLAG, Turn
 from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY
+from sagadsl.temporal.worker import SagaPlugin
 from tests.conftest import Server
 from tests.engine.scenes import act, saga, slow
+from tests.patience import PATIENCE
 from tests.temporal.play import Stage, play, replay, stage
 
 pytestmark = pytest.mark.temporal
@@ -106,6 +111,49 @@ async def questions(client: Client, saga: str) -> int:
     """Return how often a run has asked what a lost workflow task had heard."""
     history = await client.get_workflow_handle(saga).fetch_history()
     return sum(LOST_ACTIVITY.encode() in each.SerializeToString() for each in history.events)
+
+
+@workflow.defn(sandboxed=False)
+class OfOthers:
+    """A workflow of another team on the same worker, which makes a local call and takes a signal."""
+
+    def __init__(self) -> None:
+        self._told: list[str] = []
+
+    @workflow.run
+    async def run(self) -> list[str]:
+        self._told.append("begun")
+        await workflow.execute_local_activity("poke", start_to_close_timeout=timedelta(seconds=PATIENCE))
+        return self._told
+
+    @workflow.signal
+    def tell(self) -> None:
+        self._told.append("told")
+
+
+def test_workflows_of_others_hear_everything_as_the_sdk_gives_it(server: Server) -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    @activity.defn
+    async def poke() -> None:
+        begun.set()
+        await told.wait()
+
+    async def main() -> list[str]:
+        client = await Client.connect(server.address)
+        queue = f"q-{uuid.uuid4().hex[:12]}"
+        async with Worker(client, task_queue=queue, workflows=[OfOthers], activities=[poke], plugins=[SagaPlugin()]):
+            handle = await client.start_workflow("OfOthers", id=queue, task_queue=queue)
+            await begun.wait()
+            await handle.signal("tell")
+            told.set()
+            found: list[str] = await handle.result()
+        history = await handle.fetch_history()
+        await Replayer(workflows=[OfOthers], plugins=[SagaPlugin()]).replay_workflow(history)
+        assert await questions(client, queue) == 0
+        return found
+
+    assert asyncio.run(main()) == ["told", "begun"]
 
 
 class Recorder:

@@ -77,11 +77,16 @@ class InOrder(WorkflowRunner):
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """See ``WorkflowRunner``."""
-        if det.defn.name is None:  # a saga; others may count on a converter of their own
+        if _is_saga(det):  # others may count on a converter of their own
             self._converter = self._converter or det.payload_converter_factory()
             shared = self._converter
             det = dataclasses.replace(det, payload_converter_factory=lambda: shared)
         return _Instance(self._runner, det, contexts=self._contexts)
+
+
+def _is_saga(details: WorkflowInstanceDetails) -> bool:
+    """Whether a run is one of ours: no other workflow of a worker may be dynamic."""
+    return details.defn.name is None
 
 
 class _Instance(WorkflowInstance):
@@ -100,7 +105,7 @@ class _Instance(WorkflowInstance):
         }
         functions = {**details.extern_functions, **own}
         self._inner = runner.create_instance(lean(dataclasses.replace(details, extern_functions=functions)))
-        self._turn = Turn(self._inner.activate, details.payload_converter_factory())
+        self._turn = Turn(self._inner.activate, details.payload_converter_factory()) if _is_saga(details) else None
 
     def _take_updates_last(self) -> None:
         self._updates_last = True
@@ -127,10 +132,13 @@ class _Instance(WorkflowInstance):
             self._held_since = act.history_length
         updates = [job for job in act.jobs if job.HasField("do_update")]
         if not 0 < len(updates) < len(act.jobs) or not self._are_apart(act):
-            return self._turn.activate(act)
+            return self._hear(act)
         others = [job for job in act.jobs if not job.HasField("do_update")]
-        done = self._turn.activate(with_jobs(act, others), has_updates=True)
-        return done if is_over(done) else joined(done, self._turn.activate(with_jobs(act, updates)))
+        done = self._hear(with_jobs(act, others), has_updates=True)
+        return done if is_over(done) else joined(done, self._hear(with_jobs(act, updates)))
+
+    def _hear(self, act: WorkflowActivation, *, has_updates: bool = False) -> WorkflowActivationCompletion:
+        return self._inner.activate(act) if self._turn is None else self._turn.activate(act, has_updates=has_updates)
 
     def _are_apart(self, act: WorkflowActivation) -> bool:
         """Whether the updates come after the rest.

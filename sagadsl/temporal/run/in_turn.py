@@ -143,6 +143,8 @@ class Turn:
         Args:
             has_updates: The workflow task has updates, which follow in an activation of their own.
         """
+        if any(job.HasField("query_workflow") or job.HasField("remove_from_cache") for job in act.jobs):
+            return self._activate(act)  # nothing has happened to the run
         self._look(act)
         news = [job for job in act.jobs if _is_news(job)]
         if has_updates and any(job.HasField("initialize_workflow") for job in news):
@@ -176,9 +178,9 @@ class Turn:
         done = self._run(with_jobs(act, [*(job for job in act.jobs if not _is_news(job)), *first]))
         self._was_quiet, self._is_quiet = self._is_quiet, True
         rest = [job for job in news if not job.HasField("initialize_workflow")]
-        return (
-            done if is_over(done) or not rest else joined(done, self.activate(with_jobs(act, rest), has_updates=True))
-        )
+        if is_over(done) or not rest:
+            return done
+        return joined(done, self.activate(with_jobs(act, rest), has_updates=True))
 
     def _ask(self, act: WorkflowActivation, news: list[Any]) -> WorkflowActivationCompletion:
         """Give a run nothing but the question, and begin it if it has not begun."""
