@@ -65,7 +65,14 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
     text = f"forgotten: {id}, {gone} {'run' if gone == 1 else 'runs'}"
     if found.left:
         text = f"asked to delete {len(found.runs)} runs of {id}; the server still knows {len(found.left)} of them"
+    elif found.stored:
+        text += f", {found.stored} stored payloads"
     screen.result(found.as_json() | {"why": why}, text)
+    if found.unreached:
+        screen.warn(
+            f"{found.unreached} payloads lie in a storage that this process does not have, and stay there: "
+            "name it with `--storage`, or delete them there"
+        )
     if found.left:
         for line in _lines(found.left):
             screen.note(line)

@@ -203,7 +203,7 @@ def replay(
     if files:
         from sagadsl.temporal.ask.replaying import HistoryReplayer
         from sagadsl.temporal.link.codec import patient, reading
-        from sagadsl.temporal.link.converters import converter_of
+        from sagadsl.temporal.link.converters import converter_by
         from sagadsl.temporal.read.histories import read
 
         settings = settings_of(flags)
@@ -215,7 +215,7 @@ def replay(
 
         async def work_on_files() -> list[Replayed]:
             with reading():
-                converter = patient(converter_of(settings.codec, namespace))
+                converter = patient(converter_by(settings))
                 return await _replayed(HistoryReplayer(converter, namespace), of_files())
 
         found = asyncio.run(work_on_files())

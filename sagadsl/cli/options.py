@@ -242,6 +242,14 @@ _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
         {"metavar": "TEXT", "help": "`Authorization` for the codec server.  [env: TEMPORAL_CODEC_AUTH]"},
     ),
     (
+        "storage",
+        ("--storage",),
+        {
+            "metavar": "file:FOLDER|s3://BUCKET",
+            "help": "Keep large payloads there instead of in Temporal.  [env: SAGADSL_STORAGE]",
+        },
+    ),
+    (
         "otlp",
         ("--otlp",),
         {"metavar": "URL", "help": "Send traces and metrics to this collector.  [env: OTEL_EXPORTER_OTLP_ENDPOINT]"},

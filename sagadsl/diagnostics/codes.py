@@ -175,6 +175,7 @@ _ENVIRONMENT = (
     Code("SD916", "payload codec that cannot be used"),
     Code("SD917", "encryption key that cannot be used"),
     Code("SD918", "data that no encryption key here opens"),
+    Code("SD919", "storage of large payloads that cannot be used"),
     Code("SD920", "definition that cannot run"),
     Code("SD921", "input that the saga does not take"),
     Code("SD922", "id that is taken"),

@@ -38,7 +38,7 @@ async def forget(inquiry: Inquiry) -> Response:
         inquiry.audit("forget", id_, error.code, **about)
         raise
     inquiry.audit("forget", id_, "asked" if found.left else "forgotten", **about)
-    return JSONResponse(found.as_json(), 202 if found.left else 200)
+    return JSONResponse(found.as_json(), 202 if found.left or found.unreached else 200)
 
 
 async def _asked(inquiry: Inquiry) -> dict[str, Any]:

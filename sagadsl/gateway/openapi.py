@@ -200,7 +200,8 @@ def _operating() -> Data:
         paths[f"/sagas/{{id}}/{name}"] = _post(name, sentence, [id_], body, answers)
     runs = list_of(ref("schemas", "kept_run"))
     yes_or_no = {"type": "boolean"}
-    forgotten = object_of({"id": TEXT, "runs": runs}, left=runs, forgotten=yes_or_no, dry_run=yes_or_no)
+    numbers = {"stored": {"type": "integer"}, "unreached": {"type": "integer"}}
+    forgotten = object_of({"id": TEXT, "runs": runs}, left=runs, forgotten=yes_or_no, dry_run=yes_or_no, **numbers)
     gone = {
         "200": _json("They are gone; with `dry_run`, what would be deleted", forgotten),
         "202": _json("The server was asked, and still knows some of them", forgotten),

@@ -15,10 +15,12 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
+from temporalio.converter import StorageDriverClaim
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
+from sagadsl.temporal.link.storage import references_in, storage_of
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.lineage import rows_of
 from sagadsl.temporal.refusals import SagaNotFound, known
@@ -92,11 +94,15 @@ class Forgotten(Immutable):
 
     Attributes:
         left: Those of which the server, or its index, still knows something.
+        stored: How many payloads in external storages were deleted.
+        unreached: How many are in storages that this process does not have.
     """
 
     id: str
     runs: tuple[KeptRun, ...]
     left: tuple[KeptRun, ...]
+    stored: int = 0
+    unreached: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``forget`` tells programs."""
@@ -104,7 +110,9 @@ class Forgotten(Immutable):
             "id": self.id,
             "runs": [each.as_json() for each in self.runs],
             "left": [each.as_json() for each in self.left],
-            "forgotten": not self.left,
+            "forgotten": not self.left and not self.unreached,
+            "stored": self.stored,
+            "unreached": self.unreached,
         }
 
 
@@ -138,13 +146,21 @@ async def forget(client: Client, id: str, *, even_open: bool = False, patience: 
 
 async def delete(client: Client, id: str, runs: tuple[KeptRun, ...], *, patience: float) -> Forgotten:
     """Delete these runs. Those that are open come first, parents before children, so that no child is begun again."""
+    stored = await _stored(client, runs)
     for each in sorted(runs, key=lambda run: not run.is_open):
         await _ask(client, each)
     until, pause = time.monotonic() + patience, _PAUSE_SECONDS
     while (left := await _known(client, runs)) and time.monotonic() < until:
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-    return Forgotten(id, runs, left)
+    storages = storage_of(client.data_converter)
+    unreached = sum(len(claims) for name, claims in stored.items() if name not in storages)
+    if left:  # what is still there may still be read
+        return Forgotten(id, runs, left, unreached=unreached)
+    for name, claims in stored.items():
+        if name in storages:
+            await storages[name].erase(claims)
+    return Forgotten(id, runs, left, sum(map(len, stored.values())) - unreached, unreached)
 
 
 @dataclass(slots=True)
@@ -204,6 +220,20 @@ class _Search:
             if event.HasField("start_child_workflow_execution_initiated_event_attributes"):
                 found[event.start_child_workflow_execution_initiated_event_attributes.workflow_id] = None
         return list(found)
+
+
+async def _stored(client: Client, runs: tuple[KeptRun, ...]) -> dict[str, list[StorageDriverClaim]]:
+    """Return the payloads of runs that lie in external storages, by the name of the storage."""
+    found: dict[str, dict[str, StorageDriverClaim]] = {}
+    for run in runs:
+        try:
+            async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events():
+                for name, claim in references_in(event):
+                    found.setdefault(name, {})[str(sorted(claim.claim_data.items()))] = claim
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+    return {name: list(claims.values()) for name, claims in found.items()}
 
 
 async def _ask(client: Client, run: KeptRun) -> None:

@@ -18,6 +18,7 @@ from temporalio.worker import Replayer
 
 from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.model import Saga
+from sagadsl.temporal.link.codec import only_reading
 from sagadsl.temporal.read.histories import RunHistory
 from sagadsl.temporal.read.recorded import pinned_in
 from sagadsl.temporal.run.completed import answers, completed_part, is_end, up_to
@@ -71,7 +72,7 @@ class HistoryReplayer:
         self._replayer = Replayer(
             workflows=[],
             plugins=[SagaPlugin()],
-            data_converter=converter,
+            data_converter=only_reading(converter),
             namespace=namespace,
             debug_mode=True,  # a long task is long here too
             runtime=Runtime(telemetry=TelemetryConfig(logging=None)),  # it would log each difference in its own words

@@ -207,6 +207,17 @@ def tried_once(converter: DataConverter) -> DataConverter:
     return replace(converter, payload_codec=codec.once()) if isinstance(codec, PatientCodec) else converter
 
 
+def only_reading(converter: DataConverter) -> DataConverter:
+    """Return *converter* for a replay: its external storage, if it has one, gives what is there and stores nothing.
+
+    The SDK's replayer would store again what the replayed run sends, and nobody would ever refer to it.
+    """
+    storage = converter.external_storage
+    if storage is None:
+        return converter
+    return replace(converter, external_storage=replace(storage, driver_selector=lambda _context, _payload: None))
+
+
 @contextmanager
 def reading() -> Iterator[None]:
     """Raise a clear error when data lies in an external storage that this client does not have."""

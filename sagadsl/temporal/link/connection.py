@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.errors import SagadslError
 from sagadsl.temporal.link import probe
 from sagadsl.temporal.link.codec import patient, reading
-from sagadsl.temporal.link.converters import converter_of
+from sagadsl.temporal.link.converters import converter_by
 from sagadsl.temporal.link.credentials import credentials_remedy
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.link.telemetry import metrics_of, tracing_of
@@ -137,7 +137,7 @@ async def connect(settings: ConnectionSettings, **options: Any) -> Client:
     if tracing is not None:
         options["interceptors"] = [tracing.interceptor(), *options.get("interceptors", ())]
     arguments = {"namespace": settings.namespace.value, **settings.secrets, **options}
-    arguments["data_converter"] = patient(converter_of(settings.codec, settings.namespace.value))
+    arguments["data_converter"] = patient(converter_by(settings))
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             return await Client.connect(settings.address.value, **arguments)

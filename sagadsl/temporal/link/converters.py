@@ -11,6 +11,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.plugins.isolation import contained
 from sagadsl.temporal.link.codec_setting import CodecSetting
 from sagadsl.temporal.link.imported import imported, why
+from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.link.shown import ShownSetting
 
 
@@ -56,6 +57,20 @@ def converter_of(chosen: CodecSetting, namespace: str) -> DataConverter:
             return asking(chosen.value, namespace, chosen.auth)
         case "module":
             return _own(chosen)
+
+
+def converter_by(settings: ConnectionSettings) -> DataConverter:
+    """Return the converter that settings choose: with their codec, and with their storage for large payloads.
+
+    Raises:
+        CodecUnusable, KeyUnusable, StorageFailed: See there.
+    """
+    converter = converter_of(settings.codec, settings.namespace.value)
+    if settings.storage.kind == "none":
+        return converter
+    from sagadsl.temporal.link.storage import with_storage  # noqa: PLC0415 # only who has one pays for it
+
+    return with_storage(converter, settings.storage)
 
 
 def _own(named: ShownSetting) -> DataConverter:

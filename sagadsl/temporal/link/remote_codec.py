@@ -65,12 +65,12 @@ class RemoteCodec(PayloadCodec):
         return _payloads(raw, len(payloads), url)
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
+class NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow none: credentials and data are for the address that the operator has named."""
 
 
-_OPENER = urllib.request.build_opener(_NoRedirects)
+_OPENER = urllib.request.build_opener(NoRedirects)
 
 
 def asking(endpoint: str, namespace: str, auth: str | None) -> DataConverter:

@@ -26,6 +26,7 @@ from sagadsl.language.notation.json_text import small_number
 from sagadsl.temporal.link.api_key_setting import Reader, api_key_setting, read_source, stored_key
 from sagadsl.temporal.link.codec_setting import NO_CODEC, CodecSetting, codec_setting
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
+from sagadsl.temporal.link.storage_setting import NO_STORAGE, StorageSetting, storage_setting
 from sagadsl.temporal.link.telemetry import not_traced
 from sagadsl.temporal.link.telemetry_setting import NO_TELEMETRY, TelemetrySetting, telemetry_setting
 from sagadsl.temporal.link.tls_setting import tls_setting
@@ -60,6 +61,7 @@ class Flags(Immutable):
     codec_endpoint: str | None = None
     codec_auth: Hidden[str | None] = None
     otlp: str | None = None
+    storage: str | None = None
 
 
 def page_setting(environ: Mapping[str, str]) -> str:
@@ -87,6 +89,7 @@ class ConnectionSettings(Immutable):
         tls_details: Each certificate, key and name that is set: its name, its file, and who names that.
         codec: What encodes the data of sagas.
         telemetry: Where traces and metrics go.
+        storage: Where large payloads go.
     """
 
     address: ShownSetting
@@ -98,6 +101,7 @@ class ConnectionSettings(Immutable):
     secrets: Hidden[Mapping[str, Any]] = field(default_factory=dict)
     codec: CodecSetting = NO_CODEC
     telemetry: TelemetrySetting = NO_TELEMETRY
+    storage: StorageSetting = NO_STORAGE
     tls_details: tuple[tuple[str, ShownSetting], ...] = ()
 
     @property
@@ -113,6 +117,8 @@ class ConnectionSettings(Immutable):
             rows.append(("api key", self.api_key))
         if not self.codec.is_default:
             rows.append(("codec", self.codec))
+        if not self.storage.is_default:
+            rows.append(("storage", self.storage))
         if not self.profile.is_default:
             rows.append(("profile", self.profile))
         width = max(len(setting.value) for _, setting in rows)
@@ -162,6 +168,7 @@ def resolve(flags: Flags, environ: Mapping[str, str], read: Reader = read_source
         secrets={"tls": tls, "api_key": api_key.key, "rpc_metadata": metadata},
         codec=codec_setting(flags, environ, env, _codec_of(file, profile_name or "default"), origins.of_profile_text()),
         telemetry=telemetry,
+        storage=storage_setting(flags.storage, environ),
         tls_details=chosen.details,
     )
 

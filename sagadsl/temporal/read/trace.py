@@ -334,16 +334,17 @@ class _Collecting:
         """
         if payload is None:
             return None
-        is_large = len(payload.data) > _SHOWN_BYTES
+        size = max(len(payload.data), sum(each.size_bytes for each in payload.external_payloads))
+        is_large = size > _SHOWN_BYTES
         if is_large and not at:
-            return {"bytes": len(payload.data)}
+            return {"bytes": size}
         try:
             (value,) = await of_workflow(self.client, receiver or self.id).decode([payload])
         except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
-            return {"bytes": len(payload.data)}
+            return {"bytes": size}
         self.secrets += found(value, at)
         if is_large:
-            return {"bytes": len(payload.data)}
+            return {"bytes": size}
         return spelled_out(NOTHING.data(value, at) if self.covers else value)
 
 

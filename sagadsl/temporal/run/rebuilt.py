@@ -37,6 +37,7 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.calls import SagaCall, Send
 from sagadsl.language.model import Step
 from sagadsl.language.paths import Purpose, activity_id, parse_call
+from sagadsl.temporal.link.codec import only_reading
 from sagadsl.temporal.run.completed import ENDED_BY_SERVER, completed_part, is_end
 from sagadsl.temporal.run.in_order import InOrder
 from sagadsl.temporal.run.rebuilding import REBUILDS
@@ -175,7 +176,7 @@ async def _replay(client: Client, id: str, events: list[HistoryEvent], keeper: _
         workflows=[SagaWorkflow],
         interceptors=[keeper],
         unsandboxed_workflow_runner=InOrder(),
-        data_converter=client.data_converter,
+        data_converter=only_reading(client.data_converter),
         namespace=client.namespace,
         debug_mode=True,  # a long task is long here too
     )
