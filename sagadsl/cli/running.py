@@ -29,7 +29,7 @@ from sagadsl.language.suggest import listed
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.status.lines import moment, paused
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.ask.answers import early_answer
+from sagadsl.temporal.ask.answers import answer_shown, early_answer
 from sagadsl.temporal.ask.workers import need_somebody_who_knows
 from sagadsl.temporal.link.connection import check_namespace, connect, guard
 from sagadsl.temporal.link.embedded import serve
@@ -154,8 +154,10 @@ async def execute(
                 known = {"id": started.id, "run_id": started.run_id, "name": started.name}
                 screen.result({**known, "task_queue": started.task_queue}, started.id)
                 return 0
-            if leave is Leave.ANSWERED and (code := await _answered(client, started, place, interrupts)) is not None:
-                return code
+            if leave is Leave.ANSWERED:
+                code = await _answered(client, started, place, interrupts, secrets=order.shows_secrets)
+                if code is not None:
+                    return code
             by_name = order.definition is None
             return await _follow(client, started, place, interrupts, by_name=by_name, secrets=order.shows_secrets)
 
@@ -208,7 +210,9 @@ def _header(started: sagas.Started, place: RunsOn) -> None:
         screen.note(f"the run before under this id has {_EARLIER.get(started.earlier, 'ended')}; {_ANEW}")
 
 
-async def _answered(client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts) -> int | None:
+async def _answered(
+    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, *, secrets: bool
+) -> int | None:
     """Wait for the saga's early answer, print it, and return the exit code; ``None`` if it has ended without one."""
     try:
         answer = await interrupts.unless_stop_requested(early_answer(client, started.id))
@@ -219,6 +223,8 @@ async def _answered(client: Client, started: sagas.Started, place: RunsOn, inter
     if answer is None:
         screen.note("it has ended without an early answer")
         return None
+    if not secrets:
+        answer = await answer_shown(client, answer)
     screen.result(answer.as_json(), json.dumps(answer.value, ensure_ascii=False, indent=2))
     return 0
 

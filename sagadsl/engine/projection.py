@@ -5,6 +5,7 @@ They read the state and nothing else, and decide nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sagadsl.engine import chunks
@@ -188,18 +189,26 @@ def summary(saga: Saga, state: State) -> str:
     return f"{where}{error.type}: {error.message} ({', '.join(parts)})"
 
 
-def markdown(saga: Saga, state: State) -> str:
-    """Return the saga as a short page of Markdown, for the details pane of Temporal's Web UI."""
+def markdown(saga: Saga, state: State, hide: Callable[[str], str] = str) -> str:
+    """Return the saga as a short page of Markdown, for the details pane of Temporal's Web UI.
+
+    Args:
+        hide: Takes secrets out of a message, before Markdown's signs in it are escaped and it is cut.
+    """
+
+    def cell(text: str) -> str:
+        return _cell(hide(text))
+
     head = f"**{current(state).value}**"
     if state.failure is not None:
         at = f" at `{state.failure.step}`" if state.failure.step else ""
-        head += f": {_cell(state.failure.type)}{at}: {_cell(state.failure.message)}"
+        head += f": {cell(state.failure.type)}{at}: {cell(state.failure.message)}"
     rows = [head, ""]
-    rows += [f"- {_cell(warning.type)}: {_cell(warning.message)}" for warning in state.warnings]
+    rows += [f"- {cell(warning.type)}: {cell(warning.message)}" for warning in state.warnings]
     for path, error in state.attention.items():
         until = _times(state, path).get("until")
         limit = f", at most until {until}" if until else ""
-        rows.append(f"- `{path}` waits for an operator{limit}: {_cell(error.type)}: {_cell(error.message)}")
+        rows.append(f"- `{path}` waits for an operator{limit}: {cell(error.type)}: {cell(error.message)}")
     rows += ["", "| step | state | attempts | undo |", "|---|---|---|---|"]
     lines, left_out = overview(saga, state)
     for line in lines:

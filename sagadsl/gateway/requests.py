@@ -248,20 +248,21 @@ class Inquiry:
         if not self.gateway.authenticators:
             return await telling
         coming = asyncio.ensure_future(telling)
+        changed = asyncio.ensure_future(self.gateway.revocation.told())
         try:
             while True:
-                changed = asyncio.ensure_future(self.gateway.revocation.told())
                 await asyncio.wait([coming, changed], return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
                 if coming.done():
                     return coming.result()
+                changed = asyncio.ensure_future(self.gateway.revocation.told())  # before it is asked who is let in
                 if not await self.is_let_in(scope, saga):
                     raise NoToken(
                         "this token is not valid any more", "", WWW_Authenticate='Bearer error="invalid_token"'
                     )
         finally:
-            coming.cancel()
-            await asyncio.wait([coming])
+            for each in (coming, changed):
+                each.cancel()
+            await asyncio.wait([coming, changed])
 
     def audit(self, action: str, saga: str, result: str, **more: str) -> None:
         """Log a change of a saga: who, what, why."""

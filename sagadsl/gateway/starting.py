@@ -18,6 +18,7 @@ from sagadsl.gateway.requests import Inquiry
 from sagadsl.language.notation.json_text import canonical
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.ask.answers import answer_shown
 from sagadsl.temporal.read.secrets import end_shown
 from sagadsl.temporal.refusals import AlreadyStarted, InputRefused
 from sagadsl.temporal.wire.arguments import Package
@@ -52,6 +53,7 @@ async def start(inquiry: Inquiry) -> Response:
     where = f"{inquiry.request.scope.get('root_path', '')}/sagas/{encoded(started.id)}"
     headers = {"Location": where, **({"Idempotent-Replayed": "true"} if repeated else {})}
     if answer is not None:
+        answer = await answer_shown(inquiry.client, answer)
         return JSONResponse({**answer.as_json(), "run_id": started.run_id, "name": started.name}, 200, headers)
     if ended is not None:
         shown = await end_shown(inquiry.client, ended)

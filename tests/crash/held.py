@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sagadsl_bank import activities as bank
 from sagadsl_bank.activities import MoneyIn, MovementOut, UndoIn, UndoOut
 
-from sagadsl import Context, Permanent, activity
+from sagadsl import Context, Permanent, Transient, activity
 
 FOLDER = "SAGADSL_TEST_HELD"
 """Where the log and the files of held places are."""
@@ -36,6 +36,12 @@ def withdraw(inp: MoneyIn, ctx: Context) -> MovementOut:
 def deposit(inp: MoneyIn, ctx: Context) -> MovementOut:
     """Put money into an account."""
     return _held(ctx, lambda: bank.deposit(inp, ctx))
+
+
+@activity(name="held.down")
+def down(inp: MoneyIn, ctx: Context) -> MovementOut:
+    """Find a bank that is down."""
+    raise Transient("the bank is down", type="BankDown")
 
 
 @activity(name="held.undo_withdraw")

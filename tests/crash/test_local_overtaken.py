@@ -30,6 +30,13 @@ TIMED = LOCAL.replace('version: "1"\n', 'version: "1"\ntimeout: 2s\n', 1).replac
 )
 """A timer has brought the workflow task that is lost, another one is the saga's own time limit."""
 
+TRIED = LOCAL.replace("activity: held.deposit\n", "activity: held.down\n", 1).replace(
+    "retry: {initial_interval: 100ms, maximum_attempts: 5}",
+    "retry: {initial_interval: 100ms, maximum_interval: 100ms, maximum_attempts: 100000}",
+    1,
+)
+"""Its second call is tried again and again by the worker itself."""
+
 SENT_FIRST = LOCAL.replace("steps:\n", "steps:\n  - {id: begin, wait_for: {signal: begin, timeout: 1h}}\n")
 """A signal has brought the workflow task that is lost."""
 
@@ -40,6 +47,8 @@ CANCELLED = {
     "cancelled after a signal": (SENT_FIRST, "give@after"),
     "killed twice": (LOCAL, "give@after"),
 }
+
+HELD = {"tried": "take@after"}
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +67,21 @@ async def _overtake(address: str, folder: Path) -> Mapping[str, Seen]:
         ids["paused"] = await made.start("overtaken", hold="give@after", definition=LOCAL, wait=True)
         ids["signalled"] = await made.start("overtaken", hold="give@after", definition=LOCAL, wait=True)
         ids["timed"] = await made.start("overtaken", hold="give@after", definition=TIMED, wait=True)
+        ids["tried"] = await made.start("overtaken", hold="take@after", definition=TRIED, wait=True)
         await sagas.signal(made.client, ids["cancelled after a signal"], "begin")
         places = {name: place for name, (_, place) in CANCELLED.items()}
         for name, saga in ids.items():
-            await made.until(saga, places.get(name, "give@after"))
+            await made.until(saga, places.get(name, HELD.get(name, "give@after")))
         first.kill()
 
-        for name in (*CANCELLED, "too late"):
+        for name in (*CANCELLED, "too late", "tried"):
             await made.client.get_workflow_handle(ids[name]).cancel()
         await sagas.signal(made.client, ids["signalled"], "go")
         pausing = asyncio.create_task(_pause(made, ids["paused"]))
         await _until_event(made, ids["timed"], EventType.EVENT_TYPE_TIMER_FIRED, 2)
         made.hold(ids["killed twice"], "fee@before")
         for name, saga in ids.items():
-            made.let_go(saga, places.get(name, "give@after"))
+            made.let_go(saga, places.get(name, HELD.get(name, "give@after")))
         second = await made.worker()
         await made.until(ids["killed twice"], "fee@before")
         await pausing
@@ -120,6 +130,13 @@ def test_a_saga_whose_calls_were_all_local_is_done_before_it_hears_the_cancel(af
     seen = aftermath["too late"]
 
     assert (seen.ended.status, seen.balances) == ("completed", MOVED)
+
+
+def test_a_cancel_is_heard_although_a_call_is_tried_again_and_again(aftermath: Mapping[str, Seen]) -> None:
+    """Its pauses are timers as long as something is kept back, and the first one lets the run hear of it."""
+    seen = aftermath["tried"]
+
+    assert (seen.ended.status, seen.balances) == ("cancelled", UNTOUCHED)
 
 
 def test_a_time_limit_that_is_reached_after_the_death_undoes_all(aftermath: Mapping[str, Seen]) -> None:

@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 import pytest
+from temporalio import workflow
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
 
 from sagadsl.temporal.ask.forgetting import Forgotten, KeptRun, NotForgotten, forget, kept_runs
 from sagadsl.temporal.read.lineage import rows_of
@@ -117,3 +119,44 @@ def test_the_command_lists_asks_and_deletes(server: Server) -> None:
     assert (done.code, json.loads(done.out)["forgotten"], json.loads(done.out)["why"]) == (0, True, "request 17")
     again = forgets("--why", "request 17", "--yes")
     assert (again.code, "SD923" in again.err) == (2, True)
+
+
+@workflow.defn(sandboxed=False)
+class OfOthers:
+    """A workflow of another team."""
+
+    @workflow.run
+    async def run(self) -> None:
+        return
+
+
+def test_workflows_that_are_no_sagas_are_not_found(server: Server) -> None:
+    async def scenario() -> None:
+        async with stage(server.address, {}) as made:
+            queue = f"{made.queue}-others"
+            async with Worker(made.client, task_queue=queue, workflows=[OfOthers]):
+                await made.client.execute_workflow("OfOthers", id=queue, task_queue=queue)
+            with pytest.raises(SagaNotFound):
+                await kept_runs(made.client, queue)
+
+    asyncio.run(scenario())
+
+
+def test_children_of_one_id_are_found_below_each_of_their_parents(server: Server) -> None:
+    leaf = saga({"id": "no", "fail": {"type": "Bad", "message": "no"}}, name="leaf")  # its id may be used again
+    call = {"id": "leaf", "saga": "leaf", "workflow_id": "{{ input.leaf }}", "on_error": "continue"}
+    mid = saga(call, name="mid")
+    both = [{"id": name, "saga": "mid", "input": {"leaf": "{{ input.leaf }}"}} for name in ("one", "two")]
+
+    async def scenario() -> list[str]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(
+                saga(*both, name="top"), {"leaf": f"{made.queue}-leaf"}, children={"mid": mid, "leaf": leaf}
+            )
+            await made.end(started)
+            async with asyncio.timeout(PATIENCE):  # the index hears of the runs some time later
+                while len(kept := await kept_runs(made.client, started.id)) < 5:
+                    await asyncio.sleep(0.1)
+            return sorted(each.name for each in kept)
+
+    assert asyncio.run(scenario()) == ["leaf", "leaf", "mid", "mid", "top"]

@@ -113,6 +113,25 @@ async def questions(client: Client, saga: str) -> int:
     return sum(LOST_ACTIVITY.encode() in each.SerializeToString() for each in history.events)
 
 
+@pytest.mark.parametrize("events", [6, 8, 10])
+def test_what_is_kept_back_is_heard_before_a_run_continues_as_new(server: Server, events: int) -> None:
+    """The second signal comes while a local call runs, and waits until it has been made again."""
+
+    async def tell(made: Stage, started: Started) -> None:
+        handle = made.client.get_workflow_handle(started.id)
+        await made.until_status(started, lambda status: "go" in status["waiting_for"])
+        await handle.signal("go", None)
+        await made.until("a")
+        await handle.signal("then", None)
+
+    waits = [{"id": name, "wait_for": {"signal": name, "timeout": "1h"}} for name in ("go", "then")]
+    definition = saga(waits[0], act("a", local=True), waits[1], act("b", local=True))
+
+    played = play(server.address, definition, {"do.a": slow(0.5)}, act=tell, options={"continue_after_events": events})
+
+    assert (played.ended.status, played.calls) == ("completed", ["a", "b"])
+
+
 @workflow.defn(sandboxed=False)
 class OfOthers:
     """A workflow of another team on the same worker, which makes a local call and takes a signal."""

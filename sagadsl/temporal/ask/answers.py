@@ -7,8 +7,10 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 
-from sagadsl.immutable import Immutable
+from sagadsl.immutable import Immutable, replace
 from sagadsl.temporal.read import runs
+from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.secrets import hides_of
 from sagadsl.temporal.refusals import SagaOver, known
 from sagadsl.temporal.wire.requests import EARLY_ANSWER
 
@@ -49,3 +51,9 @@ async def early_answer(client: Client, id: str) -> EarlyAnswer | None:
             if "ended" in said:
                 return None
         await asyncio.sleep(_PAUSE)  # it goes on in a new run
+
+
+async def answer_shown(client: Client, answer: EarlyAnswer) -> EarlyAnswer:
+    """Return an answer as people see it who may not see the saga's secrets."""
+    hides = await hides_of(client, await describe(client, answer.id))
+    return replace(answer, value=hides.data(answer.value))

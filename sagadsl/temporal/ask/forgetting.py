@@ -167,16 +167,18 @@ async def delete(client: Client, id: str, runs: tuple[KeptRun, ...], *, patience
 class _Search:
     client: Client
     runs: dict[str, KeptRun] = field(default_factory=dict)
-    looked: set[str] = field(default_factory=set)
+    looked: set[tuple[str, str]] = field(default_factory=set)
 
     async def look(self, id: str, *, parent: str) -> None:
         """Find the runs with this id, and all below them; with *parent*, only those that it has begun."""
-        if id in self.looked:
+        if (id, parent) in self.looked:  # two parents may each have begun a child of one id
             return
-        self.looked.add(id)
+        self.looked.add((id, parent))
         async for described in self._all(id):
             began = described.raw.workflow_execution_info
             if parent and began.parent_execution.workflow_id != parent:
+                continue
+            if "saga" not in described.memo:  # it belongs to somebody else
                 continue
             self.runs[described.run_id] = KeptRun(
                 id, described.run_id, described.workflow_type, described.is_open, child=bool(parent)

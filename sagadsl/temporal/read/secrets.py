@@ -6,6 +6,7 @@ A worker leaves them out of the status itself. Here they are read from the histo
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ from sagadsl.status.lines import PendingAttempt
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.recorded import pinned
 from sagadsl.temporal.read.trace import trace
-from sagadsl.temporal.wire.arguments import SECRETS
+from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.wire.arguments import SECRETS, TAKES_UP
 
 if TYPE_CHECKING:
     from sagadsl.temporal.read.runs import Ended
@@ -44,7 +46,10 @@ async def has_secrets(client: Client, described: Described) -> bool:
     if described.run_id in _WITHOUT:
         return False
     package = await pinned(client, described)
-    if package is None:  # nothing has begun
+    if package is None:  # nothing has begun, or it takes up the work of another run
+        before = described.memo.get(TAKES_UP)
+        with contextlib.suppress(SagaNotFound):
+            return bool(before) and await has_secrets(client, await describe(client, described.id, run_id=before))
         return False
     if hiding.has_secrets(package.saga, package.options.secrets):
         return True

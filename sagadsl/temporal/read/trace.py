@@ -6,6 +6,7 @@ This module decides nothing and prints nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,12 +25,13 @@ from sagadsl.language.schema.secrecy import NOTHING, Hiding, Place, found, hidin
 from sagadsl.status.lines import moment
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.billed import Billed
-from sagadsl.temporal.read.described import describe
+from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.readable import events_of
 from sagadsl.temporal.read.recorded import pinned
 from sagadsl.temporal.read.recorded_errors import place_in_failure, stack_in
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
-from sagadsl.temporal.wire.arguments import Package
+from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.wire.arguments import TAKES_UP, Package
 from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, EARLY_ANSWER, Delivery
 
 _SHOWN_BYTES = 20_000
@@ -152,14 +154,7 @@ async def trace(client: Client, id: str, *, run_id: str | None = None, secrets: 
     Raises ``SagaNotFound``.
     """
     described = await describe(client, id, run_id=run_id)
-    package = await pinned(client, described)
-    runs, lacks_beginning = await _chain(client, id, described.run_id)
-    collecting, billed = _Collecting(client, id, _Marked.by(package), covers=not secrets), Billed()
-    for run in runs:
-        reader = StepEvents(id)
-        async for recorded in events_of(client, id, run):
-            billed.take(recorded)
-            await collecting.take(reader.read(recorded), is_first=run == runs[0] and not lacks_beginning)
+    collecting, billed, lacks_beginning = await _collected(client, described, covers=not secrets)
     hides = hiding(collecting.secrets)
     if not secrets:
         collecting.hide(hides)
@@ -174,6 +169,29 @@ async def trace(client: Client, id: str, *, run_id: str | None = None, secrets: 
         lacks_beginning,
         hides,
     )
+
+
+async def _collected(client: Client, described: Described, *, covers: bool) -> tuple[_Collecting, Billed, bool]:
+    """Read the history of a run, and of those that it continues.
+
+    A run that takes up the work of another one has its definition and its input from there, so that its secrets are
+    known from there, too.
+    """
+    id, former = described.id, None
+    package = await pinned(client, described)
+    if package is None and (before := described.memo.get(TAKES_UP)):
+        with contextlib.suppress(SagaNotFound):  # the server keeps it no longer
+            former, *_ = await _collected(client, await describe(client, id, run_id=before), covers=covers)
+    marked = _Marked.by(package) if former is None else former.marked
+    collecting, billed = _Collecting(client, id, marked, covers=covers), Billed()
+    collecting.secrets += [] if former is None else former.secrets
+    runs, lacks_beginning = await _chain(client, id, described.run_id)
+    for run in runs:
+        reader = StepEvents(id)
+        async for recorded in events_of(client, id, run):
+            billed.take(recorded)
+            await collecting.take(reader.read(recorded), is_first=run == runs[0] and not lacks_beginning)
+    return collecting, billed, lacks_beginning
 
 
 async def _chain(client: Client, id: str, run_id: str) -> tuple[list[str], bool]:

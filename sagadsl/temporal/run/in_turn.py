@@ -22,7 +22,6 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import PayloadConverter
 
-from sagadsl.temporal.run.scheduling import ended_well, look_up
 from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, CameLater, News, from_json
 
 TURN = "sagadsl.turn"
@@ -76,6 +75,7 @@ class Turn:
         "_local",
         "_lost",
         "_may_ask",
+        "_number",
         "_says_so",
         "_task",
         "_waiting",
@@ -92,6 +92,7 @@ class Turn:
         self._calls_locally = self._lost = self._is_idle = False
         self._waiting = 0  # handlers that wait until the run is idle
         self._may_ask = self._says_so = False
+        self._number = 0  # of the questions
         self._task = self._before = 0  # lengths of the history
         self._is_quiet = self._was_quiet = True  # whether nothing has followed from this workflow task, from the last
 
@@ -99,17 +100,19 @@ class Turn:
         """Say that the run calls local activities."""
         self._calls_locally = True
 
-    def question(self) -> tuple[int, int] | None:
-        """Return between which events a lost workflow task would be, if somebody has to ask.
+    def question(self) -> tuple[int, int, int] | None:
+        """Return the number of a question, and between which events a lost workflow task would be; ``None`` if nobody
+        has to ask.
 
-        That is so if the runner wants to know it, or if local activities run: something came while they did. In a
+        Somebody has to if the runner wants to know it, or if local activities run: something came while they did. In a
         first workflow task that nobody has had before, nothing is lost.
         """
         is_open = self._asks or (bool(self._local) and self._task > _AT_FIRST + 1)
         if not (self._may_ask and is_open):
             return None
         self._says_so = True
-        return self._before, self._task
+        self._number += 1
+        return self._number, self._before, self._task
 
     @property
     def asks(self) -> bool:
@@ -128,6 +131,10 @@ class Turn:
     def keeps_back(self) -> bool:
         """Whether a workflow task was lost, and the run has not heard all that came later."""
         return bool(self._batches) or (self._lost and bool(self._local))
+
+    def holds(self) -> bool:
+        """Whether something has come that the run has not heard, and may be about to hear."""
+        return bool(self._batches) or self.is_asking()
 
     async def idle(self) -> None:
         """Wait until no local activity runs, and nothing is kept back."""
@@ -317,58 +324,8 @@ def with_jobs(act: WorkflowActivation, jobs: Sequence[Any]) -> WorkflowActivatio
     return part
 
 
-def _turn() -> Turn | None:
+def this_turn() -> Turn | None:
     """Return what gives the present run its news; ``None`` under another runner."""
     gives = workflow.extern_functions().get(TURN)
     found = None if gives is None else gives()
     return found if isinstance(found, Turn) else None
-
-
-async def asked_at_first() -> None:
-    """Ask, before a run begins, what a lost workflow task had heard, if the runner wants to know it."""
-    if (asked := asked_now()) is not None:
-        await workflow.wait_condition(asked.done)
-
-
-def asked_now() -> Any:
-    """Ask what a lost workflow task had heard if the runner wants to know it; return the task that ends with it."""
-    turn = _turn()
-    question = None if turn is None else turn.question()
-    if question is None:
-        return None
-    return look_up(LOST_ACTIVITY, f"task {question[1]}", *question, summary="what had a lost task heard?")
-
-
-async def heard_in_turn() -> None:
-    """Wait, in the handler of an update, until the run has heard what came before and has made its local calls.
-
-    Without a lost workflow task nothing is waited for.
-    """
-    turn = _turn()
-    if turn is None:
-        return
-    if turn.is_asking():
-        await workflow.wait_condition(lambda: not turn.is_asking())
-    elif (asked := None if turn.keeps_back() else asked_now()) is not None:
-        await workflow.wait_condition(asked.done)
-        if not ended_well(asked) or from_json(asked.result()) != ():
-            await turn.idle()
-            return
-    if turn.keeps_back():
-        await turn.idle()
-
-
-def is_of_the_runner(signal: str) -> bool:
-    """Whether a signal is none: the runner has sent it, to have this run ask, or look again at what it waits for."""
-    turn = _turn()
-    if signal != ASK or turn is None or not turn.is_speaking:
-        return False
-    if turn.asks:
-        asked_now()
-    return True
-
-
-def say_calls_locally() -> None:
-    """Tell the runner that the run calls local activities."""
-    if (turn := _turn()) is not None:
-        turn.calls_locally()

@@ -29,6 +29,7 @@ from sagadsl.temporal.run import failures
 from sagadsl.temporal.run.asked import AskedRun
 from sagadsl.temporal.run.operated import update_id
 from sagadsl.temporal.run.slow_checks import opened, patiently
+from sagadsl.temporal.run.taken_over import heard_in_turn
 from sagadsl.temporal.run.upgrading import of_next_run
 from sagadsl.temporal.wire import attributes
 from sagadsl.temporal.wire.arguments import Carry, Package, are_same_children, migrated_envelope, to_payload
@@ -74,6 +75,7 @@ class MigratableRun(AskedRun):
     async def migrate(self, request: Any = None) -> dict[str, Any]:
         """Begin nothing more until nothing is in flight, and then go on with the new definition."""
         await workflow.wait_condition(lambda: self._package is not None or self._has_not_begun)
+        await heard_in_turn()
         if self._package is None or self._has_not_begun:
             raise ApplicationError("the saga did not begin", type=NOT_POSSIBLE)
         id_ = update_id()

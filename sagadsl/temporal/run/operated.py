@@ -20,10 +20,10 @@ from sagadsl.engine.verbs import NEED_A_PATH, SENTENCES, Verb
 from sagadsl.language.analysis.given_values import problems
 from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE
 from sagadsl.temporal.run.host import TemporalHost
-from sagadsl.temporal.run.in_turn import heard_in_turn
 from sagadsl.temporal.run.knowledge import at_hand
 from sagadsl.temporal.run.opening import Opening
 from sagadsl.temporal.run.slow_checks import patiently
+from sagadsl.temporal.run.taken_over import heard_in_turn
 from sagadsl.temporal.wire.arguments import Package
 from sagadsl.temporal.wire.requests import Asked
 

@@ -21,6 +21,7 @@ from sagadsl.language.own_errors import EXPRESSION_ERROR, INVALID_DEFINITION, IN
 from sagadsl.language.paths import activity_id
 from sagadsl.plugins.texts import text_of
 from sagadsl.temporal.run import failures
+from sagadsl.temporal.run.in_turn import this_turn
 from sagadsl.temporal.run.missing import GO_NOT_REGISTERED
 from sagadsl.temporal.run.rebuilding import is_rebuilding
 from sagadsl.temporal.run.room import COMMAND_BYTES
@@ -31,6 +32,9 @@ _BEHIND = timedelta(seconds=5)
 _IN_MEMORY = timedelta(seconds=5)
 """Pauses between two attempts of a local activity that the worker makes by itself. During such a pause it has to ask
 for more time again and again, at three events each; a timer takes five, and leaves the run free."""
+
+_AT_ONCE = timedelta(milliseconds=1)
+"""The same, if the run keeps something back: it hears of it during the first pause."""
 
 _MAX_ID_BYTES = 1000
 _SYSTEM_QUEUES = "/_sys/"
@@ -68,6 +72,7 @@ def start_activity(
             # The SDK would try again after every timeout, so the worker's interceptor ends the attempt instead.
             policy.non_retryable_error_types = [*(policy.non_retryable_error_types or ()), limit_as_type(limit)]
             limit += _BEHIND
+        turn = this_turn()
         return workflow.start_local_activity(
             command.activity,
             args=arguments,
@@ -76,7 +81,7 @@ def start_activity(
             schedule_to_start_timeout=command.schedule_to_start,
             start_to_close_timeout=limit,
             retry_policy=policy,
-            local_retry_threshold=_IN_MEMORY,
+            local_retry_threshold=_AT_ONCE if turn is not None and turn.keeps_back() else _IN_MEMORY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             activity_id=activity_id(command.call_id, generation),
             summary=command.summary or None,
@@ -98,12 +103,15 @@ def start_activity(
     )
 
 
-def look_up(name: str, call_id: str, *args: Any, summary: str = "attempts") -> asyncio.Task[Any]:
+def look_up(
+    name: str, call_id: str, *args: Any, summary: str = "attempts", within: timedelta | None = None
+) -> asyncio.Task[Any]:
     """Run a local activity of our own worker that asks the server what a workflow cannot see of a call."""
     return workflow.start_local_activity(
         name,
         args=args,
         start_to_close_timeout=timedelta(seconds=5),
+        schedule_to_close_timeout=within,
         retry_policy=RetryPolicy(maximum_attempts=3, initial_interval=timedelta(milliseconds=200)),
         activity_id=f"{call_id}{name.removeprefix(MARKER)}",
         summary=summary,

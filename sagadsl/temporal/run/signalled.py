@@ -29,10 +29,10 @@ from sagadsl.language.own_errors import (
 )
 from sagadsl.language.paths import activity_id, call_of_activity
 from sagadsl.temporal.run import failures
-from sagadsl.temporal.run.in_turn import heard_in_turn, is_of_the_runner
 from sagadsl.temporal.run.opening import decoded
 from sagadsl.temporal.run.operated import OperatedRun, update_id
 from sagadsl.temporal.run.slow_checks import patiently
+from sagadsl.temporal.run.taken_over import heard_in_turn, is_of_the_runner
 from sagadsl.temporal.wire.late_ends import LATE_END, LateReport
 from sagadsl.temporal.wire.requests import Beside, Delivery
 

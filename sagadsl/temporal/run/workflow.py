@@ -41,12 +41,12 @@ from sagadsl.temporal.run.held import HeldRun, held_now
 from sagadsl.temporal.run.host import WAITS_FOR_OTHERS
 from sagadsl.temporal.run.in_flight import ChildStart
 from sagadsl.temporal.run.in_order import HEARS_IN_ORDER, take_updates_last
-from sagadsl.temporal.run.in_turn import asked_at_first, say_calls_locally
 from sagadsl.temporal.run.indexing import Indexing
 from sagadsl.temporal.run.observed_run import ObservedRun
 from sagadsl.temporal.run.opening import Rejected
 from sagadsl.temporal.run.slow_checks import opened
 from sagadsl.temporal.run.status_answer import fitting
+from sagadsl.temporal.run.taken_over import asked_at_first, holds_back, say_calls_locally
 from sagadsl.temporal.run.upgrading import of_next_run
 from sagadsl.temporal.wire import attributes
 from sagadsl.temporal.wire.arguments import (
@@ -305,7 +305,7 @@ class SagaWorkflow(ObservedRun):
         """Wait for handlers, but not for one that waits itself until the engine has taken its fact."""
 
         def is_ready() -> bool:
-            return self._host.inbox.has_facts() or workflow.all_handlers_finished()
+            return self._host.inbox.has_facts() or (workflow.all_handlers_finished() and not holds_back())
 
         while not is_ready():
             try:
@@ -442,7 +442,7 @@ class SagaWorkflow(ObservedRun):
             return f"**not run**: {self._rejection.message}"
         if self._package is None:
             return ""
-        return self.hides().text(projection.markdown(self._package.saga, self._state))
+        return projection.markdown(self._package.saga, self._state, self.hides().text)
 
 
 def _shown_before() -> Status | None:
