@@ -13,6 +13,7 @@ WITHOUT_SERVER = frozenset(
     (
         "new",
         "init",
+        "lsp",
         "validate",
         "diff",
         "explain",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from temporalio.client import Client
 
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
@@ -167,9 +169,12 @@ def test_each_line_of_a_log_is_json_with_saga_step_attempt_and_trace(scene: Scen
 def test_what_the_native_part_of_the_sdk_logs_is_json_too(scene: Scene, server: Server) -> None:
     """It tells of each workflow task that fails, here of a saga that no worker knows."""
     where = ("--address", server.address, "-n", APART)
-    begun = inside("run", "nobody-knows", "--detach", "--task-queue", QUEUE, *where, cwd=scene.gateway.folder)
-    assert begun.code == 0, begun.err
-    saga = begun.out.strip()
+    saga = f"unknown-{uuid.uuid4().hex[:8]}"
 
+    async def start() -> None:
+        client = await Client.connect(server.address, namespace=APART)
+        await client.start_workflow("nobody-knows", {}, id=saga, task_queue=QUEUE, memo={"saga": "nobody-knows"})
+
+    asyncio.run(start())
     scene.until(lambda: any(each["logger"] == "temporalio.core" for each in scene.lines()))
     assert inside("terminate", saga, "--yes", *where, cwd=scene.gateway.folder).code == 0
