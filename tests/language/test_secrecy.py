@@ -76,6 +76,12 @@ def test_a_longer_secret_goes_before_one_inside_of_it() -> None:
     assert hiding(["4111", "4111-1111"]).text("4111-1111 and 4111") == "*** and ***"
 
 
+def test_the_beginning_of_a_secret_before_a_cut_is_hidden() -> None:
+    hides = hiding(["hush-token-4242-and-more", "hush"])
+    assert hides.text("of hush-token-42… and hush-tok…, in the…") == "of ***… and ***…, in the…"
+    assert hides.text("gave hush-token-4242-and-more, then ab…") == "gave ***, then ab…"
+
+
 def test_nothing_is_hidden_without_secrets() -> None:
     data = {"a": ["text", 1, None]}
     assert hiding([]).data(data) is data

@@ -11,6 +11,7 @@ import pytest
 
 from sagadsl.temporal.link.api_key_setting import ApiKeySource
 from sagadsl.temporal.link.renewal import COMMAND_SECONDS, remembering
+from sagadsl.temporal.link.shown import SettingsUnusable
 from tests.cli.shell import inside
 from tests.cli.shop import lay_out
 from tests.cli.workers import Worker, running
@@ -147,6 +148,20 @@ def test_a_command_is_asked_for_the_key_once_a_minute(tmp_path: Path) -> None:
     assert (read(command), read(file)) == ("first", "second")
     now = COMMAND_SECONDS
     assert read(command) == "second"
+
+
+def test_a_command_that_fails_is_run_once_a_minute_too(tmp_path: Path) -> None:
+    now, ran = 0.0, tmp_path / "ran"
+    read = remembering(lambda: now)
+    command = ApiKeySource("command", ("sh", "-c", f"echo >> {ran}; exit 3"), "--api-key-from")
+    for _ in range(3):
+        with pytest.raises(SettingsUnusable, match="ended with code 3"):
+            read(command)
+    assert ran.read_text() == "\n"
+    now = COMMAND_SECONDS
+    with pytest.raises(SettingsUnusable):
+        read(command)
+    assert ran.read_text() == "\n\n"
 
 
 def test_a_worker_whose_key_is_over_says_so_once_and_goes_on_with_a_new_one(folder: Path, wants_keys: Secured) -> None:

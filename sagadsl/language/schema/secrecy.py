@@ -22,6 +22,9 @@ ANY = "*"
 SHORTEST = 4
 """Characters of the shortest value that is looked for inside of other texts: a shorter one is in many words."""
 
+CUT = "…"
+"""Stands in a text where it was cut."""
+
 _MOST_VALUES = 10_000
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 _EACH = ("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
@@ -62,6 +65,8 @@ class Hiding(Immutable):
         """Return a text without the secret values in it."""
         if text in self.texts:
             return SHOWN
+        if CUT in text:
+            text = self._without_beginnings(text)
         for each in self.texts:
             if len(each) >= SHORTEST and each in text:
                 text = text.replace(each, SHOWN)
@@ -69,6 +74,15 @@ class Hiding(Immutable):
             if number in text:
                 text = text.replace(number, SHOWN)
         return text
+
+    def _without_beginnings(self, text: str) -> str:
+        """Return a text that was cut without the beginning of a secret before the cut."""
+        *parts, rest = text.split(CUT)
+        for number, part in enumerate(parts):
+            longest = max((_overlap(part, each) for each in self.texts), default=0)
+            if longest >= SHORTEST:
+                parts[number] = part[: len(part) - longest] + SHOWN
+        return CUT.join([*parts, rest])
 
     def data(self, value: Any, at: Iterable[Place] = ()) -> Any:
         """Return JSON data without the secret values in it, and with nothing at some places."""
@@ -118,6 +132,12 @@ class Hiding(Immutable):
                 return [self.fields(each, names) for each in document]
             case _:
                 return document
+
+
+def _overlap(text: str, secret: str) -> int:
+    """Return how many characters of the beginning of *secret* stand at the end of *text*."""
+    most = min(len(text), len(secret))
+    return next((length for length in range(most, SHORTEST - 1, -1) if text.endswith(secret[:length])), 0)
 
 
 NOTHING = Hiding()

@@ -24,6 +24,7 @@ from sagadsl.temporal.link.api_key_setting import ApiKeySource, Reader, read_sou
 from sagadsl.temporal.link.connection import ask_as_client, ask_as_worker
 from sagadsl.temporal.link.credentials import credentials_remedy
 from sagadsl.temporal.link.settings import ConnectionSettings, Flags, resolve
+from sagadsl.temporal.link.shown import SettingsUnusable
 
 log = logging.getLogger("sagadsl.connection")
 
@@ -81,17 +82,27 @@ def reading_again(flags: Flags, environ: Mapping[str, str]) -> Callable[[], Conn
 
 
 def remembering(clock: Callable[[], float] = time.monotonic) -> Reader:
-    """Return a reader of API keys that runs a command once in ``COMMAND_SECONDS``."""
-    known: dict[ApiKeySource, tuple[float, str]] = {}
+    """Return a reader of API keys that runs a command once in ``COMMAND_SECONDS``, also one that fails."""
+    known: dict[ApiKeySource, tuple[float, str | SettingsUnusable]] = {}
 
     def read(source: ApiKeySource) -> str:
         if source.kind == "file":
             return read_source(source)
         if source not in known or clock() - known[source][0] >= COMMAND_SECONDS:
-            known[source] = clock(), read_source(source)
-        return known[source][1]
+            known[source] = clock(), _read_or_not(source)
+        found = known[source][1]
+        if isinstance(found, SettingsUnusable):
+            raise found
+        return found
 
     return read
+
+
+def _read_or_not(source: ApiKeySource) -> str | SettingsUnusable:
+    try:
+        return read_source(source)
+    except SettingsUnusable as problem:
+        return problem
 
 
 class Renewal:
