@@ -334,7 +334,17 @@ _KEPT = list_of(object_of({"id": TEXT, "run_id": TEXT, "name": TEXT, "is_open": 
 _FORGOTTEN: Data = {
     "anyOf": [
         object_of({"id": TEXT, "runs": _KEPT, "dry_run": _BOOL}),
-        object_of({"id": TEXT, "runs": _KEPT, "left": _KEPT, "forgotten": _BOOL, "why": TEXT}),
+        object_of(
+            {
+                "id": TEXT,
+                "runs": _KEPT,
+                "left": _KEPT,
+                "forgotten": _BOOL,
+                "stored": _COUNT,
+                "unreached": _COUNT,
+                "why": TEXT,
+            }
+        ),
     ]
 }
 
