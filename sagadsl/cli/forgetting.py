@@ -8,6 +8,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
+from sagadsl.language.suggest import counted
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -62,11 +63,12 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
 
     found = connected(flags, carry_out)
     gone = len(found.runs) - len(found.left)
-    text = f"forgotten: {id}, {gone} {'run' if gone == 1 else 'runs'}"
+    text = f"forgotten: {id}, {counted(gone, 'run', 'runs')}"
     if found.left:
-        text = f"asked to delete {len(found.runs)} runs of {id}; the server still knows {len(found.left)} of them"
+        asked = counted(len(found.runs), "run", "runs")
+        text = f"asked to delete {asked} of {id}; the server still knows {len(found.left)} of them"
     elif found.stored:
-        text += f", {found.stored} stored payloads"
+        text += f", {counted(found.stored, 'stored payload', 'stored payloads')}"
     screen.result(found.as_json() | {"why": why}, text)
     if found.unreached:
         screen.warn(

@@ -35,14 +35,19 @@ def with_options(
     return command
 
 
+def _json_as(written: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add ``--json``, short for what is *written* otherwise."""
+    return click.option(
+        "--json", is_flag=True, is_eager=True, expose_value=False, callback=_set_json, help=f"Same as `{written}`."
+    )
+
+
 def output(*choices: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Add ``-o/--output`` with these *choices*, the first being the default, and ``--json``."""
 
     def add(command: Callable[P, R]) -> Callable[P, R]:
         # eager, so that a later mistake on the same line is reported in this format
-        command = click.option(
-            "--json", is_flag=True, is_eager=True, expose_value=False, callback=_set_json, help="Same as `-o json`."
-        )(command)
+        command = _json_as("-o json")(command)
         return click.option(
             "-o",
             "--output",
@@ -63,9 +68,7 @@ def form(*choices: str, help: str) -> Callable[[Callable[P, R]], Callable[P, R]]
     ``--json``, as every command has it."""
 
     def add(command: Callable[P, R]) -> Callable[P, R]:
-        command = click.option(
-            "--json", is_flag=True, is_eager=True, expose_value=False, callback=_set_json, help="Same as `-f json`."
-        )(command)
+        command = _json_as("-f json")(command)
         return click.option(
             "-f",
             "--format",

@@ -7,6 +7,7 @@ import pty
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,11 @@ def test_at_a_terminal_a_paused_saga_waits_for_its_operator_and_the_list_changes
         command, cwd=folder, env=env, stdin=other_side, stdout=other_side, stderr=other_side, start_new_session=True
     ) as process:
         os.close(other_side)
-        shown = _read(terminal, lambda text: "give up" in text)
+        shown = read_terminal(terminal, lambda text: "give up" in text)
         found = re.search(r"sagadsl skip o-1 \S+ --address (\S+)", shown)
         assert found is not None, shown
         assert inside("skip", "o-1", "charge.compensation", "--address", found[1], "--why", "a test").code == 0
-        shown += _read(terminal, lambda text: False)
+        shown += read_terminal(terminal, lambda text: False)
         assert process.wait(PATIENCE) == 11
     os.close(terminal)
     assert "\x1b[?25l" in shown  # the cursor goes ...
@@ -103,7 +104,8 @@ def test_at_a_terminal_a_paused_saga_waits_for_its_operator_and_the_list_changes
     assert last[2].startswith("   NOT undone: charge: ")
 
 
-def _read(terminal: int, enough: Any) -> str:
+def read_terminal(terminal: int, enough: Callable[[str], bool]) -> str:
+    """Return what a command writes to a terminal until it is enough, or the other side has gone."""
     text, deadline = "", time.monotonic() + PATIENCE
     while not enough(text):
         assert time.monotonic() < deadline, text

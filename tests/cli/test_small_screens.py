@@ -7,13 +7,13 @@ import os
 import pty
 import subprocess
 import termios
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import SAGADSL, environment, ready, sagadsl
 from tests.cli.shop import lay_out
+from tests.cli.test_live import read_terminal
 from tests.conftest import Server
 from tests.patience import PATIENCE
 
@@ -40,9 +40,9 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
             preexec_fn=_own_terminal,  # noqa: PLW1509 # it makes one system call
         ) as process:
             os.close(other_side)
-            shown = _read(terminal, "waits for signal")
+            shown = read_terminal(terminal, lambda text: "waits for signal" in text)
             os.write(terminal, b"\x03")
-            shown += _read(terminal, "\0")
+            shown += read_terminal(terminal, lambda text: False)
             assert process.wait(PATIENCE) == 130
         os.close(terminal)
         assert sagadsl("cancel", saga, "--address", server.address).code == 0
@@ -58,17 +58,3 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
 def _own_terminal() -> None:
     """Make standard input the terminal from which a Ctrl-C comes."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-
-def _read(terminal: int, enough: str) -> str:
-    text, deadline = "", time.monotonic() + PATIENCE
-    while enough not in text:
-        assert time.monotonic() < deadline, text
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:  # Linux says so when the other side has gone
-            break
-        if not data:
-            break
-        text += data.decode(errors="replace")
-    return text

@@ -149,13 +149,18 @@ def _judged(before: _Read, events: list[HistoryEvent]) -> _Read:
             case EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
                 lost = True
             case EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
-                timeout = event.workflow_task_timed_out_event_attributes.timeout_type
-                lost = lost or timeout != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
+                lost = lost or had_begun(event)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 continued = event.workflow_execution_started_event_attributes.continued_execution_run_id
             case EventType.EVENT_TYPE_MARKER_RECORDED:
                 lost = lost or _takes_up(event)
     return _Read(upto, lost, kept, continued)
+
+
+def had_begun(timed_out: HistoryEvent) -> bool:
+    """Whether a worker had begun a workflow task that has timed out."""
+    timeout = timed_out.workflow_task_timed_out_event_attributes.timeout_type
+    return timeout != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
 
 
 def _belongs_to(event: HistoryEvent, completed: HistoryEvent) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from temporalio import activity
-from temporalio.api.enums.v1 import EventType, TimeoutType, WorkflowTaskFailedCause
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
 
 from sagadsl.temporal.read.backwards import newest_first
 from sagadsl.temporal.wire.lost_tasks import LOST_ACTIVITY, CameLater, News, to_json
+from sagadsl.temporal.work.local_ends import had_begun
 
 _EVENTS = 20_000
 """How many events are read at most; nobody knows of a task that was lost before them."""
@@ -87,10 +88,7 @@ def _ends_a_lost_task(event: HistoryEvent) -> bool:
     """Whether a workflow task that a worker had begun is over, and what it did is not recorded."""
     if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:  # a reset begins anew, and nothing was lost
         return event.workflow_task_failed_event_attributes.cause != _RESET
-    if event.event_type != EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
-        return False
-    timeout = event.workflow_task_timed_out_event_attributes.timeout_type
-    return timeout != TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_START
+    return event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT and had_begun(event)
 
 
 def _counted(events: list[HistoryEvent]) -> Counter[News]:
