@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.needs", "tests.order"]
+pytest_plugins = ["tests.failing", "tests.needs", "tests.order"]
 
 
 @pytest.hookimpl(wrapper=True)
