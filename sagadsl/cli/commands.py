@@ -50,6 +50,9 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "dev": Entry("dev:dev", "Run server, worker and page in one terminal while you write."),
         "serve": Entry("serve:serve", "Serve sagas over HTTP, with a web page."),
         "token": Entry("token:token", "Make a token for somebody who may use the gateway."),
+        "keygen": Entry("signing:keygen", "Make a key that signs definitions."),
+        "sign": Entry("signing:sign", "Sign definitions, for workers that take no others."),
+        "verify": Entry("signing:verify", "Say who has signed definitions, and which are trusted."),
         "schedule": Entry("scheduling:schedule", "Let Temporal start sagas by the clock."),
     },
     "Operate": {

@@ -9,6 +9,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import by_name, load_definitions, the_one
+from sagadsl.cli.files import find
 from sagadsl.cli.many import Selection, ask_many
 from sagadsl.cli.operate import acting, connected
 from sagadsl.cli.options import common, connection, output
@@ -94,8 +95,11 @@ def _children(path: Path, loaded: Loaded) -> dict[str, Any]:
 
 async def _package(client: Client, loaded: Loaded, children: dict[str, Any]) -> Package:
     from sagadsl.temporal import client as sagas
+    from sagadsl.trust.signatures import beside_all
 
-    return await sagas.packed(client, loaded.definition, children)
+    own = loaded.document.name
+    signatures = beside_all([own, *map(str, find([str(Path(own).parent)]))])
+    return await sagas.packed(client, loaded.definition, children, signatures=signatures)
 
 
 def _saga(loaded: Loaded) -> Saga:

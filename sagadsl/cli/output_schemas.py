@@ -66,6 +66,7 @@ _TIMING = object_of(
         )
     }
 )
+_SIGNED: Data = {"saga": TEXT, "version": TEXT, "digest": TEXT}
 _LEVEL: Data = {"enum": ["safe", "some", "breaks"]}
 _SIDE = object_of({"file": TEXT, "saga": TEXT, "version": TEXT, "digest": TEXT})
 _CHANGES = list_of(object_of({"about": TEXT, "level": _LEVEL, "message": TEXT}, steps=TEXTS, rule=TEXT, line=COUNT))
@@ -254,6 +255,15 @@ _OF_FILES: Mapping[str, Data] = {
     "explore": _EXPLORE,
     "test": _TEST,
     "token": object_of({"token": TEXT, "entry": MAPPING}),
+    "keygen": object_of({"key": TEXT, "private": TEXT, "public": TEXT}),
+    "sign": object_of({"key": TEXT, "signed": list_of(object_of({**_SIGNED, "signatures": TEXT}))}),
+    "verify": object_of(
+        {
+            "definitions": list_of(
+                object_of({**_SIGNED, "file": TEXT, "trusted": BOOL, "key": NULLABLE, "problem": NULLABLE})
+            )
+        }
+    ),
     "doctor": _DOCTOR,
 }
 OUTPUTS: Mapping[str, Data] = {**_OF_FILES, **OF_RUNS}

@@ -24,6 +24,9 @@ WITHOUT_SERVER = frozenset(
         "test",
         "dev",
         "token",
+        "keygen",
+        "sign",
+        "verify",
         "completion",
     )
 )

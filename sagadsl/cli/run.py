@@ -16,6 +16,7 @@ from sagadsl.cli.files import STDIN, find, is_file, is_folder
 from sagadsl.cli.options import common, connection, modules, output, saga_input, show_secrets
 from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
+from sagadsl.cli.trusting import signatures_in
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
@@ -114,6 +115,7 @@ def run(
         again=again,
         summary=summary,
         secrets=secrets_in(each for name, each in named.items() if each is chosen or name in children),
+        signatures=signatures_in(each for name, each in named.items() if each is chosen or name in children),
         shows_secrets=show_secrets,
     )
     if chosen is not None:

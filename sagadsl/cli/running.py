@@ -72,6 +72,7 @@ class StartRequest(Immutable):
         task_queue: From the command or the definition.
         secrets: Where its activities, and those of its children, have secrets.
         shows_secrets: Show them.
+        signatures: Of the definition and of its children, for workers that ask for them.
     """
 
     name: str
@@ -86,6 +87,7 @@ class StartRequest(Immutable):
     version: str = ""
     secrets: Marks = field(default_factory=dict)
     shows_secrets: bool = False
+    signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 class Leave(Enum):
@@ -148,6 +150,7 @@ async def execute(
                 summary=order.summary,
                 version=order.version,
                 secrets=order.secrets,
+                signatures=order.signatures,
             )
             _header(started, place)
             if leave is Leave.AT_ONCE:

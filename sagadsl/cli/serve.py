@@ -18,6 +18,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, secrets_in
 from sagadsl.cli.interrupts import on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, settings_of
+from sagadsl.cli.trusting import signatures_in, signed_in, trusting
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sagadsl.gateway.certificate import Certificate
     from sagadsl.gateway.requests import Gateway
     from sagadsl.temporal.link.settings import ConnectionSettings, Flags
+    from sagadsl.trust.judge import Trust
 
 _DRAIN_SECONDS = 10
 """How long answers may take when the gateway stops; waiting requests are answered at once."""
@@ -137,6 +139,7 @@ class Access(Immutable):
     help="How long a request may wait for an answer; keep it below the limits of proxies.",
 )
 @click.option("--web-ui", metavar="URL", default="", help="Address of Temporal's Web UI, for links.")
+@trusting
 @log_format
 @connection
 @common
@@ -159,6 +162,7 @@ def serve(
     max_body: int,
     longest_wait: float,
     web_ui: str,
+    trust: Trust | None,
     flags: Flags,
 ) -> int:
     """Serve sagas over HTTP: start them, see how they stand, step in; with a web page at `/`.
@@ -186,6 +190,7 @@ def serve(
         loaded.show()
         return loaded.exit_code
     one_name_each(loaded)
+    signed_in(loaded.files, trust)
 
     async def main() -> int:
         from sagadsl.temporal.link.connection import check_namespace, connect
@@ -316,8 +321,8 @@ async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
 
     named = by_name(loaded)
     data = {name: each.definition for name, each in named.items()}
-    marks = secrets_in(named.values())
-    return {name: await packed(client, data[name], children_of(name, data), marks) for name in sorted(data)}
+    beside: Any = {"secrets": secrets_in(named.values()), "signatures": signatures_in(named.values())}
+    return {name: await packed(client, data[name], children_of(name, data), **beside) for name in sorted(data)}
 
 
 @contextmanager

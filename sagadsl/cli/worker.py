@@ -18,6 +18,7 @@ from sagadsl.cli.definitions import Definitions, by_version, load_definitions, o
 from sagadsl.cli.interrupts import need_posix, on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
+from sagadsl.cli.trusting import signed_in, trusting
 from sagadsl.cli.worker_capacity import Capacity, with_capacity
 from sagadsl.cli.worker_version import WorkerVersion, versioned
 from sagadsl.engine.hiding import Marks, has_secrets
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from sagadsl.temporal.link.settings import ConnectionSettings, Flags
     from sagadsl.temporal.link.tracing import Tracing
+    from sagadsl.trust.judge import Trust
 
 STOPPED_AT_ONCE = 130
 LAST_WORDS_SECONDS = 0.5
@@ -68,6 +70,7 @@ class Plan(Immutable):
         sagas: Its own definitions, as models and as data.
         names: Activities to serve; ``None`` means all that work.
         secrets: Where the activities that its sagas call have secrets.
+        trust: What it takes; ``None`` for everything. The signatures are those of its own definitions.
     """
 
     queues: tuple[str, ...]
@@ -83,6 +86,8 @@ class Plan(Immutable):
     activities: tuple[str, ...] = ()
     version: WorkerVersion | None = None
     secrets: Marks = field(default_factory=dict)
+    trust: Trust | None = None
+    signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @click.command(short_help="Serve sagas and their activities until stopped.")
@@ -116,6 +121,7 @@ class Plan(Immutable):
     metavar="SECONDS",
     help="How long a saga waits for the worker that holds it in memory, before another one takes it over.",
 )
+@trusting
 @with_capacity
 @click.option("--metrics", metavar="HOST:PORT", help="Show the SDK's metrics at this address, for Prometheus.")
 @log_format
@@ -135,6 +141,7 @@ def worker(
     takeover: float,
     version: WorkerVersion | None,
     capacity: Capacity,
+    trust: Trust | None,
     metrics: str | None,
     module: Sequence[str],
     flags: Flags,
@@ -177,6 +184,7 @@ def worker(
         takeover=timedelta(seconds=takeover),
         version=version,
         capacity=capacity,
+        trust=trust,
     )
     is_child = CHILD in os.environ
     if not is_child:
@@ -200,9 +208,12 @@ def _plan(
     takeover: timedelta,
     version: WorkerVersion | None,
     capacity: Capacity,
+    trust: Trust | None,
 ) -> Plan:
-    """Return what to serve. Raises ``CannotServe``, which names every obstacle."""
+    """Return what to serve. Raises ``CannotServe``, which names every obstacle, and ``Untrusted``."""
     from sagadsl.temporal.client import DEFAULT_TASK_QUEUE
+
+    signatures = signed_in(loaded.files, trust)
 
     in_the_way = list(of_one_name(loaded, versions=True))
     problems: tuple[Problem, ...] = ()
@@ -231,6 +242,8 @@ def _plan(
         problems=tuple({str(each): each for each in problems}.values()),
         activities=activities,
         version=version,
+        trust=trust,
+        signatures=signatures,
     )
 
 
@@ -281,7 +294,8 @@ def _announce(plan: Plan, settings: ConnectionSettings) -> None:
     screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
     if plan.only != "activities":
         own = ", ".join(f"{saga.name} {saga.version}".rstrip() for saga in plan.sagas)
-        taken = "those that come with their start" if plan.inline else ""
+        come = "those that come with their start"
+        taken = "" if not plan.inline else come if plan.trust is None else f"{come} and are trusted"
         screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
     if plan.only != "workflows":
         screen.note(f"  activities  {_in_short(plan.activities)}")
@@ -364,6 +378,8 @@ def build(client: Any, queue: str, plan: Plan, tracing: Tracing | None = None) -
         only=plan.only,
         drain=plan.drain,
         tracing=tracing,
+        trust=plan.trust,
+        signatures=plan.signatures,
         sticky_queue_schedule_to_start_timeout=plan.takeover,
         **({} if plan.version is None else plan.version.options()),
         **plan.capacity.options(),

@@ -46,6 +46,9 @@ DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INLINE_DEFINITION_REFUSED: Final = "InlineDefinitionRefused"
 """The worker does not accept a definition from the starter of a saga."""
 
+UNTRUSTED_DEFINITION: Final = "UntrustedDefinition"
+"""The worker takes signed definitions alone, and nobody trusted has signed this one, or it has changed since."""
+
 CARRY_REFUSED: Final = "CarryRefused"
 """A client has sent what only the run before or a parent may send."""
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 
-_KEYS = ("modules", "plugins", "connection", "encryption", "storage", "telemetry", "worker")
+_KEYS = ("modules", "plugins", "connection", "encryption", "storage", "telemetry", "trust", "worker")
 _OF_PLUGINS = ("allow", "deny")
 
 

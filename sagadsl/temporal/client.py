@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -25,15 +24,14 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
 from sagadsl.engine.facts import NOTHING_GIVEN
 from sagadsl.engine.hiding import NO_MARKS, Marks
-from sagadsl.engine.journal import RULES
 from sagadsl.engine.verbs import NEED_A_PATH, Verb
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import MAX_ID
 from sagadsl.temporal.link.codec import encoded_size, of_workflow
-from sagadsl.temporal.link.settings import page_setting
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import describe, describe_open
-from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
+from sagadsl.temporal.read.index import keeps_names
+from sagadsl.temporal.read.packing import packed
 from sagadsl.temporal.read.recorded import begins_at, last_answer
 from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.refusals import (
@@ -54,15 +52,13 @@ from sagadsl.temporal.wire.arguments import (
     TAKES_UP,
     Carry,
     Package,
-    RunOptions,
-    envelope,
-    open_envelope,
     to_bytes,
     to_payload,
 )
 from sagadsl.temporal.wire.codec_growth import MAX_ENCODED_BYTES
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, LONGEST_ID, UNSAID, Asked, Beside, Delivery
+from sagadsl.trust.signatures import NO_SIGNATURES, Signatures
 
 DEFAULT_TASK_QUEUE = "sagadsl"
 _GENERATION = 10
@@ -100,18 +96,6 @@ class Started(Immutable):
     earlier: str = ""
 
 
-async def packed(client: Client, definition: Data, children: Mapping[str, Data], secrets: Marks = NO_MARKS) -> Package:
-    """Return a definition that is ready to be started on this server. Raises ``InvalidDefinition``.
-
-    Args:
-        secrets: Where its activities, and those of its children, have secrets; see ``Loaded.secrets``.
-    """
-    index = await usable(client, attributes.used(definition, children))
-    page = page_setting(os.environ)
-    options = RunOptions(await keeps_status(client), rules=RULES, page=page, index=index, secrets=secrets)
-    return open_envelope(to_bytes(envelope(definition, children, options)))
-
-
 async def start(
     client: Client,
     saga: Data | Package | str,
@@ -130,6 +114,7 @@ async def start(
     takes_up: str = "",
     version: str = "",
     secrets: Marks = NO_MARKS,
+    signatures: Signatures = NO_SIGNATURES,
 ) -> Started:
     """Start a saga; nothing is started when anything is wrong.
 
@@ -145,11 +130,10 @@ async def start(
             before anything began, and the same *request* asks again.
         request: A fingerprint of the request that starts it, kept beside the run; see ``AlreadyStarted``.
         summary: One line for lists, instead of the definition's description.
-        continue_after_events: For tests: continue as new at this length of history.
         same_keys: For trials: with *again*, the run has the keys that the first one under its id had.
         version: With a name alone: the version of the definition that the worker shall take; empty for its newest.
         takes_up: The closed run after which an operator lets it begin anew; kept beside the run.
-        secrets: With a definition as data: where its activities have secrets, as for ``packed``.
+        continue_after_events, secrets, signatures: With a definition as data, as for ``packed``.
 
     Raises:
         InvalidDefinition, InputRefused, AlreadyStarted, TooLong: See there.
@@ -158,10 +142,14 @@ async def start(
     if isinstance(saga, Package):
         package = saga
     elif not isinstance(saga, str):
-        index = await usable(client, attributes.used(saga, children or {}))
-        page, tells = page_setting(os.environ), await keeps_status(client)
-        options = RunOptions(tells, continue_after_events, RULES, page=page, index=index, secrets=secrets)
-        package = open_envelope(to_bytes(envelope(saga, children or {}, options)))
+        package = await packed(
+            client,
+            saga,
+            children or {},
+            secrets,
+            signatures=signatures,
+            continue_after_events=continue_after_events,
+        )
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
     if package is not None and (problems := await aside(package.check_input, input)):
         raise InputRefused(name, problems)
@@ -183,6 +171,8 @@ async def start(
         what = "it has" if len(arguments) == 1 else "with the definition it has"
         raise InputRefused(name, (f"{what} {_too_many(size)}",))
 
+    about = package.saga.description if package else ""
+
     async def begin(policy: WorkflowIDReusePolicy, generation: str = "") -> Started:
         handed = Carry(generation=generation, version=version).to_json()
         carry: list[Any] = [*[None] * (2 - len(arguments)), handed] if handed else []
@@ -195,8 +185,8 @@ async def start(
             | ({"request": request} if request else {})
             | ({TAKES_UP: takes_up} if takes_up else {}),
             search_attributes=attributes.at_start(package.saga) if package and await keeps_names(client) else None,
-            static_summary=_cut(summary or _summary(package), _SUMMARY_BYTES) or None,
-            static_details=_cut(package.saga.description, _DETAILS_BYTES) or None if package else None,
+            static_summary=_cut(summary or about.split("\n", 1)[0], _SUMMARY_BYTES),
+            static_details=_cut(about, _DETAILS_BYTES),
             id_reuse_policy=policy,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
         )
@@ -389,11 +379,7 @@ def _too_many(size: int) -> str:
     return f"{size:,} bytes as it is sent, encoded by the payload codec if there is one; {fits}"
 
 
-def _summary(package: Package | None) -> str:
-    return package.saga.description.split("\n", 1)[0] if package else ""
-
-
-def _cut(text: str, limit: int) -> str:
-    """Return *text* cut to *limit* bytes of UTF-8."""
+def _cut(text: str, limit: int) -> str | None:
+    """Return *text* cut to *limit* bytes of UTF-8; ``None`` for an empty one."""
     data = text.encode("utf-8", "replace")
-    return data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…"
+    return (data.decode() if len(data) <= limit else data[: limit - 3].decode("utf-8", "ignore") + "…") or None

@@ -52,13 +52,16 @@ from sagadsl.temporal.wire.codec_growth import PLAIN, STRETCH, Stretch
 from sagadsl.temporal.wire.hidden_inputs import headers_hiding
 from sagadsl.temporal.wire.late_ends import headers_that_settle
 from sagadsl.temporal.wire.named_secrets import headers_naming
-from sagadsl.temporal.wire.origin import REFUSES_INLINE
+from sagadsl.temporal.wire.origin import REFUSES_INLINE, TRUST
 from sagadsl.temporal.wire.sent_call import headers_with_call
+from sagadsl.temporal.wire.trusting import distrusted_in
 from sagadsl.temporal.work.activities import worker_activities
 from sagadsl.temporal.work.interceptor import interceptors
 from sagadsl.temporal.work.manifest import manifest
 from sagadsl.temporal.work.registry import Registry
 from sagadsl.temporal.work.watched import watching
+from sagadsl.trust.judge import Trust
+from sagadsl.trust.signatures import NO_SIGNATURES, Signatures
 
 if TYPE_CHECKING:
     from sagadsl.temporal.link.tracing import Tracing
@@ -117,6 +120,8 @@ def build_worker(
     patience: timedelta = QUEUE_BOUND,
     tracing: Tracing | None = None,
     upgrades: bool = False,
+    trust: Trust | None = None,
+    signatures: Signatures = NO_SIGNATURES,
     **more: Any,
 ) -> Worker:
     """Return a worker that hosts sagas, their activities, or both.
@@ -134,12 +139,17 @@ def build_worker(
         patience: How long it leaves unknown work to the other workers of its queue; 0 when there are none.
         tracing: Where its spans go. What it counts goes where the metrics of the client's runtime go.
         upgrades: Sagas that are pinned to this worker's version continue as new on the current one.
+        trust: Take only definitions that it takes, whoever brings them; ``None`` takes all.
+        signatures: Those of ``definitions``; runs carry them on.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:
         SagadslError: An activity that was asked for cannot be used.
+        Untrusted: One of ``definitions`` is not taken by ``trust``.
     """
-    registry = Registry(definitions or {}, options)
+    registry = Registry(definitions or {}, options, signatures)
+    if trust is not None:
+        trust.check((definitions or {}).values(), signatures)
     plugins = list(more.pop("plugins", ()))
     if (own_client := patient_client(client)) is not client:  # the new client has no plugins
         plugins = [*(each for each in client.config()["plugins"] if isinstance(each, Plugin)), *plugins]
@@ -147,10 +157,12 @@ def build_worker(
     served = [] if only == "workflows" else [*activities]
     if catalogue is not None and only != "workflows":
         served += worker_activities(catalogue, names)
-    signatures = None if catalogue is None else catalogue.signature
-    knowledge = Knowledge(registry.names, _known(served), patience, signatures, registry.versions)
+    known_types = None if catalogue is None else catalogue.signature
+    knowledge = Knowledge(registry.names, _known(served), patience, known_types, registry.versions)
     local = [] if only == "activities" else registry.activities()
-    own = SagaInterceptor(inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client), upgrades=upgrades)
+    own = SagaInterceptor(
+        inline=inline, knowledge=knowledge, stretch=partial(stretch_of, client), upgrades=upgrades, trust=trust
+    )
     if client.data_converter.external_storage is None:
         # Otherwise the SDK makes a task for each payload to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
@@ -173,7 +185,8 @@ class SagaPlugin(SimplePlugin):
     """Adds sagas to your own worker: ``Worker(..., plugins=[SagaPlugin(definitions={...})])``.
 
     It adds the saga workflow (which takes every workflow type that your worker does not know) and the
-    activities of *catalogue*. It leaves the sandbox of your own workflows alone. *upgrades* is as in ``build_worker``.
+    activities of *catalogue*. It leaves the sandbox of your own workflows alone. *upgrades*, *trust* and
+    *signatures* are as in ``build_worker``.
     """
 
     def __init__(
@@ -186,9 +199,13 @@ class SagaPlugin(SimplePlugin):
         options: RunOptions = DEFAULTS,
         tracing: Tracing | None = None,
         upgrades: bool = False,
+        trust: Trust | None = None,
+        signatures: Signatures = NO_SIGNATURES,
     ) -> None:
-        self._upgrades = upgrades
-        self._registry = Registry(definitions or {}, options)
+        self._upgrades, self._trust = upgrades, trust
+        if trust is not None:
+            trust.check((definitions or {}).values(), signatures)
+        self._registry = Registry(definitions or {}, options, signatures)
         self._served = worker_activities(catalogue, names) if catalogue is not None else []
         self._signatures = None if catalogue is None else catalogue.signature
         self._inline = inline
@@ -219,6 +236,7 @@ class SagaPlugin(SimplePlugin):
                 knowledge=knowledge,
                 stretch=partial(stretch_of, client),
                 upgrades=self._upgrades,
+                trust=self._trust,
             ),
         ]
         if configured.get("activity_executor") is None:
@@ -251,8 +269,10 @@ class SagaInterceptor(Interceptor):
         knowledge: Knowledge | None = None,
         stretch: Callable[[], Stretch] = lambda: PLAIN,
         upgrades: bool = False,
+        trust: Trust | None = None,
     ) -> None:
         self._inline, self._knowledge, self._stretch, self._upgrades = inline, knowledge, stretch, upgrades
+        self._trust = trust
 
     def workflow_interceptor_class(
         self, input: WorkflowInterceptorClassInput
@@ -261,6 +281,8 @@ class SagaInterceptor(Interceptor):
         input.unsafe_extern_functions[KNOWLEDGE] = lambda: self._knowledge
         input.unsafe_extern_functions[STRETCH] = self._stretch
         input.unsafe_extern_functions[UPGRADES] = lambda: self._upgrades
+        if self._trust is not None:
+            input.unsafe_extern_functions[TRUST] = partial(distrusted_in, trust=self._trust)
         return _Details
 
 

@@ -94,13 +94,13 @@ def test_a_package_that_the_settings_leave_out_is_named(folder: Path) -> None:
         (
             'module = ["a"]',
             "unknown key `module`",
-            "there are `modules`, `plugins`, `connection`, `encryption`, `storage`, `telemetry`, `worker`",
+            "there are `modules`, `plugins`, `connection`, `encryption`, `storage`, `telemetry`, `trust`, `worker`",
         ),
         ('deny = ["a"]', "unknown key `deny`", "`deny` belongs into `[plugins]`"),
         (
             "colour = 1",
             "unknown key `colour`",
-            "there are `modules`, `plugins`, `connection`, `encryption`, `storage`, `telemetry`, `worker`",
+            "there are `modules`, `plugins`, `connection`, `encryption`, `storage`, `telemetry`, `trust`, `worker`",
         ),
     ],
 )

@@ -47,6 +47,9 @@ CALLS = {
     "explore good/grüße.saga.yaml -f json": 0,
     "test good --json": 0,
     "token zoë --read * --json": 0,
+    "keygen nowhere/ann.pem --json": 3,
+    "sign good/grüße.saga.yaml --key nothing.pem --json": 3,
+    "verify good/grüße.saga.yaml --allow-digest {} --json".format("0" * 64): 1,
     "run nothing.saga.yaml --json": 2,
     "status nothing --address 127.0.0.1:1 --json": 3,
 }

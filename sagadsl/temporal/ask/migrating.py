@@ -26,6 +26,7 @@ from sagadsl.temporal.refusals import Held, NotAnswered, NotPossible, known
 from sagadsl.temporal.run.migrated import QUERY, UPDATE
 from sagadsl.temporal.wire.arguments import Package
 from sagadsl.temporal.wire.child_memo import DETACHED
+from sagadsl.temporal.wire.trusting import signatures_in
 
 _WAITS_SECONDS = 10.0
 """How long a run that has nothing in flight may take to go on in its new run."""
@@ -178,7 +179,8 @@ async def _open(client: Client, id: str) -> Described:
 
 def _request(package: Package) -> dict[str, Any]:
     definition: Mapping[str, Any] = package.definition
-    return {"definition": definition} | ({"children": dict(package.children)} if package.children else {})
+    children = {"children": dict(package.children)} if package.children else {}
+    return {"definition": definition} | children | signatures_in(package.raw)
 
 
 def _refusal(id: str, cause: BaseException) -> SagadslError:

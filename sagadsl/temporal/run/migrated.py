@@ -36,7 +36,8 @@ from sagadsl.temporal.wire.arguments import Carry, Package, are_same_children, m
 from sagadsl.temporal.wire.child_memo import DETACHED
 from sagadsl.temporal.wire.codec_growth import of_this_worker
 from sagadsl.temporal.wire.definitions import InvalidDefinition
-from sagadsl.temporal.wire.origin import refuses_inline
+from sagadsl.temporal.wire.origin import distrusted, refuses_inline
+from sagadsl.temporal.wire.trusting import SIGNATURES, are_signatures
 
 UPDATE = "migrate"
 QUERY = "may_migrate"
@@ -50,7 +51,7 @@ _BESIDE = 1_000
 _ARGUMENTS = 3
 _LONGEST = 1_000
 _OF_THE_SERVER = ("Temporal", "BuildIds")
-_KEYS = frozenset({"definition", "children", "by_name", "digest", "by", "why"})
+_KEYS = frozenset({"definition", "children", "by_name", "digest", "by", "why", SIGNATURES})
 
 
 class _Over(Immutable):
@@ -167,18 +168,21 @@ class MigratableRun(AskedRun):
     def _judged(self, request: Any) -> Judgement:
         """Judge a definition that a client has sent. Raises ``ApplicationError`` if it is not one to judge."""
         assert self._package is not None
-        if refuses_inline():
-            why = "this worker takes definitions from its own folder only: migrate by name"
-            raise ApplicationError(why, type=NOT_POSSIBLE)
         target = self._target_of(request)
+        if why := _not_taken(target.raw):
+            raise ApplicationError(why, type=NOT_POSSIBLE)
         if why := migration.refusal(self._package.saga, self._state, target.saga.digest):
             raise ApplicationError(why, type=NOT_POSSIBLE)
         return migration.judge(self._package.saga, self._state, target.saga, _fits)
 
     def _target_of(self, request: Any) -> Package:
         assert self._package is not None
-        definition, children = request.get("definition"), request.get("children") or {}
-        return self._opened(migrated_envelope(self._package.raw, {"definition": definition, "children": children}))
+        new = {"definition": request.get("definition"), "children": request.get("children") or {}}
+        if SIGNATURES in request:
+            if not are_signatures(request[SIGNATURES]):
+                raise ApplicationError(f"`{SIGNATURES}` are texts by digest and key", type=NOT_POSSIBLE)
+            new[SIGNATURES] = request[SIGNATURES]
+        return self._opened(migrated_envelope(self._package.raw, new))
 
     def _opened(self, raw: bytes) -> Package:
         try:
@@ -212,6 +216,8 @@ class MigratableRun(AskedRun):
         """Return why the run cannot migrate as it is now; empty if it can."""
         assert self._package is not None
         assert self._target is not None
+        if not self._by_name and not workflow.unsafe.is_replaying() and (why := _not_taken(self._target.raw)):
+            return why  # it came before the run knew its own definition, when no validator judged it
         judged = migration.judge(self._package.saga, self._state, self._target.saga, _fits)
         return "; ".join(each.message for each in judged.reasons)
 
@@ -237,6 +243,17 @@ class MigratableRun(AskedRun):
         if carry is None:
             return _TOO_LARGE
         return _Over(target, raw, carry)
+
+
+def _not_taken(raw: bytes) -> str:
+    """Return why this worker takes no such definition from a client; empty if it does. Not to be asked at a replay."""
+    if refuses_inline():
+        return "this worker takes definitions from its own folder only: migrate by name"
+    try:
+        why = distrusted(raw)
+    except InvalidDefinition as problem:
+        return str(problem)
+    return f"this worker takes trusted definitions only: {why}" if why else ""
 
 
 def _fits(schema: Any, what: str, value: Any) -> Sequence[str]:

@@ -30,6 +30,7 @@ from sagadsl.language.own_errors import (
     INVALID_INPUT,
     NOT_POSSIBLE,
     STATE_TOO_LARGE,
+    UNTRUSTED_DEFINITION,
 )
 from sagadsl.language.versions import of_version
 from sagadsl.temporal.run import failures
@@ -52,7 +53,7 @@ from sagadsl.temporal.wire.arguments import (
 from sagadsl.temporal.wire.codec_growth import ASKS
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.wire.inheritance import INHERIT_ACTIVITY, Inheritance, TakeUpRequest
-from sagadsl.temporal.wire.origin import KNOWN_CARRY, Origin, forged, origin, refuses_inline
+from sagadsl.temporal.wire.origin import KNOWN_CARRY, Origin, distrusted, forged, origin, refuses_inline
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 """A local activity that every worker of sagas has; see ``registry``."""
@@ -60,6 +61,8 @@ DEFINITION_ACTIVITY = "sagadsl.definition"
 _REJECTED = "sagadsl.rejected"
 _REJECTED_BY_RULES = "sagadsl.rejected.2"
 """The marker of a refused run whose input was judged by rules later than the first."""
+_UNTRUSTED = "sagadsl.untrusted"
+"""The marker of a run that was refused because its worker did not trust its definition: a replay asks no worker."""
 _RULES = {version: f"sagadsl.rules.{version}" for version in range(RULES, FIRST_RULES, -1)}
 """Markers of runs whose client did not name the rules, by version, newest first."""
 _LISTED = "sagadsl.listed"
@@ -208,6 +211,8 @@ class Opening:
         refused = workflow.unsafe.is_replaying() and (
             workflow.patched(_REJECTED) or workflow.patched(_REJECTED_BY_RULES)
         )
+        if inline and own is None and not self.continues:
+            self._check_trust(raw)
         trusted = workflow.unsafe.is_replaying() and not refused
         trusted = trusted or self.continues or self.inheritance is not None  # the run before was accepted
         if foreign and (not trusted or is_played_for_its_state()):  # anybody may have made that history
@@ -269,6 +274,23 @@ class Opening:
                 "definition, or start the parent by its name alone",
                 is_ignorance=True,
             )
+
+    @staticmethod
+    def _check_trust(raw: bytes) -> None:
+        """Raise ``Rejected`` for a definition that this worker does not trust, whoever has sent it.
+
+        Also for one that a parent has sent or that a closed run had: other workers may have taken it. Only what the
+        run before had is not judged again, or nobody would undo what that one has done.
+        """
+        if workflow.unsafe.is_replaying():
+            why = "it was not trusted when the run began" if workflow.patched(_UNTRUSTED) else ""
+        else:
+            try:
+                why = distrusted(raw)
+            except InvalidDefinition as problem:
+                raise Rejected(INVALID_DEFINITION, str(problem)) from problem
+        if why:
+            raise Rejected(UNTRUSTED_DEFINITION, f"this worker takes trusted definitions only: {why}", _UNTRUSTED)
 
     def _check_inherited(self, *, is_refused: bool) -> None:
         """Raise ``Rejected`` if a closed run had its definition from a client, and this worker takes none from clients.

@@ -30,6 +30,8 @@ from sagadsl.language.notation.json_text import read_json
 from sagadsl.language.paths import is_generation
 from sagadsl.language.schema.conform import ValueCheck, checker
 from sagadsl.temporal.wire.definitions import InvalidDefinition, checked
+from sagadsl.temporal.wire.trusting import SIGNATURES, are_signatures, merged, of_envelope
+from sagadsl.trust.signatures import NO_SIGNATURES, Signatures
 
 FORMAT = 1
 """Version of the envelope's form; its key is ``sagadsl``."""
@@ -95,7 +97,7 @@ SECRETS = "secrets"
 _OPTIONS = RunOptions.__struct_fields__
 _FORMER = "former"
 """The key under which a run that has migrated keeps its former definitions, by their digests; no client sends it."""
-_ENVELOPE = frozenset({"sagadsl", "definition", "children", "options"})
+_ENVELOPE = frozenset({"sagadsl", "definition", "children", "options", SIGNATURES})
 
 
 class Package(Immutable):
@@ -226,14 +228,19 @@ class Carry(Immutable):
 
 
 def envelope(
-    definition: Mapping[str, Any], children: Mapping[str, Mapping[str, Any]], options: RunOptions = DEFAULTS
+    definition: Mapping[str, Any],
+    children: Mapping[str, Mapping[str, Any]],
+    options: RunOptions = DEFAULTS,
+    signatures: Signatures = NO_SIGNATURES,
 ) -> dict[str, Any]:
-    """Return the second start argument: *definition* with those of its children."""
+    """Return the second start argument: *definition* with those of its children, and their *signatures* among all."""
     data: dict[str, Any] = {"sagadsl": FORMAT, "definition": definition}
     if children:
         data["children"] = children
     if chosen := options.to_json():
         data["options"] = chosen
+    if signatures:
+        data |= of_envelope(signatures, (definition, *children.values()))
     return data
 
 
@@ -261,7 +268,7 @@ def migrated_envelope(raw: bytes, new: Mapping[str, Any], needed: Collection[str
 
     Args:
         raw: The envelope that it has now; its options stay.
-        new: The new ``definition``, with its ``children``.
+        new: The new ``definition``, with its ``children`` and their ``signatures``.
         needed: Digests of the former definitions that still say how to undo something.
         digest: That of the definition that it has now.
     """
@@ -270,6 +277,7 @@ def migrated_envelope(raw: bytes, new: Mapping[str, Any], needed: Collection[str
     known = {**data.pop(_FORMER, {}), digest: own}
     data |= {"definition": new["definition"]}
     data |= {"children": new["children"]} if new.get("children") else {}
+    data |= merged(data, new)
     former = {each: known[each] for each in needed}
     return to_bytes(data | ({_FORMER: former} if former else {}))
 
@@ -368,6 +376,8 @@ def _problem(data: Any) -> str:
     page = options.get("page", "")
     if not isinstance(page, str) or len(page) > LONGEST_PAGE:
         return f"`page` must be a text of at most {LONGEST_PAGE:,} characters"
+    if not are_signatures(data.get(SIGNATURES, {})):
+        return f"`{SIGNATURES}` must be an object of texts by digest and key"
     if not are_marks(options.get("secrets", {})):
         return "`secrets` must be an object of places by activity"
     return ""

@@ -23,6 +23,9 @@ from sagadsl.temporal.wire.arguments import holds_anything, is_compressed
 REFUSES_INLINE = "sagadsl.refuses_inline"
 """Name of the function by which a worker says that it takes only definitions from its own folder."""
 
+TRUST = "sagadsl.trust"
+"""Name of the function by which a worker says why it does not trust an envelope; it is empty if it does."""
+
 
 class Origin(Enum):
     """Who has begun a run."""
@@ -70,3 +73,12 @@ def refuses_inline() -> bool:
     """Whether this worker takes only definitions from its own folder. Not to be asked at a replay."""
     asked = workflow.extern_functions().get(REFUSES_INLINE)
     return asked is not None and bool(asked())
+
+
+def distrusted(raw: bytes) -> str:
+    """Return why this worker does not trust what is in an envelope; empty if it does. Not to be asked at a replay.
+
+    Raises ``InvalidDefinition`` for anything that is no envelope.
+    """
+    asked = workflow.extern_functions().get(TRUST)
+    return "" if asked is None else str(asked(raw))

@@ -31,6 +31,7 @@ from sagadsl.temporal.work.attempts import attempts, taken
 from sagadsl.temporal.work.endpoints import endpoint
 from sagadsl.temporal.work.inheriting import inherit
 from sagadsl.temporal.work.lost_tasks import lost
+from sagadsl.trust.signatures import NO_SIGNATURES, Signatures
 
 Data = Mapping[str, Any]
 NOTHING: Data = {}
@@ -39,9 +40,12 @@ NOTHING: Data = {}
 class Registry:
     """Definitions by name, older ones by name and version (``order@1``); it never changes."""
 
-    def __init__(self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS) -> None:
-        """Take the definitions. Raises ``SettingsUnusable`` for an address of the page that is none."""
+    def __init__(
+        self, definitions: Mapping[str, Data], options: RunOptions = DEFAULTS, signatures: Signatures = NO_SIGNATURES
+    ) -> None:
+        """Take definitions with signatures. Raises ``SettingsUnusable`` for an address of the page that is none."""
         self._definitions = dict(sorted(definitions.items()))
+        self._signatures = signatures
         own = {name: of_version(name, str(each.get("version", ""))) for name, each in definitions.items()}
         newest = {name: other for name, other in own.items() if not name_and_version(name)[1]}
         self._others = {other: name for name, other in newest.items() if other != name}
@@ -76,7 +80,7 @@ class Registry:
             index=index,
         )
         own = self._others.get(name, name)
-        return envelope(self._definitions[own], children_of(own, self._definitions), options)
+        return envelope(self._definitions[own], children_of(own, self._definitions), options, self._signatures)
 
     def attributes(self, name: str) -> dict[str, str]:
         """Return the search attributes of saga *name* and of its children, each with its type."""

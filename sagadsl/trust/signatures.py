@@ -1,0 +1,128 @@
+"""Signatures of definitions: what is signed, and the file beside a definition that keeps them.
+
+What is signed is the digest of the definition as a run of it is pinned to: what it imports and uses is in place, so it
+is covered; its schedules are no part of it. The file is ``FILE.sig``, JSON, with an entry for each saga of ``FILE``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sagadsl.errors import SagadslError
+from sagadsl.immutable import Immutable
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+FORMAT = 1
+SUFFIX = ".sig"
+_KEY = "sagadsl_signatures"
+_STATEMENT = "sagadsl definition 1\n{}\n"
+_LONGEST = 1_000_000
+"""Bytes of a file of signatures: far more than a file of definitions has sagas."""
+
+Signatures = Mapping[str, Mapping[str, str]]
+"""Signatures in base64, by the digest of the definition and the id of the key."""
+NO_SIGNATURES: Signatures = {}
+
+
+class SignaturesUnreadable(SagadslError):
+    """A file of signatures is there, and is none."""
+
+    code: ClassVar[str] = "SD992"
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"`{self.path}` cannot be read as signatures: {self.reason}"
+
+    @property
+    def help(self) -> str:
+        return "`sagadsl sign` writes it anew once it is deleted"
+
+
+class SignedDigest(Immutable):
+    """One signature, as its file has it; the name and the version are for people."""
+
+    saga: str
+    version: str
+    digest: str
+    key: str
+    signature: str
+
+    def to_json(self) -> dict[str, str]:
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+def statement(digest: str) -> bytes:
+    """Return the bytes that are signed for a definition with this digest."""
+    return _STATEMENT.format(digest).encode()
+
+
+def signed(digest: str, key: Ed25519PrivateKey) -> str:
+    """Return the signature of a digest, in base64. The same key gives the same one again."""
+    return base64.b64encode(key.sign(statement(digest))).decode()
+
+
+def raw_signature(text: str) -> bytes:
+    """Return the bytes of a signature; empty for a text that is none."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def beside(file: str | Path) -> Path:
+    """Return where the signatures of a file of definitions are."""
+    return Path(f"{file}{SUFFIX}")
+
+
+def read(path: Path) -> tuple[SignedDigest, ...]:
+    """Return the signatures in a file; none when there is no file. Raises ``SignaturesUnreadable``."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST + 1)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise SignaturesUnreadable(str(path), error.strerror or str(error)) from None
+    if len(text) > _LONGEST:
+        raise SignaturesUnreadable(str(path), f"it has more than {_LONGEST:,} bytes")
+    try:
+        data = json.loads(text)
+        if data[_KEY] != FORMAT:
+            raise SignaturesUnreadable(str(path), f"its format is `{data[_KEY]}`, this release knows {FORMAT}")
+        return tuple(SignedDigest(**{name: str(each[name]) for name in _FIELDS}) for each in data["signatures"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SignaturesUnreadable(str(path), f"{type(error).__name__}: {error}") from None
+
+
+def write(path: Path, signatures: Iterable[SignedDigest]) -> None:
+    """Write a file of signatures, in an order that does not depend on chance."""
+    ordered = sorted(signatures, key=lambda each: (each.saga, each.version, each.digest, each.key))
+    document: dict[str, Any] = {_KEY: FORMAT, "signatures": [each.to_json() for each in ordered]}
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def by_digest(signatures: Iterable[SignedDigest]) -> dict[str, dict[str, str]]:
+    """Return signatures in the form in which runs carry them."""
+    found: dict[str, dict[str, str]] = {}
+    for each in signatures:
+        found.setdefault(each.digest, {})[each.key] = each.signature
+    return found
+
+
+def beside_all(files: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return all signatures that lie beside *files*. Raises ``SignaturesUnreadable``."""
+    return by_digest(each for file in dict.fromkeys(files) for each in read(beside(file)))
+
+
+_FIELDS = ("saga", "version", "digest", "key", "signature")
