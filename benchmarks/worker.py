@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,18 @@ async def serve(variant: str, address: str, queue: str) -> None:
                 print(json.dumps({refuse: start_arguments(variant, order_of(refuse)) for refuse in (0, 1)}), flush=True)
 
 
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run ours as `sagadsl worker` does, and those by hand as Temporal's documentation does."""
+    try:
+        from sagadsl.cli.event_loop import Loop, run_on  # noqa: PLC0415
+    except ModuleNotFoundError:  # an older release, whose workers run on asyncio's loop
+        asyncio.run(main)
+    else:
+        run_on(Loop.AUTO if sys.argv[1].startswith("saga") else Loop.ASYNCIO, main)
+
+
 if __name__ == "__main__":
     logging.disable()  # the refusals are part of the measurement, their log lines are not
-    asyncio.run(serve(*sys.argv[1:]))
+    run(serve(*sys.argv[1:]))
     sys.stdout.flush()
     os._exit(0)  # sdk-python#300: the SDK may abort a process that ends

@@ -15,6 +15,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_version, load_definitions, of_one_name, secrets_in
+from sagadsl.cli.event_loop import run_on
 from sagadsl.cli.interrupts import need_posix, on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
@@ -194,7 +195,7 @@ def worker(
         from sagadsl.cli.supervisor import supervise
 
         return supervise(processes, drain)
-    return asyncio.run(serve(plan, settings, flags, metrics))
+    return run_on(plan.capacity.loop, serve(plan, settings, flags, metrics))
 
 
 def _plan(

@@ -1,4 +1,7 @@
-"""The options that say how much a worker does at once, and how fast; ``[worker]`` of the project may say them, too."""
+"""The options that say how much a worker does at once, how fast, and on which event loop.
+
+``[worker]`` of the project may say them, too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from sagadsl.cli.event_loop import Loop
 from sagadsl.cli.options import with_options
 from sagadsl.immutable import Immutable
 
@@ -60,6 +64,7 @@ class Capacity(Immutable):
         rate: Activities a second that each process begins.
         queue_rate: Activities a second that all workers of a queue begin together.
         cached: The most open sagas of each queue that stay in memory.
+        loop: Whose event loop each process runs on.
     """
 
     rate: float | None = None
@@ -67,6 +72,7 @@ class Capacity(Immutable):
     tuner: Slots | Targets | None = None
     pollers: Pollers | None = None
     cached: int = CACHED
+    loop: Loop = Loop.AUTO
 
     def options(self) -> dict[str, Any]:
         """Return what ``build_worker`` has to know of it."""
@@ -202,6 +208,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any], str]] = {
     "tuner": ("tuner", _tuner, _TUNER),
     "pollers": ("pollers", _pollers, _POLLERS),
     "cached": ("cached", lambda value: _count(value, 0, 10_000_000), "a number of sagas"),
+    "event_loop": ("loop", Loop, "`auto`, `asyncio` or `uvloop`"),
 }
 """What the options and the keys of ``[worker]`` are read to: the field, how, and the form for messages."""
 
@@ -211,6 +218,11 @@ _OPTIONS = (
         metavar="SAGAS",
         help=f"How many open sagas of a queue stay in memory; others are replayed when something happens.  "
         f"[default: {CACHED}]",
+    ),
+    click.option(
+        "--event-loop",
+        metavar="NAME",
+        help="On which event loop activities run: auto (uvloop where it is installed), asyncio, or uvloop.",
     ),
     click.option("--max-activities-per-second", metavar="RATE", help="Begin no more activities a second than this."),
     click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from sagadsl.cli import worker_capacity
+from sagadsl.cli.event_loop import Loop, run_on
+from sagadsl.temporal.link.shown import SettingsUnusable
 from tests.cli.shell import inside
 from tests.cli.shop import lay_out
 from tests.cli.workers import running
@@ -161,6 +164,7 @@ def test_a_worker_with_a_tuner_by_resources_and_pollers_by_need_works(
         ("--pollers", "auto:9-2", "write a number from 2 to 1,000, `auto`, or `auto:MIN-MAX`"),
         ("--pollers", "1", "write a number from 2 to 1,000, `auto`, or `auto:MIN-MAX`"),
         ("--cached", "-1", "write a number of sagas"),
+        ("--event-loop", "trio", "write `auto`, `asyncio` or `uvloop`"),
     ],
 )
 def test_a_value_that_cannot_be_right_says_how_it_is_written(option: str, value: str, form: str) -> None:
@@ -190,3 +194,47 @@ def test_an_option_comes_before_the_project(tmp_path: Path, monkeypatch: pytest.
     nothing: dict[str, Any] = dict.fromkeys(worker_capacity._READERS)
     found = worker_capacity._capacity({**nothing, "cached": "7"})
     assert (found.cached, found.pollers) == (7, worker_capacity.Pollers(9, 2))
+
+
+LOOP = """
+import asyncio
+from sagadsl import activity
+
+@activity
+async def loop() -> dict:
+    running = asyncio.get_running_loop()
+    return {"of": type(running).__module__.partition(".")[0]}
+"""
+ON_A_LOOP = """\
+sagadsl: 1
+name: on_a_loop
+version: "1"
+output: "{{ steps.ask.output.of }}"
+steps:
+  - {id: ask, activity: loop, compensation: none}
+"""
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize(("chosen", "loop"), [((), "uvloop"), (("--event-loop", "asyncio"), "asyncio")])
+def test_activities_run_on_uvloop_unless_somebody_says_otherwise(
+    chosen: tuple[str, ...], loop: str, tmp_path: Path, server: Server
+) -> None:
+    (tmp_path / "loops.py").write_text(LOOP)
+    (tmp_path / "on_a_loop.saga.yaml").write_text(ON_A_LOOP)
+    queue = ("--task-queue", fresh(), "--address", server.address)
+    with running(tmp_path, ".", "-m", "loops", *queue, *chosen) as worker:
+        worker.wait_for("ready")
+        ran = inside("run", "on_a_loop", *queue, "-q", cwd=tmp_path)
+    assert (ran.code, ran.out) == (0, f'"{loop}"\n'), ran
+
+
+async def _loop() -> str:
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+
+def test_a_worker_without_uvloop_runs_on_asyncios_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)  # as where it is not installed
+    assert run_on(Loop.AUTO, _loop()) == "asyncio"
+    with pytest.raises(SettingsUnusable, match="the event loop `uvloop` is not installed"):
+        run_on(Loop.UVLOOP, _loop())
