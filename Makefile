@@ -67,9 +67,11 @@ lint: $(READY)  ## format, lint, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/bank/sagadsl_bank examples/shop/sagadsl_shop benchmarks deploy tools
+	$(BIN)/mypy --strict examples/inn/sagadsl_inn examples/ferry/sagadsl_ferry
 	$(BIN)/mypy --strict examples/events/deliver.py examples/events/from_kafka.py examples/events/from_sqs.py
 	$(BIN)/lint-imports
 	$(BIN)/sagadsl validate definitions examples/go-worker examples/events
+	PYTHONPATH=examples/inn:examples/ferry $(BIN)/sagadsl validate examples/inn -m sagadsl_inn.activities -m sagadsl_ferry.activities
 
 bench: $(READY)  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,1 @@
+"""A ferry whose tickets are sold by sagas: `sagadsl.once` with Django."""

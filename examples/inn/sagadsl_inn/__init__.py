@@ -1,0 +1,1 @@
+"""An inn whose rooms are booked by sagas: `sagadsl.once` with SQLAlchemy."""
