@@ -84,6 +84,8 @@ def test_the_wheel_has_what_commands_read_and_nothing_else(dist: Path) -> None:
     for part in (
         "schemas/saga.schema.json",
         "explanations/SD104.md",
+        "guides/authoring.md",
+        "guides/gallery/buy_goods.saga.yaml",
         "scaffolds/templates/activities.py.in",
         "py.typed",
     ):
@@ -118,6 +120,7 @@ def test_without_an_extra_all_that_needs_none_works(clean: Clean, tmp_path: Path
         ("dev", ("validate", "--watch")),
         ("dev", ("init", "packaged")),
         ("encryption", ("status", "x", *NOBODY, *ENCRYPTION)),
+        ("mcp", ("mcp",)),
         ("otel", ("status", "x", *NOBODY, "--otlp", "http://127.0.0.1:1")),
     ],
 )

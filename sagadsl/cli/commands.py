@@ -37,6 +37,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "explain": Entry("explain:explain", "Explain a code such as SD104."),
         "schema": Entry("schema:schema", "Print the JSON Schema of definitions, for editors."),
         "lsp": Entry("lsp:lsp", "Serve an editor: completion, mistakes while you type, renaming."),
+        "mcp": Entry("mcp:mcp", "Serve language models: check, try, and look at sagas."),
         "plugins": Entry("plugins:plugins", "Show which activities are installed."),
     },
     "Try": {

@@ -177,12 +177,32 @@ def connection(command: Callable[..., R]) -> Callable[..., R]:
     return wrapped
 
 
+def again(flags: Flags) -> tuple[list[str], dict[str, str]]:
+    """Return the words, and the variables, with which a further command reaches the same server.
+
+    A key travels in a variable: everybody on the machine can see the words of a process.
+    """
+    kept = {} if flags.disable_config_env else _IN_VARIABLES
+    words = [f"--grpc-meta={each}" for each in flags.grpc_meta]
+    words += [f"--encryption-key={each}" for each in flags.encryption_key]
+    for name, declaration, _ in _CONNECTION:
+        value, option = getattr(flags, name), declaration[-1]
+        if name == "tls":
+            words += [] if value is None else ["--tls" if value else "--no-tls"]
+        elif value is True:
+            words.append(option)
+        elif value and name not in kept:
+            words.append(f"{option}={value}")
+    return words, {variable: getattr(flags, name) for name, variable in kept.items() if getattr(flags, name)}
+
+
 def _flags(values: dict[str, Any]) -> Flags:
     from sagadsl.temporal.link.settings import Flags
 
     return Flags(**values)
 
 
+_IN_VARIABLES = {"api_key": "TEMPORAL_API_KEY", "codec_auth": "TEMPORAL_CODEC_AUTH"}
 _CONNECTION: tuple[tuple[str, tuple[str, ...], dict[str, Any]], ...] = (
     ("address", ("--address",), {"metavar": "HOST:PORT", "help": "Temporal server.  [env: TEMPORAL_ADDRESS]"}),
     ("namespace", ("-n", "--namespace"), {"metavar": "NAME", "help": "Namespace.  [env: TEMPORAL_NAMESPACE]"}),

@@ -60,6 +60,7 @@ WITHOUT_A_SERVER = {
     f"serve good {NOBODY} --bind 127.0.0.1:0": 3,
     "dev --no-such-option": 2,
     "lsp --no-such-option": 2,
+    "mcp --no-such-option": 2,
     f"list --json {NOBODY}": 3,
     f"incidents --json {NOBODY}": 3,
     f"trace a --json {NOBODY}": 3,

@@ -339,6 +339,8 @@ _JOINED = re.compile(r"(path|call|call_id|key|block|loop|step_id)('\])?$")
 _TAKES_APART = frozenset(("partition", "rpartition", "split", "rsplit", "startswith", "endswith", "find", "index"))
 _OTHER_NAMES = {
     "activities": "addresses of the web",
+    "agents/pages.py": "names of pages",
+    "agents/words.py": "paths of files",
     "authoring.py": "an example of a key",
     "language/loaded.py": "addresses of files",
     "language/notation/zones.py": "names of time zones",
