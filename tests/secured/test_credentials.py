@@ -255,7 +255,7 @@ def test_a_worker_whose_key_may_only_read_does_not_start(wants_keys: Secured) ->
         (
             ("--api-key-from", "command:sh -c 'echo no >&2; exit 4'"),
             {},
-            "the API key cannot be read: `sh` ended with code 4: no (--api-key-from)",
+            "the API key cannot be read: `sh` ended with code 4; run it by hand to see why (--api-key-from)",
         ),
         (
             ("--api-key-from", "command:echo very secret"),
