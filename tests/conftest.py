@@ -19,6 +19,15 @@ APART, SEALED = "apart", "sealed"
 """Further namespaces, for tests that must not see the sagas of others."""
 
 
+_SETTINGS = (
+    "frontend.WorkflowPauseEnabled=true",  # for `temporal workflow pause`
+    # How soon it deletes a run after it was asked: half a minute and more without this.
+    'history.transferProcessorUpdateAckInterval="1s"',
+    'history.visibilityProcessorUpdateAckInterval="1s"',
+)
+"""Settings of the server that the tests want."""
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """Where the session's Temporal server listens. Use ids of your own: all tests share it."""
@@ -48,7 +57,7 @@ def serving(log: Path, *dynamic: str, database: Path | None = None, level: str =
     command = [str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--headless"]
     if database is not None:
         command += ["--db-filename", str(database)]
-    for each in ("frontend.WorkflowPauseEnabled=true", *dynamic):  # for `temporal workflow pause`
+    for each in (*_SETTINGS, *dynamic):
         command += ["--dynamic-config-value", each]
     command += [
         "--namespace",

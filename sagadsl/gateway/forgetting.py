@@ -6,10 +6,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from sagadsl.errors import SagadslError
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.gateway.requests import Inquiry
-from sagadsl.temporal.ask.forgetting import NotForgotten, delete, kept_runs
+from sagadsl.temporal.ask.forgetting import delete, kept_runs, refuse_open
 
 _LONGEST = 1000
 _WAITS_SECONDS = 5.0
@@ -29,15 +28,17 @@ async def forget(inquiry: Inquiry) -> Response:
     if asked["dry_run"]:
         return JSONResponse({"id": id_, "runs": [each.as_json() for each in runs], "dry_run": True})
     about = {"why": asked["why"], "by": asked["by"], "runs": str(len(runs))}
-    try:
-        if not asked["even_open"] and (still := tuple(each for each in runs if each.is_open)):
-            raise NotForgotten(id_, still)
-        patience = min(_WAITS_SECONDS, inquiry.gateway.options.longest_wait)
-        found = await delete(inquiry.client, id_, runs, patience=patience)
-    except SagadslError as error:
-        inquiry.audit("forget", id_, error.code, **about)
-        raise
-    inquiry.audit("forget", id_, "asked" if found.left else "forgotten", **about)
+    with inquiry.audited("forget", id_, **about) as said:
+        refuse_open(id_, runs, even_open=asked["even_open"])
+        found = await delete(
+            inquiry.client,
+            id_,
+            runs,
+            even_open=asked["even_open"],
+            patience=min(_WAITS_SECONDS, inquiry.gateway.options.longest_wait),
+            permit=lambda run: inquiry.demand("forget", run.name),
+        )
+        said.result = "asked" if found.left or found.unreached else "forgotten"
     return JSONResponse(found.as_json(), 202 if found.left or found.unreached else 200)
 
 

@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response
 
 from sagadsl.engine.facts import Given
 from sagadsl.engine.verbs import DECISIONS, GIVEN_WITH, VERBS, WITH_CHILDREN, Verb
-from sagadsl.errors import SagadslError
 from sagadsl.gateway.access import Principal
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.gateway.requests import Handler, Inquiry
@@ -33,12 +32,10 @@ async def signal(inquiry: Inquiry) -> Response:
     id_, name = await inquiry.saga("operate"), inquiry.path("signal")
     request = inquiry.key(id_, "signal", name)
     payload = await inquiry.body()
-    try:
+    with inquiry.audited("signal", id_, signal=name) as said:
         sent = await signalling.signal(inquiry.client, id_, name, payload, request=request, by=inquiry.who.name)
-    except SagadslError as error:
-        inquiry.audit("signal", id_, error.code, signal=name)
-        raise
-    inquiry.audit("signal", id_, "repeated" if sent.is_repeated else sent.state, signal=name)
+        said.result = "repeated" if sent.is_repeated else sent.state
+    sent = await signalling.reply_shown(inquiry.client, sent)
     return JSONResponse(sent.as_json(), 202, {"Idempotent-Replayed": "true"} if sent.is_repeated else None)
 
 
@@ -47,12 +44,9 @@ async def cancel(inquiry: Inquiry) -> Response:
     inquiry.query()
     id_ = await inquiry.saga("operate")
     asked = await _asked(inquiry, with_step=False)
-    try:
+    with inquiry.audited("cancel", id_, why=asked["why"], by=asked["by"]) as said:
         await sagas.cancel(inquiry.client, id_, by=asked["by"], why=asked["why"])
-    except SagadslError as error:
-        inquiry.audit("cancel", id_, error.code, why=asked["why"], by=asked["by"])
-        raise
-    inquiry.audit("cancel", id_, "asked", why=asked["why"], by=asked["by"])
+        said.result = "asked"
     return JSONResponse({"id": id_, "requested": "cancel"}, 202)
 
 
@@ -66,14 +60,11 @@ async def migrate(inquiry: Inquiry) -> Response:
     if asked["dry_run"]:
         return JSONResponse((await migrating.preview(inquiry.client, id_, package)).as_json())
     by_name = inquiry.gateway.options.by_name
-    try:
+    with inquiry.audited("migrate", id_, why=asked["why"], by=asked["by"]) as said:
         done = await migrating.migrate(
             inquiry.client, id_, package, by=asked["by"], why=asked["why"], by_name=by_name, seconds=_WAITS_SECONDS
         )
-    except SagadslError as error:
-        inquiry.audit("migrate", id_, error.code, why=asked["why"], by=asked["by"])
-        raise
-    inquiry.audit("migrate", id_, done.outcome, why=asked["why"], by=asked["by"])
+        said.result = done.outcome
     return JSONResponse(done.as_json())
 
 
@@ -105,7 +96,7 @@ def verb(name: str) -> Handler:
             shown = {"id": id_, **plan.as_json()}
             return JSONResponse(shown | {"lines": list(reset_lines(shown))})
         details = {"step": asked["step"], "why": asked["why"], "by": asked["by"]}
-        try:
+        with inquiry.audited(name, id_, **details) as said:
             done = await decisions.operate(
                 inquiry.client,
                 id_,
@@ -113,10 +104,7 @@ def verb(name: str) -> Handler:
                 Asked(asked["step"], asked["by"], asked["why"], asked.get("occurrence"), Given.read(asked)),
                 request=inquiry.key(id_, name, asked["step"]),
             )
-        except SagadslError as error:
-            inquiry.audit(name, id_, error.code, **details)
-            raise
-        inquiry.audit(name, id_, done.status, **details)
+            said.result = done.status
         for each in done.children:
             inquiry.audit(name, each.id, each.problem.code if each.problem else each.status, **details)
         children = [each.as_json() for each in done.children]

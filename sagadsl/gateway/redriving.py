@@ -6,7 +6,6 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from sagadsl.errors import SagadslError
 from sagadsl.gateway.problems import BadRequest
 from sagadsl.gateway.requests import Handler, Inquiry
 from sagadsl.status.plan import lines
@@ -36,13 +35,10 @@ def taking_up(name: str) -> Handler:
         if asked.get("dry_run"):
             plan = (await recovery.look(inquiry.client, id_, name, how, to=to)).as_json()
             return JSONResponse(plan | {"lines": list(lines(plan))})
-        try:
+        with inquiry.audited(name, id_, why=asked["why"], by=asked["by"]) as said:
             prospect = await recovery.look(inquiry.client, id_, name, how, to=to)
             started = await recovery.take_up(inquiry.client, prospect, by=asked["by"], why=asked["why"])
-        except SagadslError as error:
-            inquiry.audit(name, id_, error.code, why=asked["why"], by=asked["by"])
-            raise
-        inquiry.audit(name, id_, started.run_id, why=asked["why"], by=asked["by"])
+            said.result = started.run_id
         done = {"id": id_, "verb": name, "run_id": started.run_id, "plan": prospect.as_json()}
         return JSONResponse(done, 202)
 
@@ -56,16 +52,13 @@ async def terminate(inquiry: Inquiry) -> Response:
     asked = await _asked(inquiry, "terminate")
     by, why, run_id = asked["by"], asked["why"], None
     reason = f"{why or 'no reason was given'} ({by})"
-    try:
+    with inquiry.audited("terminate", id_, why=why, by=by) as said:
         if asked.get("undo"):
             started = await recovery.terminate_and_undo(inquiry.client, id_, reason=reason, by=by, why=why)
             run_id = started.run_id
         else:
             await sagas.terminate(inquiry.client, id_, reason)
-    except SagadslError as error:
-        inquiry.audit("terminate", id_, error.code, why=why, by=by)
-        raise
-    inquiry.audit("terminate", id_, run_id or "terminated", why=why, by=by)
+        said.result = run_id or "terminated"
     return JSONResponse({"id": id_, "requested": "terminate", "run_id": run_id}, 202)
 
 

@@ -109,6 +109,13 @@ class Gateway:
 
 
 @dataclass(slots=True)
+class Said:
+    """What the audit log says of a request: ``result`` is set when it was carried out."""
+
+    result: str = "unknown"
+
+
+@dataclass(slots=True)
 class Inquiry:
     """One request, with its caller."""
 
@@ -269,6 +276,21 @@ class Inquiry:
         peer = self.request.client.host if self.request.client else ""
         issuer = {"issuer": self.who.realm} if self.who.realm else {}
         log_change(self.id, self.who.name, action, saga, result, **issuer, peer=peer, **more)
+
+    @contextmanager
+    def audited(self, action: str, saga: str, **more: str) -> Iterator[Said]:
+        """Log a change of a saga, however the block ends: with its ``result``, or with the code of its error.
+
+        Any other error, as one of the server, leaves it open how much was carried out; so does a client that has gone.
+        """
+        said = Said()
+        try:
+            yield said
+        except SagadslError as error:
+            said.result = error.code
+            raise
+        finally:
+            self.audit(action, saga, said.result, **more)
 
 
 def log_change(request: str, who: str, action: str, saga: str, result: str, **more: str) -> None:

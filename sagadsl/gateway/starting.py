@@ -85,6 +85,9 @@ async def _started(inquiry: Inquiry, package: Package, id_: str | None, input_: 
     except InputRefused:
         inquiry.gateway.metrics.start(name, "refused")
         raise
+    except (RPCError, asyncio.CancelledError):  # nobody knows whether the server has heard of it
+        inquiry.audit("start", id_ or "", "unknown", name=name)
+        raise
     inquiry.gateway.metrics.start(name, "started")
     inquiry.audit("start", started.id, "started", name=name)
     return started, False

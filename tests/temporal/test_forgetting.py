@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
-from sagadsl.temporal.ask.forgetting import Forgotten, KeptRun, NotForgotten, forget, kept_runs
+from sagadsl.temporal.ask.forgetting import Forgotten, KeptRun, NotForgotten, delete, forget, kept_runs
 from sagadsl.temporal.read.lineage import rows_of
 from sagadsl.temporal.refusals import SagaNotFound
 from tests.cli.shell import Ran, inside
@@ -97,6 +97,82 @@ def test_what_the_server_still_knows_is_never_told_to_be_gone(server: Server) ->
             return found
 
     assert asyncio.run(scenario()).runs
+
+
+def test_an_id_that_no_filter_can_name_is_forgotten_with_all_its_runs(server: Server) -> None:
+    """A filter loses a quote or a backslash. The index is asked for the ids that begin alike."""
+
+    async def scenario() -> list[tuple[int, int, bool]]:
+        async with stage(server.address, {}) as made:
+            found = []
+            for beginning in (f"{made.queue}", ""):
+                id_ = f"{beginning}\"it's\\{made.queue}'"
+                await made.end(await made.start(KID, id=id_))
+                await made.end(await made.start(KID, id=id_, again=True))
+                await made.end(await made.start(KID, id=f'{beginning}"it'))
+                async with asyncio.timeout(PATIENCE):  # the index hears of the runs some time later
+                    while len(kept := await kept_runs(made.client, id_)) < 2:
+                        await asyncio.sleep(0.1)
+                forgotten = await forget(made.client, id_, patience=PATIENCE)
+                found.append((len(kept), len(forgotten.runs), forgotten.as_json()["forgotten"]))
+                assert len(await kept_runs(made.client, f'{beginning}"it')) == 1
+                await forget(made.client, f'{beginning}"it', patience=PATIENCE)
+            return found
+
+    assert asyncio.run(scenario()) == [(2, 2, True)] * 2
+
+
+def test_a_saga_that_goes_on_in_a_new_run_meanwhile_is_forgotten_with_it(server: Server) -> None:
+    """What was found first has ended, and the run that goes on is one that nobody has seen."""
+    definition = saga(
+        {"id": "ask", "wait_for": {"signal": "go"}},
+        LOOP,
+        {"id": "last", "saga": "waits"},
+        name="long",
+    )
+
+    async def scenario() -> tuple[Forgotten, list[str]]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(definition, children={"waits": WAITS}, continue_after_events=20)
+            await made.until_status(started, lambda found: "go" in found["waiting_for"])
+            runs = await kept_runs(made.client, started.id)
+            await made.client.get_workflow_handle(started.id).signal("go")
+            await made.until("a")  # of the child
+            permitted: list[str] = []
+            found = await delete(
+                made.client,
+                started.id,
+                runs,
+                even_open=True,
+                patience=PATIENCE,
+                permit=lambda run: permitted.append(run.name),
+            )
+            with pytest.raises(SagaNotFound):
+                await kept_runs(made.client, started.id)
+            assert all([await _is_gone(made, each) for each in found.runs])
+            return found, permitted
+
+    found, permitted = asyncio.run(scenario())
+    assert found.left == ()
+    assert len(found.runs) >= 3
+    assert {"long", "waits"} == set(permitted)
+
+
+def test_a_run_that_begins_while_its_saga_is_forgotten_is_told(server: Server) -> None:
+    """Nobody has said that open runs are deleted, too."""
+
+    async def scenario() -> tuple[Forgotten, str]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(KID)
+            await made.end(started)
+            runs = await kept_runs(made.client, started.id)
+            again = await made.start(WAITS | {"name": "kid"}, id=started.id, again=True)
+            await made.until_status(again, lambda found: "go" in found["waiting_for"])
+            return await delete(made.client, started.id, runs, even_open=False, patience=0), again.run_id
+
+    found, run_id = asyncio.run(scenario())
+    assert run_id in [each.run_id for each in found.left]
+    assert found.as_json()["forgotten"] is False
 
 
 def test_the_command_lists_asks_and_deletes(server: Server) -> None:

@@ -7,8 +7,9 @@ run any more, and tells what it still knows when the time is over.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,12 +24,13 @@ from sagadsl.immutable import Immutable
 from sagadsl.temporal.link.storage import references_in, storage_of
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.lineage import rows_of
-from sagadsl.temporal.refusals import SagaNotFound, known
+from sagadsl.temporal.refusals import SagaNotFound, SagaOver, known
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
 PATIENCE_SECONDS = 60.0
 """For how long it looks whether the server has deleted what it was asked to."""
 
+_Stored = dict[str, dict[tuple[str, str], StorageDriverClaim]]
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
 
 
@@ -123,8 +125,7 @@ async def kept_runs(client: Client, id: str) -> tuple[KeptRun, ...]:
     each says of the run before it. Of a child saga, those that one of these runs has begun.
     """
     search = _Search(client)
-    await search.look(id, parent="")
-    if not search.runs:
+    if not await search.news(id):
         raise SagaNotFound(id, client.namespace)
     return tuple(search.runs.values())
 
@@ -139,41 +140,119 @@ async def forget(client: Client, id: str, *, even_open: bool = False, patience: 
         SagaNotFound, NotForgotten: See there.
     """
     runs = await kept_runs(client, id)
+    refuse_open(id, runs, even_open=even_open)
+    return await delete(client, id, runs, even_open=even_open, patience=patience)
+
+
+def refuse_open(id: str, runs: Iterable[KeptRun], *, even_open: bool) -> None:
+    """Raise ``NotForgotten`` if a run is open, and nobody has said that it is deleted even so."""
     if not even_open and (still := tuple(each for each in runs if each.is_open)):
         raise NotForgotten(id, still)
-    return await delete(client, id, runs, patience=patience)
 
 
-async def delete(client: Client, id: str, runs: tuple[KeptRun, ...], *, patience: float) -> Forgotten:
-    """Delete these runs. Those that are open come first, parents before children, so that no child is begun again."""
-    stored = await _stored(client, runs)
-    for each in sorted(runs, key=lambda run: not run.is_open):
-        await _ask(client, each)
-    until, pause = time.monotonic() + patience, _PAUSE_SECONDS
+async def delete(
+    client: Client,
+    id: str,
+    runs: tuple[KeptRun, ...],
+    *,
+    even_open: bool,
+    patience: float,
+    permit: Callable[[KeptRun], None] = lambda _: None,
+) -> Forgotten:
+    """Delete these runs of a saga, and all that it has begun meanwhile.
+
+    Open ones are terminated before anything is deleted, parents before children, and it is looked again whether one
+    has gone on as a new run: what is deleted can no longer say what it has begun. A run that began later, and that
+    is not to be deleted because it is open, counts as one that the server still knows.
+
+    Args:
+        permit: Gets each run that has been found meanwhile, and raises an error if the caller may not delete it.
+    """
+    until = time.monotonic() + patience
+    search = _Search(client, {each.run_id: each for each in runs})
+    stored: _Stored = {}
+    permit_all(await search.news(id), permit)
+    while True:
+        if even_open:
+            await _end(search, id, permit)
+        found = tuple(search.runs.values())
+        for each in found:
+            stored[each.run_id] = await _stored(client, each) or stored.get(each.run_id, {})
+        for each in found:
+            if even_open or not each.is_open:
+                await _ask(client, each)
+        left = await _until_gone(client, found, until)
+        late = await search.news(id)
+        permit_all(late, permit)
+        if left or not late or not even_open or time.monotonic() >= until:
+            return await _forgotten(client, id, tuple(search.runs.values()), (*left, *late), stored)
+
+
+def permit_all(runs: Iterable[KeptRun], permit: Callable[[KeptRun], None]) -> None:
+    """Ask for each run whether it may be deleted."""
+    for each in runs:
+        permit(each)
+
+
+async def _end(search: _Search, id: str, permit: Callable[[KeptRun], None]) -> None:
+    """Terminate what is open, and whatever that has begun meanwhile, until nothing is open any more."""
+    waiting = [each for each in search.runs.values() if each.is_open]
+    while waiting:
+        for each in waiting:
+            handle = search.client.get_workflow_handle(each.id, run_id=each.run_id)
+            with contextlib.suppress(SagaOver, SagaNotFound), known(search.client, each.id):
+                await handle.terminate("forgotten")
+        late = await search.news(id)
+        permit_all(late, permit)
+        waiting = [each for each in late if each.is_open]
+
+
+async def _until_gone(client: Client, runs: tuple[KeptRun, ...], until: float) -> tuple[KeptRun, ...]:
+    """Wait until the server knows nothing of some runs; return those that it still knows when the time is over."""
+    pause = _PAUSE_SECONDS
     while (left := await _known(client, runs)) and time.monotonic() < until:
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+    return left
+
+
+async def _forgotten(
+    client: Client, id: str, runs: tuple[KeptRun, ...], left: tuple[KeptRun, ...], stored: _Stored
+) -> Forgotten:
+    """Delete the stored payloads of runs that are gone, and say what became of all of it.
+
+    A payload that a run refers to that is still there may still be read.
+    """
     storages = storage_of(client.data_converter)
-    unreached = sum(len(claims) for name, claims in stored.items() if name not in storages)
-    if left:  # what is still there may still be read
-        return Forgotten(id, runs, left, unreached=unreached)
-    for name, claims in stored.items():
-        if name in storages:
-            await storages[name].erase(claims)
-    return Forgotten(id, runs, left, sum(map(len, stored.values())) - unreached, unreached)
+    kept = {key for each in left for key in stored.get(each.run_id, {})}
+    gone = {key: claim for each in stored.values() for key, claim in each.items() if key not in kept}
+    for name, storage in storages.items():
+        if claims := [claim for (of, _), claim in gone.items() if of == name]:
+            await storage.erase(claims)
+    unreached = sum(name not in storages for name, _ in gone)
+    return Forgotten(id, runs, left, len(gone) - unreached, unreached)
 
 
 @dataclass(slots=True)
 class _Search:
     client: Client
     runs: dict[str, KeptRun] = field(default_factory=dict)
-    looked: set[tuple[str, str]] = field(default_factory=set)
+    looked: dict[tuple[str, str], None] = field(default_factory=dict)
+
+    async def news(self, id: str) -> tuple[KeptRun, ...]:
+        """Look at a saga, and once more at all children that its runs have ever named; return what has come to it."""
+        before, again = set(self.runs), list(self.looked)
+        self.looked.clear()
+        await self.look(id, parent="")
+        for child, parent in again:
+            await self.look(child, parent=parent)
+        return tuple(each for run_id, each in self.runs.items() if run_id not in before)
 
     async def look(self, id: str, *, parent: str) -> None:
         """Find the runs with this id, and all below them; with *parent*, only those that it has begun."""
         if (id, parent) in self.looked:  # two parents may each have begun a child of one id
             return
-        self.looked.add((id, parent))
+        self.looked[id, parent] = None
         async for described in self._all(id):
             began = described.raw.workflow_execution_info
             if parent and began.parent_execution.workflow_id != parent:
@@ -189,7 +268,7 @@ class _Search:
     async def _all(self, id: str) -> AsyncIterator[Described]:
         """Yield the runs with an id: those of the index, and those that the newest one follows."""
         seen: set[str] = set()
-        waiting = [None, *(row.execution.run_id for row in await rows_of(self.client, [id]))]
+        waiting = [None, *(row.execution.run_id for row in await rows_of(self.client, [id], whatever=True))]
         while waiting:
             run_id = waiting.pop(0)
             if run_id in seen:
@@ -224,18 +303,17 @@ class _Search:
         return list(found)
 
 
-async def _stored(client: Client, runs: tuple[KeptRun, ...]) -> dict[str, list[StorageDriverClaim]]:
-    """Return the payloads of runs that lie in external storages, by the name of the storage."""
-    found: dict[str, dict[str, StorageDriverClaim]] = {}
-    for run in runs:
-        try:
-            async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events():
-                for name, claim in references_in(event):
-                    found.setdefault(name, {})[str(sorted(claim.claim_data.items()))] = claim
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-    return {name: list(claims.values()) for name, claims in found.items()}
+async def _stored(client: Client, run: KeptRun) -> dict[tuple[str, str], StorageDriverClaim]:
+    """Return the payloads of a run that lie in external storages, by storage and key."""
+    found: dict[tuple[str, str], StorageDriverClaim] = {}
+    try:
+        async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events():
+            for name, claim in references_in(event):
+                found[name, str(sorted(claim.claim_data.items()))] = claim
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    return found
 
 
 async def _ask(client: Client, run: KeptRun) -> None:
@@ -251,7 +329,7 @@ async def _ask(client: Client, run: KeptRun) -> None:
 
 async def _known(client: Client, runs: tuple[KeptRun, ...]) -> tuple[KeptRun, ...]:
     """Return the runs of which the server or its index knows something."""
-    listed = {row.execution.run_id for row in await rows_of(client, {each.id for each in runs})}
+    listed = {row.execution.run_id for row in await rows_of(client, {each.id for each in runs}, whatever=True)}
     left = []
     for each in runs:
         try:

@@ -7,7 +7,7 @@ cannot be changed any more. So whoever looks at the closed run has to look for t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -15,6 +15,7 @@ from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
 from temporalio.client import Client
 
 from sagadsl.temporal.read.described import Described, describe, memo_at_once, word
+from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.runs import result
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
@@ -93,20 +94,34 @@ async def _has_done_nothing(client: Client, described: Described) -> bool:
     return described.status == "failed" and await was_refused(client, described.id, described.run_id)
 
 
-async def rows_of(client: Client, ids: Collection[str]) -> list[WorkflowExecutionInfo]:
+async def rows_of(client: Client, ids: Collection[str], *, whatever: bool = False) -> list[WorkflowExecutionInfo]:
     """Return the runs under some ids as the index knows them, the oldest first. It cannot be asked for an id with a
-    quote or a backslash."""
-    asked = sorted({each for each in ids if _ASKABLE.fullmatch(each) and each.isprintable()})
+    quote or a backslash.
+
+    Args:
+        whatever: Find those, too: it is asked for all ids that begin alike, perhaps for all that there are.
+    """
+    asked = sorted({each for each in ids if _is_askable(each)})
     found: list[WorkflowExecutionInfo] = []
     for begin in range(0, len(asked), _IDS_AT_ONCE):
         names = ", ".join(f"'{each}'" for each in asked[begin : begin + _IDS_AT_ONCE])
-        request = ListWorkflowExecutionsRequest(
-            namespace=client.namespace, page_size=_PAGE, query=f"WorkflowId IN ({names})"
-        )
-        while True:
-            answer = await client.workflow_service.list_workflow_executions(request, retry=True)
-            found += answer.executions
-            if not answer.next_page_token:
-                break
-            request.next_page_token = answer.next_page_token
+        found += [row async for row in _listed(client, f"WorkflowId IN ({names})")]
+    for odd in {each for each in ids if not _is_askable(each)} if whatever else ():
+        query = " AND ".join(Chosen(beginning=odd).conditions(ignores_case=False))
+        found += [row async for row in _listed(client, query) if row.execution.workflow_id == odd]
     return sorted(found, key=lambda row: row.start_time.ToNanoseconds())
+
+
+def _is_askable(id: str) -> bool:
+    return _ASKABLE.fullmatch(id) is not None and id.isprintable()
+
+
+async def _listed(client: Client, query: str) -> AsyncIterator[WorkflowExecutionInfo]:
+    request = ListWorkflowExecutionsRequest(namespace=client.namespace, page_size=_PAGE, query=query)
+    while True:
+        answer = await client.workflow_service.list_workflow_executions(request, retry=True)
+        for row in answer.executions:
+            yield row
+        if not answer.next_page_token:
+            return
+        request.next_page_token = answer.next_page_token
