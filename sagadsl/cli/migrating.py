@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.definitions import by_name, load_definitions, the_one
+from sagadsl.cli.definitions import by_name, load_definitions, secrets_in, the_one
 from sagadsl.cli.files import find
 from sagadsl.cli.many import Selection, ask_many
 from sagadsl.cli.operate import acting, connected
@@ -76,30 +77,29 @@ def migrate(
         definitions.show()
         return definitions.exit_code
     loaded = the_one(definitions, to, "a saga migrates to one")
-    children = _children(Path(to), loaded)
+    family = _family(Path(to), loaded)
     who = acting(by)
     if id is not None:
-        return _one(id, loaded, children, dry_run=dry_run, by_name=by_name, by=who, why=why, flags=flags)
+        return _one(id, loaded, family, dry_run=dry_run, by_name=by_name, by=who, why=why, flags=flags)
     selection = Selection(query=query or "", rate=rate, results=results or "", yes=yes or dry_run)
-    return _many(selection, loaded, children, dry_run=dry_run, by_name=by_name, by=who, why=why, flags=flags)
+    return _many(selection, loaded, family, dry_run=dry_run, by_name=by_name, by=who, why=why, flags=flags)
 
 
-def _children(path: Path, loaded: Loaded) -> dict[str, Any]:
-    """Return the definitions of the child sagas in a file or beside it."""
-    from sagadsl.temporal.work.registry import children_of
-
-    folder = load_definitions((str(path.parent),))
-    data = {name: each.definition for name, each in by_name(folder, loaded).items()}
-    return dict(children_of(_saga(loaded).name, data))
+def _family(path: Path, loaded: Loaded) -> dict[str, Loaded]:
+    """Return the definitions in a file, or beside it, by name."""
+    return by_name(load_definitions((str(path.parent),)), loaded)
 
 
-async def _package(client: Client, loaded: Loaded, children: dict[str, Any]) -> Package:
+async def _package(client: Client, loaded: Loaded, family: Mapping[str, Loaded]) -> Package:
+    """Return the definition with those of its child sagas."""
     from sagadsl.temporal import client as sagas
+    from sagadsl.temporal.work.registry import children_of
     from sagadsl.trust.signatures import beside_all
 
+    children = children_of(_saga(loaded).name, {name: each.definition for name, each in family.items()})
     own = loaded.document.name
     signatures = beside_all([own, *map(str, find([str(Path(own).parent)]))])
-    return await sagas.packed(client, loaded.definition, children, signatures=signatures)
+    return await sagas.packed(client, loaded.definition, children, secrets_in(family.values()), signatures=signatures)
 
 
 def _saga(loaded: Loaded) -> Saga:
@@ -108,12 +108,20 @@ def _saga(loaded: Loaded) -> Saga:
 
 
 def _one(
-    id: str, loaded: Loaded, children: dict[str, Any], *, dry_run: bool, by_name: bool, by: str, why: str, flags: Flags
+    id: str,
+    loaded: Loaded,
+    family: Mapping[str, Loaded],
+    *,
+    dry_run: bool,
+    by_name: bool,
+    by: str,
+    why: str,
+    flags: Flags,
 ) -> int:
     from sagadsl.temporal.ask import migrating
 
     async def work(client: Client) -> Migrated | CannotMigrate:
-        package = await _package(client, loaded, children)
+        package = await _package(client, loaded, family)
         try:
             if dry_run:
                 return await migrating.preview(client, id, package)
@@ -166,7 +174,7 @@ def _told(found: Migrated, saga: Saga) -> str:
 def _many(
     selection: Selection,
     loaded: Loaded,
-    children: dict[str, Any],
+    family: Mapping[str, Loaded],
     *,
     dry_run: bool,
     by_name: bool,
@@ -180,7 +188,7 @@ def _many(
     what = f"migrate to {name}" + (" (dry run)" if dry_run else "")
 
     async def work(client: Client) -> int:
-        package = await _package(client, loaded, children)
+        package = await _package(client, loaded, family)
 
         async def choose(client: Client, selection: Selection, most: int) -> Choice:
             return await migrating.to_migrate(client, package, selection.query, most=most)

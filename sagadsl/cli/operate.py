@@ -241,10 +241,12 @@ def signal(
             return sent.state
 
         return connected(flags, lambda client: ask_many(client, f"signal {name}", selection, those_for("signal"), send))
-    sent = connected(
-        flags,
-        lambda client: signalling.signal(client, id, name, value, request=request, by=acting(by), why=why),
-    )
+
+    async def deliver(client: Client) -> signalling.Sent:
+        sent = await signalling.signal(client, id, name, value, request=request, by=acting(by), why=why)
+        return await signalling.reply_shown(client, sent)
+
+    sent = connected(flags, deliver)
     screen.result(sent.as_json(), str(sent))
     return 0
 

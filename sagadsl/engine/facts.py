@@ -242,6 +242,7 @@ class OperatorAsked(Immutable):
         path: For decisions (see ``verbs``): the step or call that waits; empty when only one waits.
         request: Its id: decisions with the same id count once.
         occurrence: Which wait of ``path`` the operator has seen, by number; ``None``: any.
+        told: What is told of ``given``, without secrets; ``None``: all of it.
     """
 
     at: float
@@ -252,6 +253,7 @@ class OperatorAsked(Immutable):
     request: str = ""
     occurrence: int | None = None
     given: Given = NOTHING_GIVEN
+    told: Given | None = None
 
 
 class DrainRequested(Immutable):

@@ -86,7 +86,8 @@ def asked(run: Run, fact: OperatorAsked) -> None:
     path = fact.path or (next(iter(state.attention)) if len(state.attention) == 1 else "")
     if fact.verb is Verb.RESET:
         path = resetting.set_out(run, path)
-    state.actions.append(Action(fact.at, fact.verb.value, path, fact.by, fact.why, in_short(fact.given)))
+    gave = in_short(fact.told or fact.given)
+    state.actions.append(Action(fact.at, fact.verb.value, path, fact.by, fact.why, gave))
     match fact.verb:
         case Verb.PAUSE:
             state.paused = True

@@ -8,7 +8,7 @@ import pytest
 
 from sagadsl.language.schema import json_schema
 from sagadsl.language.schema.conform import checker
-from sagadsl.language.schema.secrecy import found, hiding, places
+from sagadsl.language.schema.secrecy import EVERYTHING, NOTHING, found, hiding, places
 
 SECRET = {"type": "string", "x-secret": True}
 
@@ -27,6 +27,7 @@ def _object(**properties: Any) -> dict[str, Any]:
         ({"type": "array", "prefixItems": [{}, SECRET]}, {("*",)}),
         ({"additionalProperties": SECRET}, {("*",)}),
         ({"patternProperties": {"^x": SECRET}}, {("*",)}),
+        (_object(a={"propertyNames": SECRET}), {("a", "*keys")}),
         ({"anyOf": [_object(a=SECRET), _object(b=SECRET)]}, {("a",), ("b",)}),
         ({"if": _object(a=SECRET), "then": _object(b=SECRET), "else": _object(c=SECRET)}, {("a",), ("b",), ("c",)}),
         ({"dependentSchemas": {"a": _object(b=SECRET)}}, {("b",)}),
@@ -70,6 +71,44 @@ def test_a_secret_is_found_as_python_and_json_quote_it() -> None:
     hides = hiding(['say "ü"\n'])
     assert hides.text("""refused 'say "ü"\\n'""") == "refused '***'"
     assert hides.text('refused "say \\"\\u00fc\\"\\n"') == 'refused "***"'
+    assert hides.text('refused "say \\"ü\\"\\n"') == 'refused "***"'
+
+
+@pytest.mark.parametrize("secret", [12345, 12345.0, "12345"])
+def test_a_number_is_the_same_however_it_is_written(secret: Any) -> None:
+    """An expression makes an integer of a number with a fraction, and of a text."""
+    hides = hiding([secret])
+    assert hides.data([12345, 12345.0, "12345", 12346, 12345.5]) == ["***", "***", "***", 12346, 12345.5]
+    assert hides.text("pin 12345, of 1234") == "pin ***, of 1234"
+
+
+def test_a_secret_that_is_a_key_is_hidden() -> None:
+    assert hiding(["hush-1", "hush-2"]).data({"hush-1": 1, "of hush-2": {"hush-1": 2}, "b": 3, "hush-2": 4}) == {
+        "***": 1,
+        "of ***": {"***": 2},
+        "b": 3,
+        "*** (2)": 4,
+    }
+
+
+def test_keys_that_are_marked_are_hidden_after_what_they_name() -> None:
+    data = {"ann": {"pin": "12"}, "bob": {"pin": "13"}}
+    at = places({"propertyNames": SECRET, "properties": {"ann": _object(pin=SECRET)}})
+    assert NOTHING.data(data, at) == {"***": {"pin": "***"}, "*** (2)": {"pin": "13"}}
+    assert list(found(data, [("*keys",)])) == ["ann", "bob"]
+
+
+def test_the_places_of_secrets_in_data_name_no_key_that_came_with_data() -> None:
+    data = {"to": {"hush-4111": "of hush-4111"}, "ids": [{"x": "hush-4111"}], "no": 1}
+    found_in = hiding(["hush-4111"]).found_in(data, {"to", "ids", "no"})
+    assert set(found_in) == {("to", "*"), ("to", "*keys"), ("ids",)}
+
+
+def test_everything_is_hidden_if_nobody_knows_what_is_secret() -> None:
+    assert EVERYTHING.data({"a": 1}) == "***"
+    assert EVERYTHING.data(None) is None
+    assert (EVERYTHING.text("why"), EVERYTHING.text("")) == ("***", "")
+    assert EVERYTHING.fields({"path": "a", "message": "b"}, frozenset({"message"})) == {"path": "a", "message": "***"}
 
 
 def test_a_longer_secret_goes_before_one_inside_of_it() -> None:
@@ -91,6 +130,11 @@ def test_nothing_is_hidden_without_secrets() -> None:
 def test_what_does_not_fit_is_told_without_the_value() -> None:
     check = checker({"type": "object", "properties": {"card": {**SECRET, "pattern": "^[0-9]+$"}}}, "input")
     assert check({"card": "hush-4111"}) == ('`input.card`: must match `^[0-9]+$`, got `"***"`',)
+
+
+def test_the_place_of_what_does_not_fit_is_told_without_a_secret_key() -> None:
+    check = checker({"propertyNames": SECRET, "additionalProperties": {"type": "integer"}}, "input")
+    assert check({"hush-4111": "x"}) == ('`input.***`: must be a whole number, got `"x"`',)
 
 
 def test_the_mark_is_checked_as_a_keyword() -> None:

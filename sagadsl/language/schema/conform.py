@@ -112,7 +112,9 @@ def _unsent(value: Any, what: str) -> tuple[str, ...]:
 
 
 def _sentence(what: str, error: Any, hides: Hiding, *, is_first: bool) -> str:
-    place = what + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    place = what + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{hides.text(str(part))}" for part in error.absolute_path
+    )
     message = hides.text(error.message if is_first else sentence(error, hides.data(error.instance)))
     text = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
     return f"`{place}`: {text}"

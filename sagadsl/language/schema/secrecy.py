@@ -8,16 +8,20 @@ sees what.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.schema.references import target
+from sagadsl.later import compiled_later
 
 SECRET = "x-secret"
 SHOWN = "***"
 ANY = "*"
 """Any key of a mapping, and any index of a list."""
+
+KEYS = "*keys"
+"""At the end of a place: the keys of a mapping themselves."""
 
 SHORTEST = 4
 """Characters of the shortest value that is looked for inside of other texts: a shorter one is in many words."""
@@ -26,6 +30,9 @@ CUT = "…"
 """Stands in a text where it was cut."""
 
 _MOST_VALUES = 10_000
+_EXACT = 2**53
+_NUMBER = compiled_later(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+"""A text that an expression may make a number of."""
 _SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 _EACH = ("items", "contains", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
 
@@ -53,26 +60,25 @@ class Hiding(Immutable):
     Attributes:
         texts: The values that are texts, the longest first.
         numbers: Those that are numbers, as JSON writes them.
+        everything: Nobody knows what is secret, so all of it is.
     """
 
     texts: Hidden[tuple[str, ...]] = ()
     numbers: Hidden[frozenset[str]] = frozenset()
+    everything: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.texts or self.numbers)
+        return bool(self.texts or self.numbers or self.everything)
 
     def text(self, text: str) -> str:
         """Return a text without the secret values in it."""
-        if text in self.texts:
+        if text in self.texts or (self.everything and text):
             return SHOWN
         if CUT in text:
             text = self._without_beginnings(text)
         for each in self.texts:
             if len(each) >= SHORTEST and each in text:
                 text = text.replace(each, SHOWN)
-        for number in self.numbers:
-            if number in text:
-                text = text.replace(number, SHOWN)
         return text
 
     def _without_beginnings(self, text: str) -> str:
@@ -86,11 +92,13 @@ class Hiding(Immutable):
 
     def data(self, value: Any, at: Iterable[Place] = ()) -> Any:
         """Return JSON data without the secret values in it, and with nothing at some places."""
-        for place in at:
+        for place in sorted(at, key=lambda each: each[-1:] == (KEYS,)):  # the names of what is hidden elsewhere go last
             value = _covered(value, place)
         return self._data(value) if self else value
 
     def _data(self, value: Any) -> Any:
+        if self.everything:
+            return None if value is None else SHOWN
         match value:
             case str():
                 return self.text(value)
@@ -99,20 +107,26 @@ class Hiding(Immutable):
             case int() | float():
                 return SHOWN if _number(value) in self.numbers else value
             case Mapping():
-                return {key: self._data(each) for key, each in value.items()}
+                return _named((self.text(str(key)), self._data(each)) for key, each in value.items())
             case list() | tuple():
                 return [self._data(each) for each in value]
             case _:
                 return value
 
-    def found_in(self, value: Any, here: Place = ()) -> Iterator[Place]:
-        """Yield the places of the values in JSON data that have a secret in them."""
+    def found_in(self, value: Any, words: Collection[str], here: Place = ()) -> Iterator[Place]:
+        """Yield the places of the values in JSON data that have a secret in them.
+
+        Args:
+            words: The keys that others may see: any other one is data itself, so that its place is that of any key.
+        """
         match value:
             case Mapping():
                 for key, each in value.items():
-                    yield from self.found_in(each, (*here, str(key)))
+                    yield from self.found_in(each, words, (*here, str(key) if key in words else ANY))
+                if any(self.text(str(key)) != key for key in value):
+                    yield (*here, KEYS)
             case list() | tuple():
-                if any(True for each in value for _ in self.found_in(each)):
+                if any(True for each in value for _ in self.found_in(each, words)):
                     yield here
             case _:
                 if self._data(value) != value:
@@ -141,6 +155,7 @@ def _overlap(text: str, secret: str) -> int:
 
 
 NOTHING = Hiding()
+EVERYTHING = Hiding(everything=True)
 
 
 def hiding(values: Iterable[Any]) -> Hiding:
@@ -152,11 +167,28 @@ def hiding(values: Iterable[Any]) -> Hiding:
             if len(texts) + len(numbers) >= _MOST_VALUES:
                 break
             if isinstance(leaf, str):
-                texts |= {form for form in (leaf, json.dumps(leaf)[1:-1], repr(leaf)[1:-1]) if form}
+                texts |= {form for form in _quoted(leaf) if form}
             elif len(written := _number(leaf)) >= SHORTEST:
-                numbers.add(written)
                 texts.add(written)
+            numbers |= {each for each in _as_number(leaf) if len(each) >= SHORTEST}
     return Hiding(tuple(sorted(texts, key=lambda each: (-len(each), each))), frozenset(numbers))
+
+
+def _quoted(text: str) -> tuple[str, ...]:
+    """Return a text as it stands in others: as it is, and as JSON and Python quote it."""
+    return text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]
+
+
+def _named(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a mapping of which some keys are hidden; these have numbers from the second one on."""
+    made: dict[str, Any] = {}
+    for key, value in items:
+        name, number = key, 1
+        while name in made:
+            number += 1
+            name = f"{key} ({number})"
+        made[name] = value
+    return made
 
 
 def _places(schema: Any, root: Any, here: Place, behind: tuple[int, ...]) -> Iterator[Place]:
@@ -182,6 +214,8 @@ def _places(schema: Any, root: Any, here: Place, behind: tuple[int, ...]) -> Ite
     for name, each in properties.items() if isinstance(properties, Mapping) else ():
         yield from _places(each, root, (*here, str(name)), behind)
     below = [schema.get(word) for word in _EACH] + _values(schema.get("patternProperties"))
+    if any(True for _ in _places(schema.get("propertyNames"), root, (), behind)):
+        yield (*here, KEYS)
     prefix = schema.get("prefixItems")
     for each in below + (prefix if isinstance(prefix, list) else []):
         yield from _places(each, root, (*here, ANY), behind)
@@ -205,6 +239,9 @@ def _at(value: Any, place: Place) -> Iterator[Any]:
     if not place:
         yield value
         return
+    if place == (KEYS,):
+        yield from value if isinstance(value, Mapping) else ()
+        return
     for each in _below(value, place[0]):
         yield from _at(value[each], place[1:])
 
@@ -212,6 +249,8 @@ def _at(value: Any, place: Place) -> Iterator[Any]:
 def _covered(value: Any, place: Place) -> Any:
     if not place:
         return None if value is None else SHOWN
+    if place == (KEYS,):
+        return _named((SHOWN, each) for each in value.values()) if isinstance(value, Mapping) else value
     keys = set(_below(value, place[0]))
     if isinstance(value, Mapping):
         return {key: _covered(each, place[1:]) if key in keys else each for key, each in value.items()}
@@ -241,5 +280,15 @@ def _leaves(value: Any) -> Iterator[str | int | float]:
                 yield from _leaves(each)
 
 
-def _number(value: int | float | str) -> str:
-    return json.dumps(value)
+def _as_number(leaf: str | int | float) -> Iterator[str]:
+    """Yield a value as JSON writes it where it is a number; a text only if it looks like one."""
+    if not isinstance(leaf, str):
+        yield _number(leaf)
+    elif (found := _NUMBER.fullmatch(leaf)) is not None:
+        yield _number(float(leaf) if found[1] else int(leaf))
+
+
+def _number(value: int | float) -> str:
+    """Return a number as JSON writes it, without a fraction that is zero: 12345.0 is the same as 12345."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return json.dumps(int(value) if is_whole else value)

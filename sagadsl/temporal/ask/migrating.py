@@ -33,6 +33,10 @@ _WAITS_SECONDS = 10.0
 
 _POLL_SECONDS = 0.1
 
+_OF_OLDER = ("expected but not found", "an object of `definition`, `children`, `by`")
+"""The words with which the SDK refuses an update that a worker does not know, and those of a worker that knows nothing
+of secrets."""
+
 WORDS: Mapping[str, str] = {
     "can": "can migrate",
     "migrated": "migrated",
@@ -178,15 +182,15 @@ async def _open(client: Client, id: str) -> Described:
 
 
 def _request(package: Package) -> dict[str, Any]:
-    definition: Mapping[str, Any] = package.definition
-    children = {"children": dict(package.children)} if package.children else {}
-    return {"definition": definition} | children | signatures_in(package.raw)
+    children, marks = dict(package.children), dict(package.options.secrets)
+    asked: dict[str, Any] = {"definition": package.definition} | ({"children": children} if children else {})
+    return asked | ({"secrets": marks} if package.marked.is_any and marks else {}) | signatures_in(package.raw)
 
 
 def _refusal(id: str, cause: BaseException) -> SagadslError:
     if not isinstance(cause, ApplicationError):
         return NotPossible(id, UPDATE, str(cause))
-    if "expected but not found" in cause.message:  # the SDK's words for an update that a worker does not know
+    if any(words in cause.message for words in _OF_OLDER):
         return NotPossible(id, UPDATE, OLDER)
     details = cause.details[0] if cause.details else None
     if isinstance(details, dict) and details.get("reasons"):

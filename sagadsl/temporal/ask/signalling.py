@@ -27,6 +27,7 @@ from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read.described import Described, describe, describe_open
 from sagadsl.temporal.read.recorded import begins_at, last_answer, pinned
+from sagadsl.temporal.read.secrets import hides_of
 from sagadsl.temporal.refusals import (
     SIGNAL,
     ComesTooEarly,
@@ -142,6 +143,14 @@ async def signal(
     except TimeoutError:
         await delivering.send_plainly()
         raise NotAnswered(id, SIGNAL, name, delivering.request, described.task_queue) from None
+
+
+async def reply_shown(client: Client, sent: Sent) -> Sent:
+    """Return what became of a signal as people see it who may not see the saga's secrets."""
+    if sent.reply is None:
+        return sent
+    hides = await hides_of(client, await describe(client, sent.id))
+    return replace(sent, reply=hides.data(sent.reply))
 
 
 class _Delivering(Immutable):

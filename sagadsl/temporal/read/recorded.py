@@ -14,13 +14,18 @@ from temporalio.client import Client
 from temporalio.common import RawValue
 from temporalio.converter import DataConverter
 
+from sagadsl.engine.journal import State
+from sagadsl.engine.snapshots import restore
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.backwards import newest_first
 from sagadsl.temporal.read.described import Described
-from sagadsl.temporal.wire.arguments import Package, open_envelope, to_bytes
+from sagadsl.temporal.wire.arguments import Carry, Package, from_payload, open_envelope, to_bytes
+from sagadsl.temporal.wire.definitions import InvalidDefinition
+from sagadsl.temporal.wire.inheritance import INHERIT_ACTIVITY, Inheritance
 
 _LOCAL = "core_local_activity"
 _DEFINITION = "sagadsl.definition"
+_WITH_CARRY = 3
 _PAGE = 20
 """Events in one answer: the definition is at the beginning of a history."""
 
@@ -61,7 +66,8 @@ async def last_answer(client: Client, described: Described) -> int:
 async def pinned(client: Client, described: Described) -> Package | None:
     """Return the definition that a run is pinned to, read from its history.
 
-    ``None`` when the history has no definition yet, or when what it has is no definition: the worker will say so.
+    A run that takes up the work of another one has the definition of that one. ``None`` when the history has no
+    definition yet, or when what it has is no definition: the worker will say so.
     """
     handle, seen = client.get_workflow_handle(described.id, run_id=described.run_id), 0
     converter = of_workflow(client, described.id)
@@ -83,8 +89,39 @@ async def pinned_in(events: Sequence[HistoryEvent], converter: DataConverter) ->
 
 
 async def _definition(converter: DataConverter, event: HistoryEvent) -> bytes | None:
+    if (left := await _inherited(converter, event)) is not None:
+        return left.envelope.encode()
     payload = _envelope(event)
     return None if payload is None else await _json(converter, payload)
+
+
+async def state_in(event: HistoryEvent, converter: DataConverter) -> State | None:
+    """Return the state of another run from which a run goes on, if an event has it."""
+    try:
+        if (left := await _inherited(converter, event)) is not None:
+            return restore(left.state)
+        if not event.HasField("workflow_execution_started_event_attributes"):
+            return None
+        arguments = event.workflow_execution_started_event_attributes.input.payloads
+        if len(arguments) < _WITH_CARRY:
+            return None
+        (value,) = await converter.decode([arguments[_WITH_CARRY - 1]], [RawValue])
+        data = from_payload(value.payload) or converter.payload_converter.from_payload(value.payload)
+        carry = Carry.from_json(data)
+        return None if carry.state is None else restore(carry.state)
+    except Exception:  # noqa: BLE001 # as below; or a key that is not here
+        return None
+
+
+async def _inherited(converter: DataConverter, event: HistoryEvent) -> Inheritance | None:
+    """Return what a run has taken over from a closed one, if an event has it."""
+    payload = _local_result(event, INHERIT_ACTIVITY)
+    if payload is None:
+        return None
+    try:
+        return Inheritance.from_json((await converter.decode([payload]))[0])
+    except InvalidDefinition:  # of a later release
+        return None
 
 
 def _opened(raw: bytes) -> Package | None:
@@ -99,13 +136,18 @@ def _envelope(event: HistoryEvent) -> Payload | None:
     if event.HasField("workflow_execution_started_event_attributes"):
         arguments = event.workflow_execution_started_event_attributes.input.payloads
         return arguments[1] if len(arguments) > 1 else None
+    return _local_result(event, _DEFINITION)
+
+
+def _local_result(event: HistoryEvent, name: str) -> Payload | None:
+    """Return what a local activity of this name has given, if an event is its end."""
     if not event.HasField("marker_recorded_event_attributes"):
         return None
     marker = event.marker_recorded_event_attributes
     if marker.marker_name != _LOCAL or "result" not in marker.details or "data" not in marker.details:
         return None
     data = json.loads(marker.details["data"].payloads[0].data)
-    return marker.details["result"].payloads[0] if data.get("activity_type") == _DEFINITION else None
+    return marker.details["result"].payloads[0] if data.get("activity_type") == name else None
 
 
 async def _json(converter: DataConverter, payload: Payload) -> bytes | None:

@@ -7,7 +7,7 @@ This module decides nothing and prints nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,18 +16,19 @@ from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.engine.hiding import marked
+from sagadsl.engine.hiding import Marked
+from sagadsl.engine.journal import State
 from sagadsl.engine.verbs import Verb
 from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.notation.json_text import spelled_out
 from sagadsl.language.paths import parse_call
-from sagadsl.language.schema.secrecy import NOTHING, Hiding, Place, found, hiding, places
+from sagadsl.language.schema.secrecy import EVERYTHING, NOTHING, Hiding, Place, found, hiding
 from sagadsl.status.lines import moment
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.billed import Billed
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.readable import events_of
-from sagadsl.temporal.read.recorded import pinned
+from sagadsl.temporal.read.recorded import pinned, pinned_in, state_in
 from sagadsl.temporal.read.recorded_errors import place_in_failure, stack_in
 from sagadsl.temporal.read.watching import StepEvent, StepEvents
 from sagadsl.temporal.refusals import SagaNotFound
@@ -155,7 +156,7 @@ async def trace(client: Client, id: str, *, run_id: str | None = None, secrets: 
     """
     described = await describe(client, id, run_id=run_id)
     collecting, billed, lacks_beginning = await _collected(client, described, covers=not secrets)
-    hides = hiding(collecting.secrets)
+    hides = EVERYTHING if collecting.is_unknown else hiding(collecting.secrets)
     if not secrets:
         collecting.hide(hides)
     return Trace(
@@ -175,43 +176,54 @@ async def _collected(client: Client, described: Described, *, covers: bool) -> t
     """Read the history of a run, and of those that it continues.
 
     A run that takes up the work of another one has its definition and its input from there, so that its secrets are
-    known from there, too.
+    known from there, too. What runs had that the server keeps no longer, the state tells that a later one was handed.
     """
     id, former = described.id, None
     package = await pinned(client, described)
-    if package is None and (before := described.memo.get(TAKES_UP)):
-        with contextlib.suppress(SagaNotFound):  # the server keeps it no longer
+    if before := described.memo.get(TAKES_UP):
+        with contextlib.suppress(SagaNotFound):
             former, *_ = await _collected(client, await describe(client, id, run_id=before), covers=covers)
-    marked = _Marked.by(package) if former is None else former.marked
-    collecting, billed = _Collecting(client, id, marked, covers=covers), Billed()
-    collecting.secrets += [] if former is None else former.secrets
-    runs, lacks_beginning = await _chain(client, id, described.run_id)
+    runs, packages, lacks_beginning = await _chain(client, id, described.run_id)
+    known = {each.raw: each for each in (*packages, package) if each is not None}
+    collecting, billed = _Collecting(client, id, list(known.values()), covers=covers), Billed()
+    if former is not None:
+        collecting.packages += former.packages
+        collecting.secrets += former.secrets
+    asks = lacks_beginning or (bool(before) and former is None)
     for run in runs:
         reader = StepEvents(id)
         async for recorded in events_of(client, id, run):
             billed.take(recorded)
+            if asks and (state := await state_in(recorded, of_workflow(client, id))) is not None:
+                collecting.know(state)
+                asks = False
             await collecting.take(reader.read(recorded), is_first=run == runs[0] and not lacks_beginning)
+    collecting.is_unknown = asks and collecting.marks_anything
     return collecting, billed, lacks_beginning
 
 
-async def _chain(client: Client, id: str, run_id: str) -> tuple[list[str], bool]:
-    """Return the runs that led to this one by continue-as-new, the first one first, and whether earlier ones are gone.
+async def _chain(client: Client, id: str, run_id: str) -> tuple[list[str], list[Package], bool]:
+    """Return the runs that led to this one by continue-as-new, the first one first, the definitions with which they
+    began, and whether earlier ones are gone.
 
     The server deletes a run some days after it has ended, also when the saga goes on.
 
     A run that was reset begins with a copy of another run's history: that other run does not belong to the chain.
     """
-    runs = [run_id]
+    runs, packages = [run_id], dict[bytes, Package]()
     while True:
         events = client.get_workflow_handle(id, run_id=runs[0]).fetch_history_events(page_size=1)
         try:
-            began = (await anext(events)).workflow_execution_started_event_attributes
+            first = await anext(events)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND or len(runs) == 1:
                 raise
-            return runs[1:], True
+            return runs[1:], list(packages.values()), True
+        if (package := await pinned_in([first], of_workflow(client, id))) is not None:
+            packages.setdefault(package.raw, package)
+        began = first.workflow_execution_started_event_attributes
         if not began.continued_execution_run_id:
-            return runs, False
+            return runs, list(packages.values()), False
         runs.insert(0, began.continued_execution_run_id)
 
 
@@ -237,43 +249,12 @@ def senders(status: Mapping[str, Any], traced: Trace) -> dict[str, str]:
     return found
 
 
-class _Marked(Immutable):
-    """Where the data of a saga has secrets: its input, and by their names the payloads of its signals, and what
-    activities and child sagas get and give."""
-
-    input: tuple[Place, ...] = ()
-    signals: Mapping[str, tuple[Place, ...]] = {}
-    sent: Mapping[str, tuple[Place, ...]] = {}
-    given: Mapping[str, tuple[Place, ...]] = {}
-
-    @property
-    def anything(self) -> bool:
-        return bool(self.input or self.sent or self.given or any(self.signals.values()))
-
-    @property
-    def delivered(self) -> tuple[Place, ...]:
-        """The places in a request that delivers a signal, whichever it is."""
-        return tuple(("payload", *place) for each in self.signals.values() for place in each)
-
-    @classmethod
-    def by(cls, package: Package | None) -> _Marked:
-        if package is None:
-            return cls()
-        marks = package.options.secrets
-        children = {name: places(each.get("input")) for name, each in package.children.items()}
-        return cls(
-            places(package.saga.input_schema),
-            {name: places(payload) for name, payload in package.saga.signals.items()},
-            {name: at for name, at in children.items() if at} | {each: marked(marks, each, "input") for each in marks},
-            {each: marked(marks, each, "output") for each in marks},
-        )
-
-
 @dataclass(slots=True)
 class _Collecting:
     client: Client
     id: str
-    marked: _Marked
+    packages: list[Package]
+    """All definitions that the saga has had, as far as they are known: what one of them marks is hidden."""
     covers: bool
     input: Any = None
     output: Any = None
@@ -283,6 +264,18 @@ class _Collecting:
     replying: dict[int, tuple[int, bool]] = field(default_factory=dict)
     """By the number of a request: the signal in ``outside``, and whether the answer tells more than the reply."""
     secrets: list[Any] = field(default_factory=list)
+    is_unknown: bool = False
+    """Nobody can say what is secret: the server does not keep the run any more that would tell."""
+
+    @property
+    def marks_anything(self) -> bool:
+        """Whether a definition marks something, or none is known."""
+        return not self.packages or any(each.marked.is_any for each in self.packages)
+
+    def know(self, state: State) -> None:
+        """Note the secrets in a state that a run was handed."""
+        for each in self.packages:
+            self.secrets += each.marked.values(each.saga, state)
 
     def hide(self, hides: Hiding) -> None:
         """Take the secrets out of all that has been collected."""
@@ -300,11 +293,11 @@ class _Collecting:
             at = event.at.replace(tzinfo=UTC)
             match event.what:
                 case "began" if is_first:
-                    self.input = await self._value(event.input, at=self.marked.input)
+                    self.input = await self._value(event.input, at=self._at(lambda marked: marked.input))
                 case "ended":
                     self.output = await self._value(event.output)
                 case "started":
-                    sent = await self._value(event.input, event.to, self.marked.sent.get(event.name, ()))
+                    sent = await self._value(event.input, event.to, self._sent_to(event.name))
                     call = TracedCall(event.path, event.name, at, input=sent)
                     self.running[event.path] = call
                     self.calls.append(call)
@@ -312,10 +305,14 @@ class _Collecting:
                     await self._ended(event, at)
                 case "operated" if event.path == DELIVER_SIGNAL:
                     self.replying[event.number] = len(self.outside), True
-                    self.outside.append(_delivered(at, await self._value(event.input, at=self.marked.delivered)))
+                    self.outside.append(
+                        _delivered(at, await self._value(event.input, at=self._at(lambda marked: marked.delivered)))
+                    )
                 case "operated" if event.path not in _ASKED:  # a signal, sent as an update of its own name
                     self.replying[event.number] = len(self.outside), False
                     self.outside.append(Outside(at, "signalled", event.path, await self._signal(event)))
+                case "operated":
+                    self.outside.append(Outside(at, "operated", event.path, await self._asked(event), event.name))
                 case "answered" if event.number in self.replying:
                     await self._replied(event)
                 case what if what in _OUTSIDE:
@@ -324,8 +321,25 @@ class _Collecting:
                 case _:
                     pass
 
+    def _at(self, of: Callable[[Marked], Sequence[Place]]) -> tuple[Place, ...]:
+        """Return some places, as any of the definitions marks them."""
+        return tuple(dict.fromkeys(place for each in self.packages for place in of(each.marked)))
+
+    def _sent_to(self, name: str) -> tuple[Place, ...]:
+        return self._at(lambda marked: marked.sent.get(name, ()))
+
     async def _signal(self, event: StepEvent) -> Any:
-        return await self._value(event.input, at=self.marked.signals.get(event.path, ()))
+        return await self._value(event.input, at=self._at(lambda marked: marked.signals.get(event.path, ())))
+
+    async def _asked(self, event: StepEvent) -> Any:
+        """Return what an operator asks for; the step that it names says where it has secrets."""
+
+        def at(asked: Any) -> Sequence[Place]:
+            path = asked.get("path") if isinstance(asked, Mapping) else None
+            named = path if isinstance(path, str) else ""
+            return [place for each in self.packages for place in each.marked.asked(each.saga, named)]
+
+        return await self._value(event.input, at=at)
 
     async def _replied(self, event: StepEvent) -> None:
         """Add to a signal what its sender got."""
@@ -342,13 +356,18 @@ class _Collecting:
             self.calls.append(call)
         call.status, call.ended_at, call.attempts, call.error = event.what, at, event.attempt, event.error
         call.place, call.stack = place_in_failure(event.failure), stack_in(event.failure)
-        call.output = await self._value(event.output, at=self.marked.given.get(call.name, ()))
+        call.output = await self._value(event.output, at=self._at(lambda marked: marked.given.get(call.name, ())))
 
-    async def _value(self, payload: Payload | None, receiver: str = "", at: Sequence[Place] = ()) -> Any:
+    async def _value(
+        self,
+        payload: Payload | None,
+        receiver: str = "",
+        at: Sequence[Place] | Callable[[Any], Sequence[Place]] = (),
+    ) -> Any:
         """Return a payload as data, decoded with the client's own codec, as that of the workflow that gets it.
 
         Args:
-            at: Where it has secrets, which are noted, and covered.
+            at: Where it has secrets, which are noted, and covered; or what says so of the data.
         """
         if payload is None:
             return None
@@ -360,10 +379,11 @@ class _Collecting:
             (value,) = await of_workflow(self.client, receiver or self.id).decode([payload])
         except Exception:  # noqa: BLE001 # whatever a foreign worker has sent, or a key that is not here
             return {"bytes": size}
-        self.secrets += found(value, at)
+        places = at(value) if callable(at) else at
+        self.secrets += found(value, places)
         if is_large:
             return {"bytes": size}
-        return spelled_out(NOTHING.data(value, at) if self.covers else value)
+        return spelled_out(NOTHING.data(value, places) if self.covers else value)
 
 
 def _delivered(at: datetime, request: Any) -> Outside:

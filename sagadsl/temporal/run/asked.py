@@ -40,4 +40,4 @@ class AskedRun(AnsweringRun):
     def hides(self) -> Hiding:
         """Return what takes the secrets of the run out of what it shows."""
         package = self._package
-        return NOTHING if package is None else hidden(package.saga, self._state, package.options.secrets)
+        return NOTHING if package is None else hidden(package.saga, self._state, package.marked)

@@ -18,6 +18,7 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine import migration, projection
 from sagadsl.engine.facts import Fact, MigrationDropped, MigrationRequested
+from sagadsl.engine.hiding import are_marks, handed_on
 from sagadsl.engine.journal import Phase
 from sagadsl.engine.pack import pack
 from sagadsl.engine.snapshots import restore, snapshot
@@ -51,7 +52,7 @@ _BESIDE = 1_000
 _ARGUMENTS = 3
 _LONGEST = 1_000
 _OF_THE_SERVER = ("Temporal", "BuildIds")
-_KEYS = frozenset({"definition", "children", "by_name", "digest", "by", "why", SIGNATURES})
+_KEYS = frozenset({"definition", "children", "by_name", "digest", "by", "why", "secrets", SIGNATURES})
 
 
 class _Over(Immutable):
@@ -72,7 +73,9 @@ class MigratableRun(AskedRun):
         self._tries = 0
         self._host.new_runs.is_migrating = lambda: bool(self._state.migrating)
 
-    @workflow.update(name=UPDATE, description="Go on with another definition: {definition, children?, by?, why?}")
+    @workflow.update(
+        name=UPDATE, description="Go on with another definition: {definition, children?, secrets?, by?, why?}"
+    )
     async def migrate(self, request: Any = None) -> dict[str, Any]:
         """Begin nothing more until nothing is in flight, and then go on with the new definition."""
         await workflow.wait_condition(lambda: self._package is not None or self._has_not_begun)
@@ -103,7 +106,7 @@ class MigratableRun(AskedRun):
     def _may_be_asked_to_migrate(self, request: Any = None) -> None:
         if not isinstance(request, dict) or request.keys() - _KEYS:
             raise ApplicationError(
-                "a migration is an object of `definition`, `children`, `by` and `why`", type=NOT_POSSIBLE
+                "a migration is an object of `definition`, `children`, `secrets`, `by` and `why`", type=NOT_POSSIBLE
             )
         if self._package is None and not self._has_not_begun:
             return  # judged when the definition is known, before anything changes
@@ -177,12 +180,16 @@ class MigratableRun(AskedRun):
 
     def _target_of(self, request: Any) -> Package:
         assert self._package is not None
+        package, marks = self._package, request.get("secrets") or {}
         new = {"definition": request.get("definition"), "children": request.get("children") or {}}
+        if not are_marks(marks):
+            raise ApplicationError("`secrets` must be an object of places by activity", type=INVALID_DEFINITION)
         if SIGNATURES in request:
             if not are_signatures(request[SIGNATURES]):
                 raise ApplicationError(f"`{SIGNATURES}` are texts by digest and key", type=NOT_POSSIBLE)
             new[SIGNATURES] = request[SIGNATURES]
-        return self._opened(migrated_envelope(self._package.raw, new))
+        secrets = handed_on(package.saga, package.options.secrets, marks)
+        return self._opened(migrated_envelope(package.raw, new, secrets))
 
     def _opened(self, raw: bytes) -> Package:
         try:
@@ -232,7 +239,8 @@ class MigratableRun(AskedRun):
         same = are_same_children(old.raw, target.raw)
         saga = migration.migrate(old.saga, state, target.saga, workflow.time(), lambda _: same)
         pack(saga, state)
-        raw = migrated_envelope(old.raw, json.loads(target.raw), tuple(saga.former), old.saga.digest)
+        secrets = handed_on(old.saga, old.options.secrets, target.options.secrets)
+        raw = migrated_envelope(old.raw, json.loads(target.raw), secrets, tuple(saga.former), old.saga.digest)
         most = _ANY_SIZE if workflow.unsafe.is_replaying() else of_this_worker().most(_ARGUMENTS)
         carry = Carry(
             wants_journal=self._opening.carry.wants_journal,

@@ -13,12 +13,15 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine import operator, projection, resetting
 from sagadsl.engine.chunks import to_undo
-from sagadsl.engine.facts import Error, OperatorAsked
+from sagadsl.engine.facts import Error, Given, OperatorAsked
 from sagadsl.engine.given import find
+from sagadsl.engine.hiding import told
 from sagadsl.engine.journal import Phase, State
 from sagadsl.engine.verbs import NEED_A_PATH, SENTENCES, Verb
+from sagadsl.immutable import replace
 from sagadsl.language.analysis.given_values import problems
 from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE
+from sagadsl.language.schema.secrecy import SHOWN
 from sagadsl.temporal.run.host import TemporalHost
 from sagadsl.temporal.run.knowledge import at_hand
 from sagadsl.temporal.run.opening import Opening
@@ -71,6 +74,7 @@ class OperatedRun:
             request=id_,
             occurrence=asked.occurrence,
             given=asked.given,
+            told=self._told(asked),
         )
         repeated = id_ in self._state.requests
         if self._package is None:
@@ -83,6 +87,15 @@ class OperatedRun:
         if id_ not in self._state.requests:  # others were faster
             raise ApplicationError(self._refusal(verb, asked) or "something else came first", type=NOT_POSSIBLE)
         return {"status": projection.current(self._state).value} | ({"repeated": True} if repeated else {})
+
+    def _told(self, asked: Asked) -> Given:
+        """Return what is given without secrets; as long as nobody knows what is one, without any of it."""
+        if self._package is None:
+            return replace(
+                asked.given, input=(SHOWN,) * len(asked.given.input), output=(SHOWN,) * len(asked.given.output)
+            )
+        path = asked.path or next(iter(self._state.attention), "")
+        return told(asked.given, self._package.saga, path, self._package.marked)
 
     def _allow(self, verb: Verb, request: Any) -> None:
         """Raise an error if *verb* is not possible now. A request that comes too early is judged when the definition

@@ -60,6 +60,7 @@ from sagadsl.temporal.wire.arguments import (
 from sagadsl.temporal.wire.child_memo import child_memo
 from sagadsl.temporal.wire.codec_growth import of_this_worker
 from sagadsl.temporal.wire.definitions import InvalidDefinition
+from sagadsl.temporal.wire.hidden_inputs import public_words
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES
 
 CANCEL_ACTIVITY = "sagadsl.cancel"
@@ -433,8 +434,9 @@ class SagaWorkflow(ObservedRun):
         command = self._host.calls.command_of(activity_id)
         if command is None or not command.arguments or self._package is None:
             return []
-        marks = hiding.marked(self._package.options.secrets, command.activity, "input")
-        return list(dict.fromkeys([*marks, *self.hides().found_in(command.arguments[0])]))
+        marks, hides = self._package.marked.sent.get(command.activity, ()), self.hides()
+        found = hides.found_in(command.arguments[0], public_words(self._package.raw)) if hides else ()
+        return list(dict.fromkeys([*marks, *found]))
 
     def details(self) -> str:
         """Return the saga as a page of Markdown, for Temporal's Web UI; made only when somebody looks."""

@@ -20,7 +20,7 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 
 from sagadsl.engine.facts import Error
-from sagadsl.engine.hiding import Marks, are_marks, has_secrets
+from sagadsl.engine.hiding import Marked, Marks, are_marks, of_child
 from sagadsl.engine.journal import FIRST_RULES, RULES
 from sagadsl.engine.squeeze import compact, inflated, packed, squeezed, unpacked
 from sagadsl.immutable import Hidden, Immutable, field, replace
@@ -110,6 +110,7 @@ class Package(Immutable):
         raw: The envelope that it came in, as JSON.
         check_input: Says what is wrong with an input.
         check_signals: Says what is wrong with the payload of a signal, by the name of the signal.
+        marked: Where its data has secrets.
     """
 
     saga: Saga
@@ -119,6 +120,7 @@ class Package(Immutable):
     raw: Hidden[bytes]
     check_input: Hidden[ValueCheck]
     check_signals: Hidden[Mapping[str, ValueCheck]]
+    marked: Hidden[Marked]
 
     def judged_by(self, rules: int) -> Package:
         """Return the same with the checks of a run that began with these rules."""
@@ -133,7 +135,7 @@ class Package(Immutable):
         memo: dict[str, Any] = {"saga": saga.name, "version": saga.version, "digest": saga.digest}
         if self.options.status_attribute:
             memo[INDEXED] = True
-        if has_secrets(saga, self.options.secrets):
+        if self.marked.is_any:
             memo[SECRETS] = True
         return memo | ({"labels": dict(saga.labels)} if saga.labels else {})
 
@@ -252,6 +254,8 @@ def child_envelope(raw: bytes, name: str) -> bytes | None:
     if name not in children:
         return None
     data.pop(_FORMER, None)
+    if marks := data.get("options", {}).get("secrets"):
+        data["options"]["secrets"] = of_child(marks)
     return to_bytes({**data, "definition": children[name]})
 
 
@@ -263,12 +267,15 @@ def former_envelope(raw: bytes, digest: str) -> bytes:
     return to_bytes({**data, "definition": kept["definition"], "children": kept["children"]})
 
 
-def migrated_envelope(raw: bytes, new: Mapping[str, Any], needed: Collection[str] = (), digest: str = "") -> bytes:
+def migrated_envelope(
+    raw: bytes, new: Mapping[str, Any], secrets: Marks, needed: Collection[str] = (), digest: str = ""
+) -> bytes:
     """Return the envelope of a run that goes on with another definition.
 
     Args:
-        raw: The envelope that it has now; its options stay.
+        raw: The envelope that it has now; its options stay, but for the places of secrets.
         new: The new ``definition``, with its ``children`` and their ``signatures``.
+        secrets: The places of secrets from now on; see ``engine.hiding.handed_on``.
         needed: Digests of the former definitions that still say how to undo something.
         digest: That of the definition that it has now.
     """
@@ -278,6 +285,8 @@ def migrated_envelope(raw: bytes, new: Mapping[str, Any], needed: Collection[str
     data |= {"definition": new["definition"]}
     data |= {"children": new["children"]} if new.get("children") else {}
     data |= merged(data, new)
+    if secrets:
+        data["options"] = {**data.get("options", {}), "secrets": secrets}
     former = {each: known[each] for each in needed}
     return to_bytes(data | ({_FORMER: former} if former else {}))
 
@@ -315,14 +324,16 @@ def open_envelope(raw: bytes, *, trusted: bool = False) -> Package:
     if former := data.get(_FORMER):  # only a run before hands it on: `_parsed` refuses it
         saga = replace(saga, former={digest: build(each["definition"]) for digest, each in former.items()})
     check_input, check_signals = _checks(saga, first_rules=False, accepted=trusted)
+    options = RunOptions(**data.get("options", {}))
     return Package(
         saga=saga,
         definition=definition,
         children=children,
-        options=RunOptions(**data.get("options", {})),
+        options=options,
         raw=raw,
         check_input=check_input,
         check_signals=check_signals,
+        marked=Marked.of(saga, options.secrets, children),
     )
 
 

@@ -5,7 +5,8 @@ an error. It holds places, and no value: headers are not encrypted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -17,6 +18,28 @@ from sagadsl.temporal.wire.marker import MARKER
 HEADER = f"{MARKER}-hidden"
 
 _MOST_PLACES = 1_000
+_KEPT = 512
+
+
+@lru_cache(maxsize=_KEPT)
+def public_words(raw: bytes) -> frozenset[str]:
+    """Return the keys that a header may name: those that an envelope has itself, in its definitions and in the places
+    of secrets in the models of activities. Any other key came with data."""
+    data = json.loads(raw)
+    marks = data.get("options", {}).get("secrets", {})
+    of_models = (key for each in marks.values() for at in each.values() for place in at for key in place)
+    return frozenset([*_keys([data["definition"], data.get("children")]), *of_models])
+
+
+def _keys(data: Any) -> Iterator[str]:
+    match data:
+        case Mapping():
+            for key, each in data.items():
+                yield str(key)
+                yield from _keys(each)
+        case list():
+            for each in data:
+                yield from _keys(each)
 
 
 def headers_hiding(headers: Mapping[str, Payload], places: Sequence[Place]) -> Mapping[str, Payload]:
