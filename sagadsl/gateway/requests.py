@@ -109,7 +109,7 @@ class Gateway:
 
 
 @dataclass(slots=True)
-class Said:
+class Audited:
     """What the audit log says of a request: ``result`` is set when it was carried out."""
 
     result: str = "unknown"
@@ -278,12 +278,12 @@ class Inquiry:
         log_change(self.id, self.who.name, action, saga, result, **issuer, peer=peer, **more)
 
     @contextmanager
-    def audited(self, action: str, saga: str, **more: str) -> Iterator[Said]:
+    def audited(self, action: str, saga: str, **more: str) -> Iterator[Audited]:
         """Log a change of a saga, however the block ends: with its ``result``, or with the code of its error.
 
         Any other error, as one of the server, leaves it open how much was carried out; so does a client that has gone.
         """
-        said = Said()
+        said = Audited()
         try:
             yield said
         except SagadslError as error:
