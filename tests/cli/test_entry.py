@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -18,13 +19,13 @@ from tests.patience import PATIENCE
 HEAVY = ("temporalio", "rich", "httpx2", "jinja2", "yaml", "jsonschema", "pydantic")
 
 
-def _loaded_by(*arguments: str) -> set[str]:
+def _loaded_by(*arguments: str, heavy: Collection[str] = HEAVY) -> set[str]:
     """Run a command in a fresh interpreter and return which heavy packages it imported."""
     program = (
         "import sys\n"
         "from sagadsl.cli.entry import run\n"
         f"run({list(arguments)!r})\n"
-        f"print(*[name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+        f"print(*[name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=True
@@ -49,6 +50,16 @@ def test_help_lists_every_command_and_imports_none() -> None:
 def test_the_help_of_a_command_loads_neither_the_stages_of_the_language_nor_the_sdk(command: str) -> None:
     """Its answer, and what the shell completes, come at once."""
     assert _loaded_by(command, "--help") == set()
+
+
+_FOR_OTHERS = {"temporalio", "rich", "httpx2", "asyncio", "ssl", "xml", "urllib.request", "subprocess"}
+
+
+def test_a_check_loads_nothing_of_what_it_does_not_use(tmp_path: Path) -> None:
+    """What the other forms of the report and the commands with a server need would double its time."""
+    file = tmp_path / "small.saga.yaml"
+    file.write_text("sagadsl: 1\nname: small\nversion: '1'\nsteps: [{id: rest, sleep: 1s}]\n")
+    assert _loaded_by("validate", str(file), heavy=_FOR_OTHERS) == set()
 
 
 def test_without_a_command_the_help_is_shown_and_that_is_no_mistake() -> None:
