@@ -25,7 +25,8 @@ from benchmarks.serving import own_part, spent
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.link.connection import connect
 from sagadsl.temporal.link.embedded import serve
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.wire.arguments import Package
 

@@ -20,7 +20,8 @@ from sagadsl.temporal.ask import migrating
 from sagadsl.temporal.ask.many import Addressee, carried_out
 from sagadsl.temporal.link.connection import connect
 from sagadsl.temporal.link.embedded import serve
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.worker import build_worker
 
 SAGAS = int(os.environ.get("SAGAS", "1000"))

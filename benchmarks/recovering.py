@@ -19,7 +19,8 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.ask import recovery
 from sagadsl.temporal.link.connection import connect
 from sagadsl.temporal.link.embedded import serve
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.worker import build_worker
 

@@ -23,7 +23,8 @@ from benchmarks.processes import cpu, running
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.link.connection import connect
 from sagadsl.temporal.link.embedded import serve
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 
 SAGAS = 200
 AT_ONCE = 50

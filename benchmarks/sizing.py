@@ -31,7 +31,8 @@ from benchmarks.scale import steps_of
 from deploy.cluster.processes import State
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.link.connection import connect
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import describe
 from sagadsl.temporal.wire.arguments import Package

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from sagadsl.cli import worker_capacity
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 from tests.cli.shell import environment
 from tests.cluster.charting import rendered
 from tests.cluster.manifests import KUBERNETES, check_command

@@ -11,7 +11,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 
 @click.command(short_help="Ask a saga a query of its definition.")

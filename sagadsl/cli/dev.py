@@ -106,7 +106,8 @@ def _folder(state: Path) -> Iterator[None]:
 async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
     from sagadsl.temporal.link.connection import connect
     from sagadsl.temporal.link.embedded import port_near, serve
-    from sagadsl.temporal.link.settings import Flags, resolve
+    from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.settings import resolve
 
     interrupts = Interrupts.install()
     async with AsyncExitStack() as stack:

@@ -19,7 +19,8 @@ from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from sagadsl.temporal.ask.checkup import CheckResult, QueueNeeds
-    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings
 
 ILL = 3
 

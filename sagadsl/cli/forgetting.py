@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.temporal.ask.forgetting import Forgotten, KeptRun
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 
 @click.command(short_help="Delete all that the server keeps of a saga.")

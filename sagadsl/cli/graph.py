@@ -30,7 +30,7 @@ from sagadsl.status.lines import rows
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 FORMATS = ("mermaid", "dot", "svg", "json")
 _SHOW = "show"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.temporal.ask.replaying import HistoryReplayer, Replayed
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.read.filters import Chosen
     from sagadsl.temporal.read.histories import RunHistory
 

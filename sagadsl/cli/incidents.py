@@ -16,7 +16,7 @@ from sagadsl.status.incidents import IncidentGroup, grouped
 from sagadsl.status.lines import moment, one_line, spell
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 _SHOWN = 5
 """Sagas of one group that the text names; `--json` has all of them."""

@@ -13,7 +13,7 @@ from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.status.lines import SIGNS, spell
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.read.listing import Listed
 
 _PAGES, _QUESTIONS = 5, 100

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sagadsl.temporal.ask.many import Addressee, Choice
     from sagadsl.temporal.ask.migrating import CannotMigrate, Migrated
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.wire.arguments import Package
 
 

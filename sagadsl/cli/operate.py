@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.temporal.ask.many import Addressee, Choice
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.read import runs
 
 P = ParamSpec("P")

@@ -15,7 +15,8 @@ from sagadsl.cli.streams import with_guests
 from sagadsl.language.notation.moments import instant
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -197,7 +198,7 @@ def again(flags: Flags) -> tuple[list[str], dict[str, str]]:
 
 
 def _flags(values: dict[str, Any]) -> Flags:
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
     return Flags(**values)
 

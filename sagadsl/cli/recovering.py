@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sagadsl.engine.facts import How
     from sagadsl.temporal.ask.many import Addressee
     from sagadsl.temporal.ask.recovery import Prospect
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 _DRY = click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing.")
 _NO_WAIT = click.option(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sagadsl.temporal.ask.decisions import Done
     from sagadsl.temporal.ask.many import Addressee
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.wire.requests import Asked
 
 

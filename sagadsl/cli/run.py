@@ -26,7 +26,7 @@ from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
     from sagadsl.cli.running import StartRequest
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 
 @click.command(short_help="Start a saga and show its steps until it ends.")

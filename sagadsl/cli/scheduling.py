@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.temporal.ask.schedules import Applied, ListedSchedule
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 _SIGNS = {"created": "+", "changed": "~", "unchanged": "="}
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from sagadsl.gateway.certificate import Certificate
     from sagadsl.gateway.requests import Gateway
-    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings
     from sagadsl.trust.judge import Trust
 
 _DRAIN_SECONDS = 10

@@ -87,7 +87,6 @@ def test(
       sagadsl test --on temporal
       sagadsl test --coverage --fail-under 80 --junit results.xml
     """
-    from sagadsl.trial.junit import junit as as_junit
     from sagadsl.trial.runner import covered, run
     from sagadsl.trial.suite import SUFFIXES, load_suite
 
@@ -118,6 +117,8 @@ def test(
     coverages = covered(results)
     low = [each for each in coverages if fail_under is not None and each.percent < fail_under]
     if junit is not None:
+        from sagadsl.trial.junit import junit as as_junit
+
         try:
             Path(junit).write_text(as_junit(results), encoding="utf-8")
         except OSError as error:

@@ -19,7 +19,7 @@ from sagadsl.status.lines import StatusRow, error_text, one_line, refused_signal
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.read.following import Picture
     from sagadsl.temporal.read.trace import Trace, TracedCall
 

@@ -32,7 +32,8 @@ from sagadsl.plugins.problems import PluginBroken, PluginConflict, PluginUnknown
 if TYPE_CHECKING:
     from temporalio.worker import Worker
 
-    from sagadsl.temporal.link.settings import ConnectionSettings, Flags
+    from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.settings import ConnectionSettings
     from sagadsl.temporal.link.tracing import Tracing
     from sagadsl.trust.judge import Trust
 

@@ -19,7 +19,8 @@ from cryptography.x509.oid import NameOID
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.temporal.link.connection import NotConnected, ServerRefused, connect, guard
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import resolve
 from tests.patience import PATIENCE
 
 

@@ -23,9 +23,10 @@ from temporalio.exceptions import ApplicationError
 
 from sagadsl.temporal.link.codec import CodecFailed, PatientCodec, patient
 from sagadsl.temporal.link.encryption import EncryptionCodec, NotDecrypted, encrypting
+from sagadsl.temporal.link.flags import Flags
 from sagadsl.temporal.link.keys import EncryptionKey, KeyUnusable, key_of, read_keys, source_in, source_of
 from sagadsl.temporal.link.remote_codec import RemoteCodec
-from sagadsl.temporal.link.settings import Flags, resolve
+from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.link.shown import SettingsUnusable
 from sagadsl.temporal.wire.codec_growth import Stretch
 from tests.needs import need

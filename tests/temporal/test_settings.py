@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from sagadsl.immutable import replace
-from sagadsl.temporal.link.settings import Flags, default_config_file, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import default_config_file, resolve
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 PROFILES = """

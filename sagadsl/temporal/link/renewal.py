@@ -23,7 +23,8 @@ from sagadsl.errors import SagadslError
 from sagadsl.temporal.link.api_key_setting import ApiKeySource, Reader, read_source
 from sagadsl.temporal.link.connection import ask_as_client, ask_as_worker
 from sagadsl.temporal.link.credentials import credentials_remedy
-from sagadsl.temporal.link.settings import ConnectionSettings, Flags, resolve
+from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.settings import ConnectionSettings, resolve
 from sagadsl.temporal.link.shown import SettingsUnusable
 
 log = logging.getLogger("sagadsl.connection")

@@ -25,6 +25,7 @@ from sagadsl.language.expressions.data import shortened
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.temporal.link.api_key_setting import Reader, api_key_setting, read_source, stored_key
 from sagadsl.temporal.link.codec_setting import NO_CODEC, CodecSetting, codec_setting
+from sagadsl.temporal.link.flags import Flags
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 from sagadsl.temporal.link.storage_setting import NO_STORAGE, StorageSetting, storage_setting
 from sagadsl.temporal.link.telemetry import not_traced
@@ -36,32 +37,6 @@ _PAGE = re.compile(r"https?://[^\s?#]+", re.IGNORECASE)
 
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
-
-
-class Flags(Immutable):
-    """The options of the command line about the server; ``None`` and empty mean not set."""
-
-    address: str | None = None
-    namespace: str | None = None
-    api_key: Hidden[str | None] = None
-    api_key_from: str | None = None
-    tls: bool | None = None
-    tls_cert_path: str | None = None
-    tls_key_path: str | None = None
-    tls_ca_path: str | None = None
-    tls_server_name: str | None = None
-    tls_disable_host_verification: bool = False
-    grpc_meta: tuple[str, ...] = ()
-    profile: str | None = None
-    config_file: str | None = None
-    disable_config_file: bool = False
-    disable_config_env: bool = False
-    codec: str | None = None
-    encryption_key: tuple[str, ...] = ()
-    codec_endpoint: str | None = None
-    codec_auth: Hidden[str | None] = None
-    otlp: str | None = None
-    storage: str | None = None
 
 
 def page_setting(environ: Mapping[str, str]) -> str:
