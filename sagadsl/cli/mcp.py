@@ -18,7 +18,7 @@ from sagadsl.errors import NeedsExtra
 from sagadsl.language.suggest import did_you_mean, listed
 
 if TYPE_CHECKING:
-    from sagadsl.temporal.link.settings import Flags
+    from sagadsl.temporal.link.flags import Flags
 
 _FROM_THE_EXTRA = ("mcp", "mcp_types", "anyio")
 
