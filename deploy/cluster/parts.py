@@ -95,8 +95,8 @@ def postgres(cluster: Cluster, state: State) -> None:
     )
 
 
-def _schemas(cluster: Cluster, state: State) -> None:
-    """Make both databases and their schemas, by the server's own tool."""
+def schemas(cluster: Cluster, state: State) -> None:
+    """Make both databases and their schemas, or bring older ones up to date, by the server's own tool."""
     done = cluster.folder / "schemas"
     if done.exists() and done.read_text() == VERSION:
         return
@@ -118,7 +118,7 @@ def _schemas(cluster: Cluster, state: State) -> None:
 
 def temporal(cluster: Cluster, state: State) -> None:
     """Begin the server on its databases, and give it the namespace and the search attributes of sagas."""
-    _schemas(cluster, state)
+    schemas(cluster, state)
     config = cluster.folder / "server.yaml"
     config.touch(mode=0o600)  # the database's password is in it
     config.write_text(yaml.safe_dump(_config(cluster, state), sort_keys=False))

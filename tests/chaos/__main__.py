@@ -1,4 +1,7 @@
-"""``python -m tests.chaos``: a run whose seed is printed, and may be given; exit code 1 when something was untrue."""
+"""``python -m tests.chaos``: a run whose seed is printed, and may be given; exit code 1 when something was untrue.
+
+``CHAOS=cluster`` has a disk of its own to fill: it runs in a mount namespace, and so as root.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,27 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-from tests.chaos.run import LONG, SHORT, Outcome, run
+from tests.chaos.faults import FAULTS
+from tests.chaos.run import CLUSTER, LONG, SHORT, Outcome, run
+
+_SIZES = {"": SHORT, "long": LONG, "cluster": CLUSTER}
+_APART = "SAGADSL_CHAOS_APART"
 
 
 def main() -> int:
-    """Run it as the environment says: ``SEED`` and ``CHAOS=long``."""
+    """Run it as the environment says: ``SEED``, ``CHAOS=long|cluster``, and ``FAULTS`` to take some of them alone."""
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
-    long = os.environ.get("CHAOS") == "long"
-    print(f"SEED={seed}{' CHAOS=long' if long else ''}", flush=True)
+    word = os.environ.get("CHAOS", "")
+    size = _SIZES[word]
+    if wanted := os.environ.get("FAULTS"):
+        size = replace(size, faults=tuple(name for name in FAULTS if name in wanted.split(",")))
+    if "disk" in size.faults and _APART not in os.environ:
+        os.environ |= {_APART: "1", "SEED": str(seed)}
+        os.execvp("unshare", ["unshare", "-m", sys.executable, "-m", "tests.chaos"])
+    print(f"SEED={seed}{f' CHAOS={word}' if word else ''}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="sagadsl-chaos-"))
     folder.chmod(0o755)
     begin = time.monotonic()
@@ -27,7 +41,7 @@ def main() -> int:
     def log(what: str) -> None:
         print(f"{time.monotonic() - begin:7.1f}  {what}", flush=True)
 
-    outcome = asyncio.run(run(LONG if long else SHORT, seed, folder / "run", log))
+    outcome = asyncio.run(run(size, seed, folder / "run", log))
     show(outcome)
     if outcome.violations:
         print(f"what it wrote stays in {folder}")

@@ -1,4 +1,4 @@
-"""What bank and shop have in their books about one saga, its children included."""
+"""What bank, shop, inn and ferry have in their books about one saga, its children included."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sagadsl_bank import audit
 
+from tests.chaos import guests
 from tests.chaos.stage import Stage
 
 _KEY = re.compile(r"(?P<id>[^/~]+)(~(?P<generation>[^/]+))?/(?P<path>.+)/do")
@@ -41,7 +42,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The books of both participants, by the id of the root saga."""
+    """The books of all participants, by the id of the root saga."""
 
     of: Mapping[str, Sequence[Effect]]
     problems: tuple[str, ...]
@@ -52,13 +53,13 @@ class Books:
 
 
 def read(stage: Stage) -> Books:
-    """Read both books, when nobody writes to them any more."""
-    effects = [*_bank(stage), *_shop(stage)]
+    """Read all books, when nobody writes to them any more."""
+    effects = [*_bank(stage), *_shop(stage), *_guests(stage)]
     by_id: dict[str, list[Effect]] = defaultdict(list)
     for effect in effects:
         if found := _KEY.fullmatch(effect.key):
             by_id[found["id"]].append(effect)
-    problems = [*audit.check(stage.engine).problems]
+    problems = [*audit.check(stage.engine).problems, *guests.problems(stage.guests)]
     problems += [f"`{each.key}` was taken back {each.undone} times" for each in effects if each.undone > 1]
     balances = {each.account: each.balance for each in audit.balances(stage.engine)}
     return Books(by_id, tuple(problems), balances)
@@ -75,6 +76,12 @@ def _bank(stage: Stage) -> Iterable[Effect]:
         if not entry.key.startswith("init/"):
             undone = 1 if entry.state == "undone" else 0  # the audit has looked at the postings of each key
             yield _effect(entry.key, entry.kind, entry.state, undone, entry.amount)
+
+
+def _guests(stage: Stage) -> Iterable[Effect]:
+    for key, state in guests.states(stage.guests).items():
+        undone = 1 if state == "undone" else 0  # their own check has counted the lines of each key
+        yield _effect(key, key.rsplit("/", 2)[-2], state, undone)
 
 
 def _shop(stage: Stage) -> Iterable[Effect]:

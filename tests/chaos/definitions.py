@@ -1,4 +1,4 @@
-"""What is run: the shipped definitions with shorter limits, and a parent whose child waits for a person."""
+"""What is run: shipped definitions with shorter limits, a parent whose child waits for a person, and a weekend."""
 
 from __future__ import annotations
 
@@ -64,6 +64,33 @@ steps:
     if: not steps.decision.output.approved
     fail: {type: Refused, message: a person said no}
 """
+WEEKEND = """\
+sagadsl: 1
+name: weekend
+version: "1"
+description: A room at the inn and a place on the ferry, whose activities use sagadsl.once.
+input:
+  type: object
+  required: [guest, voyage]
+  properties:
+    guest: {type: string}
+    voyage: {type: string}
+    fail: {type: boolean}
+timeout: 30m
+steps:
+  - id: room
+    activity: inn.book_room
+    input: {guest: "{{ input.guest }}"}
+    compensation: {activity: inn.give_back_room, input: {key: "{{ step.idempotency_key }}"}}
+  - id: berth
+    activity: ferry.sell_ticket
+    input: {voyage: "{{ input.voyage }}", passenger: "{{ input.guest }}"}
+    compensation: {activity: ferry.take_back_ticket, input: {key: "{{ step.idempotency_key }}"}}
+  - id: judge
+    activity: chaos.judge
+    input: {fail: "{{ input.fail | default(false) }}"}
+    compensation: none
+"""
 
 
 def lay_out(folder: Path) -> Path:
@@ -72,8 +99,8 @@ def lay_out(folder: Path) -> Path:
     for name in ("transfer_money", "fulfil_order", "prepare_parcel"):
         text = (SHIPPED / f"{name}.saga.yaml").read_text(encoding="utf-8")
         (folder / f"{name}.saga.yaml").write_text(_hurried(text), encoding="utf-8")
-    (folder / "advance.saga.yaml").write_text(_hurried(ADVANCE), encoding="utf-8")
-    (folder / "approve_advance.saga.yaml").write_text(_hurried(APPROVE), encoding="utf-8")
+    for name, text in (("advance", ADVANCE), ("approve_advance", APPROVE), ("weekend", WEEKEND)):
+        (folder / f"{name}.saga.yaml").write_text(_hurried(text), encoding="utf-8")
     return folder
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.chaos.faults import FAULTS
 from tests.chaos.parts import Part
 from tests.chaos.stage import Stage
 
@@ -21,16 +22,19 @@ class Size:
         seconds: While sagas are started and parts are broken: at least ``breaks`` of them.
         pause: Between two things that break.
         settles: Seconds in which all must have ended after the last thing broke.
+        faults: Names of those in `faults.py` that happen once each, between the others.
     """
 
     transfers: int
     orders: int
     advances: int
+    weekends: int
     seconds: float
     breaks: int
     pause: float
     settles: float
     long: bool = False
+    faults: tuple[str, ...] = ()
 
 
 async def havoc(stage: Stage, chance: random.Random, size: Size, log: Callable[[str], None]) -> Counter[str]:
@@ -38,33 +42,57 @@ async def havoc(stage: Stage, chance: random.Random, size: Size, log: Callable[[
     done: Counter[str] = Counter()
     until = time.monotonic() + size.seconds
     number = 0
-    while number < size.breaks or time.monotonic() < until:
+    faults = chance.sample(size.faults, len(size.faults))
+    every = max(1, size.breaks // (len(faults) + 1))
+    while number < size.breaks or time.monotonic() < until or faults:
         await asyncio.sleep(chance.uniform(0.5, 1.5) * size.pause)
+        if faults and number and number % every == 0:
+            name = faults.pop()
+            log(f"{name} begins")
+            what = await FAULTS[name](stage)
+            log(f"{name}: {what}")
+            done[f"{name} ({what})"] += 1
         part, act, seconds = _next(stage, chance, number)
         number += 1
         done[f"{part.name.partition('-')[0]} {act}"] += 1
         log(f"{act} {part.name} {seconds:.1f} s")
-        match act:
-            case "frozen":
-                part.freeze()
-                try:
-                    await asyncio.sleep(seconds)
-                finally:
-                    part.thaw()
-            case "killed":
-                part.kill()
-                await asyncio.sleep(seconds)
-                await part.begin()
-            case _:
-                await part.stop()
-                await part.begin()
+        async with stage.hands:
+            await _break(part, act, seconds)
     return done
+
+
+async def _break(part: Part, act: str, seconds: float) -> None:
+    match act:
+        case "frozen":
+            part.freeze()
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                part.thaw()
+        case "killed":
+            part.kill()
+            await asyncio.sleep(seconds)
+            await part.begin()
+        case _:
+            await part.stop()
+            await part.begin()
+
+
+async def revive(stage: Stage) -> None:
+    """Begin workers again that have died at their work: see `participants.DIED`."""
+    while True:
+        for worker in stage.workers:
+            if not worker.is_alive:
+                async with stage.hands:
+                    if not worker.is_alive:
+                        await worker.begin()
+        await asyncio.sleep(0.2)
 
 
 def _next(stage: Stage, chance: random.Random, number: int) -> tuple[Part, str, float]:
     """Every kind has its turn, so that a short run meets all of them."""
-    kinds: list[list[Part]] = [stage.workers, [stage.server], stage.gateways, stage.workers]
-    kinds += [[stage.bank]] if stage.bank else []
+    kinds: list[list[Part]] = [stage.workers, stage.servers, stage.gateways, stage.workers]
+    kinds += [[stage.database]] if stage.database else []
     kind = kinds[number % len(kinds)]
     stops = kind is stage.workers or kind is stage.gateways
     act = chance.choices(("killed", "frozen", "stopped"), (4, 2, 2 if stops else 0))[0]

@@ -1,4 +1,4 @@
-"""Bank and shop as they are in bad times: they linger, lose their answers, fail for a while, and refuse to undo.
+"""Bank, shop, inn and ferry in bad times: they linger, lose answers, fail, refuse to undo, and take the worker along.
 
 A worker takes this module with ``-m``. What a call meets follows from the seed, its key and its
 attempt alone, so that a seed means the same trouble whatever the processes do.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +29,8 @@ LINGER = "SAGADSL_CHAOS_LINGER"
 """Seconds before and after an effect, at most."""
 FAILS = "SAGADSL_CHAOS_FAILS"
 """How often an attempt meets trouble, from 0 to 1."""
+DIED = "SAGADSL_CHAOS_DIED"
+"""A file with a line for each worker that was killed between an effect and its answer; without it, none is."""
 
 _Out = TypeVar("_Out")
 
@@ -50,9 +54,18 @@ def _troubled(key: str, *, undoes: bool, effect: Callable[[], _Out]) -> _Out:
         raise Transient("the line is busy", type="Busy")
     result = effect()
     _rest(chance.uniform(0, linger))
+    if trouble and DIED in os.environ and chance.random() < 0.4:
+        _die(key)
     if trouble:
         raise Unknown("it was done, and its answer was lost", type="AnswerLost")
     return result
+
+
+def _die(key: str) -> None:
+    """End this worker as SIGKILL does: the effect is committed, and nobody gets the answer."""
+    with Path(os.environ[DIED]).open("a", encoding="utf-8") as died:
+        died.write(f"{key}\n")
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _is_broken(key: str) -> bool:
@@ -69,7 +82,7 @@ def _rest(seconds: float) -> None:
     while (left := end - time.monotonic()) > 0:
         if activity.in_activity():
             activity.heartbeat()
-        time.sleep(min(left, 0.2))
+        threading.Event().wait(min(left, 0.2))  # `time.sleep` fails where libfaketime shifts the clock
 
 
 _move, _undo = teller.move, teller.undo
@@ -95,3 +108,23 @@ def _taking_back(name: str, key: str) -> dict[str, Any]:
 if SEED in os.environ:  # in a worker of a chaos run, and nowhere else
     teller.move, teller.undo = _moving, _undoing
     effects.do, effects.undo = _doing, _taking_back
+
+    from sagadsl_ferry import tickets
+    from sagadsl_inn import rooms
+
+    _book, _give_back, _sell, _take_ticket = rooms.book, rooms.give_back, tickets.sell, tickets.take_back
+
+    def _booking(sessions: Any, key: str, guest: str) -> Any:
+        return _troubled(key, undoes=False, effect=lambda: _book(sessions, key, guest))
+
+    def _giving_back(sessions: Any, key: str) -> Any:
+        return _troubled(key, undoes=True, effect=lambda: _give_back(sessions, key))
+
+    def _selling(key: str, voyage: str, passenger: str) -> Any:
+        return _troubled(key, undoes=False, effect=lambda: _sell(key, voyage, passenger))
+
+    def _taking_ticket(key: str) -> Any:
+        return _troubled(key, undoes=True, effect=lambda: _take_ticket(key))
+
+    rooms.book, rooms.give_back = _booking, _giving_back
+    tickets.sell, tickets.take_back = _selling, _taking_ticket

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -53,6 +54,7 @@ class Part:
                 )
             if await self._becomes_ready(begun):
                 return
+            self.kill()  # one that lives and does not serve would be beside the next one
             await asyncio.sleep(0.5)  # a port or a lock of its last life
         end = self.log.read_text(errors="replace")[-2000:]
         raise AssertionError(f"{self.name} does not become ready: {end}")
@@ -119,3 +121,12 @@ def _below(pid: int) -> list[int]:
             for child in (task / "children").read_text().split():
                 found += [int(child), *_below(int(child))]
     return found
+
+
+def serves(address: str) -> bool:
+    """Whether a Temporal server answers there."""
+    binary = Path(sys.executable).with_name("temporal")
+    health = [str(binary), "--disable-config-file", "--disable-config-env", "operator", "cluster", "health"]
+    return not subprocess.run(
+        [*health, "--address", address], capture_output=True, check=False, timeout=PATIENCE
+    ).returncode

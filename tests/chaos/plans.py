@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.chaos.guests import VOYAGE
 from tests.chaos.stage import ACCOUNTS, SHOP
 
-TRANSFER, ORDER, ADVANCE = "transfer-money", "fulfil-order", "advance"
+TRANSFER, ORDER, ADVANCE, WEEKEND = "transfer-money", "fulfil-order", "advance", "weekend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,17 @@ class Plan:
     @property
     def amount(self) -> int:
         """Money that moves if it completes."""
+        if self.saga == WEEKEND:
+            return 0
         lines = self.input.get("lines")
         return sum(line["price"] for line in lines) if lines else int(self.input["amount"])
 
 
-def plans(seed: int, transfers: int, orders: int, advances: int, seconds: float) -> Iterator[Plan]:
+def plans(
+    seed: int, transfers: int, orders: int, advances: int, seconds: float, *, weekends: int = 0
+) -> Iterator[Plan]:
     """Yield all plans, in no order."""
-    for saga, number in ((TRANSFER, transfers), (ORDER, orders), (ADVANCE, advances)):
+    for saga, number in ((TRANSFER, transfers), (ORDER, orders), (ADVANCE, advances), (WEEKEND, weekends)):
         for index in range(number):
             yield _plan(random.Random(f"{seed} {saga} {index}"), saga, index, seconds)
 
@@ -96,6 +101,10 @@ def _story(chance: random.Random, saga: str, index: int) -> tuple[str, dict[str,
         elif fails:
             input_["fail_at"] = fails
         return f"order {fails or 'good'}", input_
+    if saga == WEEKEND:
+        fails = chance.choices(("", "judged", "nowhere"), (6, 3, 1))[0]
+        input_ = {"guest": f"guest-{index}", "voyage": VOYAGE if fails != "nowhere" else "nowhere"}
+        return f"weekend {fails or 'good'}", input_ | ({"fail": True} if fails == "judged" else {})
     giver, taker = chance.sample(ACCOUNTS, 2)
     input_ = {"from_account": giver, "to_account": taker, "amount": chance.randint(1, 200)}
     fails = chance.choices(("", "judged", "money", "nobody"), (5, 3, 1, 1))[0]

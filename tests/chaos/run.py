@@ -19,7 +19,8 @@ from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
 from tests.chaos import books
-from tests.chaos.havoc import Size, havoc
+from tests.chaos.faults import FAULTS
+from tests.chaos.havoc import Size, havoc, revive
 from tests.chaos.judging import Violation, judged, money
 from tests.chaos.people import Known, People
 from tests.chaos.plans import plans
@@ -32,8 +33,22 @@ _AT_ONCE = 6
 """Sagas that are judged beside each other."""
 
 
-SHORT = Size(transfers=30, orders=10, advances=6, seconds=10, breaks=4, pause=0.8, settles=120)
-LONG = Size(transfers=1000, orders=150, advances=50, seconds=1200, breaks=100, pause=6, settles=900, long=True)
+SHORT = Size(transfers=30, orders=10, advances=6, weekends=8, seconds=10, breaks=4, pause=0.8, settles=120)
+LONG = Size(
+    transfers=1000, orders=150, advances=50, weekends=100, seconds=1200, breaks=100, pause=6, settles=900, long=True
+)
+CLUSTER = Size(
+    transfers=300,
+    orders=30,
+    advances=15,
+    weekends=60,
+    seconds=300,
+    breaks=24,
+    pause=4,
+    settles=900,
+    long=True,
+    faults=tuple(FAULTS),
+)
 
 
 @dataclass(slots=True)
@@ -54,13 +69,13 @@ class Outcome:
 async def run(size: Size, seed: int, folder: Path, log: Log = lambda _: None) -> Outcome:
     """Do it all; nothing that was begun is left when this ends."""
     began = time.monotonic()
-    stage = await set_up(folder, seed, long=size.long)
+    stage = await set_up(folder, seed, long=size.long, faults=size.faults)
     log(f"{stage.kind}; {len(stage.workers)} workers, {len(stage.gateways)} gateways; {folder}")
     outcome = Outcome(seed, stage.kind)
     try:
         client = await stage.connect()
         async with httpx2.AsyncClient(timeout=PATIENCE) as http:
-            drawn = list(plans(seed, size.transfers, size.orders, size.advances, size.seconds))
+            drawn = list(plans(seed, size.transfers, size.orders, size.advances, size.seconds, weekends=size.weekends))
             outcome.plans.update(each.kind for each in drawn)
             people = People(
                 stage, client, http, random.Random(f"{seed} people"), {each.id: Known(each) for each in drawn}
@@ -79,6 +94,7 @@ async def run(size: Size, seed: int, folder: Path, log: Log = lambda _: None) ->
 async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, log: Log) -> None:
     begin = time.monotonic()
     watching = asyncio.create_task(people.watch())
+    reviving = asyncio.create_task(revive(stage))
     living = [asyncio.create_task(people.live(known.plan, begin)) for known in people.known.values()]
     chance = random.Random(f"{outcome.seed} havoc")
     try:
@@ -95,9 +111,12 @@ async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, log:
     except TimeoutError:
         log("not all has settled")
     finally:
-        for task in (watching, *living):
+        for task in (watching, reviving, *living):
             task.cancel()
-        await asyncio.gather(watching, *living, return_exceptions=True)
+        await asyncio.gather(watching, reviving, *living, return_exceptions=True)
+        if stage.died.exists():
+            between = len(stage.died.read_text(encoding="utf-8").splitlines())
+            outcome.broke["workers killed between an effect and its answer"] = between
     outcome.violations += [Violation("", f"an operator gave up: {what}") for what in people.gave_up]
     for task in living:
         if not task.cancelled() and (error := task.exception()) is not None:
