@@ -13,7 +13,7 @@ HISTORIES := tests/temporal/histories/rules-3
 # The tests start hundreds of commands; whatever this shell says, they begin from bytecode.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help setup demo site cluster cluster-down test chaos fuzz lint bench mutation histories keep-histories lock dist clean
+.PHONY: help setup demo site cluster cluster-down test chaos fuzz lint sbom licences audit bench mutation histories keep-histories lock dist clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
@@ -72,6 +72,15 @@ lint: $(READY)  ## format, lint, types, imports
 	$(BIN)/lint-imports
 	$(BIN)/sagadsl validate definitions examples/go-worker examples/events
 	PYTHONPATH=examples/inn:examples/ferry $(BIN)/sagadsl validate examples/inn -m sagadsl_inn.activities -m sagadsl_ferry.activities
+
+sbom: $(READY)  ## bills of materials (CycloneDX) of the lock and of what is installed, in build/sbom
+	$(BIN)/python -m tools.supply sbom
+
+licences: sbom  ## hold the licences of all packages against tools/licences.toml
+	$(BIN)/python -m tools.supply licences
+
+audit: $(READY)  ## ask for known holes in the packages of the lock (AUDIT=--unchecked-ok goes on where nobody can be asked)
+	$(BIN)/python -m tools.supply audit $(AUDIT)
 
 bench: $(READY)  ## the figures of benchmarks/README.md, measured again
 	$(BIN)/python -m benchmarks
