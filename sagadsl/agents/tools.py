@@ -180,6 +180,12 @@ OF_FILES = (
         lambda asked: Words(("validate", "--explain-timing", *asked.plugins, "--", *asked.paths("paths"))),
     ),
     Tool(
+        "size",
+        "How many events and bytes the history of a run can have at worst, step by step.",
+        {"paths": _PATHS},
+        lambda asked: Words(("validate", "--explain-size", *asked.plugins, "--", *asked.paths("paths"))),
+    ),
+    Tool(
         "simulate",
         "Play a definition in virtual time, without a server and without side effects: what happens when. Calls "
         "succeed with an output of their type, unless a mock or a fault says otherwise.",

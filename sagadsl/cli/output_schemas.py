@@ -67,6 +67,34 @@ _TIMING = object_of(
     }
 )
 _SIGNED: Data = {"saga": TEXT, "version": TEXT, "digest": TEXT}
+_MOST: Data = {"type": ["integer", "null"], "description": "null is without limit, and `why` says why"}
+_SIZE = object_of(
+    {
+        "sizes": list_of(
+            object_of(
+                {
+                    "saga": TEXT,
+                    "events": _MOST,
+                    "bytes": _MOST,
+                    "why": TEXT,
+                    "longest_run_events": _MOST,
+                    "steps": list_of(
+                        object_of(
+                            {
+                                "step": TEXT,
+                                "depth": COUNT,
+                                "events": _MOST,
+                                "undo_events": _MOST,
+                                "bytes": _MOST,
+                                "why": TEXT,
+                            }
+                        )
+                    ),
+                }
+            )
+        )
+    }
+)
 _LEVEL: Data = {"enum": ["safe", "some", "breaks"]}
 _SIDE = object_of({"file": TEXT, "saga": TEXT, "version": TEXT, "digest": TEXT})
 _CHANGES = list_of(object_of({"about": TEXT, "level": _LEVEL, "message": TEXT}, steps=TEXTS, rule=TEXT, line=COUNT))
@@ -241,7 +269,7 @@ _OF_FILES: Mapping[str, Data] = {
     "new saga": _SCAFFOLD,
     "new suite": _SCAFFOLD,
     "init": _SCAFFOLD,
-    "validate": {"oneOf": [_VALIDATE, _TIMING]},
+    "validate": {"oneOf": [_VALIDATE, _TIMING, _SIZE]},
     "diff": _DIFF,
     "graph show": _GRAPH,
     "graph inject": _GRAPH_INJECT,

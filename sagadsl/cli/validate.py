@@ -29,6 +29,7 @@ from sagadsl.reporting import report
     "--ignore", multiple=True, metavar="CODE", help="Do not report codes that begin with this; may be repeated."
 )
 @click.option("--explain-timing", is_flag=True, help="Say how long each saga and each of its steps can take.")
+@click.option("--explain-size", is_flag=True, help="Say how many events and bytes each history can have.")
 @click.option("--watch", is_flag=True, help="Check again whenever a file changes, until Ctrl-C.")
 @click.option("--stdin-filename", metavar="NAME", default="", help="Name for what comes from `-`, for editors.")
 @modules
@@ -43,6 +44,7 @@ def validate(
     select: Sequence[str],
     ignore: Sequence[str],
     explain_timing: bool,
+    explain_size: bool,
     watch: bool,
     stdin_filename: str,
     module: Sequence[str],
@@ -62,6 +64,7 @@ def validate(
       sagadsl validate orders.saga.yaml#refund
       sagadsl validate --watch
       sagadsl validate order.saga.yaml --explain-timing
+      sagadsl validate order.saga.yaml --explain-size
       sagadsl validate --format sarif --exit-zero > sagadsl.sarif
       sagadsl validate - --stdin-filename order.saga.yaml < order.saga.yaml
     """
@@ -69,8 +72,11 @@ def validate(
         return _watched(
             paths, format=format, strict=strict, no_plugins=no_plugins, select=select, ignore=ignore, module=module
         )
-    if explain_timing:
-        return _timed(paths, format, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
+    if explain_timing or explain_size:
+        if explain_timing and explain_size:
+            raise click.UsageError("`--explain-timing` and `--explain-size` are different tables: ask for one")
+        word = "timing" if explain_timing else "size"
+        return _explained(word, paths, format, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
     began = time.monotonic()
     definitions = check(paths, plugins=not no_plugins, modules=module, stdin_filename=stdin_filename)
     definitions = definitions.only(_codes(select), _codes(ignore))
@@ -89,20 +95,26 @@ def validate(
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
 
 
-def _timed(paths: Sequence[str], format: str, *, plugins: bool, modules: Sequence[str], stdin_filename: str) -> int:
+def _explained(
+    word: str, paths: Sequence[str], format: str, *, plugins: bool, modules: Sequence[str], stdin_filename: str
+) -> int:
+    from sagadsl.cli import size_text, timing_text
     from sagadsl.cli.definitions import load_definitions
-    from sagadsl.cli.timing_text import as_data, as_text, times_of
     from sagadsl.plugins.catalogue import Catalogue
 
     if format not in ("text", "json"):
-        raise click.UsageError("`--explain-timing` writes `--format text` or `json`")
+        raise click.UsageError(f"`--explain-{word}` writes `--format text` or `json`")
     catalogue = Catalogue.discover(modules) if plugins else None
     definitions = load_definitions(paths, catalogue, stdin_filename=stdin_filename)
     if not definitions.are_usable:
         definitions.show()
         return definitions.exit_code
-    times = times_of(definitions.files)
-    screen.result({"sagas": as_data(times)}, as_text(times))
+    if word == "timing":
+        times = timing_text.times_of(definitions.files)
+        screen.result({"sagas": timing_text.as_data(times)}, timing_text.as_text(times))
+    else:
+        sizes = size_text.sizes_of(definitions.files, catalogue)
+        screen.result({"sizes": size_text.as_data(sizes)}, size_text.as_text(sizes))
     return 0
 
 

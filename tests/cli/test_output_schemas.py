@@ -109,6 +109,7 @@ def folder(tmp_path: Path) -> Path:
         ("validate", ["wrong.yaml", "nowhere.yaml"], 2),
         ("validate", ["order.saga.yaml", "asks.saga.yaml", "--explain-timing"], 0),
         ("validate", ["wrong.yaml", "--explain-timing"], 1),
+        ("validate", ["order.saga.yaml", "asks.saga.yaml", "--explain-size"], 0),
         ("diff", ["asks.saga.yaml", "later.yaml"], 1),
         ("diff", [".", "."], 0),
         ("graph show", ["order.saga.yaml"], 0),

@@ -14,7 +14,8 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable
 from sagadsl.language.analysis import order
 from sagadsl.language.analysis.analysis import Analysis
-from sagadsl.language.calls import Call, Value, most_of
+from sagadsl.language.analysis.lengths import length
+from sagadsl.language.calls import Call, most_of
 from sagadsl.language.model import ForEach, Group, Leaf, Loop, Parallel, Repeat, Saga, Step, Switch
 
 CARRIED = 80_000
@@ -96,7 +97,7 @@ def _pending(step: Step, saga: Saga) -> _Open:
             return _Open(sum(nlargest(most_of(most) or len(counts), counts)), any(branch.data for branch in each))
         case ForEach(items=items, steps=steps, max_concurrency=most):
             body = _widest(steps, saga)
-            bounds = [bound for bound in (most_of(most), _length(items, saga)) if bound is not None]
+            bounds = [bound for bound in (most_of(most), length(items, saga)) if bound is not None]
             return _Open(body.known * min(bounds, default=1), body.data or (not bounds and body.known > 0))
         case Group() | Switch() | Repeat():
             inner = [_widest(steps, saga) for steps in order.sequences(step)]
@@ -124,7 +125,7 @@ def _inside(step: Step, saga: Saga) -> int:
         return 0
     match step.body:
         case ForEach(items=items, steps=steps):
-            return _to_undo(steps, saga) * (_length(items, saga) or 1)
+            return _to_undo(steps, saga) * (length(items, saga) or 1)
         case Repeat(steps=steps, maximum_attempts=rounds):
             return _to_undo(steps, saga) * (most_of(rounds) or 1)
         case Switch(arms=arms):
@@ -148,22 +149,8 @@ def most_rounds(loop: Loop, saga: Saga) -> int | None:
     """Return the most rounds that a loop can have; ``None`` when nothing bounds them."""
     match loop:
         case ForEach(items=items):
-            return _length(items, saga)
+            return length(items, saga)
         case Repeat(maximum_attempts=rounds):
             return most_of(rounds)
         case _:
             assert_never(loop)
-
-
-def _length(items: Value, saga: Saga) -> int | None:
-    """Return the most items that there can be: the number of written items, or the ``maxItems`` of the input."""
-    if isinstance(items.source, list):
-        return len(items.source)
-    if len(items.reads) != 1 or items.reads[0][:1] != ("input",):
-        return None
-    schema: object = saga.input_schema
-    for key in items.reads[0][1:]:
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        schema = properties.get(key) if isinstance(properties, dict) else None
-    most = schema.get("maxItems") if isinstance(schema, dict) else None
-    return int(most) if isinstance(most, int | float) else None
