@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.failing", "tests.needs", "tests.order", "tests.postgresql_server"]
+pytest_plugins = ["tests.failing", "tests.garbage", "tests.needs", "tests.order", "tests.postgresql_server"]
 
 
 @pytest.hookimpl(wrapper=True)
