@@ -16,6 +16,20 @@ from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 from tests.needs import NEEDS, need
 
+UNWANTED = (
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxPopup",
+)
+"""What no test looks at: beside what Playwright leaves out (its list counts no more where there is another one), the
+windows of an address bar that nobody sees, for which each page would start two further processes."""
+
 
 class Unavailable(Exception):
     """None starts; the message says why, and what to do."""
@@ -36,7 +50,8 @@ def _start(playwright: Playwright) -> Browser:
     reason = NEEDS["chromium"].remedy
     for program in (None, *(NEEDS["chromium"].find() or ())):
         try:
-            return playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+            options = ["--no-sandbox", f"--disable-features={','.join(UNWANTED)}"]
+            return playwright.chromium.launch(executable_path=program, args=options)
         except Error as error:
             if "Executable doesn't exist" not in error.message:
                 reason = _why(error.message)
