@@ -14,10 +14,16 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from temporalio.client import Client
 from temporalio.converter import DataConverter, StorageDriverClaim, StorageDriverRetrieveContext
 
-from sagadsl.temporal.ask.forgetting import forget
+from sagadsl.engine.facts import How
+from sagadsl.errors import SagadslError
+from sagadsl.temporal import client as sagas
+from sagadsl.temporal.ask import recovery
+from sagadsl.temporal.ask.forgetting import forget, kept_runs
 from sagadsl.temporal.ask.replaying import HistoryReplayer
+from sagadsl.temporal.link.codec import CodecMissing
 from sagadsl.temporal.link.encryption import encrypting
 from sagadsl.temporal.link.keys import EncryptionKey
 from sagadsl.temporal.link.shown import SettingsUnusable
@@ -26,9 +32,9 @@ from sagadsl.temporal.link.storage_setting import StorageSetting, storage_settin
 from sagadsl.temporal.read.histories import runs_of
 from sagadsl.temporal.read.trace import trace
 from tests.conftest import Server
-from tests.engine.scenes import gives, plain, saga
+from tests.engine.scenes import gives, no, plain, saga, slow
 from tests.patience import PATIENCE
-from tests.temporal.play import SDK_RACE, stage
+from tests.temporal.play import SDK_RACE, converter, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -117,8 +123,8 @@ def test_large_payloads_lie_in_the_storage_until_the_saga_is_forgotten(
     kind: str, encrypted: bool, tmp_path: Path, bucket: Bucket, server: Server
 ) -> None:
     """The history replays, the trace says how large they are, and what others have stored stays."""
-    converter = encrypting([EncryptionKey("one", b"1" * 32)]) if encrypted else DataConverter.default
-    storing = with_storage(converter, _setting(kind, tmp_path, bucket))
+    coding = encrypting([EncryptionKey("one", b"1" * 32)]) if encrypted else DataConverter.default
+    storing = with_storage(coding, _setting(kind, tmp_path, bucket))
 
     async def scenario() -> tuple[dict[str, bytes], dict[str, bytes], bytes, Any, Any, str]:
         async with stage(server.address, {"do.a": gives(LARGE + "a"), "do.b": gives("b")}, codec=storing) as made:
@@ -147,6 +153,63 @@ def test_large_payloads_lie_in_the_storage_until_the_saga_is_forgotten(
     assert (found.left, found.unreached, found.stored) == ((), 0, len(before))
     assert _kept(kind, tmp_path, bucket) == before
     assert all(other in each for each in before)
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_the_work_of_a_closed_run_is_taken_up_with_what_lies_in_the_storage(
+    kind: str, tmp_path: Path, bucket: Bucket, server: Server
+) -> None:
+    """Encrypted; `recover` goes on with a killed saga, `redrive` begins an undone one anew, and a child saga gets all.
+
+    Whoever lacks the storage is told so.
+    """
+    storing = with_storage(encrypting([EncryptionKey("one", b"1" * 32)]), _setting(kind, tmp_path, bucket))
+    bare = encrypting([EncryptionKey("one", b"1" * 32)])
+    kid = saga(plain("k", input="{{ input }}"), name="kid")
+    steps = [plain("a", input="{{ input }}"), plain("b", input="{{ steps.a.output }}")]
+    definition = saga(
+        *steps, {"id": "kid", "saga": "kid", "input": "{{ steps.b.output }}"}, output="done", name="large"
+    )
+    script = {"do.a": gives(LARGE + "a"), "do.b": slow(PATIENCE), "do.k": gives("k")}
+
+    async def scenario() -> list[Any]:
+        async with stage(server.address, script, codec=storing) as made:
+            killed = await made.start(definition, LARGE, children={"kid": kid})
+            await made.until("b")
+            await sagas.terminate(made.client, killed.id, "x")
+            without = await Client.connect(server.address, data_converter=converter(bare))
+            with pytest.raises(SagadslError) as unreadable:
+                await recovery.look(without, killed.id, "recover", How.FORWARD)
+            recorded = await anext(runs_of(without, killed.id))
+            with pytest.raises(CodecMissing):
+                await HistoryReplayer(without.data_converter, without.namespace).replay(recorded)
+            plan = await recovery.look(made.client, killed.id, "recover", How.FORWARD)
+            made.script = script | {"do.b": no()}
+            ended = await made.end(await recovery.take_up(made.client, plan, by="ann", why="w"))
+            again = await recovery.look(made.client, killed.id, "redrive")
+            made.script = script | {"do.b": gives(LARGE + "b")}
+            last = await made.end(await recovery.take_up(made.client, again, by="ann", why="w"))
+            traced = await trace(made.client, killed.id)
+            assert made.sent["b"] == LARGE + "a"
+            assert made.sent["k"] == LARGE + "b"
+            player = HistoryReplayer(made.client.data_converter, made.client.namespace)
+            for run in await kept_runs(made.client, killed.id):
+                async for recorded in runs_of(made.client, run.id, run.run_id):
+                    assert not (await player.replay(recorded)).problem
+            found = await forget(made.client, killed.id, patience=PATIENCE)
+            return [unreadable.value.code, str(unreadable.value), ended.status, again.how, last.status, traced, found]
+
+    code, unreadable, ended, how, last, traced, found = asyncio.run(scenario())
+    assert (ended, how, last) == ("compensated", None, "completed")
+    assert (code, unreadable) == (
+        "SD915",
+        "the data cannot be read here: it lies in an external storage, and this process has none",
+    )
+    assert traced.input.keys() == {"bytes"}
+    assert [each.input["bytes"] > len(LARGE) for each in traced.calls] == [True] * 3
+    assert (found.left, found.unreached) == ((), 0)
+    assert found.stored >= 5
+    assert len(_kept(kind, tmp_path, bucket)) < found.stored  # what an attempt has stored again is in no history
 
 
 def test_files_are_for_their_owner_alone(tmp_path: Path, server: Server) -> None:

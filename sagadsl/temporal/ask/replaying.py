@@ -19,6 +19,7 @@ from temporalio.worker import Replayer
 from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.model import Saga
 from sagadsl.temporal.link.codec import only_reading
+from sagadsl.temporal.link.storage import refuse_references
 from sagadsl.temporal.read.histories import RunHistory
 from sagadsl.temporal.read.recorded import pinned_in
 from sagadsl.temporal.run.completed import answers, completed_part, is_end, up_to
@@ -82,7 +83,9 @@ class HistoryReplayer:
         """Replay one history. Raises ``CodecMissing``, ``CodecFailed`` when its data cannot be read here."""
         id_, events, began = recorded.id, list(recorded.events), recorded.began
         converter = self._converter.with_context(WorkflowSerializationContext(self._namespace, id_))
-        await converter.decode(list(began.input.payloads))  # the SDK would take a missing key for a difference
+        if converter.external_storage is None:  # the SDK would take a missing storage for a difference
+            refuse_references(events)
+        await converter.decode(list(began.input.payloads))  # and a missing key
         saga = package.saga if (package := await pinned_in(events, converter)) else None
         answered = completed_part(events)
         found = Replayed(

@@ -40,6 +40,9 @@ _READABLE = (b"json/", b"binary/null", b"binary/plain", b"binary/protobuf", b"bi
 _NOT_STORED_HERE = ("[TMPRL1105]", "[TMPRL1106]")
 """Beginnings of the SDK's errors for a payload that lies in an external storage, when that storage is not set up."""
 
+REFERENCE = "json/external-storage-reference"
+"""The encoding of a payload that lies in an external storage."""
+
 UNREADABLE = "the data cannot be read here"
 
 _Coding = Callable[[PayloadCodec, Sequence[Payload]], Awaitable[list[Payload]]]
@@ -82,10 +85,14 @@ class CodecMissing(DataUnreadable):
     code = "SD915"
 
     def __init__(self, encoding: str) -> None:
-        super().__init__(f"it is encoded as `{encoding[:100]}`, and there is no codec for that")
+        self._is_stored = encoding == REFERENCE
+        coded = f"it is encoded as `{encoding[:100]}`, and there is no codec for that"
+        super().__init__("it lies in an external storage, and this process has none" if self._is_stored else coded)
 
     @property
     def help(self) -> str:
+        if self._is_stored:
+            return "give this process what the workers have: `[storage]` of sagadsl.toml, or `--storage`"
         return (
             "give this process what the workers have: the keys (`[encryption]` of sagadsl.toml, `--encryption-key`), "
             "`--codec MODULE:NAME`, or `--codec-endpoint`"
@@ -226,7 +233,7 @@ def reading() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith(_NOT_STORED_HERE):
             raise
-        raise CodecMissing("json/external-storage-reference") from None
+        raise CodecMissing(REFERENCE) from None
 
 
 def patient_client(client: Client) -> Client:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ from temporalio.converter import (
 )
 
 from sagadsl.errors import SagadslError
+from sagadsl.temporal.link.codec import REFERENCE, CodecMissing
 from sagadsl.temporal.link.storage_setting import StorageSetting
 
 FOLDER, BUCKET = "sagadsl.folder", "aws.s3driver"
@@ -101,6 +102,12 @@ def references_in(message: Message) -> Iterator[tuple[str, StorageDriverClaim]]:
         for each in entries if field.is_repeated else [value]:
             if isinstance(each, Message):
                 yield from references_in(each)
+
+
+def refuse_references(messages: Iterable[Message]) -> None:
+    """Raise ``CodecMissing`` if a message refers to a stored payload: for a client that has no storage."""
+    if any(True for each in messages for _ in references_in(each)):
+        raise CodecMissing(REFERENCE)
 
 
 class Folder(StorageDriver):

@@ -38,6 +38,7 @@ from sagadsl.language.calls import SagaCall, Send
 from sagadsl.language.model import Step
 from sagadsl.language.paths import Purpose, activity_id, parse_call
 from sagadsl.temporal.link.codec import only_reading
+from sagadsl.temporal.link.storage import refuse_references
 from sagadsl.temporal.run.completed import ENDED_BY_SERVER, completed_part, is_end
 from sagadsl.temporal.run.in_order import InOrder
 from sagadsl.temporal.run.rebuilding import REBUILDS
@@ -123,7 +124,7 @@ class Rebuilt(Immutable):
 
 
 async def rebuilt(client: Client, id: str, run_id: str) -> Rebuilt:
-    """Return the state of a run. Raises ``CannotRebuild``.
+    """Return the state of a run. Raises ``CannotRebuild``, ``CodecMissing``.
 
     A run that was to take up the work of another one, and was killed before it had, stands for that other one.
     """
@@ -154,8 +155,15 @@ async def rebuilt(client: Client, id: str, run_id: str) -> Rebuilt:
 
 
 async def _events(client: Client, id: str, run_id: str) -> list[HistoryEvent]:
+    """Return the history of a run. Raises ``CodecMissing`` if this client lacks the storage that it refers to.
+
+    The replayer would only say that a task has failed, in an error that the client's own converter may encode.
+    """
     handle = client.get_workflow_handle(id, run_id=run_id)
-    return [event async for event in handle.fetch_history_events()]
+    events = [event async for event in handle.fetch_history_events()]
+    if client.data_converter.external_storage is None:
+        refuse_references(events)
+    return events
 
 
 async def _played(client: Client, id: str, run_id: str, events: Sequence[HistoryEvent]) -> SagaWorkflow:
