@@ -1,13 +1,15 @@
-"""What stands in the folder of a project: modules that ``-m`` may mean, and those that seem to have an activity."""
+"""What stands in the folder of a project: modules that ``-m`` may mean, and what seems to have an activity."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from sagadsl.language.suggest import closest
+from sagadsl.plugins.offers import GROUP
 
 _SHOWN = 3
 _MOST_FILES = 200
@@ -48,6 +50,24 @@ def that_names(activity: str, folder: Path) -> str | None:
                     return path.stem
         except (OSError, UnicodeDecodeError):
             continue
+    return None
+
+
+def project_offering(activity: str, folder: Path) -> Path | None:
+    """Return the folder of the project around *folder* whose ``pyproject.toml`` offers *activity* as an entry point;
+    ``None`` if the nearest project does not."""
+    for place in (folder, *folder.absolute().parents):
+        file = place / "pyproject.toml"
+        try:
+            project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+            return None
+        groups = project.get("entry-points", {}) if isinstance(project, dict) else {}
+        offered = groups.get(GROUP, {}) if isinstance(groups, dict) else {}
+        beginnings = {activity[:end] for end, each in enumerate(activity) if each == "."}  # of a class or a module
+        return place if isinstance(offered, dict) and not offered.keys().isdisjoint({activity, *beginnings}) else None
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from sagadsl.language.calls import ActivityCall
 from sagadsl.language.loaded import Loaded
 from sagadsl.language.model import Saga
 from sagadsl.language.walk import calls, spots
-from sagadsl.plugins.local import that_names
+from sagadsl.plugins.local import project_offering, that_names
 from sagadsl.plugins.problems import PluginBroken, PluginUnknown, Problem, Told
 from sagadsl.plugins.settings import above, table_of
 
@@ -64,6 +66,11 @@ def advised(loaded: Loaded, unknown: Mapping[str, PluginUnknown]) -> Loaded:
 def _advice(unknown: PluginUnknown, usual: str) -> str:
     if unknown.is_left_out:
         return unknown.help
+    project = project_offering(unknown.name, Path.cwd())
+    if project is not None:
+        where = os.path.relpath(project)
+        file = Path(where) / "pyproject.toml"
+        return f"`{file}` offers it, and is not installed as it stands: `pip install -e {shlex.quote(where)}`"
     module = that_names(unknown.name, Path.cwd())
     if module is not None:
         return f"`{module}.py` here names it: give the option `-m {module}`"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sagadsl.errors import NeedsExtra, Worded
+from sagadsl.plugins.offers import GROUP
 
-GROUP = "sagadsl.activities"
 _NEEDED = "sagadsl"
 
 

@@ -74,6 +74,24 @@ def test_a_forgotten_module_is_named(folder: Path) -> None:
     assert checked.out.count("= help: `hour_activities.py` here names it: give the option `-m hour_activities`\n") == 2
 
 
+@pytest.mark.parametrize(("offered", "times"), [("hour_seats.occupy", 1), ("hour_seats", 2)])
+@pytest.mark.parametrize(
+    ("below", "advice"),
+    [
+        ("", "`pyproject.toml` offers it, and is not installed as it stands: `pip install -e .`"),
+        ("sagas", "`../pyproject.toml` offers it, and is not installed as it stands: `pip install -e ..`"),
+    ],
+)
+def test_a_project_that_is_not_installed_is_told(
+    folder: Path, offered: str, times: int, below: str, advice: str
+) -> None:
+    text = f'[project]\nname = "hour"\n[project.entry-points."sagadsl.activities"]\n"{offered}" = "hour_activities"\n'
+    (folder / "pyproject.toml").write_text(text)
+    (folder / below).mkdir(exist_ok=True)
+    checked = inside("validate", str(folder / "book.saga.yaml"), cwd=folder / below)
+    assert (checked.out.count("error[SD401]"), checked.out.count(f"= help: {advice}\n")) == (2, times)
+
+
 def test_a_function_of_a_module_that_lacks_its_prefix_gets_its_whole_name(folder: Path) -> None:
     (folder / "book.saga.yaml").write_text(SAGA.replace("activity: hour_seats.occupy", "activity: occupy"))
     checked = _validate(folder, "-m", "hour_activities")
