@@ -254,6 +254,9 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "tests/temporal/test_in_turn.py::test_a_cancel_during_the_last_local_calls_leaves_none_of_them_out",
         "tests/temporal/test_in_turn.py::test_a_cancel_before_the_first_attempt_begins_nothing",
         "tests/temporal/test_in_turn.py::test_what_each_lost_task_had_heard_comes_first",
+        "tests/temporal/test_in_turn_mixed.py::test_what_an_encrypted_saga_has_lost_is_heard_first",
+        "tests/temporal/test_in_turn_mixed.py::test_a_worker_of_before_leaves_a_saga_that_was_asked_to_those_of_now",
+        "tests/temporal/test_in_turn_mixed.py::test_a_worker_of_now_goes_on_with_a_saga_that_nobody_asked",
         "tests/crash/test_local_overtaken.py::test_a_cancel_after_the_death_undoes_what_the_dead_worker_did",
         "tests/crash/test_local_overtaken.py"
         "::test_a_saga_whose_calls_were_all_local_is_done_before_it_hears_the_cancel",
