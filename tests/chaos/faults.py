@@ -77,6 +77,14 @@ async def disk(stage: Stage) -> str:
     return f"{_FULL} s, {refusals} times no space left{', PostgreSQL had ended' if ended else ''}"
 
 
+async def upgrade(stage: Stage) -> str:
+    """Bring the server to its next minor release, by its own schema tool, under open sagas."""
+    assert stage.official is not None
+    before = stage.official.version
+    await stage.official.upgrade()
+    return f"{before} to {stage.official.version}"
+
+
 async def clock(stage: Stage) -> str:
     """Say what the clocks of the workers are: they are off from the beginning."""
     return "one worker an hour ahead, one an hour behind, all the time"
@@ -87,6 +95,7 @@ FAULTS: dict[str, Callable[[Stage], Awaitable[str]]] = {
     "partition": partition,
     "slow": slow,
     "disk": disk,
+    "upgrade": upgrade,
     "clock": clock,
 }
 

@@ -33,7 +33,7 @@ _AT_ONCE = 6
 """Sagas that are judged beside each other."""
 
 
-SHORT = Size(transfers=30, orders=10, advances=6, weekends=8, seconds=10, breaks=4, pause=0.8, settles=120)
+SHORT = Size(transfers=26, orders=8, advances=6, weekends=6, seconds=10, breaks=4, pause=0.8, settles=120)
 LONG = Size(
     transfers=1000, orders=150, advances=50, weekends=100, seconds=1200, breaks=100, pause=6, settles=900, long=True
 )

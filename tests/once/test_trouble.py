@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from sagadsl.authoring import Transient, Unknown
 from sagadsl.once.sqlalchemy import forget, once, undo
+from sagadsl.plugins.problems import PluginNeedsExtra
 from tests.once.places import NAME, PLACES, Asynchronous, BySavepoint, Django, Place, Plain
 from tests.patience import PATIENCE
 
@@ -218,3 +220,12 @@ def test_a_worker_that_is_killed_loses_nothing_and_the_next_one_doubles_nothing(
     assert place.effects() == [(KEY, "do")]
     if isinstance(place, Plain):
         place.engine.dispose()
+
+
+@pytest.mark.parametrize("library", ["sqlalchemy", "django"])
+def test_a_library_that_is_missing_is_named_with_its_extra(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, f"sagadsl.once.{library}", raising=False)
+    monkeypatch.setitem(sys.modules, library, None)
+
+    with pytest.raises(PluginNeedsExtra, match=rf"pip install 'sagadsl\[{library}\]'"):
+        importlib.import_module(f"sagadsl.once.{library}")
