@@ -27,7 +27,7 @@ from sagadsl.plugins.cache import Cache, stamps, write
 if TYPE_CHECKING:
     from sagadsl.cli.installed import Installed
 
-_FORMAT = 1
+_FORMAT = 2
 _TICK = 20_000_000
 """Nanoseconds by which the times of files may lag behind the clock."""
 
@@ -63,7 +63,9 @@ class KeptChecks:
         try:
             if not self._holds(path, entry):
                 return None
-            sizes = [None if each is None else Size(each[0], frozenset(each[1])) for each in entry["sagas"]]
+            sizes = [
+                None if each is None else Size(each[0], frozenset(each[1]), tuple(each[2])) for each in entry["sagas"]
+            ]
         except (KeyError, TypeError, ValueError, IndexError):  # somebody else's file
             return None
         return tuple(Loaded(Document(str(path), ""), size=size) for size in sizes)
@@ -100,7 +102,7 @@ class KeptChecks:
             "activities": activities,
             "libraries": [[written, real, self._file_digest(real)] for written, real in libraries],
             "folder": None if folder is None else self._folder_digest(folder),
-            "sagas": [None if each.size is None else [each.size.steps, sorted(each.size.activities)] for each in sagas],
+            "sagas": [None if each.size is None else _size(each.size) for each in sagas],
         }
 
     def _are_old(self, paths: Iterable[str]) -> bool:
@@ -179,6 +181,10 @@ class KeptChecks:
         if not self._code:
             self._code = _digest(json.dumps([*stamps(_own_files()).items(), *stamps(sys.path).items()]).encode())
         return self._code
+
+
+def _size(size: Size) -> list[Any]:
+    return [size.steps, sorted(size.activities), list(size.unchecked)]
 
 
 def _own_files() -> Iterator[str]:

@@ -54,10 +54,15 @@ def _is_file(path: Path) -> bool:
 
 
 class Size(Immutable):
-    """How large a saga is: its steps, at any depth, and the activities that it calls."""
+    """How large a saga is: its steps, at any depth, and the activities that it calls.
+
+    Attributes:
+        unchecked: What it reads that no check can judge, one clause each; see ``analysis.unchecked``.
+    """
 
     steps: int
     activities: frozenset[str]
+    unchecked: tuple[str, ...] = ()
 
 
 class LookedAt(Immutable):

@@ -12,6 +12,8 @@ from sagadsl.reporting.report_input import ReportInput, in_order, span_of, summa
 
 _COLORS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "title": "1", "help": "1;36"}
 
+_SHOWN = 3
+
 
 def _painter(color: bool) -> Callable[[str, str], str]:
     def paint(kind: str, text: str) -> str:
@@ -28,11 +30,25 @@ def text(given: ReportInput) -> str:
     for document, finding in in_order(given.results):
         blocks.append("\n".join(_block(document, finding, paint)))
         found.append(finding)
-    last = summary(given.results, given.unplaced, given.elapsed_ms)
+    last = "\n".join([*_unchecked(given, paint), summary(given.results, given.unplaced, given.elapsed_ms)])
     if found:
         code = min(found, key=lambda finding: finding.severity is not Severity.ERROR).code
         last = f"more about a code: sagadsl explain {code}\n{last}"
     return "\n\n".join([*blocks, last])
+
+
+def _unchecked(given: ReportInput, paint: Callable[[str, str], str]) -> Iterator[str]:
+    """Yield what no check can judge; a few of many show what is meant."""
+    clauses = [
+        f"{clause} ({clean(each.document.name)})"
+        for each in given.results
+        if each.size is not None
+        for clause in each.size.unchecked
+    ]
+    for clause in clauses[:_SHOWN]:
+        yield f"{paint('help', 'note')}: {clean(clause)}"
+    if len(clauses) > _SHOWN:
+        yield f"{paint('help', 'note')}: {len(clauses) - _SHOWN} more are not checked for the same reason"
 
 
 def _block(document: Document | None, finding: Finding, paint: Callable[[str, str], str]) -> Iterator[str]:

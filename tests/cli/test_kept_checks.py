@@ -69,7 +69,7 @@ class Place:
         for file in self.kept():
             data = json.loads(file.read_bytes())
             for entry in data["files"].values():
-                entry["sagas"] = [[777, []]]
+                entry["sagas"] = [[777, [], []]]
             file.write_text(json.dumps(data))
 
     def write(self, name: str, text: str) -> None:

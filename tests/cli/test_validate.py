@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Ran, environment, inside
+from tests.cli.shell import Ran, environment, inside, sagadsl
+from tests.cli.shop import lay_out
 
 GOOD = """\
 sagadsl: 1
@@ -211,3 +212,21 @@ def test_a_name_that_no_file_can_have_is_that_of_no_file(tmp_path: Path, command
     assert ran.code in (2, 3), ran.err
     assert "internal error" not in ran.err
     assert re.search("there is no such file or folder|neither a file|some with mistakes", ran.err + ran.out)
+
+
+def test_a_field_that_no_check_can_judge_is_told(tmp_path: Path) -> None:
+    """The same again, when nothing has changed; an activity that declares its fields leaves nothing to tell."""
+    folder = lay_out(tmp_path)
+    first, again = (inside("validate", cwd=folder, env={"XDG_CACHE_HOME": str(tmp_path / "kept")}) for _ in range(2))
+    told = (
+        "note: `steps.ship.output.tracking` is not checked: `ship` declares no fields of its output (order.saga.yaml)\n"
+    )
+    assert first.out.startswith(told + "✓ 1 saga, 3 steps")
+    assert again.out.startswith(told)
+    activities = (folder / "shop_activities.py").read_text()
+    declared = (
+        "import asyncio\nfrom typing import TypedDict\nclass Shipped(TypedDict):\n    tracking: str\n" + activities
+    )
+    declared = declared.replace("how: str, ctx: Context) -> dict", "how: str, ctx: Context) -> Shipped")
+    (folder / "shop_activities.py").write_text(declared)
+    assert sagadsl("validate", cwd=folder).out.startswith("✓ 1 saga, 3 steps")  # this process has the old module
