@@ -175,5 +175,5 @@ def test_json_is_promised_and_kept_when_a_command_fails(folder: Path, name: str)
         assert json.loads(failed.out)["error"]["message"]
 
 
-WITHOUT_JSON = ("worker", "serve", "dev", "lsp", "schema", "completion")
+WITHOUT_JSON = ("worker", "serve", "dev", "lsp", "mcp", "schema", "completion")
 """Commands that print no result, or something that is JSON already, or a script, or talk to an editor."""
