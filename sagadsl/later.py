@@ -1,11 +1,17 @@
-"""Regular expressions that are compiled when they are first used.
+"""What is compiled or imported when it is first used.
 
-Compiling all that the modules of a check define took a twentieth of it, and a check uses few of them.
+Compiling all regular expressions that the modules of a check define took a twentieth of it, and a check uses few.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, AnyStr, cast
 
 
@@ -27,3 +33,26 @@ def compiled_later(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     Functions of ``re`` do not take it in place of a pattern.
     """
     return cast("re.Pattern[AnyStr]", _Later(pattern, flags))
+
+
+@contextmanager
+def imported_later(module: str, function: str) -> Iterator[None]:
+    """Let what is imported within take *function* from *module*, which is imported when the function is first called.
+
+    Where the module is imported already, or is not installed, nothing is different.
+    """
+    if module in sys.modules or find_spec(module) is None:
+        yield
+        return
+    stand_in = ModuleType(module)
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        return getattr(import_module(module), function)(*arguments, **named)
+
+    setattr(stand_in, function, call)
+    sys.modules[module] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(module) is stand_in:
+            del sys.modules[module]

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from jsonschema import Draft7Validator
-
 from sagadsl.diagnostics.findings import Route
 from sagadsl.immutable import Immutable
 from sagadsl.language.bundled import schema_text
 from sagadsl.language.schema.references import target
+from sagadsl.language.schema.validator import without_grammars
+
+with without_grammars():
+    from jsonschema import Draft7Validator
 
 Schema = Mapping[str, Any]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from functools import cache, partial
 from typing import Any
@@ -19,6 +20,7 @@ from sagadsl.language.notation.patterns import Search, backtracking, linear_or_a
 from sagadsl.language.schema import literals
 from sagadsl.language.schema.effort import counted, spend
 from sagadsl.language.schema.formats import CHECKED
+from sagadsl.later import imported_later
 
 _Engine = Callable[[str], Search | None]
 """Compiles a pattern; ``None`` means that the pattern cannot be matched, and accepts everything."""
@@ -62,9 +64,18 @@ def _undeclared(schema: Any) -> Any:
     return {word: rule for word, rule in schema.items() if word != "$schema"}
 
 
+def without_grammars() -> AbstractContextManager[None]:
+    """Return within what to import jsonschema: where a grammar of addresses is installed, it would compile it.
+
+    That takes 1.4 seconds of each process, for formats that we check ourselves.
+    """
+    return imported_later("rfc3987_syntax", "is_valid_syntax")
+
+
 @cache
 def _class(draft7: bool, formats: bool, plain: bool, engine: _Engine) -> Any:
-    from jsonschema import Draft7Validator, Draft202012Validator, validators  # noqa: PLC0415
+    with without_grammars():
+        from jsonschema import Draft7Validator, Draft202012Validator, validators  # noqa: PLC0415
 
     extend: Any = validators.extend
     draft: Any = Draft7Validator if draft7 else Draft202012Validator
