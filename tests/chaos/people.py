@@ -253,12 +253,14 @@ class People:
             try:
                 return await act()
             except RPCError as error:
-                if error.status not in _AWAY or not left:
+                if (error.status not in _AWAY and _BUSY not in str(error)) or not left:
                     raise
             await asyncio.sleep(0.3)
         raise AssertionError("unreachable")
 
 
+_BUSY = "Workflow Task in failed state"
+"""What the server says when a busy worker has not come to an end of its task in the SDK's two seconds."""
 _AWAY = (
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.DEADLINE_EXCEEDED,

@@ -72,6 +72,13 @@ UNTRUE = {
 }
 
 
+def test_a_status_that_no_worker_has_given_is_found() -> None:
+    seen = _views("completed")
+    silent = replace(seen, status={**seen.status, "source": "history"})
+
+    assert list(silent.disagreements()) == ["no worker answers for its status"]
+
+
 @pytest.mark.parametrize(("seen", "effects"), TRUE)
 def test_what_is_true_is_no_violation(seen: Views, effects: list[Effect]) -> None:
     books = Books({PLAN.id: effects}, (), {})

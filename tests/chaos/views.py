@@ -19,7 +19,7 @@ from sagadsl.temporal.read.runs import Ended
 
 _CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
 _LAG = 40
-"""How often the index is asked until it knows."""
+"""How often the index is asked until it knows, and a worker that is busy until it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Views:
         for who, said in self.words.items():
             if said != word:
                 yield f"result says `{word}`, {who} says `{said}`"
+        if self.status.get("source") == "history":
+            yield "no worker answers for its status"
         if self.closed != _CLOSE[word]:
             yield f"result says `{word}`, Temporal's close status is `{self.closed}`"
         if self.result_document != json.loads(json.dumps(self.ended.as_json())):
@@ -61,7 +63,7 @@ class Views:
 async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) -> Views:
     """Ask everybody."""
     ended = await runs.result(client, id_)
-    status = await runs.status(client, id_)
+    status = await _answered(client, id_)
     address = f"{url}/sagas/{quote(id_, safe='')}"
     result_document = (await http.get(f"{address}/result")).json()
     words = {
@@ -78,6 +80,17 @@ async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) ->
     if ended.report is None and report:
         report = {**report, "not_undone": [{"path": path} for path in report["not_undone"]]}
     return Views(ended, words, status["close_status"], report, sentences, status, result_document)
+
+
+async def _answered(client: Client, id_: str) -> dict[str, Any]:
+    """Return the status that a worker gives. Without one it comes from the history, which knows of no undoing."""
+    status: dict[str, Any] = {}
+    for _ in range(_LAG):
+        status = await runs.status(client, id_)
+        if status.get("source") != "history":
+            break
+        await asyncio.sleep(0.25)
+    return status
 
 
 def _compensations(status: Mapping[str, Any]) -> dict[str, list[str]]:
