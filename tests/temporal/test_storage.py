@@ -81,7 +81,7 @@ def test_who_lacks_the_storage_is_told_so_and_a_worker_without_it_leaves_the_sag
                     await asyncio.sleep(0.1)
         async with stage(server.address, {"do.a": gives("A")}, codec=stored(driver), queue=queue) as able:
             ended = await able.end(started)
-            with pytest.raises(CodecMissing, match="external-storage"), reading():
+            with pytest.raises(CodecMissing, match="lies in an external storage"), reading():
                 await runs.result(bare, started.id)
             described = await client.get_workflow_handle(started.id).describe()
             assert (await memo_at_once(bare, started.id, described.raw_description.workflow_execution_info.memo))[
