@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -105,3 +107,12 @@ def test_an_unknown_activity_is_named_with_what_was_probably_meant() -> None:
 
 def test_a_long_list_of_installed_activities_is_cut() -> None:
     assert Knowledge((), [f"a{number}" for number in range(60)]).without_activity("x").message.endswith("and 10 more")
+
+
+def test_what_judges_schemas_is_imported_before_a_task_comes() -> None:
+    """Beside some packages that import takes seconds; a workflow task in which it begins would be taken for dead."""
+    program = "import sys, sagadsl.temporal.worker; print('jsonschema' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    assert ended.stdout == "True\n"
