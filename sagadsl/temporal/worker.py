@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-import jsonschema  # noqa: F401  # now: with some packages beside it this takes seconds, which no workflow task has
 from temporalio import activity, workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
@@ -38,6 +37,7 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from sagadsl.engine.call_errors import QUEUE_BOUND
+from sagadsl.language.schema.validator import without_grammars
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.link.codec import patient_client, stretch_of
 from sagadsl.temporal.run.held import headers_held
@@ -63,6 +63,9 @@ from sagadsl.temporal.work.registry import Registry
 from sagadsl.temporal.work.watched import watching
 from sagadsl.trust.judge import Trust
 from sagadsl.trust.signatures import NO_SIGNATURES, Signatures
+
+with without_grammars():  # now: beside some packages this takes long, which no workflow task has
+    import jsonschema  # noqa: F401
 
 if TYPE_CHECKING:
     from sagadsl.temporal.link.tracing import Tracing
