@@ -7,7 +7,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from tests.cli.shell import environment
 from tests.patience import PATIENCE
@@ -34,11 +37,25 @@ def _runs(block: str, folder: Path, same: Callable[[str], str]) -> None:
         assert same(ran.stdout) == same(shown), (command, ran.stderr)
 
 
-def test_the_section_on_signatures_does_what_it_shows(tmp_path: Path) -> None:
+def test_its_sections_do_what_they_show(tmp_path: Path) -> None:
     (yaml,) = _blocks("yaml", "Signed definitions")
     (toml,) = _blocks("toml", "Signed definitions")
     (tmp_path / "refund.saga.yaml").write_text(yaml)
+
+    def same(text: str) -> str:
+        return KEY.sub("KEY", text)
+
     for index, block in enumerate(_blocks("console", "Signed definitions")):
         if index == 1:
             (tmp_path / "sagadsl.toml").write_text(toml)
-        _runs(block, tmp_path, lambda text: KEY.sub("KEY", text))
+        _runs(block, tmp_path, same)
+    (block,) = _blocks("console", "Definitions by digest")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            _runs(block.replace("PORT", str(server.server_port)), tmp_path, same)
+        finally:
+            server.shutdown()
+            thread.join()

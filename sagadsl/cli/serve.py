@@ -16,6 +16,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_name_each, secrets_in
+from sagadsl.cli.fetched import here
 from sagadsl.cli.interrupts import on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, settings_of
 from sagadsl.cli.trusting import signatures_in, signed_in, trusting
@@ -186,7 +187,7 @@ def serve(
     certificate = _certificate(https_cert, https_key)
     settings = settings_of(flags)
     logs_as(settings)
-    loaded = load_definitions(paths, children=True) if paths else Definitions()
+    loaded = load_definitions(here(paths), children=True) if paths else Definitions()
     if not loaded.are_usable:
         loaded.show()
         return loaded.exit_code

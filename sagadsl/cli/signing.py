@@ -10,6 +10,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.fetched import here
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.options import common, output
 from sagadsl.cli.trusting import signatures_in, trusting
@@ -110,7 +111,7 @@ def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
     """
     if trust is None:
         raise click.UsageError("say what is trusted: `--trusted-key FILE`, `--allow-digest SHA256`, or `[trust]`")
-    loaded = _loaded(paths)
+    loaded = _loaded(here(paths))
     if not loaded.are_usable:
         loaded.show()
         return loaded.exit_code

@@ -16,6 +16,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_version, load_definitions, of_one_name, secrets_in
 from sagadsl.cli.event_loop import run_on
+from sagadsl.cli.fetched import here
 from sagadsl.cli.interrupts import need_posix, on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, modules
 from sagadsl.cli.serving import own_activities
@@ -171,7 +172,7 @@ def worker(
     settings = resolve(flags, os.environ)
     logs_as(settings)
     catalogue = Catalogue.discover(module)
-    wanted = (*paths, *definitions)
+    wanted = here((*paths, *definitions))
     loaded = load_definitions(wanted, catalogue, children=True) if wanted else Definitions()
     if not loaded.are_usable:
         loaded.show()
@@ -296,8 +297,7 @@ def _announce(plan: Plan, settings: ConnectionSettings) -> None:
     screen.note(f"worker at {settings.address.value}, namespace {settings.namespace.value}, task queue {queues}")
     if plan.only != "activities":
         own = ", ".join(f"{saga.name} {saga.version}".rstrip() for saga in plan.sagas)
-        come = "those that come with their start"
-        taken = "" if not plan.inline else come if plan.trust is None else f"{come} and are trusted"
+        taken = "those that come with their start" + (" and are trusted" if plan.trust else "") if plan.inline else ""
         screen.note(f"  sagas       {'; and '.join(part for part in (own, taken) if part) or 'none'}")
     if plan.only != "workflows":
         screen.note(f"  activities  {_in_short(plan.activities)}")

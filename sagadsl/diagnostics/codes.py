@@ -231,6 +231,7 @@ _ENVIRONMENT = (
     Code("SD990", "key of signatures that cannot be used"),
     Code("SD991", "definition that nobody trusted has signed"),
     Code("SD992", "file of signatures that cannot be read"),
+    Code("SD993", "definitions that cannot be fetched"),
     Code("SD985", "drawing that cannot be put into a page"),
     Code("SD986", "file without a history"),
     Code("SD989", "`pyproject.toml` that cannot be added to"),

@@ -1,0 +1,130 @@
+"""Pulls definitions from an OCI registry: an image built from scratch, or what ``oras push`` has pushed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sagadsl.trust.fetching import Remote, body, checked, is_loopback
+from sagadsl.trust.unpacking import MOST_BYTES, Refused, Room, unpack, write_file
+
+if TYPE_CHECKING:
+    import httpx2
+
+_MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
+_LONGEST_MANIFEST = 4_000_000
+_MOST_LAYERS = 1_000
+_TITLE, _UNPACK = "org.opencontainers.image.title", "io.deis.oras.content.unpack"
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_HUB = "docker.io"
+_TAG = re.compile(r":[^/:]*$")
+_LONGEST_CHALLENGE = 4_000
+
+
+def pull(client: httpx2.Client, wanted: Remote, folder: Path) -> None:
+    """Write the files of all layers below *folder*, the first layer first. Raises ``Refused``."""
+    place = urlsplit(wanted.place)
+    host = "registry-1.docker.io" if place.netloc == _HUB else place.netloc
+    scheme, path = "http" if is_loopback(place.hostname or "") else "https", _TAG.sub("", place.path)
+    base = f"{scheme}://{host}/v2{path}"
+    asked = _Asking(client, place.netloc)
+    raw = asked.get(f"{base}/manifests/sha256:{wanted.digest}", _LONGEST_MANIFEST, ", ".join(_MANIFESTS))
+    room, unpacked = MOST_BYTES, Room()
+    for layer in _layers(checked(raw, wanted.digest)):
+        digest = _digest_of(layer)
+        data = checked(asked.get(f"{base}/blobs/sha256:{digest}", room), digest)
+        room -= len(data)
+        notes = layer.get("annotations")
+        notes = notes if isinstance(notes, dict) else {}
+        if _TITLE in notes and notes.get(_UNPACK) != "true":
+            write_file(str(notes[_TITLE]), data, folder, unpacked)
+        else:
+            unpack(data, folder, unpacked)
+
+
+class _Asking:
+    """Asks one registry, with what ``docker login`` or ``oras login`` has kept for it."""
+
+    def __init__(self, client: httpx2.Client, host: str) -> None:
+        self._client, self._login, self._token = client, _login_for(host), ""
+
+    def get(self, url: str, most: int, accept: str = "*/*") -> bytes:
+        for _ in range(2):
+            headers = {"Accept": accept, "Authorization": self._token} if self._token else {"Accept": accept}
+            with self._client.stream("GET", url, headers=headers) as response:
+                if response.status_code != 401 or self._token:
+                    return body(response, most)
+                challenge = response.headers.get("www-authenticate", "")
+            self._token = self._answer(challenge)
+        raise AssertionError
+
+    def _answer(self, challenge: str) -> str:
+        """Return the header that a registry asks for."""
+        kind = challenge.partition(" ")[0].lower()
+        if kind == "basic":
+            if not self._login:
+                raise Refused("the registry asks who is there: `docker login` or `oras login` keeps the answer")
+            return f"Basic {self._login}"
+        said = dict(_CHALLENGE.findall(challenge[:_LONGEST_CHALLENGE]))
+        realm = urlsplit(said.get("realm", ""))
+        if kind != "bearer" or not realm.hostname:
+            raise Refused(f"the registry asks for `{challenge[:100]}`, which nobody here understands")
+        if realm.scheme != "https" and not is_loopback(realm.hostname):
+            raise Refused("the registry wants its password to be sent unencrypted")
+        questions = {name: said[name] for name in ("service", "scope") if name in said}
+        headers = {"Authorization": f"Basic {self._login}"} if self._login else {}
+        with self._client.stream("GET", said["realm"], params=questions, headers=headers) as response:
+            found = _json(body(response, _LONGEST_MANIFEST))
+        token = found.get("token") or found.get("access_token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise Refused(f"{realm.hostname} gives no token")
+        return f"Bearer {token}"
+
+
+def _layers(raw: bytes) -> list[Mapping[str, Any]]:
+    manifest = _json(raw)
+    if "manifests" in manifest:
+        raise Refused("it is the index of several images: name the digest of one of them")
+    layers = manifest.get("layers")
+    if not isinstance(layers, list) or not all(isinstance(each, dict) for each in layers):
+        raise Refused("it is no manifest with layers")
+    if len(layers) > _MOST_LAYERS:
+        raise Refused(f"it has more than {_MOST_LAYERS:,} layers")
+    return layers
+
+
+def _digest_of(layer: Mapping[str, Any]) -> str:
+    if (found := _DIGEST.fullmatch(str(layer.get("digest")))) is None:
+        raise Refused(f"a layer has the digest `{str(layer.get('digest'))[:100]}`, which is no SHA-256")
+    return found[1]
+
+
+def _json(raw: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Refused("the registry's answer is no JSON object")
+    return found
+
+
+def _login_for(host: str) -> str:
+    """Return the login in base64 that is kept for a host; empty if there is none, or if a helper keeps it."""
+    folder = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
+    try:
+        kept = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["auths"]
+        names = ("https://index.docker.io/v1/", host) if host == _HUB else (host, f"https://{host}")
+        found = next((kept[name]["auth"] for name in names if name in kept), "")
+        base64.b64decode(found, validate=True)
+    except (OSError, ValueError, KeyError, TypeError, binascii.Error, RecursionError):
+        return ""
+    return str(found)
