@@ -103,6 +103,8 @@ keep-histories: $(READY)  ## keep the recordings of the release that is being ma
 lock:  ## pin all dependencies again
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --all-extras --group dev --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" tools/supply.in -o tools/supply.lock
 
 dist: $(READY)  ## the wheel and the sdist of a release
 	$(BIN)/python -m hatchling build -d dist

@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK, LICENCES = ROOT / "requirements.lock", ROOT / "tools" / "licences.toml"
+TOOLS = ROOT / "tools" / "supply.lock"
 BILLS = ROOT / "build" / "sbom"
 OF_LOCK, INSTALLED = BILLS / "requirements.cdx.json", BILLS / "environment.cdx.json"
 OWN = frozenset({"sagadsl", "sagadsl-bank", "sagadsl-shop"})
@@ -164,12 +165,24 @@ def _named(path: Path) -> str:
 
 def _ran(*words: str, codes: tuple[int, ...] = (0,)) -> str:
     """Return what a tool of the environment prints. Raises ``ToolFailed``."""
-    program = str(Path(sys.executable).parent / words[0])
+    program = str(_tools() / words[0])
     ended = subprocess.run([program, *words[1:]], capture_output=True, text=True, check=False)
     if ended.returncode not in codes or (not ended.stdout and "json" in words):
         said = ended.stderr.strip().splitlines()
         raise ToolFailed(f"{words[0]} ended with code {ended.returncode}: {said[-1][:300] if said else 'no word'}")
     return ended.stdout
+
+
+def _tools() -> Path:
+    """Return where the tools are, in an environment of their own that has what `tools/supply.lock` names."""
+    folder = BILLS.with_name("supply")
+    bin_, marker, wanted = folder / "bin", folder / ".ready", TOOLS.read_text("utf-8")
+    if not marker.exists() or marker.read_text("utf-8") != wanted:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        options = ("--quiet", "--disable-pip-version-check", "--require-hashes", "-r", str(TOOLS))
+        subprocess.run([str(bin_ / "python"), "-m", "pip", "install", *options], check=True)
+        marker.write_text(wanted, "utf-8")
+    return bin_
 
 
 def main(what: str, *options: str) -> int:
@@ -182,7 +195,7 @@ def main(what: str, *options: str) -> int:
                 return licences()
             case "audit":
                 return audit(may_be_unchecked="--unchecked-ok" in options)
-    except (ToolFailed, ValueError) as error:
+    except (ToolFailed, ValueError, subprocess.CalledProcessError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FOUND
     print("usage: python -m tools.supply sbom|licences|audit [--unchecked-ok]", file=sys.stderr)
