@@ -1,4 +1,4 @@
-"""Definitions from elsewhere, by their digest: an OCI registry, an https address, a bucket of S3.
+"""Definitions from elsewhere, by their digest: an OCI registry, an https address, a bucket.
 
 The digest is part of the address, and is compared before anything that has come is looked into. So it does not matter
 who has answered; only how much they sent, which has a bound.
@@ -168,7 +168,7 @@ def _place(wanted: Remote, data: bytes, folder: Path) -> None:
 
 
 def _object(wanted: Remote) -> bytes:
-    """Return an object of S3, by the credentials that the AWS tools find."""
+    """Return an object of a bucket, by the credentials that the AWS tools find."""
     try:
         import botocore.session  # noqa: PLC0415 # an extra
         from botocore.config import Config  # noqa: PLC0415
