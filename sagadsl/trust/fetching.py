@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.loaded import SUFFIXES
-from sagadsl.trust.unpacking import MOST_BYTES, Allowance, ContentRefused, unpack, write_file
+from sagadsl.trust.unpacking import MOST_BYTES, SpaceLeft, UnfitContent, unpack, write_file
 
 if TYPE_CHECKING:
     import httpx2
@@ -102,36 +102,36 @@ def fetch(text: str, folder: Path) -> None:
         else:
             with asking(wanted) as client, client.stream("GET", wanted.place) as response:
                 _place(wanted, body(response), folder)
-    except ContentRefused as error:
+    except UnfitContent as error:
         raise NotFetched(wanted.written, str(error)) from None
     if not any(each.name.endswith(SUFFIXES) for each in folder.rglob("*")):
         raise NotFetched(wanted.written, f"there is no file `*{SUFFIXES[0]}` in it")
 
 
 def checked(data: bytes, digest: str) -> bytes:
-    """Return *data* if it has this digest. Raises ``ContentRefused``."""
+    """Return *data* if it has this digest. Raises ``UnfitContent``."""
     found = hashlib.sha256(data).hexdigest()
     if not hmac.compare_digest(found, digest):
-        raise ContentRefused(
+        raise UnfitContent(
             f"what has come has the digest sha256:{found}, and not sha256:{digest}: nothing of it was read"
         )
     return data
 
 
 def body(response: httpx2.Response, most: int = MOST_BYTES) -> bytes:
-    """Return the body of an answer, as it was sent. Raises ``ContentRefused`` for one that is no success, or too long."""
+    """Return the body of an answer, as it was sent. Raises ``UnfitContent`` for one that is no success or too long."""
     if response.status_code != 200:
-        raise ContentRefused(f"{response.request.url.host} answers with {response.status_code}")
+        raise UnfitContent(f"{response.request.url.host} answers with {response.status_code}")
     return joined(response.iter_raw(), most)
 
 
 def joined(chunks: Iterable[bytes], most: int = MOST_BYTES) -> bytes:
-    """Return chunks as one, if they are no more than *most* bytes. Raises ``ContentRefused``."""
+    """Return chunks as one, if they are no more than *most* bytes. Raises ``UnfitContent``."""
     found = bytearray()
     for each in chunks:
         found += each
         if len(found) > most:
-            raise ContentRefused(f"it has more than {most:,} bytes")
+            raise UnfitContent(f"it has more than {most:,} bytes")
     return bytes(found)
 
 
@@ -162,11 +162,11 @@ def asking(wanted: Remote) -> Iterator[httpx2.Client]:
 def _place(wanted: Remote, data: bytes, folder: Path) -> None:
     known = checked(data, wanted.digest)
     if wanted.name.endswith(_ARCHIVES):
-        unpack(known, folder, Allowance())
+        unpack(known, folder, SpaceLeft())
     elif wanted.name.endswith(SUFFIXES):
-        write_file(wanted.name, known, folder, Allowance())
+        write_file(wanted.name, known, folder, SpaceLeft())
     else:
-        raise ContentRefused(
+        raise UnfitContent(
             f"`{wanted.name}` is neither a definition nor an archive: {', '.join((*SUFFIXES, *_ARCHIVES))}"
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sagadsl.trust.fetching import Remote, body, checked, is_loopback
-from sagadsl.trust.unpacking import MOST_BYTES, Allowance, ContentRefused, unpack, write_file
+from sagadsl.trust.unpacking import MOST_BYTES, SpaceLeft, UnfitContent, unpack, write_file
 
 if TYPE_CHECKING:
     import httpx2
@@ -30,14 +30,14 @@ _LONGEST_CHALLENGE = 4_000
 
 
 def pull(client: httpx2.Client, wanted: Remote, folder: Path) -> None:
-    """Write the files of all layers below *folder*, the first layer first. Raises ``ContentRefused``."""
+    """Write the files of all layers below *folder*, the first layer first. Raises ``UnfitContent``."""
     place = urlsplit(wanted.place)
     host = "registry-1.docker.io" if place.netloc == _HUB else place.netloc
     scheme, path = "http" if is_loopback(place.hostname or "") else "https", _TAG.sub("", place.path)
     base = f"{scheme}://{host}/v2{path}"
     asked = _Asking(client, place.netloc)
     raw = asked.get(f"{base}/manifests/sha256:{wanted.digest}", _LONGEST_MANIFEST, ", ".join(_MANIFESTS))
-    room, unpacked = MOST_BYTES, Allowance()
+    room, unpacked = MOST_BYTES, SpaceLeft()
     for layer in _layers(checked(raw, wanted.digest)):
         digest = _digest_of(layer)
         data = checked(asked.get(f"{base}/blobs/sha256:{digest}", room), digest)
@@ -71,39 +71,39 @@ class _Asking:
         kind = challenge.partition(" ")[0].lower()
         if kind == "basic":
             if not self._login:
-                raise ContentRefused("the registry asks who is there: `docker login` or `oras login` keeps the answer")
+                raise UnfitContent("the registry asks who is there: `docker login` or `oras login` keeps the answer")
             return f"Basic {self._login}"
         said = dict(_CHALLENGE.findall(challenge[:_LONGEST_CHALLENGE]))
         realm = urlsplit(said.get("realm", ""))
         if kind != "bearer" or not realm.hostname:
-            raise ContentRefused(f"the registry asks for `{challenge[:100]}`, which nobody here understands")
+            raise UnfitContent(f"the registry asks for `{challenge[:100]}`, which nobody here understands")
         if realm.scheme != "https" and not is_loopback(realm.hostname):
-            raise ContentRefused("the registry wants its password to be sent unencrypted")
+            raise UnfitContent("the registry wants its password to be sent unencrypted")
         questions = {name: said[name] for name in ("service", "scope") if name in said}
         headers = {"Authorization": f"Basic {self._login}"} if self._login else {}
         with self._client.stream("GET", said["realm"], params=questions, headers=headers) as response:
             found = _json(body(response, _LONGEST_MANIFEST))
         token = found.get("token") or found.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise ContentRefused(f"{realm.hostname} gives no token")
+            raise UnfitContent(f"{realm.hostname} gives no token")
         return f"Bearer {token}"
 
 
 def _layers(raw: bytes) -> list[Mapping[str, Any]]:
     manifest = _json(raw)
     if "manifests" in manifest:
-        raise ContentRefused("it is the index of several images: name the digest of one of them")
+        raise UnfitContent("it is the index of several images: name the digest of one of them")
     layers = manifest.get("layers")
     if not isinstance(layers, list) or not all(isinstance(each, dict) for each in layers):
-        raise ContentRefused("it is no manifest with layers")
+        raise UnfitContent("it is no manifest with layers")
     if len(layers) > _MOST_LAYERS:
-        raise ContentRefused(f"it has more than {_MOST_LAYERS:,} layers")
+        raise UnfitContent(f"it has more than {_MOST_LAYERS:,} layers")
     return layers
 
 
 def _digest_of(layer: Mapping[str, Any]) -> str:
     if (found := _DIGEST.fullmatch(str(layer.get("digest")))) is None:
-        raise ContentRefused(f"a layer has the digest `{str(layer.get('digest'))[:100]}`, which is no SHA-256")
+        raise UnfitContent(f"a layer has the digest `{str(layer.get('digest'))[:100]}`, which is no SHA-256")
     return found[1]
 
 
@@ -113,7 +113,7 @@ def _json(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ContentRefused("the registry's answer is no JSON object")
+        raise UnfitContent("the registry's answer is no JSON object")
     return found
 
 

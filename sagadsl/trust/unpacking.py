@@ -17,28 +17,28 @@ _BESIDE = 1_024 * MOST_FILES
 _DELETED = ".wh."
 
 
-class ContentRefused(ValueError):
+class UnfitContent(ValueError):
     """The archive cannot be unpacked; the message says why."""
 
 
-class Allowance:
+class SpaceLeft:
     """How much may still be unpacked; all layers of an image share it."""
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> None:
         self.bytes, self.files = most_bytes, most_files
 
     def take(self, size: int) -> None:
-        """Note a file of *size* bytes. Raises ``ContentRefused``."""
+        """Note a file of *size* bytes. Raises ``UnfitContent``."""
         self.bytes -= size
         self.files -= 1
         if self.bytes < 0:
-            raise ContentRefused(f"it has more than {MOST_BYTES:,} bytes when it is unpacked")
+            raise UnfitContent(f"it has more than {MOST_BYTES:,} bytes when it is unpacked")
         if self.files < 0:
-            raise ContentRefused(f"it has more than {MOST_FILES:,} files")
+            raise UnfitContent(f"it has more than {MOST_FILES:,} files")
 
 
-def unpack(data: bytes, folder: Path, room: Allowance) -> None:
-    """Write the files of a tar archive, compressed by gzip or not, below *folder*. Raises ``ContentRefused``.
+def unpack(data: bytes, folder: Path, room: SpaceLeft) -> None:
+    """Write the files of a tar archive, compressed by gzip or not, below *folder*. Raises ``UnfitContent``.
 
     It takes files and folders alone: no links, no devices, no path that leads out, no more than there is room.
     """
@@ -49,35 +49,35 @@ def unpack(data: bytes, folder: Path, room: Allowance) -> None:
                 room.take(member.size)
                 _write(archive, member, folder)
     except (tarfile.TarError, EOFError, UnicodeError, OverflowError) as error:
-        raise ContentRefused(f"it is no tar archive: {error}") from None
+        raise UnfitContent(f"it is no tar archive: {error}") from None
 
 
-def write_file(name: str, data: bytes, folder: Path, room: Allowance) -> None:
-    """Write one file that came by itself. Raises ``ContentRefused`` for a name that is a path."""
+def write_file(name: str, data: bytes, folder: Path, room: SpaceLeft) -> None:
+    """Write one file that came by itself. Raises ``UnfitContent`` for a name that is a path."""
     room.take(len(data))
     if not name or name in (".", "..") or any(each in name for each in "/\\\0"):
-        raise ContentRefused(f"`{name[:100]}` is no name of a file")
+        raise UnfitContent(f"`{name[:100]}` is no name of a file")
     try:
         (folder / name).write_bytes(data)
     except OSError as error:
-        raise ContentRefused(f"`{name[:100]}` cannot be written: {error.strerror or error}") from None
+        raise UnfitContent(f"`{name[:100]}` cannot be written: {error.strerror or error}") from None
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     name = member.name[:100]
     if not (member.isreg() or member.isdir()) or member.issparse():
-        raise ContentRefused(f"`{name}` is neither a plain file nor a folder")
+        raise UnfitContent(f"`{name}` is neither a plain file nor a folder")
     parts = PurePosixPath(member.name).parts
     if ".." in parts or member.name.startswith("/") or any(each in member.name for each in "\\\0"):
-        raise ContentRefused(f"`{name}` leads out of the archive")
+        raise UnfitContent(f"`{name}` leads out of the archive")
     if hasattr(tarfile, "data_filter"):  # since 3.11.4; it knows more than we do
         try:
             tarfile.data_filter(member, str(folder))
         except tarfile.FilterError as error:
-            raise ContentRefused(str(error)) from None
+            raise UnfitContent(str(error)) from None
     target = folder.joinpath(*parts)
     if target.name.startswith(_DELETED):
-        raise ContentRefused(f"`{name}` deletes what an earlier layer has: build the image from scratch")
+        raise UnfitContent(f"`{name}` deletes what an earlier layer has: build the image from scratch")
     try:
         if member.isdir():
             target.mkdir(parents=True, exist_ok=True)
@@ -87,17 +87,17 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.read())
     except (OSError, ValueError) as error:  # a name that is too long, a folder where a file is
-        raise ContentRefused(f"`{name}` cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        raise UnfitContent(f"`{name}` cannot be written: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _inflated(data: bytes, room: Allowance) -> bytes:
+def _inflated(data: bytes, room: SpaceLeft) -> bytes:
     """Return what gzip has compressed, if it is not too much."""
     most = room.bytes + _BESIDE
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
             found = stream.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ContentRefused(f"it cannot be decompressed: {error}") from None
+        raise UnfitContent(f"it cannot be decompressed: {error}") from None
     if len(found) > most:
-        raise ContentRefused(f"it has more than {MOST_BYTES:,} bytes when it is unpacked")
+        raise UnfitContent(f"it has more than {MOST_BYTES:,} bytes when it is unpacked")
     return found
