@@ -25,7 +25,7 @@ _TITLE, _UNPACK = "org.opencontainers.image.title", "io.deis.oras.content.unpack
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _HUB = "docker.io"
-_TAG = re.compile(r":[^/:]*$")
+_TAG = re.compile(r":[^/:]*\Z")
 _LONGEST_CHALLENGE = 4_000
 
 
