@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _SCHEMES = ("oci://", "https://", "http://", "s3://")
+_MARKS = re.compile(r"@sha256|#")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 _SECONDS = 30.0
@@ -78,7 +79,7 @@ def remote(text: str) -> Remote:
     place, _, digest = text.rpartition(mark)
     shown = re.sub(r"//[^/@]*@(?!sha256:)", "//***@", text)
     if not _DIGEST.fullmatch(digest):
-        example = f"{shown.partition('@sha256')[0].partition('#')[0]}{mark}…"
+        example = f"{_MARKS.split(shown)[0]}{mark}…"
         raise NotFetched(shown, "it names no digest, so it could be anything", f"write `{example}` with 64 digits")
     parts = urlsplit(place)
     if not parts.hostname or not parts.path.strip("/") or shown != text:

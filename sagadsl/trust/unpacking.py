@@ -68,7 +68,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> N
     if not (member.isreg() or member.isdir()) or member.issparse():
         raise UnfitContent(f"`{name}` is neither a plain file nor a folder")
     parts = PurePosixPath(member.name).parts
-    if ".." in parts or member.name.startswith("/") or any(each in member.name for each in "\\\0"):
+    if ".." in parts or PurePosixPath(member.name).is_absolute() or any(each in member.name for each in "\\\0"):
         raise UnfitContent(f"`{name}` leads out of the archive")
     if hasattr(tarfile, "data_filter"):  # since 3.11.4; it knows more than we do
         try:
