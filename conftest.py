@@ -7,11 +7,6 @@ from typing import Any
 
 import pytest
 
-from sagadsl.language.schema.validator import without_grammars
-
-with without_grammars():  # else each process would compile one, as soon as a test imports this
-    import jsonschema  # noqa: F401
-
 pytest_plugins = ["tests.failing", "tests.garbage", "tests.needs", "tests.order", "tests.postgresql_server"]
 
 

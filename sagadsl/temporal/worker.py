@@ -46,7 +46,6 @@ from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, a
 from sagadsl.temporal.run.lean import of_its_own
 from sagadsl.temporal.run.local_results import headers_with
 from sagadsl.temporal.run.missing import waiting
-from sagadsl.temporal.run.slow_checks import import_slow_parts
 from sagadsl.temporal.run.upgrading import UPGRADES
 from sagadsl.temporal.run.workflow import SagaWorkflow
 from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions
@@ -152,7 +151,6 @@ def build_worker(
         SagadslError: An activity that was asked for cannot be used.
         Untrusted: One of ``definitions`` is not taken by ``trust``.
     """
-    import_slow_parts()
     registry = Registry(definitions or {}, options, signatures)
     if trust is not None:
         trust.check((definitions or {}).values(), signatures)
@@ -208,7 +206,6 @@ class SagaPlugin(SimplePlugin):
         trust: Trust | None = None,
         signatures: Signatures = NO_SIGNATURES,
     ) -> None:
-        import_slow_parts()
         self._upgrades, self._trust = upgrades, trust
         if trust is not None:
             trust.check((definitions or {}).values(), signatures)

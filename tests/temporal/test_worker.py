@@ -111,8 +111,8 @@ def test_a_long_list_of_installed_activities_is_cut() -> None:
 
 def test_what_judges_schemas_is_imported_before_a_task_comes() -> None:
     """Beside some packages that import takes seconds; a workflow task in which it begins would be taken for dead."""
-    program = "import sys, sagadsl.temporal.worker; print('jsonschema' in sys.modules, 'lark' in sys.modules)"
+    program = "import sys, sagadsl.temporal.worker; print('jsonschema' in sys.modules)"
     command = [sys.executable, "-c", program]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
 
-    assert ended.stdout == "True False\n"
+    assert ended.stdout == "True\n"

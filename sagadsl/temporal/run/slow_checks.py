@@ -32,15 +32,6 @@ Problems = tuple[str, ...]
 _Found = TypeVar("_Found")
 
 
-def import_slow_parts() -> None:
-    """Import what a workflow task would import at its first check of a value.
-
-    With some packages beside it (``rfc3987-syntax``), jsonschema takes seconds for that, and the SDK interrupts a task
-    after two.
-    """
-    import jsonschema  # noqa: F401, PLC0415 # only workers check so much that it cannot wait
-
-
 async def aside(check: ValueCheck, value: Any) -> Problems:
     """Return what is wrong with *value*; the event loop goes on meanwhile."""
     problems = check.at_once(value)
