@@ -111,6 +111,14 @@ def test_everything_is_hidden_if_nobody_knows_what_is_secret() -> None:
     assert EVERYTHING.fields({"path": "a", "message": "b"}, frozenset({"message"})) == {"path": "a", "message": "***"}
 
 
+def test_everything_is_hidden_if_there_are_too_many_secrets_to_look_for() -> None:
+    """None is shown because others came before it. The same one many times is one."""
+    secrets = [f"hush-{number:05}" for number in range(10_000)]
+    assert hiding([secrets, secrets]).data({"a": 1, "b": "of hush-09999"}) == {"a": 1, "b": "of ***"}
+    for last in ("hush-last", 98765):
+        assert hiding([secrets[:-1], {"x": [last, "hush-more"]}]) is EVERYTHING
+
+
 def test_a_longer_secret_goes_before_one_inside_of_it() -> None:
     assert hiding(["4111", "4111-1111"]).text("4111-1111 and 4111") == "*** and ***"
 

@@ -29,7 +29,9 @@ SHORTEST = 4
 CUT = "…"
 """Stands in a text where it was cut."""
 
-_MOST_VALUES = 10_000
+_MOST_SPELLINGS = 10_000
+"""Of secret values, that are looked for: each text and number as it is, and as JSON and Python quote it."""
+
 _EXACT = 2**53
 _NUMBER = compiled_later(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 """A text that an expression may make a number of."""
@@ -60,7 +62,7 @@ class Hiding(Immutable):
     Attributes:
         texts: The values that are texts, the longest first.
         numbers: Those that are numbers, as JSON writes them.
-        everything: Nobody knows what is secret, so all of it is.
+        everything: Nobody knows what is secret, or it is too much to look for, so all of it is.
     """
 
     texts: Hidden[tuple[str, ...]] = ()
@@ -159,18 +161,18 @@ EVERYTHING = Hiding(everything=True)
 
 
 def hiding(values: Iterable[Any]) -> Hiding:
-    """Return what hides some values, and everything in them."""
+    """Return what hides some values, and everything in them; if they are too many to look for, all there is."""
     texts: set[str] = set()
     numbers: set[str] = set()
     for value in values:
         for leaf in _leaves(value):
-            if len(texts) + len(numbers) >= _MOST_VALUES:
-                break
             if isinstance(leaf, str):
                 texts |= {form for form in _quoted(leaf) if form}
             elif len(written := _number(leaf)) >= SHORTEST:
                 texts.add(written)
             numbers |= {each for each in _as_number(leaf) if len(each) >= SHORTEST}
+            if len(texts) + len(numbers) > _MOST_SPELLINGS:
+                return EVERYTHING
     return Hiding(tuple(sorted(texts, key=lambda each: (-len(each), each))), frozenset(numbers))
 
 
