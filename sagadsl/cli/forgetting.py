@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 @on_saga
 def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, timeout: float, flags: Flags) -> int:
     """Delete all that the server keeps of a saga: every run under its id, with its data, its entry in the
-    index, and the runs of its child sagas. That cannot be taken back. An open saga is refused.
+    index, and the runs of its child sagas. That cannot be taken back. An open saga is refused, and so is a child
+    of an open one.
 
     The server deletes in its own time, so the command looks until it knows nothing of them any more. The exit code
     is 4 if it still does when the time is over.
@@ -50,8 +51,7 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
         shown = {"id": id, "runs": [each.as_json() for each in kept], "dry_run": True}
         screen.result(shown, "\n".join(_lines(kept)))
         return 0
-    if not even_open and (still := tuple(each for each in kept if each.is_open)):
-        raise forgetting.NotForgotten(id, still)
+    connected(flags, lambda client: forgetting.refuse_open(client, id, kept, even_open=even_open))
     if not yes:
         screen.need_a_person("look at what would be deleted with `--dry-run`; to delete it, add `--yes`")
         for line in _lines(kept):

@@ -222,7 +222,7 @@ _ENVIRONMENT = (
     Code("SD970", "saga that cannot go on with another definition"),
     Code("SD975", "file that cannot keep the results of many requests"),
     Code("SD976", "server that did not answer for one of many sagas"),
-    Code("SD977", "saga that is not forgotten, as it is open"),
+    Code("SD977", "saga that is not forgotten, as it, or one above it, is open"),
     Code("SD978", "runs that the server has not deleted yet"),
     Code("SD971", "history that cannot be replayed"),
     Code("SD972", "saga that is still running"),

@@ -29,7 +29,7 @@ async def forget(inquiry: Inquiry) -> Response:
         return JSONResponse({"id": id_, "runs": [each.as_json() for each in runs], "dry_run": True})
     about = {"why": asked["why"], "by": asked["by"], "runs": str(len(runs))}
     with inquiry.audited("forget", id_, **about) as said:
-        refuse_open(id_, runs, even_open=asked["even_open"])
+        await refuse_open(inquiry.client, id_, runs, even_open=asked["even_open"])
         found = await delete(
             inquiry.client,
             id_,

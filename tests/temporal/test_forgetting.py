@@ -84,6 +84,39 @@ def test_an_open_saga_is_refused_unless_that_is_said(server: Server) -> None:
     assert (len(found.runs), found.left) == (1, ())
 
 
+@pytest.mark.parametrize("which", ["mid", "kid"])
+def test_a_child_is_refused_while_a_saga_above_it_is_open(which: str, server: Server) -> None:
+    """Whatever is said. What is above goes on in a new run: the one that has begun the child is over."""
+    mid = saga({"id": "kid", "saga": "kid"}, name="mid")
+    top = saga({"id": "mid", "saga": "mid"}, LOOP, {"id": "ask", "wait_for": {"signal": "go"}}, name="top")
+
+    async def scenario() -> tuple[str, list[str], Ran, Forgotten]:
+        async with stage(server.address, {}) as made:
+            started = await made.start(top, children={"mid": mid, "kid": KID}, continue_after_events=20)
+            await made.until_status(started, lambda found: "go" in found["waiting_for"])
+            child = {each.name: each.id for each in await kept_runs(made.client, started.id)}[which]
+            kept = await kept_runs(made.client, child)
+            assert not any(each.is_open for each in kept)
+            said = []
+            for even_open in (False, True):
+                with pytest.raises(NotForgotten) as refused:
+                    await forget(made.client, child, even_open=even_open)
+                said.append(refused.value.above)
+            with pytest.raises(NotForgotten):  # as the gateway does, which has looked before
+                await delete(made.client, child, kept, even_open=True, patience=0)
+            words = ("forget", child, "--why", "w", "--yes", "--even-open", "--address", server.address)
+            ran = await asyncio.to_thread(inside, *words)
+            assert set(kept) == set(await kept_runs(made.client, child))
+            await made.client.get_workflow_handle(started.id).signal("go")
+            assert (await made.end(started)).status == "completed"
+            return started.id, said, ran, await forget(made.client, child, patience=PATIENCE)
+
+    id_, said, ran, found = asyncio.run(scenario())
+    assert said == [id_, id_]
+    assert (ran.code, f"`{id_}`, of which it is a child saga, is open" in ran.err) == (2, True)
+    assert found.as_json()["forgotten"] is True
+
+
 def test_what_the_server_still_knows_is_never_told_to_be_gone(server: Server) -> None:
     """Without patience it is looked once, right after the server was asked."""
 

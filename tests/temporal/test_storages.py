@@ -20,7 +20,7 @@ from temporalio.converter import DataConverter, StorageDriverClaim, StorageDrive
 from sagadsl.engine.facts import How
 from sagadsl.errors import SagadslError
 from sagadsl.temporal import client as sagas
-from sagadsl.temporal.ask import recovery
+from sagadsl.temporal.ask import forgetting, recovery
 from sagadsl.temporal.ask.forgetting import forget, kept_runs
 from sagadsl.temporal.ask.replaying import HistoryReplayer
 from sagadsl.temporal.link.codec import CodecMissing
@@ -274,6 +274,38 @@ def test_who_forgets_without_the_storage_is_told_what_stays(tmp_path: Path, serv
     assert found.unreached >= 1
     assert found.as_json()["forgotten"] is False
     assert any(each.is_file() for each in (tmp_path / "kept").rglob("*"))
+
+
+def test_a_run_that_begins_while_its_saga_is_forgotten_keeps_what_it_has_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    """It has the input of the run before it, which lies in the same file. A new worker has to read it."""
+    storing = with_storage(DataConverter.default, _setting("folder", tmp_path, Bucket()))
+    definition = saga({"id": "ask", "wait_for": {"signal": "go"}}, plain("a", input="{{ input }}"), name="large")
+    until_gone = forgetting._until_gone
+
+    async def scenario() -> tuple[Any, str, Any]:
+        async with stage(server.address, {"do.a": gives(LARGE + "a")}, codec=storing) as made:
+            started = await made.start(definition, LARGE)
+            await made.client.get_workflow_handle(started.id).signal("go")
+            await made.end(started)
+
+            async def meanwhile(*of: Any) -> Any:
+                left = await until_gone(*of)
+                again = await made.start(definition, LARGE, id=started.id, again=True)
+                await made.until_status(again, lambda found: "go" in found["waiting_for"])
+                return left
+
+            monkeypatch.setattr(forgetting, "_until_gone", meanwhile)
+            found = await forget(made.client, started.id, patience=PATIENCE)
+        async with stage(server.address, {"do.a": gives("a")}, codec=storing, queue=made.queue) as later:
+            await later.client.get_workflow_handle(started.id).signal("go")
+            return found, (await later.end(started)).status, later.sent["a"]
+
+    found, status, sent = asyncio.run(scenario())
+    assert [each.is_open for each in found.left] == [True]
+    assert found.stored >= 1  # the output of the first run; the input of both stays
+    assert (status, sent) == ("completed", LARGE)
 
 
 def test_the_flag_wins_over_the_variable_and_this_over_the_table(

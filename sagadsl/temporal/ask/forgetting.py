@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.temporal.link.storage import references_in, storage_of
+from sagadsl.temporal.read.ancestors import Above, above_of, open_above
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.lineage import rows_of
 from sagadsl.temporal.refusals import SagaNotFound, SagaOver, known
@@ -35,22 +36,32 @@ _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
 
 
 class NotForgotten(SagadslError):
-    """A saga that is open is not deleted unasked: it would undo nothing, and nobody would know what it had done."""
+    """A saga that is open is not deleted unasked: it would undo nothing, and nobody would know what it had done.
+
+    A child of an open saga is not deleted at all: the history of that one refers to what the child has stored.
+
+    Attributes:
+        above: The id of the open saga above; empty if it is runs of the saga itself that are open.
+    """
 
     code = "SD977"
     exit_code = 2
 
-    def __init__(self, id: str, open_runs: tuple[KeptRun, ...]) -> None:
-        super().__init__(id, open_runs)
-        self.id, self.open_runs = id, open_runs
+    def __init__(self, id: str, open_runs: tuple[KeptRun, ...], above: str = "") -> None:
+        super().__init__(id, open_runs, above)
+        self.id, self.open_runs, self.above = id, open_runs, above
 
     def __str__(self) -> str:
+        if self.above:
+            return f"saga `{self.id}` is not forgotten: `{self.above}`, of which it is a child saga, is open"
         named = ", ".join(f"`{each.id}`" for each in self.open_runs[:5])
         more = f" and {len(self.open_runs) - 5} more" if len(self.open_runs) > 5 else ""
         return f"saga `{self.id}` is not forgotten: {named}{more} {'is' if len(self.open_runs) == 1 else 'are'} open"
 
     @property
     def help(self) -> str:
+        if self.above:
+            return f"`{self.above}` may still read what it gave: end that one first; who forgets it forgets both"
         return "end it first (`sagadsl cancel` undoes what it has done), or say that it is deleted even open"
 
 
@@ -78,6 +89,7 @@ class KeptRun(Immutable):
     Attributes:
         child: It is a run of a child saga.
         is_open: It has not ended.
+        above: The sagas above, for a run of the saga that was asked for.
     """
 
     id: str
@@ -85,6 +97,7 @@ class KeptRun(Immutable):
     name: str
     is_open: bool
     child: bool = False
+    above: Above = ()
 
     def as_json(self) -> dict[str, Any]:
         shown = {"id": self.id, "run_id": self.run_id, "name": self.name, "is_open": self.is_open}
@@ -134,20 +147,26 @@ async def forget(client: Client, id: str, *, even_open: bool = False, patience: 
     """Delete all runs of a saga, and of its child sagas, and wait until the server knows nothing of them.
 
     Args:
-        even_open: Also those that have not ended: they are terminated, and undo nothing.
+        even_open: Also those that have not ended: they are terminated, and undo nothing. Not if a saga above is open.
 
     Raises:
         SagaNotFound, NotForgotten: See there.
     """
     runs = await kept_runs(client, id)
-    refuse_open(id, runs, even_open=even_open)
+    await refuse_open(client, id, runs, even_open=even_open)
     return await delete(client, id, runs, even_open=even_open, patience=patience)
 
 
-def refuse_open(id: str, runs: Iterable[KeptRun], *, even_open: bool) -> None:
-    """Raise ``NotForgotten`` if a run is open, and nobody has said that it is deleted even so."""
-    if not even_open and (still := tuple(each for each in runs if each.is_open)):
-        raise NotForgotten(id, still)
+async def refuse_open(client: Client, id: str, runs: Iterable[KeptRun], *, even_open: bool) -> None:
+    """Raise ``NotForgotten`` if a run is open, and nobody has said that it is deleted even so.
+
+    Whatever has been said, also if a saga above is open: what they have stored is what its history refers to.
+    """
+    runs = tuple(runs)
+    above = await _above(client, runs, {each.run_id: each for each in runs})
+    still = () if even_open else tuple(each for each in runs if each.is_open)
+    if above or still:
+        raise NotForgotten(id, still, above)
 
 
 async def delete(
@@ -163,15 +182,19 @@ async def delete(
 
     Open ones are terminated before anything is deleted, parents before children, and it is looked again whether one
     has gone on as a new run: what is deleted can no longer say what it has begun. A run that began later, and that
-    is not to be deleted because it is open, counts as one that the server still knows.
+    is not to be deleted because it, or a saga above it, is open, counts as one that the server still knows.
 
     Args:
         permit: Gets each run that has been found meanwhile, and raises an error if the caller may not delete it.
+
+    Raises:
+        NotForgotten: A saga above is open.
     """
     until = time.monotonic() + patience
     search = _Search(client, {each.run_id: each for each in runs})
     stored: _Stored = {}
     permit_all(await search.news(id), permit)
+    await refuse_open(client, id, search.runs.values(), even_open=True)
     while True:
         if even_open:
             await _end(search, id, permit)
@@ -184,7 +207,10 @@ async def delete(
         left = await _until_gone(client, found, until)
         late = await search.news(id)
         permit_all(late, permit)
-        if left or not late or not even_open or time.monotonic() >= until:
+        waits = not even_open or time.monotonic() >= until or await _above(client, late, search.runs)
+        if left or not late or waits:
+            for each in (*left, *late):  # what a run that stays has stored meanwhile stays, too
+                stored[each.run_id] = await _stored(client, each) or stored.get(each.run_id, {})
             return await _forgotten(client, id, tuple(search.runs.values()), (*left, *late), stored)
 
 
@@ -204,7 +230,12 @@ async def _end(search: _Search, id: str, permit: Callable[[KeptRun], None]) -> N
                 await handle.terminate("forgotten")
         late = await search.news(id)
         permit_all(late, permit)
+        await refuse_open(search.client, id, search.runs.values(), even_open=True)
         waiting = [each for each in late if each.is_open]
+
+
+async def _above(client: Client, runs: Iterable[KeptRun], besides: Mapping[str, KeptRun]) -> str:
+    return await open_above(client, [above for each in runs for above in each.above], besides)
 
 
 async def _until_gone(client: Client, runs: tuple[KeptRun, ...], until: float) -> tuple[KeptRun, ...]:
@@ -259,8 +290,9 @@ class _Search:
                 continue
             if "saga" not in described.memo:  # it belongs to somebody else
                 continue
+            above = () if parent else above_of(began)
             self.runs[described.run_id] = KeptRun(
-                id, described.run_id, described.workflow_type, described.is_open, child=bool(parent)
+                id, described.run_id, described.workflow_type, described.is_open, child=bool(parent), above=above
             )
             for child in await self._children(described):
                 await self.look(child, parent=id)

@@ -33,6 +33,9 @@ _WORDS: Mapping[int, str] = {
     Status.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW: "continued_as_new",
 }
 
+OPEN = ("running", "held")
+"""Temporal's words for a run that has not ended."""
+
 
 class Described(Immutable):
     """A run as the server describes it.
@@ -52,7 +55,7 @@ class Described(Immutable):
 
     @property
     def is_open(self) -> bool:
-        return self.status in ("running", "held")
+        return self.status in OPEN
 
     @property
     def held(self) -> Mapping[str, Any] | None:
