@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from tests.chaos import cluster
 from tests.chaos.faults import FAULTS
 from tests.chaos.run import CLUSTER, LONG, SHORT, Outcome, run
 
@@ -46,6 +47,7 @@ def main() -> int:
     if outcome.violations:
         print(f"what it wrote stays in {folder}")
         return 1
+    cluster.unmount_disk(folder / "run" / "postgres")
     shutil.rmtree(folder)
     return 0
 

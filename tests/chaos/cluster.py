@@ -132,6 +132,12 @@ def mount_disk(data: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(data)], check=True)
 
 
+def unmount_disk(data: Path) -> None:
+    """Take the small disk away, if there is one: processes that were just killed may still hold it for a moment."""
+    if data.is_mount():
+        subprocess.run(["umount", "--lazy", str(data)], check=True)
+
+
 def own_database(url: str, name: str) -> str:
     """Make a database on that server, and return its URL."""
     engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
