@@ -77,6 +77,9 @@ _LONGEST_CALL = 200
 _MARK = 12
 _CUT = compiled_later(rf"~[0-9a-f]{{{_MARK}}}([/~])([^~]*)\Z")
 """The end of a child's id after the cut id of its parent: the mark of the whole, then the call, or `~` and its end."""
+_CUT_BEFORE = compiled_later(rf"~[0-9a-f]{{{_MARK}}}[/~]")
+_PART = 3
+"""The most bytes of a character that was cut in two, and is left out."""
 
 
 class TimerKind(Enum):
@@ -490,6 +493,18 @@ def child_id(caller: str, call_id: str, *, cut: bool = True) -> str:
         call = f"~{call_id[-_LONGEST_CALL:]}"
     room = MAX_ID - len(call) - 1 - _MARK  # a call's id is ASCII
     return f"{caller.encode('utf-8', 'replace')[:room].decode('utf-8', 'ignore')}~{mark}{call}"
+
+
+def beginnings_of_cut_ids(key: str) -> tuple[str, ...]:
+    """Return what may be the beginning of a saga's id, if *key* is of a child whose id ``child_id`` may have cut.
+
+    Of a child's child, the mark may be cut itself, so each ``~`` counts behind which an id can have been cut.
+    """
+    if len(key.encode("utf-8", "replace")) < MAX_ID - _PART or not _CUT_BEFORE.search(key):
+        return ()
+    least = MAX_ID - _LONGEST_CALL - _MARK - 2 - _PART  # two signs: before the mark, and before the call
+    begins = (key[:at] for at, sign in enumerate(key) if sign == "~")
+    return tuple(each for each in begins if len(each.encode("utf-8", "replace")) >= least)
 
 
 def child_generation(caller: str, call_id: str) -> str:

@@ -130,10 +130,14 @@ def _same_activity(record: CallRecord, name: str) -> None:
 def packed(value: Any) -> str:
     """Return *value* (JSON data, a pydantic model, a dataclass) as a JSON text that is the same for equal values.
 
+    It is so in each process: sets are written in the order of their members' JSON.
+
     Raises:
         TypeError: It cannot become JSON.
     """
     from pydantic_core import PydanticSerializationError, to_json  # noqa: PLC0415 # this module stays light
+
+    from sagadsl.once.sets import as_text, in_order  # noqa: PLC0415 # it needs pydantic
 
     try:
         data = json.loads(to_json(value))
@@ -141,7 +145,7 @@ def packed(value: Any) -> str:
         raise TypeError(
             f"a call keeps its input and its answer as JSON, and this cannot become JSON: {error}"
         ) from None
-    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return as_text(in_order(value, data))
 
 
 def unpacked(text: str, type_: Any = None) -> Any:
@@ -181,6 +185,15 @@ def ended_early(name: str) -> RuntimeError:
     return RuntimeError(f"the function of `{name}` ended the transaction; leave that to `once` and `undo`")
 
 
+def without_transactions() -> RuntimeError:
+    """Return the error for a database connection with which an effect and its record could not be one."""
+    return RuntimeError(
+        "the connection commits each statement by itself (AUTOCOMMIT), so an effect and its record would not be one; "
+        'give `once` sessions of an engine without it: `engine.execution_options(isolation_level="READ COMMITTED")`, '
+        "or for SQLite `SERIALIZABLE`"
+    )
+
+
 def until(older_than: timedelta) -> str:
     """Return the moment before which `forget` removes rows."""
     if older_than < timedelta(0):
@@ -189,8 +202,18 @@ def until(older_than: timedelta) -> str:
 
 
 def belongs_to(key: str, open_sagas: Collection[str]) -> bool:
-    """Whether *key* is of one of these sagas, or of a child saga below it: their ids are followed by `/` or `~`."""
-    return any(key[:at] in open_sagas for at, sign in enumerate(key) if sign in "/~")
+    """Whether *key* is of one of these sagas, or of a child saga below it: their ids are followed by `/` or `~`.
+
+    Of a child whose id was too long, the key has only the beginning of the parent's id. If several ids begin so, it
+    belongs to each of them. Of a child with an id that was chosen, the key does not tell the parent at all: such a
+    child has to be named among these sagas itself, as long as its parent is open.
+    """
+    if any(key[:at] in open_sagas for at, sign in enumerate(key) if sign in "/~"):
+        return True
+    from sagadsl.language.paths import beginnings_of_cut_ids  # noqa: PLC0415 # this module stays light
+
+    begins = beginnings_of_cut_ids(key)
+    return bool(begins) and any(each.startswith(begins) for each in open_sagas)
 
 
 def _first_line(error: BaseException) -> str:

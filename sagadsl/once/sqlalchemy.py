@@ -7,7 +7,7 @@ its own. SQLite and PostgreSQL take the record by `ON CONFLICT DO NOTHING`, othe
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -90,6 +90,7 @@ def once(
         Permanent: `AlreadyUndone`: the undo was here before.
         Unknown: `KeyReused`: the key belongs to another call. `OutcomeUnknown`: the commit was not confirmed.
         Transient: `DatabaseUnavailable`, `DatabaseRefused`: nothing has happened.
+        RuntimeError: The engine has no transactions (`AUTOCOMMIT`), or *do* has ended the one that it got.
     """
     wanted = records.packed(asked)
     with _transaction(sessions, name) as session:
@@ -166,8 +167,9 @@ def forget(sessions: sessionmaker[Session], *, older_than: timedelta, open_sagas
 
     Args:
         older_than: Longer than any attempt can be late, and than a saga that has ended may be started or reset again.
-        open_sagas: Ids of the sagas that are open. Their records stay: without its record, an undo would find nothing
-            to undo.
+        open_sagas: Ids of the sagas that are open, and of those children of theirs that have ended and whose ids were
+            chosen (`workflow_id`); docs/once.md lists both. Their records stay: without its record, an undo would find
+            nothing to undo.
     """
     before, last, removed = records.until(older_than), "", 0
     open_ = frozenset(open_sagas)
@@ -188,6 +190,7 @@ def _transaction(sessions: sessionmaker[Session], name: str) -> Iterator[Session
     """One transaction: all of it or, after any exception, nothing."""
     with _in_words_of_a_saga(), sessions() as session:
         with _left_alone(session, name):
+            _want_transactions(session)
             yield session
             session.flush()
         try:
@@ -201,6 +204,7 @@ async def _async_transaction(sessions: async_sessionmaker[AsyncSession], name: s
     with _in_words_of_a_saga():
         async with sessions() as session:
             with _left_alone(session.sync_session, name):
+                await session.run_sync(_want_transactions)
                 yield session
                 await session.flush()
             try:
@@ -225,6 +229,26 @@ def _left_alone(session: Session, name: str) -> Iterator[None]:
         event.remove(session, "before_commit", refuse)
     if session.get_transaction() is not transaction:
         raise records.ended_early(name)
+
+
+def _want_transactions(session: Session) -> None:
+    """Refuse a connection that commits each statement by itself, before anything is written.
+
+    The level that the database tells is no help: SQLite and PostgreSQL name theirs also where the driver commits.
+    """
+    connection = session.connection()
+    if getattr(connection.connection.driver_connection, "in_transaction", False):
+        return  # SQLite, with a listener that begins in the driver's stead
+    if _commits_by_itself(connection):
+        raise records.without_transactions()
+
+
+def _commits_by_itself(connection: sa.Connection) -> bool:
+    dialect = connection.dialect
+    with suppress(AttributeError, NotImplementedError):  # since SQLAlchemy 2.0.43, and not of every driver
+        return bool(dialect.detect_autocommit_setting(connection.connection.dbapi_connection))  # type: ignore[arg-type]
+    of_engine = getattr(dialect, "_on_connect_isolation_level", None)
+    return bool(connection.get_execution_options().get("isolation_level", of_engine) == "AUTOCOMMIT")
 
 
 @contextmanager

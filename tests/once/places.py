@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
@@ -55,6 +56,8 @@ class Place(Protocol):
 class Plain:
     """SQLAlchemy with plain sessions."""
 
+    options: Mapping[str, Any] = MappingProxyType({})
+
     def __init__(self, url: str) -> None:
         self.engine = sa.create_engine(url, connect_args=_LOCK if url.startswith("sqlite") else {}, max_overflow=-1)
         self.sessions = orm.sessionmaker(self.engine)
@@ -98,7 +101,7 @@ class BySavepoint(Plain):
 
 
 class Asynchronous(Plain):
-    """SQLAlchemy with asynchronous sessions: each call in a loop of its own."""
+    """SQLAlchemy with asynchronous sessions: each call in a loop of its own, with an engine that *options* make."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -123,7 +126,7 @@ class Asynchronous(Plain):
 
     def _in_a_loop(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         async def run() -> Any:
-            engine = create_async_engine(self.url)
+            engine = create_async_engine(self.url, **self.options)
             try:
                 return await call(async_sessionmaker(engine), *args, **options)
             finally:

@@ -49,7 +49,7 @@ def test_every_block_prints_what_the_page_shows(tmp_path: Path, env: dict[str, s
     _said([sys.executable, "-m", "sagadsl_ferry", "migrate"], tmp_path, env)
     blocks = BLOCK.findall(PAGE)
 
-    assert len(blocks) == PAGE.count("```python") == 4
+    assert len(blocks) == PAGE.count("```python") == 5
     for name, text, printed in blocks:
         django = "import django; django.setup()\n" if name == "booking.py" else ""
         (tmp_path / name).write_text(django + text, "utf-8")

@@ -124,6 +124,51 @@ def test_a_function_that_ends_the_transaction_itself_is_refused_and_has_no_effec
     assert plain.effects() == []
 
 
+def _asks_without_transactions(place: Plain) -> None:
+    """A repetition would be told an answer of an effect that was never there, and an undo would take it back."""
+    for ask in (lambda: place.do(KEY, ASKED), lambda: place.undo(KEY)):
+        with pytest.raises(RuntimeError, match="AUTOCOMMIT"):
+            ask()
+    with place.engine.connect() as db:
+        assert db.execute(sa.text("SELECT count(*) FROM sagadsl_calls")).scalar() == 0
+    assert place.effects() == []
+
+
+def test_sqlite_that_commits_by_itself_is_refused(plain: Plain) -> None:
+    plain.sessions = sessionmaker(plain.engine.execution_options(isolation_level="AUTOCOMMIT"))
+
+    _asks_without_transactions(plain)
+
+
+@pytest.mark.parametrize("make", [Plain, Asynchronous])
+@pytest.mark.parametrize("given", [{"isolation_level": "AUTOCOMMIT"}, {"connect_args": {"autocommit": True}}])
+def test_postgresql_that_commits_by_itself_is_refused(
+    make: type[Plain], given: dict[str, Any], postgresql_schema: str
+) -> None:
+    """Whether SQLAlchemy was told, or the driver alone."""
+    place = make(postgresql_schema.replace("postgresql://", "postgresql+psycopg://"))
+    place.options = given
+    place.sessions = sessionmaker(sa.create_engine(place.engine.url, **given, poolclass=sa.NullPool))
+
+    _asks_without_transactions(place)
+    place.engine.dispose()
+
+
+def test_sqlite_whose_transactions_a_listener_begins_is_taken(plain: Plain) -> None:
+    """As SQLAlchemy's manual shows it; to the driver, that looks like none."""
+    plain.engine.dispose()
+    sa.event.listen(plain.engine, "connect", lambda driver, _: setattr(driver, "isolation_level", None))
+    sa.event.listen(plain.engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+
+    def fail() -> None:
+        raise ValueError("not done")
+
+    with pytest.raises(ValueError, match="not done"):
+        plain.do(KEY, ASKED, meanwhile=fail)
+    plain.do(KEY, ASKED)
+    assert plain.effects() == [(KEY, "do")]
+
+
 def test_a_function_may_have_savepoints_of_its_own(plain: Plain) -> None:
     def act(session: Session) -> None:
         with session.begin_nested():

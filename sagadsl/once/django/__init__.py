@@ -104,8 +104,9 @@ def forget(*, older_than: timedelta, open_sagas: Collection[str], using: str = D
 
     Args:
         older_than: Longer than any attempt can be late, and than a saga that has ended may be started or reset again.
-        open_sagas: Ids of the sagas that are open. Their records stay: without its record, an undo would find nothing
-            to undo.
+        open_sagas: Ids of the sagas that are open, and of those children of theirs that have ended and whose ids were
+            chosen (`workflow_id`); docs/once.md lists both. Their records stay: without its record, an undo would find
+            nothing to undo.
         using: Alias of the database.
     """
     before, last, removed = records.until(older_than), "", 0
