@@ -9,6 +9,7 @@ import site
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,10 @@ from tests.patience import PATIENCE
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
-PACKAGED = ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml", "sagadsl", "schemas", "docs/diagnostics")
+WHEEL = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"][
+    "wheel"
+]
+PACKAGED = ("pyproject.toml", "README.md", ".pre-commit-hooks.yaml", *WHEEL["packages"], *WHEEL["force-include"])
 GOOD = """\
 sagadsl: 1
 name: good
@@ -110,6 +114,7 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path]:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     return folder, _commit(folder), tmp_path_factory.mktemp("pre-commit")
 
