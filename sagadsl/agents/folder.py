@@ -49,8 +49,12 @@ class OpenFolder:
         place = self.root / path
         for suite in self._suites(place) if place.is_dir() else (place,):
             for named in _named(_data(suite)):
-                self._real(named, Address.of(suite.parent / named).file)
+                self._look(self._real(named, Address.of(suite.parent / named).file).parent, deep=False)
         return path
+
+    def look_beside(self) -> None:
+        """Refuse a link right in the folder that leads out: a text is checked as if it were a file there."""
+        self._look(self.root, deep=False)
 
     def _real(self, text: str, path: str | Path) -> Path:
         try:

@@ -20,7 +20,13 @@ START = "start"
 
 
 def _verb(
-    verb: Verb, takes: Mapping[str, Data], more: str = "", *, path: str = "", needs: tuple[str, ...] = ()
+    verb: Verb,
+    takes: Mapping[str, Data],
+    more: str = "",
+    *,
+    path: str = "",
+    needs: tuple[str, ...] = (),
+    destroys: bool = False,
 ) -> Tool:
     def words(asked: ToolCall) -> Words:
         options = [*asked.options("request", "occurrence", "new_key", "nothing_to_undo"), *_acting(asked)]
@@ -37,6 +43,7 @@ def _verb(
         ("id", *needs, "why"),
         connects=True,
         operates=True,
+        destroys=destroys,
     )
 
 
@@ -154,14 +161,16 @@ OPERATING = (
         " Only a person knows that: ask first.",
         path="step",
         needs=("step",),
+        destroys=True,
     ),
     _verb(
         Verb.SKIP_STEP,
         {"step": _STEP, "step_output": _OUTPUT, "occurrence": _OCCURRENCE},
         path="step",
         needs=("step",),
+        destroys=True,
     ),
-    _verb(Verb.ABORT, _CHILD, " It ends as failed, and reports what it has not undone.", path="child"),
+    _verb(Verb.ABORT, _CHILD, " It ends as failed, and reports what it has not undone.", path="child", destroys=True),
     _verb(Verb.PAUSE, _CHILD, path="child"),
     _verb(Verb.RESUME, _CHILD, path="child"),
     _taking_up("reset", "to"),

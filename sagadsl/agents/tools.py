@@ -91,6 +91,7 @@ _MOMENT = text("After a time such as `5s`, or the name of a call or step that be
 def _validate(asked: ToolCall) -> Words:
     options = [*asked.options("strict"), *asked.plugins]
     if asked.has("text"):
+        asked.folder.look_beside()
         return Words(
             ("validate", *options, "--stdin-filename=typed.saga.yaml", "--", "-"), str(asked.arguments["text"])
         )

@@ -7,6 +7,7 @@ and JSON never begins with `@`, which would name a file.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,8 +71,9 @@ class ToolCall(Immutable):
     def saga(self, name: str) -> str:
         """Return a file of the folder, or the name of a saga that the workers have."""
         text = str(self.arguments[name])
-        is_name = not any(sign in text for sign in "/\\") and not text.endswith((".yaml", ".yml")) and "#" not in text
-        return text if is_name else self.folder.inside(text)
+        is_name = not any(sign in text for sign in "/\\#") and not text.endswith((".yaml", ".yml")) and text != "-"
+        # a command takes what is there for a file, whatever its name is
+        return text if is_name and not os.path.lexists(self.folder.root / text) else self.folder.inside(text)
 
 
 def written(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -72,7 +73,7 @@ def mcp(
     words, variables = again(flags)
     plugins = ("--no-plugins",) if no_plugins else tuple(f"--module={each}" for each in module)
     os.chdir(folder)  # the files of other options are named as seen from there, as their commands see them
-    screen.log(logging_level())
+    screen.log(logging.WARNING)  # what changes a saga is written down
     setting = Setting(
         folder=Path.cwd(),
         allowed=frozenset(verbs if operate else asked),
@@ -84,10 +85,3 @@ def mcp(
     with os.fdopen(os.dup(0), "rb") as reader, os.fdopen(os.dup(out().fileno()), "wb") as writer:
         serve(setting, reader, writer, version("sagadsl"))
     return 0
-
-
-def logging_level() -> int:
-    """Return the usual level of the log: what changed a saga is written down."""
-    import logging
-
-    return logging.WARNING

@@ -62,6 +62,7 @@ def sign(*, paths: Sequence[str], key: str) -> int:
       sagadsl sign definitions/ --key release.pem
       sagadsl worker definitions/ --trusted-key release.pem.pub
     """
+    from sagadsl.language.build import ordered_digest
     from sagadsl.trust.keys import key_id, private_key
     from sagadsl.trust.signatures import SignedDigest, beside, read, signed, write
 
@@ -75,7 +76,8 @@ def sign(*, paths: Sequence[str], key: str) -> int:
     for each in loaded.files:
         assert each.saga is not None
         saga = each.saga
-        made = SignedDigest(saga.name, saga.version, saga.digest, id_, signed(saga.digest, secret))
+        order, signature = ordered_digest(each.definition), signed(each.definition, secret)
+        made = SignedDigest(saga.name, saga.version, saga.digest, order, id_, signature)
         files.setdefault(each.document.name, []).append(made)
     for file, new in files.items():
         digests = {each.digest for each in new}
@@ -121,7 +123,7 @@ def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
         assert each.saga is not None
         digest = each.saga.digest
         problem = trust.why_not((each.definition,), signatures)
-        by = trust.who_signed(digest, signatures) if trust.keys else ""
+        by = trust.who_signed(each.definition, signatures) if trust.keys else ""
         row = {"saga": each.saga.name, "version": each.saga.version, "digest": digest, "file": each.document.name}
         rows.append(row | {"trusted": not problem, "key": by or None, "problem": problem or None})
     screen.result({"definitions": rows}, "\n".join(map(_verdict, rows)))

@@ -113,8 +113,18 @@ def build(data: Data) -> Saga:
 
 def digest(data: Data) -> str:
     """Return the SHA-256 of the definition's canonical JSON, in hexadecimal; when it is started is no part of it."""
-    canonical = json.dumps(without(data), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return _sha256(data, sort_keys=True)
+
+
+def ordered_digest(data: Data) -> str:
+    """Return the same of the JSON with its keys as they are written: of several signals that a step waits for, the
+    first one counts."""
+    return _sha256(data, sort_keys=False)
+
+
+def _sha256(data: Data, *, sort_keys: bool) -> str:
+    text = json.dumps(without(data), sort_keys=sort_keys, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _steps(items: Sequence[Data], route: Route, defaults: Defaults) -> tuple[Step, ...]:

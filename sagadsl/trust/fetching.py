@@ -151,7 +151,7 @@ def asking(wanted: Remote) -> Iterator[httpx2.Client]:
         import httpx2  # noqa: PLC0415 # an extra
     except ModuleNotFoundError as error:
         raise NeedsExtra(error.name or str(error), "http") from None
-    # Registries send to their storage. The library takes credentials along to no other host.
+    # Registries send to their storage. The library takes no header of ours along to another host.
     headers = {"Accept-Encoding": "identity"}
     try:
         with httpx2.Client(follow_redirects=True, timeout=_SECONDS, headers=headers) as client:

@@ -44,33 +44,28 @@ class Trust:
     def keys(self) -> tuple[str, ...]:
         return tuple(self._keys)
 
-    @property
-    def digests(self) -> tuple[str, ...]:
-        return tuple(sorted(self._digests))
-
-    def who_signed(self, digest: str, signatures: Signatures) -> str:
-        """Return the trusted key that has signed a digest; empty if none has."""
+    def who_signed(self, definition: Data, signatures: Signatures) -> str:
+        """Return the trusted key that has signed a definition; empty if none has."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 # an extra: whoever has a key has it
 
-        for id_, text in signatures.get(digest, {}).items():
+        for id_, text in signatures.get(digest(definition), {}).items():
             if (key := self._keys.get(id_)) is not None:
                 try:
-                    key.verify(raw_signature(text), statement(digest))
+                    key.verify(raw_signature(text), statement(definition))
                 except InvalidSignature:
                     continue
                 return id_
         return ""
 
-    def takes(self, digest: str, signatures: Signatures) -> bool:
-        """Whether a definition with this digest may run."""
-        return digest in self._digests or bool(self._keys and self.who_signed(digest, signatures))
+    def takes(self, definition: Data, signatures: Signatures) -> bool:
+        """Whether a definition may run."""
+        return digest(definition) in self._digests or bool(self._keys and self.who_signed(definition, signatures))
 
     def why_not(self, definitions: Iterable[Data], signatures: Signatures = NO_SIGNATURES) -> str:
         """Return what is wrong with the first of *definitions* that may not run; empty if all may."""
         for each in definitions:
-            found = digest(each)
-            if not self.takes(found, signatures):
-                return self._words(str(each.get("name", ""))[:_SHOWN], found, signatures)
+            if not self.takes(each, signatures):
+                return self._words(str(each.get("name", ""))[:_SHOWN], digest(each), signatures)
         return ""
 
     def check(self, definitions: Iterable[Data], signatures: Signatures = NO_SIGNATURES) -> None:
@@ -82,7 +77,7 @@ class Trust:
         what = f"definition `{name}` with the digest {digest}"
         signers = signatures.get(digest, {})
         if trusted := [each for each in signers if each in self._keys]:
-            return f"{what} has a wrong signature of key {trusted[0][:_SHOWN]}"
+            return f"{what} has a wrong signature of key {trusted[0][:_SHOWN]}, or keys in another order"
         known = f"; trusted is {', '.join(self.keys)}" if self._keys else ""
         if not self._keys:
             return f"{what} is not on the list of allowed digests"

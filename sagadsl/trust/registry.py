@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sagadsl.trust.fetching import Remote, body, checked, is_loopback
 from sagadsl.trust.unpacking import MOST_BYTES, SpaceLeft, UnfitContent, unpack, write_file
@@ -60,7 +60,9 @@ class _Asking:
         for _ in range(2):
             headers = {"Accept": accept, "Authorization": self._token} if self._token else {"Accept": accept}
             with self._client.stream("GET", url, headers=headers) as response:
-                if response.status_code != 401 or self._token:
+                answers = urlsplit(str(response.url))
+                is_registry = (answers.scheme, answers.netloc) == urlsplit(url)[:2]  # else it was sent elsewhere
+                if response.status_code != 401 or self._token or not is_registry:
                     return body(response, most)
                 challenge = response.headers.get("www-authenticate", "")
             self._token = self._answer(challenge)
@@ -79,9 +81,10 @@ class _Asking:
             raise UnfitContent(f"the registry asks for `{challenge[:100]}`, which nobody here understands")
         if realm.scheme != "https" and not is_loopback(realm.hostname):
             raise UnfitContent("the registry wants its password to be sent unencrypted")
-        questions = {name: said[name] for name in ("service", "scope") if name in said}
+        questions = [(name, said[name]) for name in ("service", "scope") if name in said]
+        asked = realm._replace(query=urlencode([*parse_qsl(realm.query), *questions])).geturl()
         headers = {"Authorization": f"Basic {self._login}"} if self._login else {}
-        with self._client.stream("GET", said["realm"], params=questions, headers=headers) as response:
+        with self._client.stream("GET", asked, headers=headers) as response:
             found = _json(body(response, _LONGEST_MANIFEST))
         token = found.get("token") or found.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():

@@ -1,7 +1,8 @@
 """Signatures of definitions: what is signed, and the file beside a definition that keeps them.
 
-What is signed is the digest of the definition as a run of it is pinned to: what it imports and uses is in place, so it
-is covered; its schedules are no part of it. The file is ``FILE.sig``, JSON, with an entry for each saga of ``FILE``.
+What is signed is the digest of the definition as a run of it is pinned to, and one of the order in which its keys are
+written: what it imports and uses is in place, so it is covered; its schedules are no part of it. The file is
+``FILE.sig``, JSON, with an entry for each saga of ``FILE``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
+from sagadsl.language.build import digest, ordered_digest
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 SUFFIX = ".sig"
 _KEY = "sagadsl_signatures"
-_STATEMENT = "sagadsl definition 1\n{}\n"
+_STATEMENT = "sagadsl definition 1\n{}\n{}\n"
 _LONGEST = 1_000_000
 """Bytes of a file of signatures: far more than a file of definitions has sagas."""
 
@@ -50,11 +52,12 @@ class SignaturesUnreadable(SagadslError):
 
 
 class SignedDigest(Immutable):
-    """One signature, as its file has it; the name and the version are for people."""
+    """One signature, as its file has it; the name, the version and the order are for people and other tools."""
 
     saga: str
     version: str
     digest: str
+    order: str
     key: str
     signature: str
 
@@ -62,14 +65,14 @@ class SignedDigest(Immutable):
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
-def statement(digest: str) -> bytes:
-    """Return the bytes that are signed for a definition with this digest."""
-    return _STATEMENT.format(digest).encode()
+def statement(definition: Mapping[str, Any]) -> bytes:
+    """Return the bytes that are signed for a definition."""
+    return _STATEMENT.format(digest(definition), ordered_digest(definition)).encode()
 
 
-def signed(digest: str, key: Ed25519PrivateKey) -> str:
-    """Return the signature of a digest, in base64. The same key gives the same one again."""
-    return base64.b64encode(key.sign(statement(digest))).decode()
+def signed(definition: Mapping[str, Any], key: Ed25519PrivateKey) -> str:
+    """Return the signature of a definition, in base64. The same key gives the same one again."""
+    return base64.b64encode(key.sign(statement(definition))).decode()
 
 
 def raw_signature(text: str) -> bytes:
@@ -100,7 +103,8 @@ def read(path: Path) -> tuple[SignedDigest, ...]:
         data = json.loads(text)
         if data[_KEY] != FORMAT:
             raise SignaturesUnreadable(str(path), f"its format is `{data[_KEY]}`, this release knows {FORMAT}")
-        return tuple(SignedDigest(**{name: str(each[name]) for name in _FIELDS}) for each in data["signatures"])
+        names = SignedDigest.__struct_fields__
+        return tuple(SignedDigest(**{name: str(each[name]) for name in names}) for each in data["signatures"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SignaturesUnreadable(str(path), f"{type(error).__name__}: {error}") from None
 
@@ -123,6 +127,3 @@ def by_digest(signatures: Iterable[SignedDigest]) -> dict[str, dict[str, str]]:
 def beside_all(files: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return all signatures that lie beside *files*. Raises ``SignaturesUnreadable``."""
     return by_digest(each for file in dict.fromkeys(files) for each in read(beside(file)))
-
-
-_FIELDS = ("saga", "version", "digest", "key", "signature")

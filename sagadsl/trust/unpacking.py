@@ -48,7 +48,9 @@ def unpack(data: bytes, folder: Path, room: SpaceLeft) -> None:
             for member in archive:
                 room.take(member.size)
                 _write(archive, member, folder)
-    except (tarfile.TarError, EOFError, UnicodeError, OverflowError) as error:
+    except UnfitContent:
+        raise
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError) as error:
         raise UnfitContent(f"it is no tar archive: {error}") from None
 
 

@@ -93,6 +93,9 @@ def test_a_model_stays_in_its_folder_and_changes_nothing(folder: Path) -> None:
     (folder / "linked" / "link.saga.yaml").symlink_to(folder.parent / "outside.saga.yaml")
     (folder / "leads").mkdir()
     (folder / "leads" / "out.saga-test.yaml").write_text(SUITE.replace("order.saga.yaml", "../../outside.saga.yaml"))
+    (folder / "beside").mkdir()
+    (folder / "beside" / "a.saga-test.yaml").write_text(SUITE.replace("order.saga.yaml", "../linked/top.saga.yaml"))
+    (folder / "plain").symlink_to(folder.parent / "outside.saga.yaml")
 
     async def work(model: Model) -> None:
         for path in (
@@ -103,6 +106,8 @@ def test_a_model_stays_in_its_folder_and_changes_nothing(folder: Path) -> None:
         ):
             assert "leads out of the folder" in await model.refused("validate", paths=[path])
         assert "leads out of the folder" in await model.refused("test", paths=["leads"])
+        assert "leads out of the folder" in await model.refused("test", paths=["beside"])
+        assert "leads out of the folder" in await model.refused("start", saga="plain", why="to see what is in it")
         assert "is a pattern" in await model.refused("validate", paths=["**/*.saga.yaml"])
         assert "there is no such file" in await model.refused("simulate", file="--help")
         assert "`arguments.id`" in await model.refused("status", id="")
@@ -111,7 +116,7 @@ def test_a_model_stays_in_its_folder_and_changes_nothing(folder: Path) -> None:
         away = json.loads(await model.refused("status", id="--show-secrets"))
         assert away["error"]["code"] == "SD901"
 
-    with_model(work, folder, *NOBODY)
+    with_model(work, folder, "--allow", "start", *NOBODY)
 
 
 def test_what_may_be_done_is_named(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Registry:
         self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, str]] = []
         self.wants = ""
-        self.url = self.elsewhere = ""
+        self.url = self.elsewhere = self.realm = ""
 
     @property
     def host(self) -> str:
@@ -63,6 +63,8 @@ class Registry:
         return {"digest": self.blob(data), "size": len(data), "annotations": annotations}
 
     def answer(self, path: str, login: str) -> tuple[int, dict[str, str], bytes]:
+        if self.realm:
+            return 401, {"WWW-Authenticate": f'Bearer realm="{self.realm}/token"'}, b""
         if path.startswith("/token?"):
             return (200, {}, b'{"token": "t0k3n"}') if login == f"Basic {LOGIN}" else (401, {}, b"")
         if self.wants == "basic" and login != f"Basic {LOGIN}":
@@ -155,6 +157,23 @@ def test_an_image_is_pulled_with_the_login_that_docker_has_kept(registry: Regist
     assert {login for _, login in other.asked} == {""}
 
 
+def test_no_login_goes_where_a_host_behind_the_registry_wants_it(registry: Registry, tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": LOGIN}}}))
+    other = Registry()
+    server, thread = _serving(other)
+    try:
+        address = registry.push(registry.layer(GOOD))
+        registry.elsewhere = other.realm = other.url
+        ran = _verified(address)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert (ran.code, "answers with 401" in ran.err) == (3, True), ran.err
+    assert [login for _, login in other.asked] == [""]
+
+
 def test_what_oras_has_pushed_is_files_by_their_titles(registry: Registry) -> None:
     one = registry.layer(HELLO.encode(), **{TITLE: "hello.saga.yaml"})
     folder = registry.layer(
@@ -201,6 +220,10 @@ def _linked(info: tarfile.TarInfo) -> None:
     info.type, info.linkname, info.size = tarfile.SYMTYPE, "/etc/passwd", 0
 
 
+def _no_number(info: tarfile.TarInfo) -> None:
+    info.pax_headers = {"GNU.sparse.size": "many"}
+
+
 def _hard(info: tarfile.TarInfo) -> None:
     info.type, info.linkname, info.size = tarfile.LNKTYPE, "hello.saga.yaml", 0
 
@@ -224,6 +247,7 @@ def _device(info: tarfile.TarInfo) -> None:
         (_tar(("a", HELLO), ("a/b.saga.yaml", HELLO)), "cannot be written"),
         (_tar(("readme.md", "hi")), "there is no file `*.saga.yaml` in it"),
         (GOOD[:700], "it is no tar archive"),
+        (_tar(("a.saga.yaml", HELLO), change=_no_number), "it is no tar archive"),
         (b"not an archive" * 100, "it is no tar archive"),
         (gzip.compress(GOOD)[:-9], "cannot be decompressed"),
     ],

@@ -70,6 +70,27 @@ def test_a_signature_covers_what_is_imported_and_each_saga_of_a_file(folder: Pat
     assert _verdicts(folder, *trusted) == {"user": False, "second": True}
 
 
+WAITING = """\
+sagadsl: 1
+name: waiting
+version: "1"
+steps:
+  - id: decision
+    wait_for: {any: {reject: {}, approve: {}}}
+"""
+
+
+def test_a_signature_covers_the_order_in_which_signals_are_waited_for(folder: Path) -> None:
+    """Of several that have come, the first one counts; the digest of a definition knows no order."""
+    file = folder / "waiting.saga.yaml"
+    file.write_text(WAITING)
+    assert inside("sign", file.name, "--key", "a.pem", cwd=folder).code == 0
+    assert _verdicts(folder, file.name, "--trusted-key", "a.pem.pub") == {"waiting": True}
+
+    file.write_text(WAITING.replace("any: {reject: {}, approve: {}}", "any: {approve: {}, reject: {}}"))
+    assert _verdicts(folder, file.name, "--trusted-key", "a.pem.pub") == {"waiting": False}
+
+
 def test_several_may_sign_and_what_the_file_held_before_is_dropped(folder: Path) -> None:
     for key in ("a.pem", "b.pem", "a.pem"):
         assert inside("sign", "order.saga.yaml", "--key", key, cwd=folder).code == 0

@@ -39,7 +39,7 @@ TOP = saga({"id": "kid", "saga": "kid"}, name="top")
 
 
 def _signed(*definitions: dict[str, Any], by: Ed25519PrivateKey = KEY) -> dict[str, dict[str, str]]:
-    return {digest(each): {key_id(by.public_key()): signed(digest(each), by)} for each in definitions}
+    return {digest(each): {key_id(by.public_key()): signed(each, by)} for each in definitions}
 
 
 async def _tried(made: Stage, definition: dict[str, Any], **more: Any) -> tuple[str, str]:
@@ -63,7 +63,7 @@ async def _until_waiting(made: Stage, id: str) -> None:
         ({}, f"has no signature of a trusted key; trusted is {ID}"),
         (_signed(saga(act("x"), name="kid", version="7")), "has no signature of a trusted key"),
         (_signed(KID, by=STRANGER), f"is signed by key {key_id(STRANGER.public_key())}, which is not trusted"),
-        ({digest(KID): {ID: signed("0" * 64, KEY)}}, f"has a wrong signature of key {ID}"),
+        ({digest(KID): {ID: signed(GOOD, KEY)}}, f"has a wrong signature of key {ID}"),
         ({digest(KID): {ID: "§"}}, f"has a wrong signature of key {ID}"),
     ],
     ids=["unsigned", "changed since", "by a stranger", "of another digest", "no signature"],

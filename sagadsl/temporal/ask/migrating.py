@@ -12,6 +12,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine.verdict import Reason
@@ -24,7 +25,7 @@ from sagadsl.temporal.read.described import Described, describe, describe_open
 from sagadsl.temporal.read.recorded import last_answer
 from sagadsl.temporal.refusals import Held, NotAnswered, NotPossible, known
 from sagadsl.temporal.run.migrated import QUERY, UPDATE
-from sagadsl.temporal.wire.arguments import Package
+from sagadsl.temporal.wire.arguments import Package, to_bytes, to_payload
 from sagadsl.temporal.wire.child_memo import DETACHED
 from sagadsl.temporal.wire.trusting import signatures_in
 
@@ -105,7 +106,7 @@ async def preview(client: Client, id: str, package: Package) -> Migrated:
     digest = package.saga.digest
     if described.memo.get("digest") == digest:
         return Migrated(id, "already", digest)
-    answer = await would(client, described, UPDATE, QUERY, _request(package))
+    answer = await would(client, described, UPDATE, QUERY, _sent(_request(package)))
     if answer["reasons"]:
         raise CannotMigrate(id, tuple(map(Reason.from_json, answer["reasons"])))
     return Migrated(id, "can", digest, tuple(answer["waits_for"]), tuple(answer["notes"]))
@@ -142,7 +143,7 @@ async def migrate(
         with known(client, id):
             patience = timedelta(seconds=runs.ANSWER_SECONDS)
             answer = await client.get_workflow_handle(id).execute_update(
-                UPDATE, asked, id=request, rpc_timeout=patience
+                UPDATE, _sent(asked), id=request, rpc_timeout=patience
             )
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         task = asyncio.current_task()
@@ -185,6 +186,11 @@ def _request(package: Package) -> dict[str, Any]:
     children, marks = dict(package.children), dict(package.options.secrets)
     asked: dict[str, Any] = {"definition": package.definition} | ({"children": children} if children else {})
     return asked | ({"secrets": marks} if package.marked.is_any and marks else {}) | signatures_in(package.raw)
+
+
+def _sent(asked: Mapping[str, Any]) -> RawValue:
+    """Return a request as it is sent: the SDK's own converter would sort the keys of the definition."""
+    return RawValue(to_payload(to_bytes(asked)))
 
 
 def _refusal(id: str, cause: BaseException) -> SagadslError:

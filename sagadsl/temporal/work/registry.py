@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from temporalio import activity
+from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
@@ -24,7 +25,7 @@ from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
 from sagadsl.temporal.run.knowledge import Knowledge
 from sagadsl.temporal.run.opening import DEFINITION_ACTIVITY
 from sagadsl.temporal.run.workflow import CANCEL_ACTIVITY
-from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions, envelope
+from sagadsl.temporal.wire.arguments import DEFAULTS, RunOptions, envelope, to_bytes, to_payload
 from sagadsl.temporal.wire.attributes import used
 from sagadsl.temporal.work.arrivals import came
 from sagadsl.temporal.work.attempts import attempts, taken
@@ -91,7 +92,7 @@ class Registry:
         """Return the local activities that the workflow asks."""
 
         @activity.defn(name=DEFINITION_ACTIVITY)
-        async def definition(name: str) -> dict[str, Any]:
+        async def definition(name: str) -> RawValue:
             if name not in self._definitions and name not in self._others:
                 message = Knowledge(self.names, ()).without_saga(name)
                 raise ApplicationError(message, type=DEFINITION_NOT_FOUND, non_retryable=True)
@@ -101,7 +102,8 @@ class Registry:
                 index = await usable(client, self.attributes(name))
             except RPCError:  # the saga runs without them, and lists then ask it for its status
                 names, status, index = False, False, {}
-            return self.envelope(name, keeps_names=names, keeps_status=status, index=index)
+            found = self.envelope(name, keeps_names=names, keeps_status=status, index=index)
+            return RawValue(to_payload(to_bytes(found)))  # the SDK's own converter would sort the keys
 
         return [definition, cancel, attempts, taken, came, endpoint, inherit, lost]
 
