@@ -81,7 +81,7 @@ def _lines(groups: list[IncidentGroup], now: datetime) -> Iterator[str]:
     for group in groups:
         where = f"{group.name} {group.step}".rstrip()
         reason = group.type if group.kind == "decision" else _REASONS[group.kind]
-        age = f", the oldest since {spell(now - moment(group.since))}" if group.since else ""
+        age = f", the oldest for {spell(now - moment(group.since))}" if group.since else ""
         yield f"‖ {len(group.incidents):>4}  {where}: {reason}{age}"
         if message := group.incidents[0].message:
             yield f"         {one_line(message)}"

@@ -141,7 +141,9 @@ def suite(file: str, dry_run: bool, no_plugins: bool, module: Sequence[str]) -> 
 
     address = Path(file)
     stem = next((address.name.removesuffix(end) for end in SUFFIXES if address.name.endswith(end)), None)
-    if stem is None or not is_file(file):
+    if not is_file(file):
+        raise click.UsageError(f"there is no file `{file}`")
+    if stem is None:
         raise click.UsageError(f"`{file}` is no file of a definition: its name ends with {SUFFIXES[0]}")
     planned = Planned(f"{stem}.saga-test.yaml", "")
     not_there([planned], address.parent)

@@ -70,7 +70,7 @@ def _advice(unknown: PluginUnknown, usual: str) -> str:
     if project is not None:
         where = os.path.relpath(project)
         file = Path(where) / "pyproject.toml"
-        return f"`{file}` offers it, and is not installed as it stands: `pip install -e {shlex.quote(where)}`"
+        return f"`{file}` offers it, but the project is not installed: `pip install -e {shlex.quote(where)}`"
     module = that_names(unknown.name, Path.cwd())
     if module is not None:
         return f"`{module}.py` here names it: give the option `-m {module}`"

@@ -73,6 +73,8 @@ def private_key(path: str) -> Ed25519PrivateKey:
     except TypeError:
         raise SigningKeyUnusable(path, "a password protects it", "sign with a copy without a password") from None
     except Exception:  # noqa: BLE001 # whatever a library says of a secret stays unsaid
+        if b"PUBLIC KEY" in text:
+            raise SigningKeyUnusable(path, "it is the public part", "name the private part, without `.pub`") from None
         raise SigningKeyUnusable(path, "it holds no private key in PEM form") from None
     if not isinstance(found, Ed25519PrivateKey):
         raise SigningKeyUnusable(path, f"it is of another kind: {type(found).__name__.lstrip('_')}")
@@ -117,6 +119,8 @@ def _write(path: Path, text: bytes, mode: int) -> None:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
         raise SigningKeyUnusable(str(path), "the file is there already", "choose another name") from None
+    except FileNotFoundError:
+        raise SigningKeyUnusable(str(path), f"there is no folder `{path.parent}`", "make it first") from None
     except OSError as error:
         raise SigningKeyUnusable(str(path), error.strerror or str(error)) from None
     with os.fdopen(handle, "wb") as file:

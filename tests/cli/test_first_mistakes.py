@@ -78,8 +78,8 @@ def test_a_forgotten_module_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("below", "advice"),
     [
-        ("", "`pyproject.toml` offers it, and is not installed as it stands: `pip install -e .`"),
-        ("sagas", "`../pyproject.toml` offers it, and is not installed as it stands: `pip install -e ..`"),
+        ("", "`pyproject.toml` offers it, but the project is not installed: `pip install -e .`"),
+        ("sagas", "`../pyproject.toml` offers it, but the project is not installed: `pip install -e ..`"),
     ],
 )
 def test_a_project_that_is_not_installed_is_told(

@@ -164,9 +164,10 @@ def test_a_suite_says_what_keeps_it_from_being_written(tmp_path: Path) -> None:
     (tmp_path / "a.saga.yaml").write_text("sagadsl: 1\nname: a\nsteps: [{id: a, activty: b}]\n")
     wrong = _new(tmp_path, "suite", "a.saga.yaml")
     assert (wrong.code, "error[SD104]: unknown key `activty`" in wrong.err + wrong.out) == (1, True)
-    for name in ("b.saga.yaml", "a.yaml"):
-        assert "no file of a definition" in _new(tmp_path, "suite", name).err
-    assert set(_files(tmp_path)) == {"a.saga.yaml"}
+    assert "there is no file `b.saga.yaml`" in _new(tmp_path, "suite", "b.saga.yaml").err
+    (tmp_path / "a.yaml").touch()
+    assert "no file of a definition" in _new(tmp_path, "suite", "a.yaml").err
+    assert set(_files(tmp_path)) == {"a.saga.yaml", "a.yaml"}
 
 
 # init

@@ -127,7 +127,7 @@ def test_what_waits_for_a_person_is_listed_by_step_and_error(shop: Shop, tmp_pat
     shop.run("retry", saga)
 
     first, why, *_ = ran.out.splitlines()
-    assert re.fullmatch(r"‖ +\d+  order charge\.compensation: BankDown(, the oldest since .+)?", first)
+    assert re.fullmatch(r"‖ +\d+  order charge\.compensation: BankDown(, the oldest for .+)?", first)
     assert why.strip() == "the bank is down"
     assert f"sagadsl status {saga}" in ran.out
     groups = [group for group in document["groups"] if saga in [each["id"] for each in group["incidents"]]]

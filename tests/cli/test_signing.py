@@ -110,7 +110,9 @@ def test_several_may_sign_and_what_the_file_held_before_is_dropped(folder: Path)
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("sign", "order.saga.yaml", "--key", "a.pem.pub"), "holds no private key"),
+        (("sign", "order.saga.yaml", "--key", "a.pem.pub"), "it is the public part"),
+        (("sign", "order.saga.yaml", "--key", "order.saga.yaml"), "holds no private key"),
+        (("keygen", "nowhere/c.pem"), "there is no folder `nowhere`"),
         (("sign", "order.saga.yaml", "--key", "nothing.pem"), "No such file"),
         (("verify", "order.saga.yaml", "--trusted-key", "a.pem"), "it is the private part"),
         (("verify", "order.saga.yaml", "--trusted-key", "order.saga.yaml"), "holds no public key"),

@@ -79,9 +79,7 @@ def test_a_port_where_nobody_listens_is_explained_with_the_origin_of_each_value(
         f"   tls        {'off':<{width}}  (built-in default)\n"
         "   ✓ the address is an IP address ✗ TCP: connection refused"
     )
-    assert failure.help == (
-        "start one with `temporal server start-dev`; `sagadsl run` without an address brings its own"
-    )
+    assert failure.help == ("start one with `temporal server start-dev`; `run` without an address brings its own")
     assert (failure.code, failure.exit_code) == ("SD901", 3)
 
 

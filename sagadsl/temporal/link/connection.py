@@ -270,7 +270,7 @@ def _not_connected(settings: ConnectionSettings, reason: str, found: probe.Found
         )
     remedy = found.remedy
     if not remedy and not found.listening:
-        remedy = "start one with `temporal server start-dev`; `sagadsl run` without an address brings its own"
+        remedy = "start one with `temporal server start-dev`; `run` without an address brings its own"
     details = (*settings.lines(), " ".join(found.checks) if found.checks else reason)
     if found.listening and not found.remedy:
         details = (*details, f"the SDK says: {reason[:300]}")
