@@ -20,6 +20,7 @@ from sagadsl.language.document import Document, parse
 from sagadsl.language.model import Saga
 from sagadsl.language.notation import durations
 from sagadsl.language.own_errors import SIGNAL_NOT_DELIVERED
+from sagadsl.language.schema.conform import checker
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
@@ -140,8 +141,14 @@ def _outside(known: Names, asked: Mapping[str, str | None]) -> Sequence[Interfer
 
 
 def _input(saga: Saga, text: str | None, file: str | None, assignments: Sequence[str], seed: int) -> Any:
+    """Return the input that was given, or one that is drawn. Raises ``InputRefused``, as ``run`` does."""
     if text is not None or file is not None or assignments:
-        return read_input(text, file, assignments, saga.input_schema)
+        given = read_input(text, file, assignments, saga.input_schema)
+        if problems := checker(saga.input_schema, "input", fill=True)(given):
+            from sagadsl.temporal.refusals import InputRefused
+
+            raise InputRefused(saga.name, problems)
+        return given
     from sagadsl.trial.outputs import draw_input
 
     drawn = draw_input(saga, seed)

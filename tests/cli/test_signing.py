@@ -152,6 +152,14 @@ def test_signatures_that_cannot_be_read_are_named(folder: Path) -> None:
         assert (ran.code, "SD992" in ran.err, "order.saga.yaml.sig" in ran.err) == (2, True, True)
 
 
+def test_a_file_of_signatures_is_not_taken_for_a_definition(folder: Path) -> None:
+    """SD012."""
+    assert inside("sign", "order.saga.yaml", "--key", "a.pem", cwd=folder).code == 0
+    ran = inside("verify", "order.saga.yaml.sig", "--trusted-key", "a.pem.pub", cwd=folder)
+    assert (ran.code, "error[SD012]: these are signatures, not a definition" in ran.err + ran.out) == (1, True), ran
+    assert "name the file that they are of, without `.sig`" in ran.err + ran.out
+
+
 @pytest.mark.parametrize("command", ["worker", "serve"])
 def test_what_is_not_signed_is_not_served(folder: Path, command: str) -> None:
     """There is no server: the command would say so if it came to that."""

@@ -120,6 +120,21 @@ def test_a_mistake_in_a_flag_is_named(folder: Path, arguments: tuple[str, ...], 
     assert message in ran.err
 
 
+def test_an_input_that_does_not_fit_is_no_run(folder: Path) -> None:
+    """SD921, as `run` says it."""
+    file = folder / "fitting.saga.yaml"
+    file.write_text(
+        "sagadsl: 1\nname: fitting\ninput: {type: object, properties: {n: {type: integer}}}\n"
+        "steps: [{id: rest, sleep: 1s}]\n"
+    )
+    ran = inside("simulate", file.name, "--set", "n:=true", cwd=folder)
+    assert (ran.code, ran.out) == (2, "")
+    assert (
+        "error[SD921]: the input does not fit saga `fitting`: `input.n`: must be a whole number, got `true`" in ran.err
+    )
+    assert inside("simulate", file.name, "--set", "n=3", cwd=folder).code == 0
+
+
 def test_a_moment_that_never_came_and_a_signal_that_was_refused_are_told(folder: Path) -> None:
     """Nothing that was asked for is lost in silence."""
     ran = _simulate(folder, "--set", "amount=5", "--cancel-at", "ship", "--signal", "approve={}@1h")

@@ -109,6 +109,11 @@ def version(document: Document) -> Finding | None:
     if "sagadsl_test" in document.data:
         help = "`sagadsl test` plays its cases; `validate` checks the definitions beside it"
         return Finding("SD012", "this is a suite of cases, not a definition", ("sagadsl_test",), help=help, at_key=True)
+    if "sagadsl_signatures" in document.data:
+        help = "name the file that they are of, without `.sig`"
+        return Finding(
+            "SD012", "these are signatures, not a definition", ("sagadsl_signatures",), help=help, at_key=True
+        )
     if "sagadsl" not in document.data:
         help = f"write `sagadsl: {SUPPORTED[-1]}` on the first line"
         if other := closest("sagadsl", document.data):
