@@ -54,8 +54,9 @@ def sign(*, paths: Sequence[str], key: str) -> int:
     """Sign definitions, for workers that take no others.
 
     The signatures of FILE go into FILE.sig. They cover what the definitions import and use, and
-    do not cover their schedules. What is wrong is not signed. Signatures that others have made
-    of the same definitions stay; those of what the file held before are dropped.
+    do not cover their schedules. What is wrong is not signed; whether the activities exist is not
+    looked at. Signatures that others have made of the same definitions stay; those of what the file
+    held before are dropped.
 
     \b
     Examples:
@@ -102,7 +103,7 @@ def sign(*, paths: Sequence[str], key: str) -> int:
 def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
     """Say who has signed definitions, and which are trusted.
 
-    Trusted is what the options name, else `[trust]` of sagadsl.toml.
+    Trusted is what the options name, else `[trust]` of sagadsl.toml; else nothing is.
 
     \b
     Exit code: 0 all are trusted, 1 one is not, or is wrong.
@@ -111,8 +112,9 @@ def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
       sagadsl verify definitions/ --trusted-key release.pem.pub
       sagadsl verify order.saga.yaml --allow-digest 3f1c…
     """
-    if trust is None:
-        raise click.UsageError("say what is trusted: `--trusted-key FILE`, `--allow-digest SHA256`, or `[trust]`")
+    from sagadsl.trust.judge import Trust
+
+    judge = trust or Trust({})
     loaded = _loaded(here(paths))
     if not loaded.are_usable:
         loaded.show()
@@ -122,11 +124,13 @@ def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
     for each in loaded.files:
         assert each.saga is not None
         digest = each.saga.digest
-        problem = trust.why_not((each.definition,), signatures)
-        by = trust.who_signed(each.definition, signatures) if trust.keys else ""
+        problem = judge.why_not((each.definition,), signatures)
+        by = judge.who_signed(each.definition, signatures) if judge.keys else ""
         row = {"saga": each.saga.name, "version": each.saga.version, "digest": digest, "file": each.document.name}
         rows.append(row | {"trusted": not problem, "key": by or None, "problem": problem or None})
     screen.result({"definitions": rows}, "\n".join(map(_verdict, rows)))
+    if trust is None:
+        screen.note("say what is trusted: `--trusted-key FILE`, `--allow-digest SHA256`, or `[trust]` of sagadsl.toml")
     return 0 if all(each["trusted"] for each in rows) else _UNTRUSTED
 
 

@@ -79,7 +79,7 @@ class Trust:
         if trusted := [each for each in signers if each in self._keys]:
             return f"{what} has a wrong signature of key {trusted[0][:_SHOWN]}, or keys in another order"
         known = f"; trusted is {', '.join(self.keys)}" if self._keys else ""
-        if not self._keys:
+        if not self._keys and self._digests:
             return f"{what} is not on the list of allowed digests"
         if signers:
             return f"{what} is signed by key {next(iter(signers))[:_SHOWN]}, which is not trusted{known}"

@@ -117,7 +117,6 @@ def test_several_may_sign_and_what_the_file_held_before_is_dropped(folder: Path)
         (("verify", "order.saga.yaml", "--trusted-key", "a.pem"), "it is the private part"),
         (("verify", "order.saga.yaml", "--trusted-key", "order.saga.yaml"), "holds no public key"),
         (("verify", "order.saga.yaml", "--allow-digest", "abc"), "`abc` is no digest"),
-        (("verify", "order.saga.yaml"), "say what is trusted"),
         (("sign", "-", "--key", "a.pem"), "name a file"),
     ],
 )
@@ -143,6 +142,17 @@ def test_a_table_that_cannot_be_right_stops_the_command(folder: Path, table: str
     ran = inside("worker", "order.saga.yaml", "--address", "127.0.0.1:1", cwd=folder)
     assert (ran.code, "SD913" in ran.err) == (2, True)
     assert says in ran.err
+
+
+def test_whoever_trusts_nothing_sees_who_has_signed_and_the_digest(folder: Path) -> None:
+    digest = json.loads(inside("sign", "order.saga.yaml", "--key", "a.pem", "--json", cwd=folder).out)["signed"][0][
+        "digest"
+    ]
+    ran = inside("verify", "order.saga.yaml", cwd=folder)
+    assert (ran.code, "say what is trusted: `--trusted-key FILE`" in ran.err) == (1, True)
+    assert f"with the digest {digest} is signed by key " in ran.out
+    (folder / "order.saga.yaml.sig").unlink()
+    assert f"with the digest {digest} has no signature of a trusted key" in inside("verify", ".", cwd=folder).out
 
 
 def test_signatures_that_cannot_be_read_are_named(folder: Path) -> None:
