@@ -106,6 +106,7 @@ class RunsOn(Immutable):
         ui: Address of the Web UI; empty when nobody knows it.
         goes_with_us: The server ends with this command.
         has_our_worker: A worker runs in this process.
+        modules: Local modules with activities, which another worker has to be told, too.
     """
 
     settings: ConnectionSettings
@@ -113,6 +114,7 @@ class RunsOn(Immutable):
     ui: str = ""
     goes_with_us: bool = False
     has_our_worker: bool = False
+    modules: tuple[str, ...] = ()
 
     @property
     def tail(self) -> str:
@@ -126,7 +128,7 @@ async def execute(
     """Start *order*, show it until it is time to leave, and return the exit code."""
     screen.log(logging.CRITICAL)  # the errors of activities are on the screen anyway
     async with AsyncExitStack() as stack:
-        place = await _place(stack, settings, with_worker=with_worker)
+        place = await _place(stack, settings, catalogue.modules, with_worker=with_worker)
         client = await connect(place.settings)
         interrupts = Interrupts.install()
         with guard(place.settings):
@@ -165,9 +167,11 @@ async def execute(
             return await _follow(client, started, place, interrupts, by_name=by_name, secrets=order.shows_secrets)
 
 
-async def _place(stack: AsyncExitStack, settings: ConnectionSettings, *, with_worker: bool) -> RunsOn:
+async def _place(
+    stack: AsyncExitStack, settings: ConnectionSettings, modules: tuple[str, ...], *, with_worker: bool
+) -> RunsOn:
     if settings.names_a_server:
-        return RunsOn(settings, same_server(settings), has_our_worker=with_worker)
+        return RunsOn(settings, same_server(settings), has_our_worker=with_worker, modules=modules)
     server = await stack.enter_async_context(serve())
     options = f"--address {server.address}"
     settings = replace(server.settings, codec=settings.codec, telemetry=settings.telemetry)
@@ -264,9 +268,11 @@ async def _stacks(client: Client, id: str) -> None:
 
 def _no_worker(started: sagas.Started, place: RunsOn, *, by_name: bool) -> str:
     """Return the line to show while no worker takes the saga's work; a saga started by name needs one that knows it."""
-    options = [f"--task-queue {quote(started.task_queue)}", place.options, "--definitions DIR" if by_name else ""]
+    modules = " ".join(f"-m {quote(each)}" for each in place.modules)
+    options = [f"--task-queue {quote(started.task_queue)}", place.options, "--definitions DIR" if by_name else modules]
     command = " ".join(["sagadsl worker", *filter(None, options)])
-    return f"no worker takes it on task queue `{started.task_queue}`; start one: {command}"
+    beside = "" if by_name else "give `--worker`, or "
+    return f"no worker takes it on task queue `{started.task_queue}`; {beside}start one: {command}"
 
 
 async def _watch(

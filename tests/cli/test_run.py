@@ -206,7 +206,8 @@ def test_nobody_who_takes_a_saga_is_noticed(folder: Path, server: Server) -> Non
         lines = _read_until(process, "no worker takes it")
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
-    assert lines[-1] == _nobody(queue, f"sagadsl worker --task-queue {queue} --address {server.address}")
+    command = f"sagadsl worker --task-queue {queue} --address {server.address} -m shop_activities"
+    assert lines[-1] == _nobody(queue, command, "give `--worker`, or ")
     assert process.returncode == 130
 
 
@@ -223,8 +224,8 @@ def test_a_saga_started_by_name_needs_a_worker_that_knows_it(folder: Path, serve
     assert [line.partition(":=")[2] for line in warned] == ["1`", "1`"]
 
 
-def _nobody(queue: str, command: str) -> str:
-    return f"no worker takes it on task queue `{queue}`; start one: {command}"
+def _nobody(queue: str, command: str, beside: str = "") -> str:
+    return f"no worker takes it on task queue `{queue}`; {beside}start one: {command}"
 
 
 def test_child_sagas_are_found_beside_the_file(folder: Path) -> None:
