@@ -82,7 +82,8 @@ def _table(name: str, found: SagaSize) -> Iterator[str]:
             yield f"   ∞ {why}"
     yield f"   {_runs(found)}"
     if any("MB" in row[3] for row in rows):
-        yield f"   a value without a limit counts as 2 MB; the server ends a run that has {_size(MOST_HISTORY_BYTES)}"
+        yield "   a value without a limit counts as 2 MB"
+    yield f"   the server ends a run that has {MOST_EVENTS:,} events or {_size(MOST_HISTORY_BYTES)}"
 
 
 def _events(size: Most) -> str:
@@ -101,8 +102,8 @@ def _size(number: int | None) -> str:
 
 def _runs(found: SagaSize) -> str:
     if found.is_in_one_run:
-        return f"one run, unless it has over {_size(GOES_ON_AT)}; the server ends a run that has {MOST_EVENTS:,} events"
+        return f"one run; above {_size(GOES_ON_AT)} it goes on in a new one, as soon as no call is open"
     if found.longest is None:
-        return f"several runs: after {GOES_ON_AFTER:,} events it goes on in a new one as soon as no call is open"
+        return f"several runs: above {GOES_ON_AFTER:,} events it goes on in a new one, as soon as no call is open"
     runs = "" if found.whole.events is None else f"up to {-(-found.whole.events // GOES_ON_AFTER):,} "
-    return f"{runs}runs, the longest with {found.longest:,} events; the server ends a run that has {MOST_EVENTS:,}"
+    return f"{runs}runs, the longest with {found.longest:,} events"
