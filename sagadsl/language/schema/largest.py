@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sagadsl.language.schema.references import target
+
 MOST_BYTES = 2_000_000
 """The largest value that sagadsl sends, whatever its schema allows."""
 
@@ -21,8 +23,8 @@ def largest(schema: Mapping[str, Any] | bool | None) -> int:
 def _largest(schema: Any, root: Any, depth: int) -> int:
     if not isinstance(schema, Mapping) or depth > 20:
         return MOST_BYTES
-    if isinstance(reference := schema.get("$ref"), str):
-        return _largest(_at(root, reference), root, depth + 1)
+    if "$ref" in schema:
+        return _largest(target(schema["$ref"], root), root, depth + 1)
     for word in ("anyOf", "oneOf"):
         if schema.get(word):
             return max(_largest(each, root, depth + 1) for each in schema[word])
@@ -48,10 +50,3 @@ def _of_type(word: str, schema: Mapping[str, Any], root: Any, depth: int) -> int
             return sum(len(name) * _CHARACTER + 4 + _largest(each, root, depth + 1) for name, each in inner.items()) + 2
         case _:
             return MOST_BYTES
-
-
-def _at(root: Any, reference: str) -> Any:
-    found = root
-    for part in reference.removeprefix("#").split("/")[1:]:
-        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
-    return found
