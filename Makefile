@@ -56,7 +56,7 @@ cluster-down: $(READY)  ## end what `make cluster` has begun; its data stays
 test: setup $(SERVER) $(COLLECTOR) $(HELM)  ## all tests, on a real Temporal server; in four processes, as most of them wait
 	$(BIN)/pytest -n 4 --dist loadfile
 
-chaos: $(READY)  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long or cluster: on PostgreSQL)
+chaos: $(READY)  ## workers, server and gateways killed and frozen under sagas (SEED=…; CHAOS=long or cluster: on PostgreSQL; TRANSFERS=…)
 	$(BIN)/python -m tests.chaos
 
 fuzz: $(READY)  ## definitions, suites, inputs and settings, changed by a seed: does anything break? (SEED=…, TIME=…, CASE=…)

@@ -25,16 +25,19 @@ _APART = "SAGADSL_CHAOS_APART"
 
 
 def main() -> int:
-    """Run it as the environment says: ``SEED``, ``CHAOS=long|cluster``, and ``FAULTS`` to take some of them alone."""
+    """Run it as the environment says: ``SEED``, ``CHAOS=long|cluster``, ``TRANSFERS`` for another
+    number of sagas, and ``FAULTS`` to take some of them alone."""
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
     word = os.environ.get("CHAOS", "")
     size = _SIZES[word]
+    if transfers := os.environ.get("TRANSFERS"):
+        size = size.of(int(transfers))
     if wanted := os.environ.get("FAULTS"):
         size = replace(size, faults=tuple(name for name in FAULTS if name in wanted.split(",")))
     if "disk" in size.faults and _APART not in os.environ:
         os.environ |= {_APART: "1", "SEED": str(seed)}
         os.execvp("unshare", ["unshare", "-m", sys.executable, "-m", "tests.chaos"])
-    print(f"SEED={seed}{f' CHAOS={word}' if word else ''}", flush=True)
+    print(f"SEED={seed}{f' CHAOS={word}' if word else ''} TRANSFERS={size.transfers}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="sagadsl-chaos-"))
     folder.chmod(0o755)
     begin = time.monotonic()

@@ -7,7 +7,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.parts import Part
@@ -35,6 +35,20 @@ class Size:
     settles: float
     long: bool = False
     faults: tuple[str, ...] = ()
+
+    def of(self, transfers: int) -> Size:
+        """Return the same mixture with so many transfers: as much more of all else, and as much longer."""
+        times = transfers / self.transfers
+        return replace(
+            self,
+            transfers=transfers,
+            orders=round(self.orders * times),
+            advances=round(self.advances * times),
+            weekends=round(self.weekends * times),
+            seconds=self.seconds * times,
+            breaks=round(self.breaks * times),
+            settles=self.settles * max(1.0, times / 4),
+        )
 
 
 async def havoc(stage: Stage, chance: random.Random, size: Size, log: Callable[[str], None]) -> Counter[str]:
