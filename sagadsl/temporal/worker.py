@@ -40,6 +40,7 @@ from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.language.schema.validator import without_grammars
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.link.codec import patient_client, stretch_of
+from sagadsl.temporal.link.release import build_id
 from sagadsl.temporal.run.held import headers_held
 from sagadsl.temporal.run.in_order import InOrder, looks_at_contexts
 from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
@@ -170,6 +171,8 @@ def build_worker(
     if client.data_converter.external_storage is None:
         # Otherwise the SDK makes a task for each payload to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
+    if not more.get("deployment_config") and not more.get("use_worker_versioning"):
+        more.setdefault("build_id", build_id())
     return Worker(
         client,
         task_queue=task_queue,

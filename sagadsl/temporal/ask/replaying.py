@@ -19,6 +19,7 @@ from temporalio.worker import Replayer
 from sagadsl.immutable import Hidden, Immutable, replace
 from sagadsl.language.model import Saga
 from sagadsl.temporal.link.codec import only_reading
+from sagadsl.temporal.link.release import build_id
 from sagadsl.temporal.link.storage import refuse_references
 from sagadsl.temporal.read.histories import RunHistory
 from sagadsl.temporal.read.recorded import pinned_in
@@ -75,6 +76,7 @@ class HistoryReplayer:
             plugins=[SagaPlugin()],
             data_converter=only_reading(converter),
             namespace=namespace,
+            build_id=build_id(),
             debug_mode=True,  # a long task is long here too
             runtime=Runtime(telemetry=TelemetryConfig(logging=None)),  # it would log each difference in its own words
         )

@@ -38,6 +38,7 @@ from sagadsl.language.calls import SagaCall, Send
 from sagadsl.language.model import Step
 from sagadsl.language.paths import Purpose, activity_id, parse_call
 from sagadsl.temporal.link.codec import only_reading
+from sagadsl.temporal.link.release import build_id
 from sagadsl.temporal.link.storage import refuse_references
 from sagadsl.temporal.run.completed import ENDED_BY_SERVER, completed_part, is_end
 from sagadsl.temporal.run.in_order import InOrder
@@ -186,6 +187,7 @@ async def _replay(client: Client, id: str, events: list[HistoryEvent], keeper: _
         unsandboxed_workflow_runner=InOrder(),
         data_converter=only_reading(client.data_converter),
         namespace=client.namespace,
+        build_id=build_id(),
         debug_mode=True,  # a long task is long here too
     )
     found = await replayer.replay_workflow(WorkflowHistory(id, events), raise_on_replay_failure=False)

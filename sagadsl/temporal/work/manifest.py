@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import Immutable
 from sagadsl.language.versions import of_version
+from sagadsl.temporal.link.release import release
 from sagadsl.temporal.run.knowledge import Knowledge
 from sagadsl.temporal.wire.arguments import to_bytes
 from sagadsl.temporal.work.registry import Registry
@@ -55,7 +55,7 @@ def manifest(registry: Registry, knowledge: Knowledge, only: str | None = None) 
     Args:
         only: The half that the worker serves, ``workflows`` or ``activities``; it does not list the other half.
     """
-    about: dict[str, Any] = {"version": version("sagadsl"), "rules": RULES}
+    about: dict[str, Any] = {"version": release(), "rules": RULES}
     full = about | {
         "sagas": None
         if only == "activities"
