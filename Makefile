@@ -89,7 +89,7 @@ mutation: $(READY)  ## change the interpreter in one place at a time, and see wh
 	$(BIN)/pip install --quiet --disable-pip-version-check 'mutmut==3.8.1'
 	$(BIN)/mutmut run
 
-RECORDED = $(addprefix tests/temporal/,test_stories.py test_workflow.py test_fleet.py test_migration.py test_notices.py test_nexus.py test_recovery.py test_resetting.py test_children_of_their_own.py) \
+RECORDED = $(addprefix tests/temporal/,test_stories.py test_workflow.py test_cancels.py test_children_undone.py test_replay.py test_fleet.py test_migration.py test_notices.py test_nexus.py test_recovery.py test_resetting.py test_children_of_their_own.py) \
 	tests/temporal/test_message_limits.py::test_a_local_activity_whose_result_waits_for_room_is_undone_when_its_saga_fails_meanwhile
 
 histories: $(READY)  ## record the histories that every change has to replay

@@ -39,12 +39,6 @@ pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 Definition = Callable[[str], dict[str, Any]]
 
 
-@pytest.fixture(params=[1000, 0], ids=["cached", "replayed"])
-def where(request: pytest.FixtureRequest, server: Server) -> dict[str, Any]:
-    """A worker that keeps its runs in memory, and one that replays them at every workflow task (R53)."""
-    return {"address": server.address, "max_cached_workflows": request.param}
-
-
 def nexus(id_: str, operation: str, endpoint: str, **more: Any) -> dict[str, Any]:
     """A step that calls an operation, and is undone by the operation ``refund``."""
     target = {"endpoint": endpoint, "service": "Payments"}

@@ -68,14 +68,14 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     ),
     "R105": ("tests/temporal/test_sends.py::test_where_nobody_is_the_step_fails_and_nothing_has_happened",),
     "R106": ("tests/temporal/test_sends.py::test_what_a_step_sends_twice_counts_once",),
-    "R11": ("tests/temporal/test_workflow.py::test_branches_that_end_together_replay_whatever_the_order_of_hashes",),
+    "R11": ("tests/temporal/test_replay.py::test_branches_that_end_together_replay_whatever_the_order_of_hashes",),
     "R16": ("tests/test_checks.py::test_exactly_the_expected_findings_are_reported",),
     "R17": ("tests/test_checks.py::test_exactly_the_expected_findings_are_reported",),
     "R18": ("tests/test_http.py::test_a_secret_is_sent_and_appears_nowhere_else",),
     "R26": (
         "tests/engine/test_cancellation.py::test_a_cancel_at_any_instant_undoes_all_that_was_done_and_closes_cancelled",
     ),
-    "R29": ("tests/temporal/test_workflow.py::test_a_completion_and_a_cancel_in_one_activation_lose_nothing",),
+    "R29": ("tests/temporal/test_cancels.py::test_a_completion_and_a_cancel_in_one_activation_lose_nothing",),
     "R31": (
         "tests/engine/test_redriven.py::test_a_run_that_is_killed_at_any_moment_is_undone_once",
         "tests/engine/test_redriven.py::test_a_recovery_that_is_killed_is_recovered",
@@ -106,7 +106,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
         "tests/engine/test_behind.py::test_a_saga_does_not_go_back_over_what_cannot_be_undone",
         "tests/temporal/test_recovery.py::test_a_stopped_saga_goes_back_to_a_step_and_on_from_there",
     ),
-    "R47": ("tests/temporal/test_workflow.py::test_a_child_that_runs_is_cancelled_and_undoes_itself_first",),
+    "R47": ("tests/temporal/test_children_undone.py::test_a_child_that_runs_is_cancelled_and_undoes_itself_first",),
     "R48": (
         "tests/engine/test_limits.py::test_the_same_facts_give_the_same_commands",
         "tests/temporal/test_refusals.py::test_an_edited_file_changes_no_run_that_has_begun",
@@ -118,7 +118,7 @@ ELSEWHERE: Mapping[str, tuple[str, ...]] = {
     ),
     "R50": (
         "tests/engine/test_journal.py::test_a_saga_goes_on_from_a_snapshot_taken_at_any_moment",
-        "tests/temporal/test_workflow.py::test_a_cancel_survives_continue_as_new",
+        "tests/temporal/test_replay.py::test_a_cancel_survives_continue_as_new",
     ),
     "R51": (
         "tests/temporal/test_workflow.py::test_a_saga_that_succeeds_costs_as_many_events_as_one_written_by_hand",
