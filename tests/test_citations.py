@@ -6,6 +6,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.test_newer_cases import ROWS
@@ -37,12 +38,14 @@ def _files() -> Iterator[Path]:
             yield from sorted((ROOT / folder).rglob(ending))
 
 
-def _prose(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield comments and docstrings with their lines; a page of text is prose as a whole."""
+@cache
+def _prose(path: Path) -> tuple[tuple[int, str], ...]:
+    """Return comments and docstrings with their lines; a page of text is prose as a whole."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix != ".py":
-        yield from enumerate(text.splitlines(), 1)
-        return
+    return tuple(enumerate(text.splitlines(), 1) if path.suffix != ".py" else _in_python(text))
+
+
+def _in_python(text: str) -> Iterator[tuple[int, str]]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""')):
             yield from enumerate(token.string.splitlines(), token.start[0])
