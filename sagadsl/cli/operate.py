@@ -105,7 +105,7 @@ def _request(command: Callable[..., int]) -> Callable[..., int]:
 def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
     """Connect, do *work*, and turn a refusal about the connection into a page that explains it."""
     from sagadsl.temporal.link.connection import connect, guard
-    from sagadsl.temporal.read.near import near
+    from sagadsl.temporal.read.near import kept, near
     from sagadsl.temporal.refusals import SagaNotFound
 
     settings = settings_of(flags)
@@ -116,10 +116,8 @@ def connected(flags: Flags, work: Callable[[Client], Awaitable[R]]) -> R:
             try:
                 return await work(client)
             except SagaNotFound as unknown:
-                if unknown.run_id:
-                    raise
-                meant = await near(client, unknown.id)
-                raise SagaNotFound(unknown.id, unknown.namespace, meant=meant) from None
+                meant = "" if unknown.run_id else await near(client, unknown.id)
+                raise SagaNotFound(unknown.id, unknown.namespace, unknown.run_id, meant, await kept(client)) from None
 
     return asyncio.run(main())
 

@@ -178,7 +178,8 @@ def problem(error: SagadslError) -> Response:
         case NotConnected():  # this error names the server and its settings
             detail, remedy = "the saga service is not available at this moment", "try again"
         case SagaNotFound(id=id_):
-            detail, remedy = f"there is no saga `{id_}`", ""
+            detail = f"there is no saga `{id_}`"
+            remedy = "check the id; a saga that has ended is deleted when the server has kept it for its time"
         case NoAnswer():  # this error names the task queue
             detail, remedy = "no worker answers for this saga at this moment", "try again"
         case AlreadyStarted(id=id_):

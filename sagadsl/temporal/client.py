@@ -125,7 +125,7 @@ async def start(
         task_queue: Where its workers poll; if left out, the definition's own, or ``sagadsl``.
         by_name: Do not send the definition: a worker's folder has it.
         again: Run it again although a run with this id has ended well. It does all of its work once more, because
-            the new run has idempotency keys of its own.
+            the new run has idempotency keys of its own, also if the server does not keep the run before any more.
         once: Do not run it again even though a run with this id has failed. The exception: that run was refused
             before anything began, and the same *request* asks again.
         request: A fingerprint of the request that starts it, kept beside the run; see ``AlreadyStarted``.
@@ -192,17 +192,18 @@ async def start(
         )
         return Started(chosen, handle.first_execution_run_id or "", name, queue)
 
+    # The effects of the run before, under its keys, must not count as effects of this one (R49).
+    generation = "" if same_keys else uuid.uuid4().hex[:_GENERATION]
     try:
-        return await begin(WorkflowIDReusePolicy.REJECT_DUPLICATE)
+        # Who asks for it again knows of a run before, also when the server keeps it no longer.
+        return await begin(WorkflowIDReusePolicy.REJECT_DUPLICATE, generation if again else "")
     except WorkflowAlreadyStartedError as error:
         earlier = await _already_started(client, chosen, error.run_id or "")
     anew = await _has_not_begun(client, earlier, request) if once else earlier.may_begin_anew(again=again)
     if not anew:
         raise earlier
-    # The effects of the run before, under its keys, must not count as effects of this one (R49).
     allowed = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY
     try:
-        generation = "" if same_keys else uuid.uuid4().hex[:_GENERATION]
         return replace(await begin(allowed, generation), earlier=earlier.status)
     except WorkflowAlreadyStartedError as error:  # somebody else was quicker
         raise await _already_started(client, chosen, error.run_id or "") from None

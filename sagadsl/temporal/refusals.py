@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
+from sagadsl.language.notation.durations import spell as in_words
 from sagadsl.language.paths import MAX_ID
 from sagadsl.language.suggest import closest, did_you_mean, listed
 from sagadsl.status.lines import spell, unpause
@@ -82,14 +83,17 @@ class SagaNotFound(SagadslError):
 
     Attributes:
         meant: The id that was probably meant; empty if nobody has looked, or none is near.
+        kept: For how long the namespace keeps a run that has ended; None if nobody has looked.
     """
 
     code: ClassVar[str] = "SD923"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, id: str, namespace: str, run_id: str = "", meant: str = "") -> None:
+    def __init__(
+        self, id: str, namespace: str, run_id: str = "", meant: str = "", kept: timedelta | None = None
+    ) -> None:
         super().__init__(id, namespace, run_id)
-        self.id, self.namespace, self.run_id, self.meant = id, namespace, run_id, meant
+        self.id, self.namespace, self.run_id, self.meant, self.kept = id, namespace, run_id, meant, kept
 
     def __str__(self) -> str:
         if self.run_id:
@@ -98,8 +102,11 @@ class SagaNotFound(SagadslError):
 
     @property
     def help(self) -> str:
-        listing = "list what there is with `sagadsl list`"
-        return f"did you mean `{self.meant}`?\n{listing}" if self.meant else listing
+        lines = [f"did you mean `{self.meant}`?"] if self.meant else []
+        if self.kept is not None:
+            what = "runs" if self.run_id else "sagas"
+            lines.append(f"this namespace deletes {what} {in_words(self.kept)} after their end, whatever that was")
+        return "\n".join([*lines, "list what there is with `sagadsl list`"])
 
 
 class NoWorkerKnows(SagadslError):

@@ -288,6 +288,7 @@ def test_a_saga_that_does_not_exist_is_one_line_and_a_remedy(shop: Shop, command
         2,
         "",
         "error[SD923]: no saga `nobody` in namespace `default`\n"
+        "   = help: this namespace deletes sagas 1d after their end, whatever that was\n"
         f"   = help: list what there is with `sagadsl list {shop.there}`\n",
     )
 

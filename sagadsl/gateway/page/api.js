@@ -10,6 +10,11 @@ export class Refused extends Error {
     this.status = status;
     this.problem = problem;
   }
+
+  /** What is wrong, and what to do about it if the gateway says so. */
+  get told() {
+    return `${this.message}${this.problem.help ? `; ${this.problem.help}` : ""}`;
+  }
 }
 
 export function hasToken() {

@@ -212,7 +212,7 @@ export function dialog(title, content, act, label, report = () => `${label}: don
         say(report(answer));
       } catch (error) {
         fill(problem, sentence(error instanceof SyntaxError ? `this is not JSON: ${error.message}`
-          : error instanceof Refused ? `${error.message}${error.problem.help ? `; ${error.problem.help}` : ""}` : String(error)));
+          : error instanceof Refused ? error.told : String(error)));
       }
     } }, el("h2", { id: "dialog-title" }, title), content, problem,
       el("p.buttons", {}, el("button.primary", { type: "submit" }, label), el("button", { type: "button", onclick: () => box.close() }, "No"))));

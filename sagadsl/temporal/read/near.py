@@ -1,7 +1,10 @@
-"""Finds the id that was probably meant by one that no saga has."""
+"""What to say of an id that no saga has: which one was probably meant, and for how long ended sagas are kept."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
@@ -28,3 +31,14 @@ async def near(client: Client, id: str) -> str:
     if len(id) >= _BEGINNING and len(begun) == 1:
         return begun[0]
     return closest(id, known, _LIKENESS) or ""
+
+
+async def kept(client: Client) -> timedelta | None:
+    """Return for how long the namespace keeps runs that have ended; None if the server does not say."""
+    try:
+        asked = DescribeNamespaceRequest(namespace=client.namespace)
+        config = (await client.workflow_service.describe_namespace(asked)).config
+    except RPCError:
+        return None
+    has = config.HasField("workflow_execution_retention_ttl")
+    return config.workflow_execution_retention_ttl.ToTimedelta() if has else None
