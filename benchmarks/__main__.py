@@ -14,6 +14,7 @@ from benchmarks import (
     evicting,
     exploring,
     gateway,
+    hiding,
     long,
     migrating,
     recovering,
@@ -33,6 +34,7 @@ PARTS: dict[str, Callable[[], object]] = {
     "gateway": gateway.main,
     "migrating": migrating.main,
     "recovering": recovering.main,
+    "hiding": hiding.main,
 }
 ALONE: dict[str, Callable[[], object]] = {
     "long": long.main,

@@ -14,6 +14,7 @@ from typing import Any
 
 from sagadsl.engine.facts import Outcome
 from sagadsl.engine.journal import Chunk, State
+from sagadsl.engine.noted import Noted
 from sagadsl.engine.records import Progress, Record, Undo
 from sagadsl.engine.run import Run
 from sagadsl.engine.scope import step_path
@@ -63,6 +64,7 @@ def unpack(run: Run, packed: Chunk) -> list[str]:
     undoable = [*state.undoable, *(record.path for record in records)]
     undoable.sort(key=lambda path: state.records[path].began)
     state.undoable = dict.fromkeys(undoable, True)
+    run.noted += [Noted("unpacked", record) for record in records]
     return [record.path for record in records]
 
 

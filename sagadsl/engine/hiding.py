@@ -6,11 +6,11 @@ Nothing of a run follows from it. A value that the run no longer holds, as that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 from sagadsl.engine.facts import Error, Given
 from sagadsl.engine.journal import State
+from sagadsl.engine.records import Record
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.calls import ActivityCall, SagaCall
 from sagadsl.language.model import Saga, Step, WaitFor
@@ -126,18 +126,29 @@ class Marked(Immutable):
         yield from found(state.input, self.input)
         for signal, payloads in state.signals.items():
             for payload in payloads:
-                yield from found(payload, self.signals.get(signal, ()))
-        of_step = cache(lambda id_: self._of_step(_step(saga, id_)))
+                yield from self.of_signal(signal, payload)
         for record in state.records.values():
-            sent, given = of_step(record.step)
-            yield from found(record.input, sent)
-            yield from found(record.output, given)
-            for each in () if record.undo is None else record.undo.inputs:
-                yield from found(each, self._of_step(_step(saga, record.step), undoes=True)[0])
+            yield from self.of_record(saga, record)
+
+    def of_signal(self, signal: str, payload: Any) -> Iterator[Any]:
+        """Yield the secrets in the payload of a signal."""
+        return found(payload, self.signals.get(signal, ()))
+
+    def of_record(self, saga: Saga, record: Record) -> Iterator[Any]:
+        """Yield the secrets that a record holds."""
+        step = _step(saga, record.step)
+        sent, given = self._of_step(step)
+        yield from found(record.input, sent)
+        yield from found(record.output, given)
+        if record.undo is not None and record.undo.inputs:
+            sent, _ = self._of_step(step, undoes=True)
+            for each in record.undo.inputs:
+                yield from found(each, sent)
 
 
 def hidden(saga: Saga, state: State, marked: Marked) -> Hiding:
-    """Return what takes the secrets of a run out of what it shows."""
+    """Return what takes the secrets of a run out of what it shows. It looks at all that the state has; see
+    ``known_secrets``."""
     return hiding(marked.values(saga, state)) if marked.is_any else NOTHING
 
 

@@ -18,8 +18,9 @@ class Host(Protocol):
     def perform(self, command: Command) -> None:
         """Begin *command* and return at once; how it ends arrives as a fact. Never raises."""
 
-    def note(self, noted: Sequence[Noted]) -> None:
-        """Tell those who watch the saga. Never raises, and nothing follows from it."""
+    def note(self, fact: Fact, noted: Sequence[Noted], commands: Sequence[Command]) -> None:
+        """Tell those who watch the saga what follows from a fact, before it is performed. Never raises, and nothing
+        follows from it."""
 
     async def rest(self, work: int, *, must: bool) -> None:
         """Count *work*, in the units of ``decide.Consequence``; with *must*, let other code run before it returns."""
@@ -33,7 +34,7 @@ async def run(saga: Saga, host: Host, state: State, first: Fact) -> Close | Cont
     fact = first
     while True:
         for part in parts(saga, state, fact):
-            host.note(part.noted)
+            host.note(fact, part.noted, part.commands)
             for command in part.commands:
                 if isinstance(command, Close | ContinueAsNew):
                     return command

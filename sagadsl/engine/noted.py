@@ -7,11 +7,12 @@ from typing import Literal
 from sagadsl.engine.records import Record
 from sagadsl.immutable import Immutable
 
-What = Literal["step over", "undo over", "undo failed", "waits", "decided"]
+What = Literal["step over", "undo over", "undo failed", "waits", "decided", "unpacked"]
 """What has happened.
 
 ``undo failed``: an action of a compensation has failed for good, whatever follows from that. ``waits``: something
-begins to wait for an operator; ``decided``: it waits no longer.
+begins to wait for an operator; ``decided``: it waits no longer. ``unpacked``: a step that is over has a
+record again, since it is to be undone.
 """
 
 

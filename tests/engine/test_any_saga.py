@@ -84,7 +84,7 @@ def _reading(part: Any, length: int) -> Any:
     return made | {"complete_when": f"(outputs | to_json | length) > {length}"} if "complete_when" in made else made
 
 
-def _run(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[World, VirtualRun]:
+def played(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[World, VirtualRun]:
     """Run it to its end: an operator does what the case says, then skips; whatever waits for a signal gets it."""
     world = World(scripted(case.script), sagas={"child": build(CHILD)}, replay=replay, drain=drain)
     if case.cancel_at is not None:
@@ -120,12 +120,12 @@ def _run(case: Case, *, replay: bool = False, drain: bool = False) -> tuple[Worl
 @given(case=cases())
 def test_any_saga_ends_and_keeps_the_rules(case: Case) -> None:
     """R1, R2, R3, R10, R12, R43, R56, and the same again from a state that was written down after every fact."""
-    world, run = _run(case)
+    world, run = played(case)
 
     assert run.close is not None
     for saga_id, each in world.runs.items():
         check(world.events, saga_id, each)
-    again, same = _run(case, replay=True)
+    again, same = played(case, replay=True)
     assert again.events == world.events
     assert same.state == run.state
 
@@ -134,7 +134,7 @@ def test_any_saga_ends_and_keeps_the_rules(case: Case) -> None:
 @given(case=cases())
 def test_any_saga_survives_continue_as_new_at_every_moment(case: Case) -> None:
     """R50: what is carried over is all that is needed."""
-    world, run = _run(case, drain=True)
+    world, run = played(case, drain=True)
 
     assert run.close is not None
     for saga_id, each in world.runs.items():
@@ -147,7 +147,7 @@ def test_any_saga_survives_continue_as_new_at_every_moment(case: Case) -> None:
 @given(case=cases(sequential=True))
 def test_any_saga_that_does_one_thing_at_a_time_does_the_same_in_new_runs(case: Case) -> None:
     """R49, R50: the same calls with the same data, the same end, and the report says the same of them."""
-    (world, run), (continued, other) = _run(case), _run(case, drain=True)
+    (world, run), (continued, other) = played(case), played(case, drain=True)
 
     assert [event.call for event in continued.events if event.what == "start"] == [
         event.call for event in world.events if event.what == "start"

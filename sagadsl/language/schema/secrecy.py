@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.language.schema.references import target
+from sagadsl.language.schema.secret_texts import SHORTEST, SHOWN, SecretTexts
 from sagadsl.later import compiled_later
 
 SECRET = "x-secret"
-SHOWN = "***"
 ANY = "*"
 """Any key of a mapping, and any index of a list."""
 
 KEYS = "*keys"
 """At the end of a place: the keys of a mapping themselves."""
-
-SHORTEST = 4
-"""Characters of the shortest value that is looked for inside of other texts: a shorter one is in many words."""
 
 CUT = "…"
 """Stands in a text where it was cut."""
@@ -60,13 +58,13 @@ class Hiding(Immutable):
     """Takes secret values out of what is shown.
 
     Attributes:
-        texts: The values that are texts, the longest first.
+        texts: The values that are texts.
         numbers: Those that are numbers, as JSON writes them.
         everything: Nobody knows what is secret, or it is too much to look for, so all of it is.
     """
 
-    texts: Hidden[tuple[str, ...]] = ()
-    numbers: Hidden[frozenset[str]] = frozenset()
+    texts: Hidden[SecretTexts] = SecretTexts()  # nobody adds to this one
+    numbers: Hidden[AbstractSet[str]] = frozenset()
     everything: bool = False
 
     def __bool__(self) -> bool:
@@ -78,17 +76,15 @@ class Hiding(Immutable):
             return SHOWN
         if CUT in text:
             text = self._without_beginnings(text)
-        for each in self.texts:
-            if len(each) >= SHORTEST and each in text:
-                text = text.replace(each, SHOWN)
+        for each in self.texts.within(text):
+            text = text.replace(each, SHOWN)
         return text
 
     def _without_beginnings(self, text: str) -> str:
         """Return a text that was cut without the beginning of a secret before the cut."""
         *parts, rest = text.split(CUT)
         for number, part in enumerate(parts):
-            longest = max((_overlap(part, each) for each in self.texts), default=0)
-            if longest >= SHORTEST:
+            if longest := self.texts.beginning_at_end(part):
                 parts[number] = part[: len(part) - longest] + SHOWN
         return CUT.join([*parts, rest])
 
@@ -150,30 +146,49 @@ class Hiding(Immutable):
                 return document
 
 
-def _overlap(text: str, secret: str) -> int:
-    """Return how many characters of the beginning of *secret* stand at the end of *text*."""
-    most = min(len(text), len(secret))
-    return next((length for length in range(most, SHORTEST - 1, -1) if text.endswith(secret[:length])), 0)
-
-
 NOTHING = Hiding()
 EVERYTHING = Hiding(everything=True)
 
 
+class SecretValues:
+    """Secret values, as they become known: each is looked at once, when it is added."""
+
+    __slots__ = ("_hides", "_numbers", "_texts")
+
+    def __init__(self) -> None:
+        self._texts, self._numbers = SecretTexts(), set[str]()
+        self._hides = Hiding(self._texts, self._numbers)
+
+    def add(self, values: Iterable[Any]) -> None:
+        """Add values, and everything in them."""
+        if self._hides.everything:
+            return
+        for value in values:
+            for leaf in _leaves(value):
+                self._add(leaf)
+                if len(self._texts) + len(self._numbers) > _MOST_SPELLINGS:
+                    self._hides, self._texts, self._numbers = EVERYTHING, SecretTexts(), set()
+                    return
+
+    def _add(self, leaf: str | float) -> None:
+        if isinstance(leaf, str):
+            for form in filter(None, _quoted(leaf)):
+                self._texts.add(form)
+        elif len(written := _number(leaf)) >= SHORTEST:
+            self._texts.add(written)
+        self._numbers |= {each for each in _as_number(leaf) if len(each) >= SHORTEST}
+
+    @property
+    def hides(self) -> Hiding:
+        """What hides them, and those that are added later; if they are too many to look for, all there is."""
+        return self._hides
+
+
 def hiding(values: Iterable[Any]) -> Hiding:
     """Return what hides some values, and everything in them; if they are too many to look for, all there is."""
-    texts: set[str] = set()
-    numbers: set[str] = set()
-    for value in values:
-        for leaf in _leaves(value):
-            if isinstance(leaf, str):
-                texts |= {form for form in _quoted(leaf) if form}
-            elif len(written := _number(leaf)) >= SHORTEST:
-                texts.add(written)
-            numbers |= {each for each in _as_number(leaf) if len(each) >= SHORTEST}
-            if len(texts) + len(numbers) > _MOST_SPELLINGS:
-                return EVERYTHING
-    return Hiding(tuple(sorted(texts, key=lambda each: (-len(each), each))), frozenset(numbers))
+    secrets = SecretValues()
+    secrets.add(values)
+    return secrets.hides
 
 
 def _quoted(text: str) -> tuple[str, ...]:

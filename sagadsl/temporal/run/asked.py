@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -10,6 +11,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from sagadsl.engine.hiding import hidden
+from sagadsl.engine.known_secrets import KnownSecrets
 from sagadsl.engine.queries import answer_to
 from sagadsl.language.expressions.values import ExpressionError
 from sagadsl.language.own_errors import EXPRESSION_ERROR, NOT_POSSIBLE
@@ -37,7 +39,20 @@ class AskedRun(AnsweringRun):
             why = self.hides().text(str(mistake))
             raise ApplicationError(f"query `{name}` cannot be computed now: {why}", type=EXPRESSION_ERROR) from None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: KnownSecrets | None = None
+
+    def _learn_secrets(self) -> None:
+        """Follow from now on which values the run does not show."""
+        package = self._package
+        if package is not None and package.marked.is_any:
+            self._known = KnownSecrets(package.saga, package.marked)
+            self._host.learns = partial(self._known.learn, self._state)
+
     def hides(self) -> Hiding:
         """Return what takes the secrets of the run out of what it shows."""
         package = self._package
+        if self._known is not None:
+            return self._known.hides
         return NOTHING if package is None else hidden(package.saga, self._state, package.marked)

@@ -101,6 +101,7 @@ class TemporalHost:
     Attributes:
         child_start: Gives the start arguments of a child saga.
         watched: Called with what those may want to know who watch the saga.
+        learns: Called with all that follows from a fact, if the saga has secrets.
         before_wait: Called when the engine has answered all that has happened.
         rules: Gives the version of the rules under which the run is.
         generation: Gives the generation of the saga, which is a part of its activities' ids.
@@ -116,6 +117,7 @@ class TemporalHost:
     child_start: Callable[[StartChild], ChildStart] | None = None
     before_wait: Callable[[], None] | None = None
     watched: Callable[[Sequence[Noted]], None] | None = None
+    learns: Callable[[Fact, Sequence[Noted], Sequence[Command]], None] | None = None
     rules: Callable[[], int] = lambda: RULES
     generation: Callable[[], str] = lambda: ""
     to_undo: Callable[[], int] = lambda: 0
@@ -192,8 +194,10 @@ class TemporalHost:
         if self.rules() >= _KNOWS_WHAT_LEFT:
             self._turn += 1
 
-    def note(self, noted: Sequence[Noted]) -> None:
-        """Tell those who watch the saga."""
+    def note(self, fact: Fact, noted: Sequence[Noted], commands: Sequence[Command]) -> None:
+        """Tell those who watch the saga, and learn which values it does not show."""
+        if self.learns is not None:
+            self.learns(fact, noted, commands)
         if self.watched is not None:
             self.watched(noted)
 

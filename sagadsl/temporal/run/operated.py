@@ -21,7 +21,7 @@ from sagadsl.engine.verbs import NEED_A_PATH, SENTENCES, Verb
 from sagadsl.immutable import replace
 from sagadsl.language.analysis.given_values import problems
 from sagadsl.language.own_errors import INVALID_INPUT, NOT_POSSIBLE
-from sagadsl.language.schema.secrecy import SHOWN
+from sagadsl.language.schema.secret_texts import SHOWN
 from sagadsl.temporal.run.host import TemporalHost
 from sagadsl.temporal.run.knowledge import at_hand
 from sagadsl.temporal.run.opening import Opening

@@ -125,6 +125,7 @@ class SagaWorkflow(ObservedRun):
         if self._state.rules >= HEARS_IN_ORDER and calls_locally(self._package.saga):
             say_calls_locally()
         options = self._package.options
+        self._learn_secrets()
         self._host.child_start = self._child_start
         self._host.new_runs.history.drain_after = options.continue_after_events
         if options.status_attribute or self._package.saga.search_attributes:
