@@ -22,6 +22,7 @@ from benchmarks import (
     scale,
     serving,
     sizing,
+    threads,
     waiting,
 )
 
@@ -40,6 +41,7 @@ ALONE: dict[str, Callable[[], object]] = {
     "long": long.main,
     "items": long.items,
     "sizing": sizing.main,
+    "threads": threads.main,
     "waiting": waiting.main,
     "evicting": evicting.main,
 }

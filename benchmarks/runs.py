@@ -77,6 +77,11 @@ class WorkerProcess:
         id_ = f"{self.name}-{uuid.uuid4().hex[:12]}"
         return await client.start_workflow(name, args=arguments, id=id_, task_queue=self.name, memo=memo)
 
+    @property
+    def pid(self) -> int:
+        """The worker's process."""
+        return self._process.pid
+
     async def cpu(self) -> float:
         """Return the CPU seconds used so far."""
         return float(await self._asked("cpu"))

@@ -29,7 +29,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, Workf
 
 from sagadsl.temporal.run.held import HELD_SINCE
 from sagadsl.temporal.run.in_turn import TURN, Turn, is_over, joined, with_jobs
-from sagadsl.temporal.run.lean import lean, without_jobs
+from sagadsl.temporal.run.lean import goes_on_soon, lean, without_jobs
 
 HEARS_IN_ORDER = 3
 """Since this version of the rules, a run takes updates last."""
@@ -114,11 +114,11 @@ class _Instance(WorkflowInstance):
         """Handle an activation, and let the run go of it.
 
         The instance keeps the newest activation and its answer until another one comes. So it gets another one, with
-        which nothing happens.
+        which nothing happens, unless one comes soon anyway.
         """
         done = self._activate(act)
         is_over = done.HasField("failed") or any(job.HasField("remove_from_cache") for job in act.jobs)
-        if not is_over:
+        if not is_over and not goes_on_soon(act, done):
             self._inner.activate(without_jobs(act))
         return done
 

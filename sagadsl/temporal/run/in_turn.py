@@ -150,11 +150,12 @@ class Turn:
         Args:
             has_updates: The workflow task has updates, which follow in an activation of their own.
         """
-        if any(job.HasField("query_workflow") or job.HasField("remove_from_cache") for job in act.jobs):
+        kinds = {job.WhichOneof("variant") for job in act.jobs}
+        if "query_workflow" in kinds or "remove_from_cache" in kinds:
             return self._activate(act)  # nothing has happened to the run
         self._look(act)
         news = [job for job in act.jobs if _is_news(job)]
-        if has_updates and any(job.HasField("initialize_workflow") for job in news):
+        if has_updates and "initialize_workflow" in kinds:
             return self._begin(act, news)
         if self._held or self._batches or self._asked is not None:
             (self._batches[-1] if self._batches else self._held).extend(news)

@@ -16,6 +16,7 @@ from functools import lru_cache
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.api.failure.v1 import Failure
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.worker import WorkflowInstanceDetails
 
 _SHARED = 1_024
@@ -23,6 +24,9 @@ _SHARED = 1_024
 
 _LONGEST = 1_000
 """Bytes of the longest payload that is shared."""
+
+_LITTLE = 4_096
+"""Bytes of messages that a run may hold while it waits for an activity."""
 
 _NOTHING = Payloads()
 
@@ -51,6 +55,18 @@ def _apart(data: bytes) -> Payload:
 @lru_cache(_SHARED)
 def _shared(data: bytes) -> Payload:
     return Payload.FromString(data)
+
+
+def goes_on_soon(act: WorkflowActivation, done: WorkflowActivationCompletion) -> bool:
+    """Whether the run need not let go of an activation and its answer, because another one replaces them soon.
+
+    A local activity ends within the workflow task. A remote one may take long, but mostly does not; the run holds them
+    meanwhile if they are small.
+    """
+    begins = {command.WhichOneof("variant") for command in done.successful.commands}
+    if "schedule_local_activity" in begins:
+        return True
+    return "schedule_activity" in begins and act.ByteSize() + done.ByteSize() < _LITTLE
 
 
 def without_jobs(act: WorkflowActivation) -> WorkflowActivation:
