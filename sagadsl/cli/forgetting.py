@@ -75,6 +75,13 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
             f"{found.unreached} payloads lie in a storage that this process does not have, and stay there: "
             "name it with `--storage`, or delete them there"
         )
+    if found.shared:
+        named = ", ".join(f"`{each}`" for each in found.shared_with[:5])
+        more = f" and {len(found.shared_with) - 5} more" if len(found.shared_with) > 5 else ""
+        screen.warn(
+            f"{counted(found.shared, 'stored payload stays', 'stored payloads stay')}, as {named}{more} got or gave "
+            "the same data: forget that, too (a schedule: delete it, and forget its last run)"
+        )
     if found.left:
         for line in _lines(found.left):
             screen.note(line)

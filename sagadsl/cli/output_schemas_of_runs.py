@@ -342,6 +342,8 @@ _FORGOTTEN: Data = {
                 "forgotten": _BOOL,
                 "stored": _COUNT,
                 "unreached": _COUNT,
+                "shared": _COUNT,
+                "shared_with": {"type": "array", "items": TEXT},
                 "why": TEXT,
             }
         ),

@@ -38,8 +38,8 @@ async def forget(inquiry: Inquiry) -> Response:
             patience=min(_WAITS_SECONDS, inquiry.gateway.options.longest_wait),
             permit=lambda run: inquiry.demand("forget", run.name),
         )
-        said.result = "asked" if found.left or found.unreached else "forgotten"
-    return JSONResponse(found.as_json(), 202 if found.left or found.unreached else 200)
+        said.result = "asked" if found.left or found.unreached or found.shared else "forgotten"
+    return JSONResponse(found.as_json(), 202 if found.left or found.unreached or found.shared else 200)
 
 
 async def _asked(inquiry: Inquiry) -> dict[str, Any]:

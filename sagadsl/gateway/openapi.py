@@ -200,11 +200,20 @@ def _operating() -> Data:
         paths[f"/sagas/{{id}}/{name}"] = _post(name, sentence, [id_], body, answers)
     runs = list_of(ref("schemas", "kept_run"))
     yes_or_no = {"type": "boolean"}
-    numbers = {"stored": {"type": "integer"}, "unreached": {"type": "integer"}}
-    forgotten = object_of({"id": TEXT, "runs": runs}, left=runs, forgotten=yes_or_no, dry_run=yes_or_no, **numbers)
+    numbers = {"stored": {"type": "integer"}, "unreached": {"type": "integer"}, "shared": {"type": "integer"}}
+    forgotten = object_of(
+        {"id": TEXT, "runs": runs},
+        left=runs,
+        forgotten=yes_or_no,
+        dry_run=yes_or_no,
+        shared_with=list_of(TEXT),
+        **numbers,
+    )
     gone = {
         "200": _json("They are gone; with `dry_run`, what would be deleted", forgotten),
-        "202": _json("The server was asked, and still knows some of them", forgotten),
+        "202": _json(
+            "The server was asked, and still knows some of them; or payloads stay to which others refer", forgotten
+        ),
     }
     paths["/sagas/{id}/forget"] = _post(
         "forget", "Delete all that the server keeps of a saga", [id_], _FORGETTING, gone

@@ -16,22 +16,22 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
-from temporalio.converter import StorageDriverClaim
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
-from sagadsl.temporal.link.storage import references_in, storage_of
+from sagadsl.temporal.link.storage import storage_of
 from sagadsl.temporal.read.ancestors import Above, above_of, open_above
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.lineage import rows_of
+from sagadsl.temporal.read.payloads_of import Claims, PayloadsOf, of_schedule, payloads_of
 from sagadsl.temporal.refusals import SagaNotFound, SagaOver, known
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
 PATIENCE_SECONDS = 60.0
 """For how long it looks whether the server has deleted what it was asked to."""
 
-_Stored = dict[str, dict[tuple[str, str], StorageDriverClaim]]
+_Stored = dict[str, PayloadsOf]
 _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
 
 
@@ -111,6 +111,8 @@ class Forgotten(Immutable):
         left: Those of which the server, or its index, still knows something.
         stored: How many payloads in external storages were deleted.
         unreached: How many are in storages that this process does not have.
+        shared: How many stay since others refer to them, too, such as the saga that has begun a child.
+        shared_with: The ids of these others.
     """
 
     id: str
@@ -118,6 +120,8 @@ class Forgotten(Immutable):
     left: tuple[KeptRun, ...]
     stored: int = 0
     unreached: int = 0
+    shared: int = 0
+    shared_with: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``forget`` tells programs."""
@@ -125,9 +129,11 @@ class Forgotten(Immutable):
             "id": self.id,
             "runs": [each.as_json() for each in self.runs],
             "left": [each.as_json() for each in self.left],
-            "forgotten": not self.left and not self.unreached,
+            "forgotten": not self.left and not self.unreached and not self.shared,
             "stored": self.stored,
             "unreached": self.unreached,
+            "shared": self.shared,
+            "shared_with": list(self.shared_with),
         }
 
 
@@ -200,7 +206,7 @@ async def delete(
             await _end(search, id, permit)
         found = tuple(search.runs.values())
         for each in found:
-            stored[each.run_id] = await _stored(client, each) or stored.get(each.run_id, {})
+            stored[each.run_id] = await _stored(client, each, stored)
         for each in found:
             if even_open or not each.is_open:
                 await _ask(client, each)
@@ -210,8 +216,8 @@ async def delete(
         waits = not even_open or time.monotonic() >= until or await _above(client, late, search.runs)
         if left or not late or waits:
             for each in (*left, *late):  # what a run that stays has stored meanwhile stays, too
-                stored[each.run_id] = await _stored(client, each) or stored.get(each.run_id, {})
-            return await _forgotten(client, id, tuple(search.runs.values()), (*left, *late), stored)
+                stored[each.run_id] = await _stored(client, each, stored)
+            return await _forgotten(search, id, (*left, *late), stored)
 
 
 def permit_all(runs: Iterable[KeptRun], permit: Callable[[KeptRun], None]) -> None:
@@ -238,6 +244,12 @@ async def _above(client: Client, runs: Iterable[KeptRun], besides: Mapping[str, 
     return await open_above(client, [above for each in runs for above in each.above], besides)
 
 
+async def _stored(client: Client, run: KeptRun, before: _Stored) -> PayloadsOf:
+    """Return the stored payloads of a run, or what was known of them *before*."""
+    found = await payloads_of(client, run.id, run.run_id)
+    return found if found.claims else before.get(run.run_id, PayloadsOf())
+
+
 async def _until_gone(client: Client, runs: tuple[KeptRun, ...], until: float) -> tuple[KeptRun, ...]:
     """Wait until the server knows nothing of some runs; return those that it still knows when the time is over."""
     pause = _PAUSE_SECONDS
@@ -247,21 +259,41 @@ async def _until_gone(client: Client, runs: tuple[KeptRun, ...], until: float) -
     return left
 
 
-async def _forgotten(
-    client: Client, id: str, runs: tuple[KeptRun, ...], left: tuple[KeptRun, ...], stored: _Stored
-) -> Forgotten:
+async def _forgotten(search: _Search, id: str, left: tuple[KeptRun, ...], stored: _Stored) -> Forgotten:
     """Delete the stored payloads of runs that are gone, and say what became of all of it.
 
-    A payload that a run refers to that is still there may still be read.
+    A payload that a run refers to that is still there may still be read, whose ever it is.
     """
+    client, runs = search.client, tuple(search.runs.values())
     storages = storage_of(client.data_converter)
-    kept = {key for each in left for key in stored.get(each.run_id, {})}
-    gone = {key: claim for each in stored.values() for key, claim in each.items() if key not in kept}
+    kept = {key for each in left for key in stored.get(each.run_id, PayloadsOf()).claims}
+    gone = {key: claim for each in stored.values() for key, claim in each.claims.items() if key not in kept}
+    shared: dict[tuple[str, str], None] = {}
+    others: dict[str, None] = {}
+    if gone:
+        async for other, named in _others(search, stored):
+            if both := gone.keys() & named.keys():
+                others[other] = None
+                shared.update(dict.fromkeys(both))
+    for key in shared:
+        del gone[key]
     for name, storage in storages.items():
         if claims := [claim for (of, _), claim in gone.items() if of == name]:
             await storage.erase(claims)
     unreached = sum(name not in storages for name, _ in gone)
-    return Forgotten(id, runs, left, len(gone) - unreached, unreached)
+    return Forgotten(id, runs, left, len(gone) - unreached, unreached, len(shared), tuple(others))
+
+
+async def _others(search: _Search, stored: _Stored) -> AsyncIterator[tuple[str, Claims]]:
+    """Yield the other workflows and schedules that may refer to the same payloads, each with what it refers to."""
+    for id in dict.fromkeys(each for of in stored.values() for each in sorted(of.workflows)):
+        async for described in search.all_of(id):
+            if described.run_id not in search.runs:
+                yield id, (await payloads_of(search.client, id, described.run_id)).claims
+    for schedule in dict.fromkeys(each for of in stored.values() for each in sorted(of.schedules)):
+        async for id, run_id, claims in of_schedule(search.client, schedule):
+            if run_id not in search.runs:
+                yield id, claims
 
 
 @dataclass(slots=True)
@@ -284,7 +316,7 @@ class _Search:
         if (id, parent) in self.looked:  # two parents may each have begun a child of one id
             return
         self.looked[id, parent] = None
-        async for described in self._all(id):
+        async for described in self.all_of(id):
             began = described.raw.workflow_execution_info
             if parent and began.parent_execution.workflow_id != parent:
                 continue
@@ -297,7 +329,7 @@ class _Search:
             for child in await self._children(described):
                 await self.look(child, parent=id)
 
-    async def _all(self, id: str) -> AsyncIterator[Described]:
+    async def all_of(self, id: str) -> AsyncIterator[Described]:
         """Yield the runs with an id: those of the index, and those that the newest one follows."""
         seen: set[str] = set()
         waiting = [None, *(row.execution.run_id for row in await rows_of(self.client, [id], whatever=True))]
@@ -333,19 +365,6 @@ class _Search:
             if event.HasField("start_child_workflow_execution_initiated_event_attributes"):
                 found[event.start_child_workflow_execution_initiated_event_attributes.workflow_id] = None
         return list(found)
-
-
-async def _stored(client: Client, run: KeptRun) -> dict[tuple[str, str], StorageDriverClaim]:
-    """Return the payloads of a run that lie in external storages, by storage and key."""
-    found: dict[tuple[str, str], StorageDriverClaim] = {}
-    try:
-        async for event in client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events():
-            for name, claim in references_in(event):
-                found[name, str(sorted(claim.claim_data.items()))] = claim
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-    return found
 
 
 async def _ask(client: Client, run: KeptRun) -> None:

@@ -105,10 +105,10 @@ async def rows_of(client: Client, ids: Collection[str], *, whatever: bool = Fals
     found: list[WorkflowExecutionInfo] = []
     for begin in range(0, len(asked), _IDS_AT_ONCE):
         names = ", ".join(f"'{each}'" for each in asked[begin : begin + _IDS_AT_ONCE])
-        found += [row async for row in _listed(client, f"WorkflowId IN ({names})")]
+        found += [row async for row in rows_asked(client, f"WorkflowId IN ({names})")]
     for odd in {each for each in ids if not _is_askable(each)} if whatever else ():
         query = " AND ".join(Chosen(beginning=odd).conditions(ignores_case=False))
-        found += [row async for row in _listed(client, query) if row.execution.workflow_id == odd]
+        found += [row async for row in rows_asked(client, query) if row.execution.workflow_id == odd]
     return sorted(found, key=lambda row: row.start_time.ToNanoseconds())
 
 
@@ -116,7 +116,8 @@ def _is_askable(id: str) -> bool:
     return _ASKABLE.fullmatch(id) is not None and id.isprintable()
 
 
-async def _listed(client: Client, query: str) -> AsyncIterator[WorkflowExecutionInfo]:
+async def rows_asked(client: Client, query: str) -> AsyncIterator[WorkflowExecutionInfo]:
+    """Yield the runs that the index finds by a query."""
     request = ListWorkflowExecutionsRequest(namespace=client.namespace, page_size=_PAGE, query=query)
     while True:
         answer = await client.workflow_service.list_workflow_executions(request, retry=True)
