@@ -24,6 +24,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.interrupts import Interrupts, need_posix
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, build, listening, packages, run
+from sagadsl.cli.trusting import project_trust, signed_in
 from sagadsl.cli.watched import STEP, matters, named, need_watchfiles, roots
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import replace
@@ -31,6 +32,7 @@ from sagadsl.immutable import replace
 if TYPE_CHECKING:
     from sagadsl.gateway.requests import Gateway
     from sagadsl.temporal.link.embedded import Server
+    from sagadsl.trust.judge import Trust
 
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
 _DRAIN = 5
@@ -109,6 +111,8 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
     from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.link.settings import resolve
 
+    loaded, trust = _load(paths), project_trust()
+    signed = signed_in(loaded.files, trust)
     interrupts = Interrupts.install()
     async with AsyncExitStack() as stack:
         database = state / "sagas.db"
@@ -121,10 +125,9 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         settings = replace(server.settings, codec=chosen.codec, telemetry=chosen.telemetry)
         client = await connect(settings)
         are_right = await _are_right(paths, module)
-        loaded = _load(paths)
         where = Bind("127.0.0.1", port_near(port))
         web_ui = f"{server.ui_url}/namespaces/{server.namespace}"
-        gateway = await build(client, settings, loaded, Access(), where, rate=10_000, web_ui=web_ui)
+        gateway = await build(client, settings, loaded, Access(), where, signatures=signed, rate=10_000, web_ui=web_ui)
         worker = await stack.enter_async_context(_worker(paths, server, module))
         sock, found = stack.enter_context(listening(where))
         stop = asyncio.Event()
@@ -132,7 +135,7 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         _announce(server, found, database, loaded)
         if are_right:
             await worker.begin()
-        watching = asyncio.create_task(_watch(paths, module, gateway, worker))
+        watching = asyncio.create_task(_watch(paths, module, gateway, worker, trust))
         with suppress(BaseException):
             await interrupts.unless_stop_requested(asyncio.gather(serving, watching))
         screen.note("ending: worker, gateway, server")
@@ -167,18 +170,29 @@ def _announce(server: Server, found: Bind, database: Path, loaded: Definitions) 
     screen.note("changes apply at once; Ctrl-C ends everything")
 
 
-async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker) -> None:
+async def _watch(
+    paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker, trust: Trust | None
+) -> None:
     """Apply changes of files; a change with a mistake is reported, and not applied."""
     from watchfiles import awatch
 
     from sagadsl.gateway.definitions import OfferedDefinitions
+    from sagadsl.trust.judge import Untrusted
+    from sagadsl.trust.signatures import SignaturesUnreadable
 
     async for changes in awatch(*roots(paths), watch_filter=matters, step=STEP):
         screen.note(f"changed: {named(changes)}")
         if not await _are_right(paths, module):
             screen.note("the earlier version stays")
             continue
-        gateway.definitions = OfferedDefinitions(await packages(gateway.client, _load(paths)))
+        loaded = _load(paths)
+        try:
+            signatures = signed_in(loaded.files, trust)
+        except (Untrusted, SignaturesUnreadable) as problem:
+            screen.warn(f"[{problem.code}] {problem}: {problem.help}")
+            screen.note("the earlier version stays")
+            continue
+        gateway.definitions = OfferedDefinitions(await packages(gateway.client, loaded, signatures))
         await worker.begin()
 
 

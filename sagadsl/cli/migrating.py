@@ -94,11 +94,15 @@ async def _package(client: Client, loaded: Loaded, family: Mapping[str, Loaded])
     """Return the definition with those of its child sagas."""
     from sagadsl.temporal import client as sagas
     from sagadsl.temporal.work.registry import children_of
-    from sagadsl.trust.signatures import beside_all
+    from sagadsl.trust.signatures import by_digest, signed_files
 
     children = children_of(_saga(loaded).name, {name: each.definition for name, each in family.items()})
     own = loaded.document.name
-    signatures = beside_all([own, *map(str, find([str(Path(own).parent)]))])
+    signatures = by_digest(
+        each
+        for file in signed_files([own, *map(str, find([str(Path(own).parent)]))]).values()
+        for each in file.signatures
+    )
     return await sagas.packed(client, loaded.definition, children, secrets_in(family.values()), signatures=signatures)
 
 

@@ -16,7 +16,7 @@ from sagadsl.cli.files import STDIN, find, is_file, is_folder
 from sagadsl.cli.options import common, connection, modules, output, saga_input, show_secrets
 from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
-from sagadsl.cli.trusting import signatures_in
+from sagadsl.cli.trusting import project_trust, signed_in
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
@@ -103,6 +103,7 @@ def run(
     named = by_name(definitions, chosen)
     children = children_of(model.name, {name: each.definition for name, each in named.items()}) if model else {}
     name, version = name_and_version(saga)
+    trust = project_trust() if worker or not settings.names_a_server else None
     order = StartRequest(
         name=model.name if model else name,
         version="" if model else version,
@@ -115,7 +116,8 @@ def run(
         again=again,
         summary=summary,
         secrets=secrets_in(each for name, each in named.items() if each is chosen or name in children),
-        signatures=signatures_in(each for name, each in named.items() if each is chosen or name in children),
+        signatures=signed_in((each for name, each in named.items() if each is chosen or name in children), trust),
+        trust=trust,
         shows_secrets=show_secrets,
     )
     if chosen is not None:

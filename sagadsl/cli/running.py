@@ -43,6 +43,7 @@ from sagadsl.temporal.worker import build_worker
 
 if TYPE_CHECKING:
     from sagadsl.temporal.link.tracing import Tracing
+    from sagadsl.trust.judge import Trust
 
 _NO_DRAIN = _NO_PATIENCE = timedelta(0)
 _DRAIN = timedelta(seconds=5)
@@ -73,6 +74,7 @@ class StartRequest(Immutable):
         secrets: Where its activities, and those of its children, have secrets.
         shows_secrets: Show them.
         signatures: Of the definition and of its children, for workers that ask for them.
+        trust: What the worker of this command takes; ``None`` for everything.
     """
 
     name: str
@@ -88,6 +90,7 @@ class StartRequest(Immutable):
     secrets: Marks = field(default_factory=dict)
     shows_secrets: bool = False
     signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    trust: Hidden[Trust | None] = None
 
 
 class Leave(Enum):
@@ -206,6 +209,8 @@ async def _serve(
             drain=_NO_DRAIN if alone else _DRAIN,
             patience=_NO_PATIENCE if alone else QUEUE_BOUND,
             tracing=tracing,
+            trust=order.trust,
+            signatures=order.signatures,
         )
         await stack.enter_async_context(worker)
 

@@ -18,11 +18,12 @@ from sagadsl.cli.definitions import Definitions, by_name, load_definitions, one_
 from sagadsl.cli.fetched import here
 from sagadsl.cli.interrupts import on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, settings_of
-from sagadsl.cli.trusting import signatures_in, signed_in, trusting
+from sagadsl.cli.trusting import signed_in, trusting
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.language.suggest import counted
+from sagadsl.trust.loopback import is_loopback
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.link.settings import ConnectionSettings
     from sagadsl.trust.judge import Trust
+    from sagadsl.trust.signatures import Signatures
 
 _DRAIN_SECONDS = 10
 """How long answers may take when the gateway stops; waiting requests are answered at once."""
@@ -62,12 +64,6 @@ class Bind(Immutable):
 
     host: str
     port: int
-
-    @property
-    def is_loopback(self) -> bool:
-        from sagadsl.trust.fetching import is_loopback
-
-        return is_loopback(self.host)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -190,7 +186,7 @@ def serve(
         loaded.show()
         return loaded.exit_code
     one_name_each(loaded)
-    signed_in(loaded.files, trust)
+    signatures = signed_in(loaded.files, trust)
 
     async def main() -> int:
         from sagadsl.temporal.link.connection import check_namespace, connect
@@ -204,6 +200,7 @@ def serve(
             loaded,
             access,
             where,
+            signatures=signatures,
             task_queue=task_queue,
             by_name=by_name,
             rate=rate,
@@ -246,7 +243,7 @@ def _check_access(where: Bind, access: Access) -> None:
         raise click.UsageError(
             "`--jwks` needs `--issuer` and `--audience`, or the gateway would accept tokens made for others"
         )
-    if not where.is_loopback and not access.tokens and not access.jwks:
+    if not is_loopback(where.host) and not access.tokens and not access.jwks:
         raise click.UsageError(
             f"{where} can be reached from other machines, so the gateway has to know who asks: "
             "give `--tokens FILE` or `--jwks URL`"
@@ -271,6 +268,7 @@ async def build(
     access: Access,
     where: Bind,
     *,
+    signatures: Signatures,
     task_queue: str | None = None,
     by_name: bool = False,
     rate: float = 100.0,
@@ -301,7 +299,7 @@ async def build(
     return Gateway(
         client=client,
         settings=settings,
-        definitions=OfferedDefinitions(await packages(client, loaded)),
+        definitions=OfferedDefinitions(await packages(client, loaded, signatures)),
         authenticators=authenticators,
         rate=Rate(rate, asyncio.get_running_loop().time),
         seats=Seats(waiting, max(1, waiting // 2)),
@@ -314,14 +312,14 @@ async def build(
     )
 
 
-async def packages(client: Client, loaded: Definitions) -> Mapping[str, Any]:
+async def packages(client: Client, loaded: Definitions, signatures: Signatures) -> Mapping[str, Any]:
     """Return the definitions ready to start, each with the definitions of its child sagas."""
     from sagadsl.temporal.client import packed
     from sagadsl.temporal.work.registry import children_of
 
     named = by_name(loaded)
     data = {name: each.definition for name, each in named.items()}
-    beside: Any = {"secrets": secrets_in(named.values()), "signatures": signatures_in(named.values())}
+    beside: Any = {"secrets": secrets_in(named.values()), "signatures": signatures}
     return {name: await packed(client, data[name], children_of(name, data), **beside) for name in sorted(data)}
 
 

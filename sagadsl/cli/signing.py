@@ -13,7 +13,7 @@ from sagadsl.cli.definitions import Definitions, load_definitions
 from sagadsl.cli.fetched import here
 from sagadsl.cli.files import STDIN
 from sagadsl.cli.options import common, output
-from sagadsl.cli.trusting import signatures_in, trusting
+from sagadsl.cli.trusting import signed_files_of, trusting
 
 if TYPE_CHECKING:
     from sagadsl.trust.judge import Trust
@@ -119,12 +119,13 @@ def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
     if not loaded.are_usable:
         loaded.show()
         return loaded.exit_code
-    signatures = signatures_in(loaded.files)
+    files, signatures = signed_files_of(loaded.files)
     rows: list[dict[str, Any]] = []
     for each in loaded.files:
         assert each.saga is not None
         digest = each.saga.digest
-        problem = judge.why_not((each.definition,), signatures)
+        doubt = judge.doubt(each.definition, signatures, files[each.document.name])
+        problem = "" if doubt is None else doubt.why
         by = judge.who_signed(each.definition, signatures) if judge.keys else ""
         row = {"saga": each.saga.name, "version": each.saga.version, "digest": digest, "file": each.document.name}
         rows.append(row | {"trusted": not problem, "key": by or None, "problem": problem or None})

@@ -14,6 +14,7 @@ from sagadsl.cli.options import with_options
 if TYPE_CHECKING:
     from sagadsl.language.loaded import Loaded
     from sagadsl.trust.judge import Trust
+    from sagadsl.trust.signatures import SignedFile
 
 R = TypeVar("R")
 
@@ -43,6 +44,11 @@ def trusting(command: Callable[..., R]) -> Callable[..., R]:
     return with_options(collected, _OPTIONS)
 
 
+def project_trust() -> Trust | None:
+    """Return what `[trust]` of the project says, for a command without the options."""
+    return _trust((), ())
+
+
 def _trust(keys: tuple[str, ...], digests: tuple[str, ...]) -> Trust | None:
     from sagadsl.plugins.settings import table_of
 
@@ -58,15 +64,21 @@ def _trust(keys: tuple[str, ...], digests: tuple[str, ...]) -> Trust | None:
 
 def signed_in(found: Iterable[Loaded], trust: Trust | None) -> Mapping[str, Mapping[str, str]]:
     """Do the same as ``signatures_in``, and raise ``Untrusted`` if *trust* does not take one of the definitions."""
-    files = tuple(found)
-    signatures = signatures_in(files)
+    loaded = tuple(found)
+    files, signatures = signed_files_of(loaded)
     if trust is not None:
-        trust.check((each.definition for each in files), signatures)
+        trust.check((each.definition for each in loaded), signatures, (files[each.document.name] for each in loaded))
     return signatures
 
 
 def signatures_in(found: Iterable[Loaded]) -> Mapping[str, Mapping[str, str]]:
     """Return the signatures that lie beside the files of definitions. Raises ``SignaturesUnreadable``."""
-    from sagadsl.trust.signatures import beside_all
+    return signed_files_of(found)[1]
 
-    return beside_all(each.document.name for each in found)
+
+def signed_files_of(found: Iterable[Loaded]) -> tuple[Mapping[str, SignedFile], Mapping[str, Mapping[str, str]]]:
+    """Return the files of definitions by name, and all signatures that lie beside them, by digest and key."""
+    from sagadsl.trust.signatures import by_digest, signed_files
+
+    files = signed_files(each.document.name for each in found)
+    return files, by_digest(each for file in files.values() for each in file.signatures)

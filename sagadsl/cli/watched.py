@@ -13,7 +13,7 @@ from sagadsl.language.loaded import Address
 STEP = 200
 """Milliseconds to wait until an editor has written everything."""
 
-_WATCHED = (".yaml", ".yml", ".py", "pyproject.toml", "sagadsl.toml")
+_WATCHED = (".yaml", ".yml", ".py", "pyproject.toml", "sagadsl.toml", ".sig")
 _NAMED = 5
 
 

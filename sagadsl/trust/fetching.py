@@ -11,7 +11,6 @@ import hmac
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from sagadsl.errors import NeedsExtra, SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.language.loaded import SUFFIXES
+from sagadsl.trust.loopback import is_loopback
 from sagadsl.trust.unpacking import MOST_BYTES, SpaceLeft, UnfitContent, unpack, write_file
 
 if TYPE_CHECKING:
@@ -134,14 +134,6 @@ def joined(chunks: Iterable[bytes], most: int = MOST_BYTES) -> bytes:
         if len(found) > most:
             raise UnfitContent(f"it has more than {most:,} bytes")
     return bytes(found)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @contextmanager

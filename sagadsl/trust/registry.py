@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from sagadsl.trust.fetching import Remote, body, checked, is_loopback
+from sagadsl.trust.fetching import Remote, body, checked
+from sagadsl.trust.loopback import is_loopback
 from sagadsl.trust.unpacking import MOST_BYTES, SpaceLeft, UnfitContent, unpack, write_file
 
 if TYPE_CHECKING:

@@ -65,6 +65,13 @@ class SignedDigest(Immutable):
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
+class SignedFile(Immutable):
+    """A file of definitions, with the signatures that lie beside it."""
+
+    name: str
+    signatures: tuple[SignedDigest, ...]
+
+
 def statement(definition: Mapping[str, Any]) -> bytes:
     """Return the bytes that are signed for a definition."""
     return _STATEMENT.format(digest(definition), ordered_digest(definition)).encode()
@@ -124,6 +131,6 @@ def by_digest(signatures: Iterable[SignedDigest]) -> dict[str, dict[str, str]]:
     return found
 
 
-def beside_all(files: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Return all signatures that lie beside *files*. Raises ``SignaturesUnreadable``."""
-    return by_digest(each for file in dict.fromkeys(files) for each in read(beside(file)))
+def signed_files(files: Iterable[str]) -> dict[str, SignedFile]:
+    """Return *files* by name, with the signatures that lie beside them. Raises ``SignaturesUnreadable``."""
+    return {file: SignedFile(file, read(beside(file))) for file in dict.fromkeys(files)}

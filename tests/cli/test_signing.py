@@ -152,7 +152,7 @@ def test_whoever_trusts_nothing_sees_who_has_signed_and_the_digest(folder: Path)
     assert (ran.code, "say what is trusted: `--trusted-key FILE`" in ran.err) == (1, True)
     assert f"with the digest {digest} is signed by key " in ran.out
     (folder / "order.saga.yaml.sig").unlink()
-    assert f"with the digest {digest} has no signature of a trusted key" in inside("verify", ".", cwd=folder).out
+    assert f"with the digest {digest} is not signed" in inside("verify", ".", cwd=folder).out
 
 
 def test_signatures_that_cannot_be_read_are_named(folder: Path) -> None:
@@ -168,6 +168,58 @@ def test_a_file_of_signatures_is_not_taken_for_a_definition(folder: Path) -> Non
     ran = inside("verify", "order.saga.yaml.sig", "--trusted-key", "a.pem.pub", cwd=folder)
     assert (ran.code, "error[SD012]: these are signatures, not a definition" in ran.err + ran.out) == (1, True), ran
     assert "name the file that they are of, without `.sig`" in ran.err + ran.out
+
+
+@pytest.mark.parametrize(
+    ("made_so", "says", "advice"),
+    [
+        (
+            (),
+            "is not signed: there is no signature in `order.saga.yaml.sig`",
+            "`sagadsl sign FILE --key KEYFILE` signs",
+        ),
+        (("b.pem",), "which is not trusted; trusted is", "or trust that key"),
+        (
+            ("a.pem", "changed"),
+            "is not what was signed: `order.saga.yaml.sig` signs the digest",
+            "it was changed since",
+        ),
+        (("a.pem", "another saga"), "`order.saga.yaml.sig` signs other sagas only", "`sagadsl sign FILE"),
+    ],
+)
+def test_a_definition_that_is_not_trusted_is_told_apart(
+    folder: Path, made_so: tuple[str, ...], says: str, advice: str
+) -> None:
+    """Not signed, signed by somebody else, or changed since."""
+    if made_so:
+        assert inside("sign", "order.saga.yaml", "--key", made_so[0], cwd=folder).code == 0
+    file, sig = folder / "order.saga.yaml", folder / "order.saga.yaml.sig"
+    if "changed" in made_so:
+        file.write_text(file.read_text() + "description: changed\n")
+    if "another saga" in made_so:
+        signed = json.loads(sig.read_text())
+        for each in signed["signatures"]:
+            each["saga"], each["digest"] = "other", "0" * 64
+        sig.write_text(json.dumps(signed))
+    arguments = ("order.saga.yaml", "--trusted-key", "a.pem.pub")
+    refused = inside("worker", *arguments, "--address", "127.0.0.1:1", cwd=folder)
+    assert (refused.code, "SD991" in refused.err) == (3, True)
+    assert says in refused.err
+    assert advice in refused.err
+    assert says in inside("verify", *arguments, cwd=folder).out
+
+
+def test_the_worker_of_run_takes_what_the_project_trusts(folder: Path) -> None:
+    """Nothing is started, neither here nor on a server; without a worker of its own, that one judges."""
+    with (folder / "sagadsl.toml").open("a") as settings:
+        settings.write('[trust]\nkeys = ["a.pem.pub"]\n')
+    start = ("run", "order.saga.yaml", "-i", '{"order": "1"}')
+    for elsewhere in ((), ("--worker", "--address", "127.0.0.1:1")):
+        refused = inside(*start, *elsewhere, cwd=folder)
+        assert (refused.code, "SD991" in refused.err) == (3, True)
+    assert "SD901" in inside(*start, "--address", "127.0.0.1:1", cwd=folder).err
+    assert inside("sign", "order.saga.yaml", "--key", "a.pem", cwd=folder).code == 0
+    assert "SD901" in inside(*start, "--worker", "--address", "127.0.0.1:1", cwd=folder).err
 
 
 @pytest.mark.parametrize("command", ["worker", "serve"])

@@ -89,6 +89,25 @@ def test_changes_are_taken_over_and_mistakes_are_told(tmp_path: Path) -> None:
         assert _run(house)["output"] == {"tracking": "T_1"}
 
 
+def test_what_the_project_does_not_trust_is_neither_served_nor_taken_over(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    assert inside("keygen", "a.pem", cwd=tmp_path).code == 0
+    with (tmp_path / "sagadsl.toml").open("a") as settings:
+        settings.write('[trust]\nkeys = ["a.pem.pub"]\n')
+    refused = subprocess.run([*SAGADSL, "dev"], cwd=tmp_path, env=environment(), capture_output=True, check=False)
+    assert (refused.returncode, b"SD991" in refused.stderr) == (3, True)
+    sign = ("sign", "order.saga.yaml", "--key", "a.pem")
+    assert inside(*sign, cwd=tmp_path).code == 0
+    with _dev(tmp_path) as (house, terminal):
+        terminal.change(_edit(tmp_path / "order.saga.yaml", "1.0.0", "2.0.0"), "the earlier version stays")
+        assert "SD991" in terminal.log.read_text()
+        assert house.ask("GET", "/definitions/order").json()["version"] == "1.0.0"
+        assert _run(house)["output"] == {"tracking": "t_1"}
+        terminal.change(lambda: inside(*sign, cwd=tmp_path), "worker is ready")
+        assert house.ask("GET", "/definitions/order").json()["version"] == "2.0.0"
+        assert _run(house)["output"] == {"tracking": "t_1"}
+
+
 def test_sagas_are_kept_over_a_restart_and_one_folder_has_one_server(tmp_path: Path) -> None:
     """A saga that waits goes on in the next session; while one runs, another one is refused."""
     lay_out(tmp_path)

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from sagadsl.temporal.link.keys import KeyUnusable
 from sagadsl.temporal.link.remote_codec import NoRedirects
+from sagadsl.trust.loopback import is_loopback
 
 _SECONDS = 10
 _LONGEST_ANSWER = 64 * 1024
@@ -75,7 +76,7 @@ def vault_transit(id: str, options: Mapping[str, Any]) -> bytes:
             raise KeyUnusable(id, origin, f"its table has no `{needed}`")
     address = str(options.get("address") or os.environ.get("VAULT_ADDR", "")).rstrip("/")
     parts = urlsplit(address)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         reason = f"`{address[:100]}` is no address of a Vault: it begins with https://, but on loopback"
         raise KeyUnusable(id, origin, reason if address else "neither `address` nor VAULT_ADDR says where Vault is")
     namespace = options.get("namespace") or os.environ.get("VAULT_NAMESPACE")

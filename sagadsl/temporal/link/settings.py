@@ -32,6 +32,7 @@ from sagadsl.temporal.link.telemetry import not_traced
 from sagadsl.temporal.link.telemetry_setting import NO_TELEMETRY, TelemetrySetting, telemetry_setting
 from sagadsl.temporal.link.tls_setting import tls_setting
 from sagadsl.temporal.wire.arguments import LONGEST_PAGE
+from sagadsl.trust.loopback import is_loopback
 
 _PAGE = re.compile(r"https?://[^\s?#]+", re.IGNORECASE)
 
@@ -274,7 +275,7 @@ def _pair(text: str) -> tuple[str, str]:
 def _in_clear(address: ShownSetting, tls: TLSConfig | bool, api_key: str | None, origin: str) -> tuple[str, ...]:
     """Warn that the API key is sent unencrypted: that happens only when somebody switched TLS off."""
     host = address.value.rpartition(":")[0].strip("[]")
-    if not api_key or tls is not False or host == "localhost" or host.startswith("127.") or host == "::1":
+    if not api_key or tls is not False or is_loopback(host):
         return ()
     return (f"TLS is off ({origin}): the API key goes to {address.value} unencrypted, and others can read it",)
 
