@@ -155,7 +155,11 @@ def test_a_run_that_was_taken_goes_on_where_it_would_be_refused_now(server: Serv
 def test_a_migration_that_comes_before_the_run_knows_itself_is_judged_all_the_same(
     server: Server, how: dict[str, Any]
 ) -> None:
-    """No validator judges it then: it is dropped when the run could go over."""
+    """No validator judges it then: it is dropped when the run could go over. The reason is also told after a replay."""
+
+    async def why_it_stayed(made: Stage, id: str) -> str:
+        actions = (await runs.status(made.client, id))["actions"]
+        return str(next((each["why"] for each in actions if each["verb"] == "stay"), ""))
 
     async def scenario() -> None:
         async with stage(server.address, definitions=[GOOD], signatures=_signed(GOOD), **how) as made:
@@ -172,12 +176,19 @@ def test_a_migration_that_comes_before_the_run_knows_itself_is_judged_all_the_sa
             handle = await operation.workflow_handle()
             await _until_waiting(made, handle.id)
             async with asyncio.timeout(PATIENCE):
-                while "stay" not in [each["verb"] for each in (await runs.status(made.client, handle.id))["actions"]]:
+                while not (why := await why_it_stayed(made, handle.id)):
                     await asyncio.sleep(0.02)
+            assert why.startswith("this worker takes ")
+        async with stage(
+            server.address, definitions=[GOOD], signatures=_signed(GOOD), queue=made.queue, **how
+        ) as later:  # it has to replay
+            assert await why_it_stayed(later, handle.id) == why
+        async with stage(server.address, queue=made.queue) as made:  # which takes all, by now
+            assert "did not take the definition, or" in await why_it_stayed(made, handle.id)
             await sagas.signal(made.client, handle.id, "go")
             async with asyncio.timeout(PATIENCE):
                 await handle.result()
-            assert made.begun == ["pay", "ship"]
+            assert made.begun == ["ship"]
             await replay(made.client, handle.id)
 
     asyncio.run(scenario())

@@ -47,6 +47,7 @@ _STAYED = "sagadsl.stayed"
 """Marker of a migration that was accepted and could not be made, with its number in the run."""
 
 _TOO_LARGE = "the state and both definitions are too large to be handed to a new run"
+_NOT_KNOWN = "the worker that was to do it did not take the definition, or could not hand over so large a state"
 _ANY_SIZE = 2**40
 _BESIDE = 1_000
 _ARGUMENTS = 3
@@ -202,7 +203,7 @@ class MigratableRun(AskedRun):
         self._tries += 1
         marker = f"{_STAYED}.{self._tries}"
         stayed = workflow.unsafe.is_replaying() and workflow.patched(marker)
-        over = self._why_not() or _TOO_LARGE if stayed else self._prepared()  # the words alone: it has stayed
+        over = self._why_it_stayed() if stayed else self._prepared()
         if isinstance(over, str):
             workflow.patched(marker)
             self._target = None
@@ -219,29 +220,40 @@ class MigratableRun(AskedRun):
             )
         return await self._host.next_fact()  # it changes the state, which is judged again
 
+    def _why_it_stayed(self) -> str:
+        """Return why the run has stayed as it is, at a replay: the words alone, for people.
+
+        The history says only that it has. What this worker takes may not be what the one took that was to go over.
+        """
+        most = of_this_worker().most(_ARGUMENTS)
+        return self._why_not() or (_TOO_LARGE if isinstance(self._handed_over(most), str) else _NOT_KNOWN)
+
     def _why_not(self) -> str:
-        """Return why the run cannot migrate as it is now; empty if it can."""
+        """Return why the run cannot migrate as it is now; empty if it can. Not for what a replay does."""
         assert self._package is not None
         assert self._target is not None
-        if not self._by_name and not workflow.unsafe.is_replaying() and (why := _not_taken(self._target.raw)):
+        if not self._by_name and (why := _not_taken(self._target.raw)):
             return why  # it came before the run knew its own definition, when no validator judged it
         judged = migration.judge(self._package.saga, self._state, self._target.saga, _fits)
         return "; ".join(each.message for each in judged.reasons)
 
     def _prepared(self) -> _Over | str:
         """Return what the new run needs, or why the run stays as it is."""
+        if workflow.unsafe.is_replaying():
+            return self._handed_over(_ANY_SIZE)
+        return self._why_not() or self._handed_over(of_this_worker().most(_ARGUMENTS))
+
+    def _handed_over(self, most: int) -> _Over | str:
+        """Return what the new run needs, if it is no more than *most* bytes; else that it is too large."""
         assert self._package is not None
         assert self._target is not None
         old, target = self._package, self._target
-        if not workflow.unsafe.is_replaying() and (why := self._why_not()):
-            return why
         state = restore(snapshot(self._state))
         same = are_same_children(old.raw, target.raw)
         saga = migration.migrate(old.saga, state, target.saga, workflow.time(), lambda _: same)
         pack(saga, state)
         secrets = handed_on(old.saga, old.options.secrets, target.options.secrets)
         raw = migrated_envelope(old.raw, json.loads(target.raw), secrets, tuple(saga.former), old.saga.digest)
-        most = _ANY_SIZE if workflow.unsafe.is_replaying() else of_this_worker().most(_ARGUMENTS)
         carry = Carry(
             wants_journal=self._opening.carry.wants_journal,
             state=snapshot(state),
