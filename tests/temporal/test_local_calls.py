@@ -19,7 +19,8 @@ from sagadsl.temporal.work import local_ends
 from sagadsl.temporal.work.local_ends import LocalEnds
 from tests.conftest import Server
 from tests.engine.scenes import act, flaky, lost, no, plain, saga, slow
-from tests.temporal.play import Played, Stage, play
+from tests.patience import PATIENCE
+from tests.temporal.play import Played, Stage, play, replay, stage
 
 pytestmark = pytest.mark.temporal
 
@@ -213,3 +214,28 @@ def test_whoever_takes_over_after_a_long_local_call_believes_no_error(server: Se
         return await LocalEnds().is_first(client, info, HeldRun(since, beginning))
 
     assert [asyncio.run(judged(since)) for since in (3, beginning)] == [True, False]
+
+
+def test_a_local_call_that_never_began_is_undone_when_its_saga_is_cancelled(server: Server) -> None:
+    """R5: the SDK says the same of one that waits between two attempts, so nobody can tell."""
+    limits = {"start_to_close": "60s"}
+    both = [act("runs", local=True, timeouts=limits), act("waits", local=True, timeouts=limits)]
+    definition = saga({"id": "both", "parallel": both})
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        async with stage(server.address, {"do.runs": slow(PATIENCE)}, max_concurrent_local_activities=1) as made:
+            started = await made.start(definition)
+            await made.until("both/runs")
+            await made.client.get_workflow_handle(started.id).cancel()
+            assert (await made.end(started)).status == "cancelled"
+            await replay(made.client, started.id)
+            history = await made.client.get_workflow_handle(started.id).fetch_history()
+            markers = [event.marker_recorded_event_attributes for event in history.events]
+            said = [each.failure.message for each in markers if each.HasField("failure")]
+            return made.begun, said
+
+    begun, said = asyncio.run(scenario())
+    assert "both/waits" not in begun
+    assert begun[0] == "both/runs"
+    assert sorted(begun[1:]) == ["both/runs.compensation", "both/waits.compensation"]
+    assert said == ["Activity cancelled", "Cancelled"]
