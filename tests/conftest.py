@@ -90,10 +90,17 @@ def _free_port() -> int:
 def _wait_until_serving(binary: Path, address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     health = [str(binary), "operator", "cluster", "health", "--address", address]
     deadline = time.monotonic() + PATIENCE
-    while subprocess.run(health, capture_output=True, check=False).returncode != 0:
+    while not _listens(address) or subprocess.run(health, capture_output=True, check=False).returncode != 0:
         if process.poll() is not None or time.monotonic() > deadline:
             pytest.fail(f"the Temporal server did not start:\n{log.read_text(errors='replace')}")
         time.sleep(0.1)
+
+
+def _listens(address: str) -> bool:
+    """Whether somebody listens there: cheaper to ask than a command for it."""
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
-
-from mcp import Client, StdioServerParameters, stdio_client
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.cli.shell import environment
 from tests.patience import PATIENCE
+
+if TYPE_CHECKING:
+    from mcp import Client
 
 T = TypeVar("T")
 
@@ -61,6 +62,8 @@ def with_model(
     log: Path | None = None,
 ) -> T:
     """Start a server for *folder*, and let a model work with it."""
+    from mcp import Client, StdioServerParameters, stdio_client  # a second, in each process that collects tests
+
     command = ["-m", "sagadsl", "mcp", str(folder), *arguments]
     started = StdioServerParameters(command=sys.executable, args=command, env=environment(), cwd=cwd or folder)
 

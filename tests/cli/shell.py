@@ -20,6 +20,9 @@ import pytest
 from sagadsl.cli.entry import run
 from tests.patience import PATIENCE
 
+WITHOUT_SCHEMATHESIS = "-p no:schemathesis"
+"""For `PYTEST_ADDOPTS`: a pytest that tests start loads every plugin that is installed, and this one takes a second."""
+
 SAGADSL = (sys.executable, "-m", "sagadsl")
 
 
@@ -39,7 +42,8 @@ def environment(**extra: str) -> dict[str, str]:
     }
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS"):
         kept.pop(name, None)
-    return {**kept, "XDG_CONFIG_HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, **extra}
+    own = {"XDG_CONFIG_HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "PYTEST_ADDOPTS": WITHOUT_SCHEMATHESIS}
+    return {**kept, **own, **extra}
 
 
 def sagadsl(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import pytest
 
 from sagadsl.engine import redriven
 from sagadsl.engine.facts import How, OperatorAsked, Verb
 from sagadsl.language.build import build
+from sagadsl.language.model import Saga
 from sagadsl.trial.invariants import breaches
 from sagadsl.virtual.runs import VirtualRun
 from sagadsl.virtual.world import World
@@ -21,19 +24,30 @@ SEEDS = 60
 """So many sagas are tried by each part of the test, each killed after every fact: some seconds."""
 
 
+@cache
+def _saga(seed: int) -> tuple[Saga, Any]:
+    """Return the saga of a seed, and the state of its choice afterwards."""
+    choice = random.Random(seed)
+    return build(Maker(Seeded(choice)).saga()), choice.getstate()
+
+
+@cache
+def _child() -> Saga:
+    return build(CHILD)
+
+
 class _Killed:
     """Plays a saga that is killed after some of its facts, and taken up: as asked, or else in the way that is left."""
 
     def __init__(self, seed: int, kills: Sequence[int] = (), hows: Sequence[How] = ()) -> None:
         self.facts = 0
         self._kills, self._hows = list(kills), list(hows)
-        self._choice = choice = random.Random(seed)
-        definition = Maker(Seeded(choice)).saga()
+        saga, after = _saga(seed)
+        self._choice = choice = random.Random()
+        choice.setstate(after)
         how = {"replay": choice.random() < 0.3, "drain": choice.random() < 0.3}
-        self.world = World(
-            participant(random.Random(seed)), sagas={"child": build(CHILD)}, after_fact=self._count, **how
-        )
-        self.world.start(build(definition), {"n": choice.randint(0, 3), "items": [1, 2]}, ID)
+        self.world = World(participant(random.Random(seed)), sagas={"child": _child()}, after_fact=self._count, **how)
+        self.world.start(saga, {"n": choice.randint(0, 3), "items": [1, 2]}, ID)
         for at in (1.0, 6.0, 15.0, 30.0):
             self.world.at(*signal(at, "go"))
         if choice.random() < 0.3:

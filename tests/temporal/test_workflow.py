@@ -376,12 +376,17 @@ def test_a_history_reads_as_the_saga_does(server: Server) -> None:
 
 
 def test_a_saga_that_computes_for_long_lets_its_worker_breathe(where: dict[str, Any]) -> None:
-    """N15, R56: as in virtual time it comes to its end, though each of its thousand rounds adds up all rows."""
+    """N15, R56: as in virtual time it comes to its end, though each of its rounds adds up all rows.
+
+    Done in one part a thousand rounds never end: the SDK breaks them off. Without a cache each part begins with all
+    that went before, so fewer rounds do.
+    """
+    rows = 1000 if where["max_cached_workflows"] else 500
     total = {"id": "total", "set": {"n": "{{ input.rows | map(attribute='n') | sum }}"}}
     loop = {"id": "l", "for_each": {"items": "input.rows"}, "steps": [total]}
-    definition = saga(act("a"), loop, name="sums", output="{{ steps.l.output[999].total.n }}")
+    definition = saga(act("a"), loop, name="sums", output="{{ steps.l.output | length }}")
 
-    played = play(definition=definition, input_={"rows": [{"n": 1}] * 1000}, **where)
+    played = play(definition=definition, input_={"rows": [{"n": 1}] * rows}, **where)
 
-    assert (played.ended.status, played.ended.output) == ("completed", 1000)
-    assert played.events.count("WORKFLOW_TASK_COMPLETED") > 1  # done in one part it never ends: the SDK breaks it off
+    assert (played.ended.status, played.ended.output) == ("completed", rows)
+    assert played.events.count("WORKFLOW_TASK_COMPLETED") > 2  # those of the activity are two
