@@ -13,6 +13,7 @@ LONGEST = (
     "tests/temporal/test_cancels.py",
     "tests/temporal/test_replay.py",
     "tests/gateway/test_page.py",
+    "tests/gateway/test_page_deciding.py",
     "tests/cluster/test_rolling.py",
     "tests/foreign/test_java_worker.py",
     "tests/gateway/test_rolling.py",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests import chromium
 from tests.conftest import Server
-from tests.gateway.house import House, serve, shop, worker
+from tests.gateway.house import House, serve, shop, window, worker
 from tests.needs import missing
 from tests.patience import PATIENCE
 
@@ -31,3 +31,9 @@ def browser() -> Iterator[Browser]:
             yield browser
     except chromium.Unavailable as unavailable:
         missing("chromium", str(unavailable))
+
+
+@pytest.fixture
+def page(browser: Browser, house: House) -> Iterator[Page]:
+    """A window on the gateway; whatever the page complains of fails the test."""
+    yield from window(browser, house.url)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.cli.shell import SAGADSL, ready, sagadsl
-from tests.gateway.house import House, fresh, window
+from tests.gateway.house import House, fresh
 
 pytestmark = pytest.mark.temporal
 
@@ -27,11 +26,6 @@ steps:
   - {id: price, activity: price, compensation: none, retry: none}
 """
 PLACE = "gateway_prices.py:5 in price"
-
-
-@pytest.fixture
-def page(browser: Browser, house: House) -> Iterator[Page]:
-    yield from window(browser, house.url)
 
 
 def test_the_place_of_an_authors_mistake_is_in_the_answers_and_on_the_page(

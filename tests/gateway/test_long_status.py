@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.cli.shell import inside
 from tests.conftest import Server
-from tests.gateway.house import House, fresh, serve, window, worker
+from tests.gateway.house import House, fresh, serve, worker
 
 pytestmark = pytest.mark.temporal
 
@@ -99,11 +99,6 @@ def test_the_command_shows_what_matters_and_then_each_part(house: House, saga: s
     code, _, err = command("--after", "lines[7000]/ask")
     assert code == 4
     assert f"cannot show a part of saga `{saga}`: it shows no step `lines[7000]/ask`" in err
-
-
-@pytest.fixture
-def page(browser: Browser, house: House) -> Iterator[Page]:
-    yield from window(browser, house.url)
 
 
 def test_the_page_shows_all_steps_when_somebody_wants_to_see_them(page: Page, saga: str) -> None:

@@ -3,12 +3,10 @@ where nobody looks (`window` fails the test), and tells of them where somebody w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
-from tests.gateway.house import House, fresh, window
+from tests.gateway.house import House, fresh
 
 pytestmark = pytest.mark.temporal
 
@@ -25,11 +23,6 @@ window.fetch = (path, options = {}) => {
   return Promise.resolve(new Response(new ReadableStream({ start })));
 };
 """
-
-
-@pytest.fixture
-def page(browser: Browser, house: House) -> Iterator[Page]:
-    yield from window(browser, house.url)
 
 
 @pytest.mark.parametrize("half", ["/trace", "/explanation", "/picture", "/me"])

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.gateway.house import House, window
+from tests.gateway.house import House
 
 pytestmark = pytest.mark.temporal
 
@@ -50,11 +49,6 @@ BROKEN_WORDS = """() => [...document.querySelectorAll("table.steps td")].flatMap
   }
   return found;
 })"""
-
-
-@pytest.fixture
-def page(browser: Browser, house: House) -> Iterator[Page]:
-    yield from window(browser, house.url)
 
 
 @pytest.fixture(scope="module")
