@@ -52,6 +52,9 @@ class OnPostgres:
     def kind(self) -> str:
         return f"Temporal {self.version} in four roles on PostgreSQL, retention {RETENTION}"
 
+    def role(self, name: str) -> Part:
+        return self.roles[ROLES.index(name)]
+
     async def upgrade(self) -> None:
         """End all roles, bring the schemas up to date by the newer release's tool, and begin the newer release."""
         for role in reversed(self.roles):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PARTITION = 125
 """Seconds: longer than the SDK tries to deliver the end of an activity."""
+HOUR = 3600
 _CUTS = 10
 _FULL = 15
 _SLOW = 30
@@ -90,6 +91,15 @@ async def clock(stage: Stage) -> str:
     return "one worker an hour ahead, one an hour behind, all the time"
 
 
+async def server_clock(stage: Stage) -> str:
+    """Let the clock of the role `history`, which has all timers, jump an hour ahead while it runs; it stays there."""
+    assert stage.official is not None
+    history = stage.official.role("history")
+    async with stage.hands:
+        await asyncio.to_thread(history.jump, HOUR)
+    return "`history` jumped an hour ahead and stays there; `matching` is an hour behind, all the time"
+
+
 FAULTS: dict[str, Callable[[Stage], Awaitable[str]]] = {
     "connections": connections,
     "partition": partition,
@@ -97,6 +107,7 @@ FAULTS: dict[str, Callable[[Stage], Awaitable[str]]] = {
     "disk": disk,
     "upgrade": upgrade,
     "clock": clock,
+    "server-clock": server_clock,
 }
 
 

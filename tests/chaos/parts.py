@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos import clocks
 from tests.patience import PATIENCE
 
 _TRIES = 10
@@ -25,6 +26,7 @@ class Part:
     Attributes:
         ready: Whether it serves, given what it has written in this life.
         lives: How often it was begun.
+        ahead: So many seconds its wall clock is ahead, in each life: see `clocks`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Part:
     ready: Callable[[str], bool]
     cwd: str | None = None
     lives: int = 0
+    ahead: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _frozen: list[int] = field(default_factory=list)
 
@@ -52,6 +55,8 @@ class Part:
                     cwd=self.cwd,
                     start_new_session=True,  # Ctrl-C is for us: we end it
                 )
+            if self.ahead:
+                clocks.shift(self._process.pid, self.ahead)
             if await self._becomes_ready(begun):
                 return
             self.kill()  # one that lives and does not serve would be beside the next one
@@ -89,6 +94,13 @@ class Part:
                 return
             await asyncio.sleep(0.1)
         self.kill()
+
+    def jump(self, seconds: int) -> None:
+        """Let its wall clock be so many seconds ahead from now on, also in further lives."""
+        self.ahead = seconds
+        if self.is_alive:
+            assert self._process is not None
+            clocks.shift(self._process.pid, seconds)
 
     def freeze(self) -> None:
         """Let nothing of it go on, its children included."""

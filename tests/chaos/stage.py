@@ -17,6 +17,7 @@ from temporalio.client import Client
 from tests.chaos import cluster, guests, participants
 from tests.chaos.cluster import OnPostgres
 from tests.chaos.definitions import lay_out
+from tests.chaos.faults import HOUR
 from tests.chaos.parts import Part, serves
 from tests.chaos.wire import Wire
 from tests.cli.shell import SAGADSL, environment
@@ -107,6 +108,8 @@ async def set_up(folder: Path, seed: int, *, long: bool, faults: Collection[str]
         bank_url = cluster.own_database(bank_url, "bank")
     official = cluster.official(folder, older="upgrade" in faults) if long else None
     if official is not None:
+        if "server-clock" in faults:
+            official.role("matching").ahead = -HOUR
         servers, address, kind = official.roles, official.address, official.kind
     else:
         servers, address, kind = _dev_server(folder)
