@@ -11,6 +11,7 @@ from typing import NoReturn
 from benchmarks import (
     against,
     checking,
+    crowd,
     evicting,
     exploring,
     gateway,
@@ -42,6 +43,7 @@ ALONE: dict[str, Callable[[], object]] = {
     "items": long.items,
     "sizing": sizing.main,
     "threads": threads.main,
+    "crowd": crowd.main,
     "waiting": waiting.main,
     "evicting": evicting.main,
 }

@@ -111,26 +111,26 @@ def main() -> None:
 
 async def _main(found: Cluster) -> None:
     client = await connect(resolve(Flags(address=found.address), {}))
-    packages = {name: await _package(client, name) for name in ("order", "waiting")}
-    await _starts(found, client, packages["order"])
-    with running(_worker(found), "ready"):
+    packages = {name: await package(client, name) for name in ("order", "waiting")}
+    await starts(found, client, packages["order"], SECONDS)
+    with running(worker(found), "ready"):
         for story, (name, input_) in STORIES.items():
             await _growth(found, client, story, packages[name], input_)
     for cached in (CACHE, OPEN):
         await _open(found, client, packages["waiting"], cached)
 
 
-def _worker(found: Cluster, *more: str) -> list[str]:
+def worker(found: Cluster, *more: str) -> list[str]:
     files = [str(FOLDER / f"{name}.saga.yaml") for name in ("order", "waiting")]
     return ["worker", *files, "-m", "benchmarks.steps", "--address", found.address, *more]
 
 
-async def _package(client: Client, name: str) -> Package:
+async def package(client: Client, name: str) -> Package:
     text = (FOLDER / f"{name}.saga.yaml").read_text(encoding="utf-8")
     return await sagas.packed(client, yaml.safe_load(text), {})
 
 
-async def _begin(client: Client, package: Package, input_: object, count: int) -> list[str]:
+async def begin(client: Client, package: Package, input_: object, count: int) -> list[str]:
     free = asyncio.Semaphore(AT_ONCE)
 
     async def one() -> str:
@@ -140,24 +140,24 @@ async def _begin(client: Client, package: Package, input_: object, count: int) -
     return list(await asyncio.gather(*(one() for _ in range(count))))
 
 
-async def _starts(found: Cluster, client: Client, package: Package) -> None:
+async def starts(found: Cluster, client: Client, order: Package, seconds: float) -> None:
     """Start as many sagas as the server takes, for a while; nobody works on them yet."""
     while True:
         try:
-            await sagas.start(client, package, ORDER, task_queue="nobody")
+            await sagas.start(client, order, ORDER, task_queue="nobody")
         except RPCError:  # the frontend has not yet heard of the search attributes
             await asyncio.sleep(0.5)
         else:
             break
     before, began, done = found.spent(), time.perf_counter(), 0
 
-    async def starts() -> None:
+    async def on() -> None:
         nonlocal done
-        while time.perf_counter() - began < SECONDS:
-            await sagas.start(client, package, ORDER, task_queue="nobody")
+        while time.perf_counter() - began < seconds:
+            await sagas.start(client, order, ORDER, task_queue="nobody")
             done += 1
 
-    await asyncio.gather(*(starts() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(on() for _ in range(AT_ONCE)))
     took = time.perf_counter() - began
     after = found.spent()
     shares = ", ".join(f"{name} {(after[name] - before[name]) / done * 1000:.1f}" for name in after)
@@ -172,9 +172,9 @@ async def _starts(found: Cluster, client: Client, package: Package) -> None:
 async def _growth(found: Cluster, client: Client, story: str, package: Package, input_: object) -> None:
     """Run a story some hundred times; say what each saga has left in its history and in the database."""
     before, spent = found.database_bytes(), found.spent()
-    ids = await _begin(client, package, input_, SAGAS)
+    ids = await begin(client, package, input_, SAGAS)
     if "wait" in story:
-        await _until_at_rest(client, ids)
+        await at_rest(client, ids)
     else:
         for id_ in ids:
             await runs.result(client, id_)
@@ -191,7 +191,7 @@ async def _growth(found: Cluster, client: Client, story: str, package: Package, 
     )
 
 
-async def _until_at_rest(client: Client, ids: Sequence[str]) -> None:
+async def at_rest(client: Client, ids: Sequence[str]) -> None:
     for id_ in ids:
         while True:
             raw = (await describe(client, id_)).raw
@@ -204,10 +204,10 @@ async def _until_at_rest(client: Client, ids: Sequence[str]) -> None:
 
 async def _open(found: Cluster, client: Client, package: Package, cached: int) -> None:
     """Many open sagas and a worker that keeps some of them in memory: what does the end of the oldest ones take?"""
-    with running(_worker(found, "--cached", str(cached)), "ready") as (_, pid):
+    with running(worker(found, "--cached", str(cached)), "ready") as (_, pid):
         idle = memory(pid)
-        ids = await _begin(client, package, {"amount": 10}, OPEN)
-        await _until_at_rest(client, ids)
+        ids = await begin(client, package, {"amount": 10}, OPEN)
+        await at_rest(client, ids)
         grown, used = memory(pid) - idle, cpu(pid)
         took = []
         for id_ in ids[:WOKEN]:

@@ -6,6 +6,7 @@ Where everything has to be tested (``CI`` is set), what is missing is a failure.
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -96,6 +97,16 @@ def _promtool() -> Command | None:
     return (str(unpacked),) if unpacked.exists() else _program("promtool")()
 
 
+def _root() -> Command | None:
+    found = shutil.which("unshare"), shutil.which("ip")
+    is_root = sys.platform == "linux" and os.geteuid() == 0
+    return (str(found[0]),) if is_root and all(found) else None
+
+
+def _x86() -> Command | None:
+    return () if (sys.platform, platform.machine()) == ("linux", "x86_64") else None
+
+
 NEEDS = {
     "chromium": Need("Chromium", "`apt-get install chromium`", _program(*CHROMIUM)),
     "postgresql": Need("PostgreSQL", "`make setup` installs it", _postgresql),
@@ -111,6 +122,8 @@ NEEDS = {
     ),
     "helm": Need("Helm", "`make test` builds it from its Go module of the network", _helm),
     "promtool": Need("promtool", "`apt-get install prometheus`", _promtool),
+    "containers": Need("Linux as root, for namespaces and overlays", "run the tests as root", _root),
+    "clocks": Need("Linux on x86-64, for clocks that jump", "there is no other way", _x86),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }
 

@@ -118,23 +118,30 @@ def schemas(cluster: Cluster, state: State) -> None:
 
 def temporal(cluster: Cluster, state: State) -> None:
     """Begin the server on its databases, and give it the namespace and the search attributes of sagas."""
+    server(cluster, state)
+    for name, kind in SEARCH_ATTRIBUTES.items():
+        _until_done([*_cli(state), "operator", "search-attribute", "create", "--name", name, "--type", kind])
+
+
+def server(cluster: Cluster, state: State) -> None:
+    """Begin the server on its databases, with the namespace alone."""
     schemas(cluster, state)
     config = cluster.folder / "server.yaml"
     config.touch(mode=0o600)  # the database's password is in it
     config.write_text(yaml.safe_dump(_config(cluster, state), sort_keys=False))
-    address = f"127.0.0.1:{_port(state, 'frontend')}"
-    # whatever is set for other servers is not for this one
-    cli = [str(_BIN / "temporal"), "--disable-config-file", "--disable-config-env", "--address", address]
     state.begin(
         "temporal",
         [str(cluster.binaries / "server"), "--config-file", str(config), "--allow-no-auth", "start"],
-        lambda: _quietly([*cli, "operator", "cluster", "health"]),
+        lambda: _quietly([*_cli(state), "operator", "cluster", "health"]),
     )
-    namespace = ["operator", "namespace"]
-    if not _quietly([*cli, *namespace, "describe", "--namespace", NAMESPACE]):
-        _run([*cli, *namespace, "create", "--namespace", NAMESPACE, "--retention", "72h"], "namespace")
-    for name, kind in SEARCH_ATTRIBUTES.items():
-        _until_done([*cli, "operator", "search-attribute", "create", "--name", name, "--type", kind])
+    namespace = [*_cli(state), "operator", "namespace"]
+    if not _quietly([*namespace, "describe", "--namespace", NAMESPACE]):
+        _run([*namespace, "create", "--namespace", NAMESPACE, "--retention", "72h"], "namespace")
+
+
+def _cli(state: State) -> list[str]:
+    """Return Temporal's command line for this server: whatever is set for other servers is not for this one."""
+    return [str(_BIN / "temporal"), "--disable-config-file", "--disable-config-env", "--address", _address(state)]
 
 
 def worker(cluster: Cluster, state: State, name: str) -> None:

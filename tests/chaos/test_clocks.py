@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from temporalio.client import Client
 
-from tests.chaos import clocks
 from tests.chaos.faults import HOUR
 from tests.chaos.parts import Part, serves
-from tests.needs import missing
+from tests.needs import need
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
@@ -24,8 +23,7 @@ pytestmark = pytest.mark.temporal
 
 def test_a_server_whose_clock_jumps_writes_the_new_time_and_fires_its_timers(tmp_path: Path) -> None:
     """It goes on serving, before and after it was begun again; what waited for half an hour is over."""
-    if not clocks.can_shift():
-        missing("vdso", "the clock of a Go program is shifted on Linux for x86-64 only")
+    need("clocks")
     port = _free_port()
     address = f"127.0.0.1:{port}"
     binary = str(Path(sys.executable).with_name("temporal"))

@@ -1,4 +1,4 @@
-"""What is offered for other machines fits its schemas, and says what the commands take. None of it was run here."""
+"""What is offered for other machines fits its schemas, and says what the commands take. `test_composed.py` runs it."""
 
 from __future__ import annotations
 
