@@ -113,16 +113,16 @@ async def _main(found: Cluster) -> None:
     client = await connect(resolve(Flags(address=found.address), {}))
     packages = {name: await package(client, name) for name in ("order", "waiting")}
     await starts(found, client, packages["order"], SECONDS)
-    with running(worker(found), "ready"):
+    with running(worker(found.address), "ready"):
         for story, (name, input_) in STORIES.items():
             await _growth(found, client, story, packages[name], input_)
     for cached in (CACHE, OPEN):
         await _open(found, client, packages["waiting"], cached)
 
 
-def worker(found: Cluster, *more: str) -> list[str]:
+def worker(address: str, *more: str) -> list[str]:
     files = [str(FOLDER / f"{name}.saga.yaml") for name in ("order", "waiting")]
-    return ["worker", *files, "-m", "benchmarks.steps", "--address", found.address, *more]
+    return ["worker", *files, "-m", "benchmarks.steps", "--address", address, *more]
 
 
 async def package(client: Client, name: str) -> Package:
@@ -204,7 +204,7 @@ async def at_rest(client: Client, ids: Sequence[str]) -> None:
 
 async def _open(found: Cluster, client: Client, package: Package, cached: int) -> None:
     """Many open sagas and a worker that keeps some of them in memory: what does the end of the oldest ones take?"""
-    with running(worker(found, "--cached", str(cached)), "ready") as (_, pid):
+    with running(worker(found.address, "--cached", str(cached)), "ready") as (_, pid):
         idle = memory(pid)
         ids = await begin(client, package, {"amount": 10}, OPEN)
         await at_rest(client, ids)

@@ -1,6 +1,6 @@
 """``python -m tests.chaos``: a run whose seed is printed, and may be given; exit code 1 when something was untrue.
 
-``CHAOS=cluster`` has a disk of its own to fill: it runs in a mount namespace, and so as root.
+``CHAOS=cluster`` has a disk of its own, to fill and to slow down: it runs in a mount namespace, and so as root.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from tests.chaos import cluster
-from tests.chaos.faults import FAULTS
+from tests.chaos import disks
+from tests.chaos.faults import FAULTS, ON_A_DISK
 from tests.chaos.run import CLUSTER, LONG, SHORT, Outcome, run
 
 _SIZES = {"": SHORT, "long": LONG, "cluster": CLUSTER}
@@ -34,7 +34,7 @@ def main() -> int:
         size = size.of(int(transfers))
     if wanted := os.environ.get("FAULTS"):
         size = replace(size, faults=tuple(name for name in FAULTS if name in wanted.split(",")))
-    if "disk" in size.faults and _APART not in os.environ:
+    if ON_A_DISK & set(size.faults) and _APART not in os.environ:
         os.environ |= {_APART: "1", "SEED": str(seed)}
         os.execvp("unshare", ["unshare", "-m", sys.executable, "-m", "tests.chaos"])
     print(f"SEED={seed}{f' CHAOS={word}' if word else ''} TRANSFERS={size.transfers}", flush=True)
@@ -50,7 +50,7 @@ def main() -> int:
     if outcome.violations:
         print(f"what it wrote stays in {folder}")
         return 1
-    cluster.unmount_disk(folder / "run" / "postgres")
+    disks.unmount(folder / "run" / "postgres")
     shutil.rmtree(folder)
     return 0
 

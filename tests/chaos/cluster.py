@@ -26,8 +26,6 @@ OLDER = "v1.31.2"
 ROLES = ("frontend", "history", "matching", "worker")
 CLOCK = "libfaketimeMT.so.1"
 RETENTION = "24h"
-DISK_MB = 900
-"""Of the disk that can be full: PostgreSQL's own, in memory."""
 
 
 @dataclass(slots=True)
@@ -127,18 +125,6 @@ def postgresql(folder: Path) -> tuple[Part, str]:
 
     part = Part("postgres", command, os.environ, folder / "postgres.log", answers, "/")
     return part, f"postgresql+psycopg://temporal:{cluster.password}@127.0.0.1:{port}/postgres"
-
-
-def mount_disk(data: Path) -> None:
-    """Give PostgreSQL a small disk of its own; the mount namespace of this process takes it along."""
-    data.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(data)], check=True)
-
-
-def unmount_disk(data: Path) -> None:
-    """Take the small disk away, if there is one: processes that were just killed may still hold it for a moment."""
-    if data.is_mount():
-        subprocess.run(["umount", "--lazy", str(data)], check=True)
 
 
 def own_database(url: str, name: str) -> str:

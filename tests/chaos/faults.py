@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from tests.chaos import disks
+
 if TYPE_CHECKING:
     from tests.chaos.stage import Stage
 
@@ -21,6 +23,9 @@ HOUR = 3600
 _CUTS = 10
 _FULL = 15
 _SLOW = 30
+_OPERATIONS = 20
+ON_A_DISK = {"disk", "slow"}
+"""Those for which PostgreSQL has a disk of its own, in a mount namespace."""
 _CUT_ALL = (
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname > ''"
 )
@@ -47,7 +52,14 @@ async def partition(stage: Stage) -> str:
 
 
 async def slow(stage: Stage) -> str:
-    """Let each commit wait a tenth of a second for the disk."""
+    """Let PostgreSQL's disk take few operations a second; where it cannot be slow, let each commit wait for it."""
+    assert stage.official is not None
+    assert stage.database is not None
+    data = stage.official.cluster.data
+    if disks.can_be_slow(data):
+        with disks.slow(data, stage.database.pids, _OPERATIONS):
+            await asyncio.sleep(_SLOW)
+        return f"{_SLOW} s, {_OPERATIONS} operations of the disk a second"
     await asyncio.to_thread(_set, stage, ("commit_siblings = 0", "commit_delay = 100000"))
     try:
         await asyncio.sleep(_SLOW)

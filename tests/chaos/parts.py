@@ -80,6 +80,11 @@ class Part:
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the process and of what it has begun."""
+        return [self._process.pid, *_below(self._process.pid)] if self._process is not None and self.is_alive else []
+
     def kill(self) -> None:
         """End it at once: nothing of it gets to run any more."""
         self._signal(signal.SIGKILL)
@@ -104,12 +109,10 @@ class Part:
 
     def freeze(self) -> None:
         """Let nothing of it go on, its children included."""
-        if self.is_alive:
-            assert self._process is not None
-            self._frozen = [self._process.pid, *_below(self._process.pid)]
-            for pid in self._frozen:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGSTOP)
+        self._frozen = self.pids
+        for pid in self._frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from sagadsl_bank import database, ledger
 from temporalio.client import Client
 
-from tests.chaos import cluster, guests, participants
+from tests.chaos import cluster, disks, guests, participants
 from tests.chaos.cluster import OnPostgres
 from tests.chaos.definitions import lay_out
-from tests.chaos.faults import HOUR
+from tests.chaos.faults import HOUR, ON_A_DISK
 from tests.chaos.parts import Part, serves
 from tests.chaos.wire import Wire
 from tests.cli.shell import SAGADSL, environment
@@ -99,8 +99,8 @@ async def set_up(folder: Path, seed: int, *, long: bool, faults: Collection[str]
     folder.mkdir(parents=True)
     folder.chmod(0o755)  # PostgreSQL's user has to get in
     (folder / "broken").mkdir()
-    if "disk" in faults:
-        cluster.mount_disk(folder / "postgres")
+    if ON_A_DISK & set(faults):
+        disks.mount(folder / "postgres")
     database_part, bank_url = cluster.postgresql(folder) if long else (None, f"sqlite:///{folder}/bank.db")
     definitions = lay_out(folder / "definitions")
     if database_part is not None:
