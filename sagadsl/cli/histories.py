@@ -292,7 +292,9 @@ def _page(found: Sequence[Replayed], lacks: dict[str, list[str]]) -> list[str]:
     different = sum(not each.is_same for each in found)
     events = sum(each.events for each in found)
     runs_ = "1 run" if len(found) == 1 else f"{len(found)} runs"
-    if different:
+    if not found:
+        lines.append(" ! no run of a saga is chosen by that: nothing was played, and nothing is known of this release")
+    elif different:
         does = "does" if different == 1 else "do"
         lines.append(f"✗ {different} of {runs_} {does} not replay: a worker of this release could not go on with them")
     else:

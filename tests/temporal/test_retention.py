@@ -128,6 +128,8 @@ def test_lists_and_counts_are_of_what_is_left(address: str, ended: tuple[str, st
     exported = inside("history", "export", "--name", "short", "--to", "kept", "--address", address, cwd=tmp_path)
     assert (exported.code, "Traceback" in exported.err) == (0, False)
     assert not list((tmp_path / "kept").glob("*.json*"))
+    replayed = inside("replay", "--name", "short", "--no-plugins", "--address", address, cwd=tmp_path)
+    assert (replayed.code, "✓" in replayed.out, "nothing was played" in replayed.out) == (0, False, True)
 
 
 def test_a_saga_goes_on_when_the_run_of_its_child_is_gone_and_undoes_it(server: Server) -> None:
