@@ -7,7 +7,7 @@ definitions from clients are allowed, and never from data, which a client could 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
@@ -103,6 +103,9 @@ logging.getLogger("temporalio.worker._workflow_instance").addFilter(_OneLine())
 
 DRAIN_SECONDS = 30.0
 THREADS = 100
+TASK_SECONDS = 10
+"""What the server gives a workflow task, unless whoever starts a run says otherwise; later nobody takes its end."""
+
 _METADATA = "__temporal_workflow_metadata"
 
 Only = Literal["workflows", "activities"]
@@ -173,7 +176,7 @@ def build_worker(
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
     if not more.get("deployment_config") and not more.get("use_worker_versioning"):
         more.setdefault("build_id", build_id())
-    return Worker(
+    worker = Worker(
         client,
         task_queue=task_queue,
         unsandboxed_workflow_runner=_in_order(client, more.pop("unsandboxed_workflow_runner", None)),
@@ -186,6 +189,7 @@ def build_worker(
         graceful_shutdown_timeout=drain,
         **more,
     )
+    return _unhurried(worker)
 
 
 class SagaPlugin(SimplePlugin):
@@ -251,11 +255,27 @@ class SagaPlugin(SimplePlugin):
         configured["unsandboxed_workflow_runner"] = _in_order(client, configured.get("unsandboxed_workflow_runner"))
         return configured
 
+    async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
+        """Run a worker, which gives a saga the time that the server gives it."""
+        await super().run_worker(_unhurried(worker), next)
+
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """Add what the replay of a saga needs."""
         configured = super().configure_replayer(config)
         configured["unsandboxed_workflow_runner"] = InOrder(configured.get("unsandboxed_workflow_runner"))
         return configured
+
+
+def _unhurried(worker: Worker) -> Worker:
+    """Let a workflow task take as long as the server lets it.
+
+    The SDK takes one of 2 seconds for a deadlock and fails it, each time again. With thousands of signals that came
+    while no worker was there, a saga needs more; and it never waits for anything inside a task.
+    """
+    of_workflows = worker._workflow_worker  # the SDK has no option for it but none at all
+    if of_workflows is not None and of_workflows._deadlock_timeout_seconds is not None:
+        of_workflows._deadlock_timeout_seconds = TASK_SECONDS
+    return worker
 
 
 def _in_order(client: Client, runner: WorkflowRunner | None) -> InOrder:

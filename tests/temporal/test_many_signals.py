@@ -12,12 +12,13 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
+from temporalio.worker import Worker
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.histories import runs_of
 from sagadsl.temporal.read.trace import Trace, trace
-from sagadsl.temporal.worker import build_worker
+from sagadsl.temporal.worker import TASK_SECONDS, SagaPlugin, build_worker
 from tests.conftest import serving
 from tests.patience import PATIENCE
 from tests.temporal.play import SDK_RACE
@@ -127,3 +128,26 @@ def test_a_saga_without_a_worker_takes_so_many_and_the_next_sender_is_told(addre
 
     assert sent == MOST
     assert "signal" in said
+
+
+@pytest.mark.parametrize("how", ["ours", "of somebody's own"])
+def test_a_worker_takes_no_long_task_for_a_deadlock(address: str, how: str) -> None:
+    """2 seconds are the SDK's. 9,900 signals that came while no worker was there are 3 seconds of CPU in one task,
+    which was given up and begun again for ever."""
+
+    async def limit() -> float | None:
+        client = await Client.connect(address)
+        queue = f"long-{uuid.uuid4()}"
+        made = (
+            build_worker(client, task_queue=queue)
+            if how == "ours"
+            else Worker(client, task_queue=queue, plugins=[SagaPlugin()])
+        )
+        async with made, asyncio.timeout(PATIENCE):
+            started = await sagas.start(client, COUNTING, 1, task_queue=queue)
+            await sagas.signal(client, started.id, "tick")
+            assert (await runs.result(client, started.id)).status == "completed"
+            assert made._workflow_worker is not None
+            return made._workflow_worker._deadlock_timeout_seconds
+
+    assert asyncio.run(limit()) == TASK_SECONDS
