@@ -374,7 +374,7 @@ def test_json_is_one_document_with_everything() -> None:
     item = written["findings"][1]
 
     assert written["schema_version"] == 1
-    assert written["summary"] == {"files": 2, "errors": 6, "warnings": 0, "elapsed_ms": 7}
+    assert written["summary"] == {"files": 2, "errors": 6, "warnings": 0, "notes": 0, "elapsed_ms": 7}
     assert written["files"] == ["dir/a b.saga.yaml", "b.saga.yaml"]
     assert item == {
         "code": "SD104",

@@ -84,7 +84,7 @@ class Definitions(Immutable):
         """Return this with every warning made an error."""
 
         def harder(finding: Finding) -> Finding:
-            return replace(finding, severity=Severity.ERROR)
+            return replace(finding, severity=Severity.ERROR) if finding.severity is Severity.WARNING else finding
 
         return Definitions(
             tuple(replace(each, findings=tuple(map(harder, each.findings))) for each in self.files),

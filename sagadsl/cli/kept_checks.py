@@ -27,7 +27,7 @@ from sagadsl.plugins.cache import Cache, stamps, write
 if TYPE_CHECKING:
     from sagadsl.cli.installed import Installed
 
-_FORMAT = 2
+_FORMAT = 3
 _TICK = 20_000_000
 """Nanoseconds by which the times of files may lag behind the clock."""
 
@@ -63,9 +63,7 @@ class KeptChecks:
         try:
             if not self._holds(path, entry):
                 return None
-            sizes = [
-                None if each is None else Size(each[0], frozenset(each[1]), tuple(each[2])) for each in entry["sagas"]
-            ]
+            sizes = [None if each is None else Size(each[0], frozenset(each[1])) for each in entry["sagas"]]
         except (KeyError, TypeError, ValueError, IndexError):  # somebody else's file
             return None
         return tuple(Loaded(Document(str(path), ""), size=size) for size in sizes)
@@ -184,7 +182,7 @@ class KeptChecks:
 
 
 def _size(size: Size) -> list[Any]:
-    return [size.steps, sorted(size.activities), list(size.unchecked)]
+    return [size.steps, sorted(size.activities)]
 
 
 def _own_files() -> Iterator[str]:

@@ -28,7 +28,7 @@ _RANGE = object_of({"start": _POINT, "end": _POINT})
 _FINDING = object_of(
     {
         "code": TEXT,
-        "severity": {"enum": ["error", "warning"]},
+        "severity": {"enum": ["error", "warning", "note"]},
         "message": TEXT,
         "file": NULLABLE,
         "range": maybe(_RANGE),
@@ -45,7 +45,7 @@ _FINDING = object_of(
 _VALIDATE = object_of(
     {
         "tool": object_of({"name": TEXT, "version": TEXT}),
-        "summary": object_of({"files": COUNT, "errors": COUNT, "warnings": COUNT}, elapsed_ms=COUNT),
+        "summary": object_of({"files": COUNT, "errors": COUNT, "warnings": COUNT, "notes": COUNT}, elapsed_ms=COUNT),
         "files": TEXTS,
         "findings": list_of(_FINDING),
     }

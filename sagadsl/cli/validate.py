@@ -13,6 +13,7 @@ from sagadsl.cli.files import STDIN
 from sagadsl.cli.forms import FORMS
 from sagadsl.cli.options import common, form, modules, no_plugins
 from sagadsl.cli.streams import out
+from sagadsl.diagnostics.findings import Severity
 from sagadsl.reporting import report
 
 
@@ -90,7 +91,8 @@ def validate(
         color=FORMS[format].for_people and screen.wants_color(out(), screen.session().color),
         elapsed_ms=round((time.monotonic() - began) * 1000),
     )
-    if shown and not (screen.session().is_quiet and FORMS[format].for_people and not definitions.findings):
+    is_wrong = any(each.severity is not Severity.NOTE for each in definitions.findings)
+    if shown and not (screen.session().is_quiet and FORMS[format].for_people and not is_wrong):
         print(shown, file=out())
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
 

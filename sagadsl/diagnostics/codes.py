@@ -92,6 +92,7 @@ _ACTIVITIES = (
     Code("SD403", "input that the child saga does not take"),
     Code("SD404", "error type that the activity does not declare", Severity.WARNING),
     Code("SD405", "error type that does not match as written", Severity.WARNING),
+    Code("SD406", "output whose fields the activity does not declare", Severity.NOTE),
 )
 
 _DURATIONS_AND_RETRIES = (

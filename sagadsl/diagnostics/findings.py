@@ -11,10 +11,11 @@ Route = tuple[str | int, ...]
 
 
 class Severity(Enum):
-    """How bad a finding is. Only errors make a definition unusable."""
+    """How bad a finding is. Only errors make a definition unusable; a note says what no check can judge."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 class Finding(Immutable):

@@ -19,6 +19,11 @@ from sagadsl.reporting.excerpt import locate
 _BREAK = compiled_later("\r\n|\n|\r")  # the protocol knows no other ends of a line; YAML does
 _UNITS = {"utf-8": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 _WIDTH = {"utf-8": 1, "utf-16": 2, "utf-32": 4}
+_SEVERITIES = {
+    Severity.ERROR: lsp.DiagnosticSeverity.Error,
+    Severity.WARNING: lsp.DiagnosticSeverity.Warning,
+    Severity.NOTE: lsp.DiagnosticSeverity.Information,
+}
 _KINDS = {
     What.STEP: lsp.CompletionItemKind.Reference,
     What.FIELD: lsp.CompletionItemKind.Field,
@@ -97,7 +102,7 @@ def diagnostic(source: Source, lines: TextLines, problem: FindingHere, uri: str)
     return lsp.Diagnostic(
         range=lines.range(source.place_of(problem)),
         message="\n".join(text),
-        severity=lsp.DiagnosticSeverity.Error if finding.severity is Severity.ERROR else lsp.DiagnosticSeverity.Warning,
+        severity=_SEVERITIES[finding.severity],
         code=finding.code,
         source="sagadsl",
         related_information=related or None,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from sagadsl.diagnostics.findings import Finding, Severity
 
 MAX_FINDINGS = 1000
-"""The most errors, and also the most warnings."""
+"""The most errors, and also the most warnings, and the most notes."""
 
 MORE = "SD017"
 """The code that stands for all further findings of a file."""

@@ -15,8 +15,7 @@ from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import suppressions
 from sagadsl.language.analysis.analysis import Analysis
-from sagadsl.language.analysis.known import Known, NotedSignatures, Signature, secrets_of
-from sagadsl.language.analysis.unchecked import unchecked
+from sagadsl.language.analysis.known import Known, NotedSignatures, secrets_of
 from sagadsl.language.bounds import are_all, first
 from sagadsl.language.build import build
 from sagadsl.language.bundles import names_in, take_apart
@@ -233,16 +232,16 @@ def _judge(draft: _Draft, known: Known, shelf: Shelf | None = None) -> Loaded:
     )
     if draft.saga is None or not usable:
         return Loaded(document, ordered, None, draft.saga, looked_at=looked_at)
-    size = _size(draft.saga, {} if asked is None else asked)
+    size = _size(draft.saga)
     secrets = {} if asked is None else secrets_of(size.activities, asked)
     return Loaded(document, ordered, draft.saga, draft.saga, size, looked_at, secrets)
 
 
-def _size(saga: Saga, known: Mapping[str, Signature]) -> Size:
+def _size(saga: Saga) -> Size:
     called = (call for spot in spots(saga) for call, _route, _phase in calls(spot[-1].step))
     activities = (call for call in called if isinstance(call, ActivityCall) and not call.operation)
     names = (name for call in activities for name in call.names)
-    return Size(len(saga.places), frozenset(names), unchecked(saga, known))
+    return Size(len(saga.places), frozenset(names))
 
 
 def _meaning(saga: Saga, left: Recovered, known: Known) -> Iterator[Finding]:

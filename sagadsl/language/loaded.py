@@ -54,15 +54,10 @@ def _is_file(path: Path) -> bool:
 
 
 class Size(Immutable):
-    """How large a saga is: its steps, at any depth, and the activities that it calls.
-
-    Attributes:
-        unchecked: What it reads that no check can judge, one clause each; see ``analysis.unchecked``.
-    """
+    """How large a saga is: its steps, at any depth, and the activities that it calls."""
 
     steps: int
     activities: frozenset[str]
-    unchecked: tuple[str, ...] = ()
 
 
 class LookedAt(Immutable):

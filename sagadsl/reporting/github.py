@@ -8,6 +8,9 @@ from sagadsl.language.notation.plain_text import clean
 from sagadsl.reporting.items import items_of
 from sagadsl.reporting.report_input import ReportInput
 
+_COMMANDS = {"note": "notice"}
+"""The commands that are not called as the severity is."""
+
 
 def github(given: ReportInput) -> str:
     """Return the commands, one in each line."""
@@ -24,7 +27,7 @@ def _command(item: dict[str, Any]) -> str:
             properties["endColumn"] = end["column"]
     listed = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
     text = "\n".join([item["message"], *(f"  help: {line}" for line in item["help"])])
-    return f"::{item['severity']} {listed}::{_escaped(text)}"
+    return f"::{_COMMANDS.get(item['severity'], item['severity'])} {listed}::{_escaped(text)}"
 
 
 def _escaped(text: str, more: str = "") -> str:

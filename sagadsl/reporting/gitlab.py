@@ -12,7 +12,7 @@ from sagadsl.language.notation.plain_text import clean
 from sagadsl.reporting.items import identity, items_of
 from sagadsl.reporting.report_input import ReportInput
 
-_SEVERITIES = {"error": "major", "warning": "minor"}
+_SEVERITIES = {"error": "major", "warning": "minor", "note": "info"}
 
 
 def gitlab(given: ReportInput) -> str:

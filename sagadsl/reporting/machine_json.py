@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
+from sagadsl.diagnostics.findings import Severity
 from sagadsl.reporting.items import items_of, tool_version
 from sagadsl.reporting.report_input import ReportInput
 
@@ -15,8 +17,9 @@ SCHEMA_VERSION = 1
 def as_json(given: ReportInput) -> str:
     """Return the document."""
     items = items_of(given)
-    errors = sum(item["severity"] == "error" for item in items)
-    counts: dict[str, Any] = {"files": len(given.results), "errors": errors, "warnings": len(items) - errors}
+    number = Counter(item["severity"] for item in items)
+    counts: dict[str, Any] = {"files": len(given.results)}
+    counts |= {f"{each.value}s": number[each.value] for each in Severity}
     if given.elapsed_ms is not None:
         counts["elapsed_ms"] = given.elapsed_ms
     document = {

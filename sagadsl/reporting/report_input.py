@@ -74,9 +74,9 @@ def summary(results: Sequence[Checked], unplaced: Sequence[Finding] = (), elapse
     found = [each.finding for each in in_order(results)] + list(unplaced)
     errors = sum(finding.severity is Severity.ERROR for finding in found)
     files = _count(len({result.document.name for result in results}), "file")
-    if found:
-        counts = [_count(errors, "error")] * bool(errors)
-        counts += [_count(len(found) - errors, "warning")] * (errors < len(found))
+    warnings = sum(finding.severity is Severity.WARNING for finding in found)
+    if errors or warnings:
+        counts = [_count(errors, "error")] * bool(errors) + [_count(warnings, "warning")] * bool(warnings)
         return f"{', '.join(counts)} in {files}{took}"
     sagas = [result.size for result in results if result.size is not None]
     activities = {name for size in sagas for name in size.activities}

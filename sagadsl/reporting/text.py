@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.language.document import Document
 from sagadsl.language.notation.plain_text import clean
+from sagadsl.language.suggest import counted
 from sagadsl.reporting.excerpt import ExcerptMark, draw, locate
 from sagadsl.reporting.report_input import ReportInput, in_order, span_of, summary
 
 _COLORS = {"error": "1;31", "warning": "1;33", "frame": "1;34", "title": "1", "help": "1;36"}
+_COLORS["note"] = _COLORS["help"]
 
+_BY_WEIGHT = tuple(Severity)
 _SHOWN = 3
+"""The notes that are drawn: they say the same of many places, and must not hide what is wrong."""
 
 
 def _painter(color: bool) -> Callable[[str, str], str]:
@@ -27,28 +31,23 @@ def text(given: ReportInput) -> str:
     paint = _painter(given.color)
     blocks = ["\n".join(_block(None, finding, paint)) for finding in given.unplaced]
     found = list(given.unplaced)
+    notes = 0
     for document, finding in in_order(given.results):
-        blocks.append("\n".join(_block(document, finding, paint)))
+        notes += finding.severity is Severity.NOTE
+        if finding.severity is not Severity.NOTE or notes <= _SHOWN:
+            blocks.append("\n".join(_block(document, finding, paint)))
         found.append(finding)
-    last = "\n".join([*_unchecked(given, paint), summary(given.results, given.unplaced, given.elapsed_ms)])
+    if notes > _SHOWN:
+        more = counted(notes - _SHOWN, "more note", "more notes")
+        blocks.append(
+            f"{paint('note', 'note')}: there {'is' if notes == _SHOWN + 1 else 'are'} {more}; "
+            "`--format concise` shows all"
+        )
+    last = summary(given.results, given.unplaced, given.elapsed_ms)
     if found:
-        code = min(found, key=lambda finding: finding.severity is not Severity.ERROR).code
+        code = min(found, key=lambda finding: _BY_WEIGHT.index(finding.severity)).code
         last = f"more about a code: sagadsl explain {code}\n{last}"
     return "\n\n".join([*blocks, last])
-
-
-def _unchecked(given: ReportInput, paint: Callable[[str, str], str]) -> Iterator[str]:
-    """Yield what no check can judge; a few of many show what is meant."""
-    clauses = [
-        f"{clause} ({clean(each.document.name)})"
-        for each in given.results
-        if each.size is not None
-        for clause in each.size.unchecked
-    ]
-    for clause in clauses[:_SHOWN]:
-        yield f"{paint('help', 'note')}: {clean(clause)}"
-    if len(clauses) > _SHOWN:
-        yield f"{paint('help', 'note')}: {len(clauses) - _SHOWN} more are not checked for the same reason"
 
 
 def _block(document: Document | None, finding: Finding, paint: Callable[[str, str], str]) -> Iterator[str]:

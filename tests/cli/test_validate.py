@@ -214,15 +214,36 @@ def test_a_name_that_no_file_can_have_is_that_of_no_file(tmp_path: Path, command
     assert re.search("there is no such file or folder|neither a file|some with mistakes", ran.err + ran.out)
 
 
-def test_a_field_that_no_check_can_judge_is_told(tmp_path: Path) -> None:
-    """The same again, when nothing has changed; an activity that declares its fields leaves nothing to tell."""
+def test_a_field_that_no_check_can_judge_is_a_note(tmp_path: Path) -> None:
+    """It has a code and a place like all findings, fails nothing, and is silenced like them."""
     folder = lay_out(tmp_path)
-    first, again = (inside("validate", cwd=folder, env={"XDG_CACHE_HOME": str(tmp_path / "kept")}) for _ in range(2))
-    told = (
-        "note: `steps.ship.output.tracking` is not checked: `ship` declares no fields of its output (order.saga.yaml)\n"
+    told = "`ship` declares no fields of its output, so `steps.ship.output.tracking` cannot be checked"
+    ran = inside("validate", "--strict", cwd=folder)
+    assert ran.code == 0
+    assert ran.out.startswith(f"note[SD406]: {told}\n  --> order.saga.yaml:")
+    assert "\n✓ 1 saga, 3 steps, 3 activities — ok" in ran.out
+    assert "more about a code: sagadsl explain SD406" in ran.out
+    assert inside("validate", "-q", cwd=folder).out == ""
+
+    document = json.loads(inside("validate", "--json", cwd=folder).out)
+    assert document["summary"] | {"elapsed_ms": 0} == {
+        "files": 1,
+        "errors": 0,
+        "warnings": 0,
+        "notes": 1,
+        "elapsed_ms": 0,
+    }
+    assert [(each["code"], each["severity"]) for each in document["findings"]] == [("SD406", "note")]
+    assert (
+        "::notice title=sagadsl (SD406),file=order.saga.yaml"
+        in inside("validate", "--format", "github", cwd=folder).out
     )
-    assert first.out.startswith(told + "✓ 1 saga, 3 steps")
-    assert again.out.startswith(told)
+    (issue,) = json.loads(inside("validate", "--format", "gitlab", cwd=folder).out)
+    assert issue["severity"] == "info"
+    sarif = json.loads(inside("validate", "--format", "sarif", cwd=folder).out)
+    assert sarif["runs"][0]["results"][0]["level"] == "note"
+    assert inside("validate", "--ignore", "SD406", cwd=folder).out.startswith("✓ 1 saga, 3 steps")
+
     activities = (folder / "shop_activities.py").read_text()
     declared = (
         "import asyncio\nfrom typing import TypedDict\nclass Shipped(TypedDict):\n    tracking: str\n" + activities
@@ -230,3 +251,18 @@ def test_a_field_that_no_check_can_judge_is_told(tmp_path: Path) -> None:
     declared = declared.replace("how: str, ctx: Context) -> dict", "how: str, ctx: Context) -> Shipped")
     (folder / "shop_activities.py").write_text(declared)
     assert sagadsl("validate", cwd=folder).out.startswith("✓ 1 saga, 3 steps")  # this process has the old module
+
+
+def test_of_many_notes_a_few_are_drawn(tmp_path: Path) -> None:
+    (tmp_path / "sagadsl.toml").write_text('modules = ["loose"]\n')
+    (tmp_path / "loose.py").write_text(
+        "from sagadsl import activity\n\n\n@activity(name='loose')\nasync def loose() -> dict:\n    return {}\n"
+    )
+    steps = "".join(f"  - {{id: s{each}, activity: loose, compensation: none}}\n" for each in range(5))
+    read = ", ".join(f'"{{{{ steps.s{each}.output.a }}}}"' for each in range(5))
+    (tmp_path / "a.saga.yaml").write_text(f"sagadsl: 1\nname: a\nsteps:\n{steps}output: {{all: [{read}]}}\n")
+
+    shown = sagadsl("validate", cwd=tmp_path)
+    assert shown.out.count("note[SD406]") == 3
+    assert "\nnote: there are 2 more notes; `--format concise` shows all\n" in shown.out
+    assert sagadsl("validate", "--format", "concise", cwd=tmp_path).out.count("note[SD406]") == 5

@@ -29,7 +29,7 @@ from sagadsl.language.own_errors import (
     SIGNAL_TIMEOUT,
     TIMEOUT,
 )
-from sagadsl.language.suggest import counted
+from sagadsl.language.suggest import counted, listed
 from sagadsl.language.walk import Site, Spot, input_route
 
 OURS = (
@@ -118,6 +118,47 @@ def error_types_that_nobody_raises(analysis: Analysis) -> Iterator[Finding]:
                     focus=name,
                     step=step.id,
                 )
+
+
+def outputs_whose_fields_nobody_declares(analysis: Analysis) -> Iterator[Finding]:
+    """SD406: fields are read of an output whose activity declares none, so a misspelt one shows only in a run."""
+    if analysis.known.activities is None:
+        return
+    read = _fields_read(analysis)
+    for id_, spot in analysis.structure.steps.items():
+        step, body = spot[-1].step, spot[-1].step.body
+        if id_ not in read or not isinstance(body, ActivityCall) or body.operation is not None:
+            continue
+        for name in body.names:
+            signature = analysis.known.signature(name)
+            if signature is None or _declares_fields(signature.output_schema):
+                continue
+            yield Finding(
+                "SD406",
+                f"`{name}` declares no fields of its output, so {listed(read[id_], 4)} cannot be checked",
+                _place(body, name, step.route),
+                severity=Severity.NOTE,
+                help="let the activity return a dataclass, a TypedDict or a pydantic model",
+                focus=name,
+                step=id_,
+            )
+
+
+def _fields_read(analysis: Analysis) -> dict[str, list[str]]:
+    """Return for each step, by id, which fields of its output something reads."""
+    found: dict[str, list[str]] = {}
+    for site in analysis.structure.sites:
+        for chain in site.value.reads:
+            if chain[0] == "step" and site.step is not None:
+                chain = ("steps", site.step.id, *chain[1:])  # noqa: PLW2901 # its name outside of its compensation
+            if len(chain) > 3 and chain[0] == "steps" and chain[2] == "output":
+                found.setdefault(chain[1], []).append(".".join(chain[:4]))
+    return found
+
+
+def _declares_fields(schema: Mapping[str, object] | None) -> bool:
+    """Whether a type says which fields there are, or is none that has fields."""
+    return schema is not None and (schema.get("type") != "object" or bool(schema.get("properties")))
 
 
 def _each_name(analysis: Analysis) -> Iterator[tuple[Spot, str, ActivityCall, Route, RenderedAt]]:

@@ -54,6 +54,7 @@ ALL: tuple[Check, ...] = (
     children.inputs_that_children_do_not_take,
     activities.error_types_that_nobody_raises,
     error_names.error_types_as_nobody_reports_them,
+    activities.outputs_whose_fields_nobody_declares,
     retries.pauses_that_the_defaults_make_impossible,
     retries.totals_that_end_the_first_attempt,
     retries.heartbeats_slower_than_the_attempt,
