@@ -22,6 +22,12 @@ class SagadslError(Exception):
         return ""
 
 
+def reason_of(error: BaseException) -> str:
+    """Return why the system has refused something, as a clause: it begins its sentences with a capital."""
+    reason = str(getattr(error, "strerror", None) or error)
+    return reason[:1].lower() + reason[1:] if not reason[:2].isupper() else reason
+
+
 class NeedsExtra(SagadslError):
     """The packages that come with an extra are wanted, and not installed."""
 

@@ -212,7 +212,7 @@ def test_a_descriptor_set_that_cannot_be_used_says_why(
 ) -> None:
     assert "SAGADSL_GRPC_DESCRIPTORS of the worker" in str(_error(server, descriptors="shop.binpb"))
     monkeypatch.setenv(grpc_types.FOLDER, str(tmp_path))
-    assert "cannot be read: No such file" in str(_error(server, descriptors="shop.binpb"))
+    assert "cannot be read: no such file" in str(_error(server, descriptors="shop.binpb"))
     (tmp_path / "text").write_text("no descriptors")
     assert "`text` is no complete descriptor set" in str(_error(server, descriptors="text"))
     part = files()

@@ -309,7 +309,7 @@ def test_a_secret_may_stand_in_a_file(site: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TOKEN_FILE", str(tmp_path / "token"))
     headers = {"X-Key": "${secret:TOKEN}"}
     error = _error(url=f"{site}/echo", headers=headers)
-    assert str(error) == "the file that `TOKEN_FILE` of the worker names cannot be read: No such file or directory"
+    assert str(error) == "the file that `TOKEN_FILE` of the worker names cannot be read: no such file or directory"
     assert _kind(error) == ("HttpForbidden", False, False)
     for value in ("hush", "hush too"):
         (tmp_path / "token").write_text(f"{value}\n")

@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from sagadsl.activities.grpc_request import NO_TYPES
 from sagadsl.authoring import Permanent
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.own_errors import INVALID_INPUT
 
@@ -71,7 +72,7 @@ def from_file(name: str, service: str, method: str) -> Method:
             _files[key] = pool
         return _method(pool, service, method, f"`{name}`")
     except OSError as error:
-        raise Permanent(f"the descriptor set `{name}` cannot be read: {error.strerror}", type=NO_TYPES) from None
+        raise Permanent(f"the descriptor set `{name}` cannot be read: {reason_of(error)}", type=NO_TYPES) from None
     except (DecodeError, TypeError) as error:
         raise Permanent(f"`{name}` is no complete descriptor set: {error}", type=NO_TYPES) from None
 

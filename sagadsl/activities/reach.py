@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from sagadsl.authoring import Permanent
+from sagadsl.errors import reason_of
 from sagadsl.language.expressions.secrets import Named
 from sagadsl.language.own_errors import INVALID_INPUT
 
@@ -98,7 +99,7 @@ def _from_file(name: str) -> str:
     try:
         return Path(path).read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text"
+        why = reason_of(error) if isinstance(error, OSError) else "it is no text"
         raise Permanent(
             f"the file that `{name}_FILE` of the worker names cannot be read: {why}", type=FORBIDDEN
         ) from None

@@ -152,7 +152,7 @@ def reported(
     Args:
         libraries: A library among them is no mistake.
     """
-    missing = [Finding(UNREADABLE[0], str(each), ()) for each in found if isinstance(each, NoSuchFile)]
+    missing = [Finding(UNREADABLE[0], str(each), (), help=each.help) for each in found if isinstance(each, NoSuchFile)]
     broken = {} if installed is None else installed.problems
     for problem in broken.values():
         screen.authors_stack(problem)

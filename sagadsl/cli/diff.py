@@ -9,7 +9,7 @@ import click
 from sagadsl.changes.comparison import About, Change, Comparison, Impact, as_json, compare
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_version, load_definitions, one_name_each, the_one
-from sagadsl.cli.files import STDIN, is_file, is_folder
+from sagadsl.cli.files import STDIN, exists, is_file, is_folder, near_file
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
@@ -55,6 +55,8 @@ def diff(*, old: str, new: str, strict: bool, no_plugins: bool, module: Sequence
         return _folders(old, new, known, worst)
     for path in (old, new):
         if path != STDIN and not is_file(path):
+            if not exists(path) and (hint := near_file(path)):
+                raise click.UsageError(f"there is no file `{path}`; {hint}")
             raise click.UsageError(f"`{path}` is no file; `diff` compares two files, or two folders")
     sides = [_loaded(path) for path in (old, new)]
     if wrong := next((each for each in sides if not each.are_usable), None):

@@ -111,7 +111,9 @@ def _show_usage(here: Session, error: click.UsageError, arguments: Sequence[str]
     if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         print(error.ctx.get_usage(), file=sys.stderr)
         print(f"Try `{error.ctx.command_path} --help`.", file=sys.stderr)
-    show_error(here, "", error.format_message())
+    from sagadsl.cli.usage import sentence  # who makes no mistake need not load it
+
+    show_error(here, "", sentence(error))
 
 
 def _show_internal(here: Session, error: Exception) -> None:

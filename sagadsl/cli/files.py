@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.loaded import SUFFIXES, Address
 
@@ -16,10 +17,15 @@ _SKIPPED = frozenset({"node_modules", "__pycache__"})
 
 
 class NoSuchFile(Immutable):
-    """A path that leads to no suitable file, and why."""
+    """A path that leads to no suitable file, and why.
+
+    Attributes:
+        help: What was probably meant; empty if nothing is near.
+    """
 
     path: str
     reason: str
+    help: str = ""
 
     def __str__(self) -> str:
         return f"`{self.path}`: {self.reason}"
@@ -39,7 +45,7 @@ def find(paths: Sequence[str], suffixes: tuple[str, ...] = SUFFIXES) -> list[Pat
             continue
         matches = list(_expand(text, suffixes))
         if not matches:
-            found[text] = NoSuchFile(text, _nothing(text, suffixes))
+            found[text] = NoSuchFile(text, _nothing(text, suffixes), near_file(text, suffixes))
         for path in matches:
             found.setdefault(str(path), path)
     return list(found.values())
@@ -55,6 +61,21 @@ def _expand(text: str, suffixes: tuple[str, ...]) -> Iterator[Path]:
         for each in sorted(glob.glob(text, recursive=True)):
             match = Path(each)
             yield from _walk(match, suffixes) if match.is_dir() else (match,)
+
+
+def near_file(text: str, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """Return the file or folder that was probably meant by a path that is not there, as a question."""
+    if exists(text) or glob.has_magic(text):
+        return ""
+    from sagadsl.language.near_files import meant  # who makes no mistake need not load it
+
+    found = meant(text, suffixes)
+    return "" if found is None else f"did you mean `{found}`?"
+
+
+def why_of(error: Exception) -> str:
+    """Return why a file cannot be used, in words."""
+    return reason_of(error) if isinstance(error, OSError) else "it is not UTF-8"
 
 
 def exists(text: str) -> bool:

@@ -12,6 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions, the_one
+from sagadsl.cli.files import near_file, why_of
 from sagadsl.cli.operate import connected
 from sagadsl.cli.options import common, connection, form, output, output_file
 from sagadsl.diagnostics.findings import Severity
@@ -160,7 +161,9 @@ class _Page(Immutable):
         try:
             before = path.read_bytes().decode("utf-8")  # as it is, also the ends of its lines
         except (OSError, UnicodeDecodeError) as error:
-            raise NotInjected(f"{path}: cannot be read: {why_of(error)}", "name a page of Markdown") from None
+            raise NotInjected(
+                f"{path}: cannot be read: {why_of(error)}", near_file(str(path), (".md",)) or "name a page of Markdown"
+            ) from None
         return cls(path, before, injected(before, str(path), lambda named, place: _drawing(path, named, place)))
 
     @property
@@ -181,11 +184,6 @@ class _Page(Immutable):
         drawings = f"{self.after.drawings} drawing{'s' if self.after.drawings > 1 else ''}"
         how = ("is out of date" if is_check else "is written") if self.has_changed else "is up to date"
         return f"{self.path} {how}: {drawings}"
-
-
-def why_of(error: Exception) -> str:
-    """Return why a file cannot be used, in words."""
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"
 
 
 def _drawing(page: Path, named: str, place: str) -> str:

@@ -14,9 +14,11 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.files import NoSuchFile, find
 from sagadsl.cli.installed import Installed
+from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.operate import connected
 from sagadsl.cli.options import common, connection, modules, no_plugins, output, settings_of, with_options
 from sagadsl.cli.serving import own_activities
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.plugins.catalogue import Catalogue
 
@@ -134,6 +136,8 @@ def export(*, id: str | None, run: str | None, to: str, chosen: ChosenRuns, flag
             path = folder / file_name(each)
             _write(path, each.history.to_json())
             written.append((each.id, each.run_id, str(path)))
+        if not written:
+            await note_near_name(client, chosen.name)
         return written
 
     written = connected(flags, work)
@@ -156,9 +160,9 @@ def _write(path: Path, text: str) -> None:
         raise _unwritable(str(path), error) from None
 
 
-def _unwritable(path: str, error: OSError) -> click.BadParameter:
-    why = (error.strerror or str(error)).lower()
-    return click.BadParameter(f"`{path}` cannot be written: {why}", param_hint="--to")
+def _unwritable(path: str, error: OSError) -> click.UsageError:
+    why = reason_of(error)
+    return click.UsageError(f"`{path}` cannot be written: {why} (--to)")
 
 
 def _say_limit(count: int, chosen: ChosenRuns) -> None:
@@ -220,7 +224,7 @@ def replay(
 
         found = asyncio.run(work_on_files())
     else:
-        found = connected(flags, lambda client: _of_server(client, meant, chosen.limit))
+        found = connected(flags, lambda client: _of_server(client, meant, chosen))
     lacks = {} if catalogue is None else _lacks(found, catalogue)
     screen.result(_document(found, lacks), "\n".join(_page(found, lacks)))
     _say_limit(len(found), chosen)
@@ -233,17 +237,20 @@ def _files(paths: Sequence[str]) -> list[Path]:
     found: list[Path] = []
     for each in find(paths, SUFFIXES):
         if isinstance(each, NoSuchFile):
-            raise NoHistory(each.path, each.reason)
+            raise NoHistory(each.path, "; ".join(filter(None, (each.reason, each.help))))
         found.append(Path(each))
     return found
 
 
-async def _of_server(client: Client, meant: Chosen, most: int) -> list[Replayed]:
+async def _of_server(client: Client, meant: Chosen, runs: ChosenRuns) -> list[Replayed]:
     from sagadsl.temporal.ask.replaying import HistoryReplayer
     from sagadsl.temporal.read.histories import chosen_runs
 
     replayer = HistoryReplayer(client.data_converter, client.namespace)
-    return await _replayed(replayer, chosen_runs(client, meant, most))
+    found = await _replayed(replayer, chosen_runs(client, meant, runs.limit))
+    if not found:
+        await note_near_name(client, runs.name)
+    return found
 
 
 async def _replayed(replayer: HistoryReplayer, histories: AsyncIterator[RunHistory]) -> list[Replayed]:

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.operate import connected
 from sagadsl.cli.options import common, connection, output
 from sagadsl.status.incidents import IncidentGroup, grouped
 from sagadsl.status.lines import moment, one_line, spell
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.read.waiting import Waiting
 
 _SHOWN = 5
 """Sagas of one group that the text names; `--json` has all of them."""
@@ -58,7 +62,14 @@ def incidents(*, name: str | None, query: str | None, error: str | None, limit: 
     from sagadsl.temporal.read.waiting import waiting
 
     chosen = Chosen(((name,),) if name else (), query=query or "")
-    found = connected(flags, lambda client: waiting(client, chosen, most=limit))
+
+    async def look(client: Client) -> Waiting:
+        found = await waiting(client, chosen, most=limit)
+        if not found.incidents:
+            await note_near_name(client, name)
+        return found
+
+    found = connected(flags, look)
     groups = grouped(each for each in found.incidents if error in (None, each.type))
     document = {
         "as_of": found.as_of.isoformat(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.options import common, connection, output, settings_of
 from sagadsl.status.lines import SIGNS, spell
 
@@ -65,6 +66,8 @@ def list_(
                 found, unanswered, before = [*found, *here.sagas], unanswered + here.unanswered, here.next
                 if before is None or len(found) >= limit:
                     break
+            if not found:
+                await note_near_name(client, name)
             return (
                 found[:limit],
                 unanswered,

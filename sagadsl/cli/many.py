@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.options import with_options
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.status.lines import OPEN_BY_ITSELF, one_line
 
@@ -148,7 +149,7 @@ class _Kept:
             if not known:
                 self._write({"sagadsl": 1, "command": what, "batch": self.batch})
         except OSError as error:
-            raise ResultsUnusable(path, (error.strerror or str(error)).lower()) from None
+            raise ResultsUnusable(path, reason_of(error)) from None
 
     def _read(self, path: str, what: str, known: str) -> None:
         try:
@@ -199,6 +200,7 @@ async def ask_many(client: Client, what: str, selection: Selection, choose: Choo
         meant = [each for each in choice.targets if each.key not in kept.done]
         _preview(what, meant, choice, already=len(choice.targets) - len(meant))
         if not meant:
+            await note_near_name(client, selection.name)
             return _conclude(what, [])
         _confirm(what, len(meant), yes=selection.yes)
         answers = carried_out(meant, lambda target: ask(client, target, kept.request_of(target)), rate=selection.rate)

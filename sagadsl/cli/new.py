@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sagadsl.cli import screen
-from sagadsl.cli.files import is_file
+from sagadsl.cli.files import is_file, near_file
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.scaffolding import dry_run, editor_schemas, name_of, not_there, put, tell, write
@@ -142,7 +142,8 @@ def suite(file: str, dry_run: bool, no_plugins: bool, module: Sequence[str]) -> 
     address = Path(file)
     stem = next((address.name.removesuffix(end) for end in SUFFIXES if address.name.endswith(end)), None)
     if not is_file(file):
-        raise click.UsageError(f"there is no file `{file}`")
+        hint = near_file(file)
+        raise click.UsageError(f"there is no file `{file}`" + (f"; {hint}" if hint else ""))
     if stem is None:
         raise click.UsageError(f"`{file}` is no file of a definition: its name ends with {SUFFIXES[0]}")
     planned = Planned(f"{stem}.saga-test.yaml", "")

@@ -86,10 +86,25 @@ def form(*choices: str, help: str) -> Callable[[Callable[P, R]], Callable[P, R]]
 
 def output_file(command: Callable[P, R]) -> Callable[P, R]:
     """Add ``--output-file``: where ``screen.write`` puts the result."""
-    path = click.Path(dir_okay=False)
-    return click.option("--output-file", metavar="FILE", type=path, help="Write it to this file, not to stdout.")(
-        command
-    )
+    help = "Write it to this file, not to stdout."
+    return click.option("--output-file", metavar="FILE", callback=can_be_written, help=help)(command)
+
+
+def can_be_written(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a file that cannot be written before the work is done whose result it would hold."""
+    if value is None or ctx.resilient_parsing:
+        return value
+    folder = os.path.dirname(value) or "."
+    why = ""
+    if os.path.isdir(value):
+        why = "it is a folder"
+    elif not os.path.isdir(folder):
+        why = f"there is no folder `{folder}`"
+    elif not os.access(value if os.path.exists(value) else folder, os.W_OK):
+        why = "permission denied"
+    if why:
+        raise click.UsageError(f"`{value}` cannot be written: {why} ({max(param.opts, key=len)})", ctx)
+    return value
 
 
 def saga_input(command: Callable[P, R]) -> Callable[P, R]:

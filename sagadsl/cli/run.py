@@ -12,7 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, secrets_in, the_one
-from sagadsl.cli.files import STDIN, find, is_file, is_folder
+from sagadsl.cli.files import STDIN, find, is_file, is_folder, near_file
 from sagadsl.cli.options import common, connection, modules, output, saga_input, show_secrets
 from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
@@ -161,7 +161,7 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
             definitions = Definitions((chosen, *neighbours), definitions.unplaced)
         return definitions, chosen
     if is_folder(text) or file_part(text).endswith((".yaml", ".yml")) or os.sep in text:
-        raise click.UsageError("; ".join(filter(None, (f"there is no file `{text}`", _near_file(text)))))
+        raise click.UsageError("; ".join(filter(None, (f"there is no file `{text}`", near_file(text)))))
     name, version = name_and_version(text)
     if not name or of_version(name, version) != text:
         raise click.UsageError(f"`{text}` is neither a saga's name nor NAME@VERSION")
@@ -189,13 +189,6 @@ def _written(definition: Loaded, version: str) -> str:
     return (
         of_version(str(data.get("name")), str(data.get("version")) if version else "") if isinstance(data, dict) else ""
     )
-
-
-def _near_file(text: str) -> str:
-    """Return the definition whose file was probably meant, as a question."""
-    folder = Path(file_part(text)).parent
-    beside = [str(each) for each in find([str(folder)]) if isinstance(each, Path)] if folder.is_dir() else []
-    return did_you_mean(text, beside)
 
 
 def _name(saga: Saga | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sagadsl.cli.files import near_file, why_of
 from sagadsl.errors import Worded
 from sagadsl.language.notation.json_text import TYPES, json_type, read_json, whole_texts
 from sagadsl.language.schema.references import target
@@ -67,7 +68,9 @@ def _read_file(name: str) -> Any:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise InputUnusable(f"`{name}` cannot be read: {(error.strerror or str(error)).lower()}") from None
+        hint = near_file(name, (".json", ".yaml", ".yml"))
+        why = f"`{name}` cannot be read: {why_of(error)}"
+        raise InputUnusable(f"{why}; {hint}" if hint else why) from None
     if path.suffix in {".yaml", ".yml"}:
         return _yaml(raw, name)
     return _json(raw, f"`{name}`")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sagadsl.cli import screen
+from sagadsl.errors import reason_of
 from sagadsl.scaffolds.files import Planned, Presence
 from sagadsl.scaffolds.files import write as write_files
 
@@ -51,7 +52,7 @@ def write(files: Sequence[Planned], folder: Path) -> None:
     try:
         write_files(files, folder)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
+        why = reason_of(error)
         raise click.UsageError(f"`{error.filename or folder}` cannot be written: {why}") from None
 
 

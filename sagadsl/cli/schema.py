@@ -10,6 +10,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, modules
+from sagadsl.errors import reason_of
 
 
 class NotWritable(click.ClickException):
@@ -63,7 +64,7 @@ def schema(
     try:
         Path(output_file).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        raise NotWritable(f"`{output_file}` cannot be written: {(error.strerror or str(error)).lower()}") from None
+        raise NotWritable(f"`{output_file}` cannot be written: {reason_of(error)}") from None
     screen.note(f"wrote {output_file}")
     return 0
 

@@ -19,7 +19,7 @@ import click
 from sagadsl.cli.forms import FORMS, StdoutOnFailure
 from sagadsl.cli.reach import reaching
 from sagadsl.cli.streams import give_up, out
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 
 SCHEMA_VERSION = 1
 
@@ -144,7 +144,7 @@ def result(document: Any, text: str = "") -> None:
 
 
 def write(text: str, file: str | None = None) -> None:
-    """Write a result to stdout, or to *file*. Raises ``click.BadParameter`` when that cannot be written."""
+    """Write a result to stdout, or to *file*. Raises ``click.UsageError`` when that cannot be written."""
     session().wrote_result = True
     if file is None:
         print(text, file=out())
@@ -153,8 +153,8 @@ def write(text: str, file: str | None = None) -> None:
     try:
         Path(file).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise click.BadParameter(f"`{file}` cannot be written: {why}", param_hint="--output-file") from None
+        why = reason_of(error)
+        raise click.UsageError(f"`{file}` cannot be written: {why} (--output-file)") from None
 
 
 def show_error(here: Session, code: str, message: str, remedy: str = "", extra: dict[str, Any] | None = None) -> None:

@@ -19,7 +19,7 @@ from sagadsl.cli.fetched import here
 from sagadsl.cli.interrupts import on_stop
 from sagadsl.cli.options import common, connection, log_format, logs_as, settings_of
 from sagadsl.cli.trusting import signed_in, trusting
-from sagadsl.errors import NeedsExtra, SagadslError
+from sagadsl.errors import NeedsExtra, SagadslError, reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.language.suggest import counted
@@ -334,7 +334,7 @@ def listening(where: Bind) -> Iterator[tuple[socket.socket, Bind]]:
             sock.bind((where.host, where.port))
             sock.listen(128)  # a client that reads the address may connect before the gateway is ready
         except OSError as error:
-            raise CannotListen(str(where), error.strerror or str(error)) from None
+            raise CannotListen(str(where), reason_of(error)) from None
         yield sock, Bind(where.host, sock.getsockname()[1])
     finally:
         sock.close()

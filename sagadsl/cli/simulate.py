@@ -11,7 +11,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import load_definitions, the_one
-from sagadsl.cli.files import STDIN
+from sagadsl.cli.files import STDIN, near_file, why_of
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
@@ -206,7 +206,8 @@ def _read(path: Path) -> tuple[Document, str]:
     try:
         return _document(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputUnusable(f"`{path}` cannot be read: {error}") from None
+        hint = near_file(str(path), (".json", ".yaml", ".yml"))
+        raise InputUnusable("; ".join(filter(None, (f"`{path}` cannot be read: {why_of(error)}", hint)))) from None
 
 
 def _document(text: str, name: str) -> tuple[Document, str]:

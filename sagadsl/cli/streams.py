@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import ParamSpec, TextIO, TypeVar
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.plugins.isolation import lent
 
 ESCAPED = "sagadsl-escaped"
@@ -131,7 +131,7 @@ class Unwritable(SagadslError):
 
     def __str__(self) -> str:
         closed = self.reason.errno == errno.EBADF
-        why = "it is closed" if closed else (self.reason.strerror or str(self.reason)).lower()
+        why = "it is closed" if closed else reason_of(self.reason)
         return f"the result cannot be written to standard output: {why}"
 
     @property

@@ -16,9 +16,10 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.files import NoSuchFile, find
 from sagadsl.cli.installed import Installed
-from sagadsl.cli.options import common, modules, no_plugins, output
+from sagadsl.cli.options import can_be_written, common, modules, no_plugins, output
 from sagadsl.cli.streams import out
 from sagadsl.diagnostics.findings import Finding
+from sagadsl.errors import reason_of
 from sagadsl.language.notation.plain_text import clean
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
@@ -52,7 +53,7 @@ _SHOWN = 40
 @click.option("--coverage", is_flag=True, help="For each step, list the outcomes that no case shows.")
 @click.option("--fail-under", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when less is covered.")
 @click.option("--durations", type=click.IntRange(min=0), default=0, metavar="N", help="List the N slowest cases.")
-@click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False), help="Write JUnit XML, too.")
+@click.option("--junit", metavar="FILE", callback=can_be_written, help="Write JUnit XML, too.")
 @no_plugins()
 @modules
 @output("text", "json")
@@ -93,7 +94,7 @@ def test(
     activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
     found = find(paths, SUFFIXES)
     suites = [load_suite(path, activities) for path in found if isinstance(path, Path)]
-    missing = tuple(Finding("SD016", str(each), ()) for each in found if isinstance(each, NoSuchFile))
+    missing = tuple(Finding("SD016", str(each), (), help=each.help) for each in found if isinstance(each, NoSuchFile))
     if missing or any(suite.findings for suite in suites):
         color = screen.wants_color(sys.stderr, screen.session().color)
         print(report.render("text", suites, unplaced=missing, color=color), file=sys.stderr, flush=True)
@@ -122,7 +123,7 @@ def test(
         try:
             Path(junit).write_text(as_junit(results), encoding="utf-8")
         except OSError as error:
-            raise click.BadParameter(f"cannot write `{junit}`: {error.strerror}", param_hint="--junit") from None
+            raise click.UsageError(f"`{junit}` cannot be written: {reason_of(error)} (--junit)") from None
     screen.session().wrote_result = True
     if screen.session().output == "json":
         print(json.dumps(_document(results, coverages), ensure_ascii=False), file=out())

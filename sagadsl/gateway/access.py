@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.document import parse
 
@@ -195,7 +195,7 @@ class TokenFile:
                     self.edition += 1
                     return ""
         except OSError as error:
-            return error.strerror or str(error)
+            return reason_of(error)
         return self._refused[1]
 
 
@@ -314,7 +314,7 @@ def _read(path: Path) -> tuple[dict[bytes, Principal], _Stamp]:
     try:
         stamp, raw = _stamp_of(path), path.read_bytes()
     except OSError as error:
-        raise TokensUnusable(str(path), error.strerror or str(error)) from None
+        raise TokensUnusable(str(path), reason_of(error)) from None
     document, findings = parse(raw, str(path))
     for finding in findings:  # the message of this finding would quote the file
         if finding.code != "SD012":

@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from sagadsl.errors import reason_of
 from sagadsl.temporal.link.shown import SettingsUnusable
 
 log = logging.getLogger("sagadsl.gateway")
@@ -63,7 +64,7 @@ class Certificate:
             try:
                 found.append(path.read_bytes())
             except OSError as error:
-                raise SettingsUnusable(f"`{path}` cannot be read: {error.strerror or error} ({flag})") from None
+                raise SettingsUnusable(f"`{path}` cannot be read: {reason_of(error)} ({flag})") from None
         return found[0], found[1]
 
     def _read(self) -> ssl.SSLContext:
@@ -84,5 +85,5 @@ class Certificate:
                 "the certificate begins with BEGIN CERTIFICATE, its key with BEGIN PRIVATE KEY",
             ) from None
         except OSError as error:
-            raise SettingsUnusable(f"`{self._cert}` cannot be read: {error.strerror or error} (--https-cert)") from None
+            raise SettingsUnusable(f"`{self._cert}` cannot be read: {reason_of(error)} (--https-cert)") from None
         return context

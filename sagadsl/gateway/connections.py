@@ -23,6 +23,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sagadsl.errors import reason_of
 from sagadsl.gateway.metrics import Metrics
 from sagadsl.immutable import Immutable
 
@@ -120,7 +121,7 @@ class Guard:
                 loop.default_exception_handler(context)
             elif time.monotonic() - self._logged_at > _LOG_SECONDS:
                 self._logged_at = time.monotonic()
-                log.error("no connection can be accepted at this moment: %s", error.strerror)
+                log.error("no connection can be accepted at this moment: %s", reason_of(error))
 
         loop.set_exception_handler(handle)
         try:

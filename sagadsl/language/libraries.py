@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.document import Document, parse
+from sagadsl.language.near_files import meant
 from sagadsl.language.schema import library
 from sagadsl.language.unsaved import read_bytes
 
@@ -80,20 +82,22 @@ class Shelf:
                     f"`{written}` leads out of the folder of the definition", "move the library below it"
                 )
             if real not in self._files:
-                self._files[real] = _read(written, path, real)
+                self._files[real] = _read(written, folder, path, real)
             self.read.add((str(path), str(real)))
         except (OSError, RuntimeError, ValueError) as error:
             if isinstance(error, CannotImport):
                 raise
-            why = str(getattr(error, "strerror", None) or error).lower()
+            why = reason_of(error)
             raise CannotImport(f"`{written}` cannot be read: {why}", "give the path of a library") from None
         return self._files[real]
 
 
-def _read(written: str, path: Path, real: Path) -> LibraryFile:
+def _read(written: str, folder: Path, path: Path, real: Path) -> LibraryFile:
     if not real.is_file():  # also no pipe, which might never end
         what = "is a folder" if real.is_dir() else "is not there" if not real.exists() else "is no file"
-        raise CannotImport(f"`{written}` {what}", "give the path of a library as seen from this file")
+        near = None if real.exists() else meant(written.removeprefix("./"), (".yaml", ".yml"), folder)
+        help = "give the path of a library as seen from this file" if near is None else f"did you mean `./{near}`?"
+        raise CannotImport(f"`{written}` {what}", help)
     document, syntax = parse(read_bytes(real), str(path))
     found = (*syntax, *library.check(document))
     return LibraryFile(real, document, tuple(each for each in found if each.severity is Severity.ERROR))

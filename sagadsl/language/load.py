@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import suppressions
 from sagadsl.language.analysis.analysis import Analysis
@@ -279,7 +280,7 @@ class _Library:
             try:
                 self._drafts[path] = _drafts(read_bytes(path), str(path), path.parent, self.shelf)
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
+                reason = reason_of(error)
                 problem = Finding("SD016", f"`{path}` cannot be read: {reason}", ())
                 nothing = Document(str(path), "", None, {(): Span(1, 1, 1, 1)})
                 self._drafts[path] = (_Draft(Expanded(nothing), (problem,), None, None),)

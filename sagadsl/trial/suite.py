@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import bounds
 from sagadsl.language.analysis.known import Known, Signature
@@ -79,7 +80,7 @@ def load_suite(path: Path, activities: Mapping[str, Signature] | None = None) ->
     try:
         data = read_bytes(path)
     except OSError as error:
-        finding = Finding("SD016", f"cannot read `{path}`: {error.strerror or error}", ())
+        finding = Finding("SD016", f"cannot read `{path}`: {reason_of(error)}", ())
         return Suite(Document(str(path), ""), (finding,))
     return read_suite(data, path, activities)
 
@@ -260,7 +261,7 @@ class _Reading:
             try:
                 data = read_bytes(address.file)
             except OSError as error:
-                return None, known, f"cannot read the saga `{named}`: {error.strerror or error}"
+                return None, known, f"cannot read the saga `{named}`: {reason_of(error)}"
         else:
             address, data = Address(self._file(named)), write_flow(named).encode()
         known = beside(address, data, known)

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from sagadsl.errors import NeedsExtra, SagadslError
+from sagadsl.errors import NeedsExtra, SagadslError, reason_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -111,7 +111,7 @@ def _read(path: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(_LONGEST)
     except (OSError, ValueError) as error:
-        raise SigningKeyUnusable(path, getattr(error, "strerror", None) or str(error)) from None
+        raise SigningKeyUnusable(path, reason_of(error)) from None
 
 
 def _write(path: Path, text: bytes, mode: int) -> None:
@@ -122,6 +122,6 @@ def _write(path: Path, text: bytes, mode: int) -> None:
     except FileNotFoundError:
         raise SigningKeyUnusable(str(path), f"there is no folder `{path.parent}`", "make it first") from None
     except OSError as error:
-        raise SigningKeyUnusable(str(path), error.strerror or str(error)) from None
+        raise SigningKeyUnusable(str(path), reason_of(error)) from None
     with os.fdopen(handle, "wb") as file:
         file.write(text)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.language.build import digest, ordered_digest
 
@@ -103,7 +103,7 @@ def read(path: Path) -> tuple[SignedDigest, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise SignaturesUnreadable(str(path), error.strerror or str(error)) from None
+        raise SignaturesUnreadable(str(path), reason_of(error)) from None
     if len(text) > _LONGEST:
         raise SignaturesUnreadable(str(path), f"it has more than {_LONGEST:,} bytes")
     try:

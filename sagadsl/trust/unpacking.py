@@ -8,6 +8,8 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from sagadsl.errors import reason_of
+
 MOST_BYTES = 64_000_000
 """Of an archive, and of what is in it: many thousand definitions."""
 MOST_FILES = 10_000
@@ -62,7 +64,7 @@ def write_file(name: str, data: bytes, folder: Path, room: SpaceLeft) -> None:
     try:
         (folder / name).write_bytes(data)
     except OSError as error:
-        raise UnfitContent(f"`{name[:100]}` cannot be written: {error.strerror or error}") from None
+        raise UnfitContent(f"`{name[:100]}` cannot be written: {reason_of(error)}") from None
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
@@ -89,7 +91,7 @@ def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content.read())
     except (OSError, ValueError) as error:  # a name that is too long, a folder where a file is
-        raise UnfitContent(f"`{name}` cannot be written: {getattr(error, 'strerror', None) or error}") from None
+        raise UnfitContent(f"`{name}` cannot be written: {reason_of(error)}") from None
 
 
 def _inflated(data: bytes, room: SpaceLeft) -> bytes:

@@ -132,8 +132,8 @@ def test_a_usage_error_is_one_json_document_when_json_is_asked_for() -> None:
     assert ended.code == 2
     assert ended.out == (
         '{\n  "schema_version": 1,\n  "error": {\n    "code": "",\n'
-        '    "message": "No such option: --nope",\n    "help": ""\n  }\n}\n'
-    ).replace("No such option: --nope", "No such option '--nope'.")
+        '    "message": "there is no option `--nope`",\n    "help": ""\n  }\n}\n'
+    )
 
 
 class _Unusable(SagadslError):

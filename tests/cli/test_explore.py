@@ -154,7 +154,7 @@ def test_a_page_has_no_script_and_what_others_wrote_stays_text(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), 2, "Missing argument 'PATHS...'"),
+        ((), 2, "the argument `PATHS` is missing"),
         (("-",), 2, "`explore` reads files, not standard input"),
         (("nowhere.saga.yaml",), 2, "`nowhere.saga.yaml`: there is no such file or folder"),
         (("broken.saga.yaml",), 1, "SD102"),

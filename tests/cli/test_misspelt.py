@@ -103,6 +103,82 @@ def test_a_name_and_a_file_of_this_folder_are_suggested(folder: Path, name: str,
     assert ran.err.rstrip().endswith(message)
 
 
+FOLDERS = {
+    "definitions/order.saga.yaml": "sagadsl: 1\nname: order\nsteps:\n  - {id: a, sleep: 1s}\n",
+    "definitions/policies.yaml": "sagadsl_library: 1\npolicies: {}\n",
+    "definitions/uses.saga.yaml": (
+        "sagadsl: 1\nname: uses\nimports: {p: ./polices.yaml}\nsteps:\n  - {id: a, sleep: 1s}\n"
+    ),
+    "definitions/order.saga-test.yaml": "sagadsl_test: 1\nsaga: order.saga.yaml\ncases: []\n",
+    "inputs/small.json": "{}",
+    "guide.md": "# Guide\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        ("validate definitons", "definitions"),
+        ("validate definitons/order.saga.yaml", "definitions/order.saga.yaml"),
+        ("validate definitions/ordr.saga.yaml", "definitions/order.saga.yaml"),
+        ("validate definitions/order.yaml", "definitions/order.saga.yaml"),
+        ("validate definitions/ordr.saga.yaml#order", "definitions/order.saga.yaml#order"),
+        ("validate definitions/uses.saga.yaml", "./policies.yaml"),
+        ("diff definitions/ordr.saga.yaml definitions/order.saga.yaml", "definitions/order.saga.yaml"),
+        ("graph definitions/ordr.saga.yaml", "definitions/order.saga.yaml"),
+        ("graph inject guid.md", "guide.md"),
+        ("simulate definitions/ordr.saga.yaml", "definitions/order.saga.yaml"),
+        ("simulate definitions/order.saga.yaml -i @inputs/smal.json", "inputs/small.json"),
+        ("explore definitions/ordr.saga.yaml", "definitions/order.saga.yaml"),
+        ("test definitons", "definitions"),
+        ("test definitions/ordr.saga-test.yaml", "definitions/order.saga-test.yaml"),
+        ("run definitions/ordr.saga.yaml", "definitions/order.saga.yaml"),
+        ("new suite definitions/ordr.saga.yaml", "definitions/order.saga.yaml"),
+        ("worker definitons --address 127.0.0.1:1", "definitions"),
+        ("replay definitons", "definitions"),
+        ("list --status complted", "completed"),
+        ("validate --formt json", "--format"),
+        ("schedule lst", "list"),
+        ("completion bsh", "bash"),
+    ],
+)
+def test_what_was_meant_by_a_path_a_word_or_an_option_is_named(tmp_path: Path, words: str, meant: str) -> None:
+    for name, text in FOLDERS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    ran = inside(*words.split(), cwd=tmp_path)
+    assert ran.code != 0
+    assert f"did you mean `{meant}`?" in ran.err + ran.out
+    assert "internal error" not in ran.err
+
+
+def test_a_path_that_nothing_is_like_gets_no_suggestion(tmp_path: Path) -> None:
+    """The ends of the names are alike: they do not count."""
+    (tmp_path / "order.saga.yaml").write_text(FOLDERS["definitions/order.saga.yaml"])
+    ran = inside("validate", "trip.saga.yaml", cwd=tmp_path)
+    assert "`trip.saga.yaml`: there is no such file or folder" in ran.out
+    assert "did you mean" not in ran.out
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize(
+    "command", ["list", "incidents", "retry --all-of --yes", "replay", "history export --to there"], ids=str
+)
+def test_a_name_of_a_definition_that_chooses_nothing(
+    folder: Path, server: Server, queue: str, tmp_path: Path, command: str
+) -> None:
+    saga, name = f"named-{uuid.uuid4().hex}", f"shop-{uuid.uuid4().hex[:12]}"
+    (tmp_path / "named.saga.yaml").write_text(f"sagadsl: 1\nname: {name}\nsteps:\n  - {{id: a, sleep: 1h}}\n")
+    served = ("--address", server.address)
+    started = inside("run", "named.saga.yaml", "--id", saga, "--detach", *served, cwd=tmp_path)
+    assert started.code == 0, started
+    _until_listed(saga, server)
+    words = command.replace(" --all-of", "").split()
+    ran = inside(*words, "--name", name[:-1], *served, cwd=tmp_path)
+    assert f"none of the newest sagas is called `{name[:-1]}`; did you mean `--name {name}`?" in ran.err, ran
+    assert inside("terminate", saga, "--yes", *served).code == 0
+
+
 def test_a_saga_of_this_folder_that_cannot_be_used_says_why(tmp_path: Path) -> None:
     text = "sagadsl: 1\nname: shut\nsteps:\n  - {id: pay, activity: nobody.has_it, compensation: none}\n"
     (tmp_path / "shut.saga.yaml").write_text(text)

@@ -26,6 +26,7 @@ FAULTS = (
     (r"cannot \w+ of\b", "half a sentence"),
     (r" [;,.:?!)]|\( ", "a blank before a sign"),
     (r"\bNone\b|<class |<object|object at 0x|\w+Error\(|is not of type|is a required property", "Python or a library"),
+    (r"Invalid value|No such |Missing [a-z]+ '|Got unexpected|Option '|not a valid|in the range", "words of click"),
     (r"\b1 (?:sagas|steps|errors|warnings|files|activities|cases|packages|workers|attempts|days)\b", "a wrong plural"),
 )
 """What no sentence has, by its pattern."""
@@ -115,6 +116,29 @@ def _run(folder: Path, command: str, *codes: int) -> None:
 def test_an_option_that_no_command_has(folder: Path, command: str) -> None:
     _run(folder, f"{command} --nosuch", USAGE)
     _run(folder, f"{command} --color sometimes", USAGE)
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_an_option_without_its_value_or_with_one_that_it_cannot_have(folder: Path, command: str) -> None:
+    """Also a value that no word and no number is like, and a value for what takes none."""
+    for name, kind, is_flag in _options(command):
+        wrong = [f"{name}=yes"] if is_flag else [name]
+        wrong += [f"{name}=§"] if isinstance(kind, click.Choice | click.types.IntParamType) else []
+        wrong += [f"{name}=-1"] if isinstance(kind, click.IntRange) else []
+        for words in wrong:
+            _run(folder, f"{command} {words}", USAGE)
+
+
+def _options(words: str) -> Iterator[tuple[str, click.ParamType[object], bool]]:
+    """Yield the long name and the type of each option of a command, and whether it takes no value."""
+    command: click.Command | None = cli
+    for word in words.split():
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), word)
+    assert command is not None
+    for each in command.params:
+        if isinstance(each, click.Option):
+            yield max(each.opts, key=len), each.type, each.is_flag or each.count
 
 
 @pytest.mark.parametrize("command", [each for each in EVERY if each not in ("dev", "worker", "serve", "completion")])

@@ -113,7 +113,7 @@ def test_several_may_sign_and_what_the_file_held_before_is_dropped(folder: Path)
         (("sign", "order.saga.yaml", "--key", "a.pem.pub"), "it is the public part"),
         (("sign", "order.saga.yaml", "--key", "order.saga.yaml"), "holds no private key"),
         (("keygen", "nowhere/c.pem"), "there is no folder `nowhere`"),
-        (("sign", "order.saga.yaml", "--key", "nothing.pem"), "No such file"),
+        (("sign", "order.saga.yaml", "--key", "nothing.pem"), "no such file"),
         (("verify", "order.saga.yaml", "--trusted-key", "a.pem"), "it is the private part"),
         (("verify", "order.saga.yaml", "--trusted-key", "order.saga.yaml"), "holds no public key"),
         (("verify", "order.saga.yaml", "--allow-digest", "abc"), "`abc` is no digest"),

@@ -112,7 +112,7 @@ def test_a_request_in_clear_gets_no_answer(house: House) -> None:
 @pytest.mark.parametrize(
     ("cert", "key", "message"),
     [
-        ("none.pem", "own.key", "`none.pem` cannot be read: No such file or directory (--https-cert)"),
+        ("none.pem", "own.key", "`none.pem` cannot be read: no such file or directory (--https-cert)"),
         ("own.pem", "foreign.key", "the key `foreign.key` does not belong to the certificate `own.pem` (--https-key)"),
         ("own.key", "own.key", "`own.key` and `own.key` are no certificate and key in PEM form, or the key has a pass"),
     ],

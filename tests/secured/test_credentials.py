@@ -250,7 +250,7 @@ def test_a_worker_whose_key_may_only_read_does_not_start(wants_keys: Secured) ->
         (
             (),
             {"SAGADSL_API_KEY_FROM": "file:/no/such"},
-            "the API key cannot be read: `/no/such` cannot be read: No such file or directory (SAGADSL_API_KEY_FROM)",
+            "the API key cannot be read: `/no/such` cannot be read: no such file or directory (SAGADSL_API_KEY_FROM)",
         ),
         (
             ("--api-key-from", "command:sh -c 'echo no >&2; exit 4'"),

@@ -211,7 +211,7 @@ def test_keys_come_from_variables_files_and_commands(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("a=env:NONE", "the variable `NONE` is not set"),
-        ("a=file:/nowhere/key", "`/nowhere/key` cannot be read: No such file or directory"),
+        ("a=file:/nowhere/key", "`/nowhere/key` cannot be read: no such file or directory"),
         ("a=command:/nowhere/tool get", "`/nowhere/tool` cannot be run"),
         (f"a=command:{sys.executable} -c 'raise SystemExit(\"hush\")'", "ended with code 1; run it by hand to see why"),
         ("a=provider:nobody", "no installed and permitted package offers a provider `nobody`"),

@@ -142,13 +142,13 @@ def test_temporal_tls_is_read_as_people_write_it(text: str, switched: str) -> No
         (
             Flags(disable_config_file=True, tls_ca_path="/no/ca.pem"),
             {},
-            "`/no/ca.pem` cannot be read: No such file or directory (--tls-ca-path)",
+            "`/no/ca.pem` cannot be read: no such file or directory (--tls-ca-path)",
             "",
         ),
         (
             Flags(disable_config_file=True),
             {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": "/no/ca.pem"},
-            "`/no/ca.pem` cannot be read: No such file or directory (TEMPORAL_TLS_SERVER_CA_CERT_PATH)",
+            "`/no/ca.pem` cannot be read: no such file or directory (TEMPORAL_TLS_SERVER_CA_CERT_PATH)",
             "",
         ),
         (

@@ -254,7 +254,7 @@ def test_what_is_gone_from_the_storage_is_told(tmp_path: Path, server: Server) -
     storage = storing.external_storage
     assert storage is not None
     claim = StorageDriverClaim({"key": f"default/a/{'0' * 64}"})
-    with pytest.raises(StorageFailed, match="No such file") as told:
+    with pytest.raises(StorageFailed, match="no such file") as told:
         asyncio.run(storage.drivers[0].retrieve(StorageDriverRetrieveContext(), [claim]))
     assert told.value.code == "SD919"
 

@@ -258,13 +258,13 @@ def test_a_mistake_in_a_case_is_told_with_what_to_write(
         (
             "sagadsl_test: 1\nsaga: play.saga.yaml\ncases: [{name: x, then: {status: completed}}]\n",
             "SD801",
-            "cannot read the saga `play.saga.yaml`: No such file or directory",
+            "cannot read the saga `play.saga.yaml`: no such file or directory",
             "did you mean `pay.saga.yaml`?",
         ),
         (
             "sagadsl_test: 1\nsaga: order.saga.yaml\ncases: [{name: x, then: {status: completed}}]\n",
             "SD801",
-            "cannot read the saga `order.saga.yaml`: No such file or directory",
+            "cannot read the saga `order.saga.yaml`: no such file or directory",
             "files are named as seen from the suite's folder, which has: `pay.saga.yaml`",
         ),
     ],
@@ -365,7 +365,7 @@ def test_a_saga_that_stands_in_its_suite_may_call_what_nobody_has_installed(tmp_
     ("sagas", "message"),
     [
         ("{sagadsl: 1, name: child, steps: []}", "`steps` must have at least one entry"),
-        ("child.saga.yaml", "cannot read the saga `child.saga.yaml`: No such file or directory"),
+        ("child.saga.yaml", "cannot read the saga `child.saga.yaml`: no such file or directory"),
     ],
 )
 def test_a_child_saga_that_cannot_be_used_is_told(folder: Path, sagas: str, message: str) -> None:
@@ -408,7 +408,8 @@ def test_a_report_that_cannot_be_written_is_a_mistake_of_the_command(folder: Pat
     ran = inside("test", "--no-plugins", "--junit", "nowhere/x.xml", cwd=folder)
 
     assert ran.code == 2
-    assert "cannot write `nowhere/x.xml`: No such file or directory" in ran.err
+    assert "`nowhere/x.xml` cannot be written: there is no folder `nowhere` (--junit)" in ran.err
+    assert ran.out == ""  # nothing was played
 
 
 @pytest.mark.parametrize(
@@ -455,7 +456,7 @@ def test_a_saga_migrates_to_a_version_of_its_own(folder: Path) -> None:
         ),
         (
             "pays.saga.yaml",
-            "cannot read the saga `pays.saga.yaml`: No such file or directory",
+            "cannot read the saga `pays.saga.yaml`: no such file or directory",
             "did you mean `pay.saga.yaml`?",
         ),
     ):

@@ -23,7 +23,7 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.temporal.link import probe
 from sagadsl.temporal.link.codec import patient, reading
 from sagadsl.temporal.link.converters import converter_by
@@ -100,7 +100,7 @@ def check_metrics(address: str) -> None:
             tried.bind(found[0][4])
     except OSError as error:
         numeric = "the host has to be an IP address" if isinstance(error, socket.gaierror) else ""
-        raise MetricsUnusable(address, numeric or (error.strerror or str(error)).lower()) from None
+        raise MetricsUnusable(address, numeric or reason_of(error)) from None
 
 
 class ServerRefused(SagadslError):

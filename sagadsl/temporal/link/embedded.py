@@ -24,7 +24,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.link.shown import ShownSetting
@@ -190,7 +190,7 @@ async def _start(
             preexec_fn=end_with_parent(),
         )
     except OSError as error:
-        raise ServerNotStarted(binary, error.strerror or str(error)) from None
+        raise ServerNotStarted(binary, reason_of(error)) from None
     said = asyncio.gather(_errors(process), _fatal(process))
     try:
         async with asyncio.timeout(START_TIMEOUT_SECONDS):

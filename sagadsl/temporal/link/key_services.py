@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from sagadsl.errors import reason_of
 from sagadsl.temporal.link.keys import KeyUnusable
 from sagadsl.temporal.link.remote_codec import NoRedirects
 from sagadsl.trust.loopback import is_loopback
@@ -117,7 +118,7 @@ def _token(id: str, origin: str, options: Mapping[str, Any]) -> str:
     try:
         found = Path(file).read_text("utf-8").strip() if file else os.environ.get("VAULT_TOKEN", "").strip()
     except (OSError, ValueError) as error:
-        raise KeyUnusable(id, origin, f"`{file}` cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise KeyUnusable(id, origin, f"`{file}` cannot be read: {reason_of(error)}") from None
     if not found or not found.isascii() or not found.isprintable():
         raise KeyUnusable(id, origin, "neither `token_file` nor VAULT_TOKEN has a token")
     return found

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
 
 TIMEOUT_SECONDS = 3.0
@@ -71,13 +72,13 @@ def look(address: str, tls: Any) -> Found:
             socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
             named = f"✓ DNS: `{host}` has an address"
         except OSError as error:
-            return Found((f"✗ DNS: {error.strerror or error}",), remedy=f"check the spelling of `{host}`")
+            return Found((f"✗ DNS: {reason_of(error)}",), remedy=f"check the spelling of `{host}`")
     try:
         with socket.create_connection((host, int(port)), TIMEOUT_SECONDS):
             pass
     except OSError as error:
         # create_connection's own timeout carries no errno text
-        return Found((named, f"✗ TCP: {(error.strerror or str(error)).lower()}"))
+        return Found((named, f"✗ TCP: {reason_of(error)}"))
     checks = (named, f"✓ TCP: port {port} answers")
     if tls:
         return _with_tls(host, int(port), tls, checks)

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from sagadsl.errors import reason_of
+
 _COMMAND_SECONDS = 30.0
 _LONGEST = 64_000
 """Bytes of a file: a secret is shorter, and a device would never end."""
@@ -21,7 +23,7 @@ def from_file(path: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(_LONGEST)
     except OSError as error:
-        raise SourceUnusable(f"`{path}` cannot be read: {error.strerror or error}") from None
+        raise SourceUnusable(f"`{path}` cannot be read: {reason_of(error)}") from None
 
 
 def from_command(words: Sequence[str], what: str) -> bytes:

@@ -32,7 +32,7 @@ from temporalio.converter import (
     StorageDriverWorkflowInfo,
 )
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.temporal.link.codec import REFERENCE, CodecMissing
 from sagadsl.temporal.link.storage_setting import StorageSetting
 
@@ -280,7 +280,7 @@ class _told:  # it reads as a statement
 
     def __exit__(self, _kind: Any, error: BaseException | None, _stack: Any) -> None:
         if isinstance(error, OSError):
-            raise StorageFailed(self._where, error.strerror or str(error)) from None
+            raise StorageFailed(self._where, reason_of(error)) from None
 
 
 def _part(text: str | None) -> str:

@@ -12,6 +12,7 @@ from typing import Protocol
 from temporalio.envconfig import ClientConfigTLS
 from temporalio.service import TLSConfig
 
+from sagadsl.errors import reason_of
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.temporal.link.shown import SettingsUnusable, ShownSetting
 
@@ -139,5 +140,5 @@ def _read(path: str | None, stored: Path | str | bytes | None, origin: str) -> _
     try:
         raw = source.read_bytes()
     except OSError as error:
-        raise SettingsUnusable(f"`{source}` cannot be read: {error.strerror} ({origin})") from None
+        raise SettingsUnusable(f"`{source}` cannot be read: {reason_of(error)} ({origin})") from None
     return _Material(raw, ShownSetting(str(source), origin))

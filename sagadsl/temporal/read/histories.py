@@ -18,7 +18,7 @@ from temporalio.api.history.v1 import HistoryEvent, WorkflowExecutionStartedEven
 from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.errors import SagadslError
+from sagadsl.errors import SagadslError, reason_of
 from sagadsl.immutable import Hidden, Immutable
 from sagadsl.temporal.read.described import asked
 from sagadsl.temporal.read.filters import Chosen
@@ -131,7 +131,7 @@ def read(path: Path) -> RunHistory:
         raw = path.read_bytes()
         data = json.loads(gzip.decompress(raw) if path.name.endswith(".gz") else raw)
     except OSError as error:
-        raise NoHistory(str(path), (error.strerror or str(error)).lower()) from None
+        raise NoHistory(str(path), reason_of(error)) from None
     except (ValueError, EOFError, zlib.error, RecursionError) as error:
         raise NoHistory(str(path), f"it is not JSON: {error}") from None
     found = data.get("history", data) if isinstance(data, dict) else None

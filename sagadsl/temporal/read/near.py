@@ -1,4 +1,4 @@
-"""What to say of an id that no saga has: which one was probably meant, and for how long ended sagas are kept."""
+"""What to say of an id or a name that no saga has: which was probably meant, for how long ended sagas are kept."""
 
 from __future__ import annotations
 
@@ -20,13 +20,7 @@ _BEGINNING = 4
 
 async def near(client: Client, id: str) -> str:
     """Return the id of a saga that is nearest to *id*; empty if none is near, or the server keeps no index."""
-    known: set[str] = set()
-    try:
-        async for each in client.list_workflows(page_size=_LOOKED_AT, limit=_LOOKED_AT):
-            if "saga" in each.raw_info.memo.fields:
-                known.add(each.id)
-    except RPCError:
-        return ""
+    known = {each for each, _ in await _newest(client)}
     begun = [each for each in known if each.startswith(id)]
     if len(id) >= _BEGINNING and len(begun) == 1:
         return begun[0]
@@ -42,3 +36,21 @@ async def kept(client: Client) -> timedelta | None:
         return None
     has = config.HasField("workflow_execution_retention_ttl")
     return config.workflow_execution_retention_ttl.ToTimedelta() if has else None
+
+
+async def near_name(client: Client, name: str) -> str:
+    """Return the name of a definition that is nearest to *name*; empty if sagas have it, or none is near."""
+    known = {each for _, each in await _newest(client)}
+    return "" if name in known else closest(name, known) or ""
+
+
+async def _newest(client: Client) -> set[tuple[str, str]]:
+    """Return the ids and names of the newest sagas; nothing, if the server keeps no index."""
+    found: set[tuple[str, str]] = set()
+    try:
+        async for each in client.list_workflows(page_size=_LOOKED_AT, limit=_LOOKED_AT):
+            if "saga" in each.raw_info.memo.fields:
+                found.add((each.id, each.workflow_type))
+    except RPCError:
+        return set()
+    return found
