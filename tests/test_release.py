@@ -83,8 +83,8 @@ def test_the_wheel_has_what_commands_read_and_nothing_else(dist: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"sagadsl"}
     for part in (
         "schemas/saga.schema.json",
-        "explanations/SD104.md",
-        "guides/authoring.md",
+        "docs/diagnostics/SD104.md",
+        "docs/authoring.md",
         "guides/gallery/buy_goods.saga.yaml",
         "scaffolds/templates/activities.py.in",
         "py.typed",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sagadsl.agents.folder import ToolRefused
 from sagadsl.immutable import Immutable
-from sagadsl.language.bundled import schema_text
+from sagadsl.language.bundled import pages_folder, schema_text
 from sagadsl.language.suggest import did_you_mean, listed
 
 _STORIES = "gallery/"
@@ -17,7 +17,6 @@ FIRST = "authoring"
 """The page to read first."""
 
 _PACKAGE = Path(__file__).parents[1]
-_INSIDE = _PACKAGE / "guides"
 _TREE = _PACKAGE.parent  # in an editable install the pages are beside the package
 _PAGES = {
     FIRST: ("authoring.md", "How to write a definition, for language models"),
@@ -53,9 +52,7 @@ def pages() -> Iterator[GuidePage]:
 def text(name: str) -> str:
     """Return a page. Raises ``ToolRefused`` if there is none of this name."""
     if name in _PAGES:
-        file = _PAGES[name][0]
-        inside = _INSIDE / file
-        return (inside if inside.is_file() else _TREE / "docs" / file).read_text("utf-8")
+        return (pages_folder() / _PAGES[name][0]).read_text("utf-8")
     story = name.removeprefix(_STORIES).replace("-", "_")
     path = _gallery() / f"{story}.saga.yaml"
     if not _NAME.fullmatch(story) or not path.is_file():
@@ -79,5 +76,5 @@ def schema(of: str, part: str | None) -> str:
 
 
 def _gallery() -> Path:
-    inside = _INSIDE / "gallery"
+    inside = _PACKAGE / "guides" / "gallery"
     return inside if inside.is_dir() else _TREE / "definitions" / "gallery"

@@ -129,6 +129,7 @@ _GRAPH = object_of(
 )
 _GRAPH_INJECT = object_of({"ok": BOOL, "pages": list_of(object_of({"page": TEXT, "drawings": COUNT, "changed": BOOL}))})
 _CODE = object_of({"code": TEXT, "severity": TEXT, "title": TEXT}, page=TEXT)
+_PAGE: Data = {"name": TEXT, "title": TEXT}
 _ACTIVITY: Data = {
     "name": TEXT,
     "package": TEXT,
@@ -273,7 +274,14 @@ _OF_FILES: Mapping[str, Data] = {
     "diff": _DIFF,
     "graph show": _GRAPH,
     "graph inject": _GRAPH_INJECT,
-    "explain": {"oneOf": [_CODE, object_of({"codes": list_of(_CODE)})]},
+    "explain": {
+        "oneOf": [
+            _CODE,
+            object_of({"codes": list_of(_CODE)}),
+            object_of({"pages": list_of(object_of(_PAGE))}),
+            object_of({**_PAGE, "text": TEXT}),
+        ]
+    },
     "plugins list": object_of({"activities": list_of(object_of(_ACTIVITY)), "problems": list_of(_BROKEN)}),
     "plugins show": object_of({**_ACTIVITY, "examples": list_of(ANY), "step": TEXT}),
     "plugins check": object_of(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from sagadsl.cli.page_text import shown
 from sagadsl.diagnostics.codes import CODES
+from sagadsl.language.bundled import page_names, page_text
 from tests.cli.shell import Ran, inside
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +21,67 @@ ROOT = Path(__file__).parents[2]
 def test_every_code_is_explained_by_its_page(code: str) -> None:
     """The table, the pages and `explain` hold the same codes."""
     page = (ROOT / "docs" / "diagnostics" / f"{code}.md").read_text(encoding="utf-8")
-    assert inside("explain", code.lower()) == Ran(0, page, "")
+    ran = inside("explain", code.lower())
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[0] == page.splitlines()[0]
+    assert json.loads(inside("explain", code, "--json").out)["page"] == page
+
+
+def _pages() -> list[str]:
+    return [f"SD{code[2:]}" for code in CODES] + list(page_names())
+
+
+@pytest.mark.parametrize("name", _pages())
+def test_every_link_of_a_page_is_a_command_that_works(name: str) -> None:
+    """Nobody can follow `../operations/encryption.md` in a terminal, or in an installed package."""
+    ran = inside("explain", name)
+    assert ran.code == 0, ran.err
+    prose = re.sub(r"^ *(`{3,}|~{3,}).*?^ *\1$", "", ran.out, flags=re.M | re.S)
+    assert not re.search(r"\]\((?!https?:)", re.sub(r"`[^`]*`", "", prose)), prose
+    for target in set(re.findall(r"\(`sagadsl explain ([^`]+)`\)", prose)):
+        assert inside("explain", target).code == 0, target
+
+
+def test_a_part_of_a_page_is_all_below_its_heading() -> None:
+    part = inside("explain", "supply-chain#signed-definitions").out
+    assert part.startswith("## Signed definitions\n")
+    assert not re.search(r"^## (?!Signed definitions)", part, re.M)
+
+
+def test_the_pages_are_listed() -> None:
+    listed = [line.split()[0] for line in inside("explain", "--pages").out.splitlines()]
+    assert listed == list(page_names())
+    assert {"language", "tutorial", "operations/supply-chain", "patterns/loops"} <= set(listed)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("langage", "there is neither a code nor a page `langage`; did you mean `language`?"),
+        ("language#activty", "the page `language` has no part `activty`; did you mean `activity`?"),
+        ("xyzzy", "`sagadsl explain --pages` lists the pages"),
+        ("SD104 --pages", "leave out `SD104`, or the option"),
+    ],
+)
+def test_a_page_that_does_not_exist_is_a_usage_error(words: str, message: str) -> None:
+    ran = inside("explain", *words.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert message in ran.err
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_prose_of_a_page_fits_a_terminal(width: int) -> None:
+    """Words are not broken, and what stands between backticks is copied as one."""
+    for name in ("language", "tutorial", "operations/supply-chain", "diagnostics/SD990"):
+        text = page_text(name)
+        assert text is not None
+        fits = shown(text, name, width)
+        assert re.sub(r"\s+", " ", fits) == re.sub(r"\s+", " ", shown(text, name))
+        for line in re.sub(r"^ *(`{3,}).*?^ *\1$", "", fits, flags=re.M | re.S).splitlines():
+            is_kept = line.startswith(("|", "#", "<!--", "!")) or not re.search(
+                r" ", re.sub(r"`[^`]*`\S*", "", line.strip())
+            )
+            assert is_kept or len(line) <= width, line
 
 
 def test_without_a_code_all_are_listed() -> None:

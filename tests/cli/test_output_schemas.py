@@ -117,6 +117,8 @@ def folder(tmp_path: Path) -> Path:
         ("explain", [], 0),
         ("explain", ["SD104"], 0),
         ("explain", ["SD9999"], 2),
+        ("explain", ["--pages"], 0),
+        ("explain", ["language#activity"], 0),
         ("plugins list", [], 0),
         ("plugins show", ["charge"], 0),
         ("plugins check", ["sagadsl"], 0),
