@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,23 @@ def test_a_browser_shows_it_without_a_network(site: Path) -> None:
         missing("chromium", str(unavailable))
     assert [each for each in asked if not each.startswith(("file:", "data:", "blob:"))] == []
     assert wrong == []
+
+
+def test_every_page_is_linked_where_people_begin() -> None:
+    """In the README or in "How to …", and in the navigation of the site: else nobody finds it."""
+    docs = docs_site.ROOT / "docs"
+    linked = {
+        (begin.parent / link).resolve()
+        for begin in (docs_site.ROOT / "README.md", docs / "how-to.md")
+        for link in re.findall(r"\]\(([^)#\s]+)", begin.read_text("utf-8"))
+    }
+    navigation = set(re.findall(r'"([^"]+\.md)"', (docs_site.ROOT / "zensical.toml").read_text("utf-8")))
+    own_lists = [docs / "diagnostics", docs / "decisions"]  # the README links the folders, the site has a list of each
+    pages = [page for page in docs.rglob("*.md") if page.parent not in own_lists]
+
+    assert [str(page) for page in pages if page.resolve() not in linked] == []
+    assert [str(page) for page in pages if page.relative_to(docs).as_posix() not in navigation] == []
+    assert all(folder.resolve() in linked for folder in own_lists)
 
 
 def test_a_link_that_leads_nowhere_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
