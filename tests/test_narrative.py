@@ -100,9 +100,11 @@ def test_a_saga_that_was_killed_leaves_what_it_did() -> None:
 
 
 def test_a_saga_that_had_nothing_to_undo_says_so() -> None:
-    assert _sentences("compensated")[0].endswith("has failed after 2.0s; there was nothing to undo.")
+    assert _sentences("compensated")[0].endswith(
+        "was compensated after 2.0s: it had failed, and there was nothing to undo."
+    )
     assert _sentences("compensated", {**_step("a", "completed"), "compensation": {"status": "done"}})[0].endswith(
-        "has failed after 2.0s, and all that it had done has been undone."
+        "was compensated after 2.0s: it had failed, and all that it had done has been undone."
     )
 
 

@@ -171,7 +171,7 @@ def test_a_saga_that_waits_for_a_decision_says_what_can_be_done() -> None:
 def test_what_operators_did_is_shown_with_who_and_why() -> None:
     action = {"at": _at(3), "verb": "skip_step", "path": "charge.compensation", "by": "ann", "why": "paid back by hand"}
     shown = list(page(_status("failed", actions=[action]), {}, NOW))
-    assert shown[-1] == "2026-01-01T12:00:03Z  skip_step charge.compensation by ann: paid back by hand"
+    assert shown[-1] == "2026-01-01T12:00:03Z  skip charge.compensation by ann: paid back by hand"
 
 
 @pytest.mark.parametrize("word", [each.value for each in (*Status, *Progress)] + ["pending", "not_started"])

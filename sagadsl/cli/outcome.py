@@ -30,14 +30,20 @@ _MANY, _FEW = 200, 20
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "completed": ("completed", ""),
-    "compensated": ("failed", ", and all that was done has been undone"),
+    "compensated": ("compensated", ": it failed, and all that was done has been undone"),
     "failed": ("failed", ""),
-    "rejected": ("said no", ", and all that was done has been undone"),
+    "rejected": ("rejected", ": it said no, and all that was done has been undone"),
     "cancelled": ("cancelled", ""),
-    "timed_out": ("ended by the server's time limit", "; nothing more is undone"),
+    "timed_out": ("timed out", " by the server's limit; nothing more is undone"),
     "terminated": ("terminated", "; nothing more is undone"),
 }
-"""The words before and after the duration."""
+"""The words before and after the duration. The first one is the status, as lists and `--status` have it."""
+
+_NOTHING: Mapping[str, str] = {
+    "compensated": ": it failed, and there was nothing to undo",
+    "rejected": ": it said no, and there was nothing to undo",
+}
+"""What follows the duration where nothing was undone."""
 
 
 def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -> None:
@@ -70,8 +76,8 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     sign = SIGNS.get(ended.status, "✗")
     code = EXIT_CODES[ended.status]
     words, consequence = _WORDS[ended.status]
-    if ended.status == "compensated" and not (ended.report or {}).get("undone"):
-        consequence = "; there was nothing to undo"
+    if ended.status in _NOTHING and not (ended.report or {}).get("undone"):
+        consequence = _NOTHING[ended.status]
     exit_code = f" (exit {code})" if code else ""
     yield f"{sign} {words}{f' after {took}' if took else ''}{consequence}{exit_code}"
     yield from (f"   {text}" for text in warnings(ended.as_json()))
@@ -88,8 +94,8 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     if report.get("undone"):
         yield f"   undone: {_paths(report, 'undone')}"
     for each in report.get("not_undone", ()):
-        how = "skipped" if each.get("skipped") else "failed"
-        yield f"   NOT undone: {each['path']}: {how}: {each['type']}: {one_line(each['message'])}"
+        how = " (skipped)" if each.get("skipped") else ""
+        yield f"   NOT undone: {each['path']}{how}: {each['type']}: {one_line(each['message'])}"
     if report.get("not_attempted"):
         why = f" ({report['why_not']})" if report.get("why_not") else ""
         yield f"   not attempted: {_paths(report, 'not_attempted')}{why}"

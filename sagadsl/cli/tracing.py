@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, of_run, on_saga
 from sagadsl.cli.options import show_secrets
 from sagadsl.language.paths import child_id, parse_call
-from sagadsl.status.lines import StatusRow, error_text, one_line, refused_signal, rows, text, told, widths
+from sagadsl.status.lines import StatusRow, did, error_text, one_line, refused_signal, rows, text, told, widths
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -82,7 +82,8 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
                 continue
             yield f"{margin}sent    {_short(call.input)}"
             if (error := call.told()) is not None:
-                yield f"{margin}failed  {error_text(error)}"
+                why = error_text(error)
+                yield f"{margin}failed" + ("" if why in line.note else f"  {why}")  # the line of the step says it
                 if screen.session().debug:
                     yield from (f"{margin}        {_indented(line)}" for line in call.stack.splitlines())
             elif call.status == "completed":
@@ -93,15 +94,24 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
             yield f"{margin}sagadsl trace {quote(child_id(status['id'], line.key))}{screen.tail()}"
     yield from (f"  {line}" for line in told(status))
     if status.get("failure"):
-        yield f"  failure {error_text(status['failure'])}"
+        yield f"  first error: {error_text(status['failure'])}"
     if status["status"] in ("completed", "rejected"):
         yield f"  output  {_short(traced.output)}"
     for each in traced.outside:
+        if each.what == "operated" and isinstance(each.data, Mapping):
+            gave = {key: value for key, value in each.data.items() if key not in _SAID}
+            said = did({**each.data, "verb": each.name}) + (f"  {_short(gave)}" if gave else "")
+            yield f"  {each.at:%H:%M:%S}  {said}"
+            continue
         data = "" if each.data is None else f"  {_short(each.data)}"
         data += f"  from {one_line(each.sender)}" if each.sender else ""
         data += "" if each.reply is None else f"  reply {_short(each.reply)}"
         yield f"  {each.at:%H:%M:%S}  {each.what.replace('_', ' ')} {each.name}{data}".rstrip()
     yield from (f"  {refused_signal(each)}" for each in status.get("refused_signals", ()))
+
+
+_SAID = ("by", "path", "why")
+"""What the sentence about an operator's request says of its data."""
 
 
 def _failures(status: Any) -> Iterator[Any]:

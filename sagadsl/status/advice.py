@@ -15,6 +15,7 @@ from sagadsl.status.few import ROWS, beside, few
 from sagadsl.status.lines import (
     CALLS,
     PendingAttempt,
+    did,
     error_text,
     links,
     moment,
@@ -89,7 +90,7 @@ def page(
         yield from advice
     if status.get("actions"):
         yield ""
-        yield from (_action(action) for action in status["actions"])
+        yield from (f"{action['at']}  {did(action)}" for action in status["actions"])
 
 
 def _time_left(status: Mapping[str, Any], now: datetime) -> Iterator[str]:
@@ -214,10 +215,3 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
 
 def _counted(children: Sequence[Mapping[str, Any]]) -> str:
     return f"child saga {children[0]['path']}" if len(children) == 1 else f"{len(children)} child sagas"
-
-
-def _action(action: Mapping[str, Any]) -> str:
-    path = f" {action['path']}" if action.get("path") else ""
-    by = f" by {action['by']}" if action.get("by") else ""
-    why = f": {one_line(action['why'])}" if action.get("why") else ""
-    return f"{action['at']}  {action['verb']}{path}{by}{why}"

@@ -287,6 +287,14 @@ def not_indexed(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"search attribute {name} is not set: {one_line(why)}"
 
 
+def did(action: Mapping[str, Any]) -> str:
+    """Return what an operator has asked for, as commands call it: ``retry`` for Temporal's ``retry_step``."""
+    path = f" {one_line(action['path'])}" if action.get("path") else ""
+    by = f" by {one_line(action['by'])}" if action.get("by") else ""
+    why = f": {one_line(action['why'])}" if action.get("why") else ""
+    return f"{action['verb'].removesuffix('_step')}{path}{by}{why}"
+
+
 def refused_signal(refused: Mapping[str, Any]) -> str:
     """Return one line of the status about a signal that was refused."""
     by = f" from {one_line(refused['by'])}" if refused.get("by") else ""

@@ -32,36 +32,36 @@ from sagadsl.status.lines import (
 _SHOWN = 6
 _ENDS: Mapping[str, str] = {
     "completed": "has completed{took}",
-    "rejected": "has said no{took}, and all that it had done has been undone",
-    "compensated": "has failed{took}, and all that it had done has been undone",
+    "rejected": "was rejected{took}: it has said no, and all that it had done has been undone",
+    "compensated": "was compensated{took}: it had failed, and all that it had done has been undone",
     "cancelled": "was cancelled{took}",
     "failed": "has failed{took}, and not all of it is undone",
-    "timed_out": "was ended by the server's time limit: none of its code ran any more",
+    "timed_out": "has timed out by the server's limit: none of its code ran any more",
     "terminated": "was terminated: none of its code ran any more",
     "running": "is running",
     "compensating": "is undoing what it did",
-    "paused": "waits for somebody",
+    "paused": "is paused",
     "held": "is held by Temporal's own pause",
 }
 _WITHOUT_UNDO: Mapping[str, str] = {
-    "rejected": "has said no{took}; there was nothing to undo",
-    "compensated": "has failed{took}; there was nothing to undo",
+    "rejected": "was rejected{took}: it has said no, and there was nothing to undo",
+    "compensated": "was compensated{took}: it had failed, and there was nothing to undo",
     "failed": "has failed{took}",
 }
 """The same for sagas that undid nothing, because there was nothing to undo."""
 
 _VERBS: Mapping[str, str] = {
-    "retry_step": "had `{path}` tried again",
-    "complete_step": "said that `{path}` was done by hand",
-    "skip_step": "had `{path}` left out",
-    "abort": "gave it up",
+    "retry_step": "retried `{path}`",
+    "complete_step": "completed `{path}` by hand",
+    "skip_step": "skipped `{path}`",
+    "abort": "aborted it",
     "pause": "paused it",
-    "resume": "let it go on",
-    "reset": "let it go back to `{path}` and on from there",
+    "resume": "resumed it",
+    "reset": "reset it to `{path}`",
     "cancel": "cancelled it",
-    "migrate": "let it go on with another definition",
-    "recover": "had its work taken up, since the server had ended its run",
-    "redrive": "had it taken up after its failure",
+    "migrate": "migrated it to another definition",
+    "recover": "recovered it, since the server had ended its run",
+    "redrive": "had it redriven after its failure",
 }
 NOTHING_LEFT = "Nothing is left to do."
 
@@ -218,7 +218,7 @@ def _operators(status: Mapping[str, Any]) -> Iterator[str]:
         what += f" (with {one_line(action['gave'])})" if action.get("gave") else ""
         why = f": {one_line(action['why'])}" if action.get("why") else ""
         if action["verb"] == "stay":  # nobody asked for it
-            yield f"It could not go on with the other definition any more, and stayed as it was at {action['at']}{why}."
+            yield f"It could not be migrated any more, and stayed as it was at {action['at']}{why}."
             continue
         yield f"{action.get('by') or 'Somebody'} {what} at {action['at']}{why}."
 

@@ -48,7 +48,7 @@ def test_one_saga_is_judged_and_migrates(shop: Shop) -> None:
     again = shop.run("migrate", saga, "--to", str(new))
     assert again.out == f"{saga} has order 2.0.0 already\n"
     told = shop.run("explain-run", saga).out
-    assert "ann let it go on with another definition" in told
+    assert "ann migrated it to another definition" in told
 
 
 def test_a_refusal_names_rules_and_lines(shop: Shop) -> None:

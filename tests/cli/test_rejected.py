@@ -63,7 +63,7 @@ def test_a_no_has_its_own_word_and_exit_code_and_gives_its_result(shop: Shop) ->
     assert stood["failure"]["result"] == RESULT
     assert stood["steps"][0]["compensation"]["status"] == "done"
     assert "alarm" not in [each["path"] for each in stood["steps"]]
-    assert "has said no" in shop.run("explain-run", "unlucky-1").out
+    assert "was rejected" in shop.run("explain-run", "unlucky-1").out
 
     shop.until_listed("unlucky-1", lambda rows: [row["status"] for row in rows] == ["rejected"])
     for word, found in (("rejected", 1), ("completed", 0), ("compensated", 0)):

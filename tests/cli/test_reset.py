@@ -46,9 +46,9 @@ def test_a_saga_goes_back_to_a_step_and_on_from_there(shop: Shop) -> None:
     assert [(each["verb"], each["path"], each["by"]) for each in again["actions"]] == [("reset", "charge", "ann")]
     assert shop.run("signal", saga, "approve").code == 0
     assert shop.run("result", saga).code == 0
-    assert "ann let it go back to `charge` and on from there" in shop.run("explain-run", saga).out
+    assert "ann reset it to `charge`" in shop.run("explain-run", saga).out
     trace = shop.run("trace", saga).out
-    assert "operated reset" in trace
+    assert "  reset charge by ann: another card" in trace
     assert "undone  by charge.compensation: completed" in trace
 
 

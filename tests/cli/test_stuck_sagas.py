@@ -165,7 +165,7 @@ def test_a_quiet_run_says_in_one_line_that_it_has_failed(shop: Shop) -> None:
 
     assert (failed.code, failed.out) == (10, "")
     assert re.fullmatch(
-        r"\S failed after \d+\.\ds, and all that was done has been undone \(exit 10\): "
+        r"\S compensated after \d+\.\ds: it failed, and all that was done has been undone \(exit 10\): "
         r"AddressInvalid: carrier rejected address\n",
         failed.err,
     )

@@ -161,12 +161,12 @@ def _send(house: House, saga: str, name: str) -> None:
 
 def test_the_first_view_is_what_needs_somebody_and_old_addresses_lead_where_they_led(page: Page, house: House) -> None:
     """The list was at `#/`, with its search behind it."""
-    waits = page.get_by_role("heading", name="Needs somebody", level=1)
+    waits = page.get_by_role("heading", name="Waits for a person", level=1)
     listed = page.get_by_role("heading", name="Sagas", level=1)
     for address, shown, here in (
-        ("/", waits, "Needs somebody"),
-        ("/#/", waits, "Needs somebody"),
-        ("/#/incidents?error=BankDown", waits, "Needs somebody"),
+        ("/", waits, "Waits for a person"),
+        ("/#/", waits, "Waits for a person"),
+        ("/#/incidents?error=BankDown", waits, "Waits for a person"),
         ("/#/sagas", listed, "All"),
         ("/#/sagas?status=paused", listed, "All"),
         ("/#/?status=paused&name=order", listed, "All"),
@@ -287,7 +287,7 @@ def test_where_a_token_is_wanted_the_page_asks_for_it(browser: Browser, house: H
             expect(page.locator("main")).to_contain_text("not valid here")
             page.get_by_label("Token").fill(token)
             page.get_by_role("button", name="Enter").click()
-            expect(page.get_by_role("heading", level=1)).to_have_text("Needs somebody")
+            expect(page.get_by_role("heading", level=1)).to_have_text("Waits for a person")
             expect(page.locator("#who")).to_contain_text("ann")
             saga = guarded.ask("POST", "/sagas/order", {"order": "1", "wait": True}, token=token).json()["id"]
             _open(page, saga)

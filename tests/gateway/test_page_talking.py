@@ -168,13 +168,13 @@ def test_a_job_is_stopped_from_the_page(page: Page, talking: House, tmp_path: Pa
     page.goto("/#/incidents?error=BankDown")
     for each in ids:
         page.get_by_role("checkbox", name=f"{each} charge.compensation").check()
-    page.get_by_role("button", name="Try again").click()
-    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     answers = page.locator("section.answers")
-    expect(answers).to_contain_text("Try again: 1 of 3 done")
+    expect(answers).to_contain_text("Retry: 1 of 3 done")
     answers.get_by_role("button", name="Stop").click()
 
-    expect(answers).to_contain_text("Try again: stopped; 1 of 3 done")
+    expect(answers).to_contain_text("Retry: stopped; 1 of 3 done")
     expect(answers.get_by_role("button", name="Stop")).to_have_count(0)
     assert [talking.ask("GET", f"/sagas/{each}").json()["status"] for each in ids] == ["paused"] * 3
     for each in ids:

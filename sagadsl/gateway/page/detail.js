@@ -11,12 +11,12 @@ import { timeline } from "./timeline.js";
 import { takeUp } from "./takeup.js";
 
 export const VERBS = {
-  retry: ["Try again", "What has failed is tried once more."],
-  complete: ["Done by hand", "You have done it by hand: it counts as done, and later steps read the output that you give."],
-  skip: ["Leave it out", "What has failed is left as it is, and the saga goes on. A compensation that is left out is reported as not undone."],
-  abort: ["Give up", "The saga ends as failed, and reports what it has not undone."],
+  retry: ["Retry", "What has failed is tried once more."],
+  complete: ["Complete by hand", "You have done it by hand: it counts as done, and later steps read the output that you give."],
+  skip: ["Skip", "What has failed is left as it is, and the saga goes on. A compensation that is skipped is reported as not undone."],
+  abort: ["Abort", "The saga ends as failed, and reports what it has not undone."],
   pause: ["Pause", "No further step is started; what runs may end."],
-  resume: ["Go on", "The saga goes on."],
+  resume: ["Resume", "The saga goes on."],
   cancel: ["Cancel", "The saga stops, and what it has done is undone."],
 };
 
@@ -268,7 +268,7 @@ function data(section, trace, isOver) {
       el("summary", {}, badge(call.status === "timed_out" ? "failed" : call.status), ` ${call.path} · ${call.name}${call.attempts > 1 ? `, ${call.attempts} attempts` : ""}`),
       el("dl", {}, el("dt", {}, "Input"), el("dd", {}, value(call.input, `in ${index}`)), call.ended_at ? [el("dt", {}, "Output"), el("dd", {}, value(call.output, `out ${index}`))] : [],
         call.error ? [el("dt", {}, "Error"), el("dd", {}, sentence(said(call.error)))] : []))),
-    trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name} `, value(each.data, `outside ${index}`),
+    trace.outside.length ? [el("h3", {}, "From outside"), el("ul", {}, trace.outside.map((each, index) => el("li", {}, instant(each.at), ` ${each.what.replace("_", " ")} ${each.name.replace(/_step$/, "")} `, value(each.data, `outside ${index}`),
       each.reply === undefined ? null : [" reply ", value(each.reply, `reply ${index}`)])))] : []);
 }
 
@@ -278,5 +278,5 @@ function actions(section, found) {
   fill(section, refused.length || kept.length ? [el("h2", {}, "Signals"), el("ul", {},
     refused.map((each) => el("li", {}, instant(each.at), sentence(` ${each.signal} was refused: ${each.reason}`))),
     kept.map(([name, count]) => el("li", {}, `${name} is kept for a later wait${count > 1 ? `: ${count} of them` : ""}`)))] : [], done.length ? [el("h2", {}, "Stepped in"), el("ul", {}, done.map((each) =>
-    el("li", {}, instant(each.at), ` ${each.verb.replace("_", " ")} ${each.path ?? ""} by ${each.by || "somebody"}${each.why ? `: ${each.why}` : ""}`)))] : []);
+    el("li", {}, instant(each.at), ` ${each.verb.replace("_step", "")} ${each.path ?? ""} by ${each.by || "somebody"}${each.why ? `: ${each.why}` : ""}`)))] : []);
 }

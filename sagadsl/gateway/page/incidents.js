@@ -30,7 +30,7 @@ export async function incidents(main, query, signal) {
     el("label", {}, "Name ", el("input", { type: "search", name: "name", value: asked.name ?? "", placeholder: "order or ord*" })),
     el("label", {}, "Error ", el("input", { type: "search", name: "error", value: asked.error ?? "" })),
     el("button", { type: "submit" }, "Search"));
-  fill(main, el("h1", {}, "Needs somebody"), search, answers, groups, hint, asOf);
+  fill(main, el("h1", {}, "Waits for a person"), search, answers, groups, hint, asOf);
 
   const refresh = async () => {
     const wanted = new URLSearchParams(Object.entries({ name: asked.name, error: asked.error }).filter(([, text]) => text));
