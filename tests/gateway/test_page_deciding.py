@@ -52,14 +52,12 @@ def test_a_paused_compensation_is_tried_again_with_a_reason(page: Page, house: H
     _open(page, saga)
     expect(page.locator(".decision")).to_contain_text("charge.compensation BankDown: the bank is down")
     broken.unlink()
-    page.get_by_role("button", name="Try again: charge.compensation").click()
+    page.get_by_role("button", name="Retry: charge.compensation").click()
     page.get_by_role("dialog").get_by_label("Why").fill("the bank is back")
-    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("compensated")
-    expect(page.locator("section.actions")).to_contain_text(
-        "retry step charge.compensation by anybody: the bank is back"
-    )
+    expect(page.locator("section.actions")).to_contain_text("retry charge.compensation by anybody: the bank is back")
 
 
 def _paused(house: House) -> str:
@@ -81,17 +79,17 @@ def test_a_step_is_tried_again_with_another_input(page: Page, house: House) -> N
     saga = _paused(house)
     _open(page, saga)
     expect(page.locator(".told")).to_contain_text("on_pause[0]/tell")
-    page.get_by_role("button", name="Try again: ship").click()
+    page.get_by_role("button", name="Retry: ship").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Input as JSON").fill('{"order": 7, "how": "ok"}')
     dialog.get_by_label("Why").fill("another address")
-    dialog.get_by_role("button", name="Try again").click()
+    dialog.get_by_role("button", name="Retry").click()
     expect(dialog.get_by_role("alert")).to_contain_text("input.order: must be text, got 7")
     dialog.get_by_label("Input as JSON").fill('{"order": "8", "how": "ok"')
-    dialog.get_by_role("button", name="Try again").click()
+    dialog.get_by_role("button", name="Retry").click()
     expect(dialog.get_by_role("alert")).to_contain_text("this is not JSON")
     dialog.get_by_label("Input as JSON").fill('{"order": "8", "how": "ok"}')
-    dialog.get_by_role("button", name="Try again").click()
+    dialog.get_by_role("button", name="Retry").click()
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
     expect(page.locator("section.actions")).to_contain_text("another address")
@@ -103,32 +101,32 @@ def test_a_step_that_was_done_by_hand_has_the_output_that_is_given(page: Page, h
     """R62."""
     saga = _paused(house)
     _open(page, saga)
-    page.get_by_role("button", name="Done by hand: ship").click()
+    page.get_by_role("button", name="Complete by hand: ship").click()
     page.get_by_role("dialog").get_by_label("Output as JSON").fill('{"tracking": "by hand"}')
-    page.get_by_role("dialog").get_by_role("button", name="Done by hand").click()
+    page.get_by_role("dialog").get_by_role("button", name="Complete by hand").click()
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("completed")
     assert house.ask("GET", f"/sagas/{saga}/result").json()["output"] == {"tracking": "by hand"}
 
 
 def test_one_of_several_that_wait_is_mended_with_a_value(page: Page, house: House) -> None:
-    """R62, R63: each output is another, so that "Done by hand" is for one alone."""
+    """R62, R63: each output is another, so that "Complete by hand" is for one alone."""
     ids = [_paused(house) for _ in range(2)]
     page.goto("/#/incidents?name=mended")
-    by_hand = page.get_by_role("button", name="Done by hand")
+    by_hand = page.get_by_role("button", name="Complete by hand")
     for each in ids:
         page.get_by_role("checkbox", name=f"{each} ship").check()
     expect(by_hand).to_be_disabled()
     page.get_by_role("checkbox", name=f"{ids[1]} ship").uncheck()
     by_hand.click()
     page.get_by_role("dialog").get_by_label("Output as JSON").fill('{"tracking": "by hand"}')
-    page.get_by_role("dialog").get_by_role("button", name="Done by hand").click()
-    expect(page.locator("section.answers")).to_contain_text(f"{ids[0]}: Done by hand: done")
+    page.get_by_role("dialog").get_by_role("button", name="Complete by hand").click()
+    expect(page.locator("section.answers")).to_contain_text(f"{ids[0]}: Complete by hand: done")
     page.get_by_role("checkbox", name=f"{ids[1]} ship").check()
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry").click()
     page.get_by_role("dialog").get_by_label("Input as JSON").fill('{"order": "9", "how": "ok"}')
-    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
-    expect(page.locator("section.answers")).to_contain_text(f"{ids[1]}: Try again: done")
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+    expect(page.locator("section.answers")).to_contain_text(f"{ids[1]}: Retry: done")
 
     found = [house.until(each, lambda status: not status["is_open"])["id"] for each in ids]
     results = [house.ask("GET", f"/sagas/{each}/result").json()["output"]["tracking"] for each in found]
@@ -142,16 +140,16 @@ def test_what_waits_for_a_person_has_a_tab_of_its_own(page: Page, house: House, 
     saga = house.start(how="fail", broken=str(broken))
     _open(page, saga)
     expect(page.locator(".decision")).to_contain_text("BankDown")
-    page.get_by_role("link", name="Needs somebody").click()
+    page.get_by_role("link", name="Waits for a person").click()
     page.get_by_label("Error").fill("BankDown")
     page.get_by_role("button", name="Search").click()
 
     expect(page.get_by_role("heading", name=re.compile(r" order charge\.compensation: BankDown$"))).to_be_visible()
-    expect(page.get_by_role("link", name="Needs somebody")).to_have_attribute("aria-current", "page")
+    expect(page.get_by_role("link", name="Waits for a person")).to_have_attribute("aria-current", "page")
     page.get_by_role("link", name=saga).click()
     broken.unlink()
-    page.get_by_role("button", name="Try again: charge.compensation").click()
-    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry: charge.compensation").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("compensated")
 
 
@@ -165,12 +163,12 @@ def test_several_that_wait_are_decided_together(page: Page, house: House, tmp_pa
         page.get_by_role("checkbox", name=f"{each} charge.compensation").check()
     page.get_by_role("checkbox", name=f"{ids[2]} charge.compensation").uncheck()
     broken.unlink()
-    page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Try again: 2")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Retry: 2")
     page.get_by_role("dialog").get_by_label("Why").fill("the bank is back")
-    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
 
-    expect(page.locator("section.answers")).to_contain_text("Try again: 2 of 2 done")
+    expect(page.locator("section.answers")).to_contain_text("Retry: 2 of 2 done")
     for each in ids[:2]:
         _open(page, each)
         expect(page.get_by_role("heading", level=1)).to_contain_text("compensated")
@@ -188,11 +186,11 @@ def test_a_refusal_among_many_is_told_and_does_not_stop_the_others(page: Page, h
     for each in ids:
         page.get_by_role("checkbox", name=f"{each} charge.compensation").check()
     house.ask("POST", f"/sagas/{ids[0]}/abort", {"why": "somebody was faster"})
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry").click()
     broken.unlink()
-    page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry").click()
 
-    expect(page.locator("section.answers")).to_contain_text("Try again: 1 of 2 done, 1 refused")
+    expect(page.locator("section.answers")).to_contain_text("Retry: 1 of 2 done, 1 refused")
     expect(page.locator("section.answers li")).to_contain_text(f"{ids[0]} charge.compensation: ")
     expect(page.get_by_role("button", name="Stop")).to_have_count(0)
 
@@ -215,15 +213,15 @@ def test_a_child_that_waits_is_seen_at_its_parent_and_decided_there(
             page.get_by_role("button", name="Pause").click()
             page.get_by_role("dialog").get_by_role("button", name="Pause").click()
             expect(waits).to_contain_text("book/hotel → is paused")
-            page.get_by_role("button", name="Go on", exact=True).click()
-            page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+            page.get_by_role("button", name="Resume", exact=True).click()
+            page.get_by_role("dialog").get_by_role("button", name="Resume").click()
             expect(waits).not_to_contain_text("is paused")
             page.get_by_role("button", name="Send").click()
             page.get_by_role("dialog").get_by_role("button", name="Send").click()
             expect(waits).to_contain_text("book/hotel → charge.compensation BankDown: the bank is down")
             broken.unlink()
-            page.get_by_role("button", name="Try again: book/hotel/charge.compensation").click()
-            page.get_by_role("dialog").get_by_role("button", name="Try again").click()
+            page.get_by_role("button", name="Retry: book/hotel/charge.compensation").click()
+            page.get_by_role("dialog").get_by_role("button", name="Retry").click()
             expect(page.get_by_role("heading", level=1)).to_contain_text("compensated")
 
 
