@@ -16,10 +16,17 @@ from sagadsl.trial.case import case
 from sagadsl.trial.play import play
 
 INFINITE = None
+INPUT = """\
+input:
+  type: object
+  properties:
+    few: {type: array, maxItems: 5}
+    rows: {type: array}
+"""
 
 
 def _saga(steps: str, more: str = "") -> Saga:
-    found = load(f"sagadsl: 1\nname: timed\nversion: '1'\n{more}steps:\n{steps}")
+    found = load(f"sagadsl: 1\nname: timed\nversion: '1'\n{INPUT}{more}steps:\n{steps}")
     assert found.saga is not None, [each.message for each in found.findings]
     return found.saga
 
@@ -55,10 +62,22 @@ UNDO = (
         ),
         (
             f"  - id: p\n    for_each: {{items: [1, 2]}}\n    steps: [{{id: a, {CALL}, {UNDO}}}]\n",
-            (INFINITE, INFINITE, INFINITE),
+            (20, 66, 22),
         ),
         (
-            f"  - id: p\n    timeout: 2m\n    for_each: {{items: [1, 2]}}\n    steps: [{{id: a, {CALL}, {NONE}}}]\n",
+            f"  - id: p\n    for_each: {{items: input.rows}}\n    steps: [{{id: a, {CALL}, {UNDO}}}]\n",
+            (INFINITE, INFINITE, INFINITE),
+        ),
+        (  # five at most, two at the same time: three rows one after the other; all are undone one by one
+            f"  - id: p\n    for_each: {{items: input.few, max_concurrency: 2}}\n    steps: [{{id: a, {CALL}, {UNDO}}}]\n",
+            (30, 99, 55),
+        ),
+        (
+            f"  - id: p\n    for_each: {{items: input.few, max_concurrency: unlimited}}\n    steps: [{{id: a, {CALL}, {NONE}}}]\n",
+            (10, 33, 0),
+        ),
+        (
+            f"  - id: p\n    timeout: 2m\n    for_each: {{items: input.rows}}\n    steps: [{{id: a, {CALL}, {NONE}}}]\n",
             (120, 120, 0),
         ),
         (

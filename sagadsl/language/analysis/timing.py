@@ -6,12 +6,14 @@ handlers, tries of whole blocks, and the time that people take.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from math import ceil
 from typing import assert_never
 
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import kinds
+from sagadsl.language.analysis.lengths import length
 from sagadsl.language.calls import ActivityCall, Count, Duration, Retry, SagaCall, Send, most_of
 from sagadsl.language.model import (
     Answer,
@@ -85,16 +87,19 @@ class SagaTime(Immutable):
 
 def timing(saga: Saga) -> SagaTime:
     """Return how long a saga can take."""
-    clock = {retried: _Clock(retried, frozenset(_patient(saga))) for retried in (False, True)}
+    rounds = {
+        step.id: length(step.body.items, saga) for step, _ in _all(saga.steps, 0) if isinstance(step.body, ForEach)
+    }
+    clock = {retried: _Clock(retried, frozenset(_patient(saga)), rounds) for retried in (False, True)}
     steps = tuple(
-        StepTime(step.id, depth, clock[False].step(step), clock[True].step(step), _undo((step,)))
+        StepTime(step.id, depth, clock[False].step(step), clock[True].step(step), _undo((step,), rounds))
         for step, depth in _all(saga.steps, 0)
     )
     limit = saga.timeout.total_seconds() if isinstance(saga.timeout, timedelta) else None
     return SagaTime(
         clock[False].row(saga.steps).within(saga.timeout),
         clock[True].row(saga.steps).within(saga.timeout),
-        _undo(saga.steps),
+        _undo(saga.steps, rounds),
         limit,
         steps,
     )
@@ -117,10 +122,16 @@ def _all(steps: Sequence[Step], depth: int) -> Iterator[tuple[Step, int]]:
 
 
 class _Clock(Immutable):
-    """Adds up the time of steps; ``patient`` are those that are tried again without a limit."""
+    """Adds up the time of steps.
+
+    Attributes:
+        patient: Those that are tried again without a limit.
+        rounds: The most items of each loop over a list, by its id; ``None`` where nothing says it.
+    """
 
     retried: bool
     patient: frozenset[str]
+    rounds: Mapping[str, int | None]
 
     def row(self, steps: Sequence[Step]) -> Bound:
         """Return the time of steps one after the other."""
@@ -156,8 +167,13 @@ class _Clock(Immutable):
                     return Bound(None, f"`{step.id}` repeats without a limit")
                 pause = Bound() if body.every is None else _written(body.every, f"`{step.id}` computes its pauses")
                 return self.row(body.steps).times(rounds) + pause.times(rounds - 1)
-            case ForEach():
-                return Bound(None, f"`{step.id}` has as many rounds as its list has items")
+            case ForEach() as body:
+                items = self.rounds.get(step.id)
+                if items is None:
+                    return Bound(None, f"`{step.id}` has as many rounds as its list has items")
+                at_once = items if body.max_concurrency is None else body.max_concurrency
+                # a computed number may be 1
+                return self.row(body.steps).times(ceil(items / max(at_once, 1)) if isinstance(at_once, int) else items)
             case never:
                 assert_never(never)
 
@@ -207,15 +223,16 @@ def _tries(once: Bound, retry: Retry, activity: str) -> Bound:
     return once.times(number) + Bound(total)
 
 
-def _undo(steps: Sequence[Step]) -> Bound:
+def _undo(steps: Sequence[Step], loops: Mapping[str, int | None]) -> Bound:
     """Return the time to undo steps one after the other, with all attempts."""
     total = Bound()
     for step in steps:
-        if isinstance(step.body, ForEach) and any(each.compensation for each, _ in _all(step.body.steps, 0)):
+        items = loops.get(step.id, 1)
+        if items is None and any(each.compensation for part in kinds.parts(step) for each, _ in _all(part.steps, 0)):
             total += Bound(None, f"`{step.id}` has as many rounds to undo as its list has items")
             continue
-        rounds: Count | None = step.body.maximum_attempts if isinstance(step.body, Repeat) else 1
-        inner = sum((_undo(part.steps) for part in kinds.parts(step)), Bound())
+        rounds: Count | None = step.body.maximum_attempts if isinstance(step.body, Repeat) else items
+        inner = sum((_undo(part.steps, loops) for part in kinds.parts(step)), Bound())
         most = most_of(rounds)
         if most is None and inner.seconds != 0:
             inner = Bound(None, f"`{step.id}` has rounds to undo without a limit")
