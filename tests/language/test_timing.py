@@ -26,13 +26,13 @@ input:
 
 
 def _saga(steps: str, more: str = "") -> Saga:
-    found = load(f"sagadsl: 1\nname: timed\nversion: '1'\n{INPUT}{more}steps:\n{steps}")
+    found = load(f"sagadsl: 1\nname: timed\nversion: '1'\n{more}steps:\n{steps}")
     assert found.saga is not None, [each.message for each in found.findings]
     return found.saga
 
 
 def _times(steps: str, more: str = "") -> tuple[float | None, float | None, float | None]:
-    found: SagaTime = timing(_saga(steps, more))
+    found: SagaTime = timing(_saga(steps, INPUT + more))
     return found.once.seconds, found.retried.seconds, found.undo.seconds
 
 
