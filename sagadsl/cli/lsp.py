@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 import click
 
 from sagadsl.cli.options import common, modules, no_plugins
+from sagadsl.cli.streamed import greet
 from sagadsl.cli.streams import out
 from sagadsl.errors import NeedsExtra
 
@@ -34,6 +36,7 @@ def lsp(*, no_plugins: bool, module: Sequence[str]) -> int:
         if (error.name or "").partition(".")[0] not in ("pygls", "lsprotocol", "attrs", "cattrs"):
             raise
         raise NeedsExtra(error.name or str(error), extra="lsp") from None
+    greet("the language server (LSP)", "an editor", "editor", f"{sys.argv[0]} lsp")
     with os.fdopen(os.dup(0), "rb") as reader, os.fdopen(os.dup(out().fileno()), "wb") as writer:
         serve(reader, writer, version("sagadsl"), module, plugins=not no_plugins)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.operate import acting
 from sagadsl.cli.options import again, common, connection, modules, no_plugins
+from sagadsl.cli.streamed import greet
 from sagadsl.cli.streams import out
 from sagadsl.errors import NeedsExtra
 from sagadsl.language.suggest import did_you_mean, listed
@@ -82,6 +84,7 @@ def mcp(
         connection=tuple(words),
         variables=variables,
     )
+    greet("the server for language models (MCP)", "a model's client", "agents#setting-it-up", f"{sys.argv[0]} mcp")
     with os.fdopen(os.dup(0), "rb") as reader, os.fdopen(os.dup(out().fileno()), "wb") as writer:
         serve(setting, reader, writer, version("sagadsl"))
     return 0

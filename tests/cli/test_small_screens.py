@@ -37,7 +37,7 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
             stdout=other_side,
             stderr=other_side,
             start_new_session=True,
-            preexec_fn=_own_terminal,  # noqa: PLW1509 # it makes one system call
+            preexec_fn=own_terminal,  # noqa: PLW1509 # it makes one system call
         ) as process:
             os.close(other_side)
             shown = read_terminal(terminal, lambda text: "waits for signal" in text)
@@ -55,6 +55,6 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
     assert "^C" not in shown
 
 
-def _own_terminal() -> None:
+def own_terminal() -> None:
     """Make standard input the terminal from which a Ctrl-C comes."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
