@@ -47,14 +47,8 @@ from sagadsl.temporal.refusals import (
 )
 from sagadsl.temporal.run.slow_checks import aside
 from sagadsl.temporal.wire import attributes
-from sagadsl.temporal.wire.arguments import (
-    INDEXED,
-    TAKES_UP,
-    Carry,
-    Package,
-    to_bytes,
-    to_payload,
-)
+from sagadsl.temporal.wire.arguments import INDEXED, TAKES_UP, Package, to_bytes, to_payload
+from sagadsl.temporal.wire.carry import Carry
 from sagadsl.temporal.wire.codec_growth import MAX_ENCODED_BYTES
 from sagadsl.temporal.wire.marker import MAX_PAYLOAD_BYTES, reason
 from sagadsl.temporal.wire.requests import DELIVER_SIGNAL, LONGEST_ID, UNSAID, Asked, Beside, Delivery

@@ -12,14 +12,8 @@ import pytest
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.squeeze import packed, unpacked
-from sagadsl.temporal.wire.arguments import (
-    Carry,
-    RunOptions,
-    child_envelope,
-    envelope,
-    open_envelope,
-    to_bytes,
-)
+from sagadsl.temporal.wire.arguments import RunOptions, child_envelope, envelope, open_envelope, to_bytes
+from sagadsl.temporal.wire.carry import Carry
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.work.registry import Registry, children_of
 from tests.engine.scenes import act, saga

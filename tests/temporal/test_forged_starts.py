@@ -26,7 +26,8 @@ from sagadsl.engine.facts import How
 from sagadsl.engine.squeeze import packed
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.run.workflow import CANCEL_ACTIVITY
-from sagadsl.temporal.wire.arguments import Carry, RunOptions, envelope, is_compressed
+from sagadsl.temporal.wire.arguments import RunOptions, envelope
+from sagadsl.temporal.wire.carry import Carry, is_compressed
 from sagadsl.temporal.wire.inheritance import TakeUpRequest
 from sagadsl.virtual.calls import Attempt
 from tests.conftest import Server

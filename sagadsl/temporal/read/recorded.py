@@ -19,7 +19,8 @@ from sagadsl.engine.snapshots import restore
 from sagadsl.temporal.link.codec import of_workflow
 from sagadsl.temporal.read.backwards import newest_first
 from sagadsl.temporal.read.described import Described
-from sagadsl.temporal.wire.arguments import Carry, Package, from_payload, open_envelope, to_bytes
+from sagadsl.temporal.wire.arguments import Package, open_envelope, to_bytes
+from sagadsl.temporal.wire.carry import Carry, from_payload
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.wire.inheritance import INHERIT_ACTIVITY, Inheritance
 

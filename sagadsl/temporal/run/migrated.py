@@ -33,7 +33,8 @@ from sagadsl.temporal.run.slow_checks import opened, patiently
 from sagadsl.temporal.run.taken_over import heard_in_turn
 from sagadsl.temporal.run.upgrading import of_next_run
 from sagadsl.temporal.wire import attributes
-from sagadsl.temporal.wire.arguments import Carry, Package, are_same_children, migrated_envelope, to_payload
+from sagadsl.temporal.wire.arguments import Package, are_same_children, migrated_envelope, to_payload
+from sagadsl.temporal.wire.carry import Carry
 from sagadsl.temporal.wire.child_memo import DETACHED
 from sagadsl.temporal.wire.codec_growth import of_this_worker
 from sagadsl.temporal.wire.definitions import InvalidDefinition

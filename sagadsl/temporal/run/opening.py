@@ -39,17 +39,8 @@ from sagadsl.temporal.run.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.run.rebuilding import is_played_for_its_state
 from sagadsl.temporal.run.slow_checks import opened, patiently
 from sagadsl.temporal.wire import attributes
-from sagadsl.temporal.wire.arguments import (
-    INDEXED,
-    Carry,
-    Package,
-    from_payload,
-    holds_anything,
-    is_compressed,
-    is_envelope,
-    is_same_definition,
-    to_bytes,
-)
+from sagadsl.temporal.wire.arguments import INDEXED, Package, holds_anything, is_envelope, is_same_definition, to_bytes
+from sagadsl.temporal.wire.carry import Carry, from_payload, is_compressed
 from sagadsl.temporal.wire.codec_growth import ASKS
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.wire.inheritance import INHERIT_ACTIVITY, Inheritance, TakeUpRequest

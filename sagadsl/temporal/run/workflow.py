@@ -49,14 +49,8 @@ from sagadsl.temporal.run.status_answer import fitting
 from sagadsl.temporal.run.taken_over import asked_at_first, holds_back, say_calls_locally
 from sagadsl.temporal.run.upgrading import of_next_run
 from sagadsl.temporal.wire import attributes
-from sagadsl.temporal.wire.arguments import (
-    REJECTED,
-    WARNINGS,
-    Carry,
-    child_envelope,
-    former_envelope,
-    to_payload,
-)
+from sagadsl.temporal.wire.arguments import REJECTED, WARNINGS, child_envelope, former_envelope, to_payload
+from sagadsl.temporal.wire.carry import Carry
 from sagadsl.temporal.wire.child_memo import child_memo
 from sagadsl.temporal.wire.codec_growth import of_this_worker
 from sagadsl.temporal.wire.definitions import InvalidDefinition

@@ -18,7 +18,8 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import RawValue
 
-from sagadsl.temporal.wire.arguments import holds_anything, is_compressed
+from sagadsl.temporal.wire.arguments import holds_anything
+from sagadsl.temporal.wire.carry import is_compressed
 
 REFUSES_INLINE = "sagadsl.refuses_inline"
 """Name of the function by which a worker says that it takes only definitions from its own folder."""
