@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sagadsl.engine.decide import parts
-from sagadsl.engine.facts import Command, Fact, StartActivity
+from sagadsl.engine.facts import Began, Command, Fact, SignalReceived, StartActivity
 from sagadsl.engine.hiding import Marked, hidden
 from sagadsl.engine.journal import State
 from sagadsl.engine.known_secrets import KnownSecrets
@@ -110,3 +110,29 @@ def test_a_call_looks_at_as_few_records_in_a_long_saga_as_in_a_short_one(
     assert run.close is not None
     assert len(followed.looks) == (601 if undone else 301)
     assert max(followed.looks) <= MOST
+
+
+def test_a_run_knows_the_secrets_of_rounds_that_it_has_packed_and_undoes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a run that continues another one they are in records again when the saga goes back."""
+    followed = Followed(monkeypatch, compares=True)
+    undo = {"activity": "undo.x", "retry": "none"}
+    step = act("x", input={"n": "number {{ item }}"}, compensation=undo)
+    loop = {"id": "l", "for_each": {"items": "input"}, "steps": [step]}
+    playing = World(scripted({"do.last": no()}), drain=True)
+    run = playing.start(build(saga(loop, act("last", compensation="none"))), [1001, 1002, 1003])
+    playing.run()
+
+    assert run.close is not None
+    assert len(followed.known) > 2
+
+
+def test_a_run_knows_the_secrets_of_a_signal_that_no_step_has_taken() -> None:
+    go = {"type": "object", "properties": {"card": {"type": "string", "x-secret": True}}}
+    model = build(saga(act("a"), {"id": "w", "wait_for": {"signal": "go", "payload": go}}))
+    state, known = State(), KnownSecrets(model, Marked.of(model))
+    for fact in (Began(0.0, "s", "r", None), SignalReceived(1.0, "go", {"card": "4111-1111"})):
+        for part in parts(model, state, fact):
+            known.learn(state, fact, part.noted, part.commands)
+
+    assert state.signals
+    assert known.hides.text("of 4111-1111") == "of ***"
