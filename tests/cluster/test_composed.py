@@ -46,7 +46,7 @@ def _chart(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("manifests", "worker", "gateway"),
-    [(_kubernetes, "sagadsl-worker", "sagadsl-gateway"), (_chart, "sagas-sagadsl-worker-all", "sagas-sagadsl-gateway")],
+    [(_kubernetes, "sagadsl-worker", "sagadsl-gateway"), (_chart, "sagas-worker-all", "sagas-gateway")],
     ids=["kubernetes", "chart"],
 )
 def test_a_pod_of_each_deployment_becomes_ready_and_a_saga_goes_through(
