@@ -272,8 +272,8 @@ def _unhurried(worker: Worker) -> Worker:
     The SDK takes one of 2 seconds for a deadlock and fails it, each time again. With thousands of signals that came
     while no worker was there, a saga needs more; and it never waits for anything inside a task.
     """
-    of_workflows = worker._workflow_worker  # the SDK has no option for it but none at all
-    if of_workflows is not None and of_workflows._deadlock_timeout_seconds is not None:
+    of_workflows: Any = getattr(worker, "_workflow_worker", None)  # the SDK has no option for it but none at all
+    if getattr(of_workflows, "_deadlock_timeout_seconds", None) is not None:
         of_workflows._deadlock_timeout_seconds = TASK_SECONDS
     return worker
 
