@@ -25,7 +25,7 @@ from tests.chaos.judging import Violation, judged, money
 from tests.chaos.people import Known, People
 from tests.chaos.plans import plans
 from tests.chaos.stage import Stage, set_up
-from tests.chaos.views import views
+from tests.chaos.views import views, when_there_is_room
 from tests.patience import PATIENCE
 
 Log = Callable[[str], None]
@@ -137,7 +137,7 @@ async def _settled(client: Client, known: Sequence[Known], size: Size, log: Log)
     async def one(each: Known) -> list[Violation]:
         async with room:
             try:
-                status = await runs.status(client, each.id)
+                status = await when_there_is_room(lambda: runs.status(client, each.id))
             except (sagas.SagaNotFound, RPCError) as error:
                 return [Violation(each.id, f"lost: {error}")]
         if status["close_status"] != "running":
@@ -159,10 +159,13 @@ async def _judge(
 
     async def one(each: Known) -> list[Violation]:
         async with room:
-            runs = await _runs(client, each.id)
-            outcome.statuses.update(f"{each.plan.saga} {run.status}" for run in runs)
-            failed.update(each.id for run in runs if run.status == "failed")
-            seen = await views(client, http, stage.urls[0], each.id)
+            try:
+                runs = await when_there_is_room(lambda: _runs(client, each.id))
+                outcome.statuses.update(f"{each.plan.saga} {run.status}" for run in runs)
+                failed.update(each.id for run in runs if run.status == "failed")
+                seen = await views(client, http, stage.urls[0], each.id)
+            except Exception as error:  # noqa: BLE001 # the others are judged all the same
+                return [Violation(each.id, f"nobody could judge it: {error!r}")]
             return list(judged(each, runs, seen, written))
 
     for several in await asyncio.gather(*(one(each) for each in known if each.id not in open_)):

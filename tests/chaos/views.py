@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx2
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.filters import Chosen
@@ -20,6 +21,32 @@ from sagadsl.temporal.read.runs import Ended
 _CLOSE = {"completed": "completed", "compensated": "failed", "failed": "failed", "cancelled": "canceled"}
 _LAG = 40
 """How often the index is asked until it knows, and a worker that is busy until it answers."""
+
+_TOO_MANY = (429, 503)
+
+T = TypeVar("T")
+
+
+async def when_there_is_room(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the server, which answers only so many questions about its index a second, until it has time."""
+    for _ in range(_LAG):
+        try:
+            return await ask()
+        except RPCError as error:
+            if error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+                raise
+            await asyncio.sleep(0.5)
+    return await ask()
+
+
+async def _got(http: httpx2.AsyncClient, address: str) -> Any:
+    """Return what the gateway answers, once it has time."""
+    for _ in range(_LAG):
+        answer = await http.get(address)
+        if answer.status_code not in _TOO_MANY:
+            break
+        await asyncio.sleep(0.5)
+    return answer.json()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +89,20 @@ class Views:
 
 async def views(client: Client, http: httpx2.AsyncClient, url: str, id_: str) -> Views:
     """Ask everybody."""
-    ended = await runs.result(client, id_)
+    ended = await when_there_is_room(lambda: runs.result(client, id_))
     status = await _answered(client, id_)
     address = f"{url}/sagas/{quote(id_, safe='')}"
-    result_document = (await http.get(f"{address}/result")).json()
+    result_document = await _got(http, f"{address}/result")
     words = {
         "status": status["status"],
-        "the gateway": (await http.get(address)).json()["status"],
+        "the gateway": (await _got(http, address))["status"],
         "the page's stream": await _streamed(http, f"{address}/events"),
         "the list": await _listed(client, id_, ended.status),
         "the gateway's list": await _listed_there(http, url, id_),
     }
     if "/" not in id_ and ended.report is not None:
         words["the report"] = ended.report["status"]
-    sentences = tuple((await http.get(f"{address}/explanation")).json()["sentences"])
+    sentences = tuple((await _got(http, f"{address}/explanation"))["sentences"])
     report = ended.report or (_compensations(status) if ended.status == "cancelled" else {})
     if ended.report is None and report:
         report = {**report, "not_undone": [{"path": path} for path in report["not_undone"]]}
@@ -86,7 +113,7 @@ async def _answered(client: Client, id_: str) -> dict[str, Any]:
     """Return the status that a worker gives. Without one it comes from the history, which knows of no undoing."""
     status: dict[str, Any] = {}
     for _ in range(_LAG):
-        status = await runs.status(client, id_)
+        status = await when_there_is_room(lambda: runs.status(client, id_))
         if status.get("source") != "history":
             break
         await asyncio.sleep(0.25)
@@ -106,7 +133,7 @@ def _compensations(status: Mapping[str, Any]) -> dict[str, list[str]]:
 
 async def _listed_there(http: httpx2.AsyncClient, url: str, id_: str) -> str:
     """Return the status of the newest run in the gateway's list, which shows child sagas, too."""
-    found = (await http.get(f"{url}/sagas?limit=200&id={quote(id_, safe='')}")).json()["sagas"]
+    found = (await _got(http, f"{url}/sagas?limit=200&id={quote(id_, safe='')}"))["sagas"]
     return next((str(each["status"]) for each in found if each["id"] == id_), "nothing")
 
 
@@ -125,7 +152,7 @@ async def _listed(client: Client, id_: str, wanted: str) -> str:
     """Return the status in the list; the index lags, so that it is asked for a while."""
     said = "nothing"
     for _ in range(_LAG):
-        runs = (await page(client, Chosen(query=f"WorkflowId = '{id_}'"))).sagas
+        runs = (await when_there_is_room(lambda: page(client, Chosen(query=f"WorkflowId = '{id_}'")))).sagas
         if runs:
             said = runs[0].status
         if said == wanted:
