@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import click
 
+from sagadsl.cli.help_text import NarrowContext, fitted
 from sagadsl.cli.options import common
 from sagadsl.engine.verbs import SENTENCES, VERBS, Verb
 from sagadsl.immutable import Immutable
@@ -87,6 +88,8 @@ COMMANDS: Mapping[str, Entry] = {name: entry for section in SECTIONS.values() fo
 class LazyGroup(click.Group):
     """A group that imports a command when it is used; click offers only a subclass for that."""
 
+    context_class = NarrowContext
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -96,7 +99,7 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name].target.partition(":")
         command = getattr(importlib.import_module(f"sagadsl.cli.{module}"), name)
         assert isinstance(command, click.Command)
-        return command
+        return fitted(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

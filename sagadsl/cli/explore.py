@@ -82,9 +82,9 @@ def explore(
     every moment; calls that run at once end in every order; an operator tries, skips or gives up.
     The interpreter that runs in production decides what follows.
 
-    \b
     Exit code: 0 every way ends well, 1 some do not, or the definition is wrong, 2 the command
     is wrong, 3 the environment is.
+
     \b
     Examples:
       sagadsl explore transfer.saga.yaml

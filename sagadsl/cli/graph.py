@@ -130,9 +130,9 @@ def inject(*, pages: Sequence[str], check: bool) -> int:
     A page of Markdown says where: `<!-- sagadsl graph FILE -->` on a line of its own, and after it
     `<!-- /sagadsl graph -->`. FILE is relative to the page. A page that is up to date is not touched.
 
-    \b
     Exit code: 0 all pages are up to date now, 1 with --check a page is not, 2 a page, its markers
     or a definition cannot be used.
+
     \b
     Examples:
       sagadsl graph inject README.md

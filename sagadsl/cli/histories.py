@@ -191,9 +191,9 @@ def replay(
     recorded; else a worker of this release could not go on with it. Activities that open runs may
     call and that are not installed here get a warning.
 
-    \b
     Exit code: 0 all runs replay, 1 one does not, 2 the command is wrong or a file holds no history,
     3 the server or the data cannot be read.
+
     \b
     Examples:
       sagadsl replay histories

@@ -93,7 +93,6 @@ def show(name: str, module: Sequence[str]) -> int:
 def check(package: str) -> int:
     """Import every activity of PACKAGE and check what it declares. Made for the author's CI.
 
-    \b
     Exit code 0 if all is well, 1 if something is not, 2 if there is no such package.
     Example:
       sagadsl plugins check acme-pay

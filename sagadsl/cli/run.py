@@ -73,11 +73,11 @@ def run(
     Ctrl-C leaves the saga running if the server stays. If the server ends with the command,
     Ctrl-C cancels the saga.
 
-    \b
     Exit code: 0 completed, 1 the definition is wrong, 2 the command or the input is,
     3 no server, 4 the id is taken, 10 failed and all undone, 11 failed and not all undone,
     12 cancelled, 13 timed out, 14 terminated, 15 paused, 17 rejected (it said no),
     130 left by Ctrl-C.
+
     \b
     Examples:
       sagadsl run transfer.saga.yaml --input @transfer.json

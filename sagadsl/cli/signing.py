@@ -105,8 +105,8 @@ def verify(*, paths: Sequence[str], trust: Trust | None) -> int:
 
     Trusted is what the options name, else `[trust]` of sagadsl.toml; else nothing is.
 
-    \b
     Exit code: 0 all are trusted, 1 one is not, or is wrong.
+
     \b
     Examples:
       sagadsl verify definitions/ --trusted-key release.pem.pub

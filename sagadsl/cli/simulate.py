@@ -85,9 +85,9 @@ def simulate(
     each other as on a Temporal server. A call that no mock names succeeds with an output of
     its type.
 
-    \b
     Exit code, as for `run`: 0 completed, 10 failed and all undone, 11 failed and not all
     undone, 12 cancelled, 15 still open, 17 rejected; 1 the definition is wrong, 2 the command is.
+
     \b
     Examples:
       sagadsl simulate transfer.saga.yaml --fail deposit=AccountClosed

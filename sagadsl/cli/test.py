@@ -78,9 +78,9 @@ def test(
     virtual time. With --on temporal, a real server and real workers do, several cases at once,
     and crashes are real.
 
-    \b
     Exit code: 0 all cases passed, 1 some did not, or a suite is wrong, 2 there is no suite
     or the command is wrong, 3 the environment is.
+
     \b
     Examples:
       sagadsl test

@@ -55,9 +55,9 @@ def validate(
     PATHS are files, folders (every *.saga.yaml in them and below), patterns, FILE#NAME for one
     saga of a file with several, or `-` for standard input; without one, the current folder.
 
-    \b
     Exit code: 0 nothing wrong (or only warnings), 1 mistakes, 2 something cannot be read
     or the command is wrong, 3 the environment is.
+
     \b
     Examples:
       sagadsl validate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -13,7 +14,7 @@ import pytest
 from sagadsl.cli import entry
 from sagadsl.cli.commands import COMMANDS, cli
 from sagadsl.errors import SagadslError
-from tests.cli.shell import SAGADSL, environment, sagadsl
+from tests.cli.shell import SAGADSL, environment, inside, sagadsl
 from tests.patience import PATIENCE
 
 HEAVY = ("temporalio", "rich", "httpx2", "jinja2", "yaml", "jsonschema", "pydantic")
@@ -226,3 +227,22 @@ def test_colour_follows_the_common_variables(tmp_path: Path) -> None:
     assert "\x1b[31m" in forced.err
     assert refused.err == plain.err
     assert asked.err == forced.err
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_the_help_of_each_command_fits_the_screen(columns: int) -> None:
+    """But for commands to copy, and names of options: the terminal itself breaks those."""
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        words = waiting.pop()
+        command: click.Command | None = cli
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word)
+        if isinstance(command, click.Group):
+            waiting += [(*words, each) for each in command.list_commands(click.Context(command))]
+        shown = inside(*words, "--help", env={"COLUMNS": str(columns)}).out
+        prose = re.sub(r"^ *Examples?:\n(?:    .*\n)*", "", shown, flags=re.M)
+        names = re.compile(r"  --\S+ (/ --\S+|[A-Z]+)| +\S+")
+        long = [line for line in prose.splitlines() if len(line) > columns and not names.fullmatch(line)]
+        assert long == [], f"{' '.join(words)}: {long}"
