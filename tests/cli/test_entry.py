@@ -242,7 +242,7 @@ def test_the_help_of_each_command_fits_the_screen(columns: int) -> None:
         if isinstance(command, click.Group):
             waiting += [(*words, each) for each in command.list_commands(click.Context(command))]
         shown = inside(*words, "--help", env={"COLUMNS": str(columns)}).out
-        prose = re.sub(r"^ *Examples?:\n(?:    .*\n)*", "", shown, flags=re.M)
+        prose = re.sub(r"^ *(?:Examples?|.* into a definition):\n(?:    .*\n)*", "", shown, flags=re.M)
         names = re.compile(r"  --\S+ (/ --\S+|[A-Z]+)| +\S+")
         long = [line for line in prose.splitlines() if len(line) > columns and not names.fullmatch(line)]
         assert long == [], f"{' '.join(words)}: {long}"
