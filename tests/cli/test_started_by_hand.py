@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import termios
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,20 @@ from tests.cli.test_live import read_terminal
 from tests.cli.test_small_screens import own_terminal
 from tests.patience import PATIENCE
 
+ASKED = (
+    b'{"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", '
+    b'"capabilities": {}, "clientInfo": {"name": "x", "version": "1"}, "processId": null, "rootUri": null}}'
+)
+FIRST = {"mcp": ASKED + b"\n", "lsp": b"Content-Length: %d\r\n\r\n%s\n" % (len(ASKED), ASKED)}
+
 
 @pytest.mark.parametrize(("command", "page"), [("mcp", "agents#setting-it-up"), ("lsp", "editor")])
 @pytest.mark.parametrize("end", [b"\x04", b"\x03"], ids=["ctrl-d", "ctrl-c"])
 def test_who_starts_it_by_hand_is_told_what_it_is(tmp_path: Path, command: str, page: str, end: bytes) -> None:
     terminal, other_side = pty.openpty()
+    modes = termios.tcgetattr(other_side)
+    modes[0] &= ~termios.ICRNL  # a carriage return reaches the command as it is
+    termios.tcsetattr(other_side, termios.TCSANOW, modes)
     with subprocess.Popen(
         [*SAGADSL, command],
         cwd=tmp_path,
@@ -31,9 +41,14 @@ def test_who_starts_it_by_hand_is_told_what_it_is(tmp_path: Path, command: str, 
     ) as process:
         os.close(other_side)
         shown = read_terminal(terminal, lambda text: "Ctrl-D ends it" in text)
-        os.write(terminal, end)
         assert process.stdout is not None
-        assert process.stdout.read() == b""  # that is for the client alone
+        os.write(terminal, FIRST[command])  # once it has answered, it waits for the next line
+        answer = b""
+        while b'"result"' not in answer:
+            some = process.stdout.read1()
+            assert some, answer
+            answer += some
+        os.write(terminal, end)
         assert process.wait(PATIENCE) in (0, 130)
     os.close(terminal)
     assert "it waits on stdin for" in shown
