@@ -38,10 +38,11 @@ def diff(*, old: str, new: str, strict: bool, no_plugins: bool, module: Sequence
     `migrate` judges them: can a run that stands at a step go on as NEW? Callers send input and
     signals, and read the output, queries, search attributes and the early answer.
 
-    \b
     Words: safe (nobody has to do anything), some (some runs or some values), breaks.
+
     Exit code: 0 nothing breaks, 1 something does, or a definition is wrong, 2 the command is
     wrong, 3 the environment is.
+
     \b
     Examples:
       sagadsl diff order.v1.saga.yaml order.saga.yaml

@@ -95,10 +95,16 @@ def is_folder(text: str) -> bool:
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
+        folders[:] = sorted(name for name in folders if _is_of_the_project(parent, name))
         for name in sorted(names):
             if name.endswith(suffixes):
                 yield Path(parent, name)
+
+
+def _is_of_the_project(parent: str, name: str) -> bool:
+    """Whether a folder is looked into: none of a tool, and no virtual environment, whatever it is called."""
+    hidden = name.startswith(".") or name in _SKIPPED
+    return not hidden and not os.path.isfile(os.path.join(parent, name, "pyvenv.cfg"))
 
 
 def _nothing(text: str, suffixes: tuple[str, ...]) -> str:

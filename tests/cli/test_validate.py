@@ -266,3 +266,16 @@ def test_of_many_notes_a_few_are_drawn(tmp_path: Path) -> None:
     assert shown.out.count("note[SD406]") == 3
     assert "\nnote: there are 2 more notes; `--format concise` shows all\n" in shown.out
     assert sagadsl("validate", "--format", "concise", cwd=tmp_path).out.count("note[SD406]") == 5
+
+
+def test_what_is_installed_in_the_folder_is_not_the_project(tmp_path: Path) -> None:
+    """The package has definitions and suites of its own, and the tutorial makes its environment in `venv`."""
+    (tmp_path / "own.saga.yaml").write_text(GOOD, encoding="utf-8")
+    there = tmp_path / "venv" / "lib" / "sagadsl"
+    there.mkdir(parents=True)
+    (tmp_path / "venv" / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (there / "other.saga.yaml").write_text("sagadsl: 1\n", encoding="utf-8")
+    (there / "other.saga-test.yaml").write_text("sagadsl_test: 1\n", encoding="utf-8")
+
+    assert inside("validate", "--no-plugins", cwd=tmp_path).out.startswith("✓ 1 saga")
+    assert "there is no *.saga-test.yaml in this folder or below" in inside("test", cwd=tmp_path).err
