@@ -94,6 +94,8 @@ def check(package: str) -> int:
     """Import every activity of PACKAGE and check what it declares. Made for the author's CI.
 
     Exit code 0 if all is well, 1 if something is not, 2 if there is no such package.
+
+    \b
     Example:
       sagadsl plugins check acme-pay
     """
