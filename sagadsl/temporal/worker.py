@@ -174,8 +174,6 @@ def build_worker(
     if client.data_converter.external_storage is None:
         # Otherwise the SDK makes a task for each payload to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
-    if not more.get("deployment_config") and not more.get("use_worker_versioning"):
-        more.setdefault("build_id", build_id())
     worker = Worker(
         client,
         task_queue=task_queue,
@@ -185,19 +183,29 @@ def build_worker(
         no_remote_activities=only == "workflows",
         activity_executor=executor or _threads(threads),
         interceptors=[*more.pop("interceptors", ()), *watching(client, tracing), *interceptors(client), own],
-        plugins=[*plugins, SimplePlugin(manifest(registry, knowledge, only))],
+        plugins=[*plugins, _Named(manifest(registry, knowledge, only))],
         graceful_shutdown_timeout=drain,
         **more,
     )
     return _unhurried(worker)
 
 
+class _Named(SimplePlugin):
+    """Names what a worker serves, and its release unless other plugins have said of which build it is."""
+
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        configured = super().configure_worker(config)
+        if not (config.get("build_id") or config.get("deployment_config") or config.get("use_worker_versioning")):
+            configured["build_id"] = build_id()
+        return configured
+
+
 class SagaPlugin(SimplePlugin):
     """Adds sagas to your own worker: ``Worker(..., plugins=[SagaPlugin(definitions={...})])``.
 
     It adds the saga workflow (which takes every workflow type that your worker does not know) and the
-    activities of *catalogue*. It leaves the sandbox of your own workflows alone. *upgrades*, *trust* and
-    *signatures* are as in ``build_worker``.
+    activities of *catalogue*. It leaves the sandbox of your own workflows alone; a task of theirs, too, is taken for a
+    deadlock only after ``TASK_SECONDS``. *upgrades*, *trust* and *signatures* are as in ``build_worker``.
     """
 
     def __init__(

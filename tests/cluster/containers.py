@@ -48,7 +48,7 @@ def apart(module: str, folder: Path, *words: str) -> Any:
 def network(folder: Path, *hosts: str) -> None:
     """Give this namespace its loopback, on which all these hosts are."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    hosts_file = Path("/tmp") / f"hosts-{os.getpid()}"  # of this namespace, and removed at once
+    hosts_file = folder / "hosts"
     hosts_file.write_text(f"127.0.0.1 localhost {' '.join(hosts)}\n")
     subprocess.run(["mount", "--bind", str(hosts_file), "/etc/hosts"], check=True)
 

@@ -76,6 +76,10 @@ UNDO = (
             f"  - id: p\n    for_each: {{items: input.few, max_concurrency: unlimited}}\n    steps: [{{id: a, {CALL}, {NONE}}}]\n",
             (10, 33, 0),
         ),
+        (  # an expression may make more of them
+            f"  - id: p\n    for_each: {{items: '{{{{ input.few + [1] }}}}'}}\n    steps: [{{id: a, {CALL}, {UNDO}}}]\n",
+            (INFINITE, INFINITE, INFINITE),
+        ),
         (
             f"  - id: p\n    timeout: 2m\n    for_each: {{items: input.rows}}\n    steps: [{{id: a, {CALL}, {NONE}}}]\n",
             (120, 120, 0),

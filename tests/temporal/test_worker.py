@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from temporalio import activity, workflow
 from temporalio.client import Client
+from temporalio.common import WorkerDeploymentVersion
 from temporalio.exceptions import ApplicationError
-from temporalio.worker import Worker
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import Worker, WorkerConfig, WorkerDeploymentConfig
 
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal.client import start
@@ -108,6 +110,23 @@ def test_a_worker_tells_the_server_its_release_as_its_build(server: Server) -> N
             return [each.worker_version.build_id for each in done if each.worker_version.build_id]
 
     assert set(asyncio.run(scenario())) == {f"sagadsl-{version('sagadsl')}"}
+
+
+def test_a_plugin_may_say_of_which_deployment_version_a_worker_is(server: Server) -> None:
+    """The SDK takes a build id or a deployment version, and not both."""
+    version_ = WorkerDeploymentVersion(deployment_name="ours", build_id="7")
+
+    class Versioned(SimplePlugin):
+        def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+            configured = super().configure_worker(config)
+            configured["deployment_config"] = WorkerDeploymentConfig(version=version_, use_worker_versioning=False)
+            return configured
+
+    async def scenario() -> Any:
+        client = await Client.connect(server.address)
+        return build_worker(client, task_queue="versioned", plugins=[Versioned("versioned")]).config(active_config=True)
+
+    assert asyncio.run(scenario())["deployment_config"].version == version_
 
 
 def test_an_unknown_activity_is_named_with_what_was_probably_meant() -> None:

@@ -34,7 +34,7 @@ async function route() {
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof Refused && error.status === 401) login(error);
-    else fill(main, el("h1", {}, "That did not work"), el("p", { role: "alert" }, error instanceof Refused ? sentence(error.told) : String(error)),
+    else fill(main, el("h1", {}, "That did not work"), el("p", { role: "alert" }, error instanceof Refused ? sentence(error.message) : String(error)),
       error.problem?.help ? el("p.hint", {}, sentence(error.problem.help)) : null, el("p", {}, el("button", { type: "button", onclick: route }, "Try again")));
   }
 }

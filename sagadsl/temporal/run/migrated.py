@@ -230,7 +230,7 @@ class MigratableRun(AskedRun):
         return self._why_not() or (_TOO_LARGE if isinstance(self._handed_over(most), str) else _NOT_KNOWN)
 
     def _why_not(self) -> str:
-        """Return why the run cannot migrate as it is now; empty if it can. Not for what a replay does."""
+        """Return why the run cannot migrate as it is now; empty if it can. Not for decisions that a replay repeats."""
         assert self._package is not None
         assert self._target is not None
         if not self._by_name and (why := _not_taken(self._target.raw)):
@@ -267,7 +267,10 @@ class MigratableRun(AskedRun):
 
 
 def _not_taken(raw: bytes) -> str:
-    """Return why this worker takes no such definition from a client; empty if it does. Not to be asked at a replay."""
+    """Return why this worker takes no such definition from a client; empty if it does.
+
+    Not for decisions that a replay repeats.
+    """
     if refuses_inline():
         return "this worker takes definitions from its own folder only: migrate by name"
     try:

@@ -71,13 +71,15 @@ def forged(args: Sequence[RawValue], plain: Any) -> str:
 
 
 def refuses_inline() -> bool:
-    """Whether this worker takes only definitions from its own folder. Not to be asked at a replay."""
+    """Whether this worker takes only definitions from its own folder. Not for decisions that a replay repeats."""
     asked = workflow.extern_functions().get(REFUSES_INLINE)
     return asked is not None and bool(asked())
 
 
 def distrusted(raw: bytes) -> str:
-    """Return why this worker does not trust what is in an envelope; empty if it does. Not to be asked at a replay.
+    """Return why this worker does not trust what is in an envelope; empty if it does.
+
+    Not for decisions that a replay repeats.
 
     Raises ``InvalidDefinition`` for anything that is no envelope.
     """
