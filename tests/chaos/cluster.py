@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -63,7 +64,8 @@ class OnPostgres:
         self.cluster, self.version = newer, VERSION
         for role in self.roles:
             role.command = [str(BINARIES / "server"), *role.command[1:]]
-            await role.begin()
+        # At once: each one looks for those that were there a moment ago, and gives up after half a minute.
+        await asyncio.gather(*(role.begin() for role in self.roles))
 
 
 def is_built(folder: Path = BINARIES) -> bool:
