@@ -57,7 +57,9 @@ def _table(name: str, found: SagaTime) -> Iterator[str]:
     yield f"{name}: how long it can take{limit}"
     for row in rows:
         yield " " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-    for why in dict.fromkeys(each.why for each in (found.once, found.retried, found.undo) if each.why):
+    shown = [bound for each in found.steps for bound in (each.once, each.retried, each.undo)]
+    shown += [found.once, found.retried, found.undo]
+    for why in dict.fromkeys(bound.why for bound in shown if bound.why):
         yield f"   ∞ {why}"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sagadsl.cli.timing_text import as_text
 from sagadsl.language.analysis.timing import SagaTime, timing
 from sagadsl.language.load import load
 from sagadsl.language.model import Saga
@@ -120,6 +121,40 @@ def test_behind_the_pivot_there_is_no_limit_unless_the_step_sets_one() -> None:
     assert by_id["b"] is None
     assert (by_id["c"], by_id["d"]) == (33, 33)
     assert found.retried.why == "`a.b` is tried again without a limit"
+
+
+def test_behind_the_pivot_the_timeout_of_the_saga_bounds_nothing() -> None:
+    """R35: what comes before it is bounded still."""
+    pivot = f"  - {{id: a, {CALL}, {NONE}}}\n  - {{id: b, {CALL}, {NONE}, pivot: true}}\n  - {{id: c, sleep: 1h}}\n"
+    found = timing(_saga(pivot, "timeout: 20s\n"))
+
+    assert [each.retried.seconds for each in found.steps] == [20, 33, 3600]
+    assert found.retried.seconds == 20 + 33 + 3600
+
+
+def test_the_timeout_of_a_block_bounds_each_step_in_it() -> None:
+    """R93: on the way forward; undoing has no limit."""
+    inner = f"[{{id: q, timeout: 5s, steps: [{{id: a, {CALL}, {UNDO}}}]}}, {{id: s, wait_for: {{signal: s}}}}]"
+    found = timing(_saga(f"  - {{id: p, timeout: 20s, steps: {inner}}}\n  - {{id: z, wait_for: {{signal: s}}}}\n"))
+
+    assert {each.id: (each.retried.seconds, each.undo.seconds) for each in found.steps} == {
+        "p": (20, 11),
+        "q": (5, 11),
+        "a": (5, 11),
+        "s": (20, 0),
+        "z": (None, 0),
+    }
+
+
+def test_the_table_says_why_of_each_row_without_a_limit() -> None:
+    """Not of the first one alone, of which the total has its reason."""
+    steps = "  - {id: a, wait_for: {signal: s}}\n  - {id: b, saga: child, compensation: auto}\n"
+    *_, first, second, third = as_text([("timed", timing(_saga(steps)))]).splitlines()
+    assert (first, second, third) == (
+        "   ∞ `a` waits for a signal without a timeout",
+        "   ∞ `b` waits for a child saga",
+        "   ∞ the child saga of `b` undoes itself",
+    )
 
 
 def test_a_saga_whose_calls_use_all_their_attempts_takes_no_longer() -> None:

@@ -60,7 +60,8 @@ class StepTime(Immutable):
 
     Attributes:
         depth: In how many blocks it stands.
-        once: With one attempt of each call; ``retried``: with all of them.
+        once: With one attempt of each call; ``retried``: with all of them. Timeouts of the blocks around it and of the
+            saga bound it as well.
         undo: To undo it, with all attempts.
     """
 
@@ -75,7 +76,7 @@ class SagaTime(Immutable):
     """How long a saga can take; see ``StepTime``.
 
     Attributes:
-        limit: The saga's own ``timeout`` in seconds, which bounds the way forward; ``None`` without one.
+        limit: The saga's own ``timeout`` in seconds, which bounds the way to the pivot; ``None`` without one.
     """
 
     once: Bound
@@ -91,18 +92,41 @@ def timing(saga: Saga) -> SagaTime:
         step.id: length(step.body.items, saga) for step, _ in _all(saga.steps, 0) if isinstance(step.body, ForEach)
     }
     clock = {retried: _Clock(retried, frozenset(_patient(saga)), rounds) for retried in (False, True)}
+    before, after = _at_pivot(saga.steps)
     steps = tuple(
-        StepTime(step.id, depth, clock[False].step(step), clock[True].step(step), _undo((step,), rounds))
-        for step, depth in _all(saga.steps, 0)
+        StepTime(
+            step.id,
+            depth,
+            clock[False].step(step).within(limit),
+            clock[True].step(step).within(limit),
+            _undo((step,), rounds),
+        )
+        for part, timeout in ((before, saga.timeout), (after, None))
+        for step, depth, limit in _bounded(part, 0, timeout)
     )
     limit = saga.timeout.total_seconds() if isinstance(saga.timeout, timedelta) else None
-    return SagaTime(
-        clock[False].row(saga.steps).within(saga.timeout),
-        clock[True].row(saga.steps).within(saga.timeout),
-        _undo(saga.steps, rounds),
-        limit,
-        steps,
-    )
+    once, retried = (each.row(before).within(saga.timeout) + each.row(after) for each in clock.values())
+    return SagaTime(once, retried, _undo(saga.steps, rounds), limit, steps)
+
+
+def _at_pivot(steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
+    """Return the steps before the one that is the pivot, or has it within, and those from it on.
+
+    Once the pivot has happened, the saga's timeout stops nothing any more (R35), and while it runs, its end is awaited.
+    """
+    for number, step in enumerate(steps):
+        if any(each.pivot for each, _ in _all((step,), 0)):
+            return steps[:number], steps[number:]
+    return steps, ()
+
+
+def _bounded(steps: Sequence[Step], depth: int, limit: Duration | None) -> Iterator[tuple[Step, int, Duration | None]]:
+    """Yield all steps with their depth and the shortest timeout of what is around them."""
+    for step in steps:
+        yield step, depth, limit
+        within = min((each for each in (limit, step.timeout) if isinstance(each, timedelta)), default=None)
+        for part in kinds.parts(step):
+            yield from _bounded(part.steps, depth + 1, within)
 
 
 def _patient(saga: Saga) -> Iterator[str]:
