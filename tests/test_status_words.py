@@ -38,3 +38,12 @@ def test_each_end_has_an_exit_code_its_words_and_is_known_to_suites_and_the_page
     assert word in outcome._WORDS
     assert word in suite["definitions"]["expectation"]["properties"]["status"]["enum"]
     assert f'"{word}"' in (PAGE / "list.js").read_text("utf-8")
+
+
+def test_the_glossary_is_sorted_and_has_the_words_that_commands_say() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    words = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")][1:]
+
+    assert words == sorted(set(words), key=str.lower)
+    assert {"cancelled", "compensated", "failed", "held", "paused", "rejected"} <= set(words)
+    assert {"abort", "complete", "forget", "incident", "recover", "redrive", "reset", "retry", "skip"} <= set(words)

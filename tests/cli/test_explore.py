@@ -41,12 +41,12 @@ example: 22 ways with up to 1 fault, 48 states (0 met again), in 0.0 s
   `pay` is never heard of again and has happened       compensated
   `pay` is never heard of again and has not happened   compensated
   `pay` loses its result and has happened              compensated
-  an operator holds `pay`                              completed
+  an operator pauses the call `pay`                    completed
   `ship` fails with Refused                            compensated
   `ship` is never heard of again and has happened      compensated
   `ship` is never heard of again and has not happened  compensated
   `ship` loses its result and has happened             compensated
-  an operator holds `ship`                             completed
+  an operator pauses the call `ship`                   completed
   somebody cancels the saga                            cancelled
   the saga goes on in a new run                        completed
   there is room in the history for undoing alone       compensated

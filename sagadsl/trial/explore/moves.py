@@ -214,10 +214,10 @@ def _held(call: str, flight: Flight, at: float) -> Iterator[Move]:
     """Operators pause an activity and release it, however long it takes; a child saga waits for a person by itself."""
     child = isinstance(flight.command, StartChild)
     if flight.held:
-        what = f"somebody decides in child saga `{call}`" if child else f"an operator releases `{call}`"
+        what = f"somebody decides in child saga `{call}`" if child else f"an operator lets the call `{call}` go on"
         yield Move(what, "released", call, Silence(at))
     else:
-        what = f"child saga `{call}` waits for a person" if child else f"an operator holds `{call}`"
+        what = f"child saga `{call}` waits for a person" if child else f"an operator pauses the call `{call}`"
         yield Move(what, "held", call, Silence(at), 1)
 
 

@@ -52,7 +52,7 @@ def test_one_call_has_nine_ways_with_one_fault() -> None:
         "`a` is never heard of again and has happened",
         "`a` is never heard of again and has not happened",
         "`a` loses its result and has happened",
-        "an operator holds `a`",
+        "an operator pauses the call `a`",
         "the saga goes on in a new run",
         "there is room in the history for undoing alone",
         "somebody cancels the saga",
@@ -89,7 +89,7 @@ def test_an_operation_is_tried_by_every_fault_that_a_server_knows() -> None:
         "`pay` is never heard of again and has not happened",
         "`pay` loses its result and has happened",
     } <= set(found.faults)
-    assert not any("holds `pay`" in fault or "no worker takes `pay`" in fault for fault in found.faults)
+    assert not any("pauses the call `pay`" in fault or "no worker takes `pay`" in fault for fault in found.faults)
     assert shown
     assert all(each.replayed for each in shown)
 
