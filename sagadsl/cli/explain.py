@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, output
+from sagadsl.cli.page_tables import wrap
 from sagadsl.cli.page_text import anchors, section, shown
 from sagadsl.cli.streams import out
 from sagadsl.diagnostics.codes import CODES
@@ -28,8 +29,9 @@ def explain(code: str | None, pages: bool) -> int:
 
     A PAGE of the documentation is shown the same way, or a part of it: PAGE#PART.
 
-    \b
     Without CODE, list them all.
+
+    \b
     Examples:
       sagadsl explain SD104
       sagadsl explain | grep -i compensation
@@ -39,9 +41,8 @@ def explain(code: str | None, pages: bool) -> int:
     if pages and code is not None:
         raise click.UsageError(f"`--pages` lists all pages; leave out `{code}`, or the option")
     if pages:
-        listed = [{"name": name, "title": _title(page_text(name) or "")} for name in page_names()]
-        width = max((len(each["name"]) for each in listed), default=0)
-        screen.result({"pages": listed}, "\n".join(f"{each['name']:<{width}}  {each['title']}" for each in listed))
+        listed = [{"name": name, "title": _title(page_text(name) or "")} for name in sorted(page_names(), key=_order)]
+        screen.result({"pages": listed}, "\n".join(_listed(listed, _width())))
         return 0
     if code is None:
         rows = [{"code": each.code, "severity": each.severity.value, "title": each.title} for each in CODES.values()]
@@ -71,6 +72,23 @@ def _explain_page(written: str) -> int:
         raise click.UsageError(f"the page `{wanted}` has no part `{anchor}`; {hint}")
     screen.result({"name": name, "title": _title(text), "text": part}, shown(part, name, _width()))
     return 0
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """Put the decisions last: they are of interest to those who change sagadsl."""
+    return name.startswith("decisions/"), name
+
+
+def _listed(pages: list[dict[str, str]], width: int | None) -> Iterator[str]:
+    """Yield a line for each page; in a terminal a title for which the line has no room stands below its name."""
+    column = max((len(each["name"]) for each in pages if not each["name"].startswith("decisions/")), default=0)
+    for name, title in ((each["name"], each["title"]) for each in pages):
+        line = f"{name:<{column}}  {title}"
+        if width is None or len(line) <= width:
+            yield line
+        else:
+            yield name
+            yield from wrap(title, width, "    ", "    ")
 
 
 def _no_such(written: str, names: Iterable[str]) -> str:

@@ -1,14 +1,15 @@
 """A page of the documentation for a terminal: no line is longer than the screen, and links are commands to follow.
 
-It knows the little Markdown that our pages have. Code, tables and drawings stay as they are.
+It knows the little Markdown that our pages have. Code and drawings stay as they are.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-import textwrap
 from collections.abc import Iterator
+
+from sagadsl.cli.page_tables import table, wrap
 
 _LINK = re.compile(r"!?\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<to>[^)\s]+)\)")
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
@@ -22,7 +23,7 @@ def shown(text: str, page: str, width: int | None = None) -> str:
 
     Args:
         page: Its path among the pages, from which its links are seen.
-        width: The most characters of a line of prose; ``None`` keeps the lines.
+        width: The most characters of a line of prose or of a table; ``None`` keeps the lines.
     """
     return "\n".join(_lines(text, page, width)).rstrip()
 
@@ -68,18 +69,28 @@ def command_of(link: str, page: str) -> str | None:
 
 def _lines(text: str, page: str, width: int | None) -> Iterator[str]:
     paragraph: list[str] = []
+    rows: list[str] = []
     for line, is_code in _told_apart(text):
+        is_row = width is not None and not is_code and line.lstrip().startswith("|")
         is_kept = is_code or not line.strip() or line.lstrip().startswith(_KEPT)
         if paragraph and (is_kept or _ITEM.match(line)):
             yield from _filled(paragraph, page, width)
             paragraph = []
-        if is_code:
+        if rows and width is not None and not is_row:
+            yield from table(rows, width)
+            rows = []
+        if is_row:
+            rows.append(_linked(line, page))
+        elif is_code:
             yield line
         elif is_kept:
-            yield _linked(line, page)
+            kept = _linked(line, page)
+            yield from [kept] if width is None or not _HEADING.fullmatch(line) else wrap(kept, width, "", "  ")
         else:
             paragraph.append(line)
     yield from _filled(paragraph, page, width)
+    if rows and width is not None:
+        yield from table(rows, width)
 
 
 def _filled(lines: list[str], page: str, width: int | None) -> Iterator[str]:
@@ -91,24 +102,15 @@ def _filled(lines: list[str], page: str, width: int | None) -> Iterator[str]:
     indent = " " * (len(lines[0]) - len(lines[0].lstrip()))
     hanging = " " * item.end() if item else indent
     whole = " ".join(line.strip() for line in linked.splitlines())
-    # what stands between backticks is one word: a command is copied as a whole
-    whole = re.sub(r"`[^`]*`", lambda code: code[0].replace(" ", "\0"), whole)
-    filled = textwrap.wrap(
-        whole,
-        width,
-        initial_indent=indent,
-        subsequent_indent=hanging,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    yield from (line.replace("\0", " ") for line in filled)
+    yield from wrap(whole, width, indent, hanging)
 
 
 def _linked(line: str, page: str) -> str:
     def told(link: re.Match[str]) -> str:
         command = command_of(link["to"], page)
         if command is not None:
-            return f"{link['text']} (`{command}`)"
+            is_said = command == f"sagadsl explain {link['text'].strip('`')}" and "/SD" in f"/{link['to']}"
+            return f"`{command}`" if is_said else f"{link['text']} (`{command}`)"
         return f"{link['text']} ({link['to']})" if "://" in link["to"] else link["text"]
 
     return _LINK.sub(told, line)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from sagadsl.cli import explain
 from sagadsl.cli.page_text import shown
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.language.bundled import page_names, page_text
@@ -38,7 +39,10 @@ def test_every_link_of_a_page_is_a_command_that_works(name: str) -> None:
     assert ran.code == 0, ran.err
     prose = re.sub(r"^ *(`{3,}|~{3,}).*?^ *\1$", "", ran.out, flags=re.M | re.S)
     assert not re.search(r"\]\((?!https?:)", re.sub(r"`[^`]*`", "", prose)), prose
-    for target in set(re.findall(r"\(`sagadsl explain ([^`]+)`\)", prose)):
+    for target in {
+        *re.findall(r"\(`sagadsl explain ([^`]+)`\)", prose),
+        *re.findall(r"`sagadsl explain (SD\d+)`", prose),
+    }:
         assert inside("explain", target).code == 0, target
 
 
@@ -49,9 +53,23 @@ def test_a_part_of_a_page_is_all_below_its_heading() -> None:
 
 
 def test_the_pages_are_listed() -> None:
-    listed = [line.split()[0] for line in inside("explain", "--pages").out.splitlines()]
-    assert listed == list(page_names())
+    lines = inside("explain", "--pages").out.splitlines()
+    listed = [line.split()[0] for line in lines]
+    assert sorted(listed) == list(page_names())
     assert {"language", "tutorial", "operations/supply-chain", "patterns/loops"} <= set(listed)
+    decisions = [name.startswith("decisions/") for name in listed]
+    assert decisions == sorted(decisions)  # they come last
+    titles = [line.split(maxsplit=1)[1] for line in lines if line.startswith("decisions/")]
+    assert [title for title in titles if not re.match(r"\d+\. ", title)] == []
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_pages_are_listed_for_a_terminal(width: int) -> None:
+    pages = [{"name": "graph", "title": "Drawings"}, {"name": "decisions/a-long-one", "title": f"1. {'Word ' * 20}"}]
+    graph, name, *title = explain._listed(pages, width)
+    assert (graph, name) == ("graph  Drawings", "decisions/a-long-one")
+    assert " ".join(" ".join(title).split()) == pages[1]["title"].strip()
+    assert all(line.startswith("    ") and len(line) <= width for line in title)
 
 
 @pytest.mark.parametrize(
@@ -70,18 +88,55 @@ def test_a_page_that_does_not_exist_is_a_usage_error(words: str, message: str) -
 
 
 @pytest.mark.parametrize("width", [40, 80])
-def test_the_prose_of_a_page_fits_a_terminal(width: int) -> None:
-    """Words are not broken, and what stands between backticks is copied as one."""
-    for name in ("language", "tutorial", "operations/supply-chain", "diagnostics/SD990"):
-        text = page_text(name)
-        assert text is not None
-        fits = shown(text, name, width)
-        assert re.sub(r"\s+", " ", fits) == re.sub(r"\s+", " ", shown(text, name))
-        for line in re.sub(r"^ *(`{3,}).*?^ *\1$", "", fits, flags=re.M | re.S).splitlines():
-            is_kept = line.startswith(("|", "#", "<!--", "!")) or not re.search(
-                r" ", re.sub(r"`[^`]*`\S*", "", line.strip())
-            )
-            assert is_kept or len(line) <= width, line
+@pytest.mark.parametrize("name", _pages())
+def test_a_page_fits_a_terminal(name: str, width: int) -> None:
+    """Prose, headings and tables. Words are not broken, and what stands between backticks is copied as one."""
+    text = page_text(name) or page_text(f"diagnostics/{name}")
+    assert text is not None
+    fits = _without_code(shown(text, name, width))
+    for line in fits.splitlines():
+        is_kept = line.startswith(("<!--", "!")) or not re.search(r" ", re.sub(r"`[^`]*`\S*", "", line.strip()))
+        is_term = not re.search(r" ", re.sub(r"^[^`]*: (?=`)|`[^`]*`\S*", "", line.strip()))
+        assert is_kept or is_term or len(line) <= width, line
+    prose = re.sub(r"^ *\|.*\n?", "", text, flags=re.M)
+    whole, filled = (_without_code(shown(prose, name, each)) for each in (None, width))
+    assert re.sub(r"\s+", " ", filled) == re.sub(r"\s+", " ", whole)
+
+
+def _without_code(text: str) -> str:
+    return re.sub(r"^ *(`{3,}|~{3,}).*?^ *\1$", "", text, flags=re.M | re.S)
+
+
+TABLE = """\
+| name | | what it means |
+|---|:-:|---|
+| `a` | 1 | one `x \\| y` thing, [SD977](diagnostics/SD977.md) |
+| `b` | | |
+
+After it.
+"""
+
+
+def test_a_table_that_fits_stands_side_by_side() -> None:
+    assert shown(TABLE, "page", 80).splitlines() == [
+        "name     what it means",
+        "`a`   1  one `x | y` thing, `sagadsl explain SD977`",
+        "`b`",
+        "",
+        "After it.",
+    ]
+
+
+def test_a_table_that_does_not_fit_has_one_row_below_the_other() -> None:
+    assert shown(TABLE, "page", 40).splitlines() == [
+        "`a`",
+        "    1",
+        "    what it means: one `x | y` thing,",
+        "      `sagadsl explain SD977`",
+        "`b`",
+        "",
+        "After it.",
+    ]
 
 
 def test_without_a_code_all_are_listed() -> None:
