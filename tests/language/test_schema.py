@@ -429,3 +429,10 @@ def test_the_findings_of_a_hostile_file_have_an_end() -> None:
 
     assert Counter(each.code for each in findings) == {"SD105": 999, "SD501": 1, "SD017": 1}
     assert max(len(finding.message) for finding in step(f"id: {'A' * 100_000}\nsleep: 1")) < 1000
+
+
+@pytest.mark.parametrize("word", ["match", "catch", "errors", "error", "ErrorEquals"])
+def test_a_handler_says_its_errors_by_types(word: str) -> None:
+    """Other languages have other words for it."""
+    finding = only(step(f"id: a\nactivity: b.c\ncompensation: none\non_error: [{{{word}: [Foo], then: continue}}]"))
+    assert (finding.code, finding.help) == ("SD104", "did you mean `types`?")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sagadsl.language.suggest import closest
 
 _BORROWED: Mapping[str, tuple[str, ...]] = {
-    "catch": ("on_error",),
+    "catch": ("on_error", "types"),
     "catches": ("on_error",),
     "rescue": ("on_error",),
     "onerror": ("on_error",),
@@ -49,13 +49,16 @@ _BORROWED: Mapping[str, tuple[str, ...]] = {
     "fork": ("parallel",),
     "choice": ("switch",),
     "choices": ("switch",),
+    "match": ("types",),
+    "errors": ("types",),
+    "error_equals": ("types",),
     "wait": ("sleep", "wait_for"),
     "delay": ("sleep",),
     "signal": ("wait_for",),
     "assign": ("set",),
     "raise": ("fail",),
     "throw": ("fail",),
-    "error": ("fail",),
+    "error": ("fail", "types"),
     "depends_on": ("needs",),
     "dependencies": ("needs",),
     "with": ("input",),
