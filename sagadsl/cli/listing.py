@@ -77,6 +77,8 @@ def list_(
             )
 
     found, unanswered, has_more, index_keeps_status, as_of = asyncio.run(fetch())
+    if not found and screen.session().output == "text":
+        screen.note(_nothing(name, status, is_narrowed=bool(query or where)))
     _hints(found, status, unanswered, has_more=has_more, index_keeps_status=index_keeps_status)
     moment = as_of.isoformat(timespec="seconds").replace("+00:00", "Z")
     screen.note(f"as of {moment} by the server's index, which lags a little behind; `sagadsl status ID` does not")
@@ -110,6 +112,13 @@ def _hints(
             "this server does not keep the status of sagas; "
             "`temporal operator search-attribute create --name SagaStatus --type Keyword` changes that"
         )
+
+
+def _nothing(name: str | None, status: str | None, *, is_narrowed: bool) -> str:
+    """Say what was not found."""
+    named = f" `{name}`" if name else ""
+    having = f" with status `{status}`" if status else ""
+    return f"no saga{named}{having}{' fits the condition' if is_narrowed else ' was found'}"
 
 
 def _sagas(count: int) -> str:

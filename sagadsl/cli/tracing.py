@@ -14,14 +14,14 @@ from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, of_run, on_saga
 from sagadsl.cli.options import show_secrets
 from sagadsl.language.paths import child_id, parse_call
-from sagadsl.status.lines import StatusRow, did, error_text, one_line, refused_signal, rows, text, told, widths
+from sagadsl.status.lines import StatusRow, did, error_text, moment, one_line, refused_signal, rows, text, told, widths
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.read.following import Picture
-    from sagadsl.temporal.read.trace import Trace, TracedCall
+    from sagadsl.temporal.read.trace import Outside, Trace, TracedCall
 
 _LONGEST = 160
 
@@ -97,17 +97,42 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
         yield f"  first error: {error_text(status['failure'])}"
     if status["status"] in ("completed", "rejected"):
         yield f"  output  {_short(traced.output)}"
+    yield from (f"  {each.as_json()['at']}  {said}" for each, said in _outside(status, traced))
+    yield from (f"  {refused_signal(each)}" for each in status.get("refused_signals", ()))
+
+
+def _outside(status: Mapping[str, Any], traced: Trace) -> Iterator[tuple[Outside, str]]:
+    """Yield what came from outside, in words."""
+    actions = [*status.get("actions", ())]
     for each in traced.outside:
         if each.what == "operated" and isinstance(each.data, Mapping):
             gave = {key: value for key, value in each.data.items() if key not in _SAID}
-            said = did({**each.data, "verb": each.name}) + (f"  {_short(gave)}" if gave else "")
-            yield f"  {each.at:%H:%M:%S}  {said}"
+            asked = {**each.data, "verb": each.name}
+            said = did({**asked, "path": _meant(asked, each.at, actions)}) + (f"  {_short(gave)}" if gave else "")
+            yield each, said
             continue
         data = "" if each.data is None else f"  {_short(each.data)}"
         data += f"  from {one_line(each.sender)}" if each.sender else ""
         data += "" if each.reply is None else f"  reply {_short(each.reply)}"
-        yield f"  {each.at:%H:%M:%S}  {each.what.replace('_', ' ')} {each.name}{data}".rstrip()
-    yield from (f"  {refused_signal(each)}" for each in status.get("refused_signals", ()))
+        yield each, f"{each.what.replace('_', ' ')} {each.name}{data}".rstrip()
+
+
+def _meant(asked: Mapping[str, Any], at: datetime, actions: list[Mapping[str, Any]]) -> str:
+    """Return the step that a request is about: the one that it names, else the one that the run has found for it.
+
+    The run has taken a request in shortly before the history says so. What is found is taken out of *actions*, since a
+    request that came too late is no action.
+    """
+
+    def said(of: Mapping[str, Any]) -> tuple[str, ...]:
+        return tuple(of.get(key) or "" for key in ("verb", "by", "why"))
+
+    named = asked.get("path") or ""
+    for action in reversed(actions):
+        if said(action) == said(asked) and moment(action["at"]) <= at and named in ("", action["path"]):
+            actions.remove(action)
+            return str(action["path"])
+    return str(named)
 
 
 _SAID = ("by", "path", "why")

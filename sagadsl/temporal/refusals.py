@@ -104,8 +104,8 @@ class SagaNotFound(SagadslError):
     def help(self) -> str:
         lines = [f"did you mean `{self.meant}`?"] if self.meant else []
         if self.kept is not None:
-            what = "runs" if self.run_id else "sagas"
-            lines.append(f"this namespace deletes {what} {in_words(self.kept)} after their end, whatever that was")
+            what = "run" if self.run_id else "saga"
+            lines.append(f"this namespace keeps a {what} for {in_words(self.kept)} after its end, and deletes it then")
         return "\n".join([*lines, "list what there is with `sagadsl list`"])
 
 

@@ -21,6 +21,7 @@ from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
 
+MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 QUEUE = f"cli-operate-{uuid.uuid4()}"
 
 
@@ -202,13 +203,15 @@ def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop
         f"   sagadsl abort {saga} {shop.there}   give up",
     ]
     broken.unlink()
-    retried = shop.run("retry", saga, "charge.compensation", "--by", "ann", "--why", "the bank is back")
+    retried = shop.run("retry", saga, "--by", "ann", "--why", "the bank is back")  # there is one step to retry
     assert retried.code == 0, retried.err
     assert retried.out in {f"{saga} is compensating\n", f"{saga} is compensated\n"}
     assert shop.run("result", saga).code == 10
     (action,) = shop.status(saga)["actions"]
     assert (action["verb"], action["by"], action["why"]) == ("retry_step", "ann", "the bank is back")
     assert shop.run("status", saga).out.splitlines()[-1].endswith("retry charge.compensation by ann: the bank is back")
+    traced = shop.run("trace", saga).out.splitlines()[-1]
+    assert re.fullmatch(rf"  {MOMENT}  retry charge\.compensation by ann: the bank is back", traced)
 
 
 @pytest.mark.parametrize("verb", ["skip", "abort"])
@@ -284,7 +287,7 @@ def test_a_saga_that_does_not_exist_is_one_line_and_a_remedy(shop: Shop, command
         2,
         "",
         "error[SD923]: no saga `nobody` in namespace `default`\n"
-        "   = help: this namespace deletes sagas 1d after their end, whatever that was\n"
+        "   = help: this namespace keeps a saga for 1d after its end, and deletes it then\n"
         f"   = help: list what there is with `sagadsl list {shop.there}`\n",
     )
 
@@ -352,6 +355,16 @@ def test_sagas_are_listed_by_name_and_status(shop: Shop) -> None:
     shop.run("terminate", waiting, "--yes")
 
 
+def test_a_list_without_a_saga_says_so(shop: Shop) -> None:
+    """On stderr: whoever counts lines counts none."""
+    ran = shop.run("list", "--name", "nobody-s", "--status", "held")
+    assert (ran.code, ran.out.strip()) == (0, "")
+    assert ran.err.startswith("no saga `nobody-s` with status `held` was found\n")
+    none = shop.run("list", "--query", "WorkflowId = 'nobody'")
+    assert none.err.startswith("no saga fits the condition\n")
+    assert json.loads(shop.run("list", "--status", "held", "--name", "nobody-s", "--json").out)["sagas"] == []
+
+
 def test_a_list_filter_that_the_server_refuses_is_no_traceback(shop: Shop) -> None:
     ran = shop.run("list", "--query", "Nope = 1")
     assert (ran.code, ran.out) == (2, "")
@@ -376,7 +389,7 @@ def test_the_trace_has_the_data_of_each_step_and_the_way_in_of_what_came(shop: S
     assert "cloud_actions" not in document
     assert counted == {"total": 6, "start": 1, "activities": 3, "timers": 1, "updates": 1}
     lines = shown.out.splitlines()
-    assert [re.sub(r"\s+\d+(\.\d)?s\b|\d\d:\d\d:\d\d", "", line) for line in lines] == [
+    assert [re.sub(rf"\s+\d+(\.\d)?s\b|{MOMENT}", "", line) for line in lines] == [
         f"order 1.0.0   id {saga}   compensated",
         '  input   {"order": "1", "how": "fail", "wait": true}',
         " ✓ charge    charge",

@@ -103,7 +103,7 @@ def test_each_command_says_that_there_is_no_such_saga_and_since_when(
 
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"error[SD923]: no saga `{id_}` in namespace `default`\n")
-    assert "this namespace deletes sagas 1s after their end, whatever that was\n" in ran.err
+    assert "this namespace keeps a saga for 1s after its end, and deletes it then\n" in ran.err
 
 
 def test_no_command_that_names_a_saga_is_left_out() -> None:
