@@ -88,7 +88,7 @@ def explore(
     \b
     Examples:
       sagadsl explore transfer.saga.yaml
-      sagadsl explore definitions --faults 1 --format html --output-file faults.html
+      sagadsl explore definitions --faults 1 --format html --output-file all.html
       sagadsl explore order.saga.yaml --input @order.json --budget 60
       sagadsl explore order.v1.saga.yaml --migrate-to order.saga.yaml --faults 1
     """

@@ -56,7 +56,8 @@ def incidents(*, name: str | None, query: str | None, error: str | None, limit: 
     \b
     Examples:
       sagadsl incidents
-      sagadsl incidents --name transfer-money --error BankDown --json | jq -r '.groups[].incidents[].id'
+      sagadsl incidents --name transfer-money --error BankDown --json \\
+        | jq -r '.groups[].incidents[].id'
     """
     from sagadsl.temporal.read.filters import Chosen
     from sagadsl.temporal.read.waiting import waiting

@@ -43,7 +43,7 @@ def list_(
       sagadsl list
       sagadsl list --status paused --json | jq -r '.sagas[].id'
       sagadsl list --where 'OrderId = "42"'
-      sagadsl list --name transfer-money --query "StartTime > '2026-01-01T00:00:00Z'"
+      sagadsl list --name order --query "StartTime > '2026-01-01T00:00:00Z'"
     """
     from sagadsl.temporal.link.connection import connect, guard
     from sagadsl.temporal.read.filters import Chosen

@@ -68,7 +68,8 @@ def migrate(
     Examples:
       sagadsl migrate order-7 --to order.saga.yaml --dry-run
       sagadsl migrate order-7 --to order.saga.yaml --why "the carrier has changed"
-      sagadsl migrate --query "SagaVersion = '1'" --to order.saga.yaml --rate 10 --results moved.jsonl
+      sagadsl migrate --query "SagaVersion = '1'" --to order.saga.yaml \\
+        --rate 10 --results moved.jsonl
     """
     if (id is None) == (query is None):
         raise click.UsageError("name one saga by its ID, or many with `--query`")

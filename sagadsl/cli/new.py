@@ -87,7 +87,7 @@ def saga(name: str, activity: Sequence[str], folder: str, dry_run: bool, module:
     \b
     Examples:
       sagadsl new saga refund
-      sagadsl new saga refund --activity bank.withdraw --activity bank.deposit --folder definitions
+      sagadsl new saga refund --activity bank.withdraw --folder definitions
     """
     from sagadsl.reporting.schema_text import example_step
     from sagadsl.scaffolds.files import Planned

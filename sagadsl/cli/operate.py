@@ -221,7 +221,7 @@ def signal(
     Examples:
       sagadsl signal order-7 approval --payload '{"approved": true}'
       sagadsl signal order-7 --list
-      sagadsl signal approval --name order --status running --payload '{"approved": true}'
+      sagadsl signal approval --name order --payload '{"approved": true}'
     """
     from sagadsl.temporal.ask import signalling
 
@@ -420,7 +420,7 @@ complete = _verb(
     Verb.COMPLETE_STEP,
     ". The step counts as done, and is undone later like any other. For a compensation, it says that the step was "
     "undone by hand. STEP is the same as for `retry`.",
-    example='sagadsl complete order-7 pay --step-output \'{"id": "p-1"}\' --why "paid by phone"',
+    example='sagadsl complete order-7 pay --step-output \'{"id": "p-1"}\' --why "by phone"',
     is_about_one=True,
 )
 skip = _verb(

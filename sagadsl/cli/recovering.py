@@ -163,7 +163,7 @@ def redrive(
     \b
     Examples:
       sagadsl redrive transfer-42 --dry-run
-      sagadsl redrive transfer-42 --from deposit --yes --why "the account was wrong"
+      sagadsl redrive transfer-42 --from deposit --yes --why "wrong account"
       sagadsl redrive --error BankDown --yes --why "the bank is back"
     """
     from sagadsl.temporal.ask.recovery import how_of

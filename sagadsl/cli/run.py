@@ -82,7 +82,7 @@ def run(
     Examples:
       sagadsl run transfer.saga.yaml --input @transfer.json
       sagadsl run transfer.saga.yaml --set amount=5 --set to_account=bob
-      sagadsl run transfer-money --address localhost:7233 --id transfer-42 --detach
+      sagadsl run transfer-money --address localhost:7233 --id t-42 --detach
     """
     from sagadsl.cli.running import Leave, StartRequest, execute
     from sagadsl.temporal.link.settings import resolve

@@ -37,6 +37,7 @@ def schema(
     \b
     Put a line like this first into a definition:
       # yaml-language-server: $schema=saga.schema.json
+
     \b
     Examples:
       sagadsl schema

@@ -169,7 +169,7 @@ def serve(
     \b
     Examples:
       sagadsl serve definitions/
-      sagadsl serve /etc/sagas --bind 0.0.0.0:8080 --tokens /run/secrets/tokens.yaml
+      sagadsl serve /etc/sagas --bind 0.0.0.0:8080 --tokens tokens.yaml
     """
     try:
         import sagadsl.gateway.app  # noqa: F401  # before anything else is found wrong

@@ -91,8 +91,9 @@ def simulate(
     \b
     Examples:
       sagadsl simulate transfer.saga.yaml --fail deposit=AccountClosed
-      sagadsl simulate order.saga.yaml --signal 'approve={"ok": true}@2h' --cancel-at ship
-      sagadsl simulate order.saga.yaml --mock 'charge=[{error: Busy}, {timeout: start_to_close}]'
+      sagadsl simulate order.saga.yaml --signal 'approve={"ok": true}@2h'
+      sagadsl simulate order.saga.yaml --cancel-at ship
+      sagadsl simulate order.saga.yaml --mock 'pay=[{error: Busy}, {output: {}}]'
       sagadsl simulate order.saga.yaml -f svg --output-file order.svg
     """
     from sagadsl.language.load import beside

@@ -96,6 +96,11 @@ def test_every_command_has_help_with_an_example(command: tuple[str, ...], capsys
     assert f"Usage: sagadsl {' '.join(command)}" in shown
     assert "Example" in shown
     assert "--debug" in shown
+    blocks = re.findall(r"^  (?:Examples?|.* into a definition):\n((?:    .*\n)+)", shown, re.M)
+    assert blocks
+    wide = [line for block in blocks for line in block.splitlines() if len(line) > 80]
+    assert wide == []
+    assert re.search(r"^$\n  Examples?:$", shown, re.M), "no line stands right above the examples"
 
 
 @pytest.mark.parametrize("command", _every_command(), ids=" ".join)
