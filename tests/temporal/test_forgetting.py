@@ -77,6 +77,9 @@ def test_an_open_saga_is_refused_unless_that_is_said(server: Server) -> None:
             with pytest.raises(NotForgotten) as refused:
                 await forget(made.client, started.id)
             assert len(await kept_runs(made.client, started.id)) == 1
+            words = ("forget", started.id, "--why", "w", "--yes", "--address", server.address)
+            ran = await asyncio.to_thread(inside, *words)
+            assert (ran.code, "--even-open" in ran.err) == (4, True), ran.err
             return str(refused.value), await forget(made.client, started.id, even_open=True, patience=PATIENCE)
 
     said, found = asyncio.run(scenario())
@@ -113,7 +116,7 @@ def test_a_child_is_refused_while_a_saga_above_it_is_open(which: str, server: Se
 
     id_, said, ran, found = asyncio.run(scenario())
     assert said == [id_, id_]
-    assert (ran.code, f"`{id_}`, of which it is a child saga, is open" in ran.err) == (2, True)
+    assert (ran.code, f"`{id_}`, of which it is a child saga, is open" in ran.err) == (4, True)
     assert found.as_json()["forgotten"] is True
 
 

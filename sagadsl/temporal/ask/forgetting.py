@@ -45,7 +45,7 @@ class NotForgotten(SagadslError):
     """
 
     code = "SD977"
-    exit_code = 2
+    exit_code = 4
 
     def __init__(self, id: str, open_runs: tuple[KeptRun, ...], above: str = "") -> None:
         super().__init__(id, open_runs, above)
@@ -62,7 +62,8 @@ class NotForgotten(SagadslError):
     def help(self) -> str:
         if self.above:
             return f"`{self.above}` may still read what it gave: end that one first; who forgets it forgets both"
-        return "end it first (`sagadsl cancel` undoes what it has done), or say that it is deleted even open"
+        even_so = 'delete it without undoing anything: `--even-open`, at the gateway `{"even_open": true}`'
+        return f"end it first (`sagadsl cancel` undoes what it has done), or {even_so}"
 
 
 class StillKept(SagadslError):
