@@ -37,7 +37,7 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
     of an open one.
 
     The server deletes in its own time, so the command looks until it knows nothing of them any more. The exit code
-    is 4 if it still does when the time is over.
+    is 4 if it still does when the time is over, and if the saga is refused.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
         screen.need_a_person("look at what would be deleted with `--dry-run`; to delete it, add `--yes`")
         for line in _lines(kept):
             click.echo(line, err=True)
-        click.confirm("Delete them for good?", abort=True, err=True)
+        screen.ask("Delete them for good?")
 
     async def carry_out(client: Client) -> Forgotten:
         return await forgetting.forget(client, id, even_open=even_open, patience=timeout)

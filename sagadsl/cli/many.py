@@ -231,12 +231,13 @@ def _confirm(what: str, count: int, *, yes: bool) -> None:
     if yes:
         return
     screen.need_a_person(f"`{what}` would go to {count} at once; add `--yes` to do it")
-    click.confirm(f"{what}: ask {count}?", abort=True, err=True)
+    screen.ask(f"{what}: ask {count}?")
 
 
 async def _gathered(answers: AsyncIterator[Answered], kept: _Kept, count: int) -> list[Answered]:
     found: list[Answered] = []
-    with click.progressbar(length=count, file=sys.stderr, hidden=screen.session().is_quiet) as bar:
+    is_hidden = screen.session().is_quiet or not sys.stderr.isatty()  # else click writes an empty line for the bar
+    with click.progressbar(length=count, file=sys.stderr, hidden=is_hidden) as bar:
         async for answer in answers:
             kept.keep(answer)
             found.append(answer)

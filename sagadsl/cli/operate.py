@@ -306,6 +306,7 @@ def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) ->
         request: str,
         selection: Selection,
         flags: Flags,
+        dry_run: bool = False,
         **values: Any,
     ) -> int:
         from sagadsl.temporal.ask import decisions
@@ -318,12 +319,18 @@ def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) ->
             base = Asked("", acting(by), why, given=given)
 
             async def decide(client: Client, target: Addressee, request: str) -> str:
+                if dry_run:
+                    return "would be asked"
                 each = replace(base, path=target.path, occurrence=target.occurrence)
                 return (await decisions.operate(client, target.id, verb, each, request=request)).status
 
             what = f"{verb.word} {path}" if path else verb.word
+            if dry_run:
+                what, selection = f"{what} (dry run)", replace(selection, yes=True)
             choose = _chooser(verb, path or "", selection.status)
             return connected(flags, lambda client: ask_many(client, what, selection, choose, decide))
+        if dry_run:
+            raise click.UsageError(f"`--dry-run` is for many sagas: `sagadsl status {id}` shows what can be decided")
         if is_about_one and path is None:
             raise click.UsageError(f"say which step: `sagadsl {verb.word} {id} STEP`")
         asked = Asked(path or "", acting(by), why, occurrence, given)
@@ -343,6 +350,8 @@ def _verb(verb: Verb, more: str, *, example: str, is_about_one: bool = False) ->
     command: Callable[..., int] = who(_request(on_sagas(ask)))
     if verb in DECISIONS:
         command = click.option("--occurrence", metavar="N", type=click.IntRange(1), help=_OCCURRENCE)(command)
+    if verb in (*DECISIONS, Verb.ABORT):
+        command = click.option("--dry-run", is_flag=True, help="Many: only show which ones would be asked.")(command)
     for name, help in reversed([*_GIVEN.get(verb, {}).items()]):
         is_value = name in _VALUES
         command = click.option(name, metavar="JSON" if is_value else None, is_flag=not is_value, help=help)(command)

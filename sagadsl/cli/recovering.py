@@ -80,7 +80,7 @@ def terminate(*, id: str | None, undo: bool, why: str, by: str | None, selection
         click.echo(warning, err=True)
         for path in () if undo else connected(flags, lambda client: recovery.would_stay(client, id)):
             click.echo(f"  {path} has been done, and stays", err=True)
-        click.confirm("Terminate?", abort=True, err=True)
+        screen.ask("Terminate?")
     if undo:
         started = connected(
             flags, lambda client: recovery.terminate_and_undo(client, id, reason=reason, by=who_, why=why)
@@ -245,4 +245,4 @@ def _confirm(plan: list[str], *, yes: bool) -> None:
     screen.need_a_person("look at the plan with `--dry-run`; to carry it out, add `--yes`")
     for line in plan:
         click.echo(line, err=True)
-    click.confirm("Carry it out?", abort=True, err=True)
+    screen.ask("Carry it out?")

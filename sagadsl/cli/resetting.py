@@ -64,7 +64,7 @@ def reset(
         screen.need_a_person(f"`reset` undoes what {id} has done since `{plan.to}`; to do it, add `--yes`")
         for line in lines:
             click.echo(line, err=True)
-        click.confirm("Reset?", abort=True, err=True)
+        screen.ask("Reset?")
 
     async def work(client: Client) -> Done:
         return await decisions.operate(client, id, Verb.RESET, asked)

@@ -190,7 +190,7 @@ def delete(*, id: str, yes: bool, flags: Flags) -> int:
 
     if not yes:
         screen.need_a_person("to delete a schedule without a question, add `--yes`")
-        click.confirm(f"Delete schedule {id}?", abort=True, err=True)
+        screen.ask(f"Delete schedule {id}?")
     return _done(flags, id, "deleted", lambda client: schedules.delete(client, id))
 
 

@@ -22,6 +22,8 @@ from sagadsl.cli.streams import give_up, out
 from sagadsl.errors import SagadslError, reason_of
 
 SCHEMA_VERSION = 1
+SAID_NO = 1
+"""The exit code when a person has answered a question with no."""
 
 
 @dataclass(slots=True)
@@ -167,9 +169,19 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
 
 
 def need_a_person(instead: str) -> None:
-    """Raise ``click.UsageError`` if nobody can be asked here; *instead* says how to go on without a question."""
+    """Raise an error if nobody can be asked here; *instead* says how to go on without a question."""
     if session().output != "text" or not sys.stdin.isatty():
-        raise click.UsageError(instead)
+        raise click.ClickException(instead)  # no UsageError: the words of the command are right
+
+
+def ask(question: str) -> None:
+    """Ask a person before something is done; end the command if the answer is no.
+
+    Every question of a command goes through here, so that a no is never taken for Ctrl-C.
+    """
+    if not click.confirm(question, err=True):
+        print("nothing was done", file=sys.stderr)
+        raise click.exceptions.Exit(SAID_NO)
 
 
 def failed(error: dict[str, Any]) -> None:

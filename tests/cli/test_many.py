@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli.shell import SAGADSL, Ran, inside, ready
 from tests.cli.shop import lay_out
+from tests.cli.test_questions import answered
 from tests.conftest import Server
 from tests.patience import PATIENCE
 
@@ -200,3 +201,28 @@ def test_many_go_back_to_a_step_and_each_that_cannot_is_refused(shop: Shop) -> N
     assert (done.code, done.out.startswith("reset --to charge: 2 done")) == (0, True), done.err
     assert shop.run("reset", ids[0], "--name", shop.name, "--to", "charge").code == 2
     assert shop.run("reset", "--to", "charge").code == 2
+
+
+def test_a_no_and_a_dry_run_leave_all_as_they_are(shop: Shop, tmp_path: Path) -> None:
+    """R22. And `--yes` writes no empty line to stderr."""
+    broken = tmp_path / "broken"
+    broken.touch()
+    ids = shop.start(2, how="fail", broken=str(broken))
+    shop.until_listed(ids, "paused")
+    asked = ("skip", "charge.compensation", "--name", shop.name)
+    code, shown = answered(shop.folder, *asked, "--address", shop.address, answer=b"n\n")
+    careful = shop.run(*asked)
+    dry = shop.run(*asked, "--dry-run")
+    still = shop.statuses(ids)
+    of_one = shop.run("skip", ids[0], "charge.compensation", "--dry-run")
+    done = shop.run(*asked, "--yes")
+
+    assert (code, shown.splitlines()[-1]) == (1, "nothing was done")
+    assert (careful.code, "Usage" in careful.err, "add `--yes`" in careful.err) == (2, False, True)
+    assert (dry.code, dry.out) == (0, "skip charge.compensation (dry run): 2 done (2 would be asked)\n")
+    assert all(f"  {each} charge.compensation" in dry.err for each in ids)
+    assert still == ["paused"] * 2
+    assert (of_one.code, "`--dry-run` is for many sagas" in of_one.err) == (2, True)
+    assert done.code == 0, done.err
+    assert all(line.strip() for line in done.err.splitlines()), done.err
+    assert set(shop.statuses(ids)) <= {"compensating", "failed"}
