@@ -157,10 +157,17 @@ def test_a_saga_that_waits_for_a_decision_says_what_can_be_done() -> None:
         "   sagadsl retry o-1 charge.compensation --address h:1   once more",
         "   sagadsl complete o-1 charge.compensation --address h:1   it was done by hand",
         "   sagadsl skip o-1 charge.compensation --address h:1   leave it and go on",
-        "   sagadsl abort o-1 --address h:1   give up",
+        "   sagadsl abort o-1 --address h:1   give up, and leave the rest as it is",
     ]
     again = _status("paused", attention=[undo | {"occurrence": 2}])
     assert "   sagadsl skip o-1 charge.compensation --occurrence 2   leave it and go on" in next_steps(again)
+    step = undo | {"path": "charge"}
+    assert "   sagadsl abort o-1   give up, and undo what it has done" in next_steps(
+        _status("paused", attention=[step])
+    )
+    behind = _status("paused", attention=[step], pivot_passed=True)
+    assert "   sagadsl abort o-1   give up; nothing is undone any more" in next_steps(behind)
+    assert "   sagadsl abort o-1   give up" in next_steps(_status("paused", attention=[step, undo]))
     two = _status("paused", attention=[undo, {**undo, "path": "reserve.compensation"}])
     assert "   sagadsl retry o-1 charge.compensation   once more" in list(next_steps(two))
     assert list(next_steps(_status("paused", paused=True))) == ["paused: sagadsl resume o-1"]
@@ -288,7 +295,7 @@ def test_what_waits_in_child_sagas_comes_with_the_paths_that_lead_there() -> Non
         "   sagadsl retry o-1 'lines[3]/kid/deep/pay.compensation' -n x   once more",
         "   sagadsl complete o-1 'lines[3]/kid/deep/pay.compensation' -n x   it was done by hand",
         "   sagadsl skip o-1 'lines[3]/kid/deep/pay.compensation' -n x   leave it and go on",
-        "   sagadsl abort o-1 'lines[3]/kid/deep' -n x   give lines[3]/kid/deep up",
+        "   sagadsl abort o-1 'lines[3]/kid/deep' -n x   give lines[3]/kid/deep up, and leave the rest as it is",
         "paused: other: sagadsl resume o-1 other -n x",
         "other waits for signal `go`: sagadsl signal o-1/other go --payload JSON -n x",
         "held: stopped: temporal workflow unpause --workflow-id o-1/stopped -n x",
@@ -328,3 +335,22 @@ def test_nobody_knows_what_became_of_a_call_that_was_under_way_when_its_run_ende
     found = cut({"status": "running", "steps": [{"path": "a", "kind": kind, "status": "running"}]}, "terminated")
 
     assert [(each["status"], each["outcome"]) for each in found["steps"]] == [("unknown", "unknown")]
+
+
+def test_what_was_given_up_with_the_saga_was_not_skipped() -> None:
+    """R22: the status of both compensations is `skipped`; the actions of operators tell which one it was."""
+    undo = {"status": "skipped", "started_at": _at(2), "ended_at": _at(3), "errors": []}
+    steps = [_step(path, "completed", 0, 1, compensation=undo) for path in ("a", "b[1]/c")]
+
+    def words(*actions: tuple[str, str]) -> list[str]:
+        asked = [{"verb": verb, "path": path} for verb, path in actions]
+        return [row.what for row in rows(_status("failed", *steps, actions=asked), {}, NOW) if row.undoes]
+
+    skipped, given_up = "not undone: skipped", "not undone: given up"
+    assert words(("skip_step", "a.compensation"), ("skip_step", "b[1]/c.compensation")) == [skipped, skipped]
+    assert words(("skip_step", "b[1]/c.compensation"), ("abort", "a.compensation")) == [given_up, skipped]
+    assert words(("abort", "")) == [given_up, given_up]
+    assert words(("abort", "d"), ("skip_step", "a.compensation"), ("skip_step", "b[1]/c.compensation")) == [
+        skipped,
+        skipped,
+    ]

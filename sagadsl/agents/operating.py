@@ -170,7 +170,14 @@ OPERATING = (
         needs=("step",),
         destroys=True,
     ),
-    _verb(Verb.ABORT, _CHILD, " It ends as failed, and reports what it has not undone.", path="child", destroys=True),
+    _verb(
+        Verb.ABORT,
+        _CHILD,
+        " If a step waits, it fails and undoes what it has done; if a compensation waits, it leaves the rest as it is, "
+        "ends as failed, and reports what it has not undone.",
+        path="child",
+        destroys=True,
+    ),
     _verb(Verb.PAUSE, _CHILD, path="child"),
     _verb(Verb.RESUME, _CHILD, path="child"),
     _taking_up("reset", "to"),

@@ -440,8 +440,9 @@ skip = _verb(
 )
 abort = _verb(
     Verb.ABORT,
-    ": it ends as failed, and reports what it has not undone. CHILD is the path of a child saga that is given up "
-    "instead.",
+    ". If a step waits, the saga fails with its error, and undoes what it has done. If a compensation waits, the rest "
+    "is left as it is: the saga ends as failed, and reports what it has not undone. CHILD is the path of a child saga "
+    "that is given up instead.",
     example="sagadsl abort transfer-42",
 )
 pause = _verb(

@@ -94,7 +94,9 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     if report.get("undone"):
         yield f"   undone: {_paths(report, 'undone')}"
     for each in report.get("not_undone", ()):
-        how = " (skipped)" if each.get("skipped") else ""
+        # The report does not tell a compensation that was skipped from one that was given up with the saga.
+        who = "left by an operator" if report.get("why_not") else "skipped"
+        how = f" ({who})" if each.get("skipped") else ""
         yield f"   NOT undone: {each['path']}{how}: {each['type']}: {one_line(each['message'])}"
     if report.get("not_attempted"):
         why = f" ({report['why_not']})" if report.get("why_not") else ""

@@ -120,7 +120,7 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
         yield f"   sagadsl retry {saga_id}{path}{tail}   once more"
         yield f"   sagadsl complete {saga_id}{path}{_output(attention[0])}{tail}   it was done by hand"
         yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
-        yield f"   sagadsl abort {saga_id}{tail}   give up"
+        yield f"   sagadsl abort {saga_id}{tail}   give up{_then(status)}"
     elif status.get("paused"):
         yield f"paused: sagadsl resume {saga_id}{tail}"
     if to := status.get("migrating_to"):
@@ -149,6 +149,17 @@ def _is_call_in_flight(step: Mapping[str, Any]) -> bool:
 def _output(attention: Mapping[str, Any]) -> str:
     """Return the option for the output of what waits; a compensation has none."""
     return "" if parse_call(attention["path"]).undoes else " --step-output JSON"
+
+
+def _then(status: Mapping[str, Any]) -> str:
+    """Return what comes of giving up a saga, or a child saga; empty where that differs between what waits. R22, R44."""
+    match {parse_call(each["path"]).undoes for each in status["attention"]}:
+        case kinds if kinds == {True}:
+            return ", and leave the rest as it is"
+        case kinds if kinds == {False}:
+            return "; nothing is undone any more" if status.get("pivot_passed") else ", and undo what it has done"
+        case _:
+            return ""
 
 
 def _until(attention: Mapping[str, Any]) -> str:
@@ -205,7 +216,7 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
         yield f"   sagadsl complete {of} {path}{_output(each)}{tail}   it was done by hand"
         yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"
     if child["attention"]:
-        yield f"   sagadsl abort {of} {to}{tail}   give {child['path']} up"
+        yield f"   sagadsl abort {of} {to}{tail}   give {child['path']} up{_then(child)}"
     elif child["paused"]:
         yield f"paused: {child['path']}: sagadsl resume {of} {to}{tail}"
     for signal in child["waiting_for"]:

@@ -55,6 +55,7 @@ _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "done": ("↩", "undone"),
     "failed": ("✗", "not undone"),
     "skipped": ("✗", "not undone: skipped"),
+    "given_up": ("✗", "not undone: given up"),
     "not_attempted": ("✗", "not undone: not attempted"),
     "unknown": ("?", "nobody knows whether it was undone"),
 }
@@ -152,7 +153,8 @@ def rows(
     ]
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # a compensation that never began has no time: it comes last
-    lines = forward + [_undo(step, under_way, now) for _, step in undone]
+    actions = status.get("actions", ())
+    lines = forward + [_undo(step, actions, under_way, now) for _, step in undone]
     notes = _notes(status.get("children", ()))
     return [_with_child(line, notes) for line in lines] if notes else lines
 
@@ -407,9 +409,26 @@ def _from(step: Mapping[str, Any]) -> Iterator[str]:
         yield f"because: {one_line(sender['why'], 120)}"
 
 
-def _undo(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
+def _given_up(path: str, actions: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it was an ``abort`` that left a step as it is: its compensation is ``skipped`` then, too."""
+    for action in reversed(actions):
+        if action["verb"] == "abort" and not action.get("path"):  # several have waited, and all of them were given up
+            return True
+        call = parse_call(action.get("path") or "")
+        if action["verb"] in ("abort", "skip_step") and call.undoes and call.step == path:
+            return bool(action["verb"] == "abort")
+    return False
+
+
+def _undo(
+    step: Mapping[str, Any],
+    actions: Sequence[Mapping[str, Any]],
+    under_way: Mapping[str, PendingAttempt],
+    now: datetime,
+) -> StatusRow:
     undo = step["compensation"]
-    sign, words = _UNDO_WORDS[undo["status"]]
+    is_given_up = undo["status"] == "skipped" and _given_up(step["path"], actions)
+    sign, words = _UNDO_WORDS["given_up" if is_given_up else undo["status"]]
     note, wait = "; ".join(error_text({**error, "step": ""}) for error in undo.get("errors", ())), None
     key = undo_path(step["path"])
     attempt = under_way.get(key)

@@ -58,7 +58,7 @@ def test_run_and_result_end_when_a_child_needs_an_operator_and_say_where(shop: S
         f"   sagadsl retry {saga} book/hotel/charge.compensation {shop.there}   once more\n"
         f"   sagadsl complete {saga} book/hotel/charge.compensation {shop.there}   it was done by hand\n"
         f"   sagadsl skip {saga} book/hotel/charge.compensation {shop.there}   leave it and go on\n"
-        f"   sagadsl abort {saga} book/hotel {shop.there}   give book/hotel up\n"
+        f"   sagadsl abort {saga} book/hotel {shop.there}   give book/hotel up, and leave the rest as it is\n"
     )
 
     assert (ran.code, ran.err.splitlines()[-1]) == (15, "‖ paused: child saga book/hotel; left open (exit 15)")

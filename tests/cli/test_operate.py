@@ -200,7 +200,7 @@ def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop
         f"   sagadsl retry {saga} charge.compensation {shop.there}   once more",
         f"   sagadsl complete {saga} charge.compensation {shop.there}   it was done by hand",
         f"   sagadsl skip {saga} charge.compensation {shop.there}   leave it and go on",
-        f"   sagadsl abort {saga} {shop.there}   give up",
+        f"   sagadsl abort {saga} {shop.there}   give up, and leave the rest as it is",
     ]
     broken.unlink()
     retried = shop.run("retry", saga, "--by", "ann", "--why", "the bank is back")  # there is one step to retry
@@ -214,9 +214,11 @@ def test_a_saga_that_waits_for_a_decision_shows_it_and_can_be_retried(shop: Shop
     assert re.fullmatch(rf"  {MOMENT}  retry charge\.compensation by ann: the bank is back", traced)
 
 
-@pytest.mark.parametrize("verb", ["skip", "abort"])
-def test_a_saga_that_was_not_undone_names_what_was_not(shop: Shop, verb: str) -> None:
-    """R20: exit 11 is the one that needs a person."""
+@pytest.mark.parametrize(
+    ("verb", "said", "word"), [("skip", "skipped", "skipped"), ("abort", "left by an operator", "given up")]
+)
+def test_a_saga_that_was_not_undone_names_what_was_not(shop: Shop, verb: str, said: str, word: str) -> None:
+    """R20: exit 11 is the one that needs a person. What was given up with the saga was not skipped."""
     saga, _ = _paused(shop, f"{verb}ped")
     step = ["charge.compensation"] if verb == "skip" else []
     assert shop.run(verb, saga, *step, "--why", "by hand").code == 0
@@ -224,8 +226,11 @@ def test_a_saga_that_was_not_undone_names_what_was_not(shop: Shop, verb: str) ->
     assert (result.code, result.out) == (11, "")
     lines = result.err.splitlines()
     assert lines[:2] == ["✗ failed (exit 11)", "   first error: AddressInvalid: carrier rejected address (step ship)"]
-    assert lines[2].startswith("   NOT undone: charge (skipped): ")
+    assert lines[2].startswith(f"   NOT undone: charge ({said}): ")
     assert lines[2].endswith("BankDown: the bank is down")
+    assert f"not undone: {word} " in shop.run("status", saga).out
+    drawn = shop.run("graph", "--run", saga, "-f", "svg")
+    assert f"not undone: {word}" in drawn.out, drawn.err
 
 
 def test_a_verb_that_makes_no_sense_now_is_refused_with_the_reason(shop: Shop) -> None:
@@ -432,7 +437,7 @@ def test_what_happened_and_what_is_left_is_told_in_sentences(shop: Shop, tmp_pat
         f"     sagadsl retry {saga} charge.compensation {shop.there}   once more",
         f"     sagadsl complete {saga} charge.compensation {shop.there}   it was done by hand",
         f"     sagadsl skip {saga} charge.compensation {shop.there}   leave it and go on",
-        f"     sagadsl abort {saga} {shop.there}   give up",
+        f"     sagadsl abort {saga} {shop.there}   give up, and leave the rest as it is",
     ]
     assert [re.sub(r" at \S+Z", "", line) for line in over[3:]] == [
         "`charge` was left as it is, since it could not be undone: BankDown: the bank is down.",

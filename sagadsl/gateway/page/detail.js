@@ -14,7 +14,7 @@ export const VERBS = {
   retry: ["Retry", "What has failed is tried once more."],
   complete: ["Complete by hand", "You have done it by hand: it counts as done, and later steps read the output that you give."],
   skip: ["Skip", "What has failed is left as it is, and the saga goes on. A compensation that is skipped is reported as not undone."],
-  abort: ["Abort", "The saga ends as failed, and reports what it has not undone."],
+  abort: ["Abort", "The saga is given up. If a step waits, it fails and undoes what it has done. If a compensation waits, it leaves the rest as it is, and ends as failed."],
   pause: ["Pause", "No further step is started; what runs may end."],
   resume: ["Resume", "The saga goes on."],
   cancel: ["Cancel", "The saga stops, and what it has done is undone."],

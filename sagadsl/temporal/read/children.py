@@ -127,7 +127,7 @@ async def _ask(client: Client, child: OpenChild, room: Room, look: Look) -> Mapp
 
 
 def _line(child: OpenChild, status: Mapping[str, Any]) -> dict[str, Any]:
-    trouble = {name: status[name] for name in ("held", "stuck", "paused_calls") if status.get(name)}
+    trouble = {name: status[name] for name in ("held", "stuck", "paused_calls", "pivot_passed") if status.get(name)}
     return trouble | {
         "path": child.path,
         "id": child.id,
