@@ -32,7 +32,6 @@ from sagadsl.immutable import replace
 if TYPE_CHECKING:
     from sagadsl.gateway.requests import Gateway
     from sagadsl.temporal.link.embedded import Server
-    from sagadsl.trust.judge import Trust
 
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
 _DRAIN = 5
@@ -111,8 +110,8 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
     from sagadsl.temporal.link.flags import Flags
     from sagadsl.temporal.link.settings import resolve
 
-    loaded, trust = _load(paths), project_trust()
-    signed = signed_in(loaded.files, trust)
+    loaded = _load(paths)
+    signed = signed_in(loaded.files, project_trust())
     interrupts = Interrupts.install()
     async with AsyncExitStack() as stack:
         database = state / "sagas.db"
@@ -135,7 +134,7 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         _announce(server, found, database, loaded)
         if are_right:
             await worker.begin()
-        watching = asyncio.create_task(_watch(paths, module, gateway, worker, trust))
+        watching = asyncio.create_task(_watch(paths, module, gateway, worker))
         with suppress(BaseException):
             await interrupts.unless_stop_requested(asyncio.gather(serving, watching))
         screen.note("ending: worker, gateway, server")
@@ -170,14 +169,14 @@ def _announce(server: Server, found: Bind, database: Path, loaded: Definitions) 
     screen.note("changes apply at once; Ctrl-C ends everything")
 
 
-async def _watch(
-    paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker, trust: Trust | None
-) -> None:
+async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker) -> None:
     """Apply changes of files; a change with a mistake is reported, and not applied."""
     from watchfiles import awatch
 
     from sagadsl.gateway.definitions import OfferedDefinitions
+    from sagadsl.plugins.settings import SettingsWrong
     from sagadsl.trust.judge import Untrusted
+    from sagadsl.trust.keys import SigningKeyUnusable
     from sagadsl.trust.signatures import SignaturesUnreadable
 
     async for changes in awatch(*roots(paths), watch_filter=matters, step=STEP):
@@ -187,9 +186,9 @@ async def _watch(
             continue
         loaded = _load(paths)
         try:
-            signatures = signed_in(loaded.files, trust)
-        except (Untrusted, SignaturesUnreadable) as problem:
-            screen.warn(f"[{problem.code}] {problem}: {problem.help}")
+            signatures = signed_in(loaded.files, project_trust())  # the settings may be what has changed
+        except (Untrusted, SignaturesUnreadable, SettingsWrong, SigningKeyUnusable) as problem:
+            screen.warn(f"[{problem.code}] {problem}" + (f": {problem.help}" if problem.help else ""))
             screen.note("the earlier version stays")
             continue
         gateway.definitions = OfferedDefinitions(await packages(gateway.client, loaded, signatures))

@@ -108,6 +108,28 @@ def test_what_the_project_does_not_trust_is_neither_served_nor_taken_over(tmp_pa
         assert _run(house)["output"] == {"tracking": "t_1"}
 
 
+def test_what_the_project_trusts_changes_at_once(tmp_path: Path) -> None:
+    """A `[trust]` that comes while it runs holds; one that cannot be used is told, and changes nothing."""
+    lay_out(tmp_path)
+    assert inside("keygen", "a.pem", cwd=tmp_path).code == 0
+    settings, definition = tmp_path / "sagadsl.toml", tmp_path / "order.saga.yaml"
+    before = settings.read_text()
+
+    def trusting(keys: str) -> Callable[[], Any]:
+        return lambda: settings.write_text(f"{before}[trust]\nkeys = {keys}\n")
+
+    with _dev(tmp_path) as (house, terminal):
+        for keys, code in (('["a.pem.pub"]', "SD991"), ("[]", "SD913"), ('["none.pub"]', "SD990")):
+            since = len(terminal.log.read_text())
+            terminal.change(trusting(keys), "the earlier version stays")
+            assert f"[{code}]" in terminal.log.read_text()[since:]
+        terminal.change(trusting('["a.pem.pub"]'), "the earlier version stays")
+        terminal.change(_edit(definition, "1.0.0", "2.0.0"), "the earlier version stays")
+        assert house.ask("GET", "/definitions/order").json()["version"] == "1.0.0"
+        terminal.change(lambda: settings.write_text(before), "worker is ready")
+        assert house.ask("GET", "/definitions/order").json()["version"] == "2.0.0"
+
+
 def test_sagas_are_kept_over_a_restart_and_one_folder_has_one_server(tmp_path: Path) -> None:
     """A saga that waits goes on in the next session; while one runs, another one is refused."""
     lay_out(tmp_path)
