@@ -24,7 +24,8 @@ from sagadsl.temporal.link.storage import storage_of
 from sagadsl.temporal.read.ancestors import Above, above_of, open_above
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.lineage import rows_of
-from sagadsl.temporal.read.payloads_of import Claims, PayloadsOf, of_schedule, payloads_of
+from sagadsl.temporal.read.payloads_of import PayloadsOf, payloads_of
+from sagadsl.temporal.read.sharers import Sharer, Sharers
 from sagadsl.temporal.refusals import SagaNotFound, SagaOver, known
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
@@ -113,7 +114,7 @@ class Forgotten(Immutable):
         stored: How many payloads in external storages were deleted.
         unreached: How many are in storages that this process does not have.
         shared: How many stay since others refer to them, too, such as the saga that has begun a child.
-        shared_with: The ids of these others.
+        sharers: These others.
     """
 
     id: str
@@ -122,10 +123,16 @@ class Forgotten(Immutable):
     stored: int = 0
     unreached: int = 0
     shared: int = 0
-    shared_with: tuple[str, ...] = ()
+    sharers: tuple[Sharer, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what ``forget`` tells programs."""
+    @property
+    def shared_with(self) -> tuple[str, ...]:
+        """The ids of the others."""
+        return tuple(dict.fromkeys(each.id for each in self.sharers))
+
+    def as_json(self, may_know: Callable[[Sharer], bool] = lambda _: True) -> dict[str, Any]:
+        """Return what ``forget`` tells programs; of the others, only whom the caller *may know*."""
+        hidden = {each.id for each in self.sharers if not may_know(each)}
         return {
             "id": self.id,
             "runs": [each.as_json() for each in self.runs],
@@ -134,7 +141,7 @@ class Forgotten(Immutable):
             "stored": self.stored,
             "unreached": self.unreached,
             "shared": self.shared,
-            "shared_with": list(self.shared_with),
+            "shared_with": [each for each in self.shared_with if each not in hidden],
         }
 
 
@@ -191,6 +198,9 @@ async def delete(
     has gone on as a new run: what is deleted can no longer say what it has begun. A run that began later, and that
     is not to be deleted because it, or a saga above it, is open, counts as one that the server still knows.
 
+    Before that it reads who else refers to the stored payloads, so that an error there deletes nothing: what runs that
+    are gone have stored, nobody finds any more.
+
     Args:
         permit: Gets each run that has been found meanwhile, and raises an error if the caller may not delete it.
 
@@ -200,6 +210,8 @@ async def delete(
     until = time.monotonic() + patience
     search = _Search(client, {each.run_id: each for each in runs})
     stored: _Stored = {}
+    sharers = Sharers(client)
+    is_first = True
     permit_all(await search.news(id), permit)
     await refuse_open(client, id, search.runs.values(), even_open=True)
     while True:
@@ -208,6 +220,8 @@ async def delete(
         found = tuple(search.runs.values())
         for each in found:
             stored[each.run_id] = await _stored(client, each, stored)
+        await (sharers.look if is_first else sharers.look_again)(stored.values(), search.runs)
+        is_first = False
         for each in found:
             if even_open or not each.is_open:
                 await _ask(client, each)
@@ -218,7 +232,8 @@ async def delete(
         if left or not late or waits:
             for each in (*left, *late):  # what a run that stays has stored meanwhile stays, too
                 stored[each.run_id] = await _stored(client, each, stored)
-            return await _forgotten(search, id, (*left, *late), stored)
+            await sharers.look_again(stored.values(), search.runs)
+            return await _forgotten(search, id, (*left, *late), stored, sharers)
 
 
 def permit_all(runs: Iterable[KeptRun], permit: Callable[[KeptRun], None]) -> None:
@@ -260,41 +275,26 @@ async def _until_gone(client: Client, runs: tuple[KeptRun, ...], until: float) -
     return left
 
 
-async def _forgotten(search: _Search, id: str, left: tuple[KeptRun, ...], stored: _Stored) -> Forgotten:
+async def _forgotten(
+    search: _Search, id: str, left: tuple[KeptRun, ...], stored: _Stored, sharers: Sharers
+) -> Forgotten:
     """Delete the stored payloads of runs that are gone, and say what became of all of it.
 
     A payload that a run refers to that is still there may still be read, whose ever it is.
     """
-    client, runs = search.client, tuple(search.runs.values())
-    storages = storage_of(client.data_converter)
+    storages = storage_of(search.client.data_converter)
     kept = {key for each in left for key in stored.get(each.run_id, PayloadsOf()).claims}
     gone = {key: claim for each in stored.values() for key, claim in each.claims.items() if key not in kept}
-    shared: dict[tuple[str, str], None] = {}
-    others: dict[str, None] = {}
-    if gone:
-        async for other, named in _others(search, stored):
-            if both := gone.keys() & named.keys():
-                others[other] = None
-                shared.update(dict.fromkeys(both))
+    shared = sharers.of(gone, search.runs)
+    others = dict.fromkeys(each for found in shared.values() for each in found)
     for key in shared:
         del gone[key]
     for name, storage in storages.items():
         if claims := [claim for (of, _), claim in gone.items() if of == name]:
             await storage.erase(claims)
     unreached = sum(name not in storages for name, _ in gone)
+    runs = tuple(search.runs.values())
     return Forgotten(id, runs, left, len(gone) - unreached, unreached, len(shared), tuple(others))
-
-
-async def _others(search: _Search, stored: _Stored) -> AsyncIterator[tuple[str, Claims]]:
-    """Yield the other workflows and schedules that may refer to the same payloads, each with what it refers to."""
-    for id in dict.fromkeys(each for of in stored.values() for each in sorted(of.workflows)):
-        async for described in search.all_of(id):
-            if described.run_id not in search.runs:
-                yield id, (await payloads_of(search.client, id, described.run_id)).claims
-    for schedule in dict.fromkeys(each for of in stored.values() for each in sorted(of.schedules)):
-        async for id, run_id, claims in of_schedule(search.client, schedule):
-            if run_id not in search.runs:
-                yield id, claims
 
 
 @dataclass(slots=True)

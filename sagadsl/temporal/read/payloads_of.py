@@ -1,85 +1,101 @@
 """The stored payloads to which the history of a run refers, and who else may refer to the same ones.
 
 A payload is stored once and its reference travels on: what a child saga gave stands in its parent's history, what a
-saga has sent in that of the receiver, and what a schedule was given in each of its runs.
+saga has sent in that of the receiver, what a schedule was given in each of its runs, the result of one of these in the
+beginning of the next one, and what a Nexus operation gave in the histories of both sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Iterator, Mapping
 
+from google.protobuf.message import Message
+from temporalio.api.common.v1 import Link
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import DescribeScheduleRequest
 from temporalio.client import Client
 from temporalio.converter import StorageDriverClaim
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.immutable import Immutable, field
 from sagadsl.temporal.link.storage import references_in
-from sagadsl.temporal.read.lineage import rows_asked
 
 Claims = Mapping[tuple[str, str], StorageDriverClaim]
 """References by the name of the storage and the key in it."""
 
-_SCHEDULED_BY = "TemporalScheduledById"
+SCHEDULED_BY = "TemporalScheduledById"
 
 
 class PayloadsOf(Immutable):
     """Stored payloads of a run.
 
     Attributes:
-        workflows: Ids of other workflows whose histories may refer to some of them.
+        hands_on: Those with which the next run of its schedule begins: its result, or that of the run before it.
+        workflows: Namespaces and ids of other workflows whose histories may refer to some of them.
         schedules: Ids of schedules that may.
+        continues: The run that it continues; empty if there is none.
+        until: When its last event was, in nanoseconds.
     """
 
     claims: Claims = field(default_factory=dict)
-    workflows: frozenset[str] = frozenset()
+    hands_on: Claims = field(default_factory=dict)
+    workflows: frozenset[tuple[str, str]] = frozenset()
     schedules: frozenset[str] = frozenset()
+    continues: str = ""
+    until: int = 0
 
 
 async def payloads_of(client: Client, id: str, run_id: str) -> PayloadsOf:
     """Return the stored payloads of a run; none if the server does not know it any more."""
     claims: dict[tuple[str, str], StorageDriverClaim] = {}
-    workflows, schedules = set[str](), set[str]()
+    hands_on: Claims = {}
+    workflows, schedules = set[tuple[str, str]](), set[str]()
+    continues, until = "", 0
     try:
         async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events():
-            found = _claims_in(event)
-            claims.update(found)
-            began = event.workflow_execution_started_event_attributes
-            workflows.add(began.parent_workflow_execution.workflow_id)  # what the run gives, its parent gets
-            if not found:
-                continue
-            workflows.add(event.workflow_execution_signaled_event_attributes.external_workflow_execution.workflow_id)
-            sent = event.signal_external_workflow_execution_initiated_event_attributes
-            workflows.add(sent.workflow_execution.workflow_id)
-            if (by := began.search_attributes.indexed_fields.get(_SCHEDULED_BY)) is not None:
-                schedules.add(by.data.decode().strip('"'))
+            claims.update(claims_in(event))
+            until = event.event_time.ToNanoseconds()
+            workflows.update((namespace or client.namespace, other) for namespace, other in _named_in(event))
+            if event.HasField("workflow_execution_started_event_attributes"):
+                began = event.workflow_execution_started_event_attributes
+                hands_on, continues = claims_in(began.last_completion_result), began.continued_execution_run_id
+                if (by := began.search_attributes.indexed_fields.get(SCHEDULED_BY)) is not None:
+                    schedules.add(by.data.decode().strip('"'))
+            if event.HasField("workflow_execution_completed_event_attributes"):
+                hands_on = claims_in(event)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    return PayloadsOf(claims, frozenset(workflows - {""}), frozenset(schedules))
+    others = frozenset(each for each in workflows if each[1])
+    return PayloadsOf(claims, hands_on, others, frozenset(schedules), continues, until)
 
 
-def _claims_in(event: HistoryEvent) -> dict[tuple[str, str], StorageDriverClaim]:
-    return {(name, str(sorted(claim.claim_data.items()))): claim for name, claim in references_in(event)}
-
-
-async def of_schedule(client: Client, schedule: str) -> AsyncIterator[tuple[str, str, Claims]]:
-    """Yield who refers to payloads that a schedule was given: itself, and its runs, each with its run id."""
+async def first_claims(client: Client, id: str, run_id: str) -> Claims:
+    """Return the stored payloads with which a run has begun."""
     try:
-        asked = DescribeScheduleRequest(namespace=client.namespace, schedule_id=schedule)
-        answer = await client.workflow_service.describe_schedule(asked, retry=True)
-        yield schedule, "", {(name, str(sorted(each.claim_data.items()))): each for name, each in references_in(answer)}
+        async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events(page_size=1):
+            return claims_in(event)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    quoted = schedule.replace("\\", "\\\\").replace("'", "\\'")
-    async for row in rows_asked(client, f"{_SCHEDULED_BY} = '{quoted}'"):
-        handle = client.get_workflow_handle(row.execution.workflow_id, run_id=row.execution.run_id)
-        try:
-            async for event in handle.fetch_history_events(page_size=1):
-                yield row.execution.workflow_id, row.execution.run_id, _claims_in(event)
-                break
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
+    return {}
+
+
+def claims_in(message: Message) -> dict[tuple[str, str], StorageDriverClaim]:
+    """Return the references in a message of the server."""
+    return {(name, str(sorted(claim.claim_data.items()))): claim for name, claim in references_in(message)}
+
+
+def _named_in(event: HistoryEvent) -> Iterator[tuple[str, str]]:
+    """Yield the namespaces and ids of workflows that gave or got what an event has; the own namespace may be empty."""
+    began = event.workflow_execution_started_event_attributes
+    yield began.parent_workflow_namespace, began.parent_workflow_execution.workflow_id  # what the run gives, it gets
+    if any(True for _ in references_in(event)):
+        yield "", event.workflow_execution_signaled_event_attributes.external_workflow_execution.workflow_id
+        sent = event.signal_external_workflow_execution_initiated_event_attributes
+        yield sent.namespace, sent.workflow_execution.workflow_id
+    changed = event.workflow_execution_options_updated_event_attributes
+    links: list[Link] = list(event.links)  # both sides of a Nexus operation name each other so
+    for callback in (*began.completion_callbacks, *changed.attached_completion_callbacks):
+        links += callback.links
+    for link in links:
+        yield link.workflow_event.namespace, link.workflow_event.workflow_id

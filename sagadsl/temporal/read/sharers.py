@@ -1,0 +1,143 @@
+"""Who else refers to the stored payloads of some runs: other workflows, and schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from temporalio.api.workflowservice.v1 import DescribeScheduleRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from sagadsl.errors import SagadslError
+from sagadsl.immutable import Immutable
+from sagadsl.temporal.read.described import OPEN, asked, memo_of, word
+from sagadsl.temporal.read.lineage import rows_asked, rows_of
+from sagadsl.temporal.read.payloads_of import SCHEDULED_BY, Claims, PayloadsOf, claims_in, first_claims, payloads_of
+from sagadsl.temporal.refusals import SagaNotFound
+from sagadsl.temporal.wire.arguments import TAKES_UP
+
+_Run = tuple[str, str, str]
+"""A namespace, an id, and a run; no run for a schedule, and for a workflow that could not be read."""
+
+
+class Sharer(Immutable):
+    """A workflow or a schedule that refers to a payload, too.
+
+    Attributes:
+        name: The name of its saga; empty for what is no saga of this namespace, and if nobody knows.
+    """
+
+    id: str
+    name: str = ""
+
+
+@dataclass(slots=True)
+class Sharers:
+    """What others refer to, as far as it has looked.
+
+    Attributes:
+        is_unsure: A look has failed, so that anybody may refer to anything.
+    """
+
+    client: Client
+    is_unsure: bool = False
+    _found: dict[_Run, tuple[Sharer, Claims]] = field(default_factory=dict)
+    _settled: set[_Run] = field(default_factory=set)
+    _named: dict[str, None] = field(default_factory=dict)
+
+    async def look(self, of: Iterable[PayloadsOf], but: Collection[str]) -> None:
+        """Look at all who may refer to these payloads, except for runs that *but* names.
+
+        A run that was closed when this looked at it before says nothing new.
+        """
+        of = tuple(each for each in of if each.claims)
+        for place in dict.fromkeys(place for each in of for place in sorted(each.workflows)):
+            self._named[place[1]] = None
+            await self._workflow(place, {key: claim for each in of for key, claim in each.claims.items()}, but)
+        for schedule in dict.fromkeys(name for each in of for name in sorted(each.schedules)):
+            self._named[schedule] = None
+            await self._schedule(schedule, [each for each in of if schedule in each.schedules], but)
+
+    async def look_again(self, of: Iterable[PayloadsOf], but: Collection[str]) -> None:
+        """Do the same when something is deleted already: an error could not bring it back."""
+        try:
+            await self.look(of, but)
+        except (RPCError, SagadslError):
+            self.is_unsure = True
+
+    def of(self, claims: Claims, but: Collection[str]) -> dict[tuple[str, str], tuple[Sharer, ...]]:
+        """Return who refers to which of these payloads; none that only belong to the runs that *but* names."""
+        found: dict[tuple[str, str], dict[Sharer, None]] = {}
+        for (_, _, run_id), (sharer, others) in self._found.items():
+            if run_id not in but:
+                for key in claims.keys() & others.keys():
+                    found.setdefault(key, {})[sharer] = None
+        if self.is_unsure:
+            for key in claims:
+                found.setdefault(key, {}).update(dict.fromkeys(map(Sharer, self._named)))
+        return {key: tuple(sharers) for key, sharers in found.items()}
+
+    async def _workflow(self, place: tuple[str, str], whole: Claims, but: Collection[str]) -> None:
+        namespace, id = place
+        is_own = namespace == self.client.namespace
+        try:
+            await self._runs(self.client if is_own else _in(self.client, namespace), id, but)
+        except RPCError as error:
+            if is_own or error.status is not RPCStatusCode.PERMISSION_DENIED:
+                raise
+            self._found[namespace, id, ""] = (Sharer(id), whole)  # it may refer to anything
+
+    async def _runs(self, client: Client, id: str, but: Collection[str]) -> None:
+        """Read the runs under an id: those of the index, and those that the newest one follows."""
+        waiting = ["", *(row.execution.run_id for row in await rows_of(client, [id], whatever=True))]
+        done = {*but, *(run_id for namespace, of, run_id in self._settled if (namespace, of) == (client.namespace, id))}
+        while waiting:
+            run_id = waiting.pop(0)
+            if run_id in done:
+                continue
+            try:
+                info = (await asked(client, id, run_id)).workflow_execution_info
+            except SagaNotFound:  # the index lags behind, or it is gone
+                continue
+            if (run_id := info.execution.run_id) in done:
+                continue
+            done.add(run_id)
+            read, run = await payloads_of(client, id, run_id), (client.namespace, id, run_id)
+            is_saga = "saga" in info.memo.fields and client.namespace == self.client.namespace
+            self._found[run] = (Sharer(id, info.type.name if is_saga else ""), read.claims)
+            if word(info.status) not in OPEN:
+                self._settled.add(run)
+            # the memo of somebody else may be one that this process cannot read
+            takes_up = (await memo_of(client, id, info.memo)).get(TAKES_UP) if TAKES_UP in info.memo.fields else ""
+            waiting += [each for each in (read.continues, takes_up) if each]
+
+    async def _schedule(self, id: str, of: Collection[PayloadsOf], but: Collection[str]) -> None:
+        namespace = self.client.namespace
+        starts: list[int] = []
+        quoted = id.replace("\\", "\\\\").replace("'", "\\'")
+        async for row in rows_asked(self.client, f"{SCHEDULED_BY} = '{quoted}'"):
+            starts.append(row.start_time.ToNanoseconds())
+            run = (namespace, row.execution.workflow_id, row.execution.run_id)
+            if run[2] in but or run in self._found:  # what it began with does not change
+                continue
+            self._found[run] = (Sharer(run[1], row.type.name), await first_claims(self.client, run[1], run[2]))
+        self._found.pop((namespace, id, ""), None)
+        try:
+            request = DescribeScheduleRequest(namespace=namespace, schedule_id=id)
+            answer = await self.client.workflow_service.describe_schedule(request, retry=True)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return
+        held = claims_in(answer)
+        for each in of:  # what the next run begins with is with the server, which does not say it
+            if not any(start >= each.until for start in starts):
+                held |= each.hands_on
+        name = answer.schedule.action.start_workflow.workflow_type.name
+        self._found[namespace, id, ""] = (Sharer(id, name), held)
+
+
+def _in(client: Client, namespace: str) -> Client:
+    """Return a client of another namespace, for the same server."""
+    return Client(client.service_client, namespace=namespace, data_converter=client.data_converter)
