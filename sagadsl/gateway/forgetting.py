@@ -17,7 +17,8 @@ _WAITS_SECONDS = 5.0
 async def forget(inquiry: Inquiry) -> Response:
     """Delete all runs of a saga and of its child sagas: 200 when they are gone, 202 while the server still knows any.
 
-    The caller needs the right for the names of all of them.
+    The caller needs the right for the names of all of them. Others that refer to the same stored payloads are counted,
+    and named to whom may read them.
     """
     inquiry.query()
     id_ = await inquiry.saga("forget")
@@ -38,8 +39,10 @@ async def forget(inquiry: Inquiry) -> Response:
             patience=min(_WAITS_SECONDS, inquiry.gateway.options.longest_wait),
             permit=lambda run: inquiry.demand("forget", run.name),
         )
-        said.result = "asked" if found.left or found.unreached or found.shared else "forgotten"
-    return JSONResponse(found.as_json(), 202 if found.left or found.unreached or found.shared else 200)
+        said.result = "asked" if found.left or found.unreached else "shared" if found.shared else "forgotten"
+    every = inquiry.who.may_all("read")
+    told = found.as_json(lambda other: inquiry.who.may("read", other.name) if other.name else every)
+    return JSONResponse(told, 202 if found.left or found.unreached or found.shared else 200)
 
 
 async def _asked(inquiry: Inquiry) -> dict[str, Any]:
