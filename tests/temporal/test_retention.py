@@ -181,7 +181,7 @@ def test_a_run_that_has_taken_up_one_that_is_gone_undoes_the_work_of_both(server
 
     made, said, status = asyncio.run(scenario())
     assert {command: ran.code for command, ran in said.items()} == {"status": 0, "trace": 0, "explain-run": 0, "old": 2}
-    assert "this namespace deletes runs 1d after their end" in said["old"].err
+    assert "this namespace keeps a run for 1d after its end" in said["old"].err
     assert (status, made.begun) == ("compensated", ["a", "b", "b.compensation", "a.compensation"])
     assert [keys[0].partition("/")[2] for keys in made.keys.values()] == ["a/do", "b/do", "b/undo", "a/undo"]
 
