@@ -66,12 +66,18 @@ _VERBS: Mapping[str, str] = {
 NOTHING_LEFT = "Nothing is left to do."
 
 
-def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, str] | None = None) -> Iterator[str]:
+def sentences(
+    status: Mapping[str, Any],
+    options: str = "",
+    came: Mapping[str, str] | None = None,
+    failed: Mapping[int, str] | None = None,
+) -> Iterator[str]:
     """Yield the sentences.
 
     Args:
         options: Options for the end of each command: ``--address …``.
         came: For each wait that took a signal from before it began, by path: when the signal came, and from whom.
+        failed: For operators' decisions, by the number of the action: about which error they were.
     """
     yield from _whole(status)
     steps = _folded(status)
@@ -87,7 +93,7 @@ def sentences(status: Mapping[str, Any], options: str = "", came: Mapping[str, s
     yield from (f"Not listed one by one: {line}." for line in left_out(status))
     yield from _afterwards(afterwards)
     yield from (f"{line[0].upper()}{line[1:]}." for line in told(status))
-    yield from _operators(status)
+    yield from _operators(status, failed or {})
     yield from (f"{line[0].upper()}{line[1:]}." for line in not_indexed(status))
     for each in status.get("refused_signals", ()):
         yield f"Signal `{one_line(each['signal'])}` was refused at {each['at']}: {one_line(each['reason'])}."
@@ -120,7 +126,7 @@ def _whole(status: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _done(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    done = [step["path"] for step in calls if step["status"] == "completed"]
+    done = [step["path"] for step in calls if step["status"] == "completed" and not step.get("by_hand")]
     if done:
         yield f"{_listed(done)} succeeded."
     for step in calls:
@@ -211,16 +217,21 @@ def _left_alone(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"`{step['path']}` {how}: its saga `{step['child']}` goes on by itself{also}."
 
 
-def _operators(status: Mapping[str, Any]) -> Iterator[str]:
-    for action in status.get("actions", ()):
-        what = _VERBS.get(action["verb"], action["verb"]).format(path=action.get("path") or "what waited")
+def _operators(status: Mapping[str, Any], failed: Mapping[int, str]) -> Iterator[str]:
+    for number, action in enumerate(status.get("actions", ())):
+        verb, path = _VERBS.get(action["verb"], action["verb"]), action.get("path") or "what waited"
+        # A compensation that was skipped is told with its error already, as what was left as it is.
+        is_told = number not in failed or (action["verb"] == "skip_step" and parse_call(path).undoes)
+        before = "" if is_told else f"`{path}` failed: {failed[number]}; "
+        what = verb.format(path=path) if is_told else verb.replace("`{path}`", "it")
         what += f", back to `{action['path']}`" if action["verb"] == "redrive" and action.get("path") else ""
         what += f" (with {one_line(action['gave'])})" if action.get("gave") else ""
         why = f": {one_line(action['why'])}" if action.get("why") else ""
         if action["verb"] == "stay":  # nobody asked for it
             yield f"It could not be migrated any more, and stayed as it was at {action['at']}{why}."
             continue
-        yield f"{action.get('by') or 'Somebody'} {what} at {action['at']}{why}."
+        who = action.get("by") or ("somebody" if before else "Somebody")
+        yield f"{before}{who} {what} at {action['at']}{why}."
 
 
 def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options: str) -> Iterator[str]:
