@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import uuid
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from temporalio.api.workflowservice.v1 import PauseWorkflowExecutionRequest
+from temporalio.client import Client
 
 from tests.cli.shell import SAGADSL, inside, ready, sagadsl
 from tests.cli.shop import lay_out
@@ -200,3 +203,30 @@ def _until_listed(saga: str, server: Server) -> None:
 def _listed(server: Server) -> list[dict[str, str]]:
     found: list[dict[str, str]] = json.loads(inside("list", "--json", "--address", server.address).out)["sagas"]
     return found
+
+
+@pytest.mark.temporal
+def test_a_misspelt_id_while_temporal_itself_holds_a_saga(server: Server, queue: str, tmp_path: Path) -> None:
+    """The SDK cannot list such a saga."""
+    saga = f"held-{uuid.uuid4().hex}"
+    served = ("--address", server.address)
+    (tmp_path / "held.saga.yaml").write_text("sagadsl: 1\nname: held\nsteps:\n  - {id: a, sleep: 1h}\n")
+    started = inside("run", "held.saga.yaml", "--id", saga, "--detach", *served, cwd=tmp_path)
+    assert started.code == 0, started
+
+    async def hold() -> None:
+        client = await Client.connect(server.address)
+        asked = PauseWorkflowExecutionRequest(namespace="default", workflow_id=saga, identity="ann", request_id="1")
+        await client.workflow_service.pause_workflow_execution(asked)
+
+    asyncio.run(hold())
+    deadline = time.monotonic() + PATIENCE
+    while {"id": saga, "status": "held"} not in [
+        {key: each[key] for key in ("id", "status")} for each in _listed(server)
+    ]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    ran = inside("status", saga[:-1], *served)
+    assert inside("terminate", saga, "--yes", *served).code == 0
+
+    assert (ran.code, "internal error" in ran.err, saga in ran.err) == (2, False, True), ran
