@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -151,3 +153,23 @@ def test_the_owner_s_part_of_the_metadata_is_in_one_place() -> None:
     assert text.count("OWNER:") == 1
     assert "OWNER:" in (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
     assert os.path.exists(ROOT / "SECURITY.md")
+
+
+def test_the_entries_for_schemastore_name_our_schemas_and_choose_our_files() -> None:
+    """Requirement of editors: each shipped file is chosen by one entry, and no other YAML file is."""
+    page = (ROOT / "docs" / "releasing.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    entries = json.loads(block)
+
+    def chosen(path: Path) -> list[str]:
+        return [each["name"] for each in entries if any(path.match(pattern) for pattern in each["fileMatch"])]
+
+    files = [*ROOT.glob("definitions/**/*.y*ml"), *ROOT.glob("examples/**/*.saga*.y*ml")]
+    assert {tuple(chosen(each)) for each in files if ".saga" in each.name} == {
+        ("sagadsl saga",),
+        ("sagadsl saga tests",),
+    }
+    assert chosen(ROOT / "deploy" / "compose.yaml") == []
+    for each in entries:
+        schema = json.loads((ROOT / each["url"].removeprefix("OWNER/")).read_text(encoding="utf-8"))
+        assert schema["$schema"] == "http://json-schema.org/draft-07/schema#"
