@@ -452,6 +452,7 @@ def test_the_summary_counts_errors_and_warnings() -> None:
         == "1 error, 1 warning in 2 files"
     )
     assert summary([checked("a: 1", warning)], elapsed_ms=3) == "1 warning in 1 file (3 ms)"
+    assert summary([], [error]) == "1 error"  # of a file that is not there
 
 
 def test_the_summary_of_good_files_says_what_was_found() -> None:

@@ -77,7 +77,7 @@ def summary(results: Sequence[Checked], unplaced: Sequence[Finding] = (), elapse
     warnings = sum(finding.severity is Severity.WARNING for finding in found)
     if errors or warnings:
         counts = [_count(errors, "error")] * bool(errors) + [_count(warnings, "warning")] * bool(warnings)
-        return f"{', '.join(counts)} in {files}{took}"
+        return f"{', '.join(counts)}{f' in {files}' if results else ''}{took}"
     sagas = [result.size for result in results if result.size is not None]
     activities = {name for size in sagas for name in size.activities}
     counts = [_count(len(sagas), "saga"), _count(sum(size.steps for size in sagas), "step")]
