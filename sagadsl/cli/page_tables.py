@@ -46,7 +46,7 @@ def wrap(text: str, width: int, first: str, others: str) -> list[str]:
 
 def _cells(line: str) -> list[str]:
     inner = line.strip().removeprefix("|")
-    return [cell.strip().replace("\\|", "|") for cell in _EDGE.split(re.sub(r"(?<!\\)\|$", "", inner))]
+    return [cell.strip().replace("\\|", "|") for cell in _EDGE.split(re.sub(r"(?<!\\)\|\Z", "", inner))]
 
 
 def _as_long(row: list[str], length: int) -> list[str]:

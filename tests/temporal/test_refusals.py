@@ -17,7 +17,7 @@ from temporalio.worker import Worker
 from sagadsl.engine.facts import Verb
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
-from sagadsl.temporal.wire import arguments
+from sagadsl.temporal.wire import carry
 from sagadsl.temporal.wire.arguments import envelope
 from sagadsl.temporal.wire.definitions import checked
 from tests.conftest import Server
@@ -205,7 +205,7 @@ def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_c
     steps = [act(f"s{number}") for number in range(4)]
     definition = saga(*steps, name="long", output="{{ steps.s0.output }}")
     refused = asyncio.Event()
-    read = arguments.unpacked
+    read = carry.unpacked
 
     def of_an_older_release(data: Any) -> Any:
         if isinstance(data, dict) and "rules" in data:  # a state, written down
@@ -215,12 +215,12 @@ def test_a_run_that_cannot_read_what_it_goes_on_with_stays_open_until_a_worker_c
 
     async def scenario() -> tuple[str, Any, str]:
         async with stage(server.address, {"s0": gives(1)}) as made:
-            monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
+            monkeypatch.setattr(carry, "unpacked", of_an_older_release)
             started = await made.start(definition, continue_after_events=9)
             await asyncio.wait_for(refused.wait(), PATIENCE)
             described = await made.client.get_workflow_handle(started.id).describe()
             assert described.status is not None
-            monkeypatch.setattr(arguments, "unpacked", read)
+            monkeypatch.setattr(carry, "unpacked", read)
             ended = await made.end(started)
             await replay(made.client, started.id)
             return described.status.name, ended.output, ended.status
@@ -233,7 +233,7 @@ def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monk
     kid = saga(act("k"), name="kid")
     call = {"id": "trip", "saga": "kid", "compensation": "auto"}
     definition = saga(call, act("b"), name="top", compensation={"on_failure": "pause"})
-    read = arguments.unpacked
+    read = carry.unpacked
 
     def of_an_older_release(data: Any) -> Any:
         if isinstance(data, dict) and "rules" in data:  # a state, written down
@@ -242,10 +242,10 @@ def test_a_child_whose_journal_cannot_be_read_is_not_undone(server: Server, monk
 
     async def scenario() -> tuple[Any, str, list[str]]:
         async with stage(server.address, {"b": no()}) as made:
-            monkeypatch.setattr(arguments, "unpacked", of_an_older_release)
+            monkeypatch.setattr(carry, "unpacked", of_an_older_release)
             started = await made.start(definition, children={"kid": kid})
             paused = await made.until_status(started, lambda found: found["status"] == "paused")
-            monkeypatch.setattr(arguments, "unpacked", read)
+            monkeypatch.setattr(carry, "unpacked", read)
             await sagas.operate(made.client, started.id, Verb.RETRY_STEP)
             ended = await made.end(started)
             return paused["attention"][0], ended.status, (ended.report or {})["undone"]
